@@ -1,0 +1,72 @@
+"""What the person must mend, as one tree of exceptions; each shows as one sentence, without a traceback.
+
+    NotebookError
+    ├── ConfigError      a server description or an option is wrong
+    ├── ConnectError     a server did not start or cannot be reached
+    ├── SessionError     a connected server failed, closed or is unknown
+    │   └── CallTimeout  a call took longer than its limit
+    ├── DataError        a table, variable or query is not usable
+    ├── BackendError     no model answers, or it refused the request
+    │   └── ReplayMiss   the recorded turns do not hold this prompt
+    └── BudgetError      a limit forbids to start
+
+What Claude can mend is not an exception: it is a tool result with `is_error`. Bugs keep their traceback.
+"""
+
+
+class NotebookError(Exception):
+    """One clear sentence that says what to do next.
+
+    `detail` (for example a server's last lines on stderr) is shown below the sentence.
+    """
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython shows what this returns in place of the traceback.
+        lines = [f"{type(self).__name__}: {self.message}"]
+        if self.detail:
+            lines += ["", *(f"    {line}" for line in self.detail.splitlines())]
+        return lines
+
+
+class ConfigError(NotebookError):
+    """A server description or an option is wrong."""
+
+
+class ConnectError(NotebookError):
+    """A server did not start or cannot be reached."""
+
+
+class SessionError(NotebookError):
+    """A connected server failed, closed its connection or is unknown."""
+
+
+class CallTimeout(SessionError):
+    """A call took longer than its limit."""
+
+
+class DataError(NotebookError):
+    """A table, variable or query is not usable."""
+
+
+class BackendError(NotebookError):
+    """No model answers, or it refused the request."""
+
+
+class ReplayMiss(BackendError):
+    """The recorded turns do not hold this prompt."""
+
+
+class BudgetError(NotebookError):
+    """A limit forbids to start."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The person interrupted the cell; sessions and conversation are intact."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self) or "Stopped. Servers stay connected and the conversation can go on."]

@@ -1,0 +1,118 @@
+"""What happens in one `%%claude` cell, as plain values.
+
+`agent.run` yields them in order; the view, the ledger and the tests take the same stream.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from mcp_notebook.results import Reading
+
+Outcome = Literal["ok", "error", "denied", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of Claude's answer, markdown."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextDiscarded:
+    """The text of the current turn is void (its stream was cut): what was shown of it goes."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """Claude asks for a tool call. `needs_approval`: it waits for the person's answer."""
+
+    id: str
+    server: str
+    tool: str
+    arguments: dict[str, Any]
+    needs_approval: bool = False
+    question: str = ""  # what the person is asked, with the whole call
+    claims: str = ""  # what the tool says of itself, e.g. "says it only reads"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """The call was allowed and is running now."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolProgress:
+    """A server's progress notice: `fraction` in 0..1, or None when the server gave no total."""
+
+    id: str
+    fraction: float | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The end of a call. `shown` is the text that Claude gets; rows stay in `reading`."""
+
+    id: str
+    outcome: Outcome
+    shown: str
+    seconds: float
+    received_bytes: int = 0
+    names: tuple[str, ...] = ()  # names under which the tables are in the notebook, one per table of `reading`
+    reading: "Reading | None" = None
+    images: tuple[tuple[str, str], ...] = ()  # (mime type, base64)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one model turn. `input` is what was not cached."""
+
+    model: str
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    dollars: float | None = None  # None: no price is known for this model
+    request_id: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One line for the person: a retry, drift of a replay, a limit that came near."""
+
+    text: str
+    level: Literal["info", "warning"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The end of the cell's turn and why."""
+
+    reason: Literal["done", "limit", "interrupted", "refused", "error"]
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Footer:
+    """The line below the answer: what answered, and what it took."""
+
+    backend: str  # e.g. "claude-sonnet-5-5 · live", "replayed (recorded 2026-11-23, qwen…)"
+    calls: int = 0
+    turns: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    dollars: float | None = None
+    seconds: float = 0.0
+    kept_bytes: int = 0  # bytes of tool results that did not go to the model
+    notes: tuple[str, ...] = field(default=())
+
+
+Event = TextDelta | TextDiscarded | ToolCall | ToolStarted | ToolProgress | ToolResult | Usage | Note | Stop | Footer
