@@ -9,6 +9,7 @@ import asyncio
 import concurrent.futures as futures
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -34,7 +35,28 @@ def get_loop() -> asyncio.AbstractEventLoop:
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> "futures.Future[T]":
     """Run a coroutine on the background loop and return its future; call it from any other thread."""
-    return asyncio.run_coroutine_threadsafe(coroutine, get_loop())
+    settled = _Settled()
+    future = asyncio.run_coroutine_threadsafe(settled.watch(coroutine), get_loop())
+    _settled[future] = settled
+    return future
+
+
+class _Settled:
+    """Tells when a coroutine has really ended: a cancelled future is done long before its clean-up is."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.ended = threading.Event()
+
+    async def watch(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        self.begun = True
+        try:
+            return await coroutine
+        finally:
+            self.ended.set()
+
+
+_settled: "weakref.WeakKeyDictionary[futures.Future[Any], _Settled]" = weakref.WeakKeyDictionary()
 
 
 def wait(future: "futures.Future[T]", pump: Callable[[], None] = lambda: None) -> T:
@@ -70,13 +92,11 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def _cancel(future: "futures.Future[Any]") -> None:
-    # A second interrupt during the clean-up goes through to the person: nothing is waited for twice.
+    """Cancel the work and wait, bounded, until its clean-up is done. A second interrupt goes through."""
     future.cancel()
-    barrier = submit(_settled())
-    futures.wait([barrier], timeout=CLEANUP)
-
-
-async def _settled() -> None:
-    # Cancellation is delivered on the next turns of the loop; give it those turns before the caller reads results.
-    for _ in range(3):
-        await asyncio.sleep(0)
+    settled = _settled.get(future)
+    # Two turns of the loop: by then the cancellation is delivered, and work that never began will never begin.
+    for _ in range(2):
+        futures.wait([asyncio.run_coroutine_threadsafe(asyncio.sleep(0), get_loop())], timeout=CLEANUP)
+    if settled is not None and settled.begun:
+        settled.ended.wait(CLEANUP)

@@ -1,0 +1,104 @@
+"""Who answers: an explicit client, the SDK's credentials, a local server, or the recorded turns, in that order."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
+
+from mcp_notebook.errors import BackendError
+
+if TYPE_CHECKING:
+    import httpx2
+
+DEFAULT_MODEL = "claude-sonnet-5-5"
+CONNECT_SECONDS, SILENCE_SECONDS = 5.0, 90.0
+# A local model on a small machine reads a long prompt for minutes before its first token.
+LOCAL_SILENCE_SECONDS = 900.0
+
+NO_BACKEND = (
+    "No model to ask. Set ANTHROPIC_API_KEY; or set ANTHROPIC_BASE_URL to a local server (mcp-notebook local, Ollama, "
+    "llama.cpp); or open a notebook that has recorded turns beside it (NAME.claude.json). "
+    "%mcp_call and %%mcp_sql need no model."
+)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A client that speaks the Messages API, and what the footer says of it."""
+
+    client: Any  # an AsyncAnthropic or one of its siblings (Bedrock, Vertex, Foundry ...)
+    kind: Literal["live", "local", "replay", "custom"]
+    model: str
+    label: str
+    address: str
+    transport: Any = None  # the replay transport, for its drift
+
+    @property
+    def caches(self) -> bool:
+        """Whether prompt caching is understood: by Claude itself, not by local servers."""
+        return self.kind in ("live", "custom") and "claude" in self.model
+
+
+def choose(
+    *,
+    client: Any = None,
+    model: str = "",
+    prefer: Literal["auto", "live", "replay"] = "auto",
+    replay: "httpx2.AsyncBaseTransport | None" = None,
+    record: Any = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Backend:
+    """The backend of one cell. `replay` and `record` are transports for the client; raises BackendError."""
+    if prefer == "replay":
+        if replay is None:
+            raise BackendError("There are no recorded turns beside this notebook (NAME.claude.json) to replay.")
+        return _replayed(replay)
+    if client is not None:
+        return Backend(client, "custom", model or DEFAULT_MODEL, model or DEFAULT_MODEL, _address(client))
+    live = _live(model, record, environ)
+    if live is not None:
+        return live
+    if replay is not None and prefer == "auto":
+        return _replayed(replay)
+    raise BackendError(NO_BACKEND)
+
+
+def _live(model: str, record: Any, environ: Mapping[str, str]) -> Backend | None:
+    import anthropic  # slow, only when a model is asked
+
+    local = is_local(environ.get("ANTHROPIC_BASE_URL", ""))
+    silence = LOCAL_SILENCE_SECONDS if local else SILENCE_SECONDS
+    options: dict[str, Any] = {"timeout": anthropic.Timeout(silence, connect=CONNECT_SECONDS)}
+    if record is not None:
+        options["http_client"] = anthropic.DefaultAsyncHttpxClient(transport=record)
+    client = anthropic.AsyncAnthropic(**options)
+    if not (client.api_key or client.auth_token or client.credentials):
+        if not environ.get("ANTHROPIC_BASE_URL"):
+            return None
+        # Ollama, llama.cpp and vLLM ask for no key, the SDK insists on one.
+        client = client.copy(api_key="not-needed")
+    model = model or environ.get("ANTHROPIC_MODEL", "") or DEFAULT_MODEL
+    kind = "local" if local else "live"
+    return Backend(client, kind, model, f"{model} · {kind}", _address(client))
+
+
+def _replayed(transport: Any) -> Backend:
+    import anthropic
+
+    client = anthropic.AsyncAnthropic(
+        api_key="replay",
+        base_url="http://replay.invalid",
+        http_client=anthropic.DefaultAsyncHttpxClient(transport=transport),
+        max_retries=0,
+    )
+    return Backend(client, "replay", "replay", str(transport.recorded), "the recorded turns", transport)
+
+
+def is_local(url: str) -> bool:
+    """Whether a base URL points at this machine."""
+    return (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
+
+
+def _address(client: Any) -> str:
+    return urlsplit(str(getattr(client, "base_url", ""))).netloc or "the configured client"

@@ -1,0 +1,103 @@
+"""The conversation as the Messages API takes it, valid after every kind of stop.
+
+The rules (https://platform.claude.com/docs/en/api/messages): messages alternate, every `tool_use` is answered by a
+`tool_result` in the very next user message, text blocks hold more than white space.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+Block = dict[str, Any]
+
+INTERRUPTED = "[interrupted by the user]"
+
+
+@dataclass
+class Conversation:
+    """What was said so far. Lives from cell to cell until `--new`."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    def ask(self, blocks: Iterable[Block]) -> None:
+        """Add what the person says; after an interrupted tool call it joins the message with the results."""
+        self._extend("user", blocks)
+
+    def reply(self, blocks: Iterable[Block]) -> None:
+        """Add what Claude said, as received. An empty reply is recorded as such, the API takes no empty message."""
+        kept = [b for b in blocks if not (b.get("type") == "text" and not b.get("text", "").strip())]
+        self._extend("assistant", kept or [_text("(no answer)")])
+
+    def answer(self, results: Iterable[Block]) -> None:
+        """Add the results of the last reply's tool calls, in its order."""
+        self._extend("user", results)
+
+    def interrupt(self, partial: str) -> None:
+        """End a reply that the person stopped: finished text stays, half a tool call never does."""
+        self.reply([_text(f"{partial.rstrip()} {INTERRUPTED}".strip())])
+
+    def rewind(self, length: int) -> None:
+        """Forget everything after the first `length` messages: the cell failed before anything was answered."""
+        del self.messages[length:]
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """A deep copy to put back with `restore`."""
+        return copy.deepcopy(self.messages)
+
+    def restore(self, messages: list[dict[str, Any]]) -> None:
+        """Go back to a snapshot."""
+        self.messages = messages
+
+    def fork(self) -> "Conversation":
+        """A conversation that starts where this one is."""
+        return Conversation(self.snapshot())
+
+    def _extend(self, role: str, blocks: Iterable[Block]) -> None:
+        added = list(blocks)
+        if self.messages and self.messages[-1]["role"] == role:
+            self.messages[-1]["content"].extend(added)
+        else:
+            self.messages.append({"role": role, "content": added})
+
+
+def _text(text: str) -> Block:
+    return {"type": "text", "text": text}
+
+
+def tool_uses(blocks: Iterable[Block]) -> list[Block]:
+    """The tool calls among a reply's blocks."""
+    return [b for b in blocks if b.get("type") == "tool_use"]
+
+
+def tool_result(call_id: str, text: str, *, error: bool = False, images: Iterable[tuple[str, str]] = ()) -> Block:
+    """A `tool_result` block with text and images of (mime type, base64)."""
+    content: list[Block] = [_text(text if text.strip() else "(empty result)")]
+    content += [
+        {"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}} for mime, data in images
+    ]
+    block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": content}
+    if error:
+        block["is_error"] = True
+    return block
+
+
+def transcript(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The conversation as rows {role, kind, text} for `%claude_history`."""
+    return [
+        {"role": message["role"], "kind": block["type"], "text": _readable(block)}
+        for message in messages
+        for block in message["content"]
+        if block["type"] not in ("thinking", "redacted_thinking")
+    ]
+
+
+def _readable(block: Block) -> str:
+    if block["type"] == "text":
+        return block["text"]
+    if block["type"] == "tool_use":
+        arguments = ", ".join(f"{k}={v!r}" for k, v in block["input"].items())
+        return f"{block['name']}({arguments})"
+    if block["type"] == "tool_result":
+        return "\n".join(part.get("text", f"[{part['type']}]") for part in block["content"])
+    return f"[{block['type']}]"

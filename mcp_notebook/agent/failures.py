@@ -1,0 +1,74 @@
+"""Failures of the model's service, in one sentence each that says what to do next."""
+
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.errors import BackendError, NotebookError
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.backends import Backend
+
+TRANSIENT_TYPES = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the same request may succeed in a moment: a cut connection or an error event inside the stream.
+
+    A refused status (429, 529, 5xx before the stream) was already tried again by the SDK, as the server asked for.
+    """
+    import anthropic
+    import httpx2
+
+    if _ours(error) is not None:
+        return False
+    if isinstance(error, anthropic.APIStatusError):
+        return error.status_code == 200 and error.type in TRANSIENT_TYPES
+    return isinstance(error, anthropic.APIConnectionError | httpx2.TransportError)
+
+
+def explain(error: Exception, backend: "Backend") -> NotebookError:
+    """The exception that the person sees; ours (a replay miss) pass through."""
+    import anthropic
+    import httpx2
+
+    ours = _ours(error)
+    if ours is not None:
+        return ours
+    if isinstance(error, TypeError):
+        if "authentication" not in str(error):
+            raise error  # a bug of ours keeps its traceback; only the SDK's missing key is a TypeError to explain
+        return BackendError(f"No credentials for {backend.label}: set ANTHROPIC_API_KEY and run the cell again.")
+    if isinstance(error, anthropic.APIStatusError):
+        return BackendError(_status_sentence(error, backend))
+    if isinstance(error, anthropic.APITimeoutError):
+        return BackendError(f"{backend.label} did not answer in time; run the cell again or raise the timeout.")
+    if isinstance(error, anthropic.APIConnectionError | httpx2.TransportError):
+        return BackendError(f"Cannot reach {backend.address}: check that it runs and that the network allows it.")
+    return BackendError(f"The model's service failed: {error}")
+
+
+def _status_sentence(error: Any, backend: "Backend") -> str:
+    said = _said(error)
+    if error.status_code in (401, 403):
+        return f"{backend.address} refused the credentials ({error.status_code}); check ANTHROPIC_API_KEY."
+    if error.status_code == 404:
+        return f"{backend.address} does not know the model {backend.model!r}; choose one with --model."
+    if error.status_code == 413 or "too long" in said or "context" in said:
+        return f"The conversation no longer fits the model ({said}); go on with %%claude --new."
+    if error.status_code in (429, 529) or error.type in TRANSIENT_TYPES:
+        return f"The model's service is busy ({said}); wait a minute and run the cell again."
+    return f"The model's service refused the request ({error.status_code}): {said}"
+
+
+def _said(error: Any) -> str:
+    body = error.body if isinstance(error.body, dict) else {}
+    inner = body.get("error") if isinstance(body.get("error"), dict) else {}
+    return str(inner.get("message") or error.message)[:300]
+
+
+def _ours(error: BaseException | None) -> NotebookError | None:
+    # The SDK wraps what a transport raises in APIConnectionError and keeps it as the cause.
+    while error is not None:
+        if isinstance(error, NotebookError):
+            return error
+        error = error.__cause__
+    return None

@@ -1,0 +1,81 @@
+"""One turn of the model: a streamed request with its retries.
+
+Facts that shape it (anthropic 2.12): a stream that is closed cleanly in the middle raises nothing and leaves
+`stop_reason` None; an `error` event inside a 200 stream raises a bare `APIStatusError` when the SDK's own retries
+are over; assistant blocks go back to the API as they came, thinking and its signature included.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.agent.failures import explain, is_transient
+from mcp_notebook.agent.prices import usage_of
+from mcp_notebook.errors import BackendError
+from mcp_notebook.events import Note, TextDelta, TextDiscarded, Usage
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.backends import Backend
+
+ATTEMPTS = 3
+PAUSE = 0.5  # seconds before the second attempt, doubled for the third
+
+StreamEvent = TextDelta | TextDiscarded | Note
+
+
+class ModelTurn:
+    """One request to the model; lives until its reply is whole.
+
+    After `events()` is exhausted `blocks`, `stop_reason` and `usage` are set. When it is cancelled `partial` is the
+    text that arrived.
+    """
+
+    def __init__(self, backend: "Backend", request: dict[str, Any]) -> None:
+        self._backend = backend
+        self._request = request
+        self.blocks: list[dict[str, Any]] = []
+        self.stop_reason = ""
+        self.usage: Usage | None = None
+        self.partial = ""
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        """Stream the reply, trying again when it was cut. Raises BackendError in one clear sentence."""
+        # Slow to import, and only a cell that asks a model needs them.
+        import anthropic
+        import httpx2
+
+        for attempt in range(1, ATTEMPTS + 1):
+            started = time.monotonic()
+            try:
+                async with aclosing(self._stream_once()) as deltas:
+                    async for delta in deltas:
+                        yield delta
+            except (anthropic.AnthropicError, httpx2.TransportError, TypeError) as error:
+                if attempt == ATTEMPTS or not is_transient(error):
+                    raise explain(error, self._backend) from error
+                reason = "the model's service is busy" if self.partial == "" else "the reply was cut off"
+            else:
+                if self.stop_reason:
+                    self.usage = usage_of(self._message, self._request_id, time.monotonic() - started)
+                    return
+                reason = "the reply was cut off"
+            if self.partial:
+                yield TextDiscarded(reason)
+            yield Note(f"Trying again: {reason}.")
+            await asyncio.sleep(PAUSE * 2 ** (attempt - 1))
+        raise BackendError("The model's reply was cut off three times; run the cell again.")
+
+    async def _stream_once(self) -> AsyncGenerator[TextDelta, None]:
+        self.partial, self.blocks, self.stop_reason = "", [], ""
+        async with self._backend.client.messages.stream(**self._request) as stream:
+            async for event in stream:
+                if event.type == "text":
+                    self.partial += event.text
+                    yield TextDelta(event.text)
+            message = stream.current_message_snapshot
+            self._request_id = stream.request_id or ""
+        self._message = message
+        self.stop_reason = message.stop_reason or ""
+        self.blocks = [b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True) for b in message.content]
