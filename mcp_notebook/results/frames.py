@@ -1,0 +1,89 @@
+"""An Arrow table as a DataFrame: one conversion at the end, exact, and pleasant to plot.
+
+| Arrow | pandas |
+|---|---|
+| integers, floats, booleans without nulls | `int64`, `float64`, `bool` |
+| integers, booleans with nulls | `Int64`, `UInt64`, `boolean` |
+| floats with nulls | `float64` with NaN; `ArrowDtype` when NaN and null both occur |
+| text | `str` |
+| timestamps | `datetime64[us]` or `[ns]`, with their zone |
+| decimals, dates, times, durations, binary, lists, structs | `ArrowDtype` |
+| JSON (values of several shapes) | `object`: the Python values |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from mcp_notebook.results.reading import Table
+
+_NULLABLE = {
+    "int8": "Int8", "int16": "Int16", "int32": "Int32", "int64": "Int64", "uint8": "UInt8", "uint16": "UInt16",
+    "uint32": "UInt32", "uint64": "UInt64", "bool": "boolean",
+}  # fmt: skip
+
+
+def to_frame(table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact") -> pd.DataFrame:
+    """The table's columns under their unique names; `attrs["mcp"]` holds plain, comparable values only."""
+    names = table.data.column_names
+    series = [_series(column, decimals) for column in table.data.columns]
+    frame = pd.concat(series, axis=1, keys=range(len(names))) if series else pd.DataFrame()
+    frame.columns = pd.Index(names, dtype="str")
+    frame.attrs["mcp"] = {
+        "reader": table.reader,
+        "types": dict(table.types),
+        "notes": list(table.notes),
+        "truncated": table.truncated,
+        "total_rows": table.total_rows,
+        "approximate": table.approximate,
+        **attrs,
+    }
+    return frame
+
+
+def _series(column: pa.ChunkedArray, decimals: str) -> pd.Series:
+    kind = column.type
+    if isinstance(kind, pa.JsonType):
+        return pd.Series(_from_json(column), dtype=object)
+    if pa.types.is_null(kind):
+        return pd.Series([None] * len(column), dtype=object)
+    if decimals == "float" and pa.types.is_decimal(kind):
+        return _series(column.cast(pa.float64()), decimals)
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return pd.Series(column.to_pandas(), dtype="str")
+    if pa.types.is_timestamp(kind):
+        return column.to_pandas()
+    if str(kind) in _NULLABLE:
+        return _whole(column)
+    if pa.types.is_floating(kind) and not _null_and_nan(column):
+        return column.to_pandas()
+    return pd.Series(pd.arrays.ArrowExtensionArray(column))
+
+
+def _whole(column: pa.ChunkedArray) -> pd.Series:
+    if not column.null_count:
+        return column.to_pandas()
+    dtype = pd.api.types.pandas_dtype(_NULLABLE[str(column.type)])
+    return pd.Series(dtype.__from_arrow__(column))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _null_and_nan(column: pa.ChunkedArray) -> bool:
+    return bool(column.null_count) and bool(pc.any(pc.is_nan(column)).as_py())  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _from_json(column: pa.ChunkedArray) -> list[Any]:
+    return [None if value is None else _decoded(value) for value in column.cast(pa.string()).to_pylist()]
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:  # an integer of more than 4300 digits, which Python refuses to read
+        return text

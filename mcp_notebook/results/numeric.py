@@ -1,0 +1,42 @@
+"""Integers and decimals of any size as Arrow arrays, exact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pyarrow as pa
+
+
+def integers(values: Sequence[int | None]) -> tuple[pa.Array, str]:
+    """Integers of any size, exact: int64, uint64, decimal128(38, 0), decimal256(76, 0), beyond that text."""
+    present = [value for value in values if value is not None]
+    low, high = min(present, default=0), max(present, default=0)
+    if low >= -(2**63) and high < 2**63:
+        return pa.array(values, pa.int64()), ""
+    if low >= 0 and high < 2**64:
+        return pa.array(values, pa.uint64()), ""
+    if max(-low, high) >= 10**76:
+        return pa.array([None if value is None else _digits(value) for value in values], pa.string()), (
+            "has integers of more than 76 digits, kept as text"
+        )
+    return decimals([None if value is None else Decimal(value) for value in values])
+
+
+def decimals(values: Sequence[Decimal | None]) -> tuple[pa.Array, str]:
+    """Finite decimals, exact, with the scale of the finest value; as text when no Arrow decimal can hold them."""
+    tuples = [value.as_tuple() for value in values if value is not None]
+    scale = max((max(-int(t.exponent), 0) for t in tuples), default=0)
+    whole = max((len(t.digits) + int(t.exponent) for t in tuples), default=1)
+    precision = max(whole, 1) + scale
+    if precision > 76:
+        return pa.array([None if value is None else str(value) for value in values], pa.string()), (
+            "has decimals of more than 76 digits, kept as text"
+        )
+    kind = pa.decimal128(max(precision, scale, 1), scale) if precision <= 38 else pa.decimal256(precision, scale)
+    return pa.array(values, kind), ""
+
+
+def _digits(value: int) -> str:
+    # str(int) refuses beyond 4300 digits, Decimal does not.
+    return format(Decimal(value), "f")

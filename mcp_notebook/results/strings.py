@@ -1,0 +1,209 @@
+"""What a column of strings says: dates, times, numbers, flags; believed only when all agree and nothing is lost.
+
+A conversion is reversible: the typed values written back in the same form give the same strings, so "007", "1e5",
+"+1" and " 5" never become numbers.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from mcp_notebook.results import numeric
+
+_DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
+_STAMP = re.compile(
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( ?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?", re.ASCII
+)
+_MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\dT00:00:00(?:\.0{3,6})?Z", re.ASCII)
+_NODE = re.compile(r"[+-]?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+_INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+_DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)\.\d+", re.ASCII)
+_FLOAT = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_SPECIAL = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"}
+_FLAGS = ({"true", "false"}, {"t", "f"})
+CODE_NAME = re.compile(
+    r"(?:^|[_\W])(?:zip|zipcode|postal|postcode|plz|phone|telephone|tel|fax|mobile|msisdn|sku|isbn|issn|ean|gtin|upc|iban"
+    r"|bic|ssn|vat|imei|imsi|barcode|serial|pin|version|code|hash|account|card|plate|routing|cusip|isin)(?:$|[_\W])",
+    re.IGNORECASE,
+)
+
+
+class Typed(NamedTuple):
+    """A converted column and what the person should know of it."""
+
+    array: pa.Array
+    note: str = ""
+
+
+def temporal(values: Sequence[str | None]) -> Typed | None:
+    """Dates or timestamps, when every value is strict ISO; None when any is not."""
+    first = next((value for value in values if value is not None), "")
+    if len(first) < 10 or first[4:5] != "-":
+        return None
+    if _DATE.fullmatch(first):
+        return _dates(values)
+    if _STAMP.fullmatch(first):
+        return _midnights(values) or _stamps(values)
+    return None
+
+
+def _dates(values: Sequence[str | None]) -> Typed | None:
+    if not all(value is None or _DATE.fullmatch(value) for value in values):
+        return None
+    try:
+        return Typed(pa.array([None if v is None else dt.date.fromisoformat(v) for v in values], pa.date32()))
+    except ValueError:
+        return None
+
+
+def _midnights(values: Sequence[str | None]) -> Typed | None:
+    """A column that is midnight UTC throughout is a column of dates, as Node's drivers send them."""
+    if not all(value is None or _MIDNIGHT.fullmatch(value) for value in values):
+        return None
+    dates = _dates([None if value is None else value[:10] for value in values])
+    return dates and Typed(dates.array, "was midnight UTC in every row, shown as dates")
+
+
+def _stamps(values: Sequence[str | None]) -> Typed | None:
+    parsed: list[dt.datetime | None] = []
+    zones, finest = set(), 0
+    for value in values:
+        if value is None:
+            parsed.append(None)
+            continue
+        match = _STAMP.fullmatch(value)
+        if match is None or (stamp := _stamp(match)) is None:
+            return None
+        finest = max(finest, len(match[3] or ""))
+        zones.add(stamp.utcoffset())
+        parsed.append(stamp)
+    if None in zones and len(zones) > 1:
+        return None
+    unit = "us" if finest <= 6 else "ns"
+    kind = pa.timestamp(unit) if zones == {None} else pa.timestamp(unit, "UTC")
+    array = _nanoseconds(values, parsed, kind) if unit == "ns" else pa.array([_utc(v) for v in parsed], kind)
+    return array and Typed(array, _stamp_note(values, zones))
+
+
+def _stamp_note(values: Sequence[str | None], zones: set[dt.timedelta | None]) -> str:
+    if all(value is None or _NODE.fullmatch(value) for value in values):
+        return (
+            "is written as JavaScript dates: finer than milliseconds is cut, and a time without a zone "
+            "shows as UTC, shifted if the server runs in another zone"
+        )
+    return "is shown in UTC (sent with other offsets)" if zones - {None, dt.timedelta(0)} else ""
+
+
+def _stamp(match: re.Match[str]) -> dt.datetime | None:
+    day, clock, fraction, zone = match.groups()
+    zone = (zone or "").strip()
+    offset = "+00:00" if zone in ("Z", "UTC") else zone
+    try:
+        return dt.datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6].ljust(6, '0')}{offset}")
+    except ValueError:
+        return None
+
+
+def to_utc(value: dt.datetime) -> dt.datetime:
+    """The same instant in UTC; at the ends of the calendar the value itself."""
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        return value.replace(tzinfo=dt.UTC)
+
+
+def _utc(value: dt.datetime | None) -> dt.datetime | None:
+    return value if value is None or value.tzinfo is None else to_utc(value)
+
+
+def _nanoseconds(
+    values: Sequence[str | None], parsed: Sequence[dt.datetime | None], kind: pa.TimestampType
+) -> pa.Array | None:
+    """Timestamps finer than a microsecond, which `datetime` cannot hold."""
+    epoch = dt.datetime(1970, 1, 1)
+    counts: list[int | None] = []
+    for text, stamp in zip(values, parsed, strict=True):
+        if text is None or stamp is None:
+            counts.append(None)
+            continue
+        whole = to_utc(stamp).replace(tzinfo=None) if stamp.tzinfo else stamp
+        match = _STAMP.fullmatch(text)
+        rest = int(((match[3] if match else None) or "").ljust(9, "0")[6:])
+        counts.append(((whole - epoch) // dt.timedelta(microseconds=1)) * 1000 + rest)
+    try:
+        return pa.array(counts, pa.int64()).cast(kind)
+    except (OverflowError, pa.ArrowInvalid):
+        return None
+
+
+def times(values: Sequence[str | None]) -> pa.Array | None:
+    """Times of day, when every value is HH:MM:SS[.ffffff]; None when any is not."""
+    try:
+        return pa.array([None if v is None else dt.time.fromisoformat(v) for v in values], pa.time64("us"))
+    except (ValueError, pa.ArrowInvalid):
+        return None
+
+
+def numbers(values: Sequence[str | None]) -> Typed | None:
+    """Integers, decimals or floats when every value is a canonical number; None when any is not.
+
+    Fractions become decimals when they are padded to one scale or too long for a float, else floats.
+    """
+    present = [value for value in values if value is not None]
+    if not present:
+        return None
+    if all(map(_INTEGER.fullmatch, present)):
+        if max(map(len, present)) > 38:
+            return None
+        return Typed(*numeric.integers([None if v is None else int(v) for v in values]))
+    if all(value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present):
+        return _fractions(values, present)
+    return None
+
+
+def _fractions(values: Sequence[str | None], present: list[str]) -> Typed | None:
+    plain = all(_DECIMAL.fullmatch(value) or _INTEGER.fullmatch(value) for value in present)
+    if plain and (fixed_scale(present) or not all(map(float_holds, present))):
+        return Typed(*numeric.decimals([None if v is None else Decimal(v) for v in values]))
+    if not any(_DECIMAL.fullmatch(value) for value in present) and not any(v.lower() in _SPECIAL for v in present):
+        return None  # only integers and exponents such as 1e5: more likely codes
+    if not all(value.lower() in _SPECIAL or float_holds(value) for value in present):
+        return None
+    return Typed(pa.array([None if v is None else float(v) for v in values], pa.float64()))
+
+
+def fixed_scale(present: Sequence[str]) -> bool:
+    """Whether fractions are padded with zeros to one scale, as decimals are and floats are not ("1.50", "2.25")."""
+    scales = {len(value.partition(".")[2]) for value in present}
+    return (
+        len(scales) == 1
+        and scales != {0}
+        and any(value.endswith("0") and not value.endswith(".0") for value in present)
+    )
+
+
+def float_holds(text: str) -> bool:
+    """Whether a 64-bit float keeps this number as written (to the 17 digits that printers of floats use)."""
+    value = float(text)
+    exact = Decimal(text)
+    return Decimal(repr(value)) == exact or Decimal(format(value, ".17g")) == exact
+
+
+def booleans(values: Sequence[str | None]) -> Typed | None:
+    """true/false in one spelling throughout, both or either; None otherwise. A lone letter column needs both."""
+    found = {value.lower() for value in values if value is not None}
+    for pair in _FLAGS:
+        if found and found <= pair and (len(found) == 2 or "true" in pair):
+            return Typed(pa.array([None if v is None else v.lower()[0] == "t" for v in values], pa.bool_()))
+    return None
+
+
+def as_text(value: Any) -> str | None:
+    """A scalar's text, None for NULL."""
+    return None if value is None else value if type(value) is str else str(value)
