@@ -1,0 +1,154 @@
+"""One answer of a server that serves tables: typed columns and rows, as structured content and as compact text.
+
+The structured form is `{"columns": [{"name", "type", "declared"}], "rows": [[...]], "row_count", "truncated",
+"notice"?}`. Types are SQL words (INTEGER, DECIMAL(10,2), DATE, ...); `declared` says whether the database itself
+vouches for the type (a column of a table) or whether it was read off the values (an expression). Integers stay JSON
+integers of any size, bytes are `{"base64": ...}`, infinities the strings "Infinity" and "-Infinity".
+"""
+
+import base64
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+TEXT_BYTES = 20_000  # what a host that reads only text gets of a result
+SAFE_INTEGER = 2**53
+
+OUTPUT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "columns": {
+            "type": "array",
+            "description": "One entry per column, in the order of the values in each row.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string"},
+                    "type": {"type": "string", "description": "SQL type, e.g. INTEGER, DECIMAL(10,2), DATE, TEXT"},
+                    "declared": {
+                        "type": "boolean",
+                        "description": "true: the type is declared in the schema; false: it was read off the values",
+                    },
+                },
+                "required": ["name", "type", "declared"],
+            },
+        },
+        # The rows carry no schema of their own: validating every cell costs a client more than the call.
+        "rows": {"type": "array", "description": "Each row is an array of values, null where SQL has NULL."},
+        "row_count": {"type": "integer", "description": "Number of rows in this answer."},
+        "truncated": {"type": "boolean", "description": "true: there are more rows than this answer holds."},
+        "notice": {"type": "string", "description": "What a reader must know, e.g. how the answer was cut."},
+    },
+    "required": ["columns", "rows", "row_count", "truncated"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A result column. `type` is an SQL word; `declared` tells a schema's word from one read off the values."""
+
+    name: str
+    type: str
+    declared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A bounded table: `truncated` means that more rows exist, `notice` says it in words."""
+
+    columns: tuple[Column, ...]
+    rows: Sequence[Sequence[Any]]
+    truncated: bool = False
+    notice: str = ""
+    preface: str = field(default="", compare=False)  # words that stand before the table in the text form
+
+
+def structured(answer: Answer) -> dict[str, Any]:
+    """The answer as JSON-ready structured content that follows `OUTPUT_SCHEMA`."""
+    content: dict[str, Any] = {
+        "columns": [{"name": c.name, "type": c.type, "declared": c.declared} for c in answer.columns],
+        "rows": [[to_json(value) for value in row] for row in answer.rows],
+        "row_count": len(answer.rows),
+        "truncated": answer.truncated,
+    }
+    if answer.notice:
+        content["notice"] = answer.notice
+    return content
+
+
+def as_text(answer: Answer, max_bytes: int = TEXT_BYTES) -> str:
+    """The answer as CSV below a line of types, capped at `max_bytes` with a notice that says so."""
+    lines, used = [], 0
+    for row in answer.rows:
+        line = _csv_line([to_json(value) for value in row])
+        used += len(line.encode())
+        if used > max_bytes:
+            break
+        lines.append(line)
+    head = [answer.preface] if answer.preface else []
+    head.append(_csv_line([c.name for c in answer.columns]))
+    return "\n".join([*head, *lines, *_closing(answer, len(lines))])
+
+
+def to_json(value: Any) -> Any:
+    """A database value as JSON keeps it without loss."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"base64": base64.b64encode(bytes(value)).decode("ascii")}
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    return value
+
+
+def size_of(value: Any) -> int:
+    """About how many bytes the value takes in JSON."""
+    if isinstance(value, str):
+        return len(value) + 3 if value.isascii() else len(value.encode("utf-8", "replace")) + 3
+    if isinstance(value, bytes):
+        return len(value) * 4 // 3 + 16
+    return 8
+
+
+def within(rows: Iterable[Sequence[Any]], max_rows: int, max_bytes: int) -> tuple[list[Sequence[Any]], str]:
+    """The rows that fit both caps, and why the rest was left out ("" when nothing was)."""
+    kept: list[Sequence[Any]] = []
+    used = 0
+    for row in rows:
+        used += sum(map(size_of, row)) + 2
+        if len(kept) == max_rows:
+            return kept, f"cut after {max_rows:,} rows, there are more: aggregate, filter or use LIMIT and OFFSET"
+        if used > max_bytes:
+            return kept, (
+                f"cut after {len(kept):,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more: "
+                "select fewer columns, aggregate or filter"
+            )
+        kept.append(row)
+    return kept, ""
+
+
+def big_integer_notice(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> str:
+    """A warning that names the columns whose integers a JavaScript client would round."""
+    big = [
+        column.name
+        for index, column in enumerate(columns)
+        if any(type(row[index]) is int and abs(row[index]) > SAFE_INTEGER for row in rows)
+    ]
+    return (
+        f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as doubles round them" if big else ""
+    )
+
+
+def _closing(answer: Answer, shown: int) -> list[str]:
+    total = len(answer.rows)
+    lines = [f"({total:,} row{'' if total == 1 else 's'}{', ' + answer.notice if answer.notice else ''})"]
+    if shown < total:
+        lines.append(f"(this text holds the first {shown:,} of them, the structured content holds all {total:,})")
+    return lines
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(["" if value is None else value for value in values])
+    return line.getvalue()

@@ -1,0 +1,66 @@
+"""`mcp-notebook serve database --url ...`: the command line of the bundled servers."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from mcp_notebook.errors import NotebookError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the servers and their options to the parser of `mcp-notebook serve`."""
+    servers = parser.add_subparsers(dest="server", required=True, metavar="SERVER")
+    database = servers.add_parser("database", help="a database, read-only, as an MCP server")
+    database.add_argument("--url", default="", help="sqlite:///path/to/file.db (default: the variable DATABASE_URL)")
+    database.add_argument("--table", action="append", help="serve only this table or view; repeat for more")
+    database.add_argument("--max-rows", type=int, default=10_000, help="rows of an answer at most (default 10000)")
+    database.add_argument("--timeout", type=float, default=15.0, help="seconds a statement may take (default 15)")
+    add_transport(database)
+    database.set_defaults(run=run)
+
+
+def add_transport(parser: argparse.ArgumentParser) -> None:
+    """Add `--transport`, `--host`, `--port` and `--token-env`."""
+    parser.add_argument("--transport", choices=["stdio", "http", "sse"], default="stdio", help="default: stdio")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (default: a free one)")
+    parser.add_argument("--token-env", default="", metavar="NAME", help="environment variable that holds the token")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until the client leaves or an interrupt comes; returns the process's exit code."""
+    # These imports cost over a second, and `mcp-notebook --help` must not pay it.
+    from mcp_notebook.server.database import serve_database
+
+    try:
+        asyncio.run(
+            serve_database(
+                args.url,
+                transport=args.transport,
+                host=args.host,
+                port=args.port,
+                token_env=args.token_env,
+                max_rows=args.max_rows,
+                timeout=args.timeout,
+                tables=args.table,
+            )
+        )
+    except NotebookError as error:
+        print(f"mcp-notebook serve: {error.message}", file=sys.stderr)  # noqa: T201 - this is the command line
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run as `python -m mcp_notebook.server.commands database --url ...`."""
+    parser = argparse.ArgumentParser(prog="mcp-notebook serve")
+    add_arguments(parser)
+    args = parser.parse_args(argv)
+    return args.run(args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

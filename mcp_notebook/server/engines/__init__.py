@@ -1,0 +1,79 @@
+"""One database engine a module, behind one interface; `open_engine` picks it by URL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mcp_notebook.errors import ConfigError
+from mcp_notebook.server.answer import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one statement may take: rows and bytes of the answer, seconds of time, characters of SQL."""
+
+    rows: int = 10_000
+    bytes: int = 5_000_000
+    seconds: float = 15.0
+    sql_length: int = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnInfo:
+    """A column of a table. `values` are all its distinct values when they are few, `span` its least and greatest."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    primary_key: bool = False
+    references: str = ""  # "customers.id"
+    values: tuple[str, ...] = ()
+    span: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableInfo:
+    """A table or view. `rows` is None when counting was not worth its time."""
+
+    name: str
+    kind: str  # "table" or "view"
+    columns: tuple[ColumnInfo, ...] = field(default=())
+    rows: int | None = None
+    definition: str = ""  # the SQL that made it, where the engine keeps it
+
+
+class Engine(Protocol):
+    """A read-only database. All methods are safe to call concurrently; each uses its own connection."""
+
+    name: str  # what people call this database, e.g. "shop.db"
+    dialect: str  # e.g. "SQLite"; no version, so that prompts are the same on every machine
+    hints: str  # how to write SQL for it, for the model
+
+    async def schema(self) -> tuple[TableInfo, ...]:
+        """Tables and views by name, without anything that needs a look at the rows."""
+        ...
+
+    async def survey(self, table: TableInfo) -> TableInfo:
+        """The table with row count, few-valued columns and date spans, from a bounded look at its rows."""
+        ...
+
+    async def query(self, sql: str, limits: Limits) -> Answer:
+        """Run one read-only statement; raises `ToolError` with what to change."""
+        ...
+
+    async def explain(self, sql: str, limits: Limits) -> Answer:
+        """The engine's plan for one read-only statement; raises `ToolError`."""
+        ...
+
+
+def open_engine(url: str, *, tables: Sequence[str] | None = None) -> Engine:
+    """The engine for `sqlite:///path`; raises `ConfigError` for any other URL and for a file that is not usable.
+
+    `tables`, when given, is the only tables and views that statements may read.
+    """
+    scheme = url.partition(":")[0].lower()
+    if scheme == "sqlite":
+        from mcp_notebook.server.engines.sqlite import SqliteEngine  # each engine's driver loads when it is named
+
+        return SqliteEngine.from_url(url, tables=tables)
+    raise ConfigError(f"{scheme or 'An empty'} URL is not supported: use sqlite:///path/to/file.db.")

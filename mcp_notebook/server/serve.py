@@ -1,0 +1,161 @@
+"""Serve an MCP server over stdio, Streamable HTTP or legacy HTTP+SSE, on loopback unless told otherwise.
+
+Over HTTP: requests must name our own host and, when they come from a page, our own origin (DNS rebinding); a bearer
+token, when one is set, is compared in constant time; `/health` answers without it. Nothing is logged below WARNING.
+"""
+
+import contextlib
+import hmac
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal
+
+import uvicorn
+from mcp.server.lowlevel import Server
+from mcp.server.sse import SseServerTransport
+from mcp.server.stdio import stdio_server
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_notebook.errors import ConfigError
+
+Transport = Literal["stdio", "http", "sse"]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+async def serve(
+    server: "Server[Any]",
+    *,
+    transport: Transport = "stdio",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token: str = "",
+) -> None:
+    """Serve until the client leaves (stdio) or the process is told to stop (http, sse).
+
+    Both HTTP transports are always there: Streamable HTTP at `/mcp`, HTTP+SSE at `/sse`; `transport` chooses the
+    address that is announced on stderr. `port` 0 takes a free one. Raises `ConfigError` when the port is taken, or
+    when there is no token on a host that is not loopback.
+    """
+    if transport == "stdio":
+        await serve_stdio(server)
+        return
+    if host not in LOOPBACK and not token:
+        raise ConfigError(f"Serving on {host} needs a token: name its environment variable with --token-env.")
+    listener = listen(host, port)
+    bound = listener.getsockname()[1]
+    address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/{'sse' if transport == 'sse' else 'mcp'}"
+    print(f"Serving {server.title or server.name} at {address}", file=sys.stderr, flush=True)  # noqa: T201 - the announcement
+    await http_server(build_app(server, host=host, port=bound, token=token)).serve(sockets=[listener])
+
+
+async def serve_stdio(server: "Server[Any]") -> None:
+    """Serve one client over standard input and output until it leaves."""
+    async with stdio_server() as (read, write):
+        await server.run(read, write, server.create_initialization_options())
+
+
+def http_server(app: ASGIApp) -> uvicorn.Server:
+    """A quiet uvicorn server that ends within a second or two of being told to."""
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.CRITICAL
+    )  # it reports every open stream as a failure at its end
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=1,
+        limit_concurrency=200,
+    )
+    return uvicorn.Server(config)
+
+
+def build_app(server: "Server[Any]", *, host: str, port: int, token: str = "") -> ASGIApp:
+    """One ASGI app with `/mcp`, `/sse`, `/messages/` and `/health`; only requests to this very host and port pass."""
+    security = own_address_only(host, port)
+    http = server.streamable_http_app(host=host, transport_security=security)
+    sse = SseServerTransport("/messages/", security_settings=security)
+
+    async def handle_sse(request: Request) -> Response:
+        async with sse.connect_sse(request.scope, request.receive, request._send) as (read, write):
+            await server.run(read, write, server.create_initialization_options())
+        return Response()
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "server": server.name})
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with server.session_manager.run():
+            yield
+
+    routes = [
+        *http.routes,
+        Route("/sse", handle_sse, methods=["GET"]),
+        Mount("/messages/", app=sse.handle_post_message),
+        Route("/health", health, methods=["GET"]),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    return BearerGate(app, token) if token else app
+
+
+def own_address_only(host: str, port: int) -> TransportSecuritySettings:
+    """Accept only requests addressed to this host and port; the loopback names stand for each other."""
+    hosts = ["127.0.0.1", "localhost", "[::1]"] if host in LOOPBACK else [host]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection=True,
+        allowed_hosts=[f"{name}:{port}" for name in hosts],
+        allowed_origins=[f"http://{name}:{port}" for name in hosts],
+    )
+
+
+class BearerGate:
+    """Lets requests with the token through; a plain ASGI wrapper, because Starlette's middleware base buffers SSE."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] == "/health" or self._admits(scope):
+            await self._app(scope, receive, send)
+            return
+        refusal = JSONResponse({"error": "invalid_token"}, 401, headers={"WWW-Authenticate": "Bearer"})
+        await refusal(scope, receive, send)
+
+    def _admits(self, scope: Scope) -> bool:
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        scheme, _, token = given.partition(b" ")
+        return hmac.compare_digest(scheme.capitalize() + b" " + token, self._expected)
+
+
+def token_from(environ_name: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The token in the named environment variable ("" for no name); raises `ConfigError` when it is unset or short."""
+    if not environ_name:
+        return ""
+    token = environ.get(environ_name, "")
+    if len(token) < 16:
+        raise ConfigError(f"The environment variable {environ_name} must hold a token of at least 16 characters.")
+    return token
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket; raises `ConfigError` when the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port.") from error
+    return listener
