@@ -5,6 +5,7 @@
     ├── ConnectError     a server did not start or cannot be reached
     ├── SessionError     a connected server failed, closed or is unknown
     │   └── CallTimeout  a call took longer than its limit
+    ├── CallError        a tool that the person called by hand returned an error
     ├── DataError        a table, variable or query is not usable
     ├── BackendError     no model answers, or it refused the request
     │   └── ReplayMiss   the recorded turns do not hold this prompt
@@ -47,6 +48,10 @@ class SessionError(NotebookError):
 
 class CallTimeout(SessionError):
     """A call took longer than its limit."""
+
+
+class CallError(NotebookError):
+    """A tool that the person called by hand returned an error."""
 
 
 class DataError(NotebookError):

@@ -35,6 +35,11 @@ class Backend:
     transport: Any = None  # the replay transport, for its drift
 
     @property
+    def free(self) -> bool:
+        """Whether nothing is paid for a turn: a local model, or a recorded reply."""
+        return self.kind in ("local", "replay")
+
+    @property
     def caches(self) -> bool:
         """Whether prompt caching is understood: by Claude itself, not by local servers."""
         return self.kind in ("live", "custom") and "claude" in self.model

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mcp_notebook.results.preview import preview
-
 from mcp_notebook import policy
 from mcp_notebook.agent.approvals import Approvals
 from mcp_notebook.agent.toolset import Toolset
@@ -18,6 +16,7 @@ from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult, ToolS
 from mcp_notebook.naming import sql_of
 from mcp_notebook.policy import Grants, Rules
 from mcp_notebook.results import read
+from mcp_notebook.results.preview import preview
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Reading, Table

@@ -5,8 +5,8 @@ from typing import Any
 from mcp_notebook.events import Usage
 
 
-def usage_of(message: Any, request_id: str, seconds: float) -> Usage:
-    """The usage of a final message. `dollars` is None where no price is known."""
+def usage_of(message: Any, request_id: str, seconds: float, *, free: bool = False) -> Usage:
+    """The usage of a final message. `dollars` is None where no price is known, 0 where nothing is paid (`free`)."""
     usage = message.usage
     return Usage(
         model=message.model,
@@ -14,7 +14,7 @@ def usage_of(message: Any, request_id: str, seconds: float) -> Usage:
         output=usage.output_tokens or 0,
         cache_read=usage.cache_read_input_tokens or 0,
         cache_write=usage.cache_creation_input_tokens or 0,
-        dollars=dollars_of(message),
+        dollars=0.0 if free else dollars_of(message),
         request_id=request_id,
         seconds=seconds,
     )

@@ -58,7 +58,8 @@ class ModelTurn:
                 reason = "the model's service is busy" if self.partial == "" else "the reply was cut off"
             else:
                 if self.stop_reason:
-                    self.usage = usage_of(self._message, self._request_id, time.monotonic() - started)
+                    seconds = time.monotonic() - started
+                    self.usage = usage_of(self._message, self._request_id, seconds, free=self._backend.free)
                     return
                 reason = "the reply was cut off"
             if self.partial:

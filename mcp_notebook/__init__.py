@@ -1,0 +1,52 @@
+"""mcp-notebook: ask any MCP server from a notebook cell and get typed pandas DataFrames.
+
+    %load_ext mcp_notebook
+
+Importing it, or loading the extension, loads none of mcp, anthropic, pandas or duckdb: they load at first use.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mcp_notebook.results import explain, read, to_dataframe
+
+__version__ = "0.1.0"
+__all__ = [
+    "__version__",
+    "enable_nested_asyncio",
+    "explain",
+    "load_ipython_extension",
+    "read",
+    "to_dataframe",
+    "unload_ipython_extension",
+]
+
+_LAZY = dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext mcp_notebook`."""
+    from mcp_notebook import extension  # IPython only; kept out of a plain `import mcp_notebook`
+
+    extension.load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext mcp_notebook`: everything is undone, sessions are closed."""
+    from mcp_notebook import extension
+
+    extension.unload(shell)
+
+
+def enable_nested_asyncio() -> None:
+    """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config MCPNotebook.nested_asyncio = True`."""
+    from mcp_notebook import nesting
+
+    nesting.enable()

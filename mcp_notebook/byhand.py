@@ -1,0 +1,137 @@
+"""Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
+
+import json
+import shlex
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook import naming
+from mcp_notebook.errors import CallError, ConfigError
+from mcp_notebook.events import ToolCall, ToolResult
+from mcp_notebook.notebook import Notebook
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions import Session, ToolInfo
+
+BY_HAND = "by hand"
+# Tools of servers we have seen, most careful first; any other tool with an SQL argument is taken when it is alone.
+QUERY_TOOLS = ("query_database", "query", "read_query", "select_query", "execute_read_query", "run_select_query",
+               "execute_sql", "execute_query", "run_query", "sql_query")  # fmt: skip
+
+
+async def call(
+    notebook: Notebook, server: str, tool: str, arguments: Mapping[str, Any], *, into: str = "", timeout: float = 0
+) -> tuple[ToolResult, Any]:
+    """Call one tool; returns its result and its value: the first table as a DataFrame, else the text.
+
+    Raises CallError when the tool says no, SessionError when server or tool are unknown.
+    """
+    from mcp_notebook.agent.calls import call_tool  # loads the reading of results, wanted at the first call
+
+    session = await notebook.session(server)
+    info = find_tool(session, tool)
+    event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", server, info.name, dict(arguments))
+    notebook.ledger.record(event, cell=BY_HAND)
+
+    def keep(table: Any, origin: Any, index: int) -> str:
+        return notebook.keep(table, origin, index, name=into if index == 0 else "")
+
+    result = await call_tool(
+        session,
+        info,
+        event,
+        keep=keep,
+        shaping=notebook.shaping(),
+        timeout=timeout or notebook.settings.tool_timeout,
+    )
+    notebook.ledger.record(result, cell=BY_HAND)
+    notebook.shown.update(dict.fromkeys(result.names, result.shown))
+    if result.outcome != "ok":
+        raise CallError(f"{server}.{info.name}: {result.shown}")
+    return result, notebook.shell.user_ns[result.names[0]] if result.names else _text(result)
+
+
+def _text(result: ToolResult) -> str:
+    return result.reading.text if result.reading is not None and result.reading.text else result.shown
+
+
+def find_tool(session: "Session", name: str) -> "ToolInfo":
+    """A tool of a session by name; raises ConfigError with near misses."""
+    for tool in session.tools:
+        if tool.name == name:
+            return tool
+    known = ", ".join(t.name for t in session.tools[:40]) or "none"
+    raise ConfigError(f"{session.name} has no tool {name!r}; its tools: {known}.")
+
+
+def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
+    """The tool of a session that takes SQL, and the name of that argument; raises ConfigError."""
+    tools = [find_tool(session, wanted)] if wanted else list(session.tools)
+    found = {t.name: (t, argument) for t in tools if (argument := _sql_argument(t.input_schema, t.description))}
+    for name in QUERY_TOOLS:
+        if name in found:
+            return found[name]
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not found:
+        raise ConfigError(f"{session.name} has no tool that takes SQL; call its tools with %mcp_call.")
+    raise ConfigError(f"{session.name} has several tools that take SQL; choose one with --tool: {', '.join(found)}.")
+
+
+def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
+    """The argument that takes an SQL text, when nothing else is required; else an empty string."""
+    properties = schema.get("properties") or {}
+    required = set(schema.get("required") or ())
+    for name in naming.SQL_ARGUMENTS:
+        told = f"{description} {(properties.get(name) or {}).get('description', '')}".lower()
+        if name in properties and required <= {name} and (name != "q" or "sql" in told):
+            return name
+    return ""
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """`server.tool` into its parts; the tool may hold dots itself."""
+    server, dot, tool = target.partition(".")
+    if not (server and dot and tool):
+        raise ConfigError(f"Name the tool as server.tool, not {target!r}; %mcp_tools lists them.")
+    return server, tool
+
+
+def parse_arguments(text: str) -> dict[str, Any]:
+    """Arguments written as a JSON object, or as `name=value` words; raises ConfigError."""
+    text = text.strip()
+    if not text:
+        return {}
+    if text.startswith("{"):
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"The arguments are not valid JSON ({error}).") from None
+        if isinstance(value, dict):
+            return value
+    return _words(text)
+
+
+def _words(text: str) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for word in shlex.split(text):
+        name, equals, value = word.partition("=")
+        if not (equals and name.isidentifier()):
+            raise ConfigError(f'Write the arguments as JSON, {{"sql": "select 1"}}, or as name=value, not {word!r}.')
+        try:
+            arguments[name] = json.loads(value)
+        except ValueError:
+            arguments[name] = value
+    return arguments
+
+
+async def sql(
+    notebook: Notebook, server: str, text: str, *, into: str = "", tool: str = "", timeout: float = 0
+) -> tuple[ToolResult, Any]:
+    """Run SQL through a server's own query tool and return its result and DataFrame."""
+    if not text.strip():
+        raise ConfigError("The cell holds no SQL.")
+    session = await notebook.session(server)
+    info, argument = query_tool(session, tool)
+    return await call(notebook, server, info.name, {argument: text.strip()}, into=into, timeout=timeout)

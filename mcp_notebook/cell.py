@@ -1,0 +1,231 @@
+"""One `%%claude` cell: compose the parts, run the agent on the background loop, show its events in the cell."""
+
+import asyncio
+import importlib
+import queue
+import sys
+import uuid
+from collections.abc import AsyncGenerator
+from concurrent.futures import Future
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_notebook import loop
+from mcp_notebook.errors import BudgetError, ConfigError, Stopped
+from mcp_notebook.events import Event, Note, Stop, ToolCall, ToolResult
+from mcp_notebook.notebook import OWN_SERVER, Notebook
+
+
+@dataclass(frozen=True)
+class Ask:
+    """The options of one `%%claude` cell."""
+
+    prompt: str
+    into: str = ""
+    model: str = ""
+    effort: str = ""
+    servers: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    rows_to_model: int | None = None
+    max_iterations: int | None = None
+    max_calls: int | None = None
+    max_seconds: float | None = None
+    max_usd: float | None = None
+    replay: bool = False
+
+
+async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool) -> AsyncGenerator[Event, None]:
+    """The events of one cell; runs on the background loop. `caller_of(toolset, ...)` builds the caller."""
+    # The model's SDK takes seconds to import; on a worker thread the heartbeat and other sessions go on meanwhile.
+    await asyncio.to_thread(importlib.import_module, "anthropic")
+    from mcp_notebook.agent import prompts
+    from mcp_notebook.agent.run import Request, run
+    from mcp_notebook.agent.toolset import Toolset
+
+    await notebook.own_session()
+    sessions = _chosen(notebook, ask.servers)
+    toolset = Toolset.of(sessions)
+    backend = _backend(notebook, ask)
+    limits = _limits(notebook, ask, backend)
+    for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
+        notebook.catalog.add(name, variable=name, origin="shared")
+    blocks = prompts.user_blocks(ask.prompt, names, lambda n: prompts.schema_of(notebook.table(n)))
+    request = Request(
+        backend,
+        prompts.system_prompt(sessions),
+        max_tokens=notebook.settings.max_tokens,
+        effort=ask.effort or notebook.settings.effort,
+    )
+    caller = caller_of(toolset, notebook.rules(ask.allow, attended=attended))
+    stream = run(notebook.conversation, blocks, request=request, caller=caller, limits=limits)
+    async with aclosing(stream) as events:
+        async for event in events:
+            yield event
+
+
+def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
+    if not names:
+        return [s for s in notebook.sessions if s.state != "closed"]
+    return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
+
+
+def _backend(notebook: Notebook, ask: Ask) -> Any:
+    from mcp_notebook.agent import backends
+    from mcp_notebook.replay import RecordTransport, ReplayTransport
+
+    settings = notebook.settings
+    path = notebook.replay_file()
+    record = None
+    if notebook.recording is not None:
+        import httpx2
+
+        record = RecordTransport(notebook.recording, httpx2.AsyncHTTPTransport(retries=1))
+    return backends.choose(
+        client=settings.client,
+        model=ask.model or settings.model,
+        prefer="replay" if ask.replay else settings.backend,  # type: ignore[arg-type]
+        replay=ReplayTransport(path) if path is not None and notebook.recording is None else None,
+        record=record,
+    )
+
+
+def _limits(notebook: Notebook, ask: Ask, backend: Any) -> Any:
+    from mcp_notebook.agent.prices import has_price
+    from mcp_notebook.agent.run import Limits
+
+    settings = notebook.settings
+    dollars = ask.max_usd if ask.max_usd is not None else (settings.max_usd or None)
+    if dollars is not None and not backend.free and not has_price(backend.model):
+        raise BudgetError(
+            f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
+            "run without --max-usd or choose another model."
+        )
+    return Limits(
+        iterations=ask.max_iterations or settings.max_iterations,
+        calls=ask.max_calls or settings.max_calls,
+        seconds=ask.max_seconds or settings.max_seconds,
+        dollars=dollars,
+    )
+
+
+class CellRun:
+    """Shows one cell's events while they come; lives until the cell ends."""
+
+    def __init__(self, notebook: Notebook, ask: Ask, *, awaited: bool) -> None:
+        from mcp_notebook import display
+        from mcp_notebook.agent.approvals import Approvals
+
+        self._notebook, self._ask = notebook, ask
+        self._cell = uuid.uuid4().hex[:8]
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._approvals = Approvals()
+        self._attended = is_attended(notebook.shell)
+        mode = display.choose_mode(notebook.settings.cards, notebook.shell)
+        self._buttons = awaited and mode == "widget" and buttons_work(notebook.shell)
+        self._view = display.View(mode=mode, decide=self._approvals.answer, buttons=self._buttons)
+        self._ask_by_input = display.ask_by_input
+        self._tables: tuple[str, ...] = ()
+
+    async def in_awaited_cell(self) -> None:
+        """Drive the run from a cell that IPython awaits."""
+        future = self._start()
+        try:
+            await loop.wait_in_cell(future, self._pump)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise Stopped from None
+        finally:
+            self._finish()
+
+    def in_blocking_cell(self) -> None:
+        """Drive the run from a nested, synchronous magic."""
+        future = self._start()
+        try:
+            loop.wait(future, self._pump)
+        except KeyboardInterrupt:
+            raise Stopped from None
+        finally:
+            self._finish()
+
+    def _start(self) -> "Future[None]":
+        return loop.submit(self._work())
+
+    async def _work(self) -> None:
+        stream = events_of(self._notebook, self._ask, self._caller, self._attended)
+        async with aclosing(stream) as events:
+            async for event in events:
+                self._queue.put(event)
+
+    def _caller(self, toolset: Any, rules: Any) -> Any:
+        from mcp_notebook.agent.calls import Caller
+
+        return Caller(
+            toolset,
+            self._notebook.keep,
+            rules=rules,
+            grants=self._notebook.grants,
+            approvals=self._approvals,
+            shaping=self._notebook.shaping(self._ask.rows_to_model),
+            timeout=self._notebook.settings.tool_timeout,
+        )
+
+    def _pump(self) -> None:
+        while True:
+            try:
+                event = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            self._take(event)
+        self._view.flush()
+
+    def _take(self, event: Event) -> None:
+        self._notebook.ledger.record(event, cell=self._cell)
+        if isinstance(event, Stop):
+            self._name_last_table()
+        self._view.show(event)
+        if isinstance(event, ToolResult) and event.names:
+            self._tables = event.names
+            self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
+        if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
+            self._view.flush()
+            self._approvals.answer(event.id, self._ask_by_input(event.question))
+
+    def _finish(self) -> None:
+        self._pump()
+        self._notebook.ledger.close(self._cell)
+        self._view.close()
+
+    def _name_last_table(self) -> None:
+        into = self._ask.into
+        if not into:
+            return
+        if not self._tables:
+            self._view.show(Note(f"No table came back, so {into} was not set.", "warning"))
+            return
+        last = self._tables[-1]
+        self._notebook.bind(into, self._notebook.shell.user_ns[last])
+        if last != into:
+            self._view.show(Note(f"{into} = {last}"))
+
+
+def is_attended(shell: Any) -> bool:
+    """Whether a person can answer a question: frontends send `allow_stdin`, nbclient and papermill do not."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return bool(sys.stdin and sys.stdin.isatty())
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def buttons_work(shell: Any) -> bool:
+    """Whether clicks arrive while a cell is awaited: ipykernel 7.4 and later (ipython/ipykernel#1565)."""
+    if getattr(shell, "kernel", None) is None:
+        return False
+    parts = getattr(sys.modules.get("ipykernel"), "__version__", "0.0").split(".")
+    return parts[0].isdigit() and parts[1].isdigit() and (int(parts[0]), int(parts[1])) >= (7, 4)
+
+
+def check_name(name: str) -> str:
+    """A name for `--into`; raises ConfigError."""
+    if name and not name.isidentifier():
+        raise ConfigError(f"--into needs a Python name, not {name!r}.")
+    return name

@@ -1,0 +1,68 @@
+"""Tab completion in the magics: servers, tools, tables named with @."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+
+from mcp_notebook.notebook import OWN_SERVER, Notebook
+
+_SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%%mcp_sql")
+_TABLE_MAGICS = ("%mcp_preview", "%mcp_share", "%mcp_unshare")
+
+
+def matcher_for(notebook: Notebook) -> Callable[[CompletionContext], Any]:
+    """A matcher for IPython's completer."""
+
+    @context_matcher(identifier="mcp_notebook")
+    def matcher(context: CompletionContext) -> Any:
+        return complete(notebook, context.full_text, context.cursor_line, context.cursor_position)
+
+    matcher.matcher_priority = 100  # type: ignore[attr-defined]
+    return matcher
+
+
+def complete(notebook: Notebook, text: str, line_number: int, column: int) -> dict[str, Any]:
+    """The completions at a place of a cell's text, in IPython's result form."""
+    lines = text.split("\n")
+    line = lines[line_number][:column]
+    word = (line[len(line.rstrip()) :] and "") or (line.split(" ")[-1] if line else "")
+    if text.lstrip().startswith("%%claude"):
+        return _in_claude(notebook, line, word, line_number)
+    magic = line.split(maxsplit=1)[0] if line.split() else ""
+    if magic in _SERVER_MAGICS and line_number == 0:
+        return _found((s for s in _servers(notebook)), word)
+    if magic == "%mcp_call":
+        names = (f"{s.name}.{t.name}" for s in notebook.sessions for t in s.tools)
+        return _found(names, word) if "{" not in line else _nothing()
+    if magic in _TABLE_MAGICS:
+        return _found(_tables(notebook), word)
+    return _nothing()
+
+
+def _in_claude(notebook: Notebook, line: str, word: str, line_number: int) -> dict[str, Any]:
+    if word.startswith("@"):
+        return _found((f"@{name}" for name in _tables(notebook)), word)
+    if line_number == 0 and word and line.rstrip().endswith(("-s", "--servers")):
+        return _found(_servers(notebook), word)
+    # Prose gets no Python names.
+    return {"completions": [], "suppress": line_number > 0}
+
+
+def _servers(notebook: Notebook) -> list[str]:
+    return sorted({*notebook.sessions.names(), OWN_SERVER})
+
+
+def _tables(notebook: Notebook) -> list[str]:
+    from mcp_notebook.agent.prompts import is_table
+
+    return [n for n, value in list(notebook.shell.user_ns.items()) if not n.startswith("_") and is_table(value)]
+
+
+def _found(names: Iterable[str], word: str) -> dict[str, Any]:
+    matches = [SimpleCompletion(n, type="name") for n in sorted(names) if n.startswith(word)]
+    return {"completions": matches, "suppress": bool(matches), "matched_fragment": word}
+
+
+def _nothing() -> dict[str, Any]:
+    return {"completions": []}

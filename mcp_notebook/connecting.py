@@ -1,0 +1,157 @@
+"""What `%mcp_connect` was asked for: options, names, and the servers they stand for."""
+
+import dataclasses
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_notebook import config
+from mcp_notebook.config import HttpServer, ServerSpec, StdioServer
+from mcp_notebook.errors import ConfigError
+from mcp_notebook.notebook import OWN_SERVER
+
+_WITH_VALUE = ("--allow", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
+_FLAGS = ("--legacy",)
+USAGE = "Write %mcp_connect NAME COMMAND ..., %mcp_connect NAME URL, or %mcp_connect --config FILE."
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The parsed line. `words`: the command or URL after the name."""
+
+    names: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    transport: str = "auto"
+    cwd: str = ""
+    timeout: float | None = None
+    config: str = ""
+    legacy: bool = False
+
+
+def parse(line: str) -> Wanted:
+    """Parse the magic's line; everything after the name that is no option of ours belongs to the command."""
+    try:
+        words = shlex.split(line, posix=os.name != "nt")
+    except ValueError as error:
+        raise ConfigError(f"The line cannot be split into words: {error}.") from None
+    options: dict[str, list[str]] = {}
+    names: list[str] = []
+    while words and (words[0].startswith("--") or not names or "--config" in options):
+        word = words.pop(0)
+        if word in _FLAGS:
+            options[word] = ["yes"]
+        elif word in _WITH_VALUE:
+            if not words:
+                raise ConfigError(f"{word} needs a value. {USAGE}")
+            options.setdefault(word, []).append(words.pop(0))
+        elif word.startswith("--"):
+            raise ConfigError(f"Unknown option {word}. {USAGE}")
+        else:
+            names.append(word)
+    if not names and "--config" not in options:
+        raise ConfigError(USAGE)
+    return _wanted(names, words, options)
+
+
+def _wanted(names: list[str], words: list[str], options: Mapping[str, list[str]]) -> Wanted:
+    def last(option: str, default: str = "") -> str:
+        return options.get(option, [default])[-1]
+
+    try:
+        timeout = float(last("--timeout")) if "--timeout" in options else None
+    except ValueError:
+        raise ConfigError(f"--timeout takes seconds, not {last('--timeout')!r}.") from None
+    if last("--transport", "auto") not in ("auto", "http", "sse"):
+        raise ConfigError(f"--transport is http or sse, not {last('--transport')!r}.")
+    return Wanted(
+        names=tuple(names),
+        words=tuple(words),
+        allow=tuple(options.get("--allow", ())),
+        env=tuple(options.get("--env", ())),
+        headers=tuple(options.get("--header", ())),
+        transport=last("--transport", "auto"),
+        cwd=last("--cwd"),
+        timeout=timeout,
+        config=last("--config"),
+        legacy="--legacy" in options,
+    )
+
+
+def resolve(wanted: Wanted, environ: Mapping[str, str] = os.environ) -> dict[str, ServerSpec]:
+    """The servers to connect, by name; raises ConfigError in one sentence that names the server."""
+    if wanted.config:
+        servers = config.load_servers(Path(wanted.config).expanduser(), environ)
+        found = _only(servers, wanted.names, wanted.config)
+    elif wanted.words:
+        found = {wanted.names[0]: config.parse_target(wanted.words, environ)}
+    else:
+        found = {wanted.names[0]: _configured(wanted.names[0], environ)}
+    for name in found:
+        _check_name(name)
+    return {name: _with_options(spec, wanted, environ) for name, spec in found.items()}
+
+
+def _only(servers: Mapping[str, ServerSpec], names: Iterable[str], path: str) -> dict[str, ServerSpec]:
+    missing = [n for n in names if n not in servers]
+    if missing:
+        raise ConfigError(f"{path} names no server {missing[0]!r}; it names: {', '.join(servers) or 'none'}.")
+    return {name: servers[name] for name in (names or servers)}
+
+
+def _configured(name: str, environ: Mapping[str, str]) -> ServerSpec:
+    spec = config.find_server(name, Path.cwd(), environ)
+    if spec is None:
+        raise ConfigError(
+            f"No .mcp.json here or above names a server {name!r}; give its command or URL: %mcp_connect {name} ..."
+        )
+    return spec
+
+
+def _check_name(name: str) -> None:
+    if name == OWN_SERVER:
+        raise ConfigError(f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another.")
+    if not all(c.isalnum() or c in "_-" for c in name):
+        raise ConfigError(f"A server's name is made of letters, digits, _ and -, unlike {name!r}.")
+
+
+def _with_options(spec: ServerSpec, wanted: Wanted, environ: Mapping[str, str]) -> ServerSpec:
+    if isinstance(spec, StdioServer):
+        passed = {name: _variable(name, environ) for name in wanted.env}
+        return dataclasses.replace(spec, env={**spec.env, **passed}, cwd=wanted.cwd or spec.cwd)
+    if isinstance(spec, HttpServer):
+        headers = dict(_header(h, environ) for h in wanted.headers)
+        transport = spec.transport if wanted.transport == "auto" else wanted.transport
+        return dataclasses.replace(spec, headers={**spec.headers, **headers}, transport=transport)  # type: ignore[arg-type]
+    return spec
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    if "=" in name:
+        raise ConfigError(
+            f"--env takes a name only, --env {name.partition('=')[0]}; a value would stay in the notebook."
+        )
+    if name not in environ:
+        raise ConfigError(f"--env {name}: that variable is not set in the kernel's environment.")
+    return environ[name]
+
+
+def _header(text: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon:
+        raise ConfigError("--header is written 'NAME: value', the value best as ${VARIABLE}.")
+    return name.strip(), config.expand(value.strip(), environ)
+
+
+def is_bundled(spec: ServerSpec) -> bool:
+    """Whether a server is one of ours that can only read, so that its tools run without asking."""
+    return (
+        isinstance(spec, StdioServer)
+        and spec.command == sys.executable
+        and tuple(spec.args[:3]) == ("-m", "mcp_notebook", "serve")
+    )

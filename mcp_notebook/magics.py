@@ -1,0 +1,200 @@
+"""The magics: parse a line, call one thing, show what it returned."""
+
+import asyncio
+import contextlib
+import shlex
+from pathlib import Path
+from typing import Any
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from mcp_notebook import byhand, connecting, loop, showing
+from mcp_notebook.awaiting import AwaitTransformer
+from mcp_notebook.cell import Ask, CellRun, check_name
+from mcp_notebook.errors import ConfigError, Stopped
+from mcp_notebook.notebook import Notebook
+
+
+@magics_class
+class MCPMagics(Magics):
+    """Everything a person types; the work is done elsewhere."""
+
+    def __init__(self, shell: Any, notebook: Notebook, awaiting: AwaitTransformer) -> None:
+        super().__init__(shell)
+        self._notebook = notebook
+        self._awaiting = awaiting
+
+    @no_var_expand
+    @line_magic
+    def mcp_connect(self, line: str) -> None:
+        """Connect a server and keep its session open in this kernel.
+
+        %mcp_connect NAME COMMAND ...        start a server as a subprocess (stdio)
+        %mcp_connect NAME https://...        connect over Streamable HTTP, or legacy SSE
+        %mcp_connect NAME                    connect the server of that name in .mcp.json
+        %mcp_connect --config FILE [NAME ..] connect servers of a file with "mcpServers"
+
+        Options, before the command: --allow 'PATTERN' (tools that run without asking), --env NAME (pass a variable
+        of the kernel on), --header 'NAME: ${TOKEN}', --transport http|sse, --cwd DIR, --legacy, --timeout SECONDS.
+        """
+        wanted = connecting.parse(line)
+        with _interruptible():
+            showing.connect(self._notebook, wanted)
+
+    @line_magic
+    def mcp_disconnect(self, line: str) -> None:
+        """Close sessions: %mcp_disconnect NAME [NAME ...], or --all."""
+        names = shlex.split(line)
+        if names == ["--all"]:
+            names = [n for n in self._notebook.sessions.names()]
+        if not names:
+            raise ConfigError("Name the server to disconnect, or --all.")
+        for name in names:
+            loop.run(self._notebook.sessions.disconnect(name))
+            showing.line(f"{name}: disconnected")
+
+    @line_magic
+    def mcp_tools(self, line: str) -> None:
+        """List the tools of the connected servers: %mcp_tools [SERVER ...]."""
+        showing.tools(self._notebook, shlex.split(line))
+
+    @line_magic
+    def mcp_status(self, line: str) -> None:
+        """Show the sessions: state, transport, calls, restarts, last error."""
+        showing.status(self._notebook)
+
+    @line_magic
+    def mcp_discover(self, line: str) -> None:
+        """List the servers that configuration files on this machine name. Connects to none."""
+        showing.discovered()
+
+    @no_var_expand
+    @line_magic
+    def mcp_call(self, line: str) -> Any:
+        """Call one tool by hand: %mcp_call server.tool {"argument": "value"} [--into NAME]."""
+        target, _, rest = line.strip().partition(" ")
+        rest, into = _take_into(rest)
+        server, tool = byhand.split_target(target)
+        with _interruptible():
+            arguments = byhand.parse_arguments(rest)
+            return showing.called(self._notebook, byhand.call(self._notebook, server, tool, arguments, into=into), into)
+
+    @no_var_expand
+    @cell_magic
+    @magic_arguments()
+    @argument("server", help="the server to ask; `notebook` for the notebook's own tables")
+    @argument("--into", default="", help="name for the DataFrame")
+    @argument("--tool", default="", help="the tool that takes the SQL, when the server has several")
+    @argument("--timeout", type=float, default=0, help="seconds")
+    def mcp_sql(self, line: str, cell: str) -> Any:
+        """Run SQL through a server's query tool, without a model; returns the DataFrame."""
+        options = parse_argstring(self.mcp_sql, line)
+        into = check_name(options.into)
+        work = byhand.sql(self._notebook, options.server, cell, into=into, tool=options.tool, timeout=options.timeout)
+        with _interruptible():
+            return showing.called(self._notebook, work, into)
+
+    @line_magic
+    def mcp_log(self, line: str) -> Any:
+        """Every tool call of this kernel as a DataFrame, oldest first."""
+        return self._notebook.ledger.frame()
+
+    @line_magic
+    def mcp_preview(self, line: str) -> None:
+        """Show what Claude was, or would be, shown of a table: %mcp_preview NAME."""
+        showing.preview(self._notebook, line.strip())
+
+    @line_magic
+    def mcp_share(self, line: str) -> None:
+        """Let Claude query tables of yours by name: %mcp_share orders customers."""
+        showing.share(self._notebook, shlex.split(line))
+
+    @line_magic
+    def mcp_unshare(self, line: str) -> None:
+        """Take tables back: %mcp_unshare orders."""
+        for name in shlex.split(line):
+            self._notebook.catalog.remove(name)
+
+    @line_magic
+    def mcp_shared(self, line: str) -> None:
+        """List the tables that Claude can query."""
+        showing.shared(self._notebook)
+
+    @no_var_expand
+    @cell_magic
+    @magic_arguments()
+    @argument("prompt", nargs="*", help="a short prompt may stand on the line itself")
+    @argument("--into", default="", help="name for the cell's last table")
+    @argument("--new", action="store_true", help="start a new conversation")
+    @argument("-m", "--model", default="", help="model of this cell")
+    @argument("--effort", default="", choices=["", "low", "medium", "high", "xhigh", "max"], help="how hard to think")
+    @argument("-s", "--servers", default="", help="comma separated; only these servers' tools")
+    @argument("--allow", action="append", default=[], help="tools that run without asking, e.g. 'web.read_*'")
+    @argument("--rows-to-model", type=int, default=None, help="rows of each table that the model is shown")
+    @argument("--max-iterations", type=int, default=None, help="model turns at most")
+    @argument("--max-calls", type=int, default=None, help="tool calls at most")
+    @argument("--max-seconds", type=float, default=None, help="seconds at most")
+    @argument("--max-usd", type=float, default=None, help="dollars at most")
+    @argument("--replay", action="store_true", help="take the recorded turns even if a model could answer")
+    def claude(self, line: str, cell: str) -> Any:
+        """Ask Claude; it may call the tools of the connected servers, whose tables come into the notebook."""
+        awaited = self._awaiting.take()
+        options = parse_argstring(self.claude, line)
+        ask = Ask(
+            prompt=" ".join([*(_unquoted(w) for w in options.prompt), cell]).strip(),
+            into=check_name(options.into),
+            model=options.model,
+            effort=options.effort,
+            servers=tuple(s for s in options.servers.split(",") if s),
+            allow=tuple(_unquoted(p) for p in options.allow),
+            rows_to_model=options.rows_to_model,
+            max_iterations=options.max_iterations,
+            max_calls=options.max_calls,
+            max_seconds=options.max_seconds,
+            max_usd=options.max_usd,
+            replay=options.replay,
+        )
+        if not ask.prompt:
+            raise ConfigError("The cell holds no question; write it below %%claude.")
+        if options.new:
+            self._notebook.conversation.messages.clear()
+        run = CellRun(self._notebook, ask, awaited=awaited)
+        return run.in_awaited_cell() if awaited else run.in_blocking_cell()
+
+    @line_magic
+    def claude_history(self, line: str) -> None:
+        """Show the conversation so far."""
+        showing.history(self._notebook)
+
+    @line_magic
+    def claude_record(self, line: str) -> None:
+        """Record the model's turns for a replay without a key: %claude_record on [FILE], off, or nothing for status."""
+        words = shlex.split(line)
+        if words[:1] == ["on"]:
+            self._notebook.recording = Path(words[1]) if len(words) > 1 else self._notebook.record_file()
+        elif words == ["off"]:
+            self._notebook.recording = None
+        elif words:
+            raise ConfigError("Write %claude_record on [FILE], %claude_record off or %claude_record.")
+        showing.recording(self._notebook)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Any:
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise Stopped("Stopped. Servers stay connected.") from None
+
+
+def _take_into(text: str) -> tuple[str, str]:
+    """`{"a": 1} --into x` into the arguments and the name."""
+    head, option, name = text.rpartition("--into ")
+    return (head, check_name(name.strip())) if option and name.strip().isidentifier() else (text, "")
+
+
+def _unquoted(word: str) -> str:
+    # IPython's magic_arguments keeps the quotes of a quoted word.
+    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
+    return word[1:-1] if quoted else word

@@ -1,0 +1,124 @@
+"""What lives as long as the kernel: sessions, tables, conversation, ledger, grants."""
+
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook import naming, where
+from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.errors import DataError
+from mcp_notebook.ledger import Ledger, masked
+from mcp_notebook.policy import Grants, Rules
+from mcp_notebook.server.catalog import Catalog
+from mcp_notebook.sessions import Sessions
+from mcp_notebook.settings import MCPNotebook
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.calls import Origin, Shaping
+    from mcp_notebook.results import Table
+    from mcp_notebook.sessions import Session
+
+OWN_SERVER = "notebook"
+
+
+class Notebook:
+    """The state behind the magics of one kernel."""
+
+    def __init__(self, shell: Any, settings: MCPNotebook) -> None:
+        self.shell = shell
+        self.settings = settings
+        self.sessions = Sessions()
+        self.ledger = Ledger()
+        self.grants = Grants()
+        self.conversation = Conversation()
+        self.catalog = Catalog(lambda: self.shell.user_ns)
+        self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
+        self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
+        self.recording: Path | None = None
+        self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
+
+    def keep(self, table: "Table", origin: "Origin", index: int = 0, *, name: str = "") -> str:
+        """Put a table into the notebook's namespace and return its name.
+
+        `name` is one that the person asked for. Otherwise a readable one is found that is free, or that the very
+        same call was given before: running a cell again refreshes its table.
+        """
+        provenance = (origin.server, origin.tool, repr(sorted(origin.arguments.items(), key=str)), index)
+        wanted = name or self._free_name(naming.suggest(origin.server, origin.tool, origin.arguments), provenance)
+        frame = table.to_pandas(
+            attrs={
+                "server": origin.server,
+                "tool": origin.tool,
+                "arguments": masked(dict(origin.arguments)),
+                "call_id": origin.call_id,
+                "time": origin.time,
+                "seconds": origin.seconds,
+            }
+        )
+        self.bind(wanted, frame)
+        self._bound[wanted] = (provenance, weakref.ref(frame))
+        return wanted
+
+    def bind(self, name: str, frame: Any) -> None:
+        """Give a table a name in the notebook and let Claude query it there."""
+        self.shell.user_ns[name] = frame
+        self.catalog.add(name, variable=name, origin="result")
+
+    def _free_name(self, suggested: str, provenance: Any) -> str:
+        for name, (made_by, reference) in self._bound.items():
+            if made_by == provenance and self.shell.user_ns.get(name) is reference() is not None:
+                return name
+        return naming.free(suggested, {**self.shell.user_ns, **dict.fromkeys(self.catalog.names())})
+
+    def rules(self, allow: tuple[str, ...] = (), *, attended: bool) -> Rules:
+        """The rules of one cell: the settings, what was allowed at connect, and the cell's own `--allow`."""
+        at_connect = tuple(f"{server}.{p}" for server, patterns in self.allowed.items() for p in patterns)
+        return Rules(
+            allow=(*self.settings.allow, *at_connect, *allow),
+            deny=tuple(self.settings.deny),
+            default=self.settings.approval,  # type: ignore[arg-type]
+            attended=attended,
+        )
+
+    def shaping(self, rows: int | None = None) -> "Shaping":
+        """How much of a result goes to the model."""
+        from mcp_notebook.agent.calls import Shaping  # loads the reading of results, wanted at the first call
+
+        return Shaping(
+            rows=self.settings.rows_to_model if rows is None else rows,
+            text_bytes=self.settings.text_bytes,
+            mask=tuple(self.settings.mask),
+        )
+
+    async def own_session(self) -> "Session":
+        """The session with the notebook's own server, started at its first use."""
+        if OWN_SERVER not in self.sessions.names():
+            from mcp_notebook.config import InProcessServer
+            from mcp_notebook.server.notebook import build_notebook_server  # loads mcp and duckdb
+
+            spec = InProcessServer(lambda: build_notebook_server(self.catalog))
+            await self.sessions.connect(OWN_SERVER, spec, trusted=True)
+        return self.sessions.get(OWN_SERVER)
+
+    async def session(self, name: str) -> "Session":
+        """A session by name; the notebook's own starts when it is asked for."""
+        return await self.own_session() if name == OWN_SERVER else self.sessions.get(name)
+
+    def table(self, name: str) -> Any:
+        """A table of the notebook by name; raises DataError."""
+        if name not in self.shell.user_ns:
+            known = ", ".join(self.catalog.names()) or "none yet"
+            raise DataError(f"There is no table {name!r} in this notebook; tables: {known}.")
+        return self.shell.user_ns[name]
+
+    def replay_file(self) -> Path | None:
+        """The recorded turns that belong to this notebook, if there are any."""
+        return where.replay_file(self.settings.replay, self.shell.user_ns)
+
+    def record_file(self) -> Path:
+        """Where a recording of this notebook goes."""
+        return self.recording or where.record_file(self.settings.replay, self.shell.user_ns)
+
+
+Getter = Callable[[], Notebook]

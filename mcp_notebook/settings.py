@@ -1,0 +1,39 @@
+"""`%config MCPNotebook`: what a person may set, with its help."""
+
+from traitlets import Any, Bool, CFloat, CInt, Enum, List, Unicode
+from traitlets.config import Configurable
+
+
+class MCPNotebook(Configurable):
+    """Settings of mcp-notebook."""
+
+    model = Unicode("", help="Model of %%claude, for example claude-opus-5-5; empty: claude-sonnet-5-5.").tag(
+        config=True
+    )
+    effort = Enum(["", "low", "medium", "high", "xhigh", "max"], "", help="How hard the model thinks.").tag(config=True)
+    backend = Enum(
+        ["auto", "live", "replay"], "auto", help="Who answers: auto asks a model if there is one, else replays."
+    ).tag(config=True)
+    client = Any(None, help="Your own async Anthropic client object (Bedrock, Vertex, Foundry, a gateway).")
+    replay = Unicode("", help="File with recorded turns; empty: NAME.claude.json beside the notebook.").tag(config=True)
+    max_tokens = CInt(4096, min=1, help="Tokens of one reply at most.").tag(config=True)
+    max_iterations = CInt(12, min=1, help="Model turns of one cell at most.").tag(config=True)
+    max_calls = CInt(40, min=1, help="Tool calls of one cell at most.").tag(config=True)
+    max_seconds = CFloat(600.0, min=1, help="Seconds of one cell at most.").tag(config=True)
+    max_usd = CFloat(0.0, min=0, help="Dollars of one cell at most; 0: no budget.").tag(config=True)
+    tool_timeout = CFloat(60.0, min=0.1, help="Seconds one tool call may take.").tag(config=True)
+    connect_timeout = CFloat(60.0, min=1, help="Seconds a server may take to start.").tag(config=True)
+    rows_to_model = CInt(5, min=0, help="Rows of each table that the model is shown.").tag(config=True)
+    text_bytes = CInt(50_000, min=1000, help="Bytes of a text result that the model is shown.").tag(config=True)
+    mask = List(Unicode(), help="Columns whose values the model never sees, e.g. ['email'].").tag(config=True)
+    approval = Enum(
+        ["ask", "allow", "deny"],
+        "ask",
+        help="What happens to tools of other servers that were not allowed; ask means deny when nobody is there.",
+    ).tag(config=True)
+    allow = List(Unicode(), help="Tools that run without asking, e.g. ['shop.read_*'].").tag(config=True)
+    deny = List(Unicode(), help="Tools that never run.").tag(config=True)
+    cards = Enum(["auto", "widget", "static", "text"], "auto", help="How tool calls are shown.").tag(config=True)
+    nested_asyncio = Bool(
+        False, help="Let pasted asyncio.run(...) code work in a cell (applies nest_asyncio2 to the kernel's loop)."
+    ).tag(config=True)

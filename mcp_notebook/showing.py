@@ -1,0 +1,245 @@
+"""What the line magics show: a line, a table, a preview."""
+
+import time
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from IPython.display import display
+
+from mcp_notebook import connecting, loop
+from mcp_notebook.config import ServerSpec
+from mcp_notebook.errors import ConfigError, NotebookError
+from mcp_notebook.notebook import Notebook
+
+PATIENCE = 0.8  # seconds before a running call shows that it is running
+
+
+class StatusLine:
+    """One line of output that changes while work goes on."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+        self._text = ""
+
+    def set(self, text: str) -> None:
+        """Show `text` in place of what stood there."""
+        if text == self._text:
+            return
+        self._text = text
+        bundle = {"text/plain": text}
+        if self._handle is None:
+            self._handle = display(bundle, raw=True, display_id=True)
+        else:
+            self._handle.update(bundle, raw=True)
+
+
+def line(text: str) -> None:
+    """Show one line of plain text."""
+    display({"text/plain": text}, raw=True)
+
+
+def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
+    """Connect what was asked for, side by side, each with its own line; the first failure is raised at the end."""
+    servers = connecting.resolve(wanted)
+    timeout = wanted.timeout or notebook.settings.connect_timeout
+    lines = {name: StatusLine() for name in servers}
+    progress = dict.fromkeys(servers, "starting")
+    started = time.monotonic()
+    futures = {
+        name: loop.submit(_connected(notebook, name, spec, wanted, timeout, progress)) for name, spec in servers.items()
+    }
+    _watch(futures, lines, progress, started)
+    failures = [f.exception() for f in futures.values() if f.exception() is not None]
+    for failure in failures[:1]:
+        raise failure  # type: ignore[misc]
+
+
+async def _connected(
+    notebook: Notebook,
+    name: str,
+    spec: ServerSpec,
+    wanted: connecting.Wanted,
+    timeout: float,
+    progress: dict[str, str],
+) -> Any:
+    session = await notebook.sessions.connect(
+        name,
+        spec,
+        timeout=timeout,
+        legacy=wanted.legacy,
+        trusted=connecting.is_bundled(spec),
+        on_progress=lambda text: progress.__setitem__(name, text),
+    )
+    notebook.allowed[name] = wanted.allow
+    return session
+
+
+def _watch(
+    futures: dict[str, "Future[Any]"], lines: dict[str, StatusLine], progress: dict[str, str], started: float
+) -> None:
+    """Keep the lines up to date until every server is connected or has failed; an interrupt cancels all."""
+    ended: dict[str, float] = {}
+    try:
+        while len(ended) < len(futures):
+            for name, future in futures.items():
+                if name in ended:
+                    continue
+                if future.done():
+                    ended[name] = time.monotonic() - started
+                    lines[name].set(_outcome(name, future, ended[name]))
+                elif time.monotonic() - started > PATIENCE:
+                    lines[name].set(f"{name}: {progress[name]} … {int(time.monotonic() - started)} s")
+            time.sleep(loop.HEARTBEAT)
+    except KeyboardInterrupt:
+        for future in futures.values():
+            future.cancel()
+        raise
+
+
+def _outcome(name: str, future: "Future[Any]", seconds: float) -> str:
+    failure = future.exception()
+    if failure is not None:
+        return f"{name}: not connected" + (f" ({failure})" if isinstance(failure, NotebookError) else "")
+    session = future.result()
+    count = len(session.tools)
+    title = f"{session.server_title} · " if session.server_title and session.server_title != name else ""
+    return f"{name}: connected · {title}{count} tool{'s' * (count != 1)} · {seconds:.1f} s"
+
+
+def called(notebook: Notebook, work: Coroutine[Any, Any, tuple[Any, Any]], into: str) -> Any:
+    """Run a call by hand, show that it runs when it takes long, and return its value."""
+    status = StatusLine()
+    started = time.monotonic()
+
+    def pump() -> None:
+        if time.monotonic() - started > PATIENCE:
+            status.set(f"running … {int(time.monotonic() - started)} s")
+
+    result, value = loop.wait(loop.submit(work), pump)
+    if status._text:
+        status.set(f"{result.seconds:.1f} s")
+    for table, name in zip(result.reading.tables if result.reading else (), result.names, strict=False):
+        _say_table(table, name)
+    return None if into else value
+
+
+def _say_table(table: Any, name: str) -> None:
+    rows, columns = table.data.shape
+    said = [f"{name}: {rows:,} rows × {columns} columns"]
+    if table.truncated:
+        said.append(f"cut by the server: {table.truncated}")
+    if table.approximate:
+        said.append("approximate")
+    line(" · ".join([*said, *table.notes]))
+
+
+def tools(notebook: Notebook, names: Sequence[str]) -> None:
+    """The table of tools of the named sessions, or of all."""
+    from mcp_notebook.display import tools_table_html
+
+    sessions = [loop.run(notebook.session(n)) for n in names] or list(notebook.sessions)
+    if not sessions:
+        line("No server is connected yet: %mcp_connect NAME COMMAND ...")
+        return
+    rows = [
+        {
+            "server": session.name,
+            "tool": tool.name,
+            "arguments": _arguments(tool.input_schema),
+            "description": " ".join(tool.description.split()),
+        }
+        for session in sessions
+        for tool in session.tools
+    ]
+    display(tools_table_html(rows), raw=True)
+
+
+def _arguments(schema: dict[str, Any]) -> str:
+    required = set(schema.get("required") or ())
+    return ", ".join(n if n in required else f"{n}?" for n in schema.get("properties") or {})
+
+
+def status(notebook: Notebook) -> None:
+    """The table of sessions."""
+    from mcp_notebook.display import status_table_html
+
+    rows = [session.status() for session in notebook.sessions]
+    if not rows:
+        line("No server is connected yet: %mcp_connect NAME COMMAND ...")
+        return
+    display(status_table_html(rows), raw=True)
+
+
+def discovered() -> None:
+    """The servers that configuration files name."""
+    from mcp_notebook import config
+    from mcp_notebook.display import status_table_html
+
+    rows = config.discover()
+    if not rows:
+        line("No configuration file with MCP servers was found.")
+        return
+    display(status_table_html(rows), raw=True)
+
+
+def preview(notebook: Notebook, name: str) -> None:
+    """What Claude was shown of a table, or would be shown when nothing was sent yet."""
+    from mcp_notebook.results.preview import preview as write  # loads pandas
+
+    if not name:
+        raise ConfigError("Name a table: %mcp_preview NAME; %mcp_shared lists them.")
+    table = notebook.table(name)
+    sent = notebook.shown.get(name)
+    shaping = notebook.shaping()
+    line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
+
+
+def share(notebook: Notebook, names: Sequence[str]) -> None:
+    """Let Claude query tables of the person's by name."""
+    from mcp_notebook.agent.prompts import is_table
+
+    if not names:
+        raise ConfigError("Name the tables to share: %mcp_share orders customers.")
+    for name in names:
+        if not is_table(notebook.table(name)):
+            raise ConfigError(f"{name} is no table: a DataFrame, or an object with Arrow's stream interface.")
+        notebook.catalog.add(name, variable=name, origin="shared")
+    shared(notebook)
+
+
+def shared(notebook: Notebook) -> None:
+    """The tables that Claude can query."""
+    from mcp_notebook.display import status_table_html
+
+    rows = [
+        {"table": entry.name, "variable": entry.variable, "origin": entry.origin}
+        for entry in notebook.catalog.entries()
+    ]
+    if rows:
+        display(status_table_html(rows), raw=True)
+    else:
+        line("Claude can query no table yet: ask a question, or %mcp_share NAME.")
+
+
+def history(notebook: Notebook) -> None:
+    """The conversation, as readable text."""
+    from mcp_notebook.agent.conversation import transcript
+
+    rows = transcript(notebook.conversation.messages)
+    if not rows:
+        line("The conversation is empty.")
+        return
+    marks = {"tool_use": "call", "tool_result": "result"}
+    line("\n\n".join(f"[{marks.get(r['kind'], r['role'])}] {r['text']}" for r in rows))
+
+
+def recording(notebook: Notebook) -> None:
+    """Whether turns are recorded, and what is there to replay."""
+    if notebook.recording is not None:
+        line(f"Recording the model's turns into {notebook.recording}; %claude_record off ends it.")
+        return
+    from mcp_notebook.replay import describe
+
+    path = notebook.replay_file()
+    line(f"Not recording. {describe(path) if path else 'There are no recorded turns for this notebook.'}")
