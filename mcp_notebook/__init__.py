@@ -33,20 +33,20 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext mcp_notebook`."""
-    from mcp_notebook import extension  # IPython only; kept out of a plain `import mcp_notebook`
+    from mcp_notebook.surface import extension  # IPython only; kept out of a plain `import mcp_notebook`
 
     extension.load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """`%unload_ext mcp_notebook`: everything is undone, sessions are closed."""
-    from mcp_notebook import extension
+    from mcp_notebook.surface import extension
 
     extension.unload(shell)
 
 
 def enable_nested_asyncio() -> None:
     """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config MCPNotebook.nested_asyncio = True`."""
-    from mcp_notebook import nesting
+    from mcp_notebook.surface import nesting
 
     nesting.enable()

@@ -11,7 +11,7 @@ from pathlib import Path
 from mcp_notebook import config
 from mcp_notebook.config import HttpServer, ServerSpec, StdioServer
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook import OWN_SERVER
+from mcp_notebook.surface.notebook import OWN_SERVER
 
 _WITH_VALUE = ("--allow", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
 _FLAGS = ("--legacy",)
@@ -133,9 +133,8 @@ def _with_options(spec: ServerSpec, wanted: Wanted, environ: Mapping[str, str]) 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
     if "=" in name:
-        raise ConfigError(
-            f"--env takes a name only, --env {name.partition('=')[0]}; a value would stay in the notebook."
-        )
+        bare = name.partition("=")[0]
+        raise ConfigError(f"--env takes a name only, --env {bare}; a value would stay in the notebook.")
     if name not in environ:
         raise ConfigError(f"--env {name}: that variable is not set in the kernel's environment.")
     return environ[name]

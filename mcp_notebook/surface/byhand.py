@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook import naming
 from mcp_notebook.errors import CallError, ConfigError
 from mcp_notebook.events import ToolCall, ToolResult
-from mcp_notebook.notebook import Notebook
+from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo

@@ -7,9 +7,7 @@ from traitlets.config import Configurable
 class MCPNotebook(Configurable):
     """Settings of mcp-notebook."""
 
-    model = Unicode("", help="Model of %%claude, for example claude-opus-5-5; empty: claude-sonnet-5-5.").tag(
-        config=True
-    )
+    model = Unicode("", help="Model of %%claude, e.g. claude-opus-5-5; empty: claude-sonnet-5-5.").tag(config=True)
     effort = Enum(["", "low", "medium", "high", "xhigh", "max"], "", help="How hard the model thinks.").tag(config=True)
     backend = Enum(
         ["auto", "live", "replay"], "auto", help="Who answers: auto asks a model if there is one, else replays."

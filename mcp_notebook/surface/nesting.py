@@ -13,6 +13,5 @@ def enable() -> None:
     try:
         nest_asyncio2.apply()
     except ValueError as error:
-        raise ConfigError(
-            f"This kernel's event loop cannot be nested ({error}); await the coroutine instead."
-        ) from None
+        sentence = f"This kernel's event loop cannot be nested ({error}); await the coroutine instead."
+        raise ConfigError(sentence) from None

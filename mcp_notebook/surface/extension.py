@@ -5,12 +5,13 @@ from typing import Any
 
 from traitlets.config import Config
 
-from mcp_notebook import loop, nesting
-from mcp_notebook.awaiting import AwaitTransformer
-from mcp_notebook.completion import matcher_for
-from mcp_notebook.magics import MCPMagics
-from mcp_notebook.notebook import Notebook
-from mcp_notebook.settings import MCPNotebook
+from mcp_notebook import loop
+from mcp_notebook.surface import nesting
+from mcp_notebook.surface.awaiting import AwaitTransformer
+from mcp_notebook.surface.completion import matcher_for
+from mcp_notebook.surface.magics import MCPMagics
+from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.settings import MCPNotebook
 
 
 @dataclass

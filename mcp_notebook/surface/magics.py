@@ -9,11 +9,12 @@ from typing import Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from mcp_notebook import byhand, connecting, loop, showing
-from mcp_notebook.awaiting import AwaitTransformer
-from mcp_notebook.cell import Ask, CellRun, check_name
+from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError, Stopped
-from mcp_notebook.notebook import Notebook
+from mcp_notebook.surface import byhand, connecting, showing
+from mcp_notebook.surface.awaiting import AwaitTransformer
+from mcp_notebook.surface.cell import Ask, CellRun, check_name
+from mcp_notebook.surface.notebook import Notebook
 
 
 @magics_class
@@ -47,7 +48,7 @@ class MCPMagics(Magics):
         """Close sessions: %mcp_disconnect NAME [NAME ...], or --all."""
         names = shlex.split(line)
         if names == ["--all"]:
-            names = [n for n in self._notebook.sessions.names()]
+            names = list(self._notebook.sessions.names())
         if not names:
             raise ConfigError("Name the server to disconnect, or --all.")
         for name in names:

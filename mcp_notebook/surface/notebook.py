@@ -5,14 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook import naming, where
+from mcp_notebook import naming
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.errors import DataError
 from mcp_notebook.ledger import Ledger, masked
 from mcp_notebook.policy import Grants, Rules
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
-from mcp_notebook.settings import MCPNotebook
+from mcp_notebook.surface import where
+from mcp_notebook.surface.settings import MCPNotebook
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.calls import Origin, Shaping

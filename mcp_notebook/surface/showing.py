@@ -7,10 +7,11 @@ from typing import Any
 
 from IPython.display import display
 
-from mcp_notebook import connecting, loop
+from mcp_notebook import loop
 from mcp_notebook.config import ServerSpec
 from mcp_notebook.errors import ConfigError, NotebookError
-from mcp_notebook.notebook import Notebook
+from mcp_notebook.surface import connecting
+from mcp_notebook.surface.notebook import Notebook
 
 PATIENCE = 0.8  # seconds before a running call shows that it is running
 

@@ -1,0 +1,1 @@
+"""What a person types and sees: magics, settings, completion, and the driver of one cell."""
