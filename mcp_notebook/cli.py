@@ -1,0 +1,33 @@
+"""The command `mcp-notebook`: the demo, the bundled servers, a local model."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from mcp_notebook import __version__, demo
+from mcp_notebook.errors import NotebookError
+from mcp_notebook.local import commands as local
+from mcp_notebook.server import commands as server
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done, 1 the demo failed, 2 the words were wrong."""
+    args = parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except NotebookError as error:
+        print(f"mcp-notebook: {error.message}", file=sys.stderr)
+        if error.detail:
+            print(error.detail, file=sys.stderr)
+        return 2
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments; building it imports nothing slow."""
+    top = argparse.ArgumentParser(prog="mcp-notebook", description="Ask any MCP server from a notebook cell.")
+    top.add_argument("--version", action="version", version=f"mcp-notebook {__version__}")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    demo.add_arguments(commands.add_parser("demo", help="open the quickstart notebook in JupyterLab, or --run it"))
+    server.add_arguments(commands.add_parser("serve", help="serve a database, read-only, as an MCP server"))
+    local.add_arguments(commands.add_parser("local", help="serve a local GGUF model with the Messages API"))
+    return top
