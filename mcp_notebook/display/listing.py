@@ -1,0 +1,91 @@
+"""A short list of things as a good-looking table: the tools of the servers, the state of the connections."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+from mcp_notebook.display.inline import DIM, FRAME, NO_MATH, SANS, code, tag
+from mcp_notebook.display.plain import aligned
+from mcp_notebook.display.safe import clip, escape, visible
+
+CLIP = 140  # characters of a cell; the rest is in its title
+TEXT = 60
+MARKED = {"tool", "name", "server"}  # names of columns that are written as code
+
+Row = Mapping[str, object]
+
+
+class Listing:
+    """Rows that show themselves as HTML and as text. Shape: one mapping a row, the same keys in each."""
+
+    def __init__(self, rows: Sequence[Row], *, empty: str = "Nothing yet.") -> None:
+        self.rows = rows
+        self.empty = empty
+
+    def _repr_html_(self) -> str:
+        return listing_html(self.rows, empty=self.empty)
+
+    def __repr__(self) -> str:
+        return listing_text(self.rows, empty=self.empty)
+
+
+def tools_table_html(rows: Sequence[Row]) -> str:
+    """The table of `%mcp_tools`; long descriptions are clipped, their whole text is the cell's title."""
+    return listing_html(rows, empty="No tools: connect a server with %mcp_connect NAME COMMAND-OR-URL.")
+
+
+def status_table_html(rows: Sequence[Row]) -> str:
+    """The table of `%mcp_status`."""
+    return listing_html(rows, empty="No server is connected: %mcp_connect NAME COMMAND-OR-URL.")
+
+
+def listing_html(rows: Sequence[Row], *, empty: str) -> str:
+    """Any rows as an HTML table that needs no style to be read."""
+    if not rows:
+        return tag("div", escape(empty), f"{SANS};{DIM}")
+    names = list(rows[0])
+    numeric = {name for name in names if all(_is_number(row.get(name)) for row in rows)}
+    head = "".join(_piece("th", name, escape(visible(name)), name in numeric) for name in names)
+    body = "".join(tag("tr", "".join(_cell(name, row.get(name), name in numeric) for name in names)) for row in rows)
+    inner = tag("thead", tag("tr", head)) + tag("tbody", body)
+    table = tag("table", inner, f"{SANS};border-collapse:collapse;margin:0")
+    return tag("div", table, f"{FRAME};border-radius:6px;margin:4px 0", NO_MATH)
+
+
+def listing_text(rows: Sequence[Row], *, empty: str) -> str:
+    """The same rows as an aligned text table."""
+    if not rows:
+        return empty
+    names = list(rows[0])
+    cells = [[clip(_words(row.get(name)), TEXT) for name in names] for row in rows]
+    return aligned(
+        [visible(name) for name in names], cells, [all(_is_number(row.get(name)) for row in rows) for name in names]
+    )
+
+
+def _cell(name: str, value: object, numeric: bool) -> str:
+    text = _words(value)
+    inner = escape(clip(text, CLIP))
+    # A title is no place for formulas, so the dollar stays as it is there.
+    title = f' title="{html.escape(text)}"' if len(text) > CLIP else ""
+    return _piece("td", name, code(inner) if name in MARKED else inner, numeric, title)
+
+
+def _piece(kind: str, name: str, inner: str, numeric: bool, title: str = "") -> str:
+    side = "right" if numeric else "left"
+    wrap = "white-space:nowrap" if name in MARKED or numeric else "max-width:560px;white-space:normal"
+    style = f"text-align:{side};vertical-align:top;padding:5px 12px;{wrap}"
+    return tag(kind, inner, style, f' align="{side}"{title}')
+
+
+def _words(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return ", ".join(map(_words, value))
+    return visible(" ".join(str(value).split()))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

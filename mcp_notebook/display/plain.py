@@ -1,0 +1,90 @@
+"""A card as text: what a terminal, a diff, a reader of the raw notebook or a language model sees."""
+
+import unicodedata
+from collections.abc import Sequence
+
+from mcp_notebook.display.record import TEXT, Argument, CallRecord, arguments
+from mcp_notebook.display.safe import clip, visible
+from mcp_notebook.display.tableview import TableView
+from mcp_notebook.display.wording import MARKS, badges, duration, outcome
+
+ROWS = 10
+CELL = 32
+WIDTH = 118  # columns of the text
+
+
+def card_text(record: CallRecord) -> str:
+    """The whole card as text without trailing line end."""
+    ends = [outcome(record), "" if record.seconds is None else duration(record.seconds)]
+    head = f"{MARKS[record.status]} {visible(record.server)}.{visible(record.tool)}"
+    lines = [" · ".join([head, *(end for end in ends if end)])]
+    for argument in arguments(record):
+        lines += _indented(_argument(argument))
+    if record.error:
+        lines += _indented(visible(clip(record.error, TEXT), lines=True))
+    for view in record.tables:
+        lines += ["", *_indented(_table(view))]
+    if record.plain:
+        lines += ["", *_indented(visible(clip(record.plain, TEXT), lines=True))]
+    return "\n".join([*lines, *(f"    {note}" for note in record.notes)]).rstrip()
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> str:
+    """A text table: columns aligned, `right` ones to the right, wide characters counted as two."""
+    sides = [*right, *(False for _ in header)]
+    widths = [max(map(width, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * size for size in widths]
+    body = [
+        [_padded(cell, size, side) for cell, size, side in zip(row, widths, sides, strict=False)]
+        for row in (header, *rows)
+    ]
+    return "\n".join("  ".join(row).rstrip() for row in (body[0], rule, *body[1:]))
+
+
+def width(text: str) -> int:
+    """Columns of a terminal that the text takes."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
+
+
+def _padded(text: str, size: int, right: bool) -> str:
+    space = " " * (size - width(text))
+    return space + text if right else text + space
+
+
+def _argument(argument: Argument) -> str:
+    pad = "\n" + " " * (len(argument.name) + 2)
+    return f"{argument.name}: {argument.text.replace(chr(10), pad)}"
+
+
+def _indented(text: str) -> list[str]:
+    return [f"    {line}".rstrip() for line in text.split("\n")]
+
+
+def _table(view: TableView) -> str:
+    shown = _fitting(view)
+    header = [clip(column.name, CELL) for column in view.columns[:shown]]
+    rows = [["NULL" if value is None else clip(value, CELL) for value in row[:shown]] for row in view.rows[:ROWS]]
+    title = f"{view.name}: {view.shape}" if view.name else view.shape
+    table = [aligned(header, rows, [column.numeric for column in view.columns[:shown]])] if header else []
+    return "\n".join([title, *table, *_remarks(view, shown)])
+
+
+def _fitting(view: TableView) -> int:
+    """How many columns fit the width of the text, at least one."""
+    room = WIDTH
+    for at, column in enumerate(view.columns):
+        cells = [column.name, *("NULL" if row[at] is None else row[at] or "" for row in view.rows[:ROWS])]
+        room -= min(CELL, max(map(width, cells))) + 2
+        if room < 0:
+            return max(1, at)
+    return len(view.columns)
+
+
+def _remarks(view: TableView, columns: int) -> list[str]:
+    hidden = view.total - min(ROWS, len(view.rows))
+    lines = [f"… {hidden:,} more row" + "s" * (hidden != 1)] if hidden > 0 else []
+    if view.width > columns:
+        lines.append(
+            f"… {view.width - columns:,} more columns: " + clip(", ".join(c.name for c in view.columns[columns:]), 80)
+        )
+    return [*lines, *(f"{label}: {text}" for label, text in badges(view.truncated, view.approximate)), *view.notes]

@@ -1,0 +1,132 @@
+"""One tool call as it is known at a moment: a frozen value that each event replaces."""
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from mcp_notebook.display.safe import clip, visible
+from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
+from mcp_notebook.display.tableview import TableView
+from mcp_notebook.events import ToolCall, ToolProgress, ToolResult
+
+Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
+
+TEXT = 8_000  # characters of a result's text
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A tool call with what came of it so far. `seconds`: how long it ran, None before it ended."""
+
+    server: str
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    status: Status = "running"
+    id: str = ""
+    claims: str = ""
+    question: str = ""
+    seconds: float | None = None
+    received_bytes: int = 0
+    shown: str = ""  # what Claude gets of the result
+    text: str = ""  # what of the result is no table
+    error: str = ""
+    tables: tuple[TableView, ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    message: str = ""  # the server's last progress notice
+    fraction: float | None = None
+
+    @property
+    def plain(self) -> str:
+        """The result's text where there is some besides the tables; else, without tables, what Claude gets."""
+        if self.text.strip() or self.tables or self.status != "ok":
+            return self.text if self.text.strip() else ""
+        return self.shown if self.shown.strip() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument for reading: visible text in coloured parts."""
+
+    name: str
+    kind: Literal["sql", "text", "json"]
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(text for _, text in self.parts)
+
+    @property
+    def short(self) -> bool:
+        """Whether it fits beside its name."""
+        return self.kind != "sql" and len(self.text) <= 100 and "\n" not in self.text
+
+
+def call_record(call: ToolCall, result: ToolResult | None = None) -> CallRecord:
+    """The record of a call, with its result when it has ended."""
+    record = CallRecord(
+        server=call.server,
+        tool=call.tool,
+        arguments=call.arguments,
+        status="approval" if call.needs_approval else "running",
+        id=call.id,
+        claims=call.claims,
+        question=call.question,
+    )
+    return record if result is None else finished(record, result)
+
+
+def progressed(record: CallRecord, event: ToolProgress) -> CallRecord:
+    """The record after a progress notice."""
+    fraction = None if event.fraction is None else min(1.0, max(0.0, event.fraction))
+    return replace(record, fraction=fraction, message=event.message or record.message)
+
+
+def finished(record: CallRecord, event: ToolResult) -> CallRecord:
+    """The record of a call that ended; tables are reduced to what can be shown of them."""
+    reading = event.reading
+    failed = event.outcome != "ok"
+    return replace(
+        record,
+        status=event.outcome,
+        seconds=event.seconds,
+        received_bytes=event.received_bytes,
+        shown=event.shown,
+        error=((reading.error if reading else None) or event.shown) if failed else "",
+        text="" if reading is None or failed else reading.text,
+        tables=_tables(event),
+        notes=() if reading is None else tuple(clip(visible(note), 400) for note in reading.notes),
+        images=event.images or (tuple(reading.images) if reading else ()),
+    )
+
+
+def _tables(event: ToolResult) -> tuple[TableView, ...]:
+    if event.reading is None or not event.reading.tables:
+        return ()
+    from mcp_notebook.display.tables import view_tables  # pyarrow is slow to import; whoever made a table has it
+
+    return view_tables(event.reading.tables, event.names)
+
+
+def arguments(record: CallRecord) -> tuple[Argument, ...]:
+    """Every argument for reading, in the order given: SQL formatted and coloured, other values as text or JSON."""
+    return tuple(_argument(str(name), value) for name, value in record.arguments.items())
+
+
+def preview(record: CallRecord, limit: int = 160) -> str:
+    """The arguments in one line: the SQL alone when there is some, else `name: value` pairs."""
+    read = arguments(record)
+    chosen = [argument.text for argument in read if argument.kind == "sql"]
+    line = "  ".join(chosen or [f"{argument.name}: {argument.text}" for argument in read])
+    return clip(" ".join(line.split()), limit)
+
+
+def _argument(name: str, value: object) -> Argument:
+    if isinstance(value, str) and is_sql(name, value):
+        return Argument(visible(name), "sql", tuple(parts(pretty(value))))
+    if isinstance(value, str):
+        return Argument(visible(name), "text", (("", visible(value, lines=True)),))
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    if len(written) > 80:
+        written = json.dumps(value, ensure_ascii=False, default=str, indent=2)
+    return Argument(visible(name), "json", (("", visible(written, lines=True)),))

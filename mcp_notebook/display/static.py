@@ -1,0 +1,140 @@
+"""A card as static HTML: it reads whole in a saved notebook, without a kernel, scripts, or even styles.
+
+GitHub drops every style and class, so order and plain elements carry the meaning; inline styles only add looks.
+"""
+
+from mcp_notebook.display.inline import COLOURS, DIM, FRAME, LINE, MONO, NO_MATH, PRE, SANS, code, dim, tag
+from mcp_notebook.display.plain import card_text
+from mcp_notebook.display.record import TEXT, Argument, CallRecord, arguments, preview
+from mcp_notebook.display.safe import clip, escape, picture, visible
+from mcp_notebook.display.tableview import Column, TableView
+from mcp_notebook.display.wording import MARKS, badges, duration, outcome, seen_by_claude, unshown
+
+ROWS = 10
+COLUMNS = 24
+ARGUMENT = 6_000  # characters of one argument
+_SYNTAX = {
+    "k": "color:var(--jp-mirror-editor-keyword-color,#8250df);font-weight:600",
+    "f": "color:var(--jp-mirror-editor-def-color,#3b7dd8)",
+    "s": "color:var(--jp-mirror-editor-string-color,#c0504d)",
+    "n": "color:var(--jp-mirror-editor-number-color,#2e8b57)",
+    "c": "color:var(--jp-mirror-editor-comment-color,#808080);font-style:italic",
+}
+_CELL = 80  # characters; styles a cell would weigh more than its text
+
+
+def render_call(record: CallRecord, *, expanded: bool = False) -> dict[str, str]:
+    """The mime bundle of a call that stays in the notebook: text/html and text/plain."""
+    return {"text/html": card_html(record, expanded=expanded), "text/plain": card_text(record)}
+
+
+def card_html(record: CallRecord, *, expanded: bool = False) -> str:
+    """The card as one `<details>` element; an error is open, anything else as `expanded` says."""
+    is_open = " open" if expanded or record.status in {"error", "approval"} else ""
+    summary = tag("summary", _header(record), "cursor:pointer;padding:6px 12px")
+    body = tag("div", "".join(_sections(record)), "padding:2px 12px 12px")
+    style = f"{SANS};border:1px solid {LINE};border-radius:6px;margin:4px 0;max-width:980px;overflow:hidden"
+    return tag("details", summary + body, style, NO_MATH + is_open)
+
+
+def small_line(text: str, *, colour: str = "") -> dict[str, str]:
+    """The bundle of one quiet line: a note, a footer, why a cell stopped."""
+    plain = visible(" ".join(text.split()))
+    style = f"color:{colour};font-size:12px" if colour else "font-size:12px"
+    return {"text/html": tag("div", dim(escape(plain), style), SANS, NO_MATH), "text/plain": plain}
+
+
+def _header(record: CallRecord) -> str:
+    colour = f"color:{COLOURS[record.status]}" if record.status in COLOURS else DIM
+    name = f"{escape(visible(record.server))}.<b>{escape(visible(record.tool))}</b>"
+    hint = code(escape(preview(record, 120)), f"{DIM};flex:1 1 0;min-width:0;overflow:hidden;text-overflow:ellipsis")
+    took = "" if record.seconds is None else duration(record.seconds)
+    ends = " · ".join(escape(text) for text in (outcome(record), took) if text)
+    row = " ".join([tag("b", MARKS[record.status], colour), code(name), hint, dim(ends)])
+    flex = "display:inline-flex;align-items:baseline;gap:8px;width:calc(100% - 22px);vertical-align:bottom"
+    return tag("span", row, f"{flex};white-space:nowrap")
+
+
+def _sections(record: CallRecord) -> list[str]:
+    rows = [_argument(argument) for argument in arguments(record)]
+    if record.error:
+        rows.append(_pre(record.error, COLOURS["error"]))
+    elif record.message and record.status != "ok":
+        rows.append(tag("div", escape(visible(record.message)), f"{DIM};margin-top:8px"))
+    rows += [_table(view) for view in record.tables]
+    if record.plain:
+        rows.append(_pre(record.plain))
+    rows += [tag("div", dim(escape(note)), "margin-top:4px") for note in record.notes]
+    return [*rows, *(_image(mime, data) for mime, data in record.images), _seen(record)]
+
+
+def _argument(argument: Argument) -> str:
+    label = dim(escape(argument.name), "font-size:11px")
+    if argument.short:
+        return tag("div", f"{label}: {code(escape(argument.text))}", "margin-top:6px")
+    return tag("div", label + tag("pre", _coloured(argument), PRE), "margin-top:6px")
+
+
+def _coloured(argument: Argument) -> str:
+    left, pieces = ARGUMENT, []
+    for kind, text in argument.parts:
+        if left <= 0:
+            break
+        shown = escape(clip(text, left))
+        pieces.append(tag("span", shown, _SYNTAX[kind]) if kind else shown)
+        left -= len(text)
+    return "".join(pieces)
+
+
+def _pre(text: str, colour: str = "") -> str:
+    style = f"{PRE};margin-top:10px" + (f";color:{colour}" if colour else "")
+    return tag("pre", escape(visible(clip(text, TEXT), lines=True)), style)
+
+
+def _table(view: TableView) -> str:
+    columns = view.columns[:COLUMNS]
+    head = tag("thead", tag("tr", "".join(map(_heading, columns))))
+    rows = (tag("tr", "".join(map(_cell, row, columns))) for row in view.rows[:ROWS])
+    table = tag("table", head + tag("tbody", "".join(rows)), f"border-collapse:collapse;margin:0;font-size:12px;{MONO}")
+    return _caption(view) + tag("div", table, f"{FRAME};border-radius:4px") + _remarks(view)
+
+
+def _caption(view: TableView) -> str:
+    name = tag("b", code(escape(view.name))) + " · " if view.name else ""
+    marks = "".join(f" · <b>{escape(label)}</b>" for label, _ in badges(view.truncated, view.approximate))
+    return tag("div", name + tag("span", escape(view.shape) + marks, DIM), "margin:14px 0 6px;font-size:12px")
+
+
+def _heading(column: Column) -> str:
+    side = "right" if column.numeric else "left"
+    kind = dim(escape(column.kind), "font-weight:normal;font-size:10px")
+    return tag("th", f"{escape(column.name)}<br>{kind}", f"text-align:{side};white-space:nowrap", f' align="{side}"')
+
+
+def _cell(value: str | None, column: Column) -> str:
+    side = "right" if column.numeric else "left"
+    text = tag("i", "NULL", DIM) if value is None else escape(clip(value, _CELL))
+    return tag("td", text, f"text-align:{side};white-space:nowrap", f' align="{side}"')
+
+
+def _remarks(view: TableView) -> str:
+    shown, across = min(ROWS, len(view.rows)), min(COLUMNS, len(view.columns))
+    lines = [f"first {shown} of {view.total:,} rows"] if view.total > shown else []
+    if view.width > across:
+        lines.append(f"first {across} of {view.width:,} columns")
+    lines += [text for _, text in badges(view.truncated, view.approximate) if text]
+    return "".join(tag("div", dim(escape(line)), "margin-top:4px") for line in (*lines, *view.notes))
+
+
+def _image(mime: str, data: str) -> str:
+    url = picture(mime, data)
+    if url is None:
+        return tag("div", dim(escape(unshown(mime, data))), "margin-top:10px")
+    return f'<div style="margin-top:10px"><img src="{url}" alt="image from the tool" style="max-width:100%"></div>'
+
+
+def _seen(record: CallRecord) -> str:
+    if not record.shown or not record.tables:
+        return ""
+    label = tag("summary", dim(f"What Claude saw · {seen_by_claude(record)}"), f"{DIM};cursor:pointer")
+    return tag("details", label + _pre(record.shown), "margin-top:10px")

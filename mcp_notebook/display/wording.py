@@ -1,0 +1,62 @@
+"""Small words that every form of a card shares: durations, sizes, marks, what a status is called."""
+
+from mcp_notebook.display.record import CallRecord
+from mcp_notebook.display.safe import clip, visible
+
+_UNITS = ("B", "kB", "MB", "GB")
+MARKS = {"approval": "?", "running": "◌", "ok": "✓", "error": "✕", "denied": "⊘", "cancelled": "⊘"}
+LABELS = {
+    "approval": "waits for your answer",
+    "running": "running",
+    "ok": "done",
+    "error": "error",
+    "denied": "denied",
+    "cancelled": "cancelled",
+}
+
+
+def duration(seconds: float) -> str:
+    """`80 ms`, `1.4 s`, `2 min 05 s`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def byte_size(count: int) -> str:
+    """`812 B`, `1.2 kB`, `48 kB`, `3.1 MB`, in powers of 1000."""
+    if count < 1000:
+        return f"{count} B"
+    power = min(3, (len(str(count)) - 1) // 3)
+    value = count / 1000**power
+    return f"{value:.1f} {_UNITS[power]}" if value < 10 else f"{value:.0f} {_UNITS[power]}"
+
+
+def outcome(record: CallRecord) -> str:
+    """What the header says at its right: the shape of the first table, or the status when it is not plain success."""
+    if record.status != "ok":
+        return LABELS[record.status]
+    if record.tables:
+        first, *others = record.tables
+        return first.shape + (f" and {len(others)} more" if others else "")
+    images = len(record.images)
+    return f"{images} image" + "s" * (images > 1) if images else ""
+
+
+def badges(truncated: str, approximate: bool) -> list[tuple[str, str]]:
+    """(label, explanation) of what a table is not."""
+    found = [("cut by the server", truncated)] if truncated else []
+    return [*found, ("approximate", "the values are estimates")] if approximate else found
+
+
+def seen_by_claude(record: CallRecord) -> str:
+    """`612 B of 48 kB`: how much of what was received went to Claude."""
+    shown = byte_size(len(record.shown.encode(errors="replace")))
+    return f"{shown} of {byte_size(record.received_bytes)}" if record.received_bytes else shown
+
+
+def unshown(mime: str, data: str) -> str:
+    """What stands in the place of an image that is not shown."""
+    kind = f"{clip(visible(mime), 40)}, {byte_size(len(data) * 3 // 4)}"
+    return f"An image ({kind}) is not shown: only whole PNG, JPEG, GIF and WebP images are."
