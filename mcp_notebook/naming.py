@@ -6,8 +6,12 @@ import re
 from collections.abc import Container, Mapping
 from typing import Any
 
+OWN_SERVER = "notebook"  # the name of the notebook's own server
 SQL_ARGUMENTS = ("sql", "query", "statement", "sql_query", "q")
-_TABLE = re.compile(r'\b(?:from|join)\s+(?:[`"\[]?\w+[`"\]]?\s*\.\s*)?[`"\[]?([^\W\d]\w*)', re.IGNORECASE)
+_PART = r"""(?:`[^`]+`|"[^"]+"|\[[^\]]+\]|[^\W\d]\w*)"""
+_TABLE = re.compile(rf"\b(?:from|join)\s+((?:{_PART}\s*\.\s*)*{_PART})", re.IGNORECASE)
+_LAST_PART = re.compile(_PART)
+_EXTRACT = re.compile(r"\b(?:extract|trim|substring|overlay)\s*\([^()]*\)", re.IGNORECASE)  # their FROM names no table
 _WITH = re.compile(r"\bwith\s+(?:recursive\s+)?(\w+)\s+as\s*\(|,\s*(\w+)\s+as\s*\(", re.IGNORECASE)
 _GROUP = re.compile(r"\bgroup\s+by\s+(?:\w+\.)?([^\W\d]\w*)", re.IGNORECASE)
 _NOT_A_NAME = re.compile(r"\W+")
@@ -30,14 +34,15 @@ def suggest(server: str, tool: str, arguments: Mapping[str, Any]) -> str:
     named = _from_sql(sql_of(arguments))
     if not named:
         named = _VERBS.sub("", _identifier(tool)) or server
-        named = f"{server}_{named}" if named in ("", "database", "sql", "data", "result", "rows", "table") else named
+        named = f"{server}_{named}" if named in ("", "database", "sql", "query", "data", "rows") else named
     return _identifier(named)
 
 
 def _from_sql(sql: str) -> str:
-    sql = _STRING.sub("''", _COMMENT.sub(" ", sql))
+    sql = _EXTRACT.sub(" ", _STRING.sub("''", _COMMENT.sub(" ", sql)))
     ctes = {name.lower() for pair in _WITH.findall(sql) for name in pair if name}
-    tables = [t for t in _TABLE.findall(sql) if t.lower() not in ctes]
+    tables = [_LAST_PART.findall(path)[-1].strip('`"[]') for path in _TABLE.findall(sql)]
+    tables = [t for t in tables if t.lower() not in ctes]
     if not tables:
         return ""
     group = _GROUP.search(sql)

@@ -14,7 +14,8 @@ from typing import Any
 from mcp_notebook import loop
 from mcp_notebook.errors import BudgetError, ConfigError, Stopped
 from mcp_notebook.events import Event, Note, Stop, ToolCall, ToolResult
-from mcp_notebook.surface.notebook import OWN_SERVER, Notebook
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.surface.notebook import Notebook
 
 
 @dataclass(frozen=True)

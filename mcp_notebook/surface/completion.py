@@ -5,7 +5,8 @@ from typing import Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
-from mcp_notebook.surface.notebook import OWN_SERVER, Notebook
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.surface.notebook import Notebook
 
 _SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%%mcp_sql")
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share", "%mcp_unshare")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_notebook import config
-from mcp_notebook.config import HttpServer, ServerSpec, StdioServer
+from mcp_notebook.config import ServerSpec, StdioServer
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface.notebook import OWN_SERVER
+from mcp_notebook.naming import OWN_SERVER
 
 _WITH_VALUE = ("--allow", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
 _FLAGS = ("--legacy",)
@@ -27,7 +27,7 @@ class Wanted:
     allow: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
-    transport: str = "auto"
+    transport: str = ""
     cwd: str = ""
     timeout: float | None = None
     config: str = ""
@@ -67,15 +67,13 @@ def _wanted(names: list[str], words: list[str], options: Mapping[str, list[str]]
         timeout = float(last("--timeout")) if "--timeout" in options else None
     except ValueError:
         raise ConfigError(f"--timeout takes seconds, not {last('--timeout')!r}.") from None
-    if last("--transport", "auto") not in ("auto", "http", "sse"):
-        raise ConfigError(f"--transport is http or sse, not {last('--transport')!r}.")
     return Wanted(
         names=tuple(names),
         words=tuple(words),
         allow=tuple(options.get("--allow", ())),
         env=tuple(options.get("--env", ())),
         headers=tuple(options.get("--header", ())),
-        transport=last("--transport", "auto"),
+        transport=last("--transport"),
         cwd=last("--cwd"),
         timeout=timeout,
         config=last("--config"),
@@ -89,12 +87,22 @@ def resolve(wanted: Wanted, environ: Mapping[str, str] = os.environ) -> dict[str
         servers = config.load_servers(Path(wanted.config).expanduser(), environ)
         found = _only(servers, wanted.names, wanted.config)
     elif wanted.words:
-        found = {wanted.names[0]: config.parse_target(wanted.words, environ)}
+        found = {wanted.names[0]: config.parse_target([*wanted.words, *_url_options(wanted)], environ)}
     else:
         found = {wanted.names[0]: _configured(wanted.names[0], environ)}
     for name in found:
-        _check_name(name)
+        if config.check_name(name) == OWN_SERVER:
+            raise ConfigError(f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another.")
     return {name: _with_options(spec, wanted, environ) for name, spec in found.items()}
+
+
+def _url_options(wanted: Wanted) -> list[str]:
+    """Options of a URL that were written before it; for a command there is nothing they could mean."""
+    transport = ["--transport", wanted.transport] if wanted.transport else []
+    options = [*transport, *(word for header in wanted.headers for word in ("--header", header))]
+    if options and "://" not in wanted.words[0]:
+        raise ConfigError(f"{options[0]} belongs to a URL, and {wanted.words[0]!r} is a command.")
+    return options
 
 
 def _only(servers: Mapping[str, ServerSpec], names: Iterable[str], path: str) -> dict[str, ServerSpec]:
@@ -113,22 +121,11 @@ def _configured(name: str, environ: Mapping[str, str]) -> ServerSpec:
     return spec
 
 
-def _check_name(name: str) -> None:
-    if name == OWN_SERVER:
-        raise ConfigError(f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another.")
-    if not all(c.isalnum() or c in "_-" for c in name):
-        raise ConfigError(f"A server's name is made of letters, digits, _ and -, unlike {name!r}.")
-
-
 def _with_options(spec: ServerSpec, wanted: Wanted, environ: Mapping[str, str]) -> ServerSpec:
-    if isinstance(spec, StdioServer):
-        passed = {name: _variable(name, environ) for name in wanted.env}
-        return dataclasses.replace(spec, env={**spec.env, **passed}, cwd=wanted.cwd or spec.cwd)
-    if isinstance(spec, HttpServer):
-        headers = dict(_header(h, environ) for h in wanted.headers)
-        transport = spec.transport if wanted.transport == "auto" else wanted.transport
-        return dataclasses.replace(spec, headers={**spec.headers, **headers}, transport=transport)  # type: ignore[arg-type]
-    return spec
+    if not isinstance(spec, StdioServer):
+        return spec
+    passed = {name: _variable(name, environ) for name in wanted.env}
+    return dataclasses.replace(spec, env={**spec.env, **passed}, cwd=wanted.cwd or spec.cwd)
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
@@ -138,13 +135,6 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
         raise ConfigError(f"--env {name}: that variable is not set in the kernel's environment.")
     return environ[name]
-
-
-def _header(text: str, environ: Mapping[str, str]) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon:
-        raise ConfigError("--header is written 'NAME: value', the value best as ${VARIABLE}.")
-    return name.strip(), config.expand(value.strip(), environ)
 
 
 def is_bundled(spec: ServerSpec) -> bool:

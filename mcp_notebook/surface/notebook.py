@@ -9,6 +9,7 @@ from mcp_notebook import naming
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.errors import DataError
 from mcp_notebook.ledger import Ledger, masked
+from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Grants, Rules
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from mcp_notebook.agent.calls import Origin, Shaping
     from mcp_notebook.results import Table
     from mcp_notebook.sessions import Session
-
-OWN_SERVER = "notebook"
 
 
 class Notebook:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any
 
 from IPython.display import display
@@ -177,7 +178,16 @@ def discovered() -> None:
     from mcp_notebook import config
     from mcp_notebook.display import status_table_html
 
-    rows = config.discover()
+    rows = [
+        {
+            "server": f.name,
+            "from": f.host,
+            "file": str(f.path),
+            "what": f.what or f.problem,
+            "notes": "; ".join(f.notes),
+        }
+        for f in config.discover(Path.cwd())
+    ]
     if not rows:
         line("No configuration file with MCP servers was found.")
         return

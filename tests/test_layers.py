@@ -1,0 +1,109 @@
+"""The architecture, held by reading the imports: they go down only, and slow packages stay where they belong."""
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "mcp_notebook"
+LADDER = [
+    {"errors", "events", "loop", "config", "naming", "masking", "wire"},
+    {"sessions", "results", "policy", "ledger"},
+    {"agent", "display", "server", "replay", "local"},
+    {"surface", "demo"},
+    {"cli"},
+    {"__init__", "__main__"},
+]
+HOMES = {
+    "mcp": {"sessions", "server"},
+    "mcp_types": {"sessions", "server"},
+    "anthropic": {"agent", "replay", "local"},
+    "ipywidgets": {"display"},
+    "anywidget": {"display"},
+    "duckdb": {"server"},
+    "pandas": {"results", "server", "display", "ledger"},
+    "pyarrow": {"results", "server", "display", "agent"},
+    "xllamacpp": {"local"},
+}
+SLOW = ("mcp", "anthropic", "pandas", "pyarrow", "duckdb", "ipywidgets", "anywidget", "numpy")
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def files() -> list[Path]:
+    return [p for p in sorted(ROOT.rglob("*.py")) if "_notebooks" not in p.parts]
+
+
+@cache
+def imports_of(path: Path) -> tuple[tuple[str, bool], ...]:
+    """(module, whether only for type checkers) of every import in a file."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    found: list[tuple[str, bool]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in typing_only) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found += [(f"{node.module}.{alias.name}", id(node) in typing_only) for alias in node.names]
+    return tuple(found)
+
+
+def level(part: str) -> int:
+    return next(i for i, parts in enumerate(LADDER) if part in parts)
+
+
+def ours(module: str) -> str | None:
+    words = module.split(".")
+    if words[0] != "mcp_notebook":
+        return None
+    return words[1] if len(words) > 1 and any(words[1] in parts for parts in LADDER) else "__init__"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_imports_only_from_its_own_part_and_from_below(path: Path) -> None:
+    part = part_of(path)
+    for module, typing_only in imports_of(path):
+        target = ours(module)
+        if target in (None, part) or (target == "__init__" and part in ("cli", "__main__")) or typing_only:
+            continue
+        assert level(target) < level(part), f"{path.name} ({part}) imports {module}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_third_party_packages_stay_in_the_parts_named_for_them(path: Path) -> None:
+    for module, typing_only in imports_of(path):
+        homes = HOMES.get(module.split(".")[0])
+        assert homes is None or typing_only or part_of(path) in homes, f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_broad_except_says_why_it_is_a_boundary(path: Path) -> None:
+    lines = path.read_text().split("\n")
+    for node in ast.walk(ast.parse("\n".join(lines))):
+        broad = isinstance(node, ast.ExceptHandler) and (
+            node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
+        )
+        if broad:
+            assert "boundary" in "\n".join(lines[node.lineno - 1 : node.lineno + 1]), f"{path.name}:{node.lineno}"
+
+
+def test_loading_the_extension_loads_no_slow_package() -> None:
+    code = (
+        "import sys; from IPython.core.interactiveshell import InteractiveShell as S;"
+        "shell = S.instance(); before = set(sys.modules);"
+        "import mcp_notebook; mcp_notebook.load_ipython_extension(shell);"
+        "print(' '.join(sorted(m for m in set(sys.modules) - before if '.' not in m)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout
+    assert not set(out.split()) & set(SLOW), out
