@@ -1,7 +1,7 @@
-"""Takes secrets out of text that is written to a file: keys of known shapes, and values of secret environment variables.
+"""Takes secrets out of text that is written to a file: keys of known shapes, values of secret environment variables.
 
-Shapes: the documented prefixes of Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm and PyPI keys,
-JSON web tokens, PEM private keys, and the password in a URL.
+Shapes: the documented prefixes of Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm and PyPI
+keys, JSON web tokens, PEM private keys, and the password in a URL.
 """
 
 import os

@@ -68,15 +68,14 @@ def decode(stream: bytes) -> Iterator[Json]:
 
 def assemble(stream: Iterable[Json]) -> Json | None:
     """The message that events make up, or None when the stream did not come to its end."""
-    message: Json | None = None
+    message: Json = {}
     arguments: dict[int, str] = {}
     for event in stream:
         kind = event.get("type")
         if kind == "message_start":
             message = dict(event["message"])
-        elif kind == "error" or message is None:
-            if kind != "ping":
-                return None
+        elif kind == "error":
+            return None
         elif kind == "content_block_start":
             message["content"] = [*message["content"], dict(event["content_block"])]
         elif kind == "content_block_delta":

@@ -1,0 +1,177 @@
+"""What makes two requests ask the same: the key under which a turn is recorded and found again.
+
+In the key: what the person and the model said, and the calls the model made. Not in it: ids of calls, thinking, cache
+marks, limits, the model's name (recorded apart). Tool results, and the blocks that list the notebook's tables, are
+hashed apart: a difference there is drift. So are the system prompt and the tools: a newer version of either must not
+make a notebook's recorded answers unreachable, only say so.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_notebook.masking import mask
+
+Json = dict[str, Any]
+
+# How the blocks begin that the notebook adds to the person's words (agent/prompts.py); they may change with the data.
+STATE_OPENINGS = ("Tables of the notebook named above",)
+_VOLATILE = ("cache_control", "caller", "citations", "toolset_name")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A tool's result, which the model's next words rest on."""
+
+    call: str  # e.g. 'shop__query_database(sql="select 1")'
+    text: str
+    error: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Hash of the text and of whether it is an error."""
+        return digest([self.text, self.error])
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a request brings beside the conversation, hashed; `tools` and `descriptions` are {tool: hash}."""
+
+    system: str
+    tables: str  # the schemas of the tables that the prompts name
+    tools: Mapping[str, str]
+    descriptions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """A request as the replay sees it."""
+
+    key: str
+    setup: Setup
+    prompts: tuple[str, ...]  # what the person said so far, each opening a cell
+    prompt: str  # what the person said last
+    evidence: tuple[Evidence, ...]  # of the whole conversation, in order
+    news: int  # how many of them, at the end, came with the last message
+
+
+def fingerprint(body: Json) -> Fingerprint:
+    """Take a request's body apart; secrets are masked before anything is hashed, as they are before it is recorded."""
+    turns = list(_merged(body.get("messages") or ()))
+    ids: dict[str, str] = {}
+    calls: dict[str, str] = {}
+    stable: list[Json] = []
+    evidence: list[Evidence] = []
+    news = 0
+    for role, blocks in turns:
+        kept, found = _split(blocks, _state_blocks(role, blocks), ids, calls)
+        stable.append({"role": role, "content": kept})
+        evidence += found
+        news = len(found)
+    form = (body.get("output_config") or {}).get("format")
+    tables = [block["text"] for role, blocks in turns for block in _state_blocks(role, blocks)]
+    opened = [_said(blocks) for role, blocks in turns if role == "user" and not _has_results(blocks)]
+    said = [text for role, blocks in turns if role == "user" and (text := _said(blocks))]
+    return Fingerprint(
+        key=digest([stable, form]),
+        setup=_setup(body, tables),
+        prompts=tuple(opened),
+        prompt=said[-1] if said else "",
+        evidence=tuple(evidence),
+        news=news,
+    )
+
+
+def digest(value: object) -> str:
+    """The first 16 hex digits of the sha256 of masked, canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(mask(text).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _merged(messages: Any) -> Iterator[tuple[str, list[Json]]]:
+    # The API takes consecutive messages of one role as one, so they are one here.
+    role, blocks = "", []
+    for message in messages:
+        if message["role"] != role and blocks:
+            yield role, blocks
+            blocks = []
+        role, blocks = message["role"], blocks + _blocks(message["content"])
+    if blocks:
+        yield role, blocks
+
+
+def _blocks(content: str | list[Json]) -> list[Json]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+
+
+def _split(
+    blocks: list[Json], state: list[Json], ids: dict[str, str], calls: dict[str, str]
+) -> tuple[list[Json], list[Evidence]]:
+    """One turn as (what goes into the key, what is compared apart)."""
+    kept: list[Json] = []
+    found: list[Evidence] = []
+    for block in blocks:
+        kind = block["type"]
+        if any(block is s for s in state):
+            continue
+        if kind in ("tool_use", "server_tool_use"):
+            ids[block["id"]] = f"#{len(ids) + 1}"
+            calls[block["id"]] = _call(block)
+            kept.append({"type": kind, "id": ids[block["id"]], "name": block["name"], "input": block["input"]})
+        elif "tool_use_id" in block:
+            kept.append({"type": kind, "tool_use_id": ids.get(block["tool_use_id"], "?")})
+            if kind == "tool_result":
+                call = calls.get(block["tool_use_id"], "a tool call")
+                found.append(Evidence(call, _result_text(block), bool(block.get("is_error"))))
+        elif kind not in ("thinking", "redacted_thinking"):
+            kept.append(_stable(block))
+    return kept, found
+
+
+def _stable(block: Json) -> Json:
+    kept = {name: value for name, value in block.items() if name not in _VOLATILE and value is not None}
+    return {**kept, "text": block["text"].strip()} if block["type"] == "text" else kept
+
+
+def _state_blocks(role: str, blocks: list[Json]) -> list[Json]:
+    """The notebook's own additions: never the first text, which is the person's."""
+    texts = [b for b in blocks if b["type"] == "text" and role == "user"]
+    return [b for b in texts[1:] if b["text"].startswith(STATE_OPENINGS)]
+
+
+def _said(blocks: list[Json]) -> str:
+    state = _state_blocks("user", blocks)
+    texts = [b["text"] for b in blocks if b["type"] == "text" and not any(b is s for s in state)]
+    return mask("\n".join(texts).strip())
+
+
+def _has_results(blocks: list[Json]) -> bool:
+    return any(block["type"] == "tool_result" for block in blocks)
+
+
+def _call(block: Json) -> str:
+    arguments = ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in (block["input"] or {}).items())
+    return mask(f"{block['name']}({arguments})")
+
+
+def _result_text(block: Json) -> str:
+    parts = _blocks(block.get("content") or "")
+    return "\n".join(_part_text(part) for part in parts)
+
+
+def _part_text(part: Json) -> str:
+    return part["text"] if part["type"] == "text" else f"[{part['type']} {digest(_stable(part))}]"
+
+
+def _setup(body: Json, tables: list[str]) -> Setup:
+    tools = [tool for tool in body.get("tools") or () if tool.get("name")]
+    system = body.get("system") or ""
+    words = system if isinstance(system, str) else "\n".join(block["text"] for block in system)
+    return Setup(
+        system=digest(words),
+        tables=digest(tables),
+        tools={tool["name"]: digest(tool.get("input_schema")) for tool in tools},
+        descriptions={tool["name"]: digest(tool.get("description")) for tool in tools},
+    )

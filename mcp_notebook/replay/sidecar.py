@@ -1,0 +1,145 @@
+"""The file of recorded turns beside a notebook: `analysis.ipynb` has `analysis.claude.json`.
+
+Readable, versioned JSON: {"format", "version", "about", "turns": [...]}, one entry a turn of the model, in the order in
+which they were recorded. A turn holds the prompt, the tool results it was written for (cut), the replies as the API's
+messages, and where they came from. It holds no headers and, as far as `masking` can tell, no secrets.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mcp_notebook.errors import BackendError
+from mcp_notebook.masking import mask_json
+from mcp_notebook.replay.keys import Setup
+
+SUFFIX = ".claude.json"
+FORMAT = "mcp-notebook recorded turns"
+VERSION = 1
+ABOUT = "Words of a model, recorded. Replayed by %%claude when there is no model to ask; the tool calls then run live."
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One recorded request with the replies it got, in order when it was asked several times."""
+
+    key: str
+    prompts: tuple[str, ...]  # what opened each cell of the conversation so far
+    prompt: str  # what the person said last
+    source: str  # what answered, e.g. "claude-sonnet-5-5 · live", or "scripted": nobody did
+    recorded: str  # ISO date
+    setup: Setup
+    evidence: tuple[str, ...]  # digests of all results this turn rests on
+    results: tuple[dict[str, Any], ...]  # {call, digest, error, text} of those that came with the last message
+    replies: tuple[dict[str, Any], ...]  # messages as the API gives them without streaming
+
+    @property
+    def opens(self) -> bool:
+        """Whether this is the first turn of a cell."""
+        return not self.results
+
+    @property
+    def tools_called(self) -> frozenset[str]:
+        """Names of the tools that the replies call."""
+        blocks = (block for reply in self.replies for block in reply["content"])
+        return frozenset(block["name"] for block in blocks if block["type"] == "tool_use")
+
+
+@dataclass(frozen=True)
+class RecordedPrompt:
+    """One prompt of a file, with how many turns of the model answer it."""
+
+    prompt: str
+    turns: int
+    source: str
+    recorded: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a file of recorded turns holds."""
+
+    path: Path
+    bytes: int
+    prompts: tuple[RecordedPrompt, ...]
+
+    def __str__(self) -> str:
+        lines = [f"{self.path.name}: {len(self.prompts)} prompts, {self.bytes:,} bytes"]
+        lines += [f"  {first_line(p.prompt)}  ({p.turns} turns, {p.recorded}, {p.source})" for p in self.prompts]
+        return "\n".join(lines)
+
+
+def sidecar_for(notebook: Path) -> Path:
+    """`x.ipynb` -> `x.claude.json`."""
+    return Path(notebook).with_suffix(SUFFIX)
+
+
+def describe(path: Path) -> Description:
+    """The prompts, sources and dates in a file. Raises BackendError."""
+    groups: dict[tuple[str, ...], list[Turn]] = {}
+    for turn in load(path):
+        groups.setdefault(turn.prompts, []).append(turn)
+    prompts = (RecordedPrompt(p[-1] if p else "", len(t), t[0].source, t[0].recorded) for p, t in groups.items())
+    return Description(Path(path), Path(path).stat().st_size, tuple(prompts))
+
+
+def load(path: Path) -> list[Turn]:
+    """The turns of a file; raises BackendError when it cannot be read or is of a newer version."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BackendError(f"Cannot read the recorded turns in {path}: {error.strerror}.") from error
+    except ValueError as error:
+        raise BackendError(f"{path} is not a file of recorded turns: {error}.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise BackendError(f"{path} is not a file of recorded turns; move it away or record again.")
+    if content.get("version") != VERSION:
+        raise BackendError(
+            f"{path} has version {content.get('version')} of the format; update mcp-notebook to read it."
+        )
+    try:
+        return [_turn(entry) for entry in content["turns"]]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BackendError(f"{path} is damaged ({error!r} in its turns); record it again.") from error
+
+
+def save(path: Path, turns: Iterable[Turn]) -> None:
+    """Write the file in one step (a reader sees the old or the new one); secrets are masked."""
+    content = {"format": FORMAT, "version": VERSION, "about": ABOUT, "turns": [dataclasses.asdict(t) for t in turns]}
+    text = json.dumps(mask_json(content), ensure_ascii=False, indent=1) + "\n"
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def first_line(prompt: str, width: int = 90) -> str:
+    """The first line of a prompt, cut."""
+    line = prompt.strip().partition("\n")[0]
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+def _turn(entry: dict[str, Any]) -> Turn:
+    return Turn(
+        key=entry["key"],
+        prompts=tuple(entry["prompts"]),
+        prompt=entry["prompt"],
+        source=entry["source"],
+        recorded=entry["recorded"],
+        setup=Setup(**entry["setup"]),
+        evidence=tuple(entry["evidence"]),
+        results=tuple(entry["results"]),
+        replies=tuple({**reply, "content": list(reply["content"])} for reply in entry["replies"]),
+    )

@@ -1,0 +1,47 @@
+"""No secret survives masking; ordinary words do."""
+
+import pytest
+
+from mcp_notebook.masking import mask, mask_json
+
+SECRETS = [
+    "sk-ant-api03-abcdefghijklmnop",
+    "ghp_abcdefghijklmnopqrstuvwxyz0123456789",
+    "github_pat_11ABCDEFG0abcdefghijklmnop",
+    "AKIAIOSFODNN7EXAMPLE",
+    "xoxb-123456789012-abcdef",
+    "hf_abcdefghijklmnopqrstuvwxyz",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc-def_ghi",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_known_shapes_are_masked(secret: str):
+    assert mask(f"a {secret} b", {}) == "a *** b"
+
+
+def test_the_password_of_a_url_is_masked():
+    assert mask("postgres://ann:pa55word@db/shop", {}) == "postgres://***@db/shop"
+
+
+def test_values_of_secret_variables_are_masked():
+    environ = {
+        "SHOP_PASSWORD": "hunter2hunter2",
+        "MY_API_KEY": "plainplain",
+        "HOME_TOKEN": "short",
+        "PWD": "/a/long/path",
+    }
+    assert mask("hunter2hunter2 plainplain short /a/long/path", environ) == "*** *** short /a/long/path"
+
+
+def test_json_is_masked_in_values_and_names():
+    assert mask_json({"k": ["ABCDEFGHIJ", 3], "ABCDEFGHIJ": None}, {"X_KEY": "ABCDEFGHIJ"}) == {
+        "k": ["***", 3],
+        "***": None,
+    }
+
+
+@pytest.mark.parametrize("plain", ["select sku from task_list", "task-sk-board", "https://a.b/c@d", "key = 3"])
+def test_ordinary_words_stay(plain: str):
+    assert mask(plain, {}) == plain
