@@ -1,0 +1,120 @@
+"""A server, described: how to start it or where it is. Values of env and headers never show in a repr."""
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mcp_notebook.errors import ConfigError
+
+HIDDEN = "•••"
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# user:password@ in any URL, and the value of a query item or an option that is named like a secret
+USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@?#]+@", re.IGNORECASE)
+SECRETIVE = r"[\w-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential|signature)[\w-]*"
+SECRET_ITEM = re.compile(rf"(?P<name>\b{SECRETIVE}=)[^&\s#'\"]+", re.IGNORECASE)
+SECRET_OPTION = re.compile(rf"--?{SECRETIVE}", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class StdioServer:
+    """A command that speaks MCP on stdin and stdout. `env` is added to a small default environment."""
+
+    command: str
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    notes: tuple[str, ...] = field(default=(), compare=False)  # what the person should know before it starts
+
+    def __repr__(self) -> str:
+        return f"StdioServer({describe(self)})"
+
+
+@dataclass(frozen=True)
+class HttpServer:
+    """A server at a URL; `auto` tries Streamable HTTP, then the older SSE transport."""
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    transport: Literal["auto", "http", "sse"] = "auto"
+    allow_insecure: bool = False  # plain http to another machine
+    certificate: str | None = None  # path of a PEM file with the client's certificate (and key), for mTLS
+    oauth: Mapping[str, str] | None = None  # client_id, client_secret, scope, ...; None: no OAuth
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def __repr__(self) -> str:
+        return f"HttpServer({describe(self)})"
+
+
+@dataclass(frozen=True)
+class InProcessServer:
+    """A server object of the MCP SDK in this process; `build` makes it."""
+
+    build: Callable[[], object]
+
+
+ServerSpec = StdioServer | HttpServer | InProcessServer
+
+
+def check_name(name: str) -> str:
+    """The name itself, or ConfigError: names become parts of tool names and of %mcp_call server.tool."""
+    if NAME.fullmatch(name):
+        return name
+    raise ConfigError(f"server name {name!a} is not usable: 1 to 64 letters, digits, - or _ are.")
+
+
+def describe(spec: ServerSpec) -> str:
+    """The whole command or URL on one line, with secrets hidden: what a person is asked to approve."""
+    if isinstance(spec, StdioServer):
+        env = [f"{name}={HIDDEN}" for name in spec.env]
+        hidden = secrets_of(spec)
+        return " ".join([*env, shlex.quote(spec.command), *(shlex.quote(mask(a, hidden)) for a in _hide(spec.args))])
+    if isinstance(spec, HttpServer):
+        headers = "".join(f" {name}: {HIDDEN}" for name in spec.headers)
+        return mask(spec.url, secrets_of(spec)) + headers
+    return "in this notebook"
+
+
+def secrets_of(spec: ServerSpec) -> tuple[str, ...]:
+    """Values of the description that must never be shown (short ones would hide ordinary words)."""
+    if isinstance(spec, StdioServer):
+        values: Iterable[str] = spec.env.values()
+    elif isinstance(spec, HttpServer):
+        values = [*spec.headers.values(), *(v.split(" ", 1)[1] for v in spec.headers.values() if " " in v)]
+        values = [*values, *(spec.oauth or {}).values()]
+    else:
+        values = ()
+    return tuple(sorted({v for v in values if len(v) >= 6}, key=len, reverse=True))
+
+
+def mask(text: str, secrets: Iterable[str] = ()) -> str:
+    """The text without the given secrets, without user:password@ and without values named like secrets."""
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    text = USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
+    return SECRET_ITEM.sub(rf"\g<name>{HIDDEN}", text)
+
+
+def spec_fingerprint(spec: ServerSpec) -> str:
+    """sha256 of what would run or be asked: command, arguments, names in env, directory, or URL and header names.
+
+    An approval to start a server is bound to it, so that an edited config asks again.
+    """
+    if isinstance(spec, StdioServer):
+        parts: object = ["stdio", spec.command, list(spec.args), sorted(spec.env), spec.cwd]
+    elif isinstance(spec, HttpServer):
+        parts = ["http", spec.url, sorted(spec.headers), spec.transport]
+    else:
+        parts = ["in-process", id(spec.build)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _hide(args: Iterable[str]) -> Iterable[str]:
+    # `--token VALUE` as two words
+    hide_next = False
+    for arg in args:
+        yield HIDDEN if hide_next else arg
+        hide_next = bool(SECRET_OPTION.fullmatch(arg))

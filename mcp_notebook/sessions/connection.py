@@ -1,0 +1,177 @@
+"""One live connection: a task that enters the SDK's Client, waits, and exits it in the same task."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import Implementation
+
+from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer
+from mcp_notebook.sessions.http import HttpTrouble, make_client
+from mcp_notebook.sessions.log import ServerLog
+from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess
+from mcp_notebook.sessions.quiet import root_logger_kept
+from mcp_notebook.sessions.sse import SseTransport
+from mcp_notebook.sessions.stdio import StdioTransport
+from mcp_notebook.sessions.tap import Tap, TappedRead, TappedWrite
+
+logger = logging.getLogger(__name__)
+
+CLIENT = Implementation(name="mcp-notebook", version="0.1.0")
+CLOSE_LIMIT = 8.0  # seconds after which a connection that does not close is left to its lifeline
+LOG_EVERY = 30.0  # seconds between two looks at the size of the server's log
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One way to connect: the SDK's mode of negotiation, and the transport."""
+
+    mode: str
+    transport: Literal["stdio", "http", "sse", "in-process"]
+
+
+@dataclass
+class Opening:
+    """What a connection is made of; the same for the first start and for every restart."""
+
+    spec: ServerSpec
+    log: ServerLog
+    cap: int
+    callbacks: dict[str, Any]
+    process: Awaitable[ServerProcess] | None = None  # started ahead, while the SDK was still being imported
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+class Connection:
+    """A connected client with its transport; single use. `closed` is set when either side ended it."""
+
+    def __init__(self, opening: Opening, attempt: Attempt) -> None:
+        self.opening, self.attempt = opening, attempt
+        self.trouble = HttpTrouble()
+        self.tap = Tap(cap=opening.cap, noise=lambda line: opening.log.write(f"[stdout] {line}"))
+        self.process: ServerProcess | None = None
+        self.cause: BaseException | None = None
+        self.closed = asyncio.Event()
+        self.log_start = opening.log.size()
+        self._client: Client | None = None
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stop = asyncio.Event()
+        self._grace = STOP_GRACE
+        self._task = asyncio.create_task(self._own(), name="mcp-notebook-owner")
+
+    @property
+    def client(self) -> Client:
+        assert self._client is not None
+        return self._client
+
+    @property
+    def alive(self) -> bool:
+        return self._client is not None and not self.closed.is_set()
+
+    async def ready(self, timeout: float, tick: Callable[[float], None]) -> None:
+        """Wait for the handshake, calling `tick` with the seconds waited once a second.
+
+        Raises TimeoutError, or what ended the connection.
+        """
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        try:
+            while not self._ready.done():
+                left = timeout - (loop.time() - start)
+                if left <= 0:
+                    raise TimeoutError
+                await asyncio.wait([self._ready], timeout=min(left, 1.0))
+                if not self._ready.done():
+                    tick(loop.time() - start)
+            self._ready.result()
+        except BaseException:
+            await self._abandon()
+            raise
+
+    async def close(self, grace: float = STOP_GRACE) -> None:
+        """End it; returns when the server is gone, or after a limit."""
+        self._grace = grace
+        self._stop.set()
+        done, _ = await asyncio.wait([self._task], timeout=grace + CLOSE_LIMIT)
+        if not done:
+            await self._abandon()
+
+    async def _abandon(self) -> None:
+        self._task.cancel()
+        if self.process is not None:
+            self.process.cut()
+        await asyncio.wait([self._task], timeout=CLOSE_LIMIT)
+
+    async def _own(self) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                server = await self._server(stack)
+                options = {"cache": None, "client_info": CLIENT, **self.opening.callbacks, **self.opening.options}
+                client = Client(server, mode=self.attempt.mode, **options)
+                await stack.enter_async_context(client)
+                # We check output schemas ourselves: a mismatch is a warning there, a lost result here.
+                client.session.validate_tool_result = _no_validation  # type: ignore[method-assign]
+                self._client = client
+                self._ready.set_result(None)
+                await self._until_over()
+                self.closed.set()
+        except asyncio.CancelledError as error:
+            self.cause = self.cause or error
+        except BaseException as error:  # boundary: the SDK raises groups of anything; `cause` says what it was
+            logger.info("connection ended", exc_info=True)
+            self.cause = error
+        finally:
+            self.closed.set()
+            if not self._ready.done():
+                self._ready.set_exception(self.cause or ConnectionError("closed"))
+                self._ready.exception()  # the waiter may have gone
+
+    async def _until_over(self) -> None:
+        over = [asyncio.ensure_future(event.wait()) for event in (self._stop, self.tap.closed)]
+        try:
+            while True:
+                done, _ = await asyncio.wait(over, timeout=LOG_EVERY, return_when=asyncio.FIRST_COMPLETED)
+                if done:
+                    return
+                self.opening.log.trim()
+        finally:
+            for waiter in over:
+                waiter.cancel()
+
+    async def _server(self, stack: AsyncExitStack) -> Any:
+        """What the SDK's Client is given: a transport or a server object."""
+        spec = self.opening.spec
+        if isinstance(spec, InProcessServer):
+            with root_logger_kept():
+                return await asyncio.to_thread(spec.build)
+        if isinstance(spec, HttpServer):
+            client = await stack.enter_async_context(make_client(spec, self.trouble, self.opening.cap))
+            if self.attempt.transport == "sse":
+                return SseTransport(spec.url, client, self.tap, self.trouble)
+            return self._tapped(streamable_http_client(spec.url, http_client=client, max_sse_event_size=self.tap.cap))
+        return await self._stdio(stack, spec)
+
+    async def _stdio(self, stack: AsyncExitStack, spec: StdioServer) -> Any:
+        started, self.opening.process = self.opening.process, None
+        self.process = await (started or ServerProcess.start(spec, self.opening.log))
+        stack.push_async_callback(self._stop_process)
+        return StdioTransport(self.process, self.tap)
+
+    async def _stop_process(self) -> None:
+        if self.process is not None:
+            await self.process.stop(self._grace)
+
+    @contextlib.asynccontextmanager
+    async def _tapped(self, transport: Any) -> AsyncIterator[tuple[TappedRead, TappedWrite]]:
+        async with transport as (read, write):
+            yield TappedRead(read, self.tap), TappedWrite(write, self.tap)
+
+
+async def _no_validation(name: str, result: Any) -> None:
+    return None

@@ -1,0 +1,70 @@
+"""What a server may ask of us: answers from the person, a model's turn, the folders in use."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mcp.types import CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SessionHooks:
+    """Async callables that run on the background loop; each first gets the name of the server that asks.
+
+    elicit: the person's answer to a form or a link; without it every question is declined.
+    sample: a turn of the person's model; without it sampling is not declared.
+    roots: the folders that the server may know; without it roots are not declared.
+    """
+
+    elicit: "Callable[[str, ElicitRequestParams], Awaitable[ElicitResult]] | None" = None
+    sample: "Callable[[str, CreateMessageRequestParams], Awaitable[CreateMessageResult]] | None" = None
+    roots: Callable[[str], Awaitable[Sequence[Path | str]]] | None = None
+
+
+def client_callbacks(
+    server: str, hooks: SessionHooks, clock_stopped: Callable[[], AbstractContextManager[None]]
+) -> dict[str, Any]:
+    """Keyword arguments for the SDK's Client; call timeouts stand still while a hook runs."""
+    # Here, because this module is imported before the SDK is.
+    from mcp.types import ElicitResult, ErrorData, ListRootsResult, Root
+
+    async def elicit(context: Any, params: Any) -> Any:
+        if hooks.elicit is None:
+            return ElicitResult(action="decline")
+        try:
+            with clock_stopped():
+                return await hooks.elicit(server, params)
+        except Exception:  # boundary: a failing form must not end the session; the server is told no
+            logger.exception("the elicitation hook failed")
+            return ElicitResult(action="cancel")
+
+    async def sample(context: Any, params: Any) -> Any:
+        assert hooks.sample is not None
+        try:
+            with clock_stopped():
+                return await hooks.sample(server, params)
+        except Exception:  # boundary: as above
+            logger.exception("the sampling hook failed")
+            return ErrorData(code=-1, message="The request was not allowed")
+
+    async def roots(context: Any) -> Any:
+        assert hooks.roots is not None
+        folders = await hooks.roots(server)
+        return ListRootsResult(roots=[Root(uri=_uri(folder), name=Path(folder).name) for folder in folders])
+
+    callbacks: dict[str, Any] = {"elicitation_callback": elicit}
+    if hooks.sample is not None:
+        callbacks["sampling_callback"] = sample
+    if hooks.roots is not None:
+        callbacks["list_roots_callback"] = roots
+    return callbacks
+
+
+def _uri(folder: Path | str) -> Any:
+    return Path(folder).absolute().as_uri()

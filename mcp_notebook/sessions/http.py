@@ -1,0 +1,184 @@
+"""An HTTP client for MCP whose failures are ordinary replies.
+
+In the SDK's Streamable HTTP transport a refused connection, a cut body or a failing authorization ends the task group
+of the whole connection (python-sdk#3560), and the status of a refusal is lost. Here each becomes a JSON-RPC error that
+answers its own request, and the connection goes on.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from mcp_notebook.config import HttpServer, mask
+
+logger = logging.getLogger(__name__)
+
+REFUSED = -32098  # our own code: the server or the network said no before the tool could run or while it ran
+ANSWER_BYTES = 64 * 1024  # bytes read of the body of a refusal
+SESSION_HEADER = "mcp-session-id"
+TIMEOUT = httpx2.Timeout(30.0, read=None)  # how long a tool may be silent is the call's own limit
+
+
+@dataclass
+class HttpTrouble:
+    """What last went wrong over HTTP, for the sentence that the person sees."""
+
+    status: int | None = None
+    sentence: str = ""
+    session_lost: bool = False
+
+
+class SofteningClient(httpx2.AsyncClient):
+    """httpx2's client; failures of MCP requests become JSON-RPC errors, JSON bodies have a cap."""
+
+    def __init__(self, trouble: HttpTrouble, cap: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._trouble, self._cap = trouble, cap
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # type: ignore[override]
+        message = _message_of(request)
+        if message is None:
+            return await super().send(request, **options)
+        try:
+            response = await super().send(request, **options)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # boundary: anything raised here would end the whole connection (see above)
+            logger.info("request failed", exc_info=True)
+            self._trouble.status, self._trouble.sentence = None, why(error, request.url)
+            return _refusal(request, message, 503, self._trouble.sentence)
+        if response.status_code >= 400:
+            return await self._refused(request, message, response)
+        self._trouble.status = response.status_code
+        if response.headers.get("content-type", "").startswith("application/json"):
+            response.stream = _Capped(response.stream, self._cap)
+        return response
+
+    async def _refused(
+        self, request: httpx2.Request, message: dict[str, Any], response: httpx2.Response
+    ) -> httpx2.Response:
+        body = await _read_some(response)
+        status = response.status_code
+        self._trouble.status, self._trouble.sentence = status, refusal_sentence(status, request.url)
+        in_session = SESSION_HEADER in request.headers
+        if in_session and (status == 404 or (status == 400 and b"ession" in body)):
+            self._trouble.session_lost = True
+        if _is_error_reply(body):
+            headers = {"content-type": "application/json"}
+            return httpx2.Response(status, content=body, headers=headers, request=request)
+        return _refusal(request, message, status, self._trouble.sentence)
+
+
+class _Capped(httpx2.AsyncByteStream):
+    """A body that ends in a StreamError, which the SDK answers the one request with, past the cap or when cut."""
+
+    def __init__(self, inner: Any, cap: int) -> None:
+        self._inner, self._cap = inner, cap
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        try:
+            async for chunk in self._inner:
+                size += len(chunk)
+                if size > self._cap:
+                    raise httpx2.StreamError(f"the reply is larger than {self._cap / 1e6:.0f} MB")
+                yield chunk
+        except httpx2.TransportError as error:
+            raise httpx2.StreamError("the connection broke in the middle of the reply") from error
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def make_client(spec: HttpServer, trouble: HttpTrouble, cap: int, auth: httpx2.Auth | None = None) -> SofteningClient:
+    """A client for one server; a client certificate is read from `spec.certificate`."""
+    options: dict[str, Any] = {"headers": dict(spec.headers), "timeout": TIMEOUT, "auth": auth}
+    if spec.certificate is not None:
+        options["cert"] = spec.certificate
+    # Shorter than the five seconds after which uvicorn closes an idle connection.
+    return SofteningClient(trouble, cap, limits=httpx2.Limits(keepalive_expiry=3.0), **options)
+
+
+def why(error: BaseException, url: httpx2.URL | str) -> str:
+    """One clause on a network failure, with host and port and without anything secret."""
+    place = _place(str(url))
+    if isinstance(error, httpx2.ConnectError):
+        text = str(error).lower()
+        if "certificate" in text or "ssl" in text:
+            return f"the TLS connection to {place} failed ({mask(str(error))[:120]})"
+        if "name or service" in text or "nodename" in text or "getaddrinfo" in text or "resolution" in text:
+            return f"the host of {place} is not known"
+        return f"the connection to {place} was refused; is the server running?"
+    if isinstance(error, httpx2.TimeoutException):
+        return f"{place} did not accept the connection in time"
+    if isinstance(error, httpx2.TransportError):
+        return f"the connection to {place} broke before the reply came"
+    return f"the request to {place} failed ({type(error).__name__}: {mask(str(error))[:200]})"
+
+
+def refusal_sentence(status: int, url: httpx2.URL | str) -> str:
+    """One clause on an HTTP status, with what to do about it."""
+    place = _place(str(url))
+    if status in (401, 403):
+        return (
+            f"{place} asks for authorization (HTTP {status}); give it with --header 'Authorization: Bearer ${{TOKEN}}'"
+        )
+    if status == 404:
+        path = urlsplit(str(url)).path
+        hint = "" if path.rstrip("/").endswith("/mcp") else "; the address of an MCP server often ends in /mcp"
+        return f"{place} has nothing at {path or '/'} (HTTP 404){hint}"
+    if status == 421:
+        return f"{place} does not accept this host name (HTTP 421)"
+    return f"{place} answered with HTTP {status}"
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+
+
+def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
+    if request.method != "POST" or not request.headers.get("content-type", "").startswith("application/json"):
+        return None
+    try:
+        body = json.loads(request.content)
+    except (ValueError, httpx2.RequestNotRead):
+        return None
+    return body if isinstance(body, dict) and "jsonrpc" in body else None
+
+
+def _refusal(request: httpx2.Request, message: dict[str, Any], status: int, sentence: str) -> httpx2.Response:
+    if "id" not in message:
+        return httpx2.Response(202, request=request)
+    # The SDK's negotiation reads a plain 404 as "this method is not known here".
+    code = -32601 if status == 404 else REFUSED
+    error = {"jsonrpc": "2.0", "id": message["id"], "error": {"code": code, "message": sentence}}
+    return httpx2.Response(status, json=error, request=request)
+
+
+async def _read_some(response: httpx2.Response) -> bytes:
+    body = b""
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) > ANSWER_BYTES:
+                break
+    except (httpx2.TransportError, httpx2.StreamError):
+        pass
+    finally:
+        await response.aclose()
+    return body
+
+
+def _is_error_reply(body: bytes) -> bool:
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(reply, dict) and reply.get("jsonrpc") == "2.0" and isinstance(reply.get("error"), dict)

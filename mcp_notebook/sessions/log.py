@@ -1,0 +1,64 @@
+"""A server's private log: its stderr, its log messages, and stray lines of its stdout. Never part of a notebook."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+
+from mcp_notebook.config import mask
+
+KEEP = 64 * 1024  # bytes kept when the file is cut
+CUT_AT = 4 * 1024 * 1024  # bytes at which the file is cut
+TAIL_LINES = 20
+TAIL_BYTES = 4096
+
+
+class ServerLog:
+    """A temporary file that only this user can read. The server writes to it directly, so it never blocks on us."""
+
+    def __init__(self, name: str, secrets: Iterable[str] = ()) -> None:
+        self._secrets = tuple(secrets)
+        # mkstemp creates with 0600
+        self._fd, self.path = tempfile.mkstemp(prefix=f"mcp-notebook-{name}-", suffix=".log")
+        if hasattr(os, "O_APPEND") and os.name == "posix":
+            os.close(self._fd)
+            # Appending writers go on at the new end after the file was cut.
+            self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def write(self, text: str) -> None:
+        """Append one line of our own."""
+        if self._fd >= 0:
+            os.write(self._fd, text.encode("utf-8", "replace") + b"\n")
+
+    def tail(self, since: int = 0) -> str:
+        """The last lines, with the server's secrets and everything named like one hidden."""
+        if self._fd < 0:
+            return ""
+        size = os.fstat(self._fd).st_size
+        start = max(since if since <= size else 0, size - TAIL_BYTES)
+        text = os.pread(self._fd, size - start, start).decode("utf-8", "replace")
+        return mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets)
+
+    def size(self) -> int:
+        return os.fstat(self._fd).st_size if self._fd >= 0 else 0
+
+    def trim(self) -> None:
+        """Cut the file to its last part when it has grown large."""
+        size = self.size()
+        if size <= CUT_AT:
+            return
+        last = os.pread(self._fd, KEEP, size - KEEP)
+        os.ftruncate(self._fd, 0)
+        os.write(self._fd, last)
+
+    def close(self) -> None:
+        """Close and remove the file."""
+        if self._fd < 0:
+            return
+        os.close(self._fd)
+        self._fd = -1
+        with suppress(OSError):
+            os.unlink(self.path)

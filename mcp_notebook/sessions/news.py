@@ -1,0 +1,62 @@
+"""The server says that its tools changed: listed anew, at most once a second."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from mcp import MCPError
+from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
+
+from mcp_notebook.errors import SessionError
+from mcp_notebook.sessions.connection import Connection
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 1.0  # seconds between two listings
+AGAIN = 5.0  # seconds before a lost subscription is asked for again
+
+
+async def watch_lists(connection: Connection, stale: asyncio.Event, refresh: Callable[[], Awaitable[None]]) -> None:
+    """Runs beside a connection until it ends; `stale` is set by notifications of either era."""
+    listener = asyncio.create_task(_listen(connection, stale))
+    try:
+        while not connection.closed.is_set():
+            await _first(stale, connection.closed)
+            if connection.closed.is_set():
+                return
+            with contextlib.suppress(SessionError, TimeoutError):
+                async with asyncio.timeout(30):
+                    await refresh()
+            stale.clear()
+            await asyncio.sleep(PAUSE)
+    except Exception:  # boundary: a background task; the session's next call shows what is wrong
+        logger.exception("watching the tools of a server failed")
+    finally:
+        listener.cancel()
+
+
+async def _listen(connection: Connection, stale: asyncio.Event) -> None:
+    """The newer protocol tells changes only on a stream that was asked for."""
+    tools = connection.client.server_capabilities.tools
+    if connection.client.protocol_version < "2026" or tools is None or not tools.list_changed:
+        return
+    while connection.alive:
+        try:
+            async with connection.client.listen(tools_list_changed=True) as events:
+                async for _ in events:
+                    stale.set()
+        except ListenNotSupportedError:
+            return
+        except (MCPError, SubscriptionLost, TimeoutError):
+            logger.info("the subscription to changes ended", exc_info=True)
+        await asyncio.sleep(AGAIN)
+
+
+async def _first(*events: asyncio.Event) -> None:
+    waiters = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiters:
+            waiter.cancel()

@@ -1,0 +1,109 @@
+"""From a description to a live connection: which ways are tried, in which order, and the sentence when none works."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+
+from mcp import MCPError
+from mcp.types import LATEST_PROTOCOL_VERSION
+
+from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer, describe, mask, secrets_of
+from mcp_notebook.errors import ConnectError
+from mcp_notebook.sessions.connection import Attempt, Connection, Opening
+from mcp_notebook.sessions.failures import exit_sentence, harmless, leaf, remedy
+
+OLDER_TRANSPORT = (400, 404, 405, 406, 415)  # answers to a POST that the specification takes as "try SSE"
+EXIT_WAIT = 0.3  # seconds to learn how a server ended
+Tick = Callable[[float], None]
+
+
+async def open_connection(
+    name: str, opening: Opening, *, legacy: bool, timeout: float, tick: Tick = lambda seconds: None
+) -> Connection:
+    """The first way that works; ConnectError with the server's last words when none does."""
+    attempts = _attempts(opening.spec, legacy)
+    while True:
+        attempt = attempts.pop(0)
+        connection = Connection(opening, attempt)
+        try:
+            await connection.ready(timeout, tick)
+        except Exception as error:  # boundary: the SDK raises anything; the next lines tell it apart
+            failure = await _failure(name, connection, error, timeout)
+            if not attempts and _died_on_probe(connection, failure):
+                attempts.append(replace(attempt, mode="legacy"))
+            if not attempts or not _worth_another(connection, error):
+                raise failure from None
+            opening.log.write("[notebook] trying again: " + str(attempts[0]))
+        else:
+            return connection
+
+
+def _attempts(spec: ServerSpec, legacy: bool) -> list[Attempt]:
+    mode = "legacy" if legacy else "auto"
+    if isinstance(spec, InProcessServer):
+        return [Attempt(mode, "in-process")]
+    if isinstance(spec, StdioServer):
+        return [Attempt(mode, "stdio")]
+    # The older transport never speaks the new protocol, and a probe there makes old servers log errors.
+    ways = {"http": Attempt(mode, "http"), "sse": Attempt("legacy", "sse")}
+    if spec.transport != "auto":
+        return [ways[spec.transport]]
+    first = "sse" if spec.url.split("?")[0].rstrip("/").endswith("/sse") else "http"
+    return [ways[first], ways["http" if first == "sse" else "sse"]]
+
+
+def _died_on_probe(connection: Connection, failure: ConnectError) -> bool:
+    """Some servers (rmcp) end when asked what they do not know; with the older handshake they work."""
+    ended = connection.tap.closed.is_set() and connection.attempt == Attempt("auto", "stdio")
+    return ended and "mcp<2" not in failure.message and "lacks the package" not in failure.message
+
+
+def _worth_another(connection: Connection, error: BaseException) -> bool:
+    if isinstance(leaf(error), TimeoutError):
+        return False
+    if connection.attempt.transport in ("http", "sse"):
+        return connection.trouble.status in OLDER_TRANSPORT
+    return True
+
+
+async def _failure(name: str, connection: Connection, error: BaseException, timeout: float) -> ConnectError:
+    spec, log = connection.opening.spec, connection.opening.log
+    code = await connection.process.exit_code(EXIT_WAIT) if connection.process is not None else None
+    tail = log.tail(connection.log_start)
+    shown = "\n".join(line for line in tail.splitlines() if not line.startswith(("[stdout] ", "[notebook] ")))
+    sentence = _sentence(connection, leaf(error), code, timeout)
+    hint = remedy(spec, shown)
+    message = f"server {name!r} {sentence}.{f' {hint}' if hint else ''}"
+    return ConnectError(mask(message, secrets_of(spec)), detail=shown)
+
+
+def _sentence(connection: Connection, cause: BaseException, code: int | None, timeout: float) -> str:
+    spec = connection.opening.spec
+    if isinstance(spec, HttpServer) and connection.trouble.sentence:
+        return f"cannot be reached: {connection.trouble.sentence}"
+    if isinstance(cause, TimeoutError):
+        return f"did not answer within {timeout:g} s{_noise(connection)}; is {describe(spec)} an MCP server?"
+    if connection.tap.closed.is_set() and connection.process is not None:
+        return f"{exit_sentence(code)} before it answered{_noise(connection)}"
+    if "protocol version" in str(cause):
+        theirs = str(cause).rsplit(":", 1)[-1].strip()
+        return f"speaks MCP {theirs}, this notebook speaks versions up to {LATEST_PROTOCOL_VERSION}"
+    if isinstance(cause, MCPError):
+        return _said_no(str(cause))
+    if isinstance(cause, OSError) and sys.platform != "win32":
+        return f"did not start: {cause.strerror or cause}"
+    return f"could not be connected ({type(cause).__name__}: {str(cause)[:200]})"
+
+
+def _said_no(message: str) -> str:
+    if message.startswith("Unexpected content type"):
+        return f"cannot be reached: the address is not an MCP server ({message.lower()})"
+    return f"refused the connection: {message}"
+
+
+def _noise(connection: Connection) -> str:
+    lines = connection.tap.noise_lines
+    if not lines:
+        return ""
+    quoted = harmless(connection.tap.first_noise)
+    return f" (its stdout held {lines} line(s) that are not MCP{f': {quoted!r}' if quoted else ''})"

@@ -1,0 +1,151 @@
+"""The servers of this notebook, by name."""
+
+import asyncio
+import atexit
+import concurrent.futures
+import difflib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook import loop
+from mcp_notebook.config import (
+    HttpServer,
+    ServerSpec,
+    StdioServer,
+    check_name,
+    resolve_command,
+    secrets_of,
+    spec_fingerprint,
+)
+from mcp_notebook.errors import NotebookError, SessionError
+from mcp_notebook.sessions.hooks import SessionHooks
+from mcp_notebook.sessions.log import ServerLog
+from mcp_notebook.sessions.process import ServerProcess
+from mcp_notebook.sessions.quiet import quiet_sdk
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions.session import Session
+
+CONNECT_TIMEOUT = 60.0
+AT_EXIT = 1.8  # seconds for all servers to end when the kernel does
+
+
+class Sessions:
+    """Connects, finds and closes sessions. Make one per kernel; async methods run on the background loop."""
+
+    def __init__(self, *, hooks: SessionHooks | None = None, cap: int = 16 * 1024 * 1024) -> None:
+        self.hooks, self.cap = hooks or SessionHooks(), cap
+        self._sessions: dict[str, Session] = {}
+        self._legacy: set[str] = set()  # fingerprints of servers that need the older handshake
+        atexit.register(self._at_exit)
+
+    async def connect(
+        self,
+        name: str,
+        spec: ServerSpec,
+        *,
+        timeout: float = CONNECT_TIMEOUT,
+        legacy: bool = False,
+        trusted: bool = False,
+        on_progress: Callable[[str], None] | None = None,
+    ) -> "Session":
+        """Start or reach a server and list its tools; a server of that name is replaced once the new one works.
+
+        Raises ConfigError when the description is wrong, ConnectError when the server is.
+        """
+        check_name(name)
+        if isinstance(spec, StdioServer):
+            spec = resolve_command(spec, where=f"server {name!r}")
+        identity = spec_fingerprint(spec)
+        log = ServerLog(name, secrets_of(spec))
+        ahead = _start_ahead(spec, log)
+        try:
+            session_module = await _import_sdk()
+        except BaseException:
+            await _give_up(ahead, log)
+            raise
+        options: dict[str, Any] = {"trusted": trusted, "hooks": self.hooks, "cap": self.cap, "log": log}
+        session: Session = session_module.Session(name, spec, legacy=legacy or identity in self._legacy, **options)
+        await session.start(timeout=timeout, on_progress=on_progress or (lambda line: None), process=ahead)
+        if session.legacy and not isinstance(spec, HttpServer):
+            self._legacy.add(identity)
+        old = self._sessions.pop(name, None)
+        self._sessions[name] = session
+        if old is not None:
+            await old.close()
+        return session
+
+    async def connect_all(
+        self, specs: Mapping[str, ServerSpec], **options: Any
+    ) -> "dict[str, Session | NotebookError]":
+        """Connect several side by side; a server that fails delays none and its error stands in its place."""
+
+        async def one(name: str, spec: ServerSpec) -> "Session | NotebookError":
+            try:
+                return await self.connect(name, spec, **options)
+            except NotebookError as error:
+                return error
+
+        done = await asyncio.gather(*(one(name, spec) for name, spec in specs.items()))
+        return dict(zip(specs, done, strict=True))
+
+    async def disconnect(self, name: str) -> None:
+        """End one server; SessionError when there is none of that name."""
+        session = self.get(name)
+        del self._sessions[name]
+        await session.close()
+
+    def get(self, name: str) -> "Session":
+        """The session of that name; SessionError lists the names, the nearest first."""
+        if name in self._sessions:
+            return self._sessions[name]
+        if not self._sessions:
+            raise SessionError(f"there is no server {name!r}; connect one with %mcp_connect {name} COMMAND-OR-URL.")
+        near = difflib.get_close_matches(name, self._sessions, n=1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        raise SessionError(f"there is no server {name!r}; {guess}Connected: {', '.join(sorted(self._sessions))}.")
+
+    def names(self) -> list[str]:
+        return sorted(self._sessions)
+
+    def __iter__(self) -> "Iterator[Session]":
+        return iter([self._sessions[name] for name in self.names()])
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    async def close_all(self, grace: float | None = None) -> None:
+        """End every server at the same time."""
+        sessions, self._sessions = list(self._sessions.values()), {}
+        closing = (session.close() if grace is None else session.close(grace) for session in sessions)
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    def _at_exit(self) -> None:
+        if not self._sessions:
+            return
+        future = loop.submit(self.close_all(grace=0.5))
+        # What does not end in time is ended by its lifeline.
+        concurrent.futures.wait([future], timeout=AT_EXIT)
+
+
+def _start_ahead(spec: ServerSpec, log: ServerLog) -> "asyncio.Task[ServerProcess] | None":
+    """The server starts while the SDK is still being imported."""
+    if not isinstance(spec, StdioServer) or sys.platform == "win32":
+        return None
+    return asyncio.create_task(ServerProcess.start(spec, log))
+
+
+async def _give_up(ahead: "asyncio.Task[ServerProcess] | None", log: ServerLog) -> None:
+    if ahead is not None:
+        (await ahead).cut()
+    log.close()
+
+
+async def _import_sdk() -> Any:
+    """The session module, imported in a thread the first time: the MCP SDK takes more than a second."""
+    module = await asyncio.to_thread(import_module, "mcp_notebook.sessions.session")
+    quiet_sdk()
+    (await asyncio.to_thread(import_module, "mcp_notebook.sessions.schema")).warm()
+    return module

@@ -1,0 +1,285 @@
+"""Between a transport and the SDK: sizes of replies, floods of notifications, and replies that cannot be read.
+
+The SDK drops a reply that it cannot parse and the call waits for its timeout; here it ends at once. The SDK starts a
+task for every notification, so that 20,000 of them take many seconds; here what nobody could read is let go.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcp.shared.message import SessionMessage
+from mcp.types import (
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
+
+from mcp_notebook.sessions.lines import TooLong
+from mcp_notebook.sessions.repair import repair_reply
+
+UNREADABLE = -32093  # our own code for errors made here
+BLOCKING = "subscriptions/listen"  # a request that stays open: it is never the one that a stray reply belongs to
+BURST, RATE = 50, 50  # notifications of one kind let through at once, and then a second
+RELIST = ("notifications/tools/list_changed", "notifications/prompts/list_changed")
+
+ID = re.compile(rb'"id"\s*:\s*(-?\d{1,15}|"(?:[^"\\]|\\.){0,64}")')
+LAST_ID = re.compile(ID.pattern + rb'\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\]?\s*$')
+BODY = re.compile(rb'"(?:result|error|params)"\s*:')
+
+
+@dataclass
+class CallRecord:
+    """What the tap notes about one call of ours, found through the context of the task that sends it."""
+
+    received_bytes: int = 0
+    failure: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+current_call: ContextVar[CallRecord | None] = ContextVar("mcp_notebook_call", default=None)
+
+
+@dataclass
+class _Pending:
+    method: str
+    record: CallRecord | None
+
+
+class Tap:
+    """The open requests of one connection, and what came in its way."""
+
+    def __init__(self, *, cap: int, noise: Callable[[str], None] = lambda line: None) -> None:
+        self.cap = cap
+        self.closed = asyncio.Event()
+        self.received = 0  # messages
+        self.noise_lines = 0
+        self.unreadable = 0
+        self.dropped = 0
+        self.first_noise = ""
+        self.refused: dict[str, str] = {}  # tool name -> why the listing's entry is not usable
+        self._noise = noise
+        self._pending: dict[int | str, _Pending] = {}
+        self._issued = 0
+        self._buckets: dict[str, _Bucket] = {}
+
+    def outbound(self, message: SessionMessage) -> None:
+        """Note a request that goes out, or one that is given up."""
+        body = message.message
+        if isinstance(body, JSONRPCRequest):
+            self._pending[body.id] = _Pending(body.method, current_call.get())
+            if isinstance(body.id, int):
+                self._issued = max(self._issued, body.id)
+        elif isinstance(body, JSONRPCNotification) and body.method == "notifications/cancelled":
+            self._pending.pop((body.params or {}).get("requestId"), None)  # type: ignore[arg-type]
+
+    def line(self, line: bytes | TooLong) -> list[SessionMessage]:
+        """A line of stdout as messages for the SDK: usually one, none for noise."""
+        if isinstance(line, TooLong):
+            return self._too_long(line)
+        if not line or line.isspace():
+            return []
+        try:
+            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
+        except (ValueError, RecursionError):
+            return self._not_a_message(line)
+        return self.inbound(SessionMessage(message), len(line), line)
+
+    def inbound(self, message: SessionMessage, size: int = 0, raw: bytes = b"") -> list[SessionMessage]:
+        """A parsed message from any transport: passed on, mended or let go."""
+        self.received += 1
+        body = message.message
+        if isinstance(body, JSONRPCResponse | JSONRPCError):
+            return self._reply(message, body, size, raw)
+        if isinstance(body, JSONRPCNotification) and not self._let_through(body):
+            self.dropped += 1
+            return []
+        return [message]
+
+    def _reply(
+        self, message: SessionMessage, body: JSONRPCResponse | JSONRPCError, size: int, raw: bytes
+    ) -> list[SessionMessage]:
+        pending = self._pending.pop(body.id, None) if body.id is not None else None
+        if pending is None:
+            return self._stray(body, raw)
+        if pending.record is not None:
+            pending.record.received_bytes += size
+        if isinstance(body, JSONRPCResponse):
+            warnings = pending.record.warnings if pending.record is not None else []
+            repair_reply(pending.method, body.result, self.refused, warnings)
+        return [message]
+
+    def _stray(self, body: JSONRPCResponse | JSONRPCError, raw: bytes) -> list[SessionMessage]:
+        """A reply to no open request: late ones are let go, others end the call that they must be meant for."""
+        if isinstance(body.id, int) and 0 < body.id <= self._issued and not (named := self._named(raw, b"")):
+            return []
+        self.unreadable += 1
+        named = self._named(raw, b"")
+        if body.id is None and isinstance(body, JSONRPCError):
+            return self._end(named, f"refused the request: {body.error.message}")
+        return self._end(named, "answered with an id that nobody asked with")
+
+    def _not_a_message(self, line: bytes) -> list[SessionMessage]:
+        if not _is_like_a_message(line):
+            return self._count_noise(line)
+        self.unreadable += 1
+        head = line[: BODY.search(line[:4096]).start()] if BODY.search(line[:4096]) else line[:4096]  # type: ignore[union-attr]
+        if b'"method"' in head:
+            return []  # a notification or request that cannot be read: no call waits for it
+        return self._end(self._named(line, line[-512:]), f"sent a reply that cannot be read ({why_unreadable(line)})")
+
+    def _too_long(self, line: TooLong) -> list[SessionMessage]:
+        self.unreadable += 1
+        if line.ended and not line.tail:
+            return []
+        sentence = f"sent a reply of more than {self.cap / 1e6:.0f} MB, which was refused"
+        named = self._named(line.head, line.tail)
+        # While the line still runs, its end may yet name its request.
+        if not named and not line.ended and len(self._open()) != 1:
+            return []
+        return self._end(named, f"{sentence}; ask for fewer rows or columns")
+
+    def _end(self, named: list[int | str], sentence: str) -> list[SessionMessage]:
+        """Errors that end the named requests, or the only open one; several unnamed ones wait for their timeout."""
+        ids = named or (self._open() if len(self._open()) == 1 else [])
+        messages = []
+        for number in ids:
+            pending = self._pending.pop(number)
+            if pending.record is not None:
+                pending.record.failure = sentence
+            error = JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=UNREADABLE, message=sentence))
+            messages.append(SessionMessage(error))
+        return messages
+
+    def _open(self) -> list[int | str]:
+        return [number for number, pending in self._pending.items() if pending.method != BLOCKING]
+
+    def _named(self, head: bytes, tail: bytes) -> list[int | str]:
+        """Open requests that the top level of a broken line names, before its body or at its very end."""
+        start = head.removeprefix(b"\xef\xbb\xbf")[:4096]
+        if body := BODY.search(start):
+            start = start[: body.start()]
+        found = [*ID.findall(start), *LAST_ID.findall(tail)]
+        ids: list[int | str] = [int(i) if not i.startswith(b'"') else i[1:-1].decode("utf-8", "replace") for i in found]
+        return list(dict.fromkeys(i for i in ids if i in self._pending))
+
+    def _count_noise(self, line: bytes) -> list[SessionMessage]:
+        text = line[:200].decode("utf-8", "replace").strip()
+        self.noise_lines += 1
+        self.first_noise = self.first_noise or text
+        if self.noise_lines <= 1000:
+            self._noise(text)
+        return []
+
+    def _let_through(self, body: JSONRPCNotification) -> bool:
+        if body.method == "notifications/cancelled" or "subscriptions" in body.method:
+            return True
+        bucket = self._buckets.setdefault(body.method, _Bucket())
+        return bucket.take()
+
+
+class _Bucket:
+    """A token bucket: BURST at once, then RATE a second."""
+
+    def __init__(self) -> None:
+        self._tokens, self._at = float(BURST), time.monotonic()
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(BURST, self._tokens + (now - self._at) * RATE)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class TappedRead:
+    """An SDK read stream with the tap in front of it (the stream protocol of mcp.shared._stream_protocols)."""
+
+    def __init__(self, inner: Any, tap: Tap) -> None:
+        self._inner, self._tap = inner, tap
+        self._ready: list[SessionMessage | Exception] = []
+
+    @property
+    def last_context(self) -> Any:
+        return getattr(self._inner, "last_context", None)
+
+    async def receive(self) -> SessionMessage | Exception:
+        while not self._ready:
+            try:
+                item = await self._inner.receive()
+            except BaseException:
+                self._tap.closed.set()
+                raise
+            self._ready = [item] if isinstance(item, Exception) else list(self._tap.inbound(item))
+        return self._ready.pop(0)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def __aiter__(self) -> "TappedRead":
+        return self
+
+    async def __anext__(self) -> SessionMessage | Exception:
+        import anyio
+
+        try:
+            return await self.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    async def __aenter__(self) -> "TappedRead":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+
+class TappedWrite:
+    """An SDK write stream that shows the tap what goes out."""
+
+    def __init__(self, inner: Any, tap: Tap) -> None:
+        self._inner, self._tap = inner, tap
+
+    async def send(self, item: SessionMessage, /) -> None:
+        self._tap.outbound(item)
+        await self._inner.send(item)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def __aenter__(self) -> "TappedWrite":
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
+
+
+def _is_like_a_message(line: bytes) -> bool:
+    # Servers print banners and logs on stdout, some of them as JSON: only what names the protocol counts as a reply.
+    return b"\0" in line[:100] or b'"jsonrpc"' in line[:4096] or b'"jsonrpc"' in line[-512:]
+
+
+def why_unreadable(line: bytes) -> str:
+    """A few words on why a line is no JSON-RPC message, without its content."""
+    if line.startswith(b"\xef\xbb\xbf"):
+        return "it begins with a byte order mark"
+    if b"\0" in line[:100]:
+        return "it is not UTF-8"
+    if line.lstrip()[:1] == b"[":
+        return "it is a batch, which the protocol no longer has"
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return "it is not UTF-8"
+    if line.count(b"{", 0, 1 << 20) > 120 or line.count(b"[", 0, 1 << 20) > 120:
+        return "it is nested too deeply or is not valid JSON-RPC"
+    return "it is not valid JSON-RPC"
