@@ -207,3 +207,13 @@ def booleans(values: Sequence[str | None]) -> Typed | None:
 def as_text(value: Any) -> str | None:
     """A scalar's text, None for NULL."""
     return None if value is None else value if type(value) is str else str(value)
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a plain number."""
+    return bool(_FLOAT.fullmatch(text)) or text.lower() in _SPECIAL
+
+
+def is_temporal(text: str) -> bool:
+    """Whether a text is an ISO date or timestamp."""
+    return bool(_DATE.fullmatch(text) or _STAMP.fullmatch(text))

@@ -1,0 +1,208 @@
+"""A raw table becomes a typed one: names made unique, columns typed, and what was lost or guessed said by name."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from mcp_notebook.results import infer, statement, strings
+from mcp_notebook.results.raw import Raw, listing
+from mcp_notebook.results.reading import Table
+
+NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ")
+_BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_SAFE_INTEGER = 2**53
+
+
+def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
+    """Type every column of `raw`; notes name the columns they are about."""
+    names, name_notes, guessed = _names(raw, sql)
+    columns, null_notes = _without_null_words(raw, names) if infer_types else (raw.columns, [])
+    text = raw.text if infer_types else "keep"
+    if text == "numbers" and _all_text(raw):
+        text = "all"
+    arrays, types, notes = [], {}, []
+    for number, name in enumerate(names):
+        declared = raw.declared[number] if number < len(raw.declared) else None
+        typed = _column(columns[number], declared, text, name)
+        arrays.append(typed.array)
+        types[name] = typed.type_note
+        if typed.note:
+            notes.append(f"`{name}` {typed.note}")
+    notes += _rounded(columns, names) + (_null_floats(columns, names, arrays) if raw.json else [])
+    data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
+    return Table(
+        data,
+        types=types,
+        notes=(*raw.notes, *name_notes, *null_notes, *notes),
+        truncated=raw.truncated,
+        total_rows=raw.total_rows,
+        approximate=raw.approximate or guessed,
+        reader=reader,
+        names=raw.names or names,
+    )
+
+
+def _no_columns(rows: int) -> pa.Table:
+    return pa.table({}) if not rows else pa.table({"column_0": pa.nulls(rows)})
+
+
+def _column(values: Sequence[Any], declared: str | None, text: infer.Strictness, name: str) -> infer.Column:
+    if text in ("numbers", "all") and strings.CODE_NAME.search(name):
+        text = "dates"
+    if text in ("numbers", "all") and declared is None:
+        present = [value for value in values if value is not None]
+        if present and all(type(value) is str and _BYTES.fullmatch(value) for value in present):
+            # A bytes literal alone: literal_eval of a string that a regular expression has fully matched.
+            found = [None if value is None else ast.literal_eval(value) for value in values]
+            return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
+        if _like_codes(present):
+            text = "dates"
+    return infer.column(values, declared, text=text)
+
+
+def _like_codes(present: Sequence[Any]) -> bool:
+    """Digits of one length of 9 to 15 in many distinct values: phone numbers or ids rather than amounts."""
+    if len(present) < 2 or not all(type(value) is str and value.isdecimal() for value in present):
+        return False
+    lengths = {len(value) for value in present}
+    return len(lengths) == 1 and 9 <= lengths.pop() <= 15 and len(set(present)) > 1
+
+
+def unique(names: Sequence[str]) -> tuple[str, ...]:
+    """The same names with `_2`, `_3`, … where one is repeated; an empty name becomes `column_N`."""
+    taken = set(names)
+    seen: Counter[str] = Counter()
+    result = []
+    for number, name in enumerate(names):
+        name = name if name else f"column_{number}"
+        seen[name] += 1
+        if seen[name] == 1:
+            result.append(name)
+            taken.add(name)
+            continue
+        suffix = seen[name]
+        while f"{name}_{suffix}" in taken:
+            suffix += 1
+        taken.add(f"{name}_{suffix}")
+        result.append(f"{name}_{suffix}")
+    return tuple(result)
+
+
+def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
+    """Unique column names, notes on them, and whether they or the set of columns are a guess."""
+    asked = statement.selected(sql) if sql else None
+    width = len(raw.columns) if raw.columns or raw.names is None else len(raw.names)
+    if raw.names is None:
+        return _missing_names(width, asked)
+    names = tuple(name.encode("utf-8", "backslashreplace").decode() for name in raw.names)
+    result = unique(names)
+    notes = []
+    if len(set(names)) < len(names):
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        notes.append(f"{listing(repeated)} came more than once and got numbers")
+    fewer = asked is not None and len(asked) > len(names)
+    if fewer and asked is not None:
+        lost = [name for name, count in Counter(filter(None, asked)).items() if count > 1] or [n for n in asked if n]
+        notes.append(
+            f"the statement selects {len(asked)} columns and {len(names)} came; "
+            f"of those with one name ({listing(lost)}) only the last came"
+        )
+    return result, notes, fewer
+
+
+def _missing_names(width: int, asked: Sequence[str | None] | None) -> tuple[tuple[str, ...], list[str], bool]:
+    if asked is not None and all(asked) and (width in (0, len(asked))):
+        names = unique([name or "" for name in asked])
+        return names, ["the server sent no column names; these are from the statement"], False
+    if not width:
+        return (), ["no rows came, and the server sent no column names"], False
+    return (
+        tuple(f"column_{number}" for number in range(width)),
+        ["the server sent no column names; the columns are numbered"],
+        True,
+    )
+
+
+def _all_text(raw: Raw) -> bool:
+    """Whether the server turned everything into text: no cell of another kind, and not text alone."""
+    cells = [cell for column in raw.columns for cell in column[:200]]
+    if len(raw.columns) < 2 or not cells or not all(type(cell) is str for cell in cells):
+        return False
+    return any(strings.numbers([c for c in column if c not in NULL_WORDS]) for column in raw.columns)
+
+
+def _without_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[Any], ...], list[str]]:
+    """Columns whose NULLs came as a word, with None in their place, and a note where a text could be meant."""
+    if not raw.rows:
+        return tuple(() for _ in names), []
+    words = raw.nulls or (NULL_WORDS if _all_text(raw) else ())
+    if not words:
+        return raw.columns, []
+    counts = Counter(cell for column in raw.columns for cell in column if type(cell) is str and cell in words)
+    counts[""] = 0  # an empty cell is NULL only where nothing else is
+    token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
+    empty_is_null = "" in words and not token
+    columns, unsure, blanks = [], [], []
+    for column, name in zip(raw.columns, names, strict=True):
+        cleaned, doubt = _null_words_of(column, token, words, empty_is_null)
+        columns.append(cleaned)
+        unsure += [name] if doubt else []
+        blanks += [name] if doubt and not token else []
+    return tuple(columns), _null_notes(token, unsure, bool(blanks))
+
+
+def _null_words_of(
+    column: Sequence[Any], token: str, words: Sequence[str], empty_is_null: bool
+) -> tuple[Sequence[Any], bool]:
+    """The column without its NULL word, and whether a text of the same spelling could have been meant."""
+    if not any(cell in words or cell == "" for cell in column if type(cell) is str):
+        return column, False
+    bare = [None if cell == "" or cell == token or cell in words else cell for cell in column]
+    if any(cell is not None for cell in bare) and _typed(bare):
+        return bare, False
+    doubtful = [cell for cell in column if type(cell) is str and (cell in words or cell == "")]
+    if token:
+        return [None if cell == token else cell for cell in column], any(cell == token for cell in doubtful)
+    return ([None if cell == "" else cell for cell in column], True) if empty_is_null else (column, False)
+
+
+def _typed(values: Sequence[str | None]) -> bool:
+    return bool(strings.temporal(values) or strings.numbers(values) or strings.booleans(values))
+
+
+def _null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
+    if not unsure:
+        return []
+    word = "the empty text" if blank or not token else f"the text {token}"
+    return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
+
+
+def _rounded(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str]:
+    """Integers beyond 2^53 that all look as JavaScript prints a rounded one."""
+    suspects = []
+    for column, name in zip(columns, names, strict=True):
+        large = [value for value in column if type(value) is int and abs(value) >= _SAFE_INTEGER]
+        if large and all(abs(v) < 10**21 and int(Decimal(repr(float(v)))) == v for v in large):
+            suspects.append(name)
+    if not suspects:
+        return []
+    return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
+
+
+def _null_floats(columns: Sequence[Sequence[Any]], names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
+    """JSON has no Infinity and no NaN: servers write null in their place."""
+    found = [
+        name
+        for column, name, array in zip(columns, names, arrays, strict=True)
+        if pa.types.is_floating(array.type)
+        and array.null_count
+        and not any(v != v or v in (1e999, -1e999) for v in column if type(v) is float)
+    ]
+    return [f"null in {listing(found)} may stand for NaN or Infinity, which JSON cannot say"] if found else []

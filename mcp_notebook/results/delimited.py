@@ -1,0 +1,196 @@
+"""CSV and TSV, quoted or not, with a header or without; and rows below a `Columns: [...]` line.
+
+The last reader: it takes a text only when every record has one width and something besides the commas speaks for data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mcp_notebook.results import fitting, literal, strings
+from mcp_notebook.results.build import NULL_WORDS
+from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
+
+_COLUMNS = re.compile(
+    r"(?:^|\n)[ \t]*(?:columns?|fields|headers?|column names)\s*[:=]\s*(\[.*?\]|\(.*?\))[ \t]*(?:\r?\n|$)",
+    re.IGNORECASE,
+)
+_TAG = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|SET|START TRANSACTION|SELECT \d+|\(\d+ rows?\))\s*", re.IGNORECASE)
+_IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:[ .\-/][\w%()#$]+){0,5}")
+_WORD = re.compile(r"[^\W\d]\w*")
+_RECORD_END = re.compile(r"\r\n|\n|\r")
+_NULLS = (*NULL_WORDS, "")
+
+
+def columns_line(text: str) -> Answer:
+    """`Columns: ['id', 'name']` and then rows whose values are joined with commas, unquoted."""
+    found = _COLUMNS.search(text)
+    if found is None:
+        return "no line of column names"
+    try:
+        names = literal.loads(found[1])
+    except ValueError as error:
+        return f"its column names cannot be read: {error}"
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
+        return "its column names are not texts"
+    lines = [line for line in text[found.end() :].splitlines() if line.strip()]
+    lines = lines[1:] if lines and re.fullmatch(r"\W*(?:rows|data|results?)\W*", lines[0], re.IGNORECASE) else lines
+    separator = ", " if any(", " in line for line in lines) else ","
+    rows = [line.split(separator) for line in lines]
+    if any(len(row) != len(names) for row in rows):
+        return (
+            "ambiguous: rows do not have as many values as there are columns; a value may hold a comma or a line break"
+        )
+    raw = from_rows(names, rows, text="all", nulls=_NULLS)
+    if rows and len(names) > 1:
+        raw = raw.noted("values are not quoted; a comma inside one would have been taken for a separator")
+    return Taken((raw,), rest=text[: found.start()].strip(), confidence="medium")
+
+
+def csv(text: str) -> Answer:
+    """A whole text as CSV, TSV or semicolon-separated values."""
+    body = _without_tags(text.strip("\ufeff").strip("\r\n"))
+    if not body:
+        return "nothing but command tags"
+    if body.lstrip()[:1] in "[{<":
+        return "starts like JSON or markup"
+    first = _RECORD_END.split(body, maxsplit=1)[0]
+    for delimiter in sorted("\t,;|", key=first.count, reverse=True):
+        if delimiter not in first:
+            break
+        answer = _separated(body, delimiter)
+        if not isinstance(answer, str) or answer.startswith("ambiguous"):
+            return answer
+    return (
+        _one_column(body) if not any(mark in first for mark in "\t,;|") else "no delimiter gives records of one width"
+    )
+
+
+def _without_tags(text: str) -> str:
+    """Without the command tags that psql prints around a result."""
+    lines = text.splitlines(keepends=True)
+    while lines and (_TAG.fullmatch(lines[0]) or not lines[0].strip()):
+        lines.pop(0)
+    while lines and (_TAG.fullmatch(lines[-1]) or not lines[-1].strip()):
+        lines.pop()
+    if lines and text.rstrip("\r\n").endswith(lines[-1].rstrip("\r\n")):
+        return "".join(lines)
+    return "".join(lines).rstrip("\r\n")
+
+
+def _separated(text: str, delimiter: str) -> Answer:
+    records = _records(text, delimiter)
+    if records is not None and len({len(row) for row in records}) == 1:
+        return _judged(records, delimiter, quoted='"' in text, repaired=frozenset())
+    lines = _RECORD_END.split(text)
+    header = lines[0].split(delimiter)
+    if len(lines) < 2 or not _is_header(header):
+        return f"records of different widths between {delimiter!r}"
+    if _spaced(text, delimiter):
+        return "reads like prose"
+    fitted = fitting.fit(lines[1:], lambda line: line.split(delimiter), len(header), delimiter)
+    if isinstance(fitted, str):
+        return fitted
+    rows: list[list[str | None]] = [list(row) for row in fitted.rows]
+    return _judged([list(header), *rows], delimiter, quoted=False, repaired=fitted.repaired)
+
+
+def _records(text: str, delimiter: str) -> list[list[str | None]] | None:
+    """RFC 4180 records; an empty cell is None unless it was quoted. None when a quote is out of place."""
+    if '"' not in text:
+        return [[cell or None for cell in line.split(delimiter)] for line in _RECORD_END.split(text)]
+    cell = re.compile(rf'(?:"((?:[^"]|"")*)"|([^{re.escape(delimiter)}\r\n"]*))({re.escape(delimiter)}|\r\n|\n|\r|\Z)')
+    records: list[list[str | None]] = [[]]
+    at = 0
+    while True:
+        match = cell.match(text, at)
+        if match is None:
+            return None
+        records[-1].append(match[1].replace('""', '"') if match[1] is not None else match[2] or None)
+        at = match.end()
+        if match[3] == "":
+            return records
+        if match[3] != delimiter:
+            records.append([])
+            if at == len(text):
+                return records[:-1]
+
+
+def _judged(records: list[list[str | None]], delimiter: str, *, quoted: bool, repaired: frozenset[int]) -> Answer:
+    """Whether records of one width are data, and whether the first is their header."""
+    header, rows = records[0], records[1:]
+    names = [cell or "" for cell in header]
+    if not _is_header(names):
+        return _headless(records, delimiter)
+    if not rows and not all(_WORD.fullmatch(name) for name in names):
+        return "one line and no more"
+    if not rows and not any("_" in name for name in names):
+        return "one line and no more"
+    evidence = delimiter == "\t" or quoted or not rows or _has_typed(rows) or (len(names) > 2 and len(rows) > 1)
+    if not evidence or (delimiter == "," and all(name.startswith(" ") for name in names[1:]) and not _has_typed(rows)):
+        return "nothing but commas speaks for data"
+    raw = from_rows([name.strip() for name in names], rows, text="all", nulls=_NULLS)
+    if repaired:
+        touched = listing([names[number] for number in sorted(repaired)])
+        raw = raw.noted(f"values are not quoted; cells of {touched} were put together again", approximate=True)
+    return Taken((raw,), confidence="high" if quoted else "medium")
+
+
+def _headless(records: list[list[str | None]], delimiter: str) -> Answer:
+    if len(records) < 2 or not _has_typed(records) or delimiter == "|":
+        return "no header, and nothing that speaks for data"
+    cells = [cell for row in records for cell in row if cell]
+    if sum(len(cell) > 60 or cell.endswith((".", "!", "?")) for cell in cells) * 4 > len(cells):
+        return "reads like prose"
+    return Taken((from_rows(None, records, text="all", nulls=_NULLS),), confidence="low")
+
+
+def _is_header(names: Sequence[str]) -> bool:
+    """Names of columns: not empty, not numbers, no sentences."""
+    return len(names) > 1 and all(_is_name(name.strip()) for name in names)
+
+
+def _is_name(name: str) -> bool:
+    if not name or len(name) > 100 or strings.is_number(name) or strings.is_temporal(name):
+        return False
+    return name.count(" ") <= 5 and not name.endswith((".", "!", "?", ":", ";")) and ": " not in name
+
+
+def _has_typed(rows: Sequence[Sequence[str | None]]) -> bool:
+    """Whether one column at least is numbers or dates throughout."""
+    for column in zip(*rows[:500], strict=True):
+        present = [cell for cell in column if cell and cell not in NULL_WORDS]
+        if present and (all(map(strings.is_number, present)) or all(map(strings.is_temporal, present))):
+            return True
+    return False
+
+
+def _spaced(text: str, delimiter: str) -> bool:
+    return delimiter == "," and text.count(", ") == text.count(",")
+
+
+def _one_column(text: str) -> Answer:
+    """One name and below it nothing but numbers or dates; other single columns are prose."""
+    lines = _RECORD_END.split(text)
+    if len(lines) < 2 or not _IDENTIFIER.fullmatch(lines[0]) or " " in lines[0]:
+        return "one column of text is prose"
+    cells: list[str | None] = [line or None for line in lines[1:]]
+    present = [cell for cell in cells if cell and cell not in NULL_WORDS]
+    if not present or not (all(map(strings.is_number, present)) or all(map(strings.is_temporal, present))):
+        return "one column of text is prose"
+    return Taken((Raw((lines[0],), (cells,), len(cells), text="all", nulls=_NULLS),), confidence="medium")
+
+
+def named_lines(text: str, names: Sequence[str]) -> Answer:
+    """A text whose first line is exactly the one column of the statement: each further line is a row."""
+    lines = _RECORD_END.split(_without_tags(text.strip("\ufeff").strip("\r\n")))
+    if len(names) != 1 or lines[0] != names[0]:
+        return "its first line is not the column of the statement"
+    cells: list[str | None] = [line or None for line in lines[1:]]
+    raw = Raw((lines[0],), (cells,), len(cells), text="all", nulls=_NULLS)
+    if len(cells) > 1:
+        raw = raw.noted(
+            f"each line is a row of `{lines[0]}`; a value with a line break would be several", approximate=True
+        )
+    return Taken((raw,), confidence="low")

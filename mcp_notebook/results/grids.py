@@ -1,0 +1,325 @@
+"""Text tables drawn with lines: boxed (mysql, psql, DuckDB, rich, tabulate) and headers ruled off by dashes.
+
+Cells are cut at the separators, or at the columns' places in the rule when a value holds a separator itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mcp_notebook.results import declared, fitting
+from mcp_notebook.results.build import NULL_WORDS
+from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
+
+_BARS = "|│┃║"
+_BORDER = re.compile(r"[ \t]*[+┌┬┐├┼┤└┴┘╭╮╰╯┏┳┓┡╇┩╔╦╗╠╬╣╚╩╝╒╤╕╞╪╡╘╧╛╟╫╢╓╥╖╙╨╜━─═\-=┄┈|│┃║]{3,}[ \t]*")
+_CORNER = re.compile(r"[+┬┼┴╇┳╦╬╩╤╪╧┌└├┏┡╔╠╚╒╞╘╭╰╟╫╥╨]")
+_CLICKHOUSE = re.compile(r"[ \t]*[┌╭](─+.+)[┐╮][ \t]*")
+_NUMBERED = re.compile(r"[ \t]*\d+\. (?=[│┃])")
+_DASHES = re.compile(r"[ \t]*-{2,}(?:[ \t]+-{2,}|-*[+|]-+)*[-+|]*[ \t]*")
+_PSQL_END = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)
+_SOFT_NULLS = (*NULL_WORDS, "")
+
+
+def boxed(text: str) -> Answer:
+    """Tables inside borders; lines outside them are the rest."""
+    lines = [_NUMBERED.sub("", line) for line in text.splitlines()]
+    borders = [n for n, line in enumerate(lines) if _is_border(line)]
+    heads = [n for n, line in enumerate(lines) if _CLICKHOUSE.fullmatch(line) and not _BORDER.fullmatch(line)]
+    if not borders or (len(borders) < 2 and not heads):
+        return "no borders"
+    first = min([*borders, *heads])
+    inside = [n for n in range(first, len(lines)) if lines[n].strip()[:1] in _BARS or n in borders or n in heads]
+    last = max(borders)
+    body = lines[first : last + 1]
+    if any(not line.strip() for line in body):
+        return _several_boxes(text)
+    raw = _box(body)
+    if isinstance(raw, str):
+        return raw
+    rest = "\n".join([*lines[:first], *lines[last + 1 :]]).strip()
+    return Taken((raw,), rest=rest) if inside else "no rows between its borders"
+
+
+def _several_boxes(text: str) -> Answer:
+    raws, rest = [], []
+    for part in re.split(r"\n[ \t]*\n", text):
+        answer = boxed(part)
+        if isinstance(answer, str):
+            if any(_is_border(line) for line in part.splitlines()):
+                return "ambiguous: a blank line inside a box"
+            rest.append(part)
+            continue
+        raws += answer.raws
+        rest.append(answer.rest)
+    return Taken(tuple(raws), rest="\n".join(filter(None, rest))) if raws else "no borders"
+
+
+def _is_border(line: str) -> bool:
+    return bool(_BORDER.fullmatch(line)) and bool(_CORNER.search(line)) and line.strip()[0] not in "-=─━"
+
+
+def _box(lines: Sequence[str]) -> Raw | str:
+    blocks = _blocks(lines)
+    head = _CLICKHOUSE.fullmatch(lines[0])
+    if head and not _BORDER.fullmatch(lines[0]):
+        names = [name.strip("─ ") for name in re.split(r"[┬]", head[1])]
+    elif blocks:
+        names = [" ".join(part for part in column if part) for column in zip(*_split_all(blocks.pop(0)), strict=False)]
+    else:
+        return "no rows between its borders"
+    width = len(names)
+    kinds: tuple[str | None, ...] = ()
+    if width and names and (typed := _typed_header(names)):
+        names, kinds = typed
+    rows = []
+    single = len(blocks) == 1
+    for block in blocks:
+        merged = _rows_of(block, width, lines[0], single=single)
+        if isinstance(merged, str):
+            return merged
+        rows += merged
+    if any(len(row) != width for row in rows):
+        return "ambiguous: rows of the box differ in width"
+    rows, cut = _without_dots(rows)
+    raw = from_rows(names, rows, text="all", nulls=_SOFT_NULLS, declared=kinds)
+    raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
+    return raw if not cut else _cut(raw)
+
+
+def _cut(raw: Raw) -> Raw:
+    from dataclasses import replace  # noqa: PLC0415
+
+    return replace(raw, truncated="rows in the middle are left out of the drawn table")
+
+
+def _blocks(lines: Sequence[str]) -> list[list[str]]:
+    """The lines between borders."""
+    blocks: list[list[str]] = [[]]
+    for line in lines:
+        if _BORDER.fullmatch(line) or _CLICKHOUSE.fullmatch(line):
+            blocks.append([])
+        else:
+            blocks[-1].append(line)
+    return [block for block in blocks if block]
+
+
+def _cells(line: str) -> list[str]:
+    bar = next((mark for mark in line.strip()[:1] if mark in _BARS), "|")
+    body = line.strip().strip("".join(set(_BARS)) if bar not in line.strip()[1:-1] else "")
+    body = line.strip()
+    body = body[1:] if body[:1] in _BARS else body
+    body = body[:-1] if body[-1:] in _BARS else body
+    return [cell.strip() for cell in re.split(f"[{_BARS}]" if "|" != _inner_bar(body) else r"\|", body)]
+
+
+def _inner_bar(body: str) -> str:
+    return next((mark for mark in "│┃║" if mark in body), "|")
+
+
+def _split_all(block: Sequence[str]) -> list[list[str]]:
+    return [_cells(line) for line in block]
+
+
+def _rows_of(block: Sequence[str], width: int, border: str, *, single: bool) -> list[list[str]] | str:
+    """The rows of one block: a line each, or all lines one row when every row has its own border."""
+    rows = []
+    pending = ""
+    for line in block:
+        line = f"{pending}\n{line}" if pending else line
+        if line.rstrip()[-1:] not in _BARS:
+            pending = line
+            continue
+        pending = ""
+        cells = _cells(line)
+        if len(cells) != width:
+            placed = _by_place(line, border)
+            if placed is None or len(placed) != width:
+                return f"ambiguous: a row of the box has {len(cells)} cells for {width} columns"
+            cells = placed
+        rows.append(cells)
+    if pending:
+        return "ambiguous: a line of the box is not closed"
+    if single or len(rows) < 2:
+        return rows
+    return [["\n".join(filter(None, column)) for column in zip(*rows, strict=True)]]
+
+
+def _by_place(line: str, border: str) -> list[str] | None:
+    """Cells cut where the border has its corners; only when line and border are drawn to one length."""
+    if len(line.rstrip()) != len(border.rstrip()):
+        return None
+    at = [n for n, mark in enumerate(border) if mark in "+┬┐┌┳┏┓╦╔╗╤╒╕╭╮"]
+    if any(line[n] not in _BARS for n in at):
+        return None
+    return [line[start + 1 : end].strip() for start, end in zip(at, at[1:], strict=False)]
+
+
+def _typed_header(names: Sequence[str]) -> tuple[list[str], tuple[str | None, ...]] | None:
+    """DuckDB writes the type under each name: "id int64"."""
+    parts = [name.rsplit(" ", 1) for name in names]
+    if all(len(part) == 2 and declared.kind(part[1]) for part in parts):
+        return [part[0] for part in parts], tuple(part[1] for part in parts)
+    return None
+
+
+def _without_dots(rows: list[list[str]]) -> tuple[list[list[str]], bool]:
+    kept = [row for row in rows if not all(cell in ("·", "…", "...", ":", "⋮") for cell in row)]
+    return kept, len(kept) < len(rows)
+
+
+def ruled(text: str) -> Answer:
+    """A header, a line of dashes, and rows: psql's aligned output and its many imitations."""
+    lines = text.splitlines()
+    at = next((n for n, line in enumerate(lines) if n and _DASHES.fullmatch(line) and len(line.strip()) > 2), None)
+    if at is None or not lines[at - 1].strip():
+        return "no header ruled off by dashes"
+    header, rule = lines[at - 1], lines[at]
+    body, tail = _body(lines[at + 1 :])
+    before = lines[: at - 1]
+    rest = "\n".join([*before, *tail]).strip()
+    for cut in (_crossed, _barred, _spaced, _listed, _single):
+        answer = cut(header, rule, body)
+        if isinstance(answer, Raw):
+            return Taken((answer,), rest=rest)
+        if answer:
+            return answer
+    return "its header cannot be cut into columns"
+
+
+def _body(lines: list[str]) -> tuple[list[str], list[str]]:
+    """The rows, and what follows them: a count, or a paragraph after a blank line."""
+    end = len(lines)
+    for number, line in enumerate(lines):
+        if _PSQL_END.fullmatch(line.strip()):
+            end = number
+            break
+    blank = next((n for n in range(end - 1, -1, -1) if not lines[n].strip()), None)
+    if blank is not None and blank < end and _is_note(lines[blank:end]):
+        end = blank
+    body = lines[:end]
+    while body and not body[-1].strip():
+        body = body[:-1]
+    if body and re.match(r"\.\.\. ?\(|\[?\.\.\.|… ", body[-1].strip()):
+        return body[:-1], lines[len(body) - 1 :]
+    return body, lines[len(body) :]
+
+
+def _is_note(lines: list[str]) -> bool:
+    said = [line for line in lines if line.strip()]
+    return bool(said) and not any(" | " in line for line in said) or not said
+
+
+def _crossed(header: str, rule: str, body: list[str]) -> Raw | str:
+    """`a | b` above `---+---`: cells at the crossings; a value may hold a bar, a padded cell a line break."""
+    if "+" not in rule or "|" not in header:
+        return ""
+    at = [n for n, mark in enumerate(rule) if mark == "+"]
+    if any(n >= len(header) or header[n] != "|" for n in at):
+        return "ambiguous: header and rule do not line up"
+    names = [cell.strip() for cell in _at_places(header, at)]
+    rows: list[list[str]] = []
+    broken: set[int] = set()
+    continued = False
+    for line in body:
+        cells = _at_places(line, at) if _lines_up(line, at) else [c for c in line.split("|")]
+        if len(cells) != len(names):
+            return _loose(names, body, " | ", "|")
+        if continued and rows and not cells[0].strip().strip("+"):
+            rows[-1] = [_append(a, b) for a, b in zip(rows[-1], cells, strict=True)]
+        else:
+            rows.append(cells)
+        continued = any(cell.rstrip().endswith("+") for cell in cells) and header.startswith(" ")
+    plain = [[_padded(cell, number, header) for number, cell in enumerate(row)] for row in rows]
+    return _noted(from_rows(names, plain, text="all", nulls=_SOFT_NULLS), broken, names)
+
+
+def _append(above: str, below: str) -> str:
+    if above.rstrip().endswith("+"):
+        return above.rstrip()[:-1].rstrip() + "\n" + below.strip()
+    return above
+
+
+def _padded(cell: str, number: int, header: str) -> str:
+    """A cell without its padding: one space on each side, and what fills it to its width."""
+    del number, header
+    return cell.strip()
+
+
+def _lines_up(line: str, at: Sequence[int]) -> bool:
+    return all(n < len(line) and line[n] == "|" for n in at)
+
+
+def _at_places(line: str, at: Sequence[int]) -> list[str]:
+    edges = [-1, *at, len(line)]
+    return [line[start + 1 : end] for start, end in zip(edges, edges[1:], strict=False)]
+
+
+def _barred(header: str, rule: str, body: list[str]) -> Raw | str:
+    """`a | b` above one unbroken rule: values joined with bars, not padded, not escaped."""
+    if "|" not in header:
+        return ""
+    separator = " | " if " | " in header else "|"
+    return _loose([name.strip() for name in header.split(separator)], body, separator, separator)
+
+
+def _loose(names: list[str], body: list[str], separator: str, fallback: str) -> Raw | str:
+    def split(line: str) -> list[str]:
+        cells = line.split(separator) if separator in line or fallback == separator else line.split(fallback)
+        return [cell.strip() for cell in cells] if _are_padded(body, separator) else cells
+
+    lines = [line if not line.endswith(" |") else f"{line} " for line in body]
+    fitted = fitting.fit(lines, split, len(names), separator)
+    if isinstance(fitted, str):
+        return fitted
+    return _noted(from_rows(names, fitted.rows, text="all", nulls=_SOFT_NULLS), fitted.repaired, names)
+
+
+def _are_padded(body: Sequence[str], separator: str) -> bool:
+    return any(f" {separator}" in line or f"{separator} " in line for line in body)
+
+
+def _spaced(header: str, rule: str, body: list[str]) -> Raw | str:
+    """Columns of fixed width, each with its own run of dashes (sqlite, sqlcmd, tabulate)."""
+    runs = [match.span() for match in re.finditer(r"-+", rule)]
+    if len(runs) < 2 or "+" in rule or "|" in rule:
+        return ""
+    names = [header[start:end].strip() for start, end in runs]
+    if not all(names) or any(header[n : n + 1].strip() for _, n in runs[:-1]):
+        return "ambiguous: header and rule do not line up"
+    ends = [start for start, _ in runs[1:]]
+    rows = []
+    for line in body:
+        if any(line[n - 1 : n].strip() for n in ends):
+            return "ambiguous: a value is wider than its column"
+        edges = [0, *ends, max(len(line), 0) + 1]
+        rows.append([line[a:b].strip() for a, b in zip(edges, edges[1:], strict=False)])
+    return _noted(from_rows(names, rows, text="all", nulls=_SOFT_NULLS), frozenset(), names)
+
+
+def _listed(header: str, rule: str, body: list[str]) -> Raw | str:
+    """`a, b` or tabs above a rule."""
+    for separator in ("\t", ", ", ";", ","):
+        if separator in header:
+            return _loose([name.strip() for name in header.split(separator)], body, separator, separator)
+    return ""
+
+
+def _single(header: str, rule: str, body: list[str]) -> Raw | str:
+    """One column, ruled off."""
+    name = header.strip()
+    if len(name) > 60 or name.endswith((".", ":", "!", "?")) or len(rule.strip()) < len(name):
+        return "one line and a rule are prose"
+    cells = [line[1:] if header.startswith(" ") and line.startswith(" ") else line for line in body]
+    raw = Raw((name,), ([cell.rstrip() for cell in cells],), len(body), text="all", nulls=_SOFT_NULLS)
+    if len(body) < 2:
+        return raw
+    return raw.noted(f"each line is a row of `{name}`; a value with a line break would be several", approximate=True)
+
+
+def _noted(raw: Raw, repaired: frozenset[int] | set[int], names: Sequence[str]) -> Raw:
+    if not repaired:
+        return raw
+    touched = listing([names[number] for number in sorted(repaired)])
+    return raw.noted(f"values are not quoted; cells of {touched} were put together again", approximate=True)

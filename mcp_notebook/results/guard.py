@@ -1,0 +1,174 @@
+"""Errors that look like data: a failure reported as ordinary text, as an object or as a table of one row.
+
+Asked before any table is built. A text is an error by how it begins, an object by its keys.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_NOUNS = (
+    r"error|errors|exception|failure|fault|fehler|erreur|erro|errore|fout|fel|fejl|feil|b[łl][aą]d|hata|ошибка|помилка|"
+    r"错误|錯誤|失败|失敗|エラー|오류|خطأ"
+)
+_OPENING = re.compile(
+    rf"(?:[^\w\s]*\s*)?(?:[\w.'()-]+[ _-]){{0,6}}?[\w.]*(?:{_NOUNS})(?![\w,|\t;]|\s*[,|\t;])(?:[^:：|\n]{{0,120}}[:：]|\W*$|[^|\t]*$)",
+    re.IGNORECASE,
+)
+_FAILED = re.compile(
+    r"(?:[^\w\s]*\s*)?(?:(?:the |sql |your )?(?:query|statement|execution|request|call|command|operation|connection)"
+    r"(?: \w+){0,3} (?:failed|rejected|refused|aborted|denied|timed out|not allowed|forbidden)\b|"
+    r"(?:failed|unable|fail) to \w+|could(?: not|n['’]t) \w+|can(?:not|['’]t| not) \w+|"
+    r"(?:access|permission) denied|security violation|traceback \(most recent call last\)|"
+    r"invalid (?:query|sql|argument|request|parameter|input|token|credentials|identifier)|syntax error|unauthori[sz]ed|"
+    r"forbidden|rate limit|too many requests|timed? ?out|timeout|not (?:found|allowed|permitted|connected|authorized)\b|"
+    r"ORA-\d{5}|SQLSTATE|ERR_|E\d{4,}:|(?:no|unknown|missing) such \w+|refused\b)",
+    re.IGNORECASE,
+)
+_INSIDE = re.compile(
+    r"\bdo(?:es)?(?: not|n['’]t) exist\b|\bno such (?:table|column|file|function|database)\b|\bsyntax error\b|"
+    r"\b(?:is|are) not (?:allowed|permitted|supported|authori[sz]ed)\b|\bpermission denied\b|\baccess denied\b|"
+    r"\bonly [\w ,/()-]{0,60}(?:select|read)[\w ,/()-]{0,60} (?:are|is) (?:allowed|supported|permitted|accepted)\b|"
+    r"\b(?:sqlstate|ora-\d{5}|psycopg2?\.|pymysql\.|sqlalche\.me)|\bfailed with\b|查询失败|執行失敗|执行失败|不存在|"
+    r"\b(?:query|execution|connection|request) failed\b|\bn['’]existe pas\b|\bexistiert nicht\b|\bno existe\b",
+    re.IGNORECASE,
+)
+_PROSE_LIMIT = 2000
+
+_ERROR_KEYS = {"error", "errors", "err", "exception", "error_message", "errormessage", "error_msg", "errmsg", "fault"}
+_MESSAGE_KEYS = (
+    "message",
+    "msg",
+    "detail",
+    "details",
+    "reason",
+    "description",
+    "error_description",
+    "title",
+    "text",
+    "hint",
+)
+_OUTCOME_KEYS = {"success", "ok", "succeeded", "is_success", "issuccess", "successful"}
+_BAD_STATUS = {"error", "failed", "failure", "fail", "err", "exception", "denied", "rejected", "invalid", "ko"}
+_ABOUT_ERRORS = {
+    "code", "status", "statuscode", "status_code", "hint", "suggestion", "suggestions", "category", "recoverable", "type",
+    "name", "stack", "stacktrace", "stack_trace", "traceback", "sql", "query", "statement", "rowcount", "row_count", "rows",
+    "data", "columns", "result", "results", "records", "sqlstate", "sql_state", "tool", "operation", "details", "detail",
+    "position", "line", "column", "severity", "errno", "errorcode", "error_code", "error_type", "errortype", "retryable",
+    "retry_after", "request_id", "requestid", "timestamp", "time", "_meta", "meta", "path", "kind", "where", "context",
+    "database", "execution_time", "executiontime", "executiontimems", "execution_time_ms", "elapsed", "duration", "count",
+    "warnings", "is_error", "iserror", "help", "docs", "url", "session_id", "rows_affected", "columns_affected",
+}  # fmt: skip
+
+
+def error_in_text(text: str) -> str | None:
+    """The message when a text begins like an error report; None for anything else."""
+    head = text.lstrip("\ufeff \t\r\n")
+    if not head or head[0] in "[{(<":
+        return None
+    line = head.partition("\n")[0][:400]
+    found = _OPENING.match(line) or _FAILED.match(line)
+    if found is None or _looks_tabular(head):
+        return None
+    return head.strip()
+
+
+def error_in_prose(text: str) -> str | None:
+    """The message when a short text, in which no table was found, speaks of a failure anywhere."""
+    head = text.strip()
+    if not head or len(head) > _PROSE_LIMIT or head[0] in "[{":
+        return None
+    return head if _INSIDE.search(head) else None
+
+
+def _looks_tabular(text: str) -> bool:
+    """Whether the line under the first is a rule, as in a table whose first column is named "error"."""
+    second = text.partition("\n")[2].partition("\n")[0].strip()
+    return len(second) > 2 and not second.strip("-+=|: ┼─═│") and "-" in second.replace("─", "-").replace("═", "-")
+
+
+def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
+    """The message when a parsed value reports an error; `selected` are columns the statement itself asked for."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if not isinstance(value, Mapping) or not value:
+        return None
+    if selected and {str(key) for key in value} <= set(selected):
+        return None
+    lowered = {str(key).lower().replace("-", "_"): item for key, item in value.items()}
+    return _outcome(lowered) or _named(lowered) or _coded(lowered) or _wrapped(lowered)
+
+
+def _outcome(value: Mapping[str, Any]) -> str | None:
+    """`success: false`, `ok: false`, `isError: true`, `status: "error"`."""
+    failed = any(value.get(key) is False for key in _OUTCOME_KEYS)
+    failed = failed or value.get("iserror") is True or value.get("is_error") is True
+    status = value.get("status")
+    if isinstance(status, str) and status.lower() in _BAD_STATUS:
+        failed = failed or not _has_rows(value)
+    if not failed:
+        return None
+    return _message(value) or "The server reports a failure without a message."
+
+
+def _named(value: Mapping[str, Any]) -> str | None:
+    """A filled `error` among keys that only talk about errors."""
+    named = [key for key in value if key in _ERROR_KEYS and value[key]]
+    if not named or _has_rows(value):
+        return None
+    others = value.keys() - _ERROR_KEYS - _OUTCOME_KEYS - set(_MESSAGE_KEYS) - _ABOUT_ERRORS
+    blank = all(item in (None, [], {}, "") for key, item in value.items() if key in others)
+    return _message(value) if blank else None
+
+
+def _coded(value: Mapping[str, Any]) -> str | None:
+    """`{"code": "ER_…", "message": …}` and `{"statusCode": 404, …}` and problem details (RFC 9457)."""
+    code = value.get("code", value.get("statuscode", value.get("status_code", value.get("status"))))
+    if not isinstance(code, (str, int)) or isinstance(code, bool) or not _message(value):
+        return None
+    if value.keys() - _ERROR_KEYS - _OUTCOME_KEYS - set(_MESSAGE_KEYS) - _ABOUT_ERRORS or _has_rows(value):
+        return None
+    bad = (
+        400 <= code < 600 if isinstance(code, int) else bool(re.search(r"^E[A-Z]*_|ERR|FAIL|INVALID|DENIED|NOT_", code))
+    )
+    bad = bad or (isinstance(code, str) and re.fullmatch(r"[A-Z]+(?:_[A-Z]+)+|[0-9A-Z]{5}", code) is not None)
+    return _message(value) if bad and ("message" in value or "title" in value or "detail" in value) else None
+
+
+def _wrapped(value: Mapping[str, Any]) -> str | None:
+    """An error inside the one key of an envelope: `{"result": {"error": …}}`, `{"result": [{"error": …}]}`."""
+    if len(value) != 1:
+        return None
+    inner = next(iter(value.values()))
+    if isinstance(inner, (list, Mapping)):
+        return error_in_value(inner)
+    return None
+
+
+def _message(value: Mapping[str, Any]) -> str:
+    for key in (*sorted(_ERROR_KEYS & value.keys()), *_MESSAGE_KEYS):
+        found = value.get(key)
+        if isinstance(found, str) and found.strip():
+            return found.strip()
+        if isinstance(found, Mapping) and found:
+            lowered = {str(name).lower(): item for name, item in found.items()}
+            return _message(lowered) or str(dict(found))
+        if isinstance(found, list) and found:
+            return "; ".join(_message(item) if isinstance(item, Mapping) else str(item) for item in found[:5])
+    return ""
+
+
+def _has_rows(value: Mapping[str, Any]) -> bool:
+    """Whether real rows are beside the error: then it is a warning on a table."""
+    for item in value.values():
+        if isinstance(item, list) and item and isinstance(item[0], (dict, list)) and len(item) > 0:
+            return not _only_errors(item)
+        if isinstance(item, Mapping) and any(isinstance(sub, list) and sub for sub in item.values()):
+            return True
+    return False
+
+
+def _only_errors(items: list[Any]) -> bool:
+    return all(isinstance(item, Mapping) and "message" in item for item in items)

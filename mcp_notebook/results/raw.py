@@ -1,0 +1,77 @@
+"""What a format's reader hands on: columns of Python values, before they are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from mcp_notebook.results.reading import Confidence
+
+Text = Literal["keep", "dates", "numbers", "all"]
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One table as found: `names` is None when none were sent, `columns` holds the values column by column.
+
+    `text` says how far strings are believed (see `infer.column`), `nulls` which words of an untyped format may mean
+    NULL, `declared` the type names the server sent, `json` that a null may stand for NaN or Infinity.
+    """
+
+    names: tuple[str, ...] | None
+    columns: tuple[Sequence[Any], ...]
+    rows: int
+    declared: tuple[str | None, ...] = ()
+    text: Text = "numbers"
+    nulls: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    truncated: str = ""
+    total_rows: int | None = None
+    approximate: bool = False
+    json: bool = False
+    path: str = ""
+
+    def noted(self, note: str, *, approximate: bool = False) -> Raw:
+        """The same with one note more."""
+        return replace(self, notes=(*self.notes, note), approximate=self.approximate or approximate)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A reader took a text: its tables, what text is left over, how sure it is."""
+
+    raws: tuple[Raw, ...]
+    rest: str = ""
+    confidence: Confidence = "high"
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+Answer = Taken | str  # a string is the reason why a reader did not take the text
+
+
+def from_rows(names: Sequence[str] | None, rows: Sequence[Sequence[Any]], **options: Any) -> Raw:
+    """A table from rows of equal width."""
+    width = len(names) if names is not None else len(rows[0]) if rows else 0
+    columns = tuple(zip(*rows, strict=True)) if rows else tuple(() for _ in range(width))
+    return Raw(None if names is None else tuple(names), columns, len(rows), **options)
+
+
+def from_records(records: Sequence[dict[str, Any]], names: Sequence[str] | None = None, **options: Any) -> Raw:
+    """A table from objects: the columns are `names`, else all keys in the order first seen; a missing key is NULL."""
+    keys = dict.fromkeys(names or records[0])
+    even = all(record.keys() == records[0].keys() for record in records)
+    if not even:
+        keys = dict.fromkeys([*keys, *(key for record in records for key in record)])
+    columns = tuple([record.get(key) for record in records] for key in keys)
+    raw = Raw(tuple(map(str, keys)), columns, len(records), **options)
+    if even:
+        return raw
+    gaps = [str(key) for key in keys if any(key not in record for record in records)]
+    return raw.noted(f"some rows have no value for {listing(gaps)}; shown as null")
+
+
+def listing(names: Sequence[str], limit: int = 6) -> str:
+    """Names for a sentence: "`a`, `b` and 3 more"."""
+    shown = ", ".join(f"`{name}`" for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

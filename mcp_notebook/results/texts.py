@@ -1,0 +1,181 @@
+"""One text: which format it is. Strict formats first, CSV last; an error report is none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mcp_notebook.results import guard, jsontext, literal, shapes
+from mcp_notebook.results.raw import Answer, Raw
+from mcp_notebook.results.reading import Confidence, Rejected
+
+_LEAF_DEPTH = 3
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one text or value gave: tables as raw columns, or an error, or nothing; `meta` is the envelope."""
+
+    raws: tuple[Raw, ...] = ()
+    reader: str = ""
+    rest: str = ""
+    error: str | None = None
+    confidence: Confidence = "none"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    rejected: Rejected = ()
+    notes: tuple[str, ...] = ()
+
+
+def read(text: str, *, selected: Sequence[str] = (), depth: int = 0) -> Found:
+    """The tables, the error or the nothing in one text."""
+    if not text.strip("\ufeff \t\r\n"):
+        return Found(rejected=(("text", "blank"),))
+    rejected: list[tuple[str, str]] = []
+    for reader, parse in (("json", jsontext.parse), ("python", python)):
+        parsed = parse(text)
+        if isinstance(parsed, str):
+            rejected.append((reader, parsed))
+            continue
+        return _prefixed(from_value(parsed.value, reader, rest=parsed.rest, selected=selected, depth=depth), rejected)
+    if (error := guard.error_in_text(text)) is not None:
+        return Found(reader="guard", error=error, rejected=tuple(rejected))
+    return _prefixed(_formats(text, selected, depth), rejected)
+
+
+def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
+    rejected: list[tuple[str, str]] = []
+    for reader, parse in _table_readers():
+        answer = parse(text)
+        if isinstance(answer, str):
+            rejected.append((reader, answer))
+            continue
+        return Found(answer.raws, reader, answer.rest, None, answer.confidence, answer.meta, tuple(rejected))
+    inside = jsontext.parse_inside(text)
+    if not isinstance(inside, str):
+        found = from_value(inside.value, "json in text", rest=inside.rest, selected=selected, depth=depth)
+        if found.raws or found.error is not None:
+            return _prefixed(found, rejected)
+        inside = "its JSON holds no table"
+    rejected.append(("json in text", inside))
+    return _last_resort(text, selected, depth, rejected)
+
+
+def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[tuple[str, str]]) -> Found:
+    parsed = python_inside(text)
+    if not isinstance(parsed, str):
+        found = from_value(parsed.value, "python in text", rest=parsed.rest, selected=selected, depth=depth)
+        if found.raws or found.error is not None:
+            return _prefixed(found, rejected)
+        parsed = "its literal holds no table"
+    rejected.append(("python in text", parsed))
+    from mcp_notebook.results import delimited
+
+    for reader, parse in (("columns line", delimited.columns_line), ("csv", delimited.csv)):
+        answer = parse(text)
+        if not isinstance(answer, str):
+            return Found(answer.raws, reader, answer.rest, None, answer.confidence, answer.meta, tuple(rejected))
+        rejected.append((reader, answer))
+    return Found(rejected=tuple(rejected))
+
+
+def _table_readers() -> tuple[tuple[str, Callable[[str], Answer]], ...]:
+    from mcp_notebook.results import grids, html_tables, markdown, vertical
+
+    return (
+        ("html", html_tables.read),
+        ("markdown", markdown.read),
+        ("boxed table", grids.boxed),
+        ("aligned table", grids.ruled),
+        ("vertical", vertical.read),
+    )
+
+
+def from_value(value: Any, reader: str, *, rest: str = "", selected: Sequence[str] = (), depth: int = 0) -> Found:
+    """The tables of a parsed value, its error, or what a text inside it holds."""
+    value = unwrapped(value)
+    if isinstance(value, str):
+        return read(value, selected=selected, depth=depth + 1) if depth < _LEAF_DEPTH else Found()
+    if (error := guard.error_in_value(value, tuple(selected))) is not None:
+        return Found(reader="guard", error=error)
+    meta = value if isinstance(value, dict) else {}
+    raws = shapes.tables_in(value, selected=selected)
+    leaf = _text_leaf(value)
+    if leaf is not None and depth < _LEAF_DEPTH and (isinstance(raws, str) or _only_a_record(raws, value)):
+        inner = read(leaf, selected=selected, depth=depth + 1)
+        if inner.raws or inner.error is not None:
+            return replace(inner, meta={**meta, **inner.meta})
+    if isinstance(raws, str):
+        return Found(rest=rest, rejected=((reader, raws),), meta=meta)
+    raws = tuple(replace(raw, json=reader.startswith("json")) for raw in raws)
+    return Found(raws, reader, rest, None, "high", meta)
+
+
+def unwrapped(value: Any) -> Any:
+    """Content blocks inside a value, as some frameworks wrap them, are their text."""
+    while isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("result", "output", "content", "text"):
+        value = next(iter(value.values()))
+    if isinstance(value, dict) and value.get("type") == "text" and isinstance(value.get("text"), str):
+        return value["text"]
+    if isinstance(value, list) and value and all(_is_block(item) for item in value):
+        return "\n".join(item["text"] for item in value)
+    return value
+
+
+def _is_block(item: Any) -> bool:
+    keys = {"type", "text", "annotations", "_meta", "meta"}
+    return (
+        isinstance(item, dict)
+        and item.get("type") == "text"
+        and isinstance(item.get("text"), str)
+        and item.keys() <= keys
+    )
+
+
+def _text_leaf(value: Any) -> str | None:
+    """The one long text of an envelope whose other entries are scalars: `{"csv": "…", "rows": 3}`."""
+    if not isinstance(value, dict) or any(isinstance(item, (dict, list)) and item for item in value.values()):
+        return None
+    long = [item for item in value.values() if isinstance(item, str) and ("\n" in item or item[:1] in "[{")]
+    return long[0] if len(long) == 1 else None
+
+
+def _only_a_record(raws: tuple[Raw, ...], value: Any) -> bool:
+    return isinstance(value, dict) and len(raws) == 1 and raws[0].rows == 1 and set(raws[0].names or ()) == set(value)
+
+
+def python(text: str) -> jsontext.Parsed | str:
+    """A whole text that is one Python literal of brackets."""
+    body = text.strip("\ufeff \t\r\n")
+    if not body.startswith(("[", "{", "(")):
+        return "does not start with a bracket"
+    try:
+        return jsontext.Parsed(literal.loads(body))
+    except (ValueError, RecursionError, MemoryError) as error:
+        return f"no Python literal: {str(error)[:80]}"
+
+
+def python_inside(text: str) -> jsontext.Parsed | str:
+    """A Python literal that begins a line of its own below or above prose."""
+    lines = text.splitlines(keepends=True)
+    at = 0
+    for number, line in enumerate(lines[:40]):
+        start = line.lstrip()
+        if start.startswith(("[{", "[(", "[[", "{'", "((", "[]")):
+            for end in (len(lines), number + 1):
+                parsed = python("".join(lines[number:end]))
+                if not isinstance(parsed, str):
+                    rest = (text[:at] + "".join(lines[end:])).strip()
+                    return parsed._replace(rest=rest, whole=False)
+        at += len(line)
+    return "no Python literal at the start of a line"
+
+
+def error_of_json(text: str) -> str | None:
+    """The message in a JSON error object, or None."""
+    parsed = jsontext.parse(text)
+    return None if isinstance(parsed, str) else guard.error_in_value(parsed.value)
+
+
+def _prefixed(found: Found, rejected: Sequence[tuple[str, str]]) -> Found:
+    return replace(found, rejected=(*rejected, *found.rejected))

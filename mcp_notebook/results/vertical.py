@@ -1,0 +1,114 @@
+"""One value a line, `name: value`: records behind markers (`1. row`, `-[ RECORD 1 ]-`, `Row 1:`) or blank lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mcp_notebook.results.build import NULL_WORDS
+from mcp_notebook.results.raw import Answer, Taken, from_rows, listing
+
+_MARKER = re.compile(
+    r"[ \t]*(?:\*{3,}[ \t]*\d+\. row[ \t]*\*{3,}|\d+\. row|-\[ RECORD \d+ \][-+]*|"
+    r"[=\-*#─ ]*\[?(?:row|record|result|entry|item) ?#?\d+\]?[ \t]*:?[=\-*#─ ]*)[ \t]*",
+    re.IGNORECASE,
+)
+_RULE = re.compile(r"[-=─*_]{2,}")
+_FIELD = re.compile(r"[ \t]*([^\s:|][^:|\n]{0,100}?)[ \t]*(:|\|)(?:[ \t](.*)|)", re.DOTALL)
+_TRAILER = re.compile(r"(?:result|total|rows?|\(\d+ rows?\)|showing|query|note|\d+ rows? in set)\b.*", re.IGNORECASE)
+
+
+class Record(NamedTuple):
+    """The lines of one record, as (name, value) pairs."""
+
+    fields: list[tuple[str, str]]
+
+
+def read(text: str) -> Answer:
+    """Records of the same names in the same order; a line without a name continues the value above it."""
+    chunks, rest, marked = _chunks(text.splitlines())
+    if not chunks or (not marked and len(chunks) < 2):
+        return "no markers of rows and no records that repeat"
+    names = _names(chunks)
+    if not names:
+        return "its records do not have the same names"
+    rows, touched = [], set()
+    for chunk in chunks:
+        row = _row(chunk, names, strict=not marked)
+        if row is None:
+            return "its records do not have the same names" if not marked else "ambiguous: a record lacks a column"
+        rows.append([value for value, _ in row])
+        touched |= {name for name, (_, several) in zip(names, row, strict=True) if several}
+    raw = from_rows(names, rows, text="all", nulls=NULL_WORDS)
+    if touched:
+        raw = raw.noted(f"line breaks inside {listing(sorted(touched))} were put together again")
+    raw = raw if marked else raw.noted("records were told apart by their repeating names", approximate=True)
+    return Taken((raw,), rest="\n".join(rest).strip(), confidence="high" if marked else "low")
+
+
+def _chunks(lines: Sequence[str]) -> tuple[list[list[str]], list[str], bool]:
+    """The lines of each record, what stands outside them, and whether markers told them apart."""
+    marks = [number for number, line in enumerate(lines) if _MARKER.fullmatch(line)]
+    if not marks:
+        return _paragraphs(lines)
+    chunks = []
+    for start, end in zip(marks, [*marks[1:], len(lines)], strict=True):
+        body = list(lines[start + 1 : end])
+        if body and _RULE.fullmatch(body[0].strip() or "x"):
+            body = body[1:]
+        chunks.append(body)
+    tail: list[str] = []
+    last = chunks[-1]
+    blank = max((number for number, line in enumerate(last) if not line.strip()), default=None)
+    if blank is not None and all(_TRAILER.match(line.strip()) for line in last[blank:] if line.strip()):
+        tail, chunks[-1] = last[blank:], last[:blank]
+    elif last and re.match(r"\d+ rows? in set|\(\d+ rows?\)", last[-1]):
+        tail, chunks[-1] = last[-1:], last[:-1]
+    return [_trimmed(chunk) for chunk in chunks], [*lines[: marks[0]], *tail], True
+
+
+def _paragraphs(lines: Sequence[str]) -> tuple[list[list[str]], list[str], bool]:
+    chunks: list[list[str]] = [[]]
+    for line in lines:
+        if not line.strip() or _RULE.fullmatch(line.strip()):
+            chunks.append([])
+        else:
+            chunks[-1].append(line)
+    chunks = [chunk for chunk in chunks if chunk]
+    fields = [all(_FIELD.fullmatch(line) for line in chunk) for chunk in chunks]
+    if sum(fields) < 2 or not fields[-1]:
+        return [], [], False
+    first = fields.index(True)
+    if not all(fields[first:]):
+        return [], [], False
+    return chunks[first:], [line for chunk in chunks[:first] for line in chunk], False
+
+
+def _trimmed(chunk: list[str]) -> list[str]:
+    """Without the one blank line that ends a record."""
+    return chunk[:-1] if chunk and not chunk[-1].strip() else chunk
+
+
+def _names(chunks: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The names of the record that has only fields; the first such record decides."""
+    for chunk in sorted(chunks, key=len):
+        found = [_FIELD.fullmatch(line) for line in chunk]
+        if found and all(found):
+            return tuple(match[1] for match in found if match)
+    first = [match[1] for line in chunks[0] if (match := _FIELD.fullmatch(line))] if chunks else []
+    return tuple(first)
+
+
+def _row(chunk: Sequence[str], names: Sequence[str], *, strict: bool) -> list[tuple[str, bool]] | None:
+    """The values of one record in the order of `names`, each with whether it went over several lines."""
+    values: list[tuple[str, bool]] = []
+    for line in chunk:
+        match = _FIELD.fullmatch(line)
+        if match and len(values) < len(names) and match[1] == names[len(values)]:
+            values.append((match[3] or "", False))
+        elif values and not strict:
+            values[-1] = (f"{values[-1][0]}\n{line}", True)
+        else:
+            return None
+    return values if len(values) == len(names) else None
