@@ -107,7 +107,7 @@ function table(data) {
     tools.append(find, info, back, next);
     bar.append(tools);
   }
-  box.append(bar, frame, ...data.badges.filter((b) => b[1]).map((b) => make("div", "dim note", b[1])), ...data.notes.map((n) => make("div", "dim note", n)));
+  box.append(bar, frame, ...data.notes.map((n) => make("div", "dim note", n)));
   draw();
   return box;
 }
@@ -193,7 +193,7 @@ function render({ model, el }) {
       if (asks || head.status === "error") card.open = true;
       else if (running || head.status === "denied") card.open = model.get("expanded");
     }
-    mark.textContent = running ? "" : head.mark;
+    mark.textContent = head.mark;
     mark.ariaLabel = head.label;
     hint.textContent = (running && head.message) || call.preview;
     bar.style.width = running && head.fraction != null ? `${head.fraction * 100}%` : "0";

@@ -10,7 +10,7 @@ from mcp_notebook.display.record import TEXT, Argument, CallRecord, arguments, p
 from mcp_notebook.display.safe import clip, picture, visible
 from mcp_notebook.display.sqltext import Part
 from mcp_notebook.display.tableview import TableView
-from mcp_notebook.display.wording import LABELS, MARKS, badges, duration, outcome, seen_by_claude, unshown
+from mcp_notebook.display.wording import LABELS, MARKS, badges, outcome, seen_by_claude, took, unshown
 
 ARGUMENTS = 60_000  # bytes of JSON; a longer call is shown cut, and cannot be allowed on the card
 
@@ -45,7 +45,7 @@ def head_payload(record: CallRecord) -> dict[str, Any]:
         "mark": MARKS[record.status],
         "label": LABELS[record.status],
         "outcome": outcome(record),
-        "time": "" if record.seconds is None else duration(record.seconds),
+        "time": took(record),
         "fraction": record.fraction,
         "message": clip(visible(record.message), 300),
     }
@@ -78,7 +78,7 @@ def _table(view: TableView) -> dict[str, Any]:
         "rows": view.rows,
         "total": view.total,
         "badges": badges(view.truncated, view.approximate),
-        "notes": [*_left_out(view), *view.notes],
+        "notes": [*_left_out(view), *([view.truncated] if view.truncated else []), *view.notes],
     }
 
 

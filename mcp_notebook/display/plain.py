@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mcp_notebook.display.record import TEXT, Argument, CallRecord, arguments
 from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.tableview import TableView
-from mcp_notebook.display.wording import MARKS, badges, duration, outcome
+from mcp_notebook.display.wording import MARKS, badges, outcome, took
 
 ROWS = 10
 CELL = 32
@@ -15,7 +15,7 @@ WIDTH = 118  # columns of the text
 
 def card_text(record: CallRecord) -> str:
     """The whole card as text without trailing line end."""
-    ends = [outcome(record), "" if record.seconds is None else duration(record.seconds)]
+    ends = [outcome(record), took(record)]
     head = f"{MARKS[record.status]} {visible(record.server)}.{visible(record.tool)}"
     lines = [" · ".join([head, *(end for end in ends if end)])]
     for argument in arguments(record):
@@ -87,4 +87,4 @@ def _remarks(view: TableView, columns: int) -> list[str]:
         lines.append(
             f"… {view.width - columns:,} more columns: " + clip(", ".join(c.name for c in view.columns[columns:]), 80)
         )
-    return [*lines, *(f"{label}: {text}" for label, text in badges(view.truncated, view.approximate)), *view.notes]
+    return [*lines, *(f"{label}: {why}" for label, why in badges(view.truncated, view.approximate)), *view.notes]

@@ -1,8 +1,8 @@
 r"""Claude's prose as markdown that cannot run code or load anything.
 
 JupyterLab renders markdown of a trusted cell without sanitising it, and a remote image in it would carry data out
-(the EchoLeak class, CVE-2025-32711). What is code and what is prose is only guessed here, so every change is safe
-under both readings: in code a space is put after `<` and `!` (`a<b` -> `a< b`), in prose `<` becomes `&lt;`.
+(the EchoLeak class, CVE-2025-32711). What is code or a formula and what is prose is only guessed here, so every change
+is safe under both readings: in code a space is put after `<` and `!` (`a<b` -> `a< b`), in prose `<` becomes `&lt;`.
 """
 
 import html
@@ -12,7 +12,8 @@ from mcp_notebook.display.safe import visible
 
 _CODE = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)"
-    r"|(?<!`)(?P<tick>`+)(?!`)[^\n]*?[^`\n](?P=tick)(?!`)",
+    r"|(?<!`)(?P<tick>`+)(?!`)[^\n]*?[^`\n](?P=tick)(?!`)"
+    r"|\$\$.+?\$\$|(?<![\\$])\$(?=\S)[^$\n]*?[\\^_{}=+*/][^$\n]*?(?<=\S)\$(?!\d)|(?<![\\$])\$[A-Za-z]\$",
     re.M | re.S,
 )
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
@@ -20,7 +21,7 @@ _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")
 _TARGET = re.compile(r"\](?=[(:]\s*<?([^\s)]{0,400}))")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):", re.I)
 _TEX = re.compile(r"\\(?=(?:require|style|href|class|cssId|data|unicode|includegraphics)\b)")
-_MONEY = re.compile(r"(?<![\\$])\$(?=\d)(?!\d[^$\n]*[\\^_{=][^$\n]*\$(?!\d))")
+_DOLLAR = re.compile(r"\\?\$")
 _ALLOWED = {"http", "https", "mailto"}
 
 
@@ -41,7 +42,8 @@ def _code(text: str) -> str:
 def _prose(text: str) -> str:
     text = _AUTOLINK.sub(r"\1", text)
     text = _TAG.sub("&lt;", text).replace("![", "[")
-    return _MONEY.sub(r"\\$", _links(text))
+    # MathJax looks at the finished page: only an element of its own keeps `$5 to $10` from being a formula.
+    return _DOLLAR.sub(r"<span>\\$</span>", _links(text))
 
 
 def _links(text: str) -> str:

@@ -168,7 +168,7 @@ def _wrapped(line: str) -> list[str]:
     for kind, text in _tokens(line):
         depth += (text == "(") - (text == ")")
         row += text
-        if text == "," and kind == "mark" and depth == 0 and len(row) > 40:
+        if text == "," and kind == "mark" and depth == 0:
             rows.append(row)
             row = indent
         elif row == indent + text and kind == "space":

@@ -8,7 +8,7 @@ from mcp_notebook.display.plain import card_text
 from mcp_notebook.display.record import TEXT, Argument, CallRecord, arguments, preview
 from mcp_notebook.display.safe import clip, escape, picture, visible
 from mcp_notebook.display.tableview import Column, TableView
-from mcp_notebook.display.wording import MARKS, badges, duration, outcome, seen_by_claude, unshown
+from mcp_notebook.display.wording import MARKS, badges, outcome, seen_by_claude, took, unshown
 
 ROWS = 10
 COLUMNS = 24
@@ -31,28 +31,33 @@ def render_call(record: CallRecord, *, expanded: bool = False) -> dict[str, str]
 def card_html(record: CallRecord, *, expanded: bool = False) -> str:
     """The card as one `<details>` element; an error is open, anything else as `expanded` says."""
     is_open = " open" if expanded or record.status in {"error", "approval"} else ""
-    summary = tag("summary", _header(record), "cursor:pointer;padding:6px 12px")
+    summary = tag("summary", _header(record, hint=not is_open), "cursor:pointer;padding:6px 12px")
     body = tag("div", "".join(_sections(record)), "padding:2px 12px 12px")
-    style = f"{SANS};border:1px solid {LINE};border-radius:6px;margin:4px 0;max-width:980px;overflow:hidden"
+    style = f"{SANS};border:1px solid {LINE};border-radius:6px;margin:6px 0;max-width:980px;overflow:hidden"
     return tag("details", summary + body, style, NO_MATH + is_open)
 
 
-def small_line(text: str, *, colour: str = "") -> dict[str, str]:
-    """The bundle of one quiet line: a note, a footer, why a cell stopped."""
+def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]:
+    """The bundle of one quiet line: a note, a footer, why a cell stopped. `mark` is a coloured sign before it."""
     plain = visible(" ".join(text.split()))
-    style = f"color:{colour};font-size:12px" if colour else "font-size:12px"
-    return {"text/html": tag("div", dim(escape(plain), style), SANS, NO_MATH), "text/plain": plain}
+    sign = tag("b", mark, f"color:{colour};font-size:12px") + " " if mark else ""
+    html = tag("div", sign + dim(escape(plain)), f"{SANS};margin:4px 0", NO_MATH)
+    return {"text/html": html, "text/plain": f"{mark} {plain}" if mark else plain}
 
 
-def _header(record: CallRecord) -> str:
-    colour = f"color:{COLOURS[record.status]}" if record.status in COLOURS else DIM
+def _header(record: CallRecord, *, hint: bool) -> str:
     name = f"{escape(visible(record.server))}.<b>{escape(visible(record.tool))}</b>"
-    hint = code(escape(preview(record, 120)), f"{DIM};flex:1 1 0;min-width:0;overflow:hidden;text-overflow:ellipsis")
-    took = "" if record.seconds is None else duration(record.seconds)
-    ends = " · ".join(escape(text) for text in (outcome(record), took) if text)
-    row = " ".join([tag("b", MARKS[record.status], colour), code(name), hint, dim(ends)])
-    flex = "display:inline-flex;align-items:baseline;gap:8px;width:calc(100% - 22px);vertical-align:bottom"
+    rest = "flex:1 1 0;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    line = code(escape(preview(record, 120)) if hint else "", f"{DIM};{rest}")
+    ends = " · ".join(escape(text) for text in (outcome(record), took(record)) if text)
+    row = " ".join([_mark(record), code(name, "white-space:nowrap"), line, dim(ends)])
+    flex = "display:inline-flex;align-items:baseline;gap:8px;width:calc(100% - 18px);vertical-align:bottom"
     return tag("span", row, f"{flex};white-space:nowrap")
+
+
+def _mark(record: CallRecord) -> str:
+    colour = f"color:{COLOURS[record.status]}" if record.status in COLOURS else DIM
+    return tag("b", MARKS[record.status], f"{colour};width:13px;text-align:center")
 
 
 def _sections(record: CallRecord) -> list[str]:
@@ -122,7 +127,7 @@ def _remarks(view: TableView) -> str:
     lines = [f"first {shown} of {view.total:,} rows"] if view.total > shown else []
     if view.width > across:
         lines.append(f"first {across} of {view.width:,} columns")
-    lines += [text for _, text in badges(view.truncated, view.approximate) if text]
+    lines += [view.truncated] if view.truncated else []
     return "".join(tag("div", dim(escape(line)), "margin-top:4px") for line in (*lines, *view.notes))
 
 

@@ -16,6 +16,7 @@ from mcp_notebook.display.record import CallRecord, call_record, finished, progr
 from mcp_notebook.display.safe import visible
 from mcp_notebook.display.screen import Bundle, CellScreen, Screen
 from mcp_notebook.display.static import render_call, small_line
+from mcp_notebook.display.wording import MARKS
 from mcp_notebook.events import (
     Event,
     Footer,
@@ -73,7 +74,7 @@ class View:
             case ToolStarted() | ToolProgress() | ToolResult() if event.id in self._calls:
                 self._advance(self._calls[event.id], event)
             case Note(text, level):
-                self._line(text, COLOURS["approval"] if level == "warning" else "")
+                self._line(text, "!" if level == "warning" else "")
             case Stop():
                 self._stop(event)
             case Footer():
@@ -125,11 +126,11 @@ class View:
             call.end()
         line = stop_line(event)
         if line:
-            self._line(line, COLOURS["error"] if event.reason == "error" else COLOURS["approval"])
+            self._line(line, MARKS["error"] if event.reason == "error" else MARKS["cancelled"])
 
-    def _line(self, text: str, colour: str = "") -> None:
+    def _line(self, text: str, mark: str = "") -> None:
         self._end_block()
-        bundle = small_line(text, colour=colour)
+        bundle = small_line(text, mark=mark, colour=COLOURS["error" if mark == MARKS["error"] else "approval"])
         if self._text_mode:
             self._screen.write(bundle["text/plain"] + "\n")
         else:

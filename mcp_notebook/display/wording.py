@@ -3,6 +3,7 @@
 from mcp_notebook.display.record import CallRecord
 from mcp_notebook.display.safe import clip, visible
 
+_APPROXIMATE = "names, rows or values may differ from what the server had"
 _UNITS = ("B", "kB", "MB", "GB")
 MARKS = {"approval": "?", "running": "◌", "ok": "✓", "error": "✕", "denied": "⊘", "cancelled": "⊘"}
 LABELS = {
@@ -44,10 +45,17 @@ def outcome(record: CallRecord) -> str:
     return f"{images} image" + "s" * (images > 1) if images else ""
 
 
+def took(record: CallRecord) -> str:
+    """How long the call ran, "" when it did not."""
+    return "" if record.seconds is None or record.status == "denied" else duration(record.seconds)
+
+
 def badges(truncated: str, approximate: bool) -> list[tuple[str, str]]:
     """(label, explanation) of what a table is not."""
     found = [("cut by the server", truncated)] if truncated else []
-    return [*found, ("approximate", "the values are estimates")] if approximate else found
+    return (
+        [*found, ("approximate", "names, rows or values may differ from what the server had")] if approximate else found
+    )
 
 
 def seen_by_claude(record: CallRecord) -> str:
