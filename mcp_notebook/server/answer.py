@@ -3,7 +3,8 @@
 The structured form is `{"columns": [{"name", "type", "declared"}], "rows": [[...]], "row_count", "truncated",
 "notice"?}`. Types are SQL words (INTEGER, DECIMAL(10,2), DATE, ...); `declared` says whether the database itself
 vouches for the type (a column of a table) or whether it was read off the values (an expression). Integers stay JSON
-integers of any size, bytes are `{"base64": ...}`, infinities the strings "Infinity" and "-Infinity".
+integers of any size, exact decimals and dates are text, bytes are `{"base64": ...}`, infinities "Infinity" and
+"-Infinity".
 """
 
 import base64
@@ -99,7 +100,13 @@ def to_json(value: Any) -> Any:
         return {"base64": base64.b64encode(bytes(value)).decode("ascii")}
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-    return value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(key): to_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(inner) for inner in value]
+    return str(value)  # decimals keep every digit, dates and times are ISO 8601
 
 
 def size_of(value: Any) -> int:

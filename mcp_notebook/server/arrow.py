@@ -1,0 +1,183 @@
+"""Any table of the notebook as Arrow, and how to tell for certain that it has not changed since.
+
+A pandas DataFrame can be changed in place. Under copy-on-write (pandas 3) whoever holds a shallow copy keeps the old
+values, and a write to the frame moves the written block to new memory. So a frame whose columns still lie at the
+addresses of a held copy is unchanged. Arrow memory is immutable by contract, and the same comparison works for it.
+"""
+
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Places = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A table's values at one moment, without a copy. `places` is None when nothing can prove a later one equal."""
+
+    data: Any  # a DataFrame with unique text names and no index, or a pa.Table
+    places: Places | None
+    notes: tuple[str, ...] = ()
+
+    def same_as(self, other: "Snapshot | None") -> bool:
+        """Whether both certainly hold the same values (while both are alive)."""
+        return other is not None and self.places is not None and self.places == other.places
+
+
+def snapshot(value: Any) -> Snapshot:
+    """The current values of a DataFrame or of anything with `__arrow_c_stream__`."""
+    if is_frame(value):
+        return _frame_snapshot(value)
+    table = value if isinstance(value, pa.Table) else pa.table(value)
+    names = unique_names(table.column_names)
+    notes = _renamed(table.column_names, names)
+    return Snapshot(table.rename_columns(names), _table_places(table), notes)
+
+
+def is_frame(value: Any) -> bool:
+    """Whether the value is a pandas DataFrame; pandas is not imported to ask."""
+    kind = type(value)
+    return any(base.__name__ == "DataFrame" and base.__module__.startswith("pandas") for base in kind.__mro__)
+
+
+def to_arrow(held: Snapshot, *, rows: int | None = None) -> tuple[pa.Table, tuple[str, ...]]:
+    """The snapshot (its first `rows` rows) as a `pa.Table`, and notes on columns that had to become text."""
+    if isinstance(held.data, pa.Table):
+        table = held.data if rows is None else held.data.slice(0, rows)
+        return _readable(table), held.notes
+    frame = held.data if rows is None else held.data.head(rows)
+    arrays, notes = {}, list(held.notes)
+    for name in frame.columns:
+        arrays[name], note = _column(frame[name])
+        notes += [f"{name}: {note}"] if note else []
+    return _readable(pa.table(arrays)), tuple(notes)
+
+
+def for_duckdb(held: Snapshot) -> tuple[Any, tuple[str, ...]]:
+    """What DuckDB registers in this process: the frame itself where it can read every column, else Arrow."""
+    if isinstance(held.data, pa.Table) or all(_scannable(dtype) for dtype in held.data.dtypes):
+        return held.data, held.notes
+    return to_arrow(held)
+
+
+def unique_names(names: Any) -> list[str]:
+    """Column names as text, made unique without regard to letter case, as SQL compares them: `a`, `A_2`, `a_3`."""
+    taken: set[str] = set()
+    unique = []
+    for name in names:
+        text = "_".join(map(str, name)) if isinstance(name, tuple) else str(name)
+        candidate, number = text, 1
+        while candidate.lower() in taken:
+            number += 1
+            candidate = f"{text}_{number}"
+        taken.add(candidate.lower())
+        unique.append(candidate)
+    return unique
+
+
+def _frame_snapshot(frame: "pd.DataFrame") -> Snapshot:
+    held = frame.copy(deep=False)
+    if _plain_index(held):
+        held.index = range(len(held))
+    else:
+        held = held.reset_index(names=_index_names(held), allow_duplicates=True)
+    names = unique_names(held.columns)
+    notes = _renamed(list(held.columns), names)
+    held.columns = names
+    places = tuple(_column_place(held.iloc[:, number]) for number in range(held.shape[1]))
+    known = tuple(place for place in places if place is not None)
+    return Snapshot(held, (len(held), *names, *known) if len(known) == len(places) else None, notes)
+
+
+def _plain_index(frame: "pd.DataFrame") -> bool:
+    """Row numbers, whole or what a filter left of them, are no data; any other index becomes columns."""
+    index = frame.index
+    return index.nlevels == 1 and index.name is None and getattr(index.dtype, "kind", "O") in "iu"
+
+
+def _index_names(frame: "pd.DataFrame") -> list[str]:
+    names = list(frame.index.names)
+    return [
+        str(name) if name is not None else ("index" if len(names) == 1 else f"level_{i}")
+        for i, name in enumerate(names)
+    ]
+
+
+def _renamed(before: list[Any], after: list[str]) -> tuple[str, ...]:
+    changed = [f"{old!r} is {new}" for old, new in zip(before, after, strict=True) if old != new]
+    return (f"columns renamed for SQL: {', '.join(changed[:5])}",) if changed else ()
+
+
+def _column_place(column: "pd.Series") -> Hashable | None:
+    """Where the column's values lie in memory, or None for kinds that cannot be compared that way.
+
+    Only memory that the column itself holds counts: the address of a temporary may come back with other values.
+    """
+    dtype, array = column.dtype, column.array
+    kind = type(dtype).__name__
+    if kind == "ArrowDtype" or (kind == "StringDtype" and getattr(dtype, "storage", "") == "pyarrow"):
+        return str(dtype), tuple(_addresses(array.__arrow_array__()))  # pyright: ignore[reportAttributeAccessIssue]
+    if kind == "CategoricalDtype":
+        return _categorical_place(array)
+    if kind == "DatetimeTZDtype" or getattr(dtype, "kind", "") in "mM":
+        return str(dtype), _address(array.view("i8"))
+    # Objects may change inside, and the masked kinds keep their values in two places.
+    plain = isinstance(dtype, np.dtype) and dtype.kind in "iufb"
+    return (str(dtype), _address(array.to_numpy(copy=False))) if plain else None
+
+
+def _categorical_place(array: Any) -> Hashable | None:
+    return ("category", id(array.categories), array.ordered, _address(array.codes))
+
+
+def _address(values: Any) -> Hashable:
+    return values.__array_interface__["data"][0], values.strides, len(values)
+
+
+def _table_places(table: pa.Table) -> Places:
+    return (table.num_rows, table.schema, *(place for column in table.columns for place in _addresses(column)))
+
+
+def _addresses(column: pa.ChunkedArray | pa.Array) -> Iterator[Hashable]:
+    for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+        yield chunk.offset, len(chunk), *(None if b is None else (b.address, b.size) for b in chunk.buffers())
+        if pa.types.is_dictionary(chunk.type):
+            yield from _addresses(chunk.dictionary)
+
+
+def _column(column: "pd.Series") -> tuple[pa.Array | pa.ChunkedArray, str]:
+    """The column as Arrow; what Arrow or DuckDB cannot hold becomes text, and the note says so."""
+    if column.dtype.kind == "c" or type(column.dtype).__name__ in ("PeriodDtype", "IntervalDtype"):
+        return _as_text(column), f"{column.dtype} is text here"
+    try:
+        return pa.Array.from_pandas(column), ""
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return _as_text(column), "mixed Python objects are text here"
+
+
+def _as_text(column: "pd.Series") -> pa.Array:
+    missing = column.isna()
+    texts = [None if gone else str(value) for value, gone in zip(column, missing, strict=True)]
+    return pa.array([None if t is None else t.encode("utf-8", "replace").decode() for t in texts], pa.string())
+
+
+def _scannable(dtype: Any) -> bool:
+    return type(dtype).__name__ in ("StringDtype", "CategoricalDtype", "BooleanDtype") or (
+        getattr(dtype, "kind", "O") in "iufbM" and type(dtype).__name__ != "ArrowDtype"
+    )
+
+
+def _readable(table: pa.Table) -> pa.Table:
+    """Extension types, which DuckDB does not know, as their storage."""
+    columns = [
+        column.cast(column.type.storage_type) if isinstance(column.type, pa.BaseExtensionType) else column
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)

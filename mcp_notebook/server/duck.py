@@ -1,0 +1,98 @@
+"""One checked SELECT on a locked, empty DuckDB connection, with a bounded answer as Arrow."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.sqlguard import configuration, first_lines, lock
+
+_BATCH = 10_000  # rows
+
+
+@dataclass(frozen=True, eq=False)
+class TableAnswer:
+    """A query's answer: the rows up to the limits, DuckDB's type of each column, why it was cut ("" when whole)."""
+
+    data: pa.Table
+    types: tuple[str, ...]
+    truncated: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def connect(*, threads: int, memory: str) -> "duckdb.DuckDBPyConnection":
+    """A new empty in-memory connection, locked down."""
+    connection = duckdb.connect(":memory:", config=configuration(threads=threads, memory=memory))
+    lock(connection)
+    return connection
+
+
+def run(
+    connection: "duckdb.DuckDBPyConnection", sql: str, tables: Mapping[str, Any], *, rows: int, max_bytes: int
+) -> TableAnswer:
+    """Run a checked SELECT over the tables, which exist for this statement only; raises `ToolError`.
+
+    A cursor's registrations are its own, so statements that run side by side see nothing of each other.
+    """
+    cursor = connection.cursor()
+    try:
+        for name, table in tables.items():
+            cursor.register(name, table)
+        cursor.execute("BEGIN TRANSACTION READ ONLY")
+        relation = cursor.sql(sql)
+        types = tuple(str(kind) for kind in relation.types)
+        data, cut = _bounded(relation.limit(rows + 1).to_arrow_reader(_BATCH), rows, max_bytes)
+        return TableAnswer(_plain(data, types), types, cut)
+    except (duckdb.Error, ValueError, RuntimeError, pa.ArrowException) as error:
+        raise ToolError(f"DuckDB says: {first_lines(error)}") from error
+    finally:
+        cursor.close()
+
+
+def _bounded(reader: pa.RecordBatchReader, rows: int, max_bytes: int) -> tuple[pa.Table, str]:
+    kept, count, size = [], 0, 0
+    for batch in reader:
+        size += batch.nbytes
+        if size > max_bytes:
+            cut = f"cut after {count:,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more"
+            return pa.Table.from_batches(kept, reader.schema), cut
+        kept.append(batch)
+        count += batch.num_rows
+    table = pa.Table.from_batches(kept, reader.schema)
+    if count > rows:
+        return table.slice(0, rows), f"cut after {rows:,} rows, there are more: aggregate, filter or use OFFSET"
+    return table, ""
+
+
+def _plain(table: pa.Table, types: tuple[str, ...]) -> pa.Table:
+    """Whole-number sums as int64 where they fit, and intervals as durations: what pandas can compute with."""
+    for index, kind in enumerate(types):
+        column = table.column(index)
+        if kind in ("HUGEINT", "UHUGEINT"):
+            table = _replaced(table, index, _narrow(column))
+        elif kind == "INTERVAL":
+            table = _replaced(table, index, _duration(column))
+    return table
+
+
+def _replaced(table: pa.Table, index: int, column: pa.ChunkedArray | pa.Array) -> pa.Table:
+    return table.set_column(index, table.schema.field(index).name, column)
+
+
+def _narrow(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        return pc.cast(column, pa.int64())
+    except pa.ArrowInvalid:
+        return column
+
+
+def _duration(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    values = column.to_pylist()
+    if any(value is not None and value.months for value in values):
+        return pa.array([None if v is None else f"{v.months} months {v.days} days" for v in values], pa.string())
+    micros = [None if v is None else v.days * 86_400_000_000 + v.nanoseconds // 1000 for v in values]
+    return pa.array(micros, pa.duration("us"))

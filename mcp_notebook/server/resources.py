@@ -1,0 +1,99 @@
+"""Each offered table as MCP resources: `notebook://tables/NAME` is its schema as JSON, `.../rows.csv` and
+`.../rows.arrow` are its first 100,000 rows."""
+
+import asyncio
+import base64
+import json
+from typing import Any
+from urllib.parse import quote, unquote
+
+import mcp_types as types
+import pyarrow as pa
+from mcp.shared.exceptions import MCPError
+from pyarrow import csv
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.server.arrow import snapshot, to_arrow
+from mcp_notebook.server.catalog import Catalog
+
+SCHEME = "notebook://tables/"
+ROWS = 100_000
+_ARROW = "application/vnd.apache.arrow.file"
+
+
+class Resources:
+    """The handlers of `resources/list`, `resources/templates/list` and `resources/read` over a catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def list(self, context: Any, params: Any) -> types.ListResourcesResult:
+        """One resource a table: its schema."""
+        return types.ListResourcesResult(
+            resources=[
+                types.Resource(
+                    uri=SCHEME + quote(entry.name, safe=""),
+                    name=entry.name,
+                    description=entry.description or f"Schema of the table {entry.name}",
+                    mime_type="application/json",
+                )
+                for entry in self._catalog.entries()
+            ]
+        )
+
+    async def templates(self, context: Any, params: Any) -> types.ListResourceTemplatesResult:
+        """Where a table's rows are."""
+        kinds = (("rows.csv", "text/csv"), ("rows.arrow", _ARROW))
+        return types.ListResourceTemplatesResult(
+            resource_templates=[
+                types.ResourceTemplate(
+                    uri_template=f"{SCHEME}{{name}}/{leaf}",
+                    name=leaf,
+                    description=f"The first {ROWS:,} rows of a table",
+                    mime_type=mime,
+                )
+                for leaf, mime in kinds
+            ]
+        )
+
+    async def read(self, context: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        """The schema or the rows of one table; an unknown address is the protocol's invalid-params error."""
+        name, _, leaf = str(params.uri).removeprefix(SCHEME).partition("/")
+        if not str(params.uri).startswith(SCHEME) or leaf not in ("", "rows.csv", "rows.arrow"):
+            raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.")
+        try:
+            value = self._catalog.resolve(unquote(name))
+        except DataError as error:
+            raise MCPError(types.INVALID_PARAMS, error.message) from error
+        contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf)
+        return types.ReadResourceResult(contents=[contents])
+
+
+def arrow_bytes(table: pa.Table) -> bytes:
+    """The table as an Arrow IPC file."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def _contents(uri: str, value: object, leaf: str) -> types.TextResourceContents | types.BlobResourceContents:
+    table, _ = to_arrow(snapshot(value), rows=ROWS)
+    if leaf == "rows.arrow":
+        blob = base64.b64encode(arrow_bytes(table)).decode("ascii")
+        return types.BlobResourceContents(uri=uri, mime_type=_ARROW, blob=blob)
+    if leaf == "rows.csv":
+        return types.TextResourceContents(uri=uri, mime_type="text/csv", text=_csv(table))
+    fields = [{"name": field.name, "type": str(field.type), "nullable": field.nullable} for field in table.schema]
+    return types.TextResourceContents(uri=uri, mime_type="application/json", text=json.dumps({"columns": fields}))
+
+
+def _csv(table: pa.Table) -> str:
+    """CSV; nested columns, which CSV cannot hold, as JSON text."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):
+            texts = [None if v is None else json.dumps(v, default=str) for v in table.column(index).to_pylist()]
+            table = table.set_column(index, field.name, pa.array(texts, pa.string()))
+    sink = pa.BufferOutputStream()
+    csv.write_csv(table, sink)
+    return sink.getvalue().to_pybytes().decode()

@@ -1,0 +1,85 @@
+"""The worker process that runs SQL which a model wrote: no secrets, no files but the ones it is handed, killable.
+
+It reads requests as JSON lines on stdin and answers each with one JSON line on stdout:
+`{"check": sql, "offered": [names]}` -> `{"sql", "tables", "lists_tables"}`;
+`{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}` -> `{"types", "truncated"}` with the rows in `out`.
+A failure that the model can mend is `{"error": text}`. When stdin ends, the process ends at once, also amid a query.
+"""
+
+import json
+import os
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mcp_notebook.server import duck, sqlguard
+from mcp_notebook.server.mend import ToolError
+
+MEMORY = "1GB"  # DuckDB's own limit; a few functions allocate outside it
+ADDRESS_SPACE = 4 << 30  # bytes on top of the mapped tables; what DuckDB's limit misses ends here
+
+
+def main() -> None:
+    """Serve requests until stdin ends."""
+    limit_memory(0)
+    connection = duck.connect(threads=2, memory=MEMORY)
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    _answer({"ready": True})
+    while True:
+        _answer(handle(connection, json.loads(requests.get())))
+
+
+def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """The answer to one request."""
+    try:
+        if "check" in request:
+            statement = sqlguard.check(connection, request["check"], request["offered"])
+            return {"sql": statement.sql, "tables": statement.tables, "lists_tables": statement.lists_tables}
+        return _run(connection, request)
+    except ToolError as error:
+        return {"error": str(error)}
+    except (MemoryError, pa.ArrowMemoryError):
+        return {"error": "The statement needs too much memory: filter or aggregate earlier."}
+
+
+def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
+    paths = request["tables"]
+    limit_memory(sum(Path(path).stat().st_size for path in paths.values()))
+    tables = {name: pa.ipc.open_file(pa.memory_map(path)).read_all() for name, path in paths.items()}
+    answer = duck.run(connection, request["run"], tables, rows=request["rows"], max_bytes=request["bytes"])
+    with pa.OSFile(request["out"], "wb") as sink, pa.ipc.new_file(sink, answer.data.schema) as writer:
+        writer.write_table(answer.data)
+    return {"types": answer.types, "truncated": answer.truncated}
+
+
+def limit_memory(mapped: int) -> None:
+    """Limit the address space, where the system can (Linux); `mapped` bytes of tables come on top."""
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE + mapped, resource.RLIM_INFINITY))
+    except (ValueError, OSError):  # macOS has no such limit; DuckDB's own and the deadline remain
+        return
+
+
+def _read(requests: "queue.SimpleQueue[str]") -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)
+
+
+def _answer(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

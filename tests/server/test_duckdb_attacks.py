@@ -1,0 +1,38 @@
+"""Statements against the notebook's query tool that must not change, read, leave or outlive anything."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mcp import Client
+
+from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.query import SqlRunner
+from tests.server.attacks import cases, statement
+from tests.server.notebooks import Notebook
+
+DEADLINE = 3.0
+
+
+@pytest.mark.parametrize("case", cases("sql_duckdb.jsonl"))
+async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: Path):
+    """Variables and files are the same afterwards; controls give rows, attacks are refused, all within the deadline."""
+    notebook = Notebook(df=pd.DataFrame({"id": [1, 2], "name": ["a", "b"]}))
+    notebook.variables |= {"api_keys": pd.DataFrame({"k": ["hidden"]}), "In": ["hidden"]}
+    notebook.catalog.add("base", variable="df")
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    before, files = notebook.variables["df"].copy(), sorted(tmp_path.rglob("*"))
+    await runner.start()
+    async with Client(build_notebook_server(notebook.catalog, runner=runner, timeout=DEADLINE)) as client:
+        started = time.monotonic()
+        result = await client.call_tool("query", {"sql": statement(case, W=tmp_path)})
+        seconds = time.monotonic() - started
+        control = await client.call_tool("query", {"sql": "select * from df"})
+    assert not control.is_error
+    assert sorted(tmp_path.rglob("*")) == files
+    pd.testing.assert_frame_equal(notebook.variables["df"], before)
+    assert seconds < DEADLINE + 7  # a hang guard; the machine may be busy
+    assert "hidden" not in str(result.content[0])
+    if case["expected"] != "harmless":
+        assert result.is_error == (case["expected"] == "refused"), result.content[0]
