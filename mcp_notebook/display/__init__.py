@@ -6,7 +6,7 @@ Light on purpose: the parts load on first use, so that loading the extension cos
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcp_notebook.display.listing import Listing, status_table_html, tools_table_html
+    from mcp_notebook.display.listing import status_table_html, tools_table_html
     from mcp_notebook.display.modes import ask_by_input, choose_mode
     from mcp_notebook.display.record import CallRecord, call_record
     from mcp_notebook.display.safe import visible
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CallRecord",
-    "Listing",
     "View",
     "ask_by_input",
     "call_record",
@@ -28,7 +27,6 @@ __all__ = [
 
 _HOMES = {
     "CallRecord": "record",
-    "Listing": "listing",
     "View": "view",
     "ask_by_input": "modes",
     "call_record": "record",

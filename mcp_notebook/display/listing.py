@@ -14,28 +14,19 @@ MARKED = {"tool", "name", "server"}  # names of columns that are written as code
 Row = Mapping[str, object]
 
 
-class Listing:
-    """Rows that show themselves as HTML and as text. Shape: one mapping a row, the same keys in each."""
-
-    def __init__(self, rows: Sequence[Row], *, empty: str = "Nothing yet.") -> None:
-        self.rows = rows
-        self.empty = empty
-
-    def _repr_html_(self) -> str:
-        return listing_html(self.rows, empty=self.empty)
-
-    def __repr__(self) -> str:
-        return listing_text(self.rows, empty=self.empty)
+def tools_table_html(rows: Sequence[Row]) -> dict[str, str]:
+    """The mime bundle of `%mcp_tools`; long descriptions are clipped, their whole text is the cell's title."""
+    return listing(rows, empty="No tools: connect a server with %mcp_connect NAME COMMAND-OR-URL.")
 
 
-def tools_table_html(rows: Sequence[Row]) -> str:
-    """The table of `%mcp_tools`; long descriptions are clipped, their whole text is the cell's title."""
-    return listing_html(rows, empty="No tools: connect a server with %mcp_connect NAME COMMAND-OR-URL.")
+def status_table_html(rows: Sequence[Row]) -> dict[str, str]:
+    """The mime bundle of `%mcp_status` and other short lists."""
+    return listing(rows, empty="No server is connected: %mcp_connect NAME COMMAND-OR-URL.")
 
 
-def status_table_html(rows: Sequence[Row]) -> str:
-    """The table of `%mcp_status`."""
-    return listing_html(rows, empty="No server is connected: %mcp_connect NAME COMMAND-OR-URL.")
+def listing(rows: Sequence[Row], *, empty: str) -> dict[str, str]:
+    """Rows, the same keys in each, as text/html and text/plain; `empty` is said when there are none."""
+    return {"text/html": listing_html(rows, empty=empty), "text/plain": listing_text(rows, empty=empty)}
 
 
 def listing_html(rows: Sequence[Row], *, empty: str) -> str:

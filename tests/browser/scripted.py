@@ -31,7 +31,8 @@ from mcp_notebook.results import Reading, Table
 
 SQL = (
     "select strftime(o.ordered_at, '%Y-%m') as month, c.name as category, count(*) as orders, "
-    "sum(i.quantity * i.price) as revenue from orders o join order_items i on i.order_id = o.id join products p on p.id = i.product_id join "
+    "sum(i.quantity * i.price) as revenue from orders o join order_items i on i.order_id = o.id "
+    "join products p on p.id = i.product_id join "
     "categories c on c.id = p.category_id where o.status <> 'cancelled' and o.ordered_at between '2026-05-01' and "
     "'2026-10-31' group by 1, 2 order by revenue desc"
 )

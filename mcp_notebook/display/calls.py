@@ -1,0 +1,84 @@
+"""Tool calls on the screen, in the three forms: static output, a live card, text."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from mcp_notebook.display.plain import card_text
+from mcp_notebook.display.record import CallRecord
+from mcp_notebook.display.screen import Bundle, Screen
+from mcp_notebook.display.static import render_call
+
+
+class StaticCall:
+    """One call on the screen, as static output from the start."""
+
+    def __init__(
+        self, record: CallRecord, screen: Screen, decide: Callable[[str, str], None], *, buttons: bool, expanded: bool
+    ) -> None:
+        self.record = record
+        self._screen = screen
+        self._drawn = record
+        self._expanded = expanded
+        self._start(decide, buttons)
+
+    def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
+        self._shown = self._screen.show(self._static())
+
+    def draw(self) -> None:
+        """Draw the record when it changed."""
+        if self.record is not self._drawn:
+            self._drawn = self.record
+            self._update()
+
+    def end(self) -> None:
+        """A call that has no outcome will not get one."""
+        if self.record.status in ("running", "approval"):
+            self.record = replace(self.record, status="cancelled")
+            self.draw()
+
+    def freeze(self) -> None:
+        """Leave the last state behind as static output."""
+        self.end()
+        self.draw()
+
+    def _update(self) -> None:
+        self._screen.update(self._shown, self._static())
+
+    def _static(self) -> Bundle:
+        return render_call(self.record, expanded=self._expanded)
+
+
+class WidgetCall(StaticCall):
+    """One call as a live card, replaced by static output at the end: a saved widget is blank without its kernel."""
+
+    def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
+        from mcp_notebook.display.card import Card  # ipywidgets is slow to import and not wanted when headless
+
+        call_id = self.record.id
+        self._card = Card(self.record, lambda answer: decide(call_id, answer), buttons=buttons, expanded=self._expanded)
+        bundle = self._card._repr_mimebundle_() or {}
+        data = bundle[0] if isinstance(bundle, tuple) else bundle
+        self._shown = self._screen.show({**data, "text/plain": card_text(self.record)})
+
+    def _update(self) -> None:
+        self._card.update(self.record)
+
+    def freeze(self) -> None:
+        self.end()
+        self._expanded = self._card.expanded
+        self._screen.update(self._shown, self._static())
+        self._card.close()
+
+
+class TextCall(StaticCall):
+    """One call in a terminal: the whole card when it ends; a question is written by who asks it."""
+
+    def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
+        pass
+
+    def _update(self) -> None:
+        if self.record.status not in ("running", "approval"):
+            self._screen.write(card_text(self.record) + "\n")
+
+    def _static(self) -> Bundle:
+        return {}
