@@ -26,6 +26,15 @@ class NotebookError(Exception):
         self.message = message
         self.detail = detail
 
+    def alone(self) -> "NotebookError":
+        """The same exception without what led to it.
+
+        IPython prints the whole native traceback when an ExceptionGroup is anywhere in the chain, and failures of
+        servers come out of task groups.
+        """
+        self.__context__ = self.__cause__ = None
+        return self
+
     def _render_traceback_(self) -> list[str]:
         # IPython shows what this returns in place of the traceback.
         lines = [f"{type(self).__name__}: {self.message}"]

@@ -13,6 +13,8 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from mcp_notebook.errors import NotebookError
+
 T = TypeVar("T")
 
 HEARTBEAT = 0.04  # seconds between two looks at the queue and at interrupts
@@ -69,6 +71,8 @@ def wait(future: "futures.Future[T]", pump: Callable[[], None] = lambda: None) -
             except futures.TimeoutError:
                 if future.done():  # the coroutine itself raised TimeoutError
                     raise
+    except NotebookError as error:
+        raise error.alone()  # noqa: B904 - alone is the point
     except KeyboardInterrupt:
         _cancel(future)
         raise
@@ -81,6 +85,8 @@ async def wait_in_cell(future: "futures.Future[T]", pump: Callable[[], None] = l
             pump()
             await asyncio.sleep(HEARTBEAT)
         return future.result()
+    except NotebookError as error:
+        raise error.alone()  # noqa: B904
     except (asyncio.CancelledError, KeyboardInterrupt):
         _cancel(future)
         raise

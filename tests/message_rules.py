@@ -137,7 +137,9 @@ def _roles(body: dict[str, Any]) -> Iterator[str]:
             yield f"messages.{i}: all messages must have non-empty content"
     if messages[0].get("role") != "user":
         yield 'messages: first message must use the "user" role'
-    if messages[-1].get("role") != "user":
+    # After `pause_turn` the reply goes back as it came and is continued; it ends with a server's own tool.
+    paused = blocks_of(messages[-1])[-1:] and blocks_of(messages[-1])[-1].get("type") == "server_tool_use"
+    if messages[-1].get("role") != "user" and not paused:
         yield "This model does not support assistant message prefill. The conversation must end with a user message."
 
 

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "events", "loop", "config", "naming", "masking", "wire"},
+    {"errors", "naming", "wire"},
+    {"events", "loop", "config", "masking"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local"},
     {"surface", "demo"},
@@ -94,7 +95,7 @@ def test_a_broad_except_says_why_it_is_a_boundary(path: Path) -> None:
         broad = isinstance(node, ast.ExceptHandler) and (
             node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
         )
-        if broad:
+        if broad and not isinstance(node.body[-1], ast.Raise):
             assert "boundary" in "\n".join(lines[node.lineno - 1 : node.lineno + 1]), f"{path.name}:{node.lineno}"
 
 

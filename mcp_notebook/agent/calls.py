@@ -171,7 +171,7 @@ def _shape(outcome: "CallOutcome", tool: "ToolInfo", origin: Origin, keep: Keep,
 
 
 def _previewed(table: "Table", name: str, shaping: Shaping) -> str:
-    return preview(table, name, rows=shaping.rows, mask=shaping.mask, notes=table.notes, truncated=table.truncated)
+    return preview(table.data, name, rows=shaping.rows, mask=shaping.mask, notes=table.notes, truncated=table.truncated)
 
 
 def _result(

@@ -207,7 +207,7 @@ async def _call_all(
     except (asyncio.CancelledError, GeneratorExit):
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(done, *tasks, return_exceptions=True)
         raise
     finally:
         conversation.answer(_blocks(uses, results))

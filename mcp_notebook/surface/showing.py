@@ -10,7 +10,7 @@ from IPython.display import display
 
 from mcp_notebook import loop
 from mcp_notebook.config import ServerSpec
-from mcp_notebook.errors import ConfigError, NotebookError
+from mcp_notebook.errors import ConfigError
 from mcp_notebook.surface import connecting
 from mcp_notebook.surface.notebook import Notebook
 
@@ -52,9 +52,8 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
         name: loop.submit(_connected(notebook, name, spec, wanted, timeout, progress)) for name, spec in servers.items()
     }
     _watch(futures, lines, progress, started)
-    failures = [f.exception() for f in futures.values() if f.exception() is not None]
-    for failure in failures[:1]:
-        raise failure  # type: ignore[misc]
+    for future in futures.values():
+        loop.wait(future)  # raises the first failure
 
 
 async def _connected(
@@ -102,7 +101,7 @@ def _watch(
 def _outcome(name: str, future: "Future[Any]", seconds: float) -> str:
     failure = future.exception()
     if failure is not None:
-        return f"{name}: not connected" + (f" ({failure})" if isinstance(failure, NotebookError) else "")
+        return f"{name}: not connected"
     session = future.result()
     count = len(session.tools)
     title = f"{session.server_title} · " if session.server_title and session.server_title != name else ""
