@@ -1,10 +1,12 @@
 """Statements against the notebook's query tool that must not change, read, leave or outlive anything."""
 
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import pytest_asyncio
 from mcp import Client
 
 from mcp_notebook.server.notebook import build_notebook_server
@@ -14,12 +16,24 @@ from tests.server.notebooks import Notebook
 
 DEADLINE = 3.0
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")  # one warm worker for all cases
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def runner() -> AsyncIterator[SqlRunner]:
+    runner = SqlRunner()
+    yield runner
+    await runner.close()
+
 
 @pytest.mark.parametrize("case", cases("sql_duckdb.jsonl"))
 async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: Path):
     """Variables and files are the same afterwards; controls give rows, attacks are refused, all within the deadline."""
     notebook = Notebook(df=pd.DataFrame({"id": [1, 2], "name": ["a", "b"]}))
-    notebook.variables |= {"api_keys": pd.DataFrame({"k": ["hidden"]}), "In": ["hidden"]}
+    notebook.variables |= {
+        "api_keys": pd.DataFrame({"k": ["of-no-one-elses-business"]}),
+        "In": ["of-no-one-elses-business"],
+    }
     notebook.catalog.add("base", variable="df")
     (tmp_path / "a.csv").write_text("x\n1\n")
     before, files = notebook.variables["df"].copy(), sorted(tmp_path.rglob("*"))
@@ -33,6 +47,6 @@ async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: P
     assert sorted(tmp_path.rglob("*")) == files
     pd.testing.assert_frame_equal(notebook.variables["df"], before)
     assert seconds < DEADLINE + 7  # a hang guard; the machine may be busy
-    assert "hidden" not in str(result.content[0])
+    assert "of-no-one-elses-business" not in str(result.content[0])
     if case["expected"] != "harmless":
         assert result.is_error == (case["expected"] == "refused"), result.content[0]
