@@ -15,11 +15,11 @@ from mcp_notebook.sessions.tap import UNREADABLE, CallRecord, current_call
 CLOSED, TIMED_OUT, INVALID = -32000, -32001, -32600
 
 
-class ConnectionLost(Exception):
+class ConnectionLost(SessionError):
     """The connection ended under the request, which may have run."""
 
 
-class SessionGone(Exception):
+class SessionGone(SessionError):
     """The server does not know our session any more; the request did not run."""
 
 
@@ -69,11 +69,11 @@ def _sort(name: str, connection: Connection, error: MCPError, record: CallRecord
         raise SessionError(f"server {name!r} {error.message}. The session goes on.") from None
     if _is_session_gone(connection, error):
         connection.trouble.session_lost = False
-        raise SessionGone(error.message) from None
+        raise SessionGone(f"server {name!r} does not know our session any more.") from None
     if error.code == REFUSED:
         raise SessionError(f"server {name!r} cannot be reached: {error.message}.") from None
     if error.code == CLOSED and (connection.closed.is_set() or connection.tap.closed.is_set() or _is_cut(error)):
-        raise ConnectionLost(error.message) from None
+        raise ConnectionLost(f"server {name!r} closed its connection.") from None
     if error.code == TIMED_OUT and error.message.endswith("timed out"):
         raise TimeoutError from None
     if error.message.startswith(("Failed to parse", "SSE stream failed")):

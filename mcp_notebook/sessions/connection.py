@@ -72,7 +72,7 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        return self._client is not None and not self.closed.is_set()
+        return self._client is not None and not self.closed.is_set() and not self.tap.closed.is_set()
 
     async def ready(self, timeout: float, tick: Callable[[float], None]) -> None:
         """Wait for the handshake, calling `tick` with the seconds waited once a second.

@@ -186,8 +186,8 @@ class Session(Questions):
                 reconnects -= 1
                 if reconnects < 0:
                     raise SessionError(f"server {self.name!r} does not keep our session; connect again.") from None
-            except ConnectionLost as error:
-                failure = await self._lost(connection, tool, error)
+            except ConnectionLost:
+                failure = await self._lost(connection, f"{tool}; the call may have run. The next call connects again")
                 repeats -= 1
                 if repeats < 0:
                     raise failure from None
@@ -260,8 +260,10 @@ class Session(Questions):
             await connection.close()
             raise ConnectError(f"server {self.name!r} did not list its tools within {timeout:g} s.") from None
         except SessionError as error:
+            if isinstance(error, ConnectionLost):
+                error = await self._lost(connection, "the listing of its tools")
             await connection.close()
-            raise ConnectError(error.message, detail=error.detail or self.log.tail(connection.log_start)) from None
+            raise ConnectError(error.message, detail=error.detail) from None
         self.health.since, self._state, self._suspect = time.monotonic(), "ready", False
         self._spawn(watch_lists(connection, self._stale, self._refresh))
 
@@ -310,12 +312,14 @@ class Session(Questions):
             self._connection = None
         await connection.close(grace)
 
-    async def _lost(self, connection: Connection, tool: str, error: ConnectionLost) -> SessionError:
-        """The sentence for a call whose connection ended under it."""
+    async def _lost(self, connection: Connection, during: str) -> SessionError:
+        """The sentence for a request whose connection ended under it."""
         process = connection.process
         code = await process.exit_code(EXIT_WAIT) if process is not None else None
-        ended = exit_sentence(code) if process is not None else (connection.trouble.sentence or str(error))
-        message = f"server {self.name!r} {ended} during {tool}; the call may have run. The next call connects again."
+        ended = exit_sentence(code)
+        if connection.trouble.sentence:
+            ended = f"cannot be reached ({connection.trouble.sentence})"
+        message = f"server {self.name!r} {ended} during {during}."
         return SessionError(mask(message, secrets_of(self.spec)), detail=self.log.tail(connection.log_start))
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:
@@ -330,7 +334,7 @@ class Session(Questions):
             except (SessionGone, ConnectionLost) as error:
                 await self._drop(connection)
                 if last:
-                    raise SessionError(f"server {self.name!r} ended its connection: {error}") from None
+                    raise SessionError(error.message) from None
         raise AssertionError("unreachable")
 
     def _tool(self, name: str) -> ToolInfo | None:

@@ -68,6 +68,7 @@ class Tap:
         self._noise = noise
         self._pending: dict[int | str, _Pending] = {}
         self._issued = 0
+        self._settled = False  # the line over the cap that is running has ended its call
         self._buckets: dict[str, _Bucket] = {}
 
     def outbound(self, message: SessionMessage) -> None:
@@ -118,10 +119,10 @@ class Tap:
 
     def _stray(self, body: JSONRPCResponse | JSONRPCError, raw: bytes) -> list[SessionMessage]:
         """A reply to no open request: late ones are let go, others end the call that they must be meant for."""
-        if isinstance(body.id, int) and 0 < body.id <= self._issued and not (named := self._named(raw, b"")):
+        named = self._named(raw, b"")
+        if isinstance(body.id, int) and 0 < body.id <= self._issued and not named:
             return []
         self.unreadable += 1
-        named = self._named(raw, b"")
         if body.id is None and isinstance(body, JSONRPCError):
             return self._end(named, f"refused the request: {body.error.message}")
         return self._end(named, "answered with an id that nobody asked with")
@@ -130,21 +131,23 @@ class Tap:
         if not _is_like_a_message(line):
             return self._count_noise(line)
         self.unreadable += 1
-        head = line[: BODY.search(line[:4096]).start()] if BODY.search(line[:4096]) else line[:4096]  # type: ignore[union-attr]
-        if b'"method"' in head:
+        if b'"method"' in _before_body(line):
             return []  # a notification or request that cannot be read: no call waits for it
         return self._end(self._named(line, line[-512:]), f"sent a reply that cannot be read ({why_unreadable(line)})")
 
     def _too_long(self, line: TooLong) -> list[SessionMessage]:
-        self.unreadable += 1
-        if line.ended and not line.tail:
+        """Ends the call as soon as the cap is passed, or at the line's end when only that names the call."""
+        if not line.ended:
+            self.unreadable += 1
+            self._settled = False
+        if self._settled:
             return []
-        sentence = f"sent a reply of more than {self.cap / 1e6:.0f} MB, which was refused"
         named = self._named(line.head, line.tail)
-        # While the line still runs, its end may yet name its request.
         if not named and not line.ended and len(self._open()) != 1:
             return []
-        return self._end(named, f"{sentence}; ask for fewer rows or columns")
+        self._settled = True
+        size = f"{self.cap / 1e6:.0f} MB"
+        return self._end(named, f"sent a reply of more than {size}, which was refused; ask for fewer rows or columns")
 
     def _end(self, named: list[int | str], sentence: str) -> list[SessionMessage]:
         """Errors that end the named requests, or the only open one; several unnamed ones wait for their timeout."""
@@ -163,10 +166,7 @@ class Tap:
 
     def _named(self, head: bytes, tail: bytes) -> list[int | str]:
         """Open requests that the top level of a broken line names, before its body or at its very end."""
-        start = head.removeprefix(b"\xef\xbb\xbf")[:4096]
-        if body := BODY.search(start):
-            start = start[: body.start()]
-        found = [*ID.findall(start), *LAST_ID.findall(tail)]
+        found = [*ID.findall(_before_body(head)), *LAST_ID.findall(tail)]
         ids: list[int | str] = [int(i) if not i.startswith(b'"') else i[1:-1].decode("utf-8", "replace") for i in found]
         return list(dict.fromkeys(i for i in ids if i in self._pending))
 
@@ -261,6 +261,12 @@ class TappedWrite:
 
     async def __aexit__(self, *error: object) -> None:
         await self.aclose()
+
+
+def _before_body(line: bytes) -> bytes:
+    start = line[:4096]
+    body = BODY.search(start)
+    return start[: body.start()] if body else start
 
 
 def _is_like_a_message(line: bytes) -> bool:

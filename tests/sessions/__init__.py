@@ -1,0 +1,1 @@
+"""Sessions against real servers: well-behaved ones and misbehaving ones."""

@@ -1,0 +1,153 @@
+"""Servers behind a URL: killed, restarted, refusing, not MCP at all."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from mcp_notebook.config import HttpServer
+from mcp_notebook.errors import ConnectError, SessionError
+from mcp_notebook.sessions import Session, Sessions
+from tests.sessions.support import HttpProcess, free_port
+
+Start = Callable[..., HttpProcess]
+SIZE = 3_000_000
+
+
+async def echo(session: Session, text: str = "hi") -> str:
+    return (await session.call("echo", {"text": text}, timeout=20)).result.content[0].text
+
+
+@pytest.mark.parametrize(("kind", "legacy"), [("http", False), ("http", True), ("sse", False)])
+async def test_a_server_that_is_killed_and_restarted_is_used_again(
+    kind: str, legacy: bool, http_server: Start, sessions: Sessions
+) -> None:
+    server = http_server(kind)
+    session = await sessions.connect("web", HttpServer(server.url), legacy=legacy)
+    assert await echo(session) == "hi"
+    running = asyncio.create_task(session.call("wait", {"seconds": 30}, timeout=20))
+    await asyncio.wait([running], timeout=0.3)
+    await asyncio.to_thread(server.kill)
+    with pytest.raises(SessionError):
+        await running
+    with pytest.raises(SessionError, match=r"refused; is the server running"):
+        await echo(session)
+    await asyncio.to_thread(server.start)
+    assert await echo(session, "again") == "again"
+    assert session.state == "ready"
+
+
+@pytest.mark.parametrize(("kind", "legacy"), [("http", False), ("http", True), ("sse", False)])
+async def test_a_reply_of_several_megabytes_comes_whole(
+    kind: str, legacy: bool, http_server: Start, sessions: Sessions
+) -> None:
+    session = await sessions.connect("web", HttpServer(http_server(kind).url), legacy=legacy)
+    assert len(await echo(session, "x" * SIZE)) == SIZE
+
+
+@pytest.mark.parametrize("kind", ["http", "sse"])
+async def test_a_reply_over_the_cap_is_refused_and_the_session_goes_on(kind: str, http_server: Start) -> None:
+    sessions = Sessions(cap=SIZE)
+    session = await sessions.connect("web", HttpServer(http_server(kind).url))
+    with pytest.raises(SessionError):
+        await echo(session, "x" * (SIZE + 1000))
+    assert await echo(session) == "hi"
+    await sessions.close_all()
+
+
+async def test_an_address_of_the_older_transport_is_found_by_itself(http_server: Start, sessions: Sessions) -> None:
+    session = await sessions.connect("old", HttpServer(http_server("sse").url))
+    assert session.transport == "sse"
+    assert session.state == "ready"
+
+
+async def test_nobody_listens(sessions: Sessions) -> None:
+    port = free_port()
+    with pytest.raises(ConnectError, match=rf"127\.0\.0\.1:{port} was refused"):
+        await sessions.connect("web", HttpServer(f"http://127.0.0.1:{port}/mcp"))
+
+
+class Odd(BaseHTTPRequestHandler):
+    """Answers by its path: /html, /404, /401, /cut, /slowcut; notes what it was asked."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.answer()
+
+    def answer(self) -> None:
+        self.asked.append(f"{self.command} {self.path} {self.headers.get('authorization', '')}".strip())
+        if self.path.startswith("/html"):
+            self.reply(200, "text/html", b"<html>hello</html>")
+        elif self.path.startswith("/cut"):
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"jsonrpc"')
+        elif self.path.startswith("/401"):
+            self.reply(
+                401, "text/plain", b"no", ("www-authenticate", 'Bearer resource_metadata="http://169.254.1.1/x"')
+            )
+        elif self.path.startswith("/json"):
+            self.reply(200, "application/json", json.dumps({"hello": "world"}).encode())
+        else:
+            self.reply(int(self.path[1:4]), "text/plain", b"sorry")
+
+    def reply(self, status: int, kind: str, body: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (("content-type", kind), ("content-length", str(len(body))), *headers):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        return
+
+
+@pytest.fixture
+def odd() -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Odd,), {"asked": asked}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/html", "not an MCP server"),
+        ("/404", r"HTTP 404\); the address of an MCP server often ends in /mcp"),
+        ("/401", r"asks for authorization \(HTTP 401\)"),
+        ("/403/mcp", r"asks for authorization \(HTTP 403\)"),
+        ("/500/mcp", "HTTP 500"),
+        ("/cut", "cannot be reached|refused the connection"),
+        ("/json", "cannot be reached|refused the connection"),
+    ],
+)
+async def test_an_address_that_is_no_server_says_what_is_there(
+    path: str, sentence: str, odd: tuple[str, list[str]], sessions: Sessions
+) -> None:
+    with pytest.raises(ConnectError, match=sentence):
+        await sessions.connect("web", HttpServer(odd[0] + path), timeout=20)
+    assert all(path in line for line in odd[1])
+
+
+async def test_headers_are_sent_and_never_shown(odd: tuple[str, list[str]], sessions: Sessions) -> None:
+    spec = HttpServer(odd[0] + "/401?token=query-secret", {"Authorization": "Bearer header-secret"})
+    with pytest.raises(ConnectError) as failure:
+        await sessions.connect("web", spec)
+    assert "Bearer header-secret" in odd[1][0]
+    shown = failure.value.message + failure.value.detail + repr(spec)
+    assert "header-secret" not in shown
+    assert "query-secret" not in shown
