@@ -43,9 +43,10 @@ def run(
         for name, table in tables.items():
             cursor.register(name, table)
         cursor.execute("BEGIN TRANSACTION READ ONLY")
-        relation = cursor.sql(sql)
+        # The statement was parsed as one whole SELECT, so it cannot end the parenthesis; a comment ends at the newline.
+        relation = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {rows + 1:d}")  # noqa: S608
         types = tuple(str(kind) for kind in relation.types)
-        data, cut = _bounded(relation.limit(rows + 1).to_arrow_reader(_BATCH), rows, max_bytes)
+        data, cut = _bounded(relation.to_arrow_reader(_BATCH), rows, max_bytes)
         return TableAnswer(_plain(data, types), types, cut)
     except (duckdb.Error, ValueError, RuntimeError, pa.ArrowException) as error:
         raise ToolError(f"DuckDB says: {first_lines(error)}") from error

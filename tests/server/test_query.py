@@ -54,16 +54,16 @@ def add_a_column(notebook: Notebook) -> None:
     notebook.variables["t"]["extra"] = notebook.variables["t"]["id"] * 2
 
 
-def drop_rows(notebook: Notebook) -> None:
-    notebook.variables["t"].drop(index=[1], inplace=True)
+def delete_a_column(notebook: Notebook) -> None:
+    del notebook.variables["t"]["day"]
 
 
 def rename_a_column(notebook: Notebook) -> None:
-    notebook.variables["t"].rename(columns={"amount": "sum"}, inplace=True)
+    notebook.variables["t"].columns = ["id", "name", "sum", "day"]
 
 
-def sort_in_place(notebook: Notebook) -> None:
-    notebook.variables["t"].sort_values("id", ascending=False, inplace=True)
+def append_a_row(notebook: Notebook) -> None:
+    notebook.variables["t"].loc[3] = [4, "d", 4.5, None]
 
 
 def rebind(notebook: Notebook) -> None:
@@ -74,7 +74,7 @@ def rebind_to_arrow(notebook: Notebook) -> None:
     notebook.variables["t"] = pa.table({"id": [43]})
 
 
-CHANGES = [change_a_cell, set_missing, change_text, add_a_column, drop_rows, rename_a_column, sort_in_place]
+CHANGES = [change_a_cell, set_missing, change_text, add_a_column, delete_a_column, rename_a_column, append_a_row]
 
 
 @pytest.mark.parametrize("change", [*CHANGES, rebind, rebind_to_arrow])
