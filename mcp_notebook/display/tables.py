@@ -34,7 +34,7 @@ def _view(table: "Table", name: str) -> TableView:
     columns = tuple(_column(field, table.types.get(field.name, "")) for field in head.schema)
     values = [texts(column) for column in head.columns]
     return TableView(
-        name=name,
+        name=clip(visible(name), 80),
         columns=columns,
         rows=tuple(zip(*values, strict=True)),
         total=table.data.num_rows,
@@ -96,6 +96,8 @@ def texts(column: pa.ChunkedArray) -> list[str | None]:
         return texts(column.cast(type_.value_type))
     if pa.types.is_temporal(type_):
         return _temporal(column)
+    if pa.types.is_float32(type_):  # as a Python float it would show digits that it does not have
+        return pc.cast(column, pa.string()).to_pylist()
     write = _writer(type_)
     return [None if value is None else clip(visible(clip(write(value), CELL)), CELL) for value in _values(column)]
 
@@ -117,15 +119,7 @@ def _plain(value: object) -> str:
 
 
 def _float(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return (
-        f"{value:.1f}"
-        if value == int(value) and abs(value) < 1e15
-        else repr(value)
-        if math.isfinite(value)
-        else str(value)
-    )
+    return "NaN" if math.isnan(value) else repr(value)
 
 
 def _temporal(column: pa.ChunkedArray) -> list[str | None]:

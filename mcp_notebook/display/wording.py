@@ -22,16 +22,18 @@ def duration(seconds: float) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
-    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+    return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
 
 
 def byte_size(count: int) -> str:
     """`812 B`, `1.2 kB`, `48 kB`, `3.1 MB`, in powers of 1000."""
     if count < 1000:
         return f"{count} B"
-    power = min(3, (len(str(count)) - 1) // 3)
+    power = 1
+    while power < 3 and count / 1000**power >= 999.5:
+        power += 1
     value = count / 1000**power
-    return f"{value:.1f} {_UNITS[power]}" if value < 10 else f"{value:.0f} {_UNITS[power]}"
+    return f"{value:.1f} {_UNITS[power]}" if value < 9.95 else f"{value:.0f} {_UNITS[power]}"
 
 
 def outcome(record: CallRecord) -> str:
