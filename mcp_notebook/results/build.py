@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mcp_notebook.results import infer, statement, strings
+from mcp_notebook.results import infer, losses, statement, strings
 from mcp_notebook.results.raw import Raw, listing
 from mcp_notebook.results.reading import Table
 
@@ -35,6 +35,7 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         types[name] = typed.type_note
         if typed.note:
             notes.append(f"`{name}` {typed.note}")
+    notes += losses.found(columns, names)
     notes += _rounded(columns, names) + (_null_floats(columns, names, arrays) if raw.json else [])
     data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
     return Table(
@@ -144,7 +145,7 @@ def _without_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[
         return tuple(() for _ in names), []
     words = raw.nulls or (NULL_WORDS if _all_text(raw) else ())
     if not words:
-        return raw.columns, []
+        return raw.columns, _suspected_nulls(raw, names)
     counts = Counter(cell for column in raw.columns for cell in column if type(cell) is str and cell in words)
     counts[""] = 0  # an empty cell is NULL only where nothing else is
     token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
@@ -156,6 +157,18 @@ def _without_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[
         unsure += [name] if doubt else []
         blanks += [name] if doubt and not token else []
     return tuple(columns), _null_notes(token, unsure, bool(blanks))
+
+
+def _suspected_nulls(raw: Raw, names: Sequence[str]) -> list[str]:
+    """In JSON without one null, a text that is a whole column's "None" may be how the server writes NULL."""
+    if not raw.json or any(cell is None for column in raw.columns for cell in column):
+        return []
+    hit = [
+        name
+        for column, name in zip(raw.columns, names, strict=True)
+        if any(c in ("None", "NULL") for c in column if type(c) is str)
+    ]
+    return [f"a text None or NULL in {listing(hit)} may be how the server writes NULL"] if hit else []
 
 
 def _null_words_of(

@@ -48,7 +48,7 @@ def columns_line(text: str) -> Answer:
     return Taken((raw,), rest=text[: found.start()].strip(), confidence="medium")
 
 
-def csv(text: str) -> Answer:
+def csv(text: str, selected: Sequence[str] = ()) -> Answer:
     """A whole text as CSV, TSV or semicolon-separated values."""
     body = _without_tags(text.strip("\ufeff").strip("\r\n"))
     if not body:
@@ -59,7 +59,7 @@ def csv(text: str) -> Answer:
     for delimiter in sorted("\t,;|", key=first.count, reverse=True):
         if delimiter not in first:
             break
-        answer = _separated(body, delimiter)
+        answer = _separated(body, delimiter, selected)
         if not isinstance(answer, str) or answer.startswith("ambiguous"):
             return answer
     return (
@@ -79,10 +79,10 @@ def _without_tags(text: str) -> str:
     return "".join(lines).rstrip("\r\n")
 
 
-def _separated(text: str, delimiter: str) -> Answer:
+def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
     records = _records(text, delimiter)
     if records is not None and len({len(row) for row in records}) == 1:
-        return _judged(records, delimiter, quoted='"' in text, repaired=frozenset())
+        return _judged(records, delimiter, quoted='"' in text, repaired=frozenset(), selected=selected)
     lines = _RECORD_END.split(text)
     header = lines[0].split(delimiter)
     if len(lines) < 2 or not _is_header(header):
@@ -93,21 +93,23 @@ def _separated(text: str, delimiter: str) -> Answer:
     if isinstance(fitted, str):
         return fitted
     rows: list[list[str | None]] = [list(row) for row in fitted.rows]
-    return _judged([list(header), *rows], delimiter, quoted=False, repaired=fitted.repaired)
+    return _judged([list(header), *rows], delimiter, quoted=False, repaired=fitted.repaired, selected=selected)
 
 
 def _records(text: str, delimiter: str) -> list[list[str | None]] | None:
-    """RFC 4180 records; an empty cell is None unless it was quoted. None when a quote is out of place."""
+    """RFC 4180 records; an empty cell is None where the text quotes empty ones. None when a quote is out of place."""
     if '"' not in text:
-        return [[cell or None for cell in line.split(delimiter)] for line in _RECORD_END.split(text)]
+        return [list(line.split(delimiter)) for line in _RECORD_END.split(text)]
     cell = re.compile(rf'(?:"((?:[^"]|"")*)"|([^{re.escape(delimiter)}\r\n"]*))({re.escape(delimiter)}|\r\n|\n|\r|\Z)')
     records: list[list[str | None]] = [[]]
+    # Who quotes an empty text leaves NULL unquoted (psql); elsewhere the two cannot be told apart.
+    blank = None if re.search(rf'(?:^|{re.escape(delimiter)})""(?:{re.escape(delimiter)}|\r|\n|$)', text) else ""
     at = 0
     while True:
         match = cell.match(text, at)
         if match is None:
             return None
-        records[-1].append(match[1].replace('""', '"') if match[1] is not None else match[2] or None)
+        records[-1].append(match[1].replace('""', '"') if match[1] is not None else match[2] or blank)
         at = match.end()
         if match[3] == "":
             return records
@@ -117,17 +119,21 @@ def _records(text: str, delimiter: str) -> list[list[str | None]] | None:
                 return records[:-1]
 
 
-def _judged(records: list[list[str | None]], delimiter: str, *, quoted: bool, repaired: frozenset[int]) -> Answer:
+def _judged(
+    records: list[list[str | None]], delimiter: str, *, quoted: bool, repaired: frozenset[int], selected: Sequence[str]
+) -> Answer:
     """Whether records of one width are data, and whether the first is their header."""
     header, rows = records[0], records[1:]
     names = [cell or "" for cell in header]
     if not _is_header(names):
         return _headless(records, delimiter)
-    if not rows and not all(_WORD.fullmatch(name) for name in names):
+    known = len(selected) == len(names) and [name.strip() for name in names] == list(selected)
+    plain = all(_WORD.fullmatch(name) for name in names) and any("_" in name for name in names)
+    if not rows and not known and not plain:
         return "one line and no more"
-    if not rows and not any("_" in name for name in names):
-        return "one line and no more"
-    evidence = delimiter == "\t" or quoted or not rows or _has_typed(rows) or (len(names) > 2 and len(rows) > 1)
+    evidence = (
+        known or delimiter == "\t" or quoted or not rows or _has_typed(rows) or (len(names) > 2 and len(rows) > 1)
+    )
     if not evidence or (delimiter == "," and all(name.startswith(" ") for name in names[1:]) and not _has_typed(rows)):
         return "nothing but commas speaks for data"
     raw = from_rows([name.strip() for name in names], rows, text="all", nulls=_NULLS)
@@ -185,10 +191,12 @@ def _one_column(text: str) -> Answer:
 def named_lines(text: str, names: Sequence[str]) -> Answer:
     """A text whose first line is exactly the one column of the statement: each further line is a row."""
     lines = _RECORD_END.split(_without_tags(text.strip("\ufeff").strip("\r\n")))
-    if len(names) != 1 or lines[0] != names[0]:
+    if len(names) != 1 or lines[0] != names[0] or (len(lines) > 1 and not lines[1].strip("-") and lines[1]):
         return "its first line is not the column of the statement"
     cells: list[str | None] = [line or None for line in lines[1:]]
     raw = Raw((lines[0],), (cells,), len(cells), text="all", nulls=_NULLS)
+    if not cells and text.endswith("\n"):
+        return Taken((raw.noted("an empty last line may be a row with NULL", approximate=True),), confidence="low")
     if len(cells) > 1:
         raw = raw.noted(
             f"each line is a row of `{lines[0]}`; a value with a line break would be several", approximate=True

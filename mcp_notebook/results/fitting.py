@@ -29,6 +29,8 @@ def fit(lines: Sequence[str], split: Callable[[str], list[str]], width: int, sep
         return Fitted(cells, frozenset())
     whole = [row for row in cells if len(row) == width]
     if not whole:
+        whole = [placed[0] for row in cells if (placed := _bracketed(row, width, separator))]
+    if not whole:
         return "ambiguous: no line has as many cells as the header"
     checks = [_check([row[number] for row in whole[:_SAMPLE]]) for number in range(width)]
     rows: list[list[str]] = []
@@ -73,6 +75,8 @@ def _place(
     extra = len(row) - width
     if not extra:
         return row, set()
+    if (whole := _bracketed(row, width, separator)) is not None:
+        return whole
     ways = []
     for number in range(width):
         joined = [*row[:number], separator.join(row[number : number + extra + 1]), *row[number + extra + 1 :]]
@@ -84,6 +88,23 @@ def _place(
     if len(ways) != 1:
         return f"ambiguous: {len(row)} cells for {width} columns in {separator.join(row)[:60]!r}"
     return ways[0]
+
+
+def _bracketed(row: list[str], width: int, separator: str) -> tuple[list[str], set[int]] | None:
+    """Cells joined while a bracket is open, as in a list or an object: the row if that gives the right width."""
+    cells: list[str] = []
+    joined: set[int] = set()
+    depth = 0
+    for cell in row:
+        if depth > 0:
+            cells[-1] += separator + cell
+            joined.add(len(cells) - 1)
+        else:
+            cells.append(cell)
+        depth += sum(cell.count(mark) for mark in "[{") - sum(cell.count(mark) for mark in "]}")
+        if depth < 0:
+            return None
+    return (cells, joined) if len(cells) == width and depth == 0 else None
 
 
 def _balanced(row: Sequence[str], joined: set[int]) -> bool:

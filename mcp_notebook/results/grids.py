@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from mcp_notebook.results import declared, fitting
+from mcp_notebook.results import declared, fitting, strings
 from mcp_notebook.results.build import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
@@ -85,13 +86,7 @@ def _box(lines: Sequence[str]) -> Raw | str:
     rows, cut = _without_dots(rows)
     raw = from_rows(names, rows, text="all", nulls=_SOFT_NULLS, declared=kinds)
     raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
-    return raw if not cut else _cut(raw)
-
-
-def _cut(raw: Raw) -> Raw:
-    from dataclasses import replace  # noqa: PLC0415
-
-    return replace(raw, truncated="rows in the middle are left out of the drawn table")
+    return replace(raw, truncated="rows in the middle are left out of the drawn table") if cut else raw
 
 
 def _blocks(lines: Sequence[str]) -> list[list[str]]:
@@ -106,16 +101,13 @@ def _blocks(lines: Sequence[str]) -> list[list[str]]:
 
 
 def _cells(line: str) -> list[str]:
-    bar = next((mark for mark in line.strip()[:1] if mark in _BARS), "|")
-    body = line.strip().strip("".join(set(_BARS)) if bar not in line.strip()[1:-1] else "")
+    """The cells of one drawn line, cut at its own kind of bar."""
     body = line.strip()
+    bar = body[:1] if body[:1] in _BARS else "|"
+    bars = "│┃║" if bar != "|" else "|"
     body = body[1:] if body[:1] in _BARS else body
     body = body[:-1] if body[-1:] in _BARS else body
-    return [cell.strip() for cell in re.split(f"[{_BARS}]" if "|" != _inner_bar(body) else r"\|", body)]
-
-
-def _inner_bar(body: str) -> str:
-    return next((mark for mark in "│┃║" if mark in body), "|")
+    return [cell.strip() for cell in re.split(f"[{bars}]", body)]
 
 
 def _split_all(block: Sequence[str]) -> list[list[str]]:
@@ -169,23 +161,33 @@ def _without_dots(rows: list[list[str]]) -> tuple[list[list[str]], bool]:
     return kept, len(kept) < len(rows)
 
 
-def ruled(text: str) -> Answer:
+def ruled(text: str, selected: Sequence[str] = ()) -> Answer:
     """A header, a line of dashes, and rows: psql's aligned output and its many imitations."""
     lines = text.splitlines()
-    at = next((n for n, line in enumerate(lines) if n and _DASHES.fullmatch(line) and len(line.strip()) > 2), None)
+    at = next((n for n, line in enumerate(lines) if n and _is_rule(line, lines[n - 1])), None)
     if at is None or not lines[at - 1].strip():
         return "no header ruled off by dashes"
     header, rule = lines[at - 1], lines[at]
     body, tail = _body(lines[at + 1 :])
     before = lines[: at - 1]
     rest = "\n".join([*before, *tail]).strip()
-    for cut in (_crossed, _barred, _spaced, _listed, _single):
+    for cut in (_crossed, _barred, _spaced, _listed):
         answer = cut(header, rule, body)
         if isinstance(answer, Raw):
             return Taken((answer,), rest=rest)
         if answer:
             return answer
-    return "its header cannot be cut into columns"
+    single = _single(
+        header, rule, body, known=list(selected) == [header.strip()], alone=not any(map(str.strip, before))
+    )
+    return single if isinstance(single, str) else Taken((single,), rest=rest, confidence="medium")
+
+
+def _is_rule(line: str, above: str) -> bool:
+    dashes = line.strip()
+    return bool(_DASHES.fullmatch(line) and len(dashes) > 2) or (
+        bool(dashes) and set(dashes) == {"-"} and len(dashes) == len(above)
+    )
 
 
 def _body(lines: list[str]) -> tuple[list[str], list[str]]:
@@ -221,30 +223,29 @@ def _crossed(header: str, rule: str, body: list[str]) -> Raw | str:
     names = [cell.strip() for cell in _at_places(header, at)]
     rows: list[list[str]] = []
     broken: set[int] = set()
-    continued = False
+    wrapped = False
     for line in body:
-        cells = _at_places(line, at) if _lines_up(line, at) else [c for c in line.split("|")]
-        if len(cells) != len(names):
-            return _loose(names, body, " | ", "|")
-        if continued and rows and not cells[0].strip().strip("+"):
-            rows[-1] = [_append(a, b) for a, b in zip(rows[-1], cells, strict=True)]
-        else:
+        cells = _at_places(line, at) if _lines_up(line, at) else line.split("|")
+        if wrapped and rows and len(cells) == len(names):
+            rows[-1] = [_append(above, below) for above, below in zip(rows[-1], cells, strict=True)]
+        elif len(cells) == len(names):
             rows.append(cells)
-        continued = any(cell.rstrip().endswith("+") for cell in cells) and header.startswith(" ")
-    plain = [[_padded(cell, number, header) for number, cell in enumerate(row)] for row in rows]
-    return _noted(from_rows(names, plain, text="all", nulls=_SOFT_NULLS), broken, names)
+        elif len(cells) == 1 and rows and len(names) > 1:
+            rows[-1][-1] = f"{rows[-1][-1].rstrip()}\n{line.rstrip()}"
+            broken.add(len(names) - 1)
+        else:
+            return f"ambiguous: {line[:60]!r} does not line up with the header"
+        wrapped = header.startswith(" ") and any(cell.endswith("+") for cell in cells)
+    plain = [[cell.strip() for cell in row] for row in rows]
+    raw = from_rows(names, plain, text="all", nulls=_SOFT_NULLS)
+    raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
+    return _noted(raw, broken, names)
 
 
 def _append(above: str, below: str) -> str:
     if above.rstrip().endswith("+"):
         return above.rstrip()[:-1].rstrip() + "\n" + below.strip()
     return above
-
-
-def _padded(cell: str, number: int, header: str) -> str:
-    """A cell without its padding: one space on each side, and what fills it to its width."""
-    del number, header
-    return cell.strip()
 
 
 def _lines_up(line: str, at: Sequence[int]) -> bool:
@@ -261,23 +262,24 @@ def _barred(header: str, rule: str, body: list[str]) -> Raw | str:
     if "|" not in header:
         return ""
     separator = " | " if " | " in header else "|"
-    return _loose([name.strip() for name in header.split(separator)], body, separator, separator)
+    return _loose([name.strip() for name in header.split(separator)], body, separator)
 
 
-def _loose(names: list[str], body: list[str], separator: str, fallback: str) -> Raw | str:
+def _loose(names: list[str], body: list[str], separator: str) -> Raw | str:
+    padded = any(f" {separator}" in line or f"{separator} " in line for line in body) or separator == "|"
+
     def split(line: str) -> list[str]:
-        cells = line.split(separator) if separator in line or fallback == separator else line.split(fallback)
-        return [cell.strip() for cell in cells] if _are_padded(body, separator) else cells
+        cells = line.split(separator)
+        return [cell.strip() for cell in cells] if padded else cells
 
-    lines = [line if not line.endswith(" |") else f"{line} " for line in body]
+    lines = [f"{line} " if line.endswith(separator.rstrip()) and separator.endswith(" ") else line for line in body]
     fitted = fitting.fit(lines, split, len(names), separator)
     if isinstance(fitted, str):
         return fitted
-    return _noted(from_rows(names, fitted.rows, text="all", nulls=_SOFT_NULLS), fitted.repaired, names)
-
-
-def _are_padded(body: Sequence[str], separator: str) -> bool:
-    return any(f" {separator}" in line or f"{separator} " in line for line in body)
+    rows = [[cell.strip() for cell in row] for row in fitted.rows] if padded else fitted.rows
+    raw = from_rows(names, rows, text="all", nulls=_SOFT_NULLS)
+    raw = raw.noted("spaces at the ends of values are lost in a drawn table") if padded else raw
+    return _noted(raw, fitted.repaired, names)
 
 
 def _spaced(header: str, rule: str, body: list[str]) -> Raw | str:
@@ -302,16 +304,19 @@ def _listed(header: str, rule: str, body: list[str]) -> Raw | str:
     """`a, b` or tabs above a rule."""
     for separator in ("\t", ", ", ";", ","):
         if separator in header:
-            return _loose([name.strip() for name in header.split(separator)], body, separator, separator)
+            return _loose([name.strip() for name in header.split(separator)], body, separator)
     return ""
 
 
-def _single(header: str, rule: str, body: list[str]) -> Raw | str:
-    """One column, ruled off."""
+def _single(header: str, rule: str, body: list[str], *, known: bool, alone: bool) -> Raw | str:
+    """One column, ruled off: of the statement, of numbers or dates, or drawn to the width of its widest value."""
     name = header.strip()
-    if len(name) > 60 or name.endswith((".", ":", "!", "?")) or len(rule.strip()) < len(name):
-        return "one line and a rule are prose"
     cells = [line[1:] if header.startswith(" ") and line.startswith(" ") else line for line in body]
+    values = [cell.strip() for cell in cells if cell.strip() not in _SOFT_NULLS]
+    typed = all(map(strings.is_number, values)) or all(map(strings.is_temporal, values))
+    drawn = len(header) == len(rule) == max(map(len, body), default=0) and len(rule) > len(name)
+    if not known and not (alone and " " not in name and len(name) <= 60 and (typed or drawn)):
+        return "one line and a rule are prose"
     raw = Raw((name,), ([cell.rstrip() for cell in cells],), len(body), text="all", nulls=_SOFT_NULLS)
     if len(body) < 2:
         return raw

@@ -167,7 +167,7 @@ def _unwrapped(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
 def bare_rows(rows: Sequence[Sequence[Any]], path: str) -> Iterator[Raw]:
     """Rows without names: a first row of distinct texts above other kinds is taken as the header, and said."""
     width = max(map(len, rows))
-    if not width or not all(isinstance(cell, _SCALAR) or type(cell) not in (dict,) for row in rows for cell in row):
+    if not width or all(type(cell) is dict for row in rows for cell in row):
         return
     header = _header(rows)
     if header is not None:

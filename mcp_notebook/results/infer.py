@@ -19,10 +19,11 @@ import pyarrow as pa
 
 from mcp_notebook.results import declared as types
 from mcp_notebook.results import numeric, strings
+from mcp_notebook.results.numeric import Digits
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
-_NATURAL = frozenset({int, bool, str, float, type(None), list, dict, tuple})
+_MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
 
 
 class Column(NamedTuple):
@@ -79,7 +80,7 @@ def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
         return pa.nulls(len(values)), ""
     if kinds == {bool}:
         return pa.array(values, pa.bool_()), ""
-    if kinds <= {int, float, Decimal}:
+    if kinds <= {int, float, Decimal, Digits}:
         return _numbers(values, kinds)
     if len(kinds) == 1 and (build := _BUILDERS.get(next(iter(kinds)))):
         return build(values)
@@ -91,6 +92,8 @@ def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
 def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
     if kinds == {float}:
         return pa.array(values, pa.float64()), ""
+    if Digits in kinds:
+        return _long_numbers(values, kinds - {Digits})
     if kinds == {int}:
         return numeric.integers(values)
     present = [value for value in values if value is not None]
@@ -99,6 +102,18 @@ def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
     if not all(math.isfinite(value) for value in present if type(value) is not int):
         return _not_finite(values)
     return numeric.decimals([None if value is None else _as_decimal(value) for value in values])
+
+
+def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, str]:
+    """Numbers in more digits than a float needs: floats if all are as printed with 17 digits, else decimals."""
+    floats = [None if value is None else float(value) for value in values]
+    long = [value for value in values if type(value) is Digits]
+    printed = others <= {float, int} and all(strings.float_holds(str(value)) for value in long)
+    if printed and len(long) >= _MANY_DIGITS:
+        return pa.array(floats, pa.float64()), ""
+    exact = [value if type(value) is not Digits else Decimal(value) for value in values]
+    array, note = _numbers(exact, others | {Decimal})
+    return (pa.array(floats, pa.float64()), "") if note and printed else (array, note)
 
 
 def _not_finite(values: Sequence[Any]) -> tuple[pa.Array, str]:

@@ -10,7 +10,7 @@ import re
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from mcp_notebook.results import strings
+from mcp_notebook.results.numeric import Digits
 
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
 _START = re.compile(r"(?:^|(?<=[>:=]))[ \t]*([\[{])", re.MULTILINE)
@@ -102,15 +102,13 @@ def _substantial(value: Any) -> bool:
 
 
 def number(text: str) -> float | Decimal:
-    """A float, unless the digits say more: a fraction padded with zeros or too long for a float is a decimal."""
+    """A float, unless the digits say more: a fraction padded with zeros is a decimal, one too long for a float may be."""
     value = float(text)
     if repr(value) == text:
         return value
-    mantissa = text.lower().partition("e")[0]
-    padded = mantissa == text and text.endswith("0") and not re.fullmatch(r"-?\d+\.0", text)
-    if padded or not strings.float_holds(text):
+    if "e" not in text and "E" not in text and text.endswith("0") and not text.endswith(".0"):
         return Decimal(text)
-    return value
+    return value if Decimal(repr(value)) == Decimal(text) else Digits(text)
 
 
 def _huge(digits: str) -> int | str:

@@ -8,6 +8,10 @@ from decimal import Decimal
 import pyarrow as pa
 
 
+class Digits(Decimal):
+    """A number of a text that no float prints in these digits; the column decides whether it is a decimal or a float."""
+
+
 def integers(values: Sequence[int | None]) -> tuple[pa.Array, str]:
     """Integers of any size, exact: int64, uint64, decimal128(38, 0), decimal256(76, 0), beyond that text."""
     present = [value for value in values if value is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,11 @@ from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
 
 log = logging.getLogger(__name__)
+_NO_ROWS = re.compile(
+    r"^\W*(?:query executed successfully\W*|success\W*|ok\W*)?(?:no (?:\w+ )?(?:rows?|results?|records?|data|matches)\b|"
+    r"0 (?:rows?|results?|records?)\b|empty (?:set|result)|(?:query )?returned (?:no|0) (?:rows?|results?))",
+    re.IGNORECASE,
+)
 MAX_COLUMNS = 20_000
 MAX_CELLS = 100_000_000
 
@@ -90,9 +96,15 @@ def _tables(found: texts.Found, parts: content.Parts, options: Options) -> tuple
             continue
         raw = notices.noticed(raw, found.meta, found.rest, options.sql)
         tables.append(build.table(raw, reader=found.reader, sql=options.sql, infer_types=options.infer))
-    if not found.raws and not parts.texts and not parts.structured and not parts.resources:
+    if not found.raws and not parts.resources and _is_nothing(parts):
         tables += _nothing_at_all(options.sql)
     return tuple(tables), tuple(rejected)
+
+
+def _is_nothing(parts: content.Parts) -> bool:
+    """No block at all, or a text that only says that there are no rows."""
+    text = " ".join(parts.texts).strip()
+    return (not text and not parts.structured) or (len(text) < 200 and _NO_ROWS.search(text) is not None)
 
 
 def _nothing_at_all(sql: str) -> list[Table]:
@@ -100,7 +112,7 @@ def _nothing_at_all(sql: str) -> list[Table]:
     asked = statement.selected(sql)
     if asked is None or not all(asked):
         return []
-    raw = Raw(None, (), 0).noted("the server sent nothing, which it does for no rows")
+    raw = Raw(None, (), 0).noted("the server sent no table, which it does for no rows")
     return [build.table(raw, reader="nothing", sql=sql)]
 
 

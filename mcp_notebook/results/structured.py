@@ -177,5 +177,9 @@ def _several(pieces: Sequence[str], names: tuple[str, ...]) -> Found:
     first = taken[0]
     meta = {key: value for item in found for key, value in item.meta.items()}
     raws = tuple(raw for item in taken for raw in item.raws)
+    failed = [item.error for item in found if item.error is not None]
+    if failed:
+        note = f"{len(failed)} of {len(pieces)} blocks are errors, so rows are missing: {failed[0][:120]}"
+        raws = tuple(raw.noted(note, approximate=True) for raw in raws)
     rest += [item.rest for item in taken if item.rest]
     return replace(first, raws=raws, rest="\n".join(rest), meta=meta)

@@ -6,11 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_notebook.results import guard, jsontext, literal, shapes
+from mcp_notebook.results import delimited, grids, guard, html_tables, jsontext, literal, markdown, shapes, vertical
 from mcp_notebook.results.raw import Answer, Raw
 from mcp_notebook.results.reading import Confidence, Rejected
 
 _LEAF_DEPTH = 3
+_LEAVES = {
+    "result", "results", "output", "csv", "tsv", "content", "text", "data", "response", "body", "json", "rows", "table",
+    "markdown", "stdout", "value", "payload", "answer", "html", "message", "formatted", "records", "query_result",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def read(text: str, *, selected: Sequence[str] = (), depth: int = 0) -> Found:
 
 def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
     rejected: list[tuple[str, str]] = []
-    for reader, parse in _table_readers():
+    for reader, parse in _table_readers(selected):
         answer = parse(text)
         if isinstance(answer, str):
             rejected.append((reader, answer))
@@ -54,9 +58,10 @@ def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
     inside = jsontext.parse_inside(text)
     if not isinstance(inside, str):
         found = from_value(inside.value, "json in text", rest=inside.rest, selected=selected, depth=depth)
-        if found.raws or found.error is not None:
+        lone = _only_a_record(found.raws, inside.value) and not selected
+        if found.error is not None or (found.raws and not lone):
             return _prefixed(found, rejected)
-        inside = "its JSON holds no table"
+        inside = "one object among prose is no table" if lone else "its JSON holds no table"
     rejected.append(("json in text", inside))
     return _last_resort(text, selected, depth, rejected)
 
@@ -69,9 +74,10 @@ def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[
             return _prefixed(found, rejected)
         parsed = "its literal holds no table"
     rejected.append(("python in text", parsed))
-    from mcp_notebook.results import delimited
-
-    for reader, parse in (("columns line", delimited.columns_line), ("csv", delimited.csv)):
+    for reader, parse in (
+        ("columns line", delimited.columns_line),
+        ("csv", lambda body: delimited.csv(body, selected)),
+    ):
         answer = parse(text)
         if not isinstance(answer, str):
             return Found(answer.raws, reader, answer.rest, None, answer.confidence, answer.meta, tuple(rejected))
@@ -79,14 +85,13 @@ def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[
     return Found(rejected=tuple(rejected))
 
 
-def _table_readers() -> tuple[tuple[str, Callable[[str], Answer]], ...]:
-    from mcp_notebook.results import grids, html_tables, markdown, vertical
-
+def _table_readers(selected: Sequence[str]) -> tuple[tuple[str, Callable[[str], Answer]], ...]:
     return (
+        ("lines of one column", lambda text: delimited.named_lines(text, selected)),
         ("html", html_tables.read),
         ("markdown", markdown.read),
         ("boxed table", grids.boxed),
-        ("aligned table", grids.ruled),
+        ("aligned table", lambda text: grids.ruled(text, selected)),
         ("vertical", vertical.read),
     )
 
@@ -100,7 +105,7 @@ def from_value(value: Any, reader: str, *, rest: str = "", selected: Sequence[st
         return Found(reader="guard", error=error)
     meta = value if isinstance(value, dict) else {}
     raws = shapes.tables_in(value, selected=selected)
-    leaf = _text_leaf(value)
+    leaf = None if selected and set(meta) == set(selected) else _text_leaf(value)
     if leaf is not None and depth < _LEAF_DEPTH and (isinstance(raws, str) or _only_a_record(raws, value)):
         inner = read(leaf, selected=selected, depth=depth + 1)
         if inner.raws or inner.error is not None:
@@ -136,8 +141,10 @@ def _text_leaf(value: Any) -> str | None:
     """The one long text of an envelope whose other entries are scalars: `{"csv": "…", "rows": 3}`."""
     if not isinstance(value, dict) or any(isinstance(item, (dict, list)) and item for item in value.values()):
         return None
-    long = [item for item in value.values() if isinstance(item, str) and ("\n" in item or item[:1] in "[{")]
-    return long[0] if len(long) == 1 else None
+    long = [key for key, item in value.items() if isinstance(item, str) and ("\n" in item or item[:1] in ("[", "{"))]
+    if len(long) != 1 or not (str(long[0]).lower() in _LEAVES or len(value) > 1):
+        return None
+    return value[long[0]]
 
 
 def _only_a_record(raws: tuple[Raw, ...], value: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from mcp_notebook.results.build import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Taken, from_rows, listing
@@ -14,28 +13,25 @@ _MARKER = re.compile(
     r"[=\-*#─ ]*\[?(?:row|record|result|entry|item) ?#?\d+\]?[ \t]*:?[=\-*#─ ]*)[ \t]*",
     re.IGNORECASE,
 )
+_PSQL = re.compile(r"^-\[ RECORD \d+ \]", re.MULTILINE)
 _RULE = re.compile(r"[-=─*_]{2,}")
-_FIELD = re.compile(r"[ \t]*([^\s:|][^:|\n]{0,100}?)[ \t]*(:|\|)(?:[ \t](.*)|)", re.DOTALL)
+_COLON = re.compile(r"[ \t]*([^\s:][^:\n]{0,100}?)[ \t]*:(?:[ \t](.*)|)", re.DOTALL)
+_BAR = re.compile(r"[ \t]*([^\s|][^|\n]{0,100}?)[ \t]*\|(?:[ \t](.*)|)", re.DOTALL)
 _TRAILER = re.compile(r"(?:result|total|rows?|\(\d+ rows?\)|showing|query|note|\d+ rows? in set)\b.*", re.IGNORECASE)
-
-
-class Record(NamedTuple):
-    """The lines of one record, as (name, value) pairs."""
-
-    fields: list[tuple[str, str]]
 
 
 def read(text: str) -> Answer:
     """Records of the same names in the same order; a line without a name continues the value above it."""
-    chunks, rest, marked = _chunks(text.splitlines())
+    field = _BAR if _PSQL.search(text) else _COLON
+    chunks, rest, marked = _chunks(text.splitlines(), field)
     if not chunks or (not marked and len(chunks) < 2):
         return "no markers of rows and no records that repeat"
-    names = _names(chunks)
+    names = _names(chunks, field)
     if not names:
         return "its records do not have the same names"
     rows, touched = [], set()
     for chunk in chunks:
-        row = _row(chunk, names, strict=not marked)
+        row = _row(chunk, names, field, strict=not marked)
         if row is None:
             return "its records do not have the same names" if not marked else "ambiguous: a record lacks a column"
         rows.append([value for value, _ in row])
@@ -47,11 +43,11 @@ def read(text: str) -> Answer:
     return Taken((raw,), rest="\n".join(rest).strip(), confidence="high" if marked else "low")
 
 
-def _chunks(lines: Sequence[str]) -> tuple[list[list[str]], list[str], bool]:
+def _chunks(lines: Sequence[str], field: re.Pattern[str]) -> tuple[list[list[str]], list[str], bool]:
     """The lines of each record, what stands outside them, and whether markers told them apart."""
     marks = [number for number, line in enumerate(lines) if _MARKER.fullmatch(line)]
     if not marks:
-        return _paragraphs(lines)
+        return _paragraphs(lines, field)
     chunks = []
     for start, end in zip(marks, [*marks[1:], len(lines)], strict=True):
         body = list(lines[start + 1 : end])
@@ -68,7 +64,7 @@ def _chunks(lines: Sequence[str]) -> tuple[list[list[str]], list[str], bool]:
     return [_trimmed(chunk) for chunk in chunks], [*lines[: marks[0]], *tail], True
 
 
-def _paragraphs(lines: Sequence[str]) -> tuple[list[list[str]], list[str], bool]:
+def _paragraphs(lines: Sequence[str], field: re.Pattern[str]) -> tuple[list[list[str]], list[str], bool]:
     chunks: list[list[str]] = [[]]
     for line in lines:
         if not line.strip() or _RULE.fullmatch(line.strip()):
@@ -76,7 +72,7 @@ def _paragraphs(lines: Sequence[str]) -> tuple[list[list[str]], list[str], bool]
         else:
             chunks[-1].append(line)
     chunks = [chunk for chunk in chunks if chunk]
-    fields = [all(_FIELD.fullmatch(line) for line in chunk) for chunk in chunks]
+    fields = [all(field.fullmatch(line) for line in chunk) for chunk in chunks]
     if sum(fields) < 2 or not fields[-1]:
         return [], [], False
     first = fields.index(True)
@@ -90,23 +86,25 @@ def _trimmed(chunk: list[str]) -> list[str]:
     return chunk[:-1] if chunk and not chunk[-1].strip() else chunk
 
 
-def _names(chunks: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def _names(chunks: Sequence[Sequence[str]], field: re.Pattern[str]) -> tuple[str, ...]:
     """The names of the record that has only fields; the first such record decides."""
     for chunk in sorted(chunks, key=len):
-        found = [_FIELD.fullmatch(line) for line in chunk]
+        found = [field.fullmatch(line) for line in chunk]
         if found and all(found):
             return tuple(match[1] for match in found if match)
-    first = [match[1] for line in chunks[0] if (match := _FIELD.fullmatch(line))] if chunks else []
+    first = [match[1] for line in chunks[0] if (match := field.fullmatch(line))] if chunks else []
     return tuple(first)
 
 
-def _row(chunk: Sequence[str], names: Sequence[str], *, strict: bool) -> list[tuple[str, bool]] | None:
+def _row(
+    chunk: Sequence[str], names: Sequence[str], field: re.Pattern[str], *, strict: bool
+) -> list[tuple[str, bool]] | None:
     """The values of one record in the order of `names`, each with whether it went over several lines."""
     values: list[tuple[str, bool]] = []
     for line in chunk:
-        match = _FIELD.fullmatch(line)
+        match = field.fullmatch(line)
         if match and len(values) < len(names) and match[1] == names[len(values)]:
-            values.append((match[3] or "", False))
+            values.append((match[2] or "", False))
         elif values and not strict:
             values[-1] = (f"{values[-1][0]}\n{line}", True)
         else:

@@ -38,7 +38,20 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Sum another tally in."""
-        for name in ("n", "scored", "held", "equal", "typed", "lossy", "said", "silent", "from_error", "crash", "errors", "errors_known"):
+        for name in (
+            "n",
+            "scored",
+            "held",
+            "equal",
+            "typed",
+            "lossy",
+            "said",
+            "silent",
+            "from_error",
+            "crash",
+            "errors",
+            "errors_known",
+        ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.slowest = max(self.slowest, other.slowest)
         self.misses += other.misses
@@ -79,7 +92,9 @@ def _count(tally: Tally, capture: Capture) -> None:
 
 
 def _judge(tally: Tally, capture: Capture, reading: Reading) -> None:
-    failed = capture.case in _ERRORS or bool(capture.result and capture.result.get("isError")) or _failed(capture, reading)
+    failed = (
+        capture.case in _ERRORS or bool(capture.result and capture.result.get("isError")) or _failed(capture, reading)
+    )
     if failed:
         tally.errors += 1
         tally.errors_known += reading.error is not None
@@ -87,7 +102,9 @@ def _judge(tally: Tally, capture: Capture, reading: Reading) -> None:
             tally.from_error += 1
             tally.misses.append(f"{capture.server}/{capture.file} {capture.case}: table from an error [ours]")
         elif reading.error is None:
-            tally.misses.append(f"{capture.server}/{capture.file} {capture.case}: error not recognised, kept as text: {reading.text[:80]!r}")
+            tally.misses.append(
+                f"{capture.server}/{capture.file} {capture.case}: error not recognised, kept as text: {reading.text[:80]!r}"
+            )
         return
     if capture.truth is None or capture.truth.error or capture.case in _LOOSE:
         return
@@ -99,7 +116,9 @@ def _failed(capture: Capture, reading: Reading) -> bool:
     if reading.error is None or capture.truth is None or not capture.truth.rows:
         return False
     text = str(capture.result)
-    return not any(str(cell) in text for row in capture.truth.rows[:5] for cell in row if isinstance(cell, str) and len(cell) > 3)
+    return not any(
+        str(cell) in text for row in capture.truth.rows[:5] for cell in row if isinstance(cell, str) and len(cell) > 3
+    )
 
 
 def _record(tally: Tally, capture: Capture, reading: Reading, verdict: Verdict) -> None:
@@ -120,7 +139,20 @@ def _record(tally: Tally, capture: Capture, reading: Reading, verdict: Verdict) 
 
 def report(tallies: dict[str, Tally], *, misses: bool = True) -> str:
     """The table of all servers and the total, then every miss."""
-    columns = ("n", "scored", "held", "equal", "typed", "lossy", "said", "silent", "from_error", "errors", "errors_known", "crash")
+    columns = (
+        "n",
+        "scored",
+        "held",
+        "equal",
+        "typed",
+        "lossy",
+        "said",
+        "silent",
+        "from_error",
+        "errors",
+        "errors_known",
+        "crash",
+    )
     width = max(map(len, tallies), default=10)
     lines = [f"{'server':{width}} " + " ".join(f"{name:>7}"[:12] for name in columns) + "  slowest"]
     total = Tally()

@@ -105,7 +105,11 @@ def _duration(true: dt.timedelta, got: Any) -> bool:
         return got == true
     if isinstance(got, dict):
         parts = {str(key).lower(): value for key, value in got.items() if isinstance(value, (int, float))}
-        known = {key: value for key, value in parts.items() if key in ("days", "hours", "minutes", "seconds", "milliseconds", "microseconds")}
+        known = {
+            key: value
+            for key, value in parts.items()
+            if key in ("days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
+        }
         return dt.timedelta(**known) == true
     text = str(got)
     if (clock := re.fullmatch(r"(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)) is not None:

@@ -1,0 +1,56 @@
+"""Signs in the values that the server lost something before it sent them; each note names the columns."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mcp_notebook.results.raw import listing
+
+_PLACEHOLDER = re.compile(
+    r"<[\w. ]+ (?:object )?at 0x[0-9a-fA-F]+>|\[object \w+\]|%!\w\(.*\)|<(?:binary|blob|bytes)\b[^>]*>"
+)
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_SAMPLE = 1000
+
+
+def found(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str]:
+    """One sentence for each kind of loss."""
+    notes = []
+    for test, sentence in _SIGNS:
+        hit = [name for column, name in zip(columns, names, strict=True) if test([v for v in column if type(v) is str])]
+        notes += [sentence.format(listing(hit))] if hit else []
+    return notes
+
+
+def _placeholders(texts: Sequence[str]) -> bool:
+    return any(text[:1] in "<[%" and _PLACEHOLDER.fullmatch(text) for text in texts[:_SAMPLE])
+
+
+def _replaced(texts: Sequence[str]) -> bool:
+    return any("\ufffd" in text for text in texts)
+
+
+def _base64(texts: Sequence[str]) -> bool:
+    """Base64 of bytes that are no text; short plain words that happen to fit are not."""
+    if not texts or not all(text and _BASE64.fullmatch(text) for text in texts[:_SAMPLE]):
+        return False
+    return any(_binary(text) for text in texts[:20])
+
+
+def _binary(text: str) -> bool:
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return any(byte < 9 for byte in data) and ("=" in text or "/" in text or "+" in text or len(text) >= 16)
+
+
+_SIGNS: tuple[tuple[Callable[[Sequence[str]], bool], str], ...] = (
+    (_placeholders, "{} holds placeholders where the server could not write the values"),
+    (_replaced, "{} has characters that were lost on the way (\ufffd), as when bytes are sent as text"),
+    (_base64, "{} looks like binary data in base64, kept as text; an empty value may have come as null"),
+)
