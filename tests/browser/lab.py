@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, sync_playwright
 
 REPO = Path(__file__).resolve().parents[2]
 START = 90.0  # seconds that the server, a page or a kernel may take to be ready
@@ -45,16 +45,19 @@ class Lab:
         theme: Literal["light", "dark"] = "light",
         environment: dict[str, str] | None = None,
         size: tuple[int, int] = (1280, 960),
+        browser: Browser | None = None,
     ) -> None:
         self.folder = folder
         self.size = size
         self.token = secrets.token_urlsafe(16)
         self._environment = environment or {}
-        self._theme = theme
+        self.theme = theme
+        self._browser = browser
+        self._own: Playwright | None = None
         self._state = Path(tempfile.mkdtemp(prefix="lab-"))
 
     def __enter__(self) -> "Lab":
-        self._set("@jupyterlab/apputils-extension/themes", {"theme": f"JupyterLab {self._theme.title()}"})
+        self._set("@jupyterlab/apputils-extension/themes", {"theme": f"JupyterLab {self.theme.title()}"})
         for plugin, values in _SETTINGS.items():
             self._set(plugin, values)
         self.port = _free_port()
@@ -64,17 +67,17 @@ class Lab:
         )
         try:
             self._wait_for_server()
-            self._playwright = sync_playwright().start()
-            self._browser = launch(self._playwright)
+            if self._browser is None:
+                self._own = sync_playwright().start()
+                self._browser = launch(self._own)
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, end in (("_browser", "close"), ("_playwright", "stop")):
-            if hasattr(self, name):
-                getattr(getattr(self, name), end)()
+        if self._own is not None:
+            self._own.stop()  # closes its browser
         self._request("/api/shutdown", method="POST")
         try:
             self._server.wait(20)
@@ -87,15 +90,31 @@ class Lab:
     @contextmanager
     def open(self, notebook: str) -> "Iterator[NotebookPage]":
         """Open a notebook of the folder in single-document mode; its kernel is ready."""
-        width, height = self.size
-        scheme = "dark" if self._theme == "dark" else "light"
-        context = self._browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=2
-        )
-        try:
+        with self._context() as context:
             page = NotebookPage(context.new_page(), self.folder / notebook)
             page.goto(f"http://127.0.0.1:{self.port}/doc/tree/{notebook}?reset&token={self.token}")
             yield page
+
+    @contextmanager
+    def look_at(self, file: Path) -> "Iterator[NotebookPage]":
+        """Open a local HTML file with no way out: requests to any server are noted and refused."""
+        with self._context() as context:
+            page = NotebookPage(context.new_page(), file)
+            page.page.route("http*://**", lambda route: route.abort())
+            page.page.goto(file.as_uri())
+            page.page.wait_for_load_state("networkidle")
+            yield page
+
+    @contextmanager
+    def _context(self) -> Iterator[BrowserContext]:
+        if self._browser is None:
+            raise RuntimeError("the Lab is not started: use it in a with statement")
+        width, height = self.size
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=self.theme, device_scale_factor=2
+        )
+        try:
+            yield context
         finally:
             context.close()
 
@@ -165,6 +184,7 @@ class NotebookPage:
         self.file = file
         self.errors: list[str] = []  # console errors and uncaught exceptions
         self.outside: list[str] = []  # requests to anything but the notebook server
+        self._host = ""
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         page.on("request", lambda request: self._note(request.url))
@@ -251,7 +271,7 @@ _PROMPT = """([index, signs]) => {
 }"""
 
 
-def launch(playwright: Any) -> Browser:
+def launch(playwright: Playwright) -> Browser:
     """Chromium of the system."""
     return playwright.chromium.launch(
         executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]

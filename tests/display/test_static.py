@@ -47,9 +47,8 @@ def test_no_text_of_the_attack_corpus_becomes_markup_in_any_place() -> None:
 
 def test_a_card_holds_the_call_the_outcome_and_the_first_rows() -> None:
     asked = ToolCall("a", "shop", "query_database", {"sql": SQL, "limit": 36})
-    table = Table(
-        data=months(), truncated="the server stops at 36 rows", approximate=True, notes=("Dates came as text.",)
-    )
+    cut = "the server stops at 36 rows"
+    table = Table(data=months(), truncated=cut, approximate=True, notes=("Dates came as text.",))
     ended = ToolResult("a", "ok", "seen", 0.143, 48_213, ("by_month",), Reading(tables=(table,), reader="test"))
     bundle = render_call(call_record(asked, ended))
     read = Strict(bundle["text/html"]).text

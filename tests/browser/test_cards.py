@@ -1,0 +1,178 @@
+"""The cards in a real JupyterLab: every state is drawn, buttons work, and the saved notebook is whole."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.lab import Lab, NotebookPage, write_notebook
+from tests.display.conftest import ATTACKS
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+IMPORT = "from tests.browser.scripted import *"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def cards(page: NotebookPage, cell: int) -> Locator:
+    return page.output(cell).locator(".mcpn .card")
+
+
+def test_every_state_of_a_card_is_drawn(lab: Lab, pictures: Path) -> None:
+    write_notebook(lab.folder / "states.ipynb", [IMPORT, "await play(gallery)"])
+    with lab.open("states.ipynb") as page:
+        page.run(0)
+        page.start(1)
+        states = [cards(page, 1).nth(n) for n in range(7)]
+        expect(states[5]).to_contain_text("45 %")
+        wanted = ["ok", "ok", "error", "denied", "ok", "running", "running"]
+        assert [state.get_attribute("data-status") for state in states] == wanted
+        page.screenshot(pictures / f"states-{lab.theme}.png", cell=1)
+        for state in (states[0], states[1], states[4]):
+            state.locator("> summary").click()
+        expect(states[4].locator("img")).to_be_visible()
+        page.screenshot(pictures / f"states-open-{lab.theme}.png", cell=1)
+        page.interrupt()
+        page.wait(1)
+        expect(page.output(1).locator("details > summary b").first).to_be_visible()
+        page.screenshot(pictures / f"states-frozen-{lab.theme}.png", cell=1)
+        assert page.errors == []
+        assert page.outside == []
+
+
+def test_a_result_is_sorted_filtered_and_paged(light_lab: Lab, pictures: Path) -> None:
+    write_notebook(light_lab.folder / "table.ipynb", [IMPORT, "await play(gallery)"])
+    with light_lab.open("table.ipynb") as page:
+        page.run(0)
+        page.start(1)
+        card = cards(page, 1).first
+        card.locator("> summary").click()
+        rows, info = card.locator("tbody tr"), card.locator(".info")
+        expect(info).to_have_text("1–10 of 36")
+        height = card.bounding_box()["height"]
+        for _ in range(3):
+            card.get_by_label("Next page").click()
+        expect(info).to_have_text("31–36 of 36")
+        assert card.bounding_box()["height"] == pytest.approx(height, abs=1), "a short last page moved the page"
+        card.locator("th .sort").nth(3).click()
+        card.locator("th .sort").nth(3).click()
+        expect(rows.first).to_contain_text("90000.00")
+        expect(card.locator("th").nth(3)).to_have_attribute("aria-sort", "descending")
+        card.locator("th .sort").nth(2).click()
+        card.get_by_label("Filter rows").fill("garden")
+        expect(info).to_have_text("1–6 of 6")
+        expect(rows.last.locator("td").nth(2)).to_have_text("NULL")
+        page.screenshot(pictures / "table-filtered.png", cell=1)
+        page.interrupt()
+        page.wait(1)
+
+
+@pytest.mark.parametrize(("choice", "key"), [("once", None), ("always", "Enter"), ("deny", "Space")])
+def test_an_answer_frees_the_waiting_cell(lab: Lab, pictures: Path, choice: str, key: str | None) -> None:
+    write_notebook(lab.folder / f"{choice}.ipynb", [IMPORT, "await play(approve)"])
+    with lab.open(f"{choice}.ipynb") as page:
+        page.run(0)
+        page.start(1)
+        button = page.output(1).locator(f"button.{choice}")
+        expect(button).to_be_disabled()  # for a moment, against clicks meant for something else
+        expect(button).to_be_enabled()
+        page.screenshot(pictures / f"approval-{lab.theme}.png", cell=1)
+        if key is None:
+            button.click()
+        else:
+            button.focus()
+            page.page.keyboard.press(key)
+        page.wait(1, timeout=10)
+        expected = "denied" if choice == "deny" else f"3 rows changed ({choice}, a)"
+        expect(page.output(1)).to_contain_text(expected)
+        assert page.errors == []
+
+
+def test_typing_a_filter_does_not_reach_the_notebooks_shortcuts(light_lab: Lab) -> None:
+    write_notebook(light_lab.folder / "keys.ipynb", [IMPORT, "await play(gallery)"])
+    with light_lab.open("keys.ipynb") as page:
+        page.run(0)
+        page.start(1)
+        card = cards(page, 1).first
+        card.locator("> summary").click()
+        card.locator("th .sort").first.focus()
+        page.page.keyboard.type("ddxb")
+        assert page.page.locator(".jp-Notebook .jp-Cell").count() == 2
+        page.interrupt()
+        page.wait(1)
+
+
+def test_the_saved_notebook_reads_whole_after_reload_and_as_html(lab: Lab, pictures: Path, tmp_path: Path) -> None:
+    file = write_notebook(lab.folder / "tour.ipynb", [("markdown", "# Growth"), IMPORT, "await play(tour)"])
+    with lab.open("tour.ipynb") as page:
+        page.run(1)
+        page.run(2)
+        expect(page.output(2)).to_contain_text("kept out of the model")
+        page.screenshot(pictures / f"tour-{lab.theme}.png", cell=2)
+        saved = page.save()
+    bundles = [output["data"] for output in saved["cells"][2]["outputs"]]
+    assert all(WIDGET not in bundle and "text/plain" in bundle for bundle in bundles)
+    assert "widgets" not in saved["metadata"]
+
+    lab.stop_kernels()
+    with lab.open("tour.ipynb") as page:
+        output = page.output(2)
+        expect(output.locator("details")).to_have_count(3 + 1)
+        output.locator("details > summary").nth(2).click()
+        expect(output).to_contain_text("Garden & outdoor")
+        assert "Error displaying widget" not in output.inner_text()
+        page.screenshot(pictures / f"tour-reopened-{lab.theme}.png", cell=2)
+
+    html = export(file, tmp_path, lab.theme)
+    with lab.look_at(html) as shown:
+        shown.page.locator("details > summary").nth(2).click()
+        expect(shown.page.locator("body")).to_contain_text("2026-10-01 09:00:05")
+        shown.page.screenshot(path=str(pictures / f"tour-nbconvert-{lab.theme}.png"), full_page=True)
+
+
+def test_without_any_style_the_saved_card_still_reads(light_lab: Lab, pictures: Path, tmp_path: Path) -> None:
+    file = write_notebook(light_lab.folder / "bare.ipynb", [IMPORT, "await play(tour, expanded=True)"])
+    with light_lab.open("bare.ipynb") as page:
+        page.run(0)
+        page.run(1)
+        outputs = page.save()["cells"][1]["outputs"]
+    html = "<hr>".join(output["data"].get("text/html", "") for output in outputs)
+    bare = re.sub(r' (?:style|class)="[^"]*"', "", html)  # what GitHub keeps
+    (tmp_path / "bare.html").write_text(f"<!doctype html><meta charset=utf-8><body>{bare}")
+    with light_lab.look_at(tmp_path / "bare.html") as shown:
+        expect(shown.page.locator("table").first).to_be_visible()
+        shown.page.screenshot(path=str(pictures / "bare.png"), full_page=True)
+    assert file.is_file()
+
+
+@pytest.mark.skipif(not ATTACKS.is_dir(), reason="the attack corpus is not beside the clone")
+@pytest.mark.parametrize("mode", ["widget", "static"])
+def test_no_attack_runs_or_loads_anything(light_lab: Lab, pictures: Path, tmp_path: Path, mode: str) -> None:
+    corpus = ATTACKS / "html_injection.jsonl"
+    cell = f"await play(lambda answers: attacks({str(corpus)!r}), mode={mode!r}, expanded=True)"
+    name = f"attacks-{mode}.ipynb"
+    file = write_notebook(light_lab.folder / name, [IMPORT, cell])
+    with light_lab.open(name) as page:
+        page.run(0)
+        page.run(1, timeout=240)
+        for summary in page.output(1).locator("summary").all()[:40]:
+            summary.hover()
+        page.page.wait_for_load_state("networkidle")
+        assert page.page.evaluate("() => window.__pwned") is None
+        assert page.page.locator(".jp-OutputArea a[href^='javascript']").count() == 0
+        assert page.outside == []
+        page.page.screenshot(path=str(pictures / f"attacks-{mode}.png"))
+        json.dumps(page.save())
+    with light_lab.look_at(export(file, tmp_path, "light")) as shown:
+        assert shown.page.evaluate("() => window.__pwned") is None
+        assert [url for url in shown.outside if not url.startswith("https://cdnjs.cloudflare.com/")] == []
+
+
+def export(notebook: Path, folder: Path, theme: str) -> Path:
+    """The notebook as HTML by nbconvert."""
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", f"--HTMLExporter.theme={theme}"]
+    subprocess.run([*command, f"--output-dir={folder}", str(notebook)], check=True, capture_output=True, timeout=120)
+    return folder / f"{notebook.stem}.html"
