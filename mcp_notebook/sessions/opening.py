@@ -73,7 +73,7 @@ async def _failure(name: str, connection: Connection, error: BaseException, time
     shown = "\n".join(line for line in tail.splitlines() if not line.startswith(("[stdout] ", "[notebook] ")))
     sentence = _sentence(connection, leaf(error), code, timeout)
     hint = remedy(spec, shown)
-    message = f"server {name!r} {sentence}.{f' {hint}' if hint else ''}"
+    message = f"server {name!r} {sentence}{'' if sentence.endswith('?') else '.'}{f' {hint}' if hint else ''}"
     return ConnectError(mask(message, secrets_of(spec)), detail=shown)
 
 

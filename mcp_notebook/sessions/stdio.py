@@ -13,6 +13,8 @@ from mcp_notebook.sessions.lines import LineSplitter
 from mcp_notebook.sessions.process import READ_SIZE, ServerProcess
 from mcp_notebook.sessions.tap import Tap
 
+TURN = 20  # messages of one piece after which the loop gets its turn
+
 
 class StdioTransport:
     """The SDK's Transport protocol over a running process; it does not own the process."""
@@ -44,8 +46,9 @@ class LineReader:
                 raise anyio.EndOfStream
             for line in self._splitter.feed(chunk):
                 self._ready.extend(self._tap.line(line))
-            # A flood is read in large pieces; others on the loop get their turn between them.
-            await asyncio.sleep(0)
+            if len(self._ready) > TURN:
+                # A flood is read in large pieces; others on the loop get their turn between them.
+                await asyncio.sleep(0)
         return self._ready.popleft()
 
     async def aclose(self) -> None:

@@ -1,12 +1,14 @@
 """Fixtures: a registry that closes its servers, and how to start the test servers."""
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from mcp_notebook.sessions import Sessions
-from tests.sessions.support import HttpProcess
+from tests.sessions.support import HttpProcess, Odd
 
 
 @pytest.fixture
@@ -33,3 +35,13 @@ def http_server() -> Iterator[Callable[..., HttpProcess]]:
 @pytest.fixture
 def pid_file(tmp_path: Path) -> Path:
     return tmp_path / "pids"
+
+
+@pytest.fixture
+def odd() -> Iterator[tuple[str, list[str]]]:
+    asked: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Odd,), {"asked": asked}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    server.server_close()

@@ -1,11 +1,14 @@
 """Small real things that session tests share."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 from mcp_notebook.config import StdioServer
 
@@ -82,3 +85,45 @@ class HttpProcess:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+class Odd(BaseHTTPRequestHandler):
+    """Answers by its path: /html, /404, /401, /cut, /slowcut; notes what it was asked."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.answer()
+
+    def answer(self) -> None:
+        self.asked.append(f"{self.command} {self.path} {self.headers.get('authorization', '')}".strip())
+        if self.path.startswith("/html"):
+            self.reply(200, "text/html", b"<html>hello</html>")
+        elif self.path.startswith("/cut"):
+            self.send_response(200)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", "1000")
+            self.end_headers()
+            self.wfile.write(b'{"jsonrpc"')
+        elif self.path.startswith("/401"):
+            self.reply(
+                401, "text/plain", b"no", ("www-authenticate", 'Bearer resource_metadata="http://169.254.1.1/x"')
+            )
+        elif self.path.startswith("/json"):
+            self.reply(200, "application/json", json.dumps({"hello": "world"}).encode())
+        else:
+            self.reply(int(self.path[1:4]), "text/plain", b"sorry")
+
+    def reply(self, status: int, kind: str, body: bytes, *headers: tuple[str, str]) -> None:
+        self.send_response(status)
+        for name, value in (("content-type", kind), ("content-length", str(len(body))), *headers):
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        return

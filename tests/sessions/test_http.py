@@ -1,11 +1,7 @@
 """Servers behind a URL: killed, restarted, refusing, not MCP at all."""
 
 import asyncio
-import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -69,58 +65,6 @@ async def test_nobody_listens(sessions: Sessions) -> None:
     port = free_port()
     with pytest.raises(ConnectError, match=rf"127\.0\.0\.1:{port} was refused"):
         await sessions.connect("web", HttpServer(f"http://127.0.0.1:{port}/mcp"))
-
-
-class Odd(BaseHTTPRequestHandler):
-    """Answers by its path: /html, /404, /401, /cut, /slowcut; notes what it was asked."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.answer()
-
-    def answer(self) -> None:
-        self.asked.append(f"{self.command} {self.path} {self.headers.get('authorization', '')}".strip())
-        if self.path.startswith("/html"):
-            self.reply(200, "text/html", b"<html>hello</html>")
-        elif self.path.startswith("/cut"):
-            self.send_response(200)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", "1000")
-            self.end_headers()
-            self.wfile.write(b'{"jsonrpc"')
-        elif self.path.startswith("/401"):
-            self.reply(
-                401, "text/plain", b"no", ("www-authenticate", 'Bearer resource_metadata="http://169.254.1.1/x"')
-            )
-        elif self.path.startswith("/json"):
-            self.reply(200, "application/json", json.dumps({"hello": "world"}).encode())
-        else:
-            self.reply(int(self.path[1:4]), "text/plain", b"sorry")
-
-    def reply(self, status: int, kind: str, body: bytes, *headers: tuple[str, str]) -> None:
-        self.send_response(status)
-        for name, value in (("content-type", kind), ("content-length", str(len(body))), *headers):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: Any) -> None:
-        return
-
-
-@pytest.fixture
-def odd() -> Iterator[tuple[str, list[str]]]:
-    asked: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Odd,), {"asked": asked}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.mark.parametrize(
