@@ -6,12 +6,14 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from mcp_notebook.results import infer, losses, statement, strings
+from mcp_notebook.results import fast_columns, infer, losses, numeric, statement, strings
 from mcp_notebook.results.raw import Raw, listing
 from mcp_notebook.results.reading import Table
 
@@ -36,7 +38,7 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         if typed.note:
             notes.append(f"`{name}` {typed.note}")
     notes += losses.found(columns, names)
-    notes += _rounded(columns, names) + (_null_floats(columns, names, arrays) if raw.json else [])
+    notes += _rounded(columns, names) + (_null_floats(names, arrays) if raw.json else [])
     data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
     return Table(
         data,
@@ -55,6 +57,8 @@ def _no_columns(rows: int) -> pa.Table:
 
 
 def _column(values: Sequence[Any], declared: str | None, text: infer.Strictness, name: str) -> infer.Column:
+    if isinstance(values, pa.ChunkedArray):
+        return _arrow_column(values, declared, text, name)
     if text in ("numbers", "all") and strings.CODE_NAME.search(name):
         text = "dates"
     if text in ("numbers", "all") and declared is None:
@@ -65,7 +69,32 @@ def _column(values: Sequence[Any], declared: str | None, text: infer.Strictness,
             return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
         if _like_codes(present):
             text = "dates"
-    return infer.column(values, declared, text=text)
+    typed = infer.column(values, declared, text=text)
+    return _quoted_decimals(typed, values) if text == "numbers" else typed
+
+
+def _quoted_decimals(typed: infer.Column, values: Sequence[Any]) -> infer.Column:
+    """Fractions in quotes in a format that has numbers are decimals: a float would have come as a number."""
+    if not pa.types.is_floating(typed.array.type) or not typed.type_note.startswith("converted"):
+        return typed
+    if not all(value is None or (type(value) is str and strings.is_plain(value)) for value in values):
+        return typed
+    array, note = numeric.decimals([None if value is None else Decimal(value) for value in values])
+    return infer.Column(array, f"converted from text: {infer.short(array.type)}", note)
+
+
+def _arrow_column(values: pa.ChunkedArray, declared: str | None, text: infer.Strictness, name: str) -> infer.Column:
+    """The same for a column that a fast reader left in Arrow."""
+    head = values.slice(0, 200).to_pylist()
+    unusual = any(type(value) is str and (_BYTES.fullmatch(value) or _like_codes(head)) for value in head[:1])
+    if unusual:
+        return _column(values.to_pylist(), declared, text, name)
+    if text in ("numbers", "all") and strings.CODE_NAME.search(name):
+        text = "dates"
+    typed = fast_columns.column(values, declared, text=text)
+    if text == "numbers" and pa.types.is_floating(typed.array.type) and typed.type_note.startswith("converted"):
+        return _quoted_decimals(typed, values.to_pylist())
+    return typed
 
 
 def _like_codes(present: Sequence[Any]) -> bool:
@@ -133,6 +162,8 @@ def _missing_names(width: int, asked: Sequence[str | None] | None) -> tuple[tupl
 
 def _all_text(raw: Raw) -> bool:
     """Whether the server turned everything into text: no cell of another kind, and not text alone."""
+    if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
+        raw = replace(raw, columns=tuple(column.slice(0, 200).to_pylist() for column in raw.columns))
     cells = [cell for column in raw.columns for cell in column[:200]]
     if len(raw.columns) < 2 or not cells or not all(type(cell) is str for cell in cells):
         return False
@@ -143,6 +174,11 @@ def _without_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[
     """Columns whose NULLs came as a word, with None in their place, and a note where a text could be meant."""
     if not raw.rows:
         return tuple(() for _ in names), []
+    if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
+        if _all_text(raw):
+            raw = replace(raw, columns=tuple(column.to_pylist() for column in raw.columns))
+        else:
+            return raw.columns, _suspected_nulls(raw, names)
     words = raw.nulls or (NULL_WORDS if _all_text(raw) else ())
     if not words:
         return raw.columns, _suspected_nulls(raw, names)
@@ -161,14 +197,21 @@ def _without_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[
 
 def _suspected_nulls(raw: Raw, names: Sequence[str]) -> list[str]:
     """In JSON without one null, a text that is a whole column's "None" may be how the server writes NULL."""
-    if not raw.json or any(cell is None for column in raw.columns for cell in column):
+    if not raw.json or any(_has_null(column) for column in raw.columns):
         return []
-    hit = [
-        name
-        for column, name in zip(raw.columns, names, strict=True)
-        if any(c in ("None", "NULL") for c in column if type(c) is str)
-    ]
+    hit = [name for column, name in zip(raw.columns, names, strict=True) if _has_null_word(column)]
     return [f"a text None or NULL in {listing(hit)} may be how the server writes NULL"] if hit else []
+
+
+def _has_null(column: Sequence[Any]) -> bool:
+    return bool(column.null_count) if isinstance(column, pa.ChunkedArray) else any(cell is None for cell in column)
+
+
+def _has_null_word(column: Sequence[Any]) -> bool:
+    if isinstance(column, pa.ChunkedArray):
+        words = pa.array(["None", "NULL"])
+        return pa.types.is_string(column.type) and bool(pc.any(pc.is_in(column, value_set=words)).as_py())
+    return any(cell in ("None", "NULL") for cell in column if type(cell) is str)
 
 
 def _null_words_of(
@@ -201,7 +244,7 @@ def _rounded(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str
     """Integers beyond 2^53 that all look as JavaScript prints a rounded one."""
     suspects = []
     for column, name in zip(columns, names, strict=True):
-        large = [value for value in column if type(value) is int and abs(value) >= _SAFE_INTEGER]
+        large = _large_integers(column)
         if large and all(abs(v) < 10**21 and int(Decimal(repr(float(v)))) == v for v in large):
             suspects.append(name)
     if not suspects:
@@ -209,13 +252,23 @@ def _rounded(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str
     return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
 
 
-def _null_floats(columns: Sequence[Sequence[Any]], names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
+def _large_integers(column: Sequence[Any]) -> list[int]:
+    if not isinstance(column, pa.ChunkedArray):
+        return [value for value in column if type(value) is int and abs(value) >= _SAFE_INTEGER]
+    if not pa.types.is_integer(column.type):
+        return []
+    beyond = pc.or_(pc.greater_equal(column, _SAFE_INTEGER), pc.less_equal(column, -_SAFE_INTEGER))
+    return column.filter(beyond).drop_null().to_pylist()
+
+
+def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
     """JSON has no Infinity and no NaN: servers write null in their place."""
-    found = [
-        name
-        for column, name, array in zip(columns, names, arrays, strict=True)
-        if pa.types.is_floating(array.type)
-        and array.null_count
-        and not any(v != v or v in (1e999, -1e999) for v in column if type(v) is float)
-    ]
+    found = [name for name, array in zip(names, arrays, strict=True) if _only_finite(array)]
     return [f"null in {listing(found)} may stand for NaN or Infinity, which JSON cannot say"] if found else []
+
+
+def _only_finite(array: pa.Array) -> bool:
+    """A column of floats with nulls and without one NaN or Infinity."""
+    if not pa.types.is_floating(array.type) or not array.null_count:
+        return False
+    return not pc.any(pc.invert(pc.is_finite(array))).as_py()

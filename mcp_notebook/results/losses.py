@@ -8,6 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from mcp_notebook.results.raw import listing
 
 _PLACEHOLDER = re.compile(
@@ -21,9 +24,19 @@ def found(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str]:
     """One sentence for each kind of loss."""
     notes = []
     for test, sentence in _SIGNS:
-        hit = [name for column, name in zip(columns, names, strict=True) if test([v for v in column if type(v) is str])]
+        hit = [name for column, name in zip(columns, names, strict=True) if test(_texts(column))]
         notes += [sentence.format(listing(hit))] if hit else []
     return notes
+
+
+def _texts(column: Sequence[Any]) -> Sequence[str]:
+    """The texts of a column; of a large one in Arrow its first, and those that lost characters."""
+    if not isinstance(column, pa.ChunkedArray):
+        return [value for value in column if type(value) is str]
+    if not pa.types.is_string(column.type):
+        return []
+    lost = column.filter(pc.match_substring(column, "\ufffd")).slice(0, 1)
+    return [*lost.drop_null().to_pylist(), *column.slice(0, _SAMPLE).drop_null().to_pylist()]
 
 
 def _placeholders(texts: Sequence[str]) -> bool:

@@ -214,6 +214,11 @@ def is_number(text: str) -> bool:
     return bool(_FLOAT.fullmatch(text)) or text.lower() in _SPECIAL
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is a canonical integer or fraction, without exponent and without NaN."""
+    return bool(_DECIMAL.fullmatch(text) or _INTEGER.fullmatch(text))
+
+
 def is_temporal(text: str) -> bool:
     """Whether a text is an ISO date or timestamp."""
     return bool(_DATE.fullmatch(text) or _STAMP.fullmatch(text))

@@ -6,7 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_notebook.results import delimited, grids, guard, html_tables, jsontext, literal, markdown, shapes, vertical
+from mcp_notebook.results import (
+    delimited,
+    grids,
+    guard,
+    html_tables,
+    jsontext,
+    large,
+    literal,
+    markdown,
+    shapes,
+    vertical,
+)
 from mcp_notebook.results.raw import Answer, Raw
 from mcp_notebook.results.reading import Confidence, Rejected
 
@@ -35,6 +46,20 @@ def read(text: str, *, selected: Sequence[str] = (), depth: int = 0) -> Found:
     """The tables, the error or the nothing in one text."""
     if not text.strip("\ufeff \t\r\n"):
         return Found(rejected=(("text", "blank"),))
+    return _large(text, selected, depth) or _read(text, selected, depth)
+
+
+def _large(text: str, selected: Sequence[str], depth: int) -> Found | None:
+    """A long list of records by the fast readers, None when they do not vouch for it."""
+    cut = large.columns(text)
+    if cut is None:
+        return None
+    found = _read(cut[0], selected, depth)
+    raw = large.filled(found.raws, cut[1])
+    return raw and replace(found, raws=(raw,))
+
+
+def _read(text: str, selected: Sequence[str], depth: int) -> Found:
     rejected: list[tuple[str, str]] = []
     for reader, parse in (("json", jsontext.parse), ("python", python)):
         parsed = parse(text)
