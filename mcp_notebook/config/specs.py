@@ -44,6 +44,7 @@ class HttpServer:
     certificate: str | None = None  # path of a PEM file with the client's certificate (and key), for mTLS
     oauth: Mapping[str, str] | None = None  # client_id, client_secret, scope, ...; None: no OAuth
     notes: tuple[str, ...] = field(default=(), compare=False)
+    auth: object | None = field(default=None, compare=False)  # an httpx2.Auth of the person's own, instead of `oauth`
 
     def __repr__(self) -> str:
         return f"HttpServer({describe(self)})"

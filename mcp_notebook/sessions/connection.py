@@ -15,6 +15,7 @@ from mcp.types import Implementation
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer
 from mcp_notebook.sessions.http import HttpTrouble, make_client
 from mcp_notebook.sessions.log import ServerLog
+from mcp_notebook.sessions.oauth import make_auth
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess
 from mcp_notebook.sessions.quiet import root_logger_kept
 from mcp_notebook.sessions.sse import SseTransport
@@ -40,12 +41,14 @@ class Attempt:
 class Opening:
     """What a connection is made of; the same for the first start and for every restart."""
 
+    name: str
     spec: ServerSpec
     log: ServerLog
     cap: int
     callbacks: dict[str, Any]
     process: Awaitable[ServerProcess] | None = None  # started ahead, while the SDK was still being imported
     options: dict[str, Any] = field(default_factory=dict)
+    authorize: Any = None  # SessionHooks.authorize
 
 
 class Connection:
@@ -151,7 +154,8 @@ class Connection:
             with root_logger_kept():
                 return await asyncio.to_thread(spec.build)
         if isinstance(spec, HttpServer):
-            client = await stack.enter_async_context(make_client(spec, self.trouble, self.opening.cap))
+            auth = make_auth(self.opening.name, spec, self.opening.authorize) if spec.oauth is not None else None
+            client = await stack.enter_async_context(make_client(spec, self.trouble, self.opening.cap, auth))
             if self.attempt.transport == "sse":
                 return SseTransport(spec.url, client, self.tap, self.trouble)
             return self._tapped(streamable_http_client(spec.url, http_client=client, max_sse_event_size=self.tap.cap))

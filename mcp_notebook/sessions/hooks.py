@@ -20,11 +20,13 @@ class SessionHooks:
     elicit: the person's answer to a form or a link; without it every question is declined.
     sample: a turn of the person's model; without it sampling is not declared.
     roots: the folders that the server may know; without it roots are not declared.
+    authorize: shows the link of a sign-in; may return the address that the person was sent to and pasted.
     """
 
     elicit: "Callable[[str, ElicitRequestParams], Awaitable[ElicitResult]] | None" = None
     sample: "Callable[[str, CreateMessageRequestParams], Awaitable[CreateMessageResult]] | None" = None
     roots: Callable[[str], Awaitable[Sequence[Path | str]]] | None = None
+    authorize: Callable[[str, str], Awaitable[str | None]] | None = None
 
 
 def client_callbacks(

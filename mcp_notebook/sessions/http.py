@@ -6,8 +6,11 @@ answers its own request, and the connection goes on.
 """
 
 import asyncio
+import ipaddress
 import json
 import logging
+import os
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from mcp_notebook.config import HttpServer, mask
+from mcp_notebook.errors import NotebookError
 
 logger = logging.getLogger(__name__)
 
@@ -96,18 +100,42 @@ class _Capped(httpx2.AsyncByteStream):
         await self._inner.aclose()
 
 
-def make_client(spec: HttpServer, trouble: HttpTrouble, cap: int, auth: httpx2.Auth | None = None) -> SofteningClient:
+def make_client(spec: HttpServer, trouble: HttpTrouble, cap: int, auth: Any = None) -> SofteningClient:
     """A client for one server; a client certificate is read from `spec.certificate`."""
-    options: dict[str, Any] = {"headers": dict(spec.headers), "timeout": TIMEOUT, "auth": auth}
+    options: dict[str, Any] = {"headers": dict(spec.headers), "timeout": TIMEOUT, "auth": auth or spec.auth}
     if spec.certificate is not None:
-        options["cert"] = spec.certificate
+        options["verify"] = ssl.create_default_context()
+        options["verify"].load_cert_chain(os.path.expanduser(spec.certificate))
+    if options["auth"] is not None:
+        options["event_hooks"] = {"request": [_only_outside(spec.url)]}
     # Shorter than the five seconds after which uvicorn closes an idle connection.
     return SofteningClient(trouble, cap, limits=httpx2.Limits(keepalive_expiry=3.0), **options)
+
+
+def _only_outside(own: str) -> Any:
+    """A request hook: metadata that a server names must not lead into this machine's network (SSRF)."""
+    home = urlsplit(own).hostname
+
+    async def check(request: httpx2.Request) -> None:
+        if request.url.host == home:
+            return
+        try:
+            address = ipaddress.ip_address(request.url.host)
+        except ValueError:
+            return
+        if not address.is_global and not (address.is_loopback and home in ("localhost", "127.0.0.1", "::1")):
+            raise httpx2.UnsupportedProtocol("the server names an address inside a private network, which is refused")
+
+    return check
 
 
 def why(error: BaseException, url: httpx2.URL | str) -> str:
     """One clause on a network failure, with host and port and without anything secret."""
     place = _place(str(url))
+    if isinstance(error, NotebookError):
+        return error.message.rstrip(".")
+    if isinstance(error, httpx2.UnsupportedProtocol):
+        return str(error)
     if isinstance(error, httpx2.ConnectError):
         text = str(error).lower()
         if "certificate" in text or "ssl" in text:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 
+from mcp_notebook import masking
 from mcp_notebook.config import mask
 
 KEEP = 64 * 1024  # bytes kept when the file is cut
@@ -40,7 +41,7 @@ class ServerLog:
         size = os.fstat(self._fd).st_size
         start = max(since if since <= size else 0, size - TAIL_BYTES)
         text = os.pread(self._fd, size - start, start).decode("utf-8", "replace")
-        return mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets)
+        return masking.mask(mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets))
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size if self._fd >= 0 else 0

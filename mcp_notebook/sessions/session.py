@@ -60,10 +60,13 @@ class Session(Questions):
         self.log = log or ServerLog(name, secrets_of(spec))
         self.health = Health()
         self._clock = Clock()
-        callbacks = client_callbacks(name, hooks or SessionHooks(), self._clock.stopped)
+        hooks = hooks or SessionHooks()
+        callbacks = client_callbacks(name, hooks, self._clock.stopped)
         callbacks["message_handler"] = self._hear
         callbacks["logging_callback"] = self._log_message
-        self._opening = Opening(spec, self.log, cap, callbacks, options={"log_level": log_level} if log_level else {})
+        self._opening = Opening(name, spec, self.log, cap, callbacks, authorize=hooks.authorize)
+        if log_level is not None:
+            self._opening.options["log_level"] = log_level
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
         self._stale = asyncio.Event()  # the server said that its tools changed
