@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcp_notebook import __version__, demo
 from mcp_notebook.errors import NotebookError
-from mcp_notebook.local import commands as local
+from mcp_notebook.local import command as local
 from mcp_notebook.server import commands as server
 
 
@@ -29,5 +29,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     demo.add_arguments(commands.add_parser("demo", help="open the quickstart notebook in JupyterLab, or --run it"))
     server.add_arguments(commands.add_parser("serve", help="serve a database, read-only, as an MCP server"))
-    local.add_arguments(commands.add_parser("local", help="serve a local GGUF model with the Messages API"))
+    model = commands.add_parser("local", help="serve a local GGUF model with the Messages API")
+    local.add_arguments(model)
+    model.set_defaults(run=local.run)
     return top
