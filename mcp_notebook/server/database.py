@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 SAMPLE_ROWS = 3
+SURVEYED_TABLES = 40
 _SQL = {
     "type": "string",
     "description": (
@@ -52,13 +53,17 @@ async def serve_database(
     if not url:
         raise ConfigError("Which database? Give --url sqlite:///path/to/file.db or set DATABASE_URL.")
     engine = open_engine(url, tables=tables)
-    server = await build_database_server(engine, Limits(rows=max_rows, seconds=timeout))
-    await serve(server, transport=transport, host=host, port=port, token=token_from(token_env, environ))
+    token = token_from(token_env, environ)
+    try:
+        server = await build_database_server(engine, Limits(rows=max_rows, seconds=timeout))
+        await serve(server, transport=transport, host=host, port=port, token=token)
+    finally:
+        await engine.close()
 
 
 async def build_database_server(engine: Engine, limits: Limits | None = None) -> "Server[Any]":
     """The MCP server over an engine; its instructions hold the schema as it is now."""
-    tables = [await engine.survey(table) for table in await engine.schema()]
+    tables = await surveyed(engine)
     return build_server(
         "mcp-notebook-database",
         DatabaseTools(engine, limits or Limits()).tools(),
@@ -66,6 +71,12 @@ async def build_database_server(engine: Engine, limits: Limits | None = None) ->
         instructions=instructions(engine, tables),
         version=VERSION,
     )
+
+
+async def surveyed(engine: Engine) -> list[TableInfo]:
+    """Every table, with a look at the rows of each unless there are too many tables."""
+    tables = await engine.schema()
+    return [await engine.survey(table) for table in tables] if len(tables) <= SURVEYED_TABLES else list(tables)
 
 
 def instructions(engine: Engine, tables: list[TableInfo]) -> str:
@@ -126,7 +137,7 @@ class DatabaseTools:
         return await self._engine.explain(sql, self._limits)
 
     async def list_tables(self) -> Answer:
-        tables = [await self._engine.survey(table) for table in await self._engine.schema()]
+        tables = await surveyed(self._engine)
         columns = (
             Column("table", "TEXT"),
             Column("kind", "TEXT"),
@@ -155,8 +166,8 @@ class DatabaseTools:
         return by_lower[name.lower()]
 
     async def _sample(self, table: TableInfo) -> Answer:
-        quoted = table.name.replace('"', '""')
-        return await self._engine.query(f'SELECT * FROM "{quoted}" LIMIT {SAMPLE_ROWS}', self._limits)  # noqa: S608
+        sql = f"SELECT * FROM {table.source} LIMIT {SAMPLE_ROWS}"  # noqa: S608 - quoted identifiers
+        return await self._engine.query(sql, self._limits)
 
 
 def _describe(table: TableInfo, index: int, sample: Answer) -> list[Any]:

@@ -1,7 +1,6 @@
-"""One checked SELECT on a locked, empty DuckDB connection, with a bounded answer as Arrow."""
+"""One checked SELECT on a locked DuckDB connection, with a bounded answer as Arrow."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -10,23 +9,15 @@ import pyarrow.compute as pc
 
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sqlguard import configuration, first_lines, lock
+from mcp_notebook.server.tabular import TableAnswer
 
 _BATCH = 10_000  # rows
 
 
-@dataclass(frozen=True, eq=False)
-class TableAnswer:
-    """A query's answer: the rows up to the limits, DuckDB's type of each column, why it was cut ("" when whole)."""
-
-    data: pa.Table
-    types: tuple[str, ...]
-    truncated: str = ""
-    notes: tuple[str, ...] = ()
-
-
-def connect(*, threads: int, memory: str) -> "duckdb.DuckDBPyConnection":
-    """A new empty in-memory connection, locked down."""
-    connection = duckdb.connect(":memory:", config=configuration(threads=threads, memory=memory))
+def connect(*, threads: int, memory: str, database: str = "") -> "duckdb.DuckDBPyConnection":
+    """A locked connection: empty in memory, or to a database file, read-only."""
+    config = configuration(threads=threads, memory=memory)
+    connection = duckdb.connect(database or ":memory:", read_only=bool(database), config=config)
     lock(connection)
     return connection
 
@@ -49,6 +40,18 @@ def run(
         data, cut = _bounded(relation.to_arrow_reader(_BATCH), rows, max_bytes)
         return TableAnswer(_plain(data, types), types, cut)
     except (duckdb.Error, ValueError, RuntimeError, pa.ArrowException) as error:
+        raise ToolError(f"DuckDB says: {first_lines(error)}") from error
+    finally:
+        cursor.close()
+
+
+def explain(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
+    """The plan of a checked SELECT, which does not run; raises `ToolError`."""
+    cursor = connection.cursor()
+    try:
+        cursor.execute("BEGIN TRANSACTION READ ONLY")
+        return "\n".join(str(row[-1]) for row in cursor.execute(f"EXPLAIN {sql}").fetchall())
+    except duckdb.Error as error:
         raise ToolError(f"DuckDB says: {first_lines(error)}") from error
     finally:
         cursor.close()

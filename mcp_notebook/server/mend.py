@@ -13,8 +13,13 @@ def near(name: str, known: Iterable[str], count: int = 3) -> list[str]:
     by_lower = {candidate.lower(): candidate for candidate in known}
     wanted = name.lower()
     close = difflib.get_close_matches(wanted, by_lower, n=count, cutoff=0.6)
-    parts = [lower for lower in sorted(by_lower) if wanted and (wanted in lower or lower in wanted)]
+    parts = [lower for lower in sorted(by_lower) if _shares(wanted, lower)]
     return [by_lower[lower] for lower in dict.fromkeys([*close, *parts])][:count]
+
+
+def _shares(one: str, other: str) -> bool:
+    """One is a part of the other, and long enough for that to mean something."""
+    return min(len(one), len(other)) > 2 and (one in other or other in one)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -18,18 +18,17 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Res
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.results.preview import preview
-from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured, within
+from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog, Entry
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import MAX_ROWS, SqlRunner
 from mcp_notebook.server.resources import Resources, arrow_bytes
+from mcp_notebook.server.tabular import TableAnswer, as_answer
 from mcp_notebook.server.tools import Tool, build_server
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
-
-    from mcp_notebook.server.duck import TableAnswer
 
 VERSION = "0.1.0"
 ARROW = "application/vnd.apache.arrow.file"
@@ -153,7 +152,7 @@ class NotebookTools:
         answer = await self._runner.query(self._catalog, sql, limit=limit, timeout=self._timeout)
         if self._form == "arrow":
             return await asyncio.to_thread(arrow_result, answer)
-        return await asyncio.to_thread(as_answer, answer)
+        return await asyncio.to_thread(as_answer, answer, rows=JSON_ROWS, max_bytes=JSON_BYTES)
 
     async def list_tables(self) -> types.CallToolResult:
         listed = [await asyncio.to_thread(summary, self._catalog, entry) for entry in self._catalog.entries()]
@@ -186,7 +185,7 @@ class NotebookTools:
         return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=content)
 
 
-def arrow_result(answer: "TableAnswer") -> types.CallToolResult:
+def arrow_result(answer: TableAnswer) -> types.CallToolResult:
     """The answer with its table as an embedded Arrow file; notice and notes also stand in the schema's metadata."""
     about = {"types": list(answer.types), "truncated": answer.truncated, "notes": list(answer.notes)}
     table = answer.data.replace_schema_metadata({"mcp_notebook": json.dumps(about)})
@@ -195,18 +194,6 @@ def arrow_result(answer: "TableAnswer") -> types.CallToolResult:
     )
     said = [types.TextContent(text=line) for line in (answer.truncated, *answer.notes) if line]
     return types.CallToolResult(content=[types.EmbeddedResource(resource=blob), *said])
-
-
-def as_answer(answer: "TableAnswer") -> Answer:
-    """The answer as rows of JSON-ready values with DuckDB's types, cut at 5 MB."""
-    columns = answer.data.columns
-    rows, cut = within(zip(*(column.to_pylist() for column in columns), strict=True), JSON_ROWS, JSON_BYTES)
-    named = tuple(
-        Column(name, kind, declared=True) for name, kind in zip(answer.data.column_names, answer.types, strict=True)
-    )
-    truncated = cut or answer.truncated
-    notice = "; ".join(line for line in (truncated, *answer.notes) if line)
-    return Answer(named, rows, truncated=bool(truncated), notice=notice)
 
 
 def summary(catalog: Catalog, entry: Entry) -> list[Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tabular import TableAnswer
 from mcp_notebook.server.worker import Worker
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mcp_notebook.server.arrow import Snapshot
-    from mcp_notebook.server.duck import TableAnswer
 
 MAX_ROWS = 100_000
 MAX_BYTES = 64_000_000
@@ -60,7 +60,7 @@ class SqlRunner:
 
     async def query(
         self, catalog: Catalog, sql: str, *, limit: int = MAX_ROWS, timeout: float = 30.0, max_bytes: int = MAX_BYTES
-    ) -> "TableAnswer":
+    ) -> TableAnswer:
         """At most `limit` rows and `max_bytes` bytes of the SELECT's answer; raises `ToolError`.
 
         `timeout` is in seconds for the statement itself; writing changed tables for the worker comes on top.
@@ -135,9 +135,7 @@ class SqlRunner:
         return self._folder / f"{self._count}.arrow"
 
 
-async def run_worker_query(
-    catalog: Catalog, sql: str, *, limit: int = MAX_ROWS, timeout: float = 30.0
-) -> "TableAnswer":
+async def run_worker_query(catalog: Catalog, sql: str, *, limit: int = MAX_ROWS, timeout: float = 30.0) -> TableAnswer:
     """One query with a worker of its own, for callers that make few; `SqlRunner` keeps it warm. Raises `ToolError`."""
     runner = SqlRunner()
     try:
@@ -209,10 +207,8 @@ def _write(value: Any, path: Path, rows: int | None, held: "Snapshot | None" = N
     return _Shipped(path, held, notes)
 
 
-def _take(path: Path, answer: dict[str, Any], notes: tuple[str, ...]) -> "TableAnswer":
+def _take(path: Path, answer: dict[str, Any], notes: tuple[str, ...]) -> TableAnswer:
     import pyarrow as pa
-
-    from mcp_notebook.server.duck import TableAnswer
 
     with pa.OSFile(str(path)) as source:
         data = pa.ipc.open_file(source).read_all()

@@ -39,7 +39,10 @@ class Statement:
 
 
 def check(connection: "duckdb.DuckDBPyConnection", sql: str, offered: Collection[str]) -> Statement:
-    """The statement, parsed and found harmless; raises `ToolError` that says what is wrong and what works."""
+    """The statement, parsed and found harmless; raises `ToolError` that says what is wrong and what works.
+
+    A table outside the default schema is offered as `schema.table`.
+    """
     text = _single_select(connection, sql)
     tree = _tree(connection, text)
     nodes = list(_nodes(tree))
@@ -142,11 +145,10 @@ def _schema_table(node: dict[str, Any]) -> bool:
 def _table(node: dict[str, Any], names: dict[str, str], common: set[str]) -> list[str]:
     name = node.get("table_name", "")
     qualified = ".".join(part for part in (node.get("catalog_name"), node.get("schema_name"), name) if part)
-    if not node.get("schema_name") and not node.get("catalog_name"):
-        if name.lower() in names:
-            return [names[name.lower()]]
-        if name.lower() in common:
-            return []
+    if qualified.lower() in names:
+        return [names[qualified.lower()]]
+    if qualified == name and name.lower() in common:
+        return []
     known = ", ".join(names.values()) or "none yet"
     raise ToolError(f"There is no table {qualified!r}.{did_you_mean(name, names.values())} Tables: {known}.")
 

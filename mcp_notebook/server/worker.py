@@ -29,8 +29,10 @@ _LINE = 1 << 20  # bytes of an answer, which holds no rows
 class Worker:
     """One worker process, kept warm. All methods run on one event loop; requests take turns."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, database: str = "") -> None:
+        """`folder` is private to it; `database` is a DuckDB file to open read-only in place of an empty memory."""
         self._folder = folder
+        self._database = database
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
@@ -95,6 +97,7 @@ class Worker:
             "-c",
             _MAIN,
             json.dumps([path for path in sys.path if path]),
+            self._database,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -108,7 +111,8 @@ class Worker:
             answer = {}
         if not answer.get("ready"):
             _kill(self._process)
-            raise DataError("The process that runs SQL did not start: check that duckdb and pyarrow are installed.")
+            why = answer.get("error", "check that duckdb and pyarrow are installed")
+            raise DataError(f"The process that runs SQL did not start: {why}.")
         logger.debug("SQL worker %s ready after %.2f s", self._process.pid, time.monotonic() - started)
 
     async def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:

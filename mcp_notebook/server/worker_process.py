@@ -2,6 +2,7 @@
 
 It reads requests as JSON lines on stdin and answers each with one JSON line on stdout:
 `{"check": sql, "offered": [names]}` -> `{"sql", "tables", "lists_tables"}`;
+`{"explain": sql}` -> `{"plan": text}`;
 `{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}` -> `{"types", "truncated"}` with the rows in `out`.
 A failure that the model can mend is `{"error": text}`. When stdin ends, the process ends at once, also amid a query.
 """
@@ -14,6 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from mcp_notebook.server import duck, sqlguard
@@ -26,7 +28,11 @@ ADDRESS_SPACE = 4 << 30  # bytes on top of the mapped tables; what DuckDB's limi
 def main() -> None:
     """Serve requests until stdin ends."""
     limit_memory(0)
-    connection = duck.connect(threads=2, memory=MEMORY)
+    try:
+        connection = duck.connect(threads=2, memory=MEMORY, database=sys.argv[2])
+    except duckdb.Error as error:
+        _answer({"error": sqlguard.first_lines(error)})
+        return
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(requests,), daemon=True).start()
     _answer({"ready": True})
@@ -40,6 +46,8 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         if "check" in request:
             statement = sqlguard.check(connection, request["check"], request["offered"])
             return {"sql": statement.sql, "tables": statement.tables, "lists_tables": statement.lists_tables}
+        if "explain" in request:
+            return {"plan": duck.explain(connection, request["explain"])}
         return _run(connection, request)
     except ToolError as error:
         return {"error": str(error)}

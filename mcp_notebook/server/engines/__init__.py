@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
+from urllib.parse import unquote, urlsplit
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.server.answer import Answer
@@ -40,6 +42,19 @@ class TableInfo:
     columns: tuple[ColumnInfo, ...] = field(default=())
     rows: int | None = None
     definition: str = ""  # the SQL that made it, where the engine keeps it
+    schema: str = ""  # where the engine has schemas and this is not the default one; `name` is then `schema.table`
+
+    @property
+    def source(self) -> str:
+        """The table as it stands in FROM, quoted."""
+        if not self.schema:
+            return quote(self.name)
+        return f"{quote(self.schema)}.{quote(self.name.removeprefix(f'{self.schema}.'))}"
+
+
+def quote(name: str) -> str:
+    """The name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 class Engine(Protocol):
@@ -65,15 +80,45 @@ class Engine(Protocol):
         """The engine's plan for one read-only statement; raises `ToolError`."""
         ...
 
+    async def close(self) -> None:
+        """End what the engine keeps running."""
+        ...
+
 
 def open_engine(url: str, *, tables: Sequence[str] | None = None) -> Engine:
-    """The engine for `sqlite:///path`; raises `ConfigError` for any other URL and for a file that is not usable.
+    """The engine for `sqlite:///path`, `duckdb:///path` or `postgresql://user@host/database`.
 
-    `tables`, when given, is the only tables and views that statements may read.
+    Raises `ConfigError` for any other URL and for a file that is not usable. `tables`, when given, are the only tables
+    and views that statements may read.
     """
     scheme = url.partition(":")[0].lower()
+    # Each engine's driver loads only when the engine is named.
     if scheme == "sqlite":
-        from mcp_notebook.server.engines.sqlite import SqliteEngine  # each engine's driver loads when it is named
+        from mcp_notebook.server.engines.sqlite import SqliteEngine
 
-        return SqliteEngine.from_url(url, tables=tables)
-    raise ConfigError(f"{scheme or 'An empty'} URL is not supported: use sqlite:///path/to/file.db.")
+        return SqliteEngine(path_of(url), tables=tables)
+    if scheme == "duckdb":
+        from mcp_notebook.server.engines.duckdb import DuckDbEngine
+
+        return DuckDbEngine(path_of(url), tables=tables)
+    if scheme in ("postgresql", "postgres"):
+        from mcp_notebook.server.engines.postgres import PostgresEngine
+
+        return PostgresEngine(url, tables=tables)
+    raise ConfigError(
+        f"{scheme or 'An empty URL'} is not supported: use sqlite:///file.db, duckdb:///file.duckdb or "
+        "postgresql://user@host/database."
+    )
+
+
+def path_of(url: str) -> Path:
+    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`; raises `ConfigError` when there is none."""
+    parts = urlsplit(url)
+    path = unquote(parts.path)[1:]
+    if parts.netloc or not path:
+        raise ConfigError(
+            f"{url} names no file: write {parts.scheme}:///data/shop.db, or four slashes for a full path."
+        )
+    if not Path(path).is_file():
+        raise ConfigError(f"There is no database file {path} in {Path.cwd()}: check the path in the URL.")
+    return Path(path)

@@ -7,25 +7,22 @@ deadline, and one fresh connection for each statement so that nothing lasts.
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.server.answer import Answer, big_integer_notice, within
 from mcp_notebook.server.engines import ColumnInfo, Limits, TableInfo
+from mcp_notebook.server.engines.deadline import run_until
 from mcp_notebook.server.engines.sqlite_errors import explain_error
 from mcp_notebook.server.engines.sqlite_types import column_types, declared_types, typed_rows
+from mcp_notebook.server.engines.survey import survey
 from mcp_notebook.server.mend import ToolError
 
 T = TypeVar("T")
 
-FEW_VALUES = 12  # a text column with at most so many distinct values is listed by its values
-SURVEY_ROWS = 50_000  # of a larger table a survey only counts the rows
 SURVEY_SECONDS = 2.0
 
 _READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
@@ -57,22 +54,17 @@ class SqliteEngine:
         self._allowed = None if tables is None else {name.lower() for name in tables}
         self._check()
 
-    @classmethod
-    def from_url(cls, url: str, *, tables: Sequence[str] | None = None) -> "SqliteEngine":
-        """From `sqlite:///relative.db` or `sqlite:////absolute.db`; raises `ConfigError`."""
-        path = unquote(urlsplit(url).path)
-        if urlsplit(url).netloc or len(path) < 2:
-            raise ConfigError(f"{url} names no file: write sqlite:///data/shop.db, or sqlite:////full/path/shop.db.")
-        return cls(Path(path[1:]), tables=tables)
-
     async def schema(self) -> tuple[TableInfo, ...]:
         return await asyncio.to_thread(self._schema)
 
     async def survey(self, table: TableInfo) -> TableInfo:
         try:
-            return await self._run(lambda connection: survey(connection, table), SURVEY_SECONDS)
+            return await survey(table, self._ask)
         except sqlite3.Error:  # too slow, or a view that does not run: its columns are enough
             return table
+
+    async def _ask(self, sql: str) -> list[tuple]:
+        return await self._run(lambda connection: connection.execute(sql).fetchall(), SURVEY_SECONDS)
 
     async def query(self, sql: str, limits: Limits) -> Answer:
         if len(sql) > limits.sql_length:
@@ -85,28 +77,18 @@ class SqliteEngine:
     async def explain(self, sql: str, limits: Limits) -> Answer:
         return await self.query(f"EXPLAIN QUERY PLAN {sql}", limits)
 
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
     async def _run(self, work: Callable[[sqlite3.Connection], T], seconds: float) -> T:
         """Run `work` with a fresh connection in a thread and interrupt it at the deadline or when cancelled."""
         connection = await asyncio.to_thread(self._connect)
-        done = threading.Event()
 
         def working() -> T:
-            try:
-                with closing(connection):
-                    return work(connection)
-            finally:
-                done.set()
+            with closing(connection):
+                return work(connection)
 
-        task = asyncio.ensure_future(asyncio.to_thread(working))
-        try:
-            finished, _ = await asyncio.wait({task}, timeout=seconds)
-            while not finished:
-                _interrupt(connection)  # again until it holds: an interrupt between two statements has no effect
-                finished, _ = await asyncio.wait({task}, timeout=0.05)
-            return task.result()
-        finally:
-            if not done.is_set():
-                _interrupt(connection)
+        return await run_until(working, lambda: _interrupt(connection), seconds)
 
     def _connect(self) -> sqlite3.Connection:
         """One guarded connection; nothing that a statement does outlives it."""
@@ -159,8 +141,6 @@ class SqliteEngine:
         return tuple(table for table in tables if table.name.lower() in self._allowed)
 
     def _check(self) -> None:
-        if not self.path.is_file():
-            raise ConfigError(f"There is no database file {self.path} in {Path.cwd()}: check the path in the URL.")
         try:
             self._schema()
         except sqlite3.Error as error:
@@ -195,35 +175,8 @@ def _columns(connection: sqlite3.Connection, table: str) -> tuple[ColumnInfo, ..
     )
 
 
-def survey(connection: sqlite3.Connection, table: TableInfo) -> TableInfo:
-    """Row count, values of few-valued text columns and spans of date columns, of a table that is not too large."""
-    source = quote(table.name)
-    (count,) = connection.execute(f"select count(*) from {source}").fetchone()  # noqa: S608 - quoted identifier
-    if count > SURVEY_ROWS:
-        return replace(table, rows=count)
-    return replace(table, rows=count, columns=tuple(_survey_column(connection, source, c) for c in table.columns))
-
-
-def _survey_column(connection: sqlite3.Connection, source: str, column: ColumnInfo) -> ColumnInfo:
-    kind, name = column.type.upper(), quote(column.name)
-    if "DATE" in kind or "TIME" in kind:
-        span = connection.execute(f"select min({name}), max({name}) from {source}").fetchone()  # noqa: S608
-        return replace(column, span=None if span[0] is None else (str(span[0]), str(span[1])))
-    if column.primary_key or column.references or not ("CHAR" in kind or "TEXT" in kind):
-        return column
-    listing = f"select distinct {name} from {source} where {name} is not null limit {FEW_VALUES + 1}"  # noqa: S608
-    values = [value for (value,) in connection.execute(listing)]
-    few = len(values) <= FEW_VALUES and all(isinstance(value, str) and len(value) <= 40 for value in values)
-    return replace(column, values=tuple(sorted(values)) if few else ())
-
-
 def _decode(text: bytes) -> str:
     return text.decode("utf-8", "replace")  # SQLite does not check that text is UTF-8
-
-
-def quote(name: str) -> str:
-    """The name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _interrupt(connection: sqlite3.Connection) -> None:
