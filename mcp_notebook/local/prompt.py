@@ -6,6 +6,7 @@ after which the answer is written as free text. The forms are built from the req
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +18,14 @@ MAX_RESULT = 2_600  # characters of a tool result in the running exchange
 MAX_STRING = 900  # characters of a string argument: without a bound a small model may never close one
 PAST_EXCHANGES = 3  # earlier questions with their answers that are kept
 MAX_ERRORS = 3  # failed calls in a row after which the model may give up
+MAX_EMPTY = 1  # queries without rows that are asked to look again
+_NO_ROWS = re.compile(r"(?<![\d,.])0 rows\b")
 
 ANSWER = {"type": "object", "properties": {"next": {"const": "answer"}}, "required": ["next"]}
 SQL_ADVICE = """\
 For SQL: one SELECT. Take every column from one table or view that has them all, if there is one; else join. To count \
-things: COUNT(DISTINCT their id). Round money: ROUND(SUM(x), 2). Count months back from the last date in the data, \
-never from 'now'."""
+things: COUNT(DISTINCT their id). Round money: ROUND(SUM(x), 2). Filter a year or month on the date column, as in \
+date >= '2026-01-01'. Count months back from the last date in the data, never from 'now'."""
 FORM = """\
 Reply with JSON only: {"tool": "NAME", "arguments": {...}}"""
 MAY_ANSWER = """\
@@ -31,6 +34,7 @@ WRITE = """\
 Answer the question now in one to four short sentences or a short list of markdown. Take every figure from the tool \
 results above, as written there; leave out what they do not show."""
 NO_RESULT = "Answer now in one to four short sentences."
+EMPTY = "It gave no rows: a value or column in its conditions is wrong. Call again with other conditions."
 MEND = "Do not repeat it. Think about what the error says, then call again with something else."
 
 
@@ -98,7 +102,7 @@ def _form(body: Json, tools: list[Json], running: list[Json]) -> Json | None:
     if must or not results or 0 < errors < MAX_ERRORS:
         return {"anyOf": calls} if len(calls) > 1 else calls[0]
     if not errors and _queried(running):
-        return None
+        return {"anyOf": calls} if 0 < _empty_in_a_row(running) <= MAX_EMPTY else None
     return {"anyOf": [ANSWER, *calls]}
 
 
@@ -196,8 +200,21 @@ def _queried(exchange: list[Json]) -> bool:
     return bool(uses) and "sql" in uses[-1]["input"]
 
 
+def _empty_in_a_row(exchange: list[Json]) -> int:
+    count = 0
+    for block in reversed(_results(exchange)):
+        if not _is_empty(block):
+            break
+        count += 1
+    return count
+
+
+def _is_empty(block: Json) -> bool:
+    return not block.get("is_error") and bool(_NO_ROWS.search(_text(block, 300)))
+
+
 def _chat(exchange: list[Json], limit: int) -> Iterator[Json]:
-    failed = {block["tool_use_id"] for block in _results(exchange) if block.get("is_error")}
+    failed = {block["tool_use_id"] for block in _results(exchange) if block.get("is_error") or _is_empty(block)}
     calls = {block["id"]: _call(block) for block in exchange if block["type"] == "tool_use"}
     for block in exchange:
         kind = block["type"]
@@ -205,10 +222,10 @@ def _chat(exchange: list[Json], limit: int) -> Iterator[Json]:
             yield {"role": block["role"], "content": block["text"]}
         elif kind == "tool_use" and block["id"] not in failed:
             yield {"role": "assistant", "content": calls[block["id"]]}
-        elif kind == "tool_result" and block.get("is_error"):
+        elif kind == "tool_result" and block["tool_use_id"] in failed:
             # Its own failed call as its own words would be repeated; told as a fact it is mended.
-            call = calls.get(block["tool_use_id"], "")
-            yield {"role": "user", "content": f"This call failed: {call}\nError: {_text(block, limit)}\n{MEND}"}
+            said = f"Error: {_text(block, limit)}\n{MEND}" if block.get("is_error") else EMPTY
+            yield {"role": "user", "content": f"This call failed: {calls.get(block['tool_use_id'], '')}\n{said}"}
         elif kind == "tool_result":
             yield {"role": "user", "content": f"Tool result:\n{_text(block, limit)}"}
 

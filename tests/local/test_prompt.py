@@ -52,6 +52,14 @@ def test_rows_of_a_query_are_answered_at_once():
     assert "3 rows" in step.messages[-1]["content"]
 
 
+def test_a_query_without_rows_is_tried_once_more():
+    once = next_step(body(user("How many?"), *called("t1", "a,b\n(0 rows)")))
+    assert once.form is not None
+    assert "gave no rows" in once.messages[-1]["content"]
+    assert next_step(body(user("How many?"), *called("t1", "t: 0 rows × 2"), *called("t2", "(0 rows)"))).form is None
+    assert next_step(body(user("How many?"), *called("t1", "t: 10 rows × 2, 1,000 rows"))).form is None
+
+
 def test_after_another_result_the_answer_is_offered_first():
     use, answer = called("t1", "3 rows")
     use["content"][0]["input"] = {}
