@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import logging
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mcp import Client
+from mcp import Client, StdioServerParameters
+from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
@@ -16,7 +18,7 @@ from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioSe
 from mcp_notebook.sessions.http import HttpTrouble, make_client
 from mcp_notebook.sessions.log import ServerLog
 from mcp_notebook.sessions.oauth import make_auth
-from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess
+from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess, server_environment
 from mcp_notebook.sessions.quiet import root_logger_kept
 from mcp_notebook.sessions.sse import SseTransport
 from mcp_notebook.sessions.stdio import StdioTransport
@@ -162,6 +164,11 @@ class Connection:
         return await self._stdio(stack, spec)
 
     async def _stdio(self, stack: AsyncExitStack, spec: StdioServer) -> Any:
+        if sys.platform == "win32":
+            # Without process groups and inherited pipes there is no lifeline; the SDK uses a job object.
+            told = StdioServerParameters(command=spec.command, args=list(spec.args), cwd=spec.cwd)
+            told.env = server_environment(spec.env, {})
+            return self._tapped(stdio_client(told, errlog=stack.enter_context(self.opening.log.writer())))
         started, self.opening.process = self.opening.process, None
         self.process = await (started or ServerProcess.start(spec, self.opening.log))
         stack.push_async_callback(self._stop_process)

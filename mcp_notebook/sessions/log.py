@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TextIO
 
 from mcp_notebook import masking
 from mcp_notebook.config import mask
@@ -29,6 +30,10 @@ class ServerLog:
     def fileno(self) -> int:
         return self._fd
 
+    def writer(self) -> TextIO:
+        """Another file object at the end of the log, for the caller to close."""
+        return open(self.path, "a", encoding="utf-8")
+
     def write(self, text: str) -> None:
         """Append one line of our own."""
         if self._fd >= 0:
@@ -40,7 +45,7 @@ class ServerLog:
             return ""
         size = os.fstat(self._fd).st_size
         start = max(since if since <= size else 0, size - TAIL_BYTES)
-        text = os.pread(self._fd, size - start, start).decode("utf-8", "replace")
+        text = self._read(start).decode("utf-8", "replace")
         return masking.mask(mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets))
 
     def size(self) -> int:
@@ -51,9 +56,14 @@ class ServerLog:
         size = self.size()
         if size <= CUT_AT:
             return
-        last = os.pread(self._fd, KEEP, size - KEEP)
+        last = self._read(size - KEEP)
         os.ftruncate(self._fd, 0)
         os.write(self._fd, last)
+
+    def _read(self, start: int) -> bytes:
+        with open(self.path, "rb") as file:
+            file.seek(start)
+            return file.read(KEEP)
 
     def close(self) -> None:
         """Close and remove the file."""

@@ -22,6 +22,7 @@ _stops: set["asyncio.Task[None]"] = set()
 
 def server_environment(env: Mapping[str, str], inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment a server gets: a few variables, UTC (dates arrive a day early in other zones), what was named."""
+    # A value that begins with () is a shell function, which old shells execute.
     kept = {name: inherited[name] for name in INHERITED if not inherited.get(name, "()").startswith("()")}
     return {"TZ": "UTC", **kept, **env}
 

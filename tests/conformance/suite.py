@@ -40,9 +40,9 @@ def scenarios(home: Path, suite: Suite, role: str) -> list[str]:
     """Names under the role's heading of the suite's own list."""
     only = ["--requirements", suite.revision] if suite.revision else []
     listed = subprocess.run([*command(home, suite), "list", *only], capture_output=True, text=True, check=True).stdout
-    section = listed.split(HEADINGS[role], 1)[1].split("scenarios (", 2)
-    text = section[1] if section[0].strip() == "" and len(section) > 1 else listed.split(HEADINGS[role], 1)[1]
-    return re.findall(r"^  - (\S+)", text, re.MULTILINE)
+    headings = "|".join(re.escape(heading) for heading in HEADINGS.values())
+    parts = re.split(f"^({headings})", listed, flags=re.MULTILINE)
+    return re.findall(r"^  - (\S+)", parts[parts.index(HEADINGS[role]) + 1], re.MULTILINE)
 
 
 def run(home: Path, suite: Suite, role: str, scenario: str, url: str) -> tuple[bool, str]:
@@ -56,11 +56,10 @@ def run(home: Path, suite: Suite, role: str, scenario: str, url: str) -> tuple[b
         return False, "no end"
     output = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
     counts = re.search(r"Passed: .*", output)
-    failed = "; ".join(re.findall(r"^  - (.*)$", output, re.MULTILINE))[:300]
-    return (
-        done.returncode == 0,
-        f"{counts[0] if counts else 'no result'} {'' if done.returncode == 0 else failed}".strip(),
-    )
+    said = [counts[0] if counts else "no result"]
+    if done.returncode:
+        said += re.findall(r"^  - (.*)$", output, re.MULTILINE)
+    return done.returncode == 0, "; ".join(said)[:400]
 
 
 def main() -> int:

@@ -1,0 +1,101 @@
+"""The splitter of lines and the tap, without any server."""
+
+import json
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mcp.shared.message import SessionMessage
+from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest
+
+from mcp_notebook.sessions.lines import LineSplitter, TooLong
+from mcp_notebook.sessions.tap import BURST, Tap
+
+
+def feed(splitter: LineSplitter, chunks: Iterable[bytes]) -> list[bytes | TooLong]:
+    return [line for chunk in chunks for line in splitter.feed(chunk)]
+
+
+@given(st.lists(st.binary(max_size=20), max_size=10), st.integers(1, 30))
+def test_lines_come_whole_however_they_were_cut(lines: list[bytes], size: int) -> None:
+    lines = [line.replace(b"\n", b"") for line in lines]
+    stream = b"".join(line + b"\n" for line in lines)
+    pieces = [stream[i : i + size] for i in range(0, len(stream), size)]
+    assert feed(LineSplitter(1000), pieces) == lines
+
+
+def test_a_line_over_the_cap_is_told_at_once_and_let_go() -> None:
+    splitter = LineSplitter(10)
+    found = feed(splitter, [b"abc\n12345678", b"90123", b"45678", b"9\nxyz\n"])
+    assert found[0] == b"abc"
+    assert found[1] == TooLong(b"1234567890123", b"", 13, ended=False)
+    assert isinstance(found[2], TooLong)
+    assert (found[2].ended, found[2].size) == (True, 19)
+    assert found[3] == b"xyz"
+
+
+def asked(*numbers: int, method: str = "tools/call", cap: int = 1000) -> Tap:
+    tap = Tap(cap=cap)
+    for number in numbers:
+        tap.outbound(SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=number, method=method)))
+    return tap
+
+
+def ended(messages: list[SessionMessage]) -> list[int | str | None]:
+    return [m.message.id for m in messages if isinstance(m.message, JSONRPCError)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"\\ud800"}]}}',
+        b'{"result":{"id":1,"a":' + b"9" * 5000 + b'},"jsonrpc":"2.0","id":2}',
+        b'[{"jsonrpc":"2.0","id":2,"result":{}}]',
+        b'{"id":2,"jsonrpc":"2.0","result":null}',
+    ],
+)
+def test_a_broken_reply_ends_the_call_that_it_names_among_several(line: bytes) -> None:
+    assert ended(asked(1, 2, 3).line(line)) == [2]
+
+
+def test_a_broken_reply_without_a_name_ends_the_only_call_or_none() -> None:
+    assert ended(asked(7).line(b'{"jsonrpc":"2.0","result":{bad}}')) == [7]
+    assert ended(asked(7, 8).line(b'{"jsonrpc":"2.0","result":{bad}}')) == []
+
+
+def test_a_stream_that_stays_open_is_never_the_call_that_a_stray_reply_belongs_to() -> None:
+    assert ended(asked(7, method="subscriptions/listen").line(b'{"jsonrpc":"2.0","result":{bad}}')) == []
+
+
+def test_logs_on_stdout_are_noise_even_as_json() -> None:
+    tap = asked(1)
+    for line in (b'{"level":"info"}', b"{", b'  "a": 1', b"}", b"", b"  \r", b"\x1b[32mready\x1b[0m"):
+        assert tap.line(line) == []
+    assert tap.noise_lines == 5
+
+
+def test_a_broken_notification_ends_no_call() -> None:
+    assert asked(1).line(b'{"jsonrpc":"2.0","method":"notifications/progress","params":{bad}}') == []
+
+
+def test_a_late_reply_is_let_go_and_one_that_nobody_asked_for_ends_the_only_call() -> None:
+    tap = asked(1, 2)
+    params = {"requestId": 1}
+    cancel = JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params=params)
+    tap.outbound(SessionMessage(cancel))
+    assert tap.line(b'{"jsonrpc":"2.0","id":1,"result":{}}') == []
+    assert ended(tap.line(b'{"jsonrpc":"2.0","id":99,"result":{}}')) == [2]
+
+
+def test_an_error_without_an_id_ends_the_only_call() -> None:
+    line = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}'
+    assert ended(asked(4).line(line)) == [4]
+
+
+def test_too_many_notifications_of_one_kind_are_let_go_and_replies_are_not() -> None:
+    tap = asked(1)
+    line = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": 1}})
+    passed = sum(len(tap.line(line.encode())) for _ in range(1000))
+    assert BURST <= passed < 2 * BURST
+    assert len(tap.line(b'{"jsonrpc":"2.0","id":1,"result":{}}')) == 1
