@@ -22,6 +22,7 @@ SMALL = 32 * 1024
 
 _PLACES = 16
 _ROWS_A_PLACE = 8
+_FEW = 4
 _EXACT_FLOAT = 2**53
 _DECODE = json.JSONDecoder().raw_decode
 _FIRST = re.compile(r'[ \t\r\n]*\[[ \t\r\n]*(\{[ \t\r\n]*"[A-Za-z_][A-Za-z0-9_ ]*"[ \t\r\n]*:)')
@@ -186,13 +187,15 @@ def _decoded(lines: bytes, fields: dict[str, pa.DataType]) -> pa.Table:
 def _nulls_written(found: pa.Table, lines: bytes, colon: bytes) -> bool:
     """Whether every null of the table stands in the text, which is to say that no record lacks a field.
 
-    The quote before the colon cannot be within a string: there a backslash would precede it.
+    Neither quote of a key can be within a string: there a backslash would precede it.
     """
-    nulls = sum(column.null_count for column in found.columns)
-    if not nulls:
-        return True
-    written = max((colon + b" null", colon + b"null"), key=lines.count)
-    return lines.count(written) - lines.count(b"\\" + written) == nulls
+    nulls = {name: column.null_count for name, column in zip(found.column_names, found.columns, strict=True)}
+    nulls = {name: count for name, count in nulls.items() if count}
+    space = b" null" if lines.find(colon + b" null") >= 0 else b"null"
+    if len(nulls) > _FEW:
+        written = colon + space
+        return lines.count(written) - lines.count(b"\\" + written) == sum(nulls.values())
+    return all(lines.count(b'"' + name.encode() + colon + space) == count for name, count in nulls.items())
 
 
 def _as_floats(digits: pa.ChunkedArray) -> pa.ChunkedArray | None:

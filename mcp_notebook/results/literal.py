@@ -63,6 +63,14 @@ def loads(text: str, *, max_chars: int = MAX_CHARS, max_depth: int = MAX_DEPTH) 
     return value
 
 
+def end_of_value(text: str, at: int) -> int:
+    """The position behind the literal that starts at `at`; `ValueError` when none does."""
+    parser = _Parser(text, MAX_DEPTH)
+    parser.at = at
+    parser.value(0)
+    return parser.at
+
+
 class _Parser:
     """A cursor over one text; `value` reads one literal from it and moves on."""
 
