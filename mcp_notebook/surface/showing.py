@@ -88,7 +88,7 @@ def _watch(
                     continue
                 if future.done():
                     ended[name] = time.monotonic() - started
-                    lines[name].set(_outcome(name, future, ended[name]))
+                    lines[name].set(_outcome(name, future, ended[name], why=len(futures) > 1))
                 elif time.monotonic() - started > PATIENCE:
                     lines[name].set(f"{name}: {progress[name]} … {int(time.monotonic() - started)} s")
             time.sleep(loop.HEARTBEAT)
@@ -98,10 +98,11 @@ def _watch(
         raise
 
 
-def _outcome(name: str, future: "Future[Any]", seconds: float) -> str:
+def _outcome(name: str, future: "Future[Any]", seconds: float, *, why: bool) -> str:
+    """`why`: say the reason on the line, since only the first failure is raised."""
     failure = future.exception()
     if failure is not None:
-        return f"{name}: not connected"
+        return f"{name}: not connected" + (f" · {failure}" if why else "")
     session = future.result()
     count = len(session.tools)
     title = f"{session.server_title} · " if session.server_title and session.server_title != name else ""
