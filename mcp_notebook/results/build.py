@@ -175,10 +175,9 @@ def _without_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[
     if not raw.rows:
         return tuple(() for _ in names), []
     if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
-        if _all_text(raw):
-            raw = replace(raw, columns=tuple(column.to_pylist() for column in raw.columns))
-        else:
-            return raw.columns, _suspected_nulls(raw, names)
+        if raw.nulls or _all_text(raw):
+            return _arrow_null_words(raw, names)
+        return raw.columns, _suspected_nulls(raw, names)
     words = raw.nulls or (NULL_WORDS if _all_text(raw) else ())
     if not words:
         return raw.columns, _suspected_nulls(raw, names)
@@ -212,6 +211,21 @@ def _has_null_word(column: Sequence[Any]) -> bool:
         words = pa.array(["None", "NULL"])
         return pa.types.is_string(column.type) and bool(pc.any(pc.is_in(column, value_set=words)).as_py())
     return any(cell in ("None", "NULL") for cell in column if type(cell) is str)
+
+
+def _arrow_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[Any], ...], list[str]]:
+    """The same for columns in Arrow: only those with such a word leave it."""
+    words = pa.array([*(raw.nulls or NULL_WORDS), ""])
+    plain = [pa.types.is_string(c.type) and bool(pc.any(pc.is_in(c, value_set=words)).as_py()) for c in raw.columns]
+    if not any(plain):
+        return raw.columns, []
+    touched = [n for n, found in enumerate(plain) if found]
+    held = replace(raw, columns=tuple(raw.columns[n].to_pylist() for n in touched), nulls=raw.nulls or NULL_WORDS)
+    cleaned, notes = _without_null_words(held, [names[n] for n in touched])
+    columns = list(raw.columns)
+    for n, column in zip(touched, cleaned, strict=True):
+        columns[n] = pa.chunked_array([pa.array(column, pa.string())])
+    return tuple(columns), notes
 
 
 def _null_words_of(

@@ -14,9 +14,11 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mcp_notebook.results import numeric, strings
 
+_ZONE = re.compile(r"^(?:nullable\()?datetime(?:64)?\(.*'([\w/+-]+)'\)", re.IGNORECASE)
 _WRAPPED = re.compile(r"(?:nullable|lowcardinality)\((.*)\)", re.IGNORECASE | re.DOTALL)
 _INT = re.compile(
     r"u?(?:tiny|small|medium|big|huge)?int(?:eger)?(?:\d+)?(?: unsigned| signed)?|u?int\d+|"
@@ -67,10 +69,13 @@ def kind(name: str) -> str | None:
     return None
 
 
-def convert(values: Sequence[Any], family: str) -> pa.Array | None:
-    """The values in the declared family, exactly; None when one does not fit it (then the declaration is ignored)."""
+def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | None:
+    """The values in the declared family, exactly; None when one does not fit it (then the declaration is ignored).
+
+    `name` is the whole type, which may name a time zone.
+    """
     try:
-        return _CONVERTERS[family](values)
+        return _in_zone(values, zone[1]) if (zone := _ZONE.search(name)) else _CONVERTERS[family](values)
     except (ValueError, TypeError, InvalidOperation, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError, KeyError):
         return None
 
@@ -134,11 +139,17 @@ def _typed(values: Sequence[Any], wanted: type, arrow: pa.DataType) -> pa.Array 
 
 
 def _stamptz(values: Sequence[Any]) -> pa.Array | None:
+    """Instants only: where the values lack a zone and the type names none, the session's zone is not known."""
+    found = _stamp(values)
+    return found if found is not None and found.type.tz else None
+
+
+def _in_zone(values: Sequence[Any], zone: str) -> pa.Array | None:
+    """Times without a zone, in the zone that the type names: `DateTime64(3, 'UTC')`."""
     found = _stamp(values)
     if found is None or found.type.tz:
         return found
-    # The database keeps instants and its driver wrote them in the session's zone without saying which.
-    return None
+    return pc.assume_timezone(found, timezone=zone)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _time(values: Sequence[Any]) -> pa.Array | None:

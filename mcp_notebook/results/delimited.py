@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 
 from mcp_notebook.results import fitting, literal, strings
 from mcp_notebook.results.build import NULL_WORDS
@@ -20,6 +24,7 @@ _TAG = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|SET|START TRANSACTION|SELECT \d+|\(
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:[ .\-/][\w%()#$]+){0,5}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _RECORD_END = re.compile(r"\r\n|\n|\r")
+_LARGE = 64 * 1024
 _NULLS = (*NULL_WORDS, "")
 
 
@@ -80,6 +85,8 @@ def _without_tags(text: str) -> str:
 
 
 def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
+    if (raw := _large(text, delimiter)) is not None:
+        return raw
     records = _records(text, delimiter)
     if records is not None and len({len(row) for row in records}) == 1:
         return _judged(records, delimiter, quoted='"' in text, repaired=frozenset(), selected=selected)
@@ -89,11 +96,49 @@ def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
         return f"records of different widths between {delimiter!r}"
     if _spaced(text, delimiter):
         return "reads like prose"
+    unclosed = any(line.startswith('"') or f'{delimiter}"' in line for line in lines)
     fitted = fitting.fit(lines[1:], lambda line: line.split(delimiter), len(header), delimiter)
     if isinstance(fitted, str):
         return fitted
     rows: list[list[str | None]] = [list(row) for row in fitted.rows]
-    return _judged([list(header), *rows], delimiter, quoted=False, repaired=fitted.repaired, selected=selected)
+    answer = _judged([list(header), *rows], delimiter, quoted=False, repaired=fitted.repaired, selected=selected)
+    if isinstance(answer, str) or not unclosed:
+        return answer
+    note = "quotes are not paired as in CSV; they were taken as part of the values"
+    return replace(answer, raws=tuple(raw.noted(note, approximate=True) for raw in answer.raws))
+
+
+def _large(text: str, delimiter: str) -> Answer | None:
+    """A long, regular text by Arrow's reader, every cell as text; None when anything is unusual."""
+    if len(text) < _LARGE or "\0" in text:
+        return None
+    quotes = blank = '"' in text
+    if blank and not re.search(rf'(?:^|{re.escape(delimiter)})""(?:{re.escape(delimiter)}|\r|\n|$)', text):
+        blank = False
+    head = _RECORD_END.split(text, maxsplit=20)[:20]
+    names = head[0].split(delimiter)
+    sample = None if quotes else [line.split(delimiter) for line in head]
+    if '"' in head[0] or not _is_header(names) or len(set(names)) < len(names) or "" in text.splitlines()[1:-1]:
+        return None
+    if sample and {len(row) for row in sample[1:]} != {len(names)}:
+        return None
+    options = pa_csv.ConvertOptions(
+        column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=blank,
+        quoted_strings_can_be_null=False,
+    )  # fmt: skip
+    parsing = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=quotes, quote_char='"' if quotes else False)
+    try:
+        table = pa_csv.read_csv(pa.py_buffer(text.encode()), parse_options=parsing, convert_options=options)
+    except (pa.ArrowInvalid, UnicodeEncodeError):
+        return None
+    columns = tuple(table.columns)
+    if not quotes and _spaced(text[:_LARGE], delimiter):
+        return None
+    rows = [list(row) for row in zip(*(column.slice(0, 500).to_pylist() for column in columns), strict=True)]
+    judged = _judged([list(names), *rows], delimiter, quoted=quotes, repaired=frozenset(), selected=())
+    if isinstance(judged, str):
+        return None
+    return replace(judged, raws=(replace(judged.raws[0], columns=columns, rows=table.num_rows),))
 
 
 def _records(text: str, delimiter: str) -> list[list[str | None]] | None:

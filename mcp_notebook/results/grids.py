@@ -14,24 +14,24 @@ from mcp_notebook.results.build import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
 _BARS = "|│┃║"
-_BORDER = re.compile(r"[ \t]*[+┌┬┐├┼┤└┴┘╭╮╰╯┏┳┓┡╇┩╔╦╗╠╬╣╚╩╝╒╤╕╞╪╡╘╧╛╟╫╢╓╥╖╙╨╜━─═\-=┄┈|│┃║]{3,}[ \t]*")
+_BORDER = re.compile(r"[+┌┬┐├┼┤└┴┘╭╮╰╯┏┳┓┡╇┩╔╦╗╠╬╣╚╩╝╒╤╕╞╪╡╘╧╛╟╫╢╓╥╖╙╨╜━─═\-=┄┈|│┃║]{3,}")
 _CORNER = re.compile(r"[+┬┼┴╇┳╦╬╩╤╪╧┌└├┏┡╔╠╚╒╞╘╭╰╟╫╥╨]")
-_CLICKHOUSE = re.compile(r"[ \t]*[┌╭](─+.+)[┐╮][ \t]*")
-_NUMBERED = re.compile(r"[ \t]*\d+\. (?=[│┃])")
-_DASHES = re.compile(r"[ \t]*-{2,}(?:[ \t]+-{2,}|-*[+|]-+)*[-+|]*[ \t]*")
+_CLICKHOUSE = re.compile(r"[┌╭](─+.+)[┐╮]")
+_NUMBERED = re.compile(r"^\d+\. (?=[│┃])")
 _PSQL_END = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)
 _SOFT_NULLS = (*NULL_WORDS, "")
 
 
 def boxed(text: str) -> Answer:
     """Tables inside borders; lines outside them are the rest."""
-    lines = [_NUMBERED.sub("", line) for line in text.splitlines()]
+    if not any(mark in text for mark in "+─━═╌"):
+        return "no borders"
+    lines = [_NUMBERED.sub("", line.strip(), count=1) for line in text.splitlines()]
     borders = [n for n, line in enumerate(lines) if _is_border(line)]
-    heads = [n for n, line in enumerate(lines) if _CLICKHOUSE.fullmatch(line) and not _BORDER.fullmatch(line)]
+    heads = [n for n, line in enumerate(lines) if _is_named_border(line)]
     if not borders or (len(borders) < 2 and not heads):
         return "no borders"
     first = min([*borders, *heads])
-    inside = [n for n in range(first, len(lines)) if lines[n].strip()[:1] in _BARS or n in borders or n in heads]
     last = max(borders)
     body = lines[first : last + 1]
     if any(not line.strip() for line in body):
@@ -40,7 +40,7 @@ def boxed(text: str) -> Answer:
     if isinstance(raw, str):
         return raw
     rest = "\n".join([*lines[:first], *lines[last + 1 :]]).strip()
-    return Taken((raw,), rest=rest) if inside else "no rows between its borders"
+    return Taken((raw,), rest=rest)
 
 
 def _several_boxes(text: str) -> Answer:
@@ -57,14 +57,19 @@ def _several_boxes(text: str) -> Answer:
     return Taken(tuple(raws), rest="\n".join(filter(None, rest))) if raws else "no borders"
 
 
+def _is_named_border(line: str) -> bool:
+    """ClickHouse writes the names into the upper border: "┌─id─┬─name─┐"."""
+    return line[:1] in ("┌", "╭") and bool(_CLICKHOUSE.fullmatch(line)) and not _BORDER.fullmatch(line)
+
+
 def _is_border(line: str) -> bool:
-    return bool(_BORDER.fullmatch(line)) and bool(_CORNER.search(line)) and line.strip()[0] not in "-=─━"
+    return bool(_BORDER.fullmatch(line.strip())) and bool(_CORNER.search(line)) and line.strip()[0] not in "-=─━"
 
 
 def _box(lines: Sequence[str]) -> Raw | str:
     blocks = _blocks(lines)
     head = _CLICKHOUSE.fullmatch(lines[0])
-    if head and not _BORDER.fullmatch(lines[0]):
+    if head and not _BORDER.fullmatch(lines[0].strip()):
         names = [name.strip("─ ") for name in re.split(r"[┬]", head[1])]
     elif blocks:
         names = [" ".join(part for part in column if part) for column in zip(*_split_all(blocks.pop(0)), strict=False)]
@@ -93,7 +98,7 @@ def _blocks(lines: Sequence[str]) -> list[list[str]]:
     """The lines between borders."""
     blocks: list[list[str]] = [[]]
     for line in lines:
-        if _BORDER.fullmatch(line) or _CLICKHOUSE.fullmatch(line):
+        if _BORDER.fullmatch(line.strip()) or _is_named_border(line):
             blocks.append([])
         else:
             blocks[-1].append(line)
@@ -184,10 +189,13 @@ def ruled(text: str, selected: Sequence[str] = ()) -> Answer:
 
 
 def _is_rule(line: str, above: str) -> bool:
+    """Dashes, in one run or in runs with crossings or spaces between; a lone dash only under a lone letter."""
     dashes = line.strip()
-    return bool(_DASHES.fullmatch(line) and len(dashes) > 2) or (
-        bool(dashes) and set(dashes) == {"-"} and len(dashes) == len(above)
-    )
+    if not dashes or dashes.strip("-+| \t") or dashes[0] != "-":
+        return False
+    if set(dashes) == {"-"}:
+        return len(dashes) > 2 or len(dashes) == len(above)
+    return all(len(run) > 1 for run in re.split(r"[+|\s]+", dashes) if run) or "+" in dashes
 
 
 def _body(lines: list[str]) -> tuple[list[str], list[str]]:

@@ -13,12 +13,14 @@ _NOUNS = (
     r"error|errors|exception|failure|fault|fehler|erreur|erro|errore|fout|fel|fejl|feil|b[łl][aą]d|hata|ошибка|помилка|"
     r"错误|錯誤|失败|失敗|エラー|오류|خطأ"
 )
-_OPENING = re.compile(
-    rf"(?:[^\w\s]*\s*)?(?:[\w.'()-]+[ _-]){{0,6}}?[\w.]*(?:{_NOUNS})(?![\w,|\t;]|\s*[,|\t;])(?:[^:：|\n]{{0,120}}[:：]|\W*$|[^|\t]*$)",
+_NOUN = re.compile(rf"\w*?(?:{_NOUNS})(?![^\W\d_])", re.IGNORECASE)
+_AFTER = re.compile(
+    r"\s*(?:$|[-–—(\[=#\d]|(?:executing|running|processing|querying|connecting|parsing|reading|fetching|calling|loading|"
+    r"opening|while|when|during|occurred|in|at|from|on|near|code|number|message|was|has)\b)",
     re.IGNORECASE,
 )
 _FAILED = re.compile(
-    r"(?:[^\w\s]*\s*)?(?:(?:the |sql |your )?(?:query|statement|execution|request|call|command|operation|connection)"
+    r"(?:[^\w\s]{0,4}\s{0,4})?(?:(?:the |sql |your )?(?:query|statement|execution|request|call|command|operation|connection)"
     r"(?: \w+){0,3} (?:failed|rejected|refused|aborted|denied|timed out|not allowed|forbidden)\b|"
     r"(?:failed|unable|fail) to \w+|could(?: not|n['’]t) \w+|can(?:not|['’]t| not) \w+|"
     r"(?:access|permission) denied|security violation|traceback \(most recent call last\)|"
@@ -68,11 +70,22 @@ def error_in_text(text: str) -> str | None:
     head = text.lstrip("\ufeff \t\r\n")
     if not head or head[0] in "[{(<":
         return None
-    line = head.partition("\n")[0][:400]
-    found = _OPENING.match(line) or _FAILED.match(line)
-    if found is None or _looks_tabular(head):
+    line = head.partition("\n")[0][:300]
+    if not (_opens(line) or _FAILED.match(line)) or _looks_tabular(head):
         return None
     return head.strip()
+
+
+def _opens(line: str) -> bool:
+    """Whether one of the first words says error, and goes on as a report does: with a colon or the circumstances."""
+    match = _NOUN.search(line[:160])
+    if match is None:
+        return False
+    before, after = line[: match.start()], line[match.end() :]
+    if len(before.split()) > 6 or re.search(r"[,|\t;.!?] |[,|\t;]", before) or after.lstrip()[:1] in tuple(",|\t;"):
+        return False
+    colon = re.search(r"[:：]", after[:120])
+    return bool(colon and "|" not in after[: colon.start()]) or bool(_AFTER.match(after))
 
 
 def error_in_prose(text: str) -> str | None:

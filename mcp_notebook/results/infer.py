@@ -43,7 +43,7 @@ def column(values: Sequence[Any], declared: str | None = None, *, text: Strictne
     (flagged "converted from text"), "all" also true/false (for formats in which everything is text).
     """
     values = [_plain(value) for value in values] if _has_buffers(values) else values
-    if declared and (wanted := types.kind(declared)) and (found := types.convert(values, wanted)) is not None:
+    if declared and (wanted := types.kind(declared)) and (found := types.convert(values, wanted, declared)) is not None:
         return Column(found, f"declared: {short(found.type)} ({declared})")
     kinds = set(map(type, values)) - {type(None)}
     if kinds == {str}:

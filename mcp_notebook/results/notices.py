@@ -24,13 +24,13 @@ _TOTALS = (
     "numrows", "total_records", "totalrecords", "rows_total", "total_row_count", "totalrowcount", "n_rows", "size",
 )  # fmt: skip
 _SENTENCE = re.compile(
-    r"[^\n.]*(?:\btruncat\w+|\bshow(?:ing|n|s)? (?:only )?(?:the )?(?:first|top|only|\d[\d,]* (?:of|out of))|"
+    r"(?:\btruncat\w+|\bshow(?:ing|n|s)? (?:only )?(?:the )?(?:first|top|only|\d[\d,]* (?:of|out of))|"
     r"\b(?:limited|capped|restricted|cut|clipped) (?:to|at|off)|\bfirst \d[\d,]* (?:of|rows|results|records)|"
     r"\b\d[\d,]* more (?:rows|records|results)|\bmore (?:rows|results|records) (?:available|exist|not shown|omitted)|"
     r"\b(?:rows|results|records) (?:were |are )?(?:omitted|not shown|hidden|dropped|skipped)|\bmay be additional rows|"
     r"\bmax(?:imum)? (?:of )?\d[\d,]* (?:rows|results|records)|\bonly (?:the )?(?:first )?\d[\d,]* (?:rows|results|records)|"
     r"\bout of \d[\d,]*|\b(?:row|result|output|size) limit\b|\b\d[\d,]* of \d[\d,]* (?:rows|results|records)|"
-    r"\.\.\. ?\(?\d|tronqu|abgeschnitten|gekürzt|truncad|截断|截斷|仅显示|僅顯示|前 ?\d+ ?(?:行|条|條)|切り捨て|обрезан)[^\n]*",
+    r"\.\.\. ?\(?\d|tronqu|abgeschnitten|gekürzt|truncad|截断|截斷|仅显示|僅顯示|前 ?\d+ ?(?:行|条|條)|切り捨て|обрезан)",
     re.IGNORECASE,
 )
 _COUNT = re.compile(
@@ -41,6 +41,7 @@ _ROWS_SAID = re.compile(
     r"(\d[\d,]*) rows?(?: in set)?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+_EDGE = 4000
 _ROUND = {10, 20, 25, 50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 1500, 2000, 2048, 2500, 5000, 10_000,
           20_000, 25_000, 50_000, 65_536, 100_000, 1_000_000}  # fmt: skip
 
@@ -95,10 +96,19 @@ _WORDS = ("warning", "message", "hint", "note", "notice", "truncation_message", 
 
 def _sentence(facts: list[tuple[str, Any]], rest: str) -> str:
     for key, value in facts:
-        if key in _WORDS and isinstance(value, str) and (match := _SENTENCE.search(value)):
-            return match[0]
-    match = _SENTENCE.search(rest)
-    return match[0].strip() if match else ""
+        if key in _WORDS and isinstance(value, str) and (said := _line_of(value)):
+            return said
+    return _line_of(rest)
+
+
+def _line_of(text: str) -> str:
+    """The line that speaks of a cut; only the beginning and the end of a long text are looked at."""
+    text = text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{text[-_EDGE:]}"
+    match = _SENTENCE.search(text)
+    if match is None:
+        return ""
+    start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
+    return text[start : end if end >= 0 else len(text)].strip()[:300]
 
 
 def _total(facts: list[tuple[str, Any]], rows: int) -> int | None:
@@ -113,5 +123,5 @@ def _count_in(text: str, rows: int) -> int | None:
 
 
 def _said(rest: str) -> int | None:
-    match = _ROWS_SAID.search(rest)
+    match = _ROWS_SAID.search(rest[-_EDGE:])
     return int((match[1] or match[2]).replace(",", "")) if match else None

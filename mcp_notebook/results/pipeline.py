@@ -11,14 +11,14 @@ from typing import Any
 from mcp_notebook.results import build, content, guard, notices, resources, statement, structured, texts
 from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
+from mcp_notebook.results.shapes import MAX_COLUMNS
 
 log = logging.getLogger(__name__)
 _NO_ROWS = re.compile(
-    r"^\W*(?:query executed successfully\W*|success\W*|ok\W*)?(?:no (?:\w+ )?(?:rows?|results?|records?|data|matches)\b|"
+    r"^\W*(?:query executed successfully\W*|success\W*|ok\W*)?(?:no (?:\w+ )?(?:rows?|results?|records?|data|matches)\b|"  # noqa: E501
     r"0 (?:rows?|results?|records?)\b|empty (?:set|result)|(?:query )?returned (?:no|0) (?:rows?|results?))",
     re.IGNORECASE,
 )
-MAX_COLUMNS = 20_000
 MAX_CELLS = 100_000_000
 
 
@@ -81,9 +81,10 @@ def _read(parts: content.Parts, options: Options) -> Reading:
 def _no_table(base: Reading, found: texts.Found, linked: resources.Linked, rejected: Rejected) -> Reading:
     """A text and nothing else: an error when it speaks of one."""
     error = guard.error_in_prose(base.text)
+    doubts = tuple(f"looks like a table, but: {why}" for _, why in rejected if why.startswith("ambiguous"))
     return replace(
         base, text=_joined(base.text, linked.text), error=error, reader="guard" if error else "text",
-        rejected=(*rejected, *linked.rejected), notes=(*base.notes, *found.notes, *linked.notes),
+        rejected=(*rejected, *linked.rejected), notes=(*base.notes, *found.notes, *linked.notes, *doubts),
     )  # fmt: skip
 
 
@@ -135,7 +136,8 @@ def _too_wide(raw: Raw) -> str:
 
 
 def _too_large(size: int, limit: int) -> str:
-    return f"The result has {size / 1e6:,.1f} MB, more than the limit of {limit / 1e6:,.1f} MB; ask for fewer rows or columns."
+    told = f"The result has {size / 1e6:,.1f} MB, more than the limit of {limit / 1e6:,.1f} MB"
+    return f"{told}; ask for fewer rows or columns."
 
 
 def _error_text(parts: content.Parts) -> str:

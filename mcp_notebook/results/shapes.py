@@ -14,6 +14,7 @@ from mcp_notebook.results import headings
 from mcp_notebook.results.raw import Raw, from_records, from_rows, listing
 
 MAX_DEPTH = 8
+MAX_COLUMNS = 20_000
 _MAIN = (
     "rows", "data", "records", "result", "results", "items", "values", "documents", "docs", "hits", "resultset", "result_set",
     "recordset", "recordsets", "rowset", "row_data", "data_array", "dataset", "datasets", "entries", "output", "table",
@@ -34,6 +35,9 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
     """All tables of a value, or why there is none. `selected` are the columns of the statement, if known."""
     if _depth_exceeds(value, 64):
         return "nested too deeply"
+    widest = value[0] if isinstance(value, (list, tuple)) and value else value
+    if isinstance(widest, (dict, list, tuple)) and len(widest) > MAX_COLUMNS and widest is not value:
+        return f"{len(widest):,} columns are more than the limit of {MAX_COLUMNS:,}"
     found = tuple(_find(value, "", 0, tuple(selected)))
     return found or "no list of records, rows or columns in it"
 

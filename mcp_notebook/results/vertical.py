@@ -9,14 +9,14 @@ from mcp_notebook.results.build import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Taken, from_rows, listing
 
 _MARKER = re.compile(
-    r"[ \t]*(?:\*{3,}[ \t]*\d+\. row[ \t]*\*{3,}|\d+\. row|-\[ RECORD \d+ \][-+]*|"
-    r"[=\-*#─ ]*\[?(?:row|record|result|entry|item) ?#?\d+\]?[ \t]*:?[=\-*#─ ]*)[ \t]*",
+    r"\*{3,} *\d+\. row *\*{3,}|\d+\. row|-\[ RECORD \d+ \][-+]*|"
+    r"[=\-*#─ ]{0,80}\[?(?:row|record|result|entry|item) ?#?\d+\]?:?[=\-*#─ ]{0,80}",
     re.IGNORECASE,
 )
 _PSQL = re.compile(r"^-\[ RECORD \d+ \]", re.MULTILINE)
 _RULE = re.compile(r"[-=─*_]{2,}")
-_COLON = re.compile(r"[ \t]*([^\s:][^:\n]{0,100}?)[ \t]*:(?:[ \t](.*)|)", re.DOTALL)
-_BAR = re.compile(r"[ \t]*([^\s|][^|\n]{0,100}?)[ \t]*\|(?:[ \t](.*)|)", re.DOTALL)
+_COLON = re.compile(r" {0,64}([^\s:][^:\n]{0,100}?) {0,64}:(?:[ \t](.*)|)", re.DOTALL)
+_BAR = re.compile(r" {0,64}([^\s|][^|\n]{0,100}?) {0,64}\|(?:[ \t](.*)|)", re.DOTALL)
 _TRAILER = re.compile(r"(?:result|total|rows?|\(\d+ rows?\)|showing|query|note|\d+ rows? in set)\b.*", re.IGNORECASE)
 
 
@@ -45,7 +45,7 @@ def read(text: str) -> Answer:
 
 def _chunks(lines: Sequence[str], field: re.Pattern[str]) -> tuple[list[list[str]], list[str], bool]:
     """The lines of each record, what stands outside them, and whether markers told them apart."""
-    marks = [number for number, line in enumerate(lines) if _MARKER.fullmatch(line)]
+    marks = [number for number, line in enumerate(lines) if len(line) < 200 and _MARKER.fullmatch(line.strip())]
     if not marks:
         return _paragraphs(lines, field)
     chunks = []
