@@ -85,6 +85,7 @@ _PLAIN_NAMES = {
     **dict.fromkeys(("binary", "large_binary", "fixed_size_binary", "binary_view"), "binary"),
     **dict.fromkeys(("date32", "date64"), "date"),
     **dict.fromkeys(("time32", "time64"), "time"),
+    "duration": "duration",
     "double": "float64",
     "float": "float32",
     "halffloat": "float16",
@@ -111,6 +112,8 @@ def _series_source(name: str, series: Any, masked: Masked) -> Source:
     try:
         array = pa.array(series, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+        return _object_source(name, series, masked)
+    if isinstance(array.type, pa.BaseExtensionType):  # pandas' periods and intervals: their text says more
         return _object_source(name, series, masked)
     return _arrow_source(name, array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
 
