@@ -28,11 +28,17 @@ class Drift:
 
 
 def drift_of(turn: Turn, live: Fingerprint, known: Mapping[str, str]) -> Iterator[Drift]:
-    """What differs between the recorded turn and the live request; `known` is {digest: recorded text}."""
-    for digest, evidence in zip(turn.evidence, live.evidence, strict=False):
+    """What newly differs between the recorded turn and the live request; `known` is {digest: recorded text}.
+
+    Each turn tells of the results that came with its last message, a cell's first turn of prompt and tools: so that a
+    difference is told once, where it matters, however long the conversation is.
+    """
+    if not live.news:
+        yield from _setup_drift(turn.setup, live.setup)
+    pairs = list(zip(turn.evidence, live.evidence, strict=False))
+    for digest, evidence in pairs[len(pairs) - live.news :]:
         if digest != evidence.digest:
             yield Drift("result", evidence.call, known.get(digest, "(text not recorded)"), evidence.text)
-    yield from _setup_drift(turn.setup, live.setup)
 
 
 def result_texts(evidence: tuple[Evidence, ...], news: int, limit: int) -> list[dict[str, object]]:
