@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mcp_notebook.errors import NotebookError
 
@@ -12,12 +13,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the servers and their options to the parser of `mcp-notebook serve`."""
     servers = parser.add_subparsers(dest="server", required=True, metavar="SERVER")
     database = servers.add_parser("database", help="a database, read-only, as an MCP server")
-    database.add_argument("--url", default="", help="sqlite:///path/to/file.db (default: the variable DATABASE_URL)")
+    database.add_argument(
+        "--url",
+        default="",
+        help="sqlite:///file.db, duckdb:///file or postgresql://user@host/db (default: $DATABASE_URL)",
+    )
     database.add_argument("--table", action="append", help="serve only this table or view; repeat for more")
     database.add_argument("--max-rows", type=int, default=10_000, help="rows of an answer at most (default 10000)")
     database.add_argument("--timeout", type=float, default=15.0, help="seconds a statement may take (default 15)")
     add_transport(database)
-    database.set_defaults(run=run)
+    database.set_defaults(run=run, serve=_database)
+    notebook = servers.add_parser("notebook", help="a running notebook's shared tables, for clients that speak stdio")
+    notebook.add_argument(
+        "--connection", required=True, type=Path, metavar="FILE", help="the file that %%mcp_serve names"
+    )
+    notebook.set_defaults(run=run, serve=_notebook)
 
 
 def add_transport(parser: argparse.ArgumentParser) -> None:
@@ -30,28 +40,36 @@ def add_transport(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until the client leaves or an interrupt comes; returns the process's exit code."""
-    # These imports cost over a second, and `mcp-notebook --help` must not pay it.
-    from mcp_notebook.server.database import serve_database
-
     try:
-        asyncio.run(
-            serve_database(
-                args.url,
-                transport=args.transport,
-                host=args.host,
-                port=args.port,
-                token_env=args.token_env,
-                max_rows=args.max_rows,
-                timeout=args.timeout,
-                tables=args.table,
-            )
-        )
+        asyncio.run(args.serve(args))
     except NotebookError as error:
         print(f"mcp-notebook serve: {error.message}", file=sys.stderr)  # noqa: T201 - this is the command line
         return 2
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+async def _database(args: argparse.Namespace) -> None:
+    # This import costs over a second, and `mcp-notebook --help` must not pay it.
+    from mcp_notebook.server.database import serve_database
+
+    await serve_database(
+        args.url,
+        transport=args.transport,
+        host=args.host,
+        port=args.port,
+        token_env=args.token_env,
+        max_rows=args.max_rows,
+        timeout=args.timeout,
+        tables=args.table,
+    )
+
+
+async def _notebook(args: argparse.Namespace) -> None:
+    from mcp_notebook.server.bridge import serve_bridge  # as above
+
+    await serve_bridge(args.connection)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,129 @@
+"""The shared tables for MCP clients outside the notebook: HTTP on loopback with a token, on the background loop.
+
+Only tables that the person shared are there, not what a conversation produced. Address and token stand in a connection
+file that only this user can read; clients that speak stdio start `mcp-notebook serve notebook --connection FILE`
+(`bridge`), so that no token has to stand in a client's configuration or in the notebook.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from mcp_notebook.errors import ConnectError
+from mcp_notebook.server.catalog import Catalog
+from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.query import SqlRunner
+from mcp_notebook.server.serve import build_app, http_server, listen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+START_SECONDS = 10.0
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the shared tables are. The token stands in the file alone and never in a repr."""
+
+    url: str  # Streamable HTTP
+    sse_url: str
+    connection_file: Path
+
+
+class OutsideServer:
+    """Serves a catalog's shared tables; start and stop it on the same loop."""
+
+    def __init__(self, catalog: Catalog, *, mask: "Callable[[], Sequence[str]]" = tuple) -> None:
+        self._catalog = catalog.only("shared")
+        self._mask = mask
+        self._runner: SqlRunner | None = None
+        self._server: uvicorn.Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.address: Address | None = None
+
+    async def start(self, folder: Path, *, port: int = 0) -> Address:
+        """Listen on 127.0.0.1 (`port` 0: a free one) and write the connection file into `folder`.
+
+        Raises `ConfigError` when the port is taken; a server that runs already is left as it is.
+        """
+        if self.address is not None:
+            return self.address
+        listener = listen("127.0.0.1", port)
+        bound = listener.getsockname()[1]
+        token = secrets.token_urlsafe(32)
+        self._runner = SqlRunner()
+        notebook = build_notebook_server(self._catalog, form="json", runner=self._runner, mask=self._mask)
+        server = http_server(build_app(notebook, host="127.0.0.1", port=bound, token=token))
+        self._server, self._serving = server, asyncio.ensure_future(server.serve(sockets=[listener]))
+        await self._until_started()
+        base = f"http://127.0.0.1:{bound}"
+        file = await asyncio.to_thread(write_connection, folder / f"notebook-{bound}.json", f"{base}/mcp", token)
+        self.address = Address(f"{base}/mcp", f"{base}/sse", file)
+        return self.address
+
+    async def stop(self) -> None:
+        """Close the port, end the worker and remove the connection file; a stopped server stays stopped."""
+        address, self.address = self.address, None
+        if self._server is not None and self._serving is not None:
+            self._server.should_exit = True
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                await asyncio.wait_for(self._serving, STOP_SECONDS)
+        if self._runner is not None:
+            await self._runner.close()
+        if address is not None:
+            await asyncio.to_thread(address.connection_file.unlink, missing_ok=True)
+        self._server = self._serving = self._runner = None
+
+    async def _until_started(self) -> None:
+        assert self._server is not None
+        assert self._serving is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                while not self._server.started and not self._serving.done():  # noqa: ASYNC110 - uvicorn has no event
+                    await asyncio.sleep(0.01)
+        if not self._server.started:
+            await self.stop()
+            raise ConnectError("The server for outside clients did not start: try another port.")
+
+
+def write_connection(path: Path, url: str, token: str) -> Path:
+    """Write a connection file that only this user can read."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        json.dump({"url": url, "token": token}, file)
+    return path
+
+
+def read_connection(path: Path) -> tuple[str, str]:
+    """URL and token of a connection file; raises `ConnectError` when the notebook no longer serves."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return held["url"], held["token"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConnectError(
+            f"{path} is no connection file: serve the notebook's tables again with %mcp_serve."
+        ) from error
+
+
+def client_configuration(connection_file: Path, name: str = "notebook") -> dict[str, dict[str, Any]]:
+    """Ready configuration by client: "Claude Desktop", "Claude Code" (.mcp.json) and "VS Code" (mcp.json)."""
+    command = {
+        "command": "mcp-notebook",
+        "args": ["serve", "notebook", "--connection", str(connection_file)],
+    }
+    typed = {"type": "stdio", **command}
+    return {
+        "Claude Desktop": {"mcpServers": {name: command}},
+        "Claude Code": {"mcpServers": {name: typed}},
+        "VS Code": {"servers": {name: typed}},
+    }
