@@ -36,11 +36,26 @@ def read(text: str) -> Answer:
             return "its records do not have the same names" if not marked else "ambiguous: a record lacks a column"
         rows.append([value for value, _ in row])
         touched |= {name for name, (_, several) in zip(names, row, strict=True) if several}
-    raw = from_rows(names, rows, text="all", nulls=NULL_WORDS)
+    if _aligned(chunks, names):
+        rows = [[value.lstrip(" ") for value in row] for row in rows]
+    raw = from_rows(names, rows, text="all", nulls=_nulls(field))
     if touched:
         raw = raw.noted(f"line breaks inside {listing(sorted(touched))} were put together again")
     raw = raw if marked else raw.noted("records were told apart by their repeating names", approximate=True)
     return Taken((raw,), rest="\n".join(rest).strip(), confidence="high" if marked else "low")
+
+
+def _nulls(field: re.Pattern[str]) -> tuple[str, ...]:
+    """psql leaves NULL empty."""
+    return (*NULL_WORDS, "") if field is _BAR else NULL_WORDS
+
+
+def _aligned(chunks: Sequence[Sequence[str]], names: Sequence[str]) -> bool:
+    """Whether the values of all names begin in one column, which names of different lengths reach only by padding."""
+    if len({len(name) for name in names}) < 2:
+        return False
+    starts = [len(line) - len(line[len(name) + 1 :].lstrip(" ")) for line, name in zip(chunks[0], names, strict=False)]
+    return len(set(starts)) == 1 and starts[0] > max(map(len, names)) + 1
 
 
 def _chunks(lines: Sequence[str], field: re.Pattern[str]) -> tuple[list[list[str]], list[str], bool]:
