@@ -17,7 +17,7 @@ from mcp.types import Implementation
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer
 from mcp_notebook.sessions.http import HttpTrouble, make_client
 from mcp_notebook.sessions.log import ServerLog
-from mcp_notebook.sessions.oauth import make_auth
+from mcp_notebook.sessions.oauth import AUTHORIZE_LIMIT, Authorize, make_auth
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess, server_environment
 from mcp_notebook.sessions.quiet import root_logger_kept
 from mcp_notebook.sessions.sse import SseTransport
@@ -50,7 +50,7 @@ class Opening:
     callbacks: dict[str, Any]
     process: Awaitable[ServerProcess] | None = None  # started ahead, while the SDK was still being imported
     options: dict[str, Any] = field(default_factory=dict)
-    authorize: Any = None  # SessionHooks.authorize
+    authorize: Authorize | None = None
 
 
 class Connection:
@@ -68,6 +68,7 @@ class Connection:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._grace = STOP_GRACE
+        self._asked = False  # a person is signing in: that takes longer than a server's start
         self._task = asyncio.create_task(self._own(), name="mcp-notebook-owner")
 
     @property
@@ -88,7 +89,7 @@ class Connection:
         start = loop.time()
         try:
             while not self._ready.done():
-                left = timeout - (loop.time() - start)
+                left = timeout + (AUTHORIZE_LIMIT if self._asked else 0) - (loop.time() - start)
                 if left <= 0:
                     raise TimeoutError
                 await asyncio.wait([self._ready], timeout=min(left, 1.0))
@@ -156,7 +157,7 @@ class Connection:
             with root_logger_kept():
                 return await asyncio.to_thread(spec.build)
         if isinstance(spec, HttpServer):
-            auth = make_auth(self.opening.name, spec, self.opening.authorize) if spec.oauth is not None else None
+            auth = make_auth(self.opening.name, spec, self._authorize()) if spec.oauth is not None else None
             client = await stack.enter_async_context(make_client(spec, self.trouble, self.opening.cap, auth))
             if self.attempt.transport == "sse":
                 return SseTransport(spec.url, client, self.tap, self.trouble)
@@ -173,6 +174,17 @@ class Connection:
         self.process = await (started or ServerProcess.start(spec, self.opening.log))
         stack.push_async_callback(self._stop_process)
         return StdioTransport(self.process, self.tap)
+
+    def _authorize(self) -> Authorize | None:
+        hook = self.opening.authorize
+        if hook is None:
+            return None
+
+        def ask(server: str, url: str) -> Awaitable[str | None]:
+            self._asked = True
+            return hook(server, url)
+
+        return ask
 
     async def _stop_process(self) -> None:
         if self.process is not None:

@@ -37,30 +37,45 @@ def make_auth(name: str, spec: HttpServer, authorize: Authorize | None, store: T
     """
     told = dict(spec.oauth or {})
     store = store or TokenStore(spec.url)
-    common = {"server_url": spec.url, "storage": store}
-    if "private_key" in told:
-        key = SignedJWTParameters(
-            issuer=told["client_id"],
-            subject=told["client_id"],
-            signing_key=Path(told["private_key"]).expanduser().read_text("utf-8"),
-            signing_algorithm=told.get("algorithm", "ES256"),
-        )
-        return PrivateKeyJWTOAuthProvider(
-            **common,
-            client_id=told["client_id"],
-            assertion_provider=key.create_assertion_provider(),
-            scope=told.get("scope"),
-            issuer=told.get("issuer"),
-        )
-    if told.get("grant") == "client_credentials":
-        return ClientCredentialsOAuthProvider(
-            **common,
-            client_id=told["client_id"],
-            client_secret=told["client_secret"],
-            scope=told.get("scope"),
-            issuer=told.get("issuer"),
-        )
+    try:
+        if "private_key" in told:
+            return _by_key(spec, told, store)
+        if told.get("grant") == "client_credentials":
+            return _by_secret(spec, told, store)
+    except KeyError as missing:
+        raise ConnectError(f'server {name!r} needs {missing} in its "oauth" settings.') from None
+    except OSError as error:
+        reason = error.strerror
+        raise ConnectError(f'server {name!r}: the private_key of its "oauth" cannot be read: {reason}.') from None
     return _by_a_person(name, spec, told, store, authorize)
+
+
+def _by_key(spec: HttpServer, told: dict[str, str], store: TokenStore) -> httpx2.Auth:
+    key = SignedJWTParameters(
+        issuer=told["client_id"],
+        subject=told["client_id"],
+        signing_key=Path(told["private_key"]).expanduser().read_text("utf-8"),
+        signing_algorithm=told.get("algorithm", "ES256"),
+    )
+    return PrivateKeyJWTOAuthProvider(
+        server_url=spec.url,
+        storage=store,
+        client_id=told["client_id"],
+        assertion_provider=key.create_assertion_provider(),
+        scope=told.get("scope"),
+        issuer=told.get("issuer"),
+    )
+
+
+def _by_secret(spec: HttpServer, told: dict[str, str], store: TokenStore) -> httpx2.Auth:
+    return ClientCredentialsOAuthProvider(
+        server_url=spec.url,
+        storage=store,
+        client_id=told["client_id"],
+        client_secret=told["client_secret"],
+        scope=told.get("scope"),
+        issuer=told.get("issuer"),
+    )
 
 
 def _by_a_person(

@@ -68,10 +68,12 @@ def _worth_another(connection: Connection, error: BaseException) -> bool:
 
 async def _failure(name: str, connection: Connection, error: BaseException, timeout: float) -> ConnectError:
     spec, log = connection.opening.spec, connection.opening.log
+    if isinstance(cause := leaf(error), ConnectError):
+        return cause
     code = await connection.process.exit_code(EXIT_WAIT) if connection.process is not None else None
     tail = log.tail(connection.log_start)
     shown = "\n".join(line for line in tail.splitlines() if not line.startswith(("[stdout] ", "[notebook] ")))
-    sentence = _sentence(connection, leaf(error), code, timeout)
+    sentence = _sentence(connection, cause, code, timeout)
     hint = remedy(spec, shown)
     message = f"server {name!r} {sentence}{'' if sentence.endswith('?') else '.'}{f' {hint}' if hint else ''}"
     return ConnectError(mask(message, secrets_of(spec)), detail=shown)

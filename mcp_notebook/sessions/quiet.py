@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mcp_notebook.config import mask
+
 _done = False
 
 
@@ -22,7 +24,14 @@ def quiet_sdk() -> None:
     for name in ("mcp", "mcp_notebook", "uvicorn", "sse_starlette"):
         logging.getLogger(name).addHandler(logging.NullHandler())
     logging.getLogger("mcp").propagate = False
+    logging.getLogger("httpx2").addFilter(_mask_address)
     warnings.filterwarnings("ignore", module=r"mcp(_notebook)?(\.|$)", category=UserWarning)
+
+
+def _mask_address(record: logging.LogRecord) -> bool:
+    # It logs every request with its whole URL, and some servers take their token there.
+    record.msg, record.args = mask(record.getMessage()), ()
+    return True
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mcp_notebook.config import ServerSpec, mask, secrets_of
+from mcp_notebook.config import ServerSpec, StdioServer, mask, secrets_of
 from mcp_notebook.errors import CallTimeout, ConnectError, SessionError
 from mcp_notebook.sessions.calling import ConnectionLost, SessionGone, call_once, guarded
 from mcp_notebook.sessions.changes import ToolChange, changes
@@ -231,13 +231,14 @@ class Session(Questions):
             return await self._restart(on_progress)
 
     async def _restart(self, on_progress: Progress | None) -> Connection:
-        if self.health.crashes >= RESTARTS:
+        is_process = isinstance(self.spec, StdioServer)  # a server behind a URL is not ours to give up
+        if is_process and self.health.crashes >= RESTARTS:
             raise SessionError(
                 f"server {self.name!r} stopped {self.health.crashes} times in a row; use %mcp_connect to try again.",
                 detail=self.log.tail(),
             )
         await self._drop(self._connection)
-        await asyncio.sleep(BACKOFF[min(self.health.crashes, len(BACKOFF) - 1)])
+        await asyncio.sleep(BACKOFF[min(self.health.crashes, len(BACKOFF) - 1)] if is_process else 0)
         self.health.restarts += 1
         self.health.crashes += 1
         tell = on_progress or (lambda fraction, message: None)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,8 +63,13 @@ def some_started(path: Path) -> bool:
     return bool(pids(path))
 
 
+def ways() -> list[Any]:
+    usual = ("kill -9", "exit")
+    return [way if way in usual else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+
+
 @pytest.mark.parametrize("activity", ["idle", "busy"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ways())
 def test_no_process_is_left_when_the_kernel_ends(way: str, activity: str, pid_file: Path) -> None:
     numbers = end_a_kernel(way, "grandchild_ignores", activity, pid_file)
     assert len(numbers) == 3
