@@ -1,4 +1,4 @@
-"""The Messages API in front of a local model: `/v1/messages` (streamed or not), `/v1/messages/count_tokens`, `/health`.
+"""The Messages API in front of a local model: `/v1/messages` (streamed or not), its `count_tokens`, `/v1/models`.
 
 Requests need the key (`Authorization: Bearer` or `x-api-key`); no other origin is allowed, so no web page can ask.
 """
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SOURCE_HEADER = "x-model-source"  # which model answers, percent-encoded: a recording keeps it
 
+WRONG_KEY = "the local model's key is missing or wrong"
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,10 +39,12 @@ class LocalApi:
         self._engine = engine
         self._key = api_key
         self._label = label
+        self._model = label.partition(" · ")[0]  # replies name it, whatever model was asked for
         self._turn = asyncio.Lock()
         self.app = Starlette(
             routes=[
                 Route("/health", self._health, methods=["GET"]),
+                Route("/v1/models", self._models, methods=["GET"]),
                 Route("/v1/messages", self._messages, methods=["POST"]),
                 Route("/v1/messages/count_tokens", self._count, methods=["POST"]),
             ]
@@ -48,6 +52,12 @@ class LocalApi:
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
+
+    async def _models(self, request: Request) -> Response:
+        if not self._known(request):
+            return _error(401, "authentication_error", WRONG_KEY)
+        model = {"type": "model", "id": self._model, "display_name": self._label, "created_at": "1970-01-01T00:00:00Z"}
+        return JSONResponse({"data": [model], "has_more": False, "first_id": self._model, "last_id": self._model})
 
     async def _messages(self, request: Request) -> Response:
         body = await self._body(request)
@@ -82,15 +92,18 @@ class LocalApi:
 
     async def _body(self, request: Request) -> dict[str, Any] | Response:
         """The checked request, or the answer that refuses it."""
-        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-        if not hmac.compare_digest(given.encode(), self._key.encode()):
-            return _error(401, "authentication_error", "the local model's key is missing or wrong")
+        if not self._known(request):
+            return _error(401, "authentication_error", WRONG_KEY)
         try:
             body = json.loads(await request.body())
             problem = _problem(body)
         except (ValueError, TypeError, AttributeError, KeyError):
             problem = "the request is not JSON of the Messages API"
-        return _error(400, "invalid_request_error", problem) if problem else body
+        return _error(400, "invalid_request_error", problem) if problem else {**body, "model": self._model}
+
+    def _known(self, request: Request) -> bool:
+        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        return hmac.compare_digest(given.encode(), self._key.encode())
 
 
 def _problem(body: dict[str, Any]) -> str:
@@ -98,7 +111,6 @@ def _problem(body: dict[str, Any]) -> str:
         return "messages: at least one message is required"
     if not isinstance(body.setdefault("max_tokens", 1024), int):
         return "max_tokens: Input should be a valid integer"
-    body.setdefault("model", "local")
     kinds = {message["role"] for message in body["messages"]}
     return f"messages: Unexpected role in {sorted(kinds)}" if kinds - {"user", "assistant"} else ""
 

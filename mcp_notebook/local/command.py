@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import socket
 import sys
 import threading
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.local.engine import CONTEXT, Engine, check_model, label_of
-from mcp_notebook.local.process import KEY_VARIABLE, Started
+from mcp_notebook.local.process import KEY_VARIABLE, Started, variables
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,11 +70,8 @@ def _announce(started: Started, key: str, *, child: bool) -> None:
     if child:
         line = json.dumps({"port": started.port, "label": started.label})
     else:
-        line = (
-            f"# {started.label}\n"
-            f"export ANTHROPIC_BASE_URL=http://127.0.0.1:{started.port}\n"
-            f"export ANTHROPIC_API_KEY={key}"
-        )
+        needed = variables(f"http://127.0.0.1:{started.port}", key, started.label)
+        line = "\n".join([f"# {started.label}", *(f"export {k}={shlex.quote(v)}" for k, v in needed.items())])
     print(line, flush=True)  # noqa: T201 - the parent, or the person, reads it
 
 

@@ -52,7 +52,7 @@ class LocalServer:
     @property
     def environment(self) -> dict[str, str]:
         """The variables that make any program with the Anthropic SDK ask this model."""
-        return {"ANTHROPIC_BASE_URL": self.base_url, "ANTHROPIC_API_KEY": self.api_key}
+        return variables(self.base_url, self.api_key, self.label)
 
     def healthy(self) -> bool:
         """Whether it answers."""
@@ -71,6 +71,12 @@ class LocalServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def variables(base_url: str, api_key: str, label: str) -> dict[str, str]:
+    """What a program with the Anthropic SDK needs to ask a local model; the model is named as its file is."""
+    model = label.partition(" · ")[0]
+    return {"ANTHROPIC_BASE_URL": base_url, "ANTHROPIC_API_KEY": api_key, "ANTHROPIC_MODEL": model}
 
 
 def start_local(

@@ -88,6 +88,14 @@ async def test_without_streaming_and_counting():
     assert count.input_tokens > 0
 
 
+async def test_replies_and_the_list_name_the_model_itself():
+    async with client(FakeEngine("Hello.")) as api:
+        message = await api.messages.create(**{**request(user("Hi"), tools=[]), "model": "claude-sonnet-5-5"})
+        models = await api.models.list()
+    assert message.model == "tiny"
+    assert [(m.id, m.display_name) for m in models.data] == [("tiny", "tiny · test")]
+
+
 async def test_the_key_is_needed_and_no_other_origin_is_let_in():
     with pytest.raises(anthropic.AuthenticationError):
         await ask(FakeEngine("Hello."), request(user("Hi")), key="wrong")
