@@ -166,7 +166,9 @@ function approval(call, answer) {
 function render({ model, el }) {
   const call = model.get("call");
   el.classList.add("mcpn");
-  el.setAttribute("data-lm-suppress-shortcuts", "true"); // JupyterLab would take Enter and letters for its own
+  // JupyterLab takes Enter and letters for its own; whoever came here by keyboard means this element.
+  el.addEventListener("focusin", ({ target }) =>
+    target.toggleAttribute("data-lm-suppress-shortcuts", target.matches(":focus-visible")));
   const card = make("details", "card"), top = make("summary"), line = make("span", "line");
   const mark = make("b", "mark"), name = make("code", "name"), hint = make("code", "dim hint"), end = make("span", "dim end");
   const bar = make("i", "progress"), body = make("div", "body"), args = make("div"), ask = make("div"), out = make("div");

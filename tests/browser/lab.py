@@ -30,8 +30,8 @@ REPO = Path(__file__).resolve().parents[2]
 START = 90.0  # seconds that the server, a page or a kernel may take to be ready
 _SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
-    # Every cell is on the page, so that one below the fold can be looked at.
-    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    # Every cell and output is on the page, so that one below the fold can be looked at.
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none", "maxNumberOutputs": 10_000},
 }
 
 
