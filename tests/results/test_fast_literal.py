@@ -121,11 +121,9 @@ def test_a_damaged_text_is_the_same_or_left_alone(value: list, data: st.DataObje
 
 DAY = dt.datetime(2024, 1, 1)
 KEYED = "abcdefghij"
+REST = (DAY.replace(tzinfo=dt.UTC), UUID(int=7), None)
 PLAIN = [
-    tuple(
-        [n, n / 7, None if n % 3 else f"it's {n}\n", True, Decimal(n) / 4, DAY.date(), DAY.replace(hour=n % 24)]
-        + [DAY.replace(tzinfo=dt.UTC), UUID(int=n), None]
-    )
+    (n, n / 7, None if n % 3 else f"it's {n}\n", True, Decimal(n) / 4, DAY.date(), DAY.replace(hour=n % 24), *REST)
     for n in range(100)
 ]
 
