@@ -23,6 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     database.add_argument("--timeout", type=float, default=15.0, help="seconds a statement may take (default 15)")
     add_transport(database)
     database.set_defaults(run=run, serve=_database)
+    fetch = servers.add_parser("fetch", help="fetch_url for public web pages as an MCP server")
+    fetch.add_argument(
+        "--domain", action="append", default=[], help="only this domain and those below; repeat for more"
+    )
+    fetch.add_argument(
+        "--allow", action="append", default=[], metavar="ADDRESS:PORT", help="open an address that is not public"
+    )
+    add_transport(fetch)
+    fetch.set_defaults(run=run, serve=_fetch)
     notebook = servers.add_parser("notebook", help="a running notebook's shared tables, for clients that speak stdio")
     notebook.add_argument(
         "--connection", required=True, type=Path, metavar="FILE", help="the file that %%mcp_serve names"
@@ -63,6 +72,19 @@ async def _database(args: argparse.Namespace) -> None:
         max_rows=args.max_rows,
         timeout=args.timeout,
         tables=args.table,
+    )
+
+
+async def _fetch(args: argparse.Namespace) -> None:
+    from mcp_notebook.server.fetch import serve_fetch  # as above
+
+    await serve_fetch(
+        transport=args.transport,
+        host=args.host,
+        port=args.port,
+        token_env=args.token_env,
+        domains=args.domain,
+        allowed=args.allow,
     )
 
 

@@ -29,4 +29,4 @@ def statement(case: dict[str, Any], **places: object) -> str:
 
 
 def _parameter(case: dict[str, Any]) -> Any:
-    return pytest.param(case, id=case["id"], marks=[pytest.mark.slow] if case["category"] == "dos" else [])
+    return pytest.param(case, id=case["id"], marks=[pytest.mark.slow] if case.get("category") == "dos" else [])
