@@ -6,18 +6,16 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results import fast_columns, infer, losses, numeric, statement, strings
-from mcp_notebook.results.raw import Raw, listing
+from mcp_notebook.results import fast_columns, infer, losses, nulls, numeric, statement, strings
+from mcp_notebook.results.raw import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 
-NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ")
 _BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _SAFE_INTEGER = 2**53
 
@@ -25,9 +23,9 @@ _SAFE_INTEGER = 2**53
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
     """Type every column of `raw`; notes name the columns they are about."""
     names, name_notes, guessed = _names(raw, sql)
-    columns, null_notes = _without_null_words(raw, names) if infer_types else (raw.columns, [])
+    columns, null_notes = nulls.taken_out(raw, names) if infer_types else (raw.columns, [])
     text = raw.text if infer_types else "keep"
-    if text == "numbers" and _all_text(raw):
+    if text == "numbers" and nulls.all_text(raw):
         text = "all"
     arrays, types, notes = [], {}, []
     for number, name in enumerate(names):
@@ -56,7 +54,7 @@ def _no_columns(rows: int) -> pa.Table:
     return pa.table({}) if not rows else pa.table({"column_0": pa.nulls(rows)})
 
 
-def _column(values: Sequence[Any], declared: str | None, text: infer.Strictness, name: str) -> infer.Column:
+def _column(values: Cells, declared: str | None, text: infer.Strictness, name: str) -> infer.Column:
     if isinstance(values, pa.ChunkedArray):
         return _arrow_column(values, declared, text, name)
     if text in ("numbers", "all") and strings.CODE_NAME.search(name):
@@ -73,7 +71,7 @@ def _column(values: Sequence[Any], declared: str | None, text: infer.Strictness,
     return _quoted_decimals(typed, values) if text == "numbers" else typed
 
 
-def _quoted_decimals(typed: infer.Column, values: Sequence[Any]) -> infer.Column:
+def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
     """Fractions in quotes in a format that has numbers are decimals: a float would have come as a number."""
     if not pa.types.is_floating(typed.array.type) or not typed.type_note.startswith("converted"):
         return typed
@@ -160,101 +158,7 @@ def _missing_names(width: int, asked: Sequence[str | None] | None) -> tuple[tupl
     )
 
 
-def _all_text(raw: Raw) -> bool:
-    """Whether the server turned everything into text: no cell of another kind, and not text alone."""
-    if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
-        raw = replace(raw, columns=tuple(column.slice(0, 200).to_pylist() for column in raw.columns))
-    cells = [cell for column in raw.columns for cell in column[:200]]
-    if len(raw.columns) < 2 or not cells or not all(type(cell) is str for cell in cells):
-        return False
-    return any(strings.numbers([c for c in column if c not in NULL_WORDS]) for column in raw.columns)
-
-
-def _without_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[Any], ...], list[str]]:
-    """Columns whose NULLs came as a word, with None in their place, and a note where a text could be meant."""
-    if not raw.rows:
-        return tuple(() for _ in names), []
-    if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
-        if raw.nulls or _all_text(raw):
-            return _arrow_null_words(raw, names)
-        return raw.columns, _suspected_nulls(raw, names)
-    words = raw.nulls or (NULL_WORDS if _all_text(raw) else ())
-    if not words:
-        return raw.columns, _suspected_nulls(raw, names)
-    counts = Counter(cell for column in raw.columns for cell in column if type(cell) is str and cell in words)
-    counts[""] = 0  # an empty cell is NULL only where nothing else is
-    token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
-    empty_is_null = "" in words and not token
-    columns, unsure, blanks = [], [], []
-    for column, name in zip(raw.columns, names, strict=True):
-        cleaned, doubt = _null_words_of(column, token, words, empty_is_null)
-        columns.append(cleaned)
-        unsure += [name] if doubt else []
-        blanks += [name] if doubt and not token else []
-    return tuple(columns), _null_notes(token, unsure, bool(blanks))
-
-
-def _suspected_nulls(raw: Raw, names: Sequence[str]) -> list[str]:
-    """In JSON without one null, a text that is a whole column's "None" may be how the server writes NULL."""
-    if not raw.json or any(_has_null(column) for column in raw.columns):
-        return []
-    hit = [name for column, name in zip(raw.columns, names, strict=True) if _has_null_word(column)]
-    return [f"a text None or NULL in {listing(hit)} may be how the server writes NULL"] if hit else []
-
-
-def _has_null(column: Sequence[Any]) -> bool:
-    return bool(column.null_count) if isinstance(column, pa.ChunkedArray) else any(cell is None for cell in column)
-
-
-def _has_null_word(column: Sequence[Any]) -> bool:
-    if isinstance(column, pa.ChunkedArray):
-        words = pa.array(["None", "NULL"])
-        return pa.types.is_string(column.type) and bool(pc.any(pc.is_in(column, value_set=words)).as_py())
-    return any(cell in ("None", "NULL") for cell in column if type(cell) is str)
-
-
-def _arrow_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Sequence[Any], ...], list[str]]:
-    """The same for columns in Arrow: only those with such a word leave it."""
-    words = pa.array([*(raw.nulls or NULL_WORDS), ""])
-    plain = [pa.types.is_string(c.type) and bool(pc.any(pc.is_in(c, value_set=words)).as_py()) for c in raw.columns]
-    if not any(plain):
-        return raw.columns, []
-    touched = [n for n, found in enumerate(plain) if found]
-    held = replace(raw, columns=tuple(raw.columns[n].to_pylist() for n in touched), nulls=raw.nulls or NULL_WORDS)
-    cleaned, notes = _without_null_words(held, [names[n] for n in touched])
-    columns = list(raw.columns)
-    for n, column in zip(touched, cleaned, strict=True):
-        columns[n] = pa.chunked_array([pa.array(column, pa.string())])
-    return tuple(columns), notes
-
-
-def _null_words_of(
-    column: Sequence[Any], token: str, words: Sequence[str], empty_is_null: bool
-) -> tuple[Sequence[Any], bool]:
-    """The column without its NULL word, and whether a text of the same spelling could have been meant."""
-    if not any(cell in words or cell == "" for cell in column if type(cell) is str):
-        return column, False
-    bare = [None if cell == "" or cell == token or cell in words else cell for cell in column]
-    if any(cell is not None for cell in bare) and _typed(bare):
-        return bare, False
-    doubtful = [cell for cell in column if type(cell) is str and (cell in words or cell == "")]
-    if token:
-        return [None if cell == token else cell for cell in column], any(cell == token for cell in doubtful)
-    return ([None if cell == "" else cell for cell in column], True) if empty_is_null else (column, False)
-
-
-def _typed(values: Sequence[str | None]) -> bool:
-    return bool(strings.temporal(values) or strings.numbers(values) or strings.booleans(values))
-
-
-def _null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
-    if not unsure:
-        return []
-    word = "the empty text" if blank or not token else f"the text {token}"
-    return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
-
-
-def _rounded(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str]:
+def _rounded(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
     """Integers beyond 2^53 that all look as JavaScript prints a rounded one."""
     suspects = []
     for column, name in zip(columns, names, strict=True):
@@ -266,7 +170,7 @@ def _rounded(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str
     return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
 
 
-def _large_integers(column: Sequence[Any]) -> list[int]:
+def _large_integers(column: Cells) -> list[int]:
     if not isinstance(column, pa.ChunkedArray):
         return [value for value in column if type(value) is int and abs(value) >= _SAFE_INTEGER]
     if not pa.types.is_integer(column.type):

@@ -180,7 +180,7 @@ def buffer(value: dict[str, Any]) -> Any:
     if set(value) in ({"base64"}, {"$base64"}) and type(next(iter(value.values()))) is str:
         return _try(lambda: base64.b64decode(next(iter(value.values())), validate=True), value)
     if set(value) in ({"encoding", "data"}, {"encoding", "value"}) and value["encoding"] == "base64":
-        return _try(lambda: base64.b64decode(value.get("data", value.get("value")), validate=True), value)
+        return _try(lambda: base64.b64decode(str(value.get("data", value.get("value"))), validate=True), value)
     return value
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from mcp_notebook.results import fitting, literal, strings
-from mcp_notebook.results.build import NULL_WORDS
+from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
 _COLUMNS = re.compile(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mcp_notebook.results import strings
-from mcp_notebook.results.build import NULL_WORDS
+from mcp_notebook.results.nulls import NULL_WORDS
 
 _SAMPLE = 200
 

@@ -5,12 +5,13 @@ Cells are cut at the separators, or at the columns' places in the rule when a va
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
 from mcp_notebook.results import declared, fitting, strings
-from mcp_notebook.results.build import NULL_WORDS
+from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
 _BARS = "|│┃║"
@@ -150,7 +151,7 @@ def _by_place(line: str, border: str) -> list[str] | None:
     at = [n for n, mark in enumerate(border) if mark in "+┬┐┌┳┏┓╦╔╗╤╒╕╭╮"]
     if any(line[n] not in _BARS for n in at):
         return None
-    return [line[start + 1 : end].strip() for start, end in zip(at, at[1:], strict=False)]
+    return [line[start + 1 : end].strip() for start, end in itertools.pairwise(at)]
 
 
 def _typed_header(names: Sequence[str]) -> tuple[list[str], tuple[str | None, ...]] | None:
@@ -218,7 +219,7 @@ def _body(lines: list[str]) -> tuple[list[str], list[str]]:
 
 def _is_note(lines: list[str]) -> bool:
     said = [line for line in lines if line.strip()]
-    return bool(said) and not any(" | " in line for line in said) or not said
+    return (bool(said) and not any(" | " in line for line in said)) or not said
 
 
 def _crossed(header: str, rule: str, body: list[str]) -> Raw | str:
@@ -262,7 +263,7 @@ def _lines_up(line: str, at: Sequence[int]) -> bool:
 
 def _at_places(line: str, at: Sequence[int]) -> list[str]:
     edges = [-1, *at, len(line)]
-    return [line[start + 1 : end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [line[start + 1 : end] for start, end in itertools.pairwise(edges)]
 
 
 def _barred(header: str, rule: str, body: list[str]) -> Raw | str:
@@ -304,7 +305,7 @@ def _spaced(header: str, rule: str, body: list[str]) -> Raw | str:
         if any(line[n - 1 : n].strip() for n in ends):
             return "ambiguous: a value is wider than its column"
         edges = [0, *ends, max(len(line), 0) + 1]
-        rows.append([line[a:b].strip() for a, b in zip(edges, edges[1:], strict=False)])
+        rows.append([line[a:b].strip() for a, b in itertools.pairwise(edges)])
     return _noted(from_rows(names, rows, text="all", nulls=_SOFT_NULLS), frozenset(), names)
 
 

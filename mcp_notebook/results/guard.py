@@ -10,23 +10,25 @@ from collections.abc import Mapping
 from typing import Any
 
 _NOUNS = (
-    r"error|errors|exception|failure|fault|fehler|erreur|erro|errore|fout|fel|fejl|feil|b[łl][aą]d|hata|ошибка|помилка|"
-    r"错误|錯誤|失败|失敗|エラー|오류|خطأ"
+    r"error|errors|exception|failure|fault|fehler|erreur|erro|errore|fout|fel|fejl|feil|b[łl][aą]d|hata|"
+    r"ошибка|помилка|错误|錯誤|失败|失敗|エラー|오류|خطأ"
 )
 _NOUN = re.compile(rf"\w*?(?:{_NOUNS})(?![^\W\d_])", re.IGNORECASE)
 _AFTER = re.compile(
-    r"\s*(?:$|[-–—(\[=#\d]|(?:executing|running|processing|querying|connecting|parsing|reading|fetching|calling|loading|"
-    r"opening|while|when|during|occurred|in|at|from|on|near|code|number|message|was|has)\b)",
+    r"\s*(?:$|[-–—(\[=#\d]|(?:executing|running|processing|querying|connecting|parsing|reading|fetching|calling|"
+    r"loading|opening|while|when|during|occurred|in|at|from|on|near|code|number|message|was|has)\b)",
     re.IGNORECASE,
 )
 _FAILED = re.compile(
-    r"(?:[^\w\s]{0,4}\s{0,4})?(?:(?:the |sql |your )?(?:query|statement|execution|request|call|command|operation|connection)"
+    r"(?:[^\w\s]{0,4}\s{0,4})?(?:"
+    r"(?:the |sql |your )?(?:query|statement|execution|request|call|command|operation|connection)"
     r"(?: \w+){0,3} (?:failed|rejected|refused|aborted|denied|timed out|not allowed|forbidden)\b|"
     r"(?:failed|unable|fail) to \w+|could(?: not|n['’]t) \w+|can(?:not|['’]t| not) \w+|"
     r"(?:access|permission) denied|security violation|traceback \(most recent call last\)|"
     r"invalid (?:query|sql|argument|request|parameter|input|token|credentials|identifier)|syntax error|unauthori[sz]ed|"
-    r"forbidden|rate limit|too many requests|timed? ?out|timeout|not (?:found|allowed|permitted|connected|authorized)\b|"
-    r"ORA-\d{5}|SQLSTATE|ERR_|E\d{4,}:|(?:no|unknown|missing) such \w+|refused\b)",
+    r"forbidden|rate limit|too many requests|timed? ?out|timeout|"
+    r"not (?:found|allowed|permitted|connected|authorized)\b|"
+    r"ORA-\d{5}|SQLSTATE|code: \d+\. \w+|msg \d+, level \d+|ERR_|E\d{4,}:|(?:no|unknown|missing) such \w+|refused\b)",
     re.IGNORECASE,
 )
 _INSIDE = re.compile(
@@ -55,20 +57,21 @@ _MESSAGE_KEYS = (
 _OUTCOME_KEYS = {"success", "ok", "succeeded", "is_success", "issuccess", "successful"}
 _BAD_STATUS = {"error", "failed", "failure", "fail", "err", "exception", "denied", "rejected", "invalid", "ko"}
 _ABOUT_ERRORS = {
-    "code", "status", "statuscode", "status_code", "hint", "suggestion", "suggestions", "category", "recoverable", "type",
-    "name", "stack", "stacktrace", "stack_trace", "traceback", "sql", "query", "statement", "rowcount", "row_count", "rows",
-    "data", "columns", "result", "results", "records", "sqlstate", "sql_state", "tool", "operation", "details", "detail",
-    "position", "line", "column", "severity", "errno", "errorcode", "error_code", "error_type", "errortype", "retryable",
-    "retry_after", "request_id", "requestid", "timestamp", "time", "_meta", "meta", "path", "kind", "where", "context",
-    "database", "execution_time", "executiontime", "executiontimems", "execution_time_ms", "elapsed", "duration", "count",
-    "warnings", "is_error", "iserror", "help", "docs", "url", "session_id", "rows_affected", "columns_affected",
+    "code", "status", "statuscode", "status_code", "hint", "suggestion", "suggestions", "category", "recoverable",
+    "type", "name", "stack", "stacktrace", "stack_trace", "traceback", "sql", "query", "statement", "rowcount",
+    "row_count", "rows", "data", "columns", "result", "results", "records", "sqlstate", "sql_state", "tool",
+    "operation", "details", "detail", "position", "line", "column", "severity", "errno", "errorcode", "error_code",
+    "error_type", "errortype", "retryable", "retry_after", "request_id", "requestid", "timestamp", "time", "_meta",
+    "meta", "path", "kind", "where", "context", "database", "execution_time", "executiontime", "executiontimems",
+    "execution_time_ms", "elapsed", "duration", "count", "warnings", "is_error", "iserror", "help", "docs", "url",
+    "session_id", "rows_affected", "columns_affected",
 }  # fmt: skip
 
 
 def error_in_text(text: str) -> str | None:
     """The message when a text begins like an error report; None for anything else."""
     head = text.lstrip("\ufeff \t\r\n")
-    if not head or head[0] in "[{(<":
+    if not head or head[0] in "{<":
         return None
     line = head.partition("\n")[0][:300]
     if not (_opens(line) or _FAILED.match(line)) or _looks_tabular(head):

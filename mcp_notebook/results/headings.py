@@ -23,13 +23,14 @@ _NAME_KEYS = (
     "id",
 )
 _TYPE_KEYS = (
-    "type", "data_type", "datatype", "type_name", "typename", "type_text", "column_type", "columntype", "db_type", "dbtype",
-    "dtype", "sql_type", "sqltype", "dataTypeName",
+    "type", "data_type", "datatype", "type_name", "typename", "type_text", "column_type", "columntype", "db_type",
+    "dbtype", "dtype", "sql_type", "sqltype", "dataTypeName",
 )  # fmt: skip
 _LIST_KEYS = (
-    "columns", "fields", "column_names", "columnnames", "headers", "header", "meta", "schema", "cols", "names", "colnames",
-    "columninfo", "column_info", "columnmetadata", "column_metadata", "resultsetmetadata", "metadata", "keys", "attributes",
-    "fieldnames", "field_names", "columnheaders", "labels", "manifest", "description", "columns_info", "fieldinfo",
+    "columns", "fields", "column_names", "columnnames", "headers", "header", "meta", "schema", "cols", "names",
+    "colnames", "columninfo", "column_info", "columnmetadata", "column_metadata", "resultsetmetadata", "metadata",
+    "keys", "attributes", "fieldnames", "field_names", "columnheaders", "labels", "manifest", "description",
+    "columns_info", "fieldinfo",
 )  # fmt: skip
 _TYPE_LISTS = ("columntypes", "column_types", "types", "datatypes", "data_types", "dtypes", "field_types", "col_types")
 _SCALAR = (str, int, float, bool, type(None))
@@ -155,7 +156,7 @@ def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
 
 
 def _unwrapped(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Cells of one key each: `{"v": 1}`, `{"stringValue": "x"}`, `{"isNull": true}` (BigQuery, AWS data API, Athena)."""
+    """Cells of one key each: `{"v": 1}`, `{"stringValue": "x"}`, `{"isNull": true}` (BigQuery, AWS)."""
     if not all(type(cell) is dict and len(cell) <= 1 for row in rows for cell in row):
         return [list(row) for row in rows]
     keys = {key for row in rows for cell in row for key in cell}

@@ -119,7 +119,7 @@ def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, s
 def _not_finite(values: Sequence[Any]) -> tuple[pa.Array, str]:
     """Infinity or NaN beside decimals or huge integers: floats when each survives it, else text."""
     floats = [None if value is None else _float(value) for value in values]
-    if all(a is None or not math.isfinite(b) or Decimal(repr(b)) == a for a, b in zip(values, floats, strict=True)):
+    if all(b is None or not math.isfinite(b) or Decimal(repr(b)) == a for a, b in zip(values, floats, strict=True)):
         return pa.array(floats, pa.float64()), ""
     return pa.array([None if value is None else str(value) for value in values], pa.string()), (
         "mixes exact decimals with NaN or Infinity, kept as text"

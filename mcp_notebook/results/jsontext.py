@@ -1,6 +1,7 @@
 """JSON in a text, exact: whole, in lines, fenced, in a tag, or after prose.
 
-Integers keep every digit, a number with a fraction that no float holds stays a decimal, a repeated key keeps all values.
+Integers keep every digit, a number with a fraction that no float holds stays a decimal, a repeated key keeps all
+values.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def parse(text: str) -> Parsed | str:
 
 
 def parse_inside(text: str) -> Parsed | str:
-    """JSON within prose, a fence or a tag: the first value that is a table or an object; the reason if there is none."""
+    """JSON within prose, a fence or a tag: the first value that is a table or an object; else the reason."""
     for fence in _FENCE.finditer(text):
         found = parse(fence[1])
         if not isinstance(found, str):
@@ -102,7 +103,7 @@ def _substantial(value: Any) -> bool:
 
 
 def number(text: str) -> float | Decimal:
-    """A float, unless the digits say more: a fraction padded with zeros is a decimal, one too long for a float may be."""
+    """A float, unless the digits say more: padded with zeros it is a decimal, too long for a float it may be."""
     value = float(text)
     if repr(value) == text:
         return value

@@ -1,7 +1,7 @@
 """Large results the fast way: the records go straight into Arrow, the envelope around them is read with two records.
 
-The answer is that of the exact path or none: the fast readers refuse what they cannot prove, and then `texts.read` reads
-the whole.
+The answer is that of the exact path or none: the fast readers refuse what they cannot prove, and then `texts.read`
+reads the whole.
 """
 
 from __future__ import annotations

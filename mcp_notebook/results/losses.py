@@ -6,12 +6,11 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results.raw import listing
+from mcp_notebook.results.raw import Cells, listing
 
 _PLACEHOLDER = re.compile(
     r"<[\w. ]+ (?:object )?at 0x[0-9a-fA-F]+>|\[object \w+\]|%!\w\(.*\)|<(?:binary|blob|bytes)\b[^>]*>"
@@ -20,7 +19,7 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{
 _SAMPLE = 1000
 
 
-def found(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str]:
+def found(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
     """One sentence for each kind of loss."""
     notes = []
     for test, sentence in _SIGNS:
@@ -29,7 +28,7 @@ def found(columns: Sequence[Sequence[Any]], names: Sequence[str]) -> list[str]:
     return notes
 
 
-def _texts(column: Sequence[Any]) -> Sequence[str]:
+def _texts(column: Cells) -> Sequence[str]:
     """The texts of a column; of a large one in Arrow its first, and those that lost characters."""
     if not isinstance(column, pa.ChunkedArray):
         return [value for value in column if type(value) is str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mcp_notebook.results.build import NULL_WORDS
+from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
 
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*")

@@ -1,4 +1,4 @@
-"""Whether a server cut its result: by its flags, by its words, by counts that disagree, or by a suspiciously round number."""
+"""Whether a server cut its result: by its flags, by its words, by counts that disagree, or by a very round number."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ _CURSORS = (
     "next_range", "next_offset", "nextoffset", "continuation_token", "continuationtoken", "pagetoken", "next",
 )  # fmt: skip
 _TOTALS = (
-    "total_rows", "totalrows", "total_count", "totalcount", "total", "rowcount", "row_count", "rows", "count", "num_rows",
-    "numrows", "total_records", "totalrecords", "rows_total", "total_row_count", "totalrowcount", "n_rows", "size",
+    "total_rows", "totalrows", "total_count", "totalcount", "total", "rowcount", "row_count", "rows", "count",
+    "num_rows", "numrows", "total_records", "totalrecords", "rows_total", "total_row_count", "totalrowcount",
+    "n_rows", "size",
 )  # fmt: skip
 _SENTENCE = re.compile(
     r"(?:\btruncat\w+|\bshow(?:ing|n|s)? (?:only )?(?:the )?(?:first|top|only|\d[\d,]* (?:of|out of))|"
     r"\b(?:limited|capped|restricted|cut|clipped) (?:to|at|off)|\bfirst \d[\d,]* (?:of|rows|results|records)|"
     r"\b\d[\d,]* more (?:rows|records|results)|\bmore (?:rows|results|records) (?:available|exist|not shown|omitted)|"
     r"\b(?:rows|results|records) (?:were |are )?(?:omitted|not shown|hidden|dropped|skipped)|\bmay be additional rows|"
-    r"\bmax(?:imum)? (?:of )?\d[\d,]* (?:rows|results|records)|\bonly (?:the )?(?:first )?\d[\d,]* (?:rows|results|records)|"
+    r"\bmax(?:imum)? (?:of )?\d[\d,]* (?:rows|results|records)|"
+    r"\bonly (?:the )?(?:first )?\d[\d,]* (?:rows|results|records)|"
     r"\bout of \d[\d,]*|\b(?:row|result|output|size) limit\b|\b\d[\d,]* of \d[\d,]* (?:rows|results|records)|"
-    r"\.\.\. ?\(?\d|tronqu|abgeschnitten|gekürzt|truncad|截断|截斷|仅显示|僅顯示|前 ?\d+ ?(?:行|条|條)|切り捨て|обрезан)",
+    r"\.\.\. ?\(?\d|tronqu|abgeschnitten|gekürzt|"
+    r"truncad|截断|截斷|仅显示|僅顯示|前 ?\d+ ?(?:行|条|條)|切り捨て|обрезан)",
     re.IGNORECASE,
 )
 _COUNT = re.compile(
@@ -64,7 +67,7 @@ def noticed(raw: Raw, meta: Mapping[str, Any], rest: str, sql: str) -> Raw:
 
 
 def _soft_hint(raw: Raw, sql: str) -> Raw:
-    if raw.rows < 25 or raw.rows not in _ROUND or (limit := statement.limit(sql)) is not None and limit <= raw.rows:
+    if raw.rows < 25 or raw.rows not in _ROUND or ((limit := statement.limit(sql)) is not None and limit <= raw.rows):
         return raw
     if raw.total_rows is not None and raw.total_rows == raw.rows and raw.rows >= 10_000:
         return raw

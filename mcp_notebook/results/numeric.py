@@ -9,7 +9,7 @@ import pyarrow as pa
 
 
 class Digits(Decimal):
-    """A number of a text that no float prints in these digits; the column decides whether it is a decimal or a float."""
+    """A number in digits that no float prints; the column decides whether it is a decimal or a float."""
 
 
 def integers(values: Sequence[int | None]) -> tuple[pa.Array, str]:

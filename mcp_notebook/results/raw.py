@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from mcp_notebook.results.reading import Confidence
 
 Text = Literal["keep", "dates", "numbers", "all"]
+Cells: TypeAlias = Any  # a sequence of Python values, or a pyarrow.ChunkedArray that a fast reader made
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Raw:
     """
 
     names: tuple[str, ...] | None
-    columns: tuple[Sequence[Any], ...]
+    columns: tuple[Cells, ...]
     rows: int
     declared: tuple[str | None, ...] = ()
     text: Text = "numbers"

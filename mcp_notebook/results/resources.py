@@ -1,4 +1,4 @@
-"""Embedded and linked resources: Arrow, Parquet, CSV and JSON; local files are mapped, never outside the given folders."""
+"""Embedded and linked resources: Arrow, Parquet, CSV, JSON; local files are mapped, never outside given folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 
 from mcp_notebook.results import build, content, infer, texts
-from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Rejected, Table
 
 if TYPE_CHECKING:
@@ -164,9 +163,3 @@ def _arrow(reader: str, load: Callable[[], pa.Table]) -> list[Table] | str:
     types = {name: f"declared: {infer.short(kind)}" for name, kind in zip(names, data.schema.types, strict=True)}
     table = Table(data.rename_columns(list(names)), types, notes, reader=reader, names=tuple(data.column_names))
     return [table]
-
-
-def raws_of(tables: Sequence[Table]) -> tuple[Raw, ...]:
-    """Not raw at all: resources come typed."""
-    del tables
-    return ()

@@ -16,18 +16,19 @@ from mcp_notebook.results.raw import Raw, from_records, from_rows, listing
 MAX_DEPTH = 8
 MAX_COLUMNS = 20_000
 _MAIN = (
-    "rows", "data", "records", "result", "results", "items", "values", "documents", "docs", "hits", "resultset", "result_set",
-    "recordset", "recordsets", "rowset", "row_data", "data_array", "dataset", "datasets", "entries", "output", "table",
-    "query_result", "queryresult", "tuples", "elements", "list", "content", "payload", "response", "body", "value", "nodes",
+    "rows", "data", "records", "result", "results", "items", "values", "documents", "docs", "hits", "resultset",
+    "result_set", "recordset", "recordsets", "rowset", "row_data", "data_array", "dataset", "datasets", "entries",
+    "output", "table", "query_result", "queryresult", "tuples", "elements", "list", "content", "payload",
+    "response", "body", "value", "nodes",
 )  # fmt: skip
 _SCALAR = (str, int, float, bool, type(None))
 _OUTCOME = {
-    "success", "ok", "status", "message", "msg", "rowsaffected", "rows_affected", "affectedrows", "affected_rows", "changes",
-    "rowcount", "row_count", "lastinsertid", "last_insert_id", "lastinsertrowid", "insertid", "insert_id", "command", "error",
-    "executiontime", "execution_time", "executiontimems", "execution_time_ms", "duration", "elapsed", "acknowledged", "note",
-    "warning", "warnings", "info", "changedrows", "fieldcount", "warningstatus", "serverstatus", "_meta", "deletedcount",
-    "insertedcount", "matchedcount", "modifiedcount", "done", "completed", "code", "hint", "sql", "query", "columns", "data",
-    "rows", "truncated",
+    "success", "ok", "status", "message", "msg", "rowsaffected", "rows_affected", "affectedrows", "affected_rows",
+    "changes", "rowcount", "row_count", "lastinsertid", "last_insert_id", "lastinsertrowid", "insertid",
+    "insert_id", "command", "error", "executiontime", "execution_time", "executiontimems", "execution_time_ms",
+    "duration", "elapsed", "acknowledged", "note", "warning", "warnings", "info", "changedrows", "fieldcount",
+    "warningstatus", "serverstatus", "_meta", "deletedcount", "insertedcount", "matchedcount", "modifiedcount",
+    "done", "completed", "code", "hint", "sql", "query", "columns", "data", "rows", "truncated",
 }  # fmt: skip
 
 

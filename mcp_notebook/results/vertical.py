@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mcp_notebook.results.build import NULL_WORDS
+from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Taken, from_rows, listing
 
 _MARKER = re.compile(

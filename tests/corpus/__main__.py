@@ -103,7 +103,7 @@ def _judge(tally: Tally, capture: Capture, reading: Reading) -> None:
             tally.misses.append(f"{capture.server}/{capture.file} {capture.case}: table from an error [ours]")
         elif reading.error is None:
             tally.misses.append(
-                f"{capture.server}/{capture.file} {capture.case}: error not recognised, kept as text: {reading.text[:80]!r}"
+                f"{capture.server}/{capture.file} {capture.case}: error not recognised: {reading.text[:80]!r}"
             )
         return
     if capture.truth is None or capture.truth.error or capture.case in _LOOSE:

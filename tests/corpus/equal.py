@@ -45,7 +45,7 @@ def _numbers(true: Any, got: Any) -> bool | None:
     if not isinstance(true, (int, float, Decimal)):
         return None
     if isinstance(got, str):
-        if got.lower() in ("true", "t") and true is True or got.lower() in ("false", "f") and true is False:
+        if (got.lower() in ("true", "t") and true is True) or (got.lower() in ("false", "f") and true is False):
             return True
         try:
             got = Decimal(got)

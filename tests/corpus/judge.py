@@ -76,7 +76,7 @@ def _none(reading: Reading, truth: Truth, raw: str) -> Verdict:
     why = reading.error or "; ".join(f"{who}: {reason}" for who, reason in reading.rejected[-3:])
     if (
         held
-        and ("ambiguous" in why or reading.rejected and "ambiguous" in str(reading.rejected))
+        and ("ambiguous" in why or (reading.rejected and "ambiguous" in str(reading.rejected)))
         and _own_separators(truth)
     ):
         return Verdict(held=False, miss=f"no table: {why[:120]}", cause="carrier")
@@ -181,7 +181,7 @@ def _cause(pairs: list[tuple[Any, Any]], raw: str, reading: Reading) -> str:
 
 
 def _computed(true: Any, got: Any, raw: str) -> bool:
-    """Rule 7: a fraction that another build of the database added up to another last digit, written so in the result."""
+    """Rule 7: a fraction whose last digit another build of the database computed otherwise, and wrote so."""
     if not isinstance(true, (float, Decimal)) or not isinstance(got, (float, Decimal)):
         return False
     return abs(Decimal(true) - Decimal(got)) <= abs(Decimal(true)) * Decimal("1e-15") and (str(got) in raw)
@@ -250,8 +250,7 @@ def _occurs_time(value: dt.datetime, raw: str) -> bool:
     return (
         there
         or (value.strftime("%H:%M:%S") == "00:00:00" and value.date().isoformat() in raw)
-        or value.tzinfo is not None
-        and fraction in raw
+        or (value.tzinfo is not None and fraction in raw)
     )
 
 

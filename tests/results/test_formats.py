@@ -1,5 +1,6 @@
 """Every format gives the same small table, in the shapes and with the words that servers use."""
 
+# ruff: noqa: E501  the formats are shown as they come
 from __future__ import annotations
 
 import json
@@ -45,7 +46,10 @@ VALUES = {
     "meta of ClickHouse": {"meta": COLUMNS, "data": ROWS, "rows": 3, "statistics": {"elapsed": 0.1}},
     "schema beside, rows deeper": {"manifest": {"schema": {"columns": COLUMNS}}, "result": {"data_array": ROWS}},
     "BigQuery": {"schema": {"fields": COLUMNS}, "rows": [{"f": [{"v": cell} for cell in row]} for row in ROWS]},
-    "Neo4j": {"results": [{"columns": NAMES, "data": [{"row": row, "meta": [None] * 3} for row in ROWS]}], "errors": []},
+    "Neo4j": {
+        "results": [{"columns": NAMES, "data": [{"row": row, "meta": [None] * 3} for row in ROWS]}],
+        "errors": [],
+    },
     "AWS data API": {"columnMetadata": [{"label": n, "typeName": "x"} for n in NAMES], "records": AWS},
     "Kusto": {"Tables": [{"TableName": "T", "Columns": [{"ColumnName": n} for n in NAMES], "Rows": ROWS}]},
     "column lists": {"id": [1, 2, 3], "name": ["Ana", "Bo", "Cé"], "score": [1.5, None, 2.25]},
@@ -275,7 +279,12 @@ def test_rows_without_names_take_them_from_a_plain_statement() -> None:
 
 
 def test_repeated_names_keep_all_values() -> None:
-    bodies = ('{"columns": ["a", "a"], "rows": [[1, 2]]}', '[{"a": 1, "a": 2}]', "a,a\n1,2\n", "| a | a |\n|---|---|\n| 1 | 2 |")
+    bodies = (
+        '{"columns": ["a", "a"], "rows": [[1, 2]]}',
+        '[{"a": 1, "a": 2}]',
+        "a,a\n1,2\n",
+        "| a | a |\n|---|---|\n| 1 | 2 |",
+    )
     for body in bodies:
         (table,) = read(text(body)).tables
         assert table.data.to_pylist() == [{"a": 1, "a_2": 2}], body
@@ -295,7 +304,14 @@ def test_a_lone_object_is_a_row_but_an_outcome_is_none() -> None:
 
 
 def test_declared_types_are_used_and_said() -> None:
-    columns = [("a", "BIGINT"), ("b", "DECIMAL(18,4)"), ("c", "BOOLEAN"), ("d", "DATE"), ("e", "TIMESTAMP"), ("f", "VARCHAR")]
+    columns = [
+        ("a", "BIGINT"),
+        ("b", "DECIMAL(18,4)"),
+        ("c", "BOOLEAN"),
+        ("d", "DATE"),
+        ("e", "TIMESTAMP"),
+        ("f", "VARCHAR"),
+    ]
     value = {
         "columns": [{"name": name, "type": kind} for name, kind in columns],
         "rows": [["9007199254740993", "1.5000", "true", "2024-02-29", "2024-02-29 10:00:00", "007"]],

@@ -1,0 +1,108 @@
+"""NULL in formats that write it as a word or leave it empty: found, taken out, and said where a text could be meant."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcp_notebook.results import strings
+from mcp_notebook.results.raw import Cells, Raw, listing
+
+NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ")
+
+
+def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[str]]:
+    """Columns whose NULLs came as a word, with None in their place, and a note where a text could be meant."""
+    if not raw.rows:
+        return tuple(() for _ in names), []
+    if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
+        if raw.nulls or all_text(raw):
+            return _arrow_null_words(raw, names)
+        return raw.columns, _suspected_nulls(raw, names)
+    words = raw.nulls or (NULL_WORDS if all_text(raw) else ())
+    if not words:
+        return raw.columns, _suspected_nulls(raw, names)
+    counts = Counter(cell for column in raw.columns for cell in column if type(cell) is str and cell in words)
+    counts[""] = 0  # an empty cell is NULL only where nothing else is
+    token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
+    empty_is_null = "" in words and not token
+    columns, unsure, blanks = [], [], []
+    for column, name in zip(raw.columns, names, strict=True):
+        cleaned, doubt = _null_words_of(column, token, words, empty_is_null)
+        columns.append(cleaned)
+        unsure += [name] if doubt else []
+        blanks += [name] if doubt and not token else []
+    return tuple(columns), _null_notes(token, unsure, bool(blanks))
+
+
+def _null_words_of(column: Cells, token: str, words: Sequence[str], empty_is_null: bool) -> tuple[Sequence[Any], bool]:
+    """The column without its NULL word, and whether a text of the same spelling could have been meant."""
+    if not any(cell in words or cell == "" for cell in column if type(cell) is str):
+        return column, False
+    bare = [None if cell == "" or cell == token or cell in words else cell for cell in column]
+    if any(cell is not None for cell in bare) and _typed(bare):
+        return bare, False
+    doubtful = [cell for cell in column if type(cell) is str and (cell in words or cell == "")]
+    if token:
+        return [None if cell == token else cell for cell in column], any(cell == token for cell in doubtful)
+    return ([None if cell == "" else cell for cell in column], True) if empty_is_null else (column, False)
+
+
+def _arrow_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[str]]:
+    """The same for columns in Arrow: only those with such a word leave it."""
+    words = pa.array([*(raw.nulls or NULL_WORDS), ""])
+    plain = [pa.types.is_string(c.type) and bool(pc.any(pc.is_in(c, value_set=words)).as_py()) for c in raw.columns]
+    if not any(plain):
+        return raw.columns, []
+    touched = [n for n, found in enumerate(plain) if found]
+    held = replace(raw, columns=tuple(raw.columns[n].to_pylist() for n in touched), nulls=raw.nulls or NULL_WORDS)
+    cleaned, notes = taken_out(held, [names[n] for n in touched])
+    columns = list(raw.columns)
+    for n, column in zip(touched, cleaned, strict=True):
+        columns[n] = pa.chunked_array([pa.array(column, pa.string())])
+    return tuple(columns), notes
+
+
+def _null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
+    if not unsure:
+        return []
+    word = "the empty text" if blank or not token else f"the text {token}"
+    return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
+
+
+def _typed(values: Sequence[str | None]) -> bool:
+    return bool(strings.temporal(values) or strings.numbers(values) or strings.booleans(values))
+
+
+def all_text(raw: Raw) -> bool:
+    """Whether the server turned everything into text: no cell of another kind, and not text alone."""
+    if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
+        raw = replace(raw, columns=tuple(column.slice(0, 200).to_pylist() for column in raw.columns))
+    cells = [cell for column in raw.columns for cell in column[:200]]
+    if len(raw.columns) < 2 or not cells or not all(type(cell) is str for cell in cells):
+        return False
+    return any(strings.numbers([c for c in column if c not in NULL_WORDS]) for column in raw.columns)
+
+
+def _suspected_nulls(raw: Raw, names: Sequence[str]) -> list[str]:
+    """In JSON without one null, a text that is a whole column's "None" may be how the server writes NULL."""
+    if not raw.json or any(_has_null(column) for column in raw.columns):
+        return []
+    hit = [name for column, name in zip(raw.columns, names, strict=True) if _has_null_word(column)]
+    return [f"a text None or NULL in {listing(hit)} may be how the server writes NULL"] if hit else []
+
+
+def _has_null(column: Cells) -> bool:
+    return bool(column.null_count) if isinstance(column, pa.ChunkedArray) else any(cell is None for cell in column)
+
+
+def _has_null_word(column: Cells) -> bool:
+    if isinstance(column, pa.ChunkedArray):
+        words = pa.array(["None", "NULL"])
+        return pa.types.is_string(column.type) and bool(pc.any(pc.is_in(column, value_set=words)).as_py())
+    return any(cell in ("None", "NULL") for cell in column if type(cell) is str)

@@ -1,0 +1,146 @@
+"""Whatever a server sends is answered within bounds and without an exception."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_notebook.results import explain, read
+
+ATTACKS = Path(os.environ.get("MCP_NOTEBOOK_ATTACKS", "../shared/attacks"))
+SECONDS = 20  # a guard against hanging on a loaded machine, not a measure of speed
+
+TEXTS = {
+    "one long line": "x" * 2_000_000,
+    "dashes": "-" * 200_000,
+    "dashes and spaces": "- " * 100_000,
+    "bars": "|" * 200_000,
+    "the word error": "error " * 40_000,
+    "hyphens before an error": "a-" * 100_000 + "\nerror",
+    "fields": "a: b\n" * 40_000,
+    "row markers": "1. row\n" * 40_000,
+    "open tables": "<table>" * 20_000,
+    "wide spans": "<table><tr>" + "<td colspan=1000>x</td>" * 2_000,
+    "corners": "+-+\n" * 20_000,
+    "quotes": 'a,"' * 50_000,
+    "cut records": '[{"a":1},' * 40_000,
+    "open braces": "x [{\n" * 20_000,
+    "fences": "```json\n" * 30_000,
+    "open literals": "['a', " * 40_000,
+    "column lines": "Columns: [" * 20_000,
+    "spaces": " " * 300_000 + "x",
+    "deep lists": "[" * 100_000 + "]" * 100_000,
+    "deep objects": '{"a":' * 50_000 + "1" + "}" * 50_000,
+    "ragged": "a,b\n" + "1,2,3\n" * 20_000,
+}
+
+
+def of_text(body: str) -> dict[str, Any]:
+    return {"content": [{"type": "text", "text": body}]}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_text_made_to_be_slow_is_read_in_bounded_time(name: str) -> None:
+    started = time.perf_counter()
+    reading = read(of_text(TEXTS[name]))
+    assert time.perf_counter() - started < SECONDS
+    assert reading.tables or reading.text or reading.error
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None, 5, [], {}, "text", b"\xff", {"content": None}, {"content": "text"}, {"content": {"a": 1}},
+        {"content": [None, 5, "x", {"type": "text"}, {"type": "hologram"}, {"type": "resource"}, {"type": "image"}]},
+        {"content": [], "structuredContent": {"a": float("nan")}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_tool_result_is_an_error_or_empty(result: object) -> None:
+    assert not [table for table in read(result).tables if not table.data.num_columns]
+    assert repr(explain(result))
+
+
+def test_an_unknown_kind_of_block_is_named() -> None:
+    reading = read({"content": [{"type": "hologram", "data": 1}, {"type": "text", "text": "hi"}]})
+    assert reading.text == "hi"
+    assert "hologram" in reading.notes[0]
+
+
+def test_nesting_beyond_reason_is_refused() -> None:
+    value: Any = 1
+    for _ in range(900):
+        value = {"a": value}
+    assert not read({"content": [], "structuredContent": value}).tables
+
+
+def test_above_the_byte_cap_nothing_is_parsed() -> None:
+    reading = read(of_text(json.dumps([{"a": 1}] * 1000)), max_bytes=1000)
+    assert not reading.tables
+    assert "limit" in (reading.error or "")
+    assert len(reading.text) <= 2000
+
+
+def test_too_many_columns_are_refused() -> None:
+    reading = read(of_text(json.dumps([{str(number): 1 for number in range(30_000)}])))
+    assert not reading.tables
+    assert any("columns" in why for _, why in reading.rejected)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '[{"a": ' + "9" * 5000 + '}, {"a": 1}]',
+        '[{"a": 1e400}, {"a": NaN}, {"a": -Infinity}]',
+        '[{"\\ud800": "\\udfff"}]',
+        '[{"a": 1, "a": "x"}, {"a": null}]',
+        '[{"": 1, " ": 2}]',
+        '[{"a": [1, {"b": "x"}]}, {"a": {"type": "Buffer", "data": [300]}}]',
+        '[{"a": "0001-01-01T00:00:00+14:00"}]',
+        "[(Decimal('NaN'), Decimal('1.5'))]",
+        "[(datetime.datetime(1, 1, 1, tzinfo=datetime.timezone.utc),)]",
+    ],
+)
+def test_odd_values_become_a_table_and_a_frame(body: str) -> None:
+    (table,) = read(of_text(body)).tables
+    assert len(table.to_pandas()) == table.data.num_rows
+
+
+def test_code_in_a_literal_is_never_run(tmp_path: Path) -> None:
+    target = tmp_path / "pwned"
+    reading = read(of_text(f"[{{'id': __import__('os').system('touch {target}')}}]"))
+    assert not target.exists()
+    assert not reading.tables or "__import__" in str(reading.tables[0].data.to_pylist())
+
+
+def test_structured_content_wins_over_another_text_and_says_so() -> None:
+    reading = read(
+        {"content": [{"type": "text", "text": '[{"a": 1}, {"a": 2}]'}], "structuredContent": {"rows": [{"a": 1}]}}
+    )
+    assert reading.tables[0].data.num_rows == 1
+    assert "2 rows" in "".join(reading.tables[0].notes)
+
+
+def test_attacks_on_the_reading_of_results_survive() -> None:
+    path = ATTACKS / "malformed_results.jsonl"
+    if not path.exists():
+        pytest.skip(f"no folder of attacks at {ATTACKS}")
+    for line in path.read_text().splitlines():
+        case = json.loads(line)
+        if case["layer"] != "text_to_df":
+            continue
+        body = case.get("body") or "".join(piece * times for piece, times in case.get("parts", ()))
+        reading = read(of_text(body))
+        if "text kept" in case["expected"] and "or" not in case["expected"] and "warning" not in case["expected"]:
+            assert not reading.tables, case["id"]
+
+
+def test_an_explanation_shows_itself_and_escapes_what_a_server_sent() -> None:
+    told = explain(of_text('[{"<script>": 1}]'))
+    assert "<script>" in repr(told)
+    assert "<script>" not in told._repr_html_()

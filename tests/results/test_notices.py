@@ -1,0 +1,74 @@
+"""A result that the server cut says so, by flag, by words or by counts; a whole one is left alone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mcp_notebook.results import Table, read
+
+ROWS = [{"a": number} for number in range(3)]
+TEXT = json.dumps(ROWS)
+
+CUT: list[Any] = [
+    {"rows": ROWS, "truncated": True},
+    {"rows": ROWS, "hasMore": True},
+    {"rows": ROWS, "pagination": {"hasMore": True, "pageSize": 3}},
+    {"rows": ROWS, "nextCursor": "abc"},
+    {"data": ROWS, "meta": {"next_page_token": "abc"}},
+    {"rows": ROWS, "rowCount": 10_000, "returnedRows": 3},
+    {"rows": ROWS, "total": 99},
+    {"rows": ROWS, "warning": "Results truncated to 3 rows"},
+    {"rows": ROWS, "message": "Showing first 3 of 120 rows"},
+    {"rows": ROWS, "hint": "Only the first 3 rows are returned"},
+    {"values": [["a"], [1]], "next_range": "A3:A9"},
+    f"{TEXT}\n\nNote: Results limited to 3 rows. There may be additional rows.",
+    f"Showing 3 of 500 rows:\n\n{TEXT}",
+    f"Found 120 rows\n{TEXT}",
+    "a | b\n--+--\n1 | 2\n... (10000 total rows, showing first 1)",
+    "1. row\na: 1\nb: 2\n\nResult: showing first 1 rows (output truncated)",
+    "| a | b |\n|---|---|\n| 1 | 2 |\n\n*... and 97 more rows*",
+    "| a | b |\n|---|---|\n| 1 | 2 |\n\n仅显示前 1 行",
+]
+
+WHOLE: list[Any] = [
+    {"rows": ROWS, "truncated": False, "hasMore": False, "nextCursor": None, "rowCount": 3},
+    {"rows": [{"truncated": True, "next": "x", "total": 99}], "rowCount": 1},
+    {"rows": ROWS, "maxRows": 1000, "limit": 500, "executionTimeMs": 5000},
+    f"Query executed successfully. Retrieved 3 rows.\n\n{TEXT}",
+    f"{TEXT}\n3 rows in set (0.12 sec)",
+]
+
+
+def table_of(body: Any) -> Table:
+    text = body if isinstance(body, str) else json.dumps(body)
+    (table,) = read({"content": [{"type": "text", "text": text}]}).tables
+    return table
+
+
+@pytest.mark.parametrize("body", CUT, ids=str)
+def test_a_cut_is_said(body: Any) -> None:
+    assert table_of(body).truncated
+
+
+@pytest.mark.parametrize("body", WHOLE, ids=str)
+def test_a_whole_result_is_not_called_cut(body: Any) -> None:
+    assert not table_of(body).truncated
+
+
+def test_the_total_is_known_when_the_server_tells_it() -> None:
+    assert table_of({"rows": ROWS, "rowCount": 10_000}).total_rows == 10_000
+    assert table_of({"rows": ROWS, "message": "Showing first 3 of 120 rows"}).total_rows == 120
+
+
+def test_a_round_number_of_rows_is_a_hint_unless_the_statement_asked_for_it() -> None:
+    result = {"content": [{"type": "text", "text": json.dumps([{"a": n} for n in range(100)])}]}
+    assert any("may have a limit" in note for note in read(result).tables[0].notes)
+    assert not read(result, sql="SELECT a FROM t LIMIT 100").tables[0].notes
+
+
+def test_the_frame_carries_the_notice() -> None:
+    frame = table_of({"rows": ROWS, "truncated": True}).to_pandas()
+    assert frame.attrs["mcp"]["truncated"]
