@@ -8,6 +8,7 @@
     ├── CallError        a tool that the person called by hand returned an error
     ├── DataError        a table, variable or query is not usable
     ├── BackendError     no model answers, or it refused the request
+    │   ├── ContextFull  the conversation no longer fits the model
     │   └── ReplayMiss   the recorded turns do not hold this prompt
     └── BudgetError      a limit forbids to start
 
@@ -69,6 +70,10 @@ class DataError(NotebookError):
 
 class BackendError(NotebookError):
     """No model answers, or it refused the request."""
+
+
+class ContextFull(BackendError):
+    """The conversation no longer fits the model."""
 
 
 class ReplayMiss(BackendError):

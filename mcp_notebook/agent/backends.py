@@ -74,7 +74,8 @@ def _live(model: str, record: Any, environ: Mapping[str, str]) -> Backend | None
 
     local = is_local(environ.get("ANTHROPIC_BASE_URL", ""))
     silence = LOCAL_SILENCE_SECONDS if local else SILENCE_SECONDS
-    options: dict[str, Any] = {"timeout": anthropic.Timeout(silence, connect=CONNECT_SECONDS)}
+    # Retries are the loop's: it says so in the cell, where the SDK waits in silence.
+    options: dict[str, Any] = {"timeout": anthropic.Timeout(silence, connect=CONNECT_SECONDS), "max_retries": 0}
     if record is not None:
         options["http_client"] = anthropic.DefaultAsyncHttpxClient(transport=record)
     client = anthropic.AsyncAnthropic(**options)

@@ -1,20 +1,23 @@
 """One tool call: decide, ask, run, and turn the server's answer into a table, a name and what Claude is shown."""
 
 import asyncio
-import json
+import copy
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook import policy
 from mcp_notebook.agent.approvals import Approvals
+from mcp_notebook.agent.questions import question_text
+from mcp_notebook.agent.repeats import First, Repeats, answer, key_of
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult, ToolStarted
 from mcp_notebook.naming import sql_of
-from mcp_notebook.policy import Grants, Rules
+from mcp_notebook.policy import Budget, Grants, Rules
+from mcp_notebook.policy.budgets import cut
 from mcp_notebook.results import read
 from mcp_notebook.results.preview import preview
 
@@ -54,6 +57,19 @@ class Shaping:
     rows: int = 5
     text_bytes: int = 50_000
     mask: tuple[str, ...] = ()
+    grant: Callable[[int], int] = lambda wanted: wanted  # how many rows the budget allows of those wanted
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A call as it was announced, and asked for: exactly this is sent."""
+
+    event: ToolCall
+    session: "Session"
+    tool: "ToolInfo"
+    arguments: dict[str, Any]
+    key: str
+    first: First | None  # the same call's result, or its future, when it ran or runs already
 
 
 @dataclass
@@ -67,6 +83,9 @@ class Caller:
     approvals: Approvals = field(default_factory=Approvals)
     shaping: Shaping = field(default_factory=Shaping)
     timeout: float = 60.0
+    budget: Budget = field(default_factory=Budget)
+    repeats: Repeats = field(default_factory=Repeats)
+    _prepared: dict[str, Prepared] = field(default_factory=dict)
 
     def announce(self, block: Mapping[str, Any]) -> ToolCall:
         """The event of a `tool_use` block, with the question when the person must be asked."""
@@ -74,38 +93,66 @@ class Caller:
         if found is None:
             return ToolCall(block["id"], "", block["name"], dict(block["input"]))
         session, tool = found
-        asks = self._decide(session, tool).action == "ask"
+        arguments = copy.deepcopy(block["input"])
+        key = key_of(block["name"], arguments)
+        first = self.repeats.first(key)
+        asks = first is None and self._decide(session, tool).action == "ask"
+        if first is None:
+            self.repeats.begin(key)
         if asks:
             self.approvals.open(block["id"])
         claims = "" if session.trusted else policy.claims(tool.annotations)
-        question = question_text(session.name, tool.name, block["input"], claims) if asks else ""
-        return ToolCall(block["id"], session.name, tool.name, dict(block["input"]), asks, question, claims)
+        question = question_text(session.name, tool.name, arguments, claims) if asks else ""
+        event = ToolCall(block["id"], session.name, tool.name, copy.deepcopy(arguments), asks, question, claims)
+        self._prepared[event.id] = Prepared(event, session, tool, arguments, key, first)
+        return event
 
-    async def perform(self, call: ToolCall, api_name: str, emit: Emit) -> ToolResult:
+    async def perform(self, call: ToolCall, emit: Emit) -> ToolResult:
         """Run an announced call to its result; never raises but for cancellation."""
-        found = self.toolset.find(api_name)
-        if found is None:
+        prepared = self._prepared.pop(call.id, None)
+        if prepared is None:
             known = ", ".join(self.toolset.by_name) or "none"
-            return ToolResult(call.id, "error", f"There is no tool {api_name!r}. Tools: {known}.", 0.0)
-        session, tool = found
-        denial = await self._denial(call, session, tool)
+            return self._fitted(ToolResult(call.id, "error", f"There is no tool {call.tool!r}. Tools: {known}.", 0.0))
+        if prepared.first is not None:
+            return self._fitted(await answer(prepared.first, call.id))
+        try:
+            result = await self._run(prepared, emit)
+        except asyncio.CancelledError:
+            self.repeats.drop(prepared.key)
+            raise
+        self.repeats.end(prepared.key, result, changes=not _only_reads(prepared))
+        return self._fitted(result)
+
+    async def _run(self, prepared: Prepared, emit: Emit) -> ToolResult:
+        denial = await self._denial(prepared)
         if denial:
-            return ToolResult(call.id, "denied", denial, 0.0)
-        emit(ToolStarted(call.id))
+            return ToolResult(prepared.event.id, "denied", denial, 0.0)
+        emit(ToolStarted(prepared.event.id))
+        left = self.budget.seconds_left()
         return await call_tool(
-            session, tool, call, keep=self.keep, shaping=self.shaping, timeout=self.timeout, emit=emit
+            prepared.session,
+            prepared.tool,
+            replace(prepared.event, arguments=prepared.arguments),
+            keep=self.keep,
+            shaping=replace(self.shaping, grant=self.budget.rows),
+            timeout=self.timeout if left is None else min(self.timeout, left),
+            emit=emit,
         )
 
-    async def _denial(self, call: ToolCall, session: "Session", tool: "ToolInfo") -> str:
+    def _fitted(self, result: ToolResult) -> ToolResult:
+        return replace(result, shown=self.budget.fit(result.shown))
+
+    async def _denial(self, prepared: Prepared) -> str:
+        session, tool = prepared.session, prepared.tool
         decision = self._decide(session, tool)
         if decision.action == "ask":
-            if not call.needs_approval:  # the definition changed between the announcement and now
+            if not prepared.event.needs_approval:  # the rules changed between the announcement and now
                 return policy.DENIED_BY_RULE
-            answer = await self.approvals.wait(call.id)
-            if answer == "always":
+            said = await self.approvals.wait(prepared.event.id)
+            if said == "always":
                 self.grants.add(session.name, tool.name, tool.fingerprint)
-            if answer.startswith("deny"):
-                _, _, reason = answer.partition(":")
+            if said.startswith("deny"):
+                _, _, reason = said.partition(":")
                 return f"{policy.DENIED_BY_PERSON} {reason.strip()}".strip()
             return ""
         return decision.reason if decision.action == "deny" else ""
@@ -114,6 +161,11 @@ class Caller:
         return policy.decide(
             session.name, tool.name, tool.fingerprint, trusted=session.trusted, rules=self.rules, grants=self.grants
         )
+
+
+def _only_reads(prepared: Prepared) -> bool:
+    # Here the tool's own claim is enough: it only decides whether an earlier result may be shown again.
+    return prepared.session.trusted or bool(prepared.tool.annotations.get("readOnlyHint"))
 
 
 async def call_tool(
@@ -160,18 +212,19 @@ async def shape(outcome: "CallOutcome", tool: "ToolInfo", origin: Origin, keep: 
 def _shape(outcome: "CallOutcome", tool: "ToolInfo", origin: Origin, keep: Keep, shaping: Shaping) -> ToolResult:
     reading = read(outcome.result, output_schema=tool.output_schema, sql=sql_of(origin.arguments))
     if reading.error is not None:
-        return _result(origin, outcome, reading, "error", _capped(reading.error, shaping.text_bytes))
+        return _result(origin, outcome, reading, "error", _capped(reading.error, shaping))
     names = tuple(keep(table, origin, index) for index, table in enumerate(reading.tables))
     parts = [_previewed(table, name, shaping) for table, name in zip(reading.tables, names, strict=True)]
     if reading.text.strip():
-        parts.append(_capped(reading.text, shaping.text_bytes))
+        parts.append(_capped(reading.text, shaping))
     parts += [f"Note: {warning}" for warning in outcome.warnings]
     shown = "\n\n".join(parts) or "(the tool returned nothing)"
     return _result(origin, outcome, reading, "ok", shown, names)
 
 
 def _previewed(table: "Table", name: str, shaping: Shaping) -> str:
-    return preview(table.data, name, rows=shaping.rows, mask=shaping.mask, notes=table.notes, truncated=table.truncated)
+    rows = shaping.grant(min(shaping.rows, table.data.num_rows))
+    return preview(table.data, name, rows=rows, mask=shaping.mask, notes=table.notes, truncated=table.truncated)
 
 
 def _result(
@@ -189,22 +242,6 @@ def _result(
     )
 
 
-def _capped(text: str, limit: int) -> str:
-    data = text.encode("utf-8", "replace")
-    if len(data) <= limit:
-        return text
-    kept = data[:limit].decode("utf-8", "ignore")
-    return f"{kept}\n[cut: the first {limit:,} of {len(data):,} bytes]"
-
-
-def question_text(server: str, tool: str, arguments: Mapping[str, Any], claims: str) -> str:
-    """What the person is asked, with the whole call and every odd character visible as an escape."""
-    lines = [f"Claude wants to call {server}.{tool} with"]
-    for name, value in arguments.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=True, default=str)
-        lines.append(f"  {name}: {_visible(text)}")
-    return "\n".join([*lines, claims]).rstrip()
-
-
-def _visible(text: str) -> str:
-    return "".join(c if c == "\n" or c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+def _capped(text: str, shaping: Shaping) -> str:
+    size = len(text.encode("utf-8", "replace"))
+    return cut(text, shaping.text_bytes, f"\n[cut: the first part of {size:,} bytes]")

@@ -33,6 +33,18 @@ class Conversation:
         """Add the results of the last reply's tool calls, in its order."""
         self._extend("user", results)
 
+    def answer_all(self, uses: Iterable[Block], text: str) -> None:
+        """Answer calls that were not run, each with the same words."""
+        results = [tool_result(use["id"], text, error=True) for use in uses]
+        if results:
+            self.answer(results)
+
+    def open_calls(self) -> list[Block]:
+        """The tool calls at the end that have no result."""
+        if not self.messages or self.messages[-1]["role"] != "assistant":
+            return []
+        return tool_uses(self.messages[-1]["content"])
+
     def interrupt(self, partial: str) -> None:
         """End a reply that the person stopped: finished text stays, half a tool call never does."""
         self.reply([_text(f"{partial.rstrip()} {INTERRUPTED}".strip())])

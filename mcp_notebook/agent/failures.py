@@ -1,28 +1,54 @@
 """Failures of the model's service, in one sentence each that says what to do next."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.errors import BackendError, NotebookError
+from mcp_notebook.errors import BackendError, ContextFull, NotebookError
+from mcp_notebook.masking import mask
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.backends import Backend
 
 TRANSIENT_TYPES = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+TRANSIENT_STATUS = (408, 409, 429)
+# The words of the API, llama.cpp, vLLM and Ollama.
+_OVERLONG = re.compile(r"too long|context (?:window|length|size)|maximum context|exceeds? .*context", re.IGNORECASE)
+LONGEST_WAIT = 60.0  # seconds; a service that asks for more is not waited for
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether the same request may succeed in a moment: a cut connection or an error event inside the stream.
-
-    A refused status (429, 529, 5xx before the stream) was already tried again by the SDK, as the server asked for.
-    """
+    """Whether the same request may succeed in a moment."""
     import anthropic
     import httpx2
 
     if _ours(error) is not None:
         return False
     if isinstance(error, anthropic.APIStatusError):
-        return error.status_code == 200 and error.type in TRANSIENT_TYPES
+        in_stream = error.status_code == 200 and error.type in TRANSIENT_TYPES
+        return in_stream or error.status_code in TRANSIENT_STATUS or error.status_code >= 500
     return isinstance(error, anthropic.APIConnectionError | httpx2.TransportError)
+
+
+def wait_asked(error: Exception) -> float | None:
+    """Seconds that the service asks to wait (`retry-after`), or None."""
+    response = getattr(error, "response", None)
+    value = response.headers.get("retry-after", "") if response is not None else ""
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        return None
+
+
+def in_words(error: Exception, partial: str) -> str:
+    """Why a turn is tried again."""
+    import anthropic
+
+    if partial:
+        return "the reply was cut off"
+    if isinstance(error, anthropic.APIStatusError):
+        code = "" if error.status_code == 200 else f" ({error.status_code})"
+        return f"the model's service is busy{code}"
+    return "the connection failed"
 
 
 def explain(error: Exception, backend: "Backend") -> NotebookError:
@@ -38,24 +64,26 @@ def explain(error: Exception, backend: "Backend") -> NotebookError:
             raise error  # a bug of ours keeps its traceback; only the SDK's missing key is a TypeError to explain
         return BackendError(f"No credentials for {backend.label}: set ANTHROPIC_API_KEY and run the cell again.")
     if isinstance(error, anthropic.APIStatusError):
-        return BackendError(_status_sentence(error, backend))
+        said = mask(_said(error))
+        if error.status_code == 413 or (error.status_code == 400 and _OVERLONG.search(said)):
+            return ContextFull(f"The conversation no longer fits the model ({said}); go on with %%claude --new.")
+        return BackendError(_status_sentence(error, backend, said))
     if isinstance(error, anthropic.APITimeoutError):
         return BackendError(f"{backend.label} did not answer in time; run the cell again or raise the timeout.")
     if isinstance(error, anthropic.APIConnectionError | httpx2.TransportError):
         return BackendError(f"Cannot reach {backend.address}: check that it runs and that the network allows it.")
-    return BackendError(f"The model's service failed: {error}")
+    return BackendError(f"The model's service failed: {mask(str(error))}")
 
 
-def _status_sentence(error: Any, backend: "Backend") -> str:
-    said = _said(error)
+def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
     if error.status_code in (401, 403):
         return f"{backend.address} refused the credentials ({error.status_code}); check ANTHROPIC_API_KEY."
     if error.status_code == 404:
         return f"{backend.address} does not know the model {backend.model!r}; choose one with --model."
-    if error.status_code == 413 or "too long" in said or "context" in said:
-        return f"The conversation no longer fits the model ({said}); go on with %%claude --new."
     if error.status_code in (429, 529) or error.type in TRANSIENT_TYPES:
-        return f"The model's service is busy ({said}); wait a minute and run the cell again."
+        wait = wait_asked(error)
+        asked = f"{wait:.0f} s, as it asks," if wait and wait > LONGEST_WAIT else "a minute"
+        return f"The model's service is busy ({said}); wait {asked} and run the cell again."
     return f"The model's service refused the request ({error.status_code}): {said}"
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.agent.failures import explain, is_transient
+from mcp_notebook.agent.failures import LONGEST_WAIT, explain, in_words, is_transient, wait_asked
 from mcp_notebook.agent.prices import usage_of
 from mcp_notebook.errors import BackendError
 from mcp_notebook.events import Note, TextDelta, TextDiscarded, Usage
@@ -47,15 +47,17 @@ class ModelTurn:
         import httpx2
 
         for attempt in range(1, ATTEMPTS + 1):
-            started = time.monotonic()
+            started, wait = time.monotonic(), PAUSE * 2 ** (attempt - 1)
             try:
                 async with aclosing(self._stream_once()) as deltas:
                     async for delta in deltas:
                         yield delta
             except (anthropic.AnthropicError, httpx2.TransportError, TypeError) as error:
-                if attempt == ATTEMPTS or not is_transient(error):
+                asked = wait_asked(error)
+                if attempt == ATTEMPTS or not is_transient(error) or (asked or 0.0) > LONGEST_WAIT:
                     raise explain(error, self._backend) from error
-                reason = "the model's service is busy" if self.partial == "" else "the reply was cut off"
+                reason = in_words(error, self.partial)
+                wait = wait if asked is None else asked
             else:
                 if self.stop_reason:
                     seconds = time.monotonic() - started
@@ -64,8 +66,9 @@ class ModelTurn:
                 reason = "the reply was cut off"
             if self.partial:
                 yield TextDiscarded(reason)
-            yield Note(f"Trying again: {reason}.")
-            await asyncio.sleep(PAUSE * 2 ** (attempt - 1))
+                self.partial = ""
+            yield Note(f"Trying again{f' in {wait:.0f} s' if wait >= 1 else ''}: {reason}.")
+            await asyncio.sleep(wait)
         raise BackendError("The model's reply was cut off three times; run the cell again.")
 
     async def _stream_once(self) -> AsyncGenerator[TextDelta, None]:

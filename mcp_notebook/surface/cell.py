@@ -15,6 +15,7 @@ from mcp_notebook import loop
 from mcp_notebook.errors import BudgetError, ConfigError, Stopped
 from mcp_notebook.events import Event, Note, Stop, ToolCall, ToolResult
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.surface.notebook import Notebook
 
 
@@ -32,6 +33,7 @@ class Ask:
     max_iterations: int | None = None
     max_calls: int | None = None
     max_seconds: float | None = None
+    max_tokens: int | None = None
     max_usd: float | None = None
     replay: bool = False
 
@@ -41,14 +43,15 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
     # The model's SDK takes seconds to import; on a worker thread the heartbeat and other sessions go on meanwhile.
     await asyncio.to_thread(importlib.import_module, "anthropic")
     from mcp_notebook.agent import prompts
-    from mcp_notebook.agent.run import Request, run
+    from mcp_notebook.agent.request import Request
+    from mcp_notebook.agent.run import run
     from mcp_notebook.agent.toolset import Toolset
 
     await notebook.own_session()
     sessions = _chosen(notebook, ask.servers)
     toolset = Toolset.of(sessions)
     backend = _backend(notebook, ask)
-    limits = _limits(notebook, ask, backend)
+    budget = budget_of(notebook, ask, backend)
     for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
         notebook.catalog.add(name, variable=name, origin="shared")
     blocks = prompts.user_blocks(ask.prompt, names, lambda n: prompts.schema_of(notebook.table(n)))
@@ -58,8 +61,8 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
         max_tokens=notebook.settings.max_tokens,
         effort=ask.effort or notebook.settings.effort,
     )
-    caller = caller_of(toolset, notebook.rules(ask.allow, attended=attended))
-    stream = run(notebook.conversation, blocks, request=request, caller=caller, limits=limits)
+    caller = caller_of(toolset, notebook.rules(ask.allow, attended=attended), budget)
+    stream = run(notebook.conversation, blocks, request=request, caller=caller)
     async with aclosing(stream) as events:
         async for event in events:
             yield event
@@ -91,23 +94,33 @@ def _backend(notebook: Notebook, ask: Ask) -> Any:
     )
 
 
-def _limits(notebook: Notebook, ask: Ask, backend: Any) -> Any:
-    from mcp_notebook.agent.prices import has_price
-    from mcp_notebook.agent.run import Limits
-
+def budget_of(notebook: Notebook, ask: Ask, backend: Any) -> Budget:
+    """The budget of one cell within the notebook's; raises BudgetError when dollars cannot be counted."""
     settings = notebook.settings
-    dollars = ask.max_usd if ask.max_usd is not None else (settings.max_usd or None)
-    if dollars is not None and not backend.free and not has_price(backend.model):
-        raise BudgetError(
-            f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
-            "run without --max-usd or choose another model."
-        )
-    return Limits(
+    limits = Limits(
         iterations=ask.max_iterations or settings.max_iterations,
         calls=ask.max_calls or settings.max_calls,
         seconds=ask.max_seconds or settings.max_seconds,
-        dollars=dollars,
+        tokens=ask.max_tokens or settings.max_cell_tokens,
+        dollars=ask.max_usd if ask.max_usd is not None else (settings.max_usd or None),
+        rows=settings.max_rows_to_model,
+        bytes=settings.max_bytes_to_model,
     )
+    budget = Budget(limits, settings.notebook_limits(), notebook.spent)
+    for dollars in (limits.dollars, budget.notebook.dollars):
+        if dollars is not None:
+            _check_price(backend, dollars)
+    return budget
+
+
+def _check_price(backend: Any, dollars: float) -> None:
+    from mcp_notebook.agent.prices import has_price
+
+    if not backend.free and not has_price(backend.model):
+        raise BudgetError(
+            f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
+            "run without a dollar budget or choose another model."
+        )
 
 
 class CellRun:
@@ -157,9 +170,10 @@ class CellRun:
             async for event in events:
                 self._queue.put(event)
 
-    def _caller(self, toolset: Any, rules: Any) -> Any:
+    def _caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
         from mcp_notebook.agent.calls import Caller
 
+        budget.waited = self._approvals.waited
         return Caller(
             toolset,
             self._notebook.keep,
@@ -168,6 +182,7 @@ class CellRun:
             approvals=self._approvals,
             shaping=self._notebook.shaping(self._ask.rows_to_model),
             timeout=self._notebook.settings.tool_timeout,
+            budget=budget,
         )
 
     def _pump(self) -> None:

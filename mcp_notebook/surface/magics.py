@@ -136,6 +136,7 @@ class MCPMagics(Magics):
     @argument("--max-iterations", type=int, default=None, help="model turns at most")
     @argument("--max-calls", type=int, default=None, help="tool calls at most")
     @argument("--max-seconds", type=float, default=None, help="seconds at most")
+    @argument("--max-tokens", type=int, default=None, help="tokens at most, in and out together")
     @argument("--max-usd", type=float, default=None, help="dollars at most")
     @argument("--replay", action="store_true", help="take the recorded turns even if a model could answer")
     def claude(self, line: str, cell: str) -> Any:
@@ -153,6 +154,7 @@ class MCPMagics(Magics):
             max_iterations=options.max_iterations,
             max_calls=options.max_calls,
             max_seconds=options.max_seconds,
+            max_tokens=options.max_tokens,
             max_usd=options.max_usd,
             replay=options.replay,
         )

@@ -10,7 +10,7 @@ from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.errors import DataError
 from mcp_notebook.ledger import Ledger, masked
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import Grants, Rules
+from mcp_notebook.policy import Grants, Rules, Spent
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.surface import where
@@ -31,6 +31,7 @@ class Notebook:
         self.sessions = Sessions()
         self.ledger = Ledger()
         self.grants = Grants()
+        self.spent = Spent()
         self.conversation = Conversation()
         self.catalog = Catalog(lambda: self.shell.user_ns)
         self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server

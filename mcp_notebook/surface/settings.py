@@ -3,6 +3,8 @@
 from traitlets import Any, Bool, CFloat, CInt, Enum, List, Unicode
 from traitlets.config import Configurable
 
+from mcp_notebook.policy import Limits
+
 
 class MCPNotebook(Configurable):
     """Settings of mcp-notebook."""
@@ -19,6 +21,18 @@ class MCPNotebook(Configurable):
     max_calls = CInt(40, min=1, help="Tool calls of one cell at most.").tag(config=True)
     max_seconds = CFloat(600.0, min=1, help="Seconds of one cell at most.").tag(config=True)
     max_usd = CFloat(0.0, min=0, help="Dollars of one cell at most; 0: no budget.").tag(config=True)
+    max_cell_tokens = CInt(0, min=0, help="Tokens of one cell at most, in and out; 0: no limit.").tag(config=True)
+    max_rows_to_model = CInt(0, min=0, help="Rows that one cell may show the model; 0: no limit.").tag(config=True)
+    max_bytes_to_model = CInt(0, min=0, help="Bytes of results that one cell may show the model; 0: no limit.").tag(
+        config=True
+    )
+    notebook_max_turns = CInt(0, min=0, help="Model turns of all cells together; 0: no limit.").tag(config=True)
+    notebook_max_calls = CInt(0, min=0, help="Tool calls of all cells together; 0: no limit.").tag(config=True)
+    notebook_max_seconds = CFloat(0.0, min=0, help="Seconds of all cells together; 0: no limit.").tag(config=True)
+    notebook_max_tokens = CInt(0, min=0, help="Tokens of all cells together; 0: no limit.").tag(config=True)
+    notebook_max_usd = CFloat(0.0, min=0, help="Dollars of all cells together; 0: no budget.").tag(config=True)
+    notebook_max_rows = CInt(0, min=0, help="Rows that all cells may show the model; 0: no limit.").tag(config=True)
+    notebook_max_bytes = CInt(0, min=0, help="Bytes of results for the model, all cells; 0: no limit.").tag(config=True)
     tool_timeout = CFloat(60.0, min=0.1, help="Seconds one tool call may take.").tag(config=True)
     connect_timeout = CFloat(60.0, min=1, help="Seconds a server may take to start.").tag(config=True)
     rows_to_model = CInt(5, min=0, help="Rows of each table that the model is shown.").tag(config=True)
@@ -35,3 +49,15 @@ class MCPNotebook(Configurable):
     nested_asyncio = Bool(
         False, help="Let pasted asyncio.run(...) code work in a cell (applies nest_asyncio2 to the kernel's loop)."
     ).tag(config=True)
+
+    def notebook_limits(self) -> Limits:
+        """The limits of all cells together."""
+        return Limits(
+            iterations=self.notebook_max_turns,
+            calls=self.notebook_max_calls,
+            seconds=self.notebook_max_seconds,
+            tokens=self.notebook_max_tokens,
+            dollars=self.notebook_max_usd or None,
+            rows=self.notebook_max_rows,
+            bytes=self.notebook_max_bytes,
+        )

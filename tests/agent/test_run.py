@@ -5,57 +5,15 @@ from contextlib import aclosing
 
 import pytest
 
-from mcp_notebook.agent import backends
-from mcp_notebook.agent.calls import Caller
-from mcp_notebook.agent.conversation import INTERRUPTED, Conversation
-from mcp_notebook.agent.run import CANCELLED, Limits, Request, run
+from mcp_notebook.agent.conversation import INTERRUPTED
+from mcp_notebook.agent.run import CANCELLED
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import BackendError
 from mcp_notebook.events import Footer, Note, Stop, TextDelta, TextDiscarded, ToolCall, ToolResult, ToolStarted, Usage
-from mcp_notebook.policy import DENIED_UNATTENDED, Rules
+from mcp_notebook.policy import DENIED_UNATTENDED, Limits, Rules
+from tests.agent.bench import GUARD, Bench, shop
 from tests.fake_messages import FakeMessages, Fault, Gate, Reply, server_use, text, use
-from tests.message_rules import refusal
 from tests.toy import ToySession
-
-ROWS = '[{"month": "2026-01", "n": 3}, {"month": "2026-02", "n": 5}]'
-GUARD = 20  # seconds; nothing here takes a second
-
-
-class Bench:
-    """One conversation against a scripted model and toy sessions."""
-
-    def __init__(self, api, *sessions, limits=None, **caller):
-        self.api = api
-        self.conversation = Conversation()
-        self.tables = {}
-        self.limits = limits or Limits()
-        self.caller = Caller(Toolset.of(sessions), self.keep, **caller)
-        client = api.client(max_retries=0)
-        self.request = Request(backends.Backend(client, "live", "claude-x", "claude-x", "fake"), "Be brief.")
-
-    def keep(self, table, origin, index):
-        name = f"t{len(self.tables) + 1}"
-        self.tables[name] = table
-        return name
-
-    def stream(self, prompt="How many?"):
-        blocks = [{"type": "text", "text": prompt}]
-        return run(self.conversation, blocks, request=self.request, caller=self.caller, limits=self.limits)
-
-    async def events(self, prompt="How many?"):
-        async with asyncio.timeout(GUARD), aclosing(self.stream(prompt)) as stream:
-            return [event async for event in stream]
-
-    def is_valid(self):
-        messages = list(self.conversation.messages)
-        if messages and messages[-1]["role"] == "assistant":
-            messages.append({"role": "user", "content": [text("next")]})
-        body = {"model": "m", "max_tokens": 1, "messages": messages, "tools": self.caller.toolset.definitions()}
-        return refusal(body) is None
-
-
-def shop(**tools):
-    return ToySession("shop", {"query": lambda sql="": ROWS, **tools})
 
 
 def kinds(events):

@@ -1,0 +1,179 @@
+"""Budgets: where a cell, and a whole notebook, stops; what was taken so far; and what may still go to the model."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mcp_notebook.events import ToolResult, Usage
+
+CUT = "\n[cut: the budget of bytes for the model is used up]"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where a cell stops. 0, or None for `dollars`: no limit. `rows` and `bytes` count what the model is shown."""
+
+    iterations: int = 12
+    calls: int = 40
+    seconds: float = 600.0  # of work: the wait for a person's answer does not count
+    tokens: int = 0  # input and output together
+    dollars: float | None = None
+    rows: int = 0
+    bytes: int = 0
+    parallel: int = 8
+
+
+NO_LIMITS = Limits(iterations=0, calls=0, seconds=0)
+
+
+@dataclass
+class Spent:
+    """What was taken so far. `input` is without what was read from the cache; `dollars` None: a price is unknown."""
+
+    turns: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+    input: int = 0
+    cached: int = 0
+    output: int = 0
+    dollars: float | None = 0.0
+    last_dollars: float = 0.0  # of the last turn: what the next one will cost at least
+    rows: int = 0
+    bytes: int = 0
+    kept_bytes: int = 0
+
+    def add_turn(self, usage: Usage) -> None:
+        """Count a turn of the model."""
+        self.turns += 1
+        self.input += usage.input + usage.cache_write
+        self.cached += usage.cache_read
+        self.output += usage.output
+        known = self.dollars is not None and usage.dollars is not None
+        self.dollars = self.dollars + usage.dollars if known else None  # type: ignore[operator]
+        self.last_dollars = usage.dollars or 0.0
+
+    def add_call(self, result: ToolResult) -> None:
+        """Count a tool call; the bytes that go to the model are counted by `Budget.fit`."""
+        self.calls += 1
+        self.kept_bytes += max(0, result.received_bytes - len(result.shown.encode("utf-8", "replace")))
+
+
+@dataclass
+class Budget:
+    """The limits of one cell within those of its notebook; lives as long as the cell.
+
+    `waited` gives the seconds for which the person was asked. `rows` and `fit` are safe on any thread.
+    """
+
+    cell: Limits = field(default_factory=Limits)
+    notebook: Limits = NO_LIMITS
+    total: Spent = field(default_factory=Spent)
+    waited: Callable[[], float] = lambda: 0.0
+    spent: Spent = field(default_factory=Spent)
+    _started: float = field(default_factory=time.monotonic)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add_turn(self, usage: Usage) -> None:
+        """Count a turn for the cell and for the notebook."""
+        self.spent.add_turn(usage)
+        self.total.add_turn(usage)
+
+    def add_call(self, result: ToolResult) -> None:
+        """Count a call for the cell and for the notebook."""
+        self.spent.add_call(result)
+        self.total.add_call(result)
+
+    def close(self) -> None:
+        """Count the cell's seconds for the notebook."""
+        self.spent.seconds = self.elapsed()
+        self.total.seconds += self.spent.seconds
+
+    def elapsed(self) -> float:
+        """Seconds of work so far."""
+        return max(0.0, time.monotonic() - self._started - self.waited())
+
+    def reached(self) -> str:
+        """The limit that is reached, in words, or an empty string."""
+        cell = _reached(self.spent, self.cell, self.elapsed())
+        if cell:
+            return cell
+        notebook = _reached(self.total, self.notebook, self.total.seconds + self.elapsed())
+        return f"{notebook} for the whole notebook" if notebook else ""
+
+    def exhausted(self) -> str:
+        """The limit of the notebook that was reached before this cell, or an empty string."""
+        return _reached(self.total, self.notebook, self.total.seconds)
+
+    def calls_left(self) -> int | None:
+        """How many calls may still run; None: any number."""
+        left = [max(0, limits.calls - spent.calls) for spent, limits in self._pairs() if limits.calls]
+        return min(left, default=None)
+
+    def seconds_left(self) -> float | None:
+        """Seconds of work that are left, at least a second; None: no limit."""
+        elapsed = self.elapsed()
+        left = [self.cell.seconds - elapsed] if self.cell.seconds else []
+        left += [self.notebook.seconds - self.total.seconds - elapsed] if self.notebook.seconds else []
+        return max(1.0, min(left)) if left else None
+
+    def rows(self, wanted: int) -> int:
+        """How many of `wanted` rows the model may be shown; they count as shown."""
+        with self._lock:
+            left = [max(0, limits.rows - spent.rows) for spent, limits in self._pairs() if limits.rows]
+            granted = min([wanted, *left])
+            self.spent.rows += granted
+            self.total.rows += granted
+        return granted
+
+    def fit(self, text: str) -> str:
+        """The text, cut to the bytes that may still go to the model; they count as shown."""
+        with self._lock:
+            left = [max(0, limits.bytes - spent.bytes) for spent, limits in self._pairs() if limits.bytes]
+            fitted = cut(text, min(left), CUT) if left else text
+            # Where something was cut the budget is used up, though the cut is at the end of a letter.
+            size = len(fitted.encode("utf-8", "replace")) if fitted == text else min(left)
+            self.spent.bytes += size
+            self.total.bytes += size
+        return fitted
+
+    def _pairs(self) -> tuple[tuple[Spent, Limits], ...]:
+        return (self.spent, self.cell), (self.total, self.notebook)
+
+
+def cut(text: str, limit: int, notice: str) -> str:
+    """At most `limit` bytes of UTF-8, the notice included; the whole text when it fits."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= limit:
+        return text
+    kept = data[: max(0, limit - len(notice.encode()))].decode("utf-8", "ignore")
+    return (kept + notice) if kept else notice.strip()
+
+
+def _reached(spent: Spent, limits: Limits, seconds: float) -> str:
+    if limits.iterations and spent.turns >= limits.iterations:
+        return _count(limits.iterations, "model turn")
+    if limits.calls and spent.calls >= limits.calls:
+        return _count(limits.calls, "tool call")
+    if limits.seconds and seconds >= limits.seconds:
+        return f"{limits.seconds:g} seconds"
+    if limits.tokens and spent.input + spent.cached + spent.output >= limits.tokens:
+        return f"{limits.tokens:,} tokens"
+    if limits.rows and spent.rows >= limits.rows:
+        return f"{_count(limits.rows, 'row')} shown to the model"
+    if limits.bytes and spent.bytes >= limits.bytes:
+        return f"{_count(limits.bytes, 'byte')} shown to the model"
+    return _dollars(spent, limits)
+
+
+def _dollars(spent: Spent, limits: Limits) -> str:
+    if limits.dollars is None:
+        return ""
+    if spent.dollars is None:
+        return f"${limits.dollars:g}, which cannot be kept: a turn has no known price"
+    # The turn that sums up is paid for as well; it costs about what the last one did.
+    return f"${limits.dollars:g}" if spent.dollars + spent.last_dollars >= limits.dollars else ""
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -1,0 +1,56 @@
+"""One conversation against a scripted model and toy sessions."""
+
+import asyncio
+from contextlib import aclosing
+
+from mcp_notebook.agent import backends
+from mcp_notebook.agent.calls import Caller
+from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.run import run
+from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.policy import Budget, Limits
+from tests.fake_messages import text
+from tests.message_rules import refusal
+from tests.toy import ToySession
+
+ROWS = '[{"month": "2026-01", "n": 3}, {"month": "2026-02", "n": 5}]'
+GUARD = 20  # seconds; nothing here takes a second
+
+
+class Bench:
+    """One conversation against a scripted model and toy sessions."""
+
+    def __init__(self, api, *sessions, limits=None, **caller):
+        limits = limits or Limits()
+        self.api = api
+        self.conversation = Conversation()
+        self.tables = {}
+        caller.setdefault("budget", Budget(limits))
+        self.caller = Caller(Toolset.of(sessions), self.keep, **caller)
+        client = api.client(max_retries=0)
+        self.request = Request(backends.Backend(client, "live", "claude-x", "claude-x", "fake"), "Be brief.")
+
+    def keep(self, table, origin, index):
+        name = f"t{len(self.tables) + 1}"
+        self.tables[name] = table
+        return name
+
+    def stream(self, prompt="How many?"):
+        blocks = [{"type": "text", "text": prompt}]
+        return run(self.conversation, blocks, request=self.request, caller=self.caller)
+
+    async def events(self, prompt="How many?"):
+        async with asyncio.timeout(GUARD), aclosing(self.stream(prompt)) as stream:
+            return [event async for event in stream]
+
+    def is_valid(self):
+        messages = list(self.conversation.messages)
+        if messages and messages[-1]["role"] == "assistant":
+            messages.append({"role": "user", "content": [text("next")]})
+        body = {"model": "m", "max_tokens": 1, "messages": messages, "tools": self.caller.toolset.definitions()}
+        return refusal(body) is None
+
+
+def shop(**tools):
+    return ToySession("shop", {"query": lambda sql="": ROWS, **tools})

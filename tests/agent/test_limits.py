@@ -1,0 +1,132 @@
+"""Where a cell stops, and what is not run twice."""
+
+import pytest
+
+from mcp_notebook.agent.repeats import REPEATED
+from mcp_notebook.errors import BudgetError
+from mcp_notebook.events import Footer, Note, Stop, ToolResult
+from mcp_notebook.policy import Budget, Limits, Rules, Spent
+from tests.agent.bench import Bench, shop
+from tests.fake_messages import FakeMessages, Reply, server_use, text, use
+from tests.toy import ToySession
+
+
+def results(events):
+    return [e for e in events if isinstance(e, ToolResult)]
+
+
+def stop(events):
+    return next(e for e in events if isinstance(e, Stop))
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(iterations=1), "1 model turn"),
+        (Limits(calls=1), "1 tool call"),
+        (Limits(tokens=1), "1 tokens"),
+        (Limits(rows=1), "1 row shown to the model"),
+        (Limits(bytes=120), "120 bytes shown to the model"),
+        (Limits(dollars=0.000001), "$1e-06"),
+    ],
+)
+async def test_the_limit_that_ended_the_cell_is_named_to_claude_and_to_the_person(limits, words):
+    script = [Reply([use("shop__query")], model="claude-sonnet-5-5"), Reply([text("So far: two rows.")])]
+    with FakeMessages(script) as api:
+        bench = Bench(api, shop(), limits=limits)
+        events = await bench.events()
+        last = api.requests[-1]
+    assert words in stop(events).message
+    assert words in last["messages"][-1]["content"][-1]["text"]
+    assert last["tool_choice"] == {"type": "none"}
+    assert bench.is_valid()
+
+
+async def test_calls_beyond_the_limit_are_answered_but_not_run():
+    session = shop()
+    calls = [use("shop__query", {"sql": f"select {n}"}, id=f"c{n}") for n in range(4)]
+    with FakeMessages([Reply(calls), Reply([text("done")])]) as api:
+        bench = Bench(api, session, limits=Limits(calls=2))
+        events = await bench.events()
+    assert len(session.called) == len(results(events)) == 2
+    assert any(isinstance(e, Note) and "2 of 4 calls" in e.text for e in events)
+    assert bench.is_valid()
+
+
+async def test_a_used_up_notebook_budget_refuses_to_start():
+    total = Spent(turns=3)
+    with FakeMessages([]) as api:
+        bench = Bench(api, shop(), budget=Budget(Limits(), Limits(iterations=3, calls=0, seconds=0), total))
+        with pytest.raises(BudgetError, match="3 model turns"):
+            await bench.events()
+    assert api.requests == []
+    assert bench.conversation.messages == []
+
+
+async def test_a_paused_turn_at_the_limit_says_so():
+    paused = Reply([text("Searching."), server_use("web_search", {"query": "x"})], stop_reason="pause_turn")
+    with FakeMessages([paused]) as api:
+        events = await Bench(api, shop(), limits=Limits(iterations=1)).events()
+    assert stop(events).reason == "limit"
+
+
+async def test_the_same_call_in_two_turns_runs_once_and_says_so():
+    session = shop()
+    same = {"sql": "select 1"}
+    script = [Reply([use("shop__query", same)]), Reply([use("shop__query", same)]), Reply([text("ok")])]
+    with FakeMessages(script) as api:
+        events = await Bench(api, session).events()
+        told = api.requests[2]["messages"][-1]["content"][0]["content"][0]["text"]
+    assert len(session.called) == 1
+    assert told.startswith(REPEATED)
+    assert results(events)[1].names == results(events)[0].names
+    assert next(e for e in events if isinstance(e, Footer)).calls == 2
+
+
+async def test_twins_in_one_reply_share_one_run():
+    session = shop()
+    twins = [use("shop__query", {"sql": "a"}, id="x"), use("shop__query", {"sql": "a"}, id="y")]
+    with FakeMessages([Reply(twins), Reply([text("ok")])]) as api:
+        events = await Bench(api, session).events()
+    assert len(session.called) == 1
+    assert [r.outcome for r in results(events)] == ["ok", "ok"]
+
+
+async def test_asked_for_a_third_time_the_call_runs():
+    session = shop()
+    same = [Reply([use("shop__query", {"sql": "a"})]) for _ in range(3)]
+    with FakeMessages([*same, Reply([text("ok")])]) as api:
+        await Bench(api, session).events()
+    assert len(session.called) == 2
+
+
+async def test_a_failed_call_runs_again():
+    tries = []
+
+    def flaky(sql=""):
+        tries.append(sql)
+        if len(tries) == 1:
+            raise ValueError("not yet")
+        return "fine"
+
+    same = [Reply([use("shop__flaky", {"sql": "a"})]) for _ in range(2)]
+    with FakeMessages([*same, Reply([text("ok")])]) as api:
+        events = await Bench(api, shop(flaky=flaky)).events()
+    assert [r.outcome for r in results(events)] == ["error", "ok"]
+
+
+async def test_after_a_call_that_may_change_things_earlier_answers_are_stale():
+    read, write = shop(), ToySession("web", {"post": lambda sql="": "posted"}, trusted=False)
+    script = [Reply([use("shop__query")]), Reply([use("web__post")]), Reply([use("shop__query")]), Reply([text("ok")])]
+    with FakeMessages(script) as api:
+        await Bench(api, read, write, rules=Rules(allow=("web.*",))).events()
+    assert len(read.called) == 2
+
+
+async def test_the_next_cell_runs_the_call_again():
+    session = shop()
+    script = [Reply([use("shop__query")]), Reply([text("ok")])]
+    with FakeMessages([*script, *script]) as api:
+        await Bench(api, session).events()
+        await Bench(api, session).events()
+    assert len(session.called) == 2
