@@ -2,3 +2,5 @@
 
 Importing this package imports none of mcp, duckdb and pandas.
 """
+
+VERSION = "0.1.0"  # what the servers say of themselves

@@ -10,10 +10,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.server.lowlevel import Server
 
 from mcp_notebook.errors import ConnectError
+from mcp_notebook.server import VERSION
 from mcp_notebook.server.outside import read_connection
 from mcp_notebook.server.serve import serve_stdio
 
-VERSION = "0.1.0"
 SECONDS = 120.0
 
 

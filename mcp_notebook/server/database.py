@@ -15,7 +15,6 @@ from mcp_notebook.server.tools import Tool, build_server
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
-VERSION = "0.1.0"
 SAMPLE_ROWS = 3
 SURVEYED_TABLES = 40
 _SQL = {
@@ -69,7 +68,6 @@ async def build_database_server(engine: Engine, limits: Limits | None = None) ->
         DatabaseTools(engine, limits or Limits()).tools(),
         title=f"{engine.name} (read-only)",
         instructions=instructions(engine, tables),
-        version=VERSION,
     )
 
 

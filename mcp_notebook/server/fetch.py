@@ -21,7 +21,6 @@ from mcp_notebook.server.tools import Tool, build_server
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
-VERSION = "0.1.0"
 URL_LENGTH = 2_000
 REDIRECTS = 5
 _OPEN_WORLD = types.ToolAnnotations(read_only_hint=True, destructive_hint=False, open_world_hint=True)
@@ -92,7 +91,7 @@ def build_fetch_server(rules: Rules | None = None) -> "Server[Any]":
         None,
         _OPEN_WORLD,
     )
-    return build_server("mcp-notebook-fetch", [tool], title="Fetch web pages", instructions="", version=VERSION)
+    return build_server("mcp-notebook-fetch", [tool], title="Fetch web pages", instructions="")
 
 
 def framed(page: Page) -> str:

@@ -30,7 +30,6 @@ from mcp_notebook.server.tools import Tool, build_server
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
-VERSION = "0.1.0"
 ARROW = "application/vnd.apache.arrow.file"
 JSON_ROWS = 10_000
 JSON_BYTES = 5_000_000
@@ -87,7 +86,6 @@ def build_notebook_server(
         tools.tools(),
         title="The notebook's tables",
         instructions=_INSTRUCTIONS,
-        version=VERSION,
         lifespan=lifespan,
         on_list_resources=resources.list,
         on_list_resource_templates=resources.templates,

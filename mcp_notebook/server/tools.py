@@ -12,6 +12,7 @@ from typing import Any
 import mcp_types as types
 from mcp.server.lowlevel import Server
 
+from mcp_notebook.server import VERSION
 from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, as_text, structured
 from mcp_notebook.server.mend import ToolError, did_you_mean
 
@@ -67,9 +68,7 @@ class Tool:
         }
 
 
-def build_server(
-    name: str, tools: Sequence[Tool], *, title: str, instructions: str, version: str, **handlers: Any
-) -> Server[Any]:
+def build_server(name: str, tools: Sequence[Tool], *, title: str, instructions: str, **handlers: Any) -> Server[Any]:
     """A low-level MCP server over the tools; `handlers` are further `on_*` handlers of the SDK's `Server`."""
     by_name = {tool.name: tool for tool in sorted(tools, key=lambda tool: tool.name)}
 
@@ -83,7 +82,7 @@ def build_server(
         name,
         title=title,
         instructions=instructions,
-        version=version,
+        version=VERSION,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         get_tool_input_schema=lambda tool: by_name[tool].input_schema() if tool in by_name else None,

@@ -98,6 +98,7 @@ class Worker:
             _MAIN,
             json.dumps([path for path in sys.path if path]),
             self._database,
+            str(self._folder),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

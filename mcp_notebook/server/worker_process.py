@@ -4,12 +4,14 @@ It reads requests as JSON lines on stdin and answers each with one JSON line on 
 `{"check": sql, "offered": [names]}` -> `{"sql", "tables", "lists_tables"}`;
 `{"explain": sql}` -> `{"plan": text}`;
 `{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}` -> `{"types", "truncated"}` with the rows in `out`.
-A failure that the model can mend is `{"error": text}`. When stdin ends, the process ends at once, also amid a query.
+A failure that the model can mend is `{"error": text}`. When stdin ends, the process removes its folder and ends at
+once, also amid a query. Its arguments are the module search path as JSON, a database file or "", and its folder.
 """
 
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -34,7 +36,7 @@ def main() -> None:
         _answer({"error": sqlguard.first_lines(error)})
         return
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(requests,), daemon=True).start()
+    threading.Thread(target=_read, args=(requests, sys.argv[3]), daemon=True).start()
     _answer({"ready": True})
     while True:
         _answer(handle(connection, json.loads(requests.get())))
@@ -78,9 +80,10 @@ def limit_memory(mapped: int) -> None:
         return
 
 
-def _read(requests: "queue.SimpleQueue[str]") -> None:
+def _read(requests: "queue.SimpleQueue[str]", folder: str) -> None:
     for line in sys.stdin:
         requests.put(line)
+    shutil.rmtree(folder, ignore_errors=True)  # the notebook is gone, and nobody else would remove its tables
     os._exit(0)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.results import read
 from mcp_notebook.server.engines import Limits, open_engine
 from mcp_notebook.server.engines.sqlite import SqliteEngine
 from tests.server.conftest import SHOP, database_client, query
@@ -42,6 +43,20 @@ async def test_declared_types_survive_joins_aliases_ctes_and_views():
         ("order_date", "DATE", True),
         ("unit_price", "DECIMAL(10,2)", True),
     ]
+
+
+async def test_our_reader_takes_the_declared_types(small_database: Path):
+    """A DataFrame made from an answer has the database's types, also where all values are missing."""
+    async with database_client(small_database) as client:
+        schema = (await client.list_tools()).tools[-1].output_schema
+        (table,) = read(await query(client, "select n, d, p, f, s from typed"), output_schema=schema).tables
+        (empty,) = read(await query(client, "select n, d, p from typed where false"), output_schema=schema).tables
+    kinds = [str(field.type) for field in table.data.schema]
+    assert kinds[:2] == ["int64", "date32[day]"]
+    assert kinds[2].startswith("decimal128(")
+    assert kinds[3:] == ["bool", "timestamp[us]"]
+    assert empty.data.num_rows == 0
+    assert empty.data.column_names == ["n", "d", "p"]
 
 
 async def test_values_that_json_cannot_hold_are_carried_without_loss(small_database: Path):

@@ -1,10 +1,12 @@
 """SQL over the notebook's variables, in the worker and in this process: the current values, exactly."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import decimal
 import gc
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +320,34 @@ async def test_closing_ends_the_process_and_removes_the_files():
     await runner.close()
     assert not psutil.pid_exists(process.pid)
     assert not folder.exists()
+
+
+async def test_a_notebook_that_dies_leaves_no_process_and_no_files(tmp_path: Path):
+    """Killed amid a query, it takes the worker and the written tables along."""
+    script = """
+import asyncio, os
+from mcp_notebook.server.query import SqlRunner
+from tests.server.notebooks import Notebook, sample
+
+async def main():
+    runner, notebook = SqlRunner(), Notebook(t=sample())
+    await runner.query(notebook.catalog, "select 1 from t")
+    print(runner._worker._process.pid, runner._folder, flush=True)
+    asking = asyncio.ensure_future(runner.query(notebook.catalog, "select count(*) from range(1000000000000)"))
+    await asyncio.wait({asking}, timeout=0.5)
+    os.kill(os.getpid(), 9)
+
+asyncio.run(main())
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    pid, folder = out.decode().split()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int(pid)).wait(timeout=10)
+    assert not psutil.pid_exists(int(pid))
+    assert not Path(folder).exists()
 
 
 async def test_queries_side_by_side_each_get_their_own_answer(runner: SqlRunner):
