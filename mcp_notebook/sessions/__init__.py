@@ -1,6 +1,7 @@
 """Named MCP connections, each owned by one task on the background loop.
 
     registry    Sessions: connect, disconnect, find by name
+    starting    a session from a description, with the SDK imported beside the server's start
     session     Session: state, calls, restarts; what the rest of the package uses
     connection  one live connection: the owner task around the SDK's Client
     tap         what passes between a transport and the SDK: sizes, floods, replies that cannot be read

@@ -1,5 +1,6 @@
 """What a session counts about itself: the row of %mcp_status."""
 
+import statistics
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -24,11 +25,10 @@ class Health:
 
     def row(self, *, ready: bool) -> dict[str, Any]:
         """uptime in seconds, restarts, calls, p50 of the last 200 answered calls in milliseconds, last error."""
-        ordered = sorted(self.seconds)
         return {
             "uptime": round(time.monotonic() - self.since, 1) if ready else 0.0,
             "restarts": self.restarts,
             "calls": self.calls,
-            "p50_ms": round(1000 * ordered[len(ordered) // 2], 1) if ordered else None,
+            "p50_ms": round(1000 * statistics.median(self.seconds), 1) if self.seconds else None,
             "last_error": self.last_error,
         }

@@ -4,28 +4,16 @@ import asyncio
 import atexit
 import concurrent.futures
 import difflib
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop
-from mcp_notebook.config import (
-    HttpServer,
-    ServerSpec,
-    StdioServer,
-    check_name,
-    resolve_command,
-    secrets_of,
-    spec_fingerprint,
-)
 from mcp_notebook.errors import NotebookError, SessionError
 from mcp_notebook.sessions.hooks import SessionHooks
-from mcp_notebook.sessions.log import ServerLog
-from mcp_notebook.sessions.process import ServerProcess
-from mcp_notebook.sessions.quiet import quiet_sdk
 
 if TYPE_CHECKING:
+    from mcp_notebook.config import ServerSpec
     from mcp_notebook.sessions.session import Session
 
 CONNECT_TIMEOUT = 60.0
@@ -44,7 +32,7 @@ class Sessions:
     async def connect(
         self,
         name: str,
-        spec: ServerSpec,
+        spec: "ServerSpec",
         *,
         timeout: float = CONNECT_TIMEOUT,
         legacy: bool = False,
@@ -55,22 +43,17 @@ class Sessions:
 
         Raises ConfigError when the description is wrong, ConnectError when the server is.
         """
-        check_name(name)
-        if isinstance(spec, StdioServer):
-            spec = resolve_command(spec, where=f"server {name!r}")
-        identity = spec_fingerprint(spec)
-        log = ServerLog(name, secrets_of(spec))
-        ahead = _start_ahead(spec, log)
-        try:
-            session_module = await _import_sdk()
-        except BaseException:
-            await _give_up(ahead, log)
-            raise
-        options: dict[str, Any] = {"trusted": trusted, "hooks": self.hooks, "cap": self.cap, "log": log}
-        session: Session = session_module.Session(name, spec, legacy=legacy or identity in self._legacy, **options)
-        await session.start(timeout=timeout, on_progress=on_progress or (lambda line: None), process=ahead)
-        if session.legacy and not isinstance(spec, HttpServer):
-            self._legacy.add(identity)
+        # Late, because %load_ext makes a registry and has a budget of milliseconds.
+        starting = import_module("mcp_notebook.sessions.starting")
+        session: Session = await starting.start_session(
+            name,
+            spec,
+            timeout=timeout,
+            legacy=legacy,
+            era_memory=self._legacy,
+            on_progress=on_progress or (lambda line: None),
+            options={"trusted": trusted, "hooks": self.hooks, "cap": self.cap},
+        )
         old = self._sessions.pop(name, None)
         self._sessions[name] = session
         if old is not None:
@@ -78,11 +61,11 @@ class Sessions:
         return session
 
     async def connect_all(
-        self, specs: Mapping[str, ServerSpec], **options: Any
+        self, specs: "Mapping[str, ServerSpec]", **options: Any
     ) -> "dict[str, Session | NotebookError]":
         """Connect several side by side; a server that fails delays none and its error stands in its place."""
 
-        async def one(name: str, spec: ServerSpec) -> "Session | NotebookError":
+        async def one(name: str, spec: "ServerSpec") -> "Session | NotebookError":
             try:
                 return await self.connect(name, spec, **options)
             except NotebookError as error:
@@ -128,24 +111,3 @@ class Sessions:
         future = loop.submit(self.close_all(grace=0.5))
         # What does not end in time is ended by its lifeline.
         concurrent.futures.wait([future], timeout=AT_EXIT)
-
-
-def _start_ahead(spec: ServerSpec, log: ServerLog) -> "asyncio.Task[ServerProcess] | None":
-    """The server starts while the SDK is still being imported."""
-    if not isinstance(spec, StdioServer) or sys.platform == "win32":
-        return None
-    return asyncio.create_task(ServerProcess.start(spec, log))
-
-
-async def _give_up(ahead: "asyncio.Task[ServerProcess] | None", log: ServerLog) -> None:
-    if ahead is not None:
-        (await ahead).cut()
-    log.close()
-
-
-async def _import_sdk() -> Any:
-    """The session module, imported in a thread the first time: the MCP SDK takes more than a second."""
-    module = await asyncio.to_thread(import_module, "mcp_notebook.sessions.session")
-    quiet_sdk()
-    (await asyncio.to_thread(import_module, "mcp_notebook.sessions.schema")).warm()
-    return module
