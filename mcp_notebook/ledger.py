@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.events import Event, ToolCall, ToolResult, ToolStarted, Usage
+from mcp_notebook.masking import MASK, mask_json, seal_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 # Names whose values never belong into a log, whatever server takes them as an argument.
 SECRET_NAMES = re.compile(r"pass(word|wd|phrase)?$|secret|token|api_?key|authorization|credential", re.IGNORECASE)
-MASK = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +100,14 @@ def _call_record(cell: str, started: datetime.datetime, call: ToolCall, result: 
         time=started,
         server=call.server,
         tool=call.tool,
-        arguments=masked(call.arguments),
+        arguments=mask_json(masked(call.arguments)),
         outcome=result.outcome,
         seconds=round(result.seconds, 4),
         rows=sum(t.data.num_rows for t in tables) if tables else None,
         received_bytes=result.received_bytes,
         shown_bytes=len(result.shown.encode("utf-8", "replace")),
         names=result.names,
-        error=result.shown[:500] if result.outcome == "error" else "",
+        error=seal_text(result.shown[:500]) if result.outcome == "error" else "",
         call_id=call.id,
     )
 

@@ -26,6 +26,54 @@ _SHAPES = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+# Names whose values are secrets. A bare "token" is not among them: it is what pages are turned with.
+_SECRET = (
+    r"pass(?:word|wd|phrase)|secret|(?:api|private|access|secret)[_-]?key|credentials?|authorization"
+    r"|(?:access|refresh|auth|bearer|api|session)[_-]?token"
+)
+_SECRET_NAME = re.compile(rf"(?:{_SECRET})$", re.IGNORECASE)
+_NAMED_IN_JSON = re.compile(
+    rf"""
+    (?P<name>(?:\\?["']|"")[\w-]*(?:{_SECRET})(?:\\?["']|"")\s*:\s*)
+    (?: \\"(?:(?!\\").)*\\"                 # JSON inside a JSON string
+      | ""[^",\n]+""                          # JSON inside a CSV cell
+      | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*'
+      | [\w.+-]+
+    )""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_NAMED_IN_TEXT = re.compile(
+    rf"(?P<name>\b[\w-]*(?:{_SECRET})\s*[:=]\s*)(?:(?:Bearer|Basic)\s+)?[^\s,;\"'(){{}}\[\]]+", re.IGNORECASE
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field, column or argument of this name holds a secret."""
+    return bool(_SECRET_NAME.search(name))
+
+
+def mask_named(value: Any, name: str = "") -> Any:
+    """JSON with `***` for every value whose name says that it is a secret."""
+    if name and is_secret_name(name) and value not in (None, ""):
+        return MASK
+    if isinstance(value, Mapping):
+        return {key: mask_named(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask_named(inner) for inner in value]
+    return value
+
+
+def seal(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
+    """JSON without secrets, known by their shape, by the environment or by their name."""
+    return mask_json(mask_named(value), environ)
+
+
+def seal_text(text: str, environ: Mapping[str, str] = os.environ, *, prose: bool = True) -> str:
+    """Text without secrets. `prose`: `password: x` counts as well as `"password": "x"`."""
+    text = _NAMED_IN_JSON.sub(rf"\g<name>{MASK}", text)
+    text = _NAMED_IN_TEXT.sub(rf"\g<name>{MASK}", text) if prose else text
+    return mask(text, environ)
+
 
 def mask(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """The text with `***` for each secret."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_notebook.masking import mask, mask_json
+from mcp_notebook.masking import mask, mask_json, seal, seal_text
 
 SECRETS = [
     "sk-ant-api03-abcdefghijklmnop",
@@ -45,3 +45,29 @@ def test_json_is_masked_in_values_and_names():
 @pytest.mark.parametrize("plain", ["select sku from task_list", "task-sk-board", "https://a.b/c@d", "key = 3"])
 def test_ordinary_words_stay(plain: str):
     assert mask(plain, {}) == plain
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"db_password": "hush-hush", "n": 1}',
+        '{"db_password": "hush\\"hush-hush", "n": 1}',
+        "{'apiKey': 'hush-hush'}",
+        '"{""client_secret"": ""hush-hush""}"',
+        '{"inner": "{\\"secret\\": \\"hush-hush\\"}"}',
+        "password=hush-hush",
+        "Authorization: Bearer hush-hush",
+    ],
+)
+def test_a_value_named_like_a_secret_is_masked_in_text(text: str):
+    assert "hush" not in seal_text(text, {})
+
+
+def test_pages_are_still_turned_and_words_stay():
+    plain = '{"next_page_token": "t-1", "max_tokens": 4} The secretary passed the keys on: credentials matter.'
+    assert seal_text(plain, {}) == plain
+
+
+def test_fields_named_like_secrets_are_masked_at_any_depth():
+    value = {"password": "x", "rows": [{"apiKey": "k", "page_token": "t"}], "secret": None}
+    assert seal(value, {}) == {"password": "***", "rows": [{"apiKey": "***", "page_token": "t"}], "secret": None}

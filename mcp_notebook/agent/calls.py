@@ -12,9 +12,11 @@ from mcp_notebook import policy
 from mcp_notebook.agent.approvals import Approvals
 from mcp_notebook.agent.questions import question_text
 from mcp_notebook.agent.repeats import First, Repeats, answer, key_of
+from mcp_notebook.agent.sealing import hidden_arguments, seal_result, secret_columns
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult, ToolStarted
+from mcp_notebook.masking import seal
 from mcp_notebook.naming import sql_of
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.budgets import cut
@@ -91,7 +93,7 @@ class Caller:
         """The event of a `tool_use` block, with the question when the person must be asked."""
         found = self.toolset.find(block["name"])
         if found is None:
-            return ToolCall(block["id"], "", block["name"], dict(block["input"]))
+            return ToolCall(block["id"], "", block["name"], seal(block["input"]))
         session, tool = found
         arguments = copy.deepcopy(block["input"])
         key = key_of(block["name"], arguments)
@@ -101,9 +103,11 @@ class Caller:
             self.repeats.begin(key)
         if asks:
             self.approvals.open(block["id"])
-        claims = "" if session.trusted else policy.claims(tool.annotations)
-        question = question_text(session.name, tool.name, arguments, claims) if asks else ""
-        event = ToolCall(block["id"], session.name, tool.name, copy.deepcopy(arguments), asks, question, claims)
+        shown = seal(arguments)
+        told = ["" if session.trusted else policy.claims(tool.annotations), hidden_arguments(arguments, shown)]
+        claims = "\n".join(line for line in told if line)
+        question = question_text(session.name, tool.name, shown, claims) if asks else ""
+        event = ToolCall(block["id"], session.name, tool.name, shown, asks, question, claims)
         self._prepared[event.id] = Prepared(event, session, tool, arguments, key, first)
         return event
 
@@ -116,7 +120,7 @@ class Caller:
         if prepared.first is not None:
             return self._fitted(await answer(prepared.first, call.id))
         try:
-            result = await self._run(prepared, emit)
+            result = seal_result(await self._run(prepared, emit))
         except asyncio.CancelledError:
             self.repeats.drop(prepared.key)
             raise
@@ -224,7 +228,8 @@ def _shape(outcome: "CallOutcome", tool: "ToolInfo", origin: Origin, keep: Keep,
 
 def _previewed(table: "Table", name: str, shaping: Shaping) -> str:
     rows = shaping.grant(min(shaping.rows, table.data.num_rows))
-    return preview(table.data, name, rows=rows, mask=shaping.mask, notes=table.notes, truncated=table.truncated)
+    mask = (*shaping.mask, *secret_columns(table))
+    return preview(table.data, name, rows=rows, mask=mask, notes=table.notes, truncated=table.truncated)
 
 
 def _result(

@@ -19,6 +19,9 @@ class Conversation:
     """What was said so far. Lives from cell to cell until `--new`."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
+    summaries: dict[str, str] = field(default_factory=dict)  # a line for each call's result, by the call's id
+    model: str = ""  # what answered last
+    tokens: int = 0  # of the last request and its reply
 
     def ask(self, blocks: Iterable[Block]) -> None:
         """Add what the person says; after an interrupted tool call it joins the message with the results."""
@@ -63,7 +66,11 @@ class Conversation:
 
     def fork(self) -> "Conversation":
         """A conversation that starts where this one is."""
-        return Conversation(self.snapshot())
+        return Conversation(self.snapshot(), dict(self.summaries), self.model, self.tokens)
+
+    def clear(self) -> None:
+        """Start anew."""
+        self.messages, self.summaries, self.model, self.tokens = [], {}, "", 0
 
     def _extend(self, role: str, blocks: Iterable[Block]) -> None:
         added = list(blocks)

@@ -6,10 +6,12 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.agent.calls import Caller
+from mcp_notebook.agent.context import summary, trim
 from mcp_notebook.agent.conversation import Block, Conversation, tool_result, tool_uses
 from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.sealing import seal_block
 from mcp_notebook.agent.turn import ModelTurn
-from mcp_notebook.errors import BudgetError, NotebookError
+from mcp_notebook.errors import BudgetError, ContextFull, NotebookError
 from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
 from mcp_notebook.policy import Budget
 
@@ -57,7 +59,7 @@ async def _turns(
     """Turns and calls until Claude is done or a limit is reached; ends with a Stop."""
     tools, budget, limit = caller.toolset.definitions(), caller.budget, ""
     while True:
-        turn = ModelTurn(request.backend, request.build(conversation, tools, final=bool(limit)))
+        turn = ModelTurn(request.backend, lambda final=bool(limit): request.build(conversation, tools, final=final))
         async with aclosing(_take_turn(conversation, turn, budget, before)) as events:
             async for event in events:
                 yield event
@@ -86,7 +88,7 @@ async def _take_turn(
 ) -> AsyncGenerator[Event, None]:
     """Stream one reply into the conversation, whatever ends it."""
     try:
-        async with aclosing(turn.events()) as events:
+        async with aclosing(_fitting(conversation, turn)) as events:
             async for event in events:
                 yield event
     except (asyncio.CancelledError, GeneratorExit):
@@ -98,10 +100,30 @@ async def _take_turn(
         else:
             conversation.restore(before)
         raise
-    conversation.reply(turn.blocks)
+    conversation.reply([seal_block(block) for block in turn.blocks])
     if turn.usage is not None:
-        budget.add_turn(turn.usage)
-        yield turn.usage
+        usage = turn.usage
+        conversation.model = usage.model
+        conversation.tokens = usage.input + usage.cache_read + usage.cache_write + usage.output
+        budget.add_turn(usage)
+        yield usage
+
+
+async def _fitting(conversation: Conversation, turn: ModelTurn) -> AsyncGenerator[Event, None]:
+    """The events of a turn; when the conversation no longer fits, once more without its old results."""
+    try:
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                yield event
+        return
+    except ContextFull:
+        saved = trim(conversation, keep=1)
+        if not saved:
+            raise
+    yield Note(f"The conversation no longer fitted: {saved:,} bytes of old results were taken out.", "warning")
+    async with aclosing(turn.events()) as events:
+        async for event in events:
+            yield event
 
 
 def _stop(limit: str, stop_reason: str) -> Stop:
@@ -126,6 +148,7 @@ async def _call_all(conversation: Conversation, uses: list[Block], caller: Calle
         async with gate:
             result = await caller.perform(call, queue.put_nowait)
         results[call.id] = result
+        conversation.summaries[call.id] = summary(call.server, call.tool, result)
         queue.put_nowait(result)
 
     calls = [caller.announce(use) for use in run]

@@ -7,7 +7,7 @@ are over; assistant blocks go back to the API as they came, thinking and its sig
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -26,15 +26,15 @@ StreamEvent = TextDelta | TextDiscarded | Note
 
 
 class ModelTurn:
-    """One request to the model; lives until its reply is whole.
+    """One request to the model; lives until its reply is whole. `build` makes the request anew for each attempt.
 
     After `events()` is exhausted `blocks`, `stop_reason` and `usage` are set. When it is cancelled `partial` is the
     text that arrived.
     """
 
-    def __init__(self, backend: "Backend", request: dict[str, Any]) -> None:
+    def __init__(self, backend: "Backend", build: Callable[[], dict[str, Any]]) -> None:
         self._backend = backend
-        self._request = request
+        self._build = build
         self.blocks: list[dict[str, Any]] = []
         self.stop_reason = ""
         self.usage: Usage | None = None
@@ -73,7 +73,7 @@ class ModelTurn:
 
     async def _stream_once(self) -> AsyncGenerator[TextDelta, None]:
         self.partial, self.blocks, self.stop_reason = "", [], ""
-        async with self._backend.client.messages.stream(**self._request) as stream:
+        async with self._backend.client.messages.stream(**self._build()) as stream:
             async for event in stream:
                 if event.type == "text":
                     self.partial += event.text

@@ -10,6 +10,7 @@ from mcp_notebook.policy.rules import (
     Rules,
     claims,
     decide,
+    matches,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "Spent",
     "claims",
     "decide",
+    "matches",
 ]

@@ -53,9 +53,9 @@ class Decision:
 
 def decide(server: str, tool: str, fingerprint: str, *, trusted: bool, rules: Rules, grants: Grants) -> Decision:
     """Decide about one call. `trusted`: the notebook's own server or a bundled read-only one."""
-    if _matches(rules.deny, server, tool):
+    if matches(rules.deny, server, tool):
         return Decision("deny", DENIED_BY_RULE)
-    if trusted or _matches(rules.allow, server, tool) or grants.holds(server, tool, fingerprint):
+    if trusted or matches(rules.allow, server, tool) or grants.holds(server, tool, fingerprint):
         return Decision("allow")
     if rules.default == "ask" and not rules.attended:
         return Decision("deny", DENIED_UNATTENDED)
@@ -64,7 +64,8 @@ def decide(server: str, tool: str, fingerprint: str, *, trusted: bool, rules: Ru
     return Decision(rules.default)
 
 
-def _matches(patterns: tuple[str, ...], server: str, tool: str) -> bool:
+def matches(patterns: tuple[str, ...], server: str, tool: str) -> bool:
+    """Whether one of the patterns names this tool."""
     return any(fnmatchcase(f"{server}.{tool}", p) or fnmatchcase(tool, p) for p in patterns)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.errors import BackendError
-from mcp_notebook.masking import mask_json
+from mcp_notebook.masking import mask_json, mask_named
 from mcp_notebook.replay.keys import Setup
 
 SUFFIX = ".claude.json"
@@ -112,6 +112,8 @@ def load(path: Path) -> list[Turn]:
 def save(path: Path, turns: Iterable[Turn]) -> None:
     """Write the file in one step (a reader sees the old or the new one); secrets are masked."""
     content = {"format": FORMAT, "version": VERSION, "about": ABOUT, "turns": [dataclasses.asdict(t) for t in turns]}
+    for turn in content["turns"]:
+        turn["replies"] = [_without_secrets(reply) for reply in turn["replies"]]
     text = json.dumps(mask_json(content), ensure_ascii=False, indent=1) + "\n"
     path = Path(path)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
@@ -123,6 +125,12 @@ def save(path: Path, turns: Iterable[Turn]) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _without_secrets(reply: dict[str, Any]) -> dict[str, Any]:
+    """A reply whose calls have `***` for arguments that are named like secrets, as the conversation keeps them."""
+    blocks = [{**b, "input": mask_named(b["input"])} if "input" in b else b for b in reply["content"]]
+    return {**reply, "content": blocks}
 
 
 def first_line(prompt: str, width: int = 90) -> str:

@@ -49,6 +49,8 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
 
     await notebook.own_session()
     sessions = _chosen(notebook, ask.servers)
+    for session in sessions:
+        session.safe_tools |= notebook.repeatable(session)
     toolset = Toolset.of(sessions)
     backend = _backend(notebook, ask)
     budget = budget_of(notebook, ask, backend)

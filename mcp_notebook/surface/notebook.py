@@ -9,8 +9,9 @@ from mcp_notebook import naming
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.errors import DataError
 from mcp_notebook.ledger import Ledger, masked
+from mcp_notebook.masking import mask_json
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import Grants, Rules, Spent
+from mcp_notebook.policy import Grants, Rules, Spent, matches
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.surface import where
@@ -51,7 +52,7 @@ class Notebook:
             attrs={
                 "server": origin.server,
                 "tool": origin.tool,
-                "arguments": masked(dict(origin.arguments)),
+                "arguments": mask_json(masked(dict(origin.arguments))),
                 "call_id": origin.call_id,
                 "time": origin.time,
                 "seconds": origin.seconds,
@@ -81,6 +82,11 @@ class Notebook:
             default=self.settings.approval,  # type: ignore[arg-type]
             attended=attended,
         )
+
+    def repeatable(self, session: "Session") -> set[str]:
+        """The tools of a session that the person marked as safe to run twice (`MCPNotebook.retry`)."""
+        patterns = tuple(self.settings.retry)
+        return {tool.name for tool in session.tools if matches(patterns, session.name, tool.name)}
 
     def shaping(self, rows: int | None = None) -> "Shaping":
         """How much of a result goes to the model."""

@@ -45,6 +45,9 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     allow = List(Unicode(), help="Tools that run without asking, e.g. ['shop.read_*'].").tag(config=True)
     deny = List(Unicode(), help="Tools that never run.").tag(config=True)
+    retry = List(Unicode(), help="Tools that may run twice when a server is lost, e.g. ['shop.read_*'].").tag(
+        config=True
+    )
     cards = Enum(["auto", "widget", "static", "text"], "auto", help="How tool calls are shown.").tag(config=True)
     nested_asyncio = Bool(
         False, help="Let pasted asyncio.run(...) code work in a cell (applies nest_asyncio2 to the kernel's loop)."
