@@ -23,9 +23,9 @@ _NO_ROWS = re.compile(r"(?<![\d,.])0 rows\b")
 
 ANSWER = {"type": "object", "properties": {"next": {"const": "answer"}}, "required": ["next"]}
 SQL_ADVICE = """\
-For SQL: one SELECT. Take every column from one table or view that has them all, if there is one; else join. To count \
-things: COUNT(DISTINCT their id). Round money: ROUND(SUM(x), 2). Filter a year or month on the date column, as in \
-date >= '2026-01-01'. Count months back from the last date in the data, never from 'now'."""
+For SQL: one SELECT from the one table or view that has the columns; join only if none has them all. If a column is \
+named as what is asked, use that column: SUM(revenue) for revenue. To count things use COUNT(*) on the table of that \
+name: orders in orders. Round money: ROUND(SUM(x), 2). Filter dates like order_date >= '2026-01-01', never by 'now'."""
 FORM = """\
 Reply with JSON only: {"tool": "NAME", "arguments": {...}}"""
 MAY_ANSWER = """\
@@ -49,7 +49,6 @@ class Step:
     messages: tuple[Json, ...]
     form: Json | None
     write: str
-    errors: int = 0  # failed calls in a row before it
 
 
 def next_step(body: Json) -> Step:
@@ -65,7 +64,7 @@ def next_step(body: Json) -> Step:
     write = WRITE if _results(running) else NO_RESULT
     if form:
         messages.append({"role": "user", "content": _instruction(form, tools)})
-    return Step(tuple(_alternating(messages)), form, write, _errors_in_a_row(_results(running)))
+    return Step(tuple(_alternating(messages)), form, write)
 
 
 def written(step: Step) -> list[Json]:
@@ -73,11 +72,11 @@ def written(step: Step) -> list[Json]:
     return [*step.messages[:-1], {"role": "user", "content": f"{step.messages[-1]['content']}\n\n{step.write}"}]
 
 
-def succeeded_calls(messages: list[Json]) -> list[Json]:
-    """The tool calls since the person's last prompt that gave a result."""
+def calls_so_far(messages: list[Json], *, failed: bool) -> list[Json]:
+    """The tool calls since the person's last prompt that gave a result, or those that failed or gave no rows."""
     running = list(_exchanges(messages))[-1]
-    answered = {block["tool_use_id"] for block in _results(running) if not block.get("is_error")}
-    return [block for block in running if block["type"] == "tool_use" and block["id"] in answered]
+    ids = {block["tool_use_id"] for block in _results(running) if _is_failure(block) == failed}
+    return [block for block in running if block["type"] == "tool_use" and block["id"] in ids]
 
 
 def _offered(body: Json) -> list[Json]:
@@ -209,12 +208,16 @@ def _empty_in_a_row(exchange: list[Json]) -> int:
     return count
 
 
+def _is_failure(block: Json) -> bool:
+    return bool(block.get("is_error")) or _is_empty(block)
+
+
 def _is_empty(block: Json) -> bool:
     return not block.get("is_error") and bool(_NO_ROWS.search(_text(block, 300)))
 
 
 def _chat(exchange: list[Json], limit: int) -> Iterator[Json]:
-    failed = {block["tool_use_id"] for block in _results(exchange) if block.get("is_error") or _is_empty(block)}
+    failed = {block["tool_use_id"] for block in _results(exchange) if _is_failure(block)}
     calls = {block["id"]: _call(block) for block in exchange if block["type"] == "tool_use"}
     for block in exchange:
         kind = block["type"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import wire
-from mcp_notebook.local.prompt import Step, next_step, succeeded_calls, written
+from mcp_notebook.local.prompt import Step, calls_so_far, next_step, written
 
 if TYPE_CHECKING:
     from mcp_notebook.local.engine import Engine
@@ -20,9 +20,8 @@ Json = dict[str, Any]
 
 MAX_FORM = 500  # tokens of a tool call
 MAX_ANSWER = 600  # tokens of an answer
-# A model that failed twice in a row repeats itself under greedy decoding; the seed keeps its way out the same.
-STRAY = {"temperature": 0.7, "top_p": 0.9}
-STRAY_AFTER = 2
+# Under greedy decoding a small model repeats the call that just failed; the seeds keep its way out the same each time.
+STRAY = ({}, {"temperature": 0.7, "seed": 1}, {"temperature": 1.0, "seed": 2})
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens"}
 
@@ -68,7 +67,7 @@ class Turn:
         }
         yield wire.message_start(message)
         form, stop = await self._form(step) if step.form else ({}, "")
-        if form is not None and ("tool" not in form or _repeats(self.body, form)):
+        if form is not None and ("tool" not in form or self._is_answered(form)):
             async with aclosing(self._answer(step)) as events:
                 async for event in events:
                     yield event
@@ -79,20 +78,33 @@ class Turn:
         yield wire.message_delta(stop, self.spent.usage())
         yield {"type": "message_stop"}
 
+    def _is_answered(self, form: Json) -> bool:
+        return _is_among(form, calls_so_far(self.body["messages"], failed=False))
+
     async def _form(self, step: Step) -> tuple[Json | None, str]:
         """The filled form and the stop reason; None when it did not fit the limit of tokens."""
-        stray = {**STRAY, "seed": step.errors} if step.errors >= STRAY_AFTER else {}
+        failed = calls_so_far(self.body["messages"], failed=True)
+        form: Json | None = None
+        for sampling in STRAY:
+            form = await self._fill(step, sampling)
+            if form is None:
+                return None, "max_tokens"
+            if not _is_among(form, failed):
+                break
+        return form, "tool_use"
+
+    async def _fill(self, step: Step, sampling: Json) -> Json | None:
         schema = {"type": "json_schema", "json_schema": {"name": "step", "schema": step.form}}
-        text = ""
         limit = min(self.body["max_tokens"], MAX_FORM)
-        async for piece in self.engine.write(list(step.messages), max_tokens=limit, response_format=schema, **stray):
+        text = ""
+        async for piece in self.engine.write(list(step.messages), max_tokens=limit, response_format=schema, **sampling):
             text += piece.text
             if piece.done:
                 self.spent.add(piece)
         try:
-            return json.loads(text), "tool_use"
+            return json.loads(text)
         except ValueError:
-            return None, "max_tokens"
+            return None
 
     async def _answer(self, step: Step) -> AsyncGenerator[Json, None]:
         stop = "end_turn"
@@ -110,10 +122,8 @@ class Turn:
         yield {"type": "message_stop"}
 
 
-def _repeats(body: Json, form: Json) -> bool:
-    """Whether the call was made and answered since the person spoke: its answer is there already."""
-    calls = succeeded_calls(body["messages"])
-    return any(call["name"] == form["tool"] and call["input"] == form["arguments"] for call in calls)
+def _is_among(form: Json, calls: list[Json]) -> bool:
+    return any(call["name"] == form.get("tool") and call["input"] == form["arguments"] for call in calls)
 
 
 def _tool_use(form: Json) -> Json:

@@ -72,12 +72,13 @@ async def test_a_form_that_did_not_end_is_max_tokens_and_no_call():
     assert message.content == []
 
 
-async def test_a_model_that_keeps_failing_is_sampled_with_a_seed():
-    failed = [message for n in range(2) for message in called(f"t{n}", "no", error=True)]
-    engine = FakeEngine(CALL)
-    await ask(engine, request(user("How many?"), *failed))
-    assert engine.asked[0]["temperature"] > 0
-    assert engine.asked[0]["seed"] == 2
+async def test_a_call_that_failed_before_is_written_anew_with_a_seed():
+    failed = json.dumps({"tool": "shop__query", "arguments": {"sql": "select t1"}})
+    engine = FakeEngine(failed, failed, CALL)
+    message = await ask(engine, request(user("How many?"), *called("t1", "no", error=True)))
+    assert message.content[0].input == {"sql": "select 1"}
+    assert [asked.get("seed") for asked in engine.asked] == [None, 1, 2]
+    assert engine.asked[2]["temperature"] > engine.asked[1]["temperature"] > 0
 
 
 async def test_without_streaming_and_counting():
