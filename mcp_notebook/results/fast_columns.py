@@ -120,7 +120,17 @@ def _numbers(array: pa.StringArray) -> strings.Typed | None:
         return strings.Typed(pc.cast(array, pa.int64())) if longest <= _LONGEST_INTEGER else None
     if (scale := _one_scale(array, points)) is not None:
         return _decimals(array, points, scale)
-    return strings.Typed(pc.cast(array, pa.float64())) if longest <= _LONGEST_FLOAT else None
+    return _floats(array, longest)
+
+
+def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
+    """Floats, when each keeps its number: shorter ones do, and those that are the shortest way to write a float."""
+    values = pc.cast(array, pa.float64())
+    if longest > _LONGEST_FLOAT:
+        odd = array.filter(pc.not_equal(pc.cast(values, pa.string()), array)).unique().to_pylist()
+        if not all(strings.float_holds(digits) for digits in odd):
+            return None
+    return strings.Typed(values)
 
 
 def _one_scale(array: pa.Array, points: pa.Array) -> int | None:

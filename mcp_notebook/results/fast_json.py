@@ -5,10 +5,10 @@ refuses what does not fit. What it would let pass (missing fields, numbers that 
 after. `jsontext.loads` and `infer` give the same values, only slower and with an object a cell.
 """
 
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -29,6 +29,7 @@ _FIRST = re.compile(r'[ \t\r\n]*\[[ \t\r\n]*(\{[ \t\r\n]*"[A-Za-z_][A-Za-z0-9_ ]
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _SPACE = r"[ \t\r\n]*"
 _BLOCK = 1 << 20
+_WORKERS = 2
 _TYPES: Mapping[type, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
 
 
@@ -41,6 +42,7 @@ class _Layout:
     """
 
     fields: dict[str, pa.DataType]
+    separator: str  # as it stands in the text
     between_records: bytes  # `}, {"id":`
     between_fields: tuple[bytes, ...]  # `{"id": `, `, "name": `
     colon: bytes  # `":`
@@ -58,9 +60,27 @@ def table(text: str) -> pa.Table | None:
         return None
     try:
         layout = _layout(text, first.start(1), end, first[1])
-        return layout and _checked(text[first.start(1) : end - 1], layout)
+        return layout and _table(text, first.start(1), end - 1, layout)
     except (ValueError, RecursionError):  # no JSON for Python's decoder or Arrow's, or no Unicode
         return None
+
+
+def _table(text: str, start: int, end: int, layout: _Layout) -> pa.Table | None:
+    """The records in blocks that stay in the processor's cache; one is decoded while the next is prepared."""
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        blocks = list(pool.map(lambda cut: _checked(text[slice(*cut)], layout), _cuts(text, start, end, layout)))
+    return None if None in blocks else pa.concat_tables(blocks)
+
+
+def _cuts(text: str, start: int, end: int, layout: _Layout) -> Iterator[tuple[int, int]]:
+    """Start and end of blocks of whole records."""
+    while True:
+        cut = text.find(layout.separator, start + _BLOCK, end)
+        if cut < 0:
+            yield start, end
+            return
+        yield start, cut + 1
+        start = cut + layout.separator.index("{")
 
 
 def _layout(text: str, opened: int, end: int, opening: str) -> _Layout | None:
@@ -74,7 +94,9 @@ def _layout(text: str, opened: int, end: int, opening: str) -> _Layout | None:
     if not fields or between is None:
         return None
     colon = re.search(rf'"{_SPACE}:', opening)
-    return _Layout(fields, _one_line(second[0]), tuple(map(_one_line, between)), _one_line(colon[0] if colon else ""))
+    return _Layout(
+        fields, second[0], _one_line(second[0]), tuple(map(_one_line, between)), _one_line(colon[0] if colon else "")
+    )
 
 
 def _sample(text: str, opened: int, end: int, separator: str, keyed: int) -> Iterator[object]:
@@ -129,9 +151,8 @@ def _between_fields(record: str, names: Sequence[str]) -> list[str] | None:
 
 def _checked(records: str, layout: _Layout) -> pa.Table | None:
     """The decoded records, if all of them are there with all their fields and nothing was rounded."""
-    lines = _lines(records, layout)
     floats = [name for name, kind in layout.fields.items() if pa.types.is_floating(kind)]
-    lines = _quoted(lines, layout)
+    lines = _quoted(_lines(records, layout), layout)
     found = _decoded(lines, {**layout.fields, **dict.fromkeys(floats, pa.string())})
     if found.num_rows != lines.count(b"\n") + 1 or found.column_names != list(layout.fields):
         return None
@@ -176,8 +197,8 @@ def _quoted(lines: bytes, layout: _Layout) -> bytes:
 
 def _decoded(lines: bytes, fields: dict[str, pa.DataType]) -> pa.Table:
     return pa_json.read_json(
-        io.BytesIO(lines),
-        read_options=pa_json.ReadOptions(block_size=_BLOCK),
+        pa.BufferReader(lines),
+        read_options=pa_json.ReadOptions(block_size=len(lines) + 1, use_threads=False),
         parse_options=pa_json.ParseOptions(
             explicit_schema=pa.schema(list(fields.items())), unexpected_field_behavior="error"
         ),
