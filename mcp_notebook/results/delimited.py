@@ -85,8 +85,6 @@ def _without_tags(text: str) -> str:
 
 
 def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
-    if (raw := _large(text, delimiter)) is not None:
-        return raw
     records = _records(text, delimiter)
     if records is not None and len({len(row) for row in records}) == 1:
         return _judged(records, delimiter, quoted='"' in text, repaired=frozenset(), selected=selected)
@@ -108,37 +106,37 @@ def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
     return replace(answer, raws=tuple(raw.noted(note, approximate=True) for raw in answer.raws))
 
 
-def _large(text: str, delimiter: str) -> Answer | None:
-    """A long, regular text by Arrow's reader, every cell as text; None when anything is unusual."""
-    if len(text) < _LARGE or "\0" in text:
+def large(text: str) -> Taken | None:
+    """A long, regular CSV or TSV by Arrow's reader, every cell as text; None when it is short or unusual."""
+    head = text[:_LARGE].split("\n", 20)[:20]
+    delimiter = max("\t,;", key=head[0].count)
+    names = head[0].rstrip("\r").lstrip("\ufeff").split(delimiter)
+    if len(text) < _LARGE or not _is_header(names) or len(set(names)) < len(names) or '"' in head[0]:
         return None
-    quotes = blank = '"' in text
-    if blank and not re.search(rf'(?:^|{re.escape(delimiter)})""(?:{re.escape(delimiter)}|\r|\n|$)', text):
-        blank = False
-    head = _RECORD_END.split(text, maxsplit=20)[:20]
-    names = head[0].split(delimiter)
-    sample = None if quotes else [line.split(delimiter) for line in head]
-    if '"' in head[0] or not _is_header(names) or len(set(names)) < len(names) or "" in text.splitlines()[1:-1]:
+    quoted = '"' in text
+    if "\0" in text or "\n\n" in text.strip("\n") or (not quoted and _spaced(text[:_LARGE], delimiter)):
         return None
-    if sample and {len(row) for row in sample[1:]} != {len(names)}:
-        return None
+    blank = quoted and re.search(rf'(?:^|{re.escape(delimiter)})""(?:{re.escape(delimiter)}|\r|\n|$)', text) is not None
     options = pa_csv.ConvertOptions(
-        column_types={name: pa.string() for name in names}, null_values=[""], strings_can_be_null=blank,
+        column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=blank,
         quoted_strings_can_be_null=False,
     )  # fmt: skip
-    parsing = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=quotes, quote_char='"' if quotes else False)
+    parsing = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted, quote_char='"' if quoted else False)
     try:
         table = pa_csv.read_csv(pa.py_buffer(text.encode()), parse_options=parsing, convert_options=options)
     except (pa.ArrowInvalid, UnicodeEncodeError):
         return None
-    columns = tuple(table.columns)
-    if not quotes and _spaced(text[:_LARGE], delimiter):
-        return None
-    rows = [list(row) for row in zip(*(column.slice(0, 500).to_pylist() for column in columns), strict=True)]
-    judged = _judged([list(names), *rows], delimiter, quoted=quotes, repaired=frozenset(), selected=())
+    return _accepted(table, names, delimiter, quoted)
+
+
+def _accepted(table: pa.Table, names: Sequence[str], delimiter: str, quoted: bool) -> Taken | None:
+    """Judged by its first rows as any other CSV is."""
+    rows = [list(row) for row in zip(*(column.slice(0, 500).to_pylist() for column in table.columns), strict=True)]
+    judged = _judged([list(names), *rows], delimiter, quoted=quoted, repaired=frozenset(), selected=())
     if isinstance(judged, str):
         return None
-    return replace(judged, raws=(replace(judged.raws[0], columns=columns, rows=table.num_rows),))
+    whole = replace(judged.raws[0], columns=tuple(table.columns), rows=table.num_rows)
+    return replace(judged, raws=(whole,))
 
 
 def _records(text: str, delimiter: str) -> list[list[str | None]] | None:

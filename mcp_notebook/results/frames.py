@@ -29,13 +29,15 @@ _NULLABLE = {
     "uint32": "UInt32", "uint64": "UInt64", "bool": "boolean",
 }  # fmt: skip
 
+_TEXT: Any = pd.api.types.pandas_dtype("str")
+
 
 def to_frame(table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact") -> pd.DataFrame:
     """The table's columns under their unique names; `attrs["mcp"]` holds plain, comparable values only."""
     names = table.data.column_names
-    series = [_series(column, decimals) for column in table.data.columns]
-    frame = pd.concat(series, axis=1, keys=range(len(names))) if series else pd.DataFrame()
-    frame.columns = pd.Index(names, dtype="str")
+    # Arrays rather than Series: nothing has to be aligned, which is most of the time of a small frame.
+    arrays = {name: _array(column, decimals) for name, column in zip(names, table.data.columns, strict=True)}
+    frame = pd.DataFrame(arrays, copy=False) if names else pd.DataFrame(columns=pd.Index([], dtype="str"))
     frame.attrs["mcp"] = {
         "reader": table.reader,
         "types": dict(table.types),
@@ -48,30 +50,31 @@ def to_frame(table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact")
     return frame
 
 
-def _series(column: pa.ChunkedArray, decimals: str) -> pd.Series:
+def _array(column: pa.ChunkedArray, decimals: str) -> Any:
+    """One column as a numpy or pandas array of the dtype in the table above."""
     kind = column.type
     if isinstance(kind, pa.JsonType):
-        return pd.Series(_from_json(column), dtype=object)
+        return pd.Series(_from_json(column), dtype=object).array
     if pa.types.is_null(kind):
-        return pd.Series([None] * len(column), dtype=object)
+        return pd.Series([None] * len(column), dtype=object).array
     if decimals == "float" and pa.types.is_decimal(kind):
-        return _series(column.cast(pa.float64()), decimals)
+        return _array(column.cast(pa.float64()), decimals)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return pd.Series(column.to_pandas(), dtype="str")
+        return _TEXT.__from_arrow__(column)
     if pa.types.is_timestamp(kind):
-        return column.to_pandas()
+        return column.to_pandas().array
     if str(kind) in _NULLABLE:
         return _whole(column)
     if pa.types.is_floating(kind) and not _null_and_nan(column):
-        return column.to_pandas()
-    return pd.Series(pd.arrays.ArrowExtensionArray(column))
+        return column.to_numpy()
+    return pd.arrays.ArrowExtensionArray(column)
 
 
-def _whole(column: pa.ChunkedArray) -> pd.Series:
+def _whole(column: pa.ChunkedArray) -> Any:
     if not column.null_count:
-        return column.to_pandas()
+        return column.to_numpy()
     dtype = pd.api.types.pandas_dtype(_NULLABLE[str(column.type)])
-    return pd.Series(dtype.__from_arrow__(column))  # pyright: ignore[reportAttributeAccessIssue]
+    return dtype.__from_arrow__(column)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _null_and_nan(column: pa.ChunkedArray) -> bool:

@@ -19,13 +19,14 @@ _BORDER = re.compile(r"[+┌┬┐├┼┤└┴┘╭╮╰╯┏┳┓┡╇�
 _CORNER = re.compile(r"[+┬┼┴╇┳╦╬╩╤╪╧┌└├┏┡╔╠╚╒╞╘╭╰╟╫╥╨]")
 _CLICKHOUSE = re.compile(r"[┌╭](─+.+)[┐╮]")
 _NUMBERED = re.compile(r"^\d+\. (?=[│┃])")
+_MAYBE_RULE = re.compile(r"^[ \t]{0,200}-[-+| \t]*$", re.MULTILINE)
 _PSQL_END = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)
 _SOFT_NULLS = (*NULL_WORDS, "")
 
 
 def boxed(text: str) -> Answer:
     """Tables inside borders; lines outside them are the rest."""
-    if not any(mark in text for mark in "+─━═╌"):
+    if not any(mark in text for mark in ("+-", "+=", "─", "━", "═")):
         return "no borders"
     lines = [_NUMBERED.sub("", line.strip(), count=1) for line in text.splitlines()]
     borders = [n for n, line in enumerate(lines) if _is_border(line)]
@@ -169,6 +170,8 @@ def _without_dots(rows: list[list[str]]) -> tuple[list[list[str]], bool]:
 
 def ruled(text: str, selected: Sequence[str] = ()) -> Answer:
     """A header, a line of dashes, and rows: psql's aligned output and its many imitations."""
+    if not _MAYBE_RULE.search(text):
+        return "no header ruled off by dashes"
     lines = text.splitlines()
     at = next((n for n, line in enumerate(lines) if n and _is_rule(line, lines[n - 1])), None)
     if at is None or not lines[at - 1].strip():

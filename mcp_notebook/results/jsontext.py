@@ -44,7 +44,7 @@ def parse_inside(text: str) -> Parsed | str:
         found = parse(fence[1])
         if not isinstance(found, str):
             return found._replace(rest=(text[: fence.start()] + text[fence.end() :]).strip(), whole=False)
-    for number, start in enumerate(_START.finditer(text)):
+    for number, start in enumerate(_START.finditer(text) if "[" in text or "{" in text else ()):
         if number >= _ATTEMPTS:
             break
         found = _decode(text, start.start(1))

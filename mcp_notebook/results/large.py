@@ -29,8 +29,9 @@ def columns(text: str) -> tuple[str, pa.Table] | None:
     """The text with its one long list cut to two records, and the whole list as a table; None to read it exactly."""
     if len(text) < SMALL:
         return None
-    for number, start in enumerate(_RECORDS.finditer(text)):
-        if number >= _TRIES or start.start() > len(text) * (1 - _SHARE):
+    before = int(len(text) * (1 - _SHARE))
+    for number, start in enumerate(_RECORDS.finditer(text, 0, before) if "[" in text[:before] else ()):
+        if number >= _TRIES:
             return None
         found = _cut(text, start.start(), start.end())
         if found is not None:

@@ -69,6 +69,9 @@ def _read(text: str, selected: Sequence[str], depth: int) -> Found:
         return _prefixed(from_value(parsed.value, reader, rest=parsed.rest, selected=selected, depth=depth), rejected)
     if (error := guard.error_in_text(text)) is not None:
         return Found(reader="guard", error=error, rejected=tuple(rejected))
+    answer = delimited.large(text)
+    if answer is not None:
+        return Found(answer.raws, "csv", answer.rest, None, answer.confidence, answer.meta, tuple(rejected))
     return _prefixed(_formats(text, selected, depth), rejected)
 
 

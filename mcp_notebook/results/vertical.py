@@ -17,11 +17,17 @@ _PSQL = re.compile(r"^-\[ RECORD \d+ \]", re.MULTILINE)
 _RULE = re.compile(r"[-=─*_]{2,}")
 _COLON = re.compile(r" {0,64}([^\s:][^:\n]{0,100}?) {0,64}:(?:[ \t](.*)|)", re.DOTALL)
 _BAR = re.compile(r" {0,64}([^\s|][^|\n]{0,100}?) {0,64}\|(?:[ \t](.*)|)", re.DOTALL)
+_WORDS = [
+    form(word) for word in ("row", "record", "result", "entry", "item") for form in (str.lower, str.title, str.upper)
+]
+_WORDS += ["\n--", "\n=="]
 _TRAILER = re.compile(r"(?:result|total|rows?|\(\d+ rows?\)|showing|query|note|\d+ rows? in set)\b.*", re.IGNORECASE)
 
 
 def read(text: str) -> Answer:
     """Records of the same names in the same order; a line without a name continues the value above it."""
+    if "\n\n" not in text and "\n\r\n" not in text and not any(word in text for word in _WORDS):
+        return "no markers of rows and no records that repeat"
     field = _BAR if _PSQL.search(text) else _COLON
     chunks, rest, marked = _chunks(text.splitlines(), field)
     if not chunks or (not marked and len(chunks) < 2):
