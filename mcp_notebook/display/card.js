@@ -113,12 +113,12 @@ function table(data) {
 }
 
 function copier(name) {
-  const press = button("copy", name, `Copy the name ${name}`), mark = make("span", "dim mark", "copy");
+  const press = button("copy", name, `Copy the name ${name}`), mark = make("span", "dim mark");
   press.append(mark);
   press.onclick = async () => {
     try { await navigator.clipboard.writeText(name); } catch { getSelection().selectAllChildren(press); }
     mark.textContent = "copied";
-    setTimeout(() => { mark.textContent = "copy"; }, 1200);
+    setTimeout(() => { mark.textContent = ""; }, 1200);
   };
   return press;
 }

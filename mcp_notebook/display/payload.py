@@ -13,23 +13,22 @@ from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import LABELS, MARKS, badges, outcome, seen_by_claude, took, unshown
 
 ARGUMENTS = 60_000  # bytes of JSON; a longer call is shown cut, and cannot be allowed on the card
+NAME = 120  # characters of a server's or a tool's name
 
 
 def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
     """What is asked for: name, arguments in coloured parts, the approval's words. `whole`: nothing is left out."""
-    shown = [
-        {"name": argument.name, "kind": argument.kind, "short": argument.short, "parts": argument.parts}
-        for argument in arguments(record)
-    ]
+    read = arguments(record)
+    shown = [_argument(argument, argument.parts) for argument in read]
+    if not _fits(shown):  # the colours cost more than the text
+        shown = [_argument(argument, (("", argument.text),)) for argument in read]
+    whole = _fits(shown) and len(record.server) <= NAME and len(record.tool) <= NAME
     if not _fits(shown):
-        shown = [{**argument, "parts": [("", "".join(text for _, text in argument["parts"]))]} for argument in shown]
-    whole = _fits(shown)
-    if not whole:
         cut = preview(record, ARGUMENTS // 8)
         shown = [{"name": "arguments", "short": False, "parts": [("", cut)]}]
     return {
-        "server": clip(visible(record.server), 80),
-        "tool": clip(visible(record.tool), 120),
+        "server": clip(visible(record.server), NAME),
+        "tool": clip(visible(record.tool), NAME),
         "preview": preview(record, 200),
         "args": shown,
         "whole": whole,

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 
-from mcp_notebook.display.record import TEXT, Argument, CallRecord, arguments
+from mcp_notebook.display.record import ARGUMENT, TEXT, Argument, CallRecord, kept_arguments
 from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import MARKS, badges, outcome, took
@@ -11,22 +11,24 @@ from mcp_notebook.display.wording import MARKS, badges, outcome, took
 ROWS = 10
 CELL = 32
 WIDTH = 118  # columns of the text
+WHOLE = 60_000  # characters
 
 
 def card_text(record: CallRecord) -> str:
     """The whole card as text without trailing line end."""
     ends = [outcome(record), took(record)]
-    head = f"{MARKS[record.status]} {visible(record.server)}.{visible(record.tool)}"
+    head = f"{MARKS[record.status]} {clip(visible(record.server), 80)}.{clip(visible(record.tool), 120)}"
     lines = [" · ".join([head, *(end for end in ends if end)])]
-    for argument in arguments(record):
-        lines += _indented(_argument(argument))
+    kept, more = kept_arguments(record)
+    for text in (*map(_argument, kept), more):
+        lines += _indented(text) if text else []
     if record.error:
         lines += _indented(visible(clip(record.error, TEXT), lines=True))
     for view in record.tables:
         lines += ["", *_indented(_table(view))]
     if record.plain:
         lines += ["", *_indented(visible(clip(record.plain, TEXT), lines=True))]
-    return "\n".join([*lines, *(f"    {note}" for note in record.notes)]).rstrip()
+    return clip("\n".join([*lines, *(f"    {note}" for note in record.notes)]).rstrip(), WHOLE)
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> str:
@@ -53,7 +55,7 @@ def _padded(text: str, size: int, right: bool) -> str:
 
 def _argument(argument: Argument) -> str:
     pad = "\n" + " " * (len(argument.name) + 2)
-    return f"{argument.name}: {argument.text.replace(chr(10), pad)}"
+    return f"{argument.name}: {clip(argument.text, ARGUMENT).replace(chr(10), pad)}"
 
 
 def _indented(text: str) -> list[str]:

@@ -12,6 +12,8 @@ from mcp_notebook.events import ToolCall, ToolProgress, ToolResult
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
 TEXT = 8_000  # characters of a result's text
+ARGUMENT = 6_000  # characters of one argument in a card that stays
+ARGUMENTS = 24_000  # of all that it shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,18 @@ def _tables(event: ToolResult) -> tuple[TableView, ...]:
 def arguments(record: CallRecord) -> tuple[Argument, ...]:
     """Every argument for reading, in the order given: SQL formatted and coloured, other values as text or JSON."""
     return tuple(_argument(str(name), value) for name, value in record.arguments.items())
+
+
+def kept_arguments(record: CallRecord) -> tuple[tuple[Argument, ...], str]:
+    """The arguments that fit a card that stays, names clipped, and a line on how many are left out ("" for none)."""
+    read, kept, left = arguments(record), [], ARGUMENTS
+    for argument in read:
+        if left <= 0:
+            break
+        kept.append(replace(argument, name=clip(argument.name, 60)))
+        left -= min(ARGUMENT, len(argument.text)) + 60
+    hidden = len(read) - len(kept)
+    return tuple(kept), f"… and {hidden} more arguments" if hidden else ""
 
 
 def preview(record: CallRecord, limit: int = 160) -> str:

@@ -5,14 +5,13 @@ GitHub drops every style and class, so order and plain elements carry the meanin
 
 from mcp_notebook.display.inline import COLOURS, DIM, FRAME, LINE, MONO, NO_MATH, PRE, SANS, code, dim, tag
 from mcp_notebook.display.plain import card_text
-from mcp_notebook.display.record import TEXT, Argument, CallRecord, arguments, preview
+from mcp_notebook.display.record import ARGUMENT, TEXT, Argument, CallRecord, kept_arguments, preview
 from mcp_notebook.display.safe import clip, escape, picture, visible
 from mcp_notebook.display.tableview import Column, TableView
 from mcp_notebook.display.wording import MARKS, badges, outcome, seen_by_claude, took, unshown
 
 ROWS = 10
 COLUMNS = 24
-ARGUMENT = 6_000  # characters of one argument
 _SYNTAX = {
     "k": "color:var(--jp-mirror-editor-keyword-color,#8250df);font-weight:600",
     "f": "color:var(--jp-mirror-editor-def-color,#3b7dd8)",
@@ -39,14 +38,14 @@ def card_html(record: CallRecord, *, expanded: bool = False) -> str:
 
 def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]:
     """The bundle of one quiet line: a note, a footer, why a cell stopped. `mark` is a coloured sign before it."""
-    plain = visible(" ".join(text.split()))
+    plain = clip(visible(" ".join(text.split())), 1_000)
     sign = tag("b", mark, f"color:{colour};font-size:12px") + " " if mark else ""
     html = tag("div", sign + dim(escape(plain)), f"{SANS};margin:4px 0", NO_MATH)
     return {"text/html": html, "text/plain": f"{mark} {plain}" if mark else plain}
 
 
 def _header(record: CallRecord, *, hint: bool) -> str:
-    name = f"{escape(visible(record.server))}.<b>{escape(visible(record.tool))}</b>"
+    name = f"{escape(clip(visible(record.server), 80))}.<b>{escape(clip(visible(record.tool), 120))}</b>"
     rest = "flex:1 1 0;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     line = code(escape(preview(record, 120)) if hint else "", f"{DIM};{rest}")
     ends = " · ".join(escape(text) for text in (outcome(record), took(record)) if text)
@@ -61,7 +60,8 @@ def _mark(record: CallRecord) -> str:
 
 
 def _sections(record: CallRecord) -> list[str]:
-    rows = [_argument(argument) for argument in arguments(record)]
+    kept, more = kept_arguments(record)
+    rows = [*map(_argument, kept), tag("div", dim(more)) if more else ""]
     if record.error:
         rows.append(_pre(record.error, COLOURS["error"]))
     elif record.message and record.status != "ok":

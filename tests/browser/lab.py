@@ -273,9 +273,9 @@ _PROMPT = """([index, signs]) => {
 
 def launch(playwright: Playwright) -> Browser:
     """Chromium of the system."""
-    return playwright.chromium.launch(
-        executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"]
-    )
+    # A container's /dev/shm is often too small for a long notebook.
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"]
+    return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
 
 
 def write_notebook(file: Path, cells: Sequence[str | tuple[str, str]]) -> Path:

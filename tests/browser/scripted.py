@@ -208,10 +208,9 @@ def payloads(file: Path) -> list[str]:
     return [json.loads(line)["payload"] for line in file.read_text().splitlines()]
 
 
-async def attacks(file: str) -> AsyncIterator[Event]:
-    """Every payload of the attack corpus in every place that is shown."""
-    cases = payloads(Path(file))
-    for number, payload in enumerate(cases):
+async def attacks(file: str, cases: slice) -> AsyncIterator[Event]:
+    """Payloads of the attack corpus, each in every place that is shown."""
+    for number, payload in enumerate(payloads(Path(file))[cases]):
         name = f"attack-{number}"
         columns = {payload: [payload], f"{payload} 2": [None]}
         yield ToolCall(
@@ -233,5 +232,5 @@ async def attacks(file: str) -> AsyncIterator[Event]:
         yield Note(payload)
         async for event in say(f"{payload}\n\n", 0):
             yield event
-    yield Stop("error", cases[0])
-    yield Footer(cases[0])
+        yield Stop("error", payload)
+        yield Footer(payload)

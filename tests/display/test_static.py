@@ -92,6 +92,16 @@ def test_errors_are_open_and_other_cards_are_as_the_person_left_them() -> None:
     assert " open" in render_call(done, expanded=True)["text/html"][:200]
 
 
+def test_a_card_that_stays_is_bounded_whatever_the_call_and_the_result_are() -> None:
+    many = {f"{n}" + "k" * 25_000: "line\n" * 5_000 for n in range(60)}
+    asked = ToolCall("a", "s" * 9_000, "t" * 9_000, many)
+    for outcome in ("ok", "error"):
+        bundle = render_call(call_record(asked, ToolResult("a", outcome, "line\n" * 50_000, 0.1)))
+        assert len(bundle["text/html"]) < 80_000
+        assert len(bundle["text/plain"]) <= 60_000
+        assert "… and 56 more arguments" in bundle["text/html"]
+
+
 def test_images_are_shown_when_they_are_whole_rasters_and_named_when_not() -> None:
     ended = ToolResult("a", "ok", "", 0.1, images=(("image/png", chart()), ("image/svg+xml", "PHN2Zz4=")))
     html = render_call(call_record(call(), ended))["text/html"]
