@@ -33,7 +33,7 @@ class Tally:
     crash: int = 0
     errors: int = 0
     errors_known: int = 0
-    slowest: float = 0.0
+    slowest: float = 0.0  # seconds of CPU
     misses: list[str] = field(default_factory=list)
 
     def add(self, other: Tally) -> None:
@@ -65,6 +65,7 @@ class Tally:
 
 def score(folder: Path) -> dict[str, Tally]:
     """One tally a server."""
+    read({"content": [{"type": "text", "text": "a,b\n1,2\n"}]})  # so that no capture pays for imports
     tallies: dict[str, Tally] = defaultdict(Tally)
     for capture in captures(folder):
         _count(tallies[capture.server], capture)
@@ -77,14 +78,14 @@ def _count(tally: Tally, capture: Capture) -> None:
         tally.errors += 1
         tally.errors_known += 1
         return
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         reading = read(capture.result, output_schema=capture.output_schema, sql=capture.sql)
     except Exception as error:  # boundary: a crash is what this report counts
         tally.crash += 1
         tally.misses.append(f"{capture.server}/{capture.file} {capture.case}: crash {error!r} [ours]")
         return
-    tally.slowest = max(tally.slowest, time.perf_counter() - started)
+    tally.slowest = max(tally.slowest, time.process_time() - started)
     if any("could not be read" in note for note in reading.notes):
         tally.crash += 1
         tally.misses.append(f"{capture.server}/{capture.file} {capture.case}: {reading.notes} [ours]")
