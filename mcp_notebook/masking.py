@@ -77,19 +77,27 @@ def seal_text(text: str, environ: Mapping[str, str] = os.environ, *, prose: bool
 
 def mask(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """The text with `***` for each secret."""
-    for value in _secret_values(environ):
-        text = text.replace(value, MASK)
-    return _SHAPES.sub(MASK, text)
+    return _mask(text, _secret_values(environ))
 
 
 def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
     """JSON with `***` for each secret in its strings, names of fields included."""
+    return _mask_json(value, _secret_values(environ))
+
+
+def _mask(text: str, values: list[str]) -> str:
+    for value in values:
+        text = text.replace(value, MASK)
+    return _SHAPES.sub(MASK, text)
+
+
+def _mask_json(value: Any, values: list[str]) -> Any:
     if isinstance(value, str):
-        return mask(value, environ)
+        return _mask(value, values)
     if isinstance(value, Mapping):
-        return {mask(str(name), environ): mask_json(inner, environ) for name, inner in value.items()}
+        return {_mask(str(name), values): _mask_json(inner, values) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [mask_json(inner, environ) for inner in value]
+        return [_mask_json(inner, values) for inner in value]
     return value
 
 

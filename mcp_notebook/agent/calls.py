@@ -4,6 +4,7 @@ import asyncio
 import copy
 import logging
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +17,7 @@ from mcp_notebook.agent.sealing import hidden_arguments, seal_result, secret_col
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult, ToolStarted
-from mcp_notebook.masking import seal
+from mcp_notebook.masking import seal, seal_text
 from mcp_notebook.naming import sql_of
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.budgets import cut
@@ -197,7 +198,8 @@ async def call_tool(
         # The detail (a server's stderr) is for the person; it may hold what must not reach the model.
         return ToolResult(call.id, "error", error.message, time.monotonic() - started)
     except Exception as error:  # boundary: a server's odd answer must not end the cell
-        logger.exception("calling %s.%s", session.name, tool.name)
+        # As logger.exception, but what the exception quotes may hold secrets.
+        logger.error("calling %s.%s\n%s", session.name, tool.name, seal_text(traceback.format_exc()))
         return ToolResult(
             call.id,
             "error",

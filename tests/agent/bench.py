@@ -21,15 +21,18 @@ GUARD = 20  # seconds; nothing here takes a second
 class Bench:
     """One conversation against a scripted model and toy sessions."""
 
-    def __init__(self, api, *sessions, limits=None, **caller):
+    def __init__(self, api, *sessions, limits=None, client=None, **caller):
         limits = limits or Limits()
         self.api = api
         self.conversation = Conversation()
         self.tables = {}
         caller.setdefault("budget", Budget(limits))
         self.caller = Caller(Toolset.of(sessions), self.keep, **caller)
-        client = api.client(max_retries=0)
-        self.request = Request(backends.Backend(client, "live", "claude-x", "claude-x", "fake"), "Be brief.")
+        self.request = self.request_for(client or api.client(max_retries=0))
+
+    @staticmethod
+    def request_for(client):
+        return Request(backends.Backend(client, "live", "claude-x", "claude-x", "fake"), "Be brief.")
 
     def keep(self, table, origin, index):
         name = f"t{len(self.tables) + 1}"
@@ -46,7 +49,7 @@ class Bench:
 
     def is_valid(self):
         messages = list(self.conversation.messages)
-        if messages and messages[-1]["role"] == "assistant":
+        if not messages or messages[-1]["role"] == "assistant":
             messages.append({"role": "user", "content": [text("next")]})
         body = {"model": "m", "max_tokens": 1, "messages": messages, "tools": self.caller.toolset.definitions()}
         return refusal(body) is None

@@ -1,0 +1,192 @@
+"""Whatever the model, the wire, the tools and the person do: the conversation is valid, the ledger adds up, nothing is
+left behind, and no secret is where it must not be."""
+
+import asyncio
+import io
+import json
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import aclosing
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from hypothesis import given
+
+from mcp_notebook.agent import turn
+from mcp_notebook.agent.calls import Caller
+from mcp_notebook.agent.run import run
+from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.display.view import View
+from mcp_notebook.errors import BackendError, SessionError
+from mcp_notebook.events import Event, Footer, ToolCall, ToolResult, Usage
+from mcp_notebook.ledger import Ledger
+from mcp_notebook.policy import Budget, Limits
+from mcp_notebook.replay import RecordTransport
+from tests.agent.bench import GUARD, ROWS, Bench
+from tests.agent.inprocess import InProcess
+from tests.agent.scripts import ENVIRONMENT, PLANTED, RESULT, Cell, conversations
+from tests.fake_messages import FakeMessages, Fault
+from tests.toy import ToySession
+
+logger = logging.getLogger("mcp_notebook")
+
+
+class Paper:
+    """A screen that keeps everything that is ever shown."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+
+    def show(self, bundle: object) -> str:
+        self.all.append(json.dumps(bundle, default=str))
+        return str(len(self.all))
+
+    def update(self, _: str, bundle: object) -> None:
+        self.all.append(json.dumps(bundle, default=str))
+
+    def write(self, text: str) -> None:
+        self.all.append(text)
+
+
+async def _slow(**_: object) -> str:
+    for _ in range(5):
+        await asyncio.sleep(0)
+    return "done at last"
+
+
+def _raises(**_: object) -> str:
+    raise ValueError(f"password={RESULT}")
+
+
+def _lost(**_: object) -> str:
+    raise SessionError("the server stopped", detail=f"key {ENVIRONMENT}")
+
+
+def _fails(**_: object) -> object:
+    from mcp.types import CallToolResult, TextContent
+
+    said = f'no login with {ENVIRONMENT}, {{"secret": "{RESULT}"}}'
+    return CallToolResult(content=[TextContent(type="text", text=said)], is_error=True)
+
+
+def sessions() -> list[ToySession]:
+    """A trusted and another server, whose tools do all that tools do."""
+    secret_rows = [{"user": "ann", "password": RESULT, "note": f"uses {ENVIRONMENT}"}, {"user": "bob", "password": ""}]
+    trusted = {
+        "rows": lambda **_: ROWS,
+        "secrets": lambda **_: json.dumps(secret_rows),
+        "words": lambda **_: f"Lorem ipsum, api_key={RESULT} and {ENVIRONMENT}. " * 9,
+        "quotes": lambda **_: json.dumps({"config": json.dumps({"client_secret": RESULT})}),
+        "fails": _fails,
+        "raises": _raises,
+        "slow": _slow,
+        "lost": _lost,
+    }
+    other = {"fetch": lambda **_: "a page", "post": lambda **_: "posted"}
+    return [ToySession("shop", trusted), ToySession("web", other, trusted=False)]
+
+
+class World:
+    """Everything of one conversation, over its cells."""
+
+    def __init__(self, cassette: Path) -> None:
+        self.api = FakeMessages(())
+        self.api._socket.close()
+        self.wire = InProcess(self.api)
+        self.cassette = cassette
+        recorder = RecordTransport(cassette, self.wire, source="scripted")
+        self.bench = Bench(self.api, *sessions(), client=self.wire.client(recorder))
+        self.ledger, self.paper = Ledger(), Paper()
+        self.log = io.StringIO()
+
+    async def play(self, cell: Cell, number: int) -> list[Event]:
+        """One cell, driven as the notebook drives it."""
+        script = iter(cell.turns)
+        self.api._script = lambda body, n: next(script, Fault(400, "the script is over", None))
+        budget = Budget(Limits(**cell.limits))
+        old = self.bench.caller
+        caller = Caller(Toolset.of(sessions()), self.bench.keep, grants=old.grants, budget=budget)
+        view = View(mode="text" if number % 2 else "static", decide=caller.approvals.answer, screen=self.paper)  # type: ignore[arg-type]
+        seen: list[Event] = []
+        task = asyncio.create_task(self._drive(cell, caller, seen, view, f"cell{number}"))
+        await asyncio.wait([task], timeout=GUARD)
+        assert task.done(), "the cell hangs"
+        if not task.cancelled() and task.exception() is not None:
+            assert isinstance(task.exception(), BackendError), task.exception()
+        self.ledger.close(f"cell{number}")
+        view.close()
+        await self.wire.closed()
+        return seen
+
+    async def _drive(self, cell: Cell, caller: Caller, seen: list[Event], view: View, name: str) -> None:
+        answers = iter(cell.answers)
+        prompt = [{"type": "text", "text": f"Question of {name}?"}]
+        stream = run(self.bench.conversation, prompt, request=self.bench.request, caller=caller)
+        async with aclosing(stream) as events:
+            async for event in events:
+                seen.append(event)
+                self.ledger.record(event, cell=name)
+                view.show(event)
+                view.flush()
+                if isinstance(event, ToolCall) and event.needs_approval:
+                    caller.approvals.answer(event.id, next(answers, "deny"))
+                if cell.interrupt == len(seen):
+                    if cell.way == "close":
+                        return
+                    asyncio.current_task().cancel()  # type: ignore[union-attr]
+
+
+def check(world: World, seen: list[Event]) -> None:
+    """What holds after every cell."""
+    assert world.bench.is_valid()
+    assert world.api.refused == []
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not left, left
+    calls = [e for e in seen if isinstance(e, ToolCall)]
+    logged = {c.call_id: c for c in world.ledger}
+    assert len(logged) == len(world.ledger.calls)
+    assert {c.id for c in calls} <= set(logged)
+    for result in (e for e in seen if isinstance(e, ToolResult)):
+        assert logged[result.id].outcome == result.outcome
+    turns = [e for e in seen if isinstance(e, Usage)]
+    footer = seen[-1] if seen and isinstance(seen[-1], Footer) else None
+    if footer is not None:
+        assert (footer.turns, footer.output_tokens) == (len(turns), sum(u.output for u in turns))
+        assert footer.calls == len(calls)
+    places = {
+        "request": json.dumps(world.api.requests),
+        "ledger": repr(world.ledger.calls),
+        "cassette": world.cassette.read_text() if world.cassette.exists() else "",
+        "log": world.log.getvalue(),
+        "output": "\n".join(world.paper.all),
+    }
+    for place, content in places.items():
+        for secret in PLANTED:
+            assert secret not in content, f"{secret} in the {place}"
+
+
+@pytest.fixture(scope="module")
+def runner() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as running, mock.patch.object(turn, "PAUSE", 0.0):
+        with mock.patch.dict(os.environ, {"PLANTED_API_KEY": ENVIRONMENT}):
+            yield running
+
+
+@given(script=conversations)
+def test_whatever_happens_the_next_cell_can_go_on(runner, tmp_path_factory, script):
+    cassette = tmp_path_factory.getbasetemp() / "random.claude.json"
+    cassette.unlink(missing_ok=True)
+
+    async def play() -> None:
+        world = World(cassette)
+        handler = logging.StreamHandler(world.log)
+        logger.addHandler(handler)
+        try:
+            for number, cell in enumerate(script):
+                check(world, await world.play(cell, number))
+        finally:
+            logger.removeHandler(handler)
+
+    runner.run(play())
