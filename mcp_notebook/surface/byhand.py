@@ -1,7 +1,9 @@
 """Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
 
+import asyncio
 import json
 import shlex
+import time
 import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook import naming
 from mcp_notebook.errors import CallError, ConfigError
 from mcp_notebook.events import ToolCall, ToolResult
+from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
@@ -90,6 +93,31 @@ def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
     return ""
 
 
+async def own_sql(notebook: Notebook, text: str, *, into: str = "") -> tuple[ToolResult, Any]:
+    """SQL of the person's over the notebook's tables: in this process, on the frames as they are.
+
+    Claude's SQL over the same tables runs in a worker process that can be stopped; what the person types is trusted
+    not to exhaust the kernel, and is checked all the same to be one SELECT. Raises DataError.
+    """
+    from mcp_notebook.agent.calls import Origin
+    from mcp_notebook.results.reading import Reading, Table
+    from mcp_notebook.server.query import run_local_query
+
+    event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", OWN_SERVER, "query", {"sql": text})
+    notebook.ledger.record(event, cell=BY_HAND)
+    started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    data = await asyncio.to_thread(run_local_query, notebook.catalog, text)
+    seconds = time.monotonic() - started
+    table = Table(data)
+    name = notebook.keep(
+        table, Origin(OWN_SERVER, "query", {"sql": text}, event.id, stamp, round(seconds, 4)), name=into
+    )
+    reading = Reading(tables=(table,), reader="DuckDB in this process", confidence="high")
+    result = ToolResult(event.id, "ok", "", seconds, data.nbytes, (name,), reading)
+    notebook.ledger.record(result, cell=BY_HAND)
+    return result, notebook.shell.user_ns[name]
+
+
 def split_target(target: str) -> tuple[str, str]:
     """`server.tool` into its parts; the tool may hold dots itself."""
     server, dot, tool = target.partition(".")
@@ -132,6 +160,8 @@ async def sql(
     """Run SQL through a server's own query tool and return its result and DataFrame."""
     if not text.strip():
         raise ConfigError("The cell holds no SQL.")
+    if server == OWN_SERVER:
+        return await own_sql(notebook, text.strip(), into=into)
     session = await notebook.session(server)
     info, argument = query_tool(session, tool)
     return await call(notebook, server, info.name, {argument: text.strip()}, into=into, timeout=timeout)

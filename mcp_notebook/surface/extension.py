@@ -11,6 +11,7 @@ from mcp_notebook.surface.awaiting import AwaitTransformer
 from mcp_notebook.surface.completion import matcher_for
 from mcp_notebook.surface.magics import MCPMagics
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.serving import ServingMagics
 from mcp_notebook.surface.settings import MCPNotebook
 
 
@@ -21,6 +22,8 @@ class Loaded:
     notebook: Notebook
     awaiting: AwaitTransformer
     matcher: Any
+    magics: list[Any]
+    serving: ServingMagics
 
 
 _loaded: dict[int, Loaded] = {}
@@ -34,7 +37,9 @@ def load(shell: Any) -> None:
     notebook = Notebook(shell, settings)
     awaiting = AwaitTransformer()
     matcher = matcher_for(notebook)
-    shell.register_magics(MCPMagics(shell, notebook, awaiting))
+    serving = ServingMagics(shell, notebook)
+    magics: list[Any] = [MCPMagics(shell, notebook, awaiting), serving]
+    shell.register_magics(*magics)
     shell.configurables.append(settings)
     shell.input_transformers_post.append(awaiting)
     shell.events.register("pre_run_cell", awaiting.before_cell)
@@ -43,7 +48,7 @@ def load(shell: Any) -> None:
     awaiting.before_cell()
     if getattr(shell, "Completer", None) is not None:
         shell.Completer.custom_matchers.append(matcher)
-    _loaded[id(shell)] = Loaded(notebook, awaiting, matcher)
+    _loaded[id(shell)] = Loaded(notebook, awaiting, matcher, magics, serving)
 
 
 def unload(shell: Any) -> None:
@@ -57,9 +62,11 @@ def unload(shell: Any) -> None:
     shell.events.unregister("post_run_cell", loaded.awaiting.after_cell)
     if getattr(shell, "Completer", None) is not None:
         shell.Completer.custom_matchers.remove(loaded.matcher)
-    for kind, names in MCPMagics.magics.items():
-        for name in names:
-            shell.magics_manager.magics[kind].pop(name, None)
+    for registered in loaded.magics:
+        for kind, names in registered.magics.items():
+            for name in names:
+                shell.magics_manager.magics[kind].pop(name, None)
+    loaded.serving.stop()
     loop.run(loaded.notebook.sessions.close_all())
 
 

@@ -104,7 +104,7 @@ class Notebook:
             from mcp_notebook.config import InProcessServer
             from mcp_notebook.server.notebook import build_notebook_server  # loads mcp and duckdb
 
-            spec = InProcessServer(lambda: build_notebook_server(self.catalog))
+            spec = InProcessServer(lambda: build_notebook_server(self.catalog, mask=lambda: tuple(self.settings.mask)))
             await self.sessions.connect(OWN_SERVER, spec, trusted=True)
         return self.sessions.get(OWN_SERVER)
 

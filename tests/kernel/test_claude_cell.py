@@ -1,7 +1,11 @@
 """%%claude in a real kernel: streamed text, calls, interrupts, queued and nested cells."""
 
+import json
 import sqlite3
 import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -140,7 +144,6 @@ def test_an_interrupt_during_a_call_ends_the_cell_and_the_session_lives(cells, a
     ]
     assert cells.run(SLOW_SERVER).status == "ok"
     message = cells.start("%%claude\nSleep.")
-    import time
 
     deadline = time.monotonic() + 60
     while len(api.requests) < 1 and time.monotonic() < deadline:
@@ -194,3 +197,27 @@ def test_unloading_takes_everything_back(cells):
     assert "not found" in cells.run("%mcp_tools").text
     assert cells.run(LOAD).status == "ok"
     assert cells.run("%mcp_tools").status == "ok"
+
+
+def test_sql_of_the_person_runs_over_the_notebooks_own_tables(cells):
+    cells.run("import pandas as pd; mine = pd.DataFrame({'a': [1, 2, 3]})\n%mcp_share mine")
+    ran = cells.run("%%mcp_sql notebook --into doubled\nselect a * 2 as b from mine order by a")
+    assert ran.status == "ok", ran.text
+    assert cells.run("print(doubled.b.tolist(), doubled.attrs['mcp']['server'])").text.strip() == "[2, 4, 6] notebook"
+    cells.run("mine.loc[0, 'a'] = 100")
+    assert "200" in cells.run("%%mcp_sql notebook\nselect max(a) * 2 as top from mine").text
+    assert "query" in cells.run("%mcp_log").text
+
+
+def test_shared_tables_are_served_outside_behind_a_token_that_is_not_shown(cells, tmp_path):
+    cells.run("import pandas as pd; mine = pd.DataFrame({'a': [1, 2, 3]})\n%mcp_share mine")
+    ran = cells.run("%mcp_serve")
+    assert ran.status == "ok", ran.text
+    file = Path(next(line for line in ran.text.splitlines() if "with the token in" in line).split(" in ")[-1])
+    connection = json.loads(file.read_text())
+    assert file.stat().st_mode & 0o077 == 0
+    assert connection["token"] not in ran.text
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(urllib.request.Request(connection["url"], data=b"{}", method="POST"), timeout=20)
+    assert cells.run("%mcp_serve --stop").status == "ok"
+    assert not file.exists()
