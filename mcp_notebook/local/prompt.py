@@ -19,13 +19,16 @@ MAX_STRING = 900  # characters of a string argument: without a bound a small mod
 PAST_EXCHANGES = 3  # earlier questions with their answers that are kept
 MAX_ERRORS = 3  # failed calls in a row after which the model may give up
 MAX_EMPTY = 1  # queries without rows that are asked to look again
+# All rows of a small table at the end of our own preview (results/preview.py): its statistics would only confuse.
+_WHOLE_TABLE = re.compile(r"^.*?: ([\d,]+) rows? × .*?^first \1 rows? as CSV:\n", re.DOTALL | re.MULTILINE)
 _NO_ROWS = re.compile(r"(?<![\d,.])0 rows\b")
 
 ANSWER = {"type": "object", "properties": {"next": {"const": "answer"}}, "required": ["next"]}
 SQL_ADVICE = """\
-For SQL: one SELECT from the one table or view that has the columns; join only if none has them all. If a column is \
-named as what is asked, use that column: SUM(revenue) for revenue. To count things use COUNT(*) on the table of that \
-name: orders in orders. Round money: ROUND(SUM(x), 2). Filter dates like order_date >= '2026-01-01', never by 'now'."""
+For SQL:
+- One SELECT from the one table or view that has all the columns; join only if none has.
+- "How many customers": COUNT(*) FROM customers. An amount: SUM the column named so, where a table or view has one.
+- Round sums of money: ROUND(SUM(x), 2) AS name. Filter dates like order_date >= '2026-01-01', never by 'now'."""
 FORM = """\
 Reply with JSON only: {"tool": "NAME", "arguments": {...}}"""
 MAY_ANSWER = """\
@@ -240,6 +243,7 @@ def _call(block: Json) -> str:
 def _text(block: Json, limit: int) -> str:
     parts = _blocks(block.get("content") or "")
     text = "\n".join(part["text"] if part["type"] == "text" else f"[{part['type']}]" for part in parts)
+    text = _WHOLE_TABLE.sub("", text, count=1)
     return text if len(text) <= limit else f"{text[:limit]}\n…"
 
 

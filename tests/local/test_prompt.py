@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import pyarrow as pa
+
 from mcp_notebook.local.prompt import ANSWER, MAX_STRING, next_step, written
+from mcp_notebook.results.preview import preview
 
 QUERY = {
     "name": "shop__query",
@@ -58,6 +61,13 @@ def test_a_query_without_rows_is_tried_once_more():
     assert "gave no rows" in once.messages[-1]["content"]
     assert next_step(body(user("How many?"), *called("t1", "t: 0 rows × 2"), *called("t2", "(0 rows)"))).form is None
     assert next_step(body(user("How many?"), *called("t1", "t: 10 rows × 2, 1,000 rows"))).form is None
+
+
+def test_a_small_table_is_shown_as_its_rows_only():
+    shown = preview(pa.table({"orders": [955]}), "counts")
+    assert next_step(body(user("x"), *called("t1", shown))).messages[-1]["content"] == "Tool result:\norders\n955"
+    longer = preview(pa.table({"orders": list(range(9))}), "counts")
+    assert longer in next_step(body(user("x"), *called("t1", longer))).messages[-1]["content"]
 
 
 def test_after_another_result_the_answer_is_offered_first():
