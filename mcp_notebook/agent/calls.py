@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 Emit = Callable[[Event], None]
 # Results above this size are read on a worker thread: a second of parsing must not stop every other session.
 READ_ASIDE_BYTES = 100_000
+MOST_LINKS = 5  # a result that links to more is a listing: its links are read with %mcp_read
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ async def call_tool(
     try:
         outcome = await session.call(tool.name, call.arguments, timeout=timeout, on_progress=progress)
         origin = Origin(session.name, tool.name, call.arguments, call.id, stamp, round(outcome.seconds, 4))
-        return await shape(outcome, tool, origin, keep, shaping)
+        return await shape(outcome, tool, origin, keep, shaping, session)
     except NotebookError as error:
         # The detail (a server's stderr) is for the person; it may hold what must not reach the model.
         return ToolResult(call.id, "error", error.message, time.monotonic() - started)
@@ -208,15 +209,43 @@ async def call_tool(
         )
 
 
-async def shape(outcome: "CallOutcome", tool: "ToolInfo", origin: Origin, keep: Keep, shaping: Shaping) -> ToolResult:
+async def shape(
+    outcome: "CallOutcome",
+    tool: "ToolInfo",
+    origin: Origin,
+    keep: Keep,
+    shaping: Shaping,
+    session: "Session | None" = None,
+) -> ToolResult:
     """Read the server's answer, keep its tables in the notebook, and write what Claude is shown."""
-    if outcome.received_bytes > READ_ASIDE_BYTES:
-        return await asyncio.to_thread(_shape, outcome, tool, origin, keep, shaping)
+    fetch = _follower(session, outcome)
+    if outcome.received_bytes > READ_ASIDE_BYTES or fetch is not None:
+        return await asyncio.to_thread(_shape, outcome, tool, origin, keep, shaping, fetch)
     return _shape(outcome, tool, origin, keep, shaping)
 
 
-def _shape(outcome: "CallOutcome", tool: "ToolInfo", origin: Origin, keep: Keep, shaping: Shaping) -> ToolResult:
-    reading = read(outcome.result, output_schema=tool.output_schema, sql=sql_of(origin.arguments))
+def _follower(session: "Session | None", outcome: "CallOutcome") -> Callable[[str], object] | None:
+    """Reads what a result links to, from the server that sent the link; None when it links to nothing."""
+    links = [block for block in outcome.result.content if block.type == "resource_link"]
+    if session is None or not 0 < len(links) <= MOST_LINKS:
+        return None
+    loop = asyncio.get_running_loop()
+
+    def fetch(uri: str) -> object:  # on the worker thread that reads the result
+        return asyncio.run_coroutine_threadsafe(session.read_resource(uri), loop).result()
+
+    return fetch
+
+
+def _shape(
+    outcome: "CallOutcome",
+    tool: "ToolInfo",
+    origin: Origin,
+    keep: Keep,
+    shaping: Shaping,
+    fetch: Callable[[str], object] | None = None,
+) -> ToolResult:
+    reading = read(outcome.result, output_schema=tool.output_schema, sql=sql_of(origin.arguments), fetch=fetch)
     if reading.error is not None:
         return _result(origin, outcome, reading, "error", _capped(reading.error, shaping))
     names = tuple(keep(table, origin, index) for index, table in enumerate(reading.tables))

@@ -3,7 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from mcp.types import CompleteResult, GetPromptResult, ReadResourceResult
+from mcp.types import (
+    CompleteResult,
+    GetPromptResult,
+    PromptReference,
+    ReadResourceResult,
+    ResourceTemplateReference,
+)
 
 from mcp_notebook.sessions.connection import Connection
 from mcp_notebook.sessions.pages import all_pages
@@ -43,6 +49,16 @@ class Questions:
         named = {"name": argument, "value": value}
         result: CompleteResult = await self._ask(lambda client: client.complete(ref, named, known))
         return list(result.completion.values)
+
+    async def complete_prompt(
+        self, prompt: str, argument: str, value: str, known: dict[str, str] | None = None
+    ) -> list[str]:
+        """The server's completions for an argument of a prompt; `known` are the arguments given already."""
+        return await self.complete(PromptReference(type="ref/prompt", name=prompt), argument, value, known)
+
+    async def complete_resource(self, template: str, variable: str, value: str) -> list[str]:
+        """The server's completions for a variable of a resource template."""
+        return await self.complete(ResourceTemplateReference(type="ref/resource", uri=template), variable, value)
 
     async def _list(self, capability: str, method: Callable[[Any], Any], field: str) -> list[Any]:
         connection = await self._connected()

@@ -16,6 +16,7 @@ from mcp_notebook.errors import BudgetError, ConfigError, Stopped
 from mcp_notebook.events import Event, Note, Stop, ToolCall, ToolResult
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Limits
+from mcp_notebook.surface import resources
 from mcp_notebook.surface.notebook import Notebook
 
 
@@ -57,6 +58,8 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
     for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
         notebook.catalog.add(name, variable=name, origin="shared")
     blocks = prompts.user_blocks(ask.prompt, names, lambda n: prompts.schema_of(notebook.table(n)))
+    for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):
+        blocks.append({**block, "text": budget.fit(block["text"])})
     request = Request(
         backend,
         prompts.system_prompt(sessions),

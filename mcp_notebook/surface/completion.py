@@ -7,29 +7,35 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.offers import Offers
 
-_SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%%mcp_sql")
+_SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%mcp_resources", "%%mcp_sql")
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share", "%mcp_unshare")
 
 
 def matcher_for(notebook: Notebook) -> Callable[[CompletionContext], Any]:
     """A matcher for IPython's completer."""
 
+    offers = Offers(notebook)
+
     @context_matcher(identifier="mcp_notebook")
     def matcher(context: CompletionContext) -> Any:
-        return complete(notebook, context.full_text, context.cursor_line, context.cursor_position)
+        return complete(notebook, context.full_text, context.cursor_line, context.cursor_position, offers)
 
     matcher.matcher_priority = 100  # type: ignore[attr-defined]
     return matcher
 
 
-def complete(notebook: Notebook, text: str, line_number: int, column: int) -> dict[str, Any]:
-    """The completions at a place of a cell's text, in IPython's result form."""
+def complete(
+    notebook: Notebook, text: str, line_number: int, column: int, offers: Offers | None = None
+) -> dict[str, Any]:
+    """The completions at a place of a cell's text, in IPython's result form. `offers`: what the servers have."""
+    offers = offers or Offers(notebook)
     lines = text.split("\n")
     line = lines[line_number][:column]
     word = (line[len(line.rstrip()) :] and "") or (line.split(" ")[-1] if line else "")
     if text.lstrip().startswith("%%claude"):
-        return _in_claude(notebook, line, word, line_number)
+        return _in_claude(notebook, line, word, line_number, offers)
     magic = line.split(maxsplit=1)[0] if line.split() else ""
     if magic in _SERVER_MAGICS and line_number == 0:
         return _found((s for s in _servers(notebook)), word)
@@ -38,10 +44,37 @@ def complete(notebook: Notebook, text: str, line_number: int, column: int) -> di
         return _found(names, word) if "{" not in line else _nothing()
     if magic in _TABLE_MAGICS:
         return _found(_tables(notebook), word)
+    if magic == "%mcp_read":
+        words = line.split()
+        at_server = len(words) < 2 or (len(words) == 2 and word)
+        return _found(_servers(notebook), word) if at_server else _found(_addresses(offers, words[1], word), word)
+    if magic == "%mcp_prompt":
+        return _found(_in_prompt(notebook, offers, line.split(), word), word)
     return _nothing()
 
 
-def _in_claude(notebook: Notebook, line: str, word: str, line_number: int) -> dict[str, Any]:
+def _addresses(offers: Offers, server: str, typed: str) -> list[str]:
+    return [*offers.resources(server), *offers.resource_values(server, typed)]
+
+
+def _in_prompt(notebook: Notebook, offers: Offers, words: list[str], word: str) -> list[str]:
+    """After %mcp_prompt: names of prompts, then their arguments, then the server's values for one."""
+    target = next((w for w in words[1:] if not w.startswith("-")), "")
+    server, _, name = target.partition(".")
+    if target == word:
+        return [f"{s}.{p.name}" for s in notebook.sessions.names() for p in offers.prompts(s)]
+    given = dict(w.split("=", 1) for w in words[1:] if "=" in w and w != word)
+    argument, equals, value = word.partition("=")
+    if equals:
+        return [f"{argument}={v}" for v in offers.prompt_values(server, name, argument, value, given) if " " not in v]
+    declared = (a.name for p in offers.prompts(server) if p.name == name for a in p.arguments or ())
+    return [f"{a}=" for a in declared if a not in given]
+
+
+def _in_claude(notebook: Notebook, line: str, word: str, line_number: int, offers: Offers) -> dict[str, Any]:
+    server, colon, typed = word[1:].partition(":") if word.startswith("@") else ("", "", "")
+    if colon and server in notebook.sessions.names():
+        return _found((f"@{server}:{uri}" for uri in _addresses(offers, server, typed)), word)
     if word.startswith("@"):
         return _found((f"@{name}" for name in _tables(notebook)), word)
     if line_number == 0 and word and line.rstrip().endswith(("-s", "--servers")):
@@ -61,7 +94,7 @@ def _tables(notebook: Notebook) -> list[str]:
 
 
 def _found(names: Iterable[str], word: str) -> dict[str, Any]:
-    matches = [SimpleCompletion(n, type="name") for n in sorted(names) if n.startswith(word)]
+    matches = [SimpleCompletion(n, type="name") for n in sorted(set(names)) if n.startswith(word)]
     return {"completions": matches, "suppress": bool(matches), "matched_fragment": word}
 
 

@@ -11,6 +11,7 @@ from mcp_notebook.surface.awaiting import AwaitTransformer
 from mcp_notebook.surface.completion import matcher_for
 from mcp_notebook.surface.magics import MCPMagics
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.server_magics import ServerMagics
 from mcp_notebook.surface.serving import ServingMagics
 from mcp_notebook.surface.settings import MCPNotebook
 
@@ -38,7 +39,7 @@ def load(shell: Any) -> None:
     awaiting = AwaitTransformer()
     matcher = matcher_for(notebook)
     serving = ServingMagics(shell, notebook)
-    magics: list[Any] = [MCPMagics(shell, notebook, awaiting), serving]
+    magics: list[Any] = [MCPMagics(shell, notebook, awaiting), ServerMagics(shell, notebook), serving]
     shell.register_magics(*magics)
     shell.configurables.append(settings)
     shell.input_transformers_post.append(awaiting)

@@ -40,7 +40,7 @@ class MCPMagics(Magics):
         of the kernel on), --header 'NAME: ${TOKEN}', --transport http|sse, --cwd DIR, --legacy, --timeout SECONDS.
         """
         wanted = connecting.parse(line)
-        with _interruptible():
+        with interruptible():
             showing.connect(self._notebook, wanted)
 
     @line_magic
@@ -77,7 +77,7 @@ class MCPMagics(Magics):
         target, _, rest = line.strip().partition(" ")
         rest, into = _take_into(rest)
         server, tool = byhand.split_target(target)
-        with _interruptible():
+        with interruptible():
             arguments = byhand.parse_arguments(rest)
             return showing.called(self._notebook, byhand.call(self._notebook, server, tool, arguments, into=into), into)
 
@@ -93,7 +93,7 @@ class MCPMagics(Magics):
         options = parse_argstring(self.mcp_sql, line)
         into = check_name(options.into)
         work = byhand.sql(self._notebook, options.server, cell, into=into, tool=options.tool, timeout=options.timeout)
-        with _interruptible():
+        with interruptible():
             return showing.called(self._notebook, work, into)
 
     @line_magic
@@ -184,7 +184,8 @@ class MCPMagics(Magics):
 
 
 @contextlib.contextmanager
-def _interruptible() -> Any:
+def interruptible() -> Any:
+    """An interrupt inside becomes one line, without a traceback."""
     try:
         yield
     except (KeyboardInterrupt, asyncio.CancelledError):

@@ -173,6 +173,29 @@ def status(notebook: Notebook) -> None:
     display(status_table_html(rows), raw=True)
 
 
+def rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
+    """A short list as a table, or what to say when there is nothing."""
+    from mcp_notebook.display import status_table_html
+
+    if found:
+        display(status_table_html(found), raw=True)
+    else:
+        line(empty)
+
+
+def resource(notebook: Notebook, names: Sequence[str], reading: Any, into: str) -> Any:
+    """What a resource held: its tables are named and the first one returned, a text is printed."""
+    from mcp_notebook.display import visible
+
+    for table, name in zip(reading.tables, names, strict=True):
+        _say_table(table, name)
+    if not reading.tables or reading.error is not None:
+        line(visible(reading.error or reading.text, lines=True) or "(it is empty)")
+    if into and not names:
+        line(f"It holds no table, so {into} was not set.")
+    return notebook.shell.user_ns[names[0]] if names and not into else None
+
+
 def discovered() -> None:
     """The servers that configuration files name."""
     from mcp_notebook import config

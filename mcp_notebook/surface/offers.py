@@ -1,0 +1,75 @@
+"""What servers offer for completion: resources, prompts and values of their arguments, asked for within a moment."""
+
+import concurrent.futures
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from mcp_notebook import loop
+from mcp_notebook.surface.notebook import Notebook
+
+FRESH = 30.0  # seconds that a listing is kept
+PATIENCE = 0.8  # seconds that the person waits for names; those that come later are there at the next Tab
+
+
+class Offers:
+    """Listings of the servers, kept for a while; used from the kernel's thread."""
+
+    def __init__(self, notebook: Notebook) -> None:
+        self._notebook = notebook
+        self._kept: dict[Any, tuple[float, concurrent.futures.Future[Any]]] = {}
+
+    def resources(self, server: str) -> list[str]:
+        """The addresses of a server's resources, and of templates as far as their first variable."""
+        listed = self._ask((server, "resources"), self._session(server, lambda s: s.list_resources()))
+        addresses = [str(r.uri) for r in listed]
+        return addresses + [t.uri_template.split("{")[0] for t in self._templates(server)]
+
+    def prompts(self, server: str) -> list[Any]:
+        """The prompts of a server (mcp.types.Prompt)."""
+        return self._ask((server, "prompts"), self._session(server, lambda s: s.list_prompts()))
+
+    def prompt_values(self, server: str, prompt: str, argument: str, value: str, known: dict[str, str]) -> list[str]:
+        """The server's completions for an argument of a prompt."""
+        key = (server, "value", prompt, argument, value, tuple(sorted(known.items())))
+        return self._ask(key, self._session(server, lambda s: s.complete_prompt(prompt, argument, value, known)))
+
+    def resource_values(self, server: str, uri: str) -> list[str]:
+        """Whole addresses for a template whose first variable is being typed."""
+        found: list[str] = []
+        for template in self._templates(server):
+            start, brace, rest = template.uri_template.partition("{")
+            variable = rest.split("}")[0].lstrip("+/#?&.;")
+            if not brace or not start or not uri.startswith(start) or "," in variable:
+                continue
+            value, tail = uri[len(start) :], rest.partition("}")[2]
+            key = (server, "uri", template.uri_template, value)
+            values = self._ask(key, self._session(server, _completer(template.uri_template, variable, value)))
+            found += [start + v + tail.split("{")[0] for v in values]
+        return found
+
+    def _templates(self, server: str) -> list[Any]:
+        return self._ask((server, "templates"), self._session(server, lambda s: s.list_resource_templates()))
+
+    def _session(
+        self, server: str, question: Callable[[Any], Coroutine[Any, Any, list[Any]]]
+    ) -> Callable[[], Coroutine[Any, Any, list[Any]]]:
+        async def work() -> list[Any]:
+            return await question(self._notebook.sessions.get(server))
+
+        return work
+
+    def _ask(self, key: Any, work: Callable[[], Coroutine[Any, Any, list[Any]]]) -> list[Any]:
+        asked, future = self._kept.get(key, (0.0, None))
+        if future is None or time.monotonic() - asked > FRESH:
+            future = loop.submit(work())
+            self._kept = {k: v for k, v in self._kept.items() if time.monotonic() - v[0] <= FRESH}
+            self._kept[key] = (time.monotonic(), future)
+        try:
+            return future.result(PATIENCE)
+        except Exception:  # boundary: completion is a help; what goes wrong shows when the line runs
+            return []
+
+
+def _completer(template: str, variable: str, value: str) -> Callable[[Any], Coroutine[Any, Any, list[str]]]:
+    return lambda session: session.complete_resource(template, variable, value)
