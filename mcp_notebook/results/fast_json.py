@@ -159,7 +159,7 @@ def _checked(records: str, layout: _Layout) -> pa.Table | None:
     if not _nulls_written(found, lines, layout.colon):
         return None
     for name in floats:
-        values = _as_floats(found[name])
+        values = as_floats(found[name])
         if values is None:
             return None
         found = found.set_column(found.column_names.index(name), name, values)
@@ -219,7 +219,7 @@ def _nulls_written(found: pa.Table, lines: bytes, colon: bytes) -> bool:
     return all(lines.count(b'"' + name.encode() + colon + space) == count for name, count in nulls.items())
 
 
-def _as_floats(digits: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def as_floats(digits: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """The numbers, if `jsontext.number` takes each for a float rather than for a decimal."""
     digits = pc.if_else(pc.equal(digits, "null"), pa.scalar(None, pa.string()), digits)
     values = pc.cast(digits, pa.float64())

@@ -47,7 +47,7 @@ def _cut(text: str, opening: int, first: int) -> tuple[str, pa.Table] | None:
         if end - opening < len(text) * _SHARE:
             return None
         body = text[opening:end]
-        table = fast_json.table(body) if text[first] == "{" else None
+        table = fast_json.table(body) if text[first] == "{" else fast_literal.json_rows(body)
         table = table if table is not None else fast_literal.table(body)
         if table is not None:
             return f"{text[:opening]}[{sample}]{text[end:]}", table
