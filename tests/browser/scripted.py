@@ -7,6 +7,7 @@ import asyncio
 import base64
 import datetime as dt
 import json
+import random
 import struct
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -14,8 +15,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
+from IPython.display import display
 
-from mcp_notebook.display import View
+from mcp_notebook.display import View, status_table_html, tools_table_html
 from mcp_notebook.events import (
     Event,
     Footer,
@@ -208,7 +210,59 @@ def payloads(file: Path) -> list[str]:
     return [json.loads(line)["payload"] for line in file.read_text().splitlines()]
 
 
-async def attacks(file: str, cases: slice) -> AsyncIterator[Event]:
+# What a hostile reply is made of, and what may stand between its pieces.
+HOSTILE = [
+    "<script>window.__pwned=1</script>",
+    "<img src=x onerror=window.__pwned=1>",
+    "![x](http://127.0.0.1:9/leak)",
+    '![x](x"onerror="window.__pwned=1)',
+    "[x](javascript:window.__pwned=1)",
+    "[x](jav&#x09;ascript:window.__pwned=1)",
+    "[x](<&#106;avascript:window.__pwned=1>)",
+    "[x](\njavascript&colon;window.__pwned=1)",
+    "[x]: javascript:window.__pwned=1",
+    "[x](data:text/html,<script>1</script>)",
+    "![x][y]\n\n[y]: http://127.0.0.1:9/x",
+    '<a href="jav&#x09;ascript:window.__pwned=1">x</a>',
+    "<details open ontoggle=window.__pwned=1>",
+    "<!-- <script>1</script> -->",
+    "$\\style{background:url(http://127.0.0.1:9)}{x}$",
+]
+GLUE = [
+    "`",
+    "``",
+    "```",
+    "~~~",
+    "\n",
+    "\n\n",
+    "\\",
+    "> ",
+    "- ",
+    "  ",
+    "    ",
+    "1. ",
+    "|",
+    "$",
+    "$$",
+    "](",
+    "[a]",
+    ")",
+    "x",
+    "``` js",
+    '"',
+]
+
+
+async def mixtures(answers: asyncio.Queue) -> AsyncIterator[Event]:
+    """Replies in which attacks are mixed with code, lists and quotes; the same at every run."""
+    choose = random.Random(7)
+    for number in range(80):
+        pieces = [choose.choice(choose.choice([HOSTILE, GLUE])) for _ in range(8)]
+        yield TextDelta("".join(pieces))
+        yield Note(f"mixture {number}")
+
+
+async def attacks(answers: asyncio.Queue, file: str, cases: slice, *, hold: bool) -> AsyncIterator[Event]:
     """Payloads of the attack corpus, each in every place that is shown."""
     for number, payload in enumerate(payloads(Path(file))[cases]):
         name = f"attack-{number}"
@@ -234,3 +288,22 @@ async def attacks(file: str, cases: slice) -> AsyncIterator[Event]:
             yield event
         yield Stop("error", payload)
         yield Footer(payload)
+    if hold:  # until live cards were looked at
+        yield ToolCall("last", "shop", "done", {}, needs_approval=True)
+        await answers.get()
+
+
+def lists() -> None:
+    """The tables of `%mcp_tools` and `%mcp_status`."""
+    query = "Run one read-only SQL statement and return its rows. " * 6
+    tools = [
+        {"server": "shop", "tool": "query_database", "arguments": "sql, limit?", "description": query},
+        {"server": "shop", "tool": "list_tables", "arguments": "", "description": "The tables and their sizes."},
+        {"server": "web", "tool": "fetch", "arguments": "url", "description": "A page as text <b>not markup</b>, $5."},
+    ]
+    state = [
+        {"server": "shop", "state": "ready", "era": "2025-11-25", "tools": 3, "calls": 12, "trusted": True},
+        {"server": "web", "state": "crashed", "era": "2025-06-18", "tools": 14, "calls": 0, "trusted": False},
+    ]
+    for bundle in (tools_table_html(tools), status_table_html(state)):
+        display(bundle, raw=True)

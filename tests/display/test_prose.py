@@ -9,48 +9,8 @@ from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
 from mcp_notebook.display.prose import prose
+from tests.browser.scripted import GLUE, HOSTILE
 from tests.display.conftest import ATTACKS
-
-HOSTILE = [
-    "<script>window.__pwned=1</script>",
-    "<img src=x onerror=window.__pwned=1>",
-    "![x](http://127.0.0.1:9/leak)",
-    '![x](x"onerror="window.__pwned=1)',
-    "[x](javascript:window.__pwned=1)",
-    "[x](jav&#x09;ascript:window.__pwned=1)",
-    "[x](<&#106;avascript:window.__pwned=1>)",
-    "[x](\njavascript&colon;window.__pwned=1)",
-    "[x]: javascript:window.__pwned=1",
-    "[x](data:text/html,<script>1</script>)",
-    "![x][y]\n\n[y]: http://127.0.0.1:9/x",
-    '<a href="jav&#x09;ascript:window.__pwned=1">x</a>',
-    "<details open ontoggle=window.__pwned=1>",
-    "<!-- <script>1</script> -->",
-    "$\\style{background:url(http://127.0.0.1:9)}{x}$",
-]
-GLUE = [
-    "`",
-    "``",
-    "```",
-    "~~~",
-    "\n",
-    "\n\n",
-    "\\",
-    "> ",
-    "- ",
-    "  ",
-    "    ",
-    "1. ",
-    "|",
-    "$",
-    "$$",
-    "](",
-    "[a]",
-    ")",
-    "x",
-    "``` js",
-    '"',
-]
 
 
 class Dangers(HTMLParser):
