@@ -91,7 +91,7 @@ def filled(raws: tuple[Raw, ...], table: pa.Table) -> Raw | None:
     if len(raws) != 1 or raws[0].rows != 2:
         return None
     raw = raws[0]
-    if raw.names is None:
+    if raw.names is None or not any(table.column_names):
         same = len(raw.columns) == table.num_columns
         return replace(raw, columns=tuple(table.columns), rows=table.num_rows) if same else None
     if set(raw.names) != set(table.column_names) or len(raw.names) != table.num_columns:

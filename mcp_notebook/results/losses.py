@@ -22,8 +22,9 @@ _SAMPLE = 1000
 def found(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
     """One sentence for each kind of loss."""
     notes = []
+    texts = [_texts(column) for column in columns]
     for test, sentence in _SIGNS:
-        hit = [name for column, name in zip(columns, names, strict=True) if test(_texts(column))]
+        hit = [name for found, name in zip(texts, names, strict=True) if test(found)]
         notes += [sentence.format(listing(hit))] if hit else []
     return notes
 

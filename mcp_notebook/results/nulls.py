@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results import strings
+from mcp_notebook.results import fast_columns, strings
 from mcp_notebook.results.raw import Cells, Raw, listing
 
 NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ")
@@ -54,18 +54,39 @@ def _null_words_of(column: Cells, token: str, words: Sequence[str], empty_is_nul
 
 
 def _arrow_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[str]]:
-    """The same for columns in Arrow: only those with such a word leave it."""
-    words = pa.array([*(raw.nulls or NULL_WORDS), ""])
-    plain = [pa.types.is_string(c.type) and bool(pc.any(pc.is_in(c, value_set=words)).as_py()) for c in raw.columns]
-    if not any(plain):
-        return raw.columns, []
-    touched = [n for n, found in enumerate(plain) if found]
-    held = replace(raw, columns=tuple(raw.columns[n].to_pylist() for n in touched), nulls=raw.nulls or NULL_WORDS)
-    cleaned, notes = taken_out(held, [names[n] for n in touched])
-    columns = list(raw.columns)
-    for n, column in zip(touched, cleaned, strict=True):
-        columns[n] = pa.chunked_array([pa.array(column, pa.string())])
-    return tuple(columns), notes
+    """The same for columns in Arrow, without leaving it."""
+    words = raw.nulls or NULL_WORDS
+    known = pa.array(dict.fromkeys([*words, ""]))
+    is_word = [pc.is_in(c, value_set=known) if pa.types.is_string(c.type) else None for c in raw.columns]
+    counts = Counter[str]()
+    for column, flags in zip(raw.columns, is_word, strict=True):
+        if flags is not None:
+            counts.update(column.filter(flags).to_pylist())
+    counts.pop("", None)
+    token = max(counts, key=lambda word: counts[word], default="")
+    columns, unsure = [], []
+    for column, flags, name in zip(raw.columns, is_word, names, strict=True):
+        cleaned, doubt = _arrow_null_words_of(column, flags, token, "" in words and not token)
+        columns.append(cleaned)
+        unsure += [name] if doubt else []
+    return tuple(columns), _null_notes(token, unsure, bool(unsure) and not token)
+
+
+def _arrow_null_words_of(column: Cells, flags: Any, token: str, empty_is_null: bool) -> tuple[Cells, bool]:
+    """As `_null_words_of`; `flags` says which cells are such a word."""
+    if flags is None or not pc.any(flags).as_py():
+        return column, False
+    bare = _null_where(column, flags)
+    if bare.null_count < len(bare) and fast_columns.column(bare, text="all").type_note != "inferred: text":
+        return bare, False
+    if not token and not empty_is_null:
+        return column, False
+    equal = pc.equal(column, token)
+    return _null_where(column, equal), True if not token else bool(pc.any(equal).as_py())
+
+
+def _null_where(column: Any, flags: Any) -> pa.ChunkedArray:
+    return pc.if_else(flags, pa.scalar(None, pa.string()), column)
 
 
 def _null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:

@@ -1,11 +1,13 @@
 """A large result gives the same table, types and notes whether the fast readers took it or not."""
 
+import csv
+import io
 import json
 
 import pytest
 
 from mcp_notebook import results
-from mcp_notebook.results import large
+from mcp_notebook.results import delimited, large
 from tests.benchmarks import data
 
 ROWS = 2_000
@@ -35,3 +37,26 @@ def test_the_fast_and_the_exact_way_agree(form: str, monkeypatch: pytest.MonkeyP
     assert one.data.equals(other.data)
     assert (one.notes, dict(one.types), one.names) == (other.notes, dict(other.types), other.names)
     assert (one.truncated, one.total_rows, one.approximate) == (other.truncated, other.total_rows, other.approximate)
+
+
+def _csv(rows: list[tuple]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows([data.NAMES, *rows])
+    return buffer.getvalue()
+
+
+CSV = {
+    "as usual": _csv(data.rows(ROWS)),
+    "NULL words": _csv([tuple("NULL" if cell is None else cell for cell in row) for row in data.rows(ROWS)]),
+    "a NULL word among texts": _csv([(*row[:7], "None" if n == 7 else "x") for n, row in enumerate(data.rows(ROWS))]),
+}
+
+
+@pytest.mark.parametrize("form", CSV)
+def test_large_csv_agrees_with_the_exact_way(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = {"content": [{"type": "text", "text": CSV[form]}]}
+    fast = results.read(result).tables[0]
+    monkeypatch.setattr(delimited, "_LARGE", 1 << 60)
+    exact = results.read(result).tables[0]
+    assert fast.data.equals(exact.data)
+    assert (fast.notes, dict(fast.types), fast.approximate) == (exact.notes, dict(exact.types), exact.approximate)
