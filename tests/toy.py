@@ -6,6 +6,7 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent
 
+from mcp_notebook.config import StdioServer
 from mcp_notebook.sessions.values import CallOutcome, ToolInfo, fingerprint, size_of
 
 
@@ -19,6 +20,8 @@ class ToySession:
     def __init__(self, name: str, tools: Mapping[str, Callable[..., Any]], *, trusted: bool = True) -> None:
         self.name = name
         self.trusted = trusted
+        self.spec = StdioServer("toy", (name,))
+        self.safe_tools: set[str] = set()
         self._functions = dict(tools)
         self.tools = tuple(_info(name, tool) for tool in sorted(tools))
         self.called: list[tuple[str, dict[str, Any]]] = []
@@ -36,4 +39,4 @@ class ToySession:
 def _info(server: str, tool: str) -> ToolInfo:
     schema = {"type": "object", "properties": {"sql": {"type": "string"}}}
     definition = {"name": tool, "inputSchema": schema}
-    return ToolInfo(server, tool, "", f"Tool {tool}.", schema, None, {}, fingerprint(definition))
+    return ToolInfo(server, tool, "", f"Tool {tool}.", schema, None, {}, fingerprint(definition), definition)

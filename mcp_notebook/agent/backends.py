@@ -40,6 +40,11 @@ class Backend:
         return self.kind in ("local", "replay")
 
     @property
+    def searches(self) -> bool:
+        """Whether tools can be searched for on the server: by Anthropic's own API."""
+        return self.caches and self.address.endswith("anthropic.com")
+
+    @property
     def caches(self) -> bool:
         """Whether prompt caching is understood: by Claude itself, not by local servers."""
         return self.kind in ("live", "custom") and "claude" in self.model
@@ -60,13 +65,23 @@ def choose(
             raise BackendError("There are no recorded turns beside this notebook (NAME.claude.json) to replay.")
         return _replayed(replay)
     if client is not None:
-        return Backend(client, "custom", model or DEFAULT_MODEL, model or DEFAULT_MODEL, _address(client))
+        return _custom(client, model or DEFAULT_MODEL)
     live = _live(model, record, environ)
     if live is not None:
         return live
     if replay is not None and prefer == "auto":
         return _replayed(replay)
     raise BackendError(NO_BACKEND)
+
+
+def _custom(client: Any, model: str) -> Backend:
+    """The person's own client: Bedrock, Vertex, Foundry, a gateway. It must be an async one."""
+    stream = getattr(getattr(client, "messages", None), "stream", None)
+    if stream is None or "Async" not in type(client).__name__ + type(client.messages).__name__:
+        raise BackendError(
+            f"MCPNotebook.client is a {type(client).__name__}; an async one is needed, like AsyncAnthropicBedrock()."
+        )
+    return Backend(client, "custom", model, f"{model} · {type(client).__name__}", _address(client))
 
 
 def _live(model: str, record: Any, environ: Mapping[str, str]) -> Backend | None:

@@ -15,12 +15,15 @@ from mcp_notebook.agent.questions import question_text
 from mcp_notebook.agent.repeats import First, Repeats, answer, key_of
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result, secret_columns
 from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.agent.tracing import tell, tool_span
+from mcp_notebook.config import InProcessServer, spec_fingerprint
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult, ToolStarted
 from mcp_notebook.masking import seal, seal_text
 from mcp_notebook.naming import sql_of
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.budgets import cut
+from mcp_notebook.policy.grants import HERE
 from mcp_notebook.results import read
 from mcp_notebook.results.preview import preview
 
@@ -100,13 +103,14 @@ class Caller:
         arguments = copy.deepcopy(block["input"])
         key = key_of(block["name"], arguments)
         first = self.repeats.first(key)
-        asks = first is None and self._decide(session, tool).action == "ask"
+        asks = first is None and self._decide(session, tool, arguments).action == "ask"
         if first is None:
             self.repeats.begin(key)
         if asks:
             self.approvals.open(block["id"])
         shown = seal(arguments)
         told = ["" if session.trusted else policy.claims(tool.annotations), hidden_arguments(arguments, shown)]
+        told += [self.grants.history(_spec(session), tool.name, tool.fingerprint, tool.definition)] if asks else []
         claims = "\n".join(line for line in told if line)
         question = question_text(session.name, tool.name, shown, claims) if asks else ""
         event = ToolCall(block["id"], session.name, tool.name, shown, asks, question, claims)
@@ -130,6 +134,12 @@ class Caller:
         return self._fitted(result)
 
     async def _run(self, prepared: Prepared, emit: Emit) -> ToolResult:
+        with tool_span(prepared.session, prepared.tool, prepared.event.id) as span:
+            result = await self._allowed(prepared, emit)
+            tell(span, result)
+            return result
+
+    async def _allowed(self, prepared: Prepared, emit: Emit) -> ToolResult:
         denial = await self._denial(prepared)
         if denial:
             return ToolResult(prepared.event.id, "denied", denial, 0.0)
@@ -150,28 +160,49 @@ class Caller:
 
     async def _denial(self, prepared: Prepared) -> str:
         session, tool = prepared.session, prepared.tool
-        decision = self._decide(session, tool)
+        decision = self._decide(session, tool, prepared.arguments)
+        if decision.action == "deny":
+            return decision.reason
         if decision.action == "ask":
             if not prepared.event.needs_approval:  # the rules changed between the announcement and now
                 return policy.DENIED_BY_RULE
             said = await self.approvals.wait(prepared.event.id)
-            if said == "always":
-                self.grants.add(session.name, tool.name, tool.fingerprint)
             if said.startswith("deny"):
-                _, _, reason = said.partition(":")
-                return f"{policy.DENIED_BY_PERSON} {reason.strip()}".strip()
-            return ""
-        return decision.reason if decision.action == "deny" else ""
+                return f"{policy.DENIED_BY_PERSON} {said.partition(':')[2].strip()}".strip()
+            if decision.always:
+                self._remember(said, session, tool)
+        return "" if _unchanged(session, tool) else policy.DENIED_CHANGED
 
-    def _decide(self, session: "Session", tool: "ToolInfo") -> policy.Decision:
-        return policy.decide(
-            session.name, tool.name, tool.fingerprint, trusted=session.trusted, rules=self.rules, grants=self.grants
+    def _remember(self, said: str, session: "Session", tool: "ToolInfo") -> None:
+        tools = {"always": [tool], "server": [t for t in session.tools if policy.only_reads(t.annotations)]}
+        grants = [
+            policy.grant(session.name, _spec(session), t.name, t.fingerprint, t.definition) for t in tools.get(said, ())
+        ]
+        if grants:
+            self.grants.add(*grants)
+
+    def _decide(self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]) -> policy.Decision:
+        asked = policy.Asked(
+            session.name, tool.name, arguments, _spec(session), tool.fingerprint, trusted=session.trusted
         )
+        return policy.decide(asked, self.rules, self.grants)
 
 
 def _only_reads(prepared: Prepared) -> bool:
     # Here the tool's own claim is enough: it only decides whether an earlier result may be shown again.
-    return prepared.session.trusted or bool(prepared.tool.annotations.get("readOnlyHint"))
+    return prepared.session.trusted or policy.only_reads(prepared.tool.annotations)
+
+
+def _unchanged(session: "Session", tool: "ToolInfo") -> bool:
+    """Whether the tool is still what the question was about: a server may list another one at any time."""
+    now = next((t for t in session.tools if t.name == tool.name), None)
+    return session.trusted or (now is not None and now.fingerprint == tool.fingerprint)
+
+
+def _spec(session: "Session") -> str:
+    # A server inside this kernel has no description that another kernel could know it by.
+    here = isinstance(session.spec, InProcessServer)
+    return f"{HERE}{session.name}" if here else spec_fingerprint(session.spec)
 
 
 async def call_tool(

@@ -58,6 +58,13 @@ def warning(conversation: Conversation, window: int | None) -> str:
     return f"The conversation fills {share} % of the model's window ({window:,} tokens); %%claude --new starts afresh."
 
 
+def prepare(conversation: Conversation, threshold: int, window: int | None) -> list[str]:
+    """What is done and said of the conversation's length before a cell."""
+    saved = trim_if_long(conversation, threshold)
+    lines = [f"Old results were taken out of the conversation ({saved:,} bytes); their tables stay."] if saved else []
+    return [line for line in (*lines, warning(conversation, window)) if line]
+
+
 def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The messages without what only the model that wrote them can read: thinking, and its own server's tools."""
     kept = []

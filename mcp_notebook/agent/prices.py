@@ -1,8 +1,11 @@
 """What a turn took, in tokens and dollars (prices: the genai-prices package's own table, never the network)."""
 
+import re
 from typing import Any
 
 from mcp_notebook.events import Usage
+
+_CLAUDE = re.compile(r"(claude-[a-z0-9-]+?)(?:-v\d+)?(?::\d+)?(?:@.*)?$")
 
 
 def usage_of(message: Any, request_id: str, seconds: float, *, free: bool = False) -> Usage:
@@ -20,15 +23,22 @@ def usage_of(message: Any, request_id: str, seconds: float, *, free: bool = Fals
     )
 
 
+def plain_name(model: str) -> str:
+    """A model's name at Anthropic, from that at Bedrock (`us.anthropic.claude-x-v1:0`) or Vertex (`claude-x@date`)."""
+    found = _CLAUDE.search(model)
+    return found[1] if found else model
+
+
 def dollars_of(message: Any) -> float | None:
     """Dollars for one message, or None: a local model has no price, an unknown one none that we know."""
-    if not message.model.startswith("claude"):
+    model = plain_name(message.model)
+    if not model.startswith("claude"):
         return None
     # A 3 s import under load, wanted only when something was paid for.
     import genai_prices
 
     try:
-        extracted = genai_prices.extract_usage(message.model_dump(), provider_id="anthropic")
+        extracted = genai_prices.extract_usage({**message.model_dump(), "model": model}, provider_id="anthropic")
         return float(extracted.calc_price().total_price)
     except (LookupError, ValueError):
         return None
@@ -36,10 +46,26 @@ def dollars_of(message: Any) -> float | None:
 
 def has_price(model: str) -> bool:
     """Whether a dollar budget can be kept for this model."""
+    return estimate(model, 1, 1) is not None
+
+
+def estimate(model: str, tokens_in: int, tokens_out: int) -> float | None:
+    """Dollars for so many tokens without any cache, or None when no price is known."""
+    priced = _priced(model, tokens_in, tokens_out)
+    return None if priced is None else float(priced.total_price)
+
+
+def window_of(model: str) -> int | None:
+    """How many tokens fit the model, or None when that is not known."""
+    priced = _priced(model, 1, 1)
+    return None if priced is None else priced.model.context_window
+
+
+def _priced(model: str, tokens_in: int, tokens_out: int) -> Any:
     import genai_prices
 
+    usage = genai_prices.Usage(input_tokens=tokens_in, output_tokens=tokens_out)
     try:
-        genai_prices.calc_price(genai_prices.Usage(input_tokens=1), model, provider_id="anthropic")
+        return genai_prices.calc_price(usage, plain_name(model), provider_id="anthropic")
     except LookupError:
-        return False
-    return True
+        return None

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.agent.calls import Caller
-from mcp_notebook.agent.context import summary, trim
+from mcp_notebook.agent.context import summary, trim, without_foreign
 from mcp_notebook.agent.conversation import Block, Conversation, tool_result, tool_uses
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.sealing import seal_block
@@ -42,6 +42,9 @@ async def run(
     if used_up := budget.exhausted():
         raise BudgetError(f"This notebook's budget is used up ({used_up}); raise it with %config MCPNotebook.")
     before = conversation.snapshot()
+    if conversation.model not in ("", request.backend.model):
+        conversation.messages = without_foreign(conversation.messages)
+    conversation.model = request.backend.model
     conversation.ask(prompt)
     try:
         async with aclosing(_turns(conversation, request, caller, before)) as events:
@@ -57,7 +60,8 @@ async def _turns(
     conversation: Conversation, request: Request, caller: Caller, before: list[dict[str, Any]]
 ) -> AsyncGenerator[Event, None]:
     """Turns and calls until Claude is done or a limit is reached; ends with a Stop."""
-    tools, budget, limit = caller.toolset.definitions(), caller.budget, ""
+    tools = caller.toolset.definitions(search=request.backend.searches and len(caller.toolset) > request.search_above)
+    budget, limit, mended = caller.budget, "", False
     while True:
         turn = ModelTurn(request.backend, lambda final=bool(limit): request.build(conversation, tools, final=final))
         async with aclosing(_take_turn(conversation, turn, budget, before)) as events:
@@ -68,11 +72,15 @@ async def _turns(
         uses = tool_uses(turn.blocks)
         if turn.stop_reason != "tool_use" or not uses or limit:
             conversation.answer_all(uses, NOT_RUN)
-            if turn.stop_reason != "pause_turn":
+            problem = "" if uses or mended else _problem(turn, request)
+            if turn.stop_reason != "pause_turn" and not problem:
                 break
-            limit = budget.reached()
+            limit = limit or budget.reached()
             if limit:
                 break
+            if problem:
+                mended = True
+                conversation.ask([{"type": "text", "text": problem}])
             continue
         async with aclosing(_call_all(conversation, uses, caller)) as events:
             async for event in events:
@@ -103,7 +111,6 @@ async def _take_turn(
     conversation.reply([seal_block(block) for block in turn.blocks])
     if turn.usage is not None:
         usage = turn.usage
-        conversation.model = usage.model
         conversation.tokens = usage.input + usage.cache_read + usage.cache_write + usage.output
         budget.add_turn(usage)
         yield usage
@@ -124,6 +131,11 @@ async def _fitting(conversation: Conversation, turn: ModelTurn) -> AsyncGenerato
     async with aclosing(turn.events()) as events:
         async for event in events:
             yield event
+
+
+def _problem(turn: ModelTurn, request: Request) -> str:
+    """What is wrong with a whole answer that was to have a form."""
+    return request.problem(turn.partial) if turn.stop_reason == "end_turn" else ""
 
 
 def _stop(limit: str, stop_reason: str) -> Stop:

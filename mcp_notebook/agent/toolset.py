@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mcp_notebook.naming import OWN_SERVER
+
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9_-]")
 MAX_NAME = 128
 MAX_DESCRIPTION = 4000  # characters; a server's whole manual does not belong into every request
+# https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool
+SEARCH = {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"}
 
 
 @dataclass(frozen=True)
@@ -29,16 +33,21 @@ class Toolset:
                 by_name[api_name(session.name, tool.name, by_name)] = (session, tool)
         return cls(dict(sorted(by_name.items())))
 
-    def definitions(self) -> list[dict[str, Any]]:
-        """The `tools` of a request."""
-        return [
+    def __len__(self) -> int:
+        return len(self.by_name)
+
+    def definitions(self, *, search: bool = False) -> list[dict[str, Any]]:
+        """The `tools` of a request. `search`: Claude looks tools up by words instead of reading all of them."""
+        tools: list[dict[str, Any]] = [
             {
                 "name": name,
                 "description": (tool.description or tool.title or tool.name)[:MAX_DESCRIPTION],
                 "input_schema": {"type": "object", **tool.input_schema},
+                **({"defer_loading": True} if search and session.name != OWN_SERVER else {}),
             }
-            for name, (_, tool) in self.by_name.items()
+            for name, (session, tool) in self.by_name.items()
         ]
+        return [SEARCH, *tools] if search else tools
 
     def find(self, name: str) -> "tuple[Session, ToolInfo] | None":
         """The session and tool behind a name that Claude used."""

@@ -1,30 +1,39 @@
 """What the person laid down: who may run (allow, ask, deny) and how much a cell may take. Pure decisions."""
 
 from mcp_notebook.policy.budgets import NO_LIMITS, Budget, Limits, Spent
+from mcp_notebook.policy.grants import Grant, Grants, grant, user_file
+from mcp_notebook.policy.patterns import matches
 from mcp_notebook.policy.rules import (
     DENIED_BY_PERSON,
     DENIED_BY_RULE,
+    DENIED_CHANGED,
     DENIED_UNATTENDED,
+    Asked,
     Decision,
-    Grants,
     Rules,
     claims,
     decide,
-    matches,
+    only_reads,
 )
 
 __all__ = [
     "DENIED_BY_PERSON",
     "DENIED_BY_RULE",
+    "DENIED_CHANGED",
     "DENIED_UNATTENDED",
     "NO_LIMITS",
+    "Asked",
     "Budget",
     "Decision",
+    "Grant",
     "Grants",
     "Limits",
     "Rules",
     "Spent",
     "claims",
     "decide",
+    "grant",
     "matches",
+    "only_reads",
+    "user_file",
 ]

@@ -6,8 +6,10 @@ to read accepted a DELETE.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Any, Literal
+
+from mcp_notebook.policy.grants import Grants
+from mcp_notebook.policy.patterns import matches
 
 Action = Literal["allow", "ask", "deny"]
 
@@ -16,57 +18,63 @@ DENIED_UNATTENDED = (
 )
 DENIED_BY_PERSON = "The person denied this call. Do not repeat it; ask what to do instead."
 DENIED_BY_RULE = "The person does not allow this tool. Go on without it."
+DENIED_CHANGED = "The server changed this tool since the person saw it, so the call was not sent. Go on without it."
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the person laid down. Patterns match `tool`, or `server.tool`, with * and ?."""
+    """What the person laid down, as `patterns` reads it; of several that match, deny wins, then ask, then allow."""
 
     allow: tuple[str, ...] = ()
+    ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     default: Action = "ask"
     attended: bool = True  # a person is there to answer
+    unattended: Literal["deny", "allow"] = "deny"  # what becomes of a question when nobody is there
 
 
-@dataclass
-class Grants:
-    """Tools that the person allowed for this kernel, each bound to the definition that was shown."""
+@dataclass(frozen=True)
+class Asked:
+    """A call to decide about. `spec`: fingerprint of the server's description; `trusted`: our own reading servers."""
 
-    fingerprints: set[tuple[str, str, str]] = field(default_factory=set)
-
-    def add(self, server: str, tool: str, fingerprint: str) -> None:
-        """Remember one tool of one server as it is defined now."""
-        self.fingerprints.add((server, tool, fingerprint))
-
-    def holds(self, server: str, tool: str, fingerprint: str) -> bool:
-        """Whether exactly this definition was allowed; a changed one asks again."""
-        return (server, tool, fingerprint) in self.fingerprints
+    server: str
+    tool: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    spec: str = ""
+    fingerprint: str = ""
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens with a call and, for a denial, what Claude is told."""
+    """What happens with a call and, for a denial, what Claude is told. `always`: the answer may be remembered."""
 
     action: Action
     reason: str = ""
+    always: bool = True
 
 
-def decide(server: str, tool: str, fingerprint: str, *, trusted: bool, rules: Rules, grants: Grants) -> Decision:
-    """Decide about one call. `trusted`: the notebook's own server or a bundled read-only one."""
-    if matches(rules.deny, server, tool):
+def decide(call: Asked, rules: Rules, grants: Grants) -> Decision:
+    """Decide about one call."""
+    if _match(rules.deny, call):
         return Decision("deny", DENIED_BY_RULE)
-    if trusted or matches(rules.allow, server, tool) or grants.holds(server, tool, fingerprint):
+    if _match(rules.ask, call):  # asked each time: an answer for another call's arguments does not count
+        return _question(rules, always=False)
+    if call.trusted or _match(rules.allow, call) or grants.holds(call.spec, call.tool, call.fingerprint):
         return Decision("allow")
-    if rules.default == "ask" and not rules.attended:
-        return Decision("deny", DENIED_UNATTENDED)
     if rules.default == "deny":
         return Decision("deny", DENIED_BY_RULE)
-    return Decision(rules.default)
+    return _question(rules) if rules.default == "ask" else Decision("allow")
 
 
-def matches(patterns: tuple[str, ...], server: str, tool: str) -> bool:
-    """Whether one of the patterns names this tool."""
-    return any(fnmatchcase(f"{server}.{tool}", p) or fnmatchcase(tool, p) for p in patterns)
+def _question(rules: Rules, *, always: bool = True) -> Decision:
+    if rules.attended:
+        return Decision("ask", always=always)
+    return Decision("allow") if rules.unattended == "allow" else Decision("deny", DENIED_UNATTENDED)
+
+
+def _match(patterns: tuple[str, ...], call: Asked) -> bool:
+    return matches(patterns, call.server, call.tool, call.arguments)
 
 
 def claims(annotations: Mapping[str, Any]) -> str:
@@ -77,6 +85,11 @@ def claims(annotations: Mapping[str, Any]) -> str:
     if said.get("destructive_hint"):
         return "The tool says that it may change or delete data."
     return "The tool does not say whether it only reads."
+
+
+def only_reads(annotations: Mapping[str, Any]) -> bool:
+    """Whether a tool claims that it only reads."""
+    return bool(annotations.get("readOnlyHint") or annotations.get("read_only_hint"))
 
 
 def _snake(name: str) -> str:

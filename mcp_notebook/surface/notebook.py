@@ -11,10 +11,11 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.ledger import Ledger, masked
 from mcp_notebook.masking import mask_json
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import Grants, Rules, Spent, matches
+from mcp_notebook.policy import Grants, Rules, Spent, matches, user_file
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.surface import where
+from mcp_notebook.surface.desk import Desk
 from mcp_notebook.surface.settings import MCPNotebook
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ class Notebook:
         self.settings = settings
         self.sessions = Sessions()
         self.ledger = Ledger()
-        self.grants = Grants()
+        self.grants = Grants(user_file())
         self.spent = Spent()
         self.conversation = Conversation()
+        self.desk = Desk()  # where servers' questions are shown
         self.catalog = Catalog(lambda: self.shell.user_ns)
         self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
         self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
@@ -78,9 +80,11 @@ class Notebook:
         at_connect = tuple(f"{server}.{p}" for server, patterns in self.allowed.items() for p in patterns)
         return Rules(
             allow=(*self.settings.allow, *at_connect, *allow),
+            ask=tuple(self.settings.ask),
             deny=tuple(self.settings.deny),
             default=self.settings.approval,  # type: ignore[arg-type]
             attended=attended,
+            unattended=self.settings.unattended,  # type: ignore[arg-type]
         )
 
     def repeatable(self, session: "Session") -> set[str]:

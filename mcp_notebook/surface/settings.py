@@ -41,14 +41,32 @@ class MCPNotebook(Configurable):
     approval = Enum(
         ["ask", "allow", "deny"],
         "ask",
-        help="What happens to tools of other servers that were not allowed; ask means deny when nobody is there.",
+        help="What happens to tools of other servers for which there is no rule.",
     ).tag(config=True)
     allow = List(Unicode(), help="Tools that run without asking, e.g. ['shop.read_*'].").tag(config=True)
+    ask = List(Unicode(), help="Tools that ask each time, e.g. [\"shop.query(sql~'delete|update')\"].").tag(config=True)
     deny = List(Unicode(), help="Tools that never run.").tag(config=True)
+    unattended = Enum(
+        ["deny", "allow"], "deny", help="What becomes of a question when nobody is there to answer it."
+    ).tag(config=True)
     retry = List(Unicode(), help="Tools that may run twice when a server is lost, e.g. ['shop.read_*'].").tag(
         config=True
     )
     cards = Enum(["auto", "widget", "static", "text"], "auto", help="How tool calls are shown.").tag(config=True)
+    question_seconds = CFloat(
+        300.0, min=1, help="Seconds for which a server's question waits for you before it is cancelled."
+    ).tag(config=True)
+    sampling = Bool(
+        False, help="Let servers that are connected from now on ask your model for a reply; you are asked each time."
+    ).tag(config=True)
+    sampling_turns = CInt(10, min=0, help="Replies that servers may ask for in one kernel.").tag(config=True)
+    sampling_max_tokens = CInt(1000, min=1, help="Tokens of one such reply at most.").tag(config=True)
+    roots = List(Unicode(), help="Folders that servers connected from now on are told of, e.g. ['.'].").tag(config=True)
+    sign_in = Enum(
+        ["auto", "loopback", "paste"],
+        "auto",
+        help="How a sign-in comes back: to this machine's loopback, or pasted where the browser is on another one.",
+    ).tag(config=True)
     nested_asyncio = Bool(
         False, help="Let pasted asyncio.run(...) code work in a cell (applies nest_asyncio2 to the kernel's loop)."
     ).tag(config=True)

@@ -38,7 +38,10 @@ class InProcess(httpx2.AsyncBaseTransport):
         """Wait for the app's own tasks, which end soon after their client is gone."""
         while self._tasks:
             await asyncio.wait(list(self._tasks))
-        await asyncio.sleep(0)  # what the app cancelled at its end is gone one turn of the loop later
+        # What the app cancelled at its end, and generators of the HTTP client that Python closes when it collects
+        # them, are gone a few turns of the loop later.
+        for _ in range(4):
+            await asyncio.sleep(0)
 
 
 class _Exchange(httpx2.AsyncByteStream):

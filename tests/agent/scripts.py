@@ -1,4 +1,4 @@
-"""Random cells: what the model says, how the wire fails, what tools do, what the person answers, when they interrupt."""
+"""Random cells: what the model says, how the wire fails, what tools do, what the person says and when they stop."""
 
 import itertools
 from dataclasses import dataclass

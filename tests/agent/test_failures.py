@@ -35,9 +35,9 @@ async def test_a_busy_service_is_asked_again_and_the_cell_says_so(status):
 
 
 async def test_a_wait_that_is_too_long_is_told_instead_of_waited_for():
-    with FakeMessages([Fault(429, "slow down", retry_after=3600)]) as api:
-        with pytest.raises(BackendError, match="wait 3600 s"):
-            await Bench(api, shop()).events()
+    script = [Fault(429, "slow down", retry_after=3600)]
+    with FakeMessages(script) as api, pytest.raises(BackendError, match="wait 3600 s"):
+        await Bench(api, shop()).events()
     assert len(api.requests) == 1
 
 

@@ -169,9 +169,9 @@ def check(world: World, seen: list[Event]) -> None:
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
-    with asyncio.Runner() as running, mock.patch.object(turn, "PAUSE", 0.0):
-        with mock.patch.dict(os.environ, {"PLANTED_API_KEY": ENVIRONMENT}):
-            yield running
+    planted = mock.patch.dict(os.environ, {"PLANTED_API_KEY": ENVIRONMENT})
+    with asyncio.Runner() as running, mock.patch.object(turn, "PAUSE", 0.0), planted:
+        yield running
 
 
 @given(script=conversations)

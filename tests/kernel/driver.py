@@ -106,7 +106,9 @@ class Kernel:
 def kernel(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[Kernel]:
     """A fresh kernel in a folder; gone at the end, whatever happened."""
     manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(cwd=str(folder), env={**_environment(), **(environ or {})})
+    manager.start_kernel(
+        cwd=str(folder), env={**_environment(), "MCP_NOTEBOOK_CONFIG_DIR": str(folder), **(environ or {})}
+    )
     running = Kernel(manager)
     try:
         yield running

@@ -1,0 +1,66 @@
+"""`%%claude --as TYPE`: the answer as a value of a type, by the API's structured output, checked by pydantic."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_notebook.errors import ConfigError
+
+MEND = "That was not the value asked for ({problem}). Answer with the JSON alone, by the schema: {schema}"
+_FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Form:
+    """The shape of an answer. The API takes an object at the top, so any other type is wrapped as {"value": ...}."""
+
+    adapter: Any  # a pydantic.TypeAdapter
+    schema: dict[str, Any]
+    wrapped: bool
+
+    def value(self, text: str) -> Any:
+        """The value in an answer; raises ValueError (pydantic's is one) that says what is wrong."""
+        content = json.loads(_json_in(text))
+        if self.wrapped:
+            content = content["value"] if isinstance(content, dict) and "value" in content else content
+        return self.adapter.validate_python(content)
+
+    def problem(self, text: str) -> str:
+        """What is wrong with an answer, for the model to mend; empty when it is right."""
+        try:
+            self.value(text)
+        except ValueError as error:
+            words = " ".join(str(error).split())[:500]
+            return MEND.format(problem=words, schema=json.dumps(self.schema))
+        return ""
+
+
+def form_of(expression: str, namespace: Mapping[str, Any]) -> Form:
+    """The form of a type that the person wrote, in terms of their own names; raises ConfigError."""
+    import anthropic  # slow, and pydantic comes with it
+    import pydantic
+
+    try:
+        kind = eval(expression, {"__builtins__": __builtins__}, dict(namespace))  # noqa: S307 - the person's own code
+        adapter = pydantic.TypeAdapter(kind)
+        schema = adapter.json_schema()
+    except (NameError, SyntaxError, TypeError, AttributeError, pydantic.errors.PydanticUserError) as error:
+        raise ConfigError(f"--as {expression}: this is no type that pydantic knows ({error}).") from None
+    wrapped = schema.get("type") != "object" or "properties" not in schema
+    if wrapped:
+        definitions = schema.pop("$defs", None)
+        schema = {"type": "object", "properties": {"value": schema}, "required": ["value"]}
+        schema |= {"$defs": definitions} if definitions else {}
+    return Form(adapter, anthropic.transform_schema(schema), wrapped)
+
+
+def _json_in(text: str) -> str:
+    """The JSON in an answer: models that know no structured output put a fence or words around it."""
+    fenced = _FENCE.search(text)
+    if fenced:
+        return fenced[1]
+    start = min((i for i in (text.find("{"), text.find("[")) if i >= 0), default=0)
+    end = max(text.rfind("}"), text.rfind("]"))
+    return text[start : end + 1] if end > start else text.strip()
