@@ -3,10 +3,13 @@
 import dataclasses
 import datetime
 import json
+import logging
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_notebook.events import Event, ToolCall, ToolResult, ToolStarted, Usage
 from mcp_notebook.masking import MASK, mask_json, seal_text
@@ -14,13 +17,19 @@ from mcp_notebook.masking import MASK, mask_json, seal_text
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+logger = logging.getLogger(__name__)
+
 # Names whose values never belong into a log, whatever server takes them as an argument.
 SECRET_NAMES = re.compile(r"pass(word|wd|phrase)?$|secret|token|api_?key|authorization|credential", re.IGNORECASE)
+ANSWER = "(answer)"  # where the turns are summed that asked for no call
 
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One tool call. `seconds` counts the tool, not the wait for an approval; sizes are bytes."""
+    """One tool call. `seconds` counts the tool, not the wait for an approval; sizes are bytes.
+
+    `turn`: the number of the model's turn that asked for it, None for a call by hand.
+    """
 
     cell: str
     time: datetime.datetime
@@ -35,6 +44,7 @@ class CallRecord:
     names: tuple[str, ...]
     error: str
     call_id: str
+    turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +57,41 @@ class TurnRecord:
 
 
 @dataclass
+class _Open:
+    cell: str
+    started: datetime.datetime
+    call: ToolCall
+    turn: int | None
+
+
+@dataclass
 class Ledger:
-    """The log of one kernel. Feed it the events of each cell."""
+    """The log of one kernel. Feed it the events of each cell; `file`: where it is written as JSON lines, if at all."""
 
     calls: list[CallRecord] = field(default_factory=list)
     turns: list[TurnRecord] = field(default_factory=list)
-    _open: dict[str, tuple[str, datetime.datetime, ToolCall]] = field(default_factory=dict)
+    file: Path | None = None
+    _open: dict[str, _Open] = field(default_factory=dict)
 
     def record(self, event: Event, *, cell: str = "") -> None:
         """Take one event; those that are neither calls nor turns pass by."""
         now = datetime.datetime.now().astimezone()
         if isinstance(event, ToolCall):
-            self._open[event.id] = (cell, now, event)
+            self._open[event.id] = _Open(cell, now, event, self._last_turn(cell))
         elif isinstance(event, ToolStarted) and event.id in self._open:
-            _, _, call = self._open[event.id]
-            self._open[event.id] = (cell, now, call)
+            self._open[event.id].started = now
         elif isinstance(event, ToolResult) and event.id in self._open:
-            self.calls.append(_call_record(*self._open.pop(event.id), event))
+            self.calls.append(_call_record(self._open.pop(event.id), event))
+            self._write("call", self.calls[-1])
         elif isinstance(event, Usage):
             self.turns.append(TurnRecord(cell, now, event))
+            self._write("turn", self.turns[-1])
 
     def close(self, cell: str) -> None:
         """Record the calls that an interrupt left open, as cancelled."""
-        for call_id, (where, started, _) in list(self._open.items()):
-            if where == cell:
-                seconds = (datetime.datetime.now().astimezone() - started).total_seconds()
+        for call_id, opened in list(self._open.items()):
+            if opened.cell == cell:
+                seconds = (datetime.datetime.now().astimezone() - opened.started).total_seconds()
                 self.record(ToolResult(call_id, "cancelled", "", seconds), cell=cell)
 
     def frame(self) -> "DataFrame":
@@ -82,7 +102,24 @@ class Ledger:
         data = pd.DataFrame([[getattr(c, n) for n in names] for c in self.calls], columns=names)
         data["arguments"] = [json.dumps(c.arguments, ensure_ascii=False, default=str) for c in self.calls]
         data["names"] = [", ".join(c.names) for c in self.calls]
-        return data.astype({"rows": "Int64"})
+        return data.astype({"rows": "Int64", "turn": "Int64"})
+
+    def costs(self, by: Literal["cell", "server", "tool"] = "cell") -> "DataFrame":
+        """What was taken, one row a cell, server or tool, in the order of their first use; the columns add up.
+
+        Tokens and dollars of a turn belong to the calls that it asked for, in equal parts; those of a turn without
+        calls to the answer. `dollars` is NaN where a price is unknown.
+        """
+        import pandas as pd
+
+        parts = [*self._turn_parts(by), *({by: _place(c, by), **_taken(c)} for c in self.calls)]
+        columns = [by, *_SUMS]
+        data = pd.DataFrame(parts, columns=columns).fillna({name: 0 for name in columns[1:] if name != "dollars"})
+        known = data.groupby(by, sort=False)["dollars"].agg(lambda values: values.sum(skipna=False))
+        summed = data.groupby(by, sort=False)[list(_SUMS)].sum()
+        summed["dollars"] = known
+        whole = ("calls", "rows", "received_bytes", "shown_bytes", *(("turns",) if by == "cell" else ()))
+        return summed.astype(dict.fromkeys(whole, "int64")).reset_index()
 
     def dollars(self) -> float | None:
         """What the turns cost, or None when one of them has no known price."""
@@ -92,15 +129,64 @@ class Ledger:
     def __iter__(self) -> Iterator[CallRecord]:
         return iter(self.calls)
 
+    def _last_turn(self, cell: str) -> int | None:
+        last = len(self.turns) - 1
+        return last if last >= 0 and self.turns[last].cell == cell else None
 
-def _call_record(cell: str, started: datetime.datetime, call: ToolCall, result: ToolResult) -> CallRecord:
+    def _turn_parts(self, by: str) -> Iterator[dict[str, Any]]:
+        asked: dict[int, list[CallRecord]] = {}
+        for call in self.calls:
+            if call.turn is not None:
+                asked.setdefault(call.turn, []).append(call)
+        for number, turn in enumerate(self.turns):
+            calls = asked.get(number, []) if by != "cell" else []
+            places: Iterable[str] = [_place(c, by) for c in calls] or [turn.cell if by == "cell" else ANSWER]
+            share = 1 / max(1, len(calls))
+            usage = turn.usage
+            taken = {"turns": share, "input": usage.input * share, "cached": usage.cache_read * share}
+            taken |= {"written": usage.cache_write * share, "output": usage.output * share}
+            dollars = float("nan") if usage.dollars is None else usage.dollars * share
+            yield from ({by: place, **taken, "dollars": dollars} for place in places)
+
+    def _write(self, kind: str, record: Any) -> None:
+        if self.file is None:
+            return
+        line = json.dumps(mask_json({"kind": kind, **_plain(record)}), ensure_ascii=False, default=str)
+        try:
+            handle = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(handle, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            logger.warning("the log %s cannot be written: %s", self.file, error)
+
+
+_SUMS = ("turns", "calls", "input", "cached", "written", "output", "dollars", "seconds", "rows", "received_bytes",
+         "shown_bytes")  # fmt: skip
+
+
+def _place(call: CallRecord, by: str) -> str:
+    return {"cell": call.cell, "server": call.server, "tool": f"{call.server}.{call.tool}"}[by]
+
+
+def _taken(call: CallRecord) -> dict[str, Any]:
+    sizes = {"rows": call.rows or 0, "received_bytes": call.received_bytes, "shown_bytes": call.shown_bytes}
+    return {"calls": 1, "dollars": 0.0, "seconds": call.seconds, **sizes}
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    plain = dataclasses.asdict(record)
+    usage = plain.pop("usage", {})
+    return {**plain, **usage, "time": record.time.isoformat()}
+
+
+def _call_record(opened: _Open, result: ToolResult) -> CallRecord:
     tables = result.reading.tables if result.reading is not None else ()
     return CallRecord(
-        cell=cell,
-        time=started,
-        server=call.server,
-        tool=call.tool,
-        arguments=mask_json(masked(call.arguments)),
+        cell=opened.cell,
+        time=opened.started,
+        server=opened.call.server,
+        tool=opened.call.tool,
+        arguments=mask_json(masked(opened.call.arguments)),
         outcome=result.outcome,
         seconds=round(result.seconds, 4),
         rows=sum(t.data.num_rows for t in tables) if tables else None,
@@ -108,7 +194,8 @@ def _call_record(cell: str, started: datetime.datetime, call: ToolCall, result: 
         shown_bytes=len(result.shown.encode("utf-8", "replace")),
         names=result.names,
         error=seal_text(result.shown[:500]) if result.outcome == "error" else "",
-        call_id=call.id,
+        call_id=opened.call.id,
+        turn=opened.turn,
     )
 
 

@@ -1,5 +1,8 @@
 """Every call is in the log, with its secrets masked."""
 
+import json
+import stat
+
 import pyarrow as pa
 
 from mcp_notebook.events import ToolCall, ToolResult, ToolStarted, Usage
@@ -50,3 +53,57 @@ def test_costs_are_unknown_as_soon_as_one_turn_has_no_price():
     assert ledger.dollars() == 0.5
     ledger.record(Usage("other", dollars=None))
     assert ledger.dollars() is None
+
+
+def played(ledger):
+    """Two cells: a turn that asks for two calls, a turn that answers, and another cell's answer."""
+    ledger.record(Usage("claude", input=100, output=10, cache_read=40, dollars=0.2), cell="a")
+    for call, tool in (("c1", "query"), ("c2", "tables")):
+        ledger.record(ToolCall(call, "shop", tool, {}), cell="a")
+    ledger.record(ToolResult("c1", "ok", "12345", 0.5, 50), cell="a")
+    ledger.record(ToolResult("c2", "ok", "123", 0.25, 10), cell="a")
+    ledger.record(Usage("claude", input=50, output=30, dollars=0.1), cell="a")
+    ledger.record(Usage("claude", input=10, output=5, dollars=0.05), cell="b")
+    return ledger
+
+
+def test_costs_by_cell_server_and_tool_add_up_to_the_same():
+    ledger = played(Ledger())
+    for by in ("cell", "server", "tool"):
+        costs = ledger.costs(by)
+        assert abs(costs.dollars.sum() - ledger.dollars()) < 1e-9
+        assert (costs.input.sum(), costs.output.sum(), costs.cached.sum()) == (160, 45, 40)
+        assert (costs.calls.sum(), costs.received_bytes.sum()) == (2, 60)
+
+
+def test_a_turn_is_paid_by_the_calls_that_it_asked_for():
+    costs = played(Ledger()).costs("tool").set_index("tool")
+    assert list(costs.index) == ["shop.query", "shop.tables", "(answer)"]
+    assert abs(costs.dollars["shop.query"] - 0.1) < 1e-9
+    assert abs(costs.dollars["(answer)"] - 0.15) < 1e-9
+
+
+def test_an_unknown_price_stays_unknown_in_the_sum():
+    ledger = played(Ledger())
+    ledger.record(Usage("other", dollars=None), cell="b")
+    costs = ledger.costs().set_index("cell")
+    assert costs.dollars.isna().to_dict() == {"a": False, "b": True}
+
+
+def test_an_empty_ledger_has_costs_with_their_columns():
+    assert len(Ledger().costs()) == 0
+
+
+def test_the_log_on_disk_has_a_line_a_record_and_no_secrets(tmp_path):
+    ledger = Ledger(file=tmp_path / "log.jsonl")
+    ledger.record(Usage("claude", input=1, request_id="req_1"), cell="a")
+    ledger.record(ToolCall("c1", "s", "t", {"password": "hush", "key": "sk-abcdefghijklmnopqrstuvwx"}), cell="a")
+    ledger.record(ToolResult("c1", "error", "no: password=hush", 0.0), cell="a")
+    lines = [json.loads(line) for line in ledger.file.read_text().splitlines()]
+    assert [(x["kind"], x.get("request_id"), x.get("turn")) for x in lines] == [
+        ("turn", "req_1", None),
+        ("call", None, 0),
+    ]
+    assert "hush" not in ledger.file.read_text()
+    assert "sk-abc" not in ledger.file.read_text()
+    assert stat.S_IMODE(ledger.file.stat().st_mode) == 0o600
