@@ -16,7 +16,7 @@ from mcp_notebook.errors import BudgetError, ConfigError, Stopped
 from mcp_notebook.events import Event, Note, Stop, ToolCall, ToolResult
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.surface import resources
+from mcp_notebook.surface import answering, resources
 from mcp_notebook.surface.notebook import Notebook
 
 
@@ -26,6 +26,8 @@ class Ask:
 
     prompt: str
     into: str = ""
+    form: str = ""  # type expression of --as
+    dry_run: bool = False
     model: str = ""
     effort: str = ""
     servers: tuple[str, ...] = ()
@@ -53,8 +55,9 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
     for session in sessions:
         session.safe_tools |= notebook.repeatable(session)
     toolset = Toolset.of(sessions)
-    backend = _backend(notebook, ask)
+    backend = backend_of(notebook, ask)
     budget = budget_of(notebook, ask, backend)
+    form = answering.form_of(notebook, ask.form)
     for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
         notebook.catalog.add(name, variable=name, origin="shared")
     blocks = prompts.user_blocks(ask.prompt, names, lambda n: prompts.schema_of(notebook.table(n)))
@@ -65,7 +68,16 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
         prompts.system_prompt(sessions),
         max_tokens=notebook.settings.max_tokens,
         effort=ask.effort or notebook.settings.effort,
+        schema=form.schema if form else None,
+        problem=form.problem if form else lambda text: "",
+        search_above=notebook.settings.tool_search,
     )
+    if ask.dry_run:
+        async for event in answering.dry_run(notebook, request, blocks, toolset):
+            yield event
+        return
+    for note in answering.length_notes(notebook, backend):
+        yield note
     caller = caller_of(toolset, notebook.rules(ask.allow, attended=attended), budget)
     stream = run(notebook.conversation, blocks, request=request, caller=caller)
     async with aclosing(stream) as events:
@@ -79,7 +91,8 @@ def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
     return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
 
 
-def _backend(notebook: Notebook, ask: Ask) -> Any:
+def backend_of(notebook: Notebook, ask: Ask) -> Any:
+    """Who answers a cell; raises BackendError."""
     from mcp_notebook.agent import backends
     from mcp_notebook.replay import RecordTransport, ReplayTransport
 
@@ -145,31 +158,42 @@ class CellRun:
         self._view = display.View(mode=mode, decide=self._approvals.answer, buttons=self._buttons)
         self._ask_by_input = display.ask_by_input
         self._tables: tuple[str, ...] = ()
+        self._value: Any = None  # of --as without --into: the cell's own value, so `_`
 
-    async def in_awaited_cell(self) -> None:
-        """Drive the run from a cell that IPython awaits."""
-        future = self._start()
-        try:
-            await loop.wait_in_cell(future, self._pump)
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            raise Stopped from None
-        finally:
-            self._finish()
+    async def in_awaited_cell(self) -> Any:
+        """Drive the run from a cell that IPython awaits; returns the value of `--as`."""
+        with self._notebook.desk.staffed(attended=self._attended, forms=self._buttons):
+            future = self._start()
+            try:
+                await loop.wait_in_cell(future, self._pump)
+            except (asyncio.CancelledError, KeyboardInterrupt):
+                raise Stopped from None
+            finally:
+                self._finish()
+        return self._value
 
-    def in_blocking_cell(self) -> None:
-        """Drive the run from a nested, synchronous magic."""
-        future = self._start()
-        try:
-            loop.wait(future, self._pump)
-        except KeyboardInterrupt:
-            raise Stopped from None
-        finally:
-            self._finish()
+    def in_blocking_cell(self) -> Any:
+        """Drive the run from a nested, synchronous magic; returns the value of `--as`."""
+        with self._notebook.desk.staffed(attended=self._attended, forms=False):
+            future = self._start()
+            try:
+                loop.wait(future, self._pump)
+            except KeyboardInterrupt:
+                raise Stopped from None
+            finally:
+                self._finish()
+        return self._value
 
     def _start(self) -> "Future[None]":
         return loop.submit(self._work())
 
     async def _work(self) -> None:
+        from mcp_notebook.agent.tracing import agent_span
+
+        with agent_span(self._cell, self._ask.model or self._notebook.settings.model):
+            await self._events()
+
+    async def _events(self) -> None:
         stream = events_of(self._notebook, self._ask, self._caller, self._attended)
         async with aclosing(stream) as events:
             async for event in events:
@@ -178,7 +202,8 @@ class CellRun:
     def _caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
         from mcp_notebook.agent.calls import Caller
 
-        budget.waited = self._approvals.waited
+        before = self._notebook.desk.waited()
+        budget.waited = lambda: self._approvals.waited() + self._notebook.desk.waited() - before
         return Caller(
             toolset,
             self._notebook.keep,
@@ -198,10 +223,13 @@ class CellRun:
                 break
             self._take(event)
         self._view.flush()
+        self._notebook.desk.pump()
 
     def _take(self, event: Event) -> None:
         self._notebook.ledger.record(event, cell=self._cell)
-        if isinstance(event, Stop):
+        if isinstance(event, Stop) and self._ask.form and event.reason == "done" and not self._ask.dry_run:
+            self._take_value()
+        elif isinstance(event, Stop) and not self._ask.form:
             self._name_last_table()
         self._view.show(event)
         if isinstance(event, ToolResult) and event.names:
@@ -215,6 +243,15 @@ class CellRun:
         self._pump()
         self._notebook.ledger.close(self._cell)
         self._view.close()
+
+    def _take_value(self) -> None:
+        form = answering.form_of(self._notebook, self._ask.form)
+        assert form is not None
+        value = answering.value_of(self._notebook, form)
+        if self._ask.into:
+            self._notebook.shell.user_ns[self._ask.into] = value
+        else:
+            self._value = value
 
     def _name_last_table(self) -> None:
         into = self._ask.into

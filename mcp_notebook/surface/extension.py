@@ -8,6 +8,7 @@ from traitlets.config import Config
 from mcp_notebook import loop
 from mcp_notebook.surface import nesting
 from mcp_notebook.surface.awaiting import AwaitTransformer
+from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.completion import matcher_for
 from mcp_notebook.surface.magics import MCPMagics
 from mcp_notebook.surface.notebook import Notebook
@@ -39,7 +40,8 @@ def load(shell: Any) -> None:
     awaiting = AwaitTransformer()
     matcher = matcher_for(notebook)
     serving = ServingMagics(shell, notebook)
-    magics: list[Any] = [MCPMagics(shell, notebook, awaiting), ServerMagics(shell, notebook), serving]
+    claude = ClaudeMagics(shell, notebook, awaiting)
+    magics: list[Any] = [claude, MCPMagics(shell, notebook), ServerMagics(shell, notebook), serving]
     shell.register_magics(*magics)
     shell.configurables.append(settings)
     shell.input_transformers_post.append(awaiting)

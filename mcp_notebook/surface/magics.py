@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import shlex
-from pathlib import Path
 from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -12,19 +11,17 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.surface import byhand, connecting, showing
-from mcp_notebook.surface.awaiting import AwaitTransformer
-from mcp_notebook.surface.cell import Ask, CellRun, check_name
+from mcp_notebook.surface.cell import check_name
 from mcp_notebook.surface.notebook import Notebook
 
 
 @magics_class
 class MCPMagics(Magics):
-    """Everything a person types; the work is done elsewhere."""
+    """Servers, tools and tables; the work is done elsewhere."""
 
-    def __init__(self, shell: Any, notebook: Notebook, awaiting: AwaitTransformer) -> None:
+    def __init__(self, shell: Any, notebook: Notebook) -> None:
         super().__init__(shell)
         self._notebook = notebook
-        self._awaiting = awaiting
 
     @no_var_expand
     @line_magic
@@ -36,8 +33,9 @@ class MCPMagics(Magics):
         %mcp_connect NAME                    connect the server of that name in .mcp.json
         %mcp_connect --config FILE [NAME ..] connect servers of a file with "mcpServers"
 
-        Options, before the command: --allow 'PATTERN' (tools that run without asking), --env NAME (pass a variable
-        of the kernel on), --header 'NAME: ${TOKEN}', --transport http|sse, --cwd DIR, --legacy, --timeout SECONDS.
+        Options, before the command: --allow 'PATTERN' (tools that run without asking), --safe 'PATTERN' (tools that
+        may run twice when the connection is lost under them), --env NAME (pass a variable of the kernel on),
+        --header 'NAME: ${TOKEN}', --transport http|sse, --cwd DIR, --legacy, --timeout SECONDS.
         """
         wanted = connecting.parse(line)
         with interruptible():
@@ -122,66 +120,6 @@ class MCPMagics(Magics):
         """List the tables that Claude can query."""
         showing.shared(self._notebook)
 
-    @no_var_expand
-    @cell_magic
-    @magic_arguments()
-    @argument("prompt", nargs="*", help="a short prompt may stand on the line itself")
-    @argument("--into", default="", help="name for the cell's last table")
-    @argument("--new", action="store_true", help="start a new conversation")
-    @argument("-m", "--model", default="", help="model of this cell")
-    @argument("--effort", default="", choices=["", "low", "medium", "high", "xhigh", "max"], help="how hard to think")
-    @argument("-s", "--servers", default="", help="comma separated; only these servers' tools")
-    @argument("--allow", action="append", default=[], help="tools that run without asking, e.g. 'web.read_*'")
-    @argument("--rows-to-model", type=int, default=None, help="rows of each table that the model is shown")
-    @argument("--max-iterations", type=int, default=None, help="model turns at most")
-    @argument("--max-calls", type=int, default=None, help="tool calls at most")
-    @argument("--max-seconds", type=float, default=None, help="seconds at most")
-    @argument("--max-tokens", type=int, default=None, help="tokens at most, in and out together")
-    @argument("--max-usd", type=float, default=None, help="dollars at most")
-    @argument("--replay", action="store_true", help="take the recorded turns even if a model could answer")
-    def claude(self, line: str, cell: str) -> Any:
-        """Ask Claude; it may call the tools of the connected servers, whose tables come into the notebook."""
-        awaited = self._awaiting.take()
-        options = parse_argstring(self.claude, line)
-        ask = Ask(
-            prompt=" ".join([*(_unquoted(w) for w in options.prompt), cell]).strip(),
-            into=check_name(options.into),
-            model=options.model,
-            effort=options.effort,
-            servers=tuple(s for s in options.servers.split(",") if s),
-            allow=tuple(_unquoted(p) for p in options.allow),
-            rows_to_model=options.rows_to_model,
-            max_iterations=options.max_iterations,
-            max_calls=options.max_calls,
-            max_seconds=options.max_seconds,
-            max_tokens=options.max_tokens,
-            max_usd=options.max_usd,
-            replay=options.replay,
-        )
-        if not ask.prompt:
-            raise ConfigError("The cell holds no question; write it below %%claude.")
-        if options.new:
-            self._notebook.conversation.messages.clear()
-        run = CellRun(self._notebook, ask, awaited=awaited)
-        return run.in_awaited_cell() if awaited else run.in_blocking_cell()
-
-    @line_magic
-    def claude_history(self, line: str) -> None:
-        """Show the conversation so far."""
-        showing.history(self._notebook)
-
-    @line_magic
-    def claude_record(self, line: str) -> None:
-        """Record the model's turns for a replay without a key: %claude_record on [FILE], off, or nothing for status."""
-        words = shlex.split(line)
-        if words[:1] == ["on"]:
-            self._notebook.recording = Path(words[1]) if len(words) > 1 else self._notebook.record_file()
-        elif words == ["off"]:
-            self._notebook.recording = None
-        elif words:
-            raise ConfigError("Write %claude_record on [FILE], %claude_record off or %claude_record.")
-        showing.recording(self._notebook)
-
 
 @contextlib.contextmanager
 def interruptible() -> Any:
@@ -196,9 +134,3 @@ def _take_into(text: str) -> tuple[str, str]:
     """`{"a": 1} --into x` into the arguments and the name."""
     head, option, name = text.rpartition("--into ")
     return (head, check_name(name.strip())) if option and name.strip().isidentifier() else (text, "")
-
-
-def _unquoted(word: str) -> str:
-    # IPython's magic_arguments keeps the quotes of a quoted word.
-    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
-    return word[1:-1] if quoted else word

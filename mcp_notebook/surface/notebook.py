@@ -15,6 +15,7 @@ from mcp_notebook.policy import Grants, Rules, Spent, matches, user_file
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.surface import where
+from mcp_notebook.surface.asked import Asked
 from mcp_notebook.surface.desk import Desk
 from mcp_notebook.surface.settings import MCPNotebook
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from mcp_notebook.agent.calls import Origin, Shaping
     from mcp_notebook.results import Table
     from mcp_notebook.sessions import Session
+
+
+MAIN = "main"  # the branch in which a conversation starts
 
 
 class Notebook:
@@ -32,10 +36,14 @@ class Notebook:
         self.settings = settings
         self.sessions = Sessions()
         self.ledger = Ledger()
+        self._write_log(settings.log_file)
+        settings.observe(lambda change: self._write_log(change.new), names="log_file")
         self.grants = Grants(user_file())
         self.spent = Spent()
-        self.conversation = Conversation()
+        self.branches = {MAIN: Conversation()}
+        self.branch = MAIN
         self.desk = Desk()  # where servers' questions are shown
+        self.asked = Asked(self)
         self.catalog = Catalog(lambda: self.shell.user_ns)
         self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
         self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
@@ -91,6 +99,19 @@ class Notebook:
         """The tools of a session that the person marked as safe to run twice (`MCPNotebook.retry`)."""
         patterns = tuple(self.settings.retry)
         return {tool.name for tool in session.tools if matches(patterns, session.name, tool.name)}
+
+    def _write_log(self, name: str) -> None:
+        self.ledger.file = Path(name).expanduser() if name else None
+
+    @property
+    def conversation(self) -> Conversation:
+        """The branch of the conversation that the next cell goes on with."""
+        return self.branches[self.branch]
+
+    def switch(self, name: str) -> None:
+        """Go on in another branch of the conversation; a new one starts where this one is."""
+        self.branches.setdefault(name, self.conversation.fork())
+        self.branch = name
 
     def shaping(self, rows: int | None = None) -> "Shaping":
         """How much of a result goes to the model."""

@@ -14,7 +14,9 @@ class MCPNotebook(Configurable):
     backend = Enum(
         ["auto", "live", "replay"], "auto", help="Who answers: auto asks a model if there is one, else replays."
     ).tag(config=True)
-    client = Any(None, help="Your own async Anthropic client object (Bedrock, Vertex, Foundry, a gateway).")
+    client = Any(None, help="Your own async Anthropic client object (Bedrock, Vertex, Foundry, a gateway).").tag(
+        config=True
+    )
     replay = Unicode("", help="File with recorded turns; empty: NAME.claude.json beside the notebook.").tag(config=True)
     max_tokens = CInt(4096, min=1, help="Tokens of one reply at most.").tag(config=True)
     max_iterations = CInt(12, min=1, help="Model turns of one cell at most.").tag(config=True)
@@ -33,6 +35,14 @@ class MCPNotebook(Configurable):
     notebook_max_usd = CFloat(0.0, min=0, help="Dollars of all cells together; 0: no budget.").tag(config=True)
     notebook_max_rows = CInt(0, min=0, help="Rows that all cells may show the model; 0: no limit.").tag(config=True)
     notebook_max_bytes = CInt(0, min=0, help="Bytes of results for the model, all cells; 0: no limit.").tag(config=True)
+    tool_search = CInt(30, min=1, help="More tools than this are searched for by Claude, not all sent.").tag(
+        config=True
+    )
+    trim_tokens = CInt(
+        60_000, min=0, help="Conversations longer than this lose their old results before a cell; 0: never."
+    ).tag(config=True)
+    context_window = CInt(0, min=0, help="Tokens that fit the model; 0: what is known of it.").tag(config=True)
+    log_file = Unicode("", help="File for a line of JSON a turn and a call; empty: none.").tag(config=True)
     tool_timeout = CFloat(60.0, min=0.1, help="Seconds one tool call may take.").tag(config=True)
     connect_timeout = CFloat(60.0, min=1, help="Seconds a server may take to start.").tag(config=True)
     rows_to_model = CInt(5, min=0, help="Rows of each table that the model is shown.").tag(config=True)
