@@ -14,7 +14,7 @@ _STOPS = {
 def footer_line(footer: Footer) -> str:
     """`claude-sonnet-5-5 · live · 3 calls · 12.3k tokens in (8.0k cached), 512 out · $0.012 · 8.4 s · 1.2 MB kept …`"""
     pieces = [footer.backend, _calls(footer), _tokens(footer)]
-    if footer.dollars is not None:
+    if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
         pieces.append(dollars(footer.dollars))
     if footer.seconds:
         pieces.append(duration(footer.seconds))

@@ -118,8 +118,14 @@ def _plain(value: object) -> str:
     return str(value)
 
 
+NOISE = 1e-14  # relative; what adding binary fractions leaves behind (59288.31000000016), not what anyone measured
+
+
 def _float(value: float) -> str:
-    return "NaN" if math.isnan(value) else repr(value)
+    if math.isnan(value):
+        return "NaN"
+    short = format(value, ".12g")
+    return short if len(repr(value)) > 16 and abs(float(short) - value) <= abs(value) * NOISE else repr(value)
 
 
 def _temporal(column: pa.ChunkedArray) -> list[str | None]:

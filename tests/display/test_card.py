@@ -76,9 +76,14 @@ def test_the_payload_stays_below_two_hundred_kilobytes_whatever_comes() -> None:
 
 
 def test_values_travel_as_text_so_that_nothing_is_rounded() -> None:
-    data = pa.table({"id": [2**63 - 1], "rate": [0.1 + 0.2]})
+    data = pa.table({"id": [2**63 - 1], "rate": [3.141592653589793]})
     sent = result_payload(call_record(call(), result(data=data)))
-    assert sent["tables"][0]["rows"] == (("9223372036854775807", "0.30000000000000004"),)
+    assert sent["tables"][0]["rows"] == (("9223372036854775807", "3.141592653589793"),)
+
+
+def test_what_adding_binary_fractions_leaves_behind_is_not_shown() -> None:
+    sent = result_payload(call_record(call(), result(data=pa.table({"total": [59288.31000000016, 0.1 + 0.2]}))))
+    assert sent["tables"][0]["rows"] == (("59288.31",), ("0.3",))
 
 
 def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
