@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcp_notebook.errors import NotebookError
+
 if TYPE_CHECKING:
     from mcp.types import CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult
 
 logger = logging.getLogger(__name__)
+
+Answered = tuple[str, dict[str, Any] | None]  # accept, decline or cancel, and a form's values
 
 
 @dataclass(frozen=True)
@@ -18,13 +22,13 @@ class SessionHooks:
     """Async callables that run on the background loop; each first gets the name of the server that asks.
 
     elicit: the person's answer to a form or a link; without it every question is declined.
-    sample: a turn of the person's model; without it sampling is not declared.
+    sample: a turn of the person's model (the result or its JSON); without it sampling is not declared.
     roots: the folders that the server may know; without it roots are not declared.
     authorize: shows the link of a sign-in; may return the address that the person was sent to and pasted.
     """
 
-    elicit: "Callable[[str, ElicitRequestParams], Awaitable[ElicitResult]] | None" = None
-    sample: "Callable[[str, CreateMessageRequestParams], Awaitable[CreateMessageResult]] | None" = None
+    elicit: "Callable[[str, ElicitRequestParams], Awaitable[ElicitResult | Answered]] | None" = None
+    sample: "Callable[[str, CreateMessageRequestParams], Awaitable[CreateMessageResult | dict[str, Any]]] | None" = None
     roots: Callable[[str], Awaitable[Sequence[Path | str]]] | None = None
     authorize: Callable[[str, str], Awaitable[str | None]] | None = None
 
@@ -34,14 +38,15 @@ def client_callbacks(
 ) -> dict[str, Any]:
     """Keyword arguments for the SDK's Client; call timeouts stand still while a hook runs."""
     # Here, because this module is imported before the SDK is.
-    from mcp.types import ElicitResult, ErrorData, ListRootsResult, Root
+    from mcp.types import CreateMessageResult, ElicitResult, ErrorData, ListRootsResult, Root
 
     async def elicit(context: Any, params: Any) -> Any:
         if hooks.elicit is None:
             return ElicitResult(action="decline")
         try:
             with clock_stopped():
-                return await hooks.elicit(server, params)
+                answer = await hooks.elicit(server, params)
+            return ElicitResult.model_validate(_named(answer)) if isinstance(answer, tuple) else answer
         except Exception:  # boundary: a failing form must not end the session; the server is told no
             logger.exception("the elicitation hook failed")
             return ElicitResult(action="cancel")
@@ -50,7 +55,11 @@ def client_callbacks(
         assert hooks.sample is not None
         try:
             with clock_stopped():
-                return await hooks.sample(server, params)
+                reply = await hooks.sample(server, params)
+            return CreateMessageResult.model_validate(reply) if isinstance(reply, dict) else reply
+        except NotebookError as error:  # a budget is used up, the person said no, or no model answers
+            logger.info("a turn for %s was not given: %s", server, error.message)
+            return ErrorData(code=-1, message="The request was declined, or there is no budget or model for it")
         except Exception:  # boundary: as above
             logger.exception("the sampling hook failed")
             return ErrorData(code=-1, message="The request was not allowed")
@@ -66,6 +75,10 @@ def client_callbacks(
     if hooks.roots is not None:
         callbacks["list_roots_callback"] = roots
     return callbacks
+
+
+def _named(answer: Answered) -> dict[str, Any]:
+    return {"action": answer[0], "content": answer[1]}
 
 
 def _uri(folder: Path | str) -> Any:

@@ -160,6 +160,10 @@ class Session(Questions):
         for tool in self.tools:
             if not names or tool.name in names:
                 self.pinned[tool.name] = tool
+        self.compare()
+
+    def compare(self) -> None:
+        """Say again which tools are not as they are pinned."""
         self.changed_tools = changes(self.pinned, self.tools)
 
     def status(self) -> dict[str, Any]:
@@ -171,6 +175,7 @@ class Session(Questions):
             "era": self.era,
             "server": self.server_title,
             "tools": len(self.tools),
+            "changed": len(self.changed_tools),
             **self.health.row(ready=self.state == "ready"),
         }
 

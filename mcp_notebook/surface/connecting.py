@@ -13,7 +13,7 @@ from mcp_notebook.config import ServerSpec, StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.naming import OWN_SERVER
 
-_WITH_VALUE = ("--allow", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
+_WITH_VALUE = ("--allow", "--safe", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
 _FLAGS = ("--legacy",)
 USAGE = "Write %mcp_connect NAME COMMAND ..., %mcp_connect NAME URL, or %mcp_connect --config FILE."
 
@@ -25,6 +25,7 @@ class Wanted:
     names: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
+    safe: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     headers: tuple[str, ...] = ()
     transport: str = ""
@@ -71,6 +72,7 @@ def _wanted(names: list[str], words: list[str], options: Mapping[str, list[str]]
         names=tuple(names),
         words=tuple(words),
         allow=tuple(options.get("--allow", ())),
+        safe=tuple(options.get("--safe", ())),
         env=tuple(options.get("--env", ())),
         headers=tuple(options.get("--header", ())),
         transport=last("--transport"),

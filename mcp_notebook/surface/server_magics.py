@@ -56,7 +56,7 @@ class ServerMagics(Magics):
         if ask:
             CellRun(self._notebook, Ask(prompt=text), awaited=False).in_blocking_cell()
         else:
-            self.shell.set_next_input(f"%%claude\n{text}", replace=False)
+            self._notebook.shell.set_next_input(f"%%claude\n{text}", replace=False)
 
 
 def _to_read(line: str) -> tuple[str, str, str]:

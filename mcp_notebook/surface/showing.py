@@ -1,7 +1,7 @@
 """What the line magics show: a line, a table, a preview."""
 
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from IPython.display import display
 
 from mcp_notebook import loop
 from mcp_notebook.config import ServerSpec
-from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface import connecting
+from mcp_notebook.errors import ConfigError, ConnectError
+from mcp_notebook.surface import arrival, connecting
+from mcp_notebook.surface.cell import is_attended
 from mcp_notebook.surface.notebook import Notebook
 
 PATIENCE = 0.8  # seconds before a running call shows that it is running
@@ -51,9 +52,25 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
     futures = {
         name: loop.submit(_connected(notebook, name, spec, wanted, timeout, progress)) for name, spec in servers.items()
     }
-    _watch(futures, lines, progress, started)
+    attended = is_attended(notebook.shell)
+    with notebook.desk.staffed(attended=attended, forms=False):
+        _watch(futures, lines, progress, started, notebook.desk.pump)
+    for name, future in futures.items():
+        if future.exception() is None:
+            _arrived(notebook, name, future.result(), attended)
     for future in futures.values():
         loop.wait(future)  # raises the first failure
+
+
+def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
+    """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
+    for note in arrival.notes_on(session):
+        line(f"{name}: {note}")
+    try:
+        arrival.accept(session, attended=attended, say=line, ask=input)
+    except ConnectError:
+        loop.run(notebook.sessions.disconnect(name))
+        raise
 
 
 async def _connected(
@@ -64,6 +81,8 @@ async def _connected(
     timeout: float,
     progress: dict[str, str],
 ) -> Any:
+    before = arrival.pins_of(notebook, name)
+    notebook.sessions.hooks = notebook.asked.hooks()  # as the settings are now
     session = await notebook.sessions.connect(
         name,
         spec,
@@ -72,12 +91,18 @@ async def _connected(
         trusted=connecting.is_bundled(spec),
         on_progress=lambda text: progress.__setitem__(name, text),
     )
+    arrival.pin(session, before)
+    arrival.mark_safe(session, wanted.safe)
     notebook.allowed[name] = wanted.allow
     return session
 
 
 def _watch(
-    futures: dict[str, "Future[Any]"], lines: dict[str, StatusLine], progress: dict[str, str], started: float
+    futures: dict[str, "Future[Any]"],
+    lines: dict[str, StatusLine],
+    progress: dict[str, str],
+    started: float,
+    pump: Callable[[], None],
 ) -> None:
     """Keep the lines up to date until every server is connected or has failed; an interrupt cancels all."""
     ended: dict[str, float] = {}
@@ -91,6 +116,7 @@ def _watch(
                     lines[name].set(_outcome(name, future, ended[name], why=len(futures) > 1))
                 elif time.monotonic() - started > PATIENCE:
                     lines[name].set(f"{name}: {progress[name]} … {int(time.monotonic() - started)} s")
+            pump()
             time.sleep(loop.HEARTBEAT)
     except KeyboardInterrupt:
         for future in futures.values():
@@ -117,8 +143,10 @@ def called(notebook: Notebook, work: Coroutine[Any, Any, tuple[Any, Any]], into:
     def pump() -> None:
         if time.monotonic() - started > PATIENCE:
             status.set(f"running … {int(time.monotonic() - started)} s")
+        notebook.desk.pump()
 
-    result, value = loop.wait(loop.submit(work), pump)
+    with notebook.desk.staffed(attended=is_attended(notebook.shell), forms=False):
+        result, value = loop.wait(loop.submit(work), pump)
     if status._text:
         status.set(f"{result.seconds:.1f} s")
     for table, name in zip(result.reading.tables if result.reading else (), result.names, strict=False):
@@ -166,11 +194,34 @@ def status(notebook: Notebook) -> None:
     """The table of sessions."""
     from mcp_notebook.display import status_table_html
 
-    rows = [session.status() for session in notebook.sessions]
+    rows = [status_row(session.status()) for session in notebook.sessions]
     if not rows:
         line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
     display(status_table_html(rows), raw=True)
+
+
+def status_row(told: dict[str, Any]) -> dict[str, Any]:
+    """A session's status in the words and units of the table."""
+    return {
+        "server": told["name"],
+        "state": told["state"],
+        "transport": told["transport"],
+        "era": told["era"],
+        "version": told["server"],
+        "tools": f"{told['tools']}, {told['changed']} changed" if told["changed"] else str(told["tools"]),
+        "uptime": _span(told["uptime"]),
+        "restarts": told["restarts"],
+        "calls": told["calls"],
+        "p50 (ms)": told["p50_ms"],
+        "last error": told["last_error"],
+    }
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:

@@ -1,0 +1,60 @@
+"""A server that just connected: what the person should know of it, and consent when its tools have changed."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mcp_notebook.errors import ConnectError
+from mcp_notebook.policy import matches
+from mcp_notebook.surface.notebook import Notebook
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions import Session, ToolInfo
+
+Pins = dict[str, "ToolInfo"]
+MOST_LINES = 60  # of one tool's diff
+
+
+def pins_of(notebook: Notebook, name: str) -> Pins:
+    """The tools of a server as the person knows them, before it is connected anew."""
+    return dict(notebook.sessions.get(name).pinned) if name in notebook.sessions.names() else {}
+
+
+def pin(session: "Session", before: Pins) -> None:
+    """Hold a session to the tools that were known under its name."""
+    session.pinned.update({name: tool for name, tool in before.items() if name in session.pinned})
+    session.compare()
+
+
+def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
+    """Mark tools as safe to run twice when the connection is lost under them."""
+    session.safe_tools |= {tool.name for tool in session.tools if matches(patterns, session.name, tool.name)}
+
+
+def notes_on(session: "Session") -> list[str]:
+    """One line each for what is odd about its description or its tools."""
+    return [*getattr(session.spec, "notes", ()), *session.notices]
+
+
+def changes_in(session: "Session") -> str:
+    """The tools that are not what they were, as diffs; an empty string when all are."""
+    pieces = []
+    for change in session.changed_tools:
+        lines = change.diff().splitlines()
+        cut = [f"… {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
+        pieces.append("\n".join([f"{session.name}.{change.name} has changed:", *lines[:MOST_LINES], *cut]))
+    return "\n\n".join(pieces)
+
+
+def accept(session: "Session", *, attended: bool, say: Callable[[str], None], ask: Callable[[str], str]) -> None:
+    """Show what changed and go on only when the person agrees; raises ConnectError otherwise."""
+    changed = changes_in(session)
+    if not changed:
+        return
+    say(changed)
+    names = ", ".join(change.name for change in session.changed_tools)
+    if not attended or ask("Go on with the changed tools?  [y/n]: ").strip().lower() not in ("y", "yes"):
+        raise ConnectError(
+            f"The tools of {session.name!r} are not what they were ({names}), and the change was not accepted; "
+            "it is disconnected."
+        )
+    session.accept_changes()
