@@ -102,7 +102,9 @@ def backend_of(notebook: Notebook, ask: Ask) -> Any:
     if notebook.recording is not None:
         import httpx2
 
-        record = RecordTransport(notebook.recording, httpx2.AsyncHTTPTransport(retries=1))
+        record = RecordTransport(
+            notebook.recording, httpx2.AsyncHTTPTransport(retries=1), source=settings.record_source
+        )
     return backends.choose(
         client=settings.client,
         model=ask.model or settings.model,

@@ -18,6 +18,9 @@ class MCPNotebook(Configurable):
         config=True
     )
     replay = Unicode("", help="File with recorded turns; empty: NAME.claude.json beside the notebook.").tag(config=True)
+    record_source = Unicode(
+        "", help="What a recording says of where its turns come from; empty: the model's name."
+    ).tag(config=True)
     max_tokens = CInt(4096, min=1, help="Tokens of one reply at most.").tag(config=True)
     max_iterations = CInt(12, min=1, help="Model turns of one cell at most.").tag(config=True)
     max_calls = CInt(40, min=1, help="Tool calls of one cell at most.").tag(config=True)
