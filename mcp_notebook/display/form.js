@@ -92,7 +92,7 @@ function render({ model, el }) {
     if (ask.kind === "link") link.onclick = () => send("accept", {});
     bar.append(link);
     if (ask.paste) {
-      Object.assign(paste, { type: "text", placeholder: "Address of the page that you end on", ariaLabel: "Address" });
+      Object.assign(paste, { type: "text", placeholder: "Paste the final address", ariaLabel: "Address" });
       bar.append(paste, button("", "Done", () => send("accept", { address: paste.value })));
     }
     bar.append(decline);
