@@ -45,6 +45,8 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
     """The events of one cell; runs on the background loop. `caller_of(toolset, ...)` builds the caller."""
     # The model's SDK takes seconds to import; on a worker thread the heartbeat and other sessions go on meanwhile.
     await asyncio.to_thread(importlib.import_module, "anthropic")
+    # So does pandas: it loads while the model thinks, not when the first result is there.
+    asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "mcp_notebook.results.preview")
     from mcp_notebook.agent import prompts
     from mcp_notebook.agent.request import Request
     from mcp_notebook.agent.run import run

@@ -29,7 +29,11 @@ class InProcess(httpx2.AsyncBaseTransport):
         exchange.task = asyncio.create_task(self._api._app(scope, exchange.receive, exchange.send))
         self._tasks.add(exchange.task)
         exchange.task.add_done_callback(self._tasks.discard)
-        start = await exchange.queue.get()
+        try:
+            start = await exchange.queue.get()
+        except asyncio.CancelledError:
+            await exchange.aclose()
+            raise
         if start is None:
             raise httpx2.ReadError("connection reset", request=request)
         return httpx2.Response(start["status"], headers=start["headers"], stream=exchange, request=request)
