@@ -35,7 +35,10 @@ MAY_ANSWER = """\
 If the results answer the question, reply {"next": "answer"}."""
 WRITE = """\
 Answer the question now in one to four short sentences or a short list of markdown. Take every figure from the tool \
-results above, as written there; leave out what they do not show."""
+results above, as written there; leave out what they do not show. Plain words, no JSON."""
+GIVE_UP = (
+    "The calls failed. Say in one plain sentence that the question could not be answered, and why. Give no figures."
+)
 NO_RESULT = "Answer now in one to four short sentences."
 EMPTY = "It gave no rows: a value or column in its conditions is wrong. Call again with other conditions."
 MEND = "Do not repeat it. Think about what the error says, then call again with something else."
@@ -64,10 +67,9 @@ def next_step(body: Json) -> Step:
     for exchange in exchanges[-1 - PAST_EXCHANGES : -1]:
         messages += _chat(exchange, MAX_RESULT // 8)
     messages += _chat(running, MAX_RESULT)
-    write = WRITE if _results(running) else NO_RESULT
     if form:
         messages.append({"role": "user", "content": _instruction(form, tools)})
-    return Step(tuple(_alternating(messages)), form, write)
+    return Step(tuple(_alternating(messages)), form, _closing(_results(running)))
 
 
 def written(step: Step) -> list[Json]:
@@ -80,6 +82,12 @@ def calls_so_far(messages: list[Json], *, failed: bool) -> list[Json]:
     running = list(_exchanges(messages))[-1]
     ids = {block["tool_use_id"] for block in _results(running) if _is_failure(block) == failed}
     return [block for block in running if block["type"] == "tool_use" and block["id"] in ids]
+
+
+def _closing(results: list[Json]) -> str:
+    if not results:
+        return NO_RESULT
+    return GIVE_UP if all(block.get("is_error") for block in results) else WRITE
 
 
 def _offered(body: Json) -> list[Json]:

@@ -93,6 +93,7 @@ def test_after_three_errors_it_may_give_up():
     step = next_step(body(user("How many?"), *failed))
     assert step.form is not None
     assert ANSWER in step.form["anyOf"]
+    assert "could not be answered" in written(step)[-1]["content"]
 
 
 def test_the_choice_of_tools_is_kept():
