@@ -108,6 +108,9 @@ class Sessions:
     def _at_exit(self) -> None:
         if not self._sessions:
             return
+        logs = [session.log for session in self]
         future = loop.submit(self.close_all(grace=0.5))
         # What does not end in time is ended by its lifeline.
         concurrent.futures.wait([future], timeout=AT_EXIT)
+        for log in logs:
+            log.close()

@@ -1,4 +1,4 @@
-"""Cells for the browser tests of servers' questions: `from tests.browser.questions import *`, then `await ask("form")`."""
+"""Cells for the browser tests of servers' questions: `from tests.browser.questions import *`; `await ask("form")`."""
 
 from mcp_notebook import loop
 from mcp_notebook.display.asking import Answer, Question
