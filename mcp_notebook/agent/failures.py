@@ -16,7 +16,7 @@ _OVERLONG = re.compile(r"too long|context (?:window|length|size)|maximum context
 LONGEST_WAIT = 60.0  # seconds; a service that asks for more is not waited for
 
 
-def is_transient(error: Exception) -> bool:
+def is_transient(error: Any) -> bool:
     """Whether the same request may succeed in a moment."""
     import anthropic
     import httpx2
@@ -29,7 +29,7 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, anthropic.APIConnectionError | httpx2.TransportError)
 
 
-def wait_asked(error: Exception) -> float | None:
+def wait_asked(error: Any) -> float | None:
     """Seconds that the service asks to wait (`retry-after`), or None."""
     response = getattr(error, "response", None)
     value = response.headers.get("retry-after", "") if response is not None else ""
@@ -39,7 +39,7 @@ def wait_asked(error: Exception) -> float | None:
         return None
 
 
-def in_words(error: Exception, partial: str) -> str:
+def in_words(error: Any, partial: str) -> str:
     """Why a turn is tried again."""
     import anthropic
 
@@ -51,7 +51,7 @@ def in_words(error: Exception, partial: str) -> str:
     return "the connection failed"
 
 
-def explain(error: Exception, backend: "Backend") -> NotebookError:
+def explain(error: Any, backend: "Backend") -> NotebookError:
     """The exception that the person sees; ours (a replay miss) pass through."""
     import anthropic
     import httpx2
@@ -89,7 +89,7 @@ def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
 
 def _said(error: Any) -> str:
     body = error.body if isinstance(error.body, dict) else {}
-    inner = body.get("error") if isinstance(body.get("error"), dict) else {}
+    inner: Any = body.get("error") if isinstance(body.get("error"), dict) else {}
     return str(inner.get("message") or error.message)[:300]
 
 

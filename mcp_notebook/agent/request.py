@@ -39,7 +39,7 @@ class Request:
             request["tools"] = tools
         if final and tools:
             request["tool_choice"] = {"type": "none"}
-        config = {"effort": self.effort} if self.effort else {}
+        config: dict[str, Any] = {"effort": self.effort} if self.effort else {}
         if self.schema is not None:
             config["format"] = {"type": "json_schema", "schema": self.schema}
         if config:
