@@ -100,5 +100,5 @@ def _compact(value: object) -> str:
 def _safe_str(value: object) -> str:
     try:
         return str(value)
-    except Exception:  # noqa: BLE001  # boundary: the repr of somebody's object may do anything
+    except Exception:  # boundary: the repr of somebody's object may do anything
         return f"<{type(value).__name__}>"

@@ -116,7 +116,7 @@ def large(text: str) -> Taken | None:
     quoted = '"' in text
     if "\0" in text or "\n\n" in text.strip("\n") or (not quoted and _spaced(text[:_LARGE], delimiter)):
         return None
-    blank = quoted and re.search(rf'(?:^|{re.escape(delimiter)})""(?:{re.escape(delimiter)}|\r|\n|$)', text) is not None
+    blank = quoted and _quotes_empty(text, delimiter)
     options = pa_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=blank,
         quoted_strings_can_be_null=False,
@@ -127,6 +127,14 @@ def large(text: str) -> Taken | None:
     except (pa.ArrowInvalid, UnicodeEncodeError):
         return None
     return _accepted(table, names, delimiter, quoted)
+
+
+def _quotes_empty(text: str, delimiter: str) -> bool:
+    """Whether an empty text stands in quotes somewhere."""
+    ends = (delimiter, "\r", "\n")
+    if any(f'{delimiter}""{end}' in text for end in ends) or text.endswith(f'{delimiter}""'):
+        return True
+    return text == '""' or any(text.startswith(f'""{end}') for end in ends)
 
 
 def _accepted(table: pa.Table, names: Sequence[str], delimiter: str, quoted: bool) -> Taken | None:
@@ -146,7 +154,7 @@ def _records(text: str, delimiter: str) -> list[list[str | None]] | None:
     cell = re.compile(rf'(?:"((?:[^"]|"")*)"|([^{re.escape(delimiter)}\r\n"]*))({re.escape(delimiter)}|\r\n|\n|\r|\Z)')
     records: list[list[str | None]] = [[]]
     # Who quotes an empty text leaves NULL unquoted (psql); elsewhere the two cannot be told apart.
-    blank = None if re.search(rf'(?:^|{re.escape(delimiter)})""(?:{re.escape(delimiter)}|\r|\n|$)', text) else ""
+    blank = None if _quotes_empty(text, delimiter) else ""
     at = 0
     while True:
         match = cell.match(text, at)

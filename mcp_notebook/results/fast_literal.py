@@ -277,8 +277,10 @@ def _flags(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _python_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Floats, if the integers among them are plain and small enough for a float."""
+    """Floats, if none overflows and the integers among them are plain and small enough for a float."""
     values = pc.cast(cells, pa.float64())
+    if pc.any(pc.and_(pc.is_inf(values), pc.invert(pc.match_substring(cells, "inf")))).as_py():
+        return None
     whole = pc.invert(pc.match_substring_regex(cells, "[.ein]"))
     largest = pc.max(pc.abs(values.filter(whole))).as_py()
     if not pc.all(pc.match_substring_regex(cells.filter(whole), _INTEGER), min_count=0).as_py():

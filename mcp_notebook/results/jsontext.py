@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from mcp_notebook.results.numeric import Digits
@@ -109,7 +109,10 @@ def number(text: str) -> float | Decimal:
         return value
     if "e" not in text and "E" not in text and text.endswith("0") and not text.endswith(".0"):
         return Decimal(text)
-    return value if Decimal(repr(value)) == Decimal(text) else Digits(text)
+    try:
+        return value if Decimal(repr(value)) == Decimal(text) else Digits(text)
+    except InvalidOperation:
+        raise ValueError(f"a number beyond all bounds: {text[:40]}") from None
 
 
 def _huge(digits: str) -> int | str:

@@ -4,6 +4,7 @@ The grammar is that of `ast.literal_eval` without complex numbers and implicit t
 database drivers put among literals: `Decimal('1.20')`, `datetime.datetime(...)`, `UUID(...)`, `<memory at 0x..>`.
 """
 
+import math
 import re
 from collections.abc import Hashable, Iterable
 
@@ -132,7 +133,10 @@ class _Parser:
         if source[:2].lower() in ("0x", "0o", "0b"):
             return int(source, 0)
         if source.strip("0123456789_"):
-            return float(source)
+            value = float(source)
+            if math.isinf(value):
+                raise self.error("a number too large for a float")
+            return value
         return int(source, 0)  # base 0 refuses leading zeros, as Python does
 
     def angle(self, source: str, depth: int) -> object:

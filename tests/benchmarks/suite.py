@@ -26,10 +26,9 @@ class Benchmark:
         candidates = self.prepare(size)
         best = interleaved(candidates, rounds=rounds)
         (ours, mine), (reference, theirs) = list(best.items())[:2]
-        lines = [
-            f"{self.name:12} {self.what}, {size:,} rows: {mine.wall * 1e3:.1f} ms, "
-            f"{reference} {theirs.wall * 1e3:.1f} ms; ratio {mine.wall / theirs.wall:.4f} (CPU {mine.cpu / theirs.cpu:.4f}){_goal(self.goal)}"
-        ]
+        times = f"{mine.wall * 1e3:.1f} ms, {reference} {theirs.wall * 1e3:.1f} ms"
+        ratio = f"ratio {mine.wall / theirs.wall:.4f} (CPU {mine.cpu / theirs.cpu:.4f})"
+        lines = [f"{self.name:12} {self.what}, {size:,} rows: {times}; {ratio}{_goal(self.goal)}"]
         if memory and self.memory_goal is not None:
             own, other = peak(self.name, ours, size), peak(self.name, reference, size)
             lines.append(

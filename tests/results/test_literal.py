@@ -2,7 +2,9 @@
 
 import ast
 import datetime as dt
+import re
 import time
+import warnings
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -36,15 +38,19 @@ def test_every_repr_is_read_back_as_literal_eval_does(value: object) -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.text(alphabet="()[]{}'\"\\,: 01x.eENTb#-+_rn\n", max_size=14))
+@given(
+    st.text(alphabet="()[]{}'\"\\,: 01x.eENTb#-+_rn\n", max_size=14).filter(lambda text: not re.search(r"\w\(", text))
+)
 def test_what_python_refuses_is_refused_and_the_rest_is_equal(text: str) -> None:
     try:
         value = loads(text)
     except ValueError:
         return
     try:
-        expected = ast.literal_eval(f"({text.strip()}\n)")
-    except (ValueError, SyntaxError, TypeError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of escapes that Python will refuse one day
+            expected = ast.literal_eval(f"({text.strip()}\n)")
+    except (ValueError, SyntaxError, TypeError, MemoryError):
         pytest.fail(f"{text!r} is no literal, and was read as {value!r}")
     assert repr(value) == repr(expected)
 
@@ -160,6 +166,7 @@ def test_an_unknown_call_is_its_own_text(text: str) -> None:
         "{1: 2, 3}",
         "-'a'",
         "'a' b'b'",
+        "1e999",
         "",
     ],
 )
