@@ -72,15 +72,16 @@ def execute(path: Path, *, save: bool) -> int:
     try:
         client.execute(env=environ)
     except CellExecutionError:
-        _print(notebook)
+        show(notebook)
         return 1
-    _print(notebook)
+    show(notebook)
     if save:
         nbformat.write(notebook, path)
     return 0
 
 
-def _print(notebook: Any) -> None:
+def show(notebook: Any) -> None:
+    """Print each executed cell with what it gave."""
     for cell in notebook.cells:
         if cell.cell_type != "code" or (not cell.outputs and cell.execution_count is None):
             continue
