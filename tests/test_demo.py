@@ -33,7 +33,7 @@ def test_elsewhere_the_packaged_ones_are_copied_once(packaged: Path, tmp_path: P
 
 
 def test_an_unknown_notebook_is_one_sentence(packaged: Path, tmp_path: Path):
-    with pytest.raises(ConfigError, match="no notebook 'nope.ipynb'"):
+    with pytest.raises(ConfigError, match="no notebook 'nope"):
         demo.find("nope.ipynb", tmp_path)
 
 

@@ -140,7 +140,7 @@ def _problem(turn: ModelTurn, request: Request) -> str:
 
 def _stop(limit: str, stop_reason: str) -> Stop:
     if limit:
-        return Stop("limit", f"Stopped at the limit of {limit}; the answer sums up what was found.")
+        return Stop("limit", f"{limit}; the answer sums up what was found.")
     if stop_reason == "refusal":
         return Stop("refused", STOPS[stop_reason])
     if stop_reason in STOPS:

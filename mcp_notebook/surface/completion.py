@@ -15,15 +15,14 @@ _TABLE_MAGICS = ("%mcp_preview", "%mcp_share", "%mcp_unshare")
 
 def matcher_for(notebook: Notebook) -> Callable[[CompletionContext], Any]:
     """A matcher for IPython's completer."""
-
     offers = Offers(notebook)
 
-    @context_matcher(identifier="mcp_notebook")
     def matcher(context: CompletionContext) -> Any:
         return complete(notebook, context.full_text, context.cursor_line, context.cursor_position, offers)
 
-    matcher.matcher_priority = 100  # type: ignore[attr-defined]
-    return matcher
+    # IPython types the decorator for its older matchers, which take a text.
+    registered: Any = context_matcher(identifier="mcp_notebook", priority=100)(matcher)  # pyright: ignore[reportArgumentType]
+    return registered
 
 
 def complete(

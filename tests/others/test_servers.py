@@ -1,17 +1,20 @@
 """Servers by other people work through our sessions: they connect, list, and answer a call that becomes a table."""
 
-import sqlite3
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from mcp_notebook.config import parse_target
 from mcp_notebook.results import read
-from mcp_notebook.sessions import Sessions
+from mcp_notebook.sessions import Session, Sessions
 from tests.others import installed
+from tests.others.catalog import Other, others, prepare
 from tests.others.postgres import cluster
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
+AT_ONCE = 3  # servers that start at the same time; more only slow each other down on a small machine
+TABLES = {"sqlite": {"id": [1, 2], "name": ["it's", None]}}
 
 
 @pytest.fixture
@@ -21,37 +24,54 @@ async def sessions():
     await registry.close_all()
 
 
-async def connected(sessions: Sessions, *words: str):
-    return await sessions.connect("other", parse_target(words), timeout=120)
-
-
-async def test_mcp_server_sqlite_from_pypi_in_its_own_environment(sessions, tmp_path: Path):
-    with sqlite3.connect(tmp_path / "a.db") as database:
-        database.execute("create table orders (id integer, name text)")
-        database.execute("insert into orders values (1, 'it''s'), (2, null)")
-    command = installed.pypi("mcp-server-sqlite", "mcp-server-sqlite", "mcp<2")
-    session = await connected(sessions, command, "--db-path", str(tmp_path / "a.db"))
-    assert "read_query" in [t.name for t in session.tools]
-    outcome = await session.call("read_query", {"query": "select * from orders order by id"})
-    (table,) = read(outcome.result).tables
-    assert table.data.to_pydict() == {"id": [1, 2], "name": ["it's", None]}
-
-
-async def test_server_everything_from_npm(sessions):
-    package = "@modelcontextprotocol/server-everything"
-    session = await connected(sessions, *installed.npm(f"{package}/dist/index.js", package))
-    assert len(session.tools) > 5
-    outcome = await session.call("echo", {"message": "hello"})
+async def said(sessions: Sessions, other: Other) -> str:
+    """Connect, list and call one; what is wrong in words, or an empty string."""
+    session = await sessions.connect(other.name, other.spec(), timeout=180)
+    if other.tool not in [tool.name for tool in session.tools]:
+        return f"{other.name} lists no {other.tool}"
+    outcome = await session.call(other.tool, dict(other.arguments), timeout=60)
     reading = read(outcome.result)
-    assert "hello" in reading.text
-    assert reading.tables == ()
+    text = str(outcome.result.content)
+    await sessions.disconnect(other.name)
+    if (outcome.result.is_error or reading.error is not None) != other.fails or other.says not in text.replace(
+        "\\'", "'"
+    ):
+        return f"{other.name} answered {text[:200]}"
+    wanted = TABLES.get(other.name)
+    return "" if wanted is None or reading.tables[0].data.to_pydict() == wanted else f"{other.name} gave another table"
 
 
-async def test_dbhub_from_npm_on_postgresql(sessions):
-    package = "@bytebase/dbhub"
-    command = installed.npm(f"{package}/dist/index.js", package, "pg")
+async def test_a_dozen_servers_from_pypi_and_npm_connect_list_and_answer(sessions: Sessions, tmp_path: Path):
+    prepare(tmp_path)
+    known = others(tmp_path)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(other: Other) -> str:
+        async with gate:
+            try:
+                return await said(sessions, other)
+            except Exception as error:  # boundary: one server's failure must not hide the others'
+                return f"{other.name}: {error} {getattr(error, 'detail', '')}"
+
+    wrong = [line for line in await asyncio.gather(*(one(other) for other in known)) if line]
+    assert len(known) >= 12
+    assert not wrong, "\n".join(wrong)
+
+
+async def test_a_server_that_needs_the_older_sdk_says_how_to_get_it(sessions: Sessions):
+    # The same server started by a Python that has today's SDK: what a plain `pip install` gives.
+    script = installed.pypi("mcp-server-sqlite")[0]
+    python = str(installed.folder() / "py-mcp2" / "bin" / "python")
+    packages = next((Path(script).parents[1] / "lib").glob("python*/site-packages"))
+    code = f"import mcp, sys; sys.path.append({str(packages)!r}); import mcp_server_sqlite; mcp_server_sqlite.main()"
+    with pytest.raises(Exception, match="mcp<2"):
+        await sessions.connect("old", parse_target([python, "-c", code]), timeout=180)
+
+
+async def test_dbhub_from_npm_on_postgresql(sessions: Sessions):
     with cluster() as url:
-        session = await connected(sessions, *command, "--transport", "stdio", "--dsn", f"{url}?sslmode=disable")
+        words = [*installed.npm("dbhub"), "--transport", "stdio", "--dsn", f"{url}?sslmode=disable"]
+        session: Session = await sessions.connect("dbhub", parse_target(words), timeout=180)
         sql = "select g as n, 'x' || g as label, g * 1.5::numeric as price from generate_series(1, 3) g"
         outcome = await session.call("execute_sql", {"sql": sql})
     (table,) = read(outcome.result, sql=sql).tables
