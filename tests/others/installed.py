@@ -18,7 +18,7 @@ INSTALL_SECONDS = 900
 PYPI = {
     "mcp1": ("mcp<2", "mcp-server-sqlite", "mcp-server-time", "mcp-server-git", "mcp-server-fetch",
              "sqlite-mcp-server", "mcp-server-duckdb", "pytz", "mcp-server-calculator"),
-    "mcp2": ("mcp-alchemy",),
+    "mcp2": ("mcp-alchemy==2026.10.15.202659",),  # pinned: pip takes minutes to look through its many releases
 }  # fmt: skip
 OFFICIAL = "@modelcontextprotocol/server-"
 NPM = (*(OFFICIAL + name for name in ("everything", "memory", "filesystem", "sequential-thinking")),
