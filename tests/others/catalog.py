@@ -23,10 +23,11 @@ class Other:
     says: str
     fails: bool = False  # the answer is a refusal
     env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None  # for a server that writes where it starts
 
     def spec(self) -> ServerSpec:
         """What to connect."""
-        return dataclasses.replace(parse_target(self.command), env=dict(self.env))
+        return dataclasses.replace(parse_target(self.command), env=dict(self.env), cwd=self.cwd)
 
 
 def prepare(home: Path) -> None:
@@ -45,7 +46,9 @@ def others(home: Path) -> list[Other]:
     database, repository, pypi, npm = str(home / "a.db"), str(home / "repo"), installed.pypi, installed.npm
     return [
         Other("sqlite", [*pypi("mcp-server-sqlite"), "--db-path", database], "read_query", sql, "it's"),
-        Other("sqlite2", pypi("sqlite-mcp-server"), "execute_query", {**sql, "db_path": database}, "it's"),
+        Other(
+            "sqlite2", pypi("sqlite-mcp-server"), "execute_query", {**sql, "db_path": database}, "it's", cwd=str(home)
+        ),
         Other("alchemy", pypi("mcp-alchemy"), "execute_query", sql, "it's", env={"DB_URL": f"sqlite:///{database}"}),
         Other(
             "duckdb",
