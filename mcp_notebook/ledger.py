@@ -99,7 +99,7 @@ class Ledger:
         import pandas as pd  # slow; loaded by then, since results are DataFrames
 
         names = [f.name for f in dataclasses.fields(CallRecord)]
-        data = pd.DataFrame([[getattr(c, n) for n in names] for c in self.calls], columns=names)
+        data: Any = pd.DataFrame([[getattr(c, n) for n in names] for c in self.calls], columns=names)
         data["arguments"] = [json.dumps(c.arguments, ensure_ascii=False, default=str) for c in self.calls]
         data["names"] = [", ".join(c.names) for c in self.calls]
         return data.astype({"rows": "Int64", "turn": "Int64"})
@@ -114,7 +114,7 @@ class Ledger:
 
         parts = [*self._turn_parts(by), *({by: _place(c, by), **_taken(c)} for c in self.calls)]
         columns = [by, *_SUMS]
-        data = pd.DataFrame(parts, columns=columns).fillna({name: 0 for name in columns[1:] if name != "dollars"})
+        data: Any = pd.DataFrame(parts, columns=columns).fillna({name: 0 for name in columns[1:] if name != "dollars"})
         known = data.groupby(by, sort=False)["dollars"].agg(lambda values: values.sum(skipna=False))
         summed = data.groupby(by, sort=False)[list(_SUMS)].sum()
         summed["dollars"] = known
