@@ -108,7 +108,7 @@ def backend_of(notebook: Notebook, ask: Ask) -> Any:
             notebook.recording, httpx2.AsyncHTTPTransport(retries=1), source=settings.record_source
         )
     return backends.choose(
-        client=settings.client,
+        client=notebook.client(),
         model=ask.model or settings.model,
         prefer="replay" if ask.replay else settings.backend,  # type: ignore[arg-type]
         replay=ReplayTransport(path) if path is not None and notebook.recording is None else None,

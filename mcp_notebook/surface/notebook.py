@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import naming
 from mcp_notebook.agent.conversation import Conversation
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.ledger import Ledger, masked
 from mcp_notebook.masking import mask_json
 from mcp_notebook.naming import OWN_SERVER
@@ -112,6 +112,15 @@ class Notebook:
         """Go on in another branch of the conversation; a new one starts where this one is."""
         self.branches.setdefault(name, self.conversation.fork())
         self.branch = name
+
+    def client(self) -> Any:
+        """The person's own client: the setting is its variable's name, or the object; raises ConfigError."""
+        client = self.settings.client
+        if not isinstance(client, str):
+            return client
+        if client and client not in self.shell.user_ns:
+            raise ConfigError(f"MCPNotebook.client names {client!r}, and there is no such variable in the notebook.")
+        return self.shell.user_ns[client] if client else None
 
     def shaping(self, rows: int | None = None) -> "Shaping":
         """How much of a result goes to the model."""

@@ -14,9 +14,11 @@ class MCPNotebook(Configurable):
     backend = Enum(
         ["auto", "live", "replay"], "auto", help="Who answers: auto asks a model if there is one, else replays."
     ).tag(config=True)
-    client = Any(None, help="Your own async Anthropic client object (Bedrock, Vertex, Foundry, a gateway).").tag(
-        config=True
-    )
+    client = Any(
+        None,
+        help="Name of a variable with your own async Anthropic client (Bedrock, Vertex, Foundry, a gateway), e.g. "
+        "'bedrock'; the name, because %config copies its values and a client cannot be copied.",
+    ).tag(config=True)
     replay = Unicode("", help="File with recorded turns; empty: NAME.claude.json beside the notebook.").tag(config=True)
     record_source = Unicode(
         "", help="What a recording says of where its turns come from; empty: the model's name."

@@ -76,12 +76,13 @@ def test_the_limit_that_ended_a_cell_is_shown(running):
 
 
 def test_a_dollar_budget_without_a_price_refuses_to_start(running):
-    running.run("import anthropic")
     # A client of the person's own: nothing says what it costs.
-    running.run("%config MCPNotebook.client = anthropic.AsyncAnthropic(api_key='x')")
+    running.run("import anthropic\nmine = anthropic.AsyncAnthropic()\n%config MCPNotebook.client = 'mine'")
     ran = running.run("%%claude --max-usd 0.2 -m house-model\nHello?")
+    answered = running.run("%%claude --new\nHello?").text
     running.run("%config MCPNotebook.client = None")
     assert "No price is known for 'house-model'" in ran.text
+    assert "AsyncAnthropic" in answered
 
 
 def test_a_branch_goes_its_own_way_and_one_can_come_back(running):
