@@ -1,9 +1,9 @@
 """Tab completion in the magics: servers, tools, tables named with @."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
+from IPython.core.completer import SimpleCompletion
 
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface.notebook import Notebook
@@ -11,18 +11,6 @@ from mcp_notebook.surface.offers import Offers
 
 _SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%mcp_resources", "%%mcp_sql")
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share", "%mcp_unshare")
-
-
-def matcher_for(notebook: Notebook) -> Callable[[CompletionContext], Any]:
-    """A matcher for IPython's completer."""
-    offers = Offers(notebook)
-
-    def matcher(context: CompletionContext) -> Any:
-        return complete(notebook, context.full_text, context.cursor_line, context.cursor_position, offers)
-
-    # IPython types the decorator for its older matchers, which take a text.
-    registered: Any = context_matcher(identifier="mcp_notebook", priority=100)(matcher)  # pyright: ignore[reportArgumentType]
-    return registered
 
 
 def complete(

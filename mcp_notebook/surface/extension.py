@@ -1,82 +1,137 @@
-"""Registers magics, settings, completion and the await hook with IPython, and takes them all back."""
+"""Registers magics, settings, completion and the await hook with IPython, and takes them all back.
 
-from dataclasses import dataclass
-from typing import Any
+Loading costs a few milliseconds: every magic is registered as one that puts the parts together at its first use.
+"""
 
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import context_matcher
 from traitlets.config import Config
 
-from mcp_notebook import loop
-from mcp_notebook.surface import nesting
 from mcp_notebook.surface.awaiting import AwaitTransformer
-from mcp_notebook.surface.claude_magics import ClaudeMagics
-from mcp_notebook.surface.completion import matcher_for
-from mcp_notebook.surface.magics import MCPMagics
-from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.server_magics import ServerMagics
-from mcp_notebook.surface.serving import ServingMagics
 from mcp_notebook.surface.settings import MCPNotebook
 
+if TYPE_CHECKING:
+    from mcp_notebook.surface.notebook import Notebook
+    from mcp_notebook.surface.parts import Parts
 
-@dataclass
-class Loaded:
-    """What was registered with one shell."""
-
-    notebook: Notebook
-    awaiting: AwaitTransformer
-    matcher: Any
-    magics: list[Any]
-    serving: ServingMagics
+LINE_MAGICS = (
+    "claude_cost", "claude_fork", "claude_history", "claude_record", "mcp_approvals", "mcp_call",
+    "mcp_connect", "mcp_disconnect", "mcp_discover", "mcp_log", "mcp_preview", "mcp_prompt", "mcp_read",
+    "mcp_resources", "mcp_serve", "mcp_share", "mcp_shared", "mcp_status", "mcp_tools", "mcp_unshare",
+)  # fmt: skip
+CELL_MAGICS = ("claude", "mcp_sql")
+NO_EXPANSION = "_ipython_magic_no_var_expand"  # what IPython's @no_var_expand sets
 
 
-_loaded: dict[int, Loaded] = {}
+class Extension:
+    """What is registered with one shell, from `%load_ext` to `%unload_ext`."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._settings = _settings(shell)
+        self._awaiting = AwaitTransformer()
+        self._matcher = _matcher_for(self)
+        self._parts: Parts | None = None
+
+    @property
+    def parts(self) -> "Parts":
+        """The parts behind the magics, made when they are first needed."""
+        if self._parts is None:
+            from mcp_notebook.surface.parts import build  # 60 ms of imports: only who uses a magic pays
+
+            self._parts = build(self._shell, self._settings, self._awaiting)
+        return self._parts
+
+    def register(self) -> None:
+        """Hook everything into IPython."""
+        shell = self._shell
+        for kind, names in (("line", LINE_MAGICS), ("cell", CELL_MAGICS)):
+            for name in names:
+                shell.magics_manager.magics[kind][name] = FirstUse(self, kind, name)
+        shell.configurables.append(self._settings)
+        shell.input_transformers_post.append(self._awaiting)
+        shell.events.register("pre_run_cell", self._awaiting.before_cell)
+        shell.events.register("post_run_cell", self._awaiting.after_cell)
+        # The cell that loads us is running: what it transforms from here on is nested in it.
+        self._awaiting.before_cell()
+        if getattr(shell, "Completer", None) is not None:
+            shell.Completer.custom_matchers.append(self._matcher)
+
+    def remove(self) -> None:
+        """Take everything back and close the sessions."""
+        shell = self._shell
+        shell.configurables.remove(self._settings)
+        shell.input_transformers_post.remove(self._awaiting)
+        shell.events.unregister("pre_run_cell", self._awaiting.before_cell)
+        shell.events.unregister("post_run_cell", self._awaiting.after_cell)
+        if getattr(shell, "Completer", None) is not None:
+            shell.Completer.custom_matchers.remove(self._matcher)
+        for kind, names in (("line", LINE_MAGICS), ("cell", CELL_MAGICS)):
+            for name in names:
+                shell.magics_manager.magics[kind].pop(name, None)
+        if self._parts is not None:
+            self._parts.close()
+
+    def complete(self, context: Any) -> Any:
+        """Completions in a cell that begins with a magic; other cells are none of ours."""
+        if not context.full_text.lstrip().startswith("%"):
+            return {"completions": []}
+        return self.parts.complete(context)
+
+
+def _matcher_for(extension: Extension) -> Any:
+    def matcher(context: Any) -> Any:
+        return extension.complete(context)
+
+    # IPython types the decorator for its older matchers, which take a text.
+    return context_matcher(identifier="mcp_notebook", priority=100)(matcher)  # pyright: ignore[reportArgumentType]
+
+
+class FirstUse:
+    """A magic that becomes the real one when it is called or asked for its help."""
+
+    def __init__(self, extension: Extension, kind: str, name: str) -> None:
+        self._extension, self._kind, self.__name__ = extension, kind, name
+        setattr(self, NO_EXPANSION, True)  # the real magic expands what it wants expanded
+
+    @property
+    def _real(self) -> Any:
+        manager = self._extension.parts.notebook.shell.magics_manager
+        return manager.magics[self._kind][self.__name__]
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        return self._real.__doc__
+
+    def __call__(self, *words: str) -> Any:
+        real = self._real
+        if self._kind == "line" and not getattr(real, NO_EXPANSION, False):
+            words = (self._extension.parts.notebook.shell.var_expand(words[0], 2), *words[1:])
+        return real(*words)
+
+
+_loaded: dict[int, Extension] = {}
 
 
 def load(shell: Any) -> None:
     """Register everything; loading twice does nothing."""
-    if id(shell) in _loaded:
-        return
-    settings = _settings(shell)
-    notebook = Notebook(shell, settings)
-    awaiting = AwaitTransformer()
-    matcher = matcher_for(notebook)
-    serving = ServingMagics(shell, notebook)
-    claude = ClaudeMagics(shell, notebook, awaiting)
-    magics: list[Any] = [claude, MCPMagics(shell, notebook), ServerMagics(shell, notebook), serving]
-    shell.register_magics(*magics)
-    shell.configurables.append(settings)
-    shell.input_transformers_post.append(awaiting)
-    shell.events.register("pre_run_cell", awaiting.before_cell)
-    shell.events.register("post_run_cell", awaiting.after_cell)
-    # The cell that loads us is running: what it transforms from here on is nested in it.
-    awaiting.before_cell()
-    if getattr(shell, "Completer", None) is not None:
-        shell.Completer.custom_matchers.append(matcher)
-    _loaded[id(shell)] = Loaded(notebook, awaiting, matcher, magics, serving)
+    if id(shell) not in _loaded:
+        _loaded[id(shell)] = Extension(shell)
+        _loaded[id(shell)].register()
 
 
 def unload(shell: Any) -> None:
     """Take everything back and close the sessions."""
-    loaded = _loaded.pop(id(shell), None)
-    if loaded is None:
-        return
-    shell.configurables.remove(loaded.notebook.settings)
-    shell.input_transformers_post.remove(loaded.awaiting)
-    shell.events.unregister("pre_run_cell", loaded.awaiting.before_cell)
-    shell.events.unregister("post_run_cell", loaded.awaiting.after_cell)
-    if getattr(shell, "Completer", None) is not None:
-        shell.Completer.custom_matchers.remove(loaded.matcher)
-    for registered in loaded.magics:
-        for kind, names in registered.magics.items():
-            for name in names:
-                shell.magics_manager.magics[kind].pop(name, None)
-    loaded.serving.stop()
-    loop.run(loaded.notebook.sessions.close_all())
+    extension = _loaded.pop(id(shell), None)
+    if extension is not None:
+        extension.remove()
 
 
-def notebook_of(shell: Any) -> Notebook | None:
+def notebook_of(shell: Any) -> "Notebook | None":
     """The state behind a shell's magics, or None where the extension is not loaded."""
-    loaded = _loaded.get(id(shell))
-    return loaded.notebook if loaded else None
+    extension = _loaded.get(id(shell))
+    return extension.parts.notebook if extension else None
 
 
 def _settings(shell: Any) -> MCPNotebook:
@@ -86,7 +141,13 @@ def _settings(shell: Any) -> MCPNotebook:
     except Exception as error:  # boundary: traitlets raises TraitError, and whatever a validator raises
         shell.log.warning("mcp-notebook: a setting is not valid and was ignored: %s", error)
         settings = MCPNotebook(config=Config())
-    settings.observe(lambda change: nesting.enable() if change.new else None, names="nested_asyncio")
+    settings.observe(lambda change: _nest() if change.new else None, names="nested_asyncio")
     if settings.nested_asyncio:
-        nesting.enable()
+        _nest()
     return settings
+
+
+def _nest() -> None:
+    from mcp_notebook.surface import nesting  # only for those who ask for it
+
+    nesting.enable()

@@ -1,9 +1,12 @@
 """`%config MCPNotebook`: what a person may set, with its help."""
 
+from typing import TYPE_CHECKING
+
 from traitlets import Any, Bool, CFloat, CInt, Enum, List, Unicode
 from traitlets.config import Configurable
 
-from mcp_notebook.policy import Limits
+if TYPE_CHECKING:
+    from mcp_notebook.policy import Limits
 
 
 class MCPNotebook(Configurable):
@@ -86,8 +89,10 @@ class MCPNotebook(Configurable):
         False, help="Let pasted asyncio.run(...) code work in a cell (applies nest_asyncio2 to the kernel's loop)."
     ).tag(config=True)
 
-    def notebook_limits(self) -> Limits:
+    def notebook_limits(self) -> "Limits":
         """The limits of all cells together."""
+        from mcp_notebook.policy import Limits  # not needed to load the extension
+
         return Limits(
             iterations=self.notebook_max_turns,
             calls=self.notebook_max_calls,
