@@ -156,7 +156,7 @@ def called(notebook: Notebook, work: Coroutine[Any, Any, tuple[Any, Any]], into:
 
 def _say_table(table: Any, name: str) -> None:
     rows, columns = table.data.shape
-    said = [f"{name}: {rows:,} rows × {columns} columns"]
+    said = [f"{name}: {rows:,} row{'s' * (rows != 1)} × {columns} column{'s' * (columns != 1)}"]
     if table.truncated:
         said.append(f"cut by the server: {table.truncated}")
     if table.approximate:

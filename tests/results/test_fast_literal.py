@@ -203,3 +203,8 @@ def test_a_string_that_holds_a_key_or_a_row_end_changes_nothing() -> None:
     rows = [{"a": "it's, 'b': 1}, {'a': 2", "b": 1}, {"a": "x", "b": 2}]
     assert fast_literal.table(repr(rows)) is None or same_as_exact(repr(rows))
     assert same_as_exact(repr([("it's), ('x", 1), ("), (", 2)] * 50))
+
+
+def test_a_uuid_that_is_none_stays_its_source_text() -> None:
+    good = "e3e70682-c209-4cac-629f-6fbed82c07cd"
+    same_as_exact(f"[(UUID('{good}'),), (UUID('f728b4fa-4248-5e3a-0a5d02f346baa9455'),)]")
