@@ -108,7 +108,7 @@ class Sessions:
     def _at_exit(self) -> None:
         if not self._sessions:
             return
-        logs = [session.log for session in self]
+        logs = [session.log for session in self if session is not None]  # one that is connecting has none yet
         future = loop.submit(self.close_all(grace=0.5))
         # What does not end in time is ended by its lifeline.
         concurrent.futures.wait([future], timeout=AT_EXIT)
