@@ -40,7 +40,9 @@ def test_every_cell_runs_in_jupyterlab_without_a_key(copy: Path, pictures: Path,
                 page.run(i, timeout=120)
             if cell.source.startswith("%%claude"):
                 page.screenshot(pictures / f"quickstart-question-{i:02}-{theme}.png", cell=i)
-        page.screenshot(pictures / f"quickstart-{theme}.png")
+        first = next(i for i, cell in enumerate(cells) if cell.source.startswith("%%claude"))
+        page.cell(first).evaluate("cell => cell.scrollIntoView()")
+        page.screenshot(pictures / f"quickstart-{theme}.png")  # the README shows the light one
         saved = page.save()
     outputs = [o for c in saved["cells"] for o in c.get("outputs", [])]
     assert not [o for o in outputs if o["output_type"] == "error"], outputs
