@@ -221,3 +221,10 @@ def test_shared_tables_are_served_outside_behind_a_token_that_is_not_shown(cells
         urllib.request.urlopen(urllib.request.Request(connection["url"], data=b"{}", method="POST"), timeout=20)
     assert cells.run("%mcp_serve --stop").status == "ok"
     assert not file.exists()
+
+
+def test_pasted_asyncio_run_works_when_it_was_asked_for(cells):
+    pasted = "import asyncio\nasync def main():\n    await asyncio.sleep(0)\n    return 42\nprint(asyncio.run(main()))"
+    assert cells.run(pasted).status == "error"
+    cells.run("%config MCPNotebook.nested_asyncio = True")
+    assert cells.run(pasted).text.strip() == "42"
