@@ -36,9 +36,17 @@ class StaticCall:
             self.record = replace(self.record, status="cancelled")
             self.draw()
 
-    def freeze(self) -> None:
-        """Leave the last state behind as static output."""
+    @property
+    def has_table(self) -> bool:
+        """Whether the call ended well with a table."""
+        return self.record.status == "ok" and bool(self.record.tables)
+
+    def freeze(self, *, expanded: bool = False) -> None:
+        """Leave the last state behind as static output; `expanded` opens it."""
         self.end()
+        if expanded and not self._expanded:
+            self._expanded = True
+            self._update()
         self.draw()
 
     def _update(self) -> None:
@@ -63,15 +71,18 @@ class WidgetCall(StaticCall):
     def _update(self) -> None:
         self._card.update(self.record)
 
-    def freeze(self) -> None:
+    def freeze(self, *, expanded: bool = False) -> None:
         self.end()
-        self._expanded = self._card.expanded
+        self._expanded = self._card.expanded or expanded
         self._screen.update(self._shown, self._static())
         self._card.close()
 
 
 class TextCall(StaticCall):
     """One call in a terminal: the whole card when it ends; a question is written by who asks it."""
+
+    def freeze(self, *, expanded: bool = False) -> None:
+        self.end()  # what is written stays as it is
 
     def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
         pass

@@ -1,5 +1,7 @@
 """The quiet lines of a cell: what answered and what it took, and why it stopped."""
 
+import re
+
 from mcp_notebook.display.wording import byte_size, duration
 from mcp_notebook.events import Footer, Stop
 
@@ -13,7 +15,7 @@ _STOPS = {
 
 def footer_line(footer: Footer) -> str:
     """`claude-sonnet-5-5 · live · 3 calls · 12.3k tokens in (8.0k cached), 512 out · $0.012 · 8.4 s · 1.2 MB kept …`"""
-    pieces = [footer.backend, _calls(footer), _tokens(footer)]
+    pieces = [_short_hashes(footer.backend), _calls(footer), _tokens(footer)]
     if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
         pieces.append(dollars(footer.dollars))
     if footer.seconds:
@@ -38,6 +40,11 @@ def dollars(amount: float) -> str:
     if amount < 0.0001:
         return "less than $0.0001"
     return f"${amount:.4f}" if amount < 0.01 else f"${amount:.3f}" if amount < 0.1 else f"${amount:.2f}"
+
+
+def _short_hashes(text: str) -> str:
+    """A checksum by its first twelve digits; the recording holds it whole."""
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", text)
 
 
 def _calls(footer: Footer) -> str:

@@ -92,10 +92,14 @@ class View:
                 call.draw()
 
     def close(self) -> None:
-        """End the view: text is drawn whole, each card becomes static; a call without an end counts as cancelled."""
+        """End the view: text is drawn whole, each card becomes static; a call without an end counts as cancelled.
+
+        The card of the last table stands open: it is what most cells were run for.
+        """
         self._end_block()
+        last = next((call for call in reversed(self._calls.values()) if call.has_table), None)
         for call in self._calls.values():
-            call.freeze()
+            call.freeze(expanded=call is last)
         self._calls.clear()
 
     def _advance(self, call: StaticCall, event: ToolStarted | ToolProgress | ToolResult) -> None:

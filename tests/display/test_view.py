@@ -189,6 +189,23 @@ def test_a_widget_is_gone_when_the_view_is_closed(screen: FakeScreen) -> None:
     assert card.comm is None
 
 
+@pytest.mark.parametrize("mode", ["static", "widget"])
+def test_the_card_of_the_last_table_stands_open_at_the_end(screen: FakeScreen, mode: str) -> None:
+    shown = view(screen, mode)
+    for event in (
+        call("a"), result("a", data=months()), call("b"), result("b", data=months()), call("c"), result("c"),
+    ):  # fmt: skip
+        shown.show(event)
+    shown.close()
+    assert [" open" in bundle["text/html"][:200] for bundle in screen.shown] == [False, True, False]
+
+
+def test_a_checksum_in_the_footer_is_short(screen: FakeScreen) -> None:
+    shown = view(screen)
+    shown.show(Footer(f"model · sha256 {'0123456789abcdef' * 4}"))
+    assert screen.shown[0]["text/plain"] == "model · sha256 0123456789ab…"
+
+
 def test_closing_twice_draws_nothing_more(screen: FakeScreen) -> None:
     shown = view(screen)
     shown.show(TextDelta("x"))
