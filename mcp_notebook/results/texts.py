@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import (
+    boxes,
     delimited,
-    grids,
     guard,
     html_tables,
     jsontext,
@@ -16,6 +16,7 @@ from mcp_notebook.results import (
     literal,
     markdown,
     printed,
+    ruled,
     shapes,
     toon,
     vertical,
@@ -140,8 +141,8 @@ def _table_readers(selected: Sequence[str]) -> tuple[tuple[str, Callable[[str], 
         ("lines of one column", lambda text: delimited.named_lines(text, selected)),
         ("html", html_tables.read),
         ("markdown", markdown.read),
-        ("boxed table", grids.boxed),
-        ("aligned table", lambda text: grids.ruled(text, selected)),
+        ("boxed table", boxes.read),
+        ("aligned table", lambda text: ruled.read(text, selected)),
         ("vertical", vertical.read),
         ("toon", toon.read),
         ("yaml", yaml_rows.read),
