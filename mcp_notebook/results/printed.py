@@ -65,7 +65,15 @@ def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
         yield _Block(lines[start], list(lines[start + 1 : end]), start, end)
 
 
+def _separated(block: _Block) -> bool:
+    """Whether the lines are cut by commas, tabs, semicolons or bars rather than by their places."""
+    marks = ((mark, block.header.count(mark)) for mark in ",\t;|")
+    return any(count and all(line.count(mark) == count for line in block.body) for mark, count in marks)
+
+
 def _table(block: _Block) -> Raw | str:
+    if _separated(block):
+        return "its lines are cut by separators"
     body, index_name = block.body, ""
     if len(body) > 1 and (lone := body[0].rstrip()) and not body[0][:1].isspace() and "  " not in lone:
         if not block.header[: len(lone)].strip() and len(lone) < len(block.header) - len(block.header.lstrip()) + 1:
@@ -95,6 +103,8 @@ def _index_width(header: str, body: Sequence[str]) -> int:
     labels = [line.split(maxsplit=1)[0] for line in body]
     if _is_index(labels):
         return max(map(len, labels))
+    if all(strings.is_temporal(" ".join(line.split()[:2])) for line in body):
+        return 0  # a date and a time of one column
     blank = [at for at in range(room) if not any(line[at].strip() for line in body)]
     gaps = [at for at in blank if at - 1 not in blank]
     return gaps[0] if len(gaps) == 1 else 0

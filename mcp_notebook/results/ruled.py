@@ -33,13 +33,22 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
     for cut in (_crossed, _barred, _spaced, _listed):
         answer = cut(header, rule, body)
         if isinstance(answer, Raw):
-            return Taken((answer,), rest=rest)
+            return Taken((_maybe_null(answer, text.split("\n")[at + 1 :]),), rest=rest)
         if answer:
             return answer
     single = _single(
         header, rule, body, known=list(selected) == [header.strip()], alone=not any(map(str.strip, before))
     )
-    return single if isinstance(single, str) else Taken((single,), rest=rest, confidence="medium")
+    if isinstance(single, str):
+        return single
+    return Taken((_maybe_null(single, text.split("\n")[at + 1 :]),), rest=rest, confidence="medium")
+
+
+def _maybe_null(raw: Raw, below: Sequence[str]) -> Raw:
+    """A blank line where rows belong may be a row of nothing but NULL."""
+    if raw.rows or not below or below[0].strip():
+        return raw
+    return raw.noted("an empty line below the names may be a row of NULL", approximate=True)
 
 
 def _is_rule(line: str, above: str) -> bool:
