@@ -276,7 +276,8 @@ def _shape(
     shaping: Shaping,
     fetch: Callable[[str], object] | None = None,
 ) -> ToolResult:
-    reading = read(outcome.result, output_schema=tool.output_schema, sql=sql_of(origin.arguments), fetch=fetch)
+    sql, given = sql_of(origin.arguments), origin.arguments
+    reading = read(outcome.result, output_schema=tool.output_schema, sql=sql, arguments=given, fetch=fetch)
     if reading.error is not None:
         return _result(origin, outcome, reading, "error", _capped(reading.error, shaping))
     names = tuple(keep(table, origin, index) for index, table in enumerate(reading.tables))

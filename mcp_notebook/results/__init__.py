@@ -30,6 +30,7 @@ def read(
     allowed_dirs: tuple[Path | str, ...] = (),
     max_bytes: int = MAX_BYTES,
     infer: bool = True,
+    arguments: Mapping[str, Any] | None = None,
 ) -> Reading:
     """All tables that a tool result holds, or its error, or its text; never raises for what a server sent.
 
@@ -37,11 +38,12 @@ def read(
     `output_schema` is the tool's, for declared types and empty tables. `sql` is the statement that was sent, if known:
     it tells of columns that did not come back. `fetch(uri)` reads a linked resource on demand; files below
     `allowed_dirs` are mapped without it. Above `max_bytes` nothing is parsed. `infer=False` keeps every text as text.
+    `arguments` are those of the call: a result of exactly as many rows as its `limit` is said to be perhaps cut.
     """
     # pyarrow takes a third of a second to import: only the first result pays.
     from mcp_notebook.results.pipeline import Options, read_result
 
-    options = Options(output_schema, sql, fetch, tuple(map(str, allowed_dirs)), max_bytes, infer)
+    options = Options(output_schema, sql, fetch, tuple(map(str, allowed_dirs)), max_bytes, infer, arguments)
     return read_result(result, options)
 
 

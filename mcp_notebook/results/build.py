@@ -36,7 +36,7 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         if typed.note:
             notes.append(f"`{name}` {typed.note}")
     notes += losses.found(columns, names)
-    notes += _rounded(columns, names) + (_null_floats(names, arrays) if raw.json else [])
+    notes += _rounded(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
     data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
     return Table(
         data,
@@ -158,11 +158,11 @@ def _missing_names(width: int, asked: Sequence[str | None] | None) -> tuple[tupl
     )
 
 
-def _rounded(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
+def _rounded(arrays: Sequence[pa.Array], names: Sequence[str]) -> list[str]:
     """Integers beyond 2^53 that all look as JavaScript prints a rounded one."""
     suspects = []
-    for column, name in zip(columns, names, strict=True):
-        large = _large_integers(column)
+    for array, name in zip(arrays, names, strict=True):
+        large = _large_integers(array)
         if large and all(map(_looks_rounded, large)):
             suspects.append(name)
     if not suspects:
@@ -170,18 +170,18 @@ def _rounded(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
     return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
 
 
-def _looks_rounded(value: int) -> bool:
+def _looks_rounded(value: int | Decimal) -> bool:
     """Whether JavaScript would print the float nearest to it with the same digits."""
     return abs(value) < 10**21 and int(Decimal(repr(float(value)))) == value
 
 
-def _large_integers(column: Cells) -> list[int]:
-    if not isinstance(column, pa.ChunkedArray):
-        return [value for value in column if type(value) is int and abs(value) >= _SAFE_INTEGER]
-    if not pa.types.is_integer(column.type):
+def _large_integers(array: pa.Array) -> list[int]:
+    if pa.types.is_uint64(array.type) or (pa.types.is_decimal(array.type) and array.type.scale == 0):
+        return [int(value) for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
+    if not pa.types.is_int64(array.type):
         return []
-    beyond = pc.or_(pc.greater_equal(column, _SAFE_INTEGER), pc.less_equal(column, -_SAFE_INTEGER))
-    large = column.filter(beyond).drop_null()
+    beyond = pc.or_(pc.greater_equal(array, _SAFE_INTEGER), pc.less_equal(array, -_SAFE_INTEGER))
+    large = array.filter(beyond).drop_null()
     # Of a long column a few tell: most are not rounded, and no object a cell is made.
     head = large.slice(0, 64).to_pylist()
     return large.to_pylist() if all(map(_looks_rounded, head)) else head
@@ -194,7 +194,9 @@ def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
 
 
 def _only_finite(array: pa.Array) -> bool:
-    """A column of floats with nulls and without one NaN or Infinity."""
+    """A column of floats with nulls and without one NaN or Infinity, or a column without any value."""
+    if pa.types.is_null(array.type):
+        return len(array) > 0
     if not pa.types.is_floating(array.type) or not array.null_count:
         return False
     return not pc.any(pc.invert(pc.is_finite(array))).as_py()

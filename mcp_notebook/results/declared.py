@@ -21,11 +21,11 @@ from mcp_notebook.results import numeric, strings
 _ZONE = re.compile(r"^(?:nullable\()?datetime(?:64)?\(.*'([\w/+-]+)'\)", re.IGNORECASE)
 _WRAPPED = re.compile(r"(?:nullable|lowcardinality)\((.*)\)", re.IGNORECASE | re.DOTALL)
 _INT = re.compile(
-    r"u?(?:tiny|small|medium|big|huge)?int(?:eger)?(?:\d+)?(?: unsigned| signed)?|u?int\d+|"
+    r"[iu](?:8|16|32|64|128)|u?(?:tiny|small|medium|big|huge)?int(?:eger)?(?:\d+)?(?: unsigned| signed)?|u?int\d+|"
     r"(?:small|big)?serial\d?|long(?:long)?|short|tiny|int24|oid|byteint|hugeint|uhugeint|u(?:tiny|small|big)int|number_int|year"
 )
 _FLOAT = re.compile(
-    r"(?:float|double|real|float\d+|double precision|binary_(?:float|double)|bfloat16|number_float)(?: precision)?"
+    r"(?:f32|f64|float|double|real|float\d+|double precision|binary_(?:float|double)|bfloat16|number_float)(?: precision)?"
 )
 _DECIMAL = re.compile(r"(?:big)?(?:decimal|numeric|newdecimal|dec|fixed)(?:32|64|128|256)?")
 _BOOL = re.compile(r"bool(?:ean)?")

@@ -75,9 +75,9 @@ def csv(text: str, selected: Sequence[str] = ()) -> Answer:
 def _without_tags(text: str) -> str:
     """Without the command tags that psql prints around a result."""
     lines = text.splitlines(keepends=True)
-    while lines and (_TAG.fullmatch(lines[0]) or not lines[0].strip()):
+    while lines and (_TAG.fullmatch(lines[0]) or not lines[0].strip(" \r\n")):
         lines.pop(0)
-    while lines and (_TAG.fullmatch(lines[-1]) or not lines[-1].strip()):
+    while lines and (_TAG.fullmatch(lines[-1]) or not lines[-1].strip(" \r\n")):
         lines.pop()
     if lines and text.rstrip("\r\n").endswith(lines[-1].rstrip("\r\n")):
         return "".join(lines)
@@ -215,12 +215,16 @@ def _is_name(name: str) -> bool:
 
 
 def _has_typed(rows: Sequence[Sequence[str | None]]) -> bool:
-    """Whether one column at least is numbers or dates throughout."""
+    """Whether one column at least is numbers, dates or flags throughout."""
     for column in zip(*rows[:500], strict=True):
         present = [cell for cell in column if cell and cell not in NULL_WORDS]
-        if present and (all(map(strings.is_number, present)) or all(map(strings.is_temporal, present))):
+        if present and any(all(map(test, present)) for test in (strings.is_number, strings.is_temporal, _is_flag)):
             return True
     return False
+
+
+def _is_flag(cell: str) -> bool:
+    return cell.lower() in ("true", "false")
 
 
 def _spaced(text: str, delimiter: str) -> bool:

@@ -22,6 +22,7 @@ _MIDNIGHT = r"^\d{4}-\d\d-\d\dT00:00:00(?:\.0{3,6})?Z$"
 _NODE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 _NUMBER = r"^-?(?:0|[1-9]\d*)(?:\.\d+)?$"
 _NUMERIC = re.compile(r"[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
+_PEOPLE = re.compile(r"-?\d{1,3}(?:,\d{3})*(?:\.\d+)?", re.ASCII)
 _LONGEST_INTEGER = 18
 _LONGEST_FLOAT = 16  # fifteen digits and a point: any float keeps them
 _SECONDS, _MILLISECONDS = len("2024-02-29T12:30:00"), len("2024-02-29T12:30:00.000Z")
@@ -62,6 +63,8 @@ def _may_be_number(sample: Sequence[str], text: Strictness) -> bool:
     if text in ("keep", "dates"):
         return False
     if all(map(_NUMERIC.fullmatch, sample)):
+        return True
+    if text == "all" and all(map(_PEOPLE.fullmatch, sample)):
         return True
     return text == "all" and all(value.lower() in ("true", "false", "t", "f") for value in sample)
 

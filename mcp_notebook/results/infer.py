@@ -68,6 +68,8 @@ def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) ->
         return Column(found.array, f"converted from text: {short(found.array.type)}", found.note)
     if text in ("numbers", "all") and (number := strings.numbers(values)) is not None:
         return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
+    if text == "all" and (number := strings.grouped(values)) is not None:
+        return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
     if text == "all" and (flags := strings.booleans(values)) is not None:
         return Column(flags.array, "converted from text: bool", flags.note)
     array, note = _strings(values)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+from mcp_notebook.results import fitting
 from mcp_notebook.results.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
 _RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*")
 _CELL = re.compile(r"(?<!\\)\|")
@@ -36,36 +38,79 @@ def _table_end(lines: list[str], at: int) -> int | None:
     """The line after the table that starts at `at`, None when none starts there."""
     if at + 1 >= len(lines) or "|" not in lines[at] or "|" not in lines[at + 1] or not _RULE.fullmatch(lines[at + 1]):
         return None
-    width = len(_cells(lines[at]))
-    if len(_cells(lines[at + 1])) != width or _aligned(lines[at], lines[at + 1]):
+    width = len(_cells(lines[at + 1]))
+    if len(_cells(lines[at])) != width and len(_loose_cells(lines[at])) != width:
         return None
     end = at + 2
     outer = lines[at].lstrip().startswith("|")
-    while end < len(lines) and (lines[end].lstrip().startswith("|") if outer else "|" in lines[end]):
+    closed = outer and lines[at].rstrip().endswith("|")
+    is_open = False  # a cell with a line break goes on below, until a line ends with a bar
+    while end < len(lines) and (is_open or (lines[end].lstrip().startswith("|") if outer else "|" in lines[end])):
+        is_open = closed and not lines[end].rstrip().endswith("|")
         end += 1
     return end
 
 
-def _aligned(header: str, rule: str) -> bool:
-    """Whether this is a plain `a | b` table ruled to its own width, whose cells are not escaped: not markdown."""
-    return False
-
-
 def _table(lines: list[str]) -> Raw | str:
-    header = [_plain(cell) for cell in _cells(lines[0])]
-    rows = [_cells(line) for line in lines[2:]]
-    wrong = [row for row in rows if len(row) != len(header)]
-    if wrong:
-        return f"ambiguous: {len(wrong)} rows of the markdown table do not have {len(header)} cells"
-    filled = [[_plain(cell) for cell in row] for row in rows]
-    return from_rows(header, filled, text="all", nulls=(*NULL_WORDS, ""))
+    width = len(_cells(lines[1]))
+    header = [_plain(cell) for cell in (_cells(lines[0]) if len(_cells(lines[0])) == width else _loose_cells(lines[0]))]
+    body, joined = _joined(lines[2:], closed=lines[0].lstrip().startswith("|") and lines[0].rstrip().endswith("|"))
+    if body is None:
+        return "ambiguous: a row of the markdown table does not end"
+    rows = [_cells(line) for line in body]
+    repaired: frozenset[int] = frozenset()
+    if any(len(row) != width for row in rows):
+        fitted = fitting.fit(body, _cells_of(width), width, "|")
+        if isinstance(fitted, str):
+            return fitted
+        rows, repaired = fitted.rows, fitted.repaired
+    raw = from_rows(header, [[_plain(cell) for cell in row] for row in rows], text="all", nulls=(*NULL_WORDS, ""))
+    raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
+    if joined:
+        raw = raw.noted("line breaks inside values were put together again", approximate=True)
+    if repaired:
+        touched = listing([header[number] for number in sorted(repaired)])
+        raw = raw.noted(f"bars inside values are not escaped; cells of {touched} were put together", approximate=True)
+    return raw
+
+
+def _joined(lines: list[str], *, closed: bool) -> tuple[list[str] | None, bool]:
+    """The rows, those with a line break in a value as one; None when the last does not end."""
+    if not closed:
+        return lines, False
+    rows: list[str] = []
+    is_open = False
+    for line in lines:
+        if is_open:
+            rows[-1] += f"\n{line}"
+        else:
+            rows.append(line)
+        is_open = not line.rstrip().endswith("|")
+    return (None if is_open else rows), len(rows) < len(lines)
+
+
+def _cells_of(width: int) -> Callable[[str], list[str]]:
+    """How rows with bars inside are cut: at bars between spaces where that gives the width, else at every bar."""
+
+    def cut(row: str) -> list[str]:
+        loose = _loose_cells(row)
+        return loose if len(loose) == width else _cells(row)
+
+    return cut
+
+
+def _loose_cells(line: str) -> list[str]:
+    return _inner(line).split(" | ")
 
 
 def _cells(line: str) -> list[str]:
+    return _CELL.split(_inner(line))
+
+
+def _inner(line: str) -> str:
     body = line.strip()
     body = body[1:] if body.startswith("|") else body
-    body = body[:-1] if body.endswith("|") and not body.endswith("\\|") else body
-    return _CELL.split(body)
+    return body[:-1] if body.endswith("|") and not body.endswith("\\|") else body
 
 
 def _plain(cell: str) -> str:

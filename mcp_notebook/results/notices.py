@@ -44,16 +44,24 @@ _ROWS_SAID = re.compile(
     r"(\d[\d,]*) rows?(?: in set)?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+_STATEMENTS = ("sql", "query", "statement", "executed_sql", "executed_query", "executedquery", "executedsql", "final_sql",
+               "final_query")  # fmt: skip
+_LIMITS = ("limit", "max_rows", "maxrows", "row_limit", "rowlimit", "limit_rows", "page_size", "pagesize", "per_page",
+           "perpage", "max_results", "maxresults", "top", "top_n", "n_rows", "nrows", "num_rows", "first", "head",
+           "sample_size", "rows_limit", "max_records", "batch_size", "fetch_size")  # fmt: skip
 _EDGE = 4000
 _ROUND = {10, 20, 25, 50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 1500, 2000, 2048, 2500, 5000, 10_000,
           20_000, 25_000, 50_000, 65_536, 100_000, 1_000_000}  # fmt: skip
 
 
-def noticed(raw: Raw, meta: Mapping[str, Any], rest: str, sql: str) -> Raw:
-    """The table with its `truncated` and `total_rows` filled from the envelope and the text around it."""
+def noticed(raw: Raw, meta: Mapping[str, Any], rest: str, sql: str, arguments: Mapping[str, Any] | None = None) -> Raw:
+    """The table with its `truncated` and `total_rows` filled from the envelope and the text around it.
+
+    `arguments` are those of the call: rows in just the number that one of them asked for may be cut.
+    """
     facts = list(_facts(meta, 0))
     total = _total(facts, raw.rows)
-    reason = raw.truncated or _flag(facts) or _sentence(facts, rest)
+    reason = raw.truncated or _flag(facts) or _sentence(facts, rest) or _added_limit(raw, facts, rest, sql)
     if not reason and total is not None and total > raw.rows:
         reason = f"the server counts {total:,} rows and {raw.rows:,} came"
     if total is None and reason:
@@ -63,11 +71,35 @@ def noticed(raw: Raw, meta: Mapping[str, Any], rest: str, sql: str) -> Raw:
     said = _said(rest)
     if said is not None and said > raw.rows:
         return replace(raw, truncated=f"the server says {said:,} rows and {raw.rows:,} came", total_rows=said)
-    return _soft_hint(replace(raw, total_rows=raw.total_rows or total), sql)
+    raw = replace(raw, total_rows=raw.total_rows or total)
+    asked = _asked(facts, raw.rows) or _asked(list(_facts(arguments or {}, 0)), raw.rows)
+    if asked and (raw.total_rows or 0) <= raw.rows and not _own_limit(raw, sql):
+        return raw.noted(f"exactly the {raw.rows:,} rows that `{asked}` allows: there may be more")
+    return _soft_hint(raw, sql)
+
+
+def _added_limit(raw: Raw, facts: list[tuple[str, Any]], rest: str, sql: str) -> str:
+    """A server that repeats the statement with a LIMIT of its own, and as many rows as that."""
+    if not sql or not raw.rows:
+        return ""
+    repeated = [value for key, value in facts if key in _STATEMENTS and isinstance(value, str)] or [rest[:_EDGE]]
+    limits = {statement.limit(text) for text in repeated} - {None, statement.limit(sql)}
+    return f"the server added LIMIT {raw.rows:,} to the statement" if raw.rows in limits else ""
+
+
+def _asked(facts: list[tuple[str, Any]], rows: int) -> str:
+    """The name of a limit that the rows reach exactly."""
+    reached = (key for key, value in facts if key in _LIMITS and type(value) in (int, str) and str(value) == str(rows))
+    return next(reached, "") if rows else ""
+
+
+def _own_limit(raw: Raw, sql: str) -> bool:
+    limit = statement.limit(sql)
+    return limit is not None and limit <= raw.rows
 
 
 def _soft_hint(raw: Raw, sql: str) -> Raw:
-    if raw.rows < 25 or raw.rows not in _ROUND or ((limit := statement.limit(sql)) is not None and limit <= raw.rows):
+    if raw.rows < 25 or raw.rows not in _ROUND or _own_limit(raw, sql):
         return raw
     if raw.total_rows is not None and raw.total_rows == raw.rows and raw.rows >= 10_000:
         return raw

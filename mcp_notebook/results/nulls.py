@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from mcp_notebook.results import fast_columns, strings
 from mcp_notebook.results.raw import Cells, Raw, listing
 
-NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ")
+NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ", "(empty)",
+              "(none)", "<none>", "[null]", "<NA>", "NaT")  # fmt: skip
 
 
 def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[str]]:
@@ -31,13 +32,14 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
     counts[""] = 0  # an empty cell is NULL only where nothing else is
     token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
     empty_is_null = "" in words and not token
-    columns, unsure, blanks = [], [], []
+    columns, unsure, blanks, empty = [], [], [], []
     for column, name in zip(raw.columns, names, strict=True):
         cleaned, doubt = _null_words_of(column, token, words, empty_is_null)
         columns.append(cleaned)
         unsure += [name] if doubt else []
         blanks += [name] if doubt and not token else []
-    return tuple(columns), _null_notes(token, unsure, bool(blanks))
+        empty += [name] if "" in words and any(cell == "" for cell in cleaned if type(cell) is str) else []
+    return tuple(columns), [*_null_notes(token, unsure, bool(blanks)), *_empty_notes(empty)]
 
 
 def _null_words_of(column: Cells, token: str, words: Sequence[str], empty_is_null: bool) -> tuple[Sequence[Any], bool]:
@@ -64,12 +66,13 @@ def _arrow_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...]
             counts.update(column.filter(flags).to_pylist())
     counts.pop("", None)
     token = max(counts, key=lambda word: counts[word], default="")
-    columns, unsure = [], []
+    columns, unsure, empty = [], [], []
     for column, flags, name in zip(raw.columns, is_word, names, strict=True):
         cleaned, doubt = _arrow_null_words_of(column, flags, token, "" in words and not token)
         columns.append(cleaned)
         unsure += [name] if doubt else []
-    return tuple(columns), _null_notes(token, unsure, bool(unsure) and not token)
+        empty += [name] if "" in words and flags is not None and pc.any(pc.equal(cleaned, "")).as_py() else []
+    return tuple(columns), [*_null_notes(token, unsure, bool(unsure) and not token), *_empty_notes(empty)]
 
 
 def _arrow_null_words_of(column: Cells, flags: Any, token: str, empty_is_null: bool) -> tuple[Cells, bool]:
@@ -94,6 +97,11 @@ def _null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
         return []
     word = "the empty text" if blank or not token else f"the text {token}"
     return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
+
+
+def _empty_notes(names: Sequence[str]) -> list[str]:
+    """Where NULL is a word elsewhere in the table, an empty cell was taken for an empty text."""
+    return [f"an empty cell in {listing(names)} may stand for NULL; shown as empty text"] if names else []
 
 
 def _typed(values: Sequence[str | None]) -> bool:

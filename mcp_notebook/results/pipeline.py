@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_notebook.results import build, content, guard, notices, resources, statement, structured, texts
+from mcp_notebook.results import build, content, guard, notices, nothing, resources, statement, structured, texts
 from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
 from mcp_notebook.results.shapes import MAX_COLUMNS
 
 log = logging.getLogger(__name__)
-_NO_ROWS = re.compile(
-    r"^\W*(?:query executed successfully\W*|success\W*|ok\W*)?(?:no (?:\w+ )?(?:rows?|results?|records?|data|matches)\b|"  # noqa: E501
-    r"0 (?:rows?|results?|records?)\b|empty (?:set|result)|(?:query )?returned (?:no|0) (?:rows?|results?))",
-    re.IGNORECASE,
-)
 MAX_CELLS = 100_000_000
 
 
@@ -32,6 +26,7 @@ class Options:
     allowed_dirs: tuple[str, ...] = ()
     max_bytes: int = 256 * 1024 * 1024
     infer: bool = True
+    arguments: Mapping[str, Any] | None = None
 
 
 def read_result(result: object, options: Options) -> Reading:
@@ -91,33 +86,18 @@ def _no_table(base: Reading, found: texts.Found, linked: resources.Linked, rejec
 def _tables(found: texts.Found, parts: content.Parts, options: Options) -> tuple[tuple[Table, ...], Rejected]:
     tables, rejected = [], list(found.rejected)
     for raw in found.raws:
-        reason = _too_wide(raw) or _not_a_result(raw, found, options.sql)
+        reason = _too_wide(raw) or _not_a_result(raw, options.sql) or nothing.is_a_report(raw, options.sql)
         if reason:
             rejected.append((found.reader, reason))
             continue
-        raw = notices.noticed(raw, found.meta, found.rest, options.sql)
+        raw = notices.noticed(raw, found.meta, found.rest, options.sql, options.arguments)
         tables.append(build.table(raw, reader=found.reader, sql=options.sql, infer_types=options.infer))
-    if not found.raws and not parts.resources and _is_nothing(parts):
-        tables += _nothing_at_all(options.sql)
+    if not tables and not parts.resources and nothing.is_told(parts):
+        tables += nothing.table(parts, options.sql)
     return tuple(tables), tuple(rejected)
 
 
-def _is_nothing(parts: content.Parts) -> bool:
-    """No block at all, or a text that only says that there are no rows."""
-    text = " ".join(parts.texts).strip()
-    return (not text and not parts.structured) or (len(text) < 200 and _NO_ROWS.search(text) is not None)
-
-
-def _nothing_at_all(sql: str) -> list[Table]:
-    """No block at all: an empty result of a query whose statement names the columns."""
-    asked = statement.selected(sql)
-    if asked is None or not all(asked):
-        return []
-    raw = Raw(None, (), 0).noted("the server sent no table, which it does for no rows")
-    return [build.table(raw, reader="nothing", sql=sql)]
-
-
-def _not_a_result(raw: Raw, found: texts.Found, sql: str) -> str:
+def _not_a_result(raw: Raw, sql: str) -> str:
     """An empty list without names is an answer only to a query."""
     if raw.rows or raw.names is not None or raw.columns:
         return ""

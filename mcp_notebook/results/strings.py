@@ -25,6 +25,8 @@ _NODE = re.compile(r"[+-]?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 _DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)\.\d+", re.ASCII)
 _FLOAT = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+_SCIENTIFIC = re.compile(r"-?\d\.\d+[eE][+-]?\d+|-?\d(?:\.\d+)?[eE][+-]\d+", re.ASCII)
+_GROUPED = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _SPECIAL = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"}
 _FLAGS = ({"true", "false"}, {"t", "f"})
 CODE_NAME = re.compile(
@@ -163,15 +165,37 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
             return None
         return Typed(*numeric.integers([None if v is None else int(v) for v in values]))
     if all(value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present):
-        return _fractions(values, present)
+        return None if all(value.lower() in _SPECIAL for value in present) else _noted(_fractions(values, present), present)
     return None
+
+
+def grouped(values: Sequence[str | None]) -> Typed | None:
+    """Numbers written for people, "1,234.50" among others; None when no value has such commas or one is no number."""
+    present = [value for value in values if value is not None]
+    if not any(map(_GROUPED.fullmatch, present)):
+        return None
+    if not all(_GROUPED.fullmatch(value) or (is_plain(value) and len(value.split(".")[0]) < 5) for value in present):
+        return None
+    found = numbers([None if value is None else value.replace(",", "") for value in values])
+    fraction = any("." in value for value in present)
+    doubt = "; fractions may be rounded" if fraction else ""
+    return found and Typed(found.array, f"was written with commas between thousands{doubt}")
+
+
+def _noted(found: Typed | None, present: list[str]) -> Typed | None:
+    """A word among numbers may also be a text: said."""
+    words = sorted({value for value in present if value.lower() in _SPECIAL})
+    if found is None or not words:
+        return found
+    return found._replace(note=f"has {', '.join(words)} among its numbers, taken for no text")
 
 
 def _fractions(values: Sequence[str | None], present: list[str]) -> Typed | None:
     plain = all(_DECIMAL.fullmatch(value) or _INTEGER.fullmatch(value) for value in present)
     if plain and (fixed_scale(present) or not all(map(float_holds, present))):
         return Typed(*numeric.decimals([None if v is None else Decimal(v) for v in values]))
-    if not any(_DECIMAL.fullmatch(value) for value in present) and not any(v.lower() in _SPECIAL for v in present):
+    certain = any(_DECIMAL.fullmatch(v) or _SCIENTIFIC.fullmatch(v) or v.lower() in _SPECIAL for v in present)
+    if not certain:
         return None  # only integers and exponents such as 1e5: more likely codes
     if not all(value.lower() in _SPECIAL or float_holds(value) for value in present):
         return None

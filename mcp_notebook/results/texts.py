@@ -7,16 +7,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import (
+    boxes,
     delimited,
-    grids,
     guard,
     html_tables,
     jsontext,
     large,
     literal,
     markdown,
+    printed,
+    ruled,
     shapes,
+    toon,
     vertical,
+    wrapped,
+    xml_rows,
+    yaml_rows,
 )
 from mcp_notebook.results.raw import Answer, Raw
 from mcp_notebook.results.reading import Confidence, Rejected
@@ -77,6 +83,8 @@ def _read(text: str, selected: Sequence[str], depth: int) -> Found:
 
 def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
     rejected: list[tuple[str, str]] = []
+    if (inner := _wrapped(text, selected, depth)) is not None:
+        return inner
     for reader, parse in _table_readers(selected):
         answer = parse(text)
         if isinstance(answer, str):
@@ -92,6 +100,21 @@ def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
         inside = "one object among prose is no table" if lone else "its JSON holds no table"
     rejected.append(("json in text", inside))
     return _last_resort(text, selected, depth, rejected)
+
+
+def _wrapped(text: str, selected: Sequence[str], depth: int) -> Found | None:
+    """The tables of fenced blocks or of a tag's body; None when they hold none."""
+    inside, rest = wrapped.bodies(text) if depth < _LEAF_DEPTH else ([], "")
+    found = [(item, read(item.body, selected=selected, depth=depth + 1)) for item in inside]
+    taken = [(item, each) for item, each in found if each.raws]
+    if not taken:
+        return None
+    item, first = taken[0]
+    rests = [rest, *(each.rest for _, each in taken), *(item.body for item, each in found if not each.raws)]
+    return replace(
+        first, raws=tuple(raw for _, each in taken for raw in each.raws), reader=f"{first.reader} in {item.wrapping}",
+        rest="\n".join(filter(None, rests)), meta={key: value for _, each in taken for key, value in each.meta.items()},
+    )  # fmt: skip
 
 
 def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[tuple[str, str]]) -> Found:
@@ -118,9 +141,13 @@ def _table_readers(selected: Sequence[str]) -> tuple[tuple[str, Callable[[str], 
         ("lines of one column", lambda text: delimited.named_lines(text, selected)),
         ("html", html_tables.read),
         ("markdown", markdown.read),
-        ("boxed table", grids.boxed),
-        ("aligned table", lambda text: grids.ruled(text, selected)),
+        ("boxed table", boxes.read),
+        ("aligned table", lambda text: ruled.read(text, selected)),
         ("vertical", vertical.read),
+        ("toon", toon.read),
+        ("yaml", yaml_rows.read),
+        ("printed frame", printed.read),
+        ("xml", xml_rows.read),
     )
 
 

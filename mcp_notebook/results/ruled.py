@@ -1,4 +1,4 @@
-"""Text tables drawn with lines: boxed (mysql, psql, DuckDB, rich, tabulate) and headers ruled off by dashes.
+"""Headers ruled off by dashes: psql's aligned output, sqlite's columns and their many imitations.
 
 Cells are cut at the separators, or at the columns' places in the rule when a value holds a separator itself.
 """
@@ -8,167 +8,17 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
-from mcp_notebook.results import declared, fitting, strings
+from mcp_notebook.results import fitting, strings
 from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
-_BARS = "|│┃║"
-_BORDER = re.compile(r"[+┌┬┐├┼┤└┴┘╭╮╰╯┏┳┓┡╇┩╔╦╗╠╬╣╚╩╝╒╤╕╞╪╡╘╧╛╟╫╢╓╥╖╙╨╜━─═\-=┄┈|│┃║]{3,}")
-_CORNER = re.compile(r"[+┬┼┴╇┳╦╬╩╤╪╧┌└├┏┡╔╠╚╒╞╘╭╰╟╫╥╨]")
-_CLICKHOUSE = re.compile(r"[┌╭](─+.+)[┐╮]")
-_NUMBERED = re.compile(r"^\d+\. (?=[│┃])")
 _MAYBE_RULE = re.compile(r"^[ \t]{0,200}-[-+| \t]*$", re.MULTILINE)
 _PSQL_END = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)
 _SOFT_NULLS = (*NULL_WORDS, "")
 
 
-def boxed(text: str) -> Answer:
-    """Tables inside borders; lines outside them are the rest."""
-    if not any(mark in text for mark in ("+-", "+=", "─", "━", "═")):
-        return "no borders"
-    lines = [_NUMBERED.sub("", line.strip(), count=1) for line in text.splitlines()]
-    borders = [n for n, line in enumerate(lines) if _is_border(line)]
-    heads = [n for n, line in enumerate(lines) if _is_named_border(line)]
-    if not borders or (len(borders) < 2 and not heads):
-        return "no borders"
-    first = min([*borders, *heads])
-    last = max(borders)
-    body = lines[first : last + 1]
-    if any(not line.strip() for line in body):
-        return _several_boxes(text)
-    raw = _box(body)
-    if isinstance(raw, str):
-        return raw
-    rest = "\n".join([*lines[:first], *lines[last + 1 :]]).strip()
-    return Taken((raw,), rest=rest)
-
-
-def _several_boxes(text: str) -> Answer:
-    raws, rest = [], []
-    for part in re.split(r"\n[ \t]*\n", text):
-        answer = boxed(part)
-        if isinstance(answer, str):
-            if any(_is_border(line) for line in part.splitlines()):
-                return "ambiguous: a blank line inside a box"
-            rest.append(part)
-            continue
-        raws += answer.raws
-        rest.append(answer.rest)
-    return Taken(tuple(raws), rest="\n".join(filter(None, rest))) if raws else "no borders"
-
-
-def _is_named_border(line: str) -> bool:
-    """ClickHouse writes the names into the upper border: "┌─id─┬─name─┐"."""
-    return line[:1] in ("┌", "╭") and bool(_CLICKHOUSE.fullmatch(line)) and not _BORDER.fullmatch(line)
-
-
-def _is_border(line: str) -> bool:
-    return bool(_BORDER.fullmatch(line.strip())) and bool(_CORNER.search(line)) and line.strip()[0] not in "-=─━"
-
-
-def _box(lines: Sequence[str]) -> Raw | str:
-    blocks = _blocks(lines)
-    head = _CLICKHOUSE.fullmatch(lines[0])
-    if head and not _BORDER.fullmatch(lines[0].strip()):
-        names = [name.strip("─ ") for name in re.split(r"[┬]", head[1])]
-    elif blocks:
-        names = [" ".join(part for part in column if part) for column in zip(*_split_all(blocks.pop(0)), strict=False)]
-    else:
-        return "no rows between its borders"
-    width = len(names)
-    kinds: tuple[str | None, ...] = ()
-    if width and names and (typed := _typed_header(names)):
-        names, kinds = typed
-    rows = []
-    single = len(blocks) == 1
-    for block in blocks:
-        merged = _rows_of(block, width, lines[0], single=single)
-        if isinstance(merged, str):
-            return merged
-        rows += merged
-    if any(len(row) != width for row in rows):
-        return "ambiguous: rows of the box differ in width"
-    rows, cut = _without_dots(rows)
-    raw = from_rows(names, rows, text="all", nulls=_SOFT_NULLS, declared=kinds)
-    raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
-    return replace(raw, truncated="rows in the middle are left out of the drawn table") if cut else raw
-
-
-def _blocks(lines: Sequence[str]) -> list[list[str]]:
-    """The lines between borders."""
-    blocks: list[list[str]] = [[]]
-    for line in lines:
-        if _BORDER.fullmatch(line.strip()) or _is_named_border(line):
-            blocks.append([])
-        else:
-            blocks[-1].append(line)
-    return [block for block in blocks if block]
-
-
-def _cells(line: str) -> list[str]:
-    """The cells of one drawn line, cut at its own kind of bar."""
-    body = line.strip()
-    bar = body[:1] if body[:1] in _BARS else "|"
-    bars = "│┃║" if bar != "|" else "|"
-    body = body[1:] if body[:1] in _BARS else body
-    body = body[:-1] if body[-1:] in _BARS else body
-    return [cell.strip() for cell in re.split(f"[{bars}]", body)]
-
-
-def _split_all(block: Sequence[str]) -> list[list[str]]:
-    return [_cells(line) for line in block]
-
-
-def _rows_of(block: Sequence[str], width: int, border: str, *, single: bool) -> list[list[str]] | str:
-    """The rows of one block: a line each, or all lines one row when every row has its own border."""
-    rows = []
-    pending = ""
-    for line in block:
-        line = f"{pending}\n{line}" if pending else line
-        if line.rstrip()[-1:] not in _BARS:
-            pending = line
-            continue
-        pending = ""
-        cells = _cells(line)
-        if len(cells) != width:
-            placed = _by_place(line, border)
-            if placed is None or len(placed) != width:
-                return f"ambiguous: a row of the box has {len(cells)} cells for {width} columns"
-            cells = placed
-        rows.append(cells)
-    if pending:
-        return "ambiguous: a line of the box is not closed"
-    if single or len(rows) < 2:
-        return rows
-    return [["\n".join(filter(None, column)) for column in zip(*rows, strict=True)]]
-
-
-def _by_place(line: str, border: str) -> list[str] | None:
-    """Cells cut where the border has its corners; only when line and border are drawn to one length."""
-    if len(line.rstrip()) != len(border.rstrip()):
-        return None
-    at = [n for n, mark in enumerate(border) if mark in "+┬┐┌┳┏┓╦╔╗╤╒╕╭╮"]
-    if any(line[n] not in _BARS for n in at):
-        return None
-    return [line[start + 1 : end].strip() for start, end in itertools.pairwise(at)]
-
-
-def _typed_header(names: Sequence[str]) -> tuple[list[str], tuple[str | None, ...]] | None:
-    """DuckDB writes the type under each name: "id int64"."""
-    parts = [name.rsplit(" ", 1) for name in names]
-    if all(len(part) == 2 and declared.kind(part[1]) for part in parts):
-        return [part[0] for part in parts], tuple(part[1] for part in parts)
-    return None
-
-
-def _without_dots(rows: list[list[str]]) -> tuple[list[list[str]], bool]:
-    kept = [row for row in rows if not all(cell in ("·", "…", "...", ":", "⋮") for cell in row)]
-    return kept, len(kept) < len(rows)
-
-
-def ruled(text: str, selected: Sequence[str] = ()) -> Answer:
+def read(text: str, selected: Sequence[str] = ()) -> Answer:
     """A header, a line of dashes, and rows: psql's aligned output and its many imitations."""
     if not _MAYBE_RULE.search(text):
         return "no header ruled off by dashes"
@@ -183,13 +33,22 @@ def ruled(text: str, selected: Sequence[str] = ()) -> Answer:
     for cut in (_crossed, _barred, _spaced, _listed):
         answer = cut(header, rule, body)
         if isinstance(answer, Raw):
-            return Taken((answer,), rest=rest)
+            return Taken((_maybe_null(answer, text.split("\n")[at + 1 :]),), rest=rest)
         if answer:
             return answer
     single = _single(
         header, rule, body, known=list(selected) == [header.strip()], alone=not any(map(str.strip, before))
     )
-    return single if isinstance(single, str) else Taken((single,), rest=rest, confidence="medium")
+    if isinstance(single, str):
+        return single
+    return Taken((_maybe_null(single, text.split("\n")[at + 1 :]),), rest=rest, confidence="medium")
+
+
+def _maybe_null(raw: Raw, below: Sequence[str]) -> Raw:
+    """A blank line where rows belong may be a row of nothing but NULL."""
+    if raw.rows or not below or below[0].strip():
+        return raw
+    return raw.noted("an empty line below the names may be a row of NULL", approximate=True)
 
 
 def _is_rule(line: str, above: str) -> bool:

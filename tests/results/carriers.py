@@ -1,0 +1,205 @@
+"""One table written in every format that servers send, as plainly as they write it; NULL as each format does."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import yaml
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A true table."""
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        return [dict(zip(self.names, row, strict=True)) for row in self.rows]
+
+
+Writer = Callable[[Sheet], str]
+
+
+def _jsonable(value: Any) -> Any:
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _records(sheet: Sheet) -> list[dict[str, Any]]:
+    return [{name: _jsonable(cell) for name, cell in record.items()} for record in sheet.records]
+
+
+def _lists(sheet: Sheet) -> list[list[Any]]:
+    return [[_jsonable(cell) for cell in row] for row in sheet.rows]
+
+
+def _texts(sheet: Sheet, null: str) -> list[list[str]]:
+    return [[null if cell is None else str(cell) for cell in row] for row in sheet.rows]
+
+
+def _csv(sheet: Sheet, **options: Any) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n", **options)
+    writer.writerows([sheet.names, *_texts(sheet, "")])
+    return buffer.getvalue()
+
+
+def _markdown(sheet: Sheet, *, null: str, escape: bool) -> str:
+    def line(cells: Sequence[str]) -> str:
+        if escape:
+            cells = [cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells]
+        return "| " + " | ".join(cells) + " |"
+
+    return "\n".join([line(sheet.names), line(["---"] * len(sheet.names)), *map(line, _texts(sheet, null))])
+
+
+def _widths(sheet: Sheet, null: str) -> list[int]:
+    return [max(map(len, column)) for column in zip(sheet.names, *_texts(sheet, null), strict=True)]
+
+
+def _psql(sheet: Sheet) -> str:
+    widths = _widths(sheet, "")
+    header = "|".join(f" {name:^{width}} " for name, width in zip(sheet.names, widths, strict=True)).rstrip()
+    rule = "+".join("-" * (width + 2) for width in widths)
+    body = [
+        "|".join(f" {cell:<{width}} " for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in _texts(sheet, "")
+    ]
+    return "\n".join([header, rule, *body, f"({len(body)} row{'' if len(body) == 1 else 's'})", ""])
+
+
+def _mysql(sheet: Sheet) -> str:
+    widths = _widths(sheet, "NULL")
+    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+
+    def line(cells: Sequence[str]) -> str:
+        return "|" + "|".join(f" {cell:<{width}} " for cell, width in zip(cells, widths, strict=True)) + "|"
+
+    return "\n".join([rule, line(sheet.names), rule, *map(line, _texts(sheet, "NULL")), rule])
+
+
+def _drawn(sheet: Sheet, null: str) -> str:
+    """sqlite3 -box and rich's square boxes."""
+    text = _mysql(sheet) if null == "NULL" else _mysql(Sheet(sheet.names, tuple(map(tuple, _texts(sheet, null)))))
+    lines = text.split("\n")
+    rules = [n for n, line in enumerate(lines) if line.startswith("+-") and set(line) <= set("+-")]
+    for n, line in enumerate(lines):
+        if n in rules:
+            left, cross, right = "┌┬┐" if n == rules[0] else "└┴┘" if n == rules[-1] else "├┼┤"
+            lines[n] = left + line[1:-1].replace("-", "─").replace("+", cross) + right
+        else:
+            lines[n] = line.replace("|", "│")
+    return "\n".join(lines)
+
+
+def _sqlite_columns(sheet: Sheet) -> str:
+    widths = _widths(sheet, "")
+    lines = [sheet.names, tuple("-" * width for width in widths), *_texts(sheet, "")]
+    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in lines)
+
+
+def _vertical(sheet: Sheet, marker: str, null: str) -> str:
+    width = max(map(len, sheet.names))
+    blocks = []
+    for number, row in enumerate(_texts(sheet, null), start=1):
+        fields = [f"{name:>{width}}: {cell}" for name, cell in zip(sheet.names, row, strict=True)]
+        blocks.append("\n".join([marker.format(number), *fields]))
+    return "\n".join(blocks)
+
+
+def _expanded(sheet: Sheet) -> str:
+    width = max(map(len, sheet.names))
+    lines = []
+    for number, row in enumerate(_texts(sheet, ""), start=1):
+        lines.append(f"-[ RECORD {number} ]".ljust(width + 1, "-") + "+--------")
+        lines += [f"{name:<{width}} | {cell}" for name, cell in zip(sheet.names, row, strict=True)]
+    return "\n".join(lines)
+
+
+def _key_values(sheet: Sheet) -> str:
+    return "\n\n".join(
+        "\n".join(f"{name}: {cell}" for name, cell in zip(sheet.names, row, strict=True))
+        for row in _texts(sheet, "NULL")
+    )
+
+
+def _html(sheet: Sheet) -> str:
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in sheet.names)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _texts(sheet, "NULL")
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def _xml(sheet: Sheet) -> str:
+    rows = [
+        "<row>" + "".join(f'<field name="{html.escape(n)}">{html.escape(c)}</field>' for n, c in zip(sheet.names, row, strict=True)) + "</row>"
+        for row in _texts(sheet, "")
+    ]  # fmt: skip
+    return "<resultset>" + "".join(rows) + "</resultset>"
+
+
+def _toon(sheet: Sheet) -> str:
+    def cell(value: Any) -> str:
+        value = _jsonable(value)
+        plain = isinstance(value, str) and value.replace("-", "").replace(" ", "").isalpha()
+        words = value in ("true", "false", "null") or value != str(value).strip() or str(value).startswith("-")
+        return value if plain and not words else json.dumps(value, ensure_ascii=False)
+
+    names = ",".join(name if name.isidentifier() else json.dumps(name, ensure_ascii=False) for name in sheet.names)
+    return "\n".join([f"rows[{len(sheet.rows)}]{{{names}}}:", *("  " + ",".join(map(cell, row)) for row in sheet.rows)])
+
+
+def _frame(sheet: Sheet) -> pd.DataFrame:
+    return pd.DataFrame(_lists(sheet), columns=pd.Index(sheet.names, dtype=object))
+
+
+WRITERS: dict[str, Writer] = {
+    "JSON records": lambda sheet: json.dumps(_records(sheet)),
+    "JSON records, indented, not ASCII": lambda sheet: json.dumps(_records(sheet), indent=2, ensure_ascii=False),
+    "JSON columns and rows": lambda sheet: json.dumps({"columns": sheet.names, "rows": _lists(sheet)}),
+    "JSON envelope": lambda sheet: json.dumps({"success": True, "data": {"rows": _records(sheet), "count": 3}}),
+    "NDJSON": lambda sheet: "\n".join(map(json.dumps, _records(sheet))),
+    "JSON after prose": lambda sheet: f"Query done, {len(sheet.rows)} rows.\n\nResults:\n{json.dumps(_records(sheet))}",
+    "JSON in a fence": lambda sheet: f"Here it is:\n```json\n{json.dumps(_records(sheet), indent=1)}\n```\nThat is all.",
+    "JSON in a tag": lambda sheet: f"<query-result>\n{json.dumps(_records(sheet))}\n</query-result>",
+    "Python dicts": lambda sheet: repr(sheet.records),
+    "Python tuples": lambda sheet: repr(list(sheet.rows)),
+    "Python columns and rows": lambda sheet: repr({"columns": list(sheet.names), "rows": list(sheet.rows)}),
+    "CSV": _csv,
+    "CSV, all quoted": lambda sheet: _csv(sheet, quoting=csv.QUOTE_ALL),
+    "CSV, text quoted": lambda sheet: _csv(sheet, quoting=csv.QUOTE_NOTNULL if hasattr(csv, "QUOTE_NOTNULL") else csv.QUOTE_ALL),
+    "CSV in a fence": lambda sheet: f"Rows:\n```csv\n{_csv(sheet)}```\n",
+    "CSV with \\r\\n": lambda sheet: _csv(sheet).replace("\n", "\r\n"),
+    "TSV": lambda sheet: _csv(sheet, delimiter="\t"),
+    "semicolons": lambda sheet: _csv(sheet, delimiter=";"),
+    "commas without quotes": lambda sheet: "\n".join(",".join(row) for row in [list(sheet.names), *_texts(sheet, "None")]),
+    "tabs without quotes": lambda sheet: "\n".join("\t".join(row) for row in [list(sheet.names), *_texts(sheet, "NULL")]),
+    "bars and a rule": lambda sheet: "\n".join([" | ".join(sheet.names), "-" * 30, *(" | ".join(row) for row in _texts(sheet, "NULL"))]),
+    "markdown": lambda sheet: _markdown(sheet, null="NULL", escape=True),
+    "markdown, nothing escaped": lambda sheet: _markdown(sheet, null="", escape=False),
+    "markdown after prose": lambda sheet: f"Found {len(sheet.rows)} rows:\n\n{_markdown(sheet, null='NULL', escape=True)}\n\nDone.",
+    "psql": _psql,
+    "psql expanded": _expanded,
+    "mysql": _mysql,
+    "sqlite box": lambda sheet: _drawn(sheet, ""),
+    "sqlite columns": _sqlite_columns,
+    "mysql vertical": lambda sheet: _vertical(sheet, "*************************** {}. row ***************************", "NULL"),
+    "numbered rows": lambda sheet: _vertical(sheet, "Row {}:", "None"),
+    "key and value": _key_values,
+    "HTML": _html,
+    "XML": _xml,
+    "YAML": lambda sheet: yaml.safe_dump(_records(sheet), sort_keys=False, allow_unicode=True),
+    "TOON": _toon,
+    "printed frame": lambda sheet: _frame(sheet).to_string(),
+    "printed frame, no index": lambda sheet: "Result:\n\n" + _frame(sheet).to_string(index=False),
+    "frame as markdown-like repr": lambda sheet: repr(_frame(sheet)),
+}  # fmt: skip
