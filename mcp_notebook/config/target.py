@@ -21,7 +21,7 @@ OWN_COMMAND = "mcp-notebook"
 
 
 def parse_target(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> ServerSpec:
-    """A URL with options (`--transport sse`, `--header 'Name: value'`, `--allow-insecure`), or a command line.
+    """A URL with options (`--transport sse`, `--header 'Name: value'`, `--oauth`, `--allow-insecure`), or a command.
 
     A command may be preceded by assignments for its environment: `TOKEN=${MY_TOKEN} uvx some-server`.
     Raises ConfigError in one sentence that says what to write instead.
@@ -134,11 +134,13 @@ def _parse_url(words: Sequence[str]) -> HttpServer:
     url, rest = words[0], list(words[1:])
     headers: dict[str, str] = {}
     transport = "auto"
-    insecure = False
+    insecure, oauth = False, None
     while rest:
         option = rest.pop(0)
         if option == "--allow-insecure":
             insecure = True
+        elif option == "--oauth":
+            oauth = {}
         elif option == "--transport" and rest and rest[0] in ("auto", "http", "sse"):
             transport = rest.pop(0)
         elif option == "--header" and rest and ":" in rest[0]:
@@ -147,10 +149,11 @@ def _parse_url(words: Sequence[str]) -> HttpServer:
         else:
             raise ConfigError(
                 f"{option!r} is not understood after a URL; possible are --transport http|sse, "
-                "--header 'Name: value' and --allow-insecure."
+                "--header 'Name: value', --oauth and --allow-insecure."
             )
     check_url(url, where="the server", allow_insecure=insecure)
-    return HttpServer(url, check_headers(headers, where="the server"), transport, insecure)  # type: ignore[arg-type]
+    headers = check_headers(headers, where="the server")
+    return HttpServer(url, headers, transport, insecure, oauth=oauth)  # type: ignore[arg-type]
 
 
 def _is_local(parts: SplitResult) -> bool:

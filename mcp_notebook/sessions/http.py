@@ -36,6 +36,7 @@ class HttpTrouble:
     status: int | None = None
     sentence: str = ""
     session_lost: bool = False
+    sign_in: bool = False  # the refusal said where a person can sign in
 
 
 class SofteningClient(httpx2.AsyncClient):
@@ -70,6 +71,7 @@ class SofteningClient(httpx2.AsyncClient):
         body = await _read_some(response)
         status = response.status_code
         self._trouble.status, self._trouble.sentence = status, refusal_sentence(status, request.url)
+        self._trouble.sign_in = status == 401 and "resource_metadata" in response.headers.get("www-authenticate", "")
         in_session = SESSION_HEADER in request.headers
         if in_session and (status == 404 or (status == 400 and b"ession" in body)):
             self._trouble.session_lost = True
@@ -155,7 +157,8 @@ def refusal_sentence(status: int, url: httpx2.URL | str) -> str:
     place = _place(str(url))
     if status in (401, 403):
         return (
-            f"{place} asks for authorization (HTTP {status}); give it with --header 'Authorization: Bearer ${{TOKEN}}'"
+            f"{place} asks for authorization (HTTP {status}); sign in with --oauth, "
+            "or give a token with --header 'Authorization: Bearer ${TOKEN}'"
         )
     if status == 404:
         path = urlsplit(str(url)).path

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_notebook import config
-from mcp_notebook.config import ServerSpec, StdioServer
+from mcp_notebook.config import HttpServer, ServerSpec, StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.naming import OWN_SERVER
 
 _WITH_VALUE = ("--allow", "--safe", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
-_FLAGS = ("--legacy",)
+_FLAGS = ("--legacy", "--oauth", "--allow-insecure")
+_URL_FLAGS = ("--oauth", "--allow-insecure")
 USAGE = "Write %mcp_connect NAME COMMAND ..., %mcp_connect NAME URL, or %mcp_connect --config FILE."
 
 
@@ -33,6 +34,7 @@ class Wanted:
     timeout: float | None = None
     config: str = ""
     legacy: bool = False
+    url_flags: tuple[str, ...] = ()
 
 
 def parse(line: str) -> Wanted:
@@ -80,6 +82,7 @@ def _wanted(names: list[str], words: list[str], options: Mapping[str, list[str]]
         timeout=timeout,
         config=last("--config"),
         legacy="--legacy" in options,
+        url_flags=tuple(flag for flag in _URL_FLAGS if flag in options),
     )
 
 
@@ -101,7 +104,7 @@ def resolve(wanted: Wanted, environ: Mapping[str, str] = os.environ) -> dict[str
 def _url_options(wanted: Wanted) -> list[str]:
     """Options of a URL that were written before it; for a command there is nothing they could mean."""
     transport = ["--transport", wanted.transport] if wanted.transport else []
-    options = [*transport, *(word for header in wanted.headers for word in ("--header", header))]
+    options = [*wanted.url_flags, *transport, *(word for header in wanted.headers for word in ("--header", header))]
     if options and "://" not in wanted.words[0]:
         raise ConfigError(f"{options[0]} belongs to a URL, and {wanted.words[0]!r} is a command.")
     return options
@@ -124,6 +127,8 @@ def _configured(name: str, environ: Mapping[str, str]) -> ServerSpec:
 
 
 def _with_options(spec: ServerSpec, wanted: Wanted, environ: Mapping[str, str]) -> ServerSpec:
+    if isinstance(spec, HttpServer) and "--oauth" in wanted.url_flags and spec.oauth is None:
+        return dataclasses.replace(spec, oauth={})
     if not isinstance(spec, StdioServer):
         return spec
     passed = {name: _variable(name, environ) for name in wanted.env}

@@ -115,7 +115,7 @@ def _watch(
                     ended[name] = time.monotonic() - started
                     lines[name].set(_outcome(name, future, ended[name], why=len(futures) > 1))
                 elif time.monotonic() - started > PATIENCE:
-                    lines[name].set(f"{name}: {progress[name]} … {int(time.monotonic() - started)} s")
+                    lines[name].set(f"{name}: {progress[name]}")
             pump()
             time.sleep(loop.HEARTBEAT)
     except KeyboardInterrupt:
