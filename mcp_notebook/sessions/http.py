@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from mcp_notebook.config import HttpServer, mask
-from mcp_notebook.errors import NotebookError
+from mcp_notebook.errors import ConnectError, NotebookError
 
 logger = logging.getLogger(__name__)
 
@@ -105,13 +105,30 @@ class _Capped(httpx2.AsyncByteStream):
 def make_client(spec: HttpServer, trouble: HttpTrouble, cap: int, auth: Any = None) -> SofteningClient:
     """A client for one server; a client certificate is read from `spec.certificate`."""
     options: dict[str, Any] = {"headers": dict(spec.headers), "timeout": TIMEOUT, "auth": auth or spec.auth}
-    if spec.certificate is not None:
-        options["verify"] = ssl.create_default_context()
-        options["verify"].load_cert_chain(os.path.expanduser(spec.certificate))
+    if spec.certificate is not None or spec.ca is not None:
+        options["verify"] = _tls(spec)
     if options["auth"] is not None:
         options["event_hooks"] = {"request": [_only_outside(spec.url)]}
     # Shorter than the five seconds after which uvicorn closes an idle connection.
     return SofteningClient(trouble, cap, limits=httpx2.Limits(keepalive_expiry=3.0), **options)
+
+
+def _tls(spec: HttpServer) -> ssl.SSLContext:
+    """What the server is checked with, and what it may check us with; ConnectError when a file is not usable."""
+    try:
+        context = ssl.create_default_context(cafile=os.path.expanduser(spec.ca) if spec.ca else None)
+        if spec.certificate is not None:
+            key = os.path.expanduser(spec.key) if spec.key else None
+            # Without this an encrypted key asks for its password on the terminal of the notebook's server.
+            context.load_cert_chain(os.path.expanduser(spec.certificate), key, password=_no_password)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConnectError(f"the certificate, key or ca of {mask(spec.url)} is not usable: {reason}.") from None
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; use one without a password that only you can read")
 
 
 def _only_outside(own: str) -> Any:

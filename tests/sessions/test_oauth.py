@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import ssl
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -117,10 +115,3 @@ def test_an_incomplete_sign_in_is_said_so(missing: dict[str, str], tmp_path: Pat
     spec = HttpServer("https://example.com/mcp", oauth=missing)
     with pytest.raises(ConnectError, match="oauth"):
         make_auth("s", spec, never, TokenStore(spec.url, tmp_path))
-
-
-def test_a_client_certificate_is_read_from_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[Any] = []
-    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda self, path: loaded.append(path))
-    make_client(HttpServer("https://example.com/mcp", certificate="~/me.pem"), HttpTrouble(), 1000)
-    assert loaded == [os.path.expanduser("~/me.pem")]

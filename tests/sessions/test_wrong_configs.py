@@ -17,7 +17,7 @@ from tests.sessions.support import ATTACKS, SERVERS
 
 CORPUS = ATTACKS / "config_bad.jsonl"
 REFUSED = {  # name -> what the sentence of the ConfigError says
-    "missing_command": '"s".*neither "command" and "url"|neither "command" and "url"',
+    "missing_command": '"s".*neither "command" nor "url"|neither "command" nor "url"',
     "command_empty": 'empty "command"',
     "command_string_with_args": r'"args": \["-m", "server"\]',
     "args_number": '"args" holds a number',
