@@ -41,7 +41,8 @@ async def start_session(
         raise
     session: Session = module.Session(name, spec, legacy=legacy or eras.needs_legacy(identity), log=log, **options)
     await session.start(timeout=timeout, on_progress=on_progress, process=ahead)
-    if session.legacy and isinstance(spec, StdioServer):
+    # Not when the person chose it: that is for this time.
+    if session.legacy and not legacy and isinstance(spec, StdioServer):
         await asyncio.to_thread(eras.remember, identity)
     return session
 
