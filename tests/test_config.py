@@ -111,7 +111,7 @@ def test_an_input_of_vs_code_names_the_way_out(tmp_path: Path) -> None:
     ("entry", "sentence"),
     [
         ("x", 'should be an object with "command"'),
-        ({"args": ["x"]}, 'has neither "command" and "url"'),
+        ({"args": ["x"]}, 'has neither "command" nor "url"'),
         ({"command": "x", "url": "https://example.com"}, 'has both "command" and "url"'),
         ({"command": ""}, 'empty "command"'),
         ({"command": 3}, '"command" should be a string, it is a number'),

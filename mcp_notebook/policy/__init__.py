@@ -15,6 +15,7 @@ from mcp_notebook.policy.rules import (
     decide,
     only_reads,
 )
+from mcp_notebook.policy.starts import Start, Starts
 
 __all__ = [
     "DENIED_BY_PERSON",
@@ -30,6 +31,8 @@ __all__ = [
     "Limits",
     "Rules",
     "Spent",
+    "Start",
+    "Starts",
     "claims",
     "decide",
     "grant",

@@ -9,16 +9,16 @@ import difflib
 import json
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mcp_notebook.config.userfiles import user_folder
+
 logger = logging.getLogger(__name__)
 
-DIRECTORY = "MCP_NOTEBOOK_CONFIG_DIR"
 HERE = "here:"  # how the `spec` of a server inside this kernel begins; it is not remembered
 
 
@@ -100,15 +100,7 @@ def grant(server: str, spec: str, tool: str, fingerprint: str, definition: Mappi
 
 def user_file(environ: Mapping[str, str] = os.environ) -> Path:
     """Where allowed tools are remembered for the user, by the platform's custom; MCP_NOTEBOOK_CONFIG_DIR overrides."""
-    if environ.get(DIRECTORY):
-        return Path(environ[DIRECTORY]) / "approvals.json"
-    if sys.platform == "win32":
-        base = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "mcp-notebook" / "approvals.json"
+    return user_folder(environ) / "approvals.json"
 
 
 def _load(path: Path | None) -> list[Grant]:

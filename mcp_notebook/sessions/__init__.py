@@ -8,7 +8,9 @@
     stdio, process, lifeline, lines      our stdio transport and the supervisor that leaves no orphans
     http, sse   Streamable HTTP with ordinary errors; the older SSE transport
     values, changes, pages      tools as values, pinned; listings page by page
-    hooks, schema, failures, log, quiet     callbacks, output schemas, error sentences, private logs, silence
+    oauth, signin, tokens       authorization of HTTP servers, and where it stays between kernels
+    hooks, schema, failures     callbacks, output schemas, error sentences
+    log, leftovers, quiet       private logs, those of killed kernels, silence
 
 Importing this package does not import the MCP SDK: that takes more than a second and happens on the first connect.
 """

@@ -17,9 +17,10 @@ from mcp.types import Implementation
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer
 from mcp_notebook.sessions.http import HttpTrouble, make_client
 from mcp_notebook.sessions.log import ServerLog
-from mcp_notebook.sessions.oauth import AUTHORIZE_LIMIT, Authorize, make_auth
+from mcp_notebook.sessions.oauth import make_auth
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess, server_environment
 from mcp_notebook.sessions.quiet import root_logger_kept
+from mcp_notebook.sessions.signin import AUTHORIZE_LIMIT, Authorize
 from mcp_notebook.sessions.sse import SseTransport
 from mcp_notebook.sessions.stdio import StdioTransport
 from mcp_notebook.sessions.tap import Tap, TappedRead, TappedWrite

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from mcp_notebook.config import HttpServer, mask
-from mcp_notebook.errors import NotebookError
+from mcp_notebook.errors import ConnectError, NotebookError
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class HttpTrouble:
     status: int | None = None
     sentence: str = ""
     session_lost: bool = False
+    sign_in: bool = False  # the refusal said where a person can sign in
 
 
 class SofteningClient(httpx2.AsyncClient):
@@ -70,6 +71,7 @@ class SofteningClient(httpx2.AsyncClient):
         body = await _read_some(response)
         status = response.status_code
         self._trouble.status, self._trouble.sentence = status, refusal_sentence(status, request.url)
+        self._trouble.sign_in = status == 401 and "resource_metadata" in response.headers.get("www-authenticate", "")
         in_session = SESSION_HEADER in request.headers
         if in_session and (status == 404 or (status == 400 and b"ession" in body)):
             self._trouble.session_lost = True
@@ -103,13 +105,30 @@ class _Capped(httpx2.AsyncByteStream):
 def make_client(spec: HttpServer, trouble: HttpTrouble, cap: int, auth: Any = None) -> SofteningClient:
     """A client for one server; a client certificate is read from `spec.certificate`."""
     options: dict[str, Any] = {"headers": dict(spec.headers), "timeout": TIMEOUT, "auth": auth or spec.auth}
-    if spec.certificate is not None:
-        options["verify"] = ssl.create_default_context()
-        options["verify"].load_cert_chain(os.path.expanduser(spec.certificate))
+    if spec.certificate is not None or spec.ca is not None:
+        options["verify"] = _tls(spec)
     if options["auth"] is not None:
         options["event_hooks"] = {"request": [_only_outside(spec.url)]}
     # Shorter than the five seconds after which uvicorn closes an idle connection.
     return SofteningClient(trouble, cap, limits=httpx2.Limits(keepalive_expiry=3.0), **options)
+
+
+def _tls(spec: HttpServer) -> ssl.SSLContext:
+    """What the server is checked with, and what it may check us with; ConnectError when a file is not usable."""
+    try:
+        context = ssl.create_default_context(cafile=os.path.expanduser(spec.ca) if spec.ca else None)
+        if spec.certificate is not None:
+            key = os.path.expanduser(spec.key) if spec.key else None
+            # Without this an encrypted key asks for its password on the terminal of the notebook's server.
+            context.load_cert_chain(os.path.expanduser(spec.certificate), key, password=_no_password)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConnectError(f"the certificate, key or ca of {mask(spec.url)} is not usable: {reason}.") from None
+    return context
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted; use one without a password that only you can read")
 
 
 def _only_outside(own: str) -> Any:
@@ -155,7 +174,8 @@ def refusal_sentence(status: int, url: httpx2.URL | str) -> str:
     place = _place(str(url))
     if status in (401, 403):
         return (
-            f"{place} asks for authorization (HTTP {status}); give it with --header 'Authorization: Bearer ${{TOKEN}}'"
+            f"{place} asks for authorization (HTTP {status}); sign in with --oauth, "
+            "or give a token with --header 'Authorization: Bearer ${TOKEN}'"
         )
     if status == 404:
         path = urlsplit(str(url)).path

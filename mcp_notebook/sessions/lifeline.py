@@ -1,9 +1,10 @@
 """Runs one server and ends it, with all that it started, when the notebook's kernel is gone.
 
-A program of its own: `python -I -S lifeline.py FD COMMAND ARGS...`, standard library only, started by process.py.
+A program of its own: `python -I -S lifeline.py FD LOG COMMAND ARGS...`, standard library only, started by process.py.
 FD is the read end of a pipe whose write end only the kernel holds: its end means "stop now", whether the kernel
 closed it or died by kill -9. Because a fork of the kernel may hold the write end too, the parent's pid is looked at
 as well. The server runs in a process group of its own; when it ends, what it left behind in the group ends too.
+LOG is the server's private log, removed when the kernel died without doing it.
 """
 
 import os
@@ -21,7 +22,7 @@ SIGNALLED = 128  # plus the number of the signal that ended the server, as shell
 
 def main() -> int:
     """Start the server, wait for its end or for the kernel's, and return the server's exit status."""
-    lifeline, command, arguments = int(sys.argv[1]), sys.argv[2], sys.argv[2:]
+    lifeline, log, command, arguments = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[3:]
     parent = os.getppid()
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -39,6 +40,8 @@ def main() -> int:
     os.close(0)
     os.close(1)
     status = _end_group(server, _watch(server, lifeline, wake_read, parent))
+    if os.getppid() != parent:
+        _remove(log)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else SIGNALLED - code
 
@@ -78,6 +81,13 @@ def _signal(group: int, number: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def _remove(path: str) -> None:
+    try:  # noqa: SIM105 - contextlib is an import more for a program that starts beside every server
+        os.unlink(path)
+    except OSError:
+        pass
 
 
 if __name__ == "__main__":

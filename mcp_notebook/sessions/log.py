@@ -8,6 +8,7 @@ from typing import TextIO
 
 from mcp_notebook import masking
 from mcp_notebook.config import mask
+from mcp_notebook.sessions import leftovers
 
 KEEP = 64 * 1024  # bytes kept when the file is cut
 CUT_AT = 4 * 1024 * 1024  # bytes at which the file is cut
@@ -20,12 +21,14 @@ class ServerLog:
 
     def __init__(self, name: str, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(secrets)
+        leftovers.sweep_once()
         # mkstemp creates with 0600
-        self._fd, self.path = tempfile.mkstemp(prefix=f"mcp-notebook-{name}-", suffix=".log")
+        self._fd, self.path = tempfile.mkstemp(prefix=f"{leftovers.PREFIX}{name}-", suffix=leftovers.SUFFIX)
         if hasattr(os, "O_APPEND") and os.name == "posix":
             os.close(self._fd)
             # Appending writers go on at the new end after the file was cut.
             self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
+            leftovers.hold(self._fd)
 
     def fileno(self) -> int:
         return self._fd
@@ -61,6 +64,8 @@ class ServerLog:
         os.write(self._fd, last)
 
     def _read(self, start: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._fd, KEEP, start)  # also when the file itself was removed meanwhile
         with open(self.path, "rb") as file:
             file.seek(start)
             return file.read(KEEP)

@@ -1,15 +1,12 @@
-"""OAuth for HTTP servers, asked for in the config ("oauth": {...}): by a person in a browser, or by a key.
+"""OAuth for HTTP servers, as "oauth": {...} in the config, `--oauth`, or a server's own answer asks for it.
 
-Nothing opens by itself: the person is shown a link by `SessionHooks.authorize`, and the answer comes to a listener on
-loopback, or is pasted where there is no loopback (on a Hub or Binder).
+A person signs in (see signin), or a key does. What is learnt stays in the token store, so that the next kernel neither
+asks nor registers again.
 """
 
-import asyncio
-import ipaddress
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import httpx2
 from mcp.client.auth import OAuthClientProvider
@@ -18,15 +15,19 @@ from mcp.client.auth.extensions.client_credentials import (
     PrivateKeyJWTOAuthProvider,
     SignedJWTParameters,
 )
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
+from mcp.client.auth.utils import extract_field_from_www_auth
+from mcp.shared.auth import (
+    OAuthClientInformationFull,
+    OAuthClientMetadata,
+    OAuthMetadata,
+    ProtectedResourceMetadata,
+)
+from pydantic import AnyUrl, BaseModel, ValidationError
 
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError
+from mcp_notebook.sessions.signin import Authorize, SignIn
 from mcp_notebook.sessions.tokens import TokenStore
-
-AUTHORIZE_LIMIT = 300.0  # seconds that the person has to sign in
-PAGE = b"<!doctype html><title>mcp-notebook</title><p>Signed in. You can close this page and go back to the notebook."
-Authorize = Callable[[str, str], Awaitable[str | None]]
 
 
 def make_auth(name: str, spec: HttpServer, authorize: Authorize | None, store: TokenStore | None = None) -> httpx2.Auth:
@@ -44,10 +45,12 @@ def make_auth(name: str, spec: HttpServer, authorize: Authorize | None, store: T
             return _by_secret(spec, told, store)
     except KeyError as missing:
         raise ConnectError(f'server {name!r} needs {missing} in its "oauth" settings.') from None
-    except OSError as error:
-        reason = error.strerror
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not a PEM file"
         raise ConnectError(f'server {name!r}: the private_key of its "oauth" cannot be read: {reason}.') from None
-    return _by_a_person(name, spec, told, store, authorize)
+    if (metadata := told.get("client_metadata_url")) and not metadata.startswith("https://"):
+        raise ConnectError(f'server {name!r}: the client_metadata_url of its "oauth" should begin with https://.')
+    return ByPerson(spec, told, store, SignIn(name, authorize, told.get("redirect_uri")))
 
 
 def _by_key(spec: HttpServer, told: dict[str, str], store: TokenStore) -> httpx2.Auth:
@@ -78,26 +81,97 @@ def _by_secret(spec: HttpServer, told: dict[str, str], store: TokenStore) -> htt
     )
 
 
-def _by_a_person(
-    name: str, spec: HttpServer, told: dict[str, str], store: TokenStore, authorize: Authorize | None
-) -> httpx2.Auth:
-    answer = Answer(name, authorize, told.get("redirect_uri"))
-    metadata = OAuthClientMetadata(
-        client_name="mcp-notebook",
-        redirect_uris=[answer.redirect_uri],  # type: ignore[list-item]
-        grant_types=["authorization_code", "refresh_token"],
-        scope=told.get("scope"),
-    )
-    if "client_id" in told:
-        store = _Registered(store, told, answer.redirect_uri)
-    return OAuthClientProvider(
-        server_url=spec.url,
-        client_metadata=metadata,
-        storage=store,
-        redirect_handler=answer.ask,
-        callback_handler=answer.wait,
-        client_metadata_url=told.get("client_metadata_url"),
-    )
+class ByPerson(OAuthClientProvider):
+    """The SDK's provider with a memory across kernels: it knows when a stored token ends and where to renew it.
+
+    Alone it takes a stored token for valid, and asks the person again when the server refuses it.
+    """
+
+    def __init__(self, spec: HttpServer, told: dict[str, str], store: TokenStore, sign_in: SignIn) -> None:
+        metadata = OAuthClientMetadata(
+            client_name="mcp-notebook",
+            redirect_uris=[AnyUrl(sign_in.redirect_uri)],
+            grant_types=["authorization_code", "refresh_token"],
+            scope=told.get("scope"),
+        )
+        super().__init__(
+            server_url=spec.url,
+            client_metadata=metadata,
+            storage=_Registered(store, told, sign_in.redirect_uri) if "client_id" in told else store,
+            redirect_handler=sign_in.ask,
+            callback_handler=sign_in.wait,
+            client_metadata_url=told.get("client_metadata_url"),
+        )
+        self._sign_in = sign_in
+        self._registered_here = True  # the sign-in comes back to an address that the client is registered with
+
+    @property
+    def _store(self) -> TokenStore:
+        assert isinstance(self.context.storage, TokenStore)
+        return self.context.storage
+
+    async def _initialize(self) -> None:
+        await super()._initialize()
+        context = self.context
+        context.token_expiry_time = await self._store.expiry()
+        known = await self._store.get_metadata()
+        context.oauth_metadata = _model(OAuthMetadata, known.get("server"))
+        context.protected_resource_metadata = _model(ProtectedResourceMetadata, known.get("resource"))
+        context.auth_server_url = known.get("issuer")
+        registered = context.client_info.redirect_uris if context.client_info is not None else None
+        self._registered_here = not registered or self._sign_in.adopt(str(registered[0]))
+        context.client_metadata.redirect_uris = [AnyUrl(self._sign_in.redirect_uri)]
+        if not self._registered_here and not context.can_refresh_token():
+            context.client_info = None  # something else listens at its address: the notebook registers anew
+
+    async def _handle_refresh_response(self, response: httpx2.Response) -> bool:
+        renewed = await super()._handle_refresh_response(response)
+        if not renewed and not self._registered_here:
+            self.context.client_info = None  # as above
+        return renewed
+
+    async def _handle_token_response(self, response: httpx2.Response) -> None:
+        await super()._handle_token_response(response)
+        await self._store.set_metadata(
+            {
+                "server": _plain(self.context.oauth_metadata),
+                "resource": _plain(self.context.protected_resource_metadata),
+                "issuer": self.context.auth_server_url,
+            }
+        )
+
+    async def _auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """The SDK's flow, with one try to renew a token that the server no longer takes before a person is asked."""
+        if self._initialized and not self.context.is_token_valid():
+            await self._newer_token()
+        flow = super()._auth_flow(request)
+        asked, renewed = await anext(flow), False
+        while True:
+            response = yield asked
+            if asked is request and not renewed and self._may_renew(response):
+                renewed = True
+                good = await self._newer_token()
+                if not good and self.context.can_refresh_token():
+                    good = await self._handle_refresh_response((yield await self._refresh_token()))
+                if good:
+                    self._add_auth_header(request)
+                    response = yield request
+            try:
+                asked = await flow.asend(response)
+            except StopAsyncIteration:
+                return
+
+    async def _newer_token(self) -> bool:
+        """Whether another kernel has renewed the token since: a refresh token often works only once."""
+        before = self.context.current_tokens
+        self._store.forget_what_was_read()
+        await self._initialize()
+        now = self.context.current_tokens
+        return self.context.is_token_valid() and now is not None and now != before
+
+    def _may_renew(self, response: httpx2.Response) -> bool:
+        invalid = extract_field_from_www_auth(response, "error") == "invalid_token"
+        return response.status_code == 401 and invalid and self.context.can_refresh_token()
 
 
 class _Registered(TokenStore):
@@ -109,102 +183,23 @@ class _Registered(TokenStore):
         self._client = OAuthClientInformationFull(
             client_id=told["client_id"],
             client_secret=secret,
-            redirect_uris=[redirect_uri],  # type: ignore[list-item]
+            redirect_uris=[AnyUrl(redirect_uri)],
             token_endpoint_auth_method="client_secret_basic" if secret else "none",
         )
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         return self._client
 
-
-class Answer:
-    """Shows the link, and takes the answer from the loopback listener or from what the person pasted."""
-
-    def __init__(self, name: str, authorize: Authorize | None, redirect_uri: str | None) -> None:
-        self._name, self._authorize = name, authorize
-        self._port = (urlsplit(redirect_uri).port or 80) if redirect_uri else _free_port()
-        self.redirect_uri = redirect_uri or f"http://127.0.0.1:{self._port}/callback"
-        self._answer: asyncio.Future[str] | None = None
-        self._server: asyncio.Server | None = None
-        self._pasting: asyncio.Task[None] | None = None
-
-    async def ask(self, url: str) -> None:
-        """The SDK's redirect handler."""
-        if self._authorize is None:
-            raise ConnectError(f"server {self._name!r} asks to sign in, which needs a person at the notebook.")
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-            raise ConnectError(f"server {self._name!r} names a sign-in address that is not https; it is refused.")
-        self._answer = asyncio.get_running_loop().create_future()
-        try:
-            self._server = await asyncio.start_server(self._receive, "127.0.0.1", self._port)
-        except OSError:
-            self._server = None  # the port is taken or there is no loopback: the answer can still be pasted
-        self._pasting = asyncio.create_task(self._paste(self._authorize, url))
-
-    async def wait(self) -> AuthorizationCodeResult:
-        """The SDK's callback handler."""
-        assert self._answer is not None
-        try:
-            async with asyncio.timeout(AUTHORIZE_LIMIT):
-                address = await self._answer
-        except TimeoutError:
-            raise ConnectError(f"nobody signed in to server {self._name!r} within {AUTHORIZE_LIMIT:g} s.") from None
-        finally:
-            if self._server is not None:
-                self._server.close()
-            if self._pasting is not None:
-                self._pasting.cancel()
-        return _result(self._name, address)
-
-    async def _paste(self, authorize: Authorize, url: str) -> None:
-        assert self._answer is not None
-        try:
-            pasted = await authorize(self._name, url)
-        except Exception as error:  # boundary: a hook of the display; its failure ends the wait
-            pasted = None
-            if not self._answer.done():
-                self._answer.set_exception(ConnectError(f"the sign-in could not be shown: {error}"))
-        if pasted and not self._answer.done():
-            self._answer.set_result(pasted)
-
-    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert self._answer is not None
-        try:
-            words = (await asyncio.wait_for(reader.readline(), 5)).decode("latin-1").split(" ")
-            found = len(words) > 1 and urlsplit(words[1]).path == urlsplit(self.redirect_uri).path
-            status = b"200 OK" if found else b"404 Not Found"
-            body = PAGE if found else b""
-            head = b"HTTP/1.1 %s\r\ncontent-type: text/html\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-            writer.write(head % (status, len(body)) + body)
-            await writer.drain()
-            if found and not self._answer.done():
-                self._answer.set_result(words[1])
-        except (TimeoutError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        return None
 
 
-def is_loopback(host: str | None) -> bool:
-    if host in ("localhost", None):
-        return host == "localhost"
+def _model(kind: Any, told: Any) -> Any:
     try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
+        return kind.model_validate(told) if told else None
+    except ValidationError:  # written by another version: it is discovered again
+        return None
 
 
-def _result(name: str, address: str) -> AuthorizationCodeResult:
-    query = parse_qs(urlsplit(address.strip()).query)
-    if "code" not in query:
-        why = query.get("error_description", query.get("error", ["no code came back"]))[0]
-        raise ConnectError(f"signing in to server {name!r} did not work: {why[:200]}.")
-    one = {key: values[0] for key, values in query.items()}
-    return AuthorizationCodeResult(code=one["code"], state=one.get("state"), iss=one.get("iss"))
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def _plain(model: BaseModel | None) -> dict[str, Any] | None:
+    return model.model_dump(mode="json", exclude_none=True) if model is not None else None

@@ -28,6 +28,11 @@ async def open_connection(
         try:
             await connection.ready(timeout, tick)
         except Exception as error:  # boundary: the SDK raises anything; the next lines tell it apart
+            if _may_sign_in(connection):
+                # What other hosts do without being told: the server said that it has a sign-in.
+                opening.spec = replace(opening.spec, oauth={})  # type: ignore[type-var]
+                attempts.insert(0, attempt)
+                continue
             failure = await _failure(name, connection, error, timeout)
             if not attempts and _died_on_probe(connection, failure):
                 attempts.append(replace(attempt, mode="legacy"))
@@ -56,6 +61,14 @@ def _died_on_probe(connection: Connection, failure: ConnectError) -> bool:
     """Some servers (rmcp) end when asked what they do not know; with the older handshake they work."""
     ended = connection.tap.closed.is_set() and connection.attempt == Attempt("auto", "stdio")
     return ended and "mcp<2" not in failure.message and "lacks the package" not in failure.message
+
+
+def _may_sign_in(connection: Connection) -> bool:
+    spec = connection.opening.spec
+    if not isinstance(spec, HttpServer) or connection.opening.authorize is None or not connection.trouble.sign_in:
+        return False
+    has_its_own = spec.auth is not None or any(name.lower() == "authorization" for name in spec.headers)
+    return spec.oauth is None and not has_its_own
 
 
 def _worth_another(connection: Connection, error: BaseException) -> bool:

@@ -44,7 +44,7 @@ class ServerProcess:
         read, write = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(LIFELINE), str(read), spec.command, *spec.args),
+                *(sys.executable, "-I", "-S", str(LIFELINE), str(read), log.path, spec.command, *spec.args),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log.fileno(),

@@ -6,10 +6,12 @@ import concurrent.futures
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop
 from mcp_notebook.errors import NotebookError, SessionError
+from mcp_notebook.sessions.eras import EraMemory
 from mcp_notebook.sessions.hooks import SessionHooks
 
 if TYPE_CHECKING:
@@ -23,10 +25,13 @@ AT_EXIT = 1.8  # seconds for all servers to end when the kernel does
 class Sessions:
     """Connects, finds and closes sessions. Make one per kernel; async methods run on the background loop."""
 
-    def __init__(self, *, hooks: SessionHooks | None = None, cap: int = 16 * 1024 * 1024) -> None:
+    def __init__(
+        self, *, hooks: SessionHooks | None = None, cap: int = 16 * 1024 * 1024, memory: Path | None = None
+    ) -> None:
+        """`memory`: a file of the user's in which eras of servers are remembered for the next kernel."""
         self.hooks, self.cap = hooks or SessionHooks(), cap
         self._sessions: dict[str, Session] = {}
-        self._legacy: set[str] = set()  # fingerprints of servers that need the older handshake
+        self._eras = EraMemory(memory)
         atexit.register(self._at_exit)
 
     async def connect(
@@ -50,7 +55,7 @@ class Sessions:
             spec,
             timeout=timeout,
             legacy=legacy,
-            era_memory=self._legacy,
+            eras=self._eras,
             on_progress=on_progress or (lambda line: None),
             options={"trusted": trusted, "hooks": self.hooks, "cap": self.cap},
         )

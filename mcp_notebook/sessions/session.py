@@ -23,6 +23,7 @@ from mcp_notebook.sessions.pages import all_pages
 from mcp_notebook.sessions.process import STOP_GRACE
 from mcp_notebook.sessions.questions import Questions
 from mcp_notebook.sessions.schema import schema_warning
+from mcp_notebook.sessions.signin import Authorize
 from mcp_notebook.sessions.values import CallOutcome, ToolInfo, size_of, tool_info
 
 logger = logging.getLogger(__name__)
@@ -64,14 +65,14 @@ class Session(Questions):
         callbacks = client_callbacks(name, hooks, self._clock.stopped)
         callbacks["message_handler"] = self._hear
         callbacks["logging_callback"] = self._log_message
-        self._opening = Opening(name, spec, self.log, cap, callbacks, authorize=hooks.authorize)
+        self._opening = Opening(name, spec, self.log, cap, callbacks, authorize=self._authorizer(hooks.authorize))
         if log_level is not None:
             self._opening.options["log_level"] = log_level
         self._connection: Connection | None = None
         self._lock = asyncio.Lock()
         self._stale = asyncio.Event()  # the server said that its tools changed
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._state = "starting"
+        self._state = self._doing = "starting"
         self._era = ""
         self._suspect = False  # a call timed out: does the server still answer at all?
 
@@ -109,7 +110,7 @@ class Session(Questions):
         self._opening.process = process
         async with self._lock:
             try:
-                await self._open(timeout, lambda seconds: on_progress(f"starting {self.name} … {seconds:.0f} s"))
+                await self._open(timeout, lambda seconds: on_progress(f"{self._doing} … {seconds:.0f} s"))
             except BaseException:
                 await self.close(0.2)
                 raise
@@ -330,6 +331,21 @@ class Session(Questions):
             ended = f"cannot be reached ({connection.trouble.sentence})"
         message = f"server {self.name!r} {ended} during {during}."
         return SessionError(mask(message, secrets_of(self.spec)), detail=self.log.tail(connection.log_start))
+
+    def _authorizer(self, hook: Authorize | None) -> Authorize | None:
+        """The hook of a sign-in, during which the call that needs it does not run out of time."""
+        if hook is None:
+            return None
+
+        async def authorize(server: str, url: str) -> str | None:
+            before, self._doing = self._doing, "waiting for you to sign in"
+            try:
+                with self._clock.stopped():
+                    return await hook(server, url)
+            finally:
+                self._doing = before
+
+        return authorize
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:
         """A question other than a tool call, with the same limits; asking again is always safe."""

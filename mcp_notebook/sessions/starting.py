@@ -6,8 +6,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.config import HttpServer, ServerSpec, StdioServer, check_name, resolve_command, secrets_of
+from mcp_notebook.config import ServerSpec, StdioServer, check_name, resolve_command, secrets_of
 from mcp_notebook.config import spec_fingerprint as fingerprint_of
+from mcp_notebook.sessions.eras import EraMemory
 from mcp_notebook.sessions.log import ServerLog
 from mcp_notebook.sessions.process import ServerProcess
 from mcp_notebook.sessions.quiet import quiet_sdk
@@ -22,11 +23,11 @@ async def start_session(
     *,
     timeout: float,
     legacy: bool,
-    era_memory: set[str],
+    eras: EraMemory,
     on_progress: Callable[[str], None],
     options: dict[str, Any],
 ) -> "Session":
-    """A session that is ready; `era_memory` holds the fingerprints of servers that need the older handshake."""
+    """A session that is ready; `eras` knows the servers that need the older handshake."""
     check_name(name)
     if isinstance(spec, StdioServer):
         spec = resolve_command(spec, where=f"server {name!r}")
@@ -38,10 +39,11 @@ async def start_session(
     except BaseException:
         await _give_up(ahead, log)
         raise
-    session: Session = module.Session(name, spec, legacy=legacy or identity in era_memory, log=log, **options)
+    session: Session = module.Session(name, spec, legacy=legacy or eras.needs_legacy(identity), log=log, **options)
     await session.start(timeout=timeout, on_progress=on_progress, process=ahead)
-    if session.legacy and not isinstance(spec, HttpServer):
-        era_memory.add(identity)
+    # Not when the person chose it: that is for this time.
+    if session.legacy and not legacy and isinstance(spec, StdioServer):
+        await asyncio.to_thread(eras.remember, identity)
     return session
 
 

@@ -3,11 +3,16 @@
 import asyncio
 import hashlib
 import json
+import logging
 import os
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
+
+logger = logging.getLogger(__name__)
 
 SERVICE = "mcp-notebook"
 
@@ -26,14 +31,31 @@ class TokenStore:
         return OAuthToken.model_validate(found) if found else None
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        await self._keep("tokens", tokens.model_dump(mode="json", exclude_none=True))
+        # A token says how long it is good for, which means nothing to the kernel that reads it tomorrow.
+        ends = time.time() + tokens.expires_in if tokens.expires_in is not None else None
+        await self._keep(tokens=tokens.model_dump(mode="json", exclude_none=True), expires_at=ends)
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         found = (await self._load()).get("client")
         return OAuthClientInformationFull.model_validate(found) if found else None
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        await self._keep("client", client_info.model_dump(mode="json", exclude_none=True))
+        await self._keep(client=client_info.model_dump(mode="json", exclude_none=True))
+
+    async def expiry(self) -> float | None:
+        """When the stored token ends, in seconds since the epoch; None when its server did not say."""
+        return (await self._load()).get("expires_at")
+
+    async def get_metadata(self) -> dict[str, Any]:
+        """What `set_metadata` was given: where the token is renewed."""
+        return (await self._load()).get("metadata") or {}
+
+    async def set_metadata(self, metadata: dict[str, Any]) -> None:
+        await self._keep(metadata=metadata)
+
+    def forget_what_was_read(self) -> None:
+        """Read the store anew at the next question: another kernel may have written to it."""
+        self._kept = None
 
     async def forget(self) -> None:
         """Remove everything that is kept for this server."""
@@ -45,28 +67,43 @@ class TokenStore:
             self._kept = await asyncio.to_thread(self._read)
         return self._kept
 
-    async def _keep(self, name: str, value: dict[str, Any]) -> None:
-        (await self._load())[name] = value
+    async def _keep(self, **values: Any) -> None:
+        (await self._load()).update(values)
         await asyncio.to_thread(self._write)
 
     def _read(self) -> dict[str, Any]:
         try:
-            text = self._keyring.get_password(SERVICE, self._key) if self._keyring else self._path.read_text("utf-8")
-            return json.loads(text) if text else {}
+            text = self._from_keyring() or self._path.read_text("utf-8")
+            found = json.loads(text) if text else {}
         except (OSError, ValueError):
             return {}
+        return found if isinstance(found, dict) else {}
+
+    def _from_keyring(self) -> str | None:
+        if self._keyring is None:
+            return None
+        try:
+            return self._keyring.get_password(SERVICE, self._key)
+        except Exception:  # boundary: back ends raise what they like, for one when the keyring is locked
+            logger.warning("the system's keyring cannot be read; tokens are kept in a file", exc_info=True)
+            self._keyring = None
+            return None
 
     def _write(self) -> None:
         text = json.dumps(self._kept)
-        if self._keyring:
-            self._keyring.set_password(SERVICE, self._key, text)
-            return
+        if self._keyring is not None:
+            try:
+                self._keyring.set_password(SERVICE, self._key, text)
+                self._path.unlink(missing_ok=True)  # from a time without a keyring
+                return
+            except Exception:  # boundary: as above; a few also have a limit on the length
+                logger.warning("the system's keyring cannot be written; tokens are kept in a file", exc_info=True)
+                self._keyring = None
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        new = self._path.with_suffix(".new")
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor, new = tempfile.mkstemp(dir=self._folder, prefix=".")  # 0600
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        new.replace(self._path)
+        os.replace(new, self._path)
 
     @property
     def _path(self) -> Path:

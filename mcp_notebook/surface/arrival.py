@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mcp_notebook.errors import ConnectError
-from mcp_notebook.policy import matches
+from mcp_notebook.policy import Start, matches
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
@@ -12,6 +12,24 @@ if TYPE_CHECKING:
 
 Pins = dict[str, "ToolInfo"]
 MOST_LINES = 60  # of one tool's diff
+
+
+def may_start(
+    notebook: Notebook, start: Start, *, attended: bool, say: Callable[[str], None], ask: Callable[[str], str]
+) -> None:
+    """Show what a file's server is when it starts for the first time; raises ConnectError when it became another one
+    and the person does not agree."""
+    before = notebook.starts.before(start)
+    if notebook.starts.is_new(start):
+        say(f"{start.name}: {start.path} starts {start.what}")
+    elif before is not None:
+        say(f"{start.name}: {start.path} has changed\n- {before}\n+ {start.what}")
+        if not attended or ask("Start it as it is now?  [y/n]: ").strip().lower() not in ("y", "yes"):
+            raise ConnectError(
+                f"Server {start.name!r} of {start.path} is not what it was, and the change was not accepted; "
+                "run the cell again and answer y, or correct the file."
+            )
+    notebook.starts.keep(start)
 
 
 def pins_of(notebook: Notebook, name: str) -> Pins:

@@ -4,17 +4,18 @@ import dataclasses
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mcp_notebook import config
-from mcp_notebook.config import ServerSpec, StdioServer
+from mcp_notebook.config import HttpServer, ServerSpec, StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.naming import OWN_SERVER
 
 _WITH_VALUE = ("--allow", "--safe", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
-_FLAGS = ("--legacy",)
+_FLAGS = ("--legacy", "--oauth", "--allow-insecure")
+_URL_FLAGS = ("--oauth", "--allow-insecure")
 USAGE = "Write %mcp_connect NAME COMMAND ..., %mcp_connect NAME URL, or %mcp_connect --config FILE."
 
 
@@ -33,6 +34,7 @@ class Wanted:
     timeout: float | None = None
     config: str = ""
     legacy: bool = False
+    url_flags: tuple[str, ...] = ()
 
 
 def parse(line: str) -> Wanted:
@@ -80,50 +82,75 @@ def _wanted(names: list[str], words: list[str], options: Mapping[str, list[str]]
         timeout=timeout,
         config=last("--config"),
         legacy="--legacy" in options,
+        url_flags=tuple(flag for flag in _URL_FLAGS if flag in options),
     )
 
 
-def resolve(wanted: Wanted, environ: Mapping[str, str] = os.environ) -> dict[str, ServerSpec]:
-    """The servers to connect, by name; raises ConfigError in one sentence that names the server."""
+def resolve(wanted: Wanted, environ: Mapping[str, str] = os.environ) -> dict[str, ServerSpec | ConfigError]:
+    """The servers to connect, by name; raises ConfigError in one sentence that names the server.
+
+    Of several in a file a wrong one is its error, which stops none of the others.
+    """
+    found: dict[str, ServerSpec | ConfigError]
     if wanted.config:
-        servers = config.load_servers(Path(wanted.config).expanduser(), environ)
-        found = _only(servers, wanted.names, wanted.config)
+        path = Path(wanted.config).expanduser()
+        found = config.load_each(path, environ, only=wanted.names)
+        if not found:
+            raise ConfigError(f"{path} names no server that is switched on.")
     elif wanted.words:
         found = {wanted.names[0]: config.parse_target([*wanted.words, *_url_options(wanted)], environ)}
     else:
         found = {wanted.names[0]: _configured(wanted.names[0], environ)}
-    for name in found:
-        if config.check_name(name) == OWN_SERVER:
-            raise ConfigError(f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another.")
-    return {name: _with_options(spec, wanted, environ) for name, spec in found.items()}
+    if OWN_SERVER in found:
+        found[OWN_SERVER] = ConfigError(
+            f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another."
+        )
+    servers = {name: _with_options(spec, wanted, environ) for name, spec in found.items()}
+    if len(servers) == 1 and isinstance(only := next(iter(servers.values())), ConfigError):
+        raise only
+    return servers
+
+
+def sources(wanted: Wanted) -> dict[str, Path]:
+    """The files that the named servers come from; empty for a command or URL that the person wrote in the cell."""
+    if wanted.config:
+        path = Path(wanted.config).expanduser()
+        return dict.fromkeys(wanted.names or config.load_each(path), path)
+    if wanted.words:
+        return {}
+    found = {name: config.find_file(name, Path.cwd()) for name in wanted.names}
+    return {name: path for name, path in found.items() if path is not None}
 
 
 def _url_options(wanted: Wanted) -> list[str]:
     """Options of a URL that were written before it; for a command there is nothing they could mean."""
     transport = ["--transport", wanted.transport] if wanted.transport else []
-    options = [*transport, *(word for header in wanted.headers for word in ("--header", header))]
+    options = [*wanted.url_flags, *transport, *(word for header in wanted.headers for word in ("--header", header))]
     if options and "://" not in wanted.words[0]:
         raise ConfigError(f"{options[0]} belongs to a URL, and {wanted.words[0]!r} is a command.")
     return options
 
 
-def _only(servers: Mapping[str, ServerSpec], names: Iterable[str], path: str) -> dict[str, ServerSpec]:
-    missing = [n for n in names if n not in servers]
-    if missing:
-        raise ConfigError(f"{path} names no server {missing[0]!r}; it names: {', '.join(servers) or 'none'}.")
-    return {name: servers[name] for name in (names or servers)}
-
-
 def _configured(name: str, environ: Mapping[str, str]) -> ServerSpec:
     spec = config.find_server(name, Path.cwd(), environ)
-    if spec is None:
+    if spec is not None:
+        return spec
+    elsewhere = next((f for f in config.discover(Path.cwd(), environ=environ) if f.name == name), None)
+    if elsewhere is not None:
         raise ConfigError(
-            f"No .mcp.json here or above names a server {name!r}; give its command or URL: %mcp_connect {name} ..."
+            f"No .mcp.json here or above names a server {name!r}, and the one of {elsewhere.host} does: "
+            f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
         )
-    return spec
+    raise ConfigError(
+        f"No .mcp.json here or above names a server {name!r}; give its command or URL: %mcp_connect {name} ..."
+    )
 
 
-def _with_options(spec: ServerSpec, wanted: Wanted, environ: Mapping[str, str]) -> ServerSpec:
+def _with_options(
+    spec: ServerSpec | ConfigError, wanted: Wanted, environ: Mapping[str, str]
+) -> ServerSpec | ConfigError:
+    if isinstance(spec, HttpServer) and "--oauth" in wanted.url_flags and spec.oauth is None:
+        return dataclasses.replace(spec, oauth={})
     if not isinstance(spec, StdioServer):
         return spec
     passed = {name: _variable(name, environ) for name in wanted.env}
@@ -145,4 +172,7 @@ def is_bundled(spec: ServerSpec) -> bool:
         isinstance(spec, StdioServer)
         and spec.command == sys.executable
         and tuple(spec.args[:3]) == ("-m", "mcp_notebook", "serve")
+        # Each of these could put another package of our name in its place.
+        and spec.cwd is None
+        and not any(name.startswith(("PYTHON", "LD_", "DYLD_")) for name in spec.env)
     )

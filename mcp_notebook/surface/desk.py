@@ -67,6 +67,10 @@ class Desk:
         except TimeoutError:
             asked.outcome = asked.outcome or f"not answered within {limit:g} s"
             return Answer("cancel")
+        except asyncio.CancelledError as end:
+            # Who ends the question may say how: a sign-in that came back another way was not left open.
+            asked.outcome = asked.outcome or str(end.args[0] if end.args and end.args[0] else "")
+            raise
         finally:
             asked.outcome = asked.outcome or "no longer asked"
             self._end()

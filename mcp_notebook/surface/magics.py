@@ -35,7 +35,7 @@ class MCPMagics(Magics):
 
         Options, before the command: --allow 'PATTERN' (tools that run without asking), --safe 'PATTERN' (tools that
         may run twice when the connection is lost under them), --env NAME (pass a variable of the kernel on),
-        --header 'NAME: ${TOKEN}', --transport http|sse, --cwd DIR, --legacy, --timeout SECONDS.
+        --header 'NAME: ${TOKEN}', --oauth (sign in), --transport http|sse, --cwd DIR, --legacy, --timeout SECONDS.
         """
         wanted = connecting.parse(line)
         with interruptible():

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import naming
 from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.ledger import Ledger, masked
 from mcp_notebook.masking import mask_json
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import Grants, Rules, Spent, matches, user_file
+from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches, user_file
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.surface import where
@@ -34,11 +35,12 @@ class Notebook:
     def __init__(self, shell: Any, settings: MCPNotebook) -> None:
         self.shell = shell
         self.settings = settings
-        self.sessions = Sessions()
+        self.sessions = Sessions(memory=user_folder() / "eras.json")
         self.ledger = Ledger()
         self._write_log(settings.log_file)
         settings.observe(lambda change: self._write_log(change.new), names="log_file")
         self.grants = Grants(user_file())
+        self.starts = Starts(user_folder() / "starts.json")
         self.spent = Spent()
         self.branches = {MAIN: Conversation()}
         self.branch = MAIN

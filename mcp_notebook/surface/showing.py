@@ -8,9 +8,10 @@ from typing import Any
 
 from IPython.display import display
 
-from mcp_notebook import loop
+from mcp_notebook import config, loop
 from mcp_notebook.config import ServerSpec
 from mcp_notebook.errors import ConfigError, ConnectError
+from mcp_notebook.policy import Start
 from mcp_notebook.surface import arrival, connecting
 from mcp_notebook.surface.cell import is_attended
 from mcp_notebook.surface.notebook import Notebook
@@ -44,7 +45,13 @@ def line(text: str) -> None:
 
 def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
     """Connect what was asked for, side by side, each with its own line; the first failure is raised at the end."""
-    servers = connecting.resolve(wanted)
+    resolved = connecting.resolve(wanted)
+    servers = {name: spec for name, spec in resolved.items() if not isinstance(spec, ConfigError)}
+    attended = is_attended(notebook.shell)
+    for name, path in connecting.sources(wanted).items():
+        if name in servers:
+            start = Start(path, name, config.describe(servers[name]), config.spec_fingerprint(servers[name]))
+            arrival.may_start(notebook, start, attended=attended, say=line, ask=input)
     timeout = wanted.timeout or notebook.settings.connect_timeout
     lines = {name: StatusLine() for name in servers}
     progress = dict.fromkeys(servers, "starting")
@@ -52,14 +59,18 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
     futures = {
         name: loop.submit(_connected(notebook, name, spec, wanted, timeout, progress)) for name, spec in servers.items()
     }
-    attended = is_attended(notebook.shell)
     with notebook.desk.staffed(attended=attended, forms=False):
         _watch(futures, lines, progress, started, notebook.desk.pump)
     for name, future in futures.items():
         if future.exception() is None:
             _arrived(notebook, name, future.result(), attended)
+    wrong = {name: error for name, error in resolved.items() if isinstance(error, ConfigError)}
+    for name, error in wrong.items():
+        line(f"{name}: not connected · {error}")
     for future in futures.values():
         loop.wait(future)  # raises the first failure
+    for error in wrong.values():
+        raise error
 
 
 def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
@@ -115,7 +126,7 @@ def _watch(
                     ended[name] = time.monotonic() - started
                     lines[name].set(_outcome(name, future, ended[name], why=len(futures) > 1))
                 elif time.monotonic() - started > PATIENCE:
-                    lines[name].set(f"{name}: {progress[name]} … {int(time.monotonic() - started)} s")
+                    lines[name].set(f"{name}: {progress[name]}")
             pump()
             time.sleep(loop.HEARTBEAT)
     except KeyboardInterrupt:
@@ -249,7 +260,6 @@ def resource(notebook: Notebook, names: Sequence[str], reading: Any, into: str) 
 
 def discovered() -> None:
     """The servers that configuration files name."""
-    from mcp_notebook import config
     from mcp_notebook.display import status_table_html
 
     rows = [

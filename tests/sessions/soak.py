@@ -29,7 +29,9 @@ async def soak(minutes: float, web: str, old: str) -> bool:
     used = psutil.Process(os.getpid())
     await asyncio.gather(*(_calls(session, WARM_UP, 0.02) for session in sessions))
     memory, descriptors = used.memory_info().rss, used.num_fds()
+    watch = asyncio.create_task(_watch(used, 6.0 * minutes))
     wrong = sum(await asyncio.gather(*(_calls(session, round(60 * minutes), 1.0) for session in sessions)))
+    watch.cancel()
     grown, opened = (used.memory_info().rss - memory) / 1e6, used.num_fds() - descriptors
     restarts = sum(session.status()["restarts"] for session in sessions)
     print(
@@ -38,6 +40,14 @@ async def soak(minutes: float, web: str, old: str) -> bool:
     print(f"descriptors by {opened} (of {descriptors}), tasks {len(asyncio.all_tasks())}")
     await sessions.close_all()
     return not wrong and grown < 50 and opened <= 2
+
+
+async def _watch(used: psutil.Process, pause: float) -> None:
+    """Print a line every `pause` seconds, so that a run that is cut short has shown something."""
+    while True:
+        memory = used.memory_info().rss / 1e6
+        print(f"{time.strftime('%H:%M')} {memory:.1f} MB, {used.num_fds()} descriptors", flush=True)
+        await asyncio.sleep(pause)
 
 
 async def _calls(session: Session, count: int, pause: float) -> int:

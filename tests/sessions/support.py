@@ -59,6 +59,18 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
+def wait_for_port(port: int) -> None:
+    """Until something listens there."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 class HttpProcess:
     """The plain server as a process on a loopback port; it can be killed and started again on the same port."""
 
@@ -73,14 +85,7 @@ class HttpProcess:
     def start(self) -> None:
         command = [sys.executable, str(SERVERS / "plain.py"), self.kind, str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        wait_for_port(self.port)
 
     def kill(self) -> None:
         self.process.kill()

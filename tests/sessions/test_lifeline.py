@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mcp_notebook.sessions import Sessions
+from mcp_notebook.sessions.leftovers import sweep
 from tests.sessions.support import ROOT, misbehaving, none_left, pids
 
 KERNEL = """
@@ -19,6 +20,7 @@ import asyncio, os, sys, threading
 from pathlib import Path
 from mcp_notebook import loop
 from mcp_notebook.sessions import Sessions
+from mcp_notebook.sessions.leftovers import sweep
 from tests.sessions.support import misbehaving
 
 mode, busy, path = sys.argv[1], sys.argv[2] == "busy", Path(sys.argv[3])
@@ -36,9 +38,9 @@ if how == "os._exit":
 WAYS = {"kill -9": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "exit": 0, "os._exit": 0}
 
 
-def end_a_kernel(way: str, mode: str, activity: str, path: Path) -> list[int]:
+def end_a_kernel(way: str, mode: str, activity: str, path: Path, **environ: str) -> list[int]:
     """Start a process with a session, end it that way, and give the pids of the server and its children."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
     command = [sys.executable, "-c", KERNEL, mode, activity, str(path)]
     kernel = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT
@@ -74,6 +76,46 @@ def test_no_process_is_left_when_the_kernel_ends(way: str, activity: str, pid_fi
     numbers = end_a_kernel(way, "grandchild_ignores", activity, pid_file)
     assert len(numbers) == 3
     assert none_left(numbers, 5)
+
+
+@pytest.mark.parametrize("mode", ["ok", "ignore_term", "grandchild_ignores"])
+def test_a_killed_kernel_leaves_no_private_log(mode: str, pid_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    numbers = end_a_kernel("kill -9", mode, "busy", pid_file, TMPDIR=str(tmp_path / "tmp"))
+    assert none_left(numbers, 5)
+    deadline = time.monotonic() + 5
+    while list((tmp_path / "tmp").iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_the_next_kernel_removes_the_logs_of_dead_ones_and_leaves_those_in_use(tmp_path: Path) -> None:
+    def log(name: str, age: float = 60) -> Path:
+        path = tmp_path / f"mcp-notebook-log-{name}.log"
+        path.write_text(name)
+        os.utime(path, (time.time() - age,) * 2)
+        return path
+
+    dead, young, other = log("dead"), log("young", 0), tmp_path / "other.log"
+    other.write_text("of somebody else")
+    os.utime(other, (1, 1))
+    target = tmp_path / "target"
+    target.write_text("x")
+    os.utime(target, (1, 1))
+    (tmp_path / "mcp-notebook-log-link.log").symlink_to(target)
+    held = log("held")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import fcntl as f; f.flock(2, f.LOCK_EX); print(1, flush=True); input()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=held.open("r+"),
+    )  # fmt: skip
+    assert holder.stdout is not None
+    assert holder.stdout.readline()
+    assert sweep(tmp_path) == 1
+    assert not dead.exists()
+    assert all(path.exists() for path in (young, other, held, target))
+    holder.communicate(b"\n")
+    assert sweep(tmp_path) == 1
+    assert not held.exists()
 
 
 @pytest.mark.parametrize("mode", ["ok", "ignore_term", "ignore_eof", "grandchild", "grandchild_ignores"])

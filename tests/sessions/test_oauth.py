@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import ssl
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
@@ -13,7 +11,8 @@ from mcp.shared.auth import OAuthToken
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.sessions.http import HttpTrouble, make_client
-from mcp_notebook.sessions.oauth import Answer, make_auth
+from mcp_notebook.sessions.oauth import make_auth
+from mcp_notebook.sessions.signin import SignIn
 from mcp_notebook.sessions.tokens import TokenStore
 
 LINK = "https://issuer.example.com/authorize?state=1"
@@ -24,7 +23,7 @@ async def never(server: str, url: str) -> str | None:
 
 
 async def test_the_answer_comes_to_the_loopback_listener() -> None:
-    answer = Answer("s", never, None)
+    answer = SignIn("s", never, None)
     await answer.ask(LINK)
     waiting = asyncio.create_task(answer.wait())
     async with httpx2.AsyncClient(trust_env=False) as browser:
@@ -41,7 +40,7 @@ async def test_the_answer_can_be_pasted() -> None:
         assert (server, url) == ("s", LINK)
         return "http://127.0.0.1:1/callback?code=pasted"
 
-    answer = Answer("s", paste, None)
+    answer = SignIn("s", paste, None)
     await answer.ask(LINK)
     assert (await answer.wait()).code == "pasted"
 
@@ -49,14 +48,14 @@ async def test_the_answer_can_be_pasted() -> None:
 @pytest.mark.parametrize("link", ["file:///x$(calc)", "http://issuer.example.com/a", "javascript:alert(1)"])
 async def test_a_link_that_is_not_https_is_never_shown(link: str) -> None:
     with pytest.raises(ConnectError, match="not https"):
-        await Answer("s", never, None).ask(link)
+        await SignIn("s", never, None).ask(link)
 
 
 async def test_a_refusal_is_told_in_the_issuers_words() -> None:
     async def refused(server: str, url: str) -> str:
         return "http://127.0.0.1/callback?error=access_denied&error_description=not+today"
 
-    answer = Answer("s", refused, None)
+    answer = SignIn("s", refused, None)
     await answer.ask(LINK)
     with pytest.raises(ConnectError, match="not today"):
         await answer.wait()
@@ -64,7 +63,7 @@ async def test_a_refusal_is_told_in_the_issuers_words() -> None:
 
 async def test_without_a_person_there_is_no_link() -> None:
     with pytest.raises(ConnectError, match="needs a person"):
-        await Answer("s", None, None).ask(LINK)
+        await SignIn("s", None, None).ask(LINK)
 
 
 @pytest.mark.parametrize("address", ["http://169.254.169.254/x", "https://10.0.0.8/x", "https://[fd00::1]/x"])
@@ -101,8 +100,8 @@ async def test_a_damaged_file_of_tokens_is_as_good_as_none(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("oauth", "kind"),
     [
-        ({}, "OAuthClientProvider"),
-        ({"client_id": "a"}, "OAuthClientProvider"),
+        ({}, "ByPerson"),
+        ({"client_id": "a"}, "ByPerson"),
         ({"client_id": "a", "client_secret": "b", "grant": "client_credentials"}, "ClientCredentialsOAuthProvider"),
     ],
 )
@@ -116,10 +115,3 @@ def test_an_incomplete_sign_in_is_said_so(missing: dict[str, str], tmp_path: Pat
     spec = HttpServer("https://example.com/mcp", oauth=missing)
     with pytest.raises(ConnectError, match="oauth"):
         make_auth("s", spec, never, TokenStore(spec.url, tmp_path))
-
-
-def test_a_client_certificate_is_read_from_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded: list[Any] = []
-    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", lambda self, path: loaded.append(path))
-    make_client(HttpServer("https://example.com/mcp", certificate="~/me.pem"), HttpTrouble(), 1000)
-    assert loaded == [os.path.expanduser("~/me.pem")]

@@ -1,23 +1,92 @@
-"""The corpus of wrong configs: each gets one sentence with the server and the fix, or does no harm."""
+"""Servers described wrongly, or that are wrong themselves: each gets one sentence with the fix, or does no harm.
+
+OWN holds a case for every name below. Where a corpus of such cases stands beside the checkout, each of its cases runs
+as well, and one that no test names is a failure. What only reading a file shows is in tests/test_config_files.py.
+"""
 
 import json
+import re
 import stat
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mcp_notebook.config import load_servers
+from mcp_notebook.agent.toolset import api_name
+from mcp_notebook.config import describe, discover, find_server, load_servers, spec_fingerprint
 from mcp_notebook.errors import ConfigError, ConnectError, NotebookError
+from mcp_notebook.policy import Start, Starts
 from mcp_notebook.sessions import Sessions
 from tests.sessions.support import ATTACKS, SERVERS
 
 CORPUS = ATTACKS / "config_bad.jsonl"
+
+
+def server(command: str, *args: str, **more: Any) -> dict[str, Any]:
+    return {"mcpServers": {"s": {"command": command, "args": list(args), **more}}}
+
+
+def address(url: str, **more: Any) -> dict[str, Any]:
+    return {"mcpServers": {"s": {"url": url, **more}}}
+
+
+def odd_server(mode: str) -> dict[str, Any]:
+    return server("{FAKE}", mode)
+
+
+SHELL_WORDS = ("$(touch /tmp/pwned)", "&& touch /tmp/pwned", "`touch /tmp/pwned`")
+OWN: dict[str, Any] = {
+    "missing_command": {"mcpServers": {"s": {"args": ["serve"]}}},
+    "command_empty": server(""),
+    "command_string_with_args": {"mcpServers": {"s": {"command": "python3 -m server"}}},
+    "args_number": {"mcpServers": {"s": {"command": "uvx", "args": [8080]}}},
+    "env_not_str": server("uvx", env={"A": True}),
+    "unset_var": server("uvx", env={"KEY": "${NO_SUCH_VAR_XYZ}"}),
+    "var_in_url": address("https://${HOST}:8443/mcp"),
+    "name_injection": {"mcpServers": {"s\n![x](http://x)": {"command": "uvx"}}},
+    "not_json": "{servers: 1}",
+    "dup_server_key": '{"mcpServers": {"s": {"command": "uvx"}, "s": {"command": "npx"}}}',
+    "url_with_credentials": address("https://me:pass@host.example/mcp"),
+    "url_http_private": address("http://10.1.2.3:8000/mcp"),
+    "url_bad_scheme": address("gopher://host.example/mcp"),
+    "header_crlf": address("https://host.example/mcp", headers={"A": "1\r\nHost: other"}),
+    "command_is_dir": server("/usr"),
+    "crash_at_start": server("python3", "-c", "import sys; print('boom: no DB', file=sys.stderr); sys.exit(3)"),
+    "crash_after_init": odd_server("die_after_init"),
+    "exit_zero": server("python3", "-c", "pass"),
+    "garbage_stdout": server("python3", "-c", "print('Starting...'); import time; time.sleep(60)"),
+    "hang_initialize": server("sleep", "600"),
+    "command_shell_meta": server("echo", *SHELL_WORDS),
+    "wrong_protocol": odd_server("bad_version"),
+    "url_refused": address("http://127.0.0.1:9/mcp"),
+    "url_html": address("{HTTP}/html/mcp"),
+    "url_404": address("{HTTP}/404/elsewhere"),
+    "url_401": address("{HTTP}/401"),
+    "url_resource_metadata_ssrf": address("{HTTP}/401-metadata"),
+    "url_auth_endpoint_cmd": address("{HTTP}/401-command"),
+    "hang_on_sigterm": odd_server("ignore_term"),
+    "no_tools_capability": odd_server("no_tools"),
+    "dup_tool_names": odd_server("dup_tools"),
+    "bad_tool_schema": odd_server("bad_schema"),
+    "schema_ref_remote": odd_server("ref_remote"),
+    "schema_ref_loop": odd_server("ref_loop"),
+    "schema_regex_bomb": odd_server("regex_bomb"),
+    "endless_paging": odd_server("endless_cursor"),
+    "name_collision": {"mcpServers": {"db": {"command": "uvx"}, "DB": {"command": "npx"}}},
+    "unset_var_default": server("uvx", env={"T": "${NO_SUCH_VAR_XYZ:-d}"}),
+    "secret_literal": server("uvx", env={"API_KEY": "sk-" + "ant-0123456789abc"}),
+    "env_ld_preload": server("uvx", env={"LD_PRELOAD": "/tmp/other.so"}),
+    "url_token_query": address("https://host.example/mcp?token=abc"),
+    "name_too_long_for_api": {"mcpServers": {"n" * 60: {"command": "uvx"}}},
+    "notebook_metadata_config": server("sh", "-c", "touch /tmp/pwned"),
+    "config_changed_after_approval": server("python3", "-c", "print(3)"),
+    "project_dir_config": server("touch", "/tmp/pwned"),
+}
 REFUSED = {  # name -> what the sentence of the ConfigError says
-    "missing_command": '"s".*neither "command" and "url"|neither "command" and "url"',
+    "missing_command": '"s".*neither "command" nor "url"|neither "command" nor "url"',
     "command_empty": 'empty "command"',
     "command_string_with_args": r'"args": \["-m", "server"\]',
     "args_number": '"args" holds a number',
@@ -60,11 +129,27 @@ CONNECTED = {  # name -> how many tools, and whether something is said about the
 }
 
 
-def cases(names: Mapping[str, Any]) -> list[Any]:
-    if not CORPUS.exists():
-        return [pytest.param({}, marks=pytest.mark.skip(reason="the attack corpus is not beside the checkout"))]
-    found = [json.loads(line) for line in CORPUS.read_text().splitlines()]
-    return [pytest.param(case, id=case["name"]) for case in found if case["name"] in names]
+READ = ("name_collision", "unset_var_default", "secret_literal", "env_ld_preload", "url_token_query",
+        "name_too_long_for_api")  # fmt: skip
+NEVER_STARTED = ("notebook_metadata_config", "config_changed_after_approval", "project_dir_config")
+TESTED = {*REFUSED, *UNREACHABLE, *CONNECTED, *READ, *NEVER_STARTED}
+
+
+def corpus() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in CORPUS.read_text().splitlines()] if CORPUS.exists() else []
+
+
+def cases(names: Iterable[str]) -> list[Any]:
+    """Our own cases of these names, and the corpus's."""
+    wanted = set(names)
+    own = [pytest.param({"name": name, "config": OWN[name]}, id=name) for name in OWN if name in wanted]
+    more = [pytest.param(case, id=f"{case['name']}-corpus") for case in corpus() if case["name"] in wanted]
+    return own + more
+
+
+def test_every_case_is_named_by_a_test() -> None:
+    assert set(OWN) == TESTED
+    assert {case["name"] for case in corpus()} <= TESTED
 
 
 @pytest.fixture
@@ -117,17 +202,47 @@ async def test_a_server_with_odd_tools_is_connected_with_the_good_ones(
     assert (len(session.tools), bool(session.notices)) == (tools, noted)
 
 
-@pytest.mark.parametrize("case", cases({"name_collision": 2, "unset_var_default": 1, "secret_literal": 1}))
-def test_what_is_only_unusual_is_read(case: Mapping[str, Any], config: Any) -> None:
+@pytest.mark.parametrize("case", cases(READ))
+def test_what_is_only_unusual_is_read_with_a_word_and_nothing_secret_shows(
+    case: Mapping[str, Any], config: Any
+) -> None:
     specs = load_servers(config(case), {})
     assert len(specs) == (2 if case["name"] == "name_collision" else 1)
+    spec = next(iter(specs.values()))
     assert "sk-ant" not in repr(specs)
-
-
-@pytest.mark.parametrize("case", cases({"url_token_query": 1}))
-async def test_a_token_in_an_address_is_never_shown(case: Mapping[str, Any], config: Any) -> None:
-    specs = load_servers(config(case))
     assert "abc" not in repr(specs)
+    said = " ".join(spec.notes)
+    assert (said == "") == (case["name"] not in ("secret_literal", "env_ld_preload"))
+    assert "sk-ant" not in said
+    if case["name"] == "unset_var_default":
+        assert spec.env == {"T": "d"}
+    server_name, names = next(iter(specs)), set[str]()
+    for number in range(3):
+        names.add(api_name(server_name, f"{'t' * 120}{number}", names))
+    assert len(names) == 3
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", name) for name in names)
+
+
+@pytest.mark.parametrize("case", cases(NEVER_STARTED))
+def test_nothing_starts_by_being_there(case: Mapping[str, Any], config: Any, tmp_path: Path) -> None:
+    path = config(case)
+    if case["name"] == "notebook_metadata_config":  # a notebook that brings a config is no config
+        path.rename(tmp_path / "evil.ipynb")
+        (tmp_path / "evil.ipynb").write_text(json.dumps({"cells": [], "metadata": case["config"], "nbformat": 4}))
+        assert find_server("s", tmp_path) is None
+        assert not any(found.name == "s" for found in discover(tmp_path, tmp_path))
+        return
+    assert [found.name for found in discover(tmp_path, tmp_path)] == ["s"]
+    assert not Path("/tmp/pwned").exists()
+    (spec,) = load_servers(path).values()
+    starts, seen = Starts(tmp_path / "starts.json"), Start(path, "s", describe(spec), spec_fingerprint(spec))
+    assert starts.is_new(seen)
+    starts.keep(seen)
+    assert not starts.is_new(seen)
+    assert starts.before(seen) is None
+    other = replace(spec, args=("-c", "print(1)"))
+    changed = Start(path, "s", describe(other), spec_fingerprint(other))
+    assert Starts(tmp_path / "starts.json").before(changed) == seen.what  # another kernel knows it too
 
 
 async def test_a_server_for_the_older_sdk_gets_the_remedy(tmp_path: Path, sessions: Sessions) -> None:

@@ -1,0 +1,62 @@
+"""Small files of this user's own: what the notebook remembers between kernels. Never part of a notebook."""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+DIRECTORY = "MCP_NOTEBOOK_CONFIG_DIR"
+
+
+def user_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where they are, by the platform's custom; MCP_NOTEBOOK_CONFIG_DIR overrides."""
+    if environ.get(DIRECTORY):
+        return Path(environ[DIRECTORY])
+    if sys.platform == "win32":
+        base = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return base / "mcp-notebook"
+
+
+class Remembered:
+    """A JSON object in a file that other kernels read and write too; a damaged or unwritable one is no failure."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._here: dict[str, Any] = {}  # where there is no file, for this kernel
+
+    def get(self, key: str) -> Any:
+        """What was last kept under the key, or None."""
+        return self._read().get(key)
+
+    def keep(self, key: str, value: Any) -> None:
+        """Keep a value under the key."""
+        self._here = {**self._read(), key: value}
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)  # mode 0600
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(self._here, file, indent=1)
+            os.replace(temporary, self.path)
+        except OSError as error:
+            logger.warning("%s cannot be written: %s", self.path, error)
+
+    def _read(self) -> dict[str, Any]:
+        if self.path is None:
+            return self._here
+        try:
+            found = json.loads(self.path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return self._here
+        return found if isinstance(found, dict) else {}
