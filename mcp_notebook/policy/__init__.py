@@ -13,6 +13,7 @@ from mcp_notebook.policy.rules import (
     Rules,
     claims,
     decide,
+    denial,
     only_reads,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "Spent",
     "claims",
     "decide",
+    "denial",
     "grant",
     "matches",
     "only_reads",

@@ -11,7 +11,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.surface import byhand, connecting, showing
-from mcp_notebook.surface.cell import check_name
+from mcp_notebook.surface.ask import check_name
 from mcp_notebook.surface.notebook import Notebook
 
 

@@ -12,8 +12,8 @@ from mcp_notebook import loop
 from mcp_notebook.config import ServerSpec
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.surface import arrival, connecting
-from mcp_notebook.surface.cell import is_attended
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.presence import is_attended
 
 PATIENCE = 0.8  # seconds before a running call shows that it is running
 
