@@ -82,7 +82,7 @@ class ModelTurn:
 
     async def _stream_once(self) -> AsyncGenerator[StreamEvent, None]:
         self.partial, self.blocks, self.stop_reason = "", [], ""
-        yield Working("asking", self._backend.model)
+        yield Working("asking", self._backend.name)
         async with self._backend.client.messages.stream(**self._build()) as stream:
             async for event in stream:
                 if event.type == "text":
@@ -91,9 +91,14 @@ class ModelTurn:
                 elif event.type == "thinking":
                     yield ThinkingDelta(event.thinking)
                 elif event.type == "content_block_start" and event.content_block.type in _SILENT:
-                    yield Working(_SILENT[event.content_block.type], getattr(event.content_block, "name", ""))
+                    yield Working(_SILENT[event.content_block.type], _tool_name(event.content_block))
             message = stream.current_message_snapshot
             self._request_id = stream.request_id or ""
         self._message = message
         self.stop_reason = message.stop_reason or ""
         self.blocks = [b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True) for b in message.content]
+
+
+def _tool_name(block: Any) -> str:
+    """`server.tool` as the person knows it, of a block that has a name."""
+    return getattr(block, "name", "").replace("__", ".", 1)

@@ -17,7 +17,12 @@ from mcp_notebook.events import Working
 PATIENCE = 0.3  # seconds before something that goes on is worth a line
 BEAT = 1.0  # seconds between two drawings of a line that does not count by itself
 TAIL = 2_000  # characters of the model's thinking that are shown
-_WORDS = {"starting": "Getting ready", "asking": "Asking", "thinking": "Thinking", "writing": "Writing a call of"}
+_WORDS = {
+    "starting": "Getting ready",
+    "asking": "Asking {model}",
+    "thinking": "{model} is thinking",
+    "writing": "{model} writes a call of {subject}",
+}
 
 
 class Sign(Protocol):
@@ -50,9 +55,8 @@ class State:
         if not self._text or event.what == "asking":
             self._since, self._thought = self._clock(), ""
         if event.what == "asking":
-            self._model = event.subject
-        subject = event.subject or (self._model if event.what == "thinking" else "")
-        self._text = " ".join(filter(None, (_WORDS[event.what], clip(visible(subject), 80))))
+            self._model = clip(visible(event.subject), 80)
+        self._text = _WORDS[event.what].format(model=self._model, subject=clip(visible(event.subject), 80))
 
     def think(self, text: str) -> None:
         """The model says something of its thinking."""

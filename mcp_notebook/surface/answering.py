@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from mcp_notebook.surface.notebook import Notebook
 
 
-def form_of(notebook: "Notebook", expression: str) -> "Form | None":
-    """The form of `--as`, in terms of the person's own names; raises ConfigError."""
+def form_of(notebook: "Notebook", kind: Any) -> "Form | None":
+    """The form of `--as`: a type, or an expression in terms of the person's own names; raises ConfigError."""
     from mcp_notebook.agent import typed  # loads pydantic
 
-    return typed.form_of(expression, notebook.shell.user_ns) if expression else None
+    return None if kind in ("", None) else typed.form_of(kind, notebook.shell.user_ns)
 
 
 def length_notes(notebook: "Notebook", conversation: "Conversation", backend: "Backend") -> list[Note]:

@@ -1,6 +1,7 @@
 """What one cell asks, and with which options: of `%%claude` and of `mcp_notebook.ask` alike."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from mcp_notebook.errors import ConfigError
 
@@ -11,7 +12,7 @@ class Ask:
 
     prompt: str
     into: str = ""
-    form: str = ""  # type expression of --as
+    form: Any = ""  # the type of the answer, or its expression in the person's own names
     dry_run: bool = False
     model: str = ""
     effort: str = ""

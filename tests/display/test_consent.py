@@ -93,7 +93,7 @@ def test_the_question_holds_the_whole_call_with_every_character_visible(
     sql = f"select a, b, c from t where b = '\u202e' and c in ({', '.join(map(str, range(30)))})"
     ask_by_input(asked(Approval(history="The tool has CHANGED"), sql=sql, note=long))
     out = capsys.readouterr().out
-    assert "  sql:\n    select a, b, c\n    from t\n    where b = '\\u202e' and c in" in out
+    assert "  sql:\n    select a, b, c\n    from t\n    where b = '\\u202e'\n" in out
     assert long in out
     assert "It says it reads.\nThe tool has CHANGED\n" in out
 
