@@ -2,6 +2,8 @@
 
     %load_ext mcp_notebook
 
+or, without magics, `mcp_notebook.connect(...)` and `mcp_notebook.ask(...)`.
+
 Importing it, or loading the extension, loads none of mcp, anthropic, pandas or duckdb: they load at first use.
 """
 
@@ -10,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcp_notebook.results import explain, read, to_dataframe
+    from mcp_notebook.surface.answer import ask
+    from mcp_notebook.surface.scripting import connect
 
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
+    "ask",
+    "connect",
     "enable_nested_asyncio",
     "explain",
     "load_ipython_extension",
@@ -22,7 +28,10 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
-_LAZY = dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results")
+_LAZY = dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results") | {
+    "ask": "mcp_notebook.surface.answer",
+    "connect": "mcp_notebook.surface.scripting",
+}
 
 
 def __getattr__(name: str) -> Any:

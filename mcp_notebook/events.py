@@ -20,10 +20,44 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """Something goes on that gives nothing to read yet: for the state line, never kept.
+
+    `subject`: the model that is asked, or the tool whose call is being written.
+    """
+
+    what: Literal["starting", "asking", "thinking", "writing"]
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ThinkingDelta:
+    """A piece of what the model says of its thinking, where it says anything; shown while it thinks, never kept."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class TextDiscarded:
     """The text of the current turn is void (its stream was cut): what was shown of it goes."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What the person is asked before a call.
+
+    `arguments` are those that will be sent, secrets included: for the person's eyes while the question is open, never
+    for a log, a recording or a notebook. The answers are `once`, `always` (this tool), `server` (the tools in
+    `reading`), `deny` and `deny: reason`.
+    """
+
+    arguments: dict[str, Any] = field(default_factory=dict, repr=False)
+    hidden: tuple[str, ...] = ()  # arguments that stand masked in the call's event, with their lengths
+    history: str = ""  # whether the tool was allowed before, and what changed since
+    reading: tuple[str, ...] = ()  # tools of the server that say that they only read
+    lasting: bool = True  # whether an answer may be remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +69,8 @@ class ToolCall:
     tool: str
     arguments: dict[str, Any]
     needs_approval: bool = False
-    question: str = ""  # what the person is asked, with the whole call
     claims: str = ""  # what the tool says of itself, e.g. "says it only reads"
+    approval: Approval | None = None  # what the person is asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +149,17 @@ class Footer:
     notes: tuple[str, ...] = field(default=())
 
 
-Event = TextDelta | TextDiscarded | ToolCall | ToolStarted | ToolProgress | ToolResult | Usage | Note | Stop | Footer
+Event = (
+    Working
+    | ThinkingDelta
+    | TextDelta
+    | TextDiscarded
+    | ToolCall
+    | ToolStarted
+    | ToolProgress
+    | ToolResult
+    | Usage
+    | Note
+    | Stop
+    | Footer
+)

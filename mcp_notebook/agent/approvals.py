@@ -18,15 +18,28 @@ class Approvals:
         self._since = self._since if self._waiting else time.monotonic()
         self._waiting[call_id] = (loop, loop.create_future())
 
+    def is_open(self, call_id: str) -> bool:
+        """Whether the question still waits for its answer."""
+        return call_id in self._waiting
+
+    async def settled(self) -> None:
+        """Wait until an answer that was just given has done what it does: turns of the loop, no time."""
+        for _ in range(4):
+            await asyncio.sleep(0)
+
+    def close(self, call_id: str) -> None:
+        """Take a question back: it need not be answered any more."""
+        self._waited = self.waited()
+        self._since = time.monotonic()
+        self._waiting.pop(call_id, None)
+
     async def wait(self, call_id: str) -> str:
         """The person's answer: `once`, `always`, `server`, `deny` or `deny: reason`."""
         _, future = self._waiting[call_id]
         try:
             return await future
         finally:
-            self._waited = self.waited()
-            self._since = time.monotonic()
-            self._waiting.pop(call_id, None)
+            self.close(call_id)
 
     def answer(self, call_id: str, answer: str) -> None:
         """Answer a question from any thread; a second answer to the same question does nothing."""

@@ -35,6 +35,11 @@ class Backend:
     transport: Any = None  # the replay transport, for its drift
 
     @property
+    def name(self) -> str:
+        """What is asked, for the person: the model, or the recorded turns."""
+        return self.address if self.kind == "replay" else self.model
+
+    @property
     def free(self) -> bool:
         """Whether nothing is paid for a turn: a local model, or a recorded reply."""
         return self.kind in ("local", "replay")

@@ -1,29 +1,19 @@
-"""One tool call: decide, ask, run, and turn the server's answer into a table, a name and what Claude is shown."""
+"""One tool call: run it, and turn the server's answer into a table, a name and what Claude is shown."""
 
 import asyncio
-import copy
 import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mcp_notebook import policy
-from mcp_notebook.agent.approvals import Approvals
-from mcp_notebook.agent.questions import question_text
-from mcp_notebook.agent.repeats import First, Repeats, answer, key_of
-from mcp_notebook.agent.sealing import hidden_arguments, seal_result, secret_columns
-from mcp_notebook.agent.toolset import Toolset
-from mcp_notebook.agent.tracing import tell, tool_span
-from mcp_notebook.config import InProcessServer, spec_fingerprint
+from mcp_notebook.agent.sealing import secret_columns
 from mcp_notebook.errors import NotebookError
-from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult, ToolStarted
-from mcp_notebook.masking import seal, seal_text
+from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult
+from mcp_notebook.masking import seal_text
 from mcp_notebook.naming import sql_of
-from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.budgets import cut
-from mcp_notebook.policy.grants import HERE
 from mcp_notebook.results import read
 from mcp_notebook.results.preview import preview
 
@@ -65,144 +55,6 @@ class Shaping:
     text_bytes: int = 50_000
     mask: tuple[str, ...] = ()
     grant: Callable[[int], int] = lambda wanted: wanted  # how many rows the budget allows of those wanted
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A call as it was announced, and asked for: exactly this is sent."""
-
-    event: ToolCall
-    session: "Session"
-    tool: "ToolInfo"
-    arguments: dict[str, Any]
-    key: str
-    first: First | None  # the same call's result, or its future, when it ran or runs already
-
-
-@dataclass
-class Caller:
-    """Makes the tool calls of one cell."""
-
-    toolset: Toolset
-    keep: Keep
-    rules: Rules = field(default_factory=Rules)
-    grants: Grants = field(default_factory=Grants)
-    approvals: Approvals = field(default_factory=Approvals)
-    shaping: Shaping = field(default_factory=Shaping)
-    timeout: float = 60.0
-    budget: Budget = field(default_factory=Budget)
-    repeats: Repeats = field(default_factory=Repeats)
-    _prepared: dict[str, Prepared] = field(default_factory=dict)
-
-    def announce(self, block: Mapping[str, Any]) -> ToolCall:
-        """The event of a `tool_use` block, with the question when the person must be asked."""
-        found = self.toolset.find(block["name"])
-        if found is None:
-            return ToolCall(block["id"], "", block["name"], seal(block["input"]))
-        session, tool = found
-        arguments = copy.deepcopy(block["input"])
-        key = key_of(block["name"], arguments)
-        first = self.repeats.first(key)
-        asks = first is None and self._decide(session, tool, arguments).action == "ask"
-        if first is None:
-            self.repeats.begin(key)
-        if asks:
-            self.approvals.open(block["id"])
-        shown = seal(arguments)
-        told = ["" if session.trusted else policy.claims(tool.annotations), hidden_arguments(arguments, shown)]
-        told += [self.grants.history(_spec(session), tool.name, tool.fingerprint, tool.definition)] if asks else []
-        claims = "\n".join(line for line in told if line)
-        question = question_text(session.name, tool.name, shown, claims) if asks else ""
-        event = ToolCall(block["id"], session.name, tool.name, shown, asks, question, claims)
-        self._prepared[event.id] = Prepared(event, session, tool, arguments, key, first)
-        return event
-
-    async def perform(self, call: ToolCall, emit: Emit) -> ToolResult:
-        """Run an announced call to its result; never raises but for cancellation."""
-        prepared = self._prepared.pop(call.id, None)
-        if prepared is None:
-            known = ", ".join(self.toolset.by_name) or "none"
-            return self._fitted(ToolResult(call.id, "error", f"There is no tool {call.tool!r}. Tools: {known}.", 0.0))
-        if prepared.first is not None:
-            return self._fitted(await answer(prepared.first, call.id))
-        try:
-            result = seal_result(await self._run(prepared, emit))
-        except asyncio.CancelledError:
-            self.repeats.drop(prepared.key)
-            raise
-        self.repeats.end(prepared.key, result, changes=not _only_reads(prepared))
-        return self._fitted(result)
-
-    async def _run(self, prepared: Prepared, emit: Emit) -> ToolResult:
-        with tool_span(prepared.session, prepared.tool, prepared.event.id) as span:
-            result = await self._allowed(prepared, emit)
-            tell(span, result)
-            return result
-
-    async def _allowed(self, prepared: Prepared, emit: Emit) -> ToolResult:
-        denial = await self._denial(prepared)
-        if denial:
-            return ToolResult(prepared.event.id, "denied", denial, 0.0)
-        emit(ToolStarted(prepared.event.id))
-        left = self.budget.seconds_left()
-        return await call_tool(
-            prepared.session,
-            prepared.tool,
-            replace(prepared.event, arguments=prepared.arguments),
-            keep=self.keep,
-            shaping=replace(self.shaping, grant=self.budget.rows),
-            timeout=self.timeout if left is None else min(self.timeout, left),
-            emit=emit,
-        )
-
-    def _fitted(self, result: ToolResult) -> ToolResult:
-        return replace(result, shown=self.budget.fit(result.shown))
-
-    async def _denial(self, prepared: Prepared) -> str:
-        session, tool = prepared.session, prepared.tool
-        decision = self._decide(session, tool, prepared.arguments)
-        if decision.action == "deny":
-            return decision.reason
-        if decision.action == "ask":
-            if not prepared.event.needs_approval:  # the rules changed between the announcement and now
-                return policy.DENIED_BY_RULE
-            said = await self.approvals.wait(prepared.event.id)
-            if said.startswith("deny"):
-                return f"{policy.DENIED_BY_PERSON} {said.partition(':')[2].strip()}".strip()
-            if decision.always:
-                self._remember(said, session, tool)
-        return "" if _unchanged(session, tool) else policy.DENIED_CHANGED
-
-    def _remember(self, said: str, session: "Session", tool: "ToolInfo") -> None:
-        tools = {"always": [tool], "server": [t for t in session.tools if policy.only_reads(t.annotations)]}
-        grants = [
-            policy.grant(session.name, _spec(session), t.name, t.fingerprint, t.definition) for t in tools.get(said, ())
-        ]
-        if grants:
-            self.grants.add(*grants)
-
-    def _decide(self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]) -> policy.Decision:
-        asked = policy.Asked(
-            session.name, tool.name, arguments, _spec(session), tool.fingerprint, trusted=session.trusted
-        )
-        return policy.decide(asked, self.rules, self.grants)
-
-
-def _only_reads(prepared: Prepared) -> bool:
-    # Here the tool's own claim is enough: it only decides whether an earlier result may be shown again.
-    return prepared.session.trusted or policy.only_reads(prepared.tool.annotations)
-
-
-def _unchanged(session: "Session", tool: "ToolInfo") -> bool:
-    """Whether the tool is still what the question was about: a server may list another one at any time."""
-    now = next((t for t in session.tools if t.name == tool.name), None)
-    return session.trusted or (now is not None and now.fingerprint == tool.fingerprint)
-
-
-def _spec(session: "Session") -> str:
-    # A server inside this kernel has no description that another kernel could know it by.
-    here = isinstance(session.spec, InProcessServer)
-    return f"{HERE}{session.name}" if here else spec_fingerprint(session.spec)
 
 
 async def call_tool(

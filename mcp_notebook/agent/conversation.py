@@ -4,6 +4,7 @@ The rules (https://platform.claude.com/docs/en/api/messages): messages alternate
 `tool_result` in the very next user message, text blocks hold more than white space.
 """
 
+import asyncio
 import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class Conversation:
     summaries: dict[str, str] = field(default_factory=dict)  # a line for each call's result, by the call's id
     model: str = ""  # what answered last
     tokens: int = 0  # of the last request and its reply
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)  # one question at a time
 
     def ask(self, blocks: Iterable[Block]) -> None:
         """Add what the person says; after an interrupted tool call it joins the message with the results."""

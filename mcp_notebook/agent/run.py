@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.agent.calls import Caller
+from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.context import summary, trim, without_foreign
 from mcp_notebook.agent.conversation import Block, Conversation, tool_result, tool_uses
 from mcp_notebook.agent.request import Request

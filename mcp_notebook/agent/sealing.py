@@ -26,13 +26,9 @@ def seal_block(block: Block) -> Block:
     return {**block, "input": seal(block["input"])} if block.get("type") == "tool_use" else block
 
 
-def hidden_arguments(raw: dict[str, Any], shown: dict[str, Any]) -> str:
-    """What the person is told of arguments that are not shown."""
-    names = [name for name in raw if raw[name] != shown.get(name)]
-    if not names:
-        return ""
-    parts = ", ".join(f"{name} ({len(str(raw[name]))} characters)" for name in names)
-    return f"Secrets are sent but not shown: {parts}."
+def hidden_arguments(raw: dict[str, Any], shown: dict[str, Any]) -> tuple[str, ...]:
+    """The arguments that are not shown as they are sent, each with its length: `password (12 characters)`."""
+    return tuple(f"{name} ({len(str(raw[name]))} characters)" for name in raw if raw[name] != shown.get(name))
 
 
 def secret_columns(table: "Table") -> tuple[str, ...]:

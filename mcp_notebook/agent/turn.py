@@ -9,12 +9,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_notebook.agent.failures import LONGEST_WAIT, explain, in_words, is_transient, wait_asked
 from mcp_notebook.agent.prices import usage_of
 from mcp_notebook.errors import BackendError
-from mcp_notebook.events import Note, TextDelta, TextDiscarded, Usage
+from mcp_notebook.events import Note, TextDelta, TextDiscarded, ThinkingDelta, Usage, Working
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.backends import Backend
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 PAUSE = 0.5  # seconds before the second attempt, doubled for the third
 
-StreamEvent = TextDelta | TextDiscarded | Note
+StreamEvent = Working | ThinkingDelta | TextDelta | TextDiscarded | Note
+
+
+# Blocks that give nothing to read while they come.
+_SILENT: dict[str, Literal["thinking", "writing"]] = {
+    "thinking": "thinking",
+    "redacted_thinking": "thinking",
+    "tool_use": "writing",
+    "server_tool_use": "writing",
+}
 
 
 class ModelTurn:
@@ -71,15 +80,25 @@ class ModelTurn:
             await asyncio.sleep(wait)
         raise BackendError("The model's reply was cut off three times; run the cell again.")
 
-    async def _stream_once(self) -> AsyncGenerator[TextDelta, None]:
+    async def _stream_once(self) -> AsyncGenerator[StreamEvent, None]:
         self.partial, self.blocks, self.stop_reason = "", [], ""
+        yield Working("asking", self._backend.name)
         async with self._backend.client.messages.stream(**self._build()) as stream:
             async for event in stream:
                 if event.type == "text":
                     self.partial += event.text
                     yield TextDelta(event.text)
+                elif event.type == "thinking":
+                    yield ThinkingDelta(event.thinking)
+                elif event.type == "content_block_start" and event.content_block.type in _SILENT:
+                    yield Working(_SILENT[event.content_block.type], _tool_name(event.content_block))
             message = stream.current_message_snapshot
             self._request_id = stream.request_id or ""
         self._message = message
         self.stop_reason = message.stop_reason or ""
         self.blocks = [b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True) for b in message.content]
+
+
+def _tool_name(block: Any) -> str:
+    """`server.tool` as the person knows it, of a block that has a name."""
+    return getattr(block, "name", "").replace("__", ".", 1)

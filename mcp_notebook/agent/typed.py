@@ -37,13 +37,15 @@ class Form:
         return ""
 
 
-def form_of(expression: str, namespace: Mapping[str, Any]) -> Form:
-    """The form of a type that the person wrote, in terms of their own names; raises ConfigError."""
+def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
+    """The form of a type, or of the expression of one in terms of the person's own names; raises ConfigError."""
     import anthropic  # slow, and pydantic comes with it
     import pydantic
 
     try:
-        kind = eval(expression, {"__builtins__": __builtins__}, dict(namespace))  # noqa: S307 - the person's own code
+        kind = expression
+        if isinstance(expression, str):
+            kind = eval(expression, {"__builtins__": __builtins__}, dict(namespace))  # noqa: S307 - the person's own
         adapter = pydantic.TypeAdapter(kind)
         schema = adapter.json_schema()
     except (NameError, SyntaxError, TypeError, AttributeError, pydantic.errors.PydanticUserError) as error:

@@ -1,63 +1,139 @@
 """Claude's text on the screen: the text between two tool calls is one block."""
 
+import re
+
 from mcp_notebook.display.prose import prose
 from mcp_notebook.display.safe import visible
-from mcp_notebook.display.screen import Screen
+from mcp_notebook.display.screen import Bundle
+from mcp_notebook.display.slots import Slots
 from mcp_notebook.display.static import small_line
 
 INTERVAL = 0.1  # seconds between two updates of one thing
-PACE = 40_000  # characters of a block a second: a long block is sent less often
+PACE = 40_000  # characters that are sent again a second: more are sent less often
+LEAST = 1_500  # characters of a tail that is worth settling
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
+_PARAGRAPH = re.compile(r"\n[ \t]*\n+(?=\S)")
 
 
 class MarkdownBlock:
-    """A block of markdown: one display, updated as it grows."""
+    """A block of markdown that grows: one output when it ends.
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
+    While it comes, a long block stands in two outputs, finished paragraphs and the tail that still changes. Only the
+    tail is sent at every beat; what is finished is sent again when enough was added. So the bytes that are sent grow
+    with the length to the power of 1.5, not with its square.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
         self._pieces: list[str] = []
-        self._length = 0
         self._fresh = False  # whether something is not drawn yet
-        self._shown = ""
+        self._settled = 0  # characters of the first output
+        self._head = self._tail = ""  # where the two outputs are
         self._due = 0.0
 
     def add(self, text: str) -> None:
         self._pieces.append(text)
-        self._length += len(text)
         self._fresh = True
 
     def draw(self, now: float) -> None:
         if not self._fresh or now < self._due:
             return
-        self._draw()
-        self._due = now + max(INTERVAL, self._length / PACE)
+        self._fresh = False
+        text = self._text()
+        self._settle(text)
+        rest = len(text) - self._settled
+        self._draw_tail(text)
+        self._due = now + max(INTERVAL, rest / PACE)
 
     def end(self) -> None:
-        if self._fresh:
-            self._draw()
-
-    def discard(self, reason: str) -> str:
-        """Take back what is shown; returns where it stood."""
-        if self._shown:
-            self._screen.update(self._shown, small_line(reason))
-        return self._shown
-
-    def _draw(self) -> None:
-        self._fresh = False
-        text = "".join(self._pieces)
+        """Draw what is not drawn; a second output goes to what comes next, and then the first holds everything."""
+        text = self._text()
         if not text.strip():
             return
-        bundle = {"text/markdown": prose(text), "text/plain": visible(text, lines=True)}
-        if self._shown:
-            self._screen.update(self._shown, bundle)
-        else:
-            self._shown = self._screen.show(bundle)
+        if not self._tail:
+            self._head = self._put(self._head, _whole(text))
+        elif self._fresh:
+            self._draw_tail(text)
+        self._fresh = False
+        if self._tail:
+            self._slots.vacate(self._tail, taken=lambda: self._slots.update(self._head, _whole(text)), kept=self._part)
+
+    def _part(self) -> None:
+        """Nothing came after a long block: its two outputs stay, each whole."""
+        text = self._text()
+        self._slots.update(self._head, _whole(text[: self._settled]))
+        self._slots.update(self._tail, _whole(text[self._settled :]))
+
+    def discard(self, reason: str) -> None:
+        """Take back what is shown: what comes next stands in its place."""
+        for shown in filter(None, (self._head, self._tail)):
+            self._slots.update(shown, small_line(reason))
+            self._slots.vacate(shown)
+
+    def _text(self) -> str:
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def _settle(self, text: str) -> None:
+        worth = max(LEAST, 6 * self._settled**0.5)
+        if len(text) - self._settled < worth:
+            return
+        at = _boundary(text, self._settled)
+        if at > self._settled:
+            self._settled = at
+            closing = _open_fence(text, at)
+            head = text[:at] + (f"\n{closing[1]}" if closing else "")
+            self._head = self._put(self._head, {"text/markdown": prose(head), "text/plain": ""})
+
+    def _draw_tail(self, text: str) -> None:
+        if not text.strip():
+            return
+        opening = _open_fence(text, self._settled)
+        tail = (f"{opening[0]}\n" if opening else "") + text[self._settled :]
+        bundle = {"text/markdown": prose(tail), "text/plain": ""}
+        if not self._settled:
+            self._head = self._put(self._head, bundle)
+        elif text[self._settled :].strip():
+            self._tail = self._put(self._tail, bundle)
+
+    def _put(self, shown: str, bundle: Bundle) -> str:
+        if not shown:
+            return self._slots.show(bundle)
+        self._slots.update(shown, bundle)
+        return shown
+
+
+def _whole(text: str) -> Bundle:
+    return {"text/markdown": prose(text), "text/plain": visible(text, lines=True)}
+
+
+def _boundary(text: str, start: int) -> int:
+    """Where the finished part of a text may end: before its last paragraph, else, in a long block of code, a line."""
+    for found in reversed(list(_PARAGRAPH.finditer(text, start))):
+        if not _open_fence(text, found.end()):
+            return found.end()
+    line = text.rfind("\n", start) + 1
+    return line if line > start and _open_fence(text, line) else start
+
+
+def _open_fence(text: str, at: int) -> tuple[str, str] | None:
+    """The line that opens the block of code in which this place is, with the marks that close it."""
+    opened: tuple[str, str] | None = None
+    for found in _FENCE.finditer(text, 0, at):
+        line, marks = found[0].strip(), found[1]
+        if opened is None:
+            opened = (line, marks)
+        elif marks.startswith(opened[1]) and line == marks:
+            opened = None
+    return opened
 
 
 class TextBlock:
     """The same in a terminal: written line by line as it comes, never taken back."""
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
         self._rest = ""
 
     def add(self, text: str) -> None:
@@ -66,14 +142,13 @@ class TextBlock:
     def draw(self, now: float) -> None:
         lines, newline, self._rest = self._rest.rpartition("\n")
         if newline:
-            self._screen.write(visible(lines, lines=True) + "\n")
+            self._slots.write(visible(lines, lines=True) + "\n")
 
     def end(self) -> None:
         if self._rest:
-            self._screen.write(visible(self._rest, lines=True) + "\n")
+            self._slots.write(visible(self._rest, lines=True) + "\n")
             self._rest = ""
 
-    def discard(self, reason: str) -> str:
+    def discard(self, reason: str) -> None:
         self._rest = ""
-        self._screen.write(f"[{small_line(reason)['text/plain']}]\n")
-        return ""
+        self._slots.write(f"[{small_line(reason)['text/plain']}]\n")

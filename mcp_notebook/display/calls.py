@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from mcp_notebook.display.plain import card_text
 from mcp_notebook.display.record import CallRecord
-from mcp_notebook.display.screen import Bundle, Screen
+from mcp_notebook.display.screen import Bundle
+from mcp_notebook.display.slots import Slots
 from mcp_notebook.display.static import render_call
 
 
@@ -13,16 +14,16 @@ class StaticCall:
     """One call on the screen, as static output from the start."""
 
     def __init__(
-        self, record: CallRecord, screen: Screen, decide: Callable[[str, str], None], *, buttons: bool, expanded: bool
+        self, record: CallRecord, slots: Slots, decide: Callable[[str, str], None], *, buttons: bool, expanded: bool
     ) -> None:
         self.record = record
-        self._screen = screen
+        self._slots = slots
         self._drawn = record
         self._expanded = expanded
         self._start(decide, buttons)
 
     def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
-        self._shown = self._screen.show(self._static())
+        self._shown = self._slots.show(self._static())
 
     def draw(self) -> None:
         """Draw the record when it changed."""
@@ -50,7 +51,7 @@ class StaticCall:
         self.draw()
 
     def _update(self) -> None:
-        self._screen.update(self._shown, self._static())
+        self._slots.update(self._shown, self._static())
 
     def _static(self) -> Bundle:
         return render_call(self.record, expanded=self._expanded)
@@ -66,7 +67,7 @@ class WidgetCall(StaticCall):
         self._card = Card(self.record, lambda answer: decide(call_id, answer), buttons=buttons, expanded=self._expanded)
         bundle = self._card._repr_mimebundle_() or {}
         data = bundle[0] if isinstance(bundle, tuple) else bundle
-        self._shown = self._screen.show({**data, "text/plain": card_text(self.record)})
+        self._shown = self._slots.show({**data, "text/plain": card_text(self.record)})
 
     def _update(self) -> None:
         self._card.update(self.record)
@@ -74,7 +75,7 @@ class WidgetCall(StaticCall):
     def freeze(self, *, expanded: bool = False) -> None:
         self.end()
         self._expanded = self._card.expanded or expanded
-        self._screen.update(self._shown, self._static())
+        self._slots.update(self._shown, self._static())
         self._card.close()
 
 
@@ -89,7 +90,7 @@ class TextCall(StaticCall):
 
     def _update(self) -> None:
         if self.record.status not in ("running", "approval"):
-            self._screen.write(card_text(self.record) + "\n")
+            self._slots.write(card_text(self.record) + "\n")
 
     def _static(self) -> Bundle:
         return {}

@@ -20,7 +20,10 @@ function argument({ name, short, parts }) {
   const row = make("div", short ? "arg short" : "arg");
   const value = make(short ? "code" : "pre");
   value.append(...parts.map(([code, piece]) => (code ? make("span", code, piece) : piece)));
-  row.append(make("span", "dim key", short ? name + ":" : name), value);
+  const { length } = value.textContent, lines = value.textContent.split("\n").length;
+  const size = length > 2000 || lines > 30 ? ` · ${lines.toLocaleString()} lines, ${length.toLocaleString()} characters, scroll for all` : "";
+  if (size) value.tabIndex = 0;
+  row.append(make("span", "dim key", short ? name + ":" : name + size), value);
   return row;
 }
 
@@ -138,26 +141,59 @@ function outcome(result) {
   return parts;
 }
 
-function approval(call, answer) {
+function reason(row, send) {
+  const press = button("why", "Deny with a reason…"), form = make("form", "reason"), field = make("input", "find");
+  Object.assign(field, { maxLength: 1500, placeholder: "Why? Claude is told. Enter sends, Escape goes back.", ariaLabel: "Reason of the denial" });
+  form.append(field);
+  const swap = (from, to, focus) => { from.replaceWith(to); focus.focus(); };
+  press.onclick = () => swap(press, form, field);
+  form.onsubmit = (event) => { event.preventDefault(); send(field.value.trim() ? `deny: ${field.value.trim()}` : "deny"); };
+  field.onkeydown = (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation(); // the notebook would take it for its own
+    swap(form, press, press);
+  };
+  row.append(press);
+}
+
+function secrets(call, reveal) {
+  const line = make("div", "claims secrets", `Secrets are sent but not shown: ${call.hidden.join(", ")}. `);
+  const press = button("show", "Show them");
+  press.setAttribute("aria-pressed", "false");
+  press.onclick = () => {
+    const shown = press.getAttribute("aria-pressed") !== "true";
+    press.setAttribute("aria-pressed", shown);
+    press.textContent = shown ? "Hide them" : "Show them";
+    reveal(shown);
+  };
+  if (call.buttons) line.append(press);
+  return line;
+}
+
+function approval(call, send, reveal) {
   const panel = make("div", "approval"), row = make("div", "row");
   panel.setAttribute("role", "group");
   panel.ariaLabel = `Approval of ${call.server}.${call.tool}`;
   panel.append(make("div", "ask", "Claude asks to run this call."));
-  if (call.claims) panel.append(make("div", "dim claims", call.claims));
+  for (const text of [call.claims, call.history]) if (text) panel.append(make(text.length > 300 ? "pre" : "div", "dim claims", text));
+  if (call.hidden.length) panel.append(secrets(call, reveal));
   if (!call.whole) panel.append(make("div", "claims", "It is too long to be shown whole, so it can only be denied here."));
   if (!call.buttons) row.append(make("span", "dim", "Answer in the box below."));
   else {
-    const choices = [["once", "Allow once"], ["always", "Always allow this tool here"], ["deny", "Deny"]].filter(([a]) => call.whole || a === "deny");
-    for (const [value, text] of choices) {
-      const press = button(value, text);
-      press.disabled = true; // for a moment: a click meant for what was here before must not answer
-      press.onclick = () => {
-        [...row.children].forEach((node) => { node.disabled = true; });
-        answer(value);
-      };
+    const answer = (value) => {
+      for (const node of row.querySelectorAll("button, input")) node.disabled = true;
+      send(value);
+    };
+    for (const [value, text, meaning] of [...(call.whole ? call.choices : []), ["deny", "Deny", "Claude is told that you do not want this call."]]) {
+      const press = button(value, text, meaning);
+      press.ariaLabel = text;
+      press.onclick = () => answer(value);
       row.append(press);
+      if (value === "server") panel.append(make("div", "dim claims", meaning));
     }
-    setTimeout(() => [...row.children].forEach((node) => { node.disabled = false; }), 350);
+    reason(row, answer);
+    for (const node of row.children) node.disabled = true; // for a moment: a click meant for what was here before must not answer
+    setTimeout(() => { for (const node of row.children) node.disabled = false; }, 350);
   }
   panel.append(row);
   return panel;
@@ -175,10 +211,14 @@ function render({ model, el }) {
   name.append(call.server + ".", make("b", "", call.tool));
   line.append(mark, name, hint, end);
   top.append(line, bar);
-  args.append(...call.args.map(argument));
   body.append(args, ask, out);
   card.append(top, body);
   el.append(card);
+
+  // Secrets come in a message when they are asked for: they are never part of the model's state, which may be saved.
+  const masked = () => args.replaceChildren(...call.args.map(argument));
+  const reveal = (shown) => (shown ? model.send({ show: true }) : masked());
+  model.on("msg:custom", ({ shown }) => { if (shown && card.dataset.status === "approval") args.replaceChildren(...shown.map(argument)); });
 
   let timer, since;
   const tick = () => {
@@ -191,7 +231,8 @@ function render({ model, el }) {
       card.dataset.status = head.status;
       clearInterval(timer);
       if (running) [since, timer] = [performance.now(), setInterval(tick, 100)];
-      ask.replaceChildren(...(asks ? [approval(call, (answer) => model.send({ answer }))] : []));
+      masked();
+      ask.replaceChildren(...(asks ? [approval(call, (answer) => model.send({ answer }), reveal)] : []));
       if (asks || head.status === "error") card.open = true;
       else if (running || head.status === "denied") card.open = model.get("expanded");
     }

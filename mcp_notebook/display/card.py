@@ -7,15 +7,19 @@ from typing import Any
 import anywidget
 import traitlets
 
-from mcp_notebook.display.payload import call_payload, head_payload, result_payload
+from mcp_notebook.display.consent import REASON
+from mcp_notebook.display.payload import argument_payload, call_payload, head_payload, result_payload
 from mcp_notebook.display.record import CallRecord
 
-ANSWERS = ("once", "always", "deny")
 _HERE = Path(__file__).parent
 
 
 class Card(anywidget.AnyWidget):
-    """Shows a `CallRecord`; a click calls `answer` with one of ANSWERS, possibly on another thread."""
+    """Shows a `CallRecord`; a click calls `answer` with one that the question offers, possibly on another thread.
+
+    The card's state holds secrets masked. When the person asks for them they go to the page in a message, which is
+    kept nowhere: neither in the widget's state nor in the notebook.
+    """
 
     _esm = _HERE / "card.js"
     _css = _HERE / "card.css"
@@ -44,7 +48,16 @@ class Card(anywidget.AnyWidget):
     def _clicked(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         # The page may send anything at any time: only an answer to an open question counts, and a call that is not
         # shown whole cannot be allowed.
-        answer = content.get("answer")
-        whole = self.call["whole"] or answer == "deny"
-        if answer in ANSWERS and whole and self.call["buttons"] and self._record.status == "approval":
-            self._answer(answer)
+        if not self.call["buttons"] or self._record.status != "approval":
+            return
+        if content.get("show") is True:
+            self.send({"shown": argument_payload(self._record, self._record.approval.arguments)[0]})
+        elif self._is_offered(content.get("answer")):
+            self._answer(content["answer"])
+
+    def _is_offered(self, answer: object) -> bool:
+        if not isinstance(answer, str):
+            return False
+        if answer == "deny" or answer.startswith("deny: "):
+            return len(answer) <= REASON
+        return self.call["whole"] and answer in [choice[0] for choice in self.call["choices"]]

@@ -1,23 +1,9 @@
-"""Where the cell runs decides how it is shown: live cards, static output, or text; and how a question is asked."""
+"""Where the cell runs decides how it is shown: live cards, static output, or text."""
 
-import sys
 from typing import Literal
-
-from mcp_notebook.display.safe import visible
 
 Mode = Literal["widget", "static", "text"]
 MODES = ("auto", "widget", "static", "text")
-_ANSWERS = {
-    "y": "once",
-    "yes": "once",
-    "once": "once",
-    "a": "always",
-    "always": "always",
-    "n": "deny",
-    "no": "deny",
-    "deny": "deny",
-}
-_PROMPT = "Allow it?  [y]es, once / [a]lways this tool here / [n]o: "
 
 
 def choose_mode(setting: str, shell: object) -> Mode:
@@ -34,23 +20,6 @@ def choose_mode(setting: str, shell: object) -> Mode:
     if setting in ("widget", "static", "text"):
         return setting
     return "widget" if _answers(kernel) else "static"
-
-
-def ask_by_input(question: str) -> Literal["once", "always", "deny"]:
-    """Ask the person in the cell's input box: "once", "always" or "deny". No answer is a denial.
-
-    The question with the whole call is written first, so that it stays above the box.
-    """
-    sys.stdout.write(visible(question, lines=True).rstrip() + "\n")
-    sys.stdout.flush()
-    for _ in range(3):
-        try:
-            answer = input(_PROMPT).strip().lower()
-        except (EOFError, RuntimeError):  # nobody can answer: StdinNotImplementedError is a RuntimeError
-            return "deny"
-        if answer in _ANSWERS:
-            return _ANSWERS[answer]  # type: ignore[return-value]
-    return "deny"
 
 
 def _answers(kernel: object) -> bool:

@@ -1,40 +1,54 @@
-"""What a live card is sent: plain JSON of visible text, at most 200 kB whatever a server returned (images apart).
+"""What a live card is sent: plain JSON of visible text, at most 200 kB whatever a server returned (images apart;
+a call that is asked for is shown whole up to 1 MB).
 
 Values travel as strings, so that nothing is rounded by JavaScript, and are put on the page as text nodes only.
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from mcp_notebook.display.record import TEXT, Argument, CallRecord, arguments, preview
+from mcp_notebook.display.consent import choices
+from mcp_notebook.display.record import TEXT, Argument, CallRecord, preview, readable
 from mcp_notebook.display.safe import clip, picture, visible
 from mcp_notebook.display.sqltext import Part
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import LABELS, MARKS, badges, outcome, seen_by_claude, took, unshown
 
-ARGUMENTS = 60_000  # bytes of JSON; a longer call is shown cut, and cannot be allowed on the card
+ARGUMENTS = 60_000  # bytes of JSON of a call that runs; a longer one is shown cut
+ASKED = 1_000_000  # the same of a call that is asked for; a longer one is shown cut too, and can only be denied
+HISTORY = 20_000  # characters: what changed in a tool is shown as a difference
 NAME = 120  # characters of a server's or a tool's name
 
 
 def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
     """What is asked for: name, arguments in coloured parts, the approval's words. `whole`: nothing is left out."""
-    read = arguments(record)
-    shown = [_argument(argument, argument.parts) for argument in read]
-    if not _fits(shown):  # the colours cost more than the text
-        shown = [_argument(argument, (("", argument.text),)) for argument in read]
-    whole = _fits(shown) and len(record.server) <= NAME and len(record.tool) <= NAME
-    if not _fits(shown):
-        cut = preview(record, ARGUMENTS // 8)
-        shown = [{"name": "arguments", "short": False, "parts": [("", cut)]}]
+    shown, whole = argument_payload(record, record.arguments)
+    offered = choices(record.server, record.approval)
     return {
         "server": clip(visible(record.server), NAME),
         "tool": clip(visible(record.tool), NAME),
         "preview": preview(record, 200),
         "args": shown,
-        "whole": whole,
+        "whole": whole and len(record.server) <= NAME and len(record.tool) <= NAME,
         "claims": clip(visible(record.claims, lines=True), 1000),
+        "history": clip(visible(record.approval.history, lines=True), HISTORY),
+        "hidden": [clip(visible(name), NAME) for name in record.approval.hidden],
+        "choices": [[choice.answer, choice.label, choice.meaning] for choice in offered],
         "buttons": buttons,
     }
+
+
+def argument_payload(record: CallRecord, values: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+    """Arguments in coloured parts, and whether nothing of them is left out."""
+    limit = ASKED if record.status == "approval" else ARGUMENTS
+    read = readable(values)
+    shown = [_argument(argument, argument.parts) for argument in read]
+    if not _fits(shown, limit):  # the colours cost more than the text
+        shown = [_argument(argument, (("", argument.text),)) for argument in read]
+    if _fits(shown, limit):
+        return shown, True
+    return [{"name": "arguments", "short": False, "parts": [("", preview(record, ARGUMENTS // 8))]}], False
 
 
 def head_payload(record: CallRecord) -> dict[str, Any]:
@@ -94,5 +108,5 @@ def _bounded(text: str) -> str:
     return clip(visible(clip(text, TEXT), lines=True), TEXT)
 
 
-def _fits(shown: list[dict[str, Any]]) -> bool:
-    return len(json.dumps(shown, ensure_ascii=False).encode()) <= ARGUMENTS
+def _fits(shown: list[dict[str, Any]], limit: int) -> bool:
+    return len(json.dumps(shown, ensure_ascii=False).encode()) <= limit

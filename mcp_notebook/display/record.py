@@ -1,13 +1,14 @@
 """One tool call as it is known at a moment: a frozen value that each event replaces."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
 from mcp_notebook.display.tableview import TableView
-from mcp_notebook.events import ToolCall, ToolProgress, ToolResult
+from mcp_notebook.events import Approval, ToolCall, ToolProgress, ToolResult
 
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
@@ -26,7 +27,7 @@ class CallRecord:
     status: Status = "running"
     id: str = ""
     claims: str = ""
-    question: str = ""
+    approval: Approval = field(default_factory=Approval, repr=False)
     seconds: float | None = None
     received_bytes: int = 0
     shown: str = ""  # what Claude gets of the result
@@ -73,7 +74,7 @@ def call_record(call: ToolCall, result: ToolResult | None = None) -> CallRecord:
         status="approval" if call.needs_approval else "running",
         id=call.id,
         claims=call.claims,
-        question=call.question,
+        approval=call.approval or Approval(),
     )
     return record if result is None else finished(record, result)
 
@@ -110,14 +111,14 @@ def _tables(event: ToolResult) -> tuple[TableView, ...]:
     return view_tables(event.reading.tables, event.names)
 
 
-def arguments(record: CallRecord) -> tuple[Argument, ...]:
+def readable(values: Mapping[str, Any]) -> tuple[Argument, ...]:
     """Every argument for reading, in the order given: SQL formatted and coloured, other values as text or JSON."""
-    return tuple(_argument(str(name), value) for name, value in record.arguments.items())
+    return tuple(_argument(str(name), value) for name, value in values.items())
 
 
 def kept_arguments(record: CallRecord) -> tuple[tuple[Argument, ...], str]:
     """The arguments that fit a card that stays, names clipped, and a line on how many are left out ("" for none)."""
-    read, kept, left = arguments(record), [], ARGUMENTS
+    read, kept, left = readable(record.arguments), [], ARGUMENTS
     for argument in read:
         if left <= 0:
             break
@@ -129,7 +130,7 @@ def kept_arguments(record: CallRecord) -> tuple[tuple[Argument, ...], str]:
 
 def preview(record: CallRecord, limit: int = 160) -> str:
     """The arguments in one line: the SQL alone when there is some, else `name: value` pairs."""
-    read = arguments(record)
+    read = readable(record.arguments)
     chosen = [argument.text for argument in read if argument.kind == "sql"]
     line = "  ".join(chosen or [f"{argument.name}: {argument.text}" for argument in read])
     return clip(" ".join(line.split()), limit)

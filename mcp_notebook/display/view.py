@@ -14,6 +14,8 @@ from mcp_notebook.display.footer import footer_line, stop_line
 from mcp_notebook.display.inline import COLOURS
 from mcp_notebook.display.record import call_record, finished, progressed
 from mcp_notebook.display.screen import CellScreen, Screen
+from mcp_notebook.display.slots import Slots
+from mcp_notebook.display.state import State, sign_of
 from mcp_notebook.display.static import small_line
 from mcp_notebook.display.wording import MARKS
 from mcp_notebook.events import (
@@ -23,20 +25,22 @@ from mcp_notebook.events import (
     Stop,
     TextDelta,
     TextDiscarded,
+    ThinkingDelta,
     ToolCall,
     ToolProgress,
     ToolResult,
     ToolStarted,
     Usage,
+    Working,
 )
 
 
 class View:
     """Draws the events of one cell.
 
-    `decide(call id, "once"|"always"|"deny")` is called when a card's button is clicked, possibly on another thread.
+    `decide(call id, answer)` is called when a card's button is clicked, possibly on another thread.
     `buttons=False`: the question is asked elsewhere (a blocking cell), so cards have none.
-    `expanded`: cards start open.
+    `expanded`: cards start open. `live`: somebody watches, so a line says what goes on while there is nothing to read.
     """
 
     def __init__(
@@ -46,26 +50,32 @@ class View:
         decide: Callable[[str, str], None],
         buttons: bool = True,
         expanded: bool = False,
+        live: bool = False,
         screen: Screen | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._screen = screen or CellScreen()
+        self._slots = Slots(screen or CellScreen())
         self._clock = clock
         make = TextCall if mode == "text" else WidgetCall if mode == "widget" else StaticCall
-        self._make = lambda record: make(record, self._screen, decide, buttons=buttons, expanded=expanded)
+        self._make = lambda record: make(record, self._slots, decide, buttons=buttons, expanded=expanded)
         self._block: TextBlock | MarkdownBlock | None = None
         self._text_mode = mode == "text"
         self._calls: dict[str, StaticCall] = {}
         self._drawn = 0.0  # when progress was last drawn
-        self._vacant = ""  # where discarded text stood, until the next line takes its place
+        self._state = State(sign_of(mode, self._slots) if live else None, clock)
 
     def show(self, event: Event) -> None:
         """Draw one event. Text and progress may wait for the next `flush`."""
-        if not isinstance(event, Note | Usage):
-            self._vacant = ""
+        if not isinstance(event, Working | ThinkingDelta | ToolProgress | Usage):
+            self._state.end()
         match event:
             case TextDelta(text):
                 self._open_block().add(text)
+            case Working():
+                self._end_block()
+                self._state.begin(event)
+            case ThinkingDelta(text):
+                self._state.think(text)
             case TextDiscarded(reason):
                 self._discard(reason)
             case ToolCall():
@@ -84,6 +94,7 @@ class View:
 
     def flush(self) -> None:
         """Draw what is due; call it at every heartbeat."""
+        self._state.draw()
         if self._block is not None:
             self._block.draw(self._clock())
         if self._clock() - self._drawn >= INTERVAL:
@@ -98,9 +109,11 @@ class View:
         """
         self._end_block()
         last = next((call for call in reversed(self._calls.values()) if call.has_table), None)
+        self._state.close()
         for call in self._calls.values():
             call.freeze(expanded=call is last)
         self._calls.clear()
+        self._slots.close()
 
     def _advance(self, call: StaticCall, event: ToolStarted | ToolProgress | ToolResult) -> None:
         if isinstance(event, ToolProgress):
@@ -112,7 +125,7 @@ class View:
 
     def _open_block(self) -> TextBlock | MarkdownBlock:
         if self._block is None:
-            self._block = TextBlock(self._screen) if self._text_mode else MarkdownBlock(self._screen)
+            self._block = TextBlock(self._slots) if self._text_mode else MarkdownBlock(self._slots)
         return self._block
 
     def _end_block(self) -> None:
@@ -122,7 +135,7 @@ class View:
 
     def _discard(self, reason: str) -> None:
         if self._block is not None:
-            self._vacant = self._block.discard(reason)
+            self._block.discard(reason)
             self._block = None
 
     def _stop(self, event: Stop) -> None:
@@ -136,9 +149,6 @@ class View:
         self._end_block()
         bundle = small_line(text, mark=mark, colour=COLOURS["error" if mark == MARKS["error"] else "approval"])
         if self._text_mode:
-            self._screen.write(bundle["text/plain"] + "\n")
-        elif self._vacant:
-            self._screen.update(self._vacant, bundle)
-            self._vacant = ""
+            self._slots.write(bundle["text/plain"] + "\n")
         else:
-            self._screen.show(bundle)
+            self._slots.show(bundle)

@@ -13,6 +13,7 @@ from mcp_notebook.policy.rules import (
     Rules,
     claims,
     decide,
+    denial,
     only_reads,
 )
 from mcp_notebook.policy.starts import Start, Starts
@@ -35,6 +36,7 @@ __all__ = [
     "Starts",
     "claims",
     "decide",
+    "denial",
     "grant",
     "matches",
     "only_reads",

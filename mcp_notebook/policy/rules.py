@@ -54,6 +54,13 @@ class Decision:
     always: bool = True
 
 
+def denial(reason: str) -> str:
+    """What Claude is told when the person denied a call, with the reason that they gave, if any."""
+    return (
+        f"The person denied this call and says: {reason}\nDo not repeat it unchanged." if reason else DENIED_BY_PERSON
+    )
+
+
 def decide(call: Asked, rules: Rules, grants: Grants) -> Decision:
     """Decide about one call."""
     if _match(rules.deny, call):

@@ -58,7 +58,8 @@ class Asked:
     async def sample(self, server: str, params: Any) -> dict[str, Any]:
         """A turn of the person's model for a server, after consent; raises BudgetError or BackendError."""
         from mcp_notebook.agent import sampling
-        from mcp_notebook.surface.cell import Ask, backend_of
+        from mcp_notebook.surface.ask import Ask
+        from mcp_notebook.surface.composing import backend_of
 
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)

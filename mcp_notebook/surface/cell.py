@@ -1,210 +1,137 @@
-"""One `%%claude` cell: compose the parts, run the agent on the background loop, show its events in the cell."""
+"""One question on its way: run on the background loop, shown and answered in the thread of the cell that waits."""
 
 import asyncio
-import importlib
 import queue
-import sys
 import uuid
-from collections.abc import AsyncGenerator
 from concurrent.futures import Future
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook import loop
-from mcp_notebook.errors import BudgetError, ConfigError, Stopped
-from mcp_notebook.events import Event, Note, Stop, ToolCall, ToolResult
-from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.surface import answering, resources
+from mcp_notebook.errors import Stopped
+from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
+from mcp_notebook.policy import Budget
+from mcp_notebook.surface import answering
+from mcp_notebook.surface.ask import Ask
+from mcp_notebook.surface.composing import events_of
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.presence import buttons_work, is_attended
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.conversation import Conversation
 
 
-@dataclass(frozen=True)
-class Ask:
-    """The options of one `%%claude` cell."""
+class Shows(Protocol):
+    """What a run is shown by; `display.View` is one."""
 
-    prompt: str
-    into: str = ""
-    form: str = ""  # type expression of --as
-    dry_run: bool = False
-    model: str = ""
-    effort: str = ""
-    servers: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
-    rows_to_model: int | None = None
-    max_iterations: int | None = None
-    max_calls: int | None = None
-    max_seconds: float | None = None
-    max_tokens: int | None = None
-    max_usd: float | None = None
-    replay: bool = False
-
-
-async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool) -> AsyncGenerator[Event, None]:
-    """The events of one cell; runs on the background loop. `caller_of(toolset, ...)` builds the caller."""
-    # The model's SDK takes seconds to import; on a worker thread the heartbeat and other sessions go on meanwhile.
-    await asyncio.to_thread(importlib.import_module, "anthropic")
-    # So does pandas: it loads while the model thinks, not when the first result is there.
-    asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "mcp_notebook.results.preview")
-    from mcp_notebook.agent import prompts
-    from mcp_notebook.agent.request import Request
-    from mcp_notebook.agent.run import run
-    from mcp_notebook.agent.toolset import Toolset
-
-    await notebook.own_session()
-    sessions = _chosen(notebook, ask.servers)
-    for session in sessions:
-        session.safe_tools |= notebook.repeatable(session)
-    toolset = Toolset.of(sessions)
-    backend = backend_of(notebook, ask)
-    budget = budget_of(notebook, ask, backend)
-    form = answering.form_of(notebook, ask.form)
-    for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
-        notebook.catalog.add(name, variable=name, origin="shared")
-    blocks = prompts.user_blocks(ask.prompt, names, lambda n: prompts.schema_of(notebook.table(n)))
-    for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):
-        blocks.append({**block, "text": budget.fit(block["text"])})
-    request = Request(
-        backend,
-        prompts.system_prompt(sessions),
-        max_tokens=notebook.settings.max_tokens,
-        effort=ask.effort or notebook.settings.effort,
-        schema=form.schema if form else None,
-        problem=form.problem if form else lambda text: "",
-        search_above=notebook.settings.tool_search,
-    )
-    if ask.dry_run:
-        async for event in answering.dry_run(notebook, request, blocks, toolset):
-            yield event
-        return
-    for note in answering.length_notes(notebook, backend):
-        yield note
-    caller = caller_of(toolset, notebook.rules(ask.allow, attended=attended), budget)
-    stream = run(notebook.conversation, blocks, request=request, caller=caller)
-    async with aclosing(stream) as events:
-        async for event in events:
-            yield event
-
-
-def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
-    if not names:
-        return [s for s in notebook.sessions if s.state != "closed"]
-    return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
-
-
-def backend_of(notebook: Notebook, ask: Ask) -> Any:
-    """Who answers a cell; raises BackendError."""
-    from mcp_notebook.agent import backends
-    from mcp_notebook.replay import RecordTransport, ReplayTransport
-
-    settings = notebook.settings
-    path = notebook.replay_file()
-    record = None
-    if notebook.recording is not None:
-        import httpx2
-
-        record = RecordTransport(
-            notebook.recording, httpx2.AsyncHTTPTransport(retries=1), source=settings.record_source
-        )
-    return backends.choose(
-        client=notebook.client(),
-        model=ask.model or settings.model,
-        prefer="replay" if ask.replay else settings.backend,  # type: ignore[arg-type]
-        replay=ReplayTransport(path) if path is not None and notebook.recording is None else None,
-        record=record,
-    )
-
-
-def budget_of(notebook: Notebook, ask: Ask, backend: Any) -> Budget:
-    """The budget of one cell within the notebook's; raises BudgetError when dollars cannot be counted."""
-    settings = notebook.settings
-    limits = Limits(
-        iterations=ask.max_iterations or settings.max_iterations,
-        calls=ask.max_calls or settings.max_calls,
-        seconds=ask.max_seconds or settings.max_seconds,
-        tokens=ask.max_tokens or settings.max_cell_tokens,
-        dollars=ask.max_usd if ask.max_usd is not None else (settings.max_usd or None),
-        rows=settings.max_rows_to_model,
-        bytes=settings.max_bytes_to_model,
-    )
-    budget = Budget(limits, settings.notebook_limits(), notebook.spent)
-    for dollars in (limits.dollars, budget.notebook.dollars):
-        if dollars is not None:
-            _check_price(backend, dollars)
-    return budget
-
-
-def _check_price(backend: Any, dollars: float) -> None:
-    from mcp_notebook.agent.prices import has_price
-
-    if not backend.free and not has_price(backend.model):
-        raise BudgetError(
-            f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
-            "run without a dollar budget or choose another model."
-        )
+    def show(self, event: Event) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class CellRun:
-    """Shows one cell's events while they come; lives until the cell ends."""
+    """One run from its start to its end. `seen` are its events so far, `value` that of `--as` without `--into`.
 
-    def __init__(self, notebook: Notebook, ask: Ask, *, awaited: bool) -> None:
-        from mcp_notebook import display
+    `quiet`: nothing is shown but the questions that a person must answer.
+    """
+
+    def __init__(
+        self, notebook: Notebook, ask: Ask, *, conversation: "Conversation | None" = None, quiet: bool = False
+    ) -> None:
         from mcp_notebook.agent.approvals import Approvals
 
-        self._notebook, self._ask = notebook, ask
+        self._notebook, self._ask, self._quiet = notebook, ask, quiet
+        self._conversation = notebook.conversation if conversation is None else conversation
         self._cell = uuid.uuid4().hex[:8]
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._approvals = Approvals()
         self._attended = is_attended(notebook.shell)
-        mode = display.choose_mode(notebook.settings.cards, notebook.shell)
-        self._buttons = awaited and mode == "widget" and buttons_work(notebook.shell)
-        self._view = display.View(mode=mode, decide=self._approvals.answer, buttons=self._buttons)
-        self._ask_by_input = display.ask_by_input
-        self._tables: tuple[str, ...] = ()
-        self._value: Any = None  # of --as without --into: the cell's own value, so `_`
+        self._view: Shows | None = None
+        self._buttons = False
+        self._future: Future[None] | None = None
+        self._tables: dict[str, None] = {}
+        self.seen: list[Event] = []
+        self.value: Any = None
+
+    @property
+    def cell(self) -> str:
+        """What the run is called in the ledger."""
+        return self._cell
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables that came, in the order in which they came last."""
+        return tuple(self._tables)
 
     async def in_awaited_cell(self) -> Any:
-        """Drive the run from a cell that IPython awaits; returns the value of `--as`."""
-        with self._notebook.desk.staffed(attended=self._attended, forms=self._buttons):
-            future = self._start()
-            try:
-                await loop.wait_in_cell(future, self._pump)
-            except (asyncio.CancelledError, KeyboardInterrupt):
-                raise Stopped from None
-            finally:
-                self._finish()
-        return self._value
+        """Drive the run from a cell that IPython awaits; returns the value of `--as`. An interrupt raises Stopped."""
+        try:
+            await self.awaited()
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise Stopped from None
+        return self.value
 
     def in_blocking_cell(self) -> Any:
         """Drive the run from a nested, synchronous magic; returns the value of `--as`."""
-        with self._notebook.desk.staffed(attended=self._attended, forms=False):
-            future = self._start()
+        try:
+            self.blocked()
+        except KeyboardInterrupt:
+            raise Stopped from None
+        return self.value
+
+    async def awaited(self) -> None:
+        """Wait for the end without blocking this thread's loop; raises what ended the run."""
+        future = self.start(awaited=True)
+        with self._notebook.desk.staffed(attended=self._attended, forms=self._buttons):
             try:
-                loop.wait(future, self._pump)
-            except KeyboardInterrupt:
-                raise Stopped from None
+                await loop.wait_in_cell(future, self._pump)
             finally:
                 self._finish()
-        return self._value
 
-    def _start(self) -> "Future[None]":
-        return loop.submit(self._work())
+    def blocked(self) -> None:
+        """Wait for the end; raises what ended the run."""
+        future = self.start(awaited=False)
+        with self._notebook.desk.staffed(attended=self._attended, forms=False):
+            try:
+                loop.wait(future, self._pump)
+            finally:
+                self._finish()
+
+    def start(self, *, awaited: bool | None = None) -> "Future[None]":
+        """Start the run unless it runs. `awaited`: the cell waits from now on, and how, so it can be drawn."""
+        if awaited is not None and self._view is None:
+            self._view = self._view_of(awaited)
+        if self._future is None:
+            self._future = loop.submit(self._work())
+        return self._future
+
+    def _view_of(self, awaited: bool) -> Shows:
+        from mcp_notebook import display
+        from mcp_notebook.surface.quiet import Questions
+
+        mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        self._buttons = awaited and mode == "widget" and buttons_work(self._notebook.shell)
+        view = display.View(
+            mode=mode, decide=self._approvals.answer, buttons=self._buttons, live=self._attended and not self._quiet
+        )
+        return Questions(view) if self._quiet else view
 
     async def _work(self) -> None:
         from mcp_notebook.agent.tracing import agent_span
 
         with agent_span(self._cell, self._ask.model or self._notebook.settings.model):
-            await self._events()
+            async with self._conversation.busy:  # another question to the same conversation is answered first
+                await self._events()
 
     async def _events(self) -> None:
-        stream = events_of(self._notebook, self._ask, self._caller, self._attended)
+        stream = events_of(self._notebook, self._ask, self._conversation, self._caller, self._attended)
         async with aclosing(stream) as events:
             async for event in events:
+                self._notebook.ledger.record(event, cell=self._cell)
                 self._queue.put(event)
 
     def _caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
-        from mcp_notebook.agent.calls import Caller
+        from mcp_notebook.agent.caller import Caller
 
         before = self._notebook.desk.waited()
         budget.waited = lambda: self._approvals.waited() + self._notebook.desk.waited() - before
@@ -220,6 +147,7 @@ class CellRun:
         )
 
     def _pump(self) -> None:
+        assert self._view is not None
         while True:
             try:
                 event = self._queue.get_nowait()
@@ -230,64 +158,59 @@ class CellRun:
         self._notebook.desk.pump()
 
     def _take(self, event: Event) -> None:
-        self._notebook.ledger.record(event, cell=self._cell)
-        if isinstance(event, Stop) and self._ask.form and event.reason == "done" and not self._ask.dry_run:
-            self._take_value()
-        elif isinstance(event, Stop) and not self._ask.form:
-            self._name_last_table()
-        self._view.show(event)
+        if isinstance(event, Stop):
+            self._bind(event)
+        self._show(event)
         if isinstance(event, ToolResult) and event.names:
-            self._tables = event.names
+            self._tables = {**{n: None for n in self._tables if n not in event.names}, **dict.fromkeys(event.names)}
             self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
-            self._view.flush()
-            self._approvals.answer(event.id, self._ask_by_input(event.question))
+            self._ask_in_box(event)
+
+    def _show(self, event: Event) -> None:
+        assert self._view is not None
+        self.seen.append(event)
+        self._view.show(event)
+
+    def _ask_in_box(self, call: ToolCall) -> None:
+        from mcp_notebook.display import ask_by_input
+
+        assert self._view is not None
+        self._view.flush()
+        loop.run(self._approvals.settled())  # an answer to the call before may have settled this one
+        if self._approvals.is_open(call.id):
+            self._approvals.answer(call.id, ask_by_input(call))
 
     def _finish(self) -> None:
+        assert self._view is not None
         self._pump()
         self._notebook.ledger.close(self._cell)
         self._view.close()
 
-    def _take_value(self) -> None:
-        form = answering.form_of(self._notebook, self._ask.form)
-        assert form is not None
-        value = answering.value_of(self._notebook, form)
-        if self._ask.into:
-            self._notebook.shell.user_ns[self._ask.into] = value
-        else:
-            self._value = value
+    def _bind(self, stop: Stop) -> None:
+        """Give the cell's value or last table its name."""
+        if not self._ask.form:
+            self._name_last_table()
+        elif stop.reason == "done" and not self._ask.dry_run:
+            form = answering.form_of(self._notebook, self._ask.form)
+            assert form is not None
+            self.value = answering.value_of(self._conversation, form)
+            if self._ask.into:
+                self._notebook.shell.user_ns[self._ask.into] = self.value
+                self.value = None
 
     def _name_last_table(self) -> None:
         into = self._ask.into
         if not into:
             return
         if not self._tables:
-            self._view.show(Note(f"No table came back, so {into} was not set.", "warning"))
+            self._show(Note(f"No table came back, so {into} was not set.", "warning"))
             return
-        last = self._tables[-1]
+        last = self.tables[-1]
         self._notebook.bind(into, self._notebook.shell.user_ns[last])
         if last != into:
-            self._view.show(Note(f"{into} = {last}"))
+            self._show(Note(f"{into} = {last}"))
 
-
-def is_attended(shell: Any) -> bool:
-    """Whether a person can answer a question: frontends send `allow_stdin`, nbclient and papermill do not."""
-    kernel = getattr(shell, "kernel", None)
-    if kernel is None:
-        return bool(sys.stdin and sys.stdin.isatty())
-    return bool(getattr(kernel, "_allow_stdin", False))
-
-
-def buttons_work(shell: Any) -> bool:
-    """Whether clicks arrive while a cell is awaited: ipykernel 7.4 and later (ipython/ipykernel#1565)."""
-    if getattr(shell, "kernel", None) is None:
-        return False
-    parts = getattr(sys.modules.get("ipykernel"), "__version__", "0.0").split(".")
-    return parts[0].isdigit() and parts[1].isdigit() and (int(parts[0]), int(parts[1])) >= (7, 4)
-
-
-def check_name(name: str) -> str:
-    """A name for `--into`; raises ConfigError."""
-    if name and not name.isidentifier():
-        raise ConfigError(f"--into needs a Python name, not {name!r}.")
-    return name
+    def footer(self) -> Footer | None:
+        """The footer, when the run came to its end."""
+        return next((e for e in reversed(self.seen) if isinstance(e, Footer)), None)

@@ -9,8 +9,9 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.surface import accounts, showing
+from mcp_notebook.surface.ask import Ask, check_name
 from mcp_notebook.surface.awaiting import AwaitTransformer
-from mcp_notebook.surface.cell import Ask, CellRun, check_name
+from mcp_notebook.surface.cell import CellRun
 from mcp_notebook.surface.notebook import Notebook
 
 
@@ -67,7 +68,7 @@ class ClaudeMagics(Magics):
             raise ConfigError("The cell holds no question; write it below %%claude.")
         if options.new:
             self._notebook.conversation.clear()
-        run = CellRun(self._notebook, ask, awaited=awaited)
+        run = CellRun(self._notebook, ask)
         return run.in_awaited_cell() if awaited else run.in_blocking_cell()
 
     @line_magic

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing
 
 from mcp_notebook.agent import backends
-from mcp_notebook.agent.calls import Caller
+from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.run import run

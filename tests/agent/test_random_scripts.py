@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 
 from mcp_notebook.agent import turn
-from mcp_notebook.agent.calls import Caller
+from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.display.view import View

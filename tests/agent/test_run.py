@@ -8,8 +8,20 @@ import pytest
 from mcp_notebook.agent.conversation import INTERRUPTED
 from mcp_notebook.agent.run import CANCELLED
 from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.display.consent import question_text
 from mcp_notebook.errors import BackendError
-from mcp_notebook.events import Footer, Note, Stop, TextDelta, TextDiscarded, ToolCall, ToolResult, ToolStarted, Usage
+from mcp_notebook.events import (
+    Footer,
+    Note,
+    Stop,
+    TextDelta,
+    TextDiscarded,
+    ToolCall,
+    ToolResult,
+    ToolStarted,
+    Usage,
+    Working,
+)
 from mcp_notebook.policy import DENIED_UNATTENDED, Limits, Rules
 from tests.agent.bench import GUARD, Bench, shop
 from tests.fake_messages import FakeMessages, Fault, Gate, Reply, server_use, text, use
@@ -17,7 +29,7 @@ from tests.toy import ToySession
 
 
 def kinds(events):
-    return [type(e).__name__ for e in events if not isinstance(e, TextDelta)]
+    return [type(e).__name__ for e in events if not isinstance(e, TextDelta | Working)]
 
 
 async def test_a_call_becomes_a_table_and_claude_is_shown_a_preview():
@@ -205,7 +217,7 @@ async def test_a_call_waits_for_the_persons_answer():
                 seen.append(event)
                 if isinstance(event, ToolCall):
                     assert event.needs_approval
-                    assert "\\u202e" in event.question
+                    assert "\\u202e" in question_text(event)
                     assert session.called == []
                     bench.caller.approvals.answer("a", "always")
     assert any(isinstance(e, ToolStarted) for e in seen)

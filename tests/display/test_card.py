@@ -35,7 +35,7 @@ def test_an_answer_counts_while_the_call_waits_and_only_then() -> None:
     assert answers == ["once"]
 
 
-@pytest.mark.parametrize("answer", ["yes", "", None, ["once"], {"answer": "once"}])
+@pytest.mark.parametrize("answer", ["yes", "", None, "server", ["once"], {"answer": "once"}])
 def test_anything_but_an_answer_is_ignored(answer: object) -> None:
     shown, answers = card(call_record(call(asks=True)))
     click(shown, answer)
@@ -49,7 +49,7 @@ def test_without_buttons_no_click_counts() -> None:
 
 
 def test_a_call_too_long_to_be_shown_whole_can_only_be_denied() -> None:
-    shown, answers = card(call_record(call(asks=True, sql="select 1 -- " + "x" * 80_000)))
+    shown, answers = card(call_record(call(asks=True, sql="select 1 -- " + "x" * 1_200_000)))
     click(shown, "once")
     click(shown, "deny")
     assert answers == ["deny"]

@@ -1,20 +1,25 @@
-"""Five questions on a small database, asked of a local model through the ordinary SDK; on demand, not in CI.
+"""Five questions on a small database, asked of a local model with `%%claude`; on demand, not in CI.
 
-    python -m tests.local.questions MODEL.gguf
+    python -m tests.weights models          fetch the weights, once (1.1 GB)
+    python -m tests.local.questions models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
 
-An answer counts when the rows of the model's last query hold the right values. Exit code 0 for at least three of five.
+Everything is what a person has: a kernel, the bundled database server, `mcp-notebook local`'s model, the magics. An
+answer counts when the rows of the model's last table hold the right values. Exit code 0 for at least three of five.
 """
 
-import asyncio
+import argparse
+import json
 import sqlite3
 import sys
+import tempfile
 import time
-from dataclasses import dataclass, field
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
-import anthropic
-
-from mcp_notebook.local import LocalServer, start_local
+from mcp_notebook.local import start_local
+from tests.kernel import driver
+from tests.kernel.driver import Kernel, kernel
 
 SCHEMA = """\
 CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, country TEXT);
@@ -22,14 +27,7 @@ CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES cust
                      status TEXT, amount REAL);"""
 CUSTOMERS = [(1, "Ada", "Norway"), (2, "Bo", "Sweden"), (3, "Cem", "Turkey"), (4, "Dag", "Norway")]
 STATUSES = ("paid", "paid", "refunded", "shipped", "paid", "cancelled")
-TOOL: Any = {
-    "name": "shop__query_database",
-    "description": "Run one read-only SELECT in the SQLite dialect.",
-    "input_schema": {"type": "object", "properties": {"sql": {"type": "string"}}, "required": ["sql"]},
-}
-SYSTEM = (
-    f"You answer questions about a shop's SQLite database.\n{SCHEMA}\nstatus is paid, refunded, shipped or cancelled."
-)
+TOLD = f"The server shop has these tables:\n{SCHEMA}\nstatus is paid, refunded, shipped or cancelled.\n"
 QUESTIONS = {  # question -> the SQL whose rows are right
     "How many orders were refunded?": "SELECT count(*) FROM orders WHERE status = 'refunded'",
     "What is the total amount of all paid orders?": "SELECT sum(amount) FROM orders WHERE status = 'paid'",
@@ -45,21 +43,19 @@ QUESTIONS = {  # question -> the SQL whose rows are right
     ),
 }
 NEEDED = 3
-MAX_TURNS = 6
+SECONDS = 900.0  # a cell may take on a busy machine
+LOAD = "%load_ext mcp_notebook\n%mcp_connect shop mcp-notebook serve database --url sqlite:///shop.db"
+CELL = "%%claude --new --servers shop --max-iterations 6 --into found\n"
+LOOK = "print('ROWS', __import__('json').dumps(globals().get('found').values.tolist(), default=str)); found = None"
+CALLS = (
+    "from mcp_notebook.surface.extension import notebook_of\n"
+    "for call in [c for c in notebook_of(get_ipython()).ledger if c.cell != 'by hand']: print('CALL', call.arguments)"
+)
 
 
-@dataclass
-class Answer:
-    """What one question gave."""
-
-    calls: list[str] = field(default_factory=list)
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    text: str = ""
-
-
-def database() -> sqlite3.Connection:
+def database(path: Path) -> sqlite3.Connection:
     """Sixty orders of four customers in 2025 and 2026, the same each time."""
-    connection = sqlite3.connect(":memory:")
+    connection = sqlite3.connect(path)
     connection.executescript(SCHEMA)
     connection.executemany("INSERT INTO customers VALUES (?, ?, ?)", CUSTOMERS)
     connection.executemany(
@@ -69,66 +65,53 @@ def database() -> sqlite3.Connection:
             for n in range(1, 61)
         ],
     )
+    connection.commit()
     return connection
 
 
-def right(rows: list[tuple[Any, ...]], gold: list[tuple[Any, ...]]) -> bool:
+def right(rows: list[Any], gold: list[tuple[Any, ...]]) -> bool:
     """Whether each right row is among the rows, whatever other columns stand beside its values."""
     found = [{_plain(value) for value in row} for row in rows]
     return len(rows) == len(gold) and all(any({_plain(v) for v in row} <= f for f in found) for row in gold)
 
 
 def _plain(value: Any) -> str:
-    return f"{value:.1f}" if isinstance(value, int | float) else str(value)
-
-
-async def ask(server: LocalServer, connection: sqlite3.Connection, question: str) -> Answer:
-    """One question with its tool calls."""
-    answer, messages = Answer(), [{"role": "user", "content": question}]
-    options: Any = {"model": "local", "max_tokens": 600, "system": SYSTEM, "tools": [TOOL], "messages": messages}
-    async with anthropic.AsyncAnthropic(
-        base_url=server.base_url, api_key=server.api_key, timeout=900, max_retries=0
-    ) as client:
-        for _ in range(MAX_TURNS):
-            async with client.messages.stream(**options) as stream:
-                message = await stream.get_final_message()
-            content = [b.model_dump(exclude_none=True, exclude={"parsed_output"}) for b in message.content]
-            messages.append({"role": "assistant", "content": content})  # type: ignore[dict-item]
-            results = [_run(connection, block, answer) for block in content if block["type"] == "tool_use"]
-            if not results:
-                answer.text = "".join(block["text"] for block in content if block["type"] == "text")
-                break
-            messages.append({"role": "user", "content": results})  # type: ignore[dict-item]
-    return answer
-
-
-def _run(connection: sqlite3.Connection, use: dict[str, Any], answer: Answer) -> dict[str, Any]:
-    answer.calls.append(use["input"]["sql"])
     try:
-        cursor = connection.execute(use["input"]["sql"])
-        answer.rows = cursor.fetchall()
-    except sqlite3.Error as error:
-        return {"type": "tool_result", "tool_use_id": use["id"], "content": f"SQLite says: {error}", "is_error": True}
-    lines = [",".join(column[0] for column in cursor.description or ())]
-    lines += [",".join(map(str, row)) for row in answer.rows[:20]]
-    return {"type": "tool_result", "tool_use_id": use["id"], "content": "\n".join(lines)}
+        return f"{float(value):.1f}"
+    except (TypeError, ValueError):
+        return str(value)
 
 
-async def main(model: str) -> int:
+def ask(cells: Kernel, question: str) -> tuple[list[Any], str]:
+    """One question in a cell of its own: the rows of its last table, and what the cell shows."""
+    ran = cells.run(f"{CELL}{TOLD}\n{question}")
+    rows = cells.run(LOOK).text.partition("ROWS ")[2]
+    return json.loads(rows.splitlines()[0]) if rows else [], ran.text
+
+
+def main() -> int:
     """Ask all, print what came, and the score."""
-    score, connection = 0, database()
-    with start_local(model) as server:
-        print(server.label)
-        for question, sql in QUESTIONS.items():
-            started = time.monotonic()
-            answer = await ask(server, connection, question)
-            good = right(answer.rows, connection.execute(sql).fetchall())
-            score += good
-            print(f"{'right' if good else 'WRONG'}  {question}  ({time.monotonic() - started:.0f} s)")
-            print("".join(f"       {call}\n" for call in answer.calls) + f"       {answer.text}", flush=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", help="a GGUF file")
+    parser.add_argument("--threads", type=int, default=0, help="of the engine; 0: its own choice")
+    options = parser.parse_args()
+    driver.GUARD = SECONDS
+    folder, score = Path(tempfile.mkdtemp(prefix="questions-")), 0
+    started_with = {"threads": options.threads} if options.threads else {}
+    with closing(database(folder / "shop.db")) as gold, start_local(options.model, **started_with) as server:
+        with kernel(folder, server.environment) as cells:
+            print(server.label, cells.run(LOAD).text, flush=True)
+            for question, sql in QUESTIONS.items():
+                started = time.monotonic()
+                rows, shown = ask(cells, question)
+                good = right(rows, gold.execute(sql).fetchall())
+                score += good
+                print(f"{'right' if good else 'WRONG'}  {question}  ({time.monotonic() - started:.0f} s)")
+                print("\n".join(f"       {line}" for line in shown.splitlines()[-12:]), flush=True)
+            print(cells.run(CALLS).text)
     print(f"{score} of {len(QUESTIONS)} right, {NEEDED} needed")
     return 0 if score >= NEEDED else 1
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1])))
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""The calls of one cell: decide about each, ask the person where that is needed, run it, notice repeats."""
+
+import asyncio
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook import policy
+from mcp_notebook.agent.approvals import Approvals
+from mcp_notebook.agent.calls import Emit, Keep, Shaping, call_tool
+from mcp_notebook.agent.repeats import First, Repeats, answer, key_of
+from mcp_notebook.agent.sealing import hidden_arguments, seal_result
+from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.agent.tracing import tell, tool_span
+from mcp_notebook.config import InProcessServer, spec_fingerprint
+from mcp_notebook.events import Approval, ToolCall, ToolResult, ToolStarted
+from mcp_notebook.masking import seal
+from mcp_notebook.policy import Budget, Grants, Rules
+from mcp_notebook.policy.grants import HERE
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions import Session, ToolInfo
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A call as it was announced, and asked for: exactly this is sent, and exactly these tools can be allowed."""
+
+    event: ToolCall
+    session: "Session"
+    tool: "ToolInfo"
+    arguments: dict[str, Any]
+    key: str
+    first: First | None  # the same call's result, or its future, when it ran or runs already
+    reading: "tuple[ToolInfo, ...]" = ()  # the server's tools that said, when asked, that they only read
+
+
+@dataclass
+class Caller:
+    """Makes the tool calls of one cell."""
+
+    toolset: Toolset
+    keep: Keep
+    rules: Rules = field(default_factory=Rules)
+    grants: Grants = field(default_factory=Grants)
+    approvals: Approvals = field(default_factory=Approvals)
+    shaping: Shaping = field(default_factory=Shaping)
+    timeout: float = 60.0
+    budget: Budget = field(default_factory=Budget)
+    repeats: Repeats = field(default_factory=Repeats)
+    _prepared: dict[str, Prepared] = field(default_factory=dict)
+    _asking: dict[str, Prepared] = field(default_factory=dict)
+
+    def announce(self, block: Mapping[str, Any]) -> ToolCall:
+        """The event of a `tool_use` block, with the question when the person must be asked."""
+        found = self.toolset.find(block["name"])
+        if found is None:
+            return ToolCall(block["id"], "", block["name"], seal(block["input"]))
+        session, tool = found
+        arguments = copy.deepcopy(block["input"])
+        key = key_of(block["name"], arguments)
+        first = self.repeats.first(key)
+        claims = "" if session.trusted else policy.claims(tool.annotations)
+        event = ToolCall(block["id"], session.name, tool.name, seal(arguments), claims=claims)
+        prepared = Prepared(event, session, tool, arguments, key, first)
+        if first is None:
+            self.repeats.begin(key)
+            prepared = self._asked_if_needed(prepared)
+        self._prepared[event.id] = prepared
+        return prepared.event
+
+    def _asked_if_needed(self, prepared: Prepared) -> Prepared:
+        """The same call with its question, opened, when the rules say that the person is asked."""
+        session, tool, event = prepared.session, prepared.tool, prepared.event
+        decision = self._decide(session, tool, prepared.arguments)
+        if decision.action != "ask":
+            return prepared
+        lasting = decision.always
+        reading = _reading(session) if lasting and policy.only_reads(tool.annotations) else ()
+        approval = Approval(
+            arguments=copy.deepcopy(prepared.arguments),
+            hidden=hidden_arguments(prepared.arguments, event.arguments),
+            history=self.grants.history(_spec(session), tool.name, tool.fingerprint, tool.definition),
+            reading=tuple(t.name for t in reading),
+            lasting=lasting,
+        )
+        self.approvals.open(event.id)
+        return replace(prepared, event=replace(event, needs_approval=True, approval=approval), reading=reading)
+
+    async def perform(self, call: ToolCall, emit: Emit) -> ToolResult:
+        """Run an announced call to its result; never raises but for cancellation."""
+        prepared = self._prepared.pop(call.id, None)
+        if prepared is None:
+            known = ", ".join(self.toolset.by_name) or "none"
+            return self._fitted(ToolResult(call.id, "error", f"There is no tool {call.tool!r}. Tools: {known}.", 0.0))
+        if prepared.first is not None:
+            return self._fitted(await answer(prepared.first, call.id))
+        try:
+            result = seal_result(await self._run(prepared, emit))
+        except asyncio.CancelledError:
+            self.repeats.drop(prepared.key)
+            raise
+        self.repeats.end(prepared.key, result, changes=not _only_reads(prepared))
+        return self._fitted(result)
+
+    async def _run(self, prepared: Prepared, emit: Emit) -> ToolResult:
+        with tool_span(prepared.session, prepared.tool, prepared.event.id) as span:
+            result = await self._allowed(prepared, emit)
+            tell(span, result)
+            return result
+
+    async def _allowed(self, prepared: Prepared, emit: Emit) -> ToolResult:
+        denial = await self._denial(prepared)
+        if denial:
+            return ToolResult(prepared.event.id, "denied", denial, 0.0)
+        emit(ToolStarted(prepared.event.id))
+        left = self.budget.seconds_left()
+        return await call_tool(
+            prepared.session,
+            prepared.tool,
+            replace(prepared.event, arguments=prepared.arguments),
+            keep=self.keep,
+            shaping=replace(self.shaping, grant=self.budget.rows),
+            timeout=self.timeout if left is None else min(self.timeout, left),
+            emit=emit,
+        )
+
+    def _fitted(self, result: ToolResult) -> ToolResult:
+        return replace(result, shown=self.budget.fit(result.shown))
+
+    async def _denial(self, prepared: Prepared) -> str:
+        session, tool = prepared.session, prepared.tool
+        decision = self._decide(session, tool, prepared.arguments)
+        is_open = self.approvals.is_open(prepared.event.id)
+        if decision.action == "ask":
+            if not is_open:  # the rules changed between the announcement and now
+                return policy.DENIED_BY_RULE
+            denial = await self._asked(prepared, decision)
+            if denial:
+                return denial
+        elif is_open:  # an answer to another call settled this one as well
+            self.approvals.close(prepared.event.id)
+        if decision.action == "deny":
+            return decision.reason
+        return "" if _unchanged(session, tool) else policy.DENIED_CHANGED
+
+    async def _asked(self, prepared: Prepared, decision: policy.Decision) -> str:
+        """Wait for the person; returns what Claude is told of a denial, or an empty string."""
+        self._asking[prepared.event.id] = prepared
+        try:
+            said = await self.approvals.wait(prepared.event.id)
+        finally:
+            del self._asking[prepared.event.id]
+        if said.startswith("deny"):
+            return policy.denial(said.partition(":")[2].strip())
+        if decision.always:
+            self._remember(said, prepared)
+        return ""
+
+    def _remember(self, said: str, prepared: Prepared) -> None:
+        """Keep an answer for good, bound to the definitions that the question was about; it answers its like, too."""
+        session = prepared.session
+        tools = {"always": (prepared.tool,), "server": prepared.reading}.get(said, ())
+        if not tools:
+            return
+        spec = _spec(session)
+        self.grants.add(*(policy.grant(session.name, spec, t.name, t.fingerprint, t.definition) for t in tools))
+        for other in self._asking.values():
+            if self._decide(other.session, other.tool, other.arguments).action == "allow":
+                self.approvals.answer(other.event.id, "once")
+
+    def _decide(self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]) -> policy.Decision:
+        asked = policy.Asked(
+            session.name, tool.name, arguments, _spec(session), tool.fingerprint, trusted=session.trusted
+        )
+        return policy.decide(asked, self.rules, self.grants)
+
+
+def _reading(session: "Session") -> "tuple[ToolInfo, ...]":
+    """The tools of a server that say of themselves that they only read."""
+    return tuple(t for t in session.tools if policy.only_reads(t.annotations))
+
+
+def _only_reads(prepared: Prepared) -> bool:
+    # Here the tool's own claim is enough: it only decides whether an earlier result may be shown again.
+    return prepared.session.trusted or policy.only_reads(prepared.tool.annotations)
+
+
+def _unchanged(session: "Session", tool: "ToolInfo") -> bool:
+    """Whether the tool is still what the question was about: a server may list another one at any time."""
+    now = next((t for t in session.tools if t.name == tool.name), None)
+    return session.trusted or (now is not None and now.fingerprint == tool.fingerprint)
+
+
+def _spec(session: "Session") -> str:
+    # A server inside this kernel has no description that another kernel could know it by.
+    here = isinstance(session.spec, InProcessServer)
+    return f"{HERE}{session.name}" if here else spec_fingerprint(session.spec)

@@ -1,0 +1,184 @@
+"""`mcp_notebook.ask`: what `%%claude` does, as a function that returns a value."""
+
+import concurrent.futures
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.errors import DataError
+from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
+from mcp_notebook.surface.ask import Ask, check_name
+from mcp_notebook.surface.cell import CellRun
+from mcp_notebook.surface.scripting import current
+
+if TYPE_CHECKING:
+    from mcp_notebook.ledger import CallRecord
+    from mcp_notebook.surface.notebook import Notebook
+
+
+class Answer:
+    """What a question gave. The run begins at once, on a thread of its own.
+
+    Looking at an answer waits for its end; `await answer` waits without blocking and gives the answer itself. Whatever
+    ended the run early, ours or an interrupt, is raised there. In a notebook it shows like a `%%claude` cell.
+    """
+
+    def __init__(self, notebook: "Notebook", run: CellRun, *, typed: bool, shown: bool) -> None:
+        self._notebook, self._run, self._typed, self._shown = notebook, run, typed, shown
+        self._over = False
+        run.start()
+
+    @property
+    def text(self) -> str:
+        """Everything that the model said, markdown; the texts of its turns are apart by an empty line."""
+        return "\n\n".join(_texts(self._ended().seen))
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """The tables that came, {name in the notebook: DataFrame}, in their order."""
+        return {name: self._notebook.shell.user_ns[name] for name in self._ended().tables}
+
+    @property
+    def value(self) -> Any:
+        """The value of `form`; without one the last table, else the text. Raises DataError where `form` was not met."""
+        run = self._ended()
+        if self._typed:
+            if self.stop.reason != "done":
+                raise DataError(
+                    f"There is no value: the run ended otherwise ({self.stop.message or self.stop.reason})."
+                )
+            return run.value
+        return list(self.tables.values())[-1] if run.tables else self.text
+
+    @property
+    def calls(self) -> "tuple[CallRecord, ...]":
+        """The tool calls as the ledger holds them: server, tool, arguments (masked), outcome, seconds, rows, bytes."""
+        run = self._ended()
+        return tuple(call for call in self._notebook.ledger if call.cell == run.cell)
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars; None where no price is known, 0.0 where nothing is paid."""
+        return self.usage.dollars
+
+    @property
+    def usage(self) -> Footer:
+        """What answered and what it took: turns, calls, tokens by kind, seconds, dollars."""
+        return self._ended().footer() or Footer("")
+
+    @property
+    def stop(self) -> Stop:
+        """Why it ended: done, limit, refused; and the sentence that says so."""
+        found = [event for event in self._ended().seen if isinstance(event, Stop)]
+        return found[-1] if found else Stop("error", "the run has no end")
+
+    def __await__(self) -> "Generator[Any, None, Answer]":
+        return self._wait().__await__()
+
+    def __repr__(self) -> str:
+        return self.text if self._over else "<Answer: not looked at yet>"
+
+    def _ipython_display_(self) -> None:
+        """Show the run as a cell does, once: with `show=True` it was shown while it came."""
+        from mcp_notebook import display
+
+        run = self._ended()
+        if self._shown:
+            return
+        mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        view = display.View(mode="static" if mode == "widget" else mode, decide=lambda *_: None)
+        for event in run.seen:
+            view.show(event)
+        view.close()
+
+    async def _wait(self) -> "Answer":
+        if not self._over:
+            with _in_words():
+                await self._run.awaited()
+            self._over = True
+        return self
+
+    def _ended(self) -> CellRun:
+        if not self._over:
+            with _in_words():
+                self._run.blocked()
+            self._over = True
+        return self._run
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """A run that was cancelled before says so when it is looked at again."""
+    try:
+        yield
+    except concurrent.futures.CancelledError:
+        raise DataError("The question was cancelled, so there is no answer.") from None
+
+
+def _texts(events: Sequence[Any]) -> list[str]:
+    """The model's texts between its calls, without what was taken back."""
+    texts, current = [], ""
+    for event in events:
+        if isinstance(event, TextDelta):
+            current += event.text
+        elif isinstance(event, TextDiscarded):
+            current = ""
+        elif isinstance(event, ToolCall | Stop) and current.strip():
+            texts.append(current.strip())
+            current = ""
+    return [*texts, current.strip()] if current.strip() else texts
+
+
+def ask(
+    prompt: str,
+    *,
+    form: Any = None,
+    into: str = "",
+    new: bool = False,
+    show: bool = False,
+    model: str = "",
+    effort: str = "",
+    servers: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    rows_to_model: int | None = None,
+    max_iterations: int | None = None,
+    max_calls: int | None = None,
+    max_seconds: float | None = None,
+    max_tokens: int | None = None,
+    max_usd: float | None = None,
+    replay: bool = False,
+) -> Answer:
+    """Ask the model, with the tools of the connected servers: `%%claude` as a function.
+
+        answer = mcp_notebook.ask("Revenue by month?")           # waits where it is looked at
+        answer.text, answer.tables["by_month"], answer.cost
+        answer = await mcp_notebook.ask("And by category?")      # the same, without blocking
+        mcp_notebook.ask("Which ids?", form=list[int]).value
+
+    It goes on with the notebook's conversation, one question after the other; `new=True` has a conversation of its
+    own, so such questions run side by side. `form`: the type of the value (a type, or its name as text). `show=True`:
+    the answer streams into the cell while it is waited for. `allow`: tools that run without asking; questions for the
+    person come as in a cell. The limits are those of `%%claude`; units: seconds, tokens, dollars. Raises BackendError,
+    BudgetError, ConfigError or DataError, each in one sentence, where the answer is looked at.
+    """
+    notebook = current()
+    asked = Ask(
+        prompt=prompt.strip(),
+        into=check_name(into),
+        form=form or "",
+        model=model,
+        effort=effort,
+        servers=tuple(servers),
+        allow=tuple(allow),
+        rows_to_model=rows_to_model,
+        max_iterations=max_iterations,
+        max_calls=max_calls,
+        max_seconds=max_seconds,
+        max_tokens=max_tokens,
+        max_usd=max_usd,
+        replay=replay,
+    )
+    conversation = Conversation() if new else None
+    run = CellRun(notebook, asked, conversation=conversation, quiet=not show)
+    return Answer(notebook, run, typed=form is not None, shown=show)

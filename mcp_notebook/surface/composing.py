@@ -1,0 +1,152 @@
+"""One question composed: sessions, tools, backend, budget and prompt become the events of a run."""
+
+import asyncio
+import importlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.errors import BudgetError
+from mcp_notebook.events import Event, Working
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.policy import Budget, Limits
+from mcp_notebook.surface import answering, resources
+from mcp_notebook.surface.ask import Ask
+from mcp_notebook.surface.notebook import Notebook
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.conversation import Block
+    from mcp_notebook.agent.request import Request
+    from mcp_notebook.agent.toolset import Toolset
+
+
+async def events_of(
+    notebook: Notebook, ask: Ask, conversation: Conversation, caller_of: Any, attended: bool
+) -> AsyncGenerator[Event, None]:
+    """The events of one cell; runs on the background loop. `caller_of(toolset, ...)` builds the caller."""
+    yield Working("starting")
+    # The model's SDK takes seconds to import; on a worker thread the heartbeat and other sessions go on meanwhile.
+    await asyncio.to_thread(importlib.import_module, "anthropic")
+    # So does pandas: it loads while the model thinks, not when the first result is there.
+    asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "mcp_notebook.results.preview")
+    from mcp_notebook.agent.run import run
+
+    composed = await compose(notebook, ask)
+    if ask.dry_run:
+        async for event in answering.dry_run(conversation, composed.request, composed.prompt, composed.toolset):
+            yield event
+        return
+    for note in answering.length_notes(notebook, conversation, composed.request.backend):
+        yield note
+    caller = caller_of(composed.toolset, notebook.rules(ask.allow, attended=attended), composed.budget)
+    stream = run(conversation, composed.prompt, request=composed.request, caller=caller)
+    async with aclosing(stream) as events:
+        async for event in events:
+            yield event
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What a run is made of."""
+
+    request: "Request"
+    prompt: "list[Block]"
+    toolset: "Toolset"
+    budget: Budget
+
+
+async def compose(notebook: Notebook, ask: Ask) -> Composed:
+    """Sessions, backend, budget and prompt of one question; raises our exceptions where something is missing."""
+    from mcp_notebook.agent import prompts
+    from mcp_notebook.agent.request import Request
+    from mcp_notebook.agent.toolset import Toolset
+
+    await notebook.own_session()
+    sessions = _chosen(notebook, ask.servers)
+    for session in sessions:
+        session.safe_tools |= notebook.repeatable(session)
+    backend = backend_of(notebook, ask)
+    budget = budget_of(notebook, ask, backend)
+    form = answering.form_of(notebook, ask.form)
+    request = Request(
+        backend,
+        prompts.system_prompt(sessions),
+        max_tokens=notebook.settings.max_tokens,
+        effort=ask.effort or notebook.settings.effort,
+        schema=form.schema if form else None,
+        problem=form.problem if form else lambda text: "",
+        search_above=notebook.settings.tool_search,
+    )
+    return Composed(request, await _prompt(notebook, ask, budget), Toolset.of(sessions), budget)
+
+
+async def _prompt(notebook: Notebook, ask: Ask, budget: Budget) -> "list[Block]":
+    """The person's words, the schemas of tables that they name, and the resources that they mention."""
+    from mcp_notebook.agent import prompts
+
+    for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
+        notebook.catalog.add(name, variable=name, origin="shared")
+    blocks = prompts.user_blocks(ask.prompt, names, lambda n: prompts.schema_of(notebook.table(n)))
+    for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):
+        blocks.append({**block, "text": budget.fit(block["text"])})
+    return blocks
+
+
+def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
+    if not names:
+        return [s for s in notebook.sessions if s.state != "closed"]
+    return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
+
+
+def backend_of(notebook: Notebook, ask: Ask) -> Any:
+    """Who answers a cell; raises BackendError."""
+    from mcp_notebook.agent import backends
+    from mcp_notebook.replay import RecordTransport, ReplayTransport
+
+    settings = notebook.settings
+    path = notebook.replay_file()
+    record = None
+    if notebook.recording is not None:
+        import httpx2
+
+        record = RecordTransport(
+            notebook.recording, httpx2.AsyncHTTPTransport(retries=1), source=settings.record_source
+        )
+    return backends.choose(
+        client=notebook.client(),
+        model=ask.model or settings.model,
+        prefer="replay" if ask.replay else settings.backend,  # type: ignore[arg-type]
+        replay=ReplayTransport(path) if path is not None and notebook.recording is None else None,
+        record=record,
+    )
+
+
+def budget_of(notebook: Notebook, ask: Ask, backend: Any) -> Budget:
+    """The budget of one cell within the notebook's; raises BudgetError when dollars cannot be counted."""
+    settings = notebook.settings
+    limits = Limits(
+        iterations=ask.max_iterations or settings.max_iterations,
+        calls=ask.max_calls or settings.max_calls,
+        seconds=ask.max_seconds or settings.max_seconds,
+        tokens=ask.max_tokens or settings.max_cell_tokens,
+        dollars=ask.max_usd if ask.max_usd is not None else (settings.max_usd or None),
+        rows=settings.max_rows_to_model,
+        bytes=settings.max_bytes_to_model,
+    )
+    budget = Budget(limits, settings.notebook_limits(), notebook.spent)
+    for dollars in (limits.dollars, budget.notebook.dollars):
+        if dollars is not None:
+            _check_price(backend, dollars)
+    return budget
+
+
+def _check_price(backend: Any, dollars: float) -> None:
+    from mcp_notebook.agent.prices import has_price
+
+    if not backend.free and not has_price(backend.model):
+        raise BudgetError(
+            f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
+            "run without a dollar budget or choose another model."
+        )
