@@ -13,10 +13,11 @@ from typing import Any
 
 from mcp_notebook import loop
 from mcp_notebook.errors import BudgetError, ConfigError, Stopped
-from mcp_notebook.events import Event, Note, Stop, ToolCall, ToolResult
+from mcp_notebook.events import Event, Note, Stop, TextDelta, TextDiscarded, ToolCall, ToolResult, Usage
+from mcp_notebook.freeze.trail import Run
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.surface import answering, resources
+from mcp_notebook.surface import answering, byhand, resources
 from mcp_notebook.surface.notebook import Notebook
 
 
@@ -154,6 +155,8 @@ class CellRun:
 
         self._notebook, self._ask = notebook, ask
         self._cell = uuid.uuid4().hex[:8]
+        self._said = 0  # characters of finished turns
+        self._run = Run(self._cell, ask.prompt, ask.into)
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._approvals = Approvals()
         self._attended = is_attended(notebook.shell)
@@ -189,6 +192,8 @@ class CellRun:
         return self._value
 
     def _start(self) -> "Future[None]":
+        if not self._ask.dry_run:
+            self._notebook.trail.asked(self._run)
         return loop.submit(self._work())
 
     async def _work(self) -> None:
@@ -217,7 +222,13 @@ class CellRun:
             shaping=self._notebook.shaping(self._ask.rows_to_model),
             timeout=self._notebook.settings.tool_timeout,
             budget=budget,
+            sent=self._sent,
         )
+
+    def _sent(self, call: ToolCall) -> None:
+        session = self._notebook.sessions.get(call.server)
+        facts = byhand.facts_of(session, byhand.find_tool(session, call.tool))
+        self._notebook.sent(call, facts=facts, cell=self._cell)
 
     def _pump(self) -> None:
         while True:
@@ -231,6 +242,7 @@ class CellRun:
 
     def _take(self, event: Event) -> None:
         self._notebook.ledger.record(event, cell=self._cell)
+        self._follow(event)
         if isinstance(event, Stop) and self._ask.form and event.reason == "done" and not self._ask.dry_run:
             self._take_value()
         elif isinstance(event, Stop) and not self._ask.form:
@@ -242,6 +254,18 @@ class CellRun:
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             self._view.flush()
             self._approvals.answer(event.id, self._ask_by_input(event.question))
+
+    def _follow(self, event: Event) -> None:
+        """Keep for %mcp_freeze how calls ended and what was said."""
+        if isinstance(event, ToolResult):
+            self._notebook.trail.ended(event.id, event.outcome, event.shown)
+        elif isinstance(event, TextDelta):
+            self._run.words += event.text
+        elif isinstance(event, TextDiscarded):
+            self._run.words = self._run.words[: self._said]
+        elif isinstance(event, Usage):  # a turn is over: its text stays
+            self._run.words = self._run.words.rstrip() + "\n\n"
+            self._said = len(self._run.words)
 
     def _finish(self) -> None:
         self._pump()
@@ -265,7 +289,9 @@ class CellRun:
             self._view.show(Note(f"No table came back, so {into} was not set.", "warning"))
             return
         last = self._tables[-1]
-        self._notebook.bind(into, self._notebook.shell.user_ns[last])
+        frame = self._notebook.shell.user_ns[last]
+        self._notebook.bind(into, frame)
+        self._notebook.trail.named(into, frame)
         if last != into:
             self._view.show(Note(f"{into} = {last}"))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from mcp_notebook import config
 from mcp_notebook.config import ServerSpec, StdioServer
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.freeze.route import Route
 from mcp_notebook.naming import OWN_SERVER
 
 _WITH_VALUE = ("--allow", "--safe", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
@@ -96,6 +97,23 @@ def resolve(wanted: Wanted, environ: Mapping[str, str] = os.environ) -> dict[str
         if config.check_name(name) == OWN_SERVER:
             raise ConfigError(f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another.")
     return {name: _with_options(spec, wanted, environ) for name, spec in found.items()}
+
+
+def route(name: str, wanted: Wanted) -> Route:
+    """How a server is connected, before any `${VAR}` was replaced, so that it can be written down again."""
+    return Route(
+        name,
+        wanted.words,
+        wanted.config,
+        wanted.allow,
+        wanted.safe,
+        wanted.env,
+        wanted.headers,
+        wanted.transport,
+        wanted.cwd,
+        wanted.timeout,
+        wanted.legacy,
+    )
 
 
 def _url_options(wanted: Wanted) -> list[str]:

@@ -50,19 +50,19 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
     futures = {
-        name: loop.submit(_connected(notebook, name, spec, wanted, timeout, progress)) for name, spec in servers.items()
+        name: loop.submit(connected(notebook, name, spec, wanted, timeout, progress)) for name, spec in servers.items()
     }
     attended = is_attended(notebook.shell)
     with notebook.desk.staffed(attended=attended, forms=False):
         _watch(futures, lines, progress, started, notebook.desk.pump)
     for name, future in futures.items():
         if future.exception() is None:
-            _arrived(notebook, name, future.result(), attended)
+            arrived(notebook, name, future.result(), attended)
     for future in futures.values():
         loop.wait(future)  # raises the first failure
 
 
-def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
+def arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
     for note in arrival.notes_on(session):
         line(f"{name}: {note}")
@@ -73,7 +73,7 @@ def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> Non
         raise
 
 
-async def _connected(
+async def connected(
     notebook: Notebook,
     name: str,
     spec: ServerSpec,
@@ -81,6 +81,7 @@ async def _connected(
     timeout: float,
     progress: dict[str, str],
 ) -> Any:
+    """The session with a server that was asked for."""
     before = arrival.pins_of(notebook, name)
     notebook.sessions.hooks = notebook.asked.hooks()  # as the settings are now
     session = await notebook.sessions.connect(
@@ -94,6 +95,7 @@ async def _connected(
     arrival.pin(session, before)
     arrival.mark_safe(session, wanted.safe)
     notebook.allowed[name] = wanted.allow
+    notebook.trail.connected(connecting.route(name, wanted))
     return session
 
 
