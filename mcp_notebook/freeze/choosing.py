@@ -8,6 +8,7 @@ from typing import Any, Literal
 from mcp_notebook.errors import DataError
 from mcp_notebook.freeze import sqlwords
 from mcp_notebook.freeze.trail import Call, Kept, Trail
+from mcp_notebook.freeze.usage import names_in
 from mcp_notebook.naming import OWN_SERVER, sql_of
 
 # Tools that ask what there is. `list_issues` gives data, `list_tables` does not.
@@ -181,14 +182,7 @@ def _source(value: Any) -> str:
 
 def _is_used(call: Call, code: Sequence[str]) -> bool:
     names = {name for kept in call.kept() for name in kept.names()}
-    return any(names & words_of(source) for source in code[call.at + 1 :])
-
-
-def words_of(source: str) -> set[str]:
-    """The names in a cell of code; a question to a model, or to freeze, uses nothing."""
-    if source.lstrip().startswith(("%%claude", "%mcp_freeze")):
-        return set()
-    return set(re.findall(r"[^\W\d]\w*", source))
+    return any(names & names_in(source) for source in code[call.at + 1 :])
 
 
 def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
@@ -261,7 +255,7 @@ def _why_not(call: Call, wish: Wish) -> str:
     return ""
 
 
-Reason = Literal["failed", "looked around", "gave no table", "not used", "made again"]
+Reason = Literal["failed", "only looked around", "gave no table", "not used", "made again"]
 
 
 def _left_out(in_reach: Sequence[Call], kept: Collection[Call], wish: Wish) -> Iterable[str]:
@@ -273,7 +267,7 @@ def _left_out(in_reach: Sequence[Call], kept: Collection[Call], wish: Wish) -> I
             reasons.setdefault(_reason(call, kept), []).append(_spoken(call))
     for reason, calls in reasons.items():
         counted = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
-        yield f"{counted} that {reason}: {', '.join(dict.fromkeys(calls))}"
+        yield f"{counted} ({reason}): {', '.join(dict.fromkeys(calls))}"
 
 
 def _reason(call: Call, kept: Iterable[Call]) -> Reason:
@@ -282,7 +276,7 @@ def _reason(call: Call, kept: Iterable[Call]) -> Reason:
     if any(other.key == call.key for other in kept):
         return "made again"
     if explores(call):
-        return "looked around"
+        return "only looked around"
     return "not used" if call.tables else "gave no table"
 
 

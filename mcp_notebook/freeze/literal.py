@@ -2,12 +2,17 @@
 
 import json
 import keyword
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcp_notebook.freeze.sealing import Sealer, Secret, is_exact
 
 WIDTH = 100  # characters of a line
+_CLAUSES = re.compile(
+    r"(?<=\s)(?=(?:from|where|group\s+by|order\s+by|having|limit|union|(?:left|right|inner|full|cross)\s+join)\s)",
+    re.IGNORECASE,
+)
 
 
 def name_is_free(name: str) -> bool:
@@ -31,11 +36,11 @@ def literal(value: Any, sealer: Sealer, name: str, *, indent: int = 0) -> str:
     return _number(value)
 
 
-def text(value: str, sealer: Sealer, name: str, *, sql: bool = False) -> str:
-    """The source of a text."""
+def text(value: str, sealer: Sealer, name: str, *, sql: bool = False, indent: int = 0) -> str:
+    """The source of a text; a long line of SQL in several literals."""
     pieces = sealer.pieces(value, name, sql=sql)
     if not any(isinstance(piece, Secret) for piece in pieces):
-        return quoted(value)
+        return folded(value, indent) if sql else quoted(value)
     parts = [_environment(p) if isinstance(p, Secret) else quoted(p) for p in pieces if p != ""]
     return " + ".join(parts)
 
@@ -49,6 +54,27 @@ def quoted(value: str) -> str:
                 return source
     plain = json.dumps(value, ensure_ascii=False)
     return plain if value.isprintable() and is_exact(plain, value) else ascii(value)
+
+
+def folded(value: str, indent: int = 0) -> str:
+    """A long line as literals one below the other, which Python reads as one; broken before SQL's clauses."""
+    whole = quoted(value)
+    if len(whole) <= WIDTH - indent or "\n" in value:
+        return whole
+    lines = [line for clause in _CLAUSES.split(value) for line in _wrapped(clause)]
+    margin = " " * (indent + 4)
+    source = "(\n" + "".join(f"{margin}{quoted(line)}\n" for line in lines) + f"{' ' * indent})"
+    return source if is_exact(source, value) else whole
+
+
+def _wrapped(clause: str) -> list[str]:
+    """Pieces of at most a line, each with the white space that ends it."""
+    lines = [""]
+    for word in re.findall(r"\s*\S+\s*", clause) or [clause]:
+        if lines[-1] and len(lines[-1]) + len(word) > WIDTH - 12:
+            lines.append("")
+        lines[-1] += word
+    return lines
 
 
 def call(target: str, arguments: Iterable[str], *, prefix: str = "") -> str:

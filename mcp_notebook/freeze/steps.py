@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_notebook.freeze.choosing import Choice, Chosen, Surroundings, words_of
+from mcp_notebook.freeze.choosing import Choice, Chosen, Surroundings
 from mcp_notebook.freeze.literal import literal, text
 from mcp_notebook.freeze.route import Route, sealed
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.trail import Call, Kept, Run, Trail
+from mcp_notebook.freeze.usage import names_in
 from mcp_notebook.masking import is_secret_name
 from mcp_notebook.naming import OWN_SERVER, free
 
@@ -105,7 +106,7 @@ def argument(call: Call, name: str, value: Any, sealer: Sealer, *, indent: int =
     """The source of an argument's value."""
     place = f"{call.server}_{name}"
     if isinstance(value, str) and name == call.facts.sql:
-        return text(value, sealer, place, sql=True)
+        return text(value, sealer, place, sql=True, indent=indent)
     return literal(value, sealer, place, indent=indent)
 
 
@@ -135,7 +136,7 @@ def _aliases(kept: Kept, name: str, choice: Choice, around: Surroundings) -> Ite
     """Other names of a table that the person's code uses."""
     others = kept.names() - {name}
     code = around.code[choice.call.at + 1 :]
-    used = {other for other in others if any(other in words_of(source) for source in code)}
+    used = {other for other in others if any(other in names_in(source) for source in code)}
     return [(other, name) for other in sorted(used) if around.namespace.get(other) is kept.frame() is not None]
 
 

@@ -119,7 +119,7 @@ def _heading(laid: Plan) -> str:
     today = datetime.date.today().isoformat()
     return (
         f"Frozen: {names}\n\n"
-        f"The calls of a conversation as plain code, frozen on {today} with mcp-notebook {__version__}. "
+        f"The calls of a conversation as plain code, frozen on {today} with mcp-notebook {__version__}.\n"
         "They run without a model, a key or recorded turns."
     )
 
