@@ -125,7 +125,7 @@ def _integers(array: pa.Array, rounded: bool) -> Hashes:
 
 
 def _booleans(array: pa.Array, rounded: bool) -> Hashes:
-    return _tagged(_BOOLEAN, _filled(array, pa.bool_()).astype(np.uint64))
+    return _tagged(_BOOLEAN, _filled(array, pa.int64()).view(np.uint64))
 
 
 def _floats(array: pa.Array, rounded: bool) -> Hashes:

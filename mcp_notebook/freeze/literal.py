@@ -20,13 +20,16 @@ def name_is_free(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
-def literal(value: Any, sealer: Sealer, name: str, *, indent: int = 0) -> str:
-    """The source of JSON's values, lists and dicts, `indent` spaces from the margin. `name`: what a secret is after."""
+def literal(value: Any, sealer: Sealer | None, name: str = "", *, indent: int = 0) -> str:
+    """The source of JSON's values, lists and dicts, `indent` spaces from the margin.
+
+    `name`: what a secret is named after; no `sealer`: the value is known to hold none.
+    """
     last = name.rsplit("_", 1)[-1]
-    if isinstance(value, str) and sealer.is_named_secret(last, value):
+    if isinstance(value, str) and sealer is not None and sealer.is_named_secret(last, value):
         return _environment(sealer.secret(value, name))
     if isinstance(value, str):
-        return text(value, sealer, name)
+        return quoted(value) if sealer is None else text(value, sealer, name)
     if isinstance(value, Mapping):
         pairs = [f"{literal(k, sealer, name)}: {literal(v, sealer, f'{name}_{k}', indent=indent + 4)}"
                  for k, v in value.items()]  # fmt: skip

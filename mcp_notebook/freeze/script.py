@@ -38,7 +38,7 @@ def connect(plan: Plan, route: Route) -> str:
         return f"# {route.name} is a server object of your own code: connect it here with mcp_notebook.connect."
     target, options = route.arguments()
     words = [quoted(route.name), *([quoted(target)] if target else [])]
-    given = [f"{name}={literal(value, plan.sealer, '')}" for name, value in options.items()]
+    given = [f"{name}={literal(value, None)}" for name, value in options.items()]
     prefix = f"{plan.servers[route.name]} = " if route.name in plan.servers else ""
     return call("mcp_notebook.connect", [*words, *given], prefix=prefix)
 

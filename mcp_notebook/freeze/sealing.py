@@ -53,16 +53,18 @@ class Sealer:
 
     def text(self, text: str, name: str) -> str:
         """A text of a command line or URL with `${VAR}` for each secret in it."""
-        return "".join(f"${{{p.variable}}}" if isinstance(p, Secret) else p for p in self.pieces(text, name))
+        return "".join(
+            f"${{{p.variable}}}" if isinstance(p, Secret) else p for p in self.pieces(text, name, references=True)
+        )
 
-    def pieces(self, text: str, name: str, *, sql: bool = False) -> list[str | Secret]:
-        """The text in pieces, with a Secret in the place of each one."""
+    def pieces(self, text: str, name: str, *, sql: bool = False, references: bool = False) -> list[str | Secret]:
+        """The text in pieces, with a Secret in the place of each one; with `references`, `${VAR}` is none."""
         pieces: list[str | Secret] = [text]
         for variable, value in self._values():
             pieces = [p for piece in pieces for p in _split(piece, value, Secret(variable, True))]
         if sql:
             pieces = [p for piece in pieces for p in self._literals(piece, name)]
-        return [p for piece in pieces for p in self._shapes(piece, name)]
+        return [p for piece in pieces for p in self._shapes(piece, name, references)]
 
     def is_named_secret(self, name: str, value: Any) -> bool:
         """Whether an argument of this name holds a secret, whatever it looks like."""
@@ -77,7 +79,7 @@ class Sealer:
         held = {n: v for n, v in self.environ.items() if len(v) >= LEAST and mask(v, {n: v}) == MASK}
         return iter(sorted(held.items(), key=lambda pair: (-len(pair[1]), pair[0])))
 
-    def _shapes(self, piece: str | Secret, name: str) -> Iterator[str | Secret]:
+    def _shapes(self, piece: str | Secret, name: str, references: bool) -> Iterator[str | Secret]:
         """Secrets of known shapes; what they are is found by comparing with the masked text."""
         if isinstance(piece, Secret) or mask(piece, {}) == piece:
             yield piece
@@ -87,7 +89,8 @@ class Sealer:
             yield part
             rest = rest[len(part) :]
             end = rest.find(clear[at + 1]) if clear[at + 1] else len(rest)
-            yield self.secret(rest[:end], f"{name}_secret")
+            found = rest[:end]
+            yield found if references and "${" in found else self.secret(found, f"{name}_secret")
             rest = rest[end:]
         yield rest
 

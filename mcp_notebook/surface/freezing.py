@@ -13,6 +13,7 @@ from mcp_notebook.freeze.choosing import Surroundings, Wish, choose
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.sqlwords import named_in
 from mcp_notebook.freeze.steps import Plan, plan, problem_with
+from mcp_notebook.server import VERSION
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.settings import MCPNotebook
 
@@ -113,13 +114,11 @@ def _source(notebook: Notebook, laid: Plan, options: Freeze, style: Any, file: P
 
 
 def _heading(laid: Plan) -> str:
-    from mcp_notebook import __version__
-
     names = ", ".join(laid.names) or "calls"
     today = datetime.date.today().isoformat()
     return (
         f"Frozen: {names}\n\n"
-        f"The calls of a conversation as plain code, frozen on {today} with mcp-notebook {__version__}.\n"
+        f"The calls of a conversation as plain code, frozen on {today} with mcp-notebook {VERSION}.\n"
         "They run without a model, a key or recorded turns."
     )
 
