@@ -11,26 +11,46 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mcp_notebook.freeze.check import check
+    from mcp_notebook.freeze.compare import compare
     from mcp_notebook.results import explain, read, to_dataframe
     from mcp_notebook.surface.answer import ask
-    from mcp_notebook.surface.scripting import connect
+    from mcp_notebook.surface.functions import acall, aconnect, asql, call, connect, disconnect, resource, server, sql
+    from mcp_notebook.surface.settings import MCPNotebook
+
+    settings: MCPNotebook
 
 __version__ = "0.1.0"
 __all__ = [
     "__version__",
+    "acall",
+    "aconnect",
     "ask",
+    "asql",
+    "call",
+    "check",
+    "compare",
     "connect",
+    "disconnect",
     "enable_nested_asyncio",
     "explain",
     "load_ipython_extension",
     "read",
+    "resource",
+    "server",
+    "settings",
+    "sql",
     "to_dataframe",
     "unload_ipython_extension",
 ]
 
-_LAZY = dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results") | {
+_FUNCTIONS = ("aconnect", "acall", "asql", "call", "connect", "disconnect", "resource", "server", "settings", "sql")
+_LAZY = {
+    **dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results"),
+    **dict.fromkeys(_FUNCTIONS, "mcp_notebook.surface.functions"),
     "ask": "mcp_notebook.surface.answer",
-    "connect": "mcp_notebook.surface.scripting",
+    "check": "mcp_notebook.freeze.check",
+    "compare": "mcp_notebook.freeze.compare",
 }
 
 

@@ -7,6 +7,7 @@
     │   └── CallTimeout  a call took longer than its limit
     ├── CallError        a tool that the person called by hand returned an error
     ├── DataError        a table, variable or query is not usable
+    ├── CheckFailed      a table is not what it was when it was frozen
     ├── BackendError     no model answers, or it refused the request
     │   ├── ContextFull  the conversation no longer fits the model
     │   └── ReplayMiss   the recorded turns do not hold this prompt
@@ -66,6 +67,10 @@ class CallError(NotebookError):
 
 class DataError(NotebookError):
     """A table, variable or query is not usable."""
+
+
+class CheckFailed(NotebookError):
+    """A table is not what it was when it was frozen."""
 
 
 class BackendError(NotebookError):

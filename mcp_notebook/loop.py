@@ -18,6 +18,7 @@ from mcp_notebook.errors import NotebookError
 T = TypeVar("T")
 
 HEARTBEAT = 0.04  # seconds between two looks at the queue and at interrupts
+THREAD = "mcp-notebook-loop"
 CLEANUP = 5.0  # seconds that a cancelled coroutine may take to tidy up
 
 _lock = threading.Lock()
@@ -31,7 +32,7 @@ def get_loop() -> asyncio.AbstractEventLoop:
         if _loop is None or _loop.is_closed():
             # Windows' selector loop cannot start subprocesses, and Jupyter installs that one there.
             _loop = asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.new_event_loop()
-            threading.Thread(target=_loop.run_forever, name="mcp-notebook-loop", daemon=True).start()
+            threading.Thread(target=_loop.run_forever, name=THREAD, daemon=True).start()
         return _loop
 
 

@@ -13,7 +13,7 @@ LADDER = [
     {"errors", "naming", "wire"},
     {"events", "loop", "config", "masking"},
     {"sessions", "results", "policy", "ledger"},
-    {"agent", "display", "server", "replay", "local"},
+    {"agent", "display", "server", "replay", "local", "freeze"},
     {"surface", "demo"},
     {"cli"},
     {"__init__", "__main__"},
@@ -25,8 +25,8 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
-    "pandas": {"results", "server", "display", "ledger"},
-    "pyarrow": {"results", "server", "display", "agent"},
+    "pandas": {"results", "server", "display", "ledger", "freeze"},
+    "pyarrow": {"results", "server", "display", "agent", "freeze"},
     "xllamacpp": {"local"},
 }
 SLOW = ("mcp", "anthropic", "pandas", "pyarrow", "duckdb", "ipywidgets", "anywidget", "numpy")

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +49,7 @@ class Caller:
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)
     repeats: Repeats = field(default_factory=Repeats)
+    sent: Callable[[ToolCall], None] = lambda call: None  # told of each call as it is sent, secrets and all
     _prepared: dict[str, Prepared] = field(default_factory=dict)
     _asking: dict[str, Prepared] = field(default_factory=dict)
 
@@ -116,10 +117,12 @@ class Caller:
             return ToolResult(prepared.event.id, "denied", denial, 0.0)
         emit(ToolStarted(prepared.event.id))
         left = self.budget.seconds_left()
+        call = replace(prepared.event, arguments=prepared.arguments)
+        self.sent(call)
         return await call_tool(
             prepared.session,
             prepared.tool,
-            replace(prepared.event, arguments=prepared.arguments),
+            call,
             keep=self.keep,
             shaping=replace(self.shaping, grant=self.budget.rows),
             timeout=self.timeout if left is None else min(self.timeout, left),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.errors import DataError
 from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
+from mcp_notebook.surface import here
 from mcp_notebook.surface.ask import Ask, check_name
 from mcp_notebook.surface.cell import CellRun
-from mcp_notebook.surface.scripting import current
 
 if TYPE_CHECKING:
     from mcp_notebook.ledger import CallRecord
@@ -162,7 +162,7 @@ def ask(
     person come as in a cell. The limits are those of `%%claude`; units: seconds, tokens, dollars. Raises BackendError,
     BudgetError, ConfigError or DataError, each in one sentence, where the answer is looked at.
     """
-    notebook = current()
+    notebook = here.notebook()
     asked = Ask(
         prompt=prompt.strip(),
         into=check_name(into),

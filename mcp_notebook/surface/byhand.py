@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook import naming
 from mcp_notebook.errors import CallError, ConfigError
 from mcp_notebook.events import ToolCall, ToolResult
+from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.policy import only_reads
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
+    from mcp_notebook.agent.calls import Keep
+    from mcp_notebook.server.catalog import Catalog
     from mcp_notebook.sessions import Session, ToolInfo
 
 BY_HAND = "by hand"
@@ -30,16 +34,26 @@ async def call(
 
     Raises CallError when the tool says no, SessionError when server or tool are unknown.
     """
+
+    def keep(table: Any, origin: Any, index: int) -> str:
+        return notebook.keep(table, origin, index, name=into if index == 0 else "")
+
+    result = await perform(notebook, server, tool, arguments, keep=keep, timeout=timeout)
+    notebook.shown.update(dict.fromkeys(result.names, result.shown))
+    return result, notebook.shell.user_ns[result.names[0]] if result.names else text_of(result)
+
+
+async def perform(
+    notebook: Notebook, server: str, tool: str, arguments: Mapping[str, Any], *, keep: "Keep", timeout: float = 0
+) -> ToolResult:
+    """Call one tool; `keep` takes its tables. Raises as `call` does."""
     from mcp_notebook.agent.calls import call_tool  # loads the reading of results, wanted at the first call
 
     session = await notebook.session(server)
     info = find_tool(session, tool)
     event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", server, info.name, dict(arguments))
     notebook.ledger.record(event, cell=BY_HAND)
-
-    def keep(table: Any, origin: Any, index: int) -> str:
-        return notebook.keep(table, origin, index, name=into if index == 0 else "")
-
+    notebook.sent(event, facts=facts_of(session, info))
     result = await call_tool(
         session,
         info,
@@ -49,13 +63,25 @@ async def call(
         timeout=timeout or notebook.settings.tool_timeout,
     )
     notebook.ledger.record(result, cell=BY_HAND)
-    notebook.shown.update(dict.fromkeys(result.names, result.shown))
+    notebook.trail.ended(event.id, result.outcome, result.shown)
     if result.outcome != "ok":
         raise CallError(f"{server}.{info.name}: {result.shown}")
-    return result, notebook.shell.user_ns[result.names[0]] if result.names else _text(result)
+    return result
 
 
-def _text(result: ToolResult) -> str:
+def facts_of(session: "Session", tool: "ToolInfo") -> Facts:
+    """What is known of a tool when it is called."""
+    argument = _sql_argument(tool.input_schema, tool.description)
+    try:
+        only = bool(argument) and query_tool(session)[0].name == tool.name
+    except ConfigError:
+        only = False
+    reads = session.trusted or tool.name in session.safe_tools or only_reads(tool.annotations)
+    return Facts(reads, argument, only)
+
+
+def text_of(result: ToolResult) -> str:
+    """What a call gave besides tables."""
     return result.reading.text if result.reading is not None and result.reading.text else result.shown
 
 
@@ -94,6 +120,23 @@ def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
 
 
 async def own_sql(notebook: Notebook, text: str, *, into: str = "") -> tuple[ToolResult, Any]:
+    """SQL of the person's over the notebook's tables; the answer gets a name there."""
+
+    def keep(table: Any, origin: Any, index: int) -> str:
+        return notebook.keep(table, origin, index, name=into)
+
+    result = await perform_own_sql(notebook, {"sql": text}, notebook.catalog, keep=keep)
+    return result, notebook.shell.user_ns[result.names[0]]
+
+
+async def perform_own_sql(
+    notebook: Notebook,
+    arguments: Mapping[str, Any],
+    catalog: "Catalog",
+    *,
+    keep: "Keep",
+    given: Mapping[str, Any] | None = None,
+) -> ToolResult:
     """SQL of the person's over the notebook's tables: in this process, on the frames as they are.
 
     Claude's SQL over the same tables runs in a worker process that can be stopped; what the person types is trusted
@@ -103,19 +146,19 @@ async def own_sql(notebook: Notebook, text: str, *, into: str = "") -> tuple[Too
     from mcp_notebook.results.reading import Reading, Table
     from mcp_notebook.server.query import run_local_query
 
-    event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", OWN_SERVER, "query", {"sql": text})
+    event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", OWN_SERVER, "query", dict(arguments))
     notebook.ledger.record(event, cell=BY_HAND)
+    notebook.sent(event, facts=Facts(reads=True, sql="sql", only=True), given=given)
     started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    data = await asyncio.to_thread(run_local_query, notebook.catalog, text)
+    data = await asyncio.to_thread(run_local_query, catalog, arguments["sql"], limit=arguments.get("limit"))
     seconds = time.monotonic() - started
     table = Table(data)
-    name = notebook.keep(
-        table, Origin(OWN_SERVER, "query", {"sql": text}, event.id, stamp, round(seconds, 4)), name=into
-    )
+    name = keep(table, Origin(OWN_SERVER, "query", dict(arguments), event.id, stamp, round(seconds, 4)), 0)
     reading = Reading(tables=(table,), reader="DuckDB in this process", confidence="high")
     result = ToolResult(event.id, "ok", "", seconds, data.nbytes, (name,), reading)
     notebook.ledger.record(result, cell=BY_HAND)
-    return result, notebook.shell.user_ns[name]
+    notebook.trail.ended(event.id, "ok")
+    return result
 
 
 def split_target(target: str) -> tuple[str, str]:

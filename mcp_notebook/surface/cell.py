@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook import loop
 from mcp_notebook.errors import Stopped
-from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
+from mcp_notebook.events import Event, Footer, Note, Stop, TextDelta, TextDiscarded, ToolCall, ToolResult, Usage
+from mcp_notebook.freeze.trail import Run
 from mcp_notebook.policy import Budget
-from mcp_notebook.surface import answering
+from mcp_notebook.surface import answering, byhand
 from mcp_notebook.surface.ask import Ask
 from mcp_notebook.surface.composing import events_of
 from mcp_notebook.surface.notebook import Notebook
@@ -43,6 +44,8 @@ class CellRun:
         self._notebook, self._ask, self._quiet = notebook, ask, quiet
         self._conversation = notebook.conversation if conversation is None else conversation
         self._cell = uuid.uuid4().hex[:8]
+        self._said = 0  # characters of finished turns
+        self._run = Run(self._cell, ask.prompt, ask.into)
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._approvals = Approvals()
         self._attended = is_attended(notebook.shell)
@@ -102,6 +105,8 @@ class CellRun:
         if awaited is not None and self._view is None:
             self._view = self._view_of(awaited)
         if self._future is None:
+            if not self._ask.dry_run:
+                self._notebook.trail.asked(self._run)
             self._future = loop.submit(self._work())
         return self._future
 
@@ -144,7 +149,13 @@ class CellRun:
             shaping=self._notebook.shaping(self._ask.rows_to_model),
             timeout=self._notebook.settings.tool_timeout,
             budget=budget,
+            sent=self._sent,
         )
+
+    def _sent(self, call: ToolCall) -> None:
+        session = self._notebook.sessions.get(call.server)
+        facts = byhand.facts_of(session, byhand.find_tool(session, call.tool))
+        self._notebook.sent(call, facts=facts, cell=self._cell)
 
     def _pump(self) -> None:
         assert self._view is not None
@@ -158,6 +169,7 @@ class CellRun:
         self._notebook.desk.pump()
 
     def _take(self, event: Event) -> None:
+        self._follow(event)
         if isinstance(event, Stop):
             self._bind(event)
         self._show(event)
@@ -180,6 +192,18 @@ class CellRun:
         loop.run(self._approvals.settled())  # an answer to the call before may have settled this one
         if self._approvals.is_open(call.id):
             self._approvals.answer(call.id, ask_by_input(call))
+
+    def _follow(self, event: Event) -> None:
+        """Keep for %mcp_freeze how calls ended and what was said."""
+        if isinstance(event, ToolResult):
+            self._notebook.trail.ended(event.id, event.outcome, event.shown)
+        elif isinstance(event, TextDelta):
+            self._run.words += event.text
+        elif isinstance(event, TextDiscarded):
+            self._run.words = self._run.words[: self._said]
+        elif isinstance(event, Usage):  # a turn is over: its text stays
+            self._run.words = self._run.words.rstrip() + "\n\n"
+            self._said = len(self._run.words)
 
     def _finish(self) -> None:
         assert self._view is not None
@@ -207,7 +231,9 @@ class CellRun:
             self._show(Note(f"No table came back, so {into} was not set.", "warning"))
             return
         last = self.tables[-1]
-        self._notebook.bind(into, self._notebook.shell.user_ns[last])
+        frame = self._notebook.shell.user_ns[last]
+        self._notebook.bind(into, frame)
+        self._notebook.trail.named(into, frame)
         if last != into:
             self._show(Note(f"{into} = {last}"))
 

@@ -11,6 +11,8 @@ from mcp_notebook.surface.offers import Offers
 
 _SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%mcp_resources", "%%mcp_sql")
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share", "%mcp_unshare")
+_FREEZE_OPTIONS = ("--all-cells", "--all", "--to", "--force", "--print", "--no-checks", "--strict", "--warn",
+                   "--include-writes", "--with-answers", "--with-data")  # fmt: skip
 
 
 def complete(
@@ -31,6 +33,8 @@ def complete(
         return _found(names, word) if "{" not in line else _nothing()
     if magic in _TABLE_MAGICS:
         return _found(_tables(notebook), word)
+    if magic == "%mcp_freeze":
+        return _found([*_frozen(notebook), *_FREEZE_OPTIONS], word)
     if magic == "%mcp_read":
         words = line.split()
         at_server = len(words) < 2 or (len(words) == 2 and word)
@@ -78,6 +82,13 @@ def _tables(notebook: Notebook) -> list[str]:
     from mcp_notebook.agent.prompts import is_table
 
     return [n for n, value in list(notebook.shell.user_ns.items()) if not n.startswith("_") and is_table(value)]
+
+
+def _frozen(notebook: Notebook) -> list[str]:
+    """The tables that calls gave, by their names now."""
+    notebook.adopt()
+    names = notebook.shell.user_ns
+    return [k.named(names) for call in notebook.trail for k in call.kept() if k.frame() is not None]
 
 
 def _found(names: Iterable[str], word: str) -> dict[str, Any]:

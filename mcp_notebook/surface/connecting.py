@@ -11,6 +11,7 @@ from pathlib import Path
 from mcp_notebook import config
 from mcp_notebook.config import HttpServer, ServerSpec, StdioServer
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.freeze.route import Route
 from mcp_notebook.naming import OWN_SERVER
 
 _WITH_VALUE = ("--allow", "--safe", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
@@ -120,6 +121,23 @@ def sources(wanted: Wanted) -> dict[str, Path]:
         return {}
     found = {name: config.find_file(name, Path.cwd()) for name in wanted.names}
     return {name: path for name, path in found.items() if path is not None}
+
+
+def route(name: str, wanted: Wanted) -> Route:
+    """How a server is connected, before any `${VAR}` was replaced, so that it can be written down again."""
+    return Route(
+        name,
+        wanted.words,
+        wanted.config,
+        wanted.allow,
+        wanted.safe,
+        wanted.env,
+        wanted.headers,
+        wanted.transport,
+        wanted.cwd,
+        wanted.timeout,
+        wanted.legacy,
+    )
 
 
 def _url_options(wanted: Wanted) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LINE_MAGICS = (
     "claude_cost", "claude_fork", "claude_history", "claude_record", "mcp_approvals", "mcp_call",
-    "mcp_connect", "mcp_disconnect", "mcp_discover", "mcp_log", "mcp_preview", "mcp_prompt", "mcp_read",
+    "mcp_connect", "mcp_disconnect", "mcp_discover", "mcp_freeze", "mcp_log", "mcp_preview", "mcp_prompt", "mcp_read",
     "mcp_resources", "mcp_serve", "mcp_share", "mcp_shared", "mcp_status", "mcp_tools", "mcp_unshare",
 )  # fmt: skip
 CELL_MAGICS = ("claude", "mcp_sql")
@@ -53,6 +53,7 @@ class Extension:
         shell.input_transformers_post.append(self._awaiting)
         shell.events.register("pre_run_cell", self._awaiting.before_cell)
         shell.events.register("post_run_cell", self._awaiting.after_cell)
+        shell.events.register("post_run_cell", self._adopt)
         # The cell that loads us is running: what it transforms from here on is nested in it.
         self._awaiting.before_cell()
         if getattr(shell, "Completer", None) is not None:
@@ -65,6 +66,7 @@ class Extension:
         shell.input_transformers_post.remove(self._awaiting)
         shell.events.unregister("pre_run_cell", self._awaiting.before_cell)
         shell.events.unregister("post_run_cell", self._awaiting.after_cell)
+        shell.events.unregister("post_run_cell", self._adopt)
         if getattr(shell, "Completer", None) is not None:
             shell.Completer.custom_matchers.remove(self._matcher)
         for kind, names in (("line", LINE_MAGICS), ("cell", CELL_MAGICS)):
@@ -72,6 +74,11 @@ class Extension:
                 shell.magics_manager.magics[kind].pop(name, None)
         if self._parts is not None:
             self._parts.close()
+
+    def _adopt(self, _: Any = None) -> None:
+        """`post_run_cell`: tables that the cell's own code was given can be queried by the names it gave them."""
+        if self._parts is not None:
+            self._parts.notebook.adopt()
 
     def complete(self, context: Any) -> Any:
         """Completions in a cell that begins with a magic; other cells are none of ours."""

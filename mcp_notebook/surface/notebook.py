@@ -1,7 +1,8 @@
 """What lives as long as the kernel: sessions, tables, conversation, ledger, grants."""
 
+import copy
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ from mcp_notebook import naming
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
+from mcp_notebook.events import ToolCall
+from mcp_notebook.freeze.trail import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger, masked
 from mcp_notebook.masking import mask_json
 from mcp_notebook.naming import OWN_SERVER
@@ -50,6 +53,8 @@ class Notebook:
         self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
         self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
         self.recording: Path | None = None
+        self.trail = Trail()  # what was called, exactly, for %mcp_freeze
+        self._handed: list[weakref.ref[Any]] = []
         self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
 
     def keep(self, table: "Table", origin: "Origin", index: int = 0, *, name: str = "") -> str:
@@ -60,19 +65,48 @@ class Notebook:
         """
         provenance = (origin.server, origin.tool, repr(sorted(origin.arguments.items(), key=str)), index)
         wanted = name or self._free_name(naming.suggest(origin.server, origin.tool, origin.arguments), provenance)
-        frame = table.to_pandas(
-            attrs={
-                "server": origin.server,
-                "tool": origin.tool,
-                "arguments": mask_json(masked(dict(origin.arguments))),
-                "call_id": origin.call_id,
-                "time": origin.time,
-                "seconds": origin.seconds,
-            }
-        )
+        frame = frame_of(table, origin)
         self.bind(wanted, frame)
         self._bound[wanted] = (provenance, weakref.ref(frame))
+        self.trail.kept(origin.call_id, index, wanted, frame, table.truncated)
+        if name:
+            self.trail.named(name, frame)
         return wanted
+
+    def hand_out(self, table: "Table", origin: "Origin", index: int = 0) -> Any:
+        """A table as a DataFrame for the person's own code, which gives it its name; see `adopt`."""
+        frame = frame_of(table, origin)
+        self._handed = [reference for reference in self._handed if reference() is not None]
+        self._handed.append(weakref.ref(frame))
+        self.trail.kept(origin.call_id, index, "", frame, table.truncated)
+        return frame
+
+    def adopt(self) -> None:
+        """Let Claude query the tables that were handed out by the names that the person's code gave them."""
+        waiting = {id(frame): frame for reference in self._handed if (frame := reference()) is not None}
+        for name, value in list(self.shell.user_ns.items()) if waiting else ():
+            if waiting.get(id(value)) is value is not None and not name.startswith("_"):
+                self.catalog.add(name, variable=name, origin="result")
+                self.trail.named(name, value)
+                self._handed = [reference for reference in self._handed if reference() is not value]
+
+    def sent(
+        self,
+        call: ToolCall,
+        *,
+        facts: Facts,
+        cell: str = "",
+        kind: Kind = "tool",
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Remember a call exactly as it is sent, in memory only, so that it can be frozen.
+
+        `given`: the tables that SQL was given by name, beside those of the notebook.
+        """
+        at = len(self.shell.user_ns.get("In", ())) - 1
+        arguments = copy.deepcopy(call.arguments)
+        held = {name: weakref.ref(value) for name, value in (given or {}).items() if hasattr(value, "__weakref__")}
+        self.trail.sent(Call(call.id, call.server, call.tool, arguments, facts, cell, kind, at=at, given=held))
 
     def bind(self, name: str, frame: Any) -> None:
         """Give a table a name in the notebook and let Claude query it there."""
@@ -162,6 +196,20 @@ class Notebook:
     def record_file(self) -> Path:
         """Where a recording of this notebook goes."""
         return self.recording or where.record_file(self.settings.replay, self.shell.user_ns)
+
+
+def frame_of(table: "Table", origin: "Origin") -> Any:
+    """A table as a DataFrame that says where it comes from, without secrets."""
+    return table.to_pandas(
+        attrs={
+            "server": origin.server,
+            "tool": origin.tool,
+            "arguments": mask_json(masked(dict(origin.arguments))),
+            "call_id": origin.call_id,
+            "time": origin.time,
+            "seconds": origin.seconds,
+        }
+    )
 
 
 Getter = Callable[[], Notebook]

@@ -78,6 +78,7 @@ async def opened(
     arrival.pin(session, before)
     arrival.mark_safe(session, wanted.safe)
     notebook.allowed[name] = wanted.allow
+    notebook.trail.connected(connecting.route(name, wanted))
     return session
 
 

@@ -7,6 +7,7 @@ from mcp_notebook import loop
 from mcp_notebook.surface.awaiting import AwaitTransformer
 from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.completion import complete
+from mcp_notebook.surface.freeze_magics import FreezeMagics
 from mcp_notebook.surface.magics import MCPMagics
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.offers import Offers
@@ -40,5 +41,6 @@ def build(shell: Any, settings: MCPNotebook, awaiting: AwaitTransformer) -> Part
     serving = ServingMagics(shell, notebook)
     claude = ClaudeMagics(shell, notebook, awaiting)
     magics: list[Any] = [claude, MCPMagics(shell, notebook), ServerMagics(shell, notebook), serving]
+    magics.append(FreezeMagics(shell, notebook))
     shell.register_magics(*magics)
     return Parts(notebook, serving, magics, Offers(notebook))

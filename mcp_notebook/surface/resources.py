@@ -2,15 +2,19 @@
 
 import re
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from mcp_notebook.errors import NotebookError, SessionError
+from mcp_notebook.events import ToolCall
+from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
+    from mcp_notebook.agent.calls import Origin
     from mcp_notebook.results import Reading
 
 # `@shop:data://orders.csv`: a server's name, a colon, an address with a scheme; no e-mail address looks like that.
@@ -55,22 +59,30 @@ async def read(notebook: Notebook, server: str, uri: str, *, into: str = "") -> 
 
     Raises SessionError when the server has none of that address.
     """
+    origin, reading = await fetched(notebook, server, uri)
+    named = [
+        notebook.keep(table, origin, index, name=into if index == 0 else "")
+        for index, table in enumerate(reading.tables)
+    ]
+    return tuple(named), reading
+
+
+async def fetched(notebook: Notebook, server: str, uri: str) -> "tuple[Origin, Reading]":
+    """Read a resource without keeping its tables."""
     from mcp_notebook.agent.calls import Origin  # loads the reading of results, wanted at the first resource
     from mcp_notebook.results import read as read_result
 
     session = await notebook.session(server)
+    event = ToolCall(f"read_{uuid.uuid4().hex[:12]}", server, _stem(uri), {"uri": uri})
+    notebook.sent(event, facts=Facts(reads=True), kind="resource")
     began, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
     answer = await session.read_resource(uri)
     # The answer's contents are what a tool would embed, so the same readers take them.
     blocks = [{"type": "resource", "resource": _wire(content)} for content in answer.contents]
     reading = read_result({"content": blocks})
     seconds = round(time.monotonic() - began, 4)
-    origin = Origin(server, _stem(uri), {"uri": uri}, "", stamp, seconds)
-    named = [
-        notebook.keep(table, origin, index, name=into if index == 0 else "")
-        for index, table in enumerate(reading.tables)
-    ]
-    return tuple(named), reading
+    notebook.trail.ended(event.id, "ok" if reading.error is None else "error", reading.error or "")
+    return Origin(server, event.tool, {"uri": uri}, event.id, stamp, seconds), reading
 
 
 def _wire(content: Any) -> dict[str, Any]:

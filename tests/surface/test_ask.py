@@ -12,7 +12,7 @@ import pytest
 import mcp_notebook
 from mcp_notebook import loop
 from mcp_notebook.errors import BackendError, ConfigError, DataError
-from mcp_notebook.surface import scripting
+from mcp_notebook.surface import here
 from mcp_notebook.surface.answer import Answer
 from tests.fake_messages import FakeMessages, Fault, Gate, Reply, text, use
 
@@ -42,8 +42,8 @@ def script(model: Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     monkeypatch.setenv("ANTHROPIC_BASE_URL", model.url)
     monkeypatch.setenv("ANTHROPIC_API_KEY", model.api_key)
     monkeypatch.setenv("MCP_NOTEBOOK_CONFIG_DIR", str(tmp_path))
-    scripting._script.cache_clear()
-    notebook = scripting.current()
+    monkeypatch.setattr(here, "_plain", None)
+    notebook = here.notebook()
     notebook.bind("orders", pd.DataFrame({"n": [1, 2, 3]}))
     model.replies.clear()
     model.requests.clear()
@@ -142,11 +142,11 @@ async def test_a_cancelled_wait_ends_the_run(model: Model) -> None:
 
 def test_a_server_is_connected_called_and_closed_without_magics(model: Model) -> None:
     plain = mcp_notebook.connect("plain", [sys.executable, str(PLAIN), "stdio"], allow=["echo"])
-    assert "echo" in plain.tools
-    assert plain.call("echo", {"text": "hi"}) == "hi"
+    assert "echo" in plain
+    assert plain.echo(text="hi") == "hi"
     model.replies += [Reply([use("plain__echo", {"text": "there"})]), Reply([text("It said there.")])]
     answer = mcp_notebook.ask("Echo there.")
     assert [c.outcome for c in answer.calls] == ["ok"]
-    plain.close()
+    mcp_notebook.disconnect("plain")
     with pytest.raises(ConfigError, match=r"No \.mcp\.json"):
         mcp_notebook.connect("nobody")

@@ -5,6 +5,7 @@ import sys
 
 from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.extension import CELL_MAGICS, LINE_MAGICS
+from mcp_notebook.surface.freeze_magics import FreezeMagics
 from mcp_notebook.surface.magics import MCPMagics
 from mcp_notebook.surface.server_magics import ServerMagics
 from mcp_notebook.surface.serving import ServingMagics
@@ -17,7 +18,7 @@ def run(code: str) -> str:
 
 
 def test_every_magic_is_registered_before_its_first_use():
-    classes = (ClaudeMagics, MCPMagics, ServerMagics, ServingMagics)
+    classes = (ClaudeMagics, FreezeMagics, MCPMagics, ServerMagics, ServingMagics)
     assert {n for c in classes for n in c.magics["line"]} == set(LINE_MAGICS)
     assert {n for c in classes for n in c.magics["cell"]} == set(CELL_MAGICS)
 

@@ -1,0 +1,293 @@
+"""Which calls make the tables that are wanted, and why the others stay out."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.freeze import sqlwords
+from mcp_notebook.freeze.trail import Call, Kept, Trail
+from mcp_notebook.freeze.usage import names_in
+from mcp_notebook.naming import OWN_SERVER, sql_of
+
+# Tools that ask what there is. `list_issues` gives data, `list_tables` does not.
+_EXPLORING = re.compile(
+    r"(?:^|[_.-])(?:list|show|get|describe|read|search|find|inspect|sample)_?(?:all_?|the_?)?"
+    r"(?:table|schema|database|column|catalog|view|index|indice|collection|keyspace|dataset|relation|metadata"
+    r"|object|procedure|function|tool|resource)(?:s|es|_?names?|_?info|_?schemas?|_?details|_?stats)?$"
+    r"|^(?:describe|explain|schema|ping|health|version|help|list_?allowed\w*|current_\w+|whoami)\b|_schemas?$|^explain_",
+    re.IGNORECASE,
+)
+Tables = Callable[[str, Collection[str]], set[str]]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be frozen. `names`: tables; else the cells, where None is every call there was, by hand too."""
+
+    names: tuple[str, ...] = ()
+    cells: tuple[str, ...] | None = None
+    everything: bool = False
+    include_writes: bool = False
+    by_hand: bool = True  # calls by hand that are needed come along: in the same notebook their cells stand already
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A call that is frozen. `why_not`: it stands there commented out, and why."""
+
+    call: Call
+    needs: Mapping[str, Kept] = field(default_factory=dict)  # SQL's name -> the table of an earlier call
+    own: tuple[str, ...] = ()  # tables that the person's own code made
+    why_not: str = ""
+    again: tuple[Call, ...] = ()  # the same call, made later while nothing had changed
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The calls to freeze in the order of the run, and a line for each kind of call left out."""
+
+    choices: tuple[Choice, ...]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(eq=False)
+class Surroundings:
+    """The notebook as it is: its variables, the code that was run (by number of the cell), how SQL names tables.
+
+    `problem`: why a call cannot be written down as it was, "" when it can.
+    """
+
+    namespace: Mapping[str, Any]
+    code: Sequence[str] = ()
+    tables: Tables = sqlwords.named_in
+    problem: Callable[[Call], str] = lambda call: ""
+
+
+def choose(trail: Trail, wish: Wish, around: Surroundings) -> Chosen:
+    """The calls for a wish; raises DataError in one sentence when there is nothing to freeze."""
+    calls = [call for call in trail if call.outcome]
+    links = _Links(calls, around)
+    in_reach = [c for c in calls if wish.cells is None or c.cell in wish.cells]
+    if wish.names:
+        wanted = [_maker(trail, name, around.namespace) for name in wish.names]
+    else:
+        wanted = _wanted(in_reach, wish, links, around)
+        if not wanted:
+            raise DataError(_nothing(trail, wish, in_reach))
+    needed = links.closure(wanted)
+    if not wish.by_hand:
+        needed = {call for call in needed if call.cell or call in wanted}
+    needed |= _writes(calls, needed, wish, in_reach)
+    kept = [call for call in calls if call in needed]
+    kept = kept if wish.everything else _once(kept, links)
+    return Chosen(tuple(_choices(kept, links, wish, around)), tuple(_left_out(in_reach, kept, wish)))
+
+
+class _Links:
+    """Which call's table each statement over the notebook's own tables read."""
+
+    def __init__(self, calls: Sequence[Call], around: Surroundings) -> None:
+        self.needs: dict[Call, dict[str, tuple[Call, Kept]]] = {}
+        self.own: dict[Call, tuple[str, ...]] = {}
+        self.twin: dict[Call, Call] = {}  # a call that was made again -> the first one
+        made: dict[str, tuple[Call, Kept]] = {}
+        frames: dict[int, tuple[Call, Kept]] = {}
+        for call in calls:
+            if call.server == OWN_SERVER and call.kind == "tool":
+                self._read(call, made, around)
+                self._given(call, frames)
+            for kept in call.kept():
+                made |= dict.fromkeys(kept.names(), (call, kept))
+                frames[id(kept.frame())] = (call, kept)
+
+    def _read(self, call: Call, made: Mapping[str, tuple[Call, Kept]], around: Surroundings) -> None:
+        sql = sql_of(call.arguments) or str(call.arguments.get("sql", ""))
+        tables = {n for n, v in around.namespace.items() if not n.startswith("_") and hasattr(v, "columns")}
+        named = around.tables(sql, {*made, *tables})
+        named -= set(call.given)
+        self.needs[call] = {name: made[name] for name in sorted(named) if name in made}
+        self.own[call] = tuple(sorted(name for name in named if name not in made))
+
+    def _given(self, call: Call, frames: Mapping[int, tuple[Call, Kept]]) -> None:
+        """Tables that the statement was given by name are what they are, whatever they are called in the notebook."""
+        for name, reference in call.given.items():
+            table = reference()
+            source = frames.get(id(table)) if table is not None else None
+            if source is not None and source[1].frame() is table:
+                self.needs[call][name] = source
+            else:
+                self.needs[call].pop(name, None)
+                self.own[call] = tuple(dict.fromkeys([*self.own[call], name]))
+
+    def closure(self, wanted: Iterable[Call]) -> set[Call]:
+        """The calls and all whose tables they read, directly or not."""
+        found: set[Call] = set()
+        waiting = list(wanted)
+        while waiting:
+            call = waiting.pop()
+            if call not in found:
+                found.add(call)
+                waiting += [maker for maker, _ in self.needs.get(call, {}).values()]
+        return found
+
+    def read_later(self, call: Call, among: Iterable[Call]) -> bool:
+        """Whether one of the calls reads a table of this one."""
+        return any(maker is call for other in among for maker, _ in self.needs.get(other, {}).values())
+
+
+def reads(call: Call) -> bool:
+    """Whether a call surely changed nothing: by what is known of the tool, else by its SQL."""
+    if call.kind == "resource" or call.server == OWN_SERVER or call.facts.reads:
+        return True
+    sql = call.arguments.get(call.facts.sql) if call.facts.sql else None
+    return isinstance(sql, str) and sqlwords.only_reads(sql)
+
+
+def explores(call: Call) -> bool:
+    """Whether a call asked what there is rather than for data."""
+    if call.kind == "tool" and _EXPLORING.search(call.tool):
+        return True
+    sql = sql_of(call.arguments)
+    return bool(sql) and sqlwords.looks_around(sql)
+
+
+def _wanted(calls: Sequence[Call], wish: Wish, links: _Links, around: Surroundings) -> list[Call]:
+    if wish.everything:
+        return list(calls)
+    good = [c for c in calls if c.outcome == "ok" and c.tables and reads(c)]
+    named = [c for c in good if any(k.into for k in c.kept())]
+    used = [c for c in good if _is_used(c, around.code)]
+    data = [c for c in good if not explores(c) and not links.read_later(c, good)]
+    found: set[Call] = set()
+    for cell in dict.fromkeys(c.cell for c in calls):
+        here = [c for c in (*named, *used) if c.cell == cell and not _replaced(c, around.namespace)]
+        # By hand a table is wanted when it was named; of a model's cell without a name all are results.
+        found |= set(here or [c for c in data if c.cell == cell and cell])
+    return [c for c in calls if c in found]
+
+
+def _replaced(call: Call, namespace: Mapping[str, Any]) -> bool:
+    """Whether the notebook holds none of its tables any more, and other calls gave what their names mean now."""
+    return all(kept.frame() is None and _source(namespace.get(kept.named(namespace))) not in ("", call.id)
+               for kept in call.kept())  # fmt: skip
+
+
+def _source(value: Any) -> str:
+    """The id of the call that a table came from, also after the person's code went over it."""
+    told = getattr(value, "attrs", {}).get("mcp") if hasattr(value, "columns") else None
+    return str(told.get("call_id", "")) if isinstance(told, dict) else ""
+
+
+def _is_used(call: Call, code: Sequence[str]) -> bool:
+    names = {name for kept in call.kept() for name in kept.names()}
+    return any(names & names_in(source) for source in code[call.at + 1 :])
+
+
+def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
+    value = namespace.get(name)
+    call = trail.of_frame(value) if value is not None else None
+    if call is not None:
+        return call
+    made = sorted({k.named(namespace) for c in trail for k in c.kept() if k.frame() is not None})
+    known = f"tables of calls: {', '.join(made)}" if made else "no call has given a table yet"
+    if value is None:
+        raise DataError(f"There is no table {name!r} in this notebook; {known}.")
+    origin = _source(value)
+    source = next((k.named(namespace) for c in trail if c.id == origin for k in c.kept()), "")
+    if source:
+        raise DataError(
+            f"{name!r} was made from {source!r} by your own code, which is a plain cell already: %mcp_freeze {source}."
+        )
+    raise DataError(f"{name!r} was not given by a tool call, so there is nothing to freeze; {known}.")
+
+
+def _writes(calls: Sequence[Call], needed: Collection[Call], wish: Wish, in_reach: Sequence[Call]) -> set[Call]:
+    """Calls that may have changed something on which a needed one rests: of the same server, and before it."""
+    last = {call.server: at for at, call in enumerate(calls) if call in needed}
+    found = {c for at, c in enumerate(calls) if not reads(c) and c.outcome == "ok" and at < last.get(c.server, -1)}
+    return found if wish.names else found | {c for c in in_reach if c.outcome == "ok" and not reads(c)}
+
+
+def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
+    """Without calls that were made again while nothing changed; the first one stands for both."""
+    first: dict[str, Call] = {}
+    result = []
+    for call in kept:
+        if not reads(call):
+            first = {key: other for key, other in first.items() if other.server != call.server}
+        twin = first.get(call.key)
+        same = twin is not None and all(
+            links.needs.get(twin, {}).get(n) == m for n, m in links.needs.get(call, {}).items()
+        )
+        if twin is not None and same and reads(call) and _names(twin) & _names(call):
+            links.twin[call] = twin
+            continue
+        first[call.key] = call
+        result.append(call)
+    return result
+
+
+def _names(call: Call) -> set[str]:
+    return {name for kept in call.kept() for name in kept.names()}
+
+
+def _choices(kept: Sequence[Call], links: _Links, wish: Wish, around: Surroundings) -> Iterable[Choice]:
+    dead: dict[Call, str] = {}
+    for call in kept:
+        needs = {name: table for name, (_, table) in links.needs.get(call, {}).items()}
+        makers = [links.twin.get(maker, maker) for maker, _ in links.needs.get(call, {}).values()]
+        why = _why_not(call, wish) or around.problem(call)
+        if not why and (gone := [m for m in makers if m in dead]):
+            why = f"it needs a table of {gone[0].server}.{gone[0].tool}, which is commented out above"
+        if why:
+            dead[call] = why
+        again = tuple(other for other, first in links.twin.items() if first is call)
+        yield Choice(call, needs, links.own.get(call, ()), why, again)
+
+
+def _why_not(call: Call, wish: Wish) -> str:
+    if call.outcome != "ok":
+        return "it failed" if call.outcome == "error" else f"it was {call.outcome}"
+    if not wish.include_writes and not reads(call):
+        return "it may write: the tool does not say that it only reads (--include-writes runs it)"
+    return ""
+
+
+Reason = Literal["failed", "only looked around", "gave no table", "not used", "made again"]
+
+
+def _left_out(in_reach: Sequence[Call], kept: Collection[Call], wish: Wish) -> Iterable[str]:
+    if wish.names:
+        return
+    reasons: dict[str, list[str]] = {}
+    for call in in_reach:
+        if call not in kept:
+            reasons.setdefault(_reason(call, kept), []).append(_spoken(call))
+    for reason, calls in reasons.items():
+        counted = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
+        yield f"{counted} ({reason}): {', '.join(dict.fromkeys(calls))}"
+
+
+def _reason(call: Call, kept: Iterable[Call]) -> Reason:
+    if call.outcome != "ok":
+        return "failed"
+    if any(other.key == call.key for other in kept):
+        return "made again"
+    if explores(call):
+        return "only looked around"
+    return "not used" if call.tables else "gave no table"
+
+
+def _spoken(call: Call) -> str:
+    names = ", ".join(kept.name for kept in call.kept())
+    return f"{call.server}.{call.tool}" + (f" → {names}" if names else "")
+
+
+def _nothing(trail: Trail, wish: Wish, in_reach: Sequence[Call]) -> str:
+    if not trail.calls:
+        return "Nothing to freeze yet: no tool has been called; ask with %%claude, or query with %%mcp_sql."
+    if wish.cells is not None and not in_reach:
+        return "Nothing to freeze yet: the last %%claude cell called no tool; name a table, or use --all-cells."
+    return "Nothing to freeze yet: no call gave a table that is in use; --all takes every call."

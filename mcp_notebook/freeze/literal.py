@@ -1,0 +1,117 @@
+"""A value as Python source that gives exactly this value, pleasant to read; secrets are read from the environment."""
+
+import json
+import keyword
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mcp_notebook.freeze.sealing import Sealer, Secret, is_exact
+
+WIDTH = 100  # characters of a line
+_CLAUSES = re.compile(
+    r"(?<=\s)(?=(?:from|where|group\s+by|order\s+by|having|limit|union|(?:left|right|inner|full|cross)\s+join)\s)",
+    re.IGNORECASE,
+)
+
+
+def name_is_free(name: str) -> bool:
+    """Whether a name can be an argument or an attribute in Python."""
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def literal(value: Any, sealer: Sealer | None, name: str = "", *, indent: int = 0) -> str:
+    """The source of JSON's values, lists and dicts, `indent` spaces from the margin.
+
+    `name`: what a secret is named after; no `sealer`: the value is known to hold none.
+    """
+    last = name.rsplit("_", 1)[-1]
+    if isinstance(value, str) and sealer is not None and sealer.is_named_secret(last, value):
+        return _environment(sealer.secret(value, name))
+    if isinstance(value, str):
+        return quoted(value) if sealer is None else text(value, sealer, name)
+    if isinstance(value, Mapping):
+        pairs = [f"{literal(k, sealer, name)}: {literal(v, sealer, f'{name}_{k}', indent=indent + 4)}"
+                 for k, v in value.items()]  # fmt: skip
+        return _bracketed("{", pairs, "}", indent)
+    if isinstance(value, list | tuple):
+        return _bracketed("[", [literal(item, sealer, name, indent=indent + 4) for item in value], "]", indent)
+    return _number(value)
+
+
+def text(value: str, sealer: Sealer, name: str, *, sql: bool = False, indent: int = 0) -> str:
+    """The source of a text; a long line of SQL in several literals."""
+    pieces = sealer.pieces(value, name, sql=sql)
+    if not any(isinstance(piece, Secret) for piece in pieces):
+        return folded(value, indent) if sql else quoted(value)
+    parts = [_environment(p) if isinstance(p, Secret) else quoted(p) for p in pieces if p != ""]
+    return " + ".join(parts)
+
+
+def quoted(value: str) -> str:
+    """A string literal: in triple quotes when it has several lines, always exactly the value."""
+    if "\n" in value and value.replace("\n", "").replace("\t", "").isprintable() and "\\" not in value:
+        for quote in ('"""', "'''"):
+            source = f"{quote}{value}{quote}"
+            if quote not in value and not value.endswith(quote[0]) and is_exact(source, value):
+                return source
+    plain = json.dumps(value, ensure_ascii=False)
+    return plain if value.isprintable() and is_exact(plain, value) else ascii(value)
+
+
+def folded(value: str, indent: int = 0) -> str:
+    """A long line as literals one below the other, which Python reads as one; broken before SQL's clauses."""
+    whole = quoted(value)
+    if len(whole) <= WIDTH - indent or "\n" in value:
+        return whole
+    lines = [line for clause in _CLAUSES.split(value) for line in _wrapped(clause)]
+    margin = " " * (indent + 4)
+    source = "(\n" + "".join(f"{margin}{quoted(line)}\n" for line in lines) + f"{' ' * indent})"
+    return source if is_exact(source, value) else whole
+
+
+def _wrapped(clause: str) -> list[str]:
+    """Pieces of at most a line, each with the white space that ends it."""
+    lines = [""]
+    for word in re.findall(r"\s*\S+\s*", clause) or [clause]:
+        if lines[-1] and len(lines[-1]) + len(word) > WIDTH - 12:
+            lines.append("")
+        lines[-1] += word
+    return lines
+
+
+def call(target: str, arguments: Iterable[str], *, prefix: str = "") -> str:
+    """`prefix target(arguments)`, on one line when it fits, else an argument a line."""
+    given = list(arguments)
+    line = f"{prefix}{target}({', '.join(given)})"
+    if len(line) <= WIDTH and "\n" not in line:
+        return line
+    if len(given) == 1 and given[0].count('"""') == 2:
+        return line  # one long text: its own lines are what a reader looks at
+    inner = "".join(f"    {argument},\n" for argument in given)
+    return f"{prefix}{target}(\n{inner})"
+
+
+def commented(source: str) -> str:
+    """The source as comments."""
+    return "\n".join(f"# {line}".rstrip() for line in source.split("\n"))
+
+
+def _environment(secret: Secret) -> str:
+    return f"os.environ[{json.dumps(secret.variable)}]"
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float) and value != value:
+        return 'float("nan")'
+    if value in (float("inf"), float("-inf")):
+        return f'float("{value}")'
+    return repr(value)
+
+
+def _bracketed(opening: str, items: list[str], closing: str, indent: int) -> str:
+    line = f"{opening}{', '.join(items)}{closing}"
+    if len(line) + indent <= WIDTH and "\n" not in line:
+        return line
+    margin = " " * (indent + 4)
+    return f"{opening}\n" + "".join(f"{margin}{item},\n" for item in items) + f"{' ' * indent}{closing}"

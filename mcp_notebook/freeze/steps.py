@@ -1,0 +1,167 @@
+"""The chosen calls as steps that can be written down: names, needs, checks, and how each server is connected."""
+
+import fnmatch
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcp_notebook.freeze.choosing import Choice, Chosen, Surroundings
+from mcp_notebook.freeze.literal import literal, text
+from mcp_notebook.freeze.route import Route, sealed
+from mcp_notebook.freeze.sealing import Sealer
+from mcp_notebook.freeze.trail import Call, Kept, Run, Trail
+from mcp_notebook.freeze.usage import names_in
+from mcp_notebook.masking import is_secret_name
+from mcp_notebook.naming import OWN_SERVER, free
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one table is held against."""
+
+    name: str
+    rows: int
+    columns: Mapping[str, str]
+    fingerprint: str
+    ignore: tuple[str, ...] = ()
+    frame: Any = field(default=None, compare=False, repr=False)  # the rows, without the columns that are ignored
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One call. `names`: a variable a table; `needs`: SQL's name of a table -> its variable."""
+
+    call: Call
+    names: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    aliases: tuple[tuple[str, str], ...] = ()  # (name, variable)
+    why_not: str = ""
+    notes: tuple[str, ...] = ()
+    route: Route | None = None  # the server is connected anew before this step
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything to write down. `servers`: the variable of each server's object; `own`: tables of the person's code."""
+
+    steps: tuple[Step, ...]
+    routes: tuple[Route, ...]
+    servers: Mapping[str, str]
+    runs: Mapping[str, Run]
+    own: tuple[str, ...]
+    sealer: Sealer
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The tables that it makes, in order."""
+        return list(dict.fromkeys(name for step in self.steps if not step.why_not for name in step.names))
+
+
+def plan(
+    chosen: Chosen, trail: Trail, around: Surroundings, sealer: Sealer, *, checks: bool, mask: Sequence[str]
+) -> Plan:
+    """Lay out what was chosen. `mask`: patterns of columns of which no trace may stand in a check."""
+    steps: list[Step] = []
+    routes: dict[str, Route] = {}
+    taken: set[str] = set()
+    for choice in chosen.choices:
+        moved = None
+        route = choice.call.route
+        if route is not None and routes.get(choice.call.server, route) != route:
+            moved = sealed(route, sealer)
+        if route is not None:
+            routes.setdefault(choice.call.server, route)
+            routes[choice.call.server] = route
+        step = _step(choice, around, checks=checks, mask=mask, route=moved)
+        taken |= {*step.names, *step.needs.values(), *(alias for alias, _ in step.aliases)}
+        steps.append(step)
+    first: dict[str, Route] = {}
+    for choice in chosen.choices:
+        if choice.call.route is not None:
+            first.setdefault(choice.call.server, choice.call.route)
+    return Plan(
+        tuple(steps),
+        tuple(sealed(route, sealer) for route in first.values()),
+        _server_names((c.call.server for c in chosen.choices), taken),
+        trail.runs,
+        tuple(dict.fromkeys(name for choice in chosen.choices for name in choice.own)),
+        sealer,
+        chosen.left_out,
+    )
+
+
+def problem_with(call: Call, environ: Mapping[str, str]) -> str:
+    """Why a call cannot be written down: a secret stood in it that no environment variable holds."""
+    probe = Sealer(environ)
+    for name, value in call.arguments.items():
+        argument(call, name, value, probe)
+    if not probe.missing:
+        return ""
+    return f"a secret stood in it that no environment variable holds: set {', '.join(probe.missing)}, then uncomment it"
+
+
+def argument(call: Call, name: str, value: Any, sealer: Sealer, *, indent: int = 0) -> str:
+    """The source of an argument's value."""
+    place = f"{call.server}_{name}"
+    if isinstance(value, str) and name == call.facts.sql:
+        return text(value, sealer, place, sql=True, indent=indent)
+    return literal(value, sealer, place, indent=indent)
+
+
+def is_hidden(column: str, mask: Iterable[str]) -> bool:
+    """Whether nothing of a column's values may be written down."""
+    return is_secret_name(column) or any(fnmatch.fnmatchcase(column.lower(), pattern.lower()) for pattern in mask)
+
+
+def _step(choice: Choice, around: Surroundings, *, checks: bool, mask: Sequence[str], route: Route | None) -> Step:
+    tables = choice.call.kept()
+    names = tuple(kept.named(around.namespace) for kept in tables)
+    needs = {name: kept.named(around.namespace) for name, kept in choice.needs.items()}
+    needs |= {name: name for name in choice.own}
+    notes = tuple(f"The server cut the result: {kept.truncated}" for kept in tables if kept.truncated)
+    made: tuple[Check, ...] = ()
+    if checks and not choice.why_not:
+        made = tuple(c for at, name in enumerate(names) if (c := _check(choice, at, name, mask)) is not None)
+        if len(made) < len(names):
+            notes += ("Not checked: the notebook no longer held the table when this was frozen.",)
+    aliases = tuple(
+        pair for kept, name in zip(tables, names, strict=True) for pair in _aliases(kept, name, choice, around)
+    )
+    return Step(choice.call, names, needs, made, aliases, choice.why_not, notes, route)
+
+
+def _aliases(kept: Kept, name: str, choice: Choice, around: Surroundings) -> Iterable[tuple[str, str]]:
+    """Other names of a table that the person's code uses."""
+    others = kept.names() - {name}
+    code = around.code[choice.call.at + 1 :]
+    used = {other for other in others if any(other in names_in(source) for source in code)}
+    return [(other, name) for other in sorted(used) if around.namespace.get(other) is kept.frame() is not None]
+
+
+def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | None:
+    # pandas is loaded by then: there are tables.
+    from mcp_notebook.freeze.fingerprint import fingerprint, types_of
+
+    calls = (choice.call, *choice.again)
+    rows = next((kept[at].rows for c in calls if len(kept := c.kept()) > at and kept[at].rows is not None), None)
+    if rows is None:
+        return None
+    types = types_of(rows)
+    hidden = tuple(column for column in types if is_hidden(column, mask))
+    shown = [index for index, column in enumerate(types) if column not in hidden]
+    return Check(name, len(rows), types, str(fingerprint(rows, hidden)), hidden, rows.iloc[:, shown])
+
+
+def _server_names(servers: Iterable[str], taken: Collection[str]) -> dict[str, str]:
+    """A variable for each server that no table has."""
+    names: dict[str, str] = {}
+    for server in dict.fromkeys(servers):
+        if server == OWN_SERVER:
+            continue
+        plain = "".join(c if c.isalnum() else "_" for c in server)
+        plain = plain if plain.isidentifier() else f"server_{plain}"
+        plain = f"{plain}_server" if plain in taken or plain in ("os", "mcp_notebook") else plain
+        names[server] = free(plain, {*taken, *names.values()})
+    return names

@@ -1,0 +1,163 @@
+"""The calls that were made, exactly as they were sent, so that they can be frozen.
+
+It lives in this process's memory and is written nowhere: arguments stand here without a mask.
+"""
+
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from mcp_notebook.freeze.route import Route
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["tool", "resource"]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a tool when it is called. `sql`: its argument for SQL; `only`: it is the server's tool for SQL.
+
+    `reads`: it is one of ours that can only read, says of itself that it only reads, or was marked as safe to repeat.
+    """
+
+    reads: bool = False
+    sql: str = ""
+    only: bool = False
+
+
+@dataclass(eq=False)
+class Kept:
+    """A table that a call gave. `name`: "" while only the person's code has it.
+
+    `rows`, the rows as they came, are held for as long as the notebook holds the table.
+    """
+
+    name: str
+    frame: "weakref.ref[pd.DataFrame]"
+    rows: "pd.DataFrame | None"
+    truncated: str = ""
+    into: list[str] = field(default_factory=list)  # names that the person asked for, the latest last
+
+    def named(self, namespace: Mapping[str, Any]) -> str:
+        """What the table is called in the notebook now, or was called when it came."""
+        frame = self.frame()
+        names = [name for name in (*reversed(self.into), self.name) if name]
+        if frame is None:
+            return names[0] if names else "table"
+        now = (n for n in (*names, *namespace) if namespace.get(n) is frame and not n.startswith("_"))
+        return next(now, names[0] if names else "table")
+
+    def names(self) -> set[str]:
+        """Every name that a call or the person gave it."""
+        return {name for name in (self.name, *self.into) if name}
+
+
+@dataclass(eq=False)
+class Call:
+    """One call that was sent. `cell`: the id of its `%%claude` cell, "" for one by hand."""
+
+    id: str
+    server: str
+    tool: str
+    arguments: dict[str, Any]
+    facts: Facts = Facts()
+    cell: str = ""
+    kind: Kind = "tool"
+    route: Route | None = None
+    outcome: str = ""  # "" while it runs
+    shown: str = field(default="", repr=False)
+    tables: dict[int, Kept] = field(default_factory=dict)
+    at: int = 0  # the number of the cell in the notebook's history
+    given: "Mapping[str, weakref.ref[Any]]" = field(default_factory=dict)  # tables that SQL was given by name
+
+    @property
+    def key(self) -> str:
+        """What makes two calls the same."""
+        return f"{self.kind} {self.server} {self.tool} {sorted(self.arguments.items(), key=lambda pair: pair[0])!r}"
+
+    def kept(self) -> list[Kept]:
+        """Its tables in order."""
+        return [self.tables[index] for index in sorted(self.tables)]
+
+
+@dataclass(eq=False)
+class Run:
+    """One `%%claude` cell: the question, the name asked for, and what the model said."""
+
+    cell: str
+    prompt: str
+    into: str = ""
+    words: str = ""
+    backend: str = ""
+
+
+class Trail:
+    """The calls of one kernel in the order in which they were sent."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.runs: dict[str, Run] = {}
+        self.routes: dict[str, Route] = {}  # how each server was connected last
+
+    def connected(self, route: Route) -> None:
+        """A server was connected this way."""
+        self.routes[route.name] = route
+
+    def asked(self, run: Run) -> None:
+        """A cell begins."""
+        self.runs[run.cell] = run
+
+    def sent(self, call: Call) -> None:
+        """A call is sent."""
+        call.route = self.routes.get(call.server)
+        self.calls.append(call)
+
+    def kept(self, call_id: str, index: int, name: str, frame: "pd.DataFrame", truncated: str = "") -> None:
+        """A table of a call came into the notebook under a name."""
+        call = self._find(call_id)
+        if call is None:
+            return
+        # A shallow copy: pandas copies on write, so what the person does to the frame does not reach these rows.
+        kept = Kept(name, weakref.ref(frame), frame.copy(deep=False), truncated)
+        weakref.finalize(frame, _let_go, weakref.ref(kept)).atexit = False
+        call.tables[index] = kept
+
+    def ended(self, call_id: str, outcome: str, shown: str = "") -> None:
+        """A call has its result; one that was not sent (denied, answered from an earlier one) passes by."""
+        call = self._find(call_id)
+        if call is not None:
+            call.outcome, call.shown = outcome, shown
+
+    def named(self, name: str, frame: Any) -> None:
+        """The person asked for a table under this name."""
+        for call in self.calls:
+            for kept in call.tables.values():
+                if name in kept.into:
+                    kept.into.remove(name)
+                if kept.frame() is frame:
+                    kept.into.append(name)
+
+    def last_cell(self) -> str:
+        """The id of the last `%%claude` cell, "" before the first."""
+        return next(reversed(self.runs), "")
+
+    def of_frame(self, frame: Any) -> Call | None:
+        """The call that gave a table."""
+        found = (c for c in reversed(self.calls) for kept in c.tables.values() if kept.frame() is frame)
+        return next(found, None)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(list(self.calls))
+
+    def _find(self, call_id: str) -> Call | None:
+        return next((call for call in reversed(self.calls) if call.id == call_id), None)
+
+
+def _let_go(reference: "weakref.ref[Kept]") -> None:
+    """The notebook holds the table no longer, so neither do we."""
+    kept = reference()
+    if kept is not None:
+        kept.rows = None

@@ -1,0 +1,218 @@
+"""The package's functions for plain Python, in notebooks and scripts: connect, disconnect, server, call, sql, ...
+
+They go through the same sessions, limits and log as the magics; a call is the person's own, so nothing is asked.
+"""
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.config import InProcessServer
+from mcp_notebook.errors import ConfigError, DataError
+from mcp_notebook.freeze.route import Route
+from mcp_notebook.surface import arrival, byhand, connecting, here, opening, resources
+from mcp_notebook.surface.connecting import Wanted
+from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.servers import Server, plain
+
+if TYPE_CHECKING:
+    from mcp_notebook.server.catalog import Catalog
+
+Target = str | Sequence[str] | object
+
+
+def connect(name: str, target: Target = "", **options: Any) -> Server:
+    """Connect a server, keep its session open in this process, and return its object.
+
+    `target`: a command line or a URL as in `%mcp_connect`, a list of words, or a server object of the MCP SDK; without
+    one, the server of that name in .mcp.json. Options: `config` (a file with "mcpServers"), `headers` (a dict), `env`
+    (names of variables to pass on), `cwd`, `transport`, `timeout` (seconds), `allow`, `safe`, `legacy`. `${VAR}` in
+    any of them is taken from the environment. Raises ConfigError or ConnectError.
+    """
+    state = here.notebook()
+    here.run(state, _connected(state, name, target, options))
+    return server(name)
+
+
+async def aconnect(name: str, target: Target = "", **options: Any) -> Server:
+    """`connect` for code that awaits."""
+    state = here.notebook()
+    await here.awaited(state, _connected(state, name, target, options))
+    return server(name)
+
+
+def disconnect(name: str) -> None:
+    """Close a server's session; its tables stay. Raises SessionError for an unknown name."""
+    state = here.notebook()
+    here.run(state, state.sessions.disconnect(name))
+
+
+def server(name: str) -> Server:
+    """The object of a connected server: a method for each of its tools. Raises SessionError for an unknown name."""
+    state = here.notebook()
+    state.sessions.get(name)
+
+    def do(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
+        return here.run(state, _called(state, server, tool, arguments, 0, tables=False))
+
+    async def do_async(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
+        return await here.awaited(state, _called(state, server, tool, arguments, 0, tables=False))
+
+    return Server(name, lambda: state.sessions.get(name), do, do_async)
+
+
+def call(target: str, arguments: Mapping[str, Any] | None = None, *, tables: bool = False, timeout: float = 0) -> Any:
+    """Call `server.tool`: the first table as a DataFrame, else the text; with `tables=True` all tables as a list.
+
+    `timeout` is in seconds, 0 is the setting's. Raises CallError when the tool says no.
+    """
+    state = here.notebook()
+    return here.run(state, _called(state, *byhand.split_target(target), arguments or {}, timeout, tables=tables))
+
+
+async def acall(
+    target: str, arguments: Mapping[str, Any] | None = None, *, tables: bool = False, timeout: float = 0
+) -> Any:
+    """`call` for code that awaits."""
+    state = here.notebook()
+    work = _called(state, *byhand.split_target(target), arguments or {}, timeout, tables=tables)
+    return await here.awaited(state, work)
+
+
+def sql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
+    """One SELECT in the DuckDB dialect over tables of this process, as a DataFrame: `sql("from o", o=orders)`.
+
+    In a notebook the tables that results and `%mcp_share` gave are there without being named. Raises DataError.
+    """
+    state = here.notebook()
+    return here.run(state, _queried(state, text, limit, tables))
+
+
+async def asql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
+    """`sql` for code that awaits."""
+    state = here.notebook()
+    return await here.awaited(state, _queried(state, text, limit, tables))
+
+
+def resource(server: str, uri: str, *, tables: bool = False) -> Any:
+    """Read a server's resource: its first table as a DataFrame, else its text; with `tables=True` all tables."""
+    state = here.notebook()
+    return here.run(state, _read(state, server, uri, tables=tables))
+
+
+def __getattr__(name: str) -> Any:
+    """`settings`: those of `%config MCPNotebook`, for scripts too."""
+    if name == "settings":
+        return here.notebook().settings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+async def _connected(state: Notebook, name: str, target: Target, options: Mapping[str, Any]) -> None:
+    wanted = _wanted(name, target, options)
+    if isinstance(target, str | Sequence):
+        spec = connecting.resolve(wanted)[name]
+        if isinstance(spec, ConfigError):
+            raise spec
+    else:
+        spec = InProcessServer(lambda: target)
+    timeout = wanted.timeout or state.settings.connect_timeout
+    session = await opening.opened(state, name, spec, wanted, timeout, {name: ""})
+    if isinstance(spec, InProcessServer):
+        state.trail.connected(Route(name, in_process=True))
+    for note in arrival.notes_on(session):
+        here.logger.warning("%s: %s", name, note)
+    # Nobody is asked from code: tools that are not what they were are refused.
+    try:
+        arrival.accept(session, attended=False, say=lambda text: here.logger.warning("%s", text), ask=lambda _: "")
+    except Exception:
+        await state.sessions.disconnect(name)
+        raise
+
+
+def _wanted(name: str, target: Target, options: Mapping[str, Any]) -> Wanted:
+    known = ("config", "headers", "env", "cwd", "transport", "timeout", "allow", "safe", "legacy")
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ConfigError(f"connect has no option {unknown[0]!r}; its options: {', '.join(known)}.")
+    headers = options.get("headers") or {}
+    return Wanted(
+        names=(name,),
+        words=_words(target),
+        allow=_several(options.get("allow")),
+        safe=_several(options.get("safe")),
+        env=_several(options.get("env")),
+        headers=tuple(f"{key}: {value}" for key, value in headers.items()),
+        transport=options.get("transport") or "",
+        cwd=str(options.get("cwd") or ""),
+        timeout=options.get("timeout"),
+        config=str(options.get("config") or ""),
+        legacy=bool(options.get("legacy")),
+    )
+
+
+def _words(target: Target) -> tuple[str, ...]:
+    if isinstance(target, str):
+        return tuple(shlex.split(target))
+    return tuple(map(str, target)) if isinstance(target, Sequence) else ()
+
+
+def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+async def _called(
+    state: Notebook, server: str, tool: str, arguments: Mapping[str, Any], timeout: float, *, tables: bool
+) -> Any:
+    frames: list[Any] = []
+    sent = {name: plain(value, name) for name, value in arguments.items()}
+    result = await byhand.perform(state, server, tool, sent, keep=_keeper(state, frames), timeout=timeout)
+    return _value(frames, tables, lambda: byhand.text_of(result))
+
+
+def _keeper(state: Notebook, frames: list[Any]) -> Callable[..., str]:
+    def keep(table: Any, origin: Any, index: int) -> str:
+        frames.append(state.hand_out(table, origin, index))
+        return f"{origin.tool}"
+
+    return keep
+
+
+def _value(frames: list[Any], tables: bool, text: Callable[[], str]) -> Any:
+    if tables:
+        return frames
+    return frames[0] if frames else text()
+
+
+async def _queried(state: Notebook, text: str, limit: int | None, tables: Mapping[str, Any]) -> Any:
+    if not text.strip():
+        raise ConfigError("There is no SQL in the text.")
+    arguments = {"sql": text} if limit is None else {"sql": text, "limit": limit}
+    frames: list[Any] = []
+    catalog = _catalog(state, tables)
+    try:
+        await byhand.perform_own_sql(state, arguments, catalog, keep=_keeper(state, frames), given=tables)
+    except DataError as error:
+        hint = "" if here.is_interactive(state) or tables else " Name the tables: sql(..., orders=orders)."
+        raise DataError(f"{error.message}{hint}") from None
+    return frames[0]
+
+
+def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
+    """The notebook's tables and those that were named; a name that was given counts first."""
+    from mcp_notebook.server.catalog import Catalog
+
+    state.adopt()
+    catalog = Catalog(lambda: {**state.shell.user_ns, **tables})
+    for entry in state.catalog.entries():
+        catalog.add(entry.name, variable=entry.variable)
+    for name in tables:
+        catalog.add(name)
+    return catalog
+
+
+async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:
+    origin, reading = await resources.fetched(state, server, uri)
+    if reading.error is not None:
+        raise DataError(f"{uri} of {server} cannot be read: {reading.error}")
+    frames = [state.hand_out(table, origin, index) for index, table in enumerate(reading.tables)]
+    return _value(frames, tables, lambda: reading.text)

@@ -1,0 +1,233 @@
+"""A connected server as a Python object: a method for each of its tools."""
+
+import datetime
+import difflib
+import inspect
+import keyword
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+from mcp_notebook.errors import ConfigError
+from mcp_notebook.policy import only_reads
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions import Session, ToolInfo
+
+Do = Callable[[str, str, Mapping[str, Any]], Any]  # (server, tool, arguments) -> what the call gave
+_TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict}
+_EMPTY = inspect.Parameter.empty
+
+
+class Server:
+    """The tools of a server as methods: `shop.query_database(sql="select 1")` gives a DataFrame, or a text.
+
+    Arguments are named as the tool names them; a dict in the first place takes names that Python cannot write.
+    `shop["odd-name"]` finds a tool by its own name, `await shop.aio.query_database(...)` is for code that awaits,
+    and `shop.query_database?` shows the tool's own words.
+    """
+
+    def __init__(self, name: str, session: "Callable[[], Session]", do: Do, do_async: Do | None = None) -> None:
+        self._name, self._session, self._do, self._do_async = name, session, do, do_async
+
+    @property
+    def aio(self) -> "Server":
+        """The same methods as coroutines."""
+        return Server(self._name, self._session, self._do_async or self._do)
+
+    def __getitem__(self, tool: str) -> "Method":
+        tools = {info.name: info for info in self._session().tools}
+        if tool not in tools:
+            raise ConfigError(_unknown(self._name, tool, tools))
+        return Method(tools[tool], lambda arguments: self._do(self._name, tool, arguments))
+
+    def __getattr__(self, name: str) -> "Method":
+        if name.startswith("_"):  # questions of copy, pickle and frontends
+            raise AttributeError(name)
+        tools = _by_attribute(self._session())
+        if name not in tools:
+            raise AttributeError(_unknown(self._name, name, tools))
+        return self[tools[name]]
+
+    def __dir__(self) -> list[str]:
+        return sorted([*_by_attribute(self._session()), "aio"])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([tool.name for tool in self._session().tools])
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self)
+
+    def __repr__(self) -> str:
+        lines = [f"{m.__name__}{m.__signature__}" for m in map(self.__getitem__, self)]
+        return "\n".join([f"<server {self._name}: {len(lines)} tools>", *(f"  .{line}" for line in lines)])
+
+
+class Method:
+    """One tool, callable; its signature and docstring are made of the tool's own description."""
+
+    def __init__(self, tool: "ToolInfo", do: Callable[[Mapping[str, Any]], Any]) -> None:
+        self._tool, self._do = tool, do
+        self.__name__ = self.__qualname__ = tool.name
+        self.__doc__ = docstring(tool)
+        self.__signature__ = signature(tool)
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self._do(arguments_of(self._tool, given, named))
+
+    def __repr__(self) -> str:
+        return f"<tool {self._tool.server}.{self._tool.name}{self.__signature__}>"
+
+
+def arguments_of(tool: "ToolInfo", given: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments to send, as JSON's values; ConfigError in one sentence for those that cannot be right."""
+    properties = _properties(tool)
+    sent: dict[str, Any] = {}
+    if given and isinstance(given[0], Mapping) and (len(properties) != 1 or set(given[0]) <= set(properties)):
+        sent, given = {str(k): v for k, v in given[0].items()}, given[1:]
+    places = [p.name for p in signature(tool).parameters.values()]
+    if len(given) > len(places):
+        raise ConfigError(f"{tool.name} takes {len(places)} arguments, and {len(given)} were given: {_usage(tool)}.")
+    for name, value in [*zip(places, given, strict=False), *named.items()]:
+        if name in sent:
+            raise ConfigError(f"{tool.name} was given {name!r} twice.")
+        sent[name] = value
+    unknown = [name for name in sent if name not in properties]
+    if unknown and properties and not tool.input_schema.get("additionalProperties"):
+        near = difflib.get_close_matches(unknown[0], properties, n=1)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"{tool.name} has no argument {unknown[0]!r}.{guess} It is called {_usage(tool)}.")
+    missing = [name for name in _required(tool) if name not in sent]
+    if missing:
+        raise ConfigError(f"{tool.name} needs {', '.join(missing)}: {_usage(tool)}.")
+    return {name: plain(value, name) for name, value in sent.items()}
+
+
+def plain(value: Any, name: str) -> Any:
+    """A Python value as JSON has it: numpy's and pandas' numbers, dates, paths, sets; ConfigError for a table."""
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(k): plain(v, name) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v, name) for v in value]
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(value, "columns"):
+        raise ConfigError(f"{name} is a table, and a tool takes no tables; query it with mcp_notebook.sql.")
+    if hasattr(value, "tolist"):  # numpy's arrays and numbers
+        return plain(value.tolist(), name)
+    raise ConfigError(
+        f"{name} is a {type(value).__name__}, which JSON cannot carry; give a text, number, list or dict."
+    )
+
+
+def signature(tool: "ToolInfo") -> inspect.Signature:
+    """The arguments that Python can write by name, required ones first, with types, choices and defaults."""
+    properties, required = _properties(tool), _required(tool)
+    writable = [name for name in properties if _is_writable(name)]
+    ordered = sorted(writable, key=lambda name: name not in required)
+    return inspect.Signature([_parameter(n, properties[n], n in required) for n in ordered])
+
+
+def docstring(tool: "ToolInfo") -> str:
+    """The tool's description, a line an argument, and what it says of itself."""
+    required = _required(tool)
+    lines = [tool.description.strip() or tool.title or f"The tool {tool.name} of {tool.server}."]
+    described = [_described(name, schema, name in required) for name, schema in _properties(tool).items()]
+    if described:
+        lines += ["", "Arguments", "---------", *described]
+    claim = "It says that it only reads." if only_reads(tool.annotations) else "It does not say that it only reads."
+    return "\n".join([*lines, "", f"The words are those of the server {tool.server!r}. {claim}"])
+
+
+def _described(name: str, schema: Mapping[str, Any], required: bool) -> str:
+    told = _type_word(schema) + ("" if required else ", optional")
+    if "default" in schema:
+        told += f", default {schema['default']!r}"
+    choices = _choices(schema)
+    if choices:
+        told += f", one of {', '.join(map(repr, choices))}"
+    limits = [
+        f"{word} {schema[key]}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in schema
+    ]
+    if limits:
+        told += f", {' and '.join(limits)}"
+    about = " ".join(str(schema.get("description", "")).split())
+    return f"{name} : {told}" + (f"\n    {about}" if about else "")
+
+
+def _parameter(name: str, schema: Mapping[str, Any], required: bool) -> inspect.Parameter:
+    default = _EMPTY if required else schema.get("default")
+    return inspect.Parameter(
+        name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=_annotation(schema)
+    )
+
+
+def _annotation(schema: Mapping[str, Any]) -> Any:
+    choices = _choices(schema)
+    if choices:
+        return Literal[tuple(choices)]  # pyright: ignore[reportInvalidTypeForm]
+    return _TYPES.get(_type_word(schema), _EMPTY)
+
+
+def _choices(schema: Mapping[str, Any]) -> list[Any]:
+    """The values that are allowed, where the schema lists them: here, in a list's items, or in one of several forms."""
+    if isinstance(schema.get("enum"), list):
+        return [value for value in schema["enum"] if value is None or isinstance(value, str | int | bool | float)]
+    if "const" in schema:
+        return [schema["const"]]
+    forms = [form for key in ("anyOf", "oneOf") for form in schema.get(key) or () if isinstance(form, Mapping)]
+    return [value for form in forms for value in _choices(form)]
+
+
+def _type_word(schema: Mapping[str, Any]) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        kind = next((k for k in kind if k != "null"), None)
+    if isinstance(kind, str):
+        return kind
+    forms = [form for key in ("anyOf", "oneOf") for form in schema.get(key) or () if isinstance(form, Mapping)]
+    words = [word for form in forms if (word := _type_word(form)) not in ("null", "any")]
+    return words[0] if len(set(words)) == 1 else "any"
+
+
+def _properties(tool: "ToolInfo") -> dict[str, Mapping[str, Any]]:
+    found = tool.input_schema.get("properties")
+    pairs = found.items() if isinstance(found, Mapping) else ()
+    return {str(name): schema if isinstance(schema, Mapping) else {} for name, schema in pairs}
+
+
+def _required(tool: "ToolInfo") -> list[str]:
+    found = tool.input_schema.get("required")
+    return [str(name) for name in found] if isinstance(found, list) else []
+
+
+def _is_writable(name: str) -> bool:
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _by_attribute(session: "Session") -> dict[str, str]:
+    """The tools by a name that Python can write: their own, or with _ for what it cannot."""
+    names: dict[str, str] = {}
+    for tool in session.tools:
+        if _is_writable(tool.name):
+            names[tool.name] = tool.name
+    for tool in session.tools:
+        name = re.sub(r"\W", "_", tool.name)
+        name = f"{name}_" if keyword.iskeyword(name) else f"t_{name}" if name[:1].isdigit() else name
+        names.setdefault(name, tool.name)
+    return {name: tool for name, tool in names.items() if not name.startswith("_") and name != "aio"}
+
+
+def _usage(tool: "ToolInfo") -> str:
+    return f"{tool.name}{signature(tool)}"
+
+
+def _unknown(server: str, name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{server} has no tool {name!r}.{guess} Its tools: {', '.join(list(known)[:40]) or 'none'}."
