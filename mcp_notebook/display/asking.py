@@ -1,5 +1,6 @@
 """A question of a server to the person, as a value; asked in the input box where no form can be shown."""
 
+import getpass
 import sys
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -41,6 +42,16 @@ class Question:
         return f"The server {self.server} {asks[self.kind]}"
 
     @property
+    def warning(self) -> str:
+        """What the person should know before typing; empty for an ordinary question."""
+        secret = [one.title for one in self.fields if one.is_secret]
+        if not secret:
+            return ""
+        asked = visible(", ".join(secret))[:100]
+        why = "MCP servers must not do that in a form: decline unless you know why."
+        return f"This asks for something secret ({asked}). {why}"
+
+    @property
     def host(self) -> str:
         return urlsplit(self.url).netloc
 
@@ -56,6 +67,8 @@ class Answer:
 def ask_in_box(question: Question) -> Answer:
     """Ask with `input()`, one line a field. An empty line takes the default; `/` declines; no person is a decline."""
     sys.stdout.write(f"{question.title}: {visible(question.message, lines=True)}\n")
+    if question.warning:
+        sys.stdout.write(f"{question.warning}\n")
     sys.stdout.flush()
     try:
         return {"form": _form, "link": _link, "choice": _choice, "sign-in": _sign_in}[question.kind](question)
@@ -70,7 +83,7 @@ def _form(question: Question) -> Answer:
     values: dict[str, Any] = {}
     for one in question.fields:
         for _ in range(TRIES):
-            said = input(_label(one)).strip()
+            said = (getpass.getpass if one.is_secret else input)(_label(one)).strip()
             if said == "/":
                 return Answer("decline")
             raw = said if said else one.default

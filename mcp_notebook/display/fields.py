@@ -13,6 +13,12 @@ from urllib.parse import urlsplit
 
 Kind = Literal["text", "integer", "number", "boolean", "choice", "choices"]
 MOST = 50  # fields of one form
+_SECRET = re.compile(
+    r"(?<![^\W_])(?:pass ?(?:word|wd|code|phrase)|pin|otp|cv[vc]|token|secret|credentials?|ssn"
+    r"|(?:credit[ _-]?)?card[ _-]?number|(?:api|access|private|secret)[ _-]?key"
+    r"|(?:recovery|security|one[ -]time)[ _-]?(?:code|phrase))(?![^\W_])",
+    re.IGNORECASE,
+)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
@@ -29,6 +35,12 @@ class Field:
     format: str = ""
     choices: tuple[tuple[str, str], ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether it seems to ask for a password, a key or a token, which the protocol keeps out of forms."""
+        words = (re.sub(r"(?<=[a-z])(?=[A-Z])", " ", told) for told in (self.name, self.title))
+        return self.kind == "text" and (self.format == "password" or any(_SECRET.search(word) for word in words))
 
 
 def fields_of(schema: Mapping[str, Any]) -> tuple[Field, ...]:

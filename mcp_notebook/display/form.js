@@ -17,7 +17,8 @@ function text(field) {
   const types = { email: "email", uri: "url", date: "date", integer: "number", number: "number" };
   const { minimum, maximum, maxLength } = field.limits;
   const node = make("input");
-  node.type = types[field.format] ?? types[field.kind] ?? "text";
+  node.type = field.secret ? "password" : (types[field.format] ?? types[field.kind] ?? "text");
+  if (field.secret) node.autocomplete = "off";
   if (field.kind === "number") node.step = "any";
   if (minimum != null) node.min = minimum;
   if (maximum != null) node.max = maximum;
@@ -74,6 +75,11 @@ function render({ model, el }) {
   box.noValidate = true; // what is wrong is said by the kernel, in our words
   box.append(make("div", "title", ask.title));
   if (ask.message) box.append(make("div", "message", ask.message));
+  if (ask.warning) {
+    const warning = make("div", "warning", ask.warning);
+    warning.setAttribute("role", "note");
+    box.append(warning);
+  }
   if (ask.detail) box.append(make("pre", "", ask.detail));
   if (ask.url) box.append(make("div", "address", ask.shown_url));
   box.append(...rows.map((r) => r.line));

@@ -61,10 +61,16 @@ def payload(question: Question) -> dict[str, Any]:
         "shown_url": visible(question.url),
         "host": visible(question.host),
         "paste": question.paste,
+        "warning": question.warning,
         "fields": [_field(one) for one in question.fields],
     }
 
 
 def _field(one: Field) -> dict[str, Any]:
     told = {**asdict(one), "title": visible(one.title), "description": visible(one.description)}
-    return {**told, "choices": [[value, visible(label)] for value, label in one.choices], "limits": dict(one.limits)}
+    return {
+        **told,
+        "secret": one.is_secret,
+        "choices": [[value, visible(label)] for value, label in one.choices],
+        "limits": dict(one.limits),
+    }

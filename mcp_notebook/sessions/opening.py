@@ -10,7 +10,8 @@ from mcp.types import LATEST_PROTOCOL_VERSION
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer, describe, mask, secrets_of
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.sessions.connection import Attempt, Connection, Opening
-from mcp_notebook.sessions.failures import exit_sentence, harmless, leaf, remedy
+from mcp_notebook.sessions.failures import exit_sentence, harmless, leaf
+from mcp_notebook.sessions.remedies import remedy
 
 OLDER_TRANSPORT = (400, 404, 405, 406, 415)  # answers to a POST that the specification takes as "try SSE"
 EXIT_WAIT = 0.3  # seconds to learn how a server ended
@@ -33,8 +34,9 @@ async def open_connection(
                 opening.spec = replace(opening.spec, oauth={})  # type: ignore[type-var]
                 attempts.insert(0, attempt)
                 continue
-            failure = await _failure(name, connection, error, timeout)
-            if not attempts and _died_on_probe(connection, failure):
+            hint = await _hint(connection)
+            failure = await _failure(name, connection, error, timeout, hint)
+            if not attempts and not hint and _died_on_probe(connection):
                 attempts.append(replace(attempt, mode="legacy"))
             if not attempts or not _worth_another(connection, error):
                 raise failure from None
@@ -57,10 +59,9 @@ def _attempts(spec: ServerSpec, legacy: bool) -> list[Attempt]:
     return [ways[first], ways["http" if first == "sse" else "sse"]]
 
 
-def _died_on_probe(connection: Connection, failure: ConnectError) -> bool:
+def _died_on_probe(connection: Connection) -> bool:
     """Some servers (rmcp) end when asked what they do not know; with the older handshake they work."""
-    ended = connection.tap.closed.is_set() and connection.attempt == Attempt("auto", "stdio")
-    return ended and "mcp<2" not in failure.message and "lacks the package" not in failure.message
+    return connection.tap.closed.is_set() and connection.attempt == Attempt("auto", "stdio")
 
 
 def _may_sign_in(connection: Connection) -> bool:
@@ -79,17 +80,26 @@ def _worth_another(connection: Connection, error: BaseException) -> bool:
     return True
 
 
-async def _failure(name: str, connection: Connection, error: BaseException, timeout: float) -> ConnectError:
-    spec, log = connection.opening.spec, connection.opening.log
+async def _hint(connection: Connection) -> str:
+    """What to do about a server that ended, by its own last words."""
+    if connection.process is None or await connection.process.exit_code(EXIT_WAIT) is None:
+        return ""
+    return remedy(connection.opening.spec, _last_words(connection))
+
+
+def _last_words(connection: Connection) -> str:
+    tail = connection.opening.log.tail(connection.log_start)
+    return "\n".join(line for line in tail.splitlines() if not line.startswith(("[stdout] ", "[notebook] ")))
+
+
+async def _failure(name: str, connection: Connection, error: BaseException, timeout: float, hint: str) -> ConnectError:
+    spec = connection.opening.spec
     if isinstance(cause := leaf(error), ConnectError):
         return cause
     code = await connection.process.exit_code(EXIT_WAIT) if connection.process is not None else None
-    tail = log.tail(connection.log_start)
-    shown = "\n".join(line for line in tail.splitlines() if not line.startswith(("[stdout] ", "[notebook] ")))
     sentence = _sentence(connection, cause, code, timeout)
-    hint = remedy(spec, shown)
     message = f"server {name!r} {sentence}{'' if sentence.endswith('?') else '.'}{f' {hint}' if hint else ''}"
-    return ConnectError(mask(message, secrets_of(spec)), detail=shown)
+    return ConnectError(mask(message, secrets_of(spec)), detail=_last_words(connection))
 
 
 def _sentence(connection: Connection, cause: BaseException, code: int | None, timeout: float) -> str:

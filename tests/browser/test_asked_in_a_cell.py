@@ -1,0 +1,96 @@
+"""A whole `%%claude` cell in JupyterLab in which the server asks back: its form, its progress, what is saved of it."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.lab import Lab, NotebookPage, write_notebook
+from tests.fake_messages import FakeMessages, Reply, text, use
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+CURIOUS = Path(__file__).parents[1] / "servers" / "curious.py"
+CONNECT = f"%load_ext mcp_notebook\n%mcp_connect curious --legacy --allow '*' {sys.executable} {CURIOUS}"
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def lab(request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab whose kernels ask a scripted model: it calls the tool that the question names, then answers."""
+
+    def script(body: dict, _number: int) -> Reply:
+        last = body["messages"][-1]["content"]
+        if isinstance(last, list) and any(block.get("type") == "tool_result" for block in last):
+            return Reply([text("That is settled.")])
+        return Reply([use(f"curious__{'login' if 'login' in json.dumps(last) else 'order'}")])
+
+    with FakeMessages(script) as api:
+        environment = {
+            "ANTHROPIC_BASE_URL": api.url,
+            "ANTHROPIC_API_KEY": api.api_key,
+            "MCP_NOTEBOOK_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),
+        }
+        folder = tmp_path_factory.mktemp("notebooks")
+        with Lab(folder, theme=request.param, size=(1100, 900), browser=browser, environment=environment) as running:
+            running.api = api  # type: ignore[attr-defined]
+            yield running
+
+
+def test_a_form_is_filled_in_while_the_call_runs(lab: Lab, pictures: Path) -> None:
+    write_notebook(lab.folder / "order.ipynb", [CONNECT, "%%claude\nOrder something to eat."])
+    with lab.open("order.ipynb") as page:
+        page.run(0, timeout=90)
+        page.start(1)
+        output = page.output(1)
+        form = output.locator(".ask-card")
+        expect(form).to_contain_text("The server curious asks you", timeout=60_000)
+        # The call's card stands above with how far the server says it is.
+        card = output.locator(".mcpn .progress").first
+        expect(card).to_have_attribute("style", "width: 30%;")
+        expect(output.locator(".mcpn").first).to_contain_text("waiting for your order")
+        form.get_by_label("Your name").click()
+        page.page.keyboard.type("Ada Lovelace-Secret")
+        form.get_by_label("Size").select_option("m")
+        form.get_by_label("milk").click()
+        page.screenshot(pictures / f"claude-asks-{lab.theme}.png", cell=1)
+        form.get_by_role("button", name="Send").click()
+        page.wait(1)
+        expect(output).to_contain_text("That is settled.")
+        expect(output).to_contain_text("sent: name, pieces, size, extras")
+        expect(form).to_have_count(0)
+        page.screenshot(pictures / f"claude-asked-{lab.theme}.png", cell=1)
+        assert page.errors == []
+        assert_saved_without(page, "widget-view", "ask-card")
+    answer = next(b for m in _sent(lab)[-1]["messages"] for b in m["content"] if b["type"] == "tool_result")
+    # What the person typed went to the server, whose own answer repeats it here.
+    assert "{'name': 'Ada Lovelace-Secret', 'pieces': 1, 'size': 'm', 'extras': ['milk']" in json.dumps(answer)
+
+
+def test_a_form_for_a_secret_says_so_and_keeps_nothing(lab: Lab, pictures: Path) -> None:
+    write_notebook(lab.folder / "login.ipynb", [CONNECT, "%%claude\nDo the login."])
+    with lab.open("login.ipynb") as page:
+        page.run(0, timeout=90)
+        page.start(1)
+        form = page.output(1).locator(".ask-card")
+        expect(form).to_contain_text("must not do that in a form", timeout=60_000)
+        field = form.get_by_label("Your API key")
+        expect(field).to_have_attribute("type", "password")
+        field.fill("hunter2-hunter2")
+        page.screenshot(pictures / f"claude-asks-secret-{lab.theme}.png", cell=1)
+        form.get_by_role("button", name="Send").click()
+        page.wait(1)
+        expect(page.output(1)).to_contain_text("That is settled.")
+        assert page.errors == []
+        assert_saved_without(page, "hunter2", "widget-view")
+
+
+def assert_saved_without(page: NotebookPage, *words: str) -> None:
+    saved = json.dumps(page.save())
+    assert "The server curious asks you" in saved
+    assert [word for word in words if word in saved] == []
+
+
+def _sent(lab: Lab) -> list[dict]:
+    return lab.api.requests  # type: ignore[attr-defined]
