@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mcp_notebook.server.arrow import Snapshot
+    from mcp_notebook.server.masks import Masks
 
 MAX_ROWS = 100_000
 MAX_BYTES = 64_000_000
@@ -40,6 +41,8 @@ class _Shipped:
     path: Path
     held: "Snapshot"
     notes: tuple[str, ...]
+    masks: "Masks | None" = None
+    masked: tuple[str, ...] = ()  # the columns in which tokens stand in place of values
 
 
 class SqlRunner:
@@ -59,32 +62,51 @@ class SqlRunner:
         await self._worker.start()
 
     async def query(
-        self, catalog: Catalog, sql: str, *, limit: int = MAX_ROWS, timeout: float = 30.0, max_bytes: int = MAX_BYTES
+        self,
+        catalog: Catalog,
+        sql: str,
+        *,
+        limit: int = MAX_ROWS,
+        timeout: float = 30.0,
+        max_bytes: int = MAX_BYTES,
+        masks: "Masks | None" = None,
     ) -> TableAnswer:
         """At most `limit` rows and `max_bytes` bytes of the SELECT's answer; raises `ToolError`.
 
-        `timeout` is in seconds for the statement itself; writing changed tables for the worker comes on top.
+        `timeout` is in seconds for the statement itself; writing changed tables for the worker comes on top. Of the
+        columns that `masks` covers the statement sees tokens, and the answer's notes say so.
         """
         offered = catalog.names()
         checked = await self._worker.ask({"check": sql, "offered": offered}, min(CHECK_SECONDS, timeout))
         async with self._turn:
-            shipped = {name: await self._ship(catalog, name) for name in checked["tables"]}
+            shipped = {name: await self._ship(catalog, name, masks) for name in checked["tables"]}
             paths = {name: table.path for name, table in shipped.items()}
             out = self._new_path()
             passing = [out]
             try:
                 if checked["lists_tables"]:
                     for name in set(offered) - set(shipped):
-                        passing.append(await self._ship_schema(catalog, name))
+                        passing.append(await self._ship_schema(catalog, name, masks))
                         paths[name] = passing[-1]
                 request = {"run": checked["sql"], "rows": limit, "bytes": max_bytes, "out": str(out)}
                 request["tables"] = {name: str(path) for name, path in paths.items()}
-                answer = await self._worker.ask(request, timeout)
+                answer = await self._asked(request, timeout, shipped)
                 notes = tuple(note for table in shipped.values() for note in table.notes)
-                return await asyncio.to_thread(_take, out, answer, notes)
+                hidden = any(table.masked for table in shipped.values())
+                return await asyncio.to_thread(_take, out, answer, notes, hidden)
             finally:
                 for path in passing:
                     path.unlink(missing_ok=True)
+
+    async def _asked(self, request: dict[str, Any], timeout: float, shipped: dict[str, _Shipped]) -> dict[str, Any]:
+        try:
+            return await self._worker.ask(request, timeout)
+        except ToolError as error:
+            hidden = [c for table in shipped.values() for c in table.masked if c.lower() in request["run"].lower()]
+            if not hidden:
+                raise
+            said = f"{', '.join(hidden)}: masked, its values are text tokens here; count and GROUP BY work."
+            raise ToolError(f"{error} {said}") from error
 
     async def close(self) -> None:
         """End the worker and remove its files."""
@@ -94,10 +116,10 @@ class SqlRunner:
         self._shipped.clear()
         self._cleanup()
 
-    async def _ship(self, catalog: Catalog, name: str) -> _Shipped:
+    async def _ship(self, catalog: Catalog, name: str, masks: "Masks | None") -> _Shipped:
         value = _resolve(catalog, name)
         known = self._shipped.get(name)
-        fresh = await asyncio.to_thread(_write_changed, value, known, self._new_path())
+        fresh = await asyncio.to_thread(_write_changed, value, name, known, self._new_path(), masks)
         if fresh is not known:
             if known is not None:
                 known.path.unlink(missing_ok=True)
@@ -105,10 +127,10 @@ class SqlRunner:
             self._drop_with(value, name, fresh.path)
         return fresh
 
-    async def _ship_schema(self, catalog: Catalog, name: str) -> Path:
+    async def _ship_schema(self, catalog: Catalog, name: str, masks: "Masks | None") -> Path:
         """An empty table of the same columns, for statements that list all tables."""
         path = self._new_path()
-        await asyncio.to_thread(_write, _resolve(catalog, name), path, 0)
+        await asyncio.to_thread(_write, _snapshot(_resolve(catalog, name)), name, path, masks, 0)
         return path
 
     def _drop_with(self, value: object, name: str, path: Path) -> None:
@@ -186,33 +208,41 @@ def _resolve(catalog: Catalog, name: str) -> object:
         raise ToolError(error.message) from error
 
 
-def _write_changed(value: Any, known: _Shipped | None, path: Path) -> _Shipped:
+def _snapshot(value: Any) -> "Snapshot":
     from mcp_notebook.server.arrow import snapshot
 
-    held = snapshot(value)
-    if known is not None and held.same_as(known.held):
+    return snapshot(value)
+
+
+def _write_changed(value: Any, name: str, known: _Shipped | None, path: Path, masks: "Masks | None") -> _Shipped:
+    held = _snapshot(value)
+    if known is not None and known.masks == masks and held.same_as(known.held):
         return known
-    return _write(value, path, None, held)
+    return _write(held, name, path, masks)
 
 
-def _write(value: Any, path: Path, rows: int | None, held: "Snapshot | None" = None) -> _Shipped:
+def _write(held: "Snapshot", name: str, path: Path, masks: "Masks | None", rows: int | None = None) -> _Shipped:
     import pyarrow as pa
 
-    from mcp_notebook.server.arrow import snapshot, to_arrow
+    from mcp_notebook.server.arrow import to_arrow
 
-    held = held or snapshot(value)
     table, notes = to_arrow(held, rows=rows)
+    masked = masks.columns(table.column_names) if masks is not None else ()
+    table = masks.apply(table, name) if masks is not None else table
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    return _Shipped(path, held, notes)
+    return _Shipped(path, held, notes, masks, masked)
 
 
-def _take(path: Path, answer: dict[str, Any], notes: tuple[str, ...]) -> TableAnswer:
+def _take(path: Path, answer: dict[str, Any], notes: tuple[str, ...], hidden: bool) -> TableAnswer:
     import pyarrow as pa
+
+    from mcp_notebook.server.masks import holds_tokens, note_on
 
     with pa.OSFile(str(path)) as source:
         data = pa.ipc.open_file(source).read_all()
-    return TableAnswer(data, tuple(answer["types"]), answer["truncated"], notes)
+    told = note_on(holds_tokens(data)) if hidden else ""
+    return TableAnswer(data, tuple(answer["types"]), answer["truncated"], (*notes, told) if told else notes)
 
 
 def _drop(runner: "weakref.ref[SqlRunner]", name: str, path: Path) -> None:
