@@ -69,7 +69,7 @@ class Cursors:
         if not cursor:
             return Place()
         try:
-            raw = base64.urlsafe_b64decode(cursor)
+            raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
         except ValueError:
             raw = b""
         signed, body = raw[:_SIGNATURE], raw[_SIGNATURE:]

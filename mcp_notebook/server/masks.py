@@ -55,6 +55,13 @@ class Masks:
         ]
         return pa.table(columns, names=table.column_names)
 
+    def inside(self, table: pa.Table, scope: str) -> pa.Table:
+        """The table with its masked columns as they are, and tokens in the masked fields inside other columns."""
+        masked = set(self.columns(table.column_names))
+        pairs = zip(table.column_names, table.columns, strict=True)
+        columns = [column if name in masked else self._inside(column, scope) for name, column in pairs]
+        return pa.table(columns, names=table.column_names)
+
     def _second(self, name: str, present: Iterable[str]) -> bool:
         numbered = _NUMBERED.fullmatch(name)
         return numbered is not None and numbered[1].casefold() in present and self.covers(numbered[1])

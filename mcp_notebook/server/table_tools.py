@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import glob
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -282,7 +283,8 @@ def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any
         ]
         for i, field in enumerate(table.schema)
     ]
-    return preview(table, name, mask=(*masks.patterns, *hidden), notes=notes), fields
+    shown = masks.inside(table, name)
+    return preview(shown, name, mask=(*masks.patterns, *map(glob.escape, hidden)), notes=notes), fields
 
 
 def _sampled(values: Sequence[Any]) -> str | None:
