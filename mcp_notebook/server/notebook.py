@@ -17,13 +17,18 @@ import pyarrow as pa
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
 from mcp_notebook.results.preview import preview
 from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog, Entry
+from mcp_notebook.server.engines import quote
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import MAX_ROWS, SqlRunner
 from mcp_notebook.server.resources import Resources, arrow_bytes
+from mcp_notebook.server.sources.local import STORED, sample
+from mcp_notebook.server.sources.look import look
+from mcp_notebook.server.sources.places import is_away
 from mcp_notebook.server.tabular import TableAnswer, as_answer
 from mcp_notebook.server.tools import Tool, build_server
 
@@ -35,6 +40,7 @@ JSON_ROWS = 10_000
 JSON_BYTES = 5_000_000
 LISTING_BYTES = 20_000
 SECONDS = 30.0
+SAMPLE_ROWS = 5
 
 Form = Literal["arrow", "json"]
 
@@ -48,7 +54,8 @@ _SQL = {
     "description": (
         "One SELECT in the DuckDB dialect over the notebook's tables, named as list_tables names them; quote odd names "
         'with "double quotes". WITH, FROM-first, DESCRIBE and SUMMARIZE work; PIVOT, files and functions with effects '
-        "do not."
+        "do not. Tables that list_tables says are queried on Spark or another database run there: the DuckDB SQL is "
+        "translated, fewer functions work, and joins with other tables bring small ones over."
     ),
     "examples": ["SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category ORDER BY revenue DESC"],
 }
@@ -171,11 +178,30 @@ class NotebookTools:
         except DataError as error:
             raise ToolError(error.message) from error
         name = entry.name if entry else table
-        text, fields = await asyncio.to_thread(describe, value, name, self._mask())
+        if is_away(value) or kind_of(value) in STORED:
+            text, fields = await self._described_elsewhere(value, name)
+        else:
+            text, fields = await asyncio.to_thread(describe, value, name, self._mask())
         if entry and entry.description:
             text = f"{entry.description}\n{text}"
         columns = (Column("column", "TEXT"), Column("type", "TEXT"), Column("nulls", "INTEGER"))
         return self._described(text, Answer(columns, fields))
+
+    async def _described_elsewhere(self, value: object, name: str) -> tuple[str, list[list[Any]]]:
+        """A table that is not in memory: its columns, and what its first rows show; it is not counted for that."""
+        try:
+            seen = await asyncio.to_thread(look, value)
+            if is_away(value):
+                first = f"SELECT * FROM {quote(name)} LIMIT {SAMPLE_ROWS}"  # noqa: S608 - the name is quoted
+                rows = (await self._runner.query(self._catalog, first, limit=SAMPLE_ROWS, timeout=self._timeout)).data
+            else:
+                rows = await asyncio.to_thread(sample, value, SAMPLE_ROWS)
+        except DataError as error:
+            raise ToolError(error.message) from error
+        shown = preview(rows, name, mask=self._mask()).partition("\n")[2]
+        head = f"{name}: {counted(seen.rows)} × {len(seen.schema)} columns; query it by that name"
+        about = f"{seen.said}; what follows is of its first {rows.num_rows} rows"
+        return f"{head}\n{about}\n{shown}", [[field.name, str(field.type), None] for field in seen.schema]
 
     def _described(self, text: str, answer: Answer) -> types.CallToolResult:
         """Words for the model; in the json form the facts as structured content, too."""
@@ -197,17 +223,12 @@ def arrow_result(answer: TableAnswer) -> types.CallToolResult:
 def summary(catalog: Catalog, entry: Entry) -> list[Any]:
     """Name, rows, columns with types, and where it comes from; a value that is no table any more says so."""
     try:
-        held = snapshot(catalog.resolve(entry.name))
-        fields = to_arrow(held, rows=50)[0].schema
-    except (DataError, pa.ArrowException, TypeError, ValueError) as error:
+        seen = look(catalog.resolve(entry.name))
+    except (DataError, pa.ArrowException, TypeError, ValueError, OSError) as error:
         return [entry.name, None, "", f"cannot be read now: {error}"]
-    columns = ", ".join(f"{field.name} {field.type}" for field in fields)
-    return [
-        entry.name,
-        len(held.data),
-        columns,
-        entry.description or ("shared" if entry.origin == "shared" else "result"),
-    ]
+    columns = ", ".join(f"{field.name} {field.type}" for field in seen.schema)
+    about = [entry.description or ("shared" if entry.origin == "shared" else "result"), seen.said]
+    return [entry.name, seen.rows, columns, "; ".join(filter(None, about))]
 
 
 def describe(value: object, name: str, mask: Sequence[str]) -> tuple[str, list[list[Any]]]:
@@ -217,10 +238,15 @@ def describe(value: object, name: str, mask: Sequence[str]) -> tuple[str, list[l
     return preview(table, name, mask=mask, notes=notes), fields
 
 
+def counted(rows: int | None) -> str:
+    """`1,234 rows`, or that they were not counted."""
+    return "rows not counted" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
 def _listing(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
     used = 0
     for number, (name, rows, columns, about) in enumerate(listed):
-        line = f"{name} ({about}{f', {rows:,} rows' if rows is not None else ''}): {columns}"
+        line = f"{name} ({about}{f', {counted(rows)}' if columns else ''}): {columns}"
         used += len(line.encode())
         if used > LISTING_BYTES:
             yield f"… and {len(listed) - number} more tables; describe_table describes each"

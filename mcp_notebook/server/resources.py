@@ -13,8 +13,11 @@ from mcp.shared.exceptions import MCPError
 from pyarrow import csv
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog
+from mcp_notebook.server.sources.local import STORED, sample
+from mcp_notebook.server.sources.look import look
 
 SCHEME = "notebook://tables/"
 ROWS = 100_000
@@ -65,7 +68,10 @@ class Resources:
             value = self._catalog.resolve(unquote(name))
         except DataError as error:
             raise MCPError(types.INVALID_PARAMS, error.message) from error
-        contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf)
+        try:
+            contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf)
+        except DataError as error:
+            raise MCPError(types.INVALID_PARAMS, error.message) from error
         return types.ReadResourceResult(contents=[contents])
 
 
@@ -78,14 +84,14 @@ def arrow_bytes(table: pa.Table) -> bytes:
 
 
 def _contents(uri: str, value: object, leaf: str) -> types.TextResourceContents | types.BlobResourceContents:
-    table, _ = to_arrow(snapshot(value), rows=ROWS)
+    if not leaf:
+        fields = [{"name": f.name, "type": str(f.type), "nullable": f.nullable} for f in look(value).schema]
+        return types.TextResourceContents(uri=uri, mime_type="application/json", text=json.dumps({"columns": fields}))
+    table = sample(value, ROWS) if kind_of(value) in STORED else to_arrow(snapshot(value), rows=ROWS)[0]
     if leaf == "rows.arrow":
         blob = base64.b64encode(arrow_bytes(table)).decode("ascii")
         return types.BlobResourceContents(uri=uri, mime_type=_ARROW, blob=blob)
-    if leaf == "rows.csv":
-        return types.TextResourceContents(uri=uri, mime_type="text/csv", text=_csv(table))
-    fields = [{"name": field.name, "type": str(field.type), "nullable": field.nullable} for field in table.schema]
-    return types.TextResourceContents(uri=uri, mime_type="application/json", text=json.dumps({"columns": fields}))
+    return types.TextResourceContents(uri=uri, mime_type="text/csv", text=_csv(table))
 
 
 def _csv(table: pa.Table) -> str:
