@@ -15,8 +15,8 @@ from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.catalog import Catalog
-from mcp_notebook.server.looks import UNREADABLE, head
 from mcp_notebook.server.mend import did_you_mean
+from mcp_notebook.server.sources.look import UNREADABLE, look
 
 MOST = 100  # values of one completion, as the protocol has it
 
@@ -158,7 +158,7 @@ class Prompts:
 
     def _fields(self, table: str) -> pa.Schema:
         try:
-            return head(self._catalog.resolve(table)).schema
+            return look(self._catalog.resolve(table)).schema
         except UNREADABLE as error:
             raise _invalid(error.message if isinstance(error, DataError) else f"{table} cannot be read now.") from error
 

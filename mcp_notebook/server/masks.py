@@ -44,6 +44,13 @@ class Masks:
         present = {name.casefold() for name in names}
         return tuple(name for name in names if self.covers(name) or self._second(name, present))
 
+    def touches(self, schema: pa.Schema) -> bool:
+        """Whether a table of these columns has any that `apply` would change for its name or type.
+
+        Texts that hold JSON cannot be told by their type.
+        """
+        return bool(self.columns(schema.names)) or any(self._may_hide(field.type) for field in schema)
+
     def apply(self, table: pa.Table, scope: str) -> pa.Table:
         """The table with tokens in place of masked values; `scope` is the table's name, within which tokens agree."""
         if not self.patterns:

@@ -14,9 +14,12 @@ from mcp.shared.exceptions import MCPError
 from pyarrow import csv
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
+from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog
-from mcp_notebook.server.looks import head
 from mcp_notebook.server.masks import Masks
+from mcp_notebook.server.sources.local import STORED, sample
+from mcp_notebook.server.sources.look import look
 
 SCHEME = "notebook://tables/"
 ROWS = 100_000
@@ -70,7 +73,10 @@ class Resources:
             raise MCPError(types.INVALID_PARAMS, error.message) from error
         entry = self._catalog.find(unquote(name))
         scope = entry.name if entry else unquote(name)
-        contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf, self._masks(), scope)
+        try:
+            contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf, self._masks(), scope)
+        except DataError as error:
+            raise MCPError(types.INVALID_PARAMS, error.message) from error
         return types.ReadResourceResult(contents=[contents])
 
 
@@ -85,19 +91,24 @@ def arrow_bytes(table: pa.Table) -> bytes:
 def _contents(
     uri: str, value: object, leaf: str, masks: Masks, name: str
 ) -> types.TextResourceContents | types.BlobResourceContents:
-    whole = head(value, rows=ROWS if leaf else 0)
-    hidden = masks.columns(whole.column_names)
+    if not leaf:
+        return types.TextResourceContents(uri=uri, mime_type="application/json", text=_schema(value, masks))
+    whole = sample(value, ROWS) if kind_of(value) in STORED else to_arrow(snapshot(value), rows=ROWS)[0]
     table = masks.apply(whole, name)
     if leaf == "rows.arrow":
         blob = base64.b64encode(arrow_bytes(table)).decode("ascii")
         return types.BlobResourceContents(uri=uri, mime_type=_ARROW, blob=blob)
-    if leaf == "rows.csv":
-        return types.TextResourceContents(uri=uri, mime_type="text/csv", text=_csv(table))
+    return types.TextResourceContents(uri=uri, mime_type="text/csv", text=_csv(table))
+
+
+def _schema(value: object, masks: Masks) -> str:
+    schema = look(value).schema
+    hidden = masks.columns(schema.names)
     fields = [
         {"name": f.name, "type": str(f.type), "nullable": f.nullable, **({"masked": True} if f.name in hidden else {})}
-        for f in table.schema
+        for f in schema
     ]
-    return types.TextResourceContents(uri=uri, mime_type="application/json", text=json.dumps({"columns": fields}))
+    return json.dumps({"columns": fields})
 
 
 def _csv(table: pa.Table) -> str:

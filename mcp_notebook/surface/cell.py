@@ -51,6 +51,7 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
     from mcp_notebook.agent.request import Request
     from mcp_notebook.agent.run import run
     from mcp_notebook.agent.toolset import Toolset
+    from mcp_notebook.server.sources.look import schema_text
 
     await notebook.own_session()
     sessions = _chosen(notebook, ask.servers)
@@ -62,7 +63,8 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
     form = answering.form_of(notebook, ask.form)
     for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
         notebook.catalog.add(name, variable=name, origin="shared")
-    blocks = prompts.user_blocks(ask.prompt, names, lambda n: prompts.schema_of(notebook.table(n)))
+    schemas = {name: await asyncio.to_thread(schema_text, notebook.table(name)) for name in names}
+    blocks = prompts.user_blocks(ask.prompt, names, lambda name: schemas[name])
     for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):
         blocks.append({**block, "text": budget.fit(block["text"])})
     request = Request(
