@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "naming", "wire"},
+    {"errors", "kinds", "naming", "wire"},
     {"events", "loop", "config", "masking"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},
@@ -25,11 +25,13 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
+    "sqlglot": {"server"},
+    "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
     "pyarrow": {"results", "server", "display", "agent", "freeze"},
     "xllamacpp": {"local"},
 }
-SLOW = ("mcp", "anthropic", "pandas", "pyarrow", "duckdb", "ipywidgets", "anywidget", "numpy")
+SLOW = ("mcp", "anthropic", "pandas", "pyarrow", "duckdb", "sqlglot", "ipywidgets", "anywidget", "numpy")
 
 
 def part_of(path: Path) -> str:

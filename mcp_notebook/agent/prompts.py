@@ -1,8 +1,11 @@
 """What Claude is told beside the person's words: the rules of the house, the servers' instructions, named tables."""
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.kinds import is_table
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session
@@ -38,12 +41,12 @@ def system_prompt(sessions: "Iterable[Session]") -> str:
 def referenced(prompt: str, namespace: Mapping[str, Any]) -> list[str]:
     """The names of the notebook's tables that the prompt mentions as `@name`, each once, in order."""
     names = dict.fromkeys(_REFERENCE.findall(prompt))
-    return [name for name in names if name in namespace and is_table(namespace[name])]
+    return [name for name in names if name in namespace and _is_table(namespace[name])]
 
 
-def is_table(value: Any) -> bool:
-    """Whether a value can be queried as a table, asked by duck typing so that no package is imported for it."""
-    return hasattr(value, "__arrow_c_stream__") or type(value).__name__ == "DataFrame"
+def _is_table(value: Any) -> bool:
+    """A text counts only while the file is there: it may be any text that looks like a path."""
+    return is_table(value) and (not isinstance(value, str) or os.path.exists(value))
 
 
 def user_blocks(prompt: str, names: Iterable[str], schema: Callable[[str], str]) -> list[dict[str, Any]]:
@@ -54,13 +57,3 @@ def user_blocks(prompt: str, names: Iterable[str], schema: Callable[[str], str])
         listing = "\n".join(schemas)
         blocks.append({"type": "text", "text": f"Tables of the notebook named above, for `query`:\n{listing}"})
     return blocks
-
-
-def schema_of(table: Any) -> str:
-    """`column type, column type` of a DataFrame or anything with Arrow's stream interface."""
-    if hasattr(table, "dtypes") and hasattr(table, "columns") and hasattr(table.dtypes, "items"):
-        return ", ".join(f"{name} {dtype}" for name, dtype in table.dtypes.items())
-    import pyarrow as pa
-
-    schema = pa.RecordBatchReader.from_stream(table).schema
-    return ", ".join(f"{field.name} {field.type}" for field in schema)

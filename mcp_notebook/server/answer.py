@@ -12,7 +12,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 TEXT_BYTES = 20_000  # what a host that reads only text gets of a result
@@ -42,6 +42,7 @@ OUTPUT_SCHEMA: dict[str, Any] = {
         "row_count": {"type": "integer", "description": "Number of rows in this answer."},
         "truncated": {"type": "boolean", "description": "true: there are more rows than this answer holds."},
         "notice": {"type": "string", "description": "What a reader must know, e.g. how the answer was cut."},
+        "next_cursor": {"type": "string", "description": "Cursor for the next rows of the same statement."},
     },
     "required": ["columns", "rows", "row_count", "truncated"],
 }
@@ -65,6 +66,11 @@ class Answer:
     truncated: bool = False
     notice: str = ""
     preface: str = field(default="", compare=False)  # words that stand before the table in the text form
+    cursor: str = ""  # for the next rows, where the server has cursors
+
+    def with_cursor(self, cursor: str) -> "Answer":
+        """The same answer with the cursor for its next rows ("" for none)."""
+        return replace(self, cursor=cursor)
 
 
 def structured(answer: Answer) -> dict[str, Any]:
@@ -77,6 +83,8 @@ def structured(answer: Answer) -> dict[str, Any]:
     }
     if answer.notice:
         content["notice"] = answer.notice
+    if answer.cursor:
+        content["next_cursor"] = answer.cursor
     return content
 
 
@@ -152,6 +160,8 @@ def _closing(answer: Answer, shown: int) -> list[str]:
     lines = [f"({total:,} row{'' if total == 1 else 's'}{', ' + answer.notice if answer.notice else ''})"]
     if shown < total:
         lines.append(f"(this text holds the first {shown:,} of them, the structured content holds all {total:,})")
+    if answer.cursor:
+        lines.append(f"(for the next rows: the same sql with cursor {answer.cursor})")
     return lines
 
 

@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
+from mcp_notebook.server.sources.streams import interchanged, once
+
 if TYPE_CHECKING:
     import pandas as pd
 
 Places = tuple[Hashable, ...]
+_ELSEWHERE = ("file", "dataset", "lazy", "relation", "ibis", "spark")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,19 +37,24 @@ class Snapshot:
 
 
 def snapshot(value: Any) -> Snapshot:
-    """The current values of a DataFrame or of anything with `__arrow_c_stream__`."""
-    if is_frame(value):
+    """The current values of a DataFrame or of anything that hands over Arrow; raises `DataError` for what is elsewhere.
+
+    A stream that can be read once is read into memory. Files, datasets, lazy frames and tables of other engines are
+    never taken whole: `sources` says how they are queried.
+    """
+    kind = kind_of(value)
+    if kind == "frame":
         return _frame_snapshot(value)
+    if kind in _ELSEWHERE:
+        raise DataError(f"This {type(value).__name__} is not in memory: query it and use the result.")
+    if kind == "reader":
+        value = once(value)
+    elif kind == "interchange":
+        value = interchanged(value)
     table = value if isinstance(value, pa.Table) else pa.table(value)
     names = unique_names(table.column_names)
     notes = _renamed(table.column_names, names)
     return Snapshot(table.rename_columns(names), _table_places(table), notes)
-
-
-def is_frame(value: Any) -> bool:
-    """Whether the value is a pandas DataFrame; pandas is not imported to ask."""
-    kind = type(value)
-    return any(base.__name__ == "DataFrame" and base.__module__.startswith("pandas") for base in kind.__mro__)
 
 
 def to_arrow(held: Snapshot, *, rows: int | None = None) -> tuple[pa.Table, tuple[str, ...]]:

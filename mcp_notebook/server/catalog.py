@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import is_table
 from mcp_notebook.server.mend import did_you_mean
 
 Origin = Literal["result", "shared"]
@@ -65,7 +66,8 @@ class Catalog:
         if entry is None:
             raise DataError(self._unknown(name))
         value = self._namespace()[entry.variable]
-        if not is_table(value):
+        # A text names a file only where the person shared it: what a model makes of a variable opens no file.
+        if not is_table(value) or (isinstance(value, str) and entry.origin != "shared"):
             raise DataError(
                 f"{entry.variable} is a {type(value).__name__} now, not a table: share it again when it is."
             )
@@ -108,12 +110,3 @@ class _Selection(Catalog):
 
     def entries(self) -> tuple[Entry, ...]:
         return tuple(entry for entry in self._source.entries() if entry.origin == self._origin)
-
-
-def is_table(value: Any) -> bool:
-    """Whether the value can be read as Arrow columns: a DataFrame, an Arrow table, Polars, a DuckDB relation, ...
-
-    Met by attribute, so that no library is imported to ask. A Series exports a stream too, but has no columns.
-    """
-    exports = hasattr(value, "__arrow_c_stream__") and not isinstance(value, type)
-    return exports and (hasattr(value, "columns") or hasattr(value, "schema"))

@@ -1,62 +1,34 @@
-"""The notebook's own MCP server: its tables, read-only, by `list_tables`, `describe_table` and `query`.
+"""The notebook's own MCP server: its tables, read-only, as tools, resources and prompts.
 
 In process (`form="arrow"`) an answer holds its whole table as an embedded Arrow resource: exact types, no JSON, and the
 host shows the model a preview. For clients outside (`form="json"`) it is structured content with SQL types, as the
 database server gives it.
 """
 
-import asyncio
-import base64
-import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
-import mcp_types as types
-import pyarrow as pa
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler
 
-from mcp_notebook.errors import DataError
-from mcp_notebook.results.preview import preview
-from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured
-from mcp_notebook.server.arrow import snapshot, to_arrow
-from mcp_notebook.server.catalog import Catalog, Entry
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.query import MAX_ROWS, SqlRunner
-from mcp_notebook.server.resources import Resources, arrow_bytes
-from mcp_notebook.server.tabular import TableAnswer, as_answer
-from mcp_notebook.server.tools import Tool, build_server
+from mcp_notebook.server.analyses import Prompts
+from mcp_notebook.server.announcing import Announcing, Sessions
+from mcp_notebook.server.catalog import Catalog
+from mcp_notebook.server.masks import Masks
+from mcp_notebook.server.query import SqlRunner
+from mcp_notebook.server.resources import Resources
+from mcp_notebook.server.table_tools import SECONDS, Form, TableTools
+from mcp_notebook.server.tools import build_server
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
-ARROW = "application/vnd.apache.arrow.file"
-JSON_ROWS = 10_000
-JSON_BYTES = 5_000_000
-LISTING_BYTES = 20_000
-SECONDS = 30.0
-
-Form = Literal["arrow", "json"]
-
 _INSTRUCTIONS = (
     "Tables in the person's notebook: results of earlier calls and DataFrames that the person shared, all read-only. "
     "`query` runs one SELECT in the DuckDB dialect over them and joins tables that came from different servers; "
-    "the rows stay in the notebook."
+    "the rows stay in the notebook. `profile_table` says what a table holds before the first query. In masked columns "
+    "tokens stand in place of the values."
 )
-_SQL = {
-    "type": "string",
-    "description": (
-        "One SELECT in the DuckDB dialect over the notebook's tables, named as list_tables names them; quote odd names "
-        'with "double quotes". WITH, FROM-first, DESCRIBE and SUMMARIZE work; PIVOT, files and functions with effects '
-        "do not."
-    ),
-    "examples": ["SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category ORDER BY revenue DESC"],
-}
-_TABLE = {
-    "type": "string",
-    "description": "Name of a table as list_tables gives it.",
-    "examples": ["sales"],
-}
 
 
 def build_notebook_server(
@@ -70,184 +42,38 @@ def build_notebook_server(
     """The server over a catalog.
 
     `runner` holds the worker process (by default one of its own, which ends with the notebook), `mask` gives the
-    patterns of columns whose values `describe_table` never shows, `timeout` is in seconds a statement.
+    patterns of columns whose values no client ever gets, `timeout` is in seconds a statement.
     """
-    tools = NotebookTools(catalog, runner or SqlRunner(), form, mask, timeout)
-    resources = Resources(catalog)
-    bus = InMemorySubscriptionBus()
+    key = Masks().key  # one for the server's life, so that tokens agree from query to query
+
+    def masks() -> Masks:
+        return Masks(tuple(mask()), key)
+
+    tools = TableTools(catalog, runner or SqlRunner(), form, masks, timeout)
+    resources = Resources(catalog, masks)
+    prompts = Prompts(catalog, lambda names: masks().columns(names))
+    bus, sessions = InMemorySubscriptionBus(), Sessions()
+    announcing = Announcing(catalog, bus, sessions)
 
     @asynccontextmanager
     async def lifespan(server: "Server[Any]") -> AsyncIterator[dict[str, Any]]:
-        with _announcing(catalog, bus):
+        with announcing:
             yield {}
 
-    return build_server(
+    server = build_server(
         "mcp-notebook",
         tools.tools(),
         title="The notebook's tables",
         instructions=_INSTRUCTIONS,
+        resources_change=True,
         lifespan=lifespan,
         on_list_resources=resources.list,
         on_list_resource_templates=resources.templates,
         on_read_resource=resources.read,
+        on_list_prompts=prompts.list,
+        on_get_prompt=prompts.get,
+        on_completion=prompts.complete,
         on_subscriptions_listen=ListenHandler(bus),
     )
-
-
-class NotebookTools:
-    """The three tools over one catalog."""
-
-    def __init__(
-        self, catalog: Catalog, runner: SqlRunner, form: Form, mask: Callable[[], Sequence[str]], timeout: float
-    ) -> None:
-        self._catalog = catalog
-        self._runner = runner
-        self._form = form
-        self._mask = mask
-        self._timeout = timeout
-
-    def tools(self) -> list[Tool]:
-        """The tools; in the json form they declare an output schema."""
-        schema = OUTPUT_SCHEMA if self._form == "json" else None
-        most = JSON_ROWS if self._form == "json" else MAX_ROWS
-        limit = {
-            "type": "integer",
-            "description": f"Rows of the answer at most (1 to {most}); use ORDER BY and OFFSET in the SQL for more.",
-            "default": most,
-            "minimum": 1,
-            "maximum": most,
-            "examples": [1000],
-        }
-        return [
-            Tool(
-                "query",
-                "Query the notebook's tables",
-                "Run one read-only SELECT in the DuckDB dialect over the notebook's tables and get the rows with their "
-                f"column types. A statement may take {self._timeout:g} seconds; aggregate and filter in SQL.",
-                self.query,
-                {"sql": _SQL, "limit": limit},
-                schema,
-            ),
-            Tool(
-                "list_tables",
-                "List the notebook's tables",
-                "List the tables that can be queried, with rows, columns and types. Takes no arguments.",
-                self.list_tables,
-                {},
-                schema,
-            ),
-            Tool(
-                "describe_table",
-                "Describe a table of the notebook",
-                "Describe one table: each column's type, nulls, range or most frequent values, and the first rows.",
-                self.describe_table,
-                {"table": _TABLE},
-                schema,
-            ),
-        ]
-
-    async def query(self, sql: str, limit: int = JSON_ROWS) -> Answer | types.CallToolResult:
-        answer = await self._runner.query(self._catalog, sql, limit=limit, timeout=self._timeout)
-        if self._form == "arrow":
-            return await asyncio.to_thread(arrow_result, answer)
-        return await asyncio.to_thread(as_answer, answer, rows=JSON_ROWS, max_bytes=JSON_BYTES)
-
-    async def list_tables(self) -> types.CallToolResult:
-        listed = [await asyncio.to_thread(summary, self._catalog, entry) for entry in self._catalog.entries()]
-        columns = [
-            Column("table", "TEXT"),
-            Column("rows", "INTEGER"),
-            Column("columns", "TEXT"),
-            Column("about", "TEXT"),
-        ]
-        return self._described(
-            "\n".join(_listing(listed)) or "There are no tables yet.", Answer(tuple(columns), listed)
-        )
-
-    async def describe_table(self, table: str) -> types.CallToolResult:
-        entry = self._catalog.find(table)
-        try:
-            value = self._catalog.resolve(table)
-        except DataError as error:
-            raise ToolError(error.message) from error
-        name = entry.name if entry else table
-        text, fields = await asyncio.to_thread(describe, value, name, self._mask())
-        if entry and entry.description:
-            text = f"{entry.description}\n{text}"
-        columns = (Column("column", "TEXT"), Column("type", "TEXT"), Column("nulls", "INTEGER"))
-        return self._described(text, Answer(columns, fields))
-
-    def _described(self, text: str, answer: Answer) -> types.CallToolResult:
-        """Words for the model; in the json form the facts as structured content, too."""
-        content = structured(answer) if self._form == "json" else None
-        return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=content)
-
-
-def arrow_result(answer: TableAnswer) -> types.CallToolResult:
-    """The answer with its table as an embedded Arrow file; notice and notes also stand in the schema's metadata."""
-    about = {"types": list(answer.types), "truncated": answer.truncated, "notes": list(answer.notes)}
-    table = answer.data.replace_schema_metadata({"mcp_notebook": json.dumps(about)})
-    blob = types.BlobResourceContents(
-        uri="notebook://answer", mime_type=ARROW, blob=base64.b64encode(arrow_bytes(table)).decode("ascii")
-    )
-    said = [types.TextContent(text=line) for line in (answer.truncated, *answer.notes) if line]
-    return types.CallToolResult(content=[types.EmbeddedResource(resource=blob), *said])
-
-
-def summary(catalog: Catalog, entry: Entry) -> list[Any]:
-    """Name, rows, columns with types, and where it comes from; a value that is no table any more says so."""
-    try:
-        held = snapshot(catalog.resolve(entry.name))
-        fields = to_arrow(held, rows=50)[0].schema
-    except (DataError, pa.ArrowException, TypeError, ValueError) as error:
-        return [entry.name, None, "", f"cannot be read now: {error}"]
-    columns = ", ".join(f"{field.name} {field.type}" for field in fields)
-    return [
-        entry.name,
-        len(held.data),
-        columns,
-        entry.description or ("shared" if entry.origin == "shared" else "result"),
-    ]
-
-
-def describe(value: object, name: str, mask: Sequence[str]) -> tuple[str, list[list[Any]]]:
-    """The preview of a table as text, and name, type and number of nulls of each column."""
-    table, notes = to_arrow(snapshot(value))
-    fields = [[field.name, str(field.type), table.column(i).null_count] for i, field in enumerate(table.schema)]
-    return preview(table, name, mask=mask, notes=notes), fields
-
-
-def _listing(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
-    used = 0
-    for number, (name, rows, columns, about) in enumerate(listed):
-        line = f"{name} ({about}{f', {rows:,} rows' if rows is not None else ''}): {columns}"
-        used += len(line.encode())
-        if used > LISTING_BYTES:
-            yield f"… and {len(listed) - number} more tables; describe_table describes each"
-            return
-        yield line
-
-
-class _announcing:
-    """While a client is connected, tell it of changes of the catalog, from whatever thread they come."""
-
-    def __init__(self, catalog: Catalog, bus: InMemorySubscriptionBus) -> None:
-        self._catalog = catalog
-        self._bus = bus
-        self._loop = asyncio.get_running_loop()
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    def __enter__(self) -> None:
-        self._catalog.on_change(self._changed)
-
-    def __exit__(self, *exc: object) -> None:
-        self._catalog.off_change(self._changed)
-
-    def _changed(self) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._publish)
-
-    def _publish(self) -> None:
-        task = asyncio.ensure_future(self._bus.publish(ResourcesListChanged()))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    server.middleware.append(sessions)
+    return server

@@ -6,19 +6,25 @@ DataFrame in place, without a copy, on a connection that is locked all the same.
 """
 
 import asyncio
+import atexit
 import contextlib
 import os
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.sources.elsewhere import Bounds, Elsewhere, Here, nothing
+from mcp_notebook.server.sources.local import STORED, Ready, ready, schema_of
+from mcp_notebook.server.sources.spool import Spool, drop
 from mcp_notebook.server.tabular import TableAnswer
 from mcp_notebook.server.worker import Worker
 
@@ -27,10 +33,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from mcp_notebook.server.arrow import Snapshot
+    from mcp_notebook.server.masks import Masks
 
 MAX_ROWS = 100_000
 MAX_BYTES = 64_000_000
 CHECK_SECONDS = 5.0
+PERSON_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +48,18 @@ class _Shipped:
     path: Path
     held: "Snapshot"
     notes: tuple[str, ...]
+    masks: "Masks | None" = None
+    masked: tuple[str, ...] = ()  # the columns in which tokens stand in place of values
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Where the worker finds a table of a statement, what is said of it, and files that go after the statement."""
+
+    where: Any
+    notes: tuple[str, ...]
+    passing: list[Path]
+    masked: tuple[str, ...]
 
 
 class SqlRunner:
@@ -53,38 +73,96 @@ class SqlRunner:
         self._dropping: asyncio.Task[None] | None = None
         self._count = 0
         self._turn = asyncio.Lock()
+        self._spool = Spool(self._folder)
+        self._elsewhere = Elsewhere(self._worker.ask, self._folder)
 
     async def start(self) -> None:
         """Start the worker ahead of the first query."""
         await self._worker.start()
 
     async def query(
-        self, catalog: Catalog, sql: str, *, limit: int = MAX_ROWS, timeout: float = 30.0, max_bytes: int = MAX_BYTES
+        self,
+        catalog: Catalog,
+        sql: str,
+        *,
+        limit: int = MAX_ROWS,
+        timeout: float = 30.0,
+        max_bytes: int = MAX_BYTES,
+        masks: "Masks | None" = None,
     ) -> TableAnswer:
         """At most `limit` rows and `max_bytes` bytes of the SELECT's answer; raises `ToolError`.
 
-        `timeout` is in seconds for the statement itself; writing changed tables for the worker comes on top.
+        `timeout` is in seconds for the statement itself; writing changed tables for the worker comes on top. Of the
+        columns that `masks` covers the statement sees tokens, and the answer's notes say so.
         """
         offered = catalog.names()
-        checked = await self._worker.ask({"check": sql, "offered": offered}, min(CHECK_SECONDS, timeout))
+
+        async def check() -> dict[str, Any]:
+            return await self._worker.ask({"check": sql, "offered": offered}, min(CHECK_SECONDS, timeout))
+
+        bounds = Bounds(limit, max_bytes, timeout, masks.columns if masks is not None else nothing)
+        routed = await self._elsewhere.route(catalog, sql, check, bounds)
+        if isinstance(routed, TableAnswer):
+            return routed
         async with self._turn:
-            shipped = {name: await self._ship(catalog, name) for name in checked["tables"]}
-            paths = {name: table.path for name, table in shipped.items()}
-            out = self._new_path()
-            passing = [out]
-            try:
-                if checked["lists_tables"]:
-                    for name in set(offered) - set(shipped):
-                        passing.append(await self._ship_schema(catalog, name))
-                        paths[name] = passing[-1]
-                request = {"run": checked["sql"], "rows": limit, "bytes": max_bytes, "out": str(out)}
-                request["tables"] = {name: str(path) for name, path in paths.items()}
-                answer = await self._worker.ask(request, timeout)
-                notes = tuple(note for table in shipped.values() for note in table.notes)
-                return await asyncio.to_thread(_take, out, answer, notes)
-            finally:
-                for path in passing:
-                    path.unlink(missing_ok=True)
+            return await self._run(catalog, routed, bounds, masks)
+
+    async def _run(self, catalog: Catalog, routed: Here, bounds: Bounds, masks: "Masks | None") -> TableAnswer:
+        """A statement that runs in the worker, its tables written for it or handed over as files to scan."""
+        checked, out = routed.checked, self._new_path()
+        passing, places, notes = [out], {}, []
+        masked: list[str] = []  # columns of which the statement sees tokens
+        try:
+            for name in checked["tables"]:
+                if name in routed.brought or name in routed.empty:
+                    table = routed.brought.get(name)
+                    data = table.data if table else routed.empty[name].schema().empty_table()
+                    passing.append(await asyncio.to_thread(_write_table, data, self._new_path()))
+                    places[name], said = str(passing[-1]), table.notes if table else ()
+                else:
+                    found = await self._place(catalog, name, checked["sql"], masks)
+                    places[name], said = found.where, found.notes
+                    passing += found.passing
+                    masked += found.masked
+                notes += said
+            if checked["lists_tables"]:
+                for name in set(catalog.names()) - set(places):
+                    passing.append(await self._ship_schema(catalog, name, masks))
+                    places[name] = str(passing[-1])
+            request = {"run": checked["sql"], "rows": bounds.rows, "bytes": bounds.bytes, "out": str(out)}
+            answer = await self._asked({**request, "tables": places}, bounds.seconds, masked)
+            return await asyncio.to_thread(_take, out, answer, tuple(notes), bool(masks and masks.patterns))
+        finally:
+            for path in passing:
+                path.unlink(missing_ok=True)
+
+    async def _place(self, catalog: Catalog, name: str, sql: str, masks: "Masks | None") -> "_Placed":
+        """Where the worker finds a table, with tokens in its masked columns."""
+        value = _resolve(catalog, name)
+        if kind_of(value) not in STORED:
+            shipped = await self._ship(catalog, name, masks)
+            return _Placed(str(shipped.path), shipped.notes, [], shipped.masked)
+        try:
+            names = (await asyncio.to_thread(schema_of, value)).names
+            wanted = (await self._elsewhere.needed(sql, {name: names}))[name] if kind_of(value) != "file" else []
+            found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)
+            masked = masks.columns(names) if masks is not None else ()
+            if masks is not None and await asyncio.to_thread(masks.touches, found.scan.open().schema):
+                found = await asyncio.to_thread(_hidden, found, self._spool, masks, name)
+        except DataError as error:
+            raise ToolError(error.message) from error
+        passing = [Path(file) for file in found.scan.files] if found.passing else []
+        return _Placed(found.scan.as_json(), (), passing, masked)
+
+    async def _asked(self, request: dict[str, Any], timeout: float, masked: list[str]) -> dict[str, Any]:
+        try:
+            return await self._worker.ask(request, timeout)
+        except ToolError as error:
+            hidden = [column for column in masked if column.lower() in request["run"].lower()]
+            if not hidden:
+                raise
+            said = f"{', '.join(hidden)}: masked, its values are text tokens here; count and GROUP BY work."
+            raise ToolError(f"{error} {said}") from error
 
     async def close(self) -> None:
         """End the worker and remove its files."""
@@ -94,10 +172,10 @@ class SqlRunner:
         self._shipped.clear()
         self._cleanup()
 
-    async def _ship(self, catalog: Catalog, name: str) -> _Shipped:
+    async def _ship(self, catalog: Catalog, name: str, masks: "Masks | None") -> _Shipped:
         value = _resolve(catalog, name)
         known = self._shipped.get(name)
-        fresh = await asyncio.to_thread(_write_changed, value, known, self._new_path())
+        fresh = await asyncio.to_thread(_write_changed, value, name, known, self._new_path(), masks)
         if fresh is not known:
             if known is not None:
                 known.path.unlink(missing_ok=True)
@@ -105,11 +183,12 @@ class SqlRunner:
             self._drop_with(value, name, fresh.path)
         return fresh
 
-    async def _ship_schema(self, catalog: Catalog, name: str) -> Path:
+    async def _ship_schema(self, catalog: Catalog, name: str, masks: "Masks | None") -> Path:
         """An empty table of the same columns, for statements that list all tables."""
-        path = self._new_path()
-        await asyncio.to_thread(_write, _resolve(catalog, name), path, 0)
-        return path
+        value = _resolve(catalog, name)
+        empty = await asyncio.to_thread(_empty, value)
+        table = masks.apply(empty, name) if masks is not None else empty
+        return await asyncio.to_thread(_write_table, table, self._new_path())
 
     def _drop_with(self, value: object, name: str, path: Path) -> None:
         """When the notebook lets go of the table, neither its file nor its memory is kept."""
@@ -144,26 +223,97 @@ async def run_worker_query(catalog: Catalog, sql: str, *, limit: int = MAX_ROWS,
         await runner.close()
 
 
-def run_local_query(catalog: Catalog, sql: str, *, limit: int | None = None) -> "pa.Table":
-    """The answer to SQL that the person typed, computed in this process; raises `DataError`.
+async def local_answer(catalog: Catalog, sql: str, *, limit: int | None = None) -> TableAnswer:
+    """The answer to SQL that the person typed; raises `DataError`.
 
-    The statement is checked like any other, the frames are read in place. `limit` None: all rows.
+    Tables of this machine are computed in this process, the frames read in place, and give all rows (`limit` None).
+    Tables of another engine are computed there: the statement is checked, bounded and stopped as a model's is, with
+    more time (`PERSON_SECONDS`), and gives at most `MAX_ROWS` rows.
     """
-    # duckdb takes a third of a second to import: only the first query pays.
-    from mcp_notebook.server import duck, sqlguard
-    from mcp_notebook.server.arrow import for_duckdb, snapshot
+    elsewhere = Elsewhere(_plan_here, _local_folder())
 
-    connection = _local_connection()
+    async def check() -> dict[str, Any]:
+        return await asyncio.to_thread(_check_here, sql, catalog.names())
+
+    most = Bounds(MAX_ROWS if limit is None else limit, MAX_BYTES, PERSON_SECONDS)
     try:
-        with contextlib.closing(connection.cursor()) as cursor:
-            statement = sqlguard.check(cursor, sql, catalog.names())
-        named = {name: for_duckdb(snapshot(catalog.resolve(name)))[0] for name in statement.tables}
-        if statement.lists_tables:
-            named |= {name: _empty(catalog.resolve(name)) for name in catalog.names() if name not in named}
-        rows = limit if limit is not None else (1 << 62)
-        return duck.run(connection, statement.sql, named, rows=rows, max_bytes=1 << 62).data
+        routed = await elsewhere.route(catalog, sql, check, most)
+        if isinstance(routed, TableAnswer):
+            return routed
+        return await asyncio.to_thread(_run_here, catalog, routed, limit)
     except ToolError as error:
         raise DataError(str(error)) from error
+
+
+def run_local_query(catalog: Catalog, sql: str, *, limit: int | None = None) -> "pa.Table":
+    """`local_answer` for callers outside an event loop, or inside one that may wait."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, local_answer(catalog, sql, limit=limit)).result().data
+
+
+def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
+    from mcp_notebook.server import duck
+
+    statement, notes = routed.checked, []
+    named: dict[str, Any] = {}
+    for name in statement["tables"]:
+        if name in routed.brought:
+            named[name] = routed.brought[name].data
+            notes += routed.brought[name].notes
+        elif name in routed.empty:
+            named[name] = routed.empty[name].schema().empty_table()
+        else:
+            named[name] = _scannable(catalog.resolve(name), name, statement["sql"])
+    if statement["lists_tables"]:
+        named |= {name: _empty(catalog.resolve(name)) for name in catalog.names() if name not in named}
+    rows = limit if limit is not None else (1 << 62)
+    answer = duck.run(_local_connection(), statement["sql"], named, rows=rows, max_bytes=1 << 62)
+    return replace(answer, notes=(*answer.notes, *notes))
+
+
+def _scannable(value: Any, name: str, sql: str) -> Any:
+    """What DuckDB registers in this process; raises `DataError`."""
+    from mcp_notebook.server.arrow import for_duckdb, snapshot
+    from mcp_notebook.server.sources.pruning import named_columns
+
+    kind = kind_of(value)
+    if kind == "lazy":
+        return value  # DuckDB asks Polars for the columns and rows that it needs
+    if kind not in STORED:
+        return for_duckdb(snapshot(value))[0]
+    found = ready(value, _local_spool(), lambda names: named_columns(sql, {name: list(names)})[name])
+    if not found.passing:
+        return found.scan.open()
+    table = found.scan.open().to_table()  # only the columns that the statement names
+    drop(found.scan)
+    return table
+
+
+def _check_here(sql: str, offered: tuple[str, ...]) -> dict[str, Any]:
+    # duckdb takes a third of a second to import: only the first query pays.
+    from mcp_notebook.server import sqlguard
+
+    with contextlib.closing(_local_connection().cursor()) as cursor:
+        statement = sqlguard.check(cursor, sql, offered)
+    return {"sql": statement.sql, "tables": statement.tables, "lists_tables": statement.lists_tables}
+
+
+async def _plan_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    from mcp_notebook.server.sources import planning
+
+    return await asyncio.to_thread(planning.answer, _local_connection(), request)
+
+
+@cache
+def _local_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="mcp-notebook-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def _local_spool() -> Spool:
+    return Spool(_local_folder())
 
 
 @cache
@@ -174,9 +324,9 @@ def _local_connection() -> "duckdb.DuckDBPyConnection":
 
 
 def _empty(value: Any) -> "pa.Table":
-    from mcp_notebook.server.arrow import snapshot, to_arrow
+    from mcp_notebook.server.sources.look import look
 
-    return to_arrow(snapshot(value), rows=0)[0]
+    return look(value).schema.empty_table()
 
 
 def _resolve(catalog: Catalog, name: str) -> object:
@@ -186,33 +336,53 @@ def _resolve(catalog: Catalog, name: str) -> object:
         raise ToolError(error.message) from error
 
 
-def _write_changed(value: Any, known: _Shipped | None, path: Path) -> _Shipped:
+def _snapshot(value: Any) -> "Snapshot":
     from mcp_notebook.server.arrow import snapshot
 
-    held = snapshot(value)
-    if known is not None and held.same_as(known.held):
+    return snapshot(value)
+
+
+def _write_changed(value: Any, name: str, known: _Shipped | None, path: Path, masks: "Masks | None") -> _Shipped:
+    held = _snapshot(value)
+    if known is not None and known.masks == masks and held.same_as(known.held):
         return known
-    return _write(value, path, None, held)
+    return _write(held, name, path, masks)
 
 
-def _write(value: Any, path: Path, rows: int | None, held: "Snapshot | None" = None) -> _Shipped:
+def _write(held: "Snapshot", name: str, path: Path, masks: "Masks | None") -> _Shipped:
+    from mcp_notebook.server.arrow import to_arrow
+
+    table, notes = to_arrow(held)
+    masked = masks.columns(table.column_names) if masks is not None else ()
+    table = masks.apply(table, name) if masks is not None else table
+    return _Shipped(_write_table(table, path), held, notes, masks, masked)
+
+
+def _write_table(table: "pa.Table", path: Path) -> Path:
     import pyarrow as pa
 
-    from mcp_notebook.server.arrow import snapshot, to_arrow
-
-    held = held or snapshot(value)
-    table, notes = to_arrow(held, rows=rows)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
-    return _Shipped(path, held, notes)
+    return path
 
 
-def _take(path: Path, answer: dict[str, Any], notes: tuple[str, ...]) -> TableAnswer:
+def _hidden(found: Ready, spool: Spool, masks: "Masks", name: str) -> Ready:
+    """The scan with tokens in its masked columns, as a file of ours."""
+    changed = spool.changed(found.scan, lambda table: masks.apply(table, name))
+    if found.passing:
+        drop(found.scan)
+    return Ready(changed, passing=True)
+
+
+def _take(path: Path, answer: dict[str, Any], notes: tuple[str, ...], hidden: bool) -> TableAnswer:
     import pyarrow as pa
+
+    from mcp_notebook.server.masks import holds_tokens, note_on
 
     with pa.OSFile(str(path)) as source:
         data = pa.ipc.open_file(source).read_all()
-    return TableAnswer(data, tuple(answer["types"]), answer["truncated"], notes)
+    told = note_on(holds_tokens(data)) if hidden else ""
+    return TableAnswer(data, tuple(answer["types"]), answer["truncated"], (*notes, told) if told else notes)
 
 
 def _drop(runner: "weakref.ref[SqlRunner]", name: str, path: Path) -> None:

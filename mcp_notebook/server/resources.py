@@ -1,9 +1,10 @@
 """Each offered table as MCP resources: `notebook://tables/NAME` is its schema as JSON, `.../rows.csv` and
-`.../rows.arrow` are its first 100,000 rows."""
+`.../rows.arrow` are its first 100,000 rows, with tokens in masked columns."""
 
 import asyncio
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -13,8 +14,12 @@ from mcp.shared.exceptions import MCPError
 from pyarrow import csv
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog
+from mcp_notebook.server.masks import Masks
+from mcp_notebook.server.sources.local import STORED, sample
+from mcp_notebook.server.sources.look import look
 
 SCHEME = "notebook://tables/"
 ROWS = 100_000
@@ -24,8 +29,9 @@ _ARROW = "application/vnd.apache.arrow.file"
 class Resources:
     """The handlers of `resources/list`, `resources/templates/list` and `resources/read` over a catalog."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, masks: Callable[[], Masks] = Masks) -> None:
         self._catalog = catalog
+        self._masks = masks
 
     async def list(self, context: Any, params: Any) -> types.ListResourcesResult:
         """One resource a table: its schema."""
@@ -65,7 +71,12 @@ class Resources:
             value = self._catalog.resolve(unquote(name))
         except DataError as error:
             raise MCPError(types.INVALID_PARAMS, error.message) from error
-        contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf)
+        entry = self._catalog.find(unquote(name))
+        scope = entry.name if entry else unquote(name)
+        try:
+            contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf, self._masks(), scope)
+        except DataError as error:
+            raise MCPError(types.INVALID_PARAMS, error.message) from error
         return types.ReadResourceResult(contents=[contents])
 
 
@@ -77,15 +88,27 @@ def arrow_bytes(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def _contents(uri: str, value: object, leaf: str) -> types.TextResourceContents | types.BlobResourceContents:
-    table, _ = to_arrow(snapshot(value), rows=ROWS)
+def _contents(
+    uri: str, value: object, leaf: str, masks: Masks, name: str
+) -> types.TextResourceContents | types.BlobResourceContents:
+    if not leaf:
+        return types.TextResourceContents(uri=uri, mime_type="application/json", text=_schema(value, masks))
+    whole = sample(value, ROWS) if kind_of(value) in STORED else to_arrow(snapshot(value), rows=ROWS)[0]
+    table = masks.apply(whole, name)
     if leaf == "rows.arrow":
         blob = base64.b64encode(arrow_bytes(table)).decode("ascii")
         return types.BlobResourceContents(uri=uri, mime_type=_ARROW, blob=blob)
-    if leaf == "rows.csv":
-        return types.TextResourceContents(uri=uri, mime_type="text/csv", text=_csv(table))
-    fields = [{"name": field.name, "type": str(field.type), "nullable": field.nullable} for field in table.schema]
-    return types.TextResourceContents(uri=uri, mime_type="application/json", text=json.dumps({"columns": fields}))
+    return types.TextResourceContents(uri=uri, mime_type="text/csv", text=_csv(table))
+
+
+def _schema(value: object, masks: Masks) -> str:
+    schema = look(value).schema
+    hidden = masks.columns(schema.names)
+    fields = [
+        {"name": f.name, "type": str(f.type), "nullable": f.nullable, **({"masked": True} if f.name in hidden else {})}
+        for f in schema
+    ]
+    return json.dumps({"columns": fields})
 
 
 def _csv(table: pa.Table) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import mcp_types as types
-from mcp.server.lowlevel import Server
+from mcp.server.lowlevel import NotificationOptions, Server
 
 from mcp_notebook.server import VERSION
 from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, as_text, structured
@@ -68,8 +68,29 @@ class Tool:
         }
 
 
-def build_server(name: str, tools: Sequence[Tool], *, title: str, instructions: str, **handlers: Any) -> Server[Any]:
-    """A low-level MCP server over the tools; `handlers` are further `on_*` handlers of the SDK's `Server`."""
+class _Server(Server[Any]):
+    """A server that announces to clients of the handshake eras, too, that its list of resources changes."""
+
+    def create_initialization_options(
+        self, notification_options: NotificationOptions | None = None, *words: Any, **named: Any
+    ) -> Any:
+        changing = notification_options or NotificationOptions(resources_changed=True)
+        return super().create_initialization_options(changing, *words, **named)
+
+
+def build_server(
+    name: str,
+    tools: Sequence[Tool],
+    *,
+    title: str,
+    instructions: str,
+    resources_change: bool = False,
+    **handlers: Any,
+) -> Server[Any]:
+    """A low-level MCP server over the tools; `handlers` are further `on_*` handlers of the SDK's `Server`.
+
+    `resources_change`: its list of resources changes while it runs, and it tells so.
+    """
     by_name = {tool.name: tool for tool in sorted(tools, key=lambda tool: tool.name)}
 
     async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
@@ -78,7 +99,8 @@ def build_server(name: str, tools: Sequence[Tool], *, title: str, instructions: 
     async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         return await call(by_name, params.name, params.arguments or {})
 
-    return Server(
+    kind = _Server if resources_change else Server
+    return kind(
         name,
         title=title,
         instructions=instructions,

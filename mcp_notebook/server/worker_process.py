@@ -3,7 +3,9 @@
 It reads requests as JSON lines on stdin and answers each with one JSON line on stdout:
 `{"check": sql, "offered": [names]}` -> `{"sql", "tables", "lists_tables"}`;
 `{"explain": sql}` -> `{"plan": text}`;
-`{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}` -> `{"types", "truncated"}` with the rows in `out`.
+`{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}` -> `{"types", "truncated"}` with the rows in `out`;
+in place of a path a table may be a scan of files (`sources.scan`).
+`{"plan": sql, ...}`, `{"columns_of": sql, ...}` and `{"reads": sql, ...}` are `sources.planning`'s.
 A failure that the model can mend is `{"error": text}`. When stdin ends, the process removes its folder and ends at
 once, also amid a query. Its arguments are the module search path as JSON, a database file or "", and its folder.
 """
@@ -48,6 +50,8 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         if "check" in request:
             statement = sqlguard.check(connection, request["check"], request["offered"])
             return {"sql": statement.sql, "tables": statement.tables, "lists_tables": statement.lists_tables}
+        if request.keys() & {"plan", "columns_of", "reads"}:
+            return _about_elsewhere(connection, request)
         if "explain" in request:
             return {"plan": duck.explain(connection, request["explain"])}
         return _run(connection, request)
@@ -59,12 +63,29 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     paths = request["tables"]
-    limit_memory(sum(Path(path).stat().st_size for path in paths.values()))
-    tables = {name: pa.ipc.open_file(pa.memory_map(path)).read_all() for name, path in paths.items()}
+    limit_memory(sum(Path(path).stat().st_size for path in paths.values() if isinstance(path, str)))
+    tables = {name: _open(path) for name, path in paths.items()}
     answer = duck.run(connection, request["run"], tables, rows=request["rows"], max_bytes=request["bytes"])
     with pa.OSFile(request["out"], "wb") as sink, pa.ipc.new_file(sink, answer.data.schema) as writer:
         writer.write_table(answer.data)
     return {"types": answer.types, "truncated": answer.truncated}
+
+
+def _open(place: str | dict[str, Any]) -> Any:
+    if isinstance(place, str):
+        return pa.ipc.open_file(pa.memory_map(place)).read_all()
+    from mcp_notebook.server.sources.scan import Scan  # loads Arrow's datasets, which frames do not need
+
+    try:
+        return Scan.of(place).open()
+    except (OSError, pa.ArrowException) as error:
+        raise ToolError(f"A file of the table cannot be read: {error}") from error
+
+
+def _about_elsewhere(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
+    from mcp_notebook.server.sources import planning  # loads sqlglot, which other statements do not need
+
+    return planning.answer(connection, request)
 
 
 def limit_memory(mapped: int) -> None:

@@ -1,6 +1,5 @@
 """Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
 
-import asyncio
 import json
 import shlex
 import time
@@ -137,28 +136,33 @@ async def perform_own_sql(
     keep: "Keep",
     given: Mapping[str, Any] | None = None,
 ) -> ToolResult:
-    """SQL of the person's over the notebook's tables: in this process, on the frames as they are.
+    """SQL of the person's over the notebook's tables: in this process on the frames as they are, or on their engine.
 
     Claude's SQL over the same tables runs in a worker process that can be stopped; what the person types is trusted
     not to exhaust the kernel, and is checked all the same to be one SELECT. Raises DataError.
     """
     from mcp_notebook.agent.calls import Origin
     from mcp_notebook.results.reading import Reading, Table
-    from mcp_notebook.server.query import run_local_query
+    from mcp_notebook.server.query import local_answer
 
     event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", OWN_SERVER, "query", dict(arguments))
     notebook.ledger.record(event, cell=BY_HAND)
     notebook.sent(event, facts=Facts(reads=True, sql="sql", only=True), given=given)
     started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    data = await asyncio.to_thread(run_local_query, catalog, arguments["sql"], limit=arguments.get("limit"))
+    answer = await local_answer(catalog, arguments["sql"], limit=arguments.get("limit"))
     seconds = time.monotonic() - started
-    table = Table(data)
+    table = Table(answer.data, notes=answer.notes, truncated=answer.truncated)
     name = keep(table, Origin(OWN_SERVER, "query", dict(arguments), event.id, stamp, round(seconds, 4)), 0)
-    reading = Reading(tables=(table,), reader="DuckDB in this process", confidence="high")
-    result = ToolResult(event.id, "ok", "", seconds, data.nbytes, (name,), reading)
+    reading = Reading(tables=(table,), reader=_computed(answer.notes), confidence="high")
+    result = ToolResult(event.id, "ok", "", seconds, answer.data.nbytes, (name,), reading)
     notebook.ledger.record(result, cell=BY_HAND)
     notebook.trail.ended(event.id, "ok")
     return result
+
+
+def _computed(notes: tuple[str, ...]) -> str:
+    """Where the answer was computed, as the card says it."""
+    return next((note for note in notes if note.startswith("computed on")), "DuckDB in this process")
 
 
 def split_target(target: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from IPython.core.completer import SimpleCompletion
 
+from mcp_notebook.kinds import is_table
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.offers import Offers
@@ -79,8 +80,6 @@ def _servers(notebook: Notebook) -> list[str]:
 
 
 def _tables(notebook: Notebook) -> list[str]:
-    from mcp_notebook.agent.prompts import is_table
-
     return [n for n, value in list(notebook.shell.user_ns.items()) if not n.startswith("_") and is_table(value)]
 
 

@@ -85,10 +85,12 @@ async def compose(notebook: Notebook, ask: Ask) -> Composed:
 async def _prompt(notebook: Notebook, ask: Ask, budget: Budget) -> "list[Block]":
     """The person's words, the schemas of tables that they name, and the resources that they mention."""
     from mcp_notebook.agent import prompts
+    from mcp_notebook.server.sources.look import schema_text
 
     for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
         notebook.catalog.add(name, variable=name, origin="shared")
-    blocks = prompts.user_blocks(ask.prompt, names, lambda n: prompts.schema_of(notebook.table(n)))
+    schemas = {name: await asyncio.to_thread(schema_text, notebook.table(name)) for name in names}
+    blocks = prompts.user_blocks(ask.prompt, names, lambda name: schemas[name])
     for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):
         blocks.append({**block, "text": budget.fit(block["text"])})
     return blocks

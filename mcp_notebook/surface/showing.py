@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from IPython.display import display
 
 from mcp_notebook import config, loop
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.kinds import DATA_SUFFIXES, kind_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.presence import is_attended
 
@@ -179,21 +180,39 @@ def preview(notebook: Notebook, name: str) -> None:
         raise ConfigError("Name a table: %mcp_preview NAME; %mcp_shared lists them.")
     table = notebook.table(name)
     sent = notebook.shown.get(name)
+    if not sent and kind_of(table) not in ("frame", "arrow"):
+        raise ConfigError(f"{name} is no table in memory: %mcp_call notebook.describe_table table={name} describes it.")
     shaping = notebook.shaping()
     line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
 
 
 def share(notebook: Notebook, names: Sequence[str]) -> None:
-    """Let Claude query tables of the person's by name."""
-    from mcp_notebook.agent.prompts import is_table
-
+    """Let Claude query tables of the person's by name: frames, Arrow, files, lazy and remote tables (`kinds`)."""
     if not names:
         raise ConfigError("Name the tables to share: %mcp_share orders customers.")
     for name in names:
-        if not is_table(notebook.table(name)):
-            raise ConfigError(f"{name} is no table: a DataFrame, or an object with Arrow's stream interface.")
+        kind = kind_of(notebook.table(name))
+        if kind is None:
+            raise ConfigError(_no_table(name, notebook.table(name)))
+        if kind == "reader":
+            line(
+                f"{name} can be read once: its rows are kept here at the first query, and are then gone for your code."
+            )
         notebook.catalog.add(name, variable=name, origin="shared")
     shared(notebook)
+
+
+def _kind(notebook: Notebook, variable: str) -> str:
+    return kind_of(notebook.shell.user_ns.get(variable)) or "no table now"
+
+
+def _no_table(name: str, value: object) -> str:
+    if isinstance(value, str | PurePath):
+        return f"{name} names no data file that is read here: {', '.join(sorted(set(DATA_SUFFIXES)))}."
+    return (
+        f"{name} is a {type(value).__name__}, not a table: share a DataFrame (pandas, Polars, Spark), an Arrow, DuckDB "
+        "or Ibis table, or the path of a data file."
+    )
 
 
 def shared(notebook: Notebook) -> None:
@@ -201,7 +220,12 @@ def shared(notebook: Notebook) -> None:
     from mcp_notebook.display import status_table_html
 
     rows = [
-        {"table": entry.name, "variable": entry.variable, "origin": entry.origin}
+        {
+            "table": entry.name,
+            "variable": entry.variable,
+            "kind": _kind(notebook, entry.variable),
+            "origin": entry.origin,
+        }
         for entry in notebook.catalog.entries()
     ]
     if rows:

@@ -61,14 +61,14 @@ async def test_clients_outside_get_structured_content_with_types(runner: SqlRunn
     assert content["columns"][0] == {"name": "d", "type": "DECIMAL(10,2)", "declared": True}
     assert content["rows"] == [["0.10", [1, 2], "Infinity"]]
     assert listed["rows"][0][:2] == ["t", 1]
-    assert described["rows"][0] == ["d", "decimal128(10, 2)", 0]
+    assert described["rows"][0] == ["d", "decimal128(10, 2)", 0, False, "0.10"]
 
 
 async def test_tools_are_described_for_a_model(runner: SqlRunner):
     """Read-only marks, descriptions and an example for each argument."""
     async with Client(server_of(Notebook(), runner)) as client:
         tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == ["describe_table", "list_tables", "query"]
+    assert [tool.name for tool in tools] == ["describe_table", "list_tables", "profile_table", "query"]
     for tool in tools:
         assert tool.annotations is not None
         assert tool.annotations.read_only_hint

@@ -94,6 +94,7 @@ async def test_a_client_that_speaks_stdio_goes_through_the_bridge(outside: Addre
         assert sorted(tool.name for tool in (await client.list_tools()).tools) == [
             "describe_table",
             "list_tables",
+            "profile_table",
             "query",
         ]
         content = (await client.call_tool("query", {"sql": "select count(*) as n from sales"})).structured_content

@@ -1,0 +1,88 @@
+"""What kinds of value can be a table, told by their types' names and attributes: no library is imported to ask.
+
+| kind | what it is | where a query runs |
+|---|---|---|
+| frame | pandas DataFrame | DuckDB, over the frame |
+| arrow | Arrow table or batch, eager Polars frame, any object with `__arrow_c_stream__` and columns | DuckDB |
+| interchange | any other object with `__dataframe__` and columns | DuckDB |
+| reader | a stream that can be read once: RecordBatchReader, nanoarrow's ArrayStream | DuckDB, after reading it |
+| dataset | PyArrow Dataset | DuckDB, over its files |
+| lazy | Polars LazyFrame | DuckDB, over the columns that the query names |
+| file | pathlib.Path, or a text that names a data file, a folder of them or a pattern | DuckDB, over the files |
+| relation | DuckDB relation | its own DuckDB connection |
+| ibis | Ibis table expression | its own backend |
+| spark | Spark DataFrame, classic or Connect, and pandas API on Spark | its own Spark session |
+"""
+
+from pathlib import PurePath
+from typing import Any, Literal
+
+Kind = Literal[
+    "frame", "arrow", "interchange", "reader", "dataset", "lazy", "file", "relation", "ibis", "spark"
+]  # fmt: skip
+
+AWAY: frozenset[Kind] = frozenset(("relation", "ibis", "spark"))
+"""The kinds whose queries run on an engine of their own."""
+
+DATA_SUFFIXES = {
+    ".parquet": "parquet", ".pq": "parquet", ".parq": "parquet",
+    ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
+    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".csv.gz": "csv", ".tsv.gz": "csv",
+    ".json": "json", ".jsonl": "json", ".ndjson": "json", ".json.gz": "json", ".jsonl.gz": "json", ".ndjson.gz": "json",
+}  # fmt: skip
+"""The format of a data file by the end of its name."""
+
+_BY_BASE: dict[tuple[str, str], Kind] = {
+    ("pandas", "DataFrame"): "frame",
+    ("polars", "LazyFrame"): "lazy",
+    ("polars", "DataFrame"): "arrow",
+    ("pyarrow", "RecordBatchReader"): "reader",
+    ("pyarrow", "Dataset"): "dataset",
+    ("pyarrow", "Table"): "arrow",
+    ("pyarrow", "RecordBatch"): "arrow",
+    ("duckdb", "DuckDBPyRelation"): "relation",
+    ("_duckdb", "DuckDBPyRelation"): "relation",
+    ("ibis", "Table"): "ibis",
+    ("pyspark", "DataFrame"): "spark",
+}
+
+
+def kind_of(value: Any) -> Kind | None:
+    """The kind of table that a value is, None when it is none; costs microseconds and reads no data."""
+    if value is None or isinstance(value, type):
+        return None
+    if isinstance(value, str | PurePath):
+        return "file" if _names_data(value) else None
+    for base in type(value).__mro__:
+        kind = _BY_BASE.get((base.__module__.partition(".")[0], base.__name__))
+        if kind is not None:
+            return kind
+    return _by_attributes(value)
+
+
+def is_table(value: Any) -> bool:
+    """Whether a value can be queried by SQL. A Series exports Arrow too, but has no columns."""
+    return kind_of(value) is not None
+
+
+def format_of(name: str) -> str:
+    """The format of a data file by the end of its name: "parquet", "arrow", "csv" or "json"; "" for any other."""
+    lowered = name.lower()
+    ends = [suffix for suffix in DATA_SUFFIXES if lowered.endswith(suffix)]
+    return DATA_SUFFIXES[max(ends, key=len)] if ends else ""
+
+
+def _by_attributes(value: Any) -> Kind | None:
+    columns = hasattr(value, "columns") or hasattr(value, "schema")
+    if hasattr(value, "__arrow_c_stream__"):
+        once = hasattr(value, "__next__") or hasattr(value, "read_next_batch") or hasattr(value, "get_next")
+        return "reader" if once or type(value).__name__ == "ArrayStream" else "arrow" if columns else None
+    return "interchange" if hasattr(value, "__dataframe__") and columns else None
+
+
+def _names_data(value: str | PurePath) -> bool:
+    """A path object may be a folder, too; a text must end like a data file, so that any other text is no table."""
+    text = str(value)
+    if not text or len(text) > 4096 or "\n" in text or "://" in text:
+        return False
+    return bool(format_of(text)) or isinstance(value, PurePath)

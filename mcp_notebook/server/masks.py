@@ -1,0 +1,184 @@
+"""Masked columns: what SQL that a stranger wrote sees in their place.
+
+A masked value becomes a token, `masked:` and 16 hexadecimal digits of a keyed hash. The table that the SQL sees holds
+no other form of it, so no expression, predicate or error message can bring the value back. NULL stays NULL, and equal
+values of one table have equal tokens: `count`, `count(DISTINCT ...)`, GROUP BY and joins of a table with itself work.
+Between tables the tokens differ on purpose. A model can make tables of its own choice (a result of another server), and
+a token that is the same everywhere would tell it which of its guesses stands in the masked column.
+"""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+PREFIX = "masked:"
+_TOKEN = re.compile(rf"{PREFIX}[0-9a-f]{{16}}")
+_NUMBERED = re.compile(r"(.+)_\d+")
+
+
+@dataclass(frozen=True)
+class Masks:
+    """The patterns of masked columns (`"email"`, `"*_token"`, any case), and the key of the tokens.
+
+    A pattern also hides the field of that name in structs, maps and JSON texts of other columns.
+    """
+
+    patterns: tuple[str, ...] = ()
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False, compare=False)
+
+    def covers(self, name: str) -> bool:
+        """Whether a column or field of this name is masked."""
+        folded = name.casefold()
+        return any(folded == p.casefold() or fnmatchcase(folded, p.casefold()) for p in self.patterns)
+
+    def columns(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The masked ones among a table's columns; `email_2` beside `email` may be a second column of that name."""
+        present = {name.casefold() for name in names}
+        return tuple(name for name in names if self.covers(name) or self._second(name, present))
+
+    def touches(self, schema: pa.Schema) -> bool:
+        """Whether a table of these columns has any that `apply` would change for its name or type.
+
+        Texts that hold JSON cannot be told by their type.
+        """
+        return bool(self.columns(schema.names)) or any(self._may_hide(field.type) for field in schema)
+
+    def apply(self, table: pa.Table, scope: str) -> pa.Table:
+        """The table with tokens in place of masked values; `scope` is the table's name, within which tokens agree."""
+        if not self.patterns:
+            return table
+        masked = set(self.columns(table.column_names))
+        columns = [
+            self._tokens(column, f"{scope}.{name}") if name in masked else self._inside(column, scope)
+            for name, column in zip(table.column_names, table.columns, strict=True)
+        ]
+        return pa.table(columns, names=table.column_names)
+
+    def inside(self, table: pa.Table, scope: str) -> pa.Table:
+        """The table with its masked columns as they are, and tokens in the masked fields inside other columns."""
+        masked = set(self.columns(table.column_names))
+        pairs = zip(table.column_names, table.columns, strict=True)
+        columns = [column if name in masked else self._inside(column, scope) for name, column in pairs]
+        return pa.table(columns, names=table.column_names)
+
+    def _second(self, name: str, present: Iterable[str]) -> bool:
+        numbered = _NUMBERED.fullmatch(name)
+        return numbered is not None and numbered[1].casefold() in present and self.covers(numbered[1])
+
+    def _token(self, value: Any, scope: str) -> str | None:
+        if value is None or (isinstance(value, str) and _TOKEN.fullmatch(value)):
+            return value  # a table that was made of masked ones keeps their tokens
+        data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+        keyed = hashlib.blake2b(scope.encode() + b"\0" + data, key=self.key, digest_size=8)
+        return PREFIX + keyed.hexdigest()
+
+    def _tokens(self, column: pa.ChunkedArray, scope: str) -> pa.Array | pa.ChunkedArray:
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        try:
+            encoded = column.dictionary_encode().combine_chunks()
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # nested kinds
+            return pa.array([self._token(value, scope) for value in column.to_pylist()], pa.string())
+        if isinstance(encoded, pa.ChunkedArray):
+            return pa.array([None] * len(column), pa.string()) if not encoded.num_chunks else encoded.chunk(0)
+        tokens = pa.array([self._token(value, scope) for value in encoded.dictionary.to_pylist()], pa.string())
+        return tokens.take(encoded.indices)
+
+    def _inside(self, column: pa.ChunkedArray, scope: str) -> pa.ChunkedArray | pa.Array:
+        """A column that is not masked, with the masked fields inside its values hidden."""
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        if pa.types.is_nested(kind):
+            return self._nested(column, scope)
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            return self._json_texts(column, scope)
+        return column
+
+    def _nested(self, column: pa.ChunkedArray, scope: str) -> pa.ChunkedArray | pa.Array:
+        if not self._may_hide(column.type):
+            return column
+        wanted = self._hidden_type(column.type)
+        values = column.to_pylist(maps_as_pydicts="lossy")
+        hidden = [self._hidden(value, scope) for value in values]
+        if hidden == values:
+            return column
+        if _has_maps(column.type):  # one key of a map may be masked and the next not: no type holds both
+            return pa.array([None if v is None else json.dumps(v, default=str) for v in hidden], pa.string())
+        return pa.array(hidden, wanted)
+
+    def _may_hide(self, kind: pa.DataType) -> bool:
+        if not pa.types.is_nested(kind):
+            return False
+        inner = [kind.field(i) for i in range(kind.num_fields)]
+        named = pa.types.is_struct(kind) and any(self.covers(f.name) for f in inner)
+        return named or pa.types.is_map(kind) or any(self._may_hide(f.type) for f in inner)
+
+    def _hidden_type(self, kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_struct(kind):
+            return pa.struct(
+                [pa.field(f.name, pa.string() if self.covers(f.name) else self._hidden_type(f.type)) for f in kind]
+            )
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+            return pa.list_(self._hidden_type(kind.value_type))
+        return kind
+
+    def _hidden(self, value: Any, scope: str) -> Any:
+        if isinstance(value, dict):
+            return {
+                name: self._token(_plain(inner), f"{scope}.{name}")
+                if self.covers(str(name))
+                else self._hidden(inner, scope)
+                for name, inner in value.items()
+            }
+        return [self._hidden(inner, scope) for inner in value] if isinstance(value, list) else value
+
+    def _json_texts(self, column: pa.ChunkedArray, scope: str) -> pa.ChunkedArray | pa.Array:
+        text = column.cast(pa.string()) if not pa.types.is_string(column.type) else column
+        if not pc.any(pc.match_substring_regex(text, r"^\s*[\[{]")).as_py():
+            return column
+        before = text.to_pylist()
+        after = [self._json_text(value, scope) for value in before]
+        return column if after == before else pa.array(after, pa.string())
+
+    def _json_text(self, text: str | None, scope: str) -> str | None:
+        if text is None or text.lstrip()[:1] not in ("{", "["):
+            return text
+        try:
+            value = json.loads(text)
+            hidden = self._hidden(value, scope)
+        except (ValueError, RecursionError):
+            return text
+        return text if hidden == value else json.dumps(hidden, ensure_ascii=False)
+
+
+def holds_tokens(table: pa.Table) -> tuple[str, ...]:
+    """The columns of an answer in which tokens stand in place of values."""
+    texts = [name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
+    return tuple(name for name in texts if pc.any(pc.match_substring(table.column(name), PREFIX)).as_py())
+
+
+def note_on(columns: Sequence[str]) -> str:
+    """What is said beside an answer that holds tokens; "" without such columns."""
+    if not columns:
+        return ""
+    return (
+        f"{', '.join(columns)}: masked, tokens stand in place of the values; equal values of one table have equal "
+        "tokens, so count, count(DISTINCT ...), GROUP BY and joins within that table work"
+    )
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, dict | list) else value
+
+
+def _has_maps(kind: pa.DataType) -> bool:
+    if pa.types.is_map(kind):
+        return True
+    return pa.types.is_nested(kind) and any(_has_maps(kind.field(i).type) for i in range(kind.num_fields))

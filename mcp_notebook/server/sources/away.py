@@ -1,0 +1,163 @@
+"""Statements over tables of other engines: planned, run there, and their bounded answer given DuckDB's types.
+
+A statement whose tables are all on one engine runs there; at most one row more than the limit moves. In a statement
+that joins tables of several places, those of other engines are brought over when they are small (`MOST_ROWS`,
+`MOST_BYTES`, only the columns that the statement names) and it runs on this machine; else it is refused with the way
+out. The answer's notes say where it was computed and what moved.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.server.arrow import unique_names
+from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.sources.places import Job, Masking, Place, is_away, place_of
+from mcp_notebook.server.sources.plan import Plan
+from mcp_notebook.server.tabular import TableAnswer
+
+if TYPE_CHECKING:
+    from mcp_notebook.server.catalog import Catalog
+
+MOST_ROWS = 100_000
+MOST_BYTES = 64_000_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A statement ready to run: the job, where it runs, and what DuckDB says its columns are (None: ask the engine)."""
+
+    job: Job
+    place: Place
+    judged: pa.Schema | None = None
+    types: tuple[str, ...] = ()
+
+
+def places(catalog: "Catalog", names: Iterable[str]) -> dict[str, Place]:
+    """Those of the named tables that live on another engine; raises `ToolError`."""
+    try:
+        values = {name: catalog.resolve(name) for name in names}
+        return {name: place_of(value) for name, value in values.items() if is_away(value)}
+    except DataError as error:
+        raise ToolError(error.message) from error
+
+
+def one_engine(found: Mapping[str, Place], names: Sequence[str]) -> bool:
+    """Whether all the named tables are on one engine."""
+    return bool(found) and len(found) == len(names) and len({place.key for place in found.values()}) == 1
+
+
+def request(sql: str, found: Mapping[str, Place], folder: Path, stem: str, *, rows: int, read: str) -> dict[str, Any]:
+    """What is asked for a plan (`planning`), with the tables' columns written into the folder."""
+    tables = {}
+    for number, (name, place) in enumerate(found.items()):
+        path = folder / f"{stem}-{number}.arrow"
+        schema = _schema(place)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            writer.write_table(schema.empty_table())
+        tables[name] = str(path)
+    dialect = next(iter(found.values())).dialect
+    out = str(folder / f"{stem}-judged.arrow")
+    return {"plan": sql, "dialect": dialect, "read": read, "rows": rows, "tables": tables, "out": out}
+
+
+def prepare(
+    answer: Mapping[str, Any], found: Mapping[str, Place], hidden: Mapping[str, Sequence[str]], seconds: float
+) -> Prepared:
+    """The job of a plan; `hidden` names masked columns by table."""
+    plan = Plan(**{key: answer[key] for key in ("body", "ctes", "recursive", "tables", "judge")})
+    tables = {p: (found[name], Masking(tuple(hidden.get(name, ())))) for p, name in plan.tables.items()}
+    place = next(iter(found.values()))
+    job = place.job(plan, tables, seconds)
+    if not answer["path"]:
+        return Prepared(job, place)
+    with pa.OSFile(answer["path"]) as source:
+        judged = pa.ipc.open_file(source).schema
+    return Prepared(job, place, judged, tuple(answer["types"]))
+
+
+def clean(asked: Mapping[str, Any]) -> None:
+    """Remove the files of a request."""
+    for path in (*asked["tables"].values(), asked["out"]):
+        Path(path).unlink(missing_ok=True)
+
+
+def explained(error: BaseException, place: Place) -> ToolError:
+    """An engine's failure in one sentence."""
+    return error if isinstance(error, ToolError) else ToolError(place.explain(error))
+
+
+def finish(table: pa.Table, prepared: Prepared, *, limit: int, max_bytes: int) -> TableAnswer:
+    """The rows within both bounds, under the names and types that DuckDB gives them."""
+    truncated = ""
+    if table.num_rows > limit:
+        table = table.slice(0, limit)
+        truncated = f"cut after {limit:,} rows, there are more: aggregate, filter or use OFFSET"
+    kept = _fitting(table, max_bytes)
+    if kept < table.num_rows:
+        table = table.slice(0, kept)
+        truncated = f"cut after {kept:,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more"
+    judged = prepared.judged
+    notes = (f"computed on {prepared.place.name}",)
+    if judged is None or len(judged) != table.num_columns:
+        table = table.rename_columns(unique_names(table.column_names))
+        return TableAnswer(table, tuple(type_word(field.type) for field in table.schema), truncated, notes)
+    columns = [typed(column, field.type) for column, field in zip(table.columns, judged, strict=True)]
+    types = [
+        word if column.type == field.type else type_word(column.type)
+        for word, column, field in zip(prepared.types, columns, judged, strict=True)
+    ]
+    return TableAnswer(pa.table(columns, names=unique_names(judged.names)), tuple(types), truncated, notes)
+
+
+def brought_note(name: str, rows: int, place: Place) -> str:
+    """What a statement over several places says of a table that moved."""
+    return f"{name}: {rows:,} rows brought over from {place.name}"
+
+
+def refuse_large(name: str, rows: int, place: Place) -> ToolError:
+    """A table that is too large to be brought over."""
+    return ToolError(
+        f"{name} has more than {rows:,} rows on {place.name}, too many to bring over for a join with other tables: "
+        f"aggregate or filter {name} in a query of its own and join its result."
+    )
+
+
+def typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+    """The column as DuckDB would give it, where no value is lost by that; else as it came."""
+    try:
+        if pa.types.is_timestamp(column.type) and column.type.tz and not getattr(wanted, "tz", None):
+            column = pc.local_timestamp(column)  # pyright: ignore[reportAttributeAccessIssue]
+        return column.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+        return column
+
+
+def type_word(kind: pa.DataType) -> str:
+    """DuckDB's word for an Arrow type."""
+    import duckdb  # a third of a second to load, for answers that DuckDB could not judge only
+
+    with duckdb.connect() as connection:
+        return str(connection.from_arrow(pa.schema([("c", kind)]).empty_table()).types[0])
+
+
+def _fitting(table: pa.Table, max_bytes: int) -> int:
+    """How many first rows fit."""
+    rows = table.num_rows
+    while rows and table.slice(0, rows).nbytes > max_bytes:
+        rows = min(rows - 1, int(rows * max_bytes / table.slice(0, rows).nbytes))
+    return rows
+
+
+def _schema(place: Place) -> pa.Schema:
+    try:
+        return place.schema()
+    except DataError as error:
+        raise ToolError(error.message) from error
+    except Exception as error:  # boundary: every engine raises its own errors
+        raise explained(error, place) from error

@@ -1,0 +1,166 @@
+"""Queries over tables of other engines for one runner of SQL: plan, run within the deadline, bring over."""
+
+import asyncio
+import itertools
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import is_table
+from mcp_notebook.server.engines import quote
+from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.sources import away
+from mcp_notebook.server.sources.places import Place, is_away
+from mcp_notebook.server.sources.within import within
+from mcp_notebook.server.tabular import TableAnswer
+
+if TYPE_CHECKING:
+    from mcp_notebook.server.catalog import Catalog
+
+PLAN_SECONDS = 10.0  # the first plan loads sqlglot
+_AT_ONCE = 4  # statements of one runner on other engines
+
+Ask = Callable[[dict[str, Any], float], Awaitable[dict[str, Any]]]
+Hidden = Callable[[Sequence[str]], Sequence[str]]
+"""Which of a table's columns are masked."""
+
+
+def nothing(names: Sequence[str]) -> Sequence[str]:
+    """No column is masked."""
+    return ()
+
+
+_DESCRIBES = re.compile(r"\s*(describe|desc|show)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Here:
+    """A statement that runs on this machine: what the check said, and tables of other engines that were brought over.
+
+    `empty` are tables of other engines that the statement only describes.
+    """
+
+    checked: Mapping[str, Any]
+    brought: Mapping[str, TableAnswer]
+    empty: Mapping[str, Place]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one answer may hold and take: rows, bytes, seconds; `hidden` picks the masked columns of a table's."""
+
+    rows: int
+    bytes: int
+    seconds: float
+    hidden: Hidden = nothing
+
+
+class Elsewhere:
+    """`ask` answers `planning`'s requests, `folder` is private to the one who answers and to us."""
+
+    def __init__(self, ask: Ask, folder: Path) -> None:
+        self._ask = ask
+        self._folder = folder
+        self._counter = itertools.count()
+        self._room: asyncio.Semaphore | None = None
+
+    async def route(
+        self, catalog: "Catalog", sql: str, check: Callable[[], Awaitable[Mapping[str, Any]]], bounds: Bounds
+    ) -> "TableAnswer | Here":
+        """The answer when the statement's tables are on one other engine, else what runs here; raises `ToolError`.
+
+        `check` is DuckDB's own check of the statement, with the tables that it names.
+        """
+        try:
+            checked = await check()
+        except ToolError:
+            own = await self.in_own_dialect(catalog, sql, bounds)
+            if own is None:
+                raise
+            return own
+        found = await asyncio.to_thread(away.places, catalog, checked["tables"])
+        if _DESCRIBES.match(checked["sql"]):
+            return Here(checked, {}, found)
+        if away.one_engine(found, checked["tables"]):
+            return await self.query(checked["sql"], found, bounds)
+        return Here(checked, await self.bring(checked["sql"], found, bounds) if found else {}, {})
+
+    async def query(self, sql: str, found: Mapping[str, Place], bounds: Bounds, *, read: str = "duckdb") -> TableAnswer:
+        """The bounded answer of a statement over tables of one engine; raises `ToolError`."""
+        stem = f"plan-{next(self._counter)}"
+        asked = await asyncio.to_thread(away.request, sql, found, self._folder, stem, rows=bounds.rows + 1, read=read)
+        try:
+            planned = await self._ask(asked, PLAN_SECONDS)
+            hidden = {name: tuple(bounds.hidden(place.schema().names)) for name, place in found.items()}
+            prepared = await asyncio.to_thread(away.prepare, planned, found, hidden, bounds.seconds)
+        finally:
+            await asyncio.to_thread(away.clean, asked)
+        self._room = self._room or asyncio.Semaphore(_AT_ONCE)
+        async with self._room:
+            try:
+                table = await within(prepared.job, bounds.seconds, prepared.place.name)
+            except (ToolError, DataError) as error:
+                raise ToolError(str(error)) from error
+            except Exception as error:  # boundary: every engine raises its own errors
+                raise away.explained(error, prepared.place) from error
+        answer = await asyncio.to_thread(away.finish, table, prepared, limit=bounds.rows, max_bytes=bounds.bytes)
+        masked = list(dict.fromkeys(name for names in hidden.values() for name in names))
+        told = f"{', '.join(masked)}: masked, 'masked' stands in place of each value"
+        return replace(answer, notes=(*answer.notes, told)) if masked else answer
+
+    async def in_own_dialect(self, catalog: "Catalog", sql: str, bounds: Bounds) -> TableAnswer | None:
+        """The answer of a statement that is no DuckDB SQL but an engine's own; None when no table's engine reads it."""
+        names = [entry.name for entry in catalog.entries() if _is_away(catalog, entry.name)]
+        if not names:
+            return None
+        for group in _by_engine(await asyncio.to_thread(away.places, catalog, names)):
+            dialect = next(iter(group.values())).dialect
+            if dialect == "duckdb" or not await self._is_in(sql, dialect):
+                continue
+            return await self.query(sql, group, bounds, read=dialect)
+        return None
+
+    async def bring(self, sql: str, found: Mapping[str, Place], bounds: Bounds) -> dict[str, TableAnswer]:
+        """Small tables of other engines, with the columns that the statement names; raises `ToolError`."""
+        columns = {name: place.schema().names for name, place in found.items()}
+        wanted = await self.needed(sql, columns)
+        brought = {}
+        for name, place in found.items():
+            listed = ", ".join(quote(column) for column in wanted[name] or columns[name][:1])
+            part = f"SELECT {listed} FROM {quote(name)}"  # noqa: S608 - names are quoted
+            most = Bounds(away.MOST_ROWS, away.MOST_BYTES, bounds.seconds, bounds.hidden)
+            answer = await self.query(part, {name: place}, most)
+            if answer.truncated:
+                raise away.refuse_large(name, answer.data.num_rows, place)
+            note = away.brought_note(name, answer.data.num_rows, place)
+            brought[name] = TableAnswer(answer.data, answer.types, notes=(note, *answer.notes[1:]))
+        return brought
+
+    async def needed(self, sql: str, columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Which columns of the tables the statement can need."""
+        request = {"columns_of": sql, "tables": {name: list(names) for name, names in columns.items()}}
+        return (await self._ask(request, PLAN_SECONDS))["columns"]
+
+    async def _is_in(self, sql: str, dialect: str) -> bool:
+        try:
+            return bool((await self._ask({"reads": sql, "dialect": dialect}, PLAN_SECONDS))["reads"])
+        except ToolError:
+            return False
+
+
+def _is_away(catalog: "Catalog", name: str) -> bool:
+    try:
+        value = catalog.resolve(name)
+    except DataError:
+        return False
+    return is_table(value) and is_away(value)
+
+
+def _by_engine(found: Mapping[str, Place]) -> list[dict[str, Place]]:
+    groups: dict[Any, dict[str, Place]] = {}
+    for name, place in found.items():
+        groups.setdefault(place.key, {})[name] = place
+    return list(groups.values())

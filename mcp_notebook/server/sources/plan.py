@@ -1,0 +1,160 @@
+"""From a statement to the text that another engine runs: checked, its names private, bounded, in the engine's dialect.
+
+**Which dialect a model writes.** DuckDB's, for every table: one cell then means the same on a frame of a thousand rows
+and on a Spark table of a billion, `"double quotes"` stay names (in Spark they are texts), and tables of two engines can
+be joined in one statement. sqlglot writes the engine's dialect; where that is not exact `exact` mends it or refuses.
+The engine's own functions may be called by their names where these are on its list. A statement that is no DuckDB SQL
+but is the engine's own dialect (`` `backticks` ``, LATERAL VIEW) is taken as that, as written.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ErrorLevel, SqlglotError
+
+from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.sources import functions, guard, names
+from mcp_notebook.server.sources.exact import exact
+
+Columns = Mapping[str, str]
+"""Column name -> the kind of its values ("integer", "float", "decimal", "text", "date", "list", ...)."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One SELECT for an engine. `tables`: private name, quoted as the engine quotes -> shared name; the engine's text
+    puts a WITH entry for each before `ctes`. `judge`: whether DuckDB's binder can say if names and types are right,
+    and what the answer's columns are.
+    """
+
+    body: str
+    ctes: str
+    recursive: bool
+    tables: dict[str, str]
+    judge: bool
+
+    def text(self, sources: Mapping[str, str], *, hint: str = "") -> str:
+        """The whole statement; `sources` gives for each private name the SELECT that it stands for."""
+        ours = [f"{name} AS {hint}(\n{select}\n)" for name, select in sources.items()]
+        entries = ", ".join([*ours, *([self.ctes] if self.ctes else [])])
+        clause = f"WITH {'RECURSIVE ' if self.recursive else ''}{entries}\n" if entries else ""
+        return clause + self.body
+
+    def as_json(self) -> dict[str, Any]:
+        """For the way from the worker process to the notebook's."""
+        return asdict(self)
+
+
+def make(sql: str, dialect: str, tables: Mapping[str, Columns], *, rows: int, read: str = "duckdb") -> Plan:
+    """The plan of a statement over `tables`, all of one engine, that gives at most `rows` rows; raises `ToolError`."""
+    try:
+        return _make(sql, dialect, tables, rows, read)
+    except SqlglotError as error:
+        raise ToolError(f"This cannot be said exactly in {dialect} SQL: {guard.first_line(error)}") from error
+    except RecursionError:
+        raise ToolError("The statement is nested too deeply: name parts of it in a WITH.") from None
+
+
+def _make(sql: str, dialect: str, tables: Mapping[str, Columns], rows: int, read: str) -> Plan:
+    query = guard.parse(sql, read)
+    functions.check(query, dialect, read=read)
+    used = names.privatise(query, tables)
+    columns = {name: tuple(tables[name]) for name in used.values()}
+    judge = read == "duckdb" and not functions.calls_own(query, dialect)
+    if not judge:
+        names.check_columns(query, columns)
+    if read == "duckdb" and dialect != "duckdb":
+        kinds = {column.lower(): kind for name in used.values() for column, kind in tables[name].items()}
+        query = exact(query, dialect, kinds)
+    names.spell(query, columns)
+    query = _lifted(query, dialect)
+    _bound(query, rows)
+    clause = query.args.get("with_")
+    if clause is not None:
+        query.set("with_", None)
+    ctes = ", ".join(_write(cte, dialect) for cte in clause.expressions) if clause is not None else ""
+    quoted = {exp.to_identifier(name, quoted=True).sql(dialect=dialect): shared for name, shared in used.items()}
+    plan = Plan(_write(query, dialect), ctes, bool(clause and clause.recursive), quoted, judge)
+    _check_text(plan, dialect)
+    return plan
+
+
+def _bound(query: exp.Query, rows: int) -> None:
+    """LIMIT at the statement's own end, since engines may forget the order of a subquery."""
+    given = query.args.get("limit")
+    if given is None:
+        query.limit(rows, copy=False)
+        return
+    count = given.args.get("count") if isinstance(given, exp.Fetch) else given.expression
+    options = given.args.get("limit_options")
+    if not (isinstance(count, exp.Literal) and count.this.isdigit()) or _odd(options) or given.expressions:
+        raise ToolError("Write LIMIT with a plain number.")
+    query.set("limit", exp.Limit(expression=exp.Literal.number(min(int(count.this), rows))))
+
+
+def _lifted(query: exp.Query, dialect: str) -> exp.Query:
+    holder = exp.Paren(this=query)  # so that the outermost SELECT can be replaced like any other
+    for select in list(query.find_all(exp.Select)):
+        _lift(select, dialect)
+    return holder.this.pop()
+
+
+def _lift(select: exp.Select, dialect: str) -> None:
+    """Put ORDER BY, LIMIT and OFFSET around a SELECT whose QUALIFY or DISTINCT ON becomes an outer filter.
+
+    sqlglot would leave them inside, where they would cut rows before the filter.
+    """
+    distinct = select.args.get("distinct")
+    on = isinstance(distinct, exp.Distinct) and distinct.args.get("on") is not None
+    native = {"duckdb": (True, True), "postgres": (False, True)}.get(dialect, (False, False))
+    if not ((select.args.get("qualify") and not native[0]) or (on and not native[1])):
+        return
+    order = select.args.get("order")
+    moved = {key: select.args[key] for key in ("limit", "offset") if select.args.get(key)}
+    outer = exp.select("*")
+    for key, node in moved.items():
+        select.set(key, None)
+        outer.set(key, node)
+    clause = select.args.get("with_")
+    if clause is not None:
+        select.set("with_", None)
+        outer.set("with_", clause)
+    if order is not None:
+        if not on:
+            select.set("order", None)
+        outer.set("order", _unqualified(order.copy()))
+    select.replace(outer)
+    name = exp.to_identifier(f"{names.PREFIX}q", quoted=True)
+    outer.set("from_", exp.From(this=exp.Subquery(this=select, alias=exp.TableAlias(this=name))))
+
+
+def _unqualified(order: exp.Expr) -> exp.Expr:
+    for column in order.find_all(exp.Column):
+        for part in ("table", "db", "catalog"):
+            column.set(part, None)
+    return order
+
+
+def _odd(options: exp.Expr | None) -> bool:
+    return options is not None and bool(options.args.get("percent") or options.args.get("with_ties"))
+
+
+def _write(node: exp.Expr, dialect: str) -> str:
+    return node.sql(dialect=dialect, comments=False, unsupported_level=ErrorLevel.RAISE)
+
+
+def _check_text(plan: Plan, dialect: str) -> None:
+    """What was written is read once more, as the engine reads it: one SELECT over private names, nothing else."""
+    text = plan.text(dict.fromkeys(plan.tables, "SELECT 1"))
+    if dialect in ("spark", "databricks", "hive") and "${" in text:
+        raise ToolError("Refused: ${...} is replaced by the value of a setting or variable in Spark: leave it out.")
+    statements = sqlglot.parse(text, read=dialect)
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise ToolError("Refused: the statement is not one SELECT.")
+    for table in statements[0].find_all(exp.Table):
+        inner = isinstance(table.this, exp.Identifier) and table.name.startswith(names.PREFIX)
+        if not inner or table.args.get("db") or table.args.get("catalog"):
+            raise ToolError(f"Refused: {table.sql()[:60]} is no shared table.")

@@ -1,0 +1,343 @@
+"""The tools of the notebook's own server: `list_tables`, `describe_table`, `profile_table` and `query`."""
+
+import asyncio
+import base64
+import glob
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import mcp_types as types
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
+from mcp_notebook.results.preview import preview
+from mcp_notebook.server import profiles
+from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured, to_json
+from mcp_notebook.server.arrow import snapshot, to_arrow
+from mcp_notebook.server.catalog import Catalog, Entry
+from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Place
+from mcp_notebook.server.engines import quote
+from mcp_notebook.server.masks import Masks
+from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.query import MAX_ROWS, SqlRunner
+from mcp_notebook.server.resources import arrow_bytes
+from mcp_notebook.server.sources.local import STORED, sample
+from mcp_notebook.server.sources.look import UNREADABLE, look
+from mcp_notebook.server.sources.places import is_away
+from mcp_notebook.server.tabular import TableAnswer, as_answer
+from mcp_notebook.server.tools import Tool
+
+ARROW = "application/vnd.apache.arrow.file"
+JSON_ROWS = 10_000
+JSON_BYTES = 5_000_000
+LISTING_BYTES = 20_000
+SECONDS = 30.0
+SAMPLE_ROWS = 5
+
+Form = Literal["arrow", "json"]
+
+_SQL = {
+    "type": "string",
+    "description": (
+        "One SELECT in the DuckDB dialect over the notebook's tables, named as list_tables names them; quote odd names "
+        'with "double quotes". WITH, FROM-first, DESCRIBE and SUMMARIZE work; PIVOT, files and functions with effects '
+        "do not."
+    ),
+    "maxLength": 20_000,
+    "examples": ["SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category ORDER BY revenue DESC"],
+}
+_TABLE = {
+    "type": "string",
+    "description": "Name of a table as list_tables gives it.",
+    "examples": ["sales"],
+}
+_CURSOR = {
+    "type": "string",
+    "description": (
+        "For more rows of an answer that was cut: the cursor that came with it, together with the same sql. Good for "
+        "an hour; give the sql an ORDER BY, so that the pages fit together."
+    ),
+    "default": "",
+    "examples": ["p3Vb…"],
+}
+_PROFILE_SCHEMA: dict[str, Any] = {
+    **OUTPUT_SCHEMA,
+    "properties": {
+        **OUTPUT_SCHEMA["properties"],
+        "table_rows": {"type": "integer", "description": "Number of rows of the table."},
+        "duplicate_rows": {
+            "type": ["integer", "null"],
+            "description": "Rows equal to an earlier one; null: not counted.",
+        },
+        "candidate_keys": {
+            "type": "array",
+            "description": "Columns, or pairs of columns, whose values are all there and all different.",
+            "items": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+}
+
+
+class TableTools:
+    """The four tools over one catalog; `masks` gives the masks as they are set at each call."""
+
+    def __init__(
+        self, catalog: Catalog, runner: SqlRunner, form: Form, masks: Callable[[], Masks], timeout: float
+    ) -> None:
+        self._catalog = catalog
+        self._runner = runner
+        self._form = form
+        self._masks = masks
+        self._timeout = timeout
+        self._cursors = Cursors() if form == "json" else Cursors(seconds=None)
+
+    def tools(self) -> list[Tool]:
+        """The tools; in the json form they declare an output schema."""
+        schema = OUTPUT_SCHEMA if self._form == "json" else None
+        return [
+            Tool(
+                "query",
+                "Query the notebook's tables",
+                "Run one read-only SELECT in the DuckDB dialect over the notebook's tables and get the rows with their "
+                f"column types. A statement may take {self._timeout:g} seconds; aggregate and filter in SQL.",
+                self.query,
+                {"sql": _SQL, "limit": self._limit(), "cursor": _CURSOR},
+                schema,
+            ),
+            Tool(
+                "list_tables",
+                "List the notebook's tables",
+                "List the tables that can be queried, with rows, columns and types; masked columns are marked. "
+                "Takes no arguments.",
+                self.list_tables,
+                {},
+                schema,
+            ),
+            Tool(
+                "describe_table",
+                "Describe a table of the notebook",
+                "Describe one table: each column's type, nulls, range or most frequent values, and the first rows.",
+                self.describe_table,
+                {"table": _TABLE},
+                schema,
+            ),
+            Tool(
+                "profile_table",
+                "Profile a table of the notebook",
+                "Count over all rows of one table: per column nulls, distinct values, range, mean, quartiles or most "
+                "frequent values; duplicate rows; columns that could be a key. Use it before the first query.",
+                self.profile_table,
+                {"table": _TABLE},
+                _PROFILE_SCHEMA if self._form == "json" else None,
+            ),
+        ]
+
+    def _limit(self) -> dict[str, Any]:
+        most = JSON_ROWS if self._form == "json" else MAX_ROWS
+        return {
+            "type": "integer",
+            "description": f"Rows of the answer at most (1 to {most}); the answer's cursor gives the next ones.",
+            "default": most,
+            "minimum": 1,
+            "maximum": most,
+            "examples": [1000],
+        }
+
+    async def query(self, sql: str, limit: int = 0, cursor: str = "") -> Answer | types.CallToolResult:
+        limit = limit or (JSON_ROWS if self._form == "json" else MAX_ROWS)
+        place = self._cursors.place(cursor, sql)
+        answer = await self._ask(sql, place.offset + limit)
+        page = await asyncio.to_thread(_page, answer, place)
+        if self._form == "arrow":
+            following = await asyncio.to_thread(self._following, sql, answer, answer.data.num_rows, place)
+            return await asyncio.to_thread(arrow_result, page, following)
+        return await asyncio.to_thread(self._as_json, sql, answer, page, place)
+
+    def _as_json(self, sql: str, answer: TableAnswer, page: TableAnswer, place: Place) -> Answer:
+        shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
+        following = self._following(sql, answer, place.offset + len(shown.rows), place) if shown.truncated else ""
+        return shown.with_cursor(following)
+
+    def _following(self, sql: str, answer: TableAnswer, served: int, place: Place) -> str:
+        """The cursor for the rows after those served, "" when there are none or it would not lead on."""
+        more = answer.truncated or served < answer.data.num_rows
+        if not more or served <= place.offset or served >= MAX_OFFSET:
+            return ""
+        return self._cursors.after(sql, served, answer.data.slice(0, served))
+
+    async def _ask(self, sql: str, limit: int = MAX_ROWS, timeout: float = 0) -> TableAnswer:
+        timeout = timeout or self._timeout
+        return await self._runner.query(self._catalog, sql, limit=limit, timeout=timeout, masks=self._masks())
+
+    async def list_tables(self) -> types.CallToolResult:
+        masks = self._masks()
+        listed = [await asyncio.to_thread(summary, self._catalog, entry, masks) for entry in self._catalog.entries()]
+        columns = [
+            Column("table", "TEXT"),
+            Column("rows", "INTEGER"),
+            Column("columns", "TEXT"),
+            Column("about", "TEXT"),
+        ]
+        return self._described(
+            "\n".join(_listing(listed)) or "There are no tables yet.", Answer(tuple(columns), listed)
+        )
+
+    async def describe_table(self, table: str) -> types.CallToolResult:
+        entry, value = self._found(table)
+        if is_away(value) or kind_of(value) in STORED:
+            text, fields = await self._described_elsewhere(value, entry.name)
+        else:
+            text, fields = await asyncio.to_thread(describe, value, entry.name, self._masks())
+        if entry.description:
+            text = f"{entry.description}\n{text}"
+        columns = (
+            Column("column", "TEXT"),
+            Column("type", "TEXT"),
+            Column("nulls", "INTEGER"),
+            Column("masked", "BOOLEAN"),
+            Column("sample", "TEXT"),
+        )
+        return self._described(text, Answer(columns, fields))
+
+    async def _described_elsewhere(self, value: object, name: str) -> tuple[str, list[list[Any]]]:
+        """A table that is not in memory: its columns, and what its first rows show; it is not counted for that."""
+        masks = self._masks()
+        try:
+            seen = await asyncio.to_thread(look, value)
+            if is_away(value):
+                rows = (await self._ask(f"SELECT * FROM {quote(name)} LIMIT {SAMPLE_ROWS}", SAMPLE_ROWS)).data  # noqa: S608
+            else:
+                rows = masks.apply(await asyncio.to_thread(sample, value, SAMPLE_ROWS), name)
+        except DataError as error:
+            raise ToolError(error.message) from error
+        hidden = masks.columns(seen.schema.names)
+        shown = preview(rows, name, mask=(*masks.patterns, *map(glob.escape, hidden))).partition("\n")[2]
+        head = f"{name}: {counted(seen.rows)} × {len(seen.schema)} columns; query it by that name"
+        about = f"{seen.said}; what follows is of its first {rows.num_rows} rows"
+        values = dict(zip(rows.column_names, (column.to_pylist() for column in rows.columns), strict=True))
+        fields = [
+            [
+                f.name,
+                str(f.type),
+                None,
+                f.name in hidden,
+                None if f.name in hidden else _sampled(values.get(f.name, [])),
+            ]
+            for f in seen.schema
+        ]
+        return f"{head}\n{about}\n{shown}", fields
+
+    async def profile_table(self, table: str) -> types.CallToolResult:
+        entry, _ = self._found(table)
+        until = time.monotonic() + self._timeout
+
+        async def ask(sql: str) -> TableAnswer:
+            left = until - time.monotonic()
+            if left < 0.05:
+                raise ToolError(f"the {self._timeout:g} s for a profile are over")
+            return await self._ask(sql, timeout=left)
+
+        told = await profiles.profile(entry.name, ask, self._masks().columns)
+        result = self._described(
+            profiles.as_text(told), Answer(profiles.COLUMNS, [profiles.row_of(column) for column in told.columns])
+        )
+        if result.structured_content is not None:
+            result.structured_content |= {
+                "table_rows": told.rows,
+                "duplicate_rows": told.duplicates,
+                "candidate_keys": [list(key) for key in told.keys],
+            }
+            if told.notes:
+                result.structured_content["notice"] = "; ".join(told.notes)
+        return result
+
+    def _found(self, table: str) -> tuple[Entry, object]:
+        """The entry of a table and its value; raises `ToolError`."""
+        try:
+            value = self._catalog.resolve(table)
+        except DataError as error:
+            raise ToolError(error.message) from error
+        entry = self._catalog.find(table)
+        assert entry is not None
+        return entry, value
+
+    def _described(self, text: str, answer: Answer) -> types.CallToolResult:
+        """Words for the model; in the json form the facts as structured content, too."""
+        content = structured(answer) if self._form == "json" else None
+        return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=content)
+
+
+def _page(answer: TableAnswer, place: Place) -> TableAnswer:
+    """The answer without the rows that were served before; raises `ToolError` when they changed."""
+    if not place.offset:
+        return answer
+    place.check(answer.data)
+    rest = answer.data.slice(place.offset)
+    if not rest.num_rows and answer.truncated:
+        raise ToolError("The rows before this page fill the answer already: filter by a range of a column instead.")
+    return TableAnswer(rest, answer.types, answer.truncated, answer.notes)
+
+
+def arrow_result(answer: TableAnswer, cursor: str = "") -> types.CallToolResult:
+    """The answer with its table as an embedded Arrow file; notice and notes also stand in the schema's metadata."""
+    about = {"types": list(answer.types), "truncated": answer.truncated, "notes": list(answer.notes)}
+    table = answer.data.replace_schema_metadata({"mcp_notebook": json.dumps(about)})
+    blob = types.BlobResourceContents(
+        uri="notebook://answer", mime_type=ARROW, blob=base64.b64encode(arrow_bytes(table)).decode("ascii")
+    )
+    following = f"; for the next rows: the same sql with cursor {cursor}" if cursor else ""
+    said = [types.TextContent(text=line) for line in (answer.truncated + following, *answer.notes) if line]
+    return types.CallToolResult(content=[types.EmbeddedResource(resource=blob), *said])
+
+
+def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
+    """Name, rows, columns with types, and where it comes from; a value that is no table any more says so."""
+    try:
+        seen = look(catalog.resolve(entry.name))
+    except UNREADABLE as error:
+        return [entry.name, None, "", f"cannot be read now: {error}"]
+    hidden = set(masks.columns(seen.schema.names))
+    columns = ", ".join(f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}" for f in seen.schema)
+    about = [entry.description or ("shared" if entry.origin == "shared" else "result"), seen.said]
+    return [entry.name, seen.rows, columns, "; ".join(filter(None, about))]
+
+
+def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any]]]:
+    """The preview of a table as text, and name, type, nulls, whether masked, and first values of each column."""
+    table, notes = to_arrow(snapshot(value))
+    hidden = masks.columns(table.column_names)
+    sample = masks.apply(table.slice(0, SAMPLE_ROWS), name)
+    fields = [
+        [
+            field.name,
+            str(field.type),
+            table.column(i).null_count,
+            field.name in hidden,
+            None if field.name in hidden else _sampled(sample.column(i).to_pylist()),
+        ]
+        for i, field in enumerate(table.schema)
+    ]
+    shown = masks.inside(table, name)
+    return preview(shown, name, mask=(*masks.patterns, *map(glob.escape, hidden)), notes=notes), fields
+
+
+def _sampled(values: Sequence[Any]) -> str | None:
+    return " | ".join(str(to_json(value))[:60] for value in values if value is not None) or None
+
+
+def counted(rows: int | None) -> str:
+    """`1,234 rows`, or that they were not counted."""
+    return "rows not counted" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
+def _listing(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
+    used = 0
+    for number, (name, rows, columns, about) in enumerate(listed):
+        line = f"{name} ({about}{f', {counted(rows)}' if columns else ''}): {columns}"
+        used += len(line.encode())
+        if used > LISTING_BYTES:
+            yield f"… and {len(listed) - number} more tables; describe_table describes each"
+            return
+        yield line
