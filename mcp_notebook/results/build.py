@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results import fast_columns, infer, losses, nulls, numeric, statement, strings
+from mcp_notebook.results import fast_columns, fast_nulls, infer, losses, nulls, numeric, statement, strings
 from mcp_notebook.results.raw import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 
@@ -23,19 +23,21 @@ _SAFE_INTEGER = 2**53
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
     """Type every column of `raw`; notes name the columns they are about."""
     names, name_notes, guessed = _names(raw, sql)
-    columns, null_notes = nulls.taken_out(raw, names) if infer_types else (raw.columns, [])
+    columns, null_notes, ready = _without_nulls(raw, names) if infer_types else (raw.columns, [], {})
     text = raw.text if infer_types else "keep"
     if text == "numbers" and nulls.all_text(raw):
         text = "all"
     arrays, types, notes = [], {}, []
     for number, name in enumerate(names):
         declared = raw.declared[number] if number < len(raw.declared) else None
-        typed = _column(columns[number], declared, text, name)
+        done = ready.get(number) if text == "all" and not declared else None
+        typed = _column(columns[number], declared, text, name, done)
         arrays.append(typed.array)
         types[name] = typed.type_note
         if typed.note:
             notes.append(f"`{name}` {typed.note}")
-    notes += losses.found(columns, names)
+    open_columns = [number for number in range(len(names)) if number not in ready]  # a typed value lost no text
+    notes += losses.found([columns[number] for number in open_columns], [names[number] for number in open_columns])
     notes += _rounded(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
     data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
     return Table(
@@ -54,9 +56,18 @@ def _no_columns(rows: int) -> pa.Table:
     return pa.table({}) if not rows else pa.table({"column_0": pa.nulls(rows)})
 
 
-def _column(values: Cells, declared: str | None, text: infer.Strictness, name: str) -> infer.Column:
+def _without_nulls(raw: Raw, names: Sequence[str]) -> tuple[Sequence[Cells], list[str], dict[int, infer.Column]]:
+    if raw.rows and any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
+        return fast_nulls.taken_out(raw, names)
+    return *nulls.taken_out(raw, names), {}
+
+
+def _column(
+    values: Cells, declared: str | None, text: infer.Strictness, name: str, done: infer.Column | None = None
+) -> infer.Column:
+    """One column typed; `done` is what it gives with all texts believed, if that is known."""
     if isinstance(values, pa.ChunkedArray):
-        return _arrow_column(values, declared, text, name)
+        return _arrow_column(values, declared, text, name, done)
     if text in ("numbers", "all") and strings.CODE_NAME.search(name):
         text = "dates"
     if text in ("numbers", "all") and declared is None:
@@ -81,15 +92,17 @@ def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
     return infer.Column(array, f"converted from text: {infer.short(array.type)}", note)
 
 
-def _arrow_column(values: pa.ChunkedArray, declared: str | None, text: infer.Strictness, name: str) -> infer.Column:
+def _arrow_column(
+    values: pa.ChunkedArray, declared: str | None, text: infer.Strictness, name: str, done: infer.Column | None = None
+) -> infer.Column:
     """The same for a column that a fast reader left in Arrow."""
     head = values.slice(0, 200).to_pylist()
     unusual = any(type(value) is str and (_BYTES.fullmatch(value) or _like_codes(head)) for value in head[:1])
     if unusual:
         return _column(values.to_pylist(), declared, text, name)
     if text in ("numbers", "all") and strings.CODE_NAME.search(name):
-        text = "dates"
-    typed = fast_columns.column(values, declared, text=text)
+        text, done = "dates", None
+    typed = done or fast_columns.column(values, declared, text=text)
     if text == "numbers" and pa.types.is_floating(typed.array.type) and typed.type_note.startswith("converted"):
         return _quoted_decimals(typed, values.to_pylist())
     return typed
@@ -135,6 +148,8 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
     if len(set(names)) < len(names):
         repeated = [name for name, count in Counter(names).items() if count > 1]
         notes.append(f"{listing(repeated)} came more than once and got numbers")
+        if same := _same_values(raw, repeated):
+            notes.append(f"the columns named {listing(same)} hold the same values; one may have overwritten the others")
     fewer = asked is not None and len(asked) > len(names)
     if fewer and asked is not None:
         lost = [name for name, count in Counter(filter(None, asked)).items() if count > 1] or [n for n in asked if n]
@@ -143,6 +158,13 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
             f"of those with one name ({listing(lost)}) only the last came"
         )
     return result, notes, fewer
+
+
+def _same_values(raw: Raw, repeated: Sequence[str]) -> list[str]:
+    """Repeated names whose columns are equal in every row."""
+    pairs = list(zip(raw.names or (), raw.columns, strict=False))
+    found = {name: [column for other, column in pairs if other == name] for name in repeated}
+    return [name for name, columns in found.items() if raw.rows and all(columns[0] == other for other in columns[1:])]
 
 
 def _missing_names(width: int, asked: Sequence[str | None] | None) -> tuple[tuple[str, ...], list[str], bool]:

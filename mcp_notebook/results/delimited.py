@@ -25,6 +25,8 @@ _IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:[ .\-/][\w%()#$]+){0,5}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _RECORD_END = re.compile(r"\r\n|\n|\r")
 _LARGE = 64 * 1024
+_READ = 4 << 20
+_BLANK_LINE = re.compile(rb"\n\n[^\n]")
 _NULLS = (*NULL_WORDS, "")
 
 
@@ -108,33 +110,44 @@ def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
 
 def large(text: str) -> Taken | None:
     """A long, regular CSV or TSV by Arrow's reader, every cell as text; None when it is short or unusual."""
+    if len(text) < _LARGE:
+        return None
     head = text[:_LARGE].split("\n", 20)[:20]
     delimiter = max("\t,;", key=head[0].count)
     names = head[0].rstrip("\r").lstrip("\ufeff").split(delimiter)
-    if len(text) < _LARGE or not _is_header(names) or len(set(names)) < len(names) or '"' in head[0]:
+    if not _is_header(names) or len(set(names)) < len(names) or '"' in head[0]:
         return None
-    quoted = '"' in text
-    if "\0" in text or "\n\n" in text.strip("\n") or (not quoted and _spaced(text[:_LARGE], delimiter)):
+    try:
+        data = text.encode()  # bytes are looked through far faster than text beyond Latin-1
+    except UnicodeEncodeError:
         return None
-    blank = quoted and _quotes_empty(text, delimiter)
+    quoted = b'"' in data
+    if b"\0" in data or _BLANK_LINE.search(data) or (not quoted and _spaced(text[:_LARGE], delimiter)):
+        return None
+    blank = quoted and _quotes_empty_bytes(data, delimiter.encode())
     options = pa_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=blank,
-        quoted_strings_can_be_null=False,
+        quoted_strings_can_be_null=False, check_utf8=False,
     )  # fmt: skip
     parsing = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted, quote_char='"' if quoted else False)
+    reading = pa_csv.ReadOptions(use_threads=False, block_size=_READ)  # a second core would cost more than it gains
     try:
-        table = pa_csv.read_csv(pa.py_buffer(text.encode()), parse_options=parsing, convert_options=options)
-    except (pa.ArrowInvalid, UnicodeEncodeError):
+        table = pa_csv.read_csv(pa.py_buffer(data), reading, parse_options=parsing, convert_options=options)
+    except pa.ArrowInvalid:
         return None
     return _accepted(table, names, delimiter, quoted)
 
 
 def _quotes_empty(text: str, delimiter: str) -> bool:
     """Whether an empty text stands in quotes somewhere."""
-    ends = (delimiter, "\r", "\n")
-    if any(f'{delimiter}""{end}' in text for end in ends) or text.endswith(f'{delimiter}""'):
-        return True
-    return text == '""' or any(text.startswith(f'""{end}') for end in ends)
+    return _quotes_empty_bytes(f"\n{text}".encode("utf-8", "replace"), delimiter.encode())
+
+
+def _quotes_empty_bytes(data: bytes, delimiter: bytes) -> bool:
+    """The same in bytes."""
+    end = rb'""(?:[%b\r\n]|\Z)' % re.escape(delimiter)
+    # A pattern that begins with literals is found several times faster than one that begins with a choice.
+    return any(re.search(re.escape(before) + end, data) for before in (delimiter, b"\n", b"\r") if before in data)
 
 
 def _accepted(table: pa.Table, names: Sequence[str], delimiter: str, quoted: bool) -> Taken | None:

@@ -25,6 +25,7 @@ _NUMERIC = re.compile(r"[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf|infinity|nan)
 _PEOPLE = re.compile(r"-?\d{1,3}(?:,\d{3})*(?:\.\d+)?", re.ASCII)
 _LONGEST_INTEGER = 18
 _LONGEST_FLOAT = 16  # fifteen digits and a point: any float keeps them
+_SMALL_FLOAT, _LARGE_FLOAT = 1e-3, 1e15
 _SECONDS, _MILLISECONDS = len("2024-02-29T12:30:00"), len("2024-02-29T12:30:00.000Z")
 _FIRST_STAMP = dt.datetime(1, 1, 2)
 
@@ -39,6 +40,12 @@ def column(array: pa.Array | pa.ChunkedArray, declared: str | None = None, *, te
     return _from_text(array, text)
 
 
+def may_be_typed(column: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether a look at some values leaves it open that the texts are dates, numbers or flags; False is certain."""
+    sample = _sample(column)
+    return bool(sample) and (strings.temporal(sample) is not None or _may_be_number(sample, "all"))
+
+
 def _from_text(array: pa.StringArray, text: Strictness) -> Column:
     """The steps of `infer` for strings: the first of them that may apply is tried fast, then exactly."""
     sample = _sample(array)
@@ -51,9 +58,9 @@ def _from_text(array: pa.StringArray, text: Strictness) -> Column:
     return Column(fast.array, f"converted from text: {short(fast.array.type)}", fast.note)
 
 
-def _sample(array: pa.StringArray) -> list[str]:
+def _sample(array: pa.Array | pa.ChunkedArray) -> list[str]:
     """The first value and some from all over the column."""
-    present = array.drop_null()
+    present = array.drop_null() if array.null_count else array
     step = max(len(present) // _SAMPLE, 1)
     return present.take(pa.array(range(0, len(present), step))).to_pylist()
 
@@ -115,25 +122,38 @@ def _microseconds(moment: dt.datetime) -> int:
 
 def _numbers(array: pa.StringArray) -> strings.Typed | None:
     """Integers to 18 digits, decimals of one scale, or floats short enough that none is rounded."""
-    if not _all(pc.match_substring_regex(array, _NUMBER)) or _any(pc.equal(array, "-0")):
-        return None
     longest = _lengths(array)[1]
     points = pc.find_substring(array, ".")
-    if not _any(pc.greater_equal(points, 0)):
-        return strings.Typed(pc.cast(array, pa.int64())) if longest <= _LONGEST_INTEGER else None
-    if (scale := _one_scale(array, points)) is not None:
-        return _decimals(array, points, scale)
-    return _floats(array, longest)
+    try:
+        if not _any(pc.greater_equal(points, 0)):
+            return _integers(array) if longest <= _LONGEST_INTEGER else None
+        if (scale := _one_scale(array, points)) is not None:
+            return _decimals(array, points, scale) if _all_plain(array) else None
+        return _floats(array, longest)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _all_plain(array: pa.Array) -> bool:
+    return _all(pc.match_substring_regex(array, _NUMBER)) and not _any(pc.equal(array, "-0"))
+
+
+def _integers(array: pa.StringArray) -> strings.Typed | None:
+    """Integers that are written back as they came, which is faster to see than that each matches a pattern."""
+    values = pc.cast(array, pa.int64())
+    return strings.Typed(values) if _all(pc.equal(pc.cast(values, pa.string()), array)) else None
 
 
 def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
     """Floats, when each keeps its number: shorter ones do, and those that are the shortest way to write a float."""
     values = pc.cast(array, pa.float64())
-    if longest > _LONGEST_FLOAT:
-        odd = array.filter(pc.not_equal(pc.cast(values, pa.string()), array)).unique().to_pylist()
-        if not all(strings.float_holds(digits) for digits in odd):
-            return None
-    return strings.Typed(values)
+    if longest <= _LONGEST_FLOAT:
+        return strings.Typed(values) if _all_plain(array) else None
+    sizes = pc.min_max(pc.abs(values))
+    if not (_SMALL_FLOAT < sizes["min"].as_py() and sizes["max"].as_py() < _LARGE_FLOAT) and not _all_plain(array):
+        return None  # may be written with an exponent, which Arrow also prints
+    odd = array.filter(pc.not_equal(pc.cast(values, pa.string()), array)).unique()
+    return strings.Typed(values) if (not len(odd) or _all_plain(odd)) and all(map(strings.float_holds, odd.to_pylist())) else None
 
 
 def _one_scale(array: pa.Array, points: pa.Array) -> int | None:

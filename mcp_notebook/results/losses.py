@@ -17,6 +17,7 @@ _PLACEHOLDER = re.compile(
 )
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _SAMPLE = 1000
+_LOST = "\ufffd".encode()
 
 
 def found(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
@@ -35,8 +36,14 @@ def _texts(column: Cells) -> Sequence[str]:
         return [value for value in column if type(value) is str]
     if not pa.types.is_string(column.type):
         return []
-    lost = column.filter(pc.match_substring(column, "\ufffd")).slice(0, 1)
+    lost = column.filter(pc.match_substring(column, "\ufffd")).slice(0, 1) if _may_hold_it(column) else column.slice(0, 0)
     return [*lost.drop_null().to_pylist(), *column.slice(0, _SAMPLE).drop_null().to_pylist()]
+
+
+def _may_hold_it(column: pa.ChunkedArray) -> bool:
+    """Whether the bytes of U+FFFD are in the column's memory; far faster than to ask each value."""
+    buffers = [chunk.buffers()[2] for chunk in column.chunks]
+    return any(buffer is not None and buffer.to_pybytes().find(_LOST) >= 0 for buffer in buffers)
 
 
 def _placeholders(texts: Sequence[str]) -> bool:

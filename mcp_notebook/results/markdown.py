@@ -60,7 +60,7 @@ def _table(lines: list[str]) -> Raw | str:
     rows = [_cells(line) for line in body]
     repaired: frozenset[int] = frozenset()
     if any(len(row) != width for row in rows):
-        fitted = fitting.fit(body, _cells_of(width), width, "|")
+        fitted = fitting.fit(body, _cells_of(width), width, " | ")
         if isinstance(fitted, str):
             return fitted
         rows, repaired = fitted.rows, fitted.repaired
@@ -90,17 +90,17 @@ def _joined(lines: list[str], *, closed: bool) -> tuple[list[str] | None, bool]:
 
 
 def _cells_of(width: int) -> Callable[[str], list[str]]:
-    """How rows with bars inside are cut: at bars between spaces where that gives the width, else at every bar."""
+    """How rows with bars inside are cut: at bars between spaces, where those are enough."""
 
     def cut(row: str) -> list[str]:
         loose = _loose_cells(row)
-        return loose if len(loose) == width else _cells(row)
+        return [cell.strip() for cell in (loose if len(loose) >= width else _cells(row))]
 
     return cut
 
 
 def _loose_cells(line: str) -> list[str]:
-    return _inner(line).split(" | ")
+    return f"{_inner(line)} ".split(" | ")
 
 
 def _cells(line: str) -> list[str]:

@@ -42,7 +42,7 @@ def table(parts: content.Parts, sql: str) -> list[Table]:
     names = _selected(sql) or _listed("\n".join(parts.texts))
     if not names:
         return []
-    raw = Raw(names if not _selected(sql) else None, tuple(() for _ in names), 0)
+    raw = Raw(None if _selected(sql) else tuple(names), tuple(() for _ in names), 0)
     return [build.table(raw.noted("the server sent no table, which it does for no rows"), reader="nothing", sql=sql)]
 
 

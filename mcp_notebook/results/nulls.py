@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results import fast_columns, strings
+from mcp_notebook.results import strings
 from mcp_notebook.results.raw import Cells, Raw, listing
 
 NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ", "(empty)",
@@ -21,13 +21,9 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
     """Columns whose NULLs came as a word, with None in their place, and a note where a text could be meant."""
     if not raw.rows:
         return tuple(() for _ in names), []
-    if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
-        if raw.nulls or all_text(raw):
-            return _arrow_null_words(raw, names)
-        return raw.columns, _suspected_nulls(raw, names)
     words = raw.nulls or (NULL_WORDS if all_text(raw) else ())
     if not words:
-        return raw.columns, _suspected_nulls(raw, names)
+        return raw.columns, suspected(raw, names)
     counts = Counter(cell for column in raw.columns for cell in column if type(cell) is str and cell in words)
     counts[""] = 0  # an empty cell is NULL only where nothing else is
     token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
@@ -39,7 +35,7 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
         unsure += [name] if doubt else []
         blanks += [name] if doubt and not token else []
         empty += [name] if "" in words and any(cell == "" for cell in cleaned if type(cell) is str) else []
-    return tuple(columns), [*_null_notes(token, unsure, bool(blanks)), *_empty_notes(empty)]
+    return tuple(columns), [*null_notes(token, unsure, bool(blanks)), *empty_notes(empty)]
 
 
 def _null_words_of(column: Cells, token: str, words: Sequence[str], empty_is_null: bool) -> tuple[Sequence[Any], bool]:
@@ -55,51 +51,15 @@ def _null_words_of(column: Cells, token: str, words: Sequence[str], empty_is_nul
     return ([None if cell == "" else cell for cell in column], True) if empty_is_null else (column, False)
 
 
-def _arrow_null_words(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[str]]:
-    """The same for columns in Arrow, without leaving it."""
-    words = raw.nulls or NULL_WORDS
-    known = pa.array(dict.fromkeys([*words, ""]))
-    is_word = [pc.is_in(c, value_set=known) if pa.types.is_string(c.type) else None for c in raw.columns]
-    counts = Counter[str]()
-    for column, flags in zip(raw.columns, is_word, strict=True):
-        if flags is not None:
-            counts.update(column.filter(flags).to_pylist())
-    counts.pop("", None)
-    token = max(counts, key=lambda word: counts[word], default="")
-    columns, unsure, empty = [], [], []
-    for column, flags, name in zip(raw.columns, is_word, names, strict=True):
-        cleaned, doubt = _arrow_null_words_of(column, flags, token, "" in words and not token)
-        columns.append(cleaned)
-        unsure += [name] if doubt else []
-        empty += [name] if "" in words and flags is not None and pc.any(pc.equal(cleaned, "")).as_py() else []
-    return tuple(columns), [*_null_notes(token, unsure, bool(unsure) and not token), *_empty_notes(empty)]
-
-
-def _arrow_null_words_of(column: Cells, flags: Any, token: str, empty_is_null: bool) -> tuple[Cells, bool]:
-    """As `_null_words_of`; `flags` says which cells are such a word."""
-    if flags is None or not pc.any(flags).as_py():
-        return column, False
-    bare = _null_where(column, flags)
-    if bare.null_count < len(bare) and fast_columns.column(bare, text="all").type_note != "inferred: text":
-        return bare, False
-    if not token and not empty_is_null:
-        return column, False
-    equal = pc.equal(column, token)
-    return _null_where(column, equal), True if not token else bool(pc.any(equal).as_py())
-
-
-def _null_where(column: Any, flags: Any) -> pa.ChunkedArray:
-    return pc.if_else(flags, pa.scalar(None, pa.string()), column)
-
-
-def _null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
+def null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
+    """What is said of columns in which a text could have been meant."""
     if not unsure:
         return []
     word = "the empty text" if blank or not token else f"the text {token}"
     return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
 
 
-def _empty_notes(names: Sequence[str]) -> list[str]:
+def empty_notes(names: Sequence[str]) -> list[str]:
     """Where NULL is a word elsewhere in the table, an empty cell was taken for an empty text."""
     return [f"an empty cell in {listing(names)} may stand for NULL; shown as empty text"] if names else []
 
@@ -118,7 +78,7 @@ def all_text(raw: Raw) -> bool:
     return any(strings.numbers([c for c in column if c not in NULL_WORDS]) for column in raw.columns)
 
 
-def _suspected_nulls(raw: Raw, names: Sequence[str]) -> list[str]:
+def suspected(raw: Raw, names: Sequence[str]) -> list[str]:
     """In JSON without one null, a text that is a whole column's "None" may be how the server writes NULL."""
     if not raw.json or any(_has_null(column) for column in raw.columns):
         return []

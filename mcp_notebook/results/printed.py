@@ -127,9 +127,11 @@ def _bounded(body: Sequence[str], ends: Sequence[int], start: int) -> bool:
     """Whether values end at the last of these places in every row that has one: then a column does."""
     start = ends[-2] if len(ends) > 1 else start
     at = ends[-1]
-    return all(not line[at : at + 1].strip() for line in body) and all(
-        line[at - 1 : at].strip() or not line[start:at].strip() for line in body
-    ) and any(line[start:at].strip() for line in body)
+    return (
+        all(not line[at : at + 1].strip() for line in body)
+        and all(line[at - 1 : at].strip() or not line[start:at].strip() for line in body)
+        and any(line[start:at].strip() for line in body)
+    )
 
 
 def _cut(line: str, ends: Sequence[int], width: int) -> list[str] | None:

@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from mcp_notebook.results import fitting, strings
+from mcp_notebook.results import fitting, spaced, strings
 from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
@@ -30,7 +30,7 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
     body, tail = _body(lines[at + 1 :])
     before = lines[: at - 1]
     rest = "\n".join([*before, *tail]).strip()
-    for cut in (_crossed, _barred, _spaced, _listed):
+    for cut in (_crossed, spaced.read, _barred, _listed):
         answer = cut(header, rule, body)
         if isinstance(answer, Raw):
             return Taken((_maybe_null(answer, text.split("\n")[at + 1 :]),), rest=rest)
@@ -45,10 +45,10 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
 
 
 def _maybe_null(raw: Raw, below: Sequence[str]) -> Raw:
-    """A blank line where rows belong may be a row of nothing but NULL."""
-    if raw.rows or not below or below[0].strip():
-        return raw
-    return raw.noted("an empty line below the names may be a row of NULL", approximate=True)
+    """A blank line where rows belong may be a row of nothing but NULL; in one column so may the last."""
+    first = not raw.rows and bool(below) and not below[0].strip()
+    last = len(raw.columns) == 1 and len(below) == raw.rows + 1 and not below[-1].strip()
+    return raw.noted("an empty line may be a row of NULL", approximate=True) if first or last else raw
 
 
 def _is_rule(line: str, above: str) -> bool:
@@ -151,24 +151,6 @@ def _loose(names: list[str], body: list[str], separator: str) -> Raw | str:
     raw = from_rows(names, rows, text="all", nulls=_SOFT_NULLS)
     raw = raw.noted("spaces at the ends of values are lost in a drawn table") if padded else raw
     return _noted(raw, fitted.repaired, names)
-
-
-def _spaced(header: str, rule: str, body: list[str]) -> Raw | str:
-    """Columns of fixed width, each with its own run of dashes (sqlite, sqlcmd, tabulate)."""
-    runs = [match.span() for match in re.finditer(r"-+", rule)]
-    if len(runs) < 2 or "+" in rule or "|" in rule:
-        return ""
-    names = [header[start:end].strip() for start, end in runs]
-    if not all(names) or any(header[n : n + 1].strip() for _, n in runs[:-1]):
-        return "ambiguous: header and rule do not line up"
-    ends = [start for start, _ in runs[1:]]
-    rows = []
-    for line in body:
-        if any(line[n - 1 : n].strip() for n in ends):
-            return "ambiguous: a value is wider than its column"
-        edges = [0, *ends, max(len(line), 0) + 1]
-        rows.append([line[a:b].strip() for a, b in itertools.pairwise(edges)])
-    return _noted(from_rows(names, rows, text="all", nulls=_SOFT_NULLS), frozenset(), names)
 
 
 def _listed(header: str, rule: str, body: list[str]) -> Raw | str:

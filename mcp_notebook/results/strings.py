@@ -20,6 +20,7 @@ _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _STAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( ?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?", re.ASCII
 )
+_TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?", re.ASCII)
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\dT00:00:00(?:\.0{3,6})?Z", re.ASCII)
 _NODE = re.compile(r"[+-]?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
 _INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
@@ -44,8 +45,11 @@ class Typed(NamedTuple):
 
 
 def temporal(values: Sequence[str | None]) -> Typed | None:
-    """Dates or timestamps, when every value is strict ISO; None when any is not."""
+    """Dates, timestamps or times of day, when every value is strict ISO; None when any is not."""
     first = next((value for value in values if value is not None), "")
+    if _TIME.fullmatch(first):
+        found = times(values) if all(value is None or _TIME.fullmatch(value) for value in values) else None
+        return found and Typed(found)
     if len(first) < 10 or first[4:5] != "-":
         return None
     if _DATE.fullmatch(first):
@@ -165,7 +169,11 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
             return None
         return Typed(*numeric.integers([None if v is None else int(v) for v in values]))
     if all(value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present):
-        return None if all(value.lower() in _SPECIAL for value in present) else _noted(_fractions(values, present), present)
+        return (
+            None
+            if all(value.lower() in _SPECIAL for value in present)
+            else _noted(_fractions(values, present), present)
+        )
     return None
 
 

@@ -14,7 +14,9 @@ from mcp_notebook.results import jsontext
 from mcp_notebook.results.raw import Answer, Taken, from_records
 
 _ITEM = re.compile(r"^( *)- +(?=\S)")
-_PAIR = re.compile(r"""^( *)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?=\S)|(?<=\S)#)*?) *:(?: +(.*)|)$""")
+_PAIR = re.compile(
+    r"""^( *)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?=\S)|(?<=\S)#)*?) *:(?: +(.*)|)$"""
+)
 _KEY = re.compile(r"^([\w .-]+): *$")
 _SCALAR_LINE = re.compile(r"^([\w.-]+): +(\S.*)$")
 _BLOCK = re.compile(r"([|>])([+-]?)(\d?)\s*$")

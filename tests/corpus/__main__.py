@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,9 @@ class Tally:
     held: int = 0
     equal: int = 0
     typed: int = 0
+    exact: int = 0
+    columns: int = 0
+    columns_exact: int = 0
     lossy: int = 0
     said: int = 0
     silent: int = 0
@@ -35,6 +38,7 @@ class Tally:
     errors_known: int = 0
     slowest: float = 0.0  # seconds of CPU
     misses: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Tally) -> None:
         """Sum another tally in."""
@@ -44,6 +48,9 @@ class Tally:
             "held",
             "equal",
             "typed",
+            "exact",
+            "columns",
+            "columns_exact",
             "lossy",
             "said",
             "silent",
@@ -53,6 +60,7 @@ class Tally:
             "errors_known",
         ):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.kinds += other.kinds
         self.slowest = max(self.slowest, other.slowest)
         self.misses += other.misses
 
@@ -127,6 +135,10 @@ def _record(tally: Tally, capture: Capture, reading: Reading, verdict: Verdict) 
     tally.held += verdict.held
     tally.equal += verdict.equal
     tally.typed += verdict.typed
+    tally.exact += verdict.exact
+    tally.columns += verdict.columns_all
+    tally.columns_exact += verdict.columns_exact
+    tally.kinds.update(verdict.kinds)
     tally.lossy += not verdict.held
     tally.silent += verdict.silent
     tally.said += bool(verdict.miss) and not verdict.silent
@@ -146,6 +158,7 @@ def report(tallies: dict[str, Tally], *, misses: bool = True) -> str:
         "held",
         "equal",
         "typed",
+        "exact",
         "lossy",
         "said",
         "silent",
@@ -163,6 +176,11 @@ def report(tallies: dict[str, Tally], *, misses: bool = True) -> str:
     lines.append(_line("TOTAL", total, columns, width))
     held = max(total.held, 1)
     lines.append(f"of what the carriers hold: equal {total.equal / held:.1%}, right types too {total.typed / held:.1%}")
+    reasons = ", ".join(f"{reason} {count}" for reason, count in total.kinds.most_common()) or "none"
+    lines.append(
+        f"types as the driver has them: {total.exact} results ({total.exact / held:.1%}), "
+        f"{total.columns_exact} of {total.columns} columns; the other columns: {reasons} (see tests/corpus/kinds.py)"
+    )
     return "\n".join([*lines, *(total.misses if misses else ())])
 
 

@@ -1,5 +1,8 @@
 """One reading against its truth: equal, wrong and said, wrong and silent; and whose fault the difference is.
 
+Types are judged twice: `typed` as far as the carrier can say them (`_fits`), `exact` by the very Python kinds that the
+database's driver gave (`kinds`, which names the reason of each difference).
+
 Rules by which a difference is the carrier's, each checked against the raw result:
 
 1. names: the result has no rows and the names do not occur in it; or a repeated name's other values do not occur.
@@ -26,10 +29,11 @@ from typing import Any
 import pyarrow as pa
 
 from mcp_notebook.results import Reading, Table
+from tests.corpus import kinds
 from tests.corpus.equal import same
 from tests.corpus.truth import Capture, Tagged, Truth
 
-WORDS = {"NULL", "None", "null", "", "\\N", "NaN"}
+WORDS = {"(empty)", "NULL", "None", "null", "", "\\N", "NaN"}
 BARE = {"lines of one column", "csv", "aligned table", "vertical", "html", "boxed table", "columns line", "markdown"}
 
 
@@ -39,6 +43,10 @@ class Verdict:
 
     equal: bool = False
     typed: bool = False
+    exact: bool = False
+    columns_exact: int = 0
+    columns_all: int = 0
+    kinds: tuple[str, ...] = ()
     held: bool = True
     silent: bool = False
     miss: str = ""
@@ -50,6 +58,8 @@ class Verdict:
 def judge(capture: Capture, reading: Reading, truth: Truth) -> Verdict:
     """Compare the first table with the truth."""
     raw = _raw_text(capture)
+    for echo in (capture.sql, json.dumps(capture.sql)[1:-1]) if capture.sql else ():
+        raw = raw.replace(echo, "")  # a server that repeats the statement holds none of its values by that
     if not reading.tables:
         return _none(reading, truth, raw)
     table = reading.tables[0]
@@ -154,7 +164,11 @@ def _values(table: Table, truth: Truth, raw: str, reading: Reading) -> Verdict:
     differing = _differences(table, truth, len(truth.rows), raw)
     if not differing:
         untyped = _untyped(table, truth, reading)
-        return Verdict(equal=True, typed=not untyped, untyped=untyped)
+        found = kinds.differences(table, truth)
+        return Verdict(
+            equal=True, typed=not untyped, untyped=untyped, exact=not any(found), kinds=tuple(filter(None, found)),
+            columns_exact=sum(not reason for reason in found), columns_all=len(found),
+        )  # fmt: skip
     causes = {name: _cause(pairs, raw, reading) for name, pairs in differing.items()}
     first, pairs = next(iter(differing.items()))
     ours = [name for name, cause in causes.items() if cause == "ours"]
@@ -233,7 +247,7 @@ def _occurs_float(value: float, raw: str) -> bool:
         return bool(re.search(r"\b-?(?:inf|nan|infinity)\b", raw, re.IGNORECASE)) and "%!s" not in raw
     forms = {
         repr(value),
-        f"{value:g}",
+        f"{value:g}" if float(f"{value:g}") == value else "",
         format(Decimal(repr(value)), "f"),
         f"{value:.17g}",
         str(int(value)) if value == int(value) else "",
