@@ -2,9 +2,10 @@
 
     registry    Sessions: connect, disconnect, find by name
     starting    a session from a description, with the SDK imported beside the server's start
-    session     Session: state, calls, restarts; what the rest of the package uses
+    session     Session: calls and questions; what the rest of the package uses
+    upkeep, toollist, health    its connection, restarted with backoff; its tools, pinned; its counters
     connection  one live connection: the owner task around the SDK's Client
-    tap         what passes between a transport and the SDK: sizes, floods, replies that cannot be read
+    tap, tapped, floods, brokenlines    what passes between a transport and the SDK: sizes, replies that cannot be read
     stdio, process, lifeline, lines      our stdio transport and the supervisor that leaves no orphans
     http, sse   Streamable HTTP with ordinary errors; the older SSE transport
     values, changes, pages      tools as values, pinned; listings page by page

@@ -23,7 +23,8 @@ from mcp_notebook.sessions.quiet import root_logger_kept
 from mcp_notebook.sessions.signin import AUTHORIZE_LIMIT, Authorize
 from mcp_notebook.sessions.sse import SseTransport
 from mcp_notebook.sessions.stdio import StdioTransport
-from mcp_notebook.sessions.tap import Tap, TappedRead, TappedWrite
+from mcp_notebook.sessions.tap import Tap
+from mcp_notebook.sessions.tapped import TappedRead, TappedWrite
 
 logger = logging.getLogger(__name__)
 

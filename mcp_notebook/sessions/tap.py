@@ -5,12 +5,9 @@ task for every notification, so that 20,000 of them take many seconds; here what
 """
 
 import asyncio
-import re
-import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
 from mcp.shared.message import SessionMessage
 from mcp.types import (
@@ -22,17 +19,13 @@ from mcp.types import (
     jsonrpc_message_adapter,
 )
 
+from mcp_notebook.sessions.brokenlines import ids_in, is_asking, is_like_a_message, why_unreadable
+from mcp_notebook.sessions.floods import Bucket
 from mcp_notebook.sessions.lines import TooLong
 from mcp_notebook.sessions.repair import repair_reply
 
 UNREADABLE = -32093  # our own code for errors made here
 BLOCKING = "subscriptions/listen"  # a request that stays open: it is never the one that a stray reply belongs to
-BURST, RATE = 50, 50  # notifications of one kind let through at once, and then a second
-RELIST = ("notifications/tools/list_changed", "notifications/prompts/list_changed")
-
-ID = re.compile(rb'"id"\s*:\s*(-?\d{1,15}|"(?:[^"\\]|\\.){0,64}")')
-LAST_ID = re.compile(ID.pattern + rb'\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\]?\s*$')
-BODY = re.compile(rb'"(?:result|error|params)"\s*:')
 
 
 @dataclass
@@ -69,7 +62,7 @@ class Tap:
         self._pending: dict[int | str, _Pending] = {}
         self._issued = 0
         self._settled = False  # the line over the cap that is running has ended its call
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, Bucket] = {}
 
     def outbound(self, message: SessionMessage) -> None:
         """Note a request that goes out, or one that is given up."""
@@ -128,11 +121,11 @@ class Tap:
         return self._end(named, "answered with an id that nobody asked with")
 
     def _not_a_message(self, line: bytes) -> list[SessionMessage]:
-        if not _is_like_a_message(line):
+        if not is_like_a_message(line):
             return self._count_noise(line)
         self.unreadable += 1
-        if b'"method"' in _before_body(line):
-            return []  # a notification or request that cannot be read: no call waits for it
+        if is_asking(line):
+            return []
         return self._end(self._named(line, line[-512:]), f"sent a reply that cannot be read ({why_unreadable(line)})")
 
     def _too_long(self, line: TooLong) -> list[SessionMessage]:
@@ -165,10 +158,8 @@ class Tap:
         return [number for number, pending in self._pending.items() if pending.method != BLOCKING]
 
     def _named(self, head: bytes, tail: bytes) -> list[int | str]:
-        """Open requests that the top level of a broken line names, before its body or at its very end."""
-        found = [*ID.findall(_before_body(head)), *LAST_ID.findall(tail)]
-        ids: list[int | str] = [int(i) if not i.startswith(b'"') else i[1:-1].decode("utf-8", "replace") for i in found]
-        return list(dict.fromkeys(i for i in ids if i in self._pending))
+        """Open requests that a broken line names."""
+        return list(dict.fromkeys(number for number in ids_in(head, tail) if number in self._pending))
 
     def _count_noise(self, line: bytes) -> list[SessionMessage]:
         text = line[:200].decode("utf-8", "replace").strip()
@@ -181,111 +172,5 @@ class Tap:
     def _let_through(self, body: JSONRPCNotification) -> bool:
         if body.method == "notifications/cancelled" or "subscriptions" in body.method:
             return True
-        bucket = self._buckets.setdefault(body.method, _Bucket())
+        bucket = self._buckets.setdefault(body.method, Bucket())
         return bucket.take()
-
-
-class _Bucket:
-    """A token bucket: BURST at once, then RATE a second."""
-
-    def __init__(self) -> None:
-        self._tokens, self._at = float(BURST), time.monotonic()
-
-    def take(self) -> bool:
-        now = time.monotonic()
-        self._tokens = min(BURST, self._tokens + (now - self._at) * RATE)
-        self._at = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
-class TappedRead:
-    """An SDK read stream with the tap in front of it (the stream protocol of mcp.shared._stream_protocols)."""
-
-    def __init__(self, inner: Any, tap: Tap) -> None:
-        self._inner, self._tap = inner, tap
-        self._ready: list[SessionMessage | Exception] = []
-
-    @property
-    def last_context(self) -> Any:
-        return getattr(self._inner, "last_context", None)
-
-    async def receive(self) -> SessionMessage | Exception:
-        while not self._ready:
-            try:
-                item = await self._inner.receive()
-            except BaseException:
-                self._tap.closed.set()
-                raise
-            self._ready = [item] if isinstance(item, Exception) else list(self._tap.inbound(item))
-        return self._ready.pop(0)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    def __aiter__(self) -> "TappedRead":
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        import anyio
-
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> "TappedRead":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()
-
-
-class TappedWrite:
-    """An SDK write stream that shows the tap what goes out."""
-
-    def __init__(self, inner: Any, tap: Tap) -> None:
-        self._inner, self._tap = inner, tap
-
-    async def send(self, item: SessionMessage, /) -> None:
-        self._tap.outbound(item)
-        await self._inner.send(item)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def __aenter__(self) -> "TappedWrite":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()
-
-
-def _before_body(line: bytes) -> bytes:
-    start = line[:4096]
-    body = BODY.search(start)
-    return start[: body.start()] if body else start
-
-
-def _is_like_a_message(line: bytes) -> bool:
-    # Servers print banners and logs on stdout, some of them as JSON: only what names the protocol counts as a reply.
-    return b"\0" in line[:100] or b'"jsonrpc"' in line[:4096] or b'"jsonrpc"' in line[-512:]
-
-
-def why_unreadable(line: bytes) -> str:
-    """A few words on why a line is no JSON-RPC message, without its content."""
-    if line.startswith(b"\xef\xbb\xbf"):
-        return "it begins with a byte order mark"
-    if b"\0" in line[:100]:
-        return "it is not UTF-8"
-    if line.lstrip()[:1] == b"[":
-        return "it is a batch, which the protocol no longer has"
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return "it is not UTF-8"
-    if line.count(b"{", 0, 1 << 20) > 120 or line.count(b"[", 0, 1 << 20) > 120:
-        return "it is nested too deeply or is not valid JSON-RPC"
-    return "it is not valid JSON-RPC"

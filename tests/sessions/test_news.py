@@ -49,8 +49,8 @@ async def test_the_newer_protocol_is_listened_to(sessions: Sessions) -> None:
 async def test_a_restart_compares_with_what_was_seen_first(sessions: Sessions) -> None:
     session = await sessions.connect("s", misbehaving())
     pinned = session.pinned["t"]
-    assert session._connection is not None
-    await session._connection.close(0.1)
+    assert session.upkeep.connection is not None
+    await session.upkeep.connection.close(0.1)
     await session.call("t")
     assert session.changed_tools == ()
     assert session.pinned["t"] is pinned

@@ -1,6 +1,7 @@
 """The registry, servers in this process, what servers may ask, and silence."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -225,3 +226,19 @@ def test_importing_the_package_does_not_import_the_sdk() -> None:
     code = "import sys, mcp_notebook.sessions, mcp_notebook.sessions.registry; print('mcp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "False"
+
+
+async def test_a_server_of_the_older_era_is_not_probed_again_by_the_next_kernel(tmp_path: Path) -> None:
+    memory = tmp_path / "user" / "eras.json"
+    for number in range(2):
+        sessions = Sessions(memory=memory)
+        session = await sessions.connect("s", misbehaving("die_on_probe"))
+        assert session.state == "ready"
+        assert ("trying again" in session.log.tail()) == (number == 0)
+        await sessions.close_all(0.1)
+    kept = json.loads(memory.read_text())
+    memory.write_text(json.dumps(dict.fromkeys(kept, 1.0)))  # a month later it is asked again
+    sessions = Sessions(memory=memory)
+    session = await sessions.connect("s", misbehaving("die_on_probe"))
+    assert "trying again" in session.log.tail()
+    await sessions.close_all(0.1)

@@ -6,7 +6,7 @@ import pytest
 
 from mcp_notebook.config import HttpServer, StdioServer
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface.connecting import is_bundled, parse, resolve
+from mcp_notebook.surface.connecting import is_bundled, parse, resolve, sources
 
 
 def test_everything_after_the_name_belongs_to_the_command():
@@ -64,3 +64,45 @@ def test_an_environment_variable_is_passed_by_name_never_by_value():
 def test_the_own_servers_name_is_taken():
     with pytest.raises(ConfigError, match="belongs to the notebook"):
         resolve(parse(f"notebook {sys.executable} server.py"))
+
+
+def test_options_of_a_url_may_stand_before_it():
+    (spec,) = resolve(parse("web --oauth --transport http https://example.com/mcp")).values()
+    assert isinstance(spec, HttpServer)
+    assert (spec.oauth, spec.transport) == ({}, "http")
+    (spec,) = resolve(parse("lan --allow-insecure http://192.168.1.5/mcp")).values()
+    assert isinstance(spec, HttpServer)
+    assert spec.allow_insecure
+    with pytest.raises(ConfigError, match="belongs to a URL"):
+        resolve(parse(f"web --oauth {sys.executable} server.py"))
+
+
+def test_of_several_servers_in_a_file_a_wrong_one_is_its_own_failure(tmp_path):
+    path = tmp_path / "mcp.json"
+    path.write_text(
+        '{"mcpServers": {"bad": {"url": "ws://x"}, "notebook": {"command": "x"}, "good": {"command": "x"}}}'
+    )
+    found = resolve(parse(f"--config {path}"))
+    assert [type(one).__name__ for one in found.values()] == ["ConfigError", "ConfigError", "StdioServer"]
+    with pytest.raises(ConfigError, match="'bad'"):
+        resolve(parse(f"--config {path} bad"))
+
+
+def test_a_name_that_another_host_knows_is_answered_with_its_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    (tmp_path / ".cursor").mkdir()
+    (tmp_path / ".cursor" / "mcp.json").write_text('{"mcpServers": {"shop": {"command": "x"}}}')
+    with pytest.raises(ConfigError, match=r"the one of Cursor does: %mcp_connect --config .*mcp\.json shop"):
+        resolve(parse("shop"))
+    assert sources(parse("shop")) == {}
+    (tmp_path / ".mcp.json").write_text('{"mcpServers": {"shop": {"command": "x"}}}')
+    assert sources(parse("shop")) == {"shop": tmp_path / ".mcp.json"}
+    assert sources(parse("shop uvx server")) == {}
+
+
+def test_only_our_own_code_counts_as_bundled():
+    words = ("-m", "mcp_notebook", "serve", "database")
+    assert is_bundled(StdioServer(sys.executable, words))
+    assert not is_bundled(StdioServer(sys.executable, words, {"PYTHONPATH": "/elsewhere"}))
+    assert not is_bundled(StdioServer(sys.executable, words, cwd="/elsewhere"))
