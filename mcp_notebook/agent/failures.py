@@ -9,7 +9,13 @@ from mcp_notebook.masking import mask
 if TYPE_CHECKING:
     from mcp_notebook.agent.backends import Backend
 
-TRANSIENT_TYPES = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+# The API's names, then those of the frames that end a stream of Bedrock.
+TRANSIENT_TYPES = (
+    *("overloaded_error", "api_error", "rate_limit_error", "timeout_error"),
+    *("throttlingException", "internalServerException", "modelStreamErrorException", "modelTimeoutException"),
+    "serviceUnavailableException",
+)
+CLOUDS = ("google", "botocore", "boto3", "azure")  # packages whose exceptions come from getting credentials
 TRANSIENT_STATUS = (408, 409, 429)
 # The words of the API, llama.cpp, vLLM and Ollama.
 _OVERLONG = re.compile(r"too long|context (?:window|length|size)|maximum context|exceeds? .*context", re.IGNORECASE)
@@ -73,6 +79,14 @@ def explain(error: Any, backend: "Backend") -> NotebookError:
     if isinstance(error, anthropic.APIConnectionError | httpx2.TransportError):
         return BackendError(f"Cannot reach {backend.address}: check that it runs and that the network allows it.")
     return BackendError(f"The model's service failed: {mask(str(error))}")
+
+
+def raise_in_words(error: Exception, backend: "Backend") -> None:
+    """Raise BackendError for what a cloud's own package says of credentials; anything else passes."""
+    cloud = type(error).__module__.split(".")[0] in CLOUDS
+    if cloud or (isinstance(error, RuntimeError) and "credential" in str(error).lower()):
+        words = mask(" ".join(str(error).split()))[:300].rstrip(".")
+        raise BackendError(f"No credentials for {backend.label}: {words}. Set them and run the cell again.") from error
 
 
 def _status_sentence(error: Any, backend: "Backend", said: str) -> str:

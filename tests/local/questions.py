@@ -98,17 +98,20 @@ def main() -> int:
     driver.GUARD = SECONDS
     folder, score = Path(tempfile.mkdtemp(prefix="questions-")), 0
     started_with = {"threads": options.threads} if options.threads else {}
-    with closing(database(folder / "shop.db")) as gold, start_local(options.model, **started_with) as server:
-        with kernel(folder, server.environment) as cells:
-            print(server.label, cells.run(LOAD).text, flush=True)
-            for question, sql in QUESTIONS.items():
-                started = time.monotonic()
-                rows, shown = ask(cells, question)
-                good = right(rows, gold.execute(sql).fetchall())
-                score += good
-                print(f"{'right' if good else 'WRONG'}  {question}  ({time.monotonic() - started:.0f} s)")
-                print("\n".join(f"       {line}" for line in shown.splitlines()[-12:]), flush=True)
-            print(cells.run(CALLS).text)
+    with (
+        closing(database(folder / "shop.db")) as gold,
+        start_local(options.model, **started_with) as server,
+        kernel(folder, server.environment) as cells,
+    ):
+        print(server.label, cells.run(LOAD).text, flush=True)
+        for question, sql in QUESTIONS.items():
+            started = time.monotonic()
+            rows, shown = ask(cells, question)
+            good = right(rows, gold.execute(sql).fetchall())
+            score += good
+            print(f"{'right' if good else 'WRONG'}  {question}  ({time.monotonic() - started:.0f} s)")
+            print("\n".join(f"       {line}" for line in shown.splitlines()[-12:]), flush=True)
+        print(cells.run(CALLS).text)
     print(f"{score} of {len(QUESTIONS)} right, {NEEDED} needed")
     return 0 if score >= NEEDED else 1
 
