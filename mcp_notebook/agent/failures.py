@@ -98,6 +98,8 @@ def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
         wait = wait_asked(error)
         asked = f"{wait:.0f} s, as it asks," if wait and wait > LONGEST_WAIT else "a minute"
         return f"The model's service is busy ({said}); wait {asked} and run the cell again."
+    if error.status_code >= 500:
+        return f"The model's service failed ({error.status_code}): {said.rstrip('.')}. Run the cell again."
     return f"The model's service refused the request ({error.status_code}): {said}"
 
 

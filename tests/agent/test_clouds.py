@@ -7,16 +7,15 @@ from typing import Any
 
 import anthropic
 import httpx2
-import pandas as pd
 import pytest
 
 import mcp_notebook
-from mcp_notebook import loop
 from mcp_notebook.agent import turn
 from mcp_notebook.errors import BackendError
 from mcp_notebook.surface import scripting
 from tests.agent.clouds import WIRES, Cloud
 from tests.fake_messages import FakeMessages, Reply, text, use
+from tests.surface.scripted import notebook
 
 MODELS = {
     "AsyncAnthropicBedrock": "eu.anthropic.claude-sonnet-5-5-v1:0",
@@ -41,14 +40,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    for name in [n for n in os.environ if n.startswith(("ANTHROPIC", "AWS_", "GOOGLE"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("MCP_NOTEBOOK_CONFIG_DIR", str(tmp_path))
     monkeypatch.setattr(turn, "PAUSE", 0.0)
-    scripting._script.cache_clear()
-    scripting.current().bind("orders", pd.DataFrame({"n": [1, 2, 3]}))
-    yield
-    loop.run(scripting.current().sessions.close_all())
+    with notebook(tmp_path, {}):
+        yield
 
 
 def asked(name: str, api: FakeMessages) -> Cloud:
