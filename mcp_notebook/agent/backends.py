@@ -54,6 +54,11 @@ class Backend:
         """Whether prompt caching is understood: by Claude itself, not by local servers."""
         return self.kind in ("live", "custom") and "claude" in self.model
 
+    @property
+    def marks_itself(self) -> bool:
+        """Whether one mark for the whole request is understood: other clouds know marks on blocks only."""
+        return type(self.client).__name__ not in ("AsyncAnthropicBedrock", "AsyncAnthropicVertex")
+
 
 def choose(
     *,

@@ -9,7 +9,13 @@ from mcp_notebook.masking import mask
 if TYPE_CHECKING:
     from mcp_notebook.agent.backends import Backend
 
-TRANSIENT_TYPES = ("overloaded_error", "api_error", "rate_limit_error", "timeout_error")
+# The API's names, then those of the frames that end a stream of Bedrock.
+TRANSIENT_TYPES = (
+    *("overloaded_error", "api_error", "rate_limit_error", "timeout_error"),
+    *("throttlingException", "internalServerException", "modelStreamErrorException", "modelTimeoutException"),
+    "serviceUnavailableException",
+)
+CLOUDS = ("google", "botocore", "boto3", "azure")  # packages whose exceptions come from getting credentials
 TRANSIENT_STATUS = (408, 409, 429)
 # The words of the API, llama.cpp, vLLM and Ollama.
 _OVERLONG = re.compile(r"too long|context (?:window|length|size)|maximum context|exceeds? .*context", re.IGNORECASE)
@@ -75,6 +81,14 @@ def explain(error: Any, backend: "Backend") -> NotebookError:
     return BackendError(f"The model's service failed: {mask(str(error))}")
 
 
+def raise_in_words(error: Exception, backend: "Backend") -> None:
+    """Raise BackendError for what a cloud's own package says of credentials; anything else passes."""
+    cloud = type(error).__module__.split(".")[0] in CLOUDS
+    if cloud or (isinstance(error, RuntimeError) and "credential" in str(error).lower()):
+        words = mask(" ".join(str(error).split()))[:300].rstrip(".")
+        raise BackendError(f"No credentials for {backend.label}: {words}. Set them and run the cell again.") from error
+
+
 def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
     if error.status_code in (401, 403):
         return f"{backend.address} refused the credentials ({error.status_code}); check ANTHROPIC_API_KEY."
@@ -84,6 +98,8 @@ def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
         wait = wait_asked(error)
         asked = f"{wait:.0f} s, as it asks," if wait and wait > LONGEST_WAIT else "a minute"
         return f"The model's service is busy ({said}); wait {asked} and run the cell again."
+    if error.status_code >= 500:
+        return f"The model's service failed ({error.status_code}): {said.rstrip('.')}. Run the cell again."
     return f"The model's service refused the request ({error.status_code}): {said}"
 
 

@@ -47,8 +47,11 @@ class Request:
         if self.backend.caches:
             # One breakpoint after tools and system, one that moves with the last message.
             system["cache_control"] = MARK
-            request["cache_control"] = MARK
             request["messages"] = _marked(conversation.messages)
+            if self.backend.marks_itself:
+                request["cache_control"] = MARK
+            else:
+                request["messages"] = _last_marked(request["messages"])
         return request
 
 
@@ -59,3 +62,10 @@ def _marked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     before = messages[-3]
     last = {**before["content"][-1], "cache_control": MARK}
     return [*messages[:-3], {**before, "content": [*before["content"][:-1], last]}, *messages[-2:]]
+
+
+def _last_marked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with a breakpoint at their end, for services that do not move one by themselves."""
+    last = messages[-1]
+    block = {**last["content"][-1], "cache_control": MARK}
+    return [*messages[:-1], {**last, "content": [*last["content"][:-1], block]}]

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
-from mcp_notebook.agent.failures import LONGEST_WAIT, explain, in_words, is_transient, wait_asked
+from mcp_notebook.agent.failures import LONGEST_WAIT, explain, in_words, is_transient, raise_in_words, wait_asked
 from mcp_notebook.agent.prices import usage_of
 from mcp_notebook.errors import BackendError
 from mcp_notebook.events import Note, TextDelta, TextDiscarded, ThinkingDelta, Usage, Working
@@ -67,6 +67,9 @@ class ModelTurn:
                     raise explain(error, self._backend) from error
                 reason = in_words(error, self.partial)
                 wait = wait if asked is None else asked
+            except Exception as error:  # boundary: each cloud's package has exceptions of its own for credentials
+                raise_in_words(error, self._backend)
+                raise
             else:
                 if self.stop_reason:
                     seconds = time.monotonic() - started

@@ -145,7 +145,11 @@ function reason(row, send) {
   const press = button("why", "Deny with a reason…"), form = make("form", "reason"), field = make("input", "find");
   Object.assign(field, { maxLength: 1500, placeholder: "Why? Claude is told. Enter sends, Escape goes back.", ariaLabel: "Reason of the denial" });
   form.append(field);
-  const swap = (from, to, focus) => { from.replaceWith(to); focus.focus(); };
+  const swap = (from, to, focus) => {
+    from.replaceWith(to);
+    focus.focus();
+    focus.toggleAttribute("data-lm-suppress-shortcuts", true); // a moment ago it was reached by mouse
+  };
   press.onclick = () => swap(press, form, field);
   form.onsubmit = (event) => { event.preventDefault(); send(field.value.trim() ? `deny: ${field.value.trim()}` : "deny"); };
   field.onkeydown = (event) => {

@@ -43,7 +43,9 @@ def choices(server: str, approval: Approval) -> tuple[Choice, ...]:
         found.append(Choice("always", "a", "Always this tool", meaning))
     if approval.reading:
         count, listed = len(approval.reading), clip(visible(", ".join(approval.reading)), 300)
-        meaning = f"Remembered like this: {listed}. That they only read is what {visible(server)} says of them."
+        meaning = (
+            f"Its read-only tools, remembered together: {listed}. That they only read is {visible(server)}'s claim."
+        )
         found.append(Choice("server", "r", f"This server's read-only tools ({count})", meaning))
     return tuple(found)
 

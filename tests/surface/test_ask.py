@@ -1,20 +1,17 @@
 """`mcp_notebook.ask` and `connect` in plain Python: values, awaited or not, failures where they are looked at."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 import mcp_notebook
-from mcp_notebook import loop
 from mcp_notebook.errors import BackendError, ConfigError, DataError
-from mcp_notebook.surface import here
 from mcp_notebook.surface.answer import Answer
 from tests.fake_messages import FakeMessages, Fault, Gate, Reply, text, use
+from tests.surface.scripted import notebook
 
 GUARD = 60  # seconds; nothing here takes one
 PLAIN = Path(__file__).parents[1] / "servers" / "plain.py"
@@ -35,20 +32,12 @@ def model() -> Iterator[Model]:
 
 
 @pytest.fixture(autouse=True)
-def script(model: Model, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A script of its own for each test, with a table `orders`."""
-    for name in [n for n in os.environ if n.startswith("ANTHROPIC")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("ANTHROPIC_BASE_URL", model.url)
-    monkeypatch.setenv("ANTHROPIC_API_KEY", model.api_key)
-    monkeypatch.setenv("MCP_NOTEBOOK_CONFIG_DIR", str(tmp_path))
-    monkeypatch.setattr(here, "_plain", None)
-    notebook = here.notebook()
-    notebook.bind("orders", pd.DataFrame({"n": [1, 2, 3]}))
+def script(model: Model, tmp_path: Path) -> Iterator[None]:
+    """A script of its own for each test."""
     model.replies.clear()
     model.requests.clear()
-    yield
-    loop.run(notebook.sessions.close_all())
+    with notebook(tmp_path, {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": model.api_key}):
+        yield
 
 
 def total() -> list[Reply]:
