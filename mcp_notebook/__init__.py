@@ -18,8 +18,10 @@ __all__ = [
     "explain",
     "load_ipython_extension",
     "read",
+    "share",
     "to_dataframe",
     "unload_ipython_extension",
+    "unshare",
 ]
 
 _LAZY = dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results")
@@ -50,3 +52,34 @@ def enable_nested_asyncio() -> None:
     from mcp_notebook.surface import nesting
 
     nesting.enable()
+
+
+def share(table: Any, as_: str = "", *, description: str = "") -> str:
+    """Share a table with Claude, and with clients outside when `%mcp_serve` runs; returns the name to query it by.
+
+    `table` is the name of a variable, a table object, or the path of a data file; `as_` names it otherwise. Raises
+    ConfigError for what is no table, and where the extension is not loaded.
+    """
+    from mcp_notebook.surface import sharing
+
+    return sharing.share(_notebook(), table, as_=as_, description=description)[0]
+
+
+def unshare(*names: str) -> None:
+    """Take shared tables back. Raises DataError for a name that is not shared."""
+    from mcp_notebook.surface import sharing
+
+    sharing.unshare(_notebook(), names)
+
+
+def _notebook() -> Any:
+    from IPython.core.getipython import get_ipython
+
+    from mcp_notebook.errors import ConfigError
+    from mcp_notebook.surface import extension
+
+    shell = get_ipython()
+    notebook = extension.notebook_of(shell) if shell is not None else None
+    if notebook is None:
+        raise ConfigError("Load the extension first: %load_ext mcp_notebook.")
+    return notebook

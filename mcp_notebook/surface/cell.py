@@ -62,7 +62,7 @@ async def events_of(notebook: Notebook, ask: Ask, caller_of: Any, attended: bool
     budget = budget_of(notebook, ask, backend)
     form = answering.form_of(notebook, ask.form)
     for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
-        notebook.catalog.add(name, variable=name, origin="shared")
+        notebook.catalog.add(name, variable=name, origin="named")  # outside only what %mcp_share named
     schemas = {name: await asyncio.to_thread(schema_text, notebook.table(name)) for name in names}
     blocks = prompts.user_blocks(ask.prompt, names, lambda name: schemas[name])
     for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):

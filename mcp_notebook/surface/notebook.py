@@ -1,6 +1,7 @@
 """What lives as long as the kernel: sessions, tables, conversation, ledger, grants."""
 
 import weakref
+from collections import ChainMap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,8 @@ class Notebook:
         self.branch = MAIN
         self.desk = Desk()  # where servers' questions are shown
         self.asked = Asked(self)
-        self.catalog = Catalog(lambda: self.shell.user_ns)
+        self.held: dict[str, Any] = {}  # shared files and objects that no variable holds
+        self.catalog = Catalog(lambda: ChainMap(self.shell.user_ns, self.held))
         self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
         self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
         self.recording: Path | None = None
