@@ -25,8 +25,12 @@ def api():
 
 
 @pytest.fixture(scope="module")
-def cells(tmp_path_factory, api):
-    folder = tmp_path_factory.mktemp("sharing")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("sharing")
+
+
+@pytest.fixture(scope="module")
+def cells(folder, api):
     (folder / "more.csv").write_text("a,b\n1,2\n")
     environment = {
         "ANTHROPIC_BASE_URL": api.url,
@@ -39,16 +43,9 @@ def cells(tmp_path_factory, api):
         yield running
 
 
-def rows_of(ran) -> list[list[str]]:
-    """The cells of the listing, without its heading."""
-    return [line.split("  ") for line in ran.text.splitlines()[1:]]
-
-
-def rpc(cells: Kernel, tool: str, arguments: dict) -> dict:
-    """A call of a client outside, while whatever runs in the kernel runs."""
-    (file,) = Path(cells.run("import os; print(os.environ['XDG_RUNTIME_DIR'])").text.strip()).glob(
-        "mcp-notebook/*.json"
-    )
+def rpc(folder: Path, tool: str, arguments: dict) -> dict:
+    """A call of a client outside."""
+    (file,) = folder.glob("mcp-notebook/*.json")
     return call_by_file(file, tool, arguments)
 
 
@@ -123,21 +120,21 @@ def test_what_cannot_be_shared_is_one_sentence(cells, line: str, why: str):
     assert "Traceback" not in ran.text
 
 
-def test_what_claude_made_and_what_a_question_names_goes_outside_only_when_it_is_shared(cells, api):
+def test_what_claude_made_and_what_a_question_names_goes_outside_only_when_it_is_shared(cells, api, folder):
     """The conversation has them by themselves; a name in a question does not open a table to others."""
     cells.run("%mcp_share sales\nmine = pd.DataFrame({'secret': [1]})")
     api.replies += [Reply([use("notebook__query", {"sql": "select count(*) as n from mine"})]), Reply([text("One.")])]
     assert cells.run("%%claude --into counted\nCount @mine").status == "ok"
     served = cells.run("%mcp_serve")
     assert served.status == "ok", served.text
-    listed = [row[0] for row in rpc(cells, "list_tables", {})["structuredContent"]["rows"]]
+    listed = [row[0] for row in rpc(folder, "list_tables", {})["structuredContent"]["rows"]]
     assert listed == ["revenue", "sales"]
-    assert rpc(cells, "query", {"sql": "select * from mine"})["isError"]
+    assert rpc(folder, "query", {"sql": "select * from mine"})["isError"]
     cells.run("%mcp_share counted")
-    assert "counted" in str(rpc(cells, "list_tables", {})["structuredContent"])
+    assert "counted" in str(rpc(folder, "list_tables", {})["structuredContent"])
     api.replies += [Reply([use("notebook__query", {"sql": "select 5 as n from mine"})]), Reply([text("Five.")])]
     assert cells.run("%%claude --into counted\nAgain @mine").status == "ok"
-    assert rpc(cells, "query", {"sql": "select n from counted"})["structuredContent"]["rows"] == [[5]]
+    assert rpc(folder, "query", {"sql": "select n from counted"})["structuredContent"]["rows"] == [[5]]
     shown = cells.run("%mcp_shared").text
     assert "this conversation and clients outside" in shown
     assert "s ago" in shown or "min ago" in shown
