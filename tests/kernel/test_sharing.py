@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_messages import FakeMessages, Reply, text, use
-from tests.kernel.driver import Kernel, kernel
+from tests.kernel.driver import kernel
 
 SETUP = (
     "%load_ext mcp_notebook\nimport pandas as pd, mcp_notebook\n"
