@@ -82,7 +82,8 @@ SCHEMAS = {
     "test_elicitation": {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]},
 }
 OTHERS = (
-    "test_error_handling", "test_tool_with_logging", "test_tool_with_progress", "test_sampling", "test_elicitation",
+    "test_error_handling", "test_logging_tool",
+    "test_tool_with_logging", "test_tool_with_progress", "test_sampling", "test_elicitation",
     "test_elicitation_sep1034_defaults", "test_elicitation_sep1330_enums", "test_reconnection",
     "test_missing_capability", "test_trigger_tool_change", "test_trigger_prompt_change",
 )  # fmt: skip
@@ -133,6 +134,9 @@ class Fixture:
             await context.session.send_log_message("info", said, related_request_id=context.request_id)
             await asyncio.sleep(0.05)
         return "logged"
+
+    async def _test_logging_tool(self, context: Any, given: dict[str, Any]) -> str:
+        return await self._test_tool_with_logging(context, given)
 
     async def _test_tool_with_progress(self, context: Any, given: dict[str, Any]) -> str:
         token = (context.meta or {}).get("progress_token")
