@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from mcp_notebook.freeze.compare import compare
     from mcp_notebook.results import explain, read, to_dataframe
     from mcp_notebook.surface.answer import ask
-    from mcp_notebook.surface.functions import acall, aconnect, asql, call, connect, disconnect, resource, server, sql
+    from mcp_notebook.surface.functions import (
+        acall,
+        aconnect,
+        asql,
+        call,
+        connect,
+        disconnect,
+        resource,
+        server,
+        share,
+        sql,
+        unshare,
+    )
     from mcp_notebook.surface.settings import MCPNotebook
 
     settings: MCPNotebook
@@ -39,12 +51,16 @@ __all__ = [
     "resource",
     "server",
     "settings",
+    "share",
     "sql",
     "to_dataframe",
     "unload_ipython_extension",
+    "unshare",
 ]
 
-_FUNCTIONS = ("aconnect", "acall", "asql", "call", "connect", "disconnect", "resource", "server", "settings", "sql")
+_FUNCTIONS = (
+    "aconnect", "acall", "asql", "call", "connect", "disconnect", "resource", "server", "settings", "share", "sql", "unshare",
+)  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results"),
     **dict.fromkeys(_FUNCTIONS, "mcp_notebook.surface.functions"),

@@ -1,18 +1,27 @@
-"""`mcp-notebook serve notebook --connection FILE`: a running notebook's shared tables for clients that speak stdio."""
+"""`mcp-notebook serve notebook --kernel NAME`: a running notebook's shared tables for clients that speak stdio."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import mcp_types as types
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.server.lowlevel import Server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged
+from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.server import VERSION
+from mcp_notebook.server.announcing import Sessions
 from mcp_notebook.server.outside import read_connection
 from mcp_notebook.server.serve import serve_stdio
+from mcp_notebook.server.tools import ChangingServer
+
+if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
 
 SECONDS = 120.0
 
@@ -27,12 +36,12 @@ async def serve_bridge(connection_file: Path) -> None:
     try:
         async with http, Client(streamable_http_client(url, http_client=http)) as client:
             await serve_stdio(forwarding(client))
-    except* (httpx2.HTTPError, ConnectionError) as group:
+    except* (httpx2.HTTPError, ConnectionError, MCPError) as group:
         raise ConnectError("The notebook does not answer: serve its tables again with %mcp_serve.") from group
 
 
 def forwarding(client: Client) -> "Server[Any]":
-    """A server whose every answer comes from the client's own server."""
+    """A server whose every answer comes from the client's own server, and which passes on that its list changed."""
 
     async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
         return await client.list_tools()
@@ -41,22 +50,58 @@ def forwarding(client: Client) -> "Server[Any]":
         return await client.call_tool(params.name, params.arguments)
 
     async def list_resources(context: Any, params: Any) -> types.ListResourcesResult:
-        return await client.list_resources()
+        return await client.list_resources(cache_mode="bypass")
 
     async def list_templates(context: Any, params: Any) -> types.ListResourceTemplatesResult:
         return await client.list_resource_templates()
 
     async def read_resource(context: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        return await client.read_resource(params.uri)
+        return await client.read_resource(params.uri, cache_mode="bypass")
 
-    return Server(
+    async def list_prompts(context: Any, params: Any) -> types.ListPromptsResult:
+        return await client.list_prompts()
+
+    async def get_prompt(context: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        return await client.get_prompt(params.name, params.arguments)
+
+    async def complete(context: Any, params: types.CompleteRequestParams) -> types.CompleteResult:
+        known = params.context.arguments if params.context else None
+        argument = {"name": params.argument.name, "value": params.argument.value}
+        return await client.complete(params.ref, argument, context_arguments=known)
+
+    bus, sessions = InMemorySubscriptionBus(), Sessions()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(server: Any) -> AsyncIterator[dict[str, Any]]:
+        listening = asyncio.ensure_future(_pass_on(client, bus, sessions))
+        try:
+            yield {}
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    server = ChangingServer(
         "mcp-notebook",
         title="The notebook's tables",
         instructions=client.instructions,
         version=VERSION,
+        lifespan=lifespan,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read_resource,
+        on_list_prompts=list_prompts,
+        on_get_prompt=get_prompt,
+        on_completion=complete,
+        on_subscriptions_listen=ListenHandler(bus),
     )
+    server.middleware.append(sessions)
+    return server
+
+
+async def _pass_on(client: Client, bus: InMemorySubscriptionBus, sessions: Sessions) -> None:
+    async with client.listen(resources_list_changed=True) as events:
+        async for _ in events:
+            await bus.publish(ResourcesListChanged())
+            await sessions.announce()

@@ -1,6 +1,7 @@
 """Which names of the notebook are tables for SQL; a query always sees the variable's value of that moment."""
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,15 +9,15 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
 from mcp_notebook.server.mend import did_you_mean
 
-Origin = Literal["result", "shared"]
+Origin = Literal["result", "named", "shared"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A table's name in SQL, the variable that holds it, and why it is offered.
 
-    `origin` "result": an earlier call produced it, for this notebook's conversation only. "shared": the person named
-    it, so it may also be served to clients outside.
+    `origin` "result": an earlier call produced it, for this notebook's conversation only. "named": the person named it
+    in a question, for the conversation too. "shared": the person shared it, so it may be served to clients outside.
     """
 
     name: str
@@ -31,10 +32,17 @@ class Catalog:
     def __init__(self, namespace: Callable[[], Mapping[str, object]]) -> None:
         self._namespace = namespace
         self._entries: dict[str, Entry] = {}
+        self._used: dict[str, float] = {}
         self._listeners: list[Callable[[], None]] = []
 
     def add(self, name: str, *, variable: str | None = None, origin: Origin = "result", description: str = "") -> None:
-        """Offer the variable (by default the one called `name`) as a table; a name that was there is replaced."""
+        """Offer the variable (by default the one called `name`) as a table; a name that was there is replaced.
+
+        A variable that the person shared under this name stays shared when a call gives it new rows.
+        """
+        known = self._entries.get(name)
+        if origin != "shared" and known and known.origin == "shared" and known.variable == (variable or name):
+            return
         self._entries[name] = Entry(name, variable or name, origin, description)
         self._changed()
 
@@ -42,7 +50,16 @@ class Catalog:
         """Offer the table no longer; an unknown name is a `DataError`."""
         if self._entries.pop(name, None) is None:
             raise DataError(self._unknown(name))
+        self._used.pop(name, None)
         self._changed()
+
+    def use(self, names: Iterable[str]) -> None:
+        """Note that statements read these tables now."""
+        self._used |= dict.fromkeys(names, time.monotonic())
+
+    def last_used(self, name: str) -> float | None:
+        """When a statement last read the table, by `time.monotonic`; None: not yet."""
+        return self._used.get(name)
 
     def entries(self) -> tuple[Entry, ...]:
         """Those whose variable exists now, sorted by name."""
@@ -66,8 +83,8 @@ class Catalog:
         if entry is None:
             raise DataError(self._unknown(name))
         value = self._namespace()[entry.variable]
-        # A text names a file only where the person shared it: what a model makes of a variable opens no file.
-        if not is_table(value) or (isinstance(value, str) and entry.origin != "shared"):
+        # A text names a file only where the person named it: what a model makes of a variable opens no file.
+        if not is_table(value) or (isinstance(value, str) and entry.origin == "result"):
             raise DataError(
                 f"{entry.variable} is a {type(value).__name__} now, not a table: share it again when it is."
             )
@@ -106,6 +123,7 @@ class _Selection(Catalog):
         super().__init__(source._namespace)
         self._source = source
         self._origin = origin
+        self._used = source._used
         source.on_change(self._changed)
 
     def entries(self) -> tuple[Entry, ...]:

@@ -34,8 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch.set_defaults(run=run, serve=_fetch)
     notebook = servers.add_parser("notebook", help="a running notebook's shared tables, for clients that speak stdio")
     notebook.add_argument(
-        "--connection", required=True, type=Path, metavar="FILE", help="the file that %%mcp_serve names"
+        "--kernel", default="", metavar="NAME", help="the notebook's name or path (default: the only one that serves)"
     )
+    notebook.add_argument("--connection", type=Path, metavar="FILE", help="the file that %%mcp_serve names, instead")
     notebook.set_defaults(run=run, serve=_notebook)
 
 
@@ -90,8 +91,9 @@ async def _fetch(args: argparse.Namespace) -> None:
 
 async def _notebook(args: argparse.Namespace) -> None:
     from mcp_notebook.server.bridge import serve_bridge  # as above
+    from mcp_notebook.server.outside import connection_folder, find_connection
 
-    await serve_bridge(args.connection)
+    await serve_bridge(args.connection or find_connection(connection_folder(), args.kernel))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

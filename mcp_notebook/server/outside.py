@@ -1,7 +1,7 @@
 """The shared tables for MCP clients outside the notebook: HTTP on loopback with a token, on the background loop.
 
 Only tables that the person shared are there, not what a conversation produced. Address and token stand in a connection
-file that only this user can read; clients that speak stdio start `mcp-notebook serve notebook --connection FILE`
+file that only this user can read; clients that speak stdio start `mcp-notebook serve notebook --kernel NAME`
 (`bridge`), so that no token has to stand in a client's configuration or in the notebook.
 """
 
@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
+
+
+def connection_folder() -> Path:
+    """The private folder of this user for connection files."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache"
+    folder = Path(base) / "mcp-notebook"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,11 @@ class OutsideServer:
         self._serving: asyncio.Task[None] | None = None
         self.address: Address | None = None
 
-    async def start(self, folder: Path, *, port: int = 0) -> Address:
+    async def start(self, folder: Path, *, port: int = 0, notebook: str = "") -> Address:
         """Listen on 127.0.0.1 (`port` 0: a free one) and write the connection file into `folder`.
 
-        Raises `ConfigError` when the port is taken; a server that runs already is left as it is.
+        `notebook` is the path by which a bridge may name this kernel. Raises `ConfigError` when the port is taken; a
+        server that runs already is left as it is.
         """
         if self.address is not None:
             return self.address
@@ -60,12 +70,13 @@ class OutsideServer:
         bound = listener.getsockname()[1]
         token = secrets.token_urlsafe(32)
         self._runner = SqlRunner()
-        notebook = build_notebook_server(self._catalog, form="json", runner=self._runner, mask=self._mask)
-        server = http_server(build_app(notebook, host="127.0.0.1", port=bound, token=token))
+        tables = build_notebook_server(self._catalog, form="json", runner=self._runner, mask=self._mask)
+        server = http_server(build_app(tables, host="127.0.0.1", port=bound, token=token))
         self._server, self._serving = server, asyncio.ensure_future(server.serve(sockets=[listener]))
         await self._until_started()
         base = f"http://127.0.0.1:{bound}"
-        file = await asyncio.to_thread(write_connection, folder / f"notebook-{bound}.json", f"{base}/mcp", token)
+        held = {"url": f"{base}/mcp", "token": token, "notebook": notebook, "pid": os.getpid()}
+        file = await asyncio.to_thread(write_connection, folder / f"notebook-{bound}.json", held)
         self.address = Address(f"{base}/mcp", f"{base}/sse", file)
         return self.address
 
@@ -94,36 +105,84 @@ class OutsideServer:
             raise ConnectError("The server for outside clients did not start: try another port.")
 
 
-def write_connection(path: Path, url: str, token: str) -> Path:
+def write_connection(path: Path, held: dict[str, Any]) -> Path:
     """Write a connection file that only this user can read."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
-        json.dump({"url": url, "token": token}, file)
+        json.dump(held, file)
     return path
 
 
 def read_connection(path: Path) -> tuple[str, str]:
     """URL and token of a connection file; raises `ConnectError` when the notebook no longer serves."""
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        return held["url"], held["token"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConnectError(
-            f"{path} is no connection file: serve the notebook's tables again with %mcp_serve."
-        ) from error
+    held = _held(path)
+    if held is None:
+        raise ConnectError(f"{path} is no connection file: serve the notebook's tables again with %mcp_serve.")
+    return held["url"], held["token"]
 
 
-def client_configuration(connection_file: Path, name: str = "notebook") -> dict[str, dict[str, Any]]:
-    """Ready configuration by client: "Claude Desktop", "Claude Code" (.mcp.json) and "VS Code" (mcp.json)."""
-    command = {
-        "command": "mcp-notebook",
-        "args": ["serve", "notebook", "--connection", str(connection_file)],
-    }
+def find_connection(folder: Path, name: str = "") -> Path:
+    """The connection file of a running kernel that serves: of the notebook of that name, or the only one for "".
+
+    `name` is a notebook's path, its name with or without `.ipynb`, or a kernel's process id. Raises `ConnectError`.
+    """
+    serving: dict[Path, dict[str, Any]] = {}
+    for path in sorted(folder.glob("notebook-*.json")):
+        held = _held(path)
+        if held is None or not _alive(held.get("pid")):
+            path.unlink(missing_ok=True)  # a kernel that was killed could not take its file along
+        else:
+            serving[path] = held
+    wanted = [path for path, held in serving.items() if not name or name in _names(held)]
+    if len(wanted) == 1:
+        return wanted[0]
+    known = ", ".join(_names(held)[-1] for held in serving.values())
+    if wanted:
+        raise ConnectError(f"Several kernels serve tables: name one with --kernel: {known}.")
+    what = f"No kernel {name!r} serves" if name else "No kernel serves"
+    raise ConnectError(
+        f"{what} its tables: run %mcp_serve in the notebook.{f' Serving now: {known}.' if known else ''}"
+    )
+
+
+def client_configuration(connection_file: Path, kernel: str = "", name: str = "notebook") -> dict[str, tuple[str, Any]]:
+    """By client: where its configuration stands, and what to put there.
+
+    With `kernel`, a notebook's name, the configuration stays good when that notebook's kernel starts anew.
+    """
+    which = ["--kernel", kernel] if kernel else ["--connection", str(connection_file)]
+    command = {"command": sys.executable, "args": ["-m", "mcp_notebook", "serve", "notebook", *which]}
     typed = {"type": "stdio", **command}
     return {
-        "Claude Desktop": {"mcpServers": {name: command}},
-        "Claude Code": {"mcpServers": {name: typed}},
-        "VS Code": {"servers": {name: typed}},
+        "Claude Desktop": ("claude_desktop_config.json (Settings, Developer)", {"mcpServers": {name: command}}),
+        "Claude Code": (".mcp.json in the project", {"mcpServers": {name: typed}}),
+        "VS Code": (".vscode/mcp.json", {"servers": {name: typed}}),
+        "Cursor": (".cursor/mcp.json", {"mcpServers": {name: command}}),
     }
+
+
+def _held(path: Path) -> dict[str, Any] | None:
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+        return held if isinstance(held["url"], str) and isinstance(held["token"], str) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _names(held: dict[str, Any]) -> list[str]:
+    path = Path(held.get("notebook") or "")
+    return [str(held.get("pid")), *([str(path), path.name, path.stem] if path.name else [])]
+
+
+def _alive(pid: Any) -> bool:
+    if not isinstance(pid, int) or os.name == "nt":  # there, signal 0 would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

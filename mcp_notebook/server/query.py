@@ -98,7 +98,9 @@ class SqlRunner:
         offered = catalog.names()
 
         async def check() -> dict[str, Any]:
-            return await self._worker.ask({"check": sql, "offered": offered}, min(CHECK_SECONDS, timeout))
+            checked = await self._worker.ask({"check": sql, "offered": offered}, min(CHECK_SECONDS, timeout))
+            catalog.use(checked["tables"])
+            return checked
 
         bounds = Bounds(limit, max_bytes, timeout, masks.columns if masks is not None else nothing)
         routed = await self._elsewhere.route(catalog, sql, check, bounds)

@@ -17,7 +17,8 @@ import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
-from mcp.server.transport_security import TransportSecuritySettings
+from mcp.server.streamable_http import EventStore
+from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -29,6 +30,9 @@ from mcp_notebook.errors import ConfigError
 Transport = Literal["stdio", "http", "sse"]
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+BODY_BYTES = 1 << 20  # of a request; statements have 20,000 characters at most
+CONNECTIONS = 400  # at a time; further ones are told that the server is busy (503)
+MAX_SESSIONS = 1_000  # of the handshake eras
 
 
 async def serve(
@@ -74,15 +78,34 @@ def http_server(app: ASGIApp) -> uvicorn.Server:
         access_log=False,
         lifespan="on",
         timeout_graceful_shutdown=1,
-        limit_concurrency=200,
+        limit_concurrency=CONNECTIONS,
     )
     return uvicorn.Server(config)
 
 
-def build_app(server: "Server[Any]", *, host: str, port: int, token: str = "") -> ASGIApp:
-    """One ASGI app with `/mcp`, `/sse`, `/messages/` and `/health`; only requests to this very host and port pass."""
+def build_app(
+    server: "Server[Any]",
+    *,
+    host: str,
+    port: int,
+    token: str = "",
+    event_store: EventStore | None = None,
+    retry_interval: int | None = None,
+) -> ASGIApp:
+    """One ASGI app with `/mcp`, `/sse`, `/messages/` and `/health`; only requests to this very host and port pass.
+
+    With `event_store` a client of the handshake eras can take up a stream that broke, and is told to come back after
+    `retry_interval` milliseconds; none of our servers holds a stream open long enough to need it.
+    """
     security = own_address_only(host, port)
-    http = server.streamable_http_app(host=host, transport_security=security)
+    http = server.streamable_http_app(
+        host=host,
+        transport_security=security,
+        event_store=event_store,
+        retry_interval=retry_interval,
+        max_request_body_size=BODY_BYTES,
+        max_sessions=MAX_SESSIONS,
+    )
     sse = SseServerTransport("/messages/", security_settings=security)
 
     async def handle_sse(request: Request) -> Response:
@@ -101,7 +124,7 @@ def build_app(server: "Server[Any]", *, host: str, port: int, token: str = "") -
     routes = [
         *http.routes,
         Route("/sse", handle_sse, methods=["GET"]),
-        Mount("/messages/", app=sse.handle_post_message),
+        Mount("/messages/", app=RequestBodyLimitMiddleware(sse.handle_post_message, BODY_BYTES)),
         Route("/health", health, methods=["GET"]),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)

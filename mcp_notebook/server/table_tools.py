@@ -300,7 +300,7 @@ def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
         return [entry.name, None, "", f"cannot be read now: {error}"]
     hidden = set(masks.columns(seen.schema.names))
     columns = ", ".join(f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}" for f in seen.schema)
-    about = [entry.description or ("shared" if entry.origin == "shared" else "result"), seen.said]
+    about = [entry.description or ("result" if entry.origin == "result" else "shared"), seen.said]
     return [entry.name, seen.rows, columns, "; ".join(filter(None, about))]
 
 

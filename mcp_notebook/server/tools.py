@@ -68,7 +68,7 @@ class Tool:
         }
 
 
-class _Server(Server[Any]):
+class ChangingServer(Server[Any]):
     """A server that announces to clients of the handshake eras, too, that its list of resources changes."""
 
     def create_initialization_options(
@@ -99,7 +99,7 @@ def build_server(
     async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         return await call(by_name, params.name, params.arguments or {})
 
-    kind = _Server if resources_change else Server
+    kind = ChangingServer if resources_change else Server
     return kind(
         name,
         title=title,

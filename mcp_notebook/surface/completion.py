@@ -11,7 +11,8 @@ from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.offers import Offers
 
 _SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%mcp_resources", "%%mcp_sql")
-_TABLE_MAGICS = ("%mcp_preview", "%mcp_share", "%mcp_unshare")
+_TABLE_MAGICS = ("%mcp_preview", "%mcp_share")
+_WORDS = {"%mcp_share": ("--as", "--about"), "%mcp_serve": ("--port", "--status", "--stop")}
 _FREEZE_OPTIONS = ("--all-cells", "--all", "--to", "--force", "--print", "--no-checks", "--strict", "--warn",
                    "--include-writes", "--with-answers", "--with-data")  # fmt: skip
 
@@ -32,10 +33,16 @@ def complete(
     if magic == "%mcp_call":
         names = (f"{s.name}.{t.name}" for s in notebook.sessions for t in s.tools)
         return _found(names, word) if "{" not in line else _nothing()
+    if word.startswith("-") and magic in _WORDS:
+        return _found(_WORDS[magic], word)
     if magic in _TABLE_MAGICS:
         return _found(_tables(notebook), word)
     if magic == "%mcp_freeze":
         return _found([*_frozen(notebook), *_FREEZE_OPTIONS], word)
+    if magic == "%mcp_unshare":
+        return _found(notebook.catalog.names(), word)
+    if magic == "%mcp_serve":
+        return _found(_WORDS[magic], word)
     if magic == "%mcp_read":
         words = line.split()
         at_server = len(words) < 2 or (len(words) == 2 and word)

@@ -88,7 +88,7 @@ async def _prompt(notebook: Notebook, ask: Ask, budget: Budget) -> "list[Block]"
     from mcp_notebook.server.sources.look import schema_text
 
     for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
-        notebook.catalog.add(name, variable=name, origin="shared")
+        notebook.catalog.add(name, variable=name, origin="named")  # outside only what %mcp_share named
     schemas = {name: await asyncio.to_thread(schema_text, notebook.table(name)) for name in names}
     blocks = prompts.user_blocks(ask.prompt, names, lambda name: schemas[name])
     for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):

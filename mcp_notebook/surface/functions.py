@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook.config import InProcessServer
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.freeze.route import Route
-from mcp_notebook.surface import arrival, byhand, connecting, here, opening, resources
+from mcp_notebook.surface import arrival, byhand, connecting, here, opening, resources, sharing
 from mcp_notebook.surface.connecting import Wanted
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
@@ -98,6 +98,20 @@ def resource(server: str, uri: str, *, tables: bool = False) -> Any:
     """Read a server's resource: its first table as a DataFrame, else its text; with `tables=True` all tables."""
     state = here.notebook()
     return here.run(state, _read(state, server, uri, tables=tables))
+
+
+def share(table: Any, as_: str = "", *, description: str = "") -> str:
+    """Share a table with Claude, and with clients outside when `%mcp_serve` runs; returns the name to query it by.
+
+    `table` is the name of a variable, a table object, or the path of a data file; `as_` names it otherwise. Raises
+    ConfigError for what is no table.
+    """
+    return sharing.share(here.notebook(), table, as_=as_, description=description)[0]
+
+
+def unshare(*names: str) -> None:
+    """Take shared tables back. Raises DataError for a name that is not shared."""
+    sharing.unshare(here.notebook(), names)
 
 
 def __getattr__(name: str) -> Any:

@@ -104,22 +104,6 @@ class MCPMagics(Magics):
         """Show what Claude was, or would be, shown of a table: %mcp_preview NAME."""
         showing.preview(self._notebook, line.strip())
 
-    @line_magic
-    def mcp_share(self, line: str) -> None:
-        """Let Claude query tables of yours by name: %mcp_share orders customers."""
-        showing.share(self._notebook, shlex.split(line))
-
-    @line_magic
-    def mcp_unshare(self, line: str) -> None:
-        """Take tables back: %mcp_unshare orders."""
-        for name in shlex.split(line):
-            self._notebook.catalog.remove(name)
-
-    @line_magic
-    def mcp_shared(self, line: str) -> None:
-        """List the tables that Claude can query."""
-        showing.shared(self._notebook)
-
 
 @contextlib.contextmanager
 def interruptible() -> Any:

@@ -2,6 +2,7 @@
 
 import copy
 import weakref
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,8 @@ class Notebook:
         self.branch = MAIN
         self.desk = Desk()  # where servers' questions are shown
         self.asked = Asked(self)
-        self.catalog = Catalog(lambda: self.shell.user_ns)
+        self.held: dict[str, Any] = {}  # shared files and objects that no variable holds
+        self.catalog = Catalog(lambda: ChainMap(self.shell.user_ns, self.held))
         self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
         self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
         self.recording: Path | None = None

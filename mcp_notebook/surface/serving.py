@@ -1,24 +1,23 @@
-"""`%mcp_serve`: the shared tables for MCP clients outside the notebook."""
+"""`%mcp_share`, `%mcp_unshare`, `%mcp_shared`, `%mcp_serve`: the person's tables for Claude and for other clients."""
 
 import json
-import os
-from pathlib import Path
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, line_magic, magics_class
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface import showing
+from mcp_notebook.surface import sharing, showing, where
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
-    from mcp_notebook.server.outside import OutsideServer
+    from mcp_notebook.server.outside import Address, OutsideServer
 
 
 @magics_class
 class ServingMagics(Magics):
-    """The server for outside clients of one kernel, started when it is asked for."""
+    """What is shared, and the server for outside clients of one kernel, started when it is asked for."""
 
     def __init__(self, shell: Any, notebook: Notebook) -> None:
         super().__init__(shell)
@@ -26,33 +25,86 @@ class ServingMagics(Magics):
         self._server: OutsideServer | None = None
 
     @line_magic
+    def mcp_share(self, line: str) -> None:
+        """Let Claude, and with %mcp_serve clients outside, query tables of yours by name.
+
+        %mcp_share orders customers          variables
+        %mcp_share df --as sales             under another name
+        %mcp_share data/sales.parquet        a data file
+        --about 'Sales of May'               words that stand with the table in listings
+        """
+        wanted = sharing.parse(line)
+        for number, name in enumerate(wanted.names):
+            as_ = wanted.shared_as[number] if wanted.shared_as else ""
+            _, note = sharing.share(self._notebook, name, as_=as_, description=wanted.about)
+            if note:
+                showing.line(note)
+        self._list()
+
+    @line_magic
+    def mcp_unshare(self, line: str) -> None:
+        """Take tables back: %mcp_unshare orders."""
+        sharing.unshare(self._notebook, shlex.split(line))
+        self._list()
+
+    @line_magic
+    def mcp_shared(self, line: str) -> None:
+        """List the tables that can be queried: kind, rows, columns, masked columns, who sees them, when last used."""
+        self._list()
+
+    @line_magic
     def mcp_serve(self, line: str) -> None:
         """Serve the tables that you shared to MCP clients outside, read-only, behind a token.
 
         %mcp_serve [--port N]    listens on this machine only and shows how clients connect
+        %mcp_serve --status      where it listens, what is shared
         %mcp_serve --stop
         """
         words = line.split()
         if words == ["--stop"]:
+            served = self._address is not None
             self.stop()
-            showing.line("The shared tables are no longer served outside.")
+            showing.line("The shared tables are no longer served outside." if served else "Nothing was served outside.")
+        elif words == ["--status"]:
+            self._status()
         elif not words or (len(words) == 2 and words[0] == "--port" and words[1].isdigit()):
             self._start(int(words[1]) if words else 0)
         else:
-            raise ConfigError("Write %mcp_serve, %mcp_serve --port N or %mcp_serve --stop.")
+            raise ConfigError("Write %mcp_serve, %mcp_serve --port N, %mcp_serve --status or %mcp_serve --stop.")
+
+    def _list(self) -> None:
+        showing.shared(self._notebook, served=self._address is not None)
+
+    @property
+    def _address(self) -> "Address | None":
+        return self._server.address if self._server is not None else None
 
     def _start(self, port: int) -> None:
         """Serve on loopback and show how clients connect; the token stands in a private file, never in the output."""
-        from mcp_notebook.server.outside import OutsideServer, client_configuration  # loads mcp, uvicorn and duckdb
+        # loads mcp, uvicorn and duckdb
+        from mcp_notebook.server.outside import OutsideServer, client_configuration, connection_folder
 
+        if port and self._address is not None and f":{port}/" not in self._address.url:
+            raise ConfigError(f"The tables are served on {self._address.url} already: %mcp_serve --stop first.")
         if self._server is None:
             self._server = OutsideServer(self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask))
-        address = loop.run(self._server.start(connection_folder(), port=port))
-        shared = ", ".join(self._notebook.catalog.only("shared").names()) or "none yet; %mcp_share NAME"
+        path = where.notebook_path(self._notebook.shell.user_ns)
+        address = loop.run(self._server.start(connection_folder(), port=port, notebook=str(path) if path else ""))
+        self._status()
+        configured = client_configuration(address.connection_file, path.stem if path else "")
+        for client, (file, held) in configured.items():
+            showing.line(f"{client}: {file}\n{json.dumps(held, indent=2)}")
+
+    def _status(self) -> None:
+        address = self._address
+        if address is None:
+            showing.line("Nothing is served outside: %mcp_serve does it.")
+            return
+        names = [entry.name for entry in self._notebook.catalog if entry.origin == "shared"]
+        shared = ", ".join(names) or "none yet; %mcp_share NAME"
         showing.line(
             f"Serving on {address.url} (SSE: {address.sse_url}), read-only, with the token in "
-            f"{address.connection_file}\nShared tables: {shared}\n\n"
-            f"{json.dumps(client_configuration(address.connection_file), indent=2)}"
+            f"{address.connection_file}\nShared tables: {shared}"
         )
 
     def stop(self) -> None:
@@ -60,11 +112,3 @@ class ServingMagics(Magics):
         server, self._server = self._server, None
         if server is not None:
             loop.run(server.stop())
-
-
-def connection_folder() -> Path:
-    """A private folder of this user for connection files."""
-    base = os.environ.get("XDG_RUNTIME_DIR") or Path.home() / ".cache"
-    folder = Path(base) / "mcp-notebook"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Coroutine, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from IPython.display import display
 
 from mcp_notebook import config, loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.kinds import DATA_SUFFIXES, kind_of
+from mcp_notebook.kinds import kind_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.presence import is_attended
 
@@ -186,52 +186,12 @@ def preview(notebook: Notebook, name: str) -> None:
     line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
 
 
-def share(notebook: Notebook, names: Sequence[str]) -> None:
-    """Let Claude query tables of the person's by name: frames, Arrow, files, lazy and remote tables (`kinds`)."""
-    if not names:
-        raise ConfigError("Name the tables to share: %mcp_share orders customers.")
-    for name in names:
-        kind = kind_of(notebook.table(name))
-        if kind is None:
-            raise ConfigError(_no_table(name, notebook.table(name)))
-        if kind == "reader":
-            line(
-                f"{name} can be read once: its rows are kept here at the first query, and are then gone for your code."
-            )
-        notebook.catalog.add(name, variable=name, origin="shared")
-    shared(notebook)
+def shared(notebook: Notebook, *, served: bool) -> None:
+    """The tables that Claude, and clients outside when they are served, can query."""
+    from mcp_notebook.surface import sharing
 
-
-def _kind(notebook: Notebook, variable: str) -> str:
-    return kind_of(notebook.shell.user_ns.get(variable)) or "no table now"
-
-
-def _no_table(name: str, value: object) -> str:
-    if isinstance(value, str | PurePath):
-        return f"{name} names no data file that is read here: {', '.join(sorted(set(DATA_SUFFIXES)))}."
-    return (
-        f"{name} is a {type(value).__name__}, not a table: share a DataFrame (pandas, Polars, Spark), an Arrow, DuckDB "
-        "or Ibis table, or the path of a data file."
-    )
-
-
-def shared(notebook: Notebook) -> None:
-    """The tables that Claude can query."""
-    from mcp_notebook.display import status_table_html
-
-    rows = [
-        {
-            "table": entry.name,
-            "variable": entry.variable,
-            "kind": _kind(notebook, entry.variable),
-            "origin": entry.origin,
-        }
-        for entry in notebook.catalog.entries()
-    ]
-    if rows:
-        display(status_table_html(rows), raw=True)
-    else:
-        line("Claude can query no table yet: ask a question, or %mcp_share NAME.")
+    found = sharing.rows(notebook, served=served)
+    rows(found, empty="Claude can query no table yet: ask a question, or %mcp_share NAME.")
 
 
 def history(notebook: Notebook) -> None:

@@ -2,7 +2,8 @@
 # The official MCP conformance suite, one scenario after the other (side by side they time out on small machines).
 #   run.sh client               our sessions as the client: suite 0.1.16 whole, suite 0.2 as required of both revisions
 #   run.sh client NAME...       only these scenarios, or suites: 0.1.16, "0.2 2025-11-25", "0.2 2026-07-28"
-#   run.sh server URL           a server at that URL, same suites
+#   run.sh server               a server of ours (fixture.py) through our serving code, same suites
+#   run.sh server URL           the server at that URL, same suites
 # Node 22 and the suites come from npm into MCP_NOTEBOOK_CONFORMANCE (default: a folder of the system's temporary one).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

@@ -5,6 +5,8 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +66,27 @@ def run(home: Path, suite: Suite, role: str, scenario: str, url: str) -> tuple[b
 
 def main() -> int:
     home, role, *rest = Path(sys.argv[1]), sys.argv[2], *sys.argv[3:]
-    url = rest.pop(0) if role == "server" else ""
+    with served(role, rest) as url:
+        return judge(home, role, rest, url)
+
+
+@contextmanager
+def served(role: str, rest: list[str]) -> Iterator[str]:
+    """The server under test: at the URL that is given first, else our fixture in a process of its own."""
+    if role != "server" or (rest and rest[0].startswith("http")):
+        yield rest.pop(0) if role == "server" else ""
+        return
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.conformance.fixture"], stdout=subprocess.PIPE, text=True
+    ) as one:
+        try:
+            assert one.stdout is not None
+            yield one.stdout.readline().strip()
+        finally:
+            one.terminate()
+
+
+def judge(home: Path, role: str, rest: list[str], url: str) -> int:
     suites = [suite for suite in SUITES if suite.name in rest] or list(SUITES)
     wanted = set(rest) - {suite.name for suite in SUITES}
     expected, wrong = expected_failures(), 0

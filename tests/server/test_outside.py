@@ -13,9 +13,18 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import PromptReference
 
+from mcp_notebook.config import load_servers
 from mcp_notebook.errors import ConfigError, ConnectError
-from mcp_notebook.server.outside import Address, OutsideServer, client_configuration, read_connection
+from mcp_notebook.server.outside import (
+    Address,
+    OutsideServer,
+    client_configuration,
+    find_connection,
+    read_connection,
+    write_connection,
+)
 from tests.server.notebooks import Notebook, sample
 
 ROOT = Path(__file__).parents[2]
@@ -81,16 +90,16 @@ async def test_the_token_is_for_this_user_alone_and_shown_nowhere(outside: Addre
     _, token = read_connection(outside.connection_file)
     assert os.name == "nt" or outside.connection_file.stat().st_mode & 0o777 == 0o600
     configurations = client_configuration(outside.connection_file)
-    assert set(configurations) == {"Claude Desktop", "Claude Code", "VS Code"}
+    assert set(configurations) == {"Claude Desktop", "Claude Code", "VS Code", "Cursor"}
     assert token not in repr(outside) + json.dumps(configurations)
 
 
 async def test_a_client_that_speaks_stdio_goes_through_the_bridge(outside: Address):
     """The printed configuration works as it stands."""
-    command = client_configuration(outside.connection_file)["Claude Desktop"]["mcpServers"]["notebook"]
-    arguments = ["-m", "mcp_notebook.server.commands", *command["args"][1:]]
+    _, held = client_configuration(outside.connection_file)["Claude Desktop"]
+    command = held["mcpServers"]["notebook"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    async with Client(StdioServerParameters(command=sys.executable, args=arguments, env=environment)) as client:
+    async with Client(StdioServerParameters(**command, env=environment)) as client:
         assert sorted(tool.name for tool in (await client.list_tools()).tools) == [
             "describe_table",
             "list_tables",
@@ -101,6 +110,72 @@ async def test_a_client_that_speaks_stdio_goes_through_the_bridge(outside: Addre
         assert content["rows"] == [[3]]
         (resource,) = (await client.list_resources()).resources
         assert "sales" in str((await client.read_resource(resource.uri)).contents[0].uri)
+        prompt = await client.get_prompt("explore_table", {"table": "sales"})
+        assert "id int64" in prompt.messages[0].content.text
+        found = await client.complete(PromptReference(name="explore_table"), {"name": "table", "value": "s"})
+        assert found.completion.values == ["sales"]
+
+
+async def test_the_bridge_passes_on_that_the_list_changed(tmp_path: Path):
+    """A client that speaks stdio, of either era, hears of a table that is shared while it is connected."""
+    notebook = shared_notebook()
+    server = OutsideServer(notebook.catalog)
+    address = await server.start(tmp_path, notebook=str(tmp_path / "analysis.ipynb"))
+    arguments = ["-m", "mcp_notebook", "serve", "notebook", "--kernel", "analysis"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(tmp_path)}
+    (tmp_path / "mcp-notebook").mkdir()
+    address.connection_file.rename(tmp_path / "mcp-notebook" / address.connection_file.name)
+    heard = asyncio.Event()
+
+    async def hear(message: object) -> None:
+        if type(message).__name__ == "ResourceListChangedNotification":
+            heard.set()
+
+    parameters = StdioServerParameters(command=sys.executable, args=arguments, env=environment)
+    async with Client(parameters, mode="legacy", message_handler=hear) as client:
+        assert [str(r.name) for r in (await client.list_resources()).resources] == ["sales"]
+        notebook.catalog.add("private", origin="shared")
+        await asyncio.wait_for(heard.wait(), 30)
+        assert [str(r.name) for r in (await client.list_resources()).resources] == ["private", "sales"]
+    await server.stop()
+
+
+async def test_printed_configurations_are_read_by_our_own_reader_and_name_the_notebook(tmp_path: Path):
+    """Each is the format of its client: `mcpServers`, VS Code's `servers` with a type."""
+    for client, (_, held) in client_configuration(tmp_path / "x.json", "analysis").items():
+        file = tmp_path / f"{client}.json"
+        file.write_text(json.dumps(held))
+        (server,) = load_servers(file).values()
+        assert server.args[-2:] == ("--kernel", "analysis"), client
+        assert ("servers" in held) == (client == "VS Code")
+
+
+def test_a_kernel_is_found_by_its_notebook_and_files_of_dead_kernels_go(tmp_path: Path):
+    """By name, path or process; several need a name, and none is said in words."""
+    here = {"url": "http://x", "token": "t", "pid": os.getpid()}
+    with pytest.raises(ConnectError, match="No kernel serves its tables: run %mcp_serve"):
+        find_connection(tmp_path)
+    one = write_connection(tmp_path / "notebook-1.json", {**here, "notebook": "/work/a.ipynb"})
+    assert find_connection(tmp_path) == find_connection(tmp_path, "a") == find_connection(tmp_path, "a.ipynb") == one
+    write_connection(tmp_path / "notebook-2.json", {**here, "notebook": "/work/b.ipynb"})
+    assert find_connection(tmp_path, "/work/a.ipynb") == one
+    with pytest.raises(ConnectError, match="Several kernels serve tables: name one with --kernel: a, b"):
+        find_connection(tmp_path)
+    with pytest.raises(ConnectError, match=r"No kernel 'c' serves its tables.*Serving now: a, b"):
+        find_connection(tmp_path, "c")
+    gone = write_connection(tmp_path / "notebook-3.json", {**here, "notebook": "/work/c.ipynb", "pid": 2**22 + 1})
+    with pytest.raises(ConnectError, match="No kernel 'c'"):
+        find_connection(tmp_path, "c")
+    assert not gone.exists()
+
+
+async def test_a_body_that_is_too_large_is_refused(outside: Address):
+    """On both transports, before it is read whole."""
+    _, token = read_connection(outside.connection_file)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    async with httpx2.AsyncClient(headers=headers) as http:
+        for url in (outside.url, outside.url.replace("/mcp", "/messages/?session_id=0")):
+            assert (await http.post(url, content=b"[" + b" " * 5_000_000)).status_code == 413
 
 
 async def test_many_clients_side_by_side_lose_nothing(outside: Address):

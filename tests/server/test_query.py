@@ -275,7 +275,7 @@ async def test_a_cancelled_query_does_not_mix_up_the_next_answer(runner: SqlRunn
     notebook = Notebook(t=sample())
     await runner.start()
     asked = asyncio.ensure_future(
-        runner.query(notebook.catalog, "select count(*) from range(100000000000) r where hash(range) = 8")
+        runner.query(notebook.catalog, "select sum(hash(range) % 3) from range(100000000000)")
     )
     done, _ = await asyncio.wait({asked}, timeout=0.3)
     assert not done
