@@ -181,7 +181,7 @@ class NotebookTools:
         if is_away(value) or kind_of(value) in STORED:
             text, fields = await self._described_elsewhere(value, name)
         else:
-            text, fields = await asyncio.to_thread(describe, value, name, self._mask())
+            text, fields = await asyncio.to_thread(_described_here, value, name, self._mask())
         if entry and entry.description:
             text = f"{entry.description}\n{text}"
         columns = (Column("column", "TEXT"), Column("type", "TEXT"), Column("nulls", "INTEGER"))
@@ -241,6 +241,13 @@ def describe(value: object, name: str, mask: Sequence[str]) -> tuple[str, list[l
 def counted(rows: int | None) -> str:
     """`1,234 rows`, or that they were not counted."""
     return "rows not counted" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
+
+
+def _described_here(value: object, name: str, mask: Sequence[str]) -> tuple[str, list[list[Any]]]:
+    try:
+        return describe(value, name, mask)
+    except DataError as error:
+        raise ToolError(error.message) from error
 
 
 def _listing(listed: Sequence[Sequence[Any]]) -> Iterator[str]:

@@ -114,10 +114,10 @@ class SqlRunner:
     async def _place(self, catalog: Catalog, name: str, sql: str) -> tuple[Any, tuple[str, ...], list[Path]]:
         """Where the worker finds a table, notes on it, and files that go after the statement."""
         value = _resolve(catalog, name)
-        if kind_of(value) not in STORED:
-            shipped = await self._ship(catalog, name)
-            return str(shipped.path), shipped.notes, []
         try:
+            if kind_of(value) not in STORED:
+                shipped = await self._ship(catalog, name)
+                return str(shipped.path), shipped.notes, []
             columns = [] if kind_of(value) == "file" else (await asyncio.to_thread(schema_of, value)).names
             wanted = (await self._elsewhere.needed(sql, {name: columns}))[name] if columns else []
             found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)
