@@ -141,10 +141,10 @@ class SqlRunner:
     async def _place(self, catalog: Catalog, name: str, sql: str, masks: "Masks | None") -> "_Placed":
         """Where the worker finds a table, with tokens in its masked columns."""
         value = _resolve(catalog, name)
-        if kind_of(value) not in STORED:
-            shipped = await self._ship(catalog, name, masks)
-            return _Placed(str(shipped.path), shipped.notes, [], shipped.masked)
         try:
+            if kind_of(value) not in STORED:
+                shipped = await self._ship(catalog, name, masks)
+                return _Placed(str(shipped.path), shipped.notes, [], shipped.masked)
             names = (await asyncio.to_thread(schema_of, value)).names
             wanted = (await self._elsewhere.needed(sql, {name: names}))[name] if kind_of(value) != "file" else []
             found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)

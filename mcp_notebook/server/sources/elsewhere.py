@@ -88,10 +88,10 @@ class Elsewhere:
             return await self.query(checked["sql"], found, bounds)
         return Here(checked, await self.bring(checked["sql"], found, bounds) if found else {}, {})
 
-    async def query(self, sql: str, found: Mapping[str, Place], bounds: Bounds, *, read: str = "duckdb") -> TableAnswer:
+    async def query(self, sql: str, found: Mapping[str, Place], bounds: Bounds) -> TableAnswer:
         """The bounded answer of a statement over tables of one engine; raises `ToolError`."""
         stem = f"plan-{next(self._counter)}"
-        asked = await asyncio.to_thread(away.request, sql, found, self._folder, stem, rows=bounds.rows + 1, read=read)
+        asked = await asyncio.to_thread(away.request, sql, found, self._folder, stem, rows=bounds.rows + 1)
         try:
             planned = await self._ask(asked, PLAN_SECONDS)
             hidden = {name: tuple(bounds.hidden(place.schema().names)) for name, place in found.items()}
@@ -120,7 +120,7 @@ class Elsewhere:
             dialect = next(iter(group.values())).dialect
             if dialect == "duckdb" or not await self._is_in(sql, dialect):
                 continue
-            return await self.query(sql, group, bounds, read=dialect)
+            return await self.query(sql, group, bounds)
         return None
 
     async def bring(self, sql: str, found: Mapping[str, Place], bounds: Bounds) -> dict[str, TableAnswer]:

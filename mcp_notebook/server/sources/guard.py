@@ -42,6 +42,10 @@ _WORDS = {
 }  # fmt: skip
 
 
+class UnreadableError(ToolError):
+    """The text is no statement of the dialect."""
+
+
 def parse(sql: str, dialect: str) -> exp.Query:
     """The one SELECT of the text, its parts checked (but not its functions and names); raises `ToolError`."""
     if len(sql) > MAX_LENGTH:
@@ -49,7 +53,7 @@ def parse(sql: str, dialect: str) -> exp.Query:
     try:
         found = [tree for tree in sqlglot.parse(sql, read=dialect) if tree is not None]
     except (SqlglotError, ValueError) as error:
-        raise ToolError(f"The statement cannot be read: {first_line(error)}") from error
+        raise UnreadableError(f"The statement cannot be read: {first_line(error)}") from error
     except RecursionError:
         raise ToolError("The statement is nested too deeply: name parts of it in a WITH.") from None
     statements = [tree for tree in found if not isinstance(tree, exp.Semicolon)]

@@ -54,7 +54,7 @@ def schema_of(value: Any) -> pa.Schema:
     if kind == "dataset":
         return value.schema
     if kind == "lazy":
-        return sample(value, 0).schema
+        return _collected(value.clear()).schema
     table = file_table(value)
     if table.format in ("csv", "json"):
         return read_text(table, 0).schema
@@ -67,10 +67,7 @@ def sample(value: Any, rows: int) -> pa.Table:
     if kind == "dataset":
         return value.head(rows)
     if kind == "lazy":
-        try:
-            return value.head(rows).collect().to_arrow()
-        except Exception as error:  # boundary: Polars' own errors, and those of the person's functions
-            raise DataError(f"Polars cannot compute the lazy frame: {first_sentence(error)}") from error
+        return _collected(value.head(rows))
     table = file_table(value)
     if table.format in ("csv", "json"):
         return read_text(table, rows)
@@ -88,6 +85,13 @@ def count(value: Any) -> int | None:
     if scan is None or scan.format != "parquet" or len(scan.files) > 100:
         return None
     return scan.open().count_rows()
+
+
+def _collected(frame: Any) -> pa.Table:
+    try:
+        return frame.collect().to_arrow()
+    except Exception as error:  # boundary: Polars' own errors, and those of the person's functions
+        raise DataError(f"Polars cannot compute the lazy frame: {first_sentence(error)}") from error
 
 
 def _files_of(dataset: Any) -> Scan | None:

@@ -52,7 +52,11 @@ class SparkTable:
         """From the analysed plan; no job runs."""
         from pyspark.sql.pandas.types import to_arrow_schema
 
-        return to_arrow_schema(self.frame.schema)
+        schema = self.frame.schema
+        try:
+            return to_arrow_schema(schema, timezone="UTC")
+        except TypeError:  # before Spark 4.1 it was always so
+            return to_arrow_schema(schema)
 
     def job(self, plan: "Plan", tables: "Mapping[str, tuple[SparkTable, Masking]]", seconds: float) -> "SparkJob":
         return SparkJob(self.session, plan, tables)
