@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mcp_notebook.errors import CheckFailed
     from mcp_notebook.freeze.check import check
     from mcp_notebook.freeze.compare import compare
     from mcp_notebook.results import explain, read, to_dataframe
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CheckFailed",
     "__version__",
     "acall",
     "aconnect",
@@ -43,6 +45,7 @@ _FUNCTIONS = ("aconnect", "acall", "asql", "call", "connect", "resource", "serve
 _LAZY = {
     **dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results"),
     **dict.fromkeys(_FUNCTIONS, "mcp_notebook.surface.functions"),
+    "CheckFailed": "mcp_notebook.errors",
     "check": "mcp_notebook.freeze.check",
     "compare": "mcp_notebook.freeze.compare",
 }

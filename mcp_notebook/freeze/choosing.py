@@ -221,16 +221,12 @@ def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
         same = twin is not None and all(
             links.needs.get(twin, {}).get(n) == m for n, m in links.needs.get(call, {}).items()
         )
-        if twin is not None and same and reads(call) and _names(twin) & _names(call):
+        if twin is not None and same and reads(call) and len(twin.tables) == len(call.tables):
             links.twin[call] = twin
             continue
         first[call.key] = call
         result.append(call)
     return result
-
-
-def _names(call: Call) -> set[str]:
-    return {name for kept in call.kept() for name in kept.names()}
 
 
 def _choices(kept: Sequence[Call], links: _Links, wish: Wish, around: Surroundings) -> Iterable[Choice]:
