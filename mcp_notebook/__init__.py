@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mcp_notebook.errors import CheckFailed
     from mcp_notebook.freeze.check import check
     from mcp_notebook.freeze.compare import compare
     from mcp_notebook.results import explain, read, to_dataframe
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "CheckFailed",
     "__version__",
     "acall",
     "aconnect",
@@ -64,6 +66,7 @@ _FUNCTIONS = (
 _LAZY = {
     **dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results"),
     **dict.fromkeys(_FUNCTIONS, "mcp_notebook.surface.functions"),
+    "CheckFailed": "mcp_notebook.errors",
     "ask": "mcp_notebook.surface.answer",
     "check": "mcp_notebook.freeze.check",
     "compare": "mcp_notebook.freeze.compare",

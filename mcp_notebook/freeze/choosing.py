@@ -104,7 +104,7 @@ class _Links:
 
     def _read(self, call: Call, made: Mapping[str, tuple[Call, Kept]], around: Surroundings) -> None:
         sql = sql_of(call.arguments) or str(call.arguments.get("sql", ""))
-        tables = {n for n, v in around.namespace.items() if not n.startswith("_") and hasattr(v, "columns")}
+        tables = {n for n, v in around.namespace.items() if not n.startswith("_") and hasattr(type(v), "columns")}
         named = around.tables(sql, {*made, *tables})
         named -= set(call.given)
         self.needs[call] = {name: made[name] for name in sorted(named) if name in made}
@@ -176,7 +176,7 @@ def _replaced(call: Call, namespace: Mapping[str, Any]) -> bool:
 
 def _source(value: Any) -> str:
     """The id of the call that a table came from, also after the person's code went over it."""
-    told = getattr(value, "attrs", {}).get("mcp") if hasattr(value, "columns") else None
+    told = getattr(value, "attrs", {}).get("mcp") if hasattr(type(value), "columns") else None
     return str(told.get("call_id", "")) if isinstance(told, dict) else ""
 
 
@@ -221,16 +221,12 @@ def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
         same = twin is not None and all(
             links.needs.get(twin, {}).get(n) == m for n, m in links.needs.get(call, {}).items()
         )
-        if twin is not None and same and reads(call) and _names(twin) & _names(call):
+        if twin is not None and same and reads(call) and len(twin.tables) == len(call.tables):
             links.twin[call] = twin
             continue
         first[call.key] = call
         result.append(call)
     return result
-
-
-def _names(call: Call) -> set[str]:
-    return {name for kept in call.kept() for name in kept.names()}
 
 
 def _choices(kept: Sequence[Call], links: _Links, wish: Wish, around: Surroundings) -> Iterable[Choice]:

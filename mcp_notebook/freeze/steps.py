@@ -1,7 +1,7 @@
 """The chosen calls as steps that can be written down: names, needs, checks, and how each server is connected."""
 
 import fnmatch
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,24 +63,19 @@ def plan(
     chosen: Chosen, trail: Trail, around: Surroundings, sealer: Sealer, *, checks: bool, mask: Sequence[str]
 ) -> Plan:
     """Lay out what was chosen. `mask`: patterns of columns of which no trace may stand in a check."""
+    variables = _variables(chosen.choices, around)
     steps: list[Step] = []
-    routes: dict[str, Route] = {}
-    taken: set[str] = set()
-    for choice in chosen.choices:
-        moved = None
-        route = choice.call.route
-        if route is not None and routes.get(choice.call.server, route) != route:
-            moved = sealed(route, sealer)
-        if route is not None:
-            routes.setdefault(choice.call.server, route)
-            routes[choice.call.server] = route
-        step = _step(choice, around, checks=checks, mask=mask, route=moved)
-        taken |= {*step.names, *step.needs.values(), *(alias for alias, _ in step.aliases)}
-        steps.append(step)
     first: dict[str, Route] = {}
+    now: dict[str, Route] = {}
     for choice in chosen.choices:
-        if choice.call.route is not None:
-            first.setdefault(choice.call.server, choice.call.route)
+        server, route = choice.call.server, choice.call.route
+        moved = None
+        if route is not None:
+            first.setdefault(server, route)
+            moved = sealed(route, sealer) if now.get(server, route) != route else None
+            now[server] = route
+        steps.append(_step(choice, around, variables, checks=checks, mask=mask, route=moved))
+    taken = {name for step in steps for name in (*step.names, *step.needs.values(), *(a for a, _ in step.aliases))}
     return Plan(
         tuple(steps),
         tuple(sealed(route, sealer) for route in first.values()),
@@ -90,6 +85,17 @@ def plan(
         sealer,
         chosen.left_out,
     )
+
+
+def _variables(choices: Iterable[Choice], around: Surroundings) -> dict[Kept, str]:
+    """What each table is called; of a call that was made again, the later table's name counts for both."""
+    names: dict[Kept, str] = {}
+    for choice in choices:
+        for kepts in zip(*(call.kept() for call in (choice.call, *choice.again)), strict=True):
+            living = [kept for kept in kepts if kept.frame() is not None]
+            name = (living or list(kepts))[-1].named(around.namespace)
+            names |= dict.fromkeys(kepts, name)
+    return names
 
 
 def problem_with(call: Call, environ: Mapping[str, str]) -> str:
@@ -115,10 +121,18 @@ def is_hidden(column: str, mask: Iterable[str]) -> bool:
     return is_secret_name(column) or any(fnmatch.fnmatchcase(column.lower(), pattern.lower()) for pattern in mask)
 
 
-def _step(choice: Choice, around: Surroundings, *, checks: bool, mask: Sequence[str], route: Route | None) -> Step:
+def _step(
+    choice: Choice,
+    around: Surroundings,
+    variables: Mapping[Kept, str],
+    *,
+    checks: bool,
+    mask: Sequence[str],
+    route: Route | None,
+) -> Step:
     tables = choice.call.kept()
-    names = tuple(kept.named(around.namespace) for kept in tables)
-    needs = {name: kept.named(around.namespace) for name, kept in choice.needs.items()}
+    names = tuple(variables[kept] for kept in tables)
+    needs = {name: variables.get(kept) or kept.named(around.namespace) for name, kept in choice.needs.items()}
     needs |= {name: name for name in choice.own}
     notes = tuple(f"The server cut the result: {kept.truncated}" for kept in tables if kept.truncated)
     made: tuple[Check, ...] = ()
@@ -126,18 +140,19 @@ def _step(choice: Choice, around: Surroundings, *, checks: bool, mask: Sequence[
         made = tuple(c for at, name in enumerate(names) if (c := _check(choice, at, name, mask)) is not None)
         if len(made) < len(names):
             notes += ("Not checked: the notebook no longer held the table when this was frozen.",)
-    aliases = tuple(
-        pair for kept, name in zip(tables, names, strict=True) for pair in _aliases(kept, name, choice, around)
-    )
+    aliases = tuple(_aliases(choice, names, around))
     return Step(choice.call, names, needs, made, aliases, choice.why_not, notes, route)
 
 
-def _aliases(kept: Kept, name: str, choice: Choice, around: Surroundings) -> Iterable[tuple[str, str]]:
-    """Other names of a table that the person's code uses."""
-    others = kept.names() - {name}
-    code = around.code[choice.call.at + 1 :]
-    used = {other for other in others if any(other in names_in(source) for source in code)}
-    return [(other, name) for other in sorted(used) if around.namespace.get(other) is kept.frame() is not None]
+def _aliases(choice: Choice, names: Sequence[str], around: Surroundings) -> Iterator[tuple[str, str]]:
+    """Other names of the tables that the person's code uses."""
+    used = {name for source in around.code[choice.call.at + 1 :] for name in names_in(source)}
+    for call in (choice.call, *choice.again):
+        for kept, name in zip(call.kept(), names, strict=True):
+            others = (kept.names() | {kept.named(around.namespace)}) - {name}
+            for other in sorted(others & used):
+                if around.namespace.get(other) is kept.frame() is not None:
+                    yield other, name
 
 
 def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | None:

@@ -75,8 +75,8 @@ class Call:
 
     @property
     def key(self) -> str:
-        """What makes two calls the same."""
-        return f"{self.kind} {self.server} {self.tool} {sorted(self.arguments.items(), key=lambda pair: pair[0])!r}"
+        """What makes two calls the same: the server as it was connected, the tool, the arguments."""
+        return repr((self.kind, self.server, self.route, self.tool, sorted(self.arguments.items())))
 
     def kept(self) -> list[Kept]:
         """Its tables in order."""

@@ -49,6 +49,7 @@ class FreezeMagics(Magics):
             to=options.to.strip("'\""),
             force=options.force,
             show=options.show,
+            places=self._takes_cells(),
             checks=not options.no_checks,
             strict=not options.warn,
             include_writes=options.include_writes,
@@ -56,7 +57,7 @@ class FreezeMagics(Magics):
             data=options.with_data,
         )
         frozen = freeze(self._notebook, wanted)
-        if frozen.file is None and (wanted.show or not self._takes_cells()):
+        if frozen.file is None and (wanted.show or not wanted.places):
             display({"text/markdown": _fenced(frozen.source), "text/plain": frozen.source}, raw=True)
         elif frozen.file is None:
             self._notebook.shell.set_next_input(frozen.source, replace=False)

@@ -30,6 +30,7 @@ class Freeze:
     to: str = ""
     force: bool = False
     show: bool = False
+    places: bool = True  # a cell can be put below; where not, the code is shown
     checks: bool = True
     strict: bool = True
     include_writes: bool = False
@@ -171,7 +172,13 @@ def _remember(laid: Plan) -> None:
 def _said(notebook: Notebook, laid: Plan, options: Freeze, file: Path | None) -> list[str]:
     count = sum(not step.why_not for step in laid.steps)
     calls = f"{count} call{'s' * (count != 1)}"
-    where = f"written to {file}" if file is not None else "below" if options.show else "in the next cell"
+    where = (
+        f"written to {file}"
+        if file is not None
+        else "in the next cell"
+        if options.places and not options.show
+        else "as above"
+    )
     tables = f" → {', '.join(laid.names)}" if laid.names else ""
     said = [f"Frozen: {calls}{tables}, {where}."]
     dead = [f"{step.call.server}.{step.call.tool}" for step in laid.steps if step.why_not]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, SessionError
 from mcp_notebook.policy import only_reads
 
 if TYPE_CHECKING:
@@ -45,7 +45,10 @@ class Server:
     def __getattr__(self, name: str) -> "Method":
         if name.startswith("_"):  # questions of copy, pickle and frontends
             raise AttributeError(name)
-        tools = _by_attribute(self._session())
+        try:
+            tools = _by_attribute(self._session())
+        except SessionError as error:
+            raise Gone(error.message) from None
         if name not in tools:
             raise AttributeError(_unknown(self._name, name, tools))
         return self[tools[name]]
@@ -62,6 +65,10 @@ class Server:
     def __repr__(self) -> str:
         lines = [f"{m.__name__}{m.__signature__}" for m in map(self.__getitem__, self)]
         return "\n".join([f"<server {self._name}: {len(lines)} tools>", *(f"  .{line}" for line in lines)])
+
+
+class Gone(SessionError, AttributeError):
+    """The server is not connected any more; to a question such as `hasattr` that is a no."""
 
 
 class Method:
@@ -116,7 +123,7 @@ def plain(value: Any, name: str) -> Any:
         return value.isoformat()
     if isinstance(value, PurePath):
         return str(value)
-    if hasattr(value, "columns"):
+    if hasattr(type(value), "columns"):
         raise ConfigError(f"{name} is a table, and a tool takes no tables; query it with mcp_notebook.sql.")
     if hasattr(value, "tolist"):  # numpy's arrays and numbers
         return plain(value.tolist(), name)

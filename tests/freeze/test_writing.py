@@ -110,6 +110,16 @@ def test_another_name_that_code_uses_is_kept_too(made):
     assert made.cell("by_month").endswith("sales_by_month = by_month")
 
 
+def test_a_call_made_again_under_another_name_is_written_once(made):
+    made.query("select 1", "sales_by_month")
+    made.own("select * from sales_by_month", "n")
+    made.query("select 1", "by_month", cell="")
+    source = made.script("n", "by_month")
+    assert source.count("shop.query_database") == 1
+    assert 'by_month = shop.query_database(sql="select 1")' in source
+    assert "sales_by_month=by_month" in source
+
+
 def test_sql_over_earlier_results_names_them(made):
     made.query("select 1", "orders", into="o")
     made.own("select count(*) from orders", "n")
