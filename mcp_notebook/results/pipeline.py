@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_notebook.results import build, content, guard, notices, nothing, resources, statement, structured, texts
+from mcp_notebook.results import build, content, guard, nothing, notices, resources, statement, structured, texts
 from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
 from mcp_notebook.results.shapes import MAX_COLUMNS
