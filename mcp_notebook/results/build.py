@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from mcp_notebook.results.reading import Table
 
 _BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
 _SAFE_INTEGER = 2**53
+_FEW = 256
 
 
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
@@ -202,6 +204,8 @@ def _large_integers(array: pa.Array) -> list[int]:
         return [int(value) for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
     if not pa.types.is_int64(array.type):
         return []
+    if len(array) <= _FEW:  # a kernel's call costs more than a few Python objects
+        return [value for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
     beyond = pc.or_(pc.greater_equal(array, _SAFE_INTEGER), pc.less_equal(array, -_SAFE_INTEGER))
     large = array.filter(beyond).drop_null()
     # Of a long column a few tell: most are not rounded, and no object a cell is made.
@@ -221,4 +225,6 @@ def _only_finite(array: pa.Array) -> bool:
         return len(array) > 0
     if not pa.types.is_floating(array.type) or not array.null_count:
         return False
+    if len(array) <= _FEW:
+        return all(value is None or math.isfinite(value) for value in array.to_pylist())
     return not pc.any(pc.invert(pc.is_finite(array))).as_py()

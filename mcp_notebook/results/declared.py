@@ -25,7 +25,8 @@ _INT = re.compile(
     r"(?:small|big)?serial\d?|long(?:long)?|short|tiny|int24|oid|byteint|hugeint|uhugeint|u(?:tiny|small|big)int|number_int|year"
 )
 _FLOAT = re.compile(
-    r"(?:f32|f64|float|double|real|float\d+|double precision|binary_(?:float|double)|bfloat16|number_float)(?: precision)?"
+    r"(?:f32|f64|float|double|real|float\d+|double precision|binary_(?:float|double)|bfloat16|number_float)"
+    r"(?: precision)?"
 )
 _DECIMAL = re.compile(r"(?:big)?(?:decimal|numeric|newdecimal|dec|fixed)(?:32|64|128|256)?")
 _BOOL = re.compile(r"bool(?:ean)?")

@@ -153,7 +153,9 @@ def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
     if not (sizes["min"].as_py() > _SMALL_FLOAT and sizes["max"].as_py() < _LARGE_FLOAT) and not _all_plain(array):
         return None  # may be written with an exponent, which Arrow also prints
     odd = array.filter(pc.not_equal(pc.cast(values, pa.string()), array)).unique()
-    return strings.Typed(values) if (not len(odd) or _all_plain(odd)) and all(map(strings.float_holds, odd.to_pylist())) else None
+    if len(odd) and not (_all_plain(odd) and all(map(strings.float_holds, odd.to_pylist()))):
+        return None
+    return strings.Typed(values)
 
 
 def _one_scale(array: pa.Array, points: pa.Array) -> int | None:

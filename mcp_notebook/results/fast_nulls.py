@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from mcp_notebook.results import fast_columns
 from mcp_notebook.results.infer import Column
-from mcp_notebook.results.nulls import NULL_WORDS, all_text, empty_notes, null_notes, suspected
+from mcp_notebook.results.nulls import NULL_WORDS, all_text, left_notes, null_notes, suspected
 from mcp_notebook.results.raw import Cells, Raw
 
 _TEXT = "inferred: text"
@@ -40,16 +40,19 @@ def taken_out(raw: Raw, names: Sequence[str]) -> TakenOut:
         for number, column in enumerate(raw.columns)
     ]
     token = _token(raw.columns, flags)
-    columns, unsure, empty = [], [], []
+    columns, unsure, empty, others = [], [], [], []
     for number, (column, hits, name) in enumerate(zip(raw.columns, flags, names, strict=True)):
         cleaned, doubt, typed = _cleaned(column, hits, token, "" in words and not token)
         columns.append(cleaned)
         unsure += [name] if doubt else []
         if typed is not None:
             ready[number] = typed
-        elif hits is not None and "" in words and pc.any(pc.equal(cleaned, "")).as_py():
-            empty.append(name)
-    return TakenOut(tuple(columns), [*null_notes(token, unsure, bool(unsure) and not token), *empty_notes(empty)], ready)
+        elif hits is not None and pc.any(hits).as_py():
+            left = set(cleaned.filter(pc.is_in(cleaned, value_set=known)).drop_null().unique().to_pylist())
+            empty += [name] if "" in left and "" in words else []
+            others += [name] if left - {""} else []
+    notes = [*null_notes(token, unsure, bool(unsure) and not token), *left_notes(empty, others)]
+    return TakenOut(tuple(columns), notes, ready)
 
 
 def _typed(column: Cells) -> Column | None:

@@ -29,6 +29,7 @@ _NULLABLE = {
     "uint32": "UInt32", "uint64": "UInt64", "bool": "boolean",
 }  # fmt: skip
 
+_FEW = 256
 _TEXT: Any = pd.api.types.pandas_dtype("str")
 
 
@@ -62,7 +63,7 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _TEXT.__from_arrow__(column)
     if pa.types.is_timestamp(kind):
-        return column.to_pandas().array
+        return column.to_numpy() if kind.tz is None else column.to_pandas().array
     if str(kind) in _NULLABLE:
         return _whole(column)
     if pa.types.is_floating(kind) and not _null_and_nan(column):
@@ -78,7 +79,11 @@ def _whole(column: pa.ChunkedArray) -> Any:
 
 
 def _null_and_nan(column: pa.ChunkedArray) -> bool:
-    return bool(column.null_count) and bool(pc.any(pc.is_nan(column)).as_py())  # pyright: ignore[reportAttributeAccessIssue]
+    if not column.null_count:
+        return False
+    if len(column) <= _FEW:  # a kernel's call costs more than a few Python objects
+        return any(value != value for value in column.to_pylist() if value is not None)
+    return bool(pc.any(pc.is_nan(column)).as_py())  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _from_json(column: pa.ChunkedArray) -> list[Any]:

@@ -42,10 +42,12 @@ def column(values: Sequence[Any], declared: str | None = None, *, text: Strictne
     are believed: "keep" not at all, "dates" strict ISO dates and timestamps, "numbers" canonical numbers too
     (flagged "converted from text"), "all" also true/false (for formats in which everything is text).
     """
-    values = [_plain(value) for value in values] if _has_buffers(values) else values
+    kinds = set(map(type, values)) - {type(None)}
+    if dict in kinds:
+        values = [_plain(value) for value in values]
+        kinds = set(map(type, values)) - {type(None)}
     if declared and (wanted := types.kind(declared)) and (found := types.convert(values, wanted, declared)) is not None:
         return Column(found, f"declared: {short(found.type)} ({declared})")
-    kinds = set(map(type, values)) - {type(None)}
     if kinds == {str}:
         return _from_text(values, text, declared)
     array, note = _exact(values, kinds)
@@ -247,10 +249,6 @@ def _mixed(values: Sequence[Any]) -> tuple[pa.Array, str]:
 
 def _has_surrogate(value: Any) -> bool:
     return "\\ud" in repr(value)
-
-
-def _has_buffers(values: Sequence[Any]) -> bool:
-    return any(type(value) is dict for value in values)
 
 
 def _plain(value: Any) -> Any:

@@ -36,7 +36,9 @@ def _texts(column: Cells) -> Sequence[str]:
         return [value for value in column if type(value) is str]
     if not pa.types.is_string(column.type):
         return []
-    lost = column.filter(pc.match_substring(column, "\ufffd")).slice(0, 1) if _may_hold_it(column) else column.slice(0, 0)
+    lost = column.slice(0, 0)
+    if _may_hold_it(column):
+        lost = column.filter(pc.match_substring(column, "\ufffd")).slice(0, 1)
     return [*lost.drop_null().to_pylist(), *column.slice(0, _SAMPLE).drop_null().to_pylist()]
 
 

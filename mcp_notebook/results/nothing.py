@@ -14,8 +14,8 @@ _SENTENCE = re.compile(
     r"\b(?:empty|blank) (?:set|result|results|table|data ?frame)\b|"
     r"\b(?:results?|set|table|data ?frame|output)(?: set)? (?:is|was|came back|are) empty\b|"
     r"\brows?(?: returned| count|count)?\W{0,6}0\b|\breturned (?:no|nothing|zero|0)\b|"
-    r"没有(?:数据|结果)|無資料|查询结果为空|нет данных|keine (?:zeilen|ergebnisse|daten)|aucun(?:e)? (?:ligne|résultat)|"
-    r"sin (?:filas|resultados)|nenhum(?:a)? (?:linha|resultado)",
+    r"没有(?:数据|结果)|無資料|查询结果为空|нет данных|keine (?:zeilen|ergebnisse|daten)|"
+    r"aucun(?:e)? (?:ligne|résultat)|sin (?:filas|resultados)|nenhum(?:a)? (?:linha|resultado)",
     re.IGNORECASE,
 )
 _COUNTED = re.compile(r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE)

@@ -44,8 +44,8 @@ _ROWS_SAID = re.compile(
     r"(\d[\d,]*) rows?(?: in set)?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-_STATEMENTS = ("sql", "query", "statement", "executed_sql", "executed_query", "executedquery", "executedsql", "final_sql",
-               "final_query")  # fmt: skip
+_STATEMENTS = ("sql", "query", "statement", "executed_sql", "executed_query", "executedquery", "executedsql",
+               "final_sql", "final_query")  # fmt: skip
 _LIMITS = ("limit", "max_rows", "maxrows", "row_limit", "rowlimit", "limit_rows", "page_size", "pagesize", "per_page",
            "perpage", "max_results", "maxresults", "top", "top_n", "n_rows", "nrows", "num_rows", "first", "head",
            "sample_size", "rows_limit", "max_records", "batch_size", "fetch_size")  # fmt: skip

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from mcp_notebook.results import strings
 from mcp_notebook.results.raw import Cells, Raw, listing
 
-NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ", "(empty)",
-              "(none)", "<none>", "[null]", "<NA>", "NaT")  # fmt: skip
+NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ",
+              "(empty)", "(none)", "<none>", "[null]", "<NA>", "NaT")  # fmt: skip
 
 
 def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[str]]:
@@ -28,14 +28,16 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
     counts[""] = 0  # an empty cell is NULL only where nothing else is
     token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
     empty_is_null = "" in words and not token
-    columns, unsure, blanks, empty = [], [], [], []
+    columns, unsure, blanks, empty, others = [], [], [], [], []
     for column, name in zip(raw.columns, names, strict=True):
         cleaned, doubt = _null_words_of(column, token, words, empty_is_null)
         columns.append(cleaned)
         unsure += [name] if doubt else []
         blanks += [name] if doubt and not token else []
-        empty += [name] if "" in words and any(cell == "" for cell in cleaned if type(cell) is str) else []
-    return tuple(columns), [*null_notes(token, unsure, bool(blanks)), *empty_notes(empty)]
+        left = {cell for cell in cleaned if type(cell) is str and cell in words}
+        empty += [name] if "" in left else []
+        others += [name] if left - {""} else []
+    return tuple(columns), [*null_notes(token, unsure, bool(blanks)), *left_notes(empty, others)]
 
 
 def _null_words_of(column: Cells, token: str, words: Sequence[str], empty_is_null: bool) -> tuple[Sequence[Any], bool]:
@@ -59,9 +61,12 @@ def null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
     return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
 
 
-def empty_notes(names: Sequence[str]) -> list[str]:
-    """Where NULL is a word elsewhere in the table, an empty cell was taken for an empty text."""
-    return [f"an empty cell in {listing(names)} may stand for NULL; shown as empty text"] if names else []
+def left_notes(empty: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Where one word is NULL in the table, an empty cell or another such word was taken for a text."""
+    notes = [f"an empty cell in {listing(empty)} may stand for NULL; shown as empty text"] if empty else []
+    if others:
+        notes.append(f"a word for nothing (None, NULL, …) in {listing(others)} may stand for NULL; shown as text")
+    return notes
 
 
 def _typed(values: Sequence[str | None]) -> bool:

@@ -71,13 +71,18 @@ def _separated(block: _Block) -> bool:
     return any(count and all(line.count(mark) == count for line in block.body) for mark, count in marks)
 
 
+def _names_the_index(line: str, header: str) -> bool:
+    """The line on which pandas writes the name of the index: nothing else is in it, and nothing above it."""
+    name = line.rstrip()
+    return bool(name) and not line[:1].isspace() and "  " not in name and not header[: len(name)].strip()
+
+
 def _table(block: _Block) -> Raw | str:
     if _separated(block):
         return "its lines are cut by separators"
     body, index_name = block.body, ""
-    if len(body) > 1 and (lone := body[0].rstrip()) and not body[0][:1].isspace() and "  " not in lone:
-        if not block.header[: len(lone)].strip() and len(lone) < len(block.header) - len(block.header.lstrip()) + 1:
-            index_name, body = lone, body[1:]  # the line on which pandas writes the name of the index
+    if len(body) > 1 and _names_the_index(body[0], block.header):
+        index_name, body = body[0].strip(), body[1:]
     width = _index_width(block.header, body)
     names, ends = _columns(block.header, body, width)
     if len(names) < (1 if width else 2):

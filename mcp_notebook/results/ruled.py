@@ -27,7 +27,7 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
     if at is None or not lines[at - 1].strip():
         return "no header ruled off by dashes"
     header, rule = lines[at - 1], lines[at]
-    body, tail = _body(lines[at + 1 :])
+    body, tail = _body(lines[at + 1 :], len(rule))
     before = lines[: at - 1]
     rest = "\n".join([*before, *tail]).strip()
     for cut in (_crossed, spaced.read, _barred, _listed):
@@ -61,18 +61,18 @@ def _is_rule(line: str, above: str) -> bool:
     return all(len(run) > 1 for run in re.split(r"[+|\s]+", dashes) if run) or "+" in dashes
 
 
-def _body(lines: list[str]) -> tuple[list[str], list[str]]:
+def _body(lines: list[str], width: int) -> tuple[list[str], list[str]]:
     """The rows, and what follows them: a count, or a paragraph after a blank line."""
     end = len(lines)
     for number, line in enumerate(lines):
         if _PSQL_END.fullmatch(line.strip()):
             end = number
             break
-    blank = next((n for n in range(end - 1, -1, -1) if not lines[n].strip()), None)
+    blank = next((n for n in range(end - 1, -1, -1) if not lines[n].strip() and len(lines[n]) < width), None)
     if blank is not None and blank < end and _is_note(lines[blank:end]):
         end = blank
     body = lines[:end]
-    while body and not body[-1].strip():
+    while body and not body[-1].strip() and len(body[-1]) < width:  # a line of spaces is a row of NULL
         body = body[:-1]
     if body and re.match(r"\.\.\. ?\(|\[?\.\.\.|… ", body[-1].strip()):
         return body[:-1], lines[len(body) - 1 :]

@@ -16,7 +16,8 @@ from mcp_notebook.results import jsontext
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
 
 _HEADER = re.compile(
-    r"^(?P<indent> *)(?:- )?(?P<key>\"(?:[^\"\\]|\\.)*\"|[\w.]+)?\[#?(?P<count>\d+)(?P<mark>[,\t|])?\]\{(?P<names>.+)\}:[ \t]*$"
+    r"^(?P<indent> *)(?:- )?(?P<key>\"(?:[^\"\\]|\\.)*\"|[\w.]+)?"
+    r"\[#?(?P<count>\d+)(?P<mark>[,\t|])?\]\{(?P<names>.+)\}:[ \t]*$"
 )
 _SCALAR = re.compile(r"^(\w[\w.]*): (.+)$")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)

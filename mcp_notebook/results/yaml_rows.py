@@ -15,7 +15,8 @@ from mcp_notebook.results.raw import Answer, Taken, from_records
 
 _ITEM = re.compile(r"^( *)- +(?=\S)")
 _PAIR = re.compile(
-    r"""^( *)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?=\S)|(?<=\S)#)*?) *:(?: +(.*)|)$"""
+    r"""^( *)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?=\S)|(?<=\S)#)*?)"""
+    r""" *:(?: +(.*)|)$"""
 )
 _KEY = re.compile(r"^([\w .-]+): *$")
 _SCALAR_LINE = re.compile(r"^([\w.-]+): +(\S.*)$")
@@ -24,8 +25,10 @@ _NULLS = ("", "~", "null", "Null", "NULL")
 _FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan"), ".NaN": float("nan")}
-_SHORT = {"0": "\0", "a": "\a", "b": "\b", "t": "\t", "\t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
-          " ": " ", '"': '"', "/": "/", "\\": "\\", "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029"}  # fmt: skip
+_SHORT = {
+    "0": "\0", "a": "\a", "b": "\b", "t": "\t", "\t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
+    " ": " ", '"': '"', "/": "/", "\\": "\\", "N": "\x85", "_": "\xa0", "L": "\u2028", "P": "\u2029",
+}  # fmt: skip
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|.)", re.DOTALL)
 
 
@@ -74,7 +77,7 @@ def _is_pair(line: str) -> bool:
 
 def _inside(line: str, indent: int) -> bool:
     bare = line.rstrip("\r")
-    return not bare.strip() or bare.startswith(" " * (indent + 1)) or bare.startswith(" " * indent + "- ")
+    return not bare.strip() or bare.startswith((" " * (indent + 1), " " * indent + "- "))
 
 
 def _records(lines: Sequence[str], indent: int) -> list[dict[str, Any]]:

@@ -103,7 +103,7 @@ def _drawn(sheet: Sheet, null: str) -> str:
 def _sqlite_columns(sheet: Sheet) -> str:
     widths = _widths(sheet, "")
     lines = [sheet.names, tuple("-" * width for width in widths), *_texts(sheet, "")]
-    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in lines)
+    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in lines)
 
 
 def _vertical(sheet: Sheet, marker: str, null: str) -> str:
@@ -140,11 +140,17 @@ def _html(sheet: Sheet) -> str:
 
 
 def _xml(sheet: Sheet) -> str:
-    rows = [
-        "<row>" + "".join(f'<field name="{html.escape(n)}">{html.escape(c)}</field>' for n, c in zip(sheet.names, row, strict=True)) + "</row>"
-        for row in _texts(sheet, "")
-    ]  # fmt: skip
-    return "<resultset>" + "".join(rows) + "</resultset>"
+    def field(name: str, cell: str) -> str:
+        return f'<field name="{html.escape(name)}">{html.escape(cell)}</field>'
+
+    rows = ("".join(map(field, sheet.names, row)) for row in _texts(sheet, ""))
+    return "<resultset>" + "".join(f"<row>{row}</row>" for row in rows) + "</resultset>"
+
+
+def _joined(sheet: Sheet, separator: str, null: str, *, rule: bool = False) -> str:
+    """Values joined with a separator, nothing quoted."""
+    header, *rows = [separator.join(row) for row in [list(sheet.names), *_texts(sheet, null)]]
+    return "\n".join([header, *(["-" * 30] if rule else []), *rows])
 
 
 def _toon(sheet: Sheet) -> str:
@@ -168,31 +174,30 @@ WRITERS: dict[str, Writer] = {
     "JSON columns and rows": lambda sheet: json.dumps({"columns": sheet.names, "rows": _lists(sheet)}),
     "JSON envelope": lambda sheet: json.dumps({"success": True, "data": {"rows": _records(sheet), "count": 3}}),
     "NDJSON": lambda sheet: "\n".join(map(json.dumps, _records(sheet))),
-    "JSON after prose": lambda sheet: f"Query done, {len(sheet.rows)} rows.\n\nResults:\n{json.dumps(_records(sheet))}",
-    "JSON in a fence": lambda sheet: f"Here it is:\n```json\n{json.dumps(_records(sheet), indent=1)}\n```\nThat is all.",
+    "JSON after prose": lambda sheet: f"Done, {len(sheet.rows)} rows.\n\nResults:\n{json.dumps(_records(sheet))}",
+    "JSON in a fence": lambda sheet: f"Here:\n```json\n{json.dumps(_records(sheet), indent=1)}\n```\nThat is all.",
     "JSON in a tag": lambda sheet: f"<query-result>\n{json.dumps(_records(sheet))}\n</query-result>",
     "Python dicts": lambda sheet: repr(sheet.records),
     "Python tuples": lambda sheet: repr(list(sheet.rows)),
     "Python columns and rows": lambda sheet: repr({"columns": list(sheet.names), "rows": list(sheet.rows)}),
     "CSV": _csv,
     "CSV, all quoted": lambda sheet: _csv(sheet, quoting=csv.QUOTE_ALL),
-    "CSV, text quoted": lambda sheet: _csv(sheet, quoting=csv.QUOTE_NOTNULL if hasattr(csv, "QUOTE_NOTNULL") else csv.QUOTE_ALL),
     "CSV in a fence": lambda sheet: f"Rows:\n```csv\n{_csv(sheet)}```\n",
     "CSV with \\r\\n": lambda sheet: _csv(sheet).replace("\n", "\r\n"),
     "TSV": lambda sheet: _csv(sheet, delimiter="\t"),
     "semicolons": lambda sheet: _csv(sheet, delimiter=";"),
-    "commas without quotes": lambda sheet: "\n".join(",".join(row) for row in [list(sheet.names), *_texts(sheet, "None")]),
-    "tabs without quotes": lambda sheet: "\n".join("\t".join(row) for row in [list(sheet.names), *_texts(sheet, "NULL")]),
-    "bars and a rule": lambda sheet: "\n".join([" | ".join(sheet.names), "-" * 30, *(" | ".join(row) for row in _texts(sheet, "NULL"))]),
+    "commas without quotes": lambda sheet: _joined(sheet, ",", "None"),
+    "tabs without quotes": lambda sheet: _joined(sheet, "\t", "NULL"),
+    "bars and a rule": lambda sheet: _joined(sheet, " | ", "NULL", rule=True),
     "markdown": lambda sheet: _markdown(sheet, null="NULL", escape=True),
     "markdown, nothing escaped": lambda sheet: _markdown(sheet, null="", escape=False),
-    "markdown after prose": lambda sheet: f"Found {len(sheet.rows)} rows:\n\n{_markdown(sheet, null='NULL', escape=True)}\n\nDone.",
+    "markdown after prose": lambda sheet: f"Found:\n\n{_markdown(sheet, null='NULL', escape=True)}\n\nDone.",
     "psql": _psql,
     "psql expanded": _expanded,
     "mysql": _mysql,
     "sqlite box": lambda sheet: _drawn(sheet, ""),
     "sqlite columns": _sqlite_columns,
-    "mysql vertical": lambda sheet: _vertical(sheet, "*************************** {}. row ***************************", "NULL"),
+    "mysql vertical": lambda sheet: _vertical(sheet, f"{'*' * 27} {{}}. row {'*' * 27}", "NULL"),
     "numbered rows": lambda sheet: _vertical(sheet, "Row {}:", "None"),
     "key and value": _key_values,
     "HTML": _html,
