@@ -111,6 +111,7 @@ class Caller:
         shown = seal(arguments)
         told = ["" if session.trusted else policy.claims(tool.annotations), hidden_arguments(arguments, shown)]
         told += [self.grants.history(_spec(session), tool.name, tool.fingerprint, tool.definition)] if asks else []
+        told += [_change(session, tool)] if asks else []
         claims = "\n".join(line for line in told if line)
         question = question_text(session.name, tool.name, shown, claims) if asks else ""
         event = ToolCall(block["id"], session.name, tool.name, shown, asks, question, claims)
@@ -171,6 +172,8 @@ class Caller:
                 return f"{policy.DENIED_BY_PERSON} {said.partition(':')[2].strip()}".strip()
             if decision.always:
                 self._remember(said, session, tool)
+            if _unchanged(session, tool):
+                session.accept_changes(tool.name)  # the person has seen the difference
         return "" if _unchanged(session, tool) else policy.DENIED_CHANGED
 
     def _remember(self, said: str, session: "Session", tool: "ToolInfo") -> None:
@@ -183,7 +186,13 @@ class Caller:
 
     def _decide(self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]) -> policy.Decision:
         asked = policy.Asked(
-            session.name, tool.name, arguments, _spec(session), tool.fingerprint, trusted=session.trusted
+            session.name,
+            tool.name,
+            arguments,
+            _spec(session),
+            tool.fingerprint,
+            trusted=session.trusted,
+            changed=bool(_change(session, tool)),
         )
         return policy.decide(asked, self.rules, self.grants)
 
@@ -191,6 +200,14 @@ class Caller:
 def _only_reads(prepared: Prepared) -> bool:
     # Here the tool's own claim is enough: it only decides whether an earlier result may be shown again.
     return prepared.session.trusted or policy.only_reads(prepared.tool.annotations)
+
+
+def _change(session: "Session", tool: "ToolInfo") -> str:
+    """What the server changed about a tool since it was connected, as a diff; empty for one that is as it was."""
+    change = next((change for change in session.changed_tools if change.name == tool.name), None)
+    if change is None:
+        return ""
+    return "\n".join(["The tool has CHANGED since its server was connected:", *change.diff().splitlines()[:60]])
 
 
 def _unchanged(session: "Session", tool: "ToolInfo") -> bool:

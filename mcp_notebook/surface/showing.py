@@ -75,7 +75,7 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
 
 def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
-    for note in arrival.notes_on(session):
+    for note in arrival.notes_on(session, notebook.sessions):
         line(f"{name}: {note}")
     try:
         arrival.accept(session, attended=attended, say=line, ask=input)
