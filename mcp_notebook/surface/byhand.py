@@ -5,7 +5,7 @@ import json
 import shlex
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import naming
@@ -24,9 +24,18 @@ QUERY_TOOLS = ("query_database", "query", "read_query", "select_query", "execute
 
 
 async def call(
-    notebook: Notebook, server: str, tool: str, arguments: Mapping[str, Any], *, into: str = "", timeout: float = 0
+    notebook: Notebook,
+    server: str,
+    tool: str,
+    arguments: Mapping[str, Any],
+    *,
+    into: str = "",
+    timeout: float = 0,
+    emit: Callable[[Any], None] = lambda event: None,
 ) -> tuple[ToolResult, Any]:
     """Call one tool; returns its result and its value: the first table as a DataFrame, else the text.
+
+    `emit` gets the call's events on the way.
 
     Raises CallError when the tool says no, SessionError when server or tool are unknown.
     """
@@ -47,6 +56,7 @@ async def call(
         keep=keep,
         shaping=notebook.shaping(),
         timeout=timeout or notebook.settings.tool_timeout,
+        emit=emit,
     )
     notebook.ledger.record(result, cell=BY_HAND)
     notebook.shown.update(dict.fromkeys(result.names, result.shown))
@@ -155,7 +165,14 @@ def _words(text: str) -> dict[str, Any]:
 
 
 async def sql(
-    notebook: Notebook, server: str, text: str, *, into: str = "", tool: str = "", timeout: float = 0
+    notebook: Notebook,
+    server: str,
+    text: str,
+    *,
+    into: str = "",
+    tool: str = "",
+    timeout: float = 0,
+    emit: Callable[[Any], None] = lambda event: None,
 ) -> tuple[ToolResult, Any]:
     """Run SQL through a server's own query tool and return its result and DataFrame."""
     if not text.strip():
@@ -164,4 +181,4 @@ async def sql(
         return await own_sql(notebook, text.strip(), into=into)
     session = await notebook.session(server)
     info, argument = query_tool(session, tool)
-    return await call(notebook, server, info.name, {argument: text.strip()}, into=into, timeout=timeout)
+    return await call(notebook, server, info.name, {argument: text.strip()}, into=into, timeout=timeout, emit=emit)

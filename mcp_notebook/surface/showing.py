@@ -10,7 +10,9 @@ from IPython.display import display
 
 from mcp_notebook import config, loop
 from mcp_notebook.config import ServerSpec
+from mcp_notebook.display.safe import visible
 from mcp_notebook.errors import ConfigError, ConnectError
+from mcp_notebook.events import ToolProgress
 from mcp_notebook.policy import Start
 from mcp_notebook.surface import arrival, connecting
 from mcp_notebook.surface.cell import is_attended
@@ -100,6 +102,7 @@ async def _connected(
         timeout=timeout,
         legacy=wanted.legacy,
         trusted=connecting.is_bundled(spec),
+        log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )
     arrival.pin(session, before)
@@ -146,18 +149,29 @@ def _outcome(name: str, future: "Future[Any]", seconds: float, *, why: bool) -> 
     return f"{name}: connected · {title}{count} tool{'s' * (count != 1)} · {seconds:.1f} s"
 
 
-def called(notebook: Notebook, work: Coroutine[Any, Any, tuple[Any, Any]], into: str) -> Any:
-    """Run a call by hand, show that it runs when it takes long, and return its value."""
+Work = Callable[[Callable[[Any], None]], Coroutine[Any, Any, tuple[Any, Any]]]
+
+
+def called(notebook: Notebook, work: Work, into: str) -> Any:
+    """Run a call by hand, show how far it is when it takes long, and return its value.
+
+    `work` gets what takes the call's events, for example the progress that its server reports.
+    """
     status = StatusLine()
-    started = time.monotonic()
+    started, told = time.monotonic(), [""]
+
+    def hear(event: Any) -> None:
+        if isinstance(event, ToolProgress):
+            part = "" if event.fraction is None else f"{100 * event.fraction:.0f} %"
+            told[0] = "".join(f" · {word}" for word in (part, visible(event.message)[:120]) if word)
 
     def pump() -> None:
         if time.monotonic() - started > PATIENCE:
-            status.set(f"running … {int(time.monotonic() - started)} s")
+            status.set(f"running … {int(time.monotonic() - started)} s{told[0]}")
         notebook.desk.pump()
 
     with notebook.desk.staffed(attended=is_attended(notebook.shell), forms=False):
-        result, value = loop.wait(loop.submit(work), pump)
+        result, value = loop.wait(loop.submit(work(hear)), pump)
     if status._text:
         status.set(f"{result.seconds:.1f} s")
     for table, name in zip(result.reading.tables if result.reading else (), result.names, strict=False):
@@ -201,15 +215,18 @@ def _arguments(schema: dict[str, Any]) -> str:
     return ", ".join(n if n in required else f"{n}?" for n in schema.get("properties") or {})
 
 
-def status(notebook: Notebook) -> None:
-    """The table of sessions."""
+def status(notebook: Notebook, names: Sequence[str] = ()) -> None:
+    """The table of sessions; of those that are named also the last lines of their private log."""
     from mcp_notebook.display import status_table_html
 
-    rows = [status_row(session.status()) for session in notebook.sessions]
-    if not rows:
+    sessions = [notebook.sessions.get(name) for name in names] or list(notebook.sessions)
+    if not sessions:
         line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
-    display(status_table_html(rows), raw=True)
+    display(status_table_html([status_row(session.status()) for session in sessions]), raw=True)
+    for session in sessions if names else ():
+        words = visible(session.log.last_words(), lines=True)
+        line(f"{session.name} logged:\n{words}" if words else f"{session.name} logged nothing.")
 
 
 def status_row(told: dict[str, Any]) -> dict[str, Any]:
@@ -247,8 +264,6 @@ def rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
 
 def resource(notebook: Notebook, names: Sequence[str], reading: Any, into: str) -> Any:
     """What a resource held: its tables are named and the first one returned, a text is printed."""
-    from mcp_notebook.display import visible
-
     for table, name in zip(reading.tables, names, strict=True):
         _say_table(table, name)
     if not reading.tables or reading.error is not None:
