@@ -7,10 +7,11 @@ from typing import Any
 from mcp.types import CallToolResult, TextContent
 
 from mcp_notebook.config import StdioServer
+from mcp_notebook.sessions.toollist import ToolList
 from mcp_notebook.sessions.values import CallOutcome, ToolInfo, fingerprint, size_of
 
 
-class ToySession:
+class ToySession(ToolList):
     """Answers calls with the functions it was given: a str, a CallToolResult, or an exception to raise."""
 
     instructions = ""
@@ -18,12 +19,14 @@ class ToySession:
     state = "ready"
 
     def __init__(self, name: str, tools: Mapping[str, Callable[..., Any]], *, trusted: bool = True) -> None:
+        super().__init__()
         self.name = name
         self.trusted = trusted
         self.spec = StdioServer("toy", (name,))
         self.safe_tools: set[str] = set()
         self._functions = dict(tools)
         self.tools = tuple(_info(name, tool) for tool in sorted(tools))
+        self.accept_changes()
         self.called: list[tuple[str, dict[str, Any]]] = []
 
     async def call(self, tool: str, arguments: Mapping[str, Any], *, timeout=None, on_progress=None) -> CallOutcome:

@@ -82,7 +82,7 @@ class Caller:
         approval = Approval(
             arguments=copy.deepcopy(prepared.arguments),
             hidden=hidden_arguments(prepared.arguments, event.arguments),
-            history=self.grants.history(_spec(session), tool.name, tool.fingerprint, tool.definition),
+            history="\n".join(filter(None, (self._history(session, tool), _change(session, tool)))),
             reading=tuple(t.name for t in reading),
             lasting=lasting,
         )
@@ -159,7 +159,12 @@ class Caller:
             return policy.denial(said.partition(":")[2].strip())
         if decision.always:
             self._remember(said, prepared)
+        if _unchanged(prepared.session, prepared.tool):
+            prepared.session.accept_changes(prepared.tool.name)  # the person has seen the difference
         return ""
+
+    def _history(self, session: "Session", tool: "ToolInfo") -> str:
+        return self.grants.history(_spec(session), tool.name, tool.fingerprint, tool.definition)
 
     def _remember(self, said: str, prepared: Prepared) -> None:
         """Keep an answer for good, bound to the definitions that the question was about; it answers its like, too."""
@@ -175,7 +180,13 @@ class Caller:
 
     def _decide(self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]) -> policy.Decision:
         asked = policy.Asked(
-            session.name, tool.name, arguments, _spec(session), tool.fingerprint, trusted=session.trusted
+            session.name,
+            tool.name,
+            arguments,
+            _spec(session),
+            tool.fingerprint,
+            trusted=session.trusted,
+            changed=bool(_change(session, tool)),
         )
         return policy.decide(asked, self.rules, self.grants)
 
@@ -188,6 +199,14 @@ def _reading(session: "Session") -> "tuple[ToolInfo, ...]":
 def _only_reads(prepared: Prepared) -> bool:
     # Here the tool's own claim is enough: it only decides whether an earlier result may be shown again.
     return prepared.session.trusted or policy.only_reads(prepared.tool.annotations)
+
+
+def _change(session: "Session", tool: "ToolInfo") -> str:
+    """What the server changed about a tool since it was connected, as a diff; empty for one that is as it was."""
+    change = next((change for change in session.changed_tools if change.name == tool.name), None)
+    if change is None:
+        return ""
+    return "\n".join(["The tool has CHANGED since its server was connected:", *change.diff().splitlines()[:60]])
 
 
 def _unchanged(session: "Session", tool: "ToolInfo") -> bool:

@@ -35,7 +35,10 @@ class Rules:
 
 @dataclass(frozen=True)
 class Asked:
-    """A call to decide about. `spec`: fingerprint of the server's description; `trusted`: our own reading servers."""
+    """A call to decide about. `spec`: fingerprint of the server's description; `trusted`: our own reading servers.
+
+    `changed`: the tool is not what it was when its server was connected, so what was allowed then does not count.
+    """
 
     server: str
     tool: str
@@ -43,6 +46,7 @@ class Asked:
     spec: str = ""
     fingerprint: str = ""
     trusted: bool = False
+    changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,8 @@ def decide(call: Asked, rules: Rules, grants: Grants) -> Decision:
         return Decision("deny", DENIED_BY_RULE)
     if _match(rules.ask, call):  # asked each time: an answer for another call's arguments does not count
         return _question(rules, always=False)
+    if call.changed and not call.trusted and not grants.holds(call.spec, call.tool, call.fingerprint):
+        return Decision("deny", DENIED_BY_RULE) if rules.default == "deny" else _question(rules)
     if call.trusted or _match(rules.allow, call) or grants.holds(call.spec, call.tool, call.fingerprint):
         return Decision("allow")
     if rules.default == "deny":

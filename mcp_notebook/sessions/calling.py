@@ -11,6 +11,7 @@ from mcp_notebook.errors import SessionError
 from mcp_notebook.sessions.connection import Connection
 from mcp_notebook.sessions.http import REFUSED
 from mcp_notebook.sessions.tap import UNREADABLE, CallRecord, current_call
+from mcp_notebook.sessions.visits import PagesNeeded, pages_in
 
 CLOSED, TIMED_OUT, INVALID = -32000, -32001, -32600
 
@@ -44,6 +45,8 @@ async def call_once(
         )
     except MCPError as error:
         _sort(name, connection, error, record)
+        if pages := pages_in(error):
+            raise PagesNeeded(error.message, pages) from None
         result = CallToolResult(content=[TextContent(type="text", text=error.message)], is_error=True)
     except ValidationError as error:
         raise SessionError(_not_a_result(name, error)) from None

@@ -22,4 +22,4 @@ class EraMemory:
     def remember(self, identity: str) -> None:
         """It did now."""
         if not self.needs_legacy(identity):
-            self._kept.keep(identity, round(time.time()))
+            self._kept.keep(identity, int(time.time()))

@@ -51,6 +51,11 @@ class ServerLog:
         text = self._read(start).decode("utf-8", "replace")
         return masking.mask(mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets))
 
+    def last_words(self, since: int = 0) -> str:
+        """The tail without stray lines of stdout, which may hold anything, and without notes of our own."""
+        lines = self.tail(since).splitlines()
+        return "\n".join(line for line in lines if not line.startswith(("[stdout] ", "[notebook] ")))
+
     def size(self) -> int:
         return os.fstat(self._fd).st_size if self._fd >= 0 else 0
 

@@ -84,12 +84,7 @@ async def _hint(connection: Connection) -> str:
     """What to do about a server that ended, by its own last words."""
     if connection.process is None or await connection.process.exit_code(EXIT_WAIT) is None:
         return ""
-    return remedy(connection.opening.spec, _last_words(connection))
-
-
-def _last_words(connection: Connection) -> str:
-    tail = connection.opening.log.tail(connection.log_start)
-    return "\n".join(line for line in tail.splitlines() if not line.startswith(("[stdout] ", "[notebook] ")))
+    return remedy(connection.opening.spec, connection.opening.log.last_words(connection.log_start))
 
 
 async def _failure(name: str, connection: Connection, error: BaseException, timeout: float, hint: str) -> ConnectError:
@@ -99,7 +94,7 @@ async def _failure(name: str, connection: Connection, error: BaseException, time
     code = await connection.process.exit_code(EXIT_WAIT) if connection.process is not None else None
     sentence = _sentence(connection, cause, code, timeout)
     message = f"server {name!r} {sentence}{'' if sentence.endswith('?') else '.'}{f' {hint}' if hint else ''}"
-    return ConnectError(mask(message, secrets_of(spec)), detail=_last_words(connection))
+    return ConnectError(mask(message, secrets_of(spec)), detail=connection.opening.log.last_words(connection.log_start))
 
 
 def _sentence(connection: Connection, cause: BaseException, code: int | None, timeout: float) -> str:

@@ -42,10 +42,12 @@ class Sessions:
         timeout: float = CONNECT_TIMEOUT,
         legacy: bool = False,
         trusted: bool = False,
+        log_level: str | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> "Session":
         """Start or reach a server and list its tools; a server of that name is replaced once the new one works.
 
+        `log_level`: from which level on it is asked to log, into its private log; None: as it likes.
         Raises ConfigError when the description is wrong, ConnectError when the server is.
         """
         # Late, because %load_ext makes a registry and has a budget of milliseconds.
@@ -57,7 +59,7 @@ class Sessions:
             legacy=legacy,
             eras=self._eras,
             on_progress=on_progress or (lambda line: None),
-            options={"trusted": trusted, "hooks": self.hooks, "cap": self.cap},
+            options={"trusted": trusted, "hooks": self.hooks, "cap": self.cap, "log_level": log_level},
         )
         old = self._sessions.pop(name, None)
         self._sessions[name] = session
@@ -79,11 +81,13 @@ class Sessions:
         done = await asyncio.gather(*(one(name, spec) for name, spec in specs.items()))
         return dict(zip(specs, done, strict=True))
 
-    async def disconnect(self, name: str) -> None:
-        """End one server; SessionError when there is none of that name."""
+    async def disconnect(self, name: str, *, forget: bool = False) -> None:
+        """End one server; SessionError when there is none of that name. `forget`: also the tokens of a sign-in."""
         session = self.get(name)
         del self._sessions[name]
         await session.close()
+        if forget and (url := getattr(session.spec, "url", "")):
+            await import_module("mcp_notebook.sessions.tokens").TokenStore(url).forget()
 
     def get(self, name: str) -> "Session":
         """The session of that name; SessionError lists the names, the nearest first."""

@@ -23,6 +23,7 @@ from mcp_notebook.sessions.signin import Authorize
 from mcp_notebook.sessions.toollist import ToolList
 from mcp_notebook.sessions.upkeep import CALL_TIMEOUT, Progress, Upkeep
 from mcp_notebook.sessions.values import CallOutcome, size_of
+from mcp_notebook.sessions.visits import PagesNeeded, Visits
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,10 @@ class Session(ToolList, Questions):
         self._watched: Connection | None = None
         hooks = hooks or SessionHooks()
         callbacks = client_callbacks(name, hooks, self._clock.stopped)
+        self._elicit, self._page_done = callbacks["elicitation_callback"], asyncio.Event()
         callbacks |= {"message_handler": self._hear, "logging_callback": self._log_message}
         opening = Opening(name, spec, self.log, cap, callbacks, authorize=self._authorizer(hooks.authorize))
+        self._log_level = log_level or ""
         if log_level:
             opening.options["log_level"] = log_level
         self.upkeep = Upkeep(opening, self.health, self._learn, legacy=legacy)
@@ -164,6 +167,7 @@ class Session(ToolList, Questions):
     ) -> CallOutcome:
         repeats = REPEATS if self.trusted or tool in self.safe_tools else 0
         reconnects = 1
+        visits = Visits(self._elicit, self._page_done)
         while True:
             connection = await self._connected(on_progress)
             try:
@@ -174,6 +178,12 @@ class Session(ToolList, Questions):
                 reconnects -= 1
                 if reconnects < 0:
                     raise SessionError(f"server {self.name!r} does not keep our session; connect again.") from None
+            except PagesNeeded as needed:
+                if not await visits.may_try_again(needed):
+                    raise SessionError(
+                        f"{self.name}.{tool} did not run: it needs a page to be visited first, and that was declined "
+                        f"or not finished ({needed.message[:200]})."
+                    ) from None
             except ConnectionLost:
                 after = f"{tool}; the call may have run. The next call connects again"
                 failure = await self.upkeep.lost(connection, after)
@@ -212,6 +222,7 @@ class Session(ToolList, Questions):
         await self._list_tools(connection)
         if connection is not self._watched:
             self._watched = connection
+            await self._ask_for_logs(connection)
             self._spawn(watch_lists(connection, self._stale, self._refresh))
 
     async def _refresh(self) -> None:
@@ -260,6 +271,18 @@ class Session(ToolList, Questions):
     async def _hear(self, message: Any) -> None:
         if type(message).__name__ == "ToolListChangedNotification":
             self._stale.set()
+        elif type(message).__name__ == "ElicitCompleteNotification":
+            self._page_done.set()
+
+    async def _ask_for_logs(self, connection: Connection) -> None:
+        """The older protocol is asked once a connection; the newer one with each request, which the SDK does."""
+        client = connection.client
+        if not self._log_level or client.protocol_version >= "2026" or client.server_capabilities.logging is None:
+            return
+        try:
+            await guarded(self.name, connection, client.set_logging_level(self._log_level))  # type: ignore[arg-type]
+        except SessionError as error:
+            self.log.write(f"[notebook] {error.message}")
 
     async def _log_message(self, params: Any) -> None:
         self.log.write(f"[{params.level}] {str(params.data)[:2000]}")

@@ -91,14 +91,16 @@ class Upkeep:
         if connection.trouble.sentence:
             ended = f"cannot be reached ({connection.trouble.sentence})"
         message = f"server {opening.name!r} {ended} during {during}."
-        return SessionError(mask(message, secrets_of(opening.spec)), detail=opening.log.tail(connection.log_start))
+        return SessionError(
+            mask(message, secrets_of(opening.spec)), detail=opening.log.last_words(connection.log_start)
+        )
 
     async def _restart(self, on_progress: Progress | None) -> Connection:
         name, crashes = self.opening.name, self.health.crashes
         is_process = isinstance(self.opening.spec, StdioServer)  # a server behind a URL is not ours to give up
         if is_process and crashes >= RESTARTS:
             sentence = f"server {name!r} stopped {crashes} times in a row; use %mcp_connect to try again."
-            raise SessionError(sentence, detail=self.opening.log.tail())
+            raise SessionError(sentence, detail=self.opening.log.last_words())
         await self.drop(self.connection)
         await asyncio.sleep(BACKOFF[min(crashes, len(BACKOFF) - 1)] if is_process else 0)
         self.health.restarts += 1

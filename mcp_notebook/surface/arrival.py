@@ -1,6 +1,6 @@
 """A server that just connected: what the person should know of it, and consent when its tools have changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from mcp_notebook.errors import ConnectError
@@ -48,9 +48,13 @@ def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
     session.safe_tools |= {tool.name for tool in session.tools if matches(patterns, session.name, tool.name)}
 
 
-def notes_on(session: "Session") -> list[str]:
-    """One line each for what is odd about its description or its tools."""
-    return [*getattr(session.spec, "notes", ()), *session.notices]
+def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
+    """One line each for what is odd about its description or its tools; `others`: the servers that are there too."""
+    from mcp_notebook.sessions.suspicion import suspicions  # with the first server, not with the extension
+
+    names = {other.name: [t.name for t in other.tools] for other in others if other.name != session.name}
+    odd = [] if session.trusted else suspicions(session.tools, names)
+    return [*getattr(session.spec, "notes", ()), *session.notices, *odd]
 
 
 def changes_in(session: "Session") -> str:

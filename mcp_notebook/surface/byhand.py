@@ -4,7 +4,7 @@ import json
 import shlex
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import naming
@@ -27,9 +27,18 @@ QUERY_TOOLS = ("query_database", "query", "read_query", "select_query", "execute
 
 
 async def call(
-    notebook: Notebook, server: str, tool: str, arguments: Mapping[str, Any], *, into: str = "", timeout: float = 0
+    notebook: Notebook,
+    server: str,
+    tool: str,
+    arguments: Mapping[str, Any],
+    *,
+    into: str = "",
+    timeout: float = 0,
+    emit: Callable[[Any], None] = lambda event: None,
 ) -> tuple[ToolResult, Any]:
     """Call one tool; returns its result and its value: the first table as a DataFrame, else the text.
+
+    `emit` gets the call's events on the way.
 
     Raises CallError when the tool says no, SessionError when server or tool are unknown.
     """
@@ -37,15 +46,22 @@ async def call(
     def keep(table: Any, origin: Any, index: int) -> str:
         return notebook.keep(table, origin, index, name=into if index == 0 else "")
 
-    result = await perform(notebook, server, tool, arguments, keep=keep, timeout=timeout)
+    result = await perform(notebook, server, tool, arguments, keep=keep, timeout=timeout, emit=emit)
     notebook.shown.update(dict.fromkeys(result.names, result.shown))
     return result, notebook.shell.user_ns[result.names[0]] if result.names else text_of(result)
 
 
 async def perform(
-    notebook: Notebook, server: str, tool: str, arguments: Mapping[str, Any], *, keep: "Keep", timeout: float = 0
+    notebook: Notebook,
+    server: str,
+    tool: str,
+    arguments: Mapping[str, Any],
+    *,
+    keep: "Keep",
+    timeout: float = 0,
+    emit: Callable[[Any], None] = lambda event: None,
 ) -> ToolResult:
-    """Call one tool; `keep` takes its tables. Raises as `call` does."""
+    """Call one tool; `keep` takes its tables, `emit` what happens on the way. Raises as `call` does."""
     from mcp_notebook.agent.calls import call_tool  # loads the reading of results, wanted at the first call
 
     session = await notebook.session(server)
@@ -60,6 +76,7 @@ async def perform(
         keep=keep,
         shaping=notebook.shaping(),
         timeout=timeout or notebook.settings.tool_timeout,
+        emit=emit,
     )
     notebook.ledger.record(result, cell=BY_HAND)
     notebook.trail.ended(event.id, result.outcome, result.shown)
@@ -202,7 +219,14 @@ def _words(text: str) -> dict[str, Any]:
 
 
 async def sql(
-    notebook: Notebook, server: str, text: str, *, into: str = "", tool: str = "", timeout: float = 0
+    notebook: Notebook,
+    server: str,
+    text: str,
+    *,
+    into: str = "",
+    tool: str = "",
+    timeout: float = 0,
+    emit: Callable[[Any], None] = lambda event: None,
 ) -> tuple[ToolResult, Any]:
     """Run SQL through a server's own query tool and return its result and DataFrame."""
     if not text.strip():
@@ -211,4 +235,4 @@ async def sql(
         return await own_sql(notebook, text.strip(), into=into)
     session = await notebook.session(server)
     info, argument = query_tool(session, tool)
-    return await call(notebook, server, info.name, {argument: text.strip()}, into=into, timeout=timeout)
+    return await call(notebook, server, info.name, {argument: text.strip()}, into=into, timeout=timeout, emit=emit)

@@ -133,7 +133,7 @@ async def _connected(state: Notebook, name: str, target: Target, options: Mappin
     session = await opening.opened(state, name, spec, wanted, timeout, {name: ""})
     if isinstance(spec, InProcessServer):
         state.trail.connected(Route(name, in_process=True))
-    for note in arrival.notes_on(session):
+    for note in arrival.notes_on(session, state.sessions):
         here.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
     try:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -13,6 +14,8 @@ from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.surface import byhand, connecting, opening, showing
 from mcp_notebook.surface.ask import check_name
 from mcp_notebook.surface.notebook import Notebook
+
+Emit = Callable[[Any], None]
 
 
 @magics_class
@@ -43,15 +46,19 @@ class MCPMagics(Magics):
 
     @line_magic
     def mcp_disconnect(self, line: str) -> None:
-        """Close sessions: %mcp_disconnect NAME [NAME ...], or --all."""
-        names = shlex.split(line)
+        """Close sessions: %mcp_disconnect NAME [NAME ...], or --all.
+
+        --forget also removes what was kept of a sign-in, so that the next connect asks for it again.
+        """
+        words = shlex.split(line)
+        names = [word for word in words if word != "--forget"]
         if names == ["--all"]:
             names = list(self._notebook.sessions.names())
         if not names:
             raise ConfigError("Name the server to disconnect, or --all.")
         for name in names:
-            loop.run(self._notebook.sessions.disconnect(name))
-            showing.line(f"{name}: disconnected")
+            loop.run(self._notebook.sessions.disconnect(name, forget="--forget" in words))
+            showing.line(f"{name}: disconnected{', its sign-in is forgotten' if '--forget' in words else ''}")
 
     @line_magic
     def mcp_tools(self, line: str) -> None:
@@ -60,8 +67,11 @@ class MCPMagics(Magics):
 
     @line_magic
     def mcp_status(self, line: str) -> None:
-        """Show the sessions: state, transport, calls, restarts, last error."""
-        showing.status(self._notebook)
+        """Show the sessions: state, transport, calls, restarts, last error; of named ones also what they logged.
+
+        %mcp_status [SERVER ...]
+        """
+        showing.status(self._notebook, shlex.split(line))
 
     @line_magic
     def mcp_discover(self, line: str) -> None:
@@ -77,7 +87,11 @@ class MCPMagics(Magics):
         server, tool = byhand.split_target(target)
         with interruptible():
             arguments = byhand.parse_arguments(rest)
-            return showing.called(self._notebook, byhand.call(self._notebook, server, tool, arguments, into=into), into)
+
+            def work(emit: Emit) -> Any:
+                return byhand.call(self._notebook, server, tool, arguments, into=into, emit=emit)
+
+            return showing.called(self._notebook, work, into)
 
     @no_var_expand
     @cell_magic
@@ -90,7 +104,11 @@ class MCPMagics(Magics):
         """Run SQL through a server's query tool, without a model; returns the DataFrame."""
         options = parse_argstring(self.mcp_sql, line)
         into = check_name(options.into)
-        work = byhand.sql(self._notebook, options.server, cell, into=into, tool=options.tool, timeout=options.timeout)
+
+        def work(emit: Emit) -> Any:
+            wanted = {"into": into, "tool": options.tool, "timeout": options.timeout, "emit": emit}
+            return byhand.sql(self._notebook, options.server, cell, **wanted)
+
         with interruptible():
             return showing.called(self._notebook, work, into)
 

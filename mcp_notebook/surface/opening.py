@@ -47,7 +47,7 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
 
 def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
-    for note in arrival.notes_on(session):
+    for note in arrival.notes_on(session, notebook.sessions):
         line(f"{name}: {note}")
     try:
         arrival.accept(session, attended=attended, say=line, ask=input)
@@ -73,6 +73,7 @@ async def opened(
         timeout=timeout,
         legacy=wanted.legacy,
         trusted=connecting.is_bundled(spec),
+        log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )
     arrival.pin(session, before)

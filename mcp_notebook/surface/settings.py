@@ -85,6 +85,11 @@ class MCPNotebook(Configurable):
         "auto",
         help="How a sign-in comes back: to this machine's loopback, or pasted where the browser is on another one.",
     ).tag(config=True)
+    server_log = Enum(
+        ["", "debug", "info", "notice", "warning", "error"],
+        "",
+        help="From which level on servers that are connected now are asked to log; %mcp_status NAME shows it.",
+    ).tag(config=True)
     nested_asyncio = Bool(
         False, help="Let pasted asyncio.run(...) code work in a cell (applies nest_asyncio2 to the kernel's loop)."
     ).tag(config=True)

@@ -1,14 +1,16 @@
 """What the line magics show: a line, a table, a preview."""
 
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from IPython.display import display
 
 from mcp_notebook import config, loop
+from mcp_notebook.display.safe import visible
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.presence import is_attended
@@ -40,18 +42,29 @@ def line(text: str) -> None:
     display({"text/plain": text}, raw=True)
 
 
-def called(notebook: Notebook, work: Coroutine[Any, Any, tuple[Any, Any]], into: str) -> Any:
-    """Run a call by hand, show that it runs when it takes long, and return its value."""
+Work = Callable[[Callable[[Any], None]], Coroutine[Any, Any, tuple[Any, Any]]]
+
+
+def called(notebook: Notebook, work: Work, into: str) -> Any:
+    """Run a call by hand, show how far it is when it takes long, and return its value.
+
+    `work` gets what takes the call's events, for example the progress that its server reports.
+    """
     status = StatusLine()
-    started = time.monotonic()
+    started, told = time.monotonic(), [""]
+
+    def hear(event: Any) -> None:
+        if isinstance(event, ToolProgress):
+            part = "" if event.fraction is None else f"{100 * event.fraction:.0f} %"
+            told[0] = "".join(f" · {word}" for word in (part, visible(event.message)[:120]) if word)
 
     def pump() -> None:
         if time.monotonic() - started > PATIENCE:
-            status.set(f"running … {int(time.monotonic() - started)} s")
+            status.set(f"running … {int(time.monotonic() - started)} s{told[0]}")
         notebook.desk.pump()
 
     with notebook.desk.staffed(attended=is_attended(notebook.shell), forms=False):
-        result, value = loop.wait(loop.submit(work), pump)
+        result, value = loop.wait(loop.submit(work(hear)), pump)
     if status._text:
         status.set(f"{result.seconds:.1f} s")
     for table, name in zip(result.reading.tables if result.reading else (), result.names, strict=False):
@@ -95,15 +108,18 @@ def _arguments(schema: dict[str, Any]) -> str:
     return ", ".join(n if n in required else f"{n}?" for n in schema.get("properties") or {})
 
 
-def status(notebook: Notebook) -> None:
-    """The table of sessions."""
+def status(notebook: Notebook, names: Sequence[str] = ()) -> None:
+    """The table of sessions; of those that are named also the last lines of their private log."""
     from mcp_notebook.display import status_table_html
 
-    rows = [status_row(session.status()) for session in notebook.sessions]
-    if not rows:
+    sessions = [notebook.sessions.get(name) for name in names] or list(notebook.sessions)
+    if not sessions:
         line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
-    display(status_table_html(rows), raw=True)
+    display(status_table_html([status_row(session.status()) for session in sessions]), raw=True)
+    for session in sessions if names else ():
+        words = visible(session.log.last_words(), lines=True)
+        line(f"{session.name} logged:\n{words}" if words else f"{session.name} logged nothing.")
 
 
 def status_row(told: dict[str, Any]) -> dict[str, Any]:
@@ -141,8 +157,6 @@ def rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
 
 def resource(notebook: Notebook, names: Sequence[str], reading: Any, into: str) -> Any:
     """What a resource held: its tables are named and the first one returned, a text is printed."""
-    from mcp_notebook.display import visible
-
     for table, name in zip(reading.tables, names, strict=True):
         _say_table(table, name)
     if not reading.tables or reading.error is not None:

@@ -9,6 +9,7 @@ from tests.fake_messages import FakeMessages, Reply, text
 from tests.kernel.driver import Kernel, kernel
 
 CURIOUS = Path(__file__).parents[1] / "servers" / "curious.py"
+PLAIN = CURIOUS.with_name("plain.py")
 CONNECT = f"%mcp_connect curious --legacy --allow '*' {sys.executable} {CURIOUS}"
 
 
@@ -141,6 +142,28 @@ def test_status_says_all_that_is_known(cells):
     ran = cells.run("%mcp_status")
     for word in ("curious", "ready", "stdio", "2025-11-25", "uptime", "restarts", "p50 (ms)", "last error"):
         assert word in ran.text
+
+
+def test_status_of_one_server_shows_what_it_logged_and_no_stray_lines(cells):
+    ran = cells.run("%mcp_status curious")
+    assert "curious logged" in ran.text
+    cells.run("n.sessions.get('curious').log.write('[stdout] password: x')")
+    cells.run("n.sessions.get('curious').log.write('[warning] the shelf is empty')")
+    ran = cells.run("%mcp_status curious")
+    assert "the shelf is empty" in ran.text
+    assert "password" not in ran.text
+    assert cells.run("%mcp_status nobody").status == "error"
+
+
+def test_a_call_by_hand_shows_how_far_it_is(cells):
+    assert cells.run(f"%mcp_connect plain {sys.executable} {PLAIN}").status == "ok"
+    seen = []
+    message = cells.start('%mcp_call plain.wait {"seconds": 2.5}')
+    ran = cells.finish(message, on_output=lambda _, now: seen.append(now.text))
+    assert ran.status == "ok", ran.text
+    assert any("running … 1 s · " in text and "% · step " in text for text in seen)
+    assert "running" not in ran.text
+    assert "its sign-in is forgotten" in cells.run("%mcp_disconnect plain --forget").text
 
 
 def test_a_changed_tool_is_shown_and_needs_consent(cells):

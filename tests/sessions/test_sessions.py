@@ -11,7 +11,15 @@ from typing import Annotated, Any
 import mcp.client.stdio
 import pytest
 from mcp.server.mcpserver import Context, Elicit, MCPServer, Resolve
-from mcp.types import CreateMessageResult, ElicitResult, PromptReference, SamplingMessage, TextContent
+from mcp.shared.exceptions import UrlElicitationRequiredError
+from mcp.types import (
+    CreateMessageResult,
+    ElicitRequestURLParams,
+    ElicitResult,
+    PromptReference,
+    SamplingMessage,
+    TextContent,
+)
 from pydantic import BaseModel
 
 from mcp_notebook.config import InProcessServer, StdioServer
@@ -95,6 +103,56 @@ async def test_a_question_of_a_server_reaches_the_person_and_the_clock_stands_st
     await sessions.close_all()
 
 
+@pytest.mark.parametrize("tells", [True, False])
+async def test_a_call_that_needs_a_page_first_runs_once_the_page_was_visited(
+    tells: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_notebook.sessions.visits.AGAIN", 0.05 if not tells else 60)
+    server, tried, opened = MCPServer("files"), [], []
+
+    @server.tool()
+    async def read(ctx: Context) -> str:
+        tried.append(len(opened))
+        if tells and opened:
+            return "read"
+        if not tells and len(tried) > 3:
+            return "read"
+        page = ElicitRequestURLParams(message="Link your files", url="https://files.example/link", elicitation_id="e1")
+        if tells:
+            asyncio.get_running_loop().call_later(0.2, lambda: keep(ctx.session.send_elicit_complete("e1")))
+        raise UrlElicitationRequiredError([page])
+
+    tasks: list[Any] = []
+
+    def keep(coroutine: Any) -> None:
+        tasks.append(asyncio.ensure_future(coroutine))
+
+    async def elicit(name: str, params: Any) -> ElicitResult:
+        opened.append(params.url)
+        return ElicitResult(action="accept")
+
+    sessions = Sessions(hooks=SessionHooks(elicit=elicit))
+    session = await sessions.connect("files", InProcessServer(lambda: server), legacy=True)
+    assert text_of(await session.call("read", timeout=5)) == "read"
+    assert opened == ["https://files.example/link"]
+    assert len(tried) == (2 if tells else 4)
+    await sessions.close_all()
+
+
+async def test_a_page_that_the_person_declines_leaves_the_call_undone(sessions: Sessions) -> None:
+    server = MCPServer("files")
+
+    @server.tool()
+    async def read() -> str:
+        page = ElicitRequestURLParams(message="Link", url="https://files.example/link", elicitation_id="e1")
+        raise UrlElicitationRequiredError([page], "Link your files")
+
+    session = await sessions.connect("files", InProcessServer(lambda: server), legacy=True)
+    with pytest.raises(SessionError, match=r"declined or not finished \(Link your files\)"):
+        await session.call("read")
+    assert session.state == "ready"
+
+
 async def test_without_a_person_every_question_is_declined(sessions: Sessions) -> None:
     session = await sessions.connect("asking", InProcessServer(asking))
     assert (await session.call("paint")).result.is_error
@@ -115,6 +173,26 @@ async def test_sampling_and_roots_are_there_only_when_given(sessions: Sessions, 
     assert text_of(await session.call("think")) == "because"
     assert text_of(await session.call("folders")) == tmp_path.name
     await able.close_all()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+async def test_a_server_logs_from_the_level_that_it_is_asked_for_into_its_private_log(
+    legacy: bool, sessions: Sessions
+) -> None:
+    def server() -> MCPServer:
+        logging_server = MCPServer("chatty")
+
+        @logging_server.tool()
+        async def work(ctx: Context) -> str:
+            await ctx.session.send_log_message("error", "the disk is full", "chatty")
+            return "done"
+
+        return logging_server
+
+    session = await sessions.connect("chatty", InProcessServer(server), legacy=legacy, log_level="warning")
+    assert text_of(await session.call("work")) == "done"
+    await sessions.get("chatty").refresh_tools()  # what was sent before has arrived
+    assert "[error] the disk is full" in session.log.tail()
 
 
 async def test_a_failing_hook_does_not_end_the_session() -> None:
