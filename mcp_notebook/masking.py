@@ -4,6 +4,7 @@ Shapes: the documented prefixes of Anthropic, OpenAI, GitHub, GitLab, Slack, AWS
 keys, JSON web tokens, PEM private keys, and the password in a URL.
 """
 
+import functools
 import os
 import re
 from collections.abc import Mapping
@@ -102,10 +103,12 @@ def _mask_json(value: Any, values: list[str]) -> Any:
 
 
 def _secret_values(environ: Mapping[str, str]) -> list[str]:
-    # A path is where a secret is, not the secret (GOOGLE_APPLICATION_CREDENTIALS); longest first, one may hold another.
-    values = {
-        value
-        for name, value in environ.items()
-        if _NAMES.search(name) and len(value) >= LEAST and not os.path.exists(value)
-    }
-    return sorted(values, key=len, reverse=True)
+    # Looked up anew for every text, so only the values of names that count are read; longest first, one may hold
+    # another. A path is where a secret is, not the secret (GOOGLE_APPLICATION_CREDENTIALS).
+    values = {environ[name] for name in environ if _is_secret_variable(name)}
+    return sorted((v for v in values if len(v) >= LEAST and not os.path.exists(v)), key=len, reverse=True)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_secret_variable(name: str) -> bool:
+    return _NAMES.search(name) is not None

@@ -1,5 +1,6 @@
 """What a turn took, in tokens and dollars (prices: the genai-prices package's own table, never the network)."""
 
+import functools
 import re
 from typing import Any
 
@@ -32,20 +33,22 @@ def plain_name(model: str) -> str:
 def dollars_of(message: Any) -> float | None:
     """Dollars for one message, or None: a local model has no price, an unknown one none that we know."""
     model = plain_name(message.model)
-    if not model.startswith("claude"):
+    if not model.startswith("claude") or not has_price(model):
         return None
     # A 3 s import under load, wanted only when something was paid for.
     import genai_prices
 
     try:
-        extracted = genai_prices.extract_usage({**message.model_dump(), "model": model}, provider_id="anthropic")
+        told = {"model": model, "usage": message.usage.model_dump()}
+        extracted = genai_prices.extract_usage(told, provider_id="anthropic")
         return float(extracted.calc_price().total_price)
     except (LookupError, ValueError):
         return None
 
 
+@functools.lru_cache(maxsize=64)
 def has_price(model: str) -> bool:
-    """Whether a dollar budget can be kept for this model."""
+    """Whether a dollar budget can be kept for this model; looked up once, a name that nobody knows is searched long."""
     return estimate(model, 1, 1) is not None
 
 

@@ -9,8 +9,10 @@ from mcp_notebook.display.slots import Slots
 from mcp_notebook.display.static import small_line
 
 INTERVAL = 0.1  # seconds between two updates of one thing
+SHARE = 24  # of the tail: less that is new waits for more
+PATIENCE = 0.4  # seconds for which it waits at most
 PACE = 40_000  # characters that are sent again a second: more are sent less often
-LEAST = 1_500  # characters of a tail that is worth settling
+LEAST = 1_200  # characters of a tail that is worth settling
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n+(?=\S)")
 
@@ -27,7 +29,7 @@ class MarkdownBlock:
         self._slots = slots
         self._pieces: list[str] = []
         self._fresh = False  # whether something is not drawn yet
-        self._settled = 0  # characters of the first output
+        self._drawn = self._settled = 0  # characters that are shown at all, and in the first output
         self._head = self._tail = ""  # where the two outputs are
         self._due = 0.0
 
@@ -38,12 +40,14 @@ class MarkdownBlock:
     def draw(self, now: float) -> None:
         if not self._fresh or now < self._due:
             return
-        self._fresh = False
         text = self._text()
-        self._settle(text)
         rest = len(text) - self._settled
+        if (len(text) - self._drawn) * SHARE < rest and now < self._due + PATIENCE:
+            return
+        self._fresh, self._drawn = False, len(text)
+        self._settle(text)
         self._draw_tail(text)
-        self._due = now + max(INTERVAL, rest / PACE)
+        self._due = now + max(INTERVAL, (len(text) - self._settled) / PACE)
 
     def end(self) -> None:
         """Draw what is not drawn; a second output goes to what comes next, and then the first holds everything."""
@@ -76,7 +80,7 @@ class MarkdownBlock:
         return self._pieces[0] if self._pieces else ""
 
     def _settle(self, text: str) -> None:
-        worth = max(LEAST, 6 * self._settled**0.5)
+        worth = max(LEAST, 12 * self._settled**0.5)
         if len(text) - self._settled < worth:
             return
         at = _boundary(text, self._settled)

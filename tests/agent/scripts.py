@@ -21,12 +21,13 @@ _ids = itertools.count(1)
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: the model's turns, the person's answers in order, and after how many events it is interrupted."""
+    """One cell: the model's turns, the person's answers in order, and when it is interrupted: after so many events
+    (`cancel`, `close`), or after so many turns of the loop, wherever it waits then (`anywhere`)."""
 
     turns: list[Reply | Fault]
     answers: list[str]
     interrupt: int | None
-    way: Literal["cancel", "close"]
+    way: Literal["cancel", "close", "anywhere"]
     limits: dict[str, int]
 
 
@@ -64,8 +65,8 @@ cells = st.builds(
     Cell,
     turns=st.lists(replies() | faults, min_size=1, max_size=5),
     answers=st.lists(st.sampled_from(ANSWERS), max_size=4),
-    interrupt=st.none() | st.integers(0, 14),
-    way=st.sampled_from(["cancel", "close"]),
+    interrupt=st.none() | st.integers(0, 14) | st.integers(15, 160),
+    way=st.sampled_from(["cancel", "close", "anywhere", "anywhere"]),
     limits=st.fixed_dictionaries(
         {"iterations": st.integers(1, 5), "calls": st.integers(1, 6), "bytes": st.sampled_from([0, 300])}
     ),

@@ -2,6 +2,7 @@
 left behind, and no secret is where it must not be."""
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -18,6 +19,9 @@ from mcp_notebook.agent import turn
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.display.consent import question_text
+from mcp_notebook.display.payload import call_payload
+from mcp_notebook.display.record import call_record
 from mcp_notebook.display.view import View
 from mcp_notebook.errors import BackendError, SessionError
 from mcp_notebook.events import Event, Footer, ToolCall, ToolResult, Usage
@@ -99,7 +103,7 @@ class World:
         self.cassette = cassette
         recorder = RecordTransport(cassette, self.wire, source="scripted")
         self.bench = Bench(self.api, *sessions(), client=self.wire.client(recorder))
-        self.ledger, self.paper = Ledger(), Paper()
+        self.ledger, self.paper = Ledger(file=cassette.with_suffix(".log")), Paper()
         self.log = io.StringIO()
 
     async def play(self, cell: Cell, number: int) -> list[Event]:
@@ -112,6 +116,10 @@ class World:
         view = View(mode="text" if number % 2 else "static", decide=caller.approvals.answer, screen=self.paper)  # type: ignore[arg-type]
         seen: list[Event] = []
         task = asyncio.create_task(self._drive(cell, caller, seen, view, f"cell{number}"))
+        if cell.way == "anywhere" and cell.interrupt is not None:
+            for _ in range(cell.interrupt):
+                await asyncio.sleep(0)
+            task.cancel()
         await asyncio.wait([task], timeout=HANGS)
         assert task.done(), "the cell hangs"
         if not task.cancelled() and task.exception() is not None:
@@ -132,8 +140,10 @@ class World:
                 view.show(event)
                 view.flush()
                 if isinstance(event, ToolCall) and event.needs_approval:
+                    asked = call_record(event)
+                    self.paper.write(question_text(event) + repr(event) + str(call_payload(asked, buttons=True)))
                     caller.approvals.answer(event.id, next(answers, "deny"))
-                if cell.interrupt == len(seen):
+                if cell.way != "anywhere" and cell.interrupt == len(seen):
                     if cell.way == "close":
                         return
                     asyncio.current_task().cancel()  # type: ignore[union-attr]
@@ -168,6 +178,7 @@ def check(world: World, seen: list[Event]) -> None:
     places = {
         "request": json.dumps(world.api.requests),
         "ledger": repr(world.ledger.calls),
+        "ledger's file": world.ledger.file.read_text() if world.ledger.file.exists() else "",
         "cassette": world.cassette.read_text() if world.cassette.exists() else "",
         "log": world.log.getvalue(),
         "output": "\n".join(world.paper.all),
@@ -180,14 +191,18 @@ def check(world: World, seen: list[Event]) -> None:
 @pytest.fixture(scope="module")
 def runner() -> Iterator[asyncio.Runner]:
     planted = mock.patch.dict(os.environ, {"PLANTED_API_KEY": ENVIRONMENT})
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays: looking at it again and again is a fifth of the time
     with asyncio.Runner() as running, mock.patch.object(turn, "PAUSE", 0.0), planted:
         yield running
+    gc.unfreeze()
 
 
 @given(script=conversations)
 def test_whatever_happens_the_next_cell_can_go_on(runner, tmp_path_factory, script):
     cassette = tmp_path_factory.getbasetemp() / "random.claude.json"
-    cassette.unlink(missing_ok=True)
+    for file in (cassette, cassette.with_suffix(".log")):
+        file.unlink(missing_ok=True)
 
     async def play() -> None:
         world = World(cassette)

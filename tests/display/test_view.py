@@ -12,13 +12,16 @@ from mcp_notebook.events import (
     Stop,
     TextDelta,
     TextDiscarded,
+    ThinkingDelta,
     ToolProgress,
     ToolResult,
     ToolStarted,
     Usage,
+    Working,
 )
 from tests.browser.scripted import months
 from tests.display.conftest import FakeScreen, call, result
+from tests.display.figures import answer, sent
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -239,3 +242,86 @@ def test_importing_the_package_or_the_view_loads_nothing_slow(module: str) -> No
     slow = "{'pandas', 'pyarrow', 'ipywidgets', 'anywidget', 'duckdb', 'mcp', 'anthropic'}"
     code = f"import sys, {module}; sys.exit(str({slow} & set(sys.modules)) if {slow} & set(sys.modules) else 0)"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True).stderr == ""
+
+
+@pytest.mark.parametrize("pace", [100, 2_000])
+def test_a_long_answer_is_one_output_and_sends_a_small_multiple_of_itself(pace: int) -> None:
+    text = answer(64 * 1024)
+    screen = sent(text, pace)
+    outputs = list(screen.last.values())
+    assert [next(iter(bundle)) for bundle in outputs] == ["text/markdown", "text/html"]
+    assert outputs[0]["text/plain"] == text
+    assert screen.bytes < 50 * len(text)
+
+
+def test_a_long_answer_that_is_cut_short_stays_whole_in_two_outputs(screen: FakeScreen) -> None:
+    clock, text = Clock(), answer(20_000)
+    shown = view(screen, clock=clock)
+    for start in range(0, len(text), 50):
+        shown.show(TextDelta(text[start : start + 50]))
+        clock.now += 0.2
+        shown.flush()
+    shown.close()
+    assert "".join(bundle["text/plain"] for bundle in screen.shown) == text
+    assert len(screen.shown) == 2
+
+
+def test_what_goes_on_is_said_after_a_moment_and_gives_its_place_to_the_answer(screen: FakeScreen) -> None:
+    clock = Clock()
+    shown = view(screen, clock=clock, live=True)
+    for event, seconds in (
+        (Working("starting"), 0.2),
+        (Working("asking", "claude-x"), 0.1),
+        (Working("asking", "claude-x"), 2.0),
+        (Working("thinking"), 1.0),
+        (ThinkingDelta("Let me see.\nThe table orders"), 1.0),
+    ):
+        shown.show(event)
+        clock.now += seconds
+        shown.flush()
+    assert texts(screen) == ["◌ claude-x is thinking · 4 s · The table orders"]
+    shown.show(TextDelta("It is eight."))
+    shown.show(Working("writing", "shop.query"))
+    clock.now += 1
+    shown.flush()
+    assert texts(screen) == ["It is eight.", "◌ claude-x writes a call of shop.query · 1 s"]
+    shown.show(call())
+    shown.show(Footer("m"))
+    shown.close()
+    assert len(screen.shown) == 3
+    assert not any("thinking" in text or "writes" in text for text in texts(screen))
+
+
+def test_a_wait_without_an_answer_leaves_one_line_that_says_so(screen: FakeScreen) -> None:
+    clock = Clock()
+    shown = view(screen, clock=clock, live=True)
+    shown.show(Working("asking", "claude-x"))
+    clock.now += 3
+    shown.flush()
+    shown.close()
+    assert texts(screen) == ["Asking claude-x · 3.0 s · no answer"]
+
+
+def test_nobody_watching_means_no_state_line(screen: FakeScreen) -> None:
+    clock = Clock()
+    shown = view(screen, clock=clock)
+    shown.show(Working("asking", "claude-x"))
+    clock.now += 9
+    shown.flush()
+    shown.close()
+    assert screen.shown == []
+
+
+def test_the_state_line_of_live_cards_is_a_widget_that_is_gone_at_the_end(screen: FakeScreen) -> None:
+    clock = Clock()
+    shown = view(screen, "widget", clock=clock, live=True)
+    for question in ("first", "second"):
+        shown.show(Working("asking", "claude-x"))
+        clock.now += 1
+        shown.flush()
+        assert WIDGET in screen.shown[-1]
+        shown.show(TextDelta(question))
+    shown.show(Footer("m"))
+    shown.close()
+    assert texts(screen) == ["first", "second", "m"]
+    assert all(WIDGET not in bundle for bundle in screen.shown)

@@ -16,6 +16,8 @@ def reply(body, n):
     said = str(body["messages"])
     if "forever" in said and body.get("tool_choice") is None:
         return Reply([use("notebook__query", {"sql": f"select {n} as x from orders"})])
+    if "slowly" in said:
+        return Reply([text("one two three four")], delay=0.45)
     if body.get("output_config", {}).get("format"):
         wrong = "whimsical" in said and "not the value" not in said
         return Reply([text("I would say seven." if wrong else '{"value": [1, 2, 3]}')])
@@ -116,3 +118,44 @@ def test_the_log_goes_to_disk_when_asked(running, tmp_path):
 
 def test_what_is_allowed_for_good_is_listed(running):
     assert "No tool is allowed for good" in running.run("%mcp_approvals").text
+
+
+ASK = "mcp_notebook.ask('What is the total of @orders?', new=True)"
+
+
+def test_a_question_as_a_function_shows_like_a_cell_and_is_a_value(running):
+    running.run("import mcp_notebook")
+    shown = running.run(ASK)
+    assert shown.status == "ok", shown.text
+    assert [next(iter(d)) for d in shown.data] == ["text/html", "text/markdown", "text/html"]
+    assert "It is **6**." in shown.text
+    awaited = running.run(
+        f"answer = await {ASK}\nprint(answer.text, [t.total.tolist() for t in answer.tables.values()])"
+    )
+    assert awaited.text.strip() == "It is **6**. [[6]]"
+    plain = running.run(f"def sums(n):\n    return [{ASK}.value.total[0] for _ in range(n)]\nprint(sum(sums(2)))")
+    assert plain.text.strip() == "12"
+    streamed = running.run(ASK.replace("new=True", "new=True, show=True"))
+    assert streamed.text.count("It is **6**.") == 1
+
+
+def test_a_state_line_is_seen_while_a_person_waits_and_vanishes(running):
+    seen = []
+    running.run("%config MCPNotebook.cards = 'static'")
+    ran = running.finish(
+        running.start("%%claude --new\nAnswer slowly.", stdin=True), on_output=lambda _, ran: seen.append(ran.text)
+    )
+    running.run("%config MCPNotebook.cards = 'auto'")
+    assert any("Asking claude-sonnet-5-5" in text for text in seen), seen
+    assert [next(iter(d)) for d in ran.data] == ["text/markdown", "text/html"]
+    assert "Asking" not in ran.text
+
+
+def test_without_a_person_there_is_no_state_line(running):
+    seen = []
+    ran = running.finish(
+        running.start("%%claude --new\nAnswer slowly."), on_output=lambda _, ran: seen.append(ran.text)
+    )
+    assert ran.status == "ok"
+    assert "one two three four" in ran.text
+    assert not any("Asking" in text or "Getting ready" in text for text in seen)
