@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook import policy
@@ -26,6 +27,7 @@ from mcp_notebook.policy.budgets import cut
 from mcp_notebook.policy.grants import HERE
 from mcp_notebook.results import read
 from mcp_notebook.results.preview import preview
+from mcp_notebook.sessions import handover
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Reading, Table
@@ -251,7 +253,8 @@ async def shape(
     """Read the server's answer, keep its tables in the notebook, and write what Claude is shown."""
     fetch = _follower(session, outcome)
     if outcome.received_bytes > READ_ASIDE_BYTES or fetch is not None:
-        return await asyncio.to_thread(_shape, outcome, tool, origin, keep, shaping, fetch)
+        handed = handover.folders(session.spec) if session is not None else ()
+        return await asyncio.to_thread(_shape, outcome, tool, origin, keep, shaping, fetch, handed)
     return _shape(outcome, tool, origin, keep, shaping)
 
 
@@ -275,8 +278,11 @@ def _shape(
     keep: Keep,
     shaping: Shaping,
     fetch: Callable[[str], object] | None = None,
+    handed: tuple[Path, ...] = (),
 ) -> ToolResult:
-    reading = read(outcome.result, output_schema=tool.output_schema, sql=sql_of(origin.arguments), fetch=fetch)
+    sql = sql_of(origin.arguments)
+    reading = read(outcome.result, output_schema=tool.output_schema, sql=sql, fetch=fetch, allowed_dirs=handed)
+    handover.take((str(b.uri) for b in outcome.result.content if b.type == "resource_link"), handed)
     if reading.error is not None:
         return _result(origin, outcome, reading, "error", _capped(reading.error, shaping))
     names = tuple(keep(table, origin, index) for index, table in enumerate(reading.tables))

@@ -12,6 +12,7 @@ from mcp_notebook import loop
 from mcp_notebook.config import ServerSpec
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.sessions import handover
 from mcp_notebook.surface import arrival, connecting
 from mcp_notebook.surface.cell import is_attended
 from mcp_notebook.surface.notebook import Notebook
@@ -84,12 +85,13 @@ async def _connected(
 ) -> Any:
     before = arrival.pins_of(notebook, name)
     notebook.sessions.hooks = notebook.asked.hooks()  # as the settings are now
+    bundled = connecting.is_bundled(spec)
     session = await notebook.sessions.connect(
         name,
-        spec,
+        handover.offered(spec) if bundled else spec,
         timeout=timeout,
         legacy=wanted.legacy,
-        trusted=connecting.is_bundled(spec),
+        trusted=bundled,
         on_progress=lambda text: progress.__setitem__(name, text),
     )
     arrival.pin(session, before)
