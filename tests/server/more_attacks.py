@@ -2,6 +2,7 @@
 
 Each is (statement, what must come of it): "refused", "allowed" (a control, which must give rows), or "harmless" (may
 run, and leaves nothing behind). `{W}` is a folder that must stay as it is, `{DB}` the SQLite file.
+Before version 16 PostgreSQL makes large objects in a read-only transaction, too: they go with it.
 """
 
 DUCKDB = (
@@ -141,8 +142,8 @@ SQLITE = (
 POSTGRES = (
     ("select lo_import('/etc/passwd')", "refused"),
     ("select lo_export(1, '{W}/x')", "refused"),
-    ("select lo_from_bytea(0, 'x')", "refused"),
-    ("select lo_create(0)", "refused"),
+    ("select lo_from_bytea(0, 'x')", "harmless"),
+    ("select lo_create(0)", "harmless"),
     ("select pg_read_file('/etc/passwd')", "refused"),
     ("select pg_read_binary_file('/etc/passwd')", "refused"),
     ("select pg_ls_dir('/')", "refused"),
