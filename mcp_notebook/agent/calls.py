@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook.agent.sealing import secret_columns
@@ -16,6 +17,7 @@ from mcp_notebook.naming import sql_of
 from mcp_notebook.policy.budgets import cut
 from mcp_notebook.results import read
 from mcp_notebook.results.preview import preview
+from mcp_notebook.sessions import handover
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Reading, Table
@@ -103,7 +105,8 @@ async def shape(
     """Read the server's answer, keep its tables in the notebook, and write what Claude is shown."""
     fetch = _follower(session, outcome)
     if outcome.received_bytes > READ_ASIDE_BYTES or fetch is not None:
-        return await asyncio.to_thread(_shape, outcome, tool, origin, keep, shaping, fetch)
+        handed = handover.folders(session.spec) if session is not None else ()
+        return await asyncio.to_thread(_shape, outcome, tool, origin, keep, shaping, fetch, handed)
     return _shape(outcome, tool, origin, keep, shaping)
 
 
@@ -127,9 +130,18 @@ def _shape(
     keep: Keep,
     shaping: Shaping,
     fetch: Callable[[str], object] | None = None,
+    handed: tuple[Path, ...] = (),
 ) -> ToolResult:
     sql, given = sql_of(origin.arguments), origin.arguments
-    reading = read(outcome.result, output_schema=tool.output_schema, sql=sql, arguments=given, fetch=fetch)
+    reading = read(
+        outcome.result,
+        output_schema=tool.output_schema,
+        sql=sql,
+        arguments=given,
+        fetch=fetch,
+        allowed_dirs=handed,
+    )
+    handover.take((str(b.uri) for b in outcome.result.content if b.type == "resource_link"), handed)
     if reading.error is not None:
         return _result(origin, outcome, reading, "error", _capped(reading.error, shaping))
     names = tuple(keep(table, origin, index) for index, table in enumerate(reading.tables))

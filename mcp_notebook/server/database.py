@@ -1,15 +1,21 @@
 """The bundled database server: `query_database`, `list_tables`, `describe_table` and `explain` over one engine."""
 
+import asyncio
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import mcp_types as types
+
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.server.answer import Answer, Column
+from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column
 from mcp_notebook.server.engines import Engine, Limits, TableInfo, open_engine
+from mcp_notebook.server.handover import LARGE, Handover, as_table, is_small
 from mcp_notebook.server.mend import ToolError, did_you_mean
 from mcp_notebook.server.overview import full_line, overview
 from mcp_notebook.server.serve import Transport, serve, token_from
+from mcp_notebook.server.tabular import TableAnswer, as_answer
 from mcp_notebook.server.tools import Tool, build_server
 
 if TYPE_CHECKING:
@@ -22,6 +28,8 @@ _SQL = {
     "description": (
         "One SELECT statement (WITH ... SELECT and VALUES work too). No semicolon-separated statements, no parameters."
     ),
+    "minLength": 1,
+    "maxLength": 100_000,
     "examples": ["SELECT status, count(*) AS orders FROM orders GROUP BY status ORDER BY orders DESC"],
 }
 _TABLE = {
@@ -54,18 +62,25 @@ async def serve_database(
     engine = open_engine(url, tables=tables)
     token = token_from(token_env, environ)
     try:
-        server = await build_database_server(engine, Limits(rows=max_rows, seconds=timeout))
+        # Only who started this process shares its folders: a client over HTTP gets what fits into JSON.
+        handover = Handover.offered(environ) if transport == "stdio" else None
+        server = await build_database_server(engine, Limits(rows=max_rows, seconds=timeout), handover)
         await serve(server, transport=transport, host=host, port=port, token=token)
     finally:
         await engine.close()
 
 
-async def build_database_server(engine: Engine, limits: Limits | None = None) -> "Server[Any]":
-    """The MCP server over an engine; its instructions hold the schema as it is now."""
+async def build_database_server(
+    engine: Engine, limits: Limits | None = None, handover: Handover | None = None
+) -> "Server[Any]":
+    """The MCP server over an engine; its instructions hold the schema as it is now.
+
+    With `handover` answers that JSON would have to cut go to the host as a file.
+    """
     tables = await surveyed(engine)
     return build_server(
         "mcp-notebook-database",
-        DatabaseTools(engine, limits or Limits()).tools(),
+        DatabaseTools(engine, limits or Limits(), handover).tools(),
         title=f"{engine.name} (read-only)",
         instructions=instructions(engine, tables),
     )
@@ -88,13 +103,15 @@ def instructions(engine: Engine, tables: list[TableInfo]) -> str:
 class DatabaseTools:
     """The four tools over one engine; the schema is read anew for each call."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, limits: Limits, handover: Handover | None = None) -> None:
         self._engine = engine
         self._limits = limits
+        self._handover = handover
 
     def tools(self) -> list[Tool]:
         """The tools with descriptions for this engine."""
-        dialect, rows, megabytes = self._engine.dialect, self._limits.rows, self._limits.bytes / 1e6
+        most = self._limits if self._handover is None else LARGE
+        dialect, rows, megabytes = self._engine.dialect, most.rows, most.bytes / 1e6
         return [
             Tool(
                 "query_database",
@@ -104,6 +121,7 @@ class DatabaseTools:
                 f"may take {self._limits.seconds:g} seconds. {self._engine.hints}",
                 self.query_database,
                 {"sql": _SQL},
+                OUTPUT_SCHEMA if self._handover is None else None,  # a file is no structured content
             ),
             Tool(
                 "list_tables",
@@ -128,8 +146,15 @@ class DatabaseTools:
             ),
         ]
 
-    async def query_database(self, sql: str) -> Answer:
-        return await self._engine.query(sql, self._limits)
+    async def query_database(self, sql: str) -> Answer | types.CallToolResult:
+        if self._handover is None:
+            return await self._engine.query(sql, self._limits)
+        large = replace(LARGE, seconds=self._limits.seconds)
+        found = await self._engine.table(sql, large)
+        if is_small(found):
+            in_rows = isinstance(found, Answer)
+            return found if in_rows else as_answer(found, rows=large.rows, max_bytes=large.bytes)
+        return await asyncio.to_thread(_handed, self._handover, found)
 
     async def explain(self, sql: str) -> Answer:
         return await self._engine.explain(sql, self._limits)
@@ -166,6 +191,10 @@ class DatabaseTools:
     async def _sample(self, table: TableInfo) -> Answer:
         sql = f"SELECT * FROM {table.source} LIMIT {SAMPLE_ROWS}"  # noqa: S608 - quoted identifiers
         return await self._engine.query(sql, self._limits)
+
+
+def _handed(handover: Handover, found: Answer | TableAnswer) -> types.CallToolResult:
+    return handover.hand(found if isinstance(found, TableAnswer) else as_table(found))
 
 
 def _describe(table: TableInfo, index: int, sample: Answer) -> list[Any]:

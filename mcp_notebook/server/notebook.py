@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 _INSTRUCTIONS = (
     "Tables in the person's notebook: results of earlier calls and DataFrames that the person shared, all read-only. "
     "`query` runs one SELECT in the DuckDB dialect over them and joins tables that came from different servers; "
-    "the rows stay in the notebook. `profile_table` says what a table holds before the first query. In masked columns "
-    "tokens stand in place of the values."
+    "the rows stay in the notebook."
 )
 
 

@@ -9,6 +9,7 @@ from mcp_notebook import config, loop
 from mcp_notebook.config import ServerSpec
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.policy import Start
+from mcp_notebook.sessions import handover
 from mcp_notebook.surface import arrival, connecting
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.presence import is_attended
@@ -67,12 +68,13 @@ async def opened(
     """The session of one server, with what was asked for it; runs on the background loop."""
     before = arrival.pins_of(notebook, name)
     notebook.sessions.hooks = notebook.asked.hooks()  # as the settings are now
+    bundled = connecting.is_bundled(spec)
     session = await notebook.sessions.connect(
         name,
-        spec,
+        handover.offered(spec) if bundled else spec,
         timeout=timeout,
         legacy=wanted.legacy,
-        trusted=connecting.is_bundled(spec),
+        trusted=bundled,
         log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )

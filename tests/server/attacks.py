@@ -7,16 +7,25 @@ from typing import Any
 
 import pytest
 
+from tests.server.more_attacks import DUCKDB, POSTGRES, SQLITE, as_cases
+
+OWN = {
+    "sql_duckdb.jsonl": as_cases("more-duck", DUCKDB),
+    "sql_sqlite.jsonl": as_cases("more-lite", SQLITE),
+    "sql_postgres.jsonl": as_cases("more-pg", POSTGRES),
+}
 FOLDER = Path(os.environ.get("MCP_NOTEBOOK_ATTACKS", Path(__file__).parents[3] / "shared" / "attacks"))
 
 
 def cases(name: str) -> list[Any]:
-    """The corpus as pytest parameters; one skipped parameter with the reason when the folder is not there."""
+    """The corpus and our own further cases as pytest parameters; where the corpus is not there, a skip says so."""
     path = FOLDER / name
+    more = [_parameter(case) for case in OWN.get(name, ())]
     if not path.is_file():
-        return [pytest.param({}, marks=pytest.mark.skip(reason=f"no attack corpus {name} (MCP_NOTEBOOK_ATTACKS)"))]
+        missing = pytest.mark.skip(reason=f"no attack corpus {name} (MCP_NOTEBOOK_ATTACKS)")
+        return [pytest.param({}, marks=missing), *more]
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [_parameter(json.loads(line)) for line in lines if line.strip()]
+    return [*(_parameter(json.loads(line)) for line in lines if line.strip()), *more]
 
 
 def statement(case: dict[str, Any], **places: object) -> str:

@@ -1,17 +1,21 @@
-"""Statements against the notebook's query tool that must not change, read, leave or outlive anything."""
+"""Statements to the notebook's query tool and to a DuckDB file: nothing is changed, read, left or outlived."""
 
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 import pytest_asyncio
 from mcp import Client
 
+from mcp_notebook.server.database import build_database_server
+from mcp_notebook.server.engines import Engine, Limits, open_engine
 from mcp_notebook.server.notebook import build_notebook_server
 from mcp_notebook.server.query import SqlRunner
 from tests.server.attacks import cases, statement
+from tests.server.conftest import query
 from tests.server.notebooks import Notebook
 
 DEADLINE = 3.0
@@ -50,3 +54,34 @@ async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: P
     assert "of-no-one-elses-business" not in str(result.content[0])
     if case["expected"] != "harmless":
         assert result.is_error == (case["expected"] == "refused"), result.content[0]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def file_engine(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Path, Engine]]:
+    path = tmp_path_factory.mktemp("file") / "small.duckdb"
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("create table df as select * from (values (1, 'a'), (2, 'b')) v(id, name)")
+        connection.execute("create view base as select * from df")
+    engine = open_engine(f"duckdb:///{path}")
+    yield path, engine
+    await engine.close()
+
+
+@pytest.mark.parametrize("case", cases("sql_duckdb.jsonl"))
+async def test_attack_on_a_duckdb_file(case: dict, file_engine: tuple[Path, Engine], tmp_path: Path):
+    """The same statements to the database server: the file's bytes and the folder are the same afterwards."""
+    path, engine = file_engine
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    before, files = path.read_bytes(), sorted(tmp_path.rglob("*"))
+    async with Client(await build_database_server(engine, Limits(seconds=DEADLINE))) as client:
+        started = time.monotonic()
+        result = await query(client, statement(case, W=tmp_path))
+        seconds = time.monotonic() - started
+        control = await query(client, "select count(*) from df")
+    assert control.structured_content["rows"] == [[2]]
+    assert path.read_bytes() == before
+    assert sorted(tmp_path.rglob("*")) == files
+    assert sorted(path.parent.iterdir()) == [path]
+    assert seconds < DEADLINE + 7  # a hang guard; the machine may be busy
+    if case["expected"] != "harmless":
+        assert result.is_error == (case["expected"] == "refused"), result.content[0].text

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.server.answer import Answer
+
+if TYPE_CHECKING:
+    from mcp_notebook.server.tabular import TableAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,10 @@ class Engine(Protocol):
 
     async def query(self, sql: str, limits: Limits) -> Answer:
         """Run one read-only statement; raises `ToolError` with what to change."""
+        ...
+
+    async def table(self, sql: str, limits: Limits) -> "Answer | TableAnswer":
+        """The same with Arrow columns, where the engine has them at hand."""
         ...
 
     async def explain(self, sql: str, limits: Limits) -> Answer:

@@ -72,9 +72,12 @@ class DuckDbEngine:
         except ToolError:  # too slow, or a view that does not run: its columns are enough
             return table
 
-    async def query(self, sql: str, limits: Limits) -> Answer:
+    async def table(self, sql: str, limits: Limits) -> TableAnswer:
         checked = await self._checked(sql)
-        answer = await self._run(checked["sql"], limits, limits.seconds)
+        return await self._run(checked["sql"], limits, limits.seconds)
+
+    async def query(self, sql: str, limits: Limits) -> Answer:
+        answer = await self.table(sql, limits)
         return await asyncio.to_thread(as_answer, answer, rows=limits.rows, max_bytes=limits.bytes)
 
     async def explain(self, sql: str, limits: Limits) -> Answer:

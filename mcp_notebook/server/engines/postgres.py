@@ -106,6 +106,9 @@ class PostgresEngine:
         except (psycopg.Error, UnicodeEncodeError, ValueError) as error:
             raise ToolError(await self._explained(error, limits)) from error
 
+    async def table(self, sql: str, limits: Limits) -> Answer:
+        return await self.query(sql, limits)
+
     async def explain(self, sql: str, limits: Limits) -> Answer:
         # ANALYZE would run the statement, so it is not taken from the model's text.
         if sql.lstrip().lower().startswith(("analyze", "analyse", "(")):

@@ -74,6 +74,9 @@ class SqliteEngine:
         except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
             raise ToolError(explain_error(error, self._schema(), sql, limits.seconds)) from error
 
+    async def table(self, sql: str, limits: Limits) -> Answer:
+        return await self.query(sql, limits)
+
     async def explain(self, sql: str, limits: Limits) -> Answer:
         return await self.query(f"EXPLAIN QUERY PLAN {sql}", limits)
 

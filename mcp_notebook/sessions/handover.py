@@ -1,0 +1,50 @@
+"""A private folder in which a server of ours on this machine may lay large answers as Arrow files.
+
+The server is told of it by an environment variable and answers with `resource_link`s to files below it; we map such a
+file and remove its name at once, so that nothing is left when the table is let go of.
+"""
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mcp_notebook.config import ServerSpec, StdioServer
+
+VARIABLE = "MCP_NOTEBOOK_HANDOVER"
+
+
+def offered(spec: ServerSpec) -> ServerSpec:
+    """The same server, told of a folder of its own; only a process on this machine can use one."""
+    if not isinstance(spec, StdioServer) or VARIABLE in spec.env:
+        return spec
+    folder = tempfile.mkdtemp(dir=_base())
+    return replace(spec, env={**spec.env, VARIABLE: folder})
+
+
+def folders(spec: ServerSpec) -> tuple[Path, ...]:
+    """The folder that was handed to this server, if any."""
+    given = spec.env.get(VARIABLE) if isinstance(spec, StdioServer) else None
+    return (Path(given),) if given else ()
+
+
+def take(uris: Iterable[str], allowed: tuple[Path, ...]) -> None:
+    """Remove the files that were handed over; what is mapped stays readable until it is let go of (not on Windows)."""
+    for uri in uris:
+        path = Path(unquote(urlsplit(uri).path))
+        if uri.startswith("file:") and any(path.resolve().is_relative_to(folder.resolve()) for folder in allowed):
+            with suppress(OSError):
+                path.unlink()
+
+
+@cache
+def _base() -> str:
+    """A folder for all servers of this kernel, readable by this user only, gone with the kernel."""
+    base = tempfile.mkdtemp(prefix="mcp-notebook-handover-")
+    atexit.register(shutil.rmtree, base, ignore_errors=True)
+    return base
