@@ -183,7 +183,8 @@ async def test_tables_of_one_session_join_there_and_small_ones_move_to_others(sp
     assert (sorted(r["n"] for r in there.data.to_pylist()), there.notes) == ([33, 34], ("computed on Spark",))
     mixed = await runner.query(
         notebook.catalog,
-        "select label, place, count(*) as n from events join here using (k) left join far using (k) group by all order by 1",
+        "select label, place, count(*) as n from events join here using (k)"
+        " left join far using (k) group by 1, 2 order by 1",
     )
     assert [tuple(r.values()) for r in mixed.data.to_pylist()] == [("a", "away", 34), ("c", None, 33)]
     assert mixed.notes == ("events: 100 rows brought over from Spark", "far: 1 rows brought over from Spark")

@@ -318,6 +318,13 @@ def _postgres_try_cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     raise ToolError("TRY_CAST is not available for this table: filter the rows first, then CAST.")
 
 
+def _no_using(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    """SEMI and ANTI joins become EXISTS, for which sqlglot needs the condition."""
+    if node.text("kind").upper() in ("SEMI", "ANTI") and not node.args.get("on"):
+        raise ToolError("Write SEMI JOIN and ANTI JOIN with ON here, or as WHERE EXISTS (...).")
+    return node
+
+
 _EVERYWHERE: dict[type[exp.Expr], Rule] = {
     exp.Like: _like,
     exp.ILike: _like,
@@ -350,6 +357,7 @@ _BY_DIALECT: dict[str, dict[type[exp.Expr], Rule]] = {
         exp.Bracket: _spark_bracket,
     },
     "postgres": {
+        exp.Join: _no_using,
         exp.Round: _postgres_round,
         exp.Extract: _postgres_extract,
         exp.Contains: _postgres_contains,
