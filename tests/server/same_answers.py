@@ -17,23 +17,23 @@ any_value(k)|count_if(b)|min(p)|sum(case when b then x else 0 end)
 _BY_ROW = """
 id / 7|id // 7|id % 7|-id % 7|id / 2.0|p / 3|p * 2|p + id|x * 2|round(x, 0)|round(p, 1)|floor(x / 2)|ceil(x / 2)
 abs(-id)|sqrt(id)|power(id, 2)|ln(id + 1)|log(id + 1)|log10(id + 1)|exp(id / 100)|sign(id - 5)|greatest(id, 50)
-least(x, 10)|coalesce(x, -1)|nullif(id, 3)|cast(x as integer)|cast(x / 2 as bigint)|cast(p as integer)|cast(id as varchar)|id::double
-cast(k as varchar)|try_cast(k as integer)|upper(k)|lower(k)|length(k)|substring(k, 1, 1)|left(k, 1)|right(k, 1)
-replace(k, 'k', 'c')|reverse(k)|trim('  a ')|concat(k, id)|concat_ws('-', k, k)|k || '!'|k || id|split_part(k, 'k', 2)
-strpos(k, '1')|contains(k, '1')|starts_with(k, 'k')|ends_with(k, '1')|k like 'k%'|k ilike 'K1'|k in ('k0', 'k1')
-case when id > 5 then 'a' when b then 'b' end
-if(b, 1, 2)|x is null|x is distinct from 3|id between 3 and 5
-not b
-year(d)|month(d)|day(d)|quarter(d)|hour(t)|minute(t)|extract(dow from d)|extract(isodow from d)|extract(doy from d)
-extract(second from t)|dayofweek(d)|week(d)|date_part('year', t)|date_trunc('month', d)|date_trunc('week', t)
-date_trunc('day', t)|date_trunc('hour', t)|d + interval 1 month|t + interval 90 minute|d - interval 3 day
-d - date '2026-01-01'|date_diff('day', d, date '2026-12-31')|date_diff('month', date '2025-12-31', d)
+least(x, 10)|coalesce(x, -1)|nullif(id, 3)|cast(x as integer)|cast(x / 2 as bigint)|cast(p as integer)
+cast(id as varchar)|id::double|cast(k as varchar)|try_cast(k as integer)|upper(k)|lower(k)|length(k)
+substring(k, 1, 1)|left(k, 1)|right(k, 1)|replace(k, 'k', 'c')|reverse(k)|trim('  a ')|concat(k, id)
+concat_ws('-', k, k)|k || '!'|k || id|split_part(k, 'k', 2)|strpos(k, '1')|contains(k, '1')|starts_with(k, 'k')
+ends_with(k, '1')|k like 'k%'|k ilike 'K1'|k in ('k0', 'k1')|case when id > 5 then 'a' when b then 'b' end
+if(b, 1, 2)|x is null|x is distinct from 3|id between 3 and 5|not b|year(d)|month(d)|day(d)|quarter(d)|hour(t)
+minute(t)|extract(dow from d)|extract(isodow from d)|extract(doy from d)|extract(second from t)|dayofweek(d)
+week(d)|date_part('year', t)|date_trunc('month', d)|date_trunc('week', t)|date_trunc('day', t)
+date_trunc('hour', t)|d + interval 1 month|t + interval 90 minute|d - interval 3 day|d - date '2026-01-01'
+date_diff('day', d, date '2026-12-31')|date_diff('month', date '2025-12-31', d)
 date_diff('year', date '2025-12-31', d)|date_diff('hour', t, t)|date_add(d, interval 1 day)|last_day(d)
 strftime(d, '%Y-%m')|strftime(t, '%H:%M')|strftime(d, '%A')|cast(t as date)|d > date '2026-01-05'|md5(k)
-regexp_matches(k, '^k[01]')|'it''s'|'a\\b'|1e3|1.50|true|null|'x' || null|date '2026-02-28'|k = 'k1' and b or id < 3
-row_number() over (order by id)|sum(x) over (partition by k order by id)|lag(x) over (order by id)|id & 3
-lead(k, 2, 'none') over (order by id)|rank() over (partition by b order by k)|ntile(4) over (order by id)
-first_value(id) over (partition by k order by id desc)|percent_rank() over (order by id)|dense_rank() over (order by k)
+regexp_matches(k, '^k[01]')|'it''s'|'a\\b'|1e3|1.50|true|null|'x' || null|date '2026-02-28'
+k = 'k1' and b or id < 3|row_number() over (order by id)|sum(x) over (partition by k order by id)
+lag(x) over (order by id)|id & 3|lead(k, 2, 'none') over (order by id)|rank() over (partition by b order by k)
+ntile(4) over (order by id)|first_value(id) over (partition by k order by id desc)
+percent_rank() over (order by id)|dense_rank() over (order by k)
 sum(id) over (order by id rows between 2 preceding and current row)|avg(x) over (partition by k)
 """
 _WHOLE = [

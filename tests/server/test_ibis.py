@@ -1,9 +1,13 @@
 """A shared Ibis table on PostgreSQL is asked there, read-only, and gives what DuckDB gives on a frame."""
 
+import datetime as dt
+import json
 from collections.abc import AsyncIterator, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import ibis
 import pandas as pd
 import psycopg
@@ -17,6 +21,7 @@ from tests.server.engines import postgres_with_rows, rows_of
 from tests.server.notebooks import Notebook
 from tests.server.same_answers import all_differences
 from tests.server.test_kinds import CELL, _expected, shared
+from tests.server.type_matrix import select, wrong
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -169,6 +174,35 @@ async def test_names_in_other_letter_cases_are_found_as_duckdb_finds_them(postgr
         notebook.catalog, 'select NAME, max("TOTAL sum") as Most from cased group by name order by MOST'
     )
     assert answer.data.to_pylist() == [{"Name": "a", "Most": 1}]
+
+
+async def test_every_type_comes_back_as_what_it_is(postgres: Any, runner: SqlRunner):
+    """From PostgreSQL, from Ibis on DuckDB and from a relation: decimals, zones, lists, bytes, nulls in integers."""
+    server, connection = postgres
+    with psycopg.connect(server.url("postgres"), autocommit=True) as owner:
+        owner.execute(f"create table types as {select('postgres')}; grant select on types to ro".encode())
+    assert await wrong(runner, shared(events=connection.table("types")), "postgres") == []
+    own = duckdb.connect()
+    assert await wrong(runner, shared(events=own.sql(select("duckdb"))), "duckdb") == []
+    there = ibis.duckdb.connect()
+    there.con.execute(f"create table types as {select('duckdb')}")
+    assert await wrong(runner, shared(events=there.table("types")), "duckdb") == []
+
+
+async def test_what_postgres_has_of_its_own_is_text(postgres: Any, runner: SqlRunner):
+    """Documents as JSON, identifiers, numbers without a declared precision."""
+    server, connection = postgres
+    with psycopg.connect(server.url("postgres"), autocommit=True) as owner:
+        owner.execute(
+            "create table own_types as select '{\"a\": [1]}'::jsonb as doc, "
+            "'7c9e6679-7425-40de-944b-e07fc1f90ae7'::uuid as id, 1.5::numeric as n, interval '90 minutes' as span; "
+            "grant select on own_types to ro"
+        )
+    answer = await runner.query(shared(t=connection.table("own_types")).catalog, "select * from t")
+    (row,) = answer.data.to_pylist()
+    assert json.loads(row["doc"]) == {"a": [1]}
+    assert (str(row["id"]), row["n"]) == ("7c9e6679-7425-40de-944b-e07fc1f90ae7", Decimal("1.5"))
+    assert row["span"] == dt.timedelta(minutes=90)
 
 
 async def test_a_server_that_is_gone_says_so(runner: SqlRunner):

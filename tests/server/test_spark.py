@@ -15,8 +15,12 @@ from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.notebook import NotebookTools
 from mcp_notebook.server.query import SqlRunner, local_answer
 from tests.server.attacks import statement
+from tests.server.engines import rows_of
 from tests.server.notebooks import Notebook
+from tests.server.same_answers import all_differences
 from tests.server.spark_sessions import Sparks, running
+from tests.server.test_kinds import CELL
+from tests.server.type_matrix import select, wrong
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -30,6 +34,9 @@ EVENTS = """
            named_struct('a', id, 'b', 'x') as st, map('k', id) as m
     from range(100)
 """
+
+
+_SCHEMA = "id bigint, k string, x double, p decimal(10,2), d date, t timestamp_ntz, b boolean"
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +211,23 @@ async def test_what_cannot_be_asked_says_what_to_do(spark: Sparks, runner: SqlRu
     notebook.variables["bad"] = spark.classic.readStream.format("rate").load()
     with pytest.raises(ToolError, match="streaming DataFrame"):
         await runner.query(notebook.catalog, "select * from bad")
+
+
+@pytest.mark.parametrize("way", ["classic", "connect"])
+async def test_every_type_comes_back_as_what_it_is(way: str, spark: Sparks, runner: SqlRunner):
+    """Decimals, times with and without a zone, lists, structs, maps, bytes, nulls in integers."""
+    notebook = shared(events=spark.session(way).sql(select("spark")))
+    assert await wrong(runner, notebook, "spark") == []
+
+
+async def test_statements_mean_on_spark_what_they_mean_in_duckdb(spark: Sparks, runner: SqlRunner):
+    """The same values under the same names and types, or a refusal; never other values."""
+    spark.classic.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
+    events = spark.classic.createDataFrame(rows_of().to_pandas(), _SCHEMA)
+    there, here = shared(events=events.cache()), shared(events=rows_of())
+    assert await all_differences(runner, here, there) == []
+    cell = await runner.query(there.catalog, CELL)
+    assert cell.data.to_pylist() == (await runner.query(here.catalog, CELL)).data.to_pylist()
 
 
 async def test_masked_columns_show_only_whether_there_is_a_value(spark: Sparks, runner: SqlRunner):
