@@ -97,7 +97,7 @@ class SqlRunner:
                     passing.append(await asyncio.to_thread(_write_table, data, self._new_path()))
                     places[name], said = str(passing[-1]), table.notes if table else ()
                 else:
-                    places[name], said, gone = await self._place(catalog, name, checked["sql"])
+                    places[name], said, gone = await self._place(catalog, name, checked["sql"], bounds)
                     passing += gone
                 notes += said
             if checked["lists_tables"]:
@@ -111,7 +111,9 @@ class SqlRunner:
             for path in passing:
                 path.unlink(missing_ok=True)
 
-    async def _place(self, catalog: Catalog, name: str, sql: str) -> tuple[Any, tuple[str, ...], list[Path]]:
+    async def _place(
+        self, catalog: Catalog, name: str, sql: str, bounds: Bounds
+    ) -> tuple[Any, tuple[str, ...], list[Path]]:
         """Where the worker finds a table, notes on it, and files that go after the statement."""
         value = _resolve(catalog, name)
         try:
@@ -120,7 +122,7 @@ class SqlRunner:
                 return str(shipped.path), shipped.notes, []
             columns = [] if kind_of(value) == "file" else (await asyncio.to_thread(schema_of, value)).names
             wanted = (await self._elsewhere.needed(sql, {name: columns}))[name] if columns else []
-            found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)
+            found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted, hidden=bounds.hidden)
         except DataError as error:
             raise ToolError(error.message) from error
         return found.scan.as_json(), (), [Path(file) for file in found.scan.files] if found.passing else []
@@ -260,7 +262,8 @@ def _check_here(sql: str, offered: tuple[str, ...]) -> dict[str, Any]:
 async def _plan_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
     from mcp_notebook.server.sources import planning
 
-    return await asyncio.to_thread(planning.answer, _local_connection(), request)
+    with contextlib.closing(_local_connection().cursor()) as cursor:
+        return await asyncio.to_thread(planning.answer, cursor, request)
 
 
 @cache

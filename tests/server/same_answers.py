@@ -1,11 +1,13 @@
 """Statements in DuckDB's words and whether another engine answers them as DuckDB does."""
 
+import contextlib
 import math
 from decimal import Decimal
 from typing import Any
 
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner
+from mcp_notebook.server.sources.plan import make
 from tests.server.notebooks import Notebook
 
 _EXPRESSIONS = """
@@ -69,18 +71,32 @@ def _parts(line: str) -> list[str]:
 
 
 _SCALARS = [e for line in _BY_ROW.split("\n") for e in _parts(line)]
-SAME: dict[str, bool] = {
-    **{f"select {e} as r, k from events group by k order by k": True for e in _AGGREGATES},
-    **{f"select id, {e} as r from events order by id": True for e in _SCALARS},
-    **dict.fromkeys(_WHOLE, True),
-}
-"""Statement -> whether an engine may refuse it with a sentence instead."""
 
 
-async def all_differences(runner: SqlRunner, here: Notebook, there: Notebook) -> list[str]:
+def _together(expressions: list[str], template: str, dialect: str, chunk: int = 20) -> list[str]:
+    """Statements over many expressions each, without those that are refused for the dialect."""
+    columns = {"id": "integer", "k": "text", "x": "float", "p": "decimal", "d": "date", "t": "timestamp", "b": "bool"}
+    taken = []
+    for expression in expressions:
+        with contextlib.suppress(ToolError):
+            make(template.format(expression), dialect, {"events": columns}, rows=5)
+            taken.append(expression)
+    assert len(taken) > len(expressions) * 0.8
+    listed = [f"{expression} as r{number}" for number, expression in enumerate(taken)]
+    return [template.format(", ".join(listed[at : at + chunk])) for at in range(0, len(listed), chunk)]
+
+
+def statements(dialect: str) -> dict[str, bool]:
+    """What is asked of both, and whether it may be refused; few statements, since an engine may take a second each."""
+    by_group = _together(_AGGREGATES, "select k, {} from events group by k order by k", dialect)
+    by_row = _together(_SCALARS, "select id, {} from events order by id", dialect)
+    return {**dict.fromkeys([*by_group, *by_row], False), **dict.fromkeys(_WHOLE, True)}
+
+
+async def all_differences(runner: SqlRunner, here: Notebook, there: Notebook, dialect: str) -> list[str]:
     """What differs, statement by statement."""
     found = []
-    for sql, may_refuse in SAME.items():
+    for sql, may_refuse in statements(dialect).items():
         different = await differences(runner, here, there, sql, may_refuse=may_refuse)
         if different:
             found.append(f"{sql}: {different}")
@@ -104,7 +120,8 @@ async def differences(runner: SqlRunner, here: Notebook, there: Notebook, sql: s
         return f"{len(got)} rows, not {len(wanted)}"
     for one, other in zip(got, wanted, strict=True):
         if not all(_same(one[name], other[name]) for name in other):
-            return f"{one}, not {other}"
+            different = {name: (one[name], other[name]) for name in other if not _same(one[name], other[name])}
+            return f"(there, here) {different}"
     return ""
 
 

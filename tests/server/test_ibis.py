@@ -14,9 +14,12 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.notebook import NotebookTools
 from mcp_notebook.server.query import SqlRunner, local_answer
+from mcp_notebook.server.sources.away import places
+from mcp_notebook.server.sources.elsewhere import Bounds, Here
 from tests.server.engines import postgres_with_rows, rows_of
 from tests.server.notebooks import Notebook
 from tests.server.same_answers import all_differences
@@ -55,7 +58,7 @@ async def test_statements_mean_on_postgres_what_they_mean_in_duckdb(postgres: An
     """The same values under the same names and types, or a refusal; never other values."""
     there = shared(events=postgres[1].table("events"))
     here = Notebook(events=rows_of())
-    assert await all_differences(runner, here, there) == []
+    assert await all_differences(runner, here, there, "postgres") == []
 
 
 @pytest.mark.parametrize(
@@ -203,6 +206,22 @@ async def test_what_postgres_has_of_its_own_is_text(postgres: Any, runner: SqlRu
     assert json.loads(row["doc"]) == {"a": [1]}
     assert (str(row["id"]), row["n"]) == ("7c9e6679-7425-40de-944b-e07fc1f90ae7", Decimal("1.5"))
     assert row["span"] == dt.timedelta(minutes=90)
+
+
+async def test_masked_columns_show_only_whether_there_is_a_value(postgres: Any, runner: SqlRunner, tmp_path: Path):
+    """On PostgreSQL, in a relation, in a file: no expression brings the values back."""
+    (tmp_path / "t.csv").write_text("id,k\n0,x\n")
+    values = (postgres[1].table("events"), duckdb.connect().sql("select 0 as id, 'x' as k"), tmp_path / "t.csv")
+    bounds = Bounds(10, 1_000_000, 30.0, lambda names: [name for name in names if name == "k"])
+    for value in values:
+        catalog = shared(t=value).catalog
+        sql = "select k, length(k) as n from t where id = 0"
+        if kind_of(value) == "file":
+            routed = Here({"sql": sql, "tables": ["t"], "lists_tables": False}, {}, {})
+            answer = await runner._run(catalog, routed, bounds)
+        else:
+            answer = await runner._elsewhere.query(sql, places(catalog, ["t"]), bounds)
+        assert answer.data.to_pylist() == [{"k": "masked", "n": 6}]
 
 
 async def test_a_server_that_is_gone_says_so(runner: SqlRunner):

@@ -1,5 +1,8 @@
 """Statements rewritten for another engine: only names of ours, nothing but what is known, bounded at the end."""
 
+import json
+from pathlib import Path
+
 import pytest
 import sqlglot
 from hypothesis import given, settings
@@ -7,8 +10,12 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.query import SqlRunner
 from mcp_notebook.server.sources import functions
 from mcp_notebook.server.sources.plan import make
+from tests.server.attacks import statement
+from tests.server.notebooks import Notebook
+from tests.server.pretended_spark import pretend
 
 TABLES = {"sales": {"id": "integer", "k": "text", "x": "float", "d": "date", "l": "list"}, "Other": {"id": "integer"}}
 
@@ -116,3 +123,30 @@ def test_no_text_gets_through_with_another_table_or_function(pieces: list[str]):
         assert all(table.name.startswith("_mcp_") for table in tree.find_all(exp.Table))
         assert not any(f.name.lower() == "reflect" for f in tree.find_all(exp.Anonymous))
         assert "${" not in text
+
+
+STATEMENTS = [
+    json.loads(line) for line in (Path(__file__).parent / "spark_statements.jsonl").read_text().splitlines() if line
+]
+
+
+async def test_the_corpus_is_judged_before_spark_is_asked(monkeypatch: pytest.MonkeyPatch, runner: SqlRunner):
+    """The same statements as `test_spark` runs, on any machine: what is refused is never sent."""
+    value, place = pretend(monkeypatch)
+    notebook = Notebook(events=value)
+    notebook.catalog.add("events", origin="shared")
+    wrong = []
+    for case in STATEMENTS:
+        place.sent.clear()
+        try:
+            await runner.query(notebook.catalog, statement(case, W="/tmp/w"))
+            outcome = "ran"
+        except ToolError as error:
+            outcome = str(error)
+        told = outcome == "ran" if case.get("allowed") else outcome != "ran" and case["says"].lower() in outcome.lower()
+        if not told or bool(place.sent) is not bool(case.get("allowed")):
+            wrong.append((case["id"], outcome))
+    assert wrong == []
+    allowed = [case for case in STATEMENTS if case.get("allowed")]
+    assert len(STATEMENTS) - len(allowed) >= 75
+    assert len(allowed) >= 30

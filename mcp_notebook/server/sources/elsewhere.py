@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,22 +43,27 @@ class Here:
     empty: Mapping[str, Place]
 
 
+def nothing(names: Sequence[str]) -> Sequence[str]:
+    """No column is masked."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Bounds:
-    """What one answer may hold and take: rows, bytes, seconds."""
+    """What one answer may hold, take and show: rows, bytes, seconds, and the columns that it must not see."""
 
     rows: int
     bytes: int
     seconds: float
+    hidden: Hidden = nothing
 
 
 class Elsewhere:
     """`ask` answers `planning`'s requests, `folder` is private to the one who answers and to us."""
 
-    def __init__(self, ask: Ask, folder: Path, *, hidden: Hidden = lambda names: ()) -> None:
+    def __init__(self, ask: Ask, folder: Path) -> None:
         self._ask = ask
         self._folder = folder
-        self._hidden = hidden
         self._counter = itertools.count()
         self._room: asyncio.Semaphore | None = None
 
@@ -89,7 +94,7 @@ class Elsewhere:
         asked = await asyncio.to_thread(away.request, sql, found, self._folder, stem, rows=bounds.rows + 1)
         try:
             planned = await self._ask(asked, PLAN_SECONDS)
-            hidden = {name: tuple(self._hidden(place.schema().names)) for name, place in found.items()}
+            hidden = {name: tuple(bounds.hidden(place.schema().names)) for name, place in found.items()}
             prepared = await asyncio.to_thread(away.prepare, planned, found, hidden, bounds.seconds)
         finally:
             await asyncio.to_thread(away.clean, asked)
@@ -123,7 +128,7 @@ class Elsewhere:
         for name, place in found.items():
             listed = ", ".join(quote(column) for column in wanted[name] or columns[name][:1])
             part = f"SELECT {listed} FROM {quote(name)}"  # noqa: S608 - names are quoted
-            most = Bounds(away.MOST_ROWS, away.MOST_BYTES, bounds.seconds)
+            most = replace(bounds, rows=away.MOST_ROWS, bytes=away.MOST_BYTES)
             answer = await self.query(part, {name: place}, most)
             if answer.truncated:
                 raise away.refuse_large(name, answer.data.num_rows, place)

@@ -245,6 +245,10 @@ def _spark_day_of_week(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     return exp.Paren(this=exp.Sub(this=_call("DAYOFWEEK", node.this), expression=exp.Literal.number(1)))
 
 
+def _spark_week(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    return _call("WEEKOFYEAR", node.this)
+
+
 def _spark_concat(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     parts = [part if kind_of(part, kinds) == "text" else _cast(part, "text") for part in node.expressions]
     node.set("expressions", parts)
@@ -352,6 +356,7 @@ _BY_DIALECT: dict[str, dict[type[exp.Expr], Rule]] = {
         exp.WithinGroup: _spark_within,
         exp.Extract: _spark_extract,
         exp.DayOfWeek: _spark_day_of_week,
+        exp.Week: _spark_week,
         exp.Concat: _spark_concat,
         exp.Length: _spark_length,
         exp.Bracket: _spark_bracket,
