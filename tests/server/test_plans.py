@@ -139,7 +139,7 @@ async def test_the_corpus_is_judged_before_spark_is_asked(monkeypatch: pytest.Mo
     for case in STATEMENTS:
         place.sent.clear()
         try:
-            await runner.query(notebook.catalog, statement(case, W="/tmp/w"))
+            await runner.query(notebook.catalog, statement(case, W="/tmp/x"))
             outcome = "ran"
         except ToolError as error:
             outcome = str(error)
