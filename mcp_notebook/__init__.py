@@ -61,7 +61,8 @@ __all__ = [
 ]
 
 _FUNCTIONS = (
-    "aconnect", "acall", "asql", "call", "connect", "disconnect", "resource", "server", "settings", "share", "sql", "unshare",
+    "aconnect", "acall", "asql", "call", "connect", "disconnect", "resource", "server", "settings", "share", "sql",
+    "unshare",
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results"),

@@ -303,7 +303,8 @@ def _check_here(sql: str, offered: tuple[str, ...]) -> dict[str, Any]:
 async def _plan_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
     from mcp_notebook.server.sources import planning
 
-    return await asyncio.to_thread(planning.answer, _local_connection(), request)
+    with contextlib.closing(_local_connection().cursor()) as cursor:
+        return await asyncio.to_thread(planning.answer, cursor, request)
 
 
 @cache

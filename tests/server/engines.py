@@ -1,5 +1,7 @@
 """The same table on every kind of place that can be shared, for tests that ask all of them the same."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +12,9 @@ import ibis
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.dataset as ds
+import pyarrow.feather
 import pyarrow.parquet as pq
 
 from tests.server.postgres_server import PostgresServer
@@ -102,10 +106,13 @@ LOCAL: dict[str, Callable[[pa.Table, Path], Any]] = {
 
 
 @contextmanager
-def postgres_with_rows(folder: Path, rows: int = 100) -> Iterator[tuple[PostgresServer, Any]]:
+def postgres_with_rows(rows: int = 100) -> Iterator[tuple[PostgresServer, Any]]:
     """A PostgreSQL server with the rows as its table `events`, and an Ibis connection of an ordinary role."""
     import psycopg
 
+    # Not pytest's temporary folder: another user runs the server, and a socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="mcpn-pg-", dir="/tmp"))
+    folder.chmod(0o755)
     with postgres_running(folder) as server:
         with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
             connection.execute(
@@ -118,6 +125,7 @@ def postgres_with_rows(folder: Path, rows: int = 100) -> Iterator[tuple[Postgres
             connection.execute("create table hidden (s text); insert into hidden values ('not shared')")
             connection.execute("grant select on events, hidden to ro")
         yield server, ibis.postgres.connect(user="ro", host=str(server.folder), database="postgres")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def frame(value: Any) -> pd.DataFrame:

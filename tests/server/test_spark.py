@@ -14,9 +14,15 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.notebook import NotebookTools
 from mcp_notebook.server.query import SqlRunner, local_answer
+from mcp_notebook.server.sources.away import places
+from mcp_notebook.server.sources.elsewhere import Bounds
 from tests.server.attacks import statement
+from tests.server.engines import rows_of
 from tests.server.notebooks import Notebook
+from tests.server.same_answers import all_differences
 from tests.server.spark_sessions import Sparks, running
+from tests.server.test_kinds import CELL
+from tests.server.type_matrix import select, wrong
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -30,6 +36,9 @@ EVENTS = """
            named_struct('a', id, 'b', 'x') as st, map('k', id) as m
     from range(100)
 """
+
+
+_SCHEMA = "id bigint, k string, x double, p decimal(10,2), d date, t timestamp_ntz, b boolean"
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +83,9 @@ async def test_attacks_are_refused_and_what_analysts_write_works(way: str, spark
     """Every statement of the corpus as a model's and as the person's; nothing is changed and nothing leaks."""
     notebook = shared(events=spark.session(way).sql(EVENTS))
     before, wrong = spark.state(), []
-    for case in STATEMENTS:
+    for number, case in enumerate(STATEMENTS):
+        if way == "connect" and case.get("allowed") and number % 3:
+            continue  # the same text for both, and a second each
         text = statement(case, W=spark.folder)
         asks = (runner.query, local_answer) if way == "classic" and not case.get("allowed") else (runner.query,)
         for ask in asks:
@@ -133,7 +144,8 @@ async def test_a_statement_ends_at_its_deadline_and_spark_is_free(way: str, spar
     async with asyncio.timeout(10):
         while tracker.getActiveJobsIds():  # noqa: ASYNC110 - Spark has no event for it
             await asyncio.sleep(0.05)
-    assert not [t.name for t in session.catalog.listTables() if t.name.startswith("_mcp_")]
+        while [t.name for t in session.catalog.listTables() if t.name.startswith("_mcp_")]:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("way", ["classic", "connect"])
@@ -183,7 +195,8 @@ async def test_tables_of_one_session_join_there_and_small_ones_move_to_others(sp
     assert (sorted(r["n"] for r in there.data.to_pylist()), there.notes) == ([33, 34], ("computed on Spark",))
     mixed = await runner.query(
         notebook.catalog,
-        "select label, place, count(*) as n from events join here using (k) left join far using (k) group by all order by 1",
+        "select label, place, count(*) as n from events join here using (k)"
+        " left join far using (k) group by 1, 2 order by 1",
     )
     assert [tuple(r.values()) for r in mixed.data.to_pylist()] == [("a", "away", 34), ("c", None, 33)]
     assert mixed.notes == ("events: 100 rows brought over from Spark", "far: 1 rows brought over from Spark")
@@ -205,19 +218,28 @@ async def test_what_cannot_be_asked_says_what_to_do(spark: Sparks, runner: SqlRu
         await runner.query(notebook.catalog, "select * from bad")
 
 
+@pytest.mark.parametrize("way", ["classic", "connect"])
+async def test_every_type_comes_back_as_what_it_is(way: str, spark: Sparks, runner: SqlRunner):
+    """Decimals, times with and without a zone, lists, structs, maps, bytes, nulls in integers."""
+    notebook = shared(events=spark.session(way).sql(select("spark")))
+    assert await wrong(runner, notebook, "spark") == []
+
+
+async def test_statements_mean_on_spark_what_they_mean_in_duckdb(spark: Sparks, runner: SqlRunner):
+    """The same values under the same names and types, or a refusal; never other values."""
+    spark.classic.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
+    events = spark.classic.createDataFrame(rows_of().to_pandas(), _SCHEMA)
+    there, here = shared(events=events.cache()), shared(events=rows_of())
+    assert await all_differences(runner, here, there, "spark") == []
+    cell = await runner.query(there.catalog, CELL)
+    assert cell.data.to_pylist() == (await runner.query(here.catalog, CELL)).data.to_pylist()
+
+
 async def test_masked_columns_show_only_whether_there_is_a_value(spark: Sparks, runner: SqlRunner):
     """A projection before the statement: no expression brings the values back."""
     notebook = shared(events=spark.classic.sql("select id, if(id = 1, null, concat('k', id)) as k from range(3)"))
-    runner._elsewhere._hidden = lambda names: [name for name in names if name == "k"]
-    try:
-        answer = await runner.query(notebook.catalog, "select id, k, length(k) as n from events order by id")
-    finally:
-        runner._elsewhere._hidden = lambda names: ()
+    bounds = Bounds(10, 1_000_000, 30.0, lambda names: [name for name in names if name == "k"])
+    found = places(notebook.catalog, ["events"])
+    sql = "select id, k, length(k) as n from events order by id"
+    answer = await runner._elsewhere.query(sql, found, bounds)
     assert [(r["k"], r["n"]) for r in answer.data.to_pylist()] == [("masked", 6), (None, None), ("masked", 6)]
-
-
-def test_the_corpus_is_large_enough():
-    """Many ways to reach what was not shared, and many that analysts need."""
-    allowed = [case for case in STATEMENTS if case.get("allowed")]
-    assert len(STATEMENTS) - len(allowed) >= 75
-    assert len(allowed) >= 30

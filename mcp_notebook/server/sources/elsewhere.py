@@ -50,7 +50,7 @@ class Here:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one answer may hold and take: rows, bytes, seconds; `hidden` picks the masked columns of a table's."""
+    """What one answer may hold, take and show: rows, bytes, seconds, and the columns that it must not see."""
 
     rows: int
     bytes: int
@@ -131,7 +131,7 @@ class Elsewhere:
         for name, place in found.items():
             listed = ", ".join(quote(column) for column in wanted[name] or columns[name][:1])
             part = f"SELECT {listed} FROM {quote(name)}"  # noqa: S608 - names are quoted
-            most = Bounds(away.MOST_ROWS, away.MOST_BYTES, bounds.seconds, bounds.hidden)
+            most = replace(bounds, rows=away.MOST_ROWS, bytes=away.MOST_BYTES)
             answer = await self.query(part, {name: place}, most)
             if answer.truncated:
                 raise away.refuse_large(name, answer.data.num_rows, place)
