@@ -68,7 +68,6 @@ class Call:
     kind: Kind = "tool"
     route: Route | None = None
     outcome: str = ""  # "" while it runs
-    shown: str = field(default="", repr=False)
     tables: dict[int, Kept] = field(default_factory=dict)
     at: int = 0  # the number of the cell in the notebook's history
     given: "Mapping[str, weakref.ref[Any]]" = field(default_factory=dict)  # tables that SQL was given by name
@@ -125,11 +124,11 @@ class Trail:
         weakref.finalize(frame, _let_go, weakref.ref(kept)).atexit = False
         call.tables[index] = kept
 
-    def ended(self, call_id: str, outcome: str, shown: str = "") -> None:
+    def ended(self, call_id: str, outcome: str) -> None:
         """A call has its result; one that was not sent (denied, answered from an earlier one) passes by."""
         call = self._find(call_id)
         if call is not None:
-            call.outcome, call.shown = outcome, shown
+            call.outcome = outcome
 
     def named(self, name: str, frame: Any) -> None:
         """The person asked for a table under this name."""
