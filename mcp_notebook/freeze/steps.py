@@ -171,7 +171,7 @@ def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | N
     # pandas is loaded by then: there are tables.
     from mcp_notebook.freeze.fingerprint import fingerprint, types_of
 
-    calls = (choice.call, *choice.again)
+    calls = (*reversed(choice.again), choice.call)
     rows = next((kept[at].rows for c in calls if len(kept := c.kept()) > at and kept[at].rows is not None), None)
     if rows is None:
         return None

@@ -70,7 +70,8 @@ class Call:
     outcome: str = ""  # "" while it runs
     tables: dict[int, Kept] = field(default_factory=dict)
     at: int = 0  # the number of the cell in the notebook's history
-    given: "Mapping[str, weakref.ref[Any]]" = field(default_factory=dict)  # tables that SQL was given by name
+    # The tables that SQL could name when it was sent, by its names; None: one that the person's code made.
+    sources: Mapping[str, Kept | None] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -109,8 +110,11 @@ class Trail:
         """A cell begins."""
         self.runs[run.cell] = run
 
-    def sent(self, call: Call) -> None:
-        """A call is sent."""
+    def sent(self, call: Call, tables: Mapping[str, Any] | None = None) -> None:
+        """A call is sent; `tables` are those that its SQL may name."""
+        made = {id(kept.frame()): kept for other in self.calls for kept in other.tables.values()}
+        made.pop(id(None), None)
+        call.sources = {name: made.get(id(table)) for name, table in (tables or {}).items()}
         call.route = self.routes.get(call.server)
         self.calls.append(call)
 

@@ -52,7 +52,7 @@ class Made:
         """A call that gave tables under these names; `into` is the name asked for, for the last one."""
         number = len(self.trail.calls)
         made = Call(f"c{number}", server, tool, dict(arguments), facts, cell, at=len(self.code) - 1)
-        self.trail.sent(made)
+        self.trail.sent(made, dict(self.namespace) if server == "notebook" else None)
         for index, name in enumerate(names):
             frame = frames[index] if frames else pd.DataFrame({"n": [number, index]})
             frame.attrs["mcp"] = {"call_id": made.id}
