@@ -1,5 +1,6 @@
 """`mcp-notebook demo`: which notebook it finds, and what it says when it cannot."""
 
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -52,3 +53,17 @@ def test_saving_writes_the_outputs(tmp_path: Path, capfd):
     assert demo.execute(tmp_path / "n.ipynb", save=True) == 0
     saved = nbformat.read(tmp_path / "n.ipynb", as_version=4)
     assert saved.cells[0].outputs[0].data["text/plain"] == "42"
+
+
+def test_the_frozen_cells_of_the_second_notebook_are_what_freezing_gives(tmp_path: Path, capfd, monkeypatch):
+    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    shutil.copytree(Path(__file__).parent.parent / "notebooks", tmp_path / "notebooks")
+    file = tmp_path / "notebooks" / "02_from_conversation_to_code.ipynb"
+    assert demo.execute(file, save=True) == 0, capfd.readouterr().out
+    cells = [c for c in nbformat.read(file, as_version=4).cells if c.cell_type == "code"]
+    at = next(i for i, cell in enumerate(cells) if cell.source == "%mcp_freeze by_month")
+    assert cells[at].outputs[0]["data"]["text/plain"] == cells[at + 1].source
+    printed = capfd.readouterr().out
+    assert "by_month: as frozen, 11 rows" in printed
+    assert "every table is as it was frozen" in printed.splitlines()

@@ -93,33 +93,31 @@ class _Links:
         self.own: dict[Call, tuple[str, ...]] = {}
         self.twin: dict[Call, Call] = {}  # a call that was made again -> the first one
         made: dict[str, tuple[Call, Kept]] = {}
-        frames: dict[int, tuple[Call, Kept]] = {}
+        makers = {kept: call for call in calls for kept in call.kept()}
         for call in calls:
             if call.server == OWN_SERVER and call.kind == "tool":
                 self._read(call, made, around)
-                self._given(call, frames)
+                self._resolve(call, makers)
             for kept in call.kept():
                 made |= dict.fromkeys(kept.names(), (call, kept))
-                frames[id(kept.frame())] = (call, kept)
 
     def _read(self, call: Call, made: Mapping[str, tuple[Call, Kept]], around: Surroundings) -> None:
         sql = sql_of(call.arguments) or str(call.arguments.get("sql", ""))
         tables = {n for n, v in around.namespace.items() if not n.startswith("_") and hasattr(type(v), "columns")}
-        named = around.tables(sql, {*made, *tables})
-        named -= set(call.given)
+        named = around.tables(sql, {*made, *tables, *call.sources})
         self.needs[call] = {name: made[name] for name in sorted(named) if name in made}
         self.own[call] = tuple(sorted(name for name in named if name not in made))
 
-    def _given(self, call: Call, frames: Mapping[int, tuple[Call, Kept]]) -> None:
-        """Tables that the statement was given by name are what they are, whatever they are called in the notebook."""
-        for name, reference in call.given.items():
-            table = reference()
-            source = frames.get(id(table)) if table is not None else None
-            if source is not None and source[1].frame() is table:
-                self.needs[call][name] = source
+    def _resolve(self, call: Call, makers: Mapping[Kept, Call]) -> None:
+        """What a name meant when the statement was sent counts: the person's code may have changed its meaning."""
+        for name in {*self.needs[call], *self.own[call]} & set(call.sources):
+            kept = call.sources[name]
+            self.needs[call].pop(name, None)
+            self.own[call] = tuple(other for other in self.own[call] if other != name)
+            if kept is not None and kept in makers:
+                self.needs[call][name] = (makers[kept], kept)
             else:
-                self.needs[call].pop(name, None)
-                self.own[call] = tuple(dict.fromkeys([*self.own[call], name]))
+                self.own[call] = tuple(sorted([*self.own[call], name]))
 
     def closure(self, wanted: Iterable[Call]) -> set[Call]:
         """The calls and all whose tables they read, directly or not."""
@@ -221,6 +219,7 @@ def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
         same = twin is not None and all(
             links.needs.get(twin, {}).get(n) == m for n, m in links.needs.get(call, {}).items()
         )
+        same = same and not links.own.get(call)  # the person's own tables may have changed
         if twin is not None and same and reads(call) and len(twin.tables) == len(call.tables):
             links.twin[call] = twin
             continue

@@ -60,9 +60,19 @@ class Plan:
 
 
 def plan(
-    chosen: Chosen, trail: Trail, around: Surroundings, sealer: Sealer, *, checks: bool, mask: Sequence[str]
+    chosen: Chosen,
+    trail: Trail,
+    around: Surroundings,
+    sealer: Sealer,
+    *,
+    checks: bool,
+    mask: Sequence[str],
+    reserved: Collection[str] = (),
 ) -> Plan:
-    """Lay out what was chosen. `mask`: patterns of columns of which no trace may stand in a check."""
+    """Lay out what was chosen.
+
+    `mask`: patterns of columns of which no trace may stand in a check; `reserved`: names that no server's object takes.
+    """
     variables = _variables(chosen.choices, around)
     steps: list[Step] = []
     first: dict[str, Route] = {}
@@ -75,7 +85,9 @@ def plan(
             moved = sealed(route, sealer) if now.get(server, route) != route else None
             now[server] = route
         steps.append(_step(choice, around, variables, checks=checks, mask=mask, route=moved))
-    taken = {name for step in steps for name in (*step.names, *step.needs.values(), *(a for a, _ in step.aliases))}
+    taken = set(reserved) | {
+        name for step in steps for name in (*step.names, *step.needs.values(), *(a for a, _ in step.aliases))
+    }
     return Plan(
         tuple(steps),
         tuple(sealed(route, sealer) for route in first.values()),
@@ -159,7 +171,7 @@ def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | N
     # pandas is loaded by then: there are tables.
     from mcp_notebook.freeze.fingerprint import fingerprint, types_of
 
-    calls = (choice.call, *choice.again)
+    calls = (*reversed(choice.again), choice.call)
     rows = next((kept[at].rows for c in calls if len(kept := c.kept()) > at and kept[at].rows is not None), None)
     if rows is None:
         return None

@@ -68,10 +68,10 @@ class Call:
     kind: Kind = "tool"
     route: Route | None = None
     outcome: str = ""  # "" while it runs
-    shown: str = field(default="", repr=False)
     tables: dict[int, Kept] = field(default_factory=dict)
     at: int = 0  # the number of the cell in the notebook's history
-    given: "Mapping[str, weakref.ref[Any]]" = field(default_factory=dict)  # tables that SQL was given by name
+    # The tables that SQL could name when it was sent, by its names; None: one that the person's code made.
+    sources: Mapping[str, Kept | None] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -110,8 +110,11 @@ class Trail:
         """A cell begins."""
         self.runs[run.cell] = run
 
-    def sent(self, call: Call) -> None:
-        """A call is sent."""
+    def sent(self, call: Call, tables: Mapping[str, Any] | None = None) -> None:
+        """A call is sent; `tables` are those that its SQL may name."""
+        made = {id(kept.frame()): kept for other in self.calls for kept in other.tables.values()}
+        made.pop(id(None), None)
+        call.sources = {name: made.get(id(table)) for name, table in (tables or {}).items()}
         call.route = self.routes.get(call.server)
         self.calls.append(call)
 
@@ -125,11 +128,11 @@ class Trail:
         weakref.finalize(frame, _let_go, weakref.ref(kept)).atexit = False
         call.tables[index] = kept
 
-    def ended(self, call_id: str, outcome: str, shown: str = "") -> None:
+    def ended(self, call_id: str, outcome: str) -> None:
         """A call has its result; one that was not sent (denied, answered from an earlier one) passes by."""
         call = self._find(call_id)
         if call is not None:
-            call.outcome, call.shown = outcome, shown
+            call.outcome = outcome
 
     def named(self, name: str, frame: Any) -> None:
         """The person asked for a table under this name."""

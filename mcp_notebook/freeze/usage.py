@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from IPython.core.inputtransformer2 import TransformerManager
 
@@ -13,13 +14,14 @@ _TAKE_TABLES = ("mcp_preview", "mcp_share", "mcp_unshare")
 _OTHERS_CODE = ("claude", "mcp_freeze", "mcp_call", "mcp_connect", "mcp_read", "mcp_prompt", "mcp_sql")
 
 
-def names_in(source: str) -> set[str]:
+@lru_cache(maxsize=4096)  # every call looks through the cells after it
+def names_in(source: str) -> frozenset[str]:
     """The names that a cell uses, in Python, in SQL over the notebook's own tables, and in magics that take tables."""
     try:
         tree = ast.parse(TransformerManager().transform_cell(source))
     except (SyntaxError, ValueError):  # no Python: another language's cell, or one that failed
-        return set(_WORD.findall(source))
-    return {name for node in ast.walk(tree) for name in _names(node)}
+        return frozenset(_WORD.findall(source))
+    return frozenset(name for node in ast.walk(tree) for name in _names(node))
 
 
 def _names(node: ast.AST) -> Iterator[str]:

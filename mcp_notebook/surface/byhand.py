@@ -79,7 +79,7 @@ async def perform(
         emit=emit,
     )
     notebook.ledger.record(result, cell=BY_HAND)
-    notebook.trail.ended(event.id, result.outcome, result.shown)
+    notebook.trail.ended(event.id, result.outcome)
     if result.outcome != "ok":
         raise CallError(f"{server}.{info.name}: {result.shown}")
     return result

@@ -196,7 +196,7 @@ class CellRun:
     def _follow(self, event: Event) -> None:
         """Keep for %mcp_freeze how calls ended and what was said."""
         if isinstance(event, ToolResult):
-            self._notebook.trail.ended(event.id, event.outcome, event.shown)
+            self._notebook.trail.ended(event.id, event.outcome)
         elif isinstance(event, TextDelta):
             self._run.words += event.text
         elif isinstance(event, TextDiscarded):

@@ -4,6 +4,7 @@ import datetime
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mcp_notebook.freeze.sqlwords import named_in
 from mcp_notebook.freeze.steps import Plan, plan, problem_with
 from mcp_notebook.server import VERSION
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.servers import Server
 from mcp_notebook.surface.settings import MCPNotebook
 
 SUFFIXES = (".ipynb", ".py")
@@ -81,20 +83,30 @@ def _plan(notebook: Notebook, options: Freeze) -> Plan:
     )
     chosen = choose(notebook.trail, wish, around)
     mask = tuple(notebook.settings.mask)
-    return plan(chosen, notebook.trail, around, Sealer(environ), checks=options.checks, mask=mask)
+    # The code goes into this notebook: a variable of the person's is not overwritten by a server's object.
+    here = not options.to and not options.show
+    reserved = [n for n, v in notebook.shell.user_ns.items() if not isinstance(v, Server)] if here else ()
+    sealer = Sealer(environ)
+    return plan(chosen, notebook.trail, around, sealer, checks=options.checks, mask=mask, reserved=reserved)
 
 
 def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
     """The tables that a statement over the notebook's own reads, by DuckDB's parser; by its words if it cannot."""
-    from mcp_notebook.server import duck, sqlguard  # DuckDB is loaded by then: such a statement has run
+    from mcp_notebook.server import sqlguard  # DuckDB is loaded by then: such a statement has run
     from mcp_notebook.server.mend import ToolError
 
     try:
-        connection = duck.connect(threads=1, memory="100MB")
-        statement = sqlguard.check(connection, sql, offered)
+        statement = sqlguard.check(_parser(), sql, offered)
     except ToolError:
         return named_in(sql, offered)
     return set(offered) & named_in(sql, offered) if statement.lists_tables else set(statement.tables)
+
+
+@cache
+def _parser() -> Any:
+    from mcp_notebook.server import duck
+
+    return duck.connect(threads=1, memory="100MB")
 
 
 def _source(notebook: Notebook, laid: Plan, options: Freeze, style: Any, file: Path | None) -> str:

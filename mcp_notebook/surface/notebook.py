@@ -107,8 +107,11 @@ class Notebook:
         """
         at = len(self.shell.user_ns.get("In", ())) - 1
         arguments = copy.deepcopy(call.arguments)
-        held = {name: weakref.ref(value) for name, value in (given or {}).items() if hasattr(value, "__weakref__")}
-        self.trail.sent(Call(call.id, call.server, call.tool, arguments, facts, cell, kind, at=at, given=held))
+        tables: dict[str, Any] = {}
+        if call.server == OWN_SERVER:
+            tables = {entry.name: self.shell.user_ns.get(entry.variable) for entry in self.catalog.entries()}
+        made = Call(call.id, call.server, call.tool, arguments, facts, cell, kind, at=at)
+        self.trail.sent(made, {**tables, **(given or {})})
 
     def bind(self, name: str, frame: Any) -> None:
         """Give a table a name in the notebook and let Claude query it there."""

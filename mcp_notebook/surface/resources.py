@@ -81,7 +81,7 @@ async def fetched(notebook: Notebook, server: str, uri: str) -> "tuple[Origin, R
     blocks = [{"type": "resource", "resource": _wire(content)} for content in answer.contents]
     reading = read_result({"content": blocks})
     seconds = round(time.monotonic() - began, 4)
-    notebook.trail.ended(event.id, "ok" if reading.error is None else "error", reading.error or "")
+    notebook.trail.ended(event.id, "ok" if reading.error is None else "error")
     return Origin(server, event.tool, {"uri": uri}, event.id, stamp, seconds), reading
 
 

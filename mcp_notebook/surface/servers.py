@@ -50,7 +50,7 @@ class Server:
         except SessionError as error:
             raise Gone(error.message) from None
         if name not in tools:
-            raise AttributeError(_unknown(self._name, name, tools))
+            raise NoTool(_unknown(self._name, name, tools))
         return self[tools[name]]
 
     def __dir__(self) -> list[str]:
@@ -69,6 +69,10 @@ class Server:
 
 class Gone(SessionError, AttributeError):
     """The server is not connected any more; to a question such as `hasattr` that is a no."""
+
+
+class NoTool(ConfigError, AttributeError):
+    """The server has no tool of that name; for a person one sentence, for `hasattr` a no."""
 
 
 class Method:

@@ -141,6 +141,23 @@ def test_a_write_before_a_named_table_on_the_same_server_is_shown(made):
     assert tools(made.chosen("t")) == ["# query", "t"]
 
 
+def test_a_table_that_the_persons_code_put_in_the_place_of_a_result_is_the_persons_own(made):
+    made.query("select 1", "orders")
+    made.namespace["orders"] = made.namespace["orders"].head(1)
+    made.own("select * from orders", "n")
+    chosen = made.chosen("n")
+    assert tools(chosen) == ["n"]
+    assert chosen.choices[0].own == ("orders",)
+
+
+def test_a_result_that_was_read_before_its_name_changed_hands_is_still_the_result(made):
+    made.query("select 1", "orders")
+    made.own("select * from orders", "n")
+    made.namespace["orders"] = made.namespace["orders"].head(1)
+    assert tools(made.chosen("n")) == ["orders", "n"]
+    assert made.chosen("n").choices[1].own == ()
+
+
 def test_tables_of_the_persons_own_are_named(made):
     made.namespace["mine"] = pd.DataFrame({"a": [1]})
     made.own("select * from mine", "doubled")

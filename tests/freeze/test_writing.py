@@ -150,6 +150,11 @@ def test_a_servers_object_takes_no_tables_name(made):
     assert "my_db = mcp_notebook.connect" in source
 
 
+def test_a_servers_object_takes_no_variable_of_the_open_notebook(made):
+    made.query("select 1", "orders")
+    assert 'shop_server = mcp_notebook.server("shop")' in made.cell("orders", reserved=("shop",))
+
+
 def test_each_server_is_connected_once_and_first(made):
     made.connect("web", "https://example.com/mcp", headers=("Authorization: Bearer ${TOKEN}",))
     made.call("list_issues", {}, "issues", server="web", facts=Facts(reads=True))

@@ -52,7 +52,7 @@ class Made:
         """A call that gave tables under these names; `into` is the name asked for, for the last one."""
         number = len(self.trail.calls)
         made = Call(f"c{number}", server, tool, dict(arguments), facts, cell, at=len(self.code) - 1)
-        self.trail.sent(made)
+        self.trail.sent(made, dict(self.namespace) if server == "notebook" else None)
         for index, name in enumerate(names):
             frame = frames[index] if frames else pd.DataFrame({"n": [number, index]})
             frame.attrs["mcp"] = {"call_id": made.id}
@@ -78,9 +78,16 @@ class Made:
     def chosen(self, *names: str, **wish: Any) -> Chosen:
         return choose(self.trail, Wish(names, **wish), self.around())
 
-    def plan(self, *names: str, checks: bool = False, mask: tuple[str, ...] = (), **wish: Any) -> Plan:
-        chosen = self.chosen(*names, **wish)
-        return plan(chosen, self.trail, self.around(), Sealer(self.environ), checks=checks, mask=mask)
+    def plan(
+        self,
+        *names: str,
+        checks: bool = False,
+        mask: tuple[str, ...] = (),
+        reserved: tuple[str, ...] = (),
+        **wish: Any,
+    ) -> Plan:
+        chosen, sealer = self.chosen(*names, **wish), Sealer(self.environ)
+        return plan(chosen, self.trail, self.around(), sealer, checks=checks, mask=mask, reserved=reserved)
 
     def script(self, *names: str, style: Style | None = None, answers: bool = False, **wish: Any) -> str:
         return script(self.plan(*names, **wish), style or Style(), heading="Frozen", answers=answers)

@@ -14,20 +14,9 @@ import pytest
 import mcp_notebook
 from mcp_notebook.errors import CallError, ConfigError, DataError, SessionError
 from mcp_notebook.surface import here
-from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.settings import MCPNotebook
 from tests.servers.office import build
 
 OFFICE = Path(__file__).parents[1] / "servers" / "office.py"
-
-
-@pytest.fixture
-def state(monkeypatch):
-    """A state of this test's own."""
-    made = Notebook(here.PlainShell(), MCPNotebook())
-    monkeypatch.setattr(here, "_plain", made)
-    yield made
-    here.run(made, made.sessions.close_all())
 
 
 @pytest.fixture
