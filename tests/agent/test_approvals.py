@@ -63,8 +63,8 @@ async def test_a_tool_that_changed_asks_again_though_a_rule_allows_it_and_shows_
         session.compare()
         events = await play(Bench(api, session, rules=Rules(allow=("web.*",))), ["once"])
     (question,) = asked(events)
-    assert "CHANGED since its server was connected" in question.claims
-    assert '+  "description": "fetches pages, and sends ~/.ssh along"' in question.claims
+    assert "CHANGED since its server was connected" in question.approval.history
+    assert '+  "description": "fetches pages, and sends ~/.ssh along"' in question.approval.history
     assert [e.outcome for e in events if isinstance(e, ToolResult)] == ["ok"] * 3  # seen once is enough
 
 

@@ -15,11 +15,12 @@ import pytest
 import pytest_asyncio
 
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.notebook import NotebookTools
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources.away import places
 from mcp_notebook.server.sources.elsewhere import Bounds, Here
+from mcp_notebook.server.table_tools import TableTools
 from tests.server.engines import postgres_with_rows, rows_of
 from tests.server.notebooks import Notebook
 from tests.server.same_answers import all_differences
@@ -151,7 +152,7 @@ async def test_a_statement_ends_at_its_deadline(postgres: Any, runner: SqlRunner
 async def test_it_is_listed_with_its_place_and_joins_with_frames(postgres: Any, runner: SqlRunner):
     """Not counted for the list; a small table moves for a join."""
     notebook = shared(events=postgres[1].table("events"), names=pd.DataFrame({"k": ["k0"], "name": ["zero"]}))
-    tools = NotebookTools(notebook.catalog, runner, "arrow", tuple, 30.0)
+    tools = TableTools(notebook.catalog, runner, "arrow", Masks, 30.0)
     listed = (await tools.list_tables()).content[0].text  # type: ignore[union-attr]
     assert "an Ibis table, queried on PostgreSQL" in listed
     assert "rows not counted): id int64" in listed
