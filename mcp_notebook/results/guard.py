@@ -49,6 +49,7 @@ _BRIEFLY = re.compile(
     r"\bdeadlock\b|\bdivision by zero\b|\btoo long for column\b|\bout of (?:range|memory)\b|"
     r"\bduplicate (?:entry|key)\b|"
     r"\bread-?only (?:database|transaction|mode|connection)\b|\bviolates\b[^\n]{0,40}\bconstraint\b|^\W*rejected\b|"
+    r"^\d+ validation errors? for \w|"
     r"\bmust (?:start|begin) with (?:select|with)\b|\bnot (?:a )?valid (?:sql|query|select|statement)\b|"
     r"\[(?:microsoft|odbc|mysql|oracle|freetds|unixodbc)[^\]]*\] ?\[|\bsql error code\b|\bis not recogni[sz]ed\b",
     re.IGNORECASE,

@@ -24,7 +24,8 @@ _BLOCK = re.compile(r"([|>])([+-]?)(\d?)\s*$")
 _LONGEST = 4_000_000  # read in a second or two
 _NULLS = ("", "~", "null", "Null", "NULL")
 _FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+# A bare 1e5 is a text to PyYAML and never what js-yaml writes for a number.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]\d+)?", re.ASCII)
 _SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan"), ".NaN": float("nan")}
 _SHORT = {
     "0": "\0", "a": "\a", "b": "\b", "t": "\t", "\t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
