@@ -42,7 +42,7 @@ ERROR_TEXTS = [
     "[ERROR] id, name: columns not found",
     "SQLSTATE[42S02]: Base table or view not found: 1146 Table 'a.nope' doesn't exist",
     "(1146, \"Table 'a.nope' doesn't exist\")",
-    'Catalog Error: Table with name nope does not exist!\nDid you mean "pg_depend"?\n\nLINE 1: SELECT id, name\n        ^',
+    "Catalog Error: Table with name nope does not exist!\n\nLINE 1: SELECT id",
     'Binder Error: Referenced column "a" not found in FROM clause!',
     "Unknown column 'a' in 'field list'",
     "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Invalid object name 'nope'. (208)",
