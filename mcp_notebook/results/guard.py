@@ -88,8 +88,8 @@ def error_in_text(text: str) -> str | None:
     head = text.lstrip("\ufeff \t\r\n")
     if not head or head[0] in "{<":
         return None
-    line = head.partition("\n")[0][:300]
-    if not (_opens(line) or _FAILED.match(line)) or _looks_tabular(head):
+    line = head[:300].partition("\n")[0]
+    if not (_opens(line) or _FAILED.match(line)) or _looks_tabular(head[:_PROSE_LIMIT]):
         return None
     return head.strip()
 

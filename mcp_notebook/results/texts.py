@@ -215,9 +215,9 @@ def _only_a_record(raws: tuple[Raw, ...], value: Any) -> bool:
 
 def python(text: str) -> jsontext.Parsed | str:
     """A whole text that is one Python literal of brackets."""
-    body = text.strip("\ufeff \t\r\n")
-    if not body.startswith(("[", "{", "(")):
+    if not text.lstrip("\ufeff \t\r\n").startswith(("[", "{", "(")):
         return "does not start with a bracket"
+    body = text.strip("\ufeff \t\r\n")
     try:
         return jsontext.Parsed(literal.loads(body))
     except (ValueError, RecursionError, MemoryError) as error:
