@@ -128,7 +128,7 @@ def _numbers(array: pa.StringArray) -> strings.Typed | None:
         if not _any(pc.greater_equal(points, 0)):
             return _integers(array) if longest <= _LONGEST_INTEGER else None
         if (scale := _one_scale(array, points)) is not None:
-            return _decimals(array, points, scale) if _all_plain(array) else None
+            return _decimals(array, points, scale)
         return _floats(array, longest)
     except pa.ArrowInvalid:
         return None
@@ -173,7 +173,19 @@ def _decimals(array: pa.Array, points: pa.Array, scale: int) -> strings.Typed | 
     precision = pc.max(pc.subtract(points, signs)).as_py() + scale
     if precision > 38:
         return None
-    return strings.Typed(pc.cast(array, pa.decimal128(precision, scale)))
+    values = pc.cast(array, pa.decimal128(precision, scale))
+    return strings.Typed(values) if _canonical(array, pc.subtract(points, signs)) else None
+
+
+def _canonical(array: pa.Array, whole: pa.Array) -> bool:
+    """Of texts that are decimals: no plus, no exponent, and a digit but no leading zero before the point.
+
+    `whole` counts the characters between sign and point. Several times as fast as a pattern.
+    """
+    zero = pc.or_(pc.starts_with(array, "0"), pc.starts_with(array, "-0"))
+    padded = _any(pc.and_(zero, pc.not_equal(whole, 1))) or _any(pc.less(whole, 1))
+    marked = any(_any(pc.match_substring(array, mark)) for mark in ("e", "E", "+"))
+    return not padded and not marked
 
 
 def _lengths(array: pa.Array) -> tuple[int, int]:

@@ -39,7 +39,22 @@ _INSIDE = re.compile(
     r"\b(?:query|execution|connection|request) failed\b|\bn['’]existe pas\b|\bexistiert nicht\b|\bno existe\b",
     re.IGNORECASE,
 )
-_PROSE_LIMIT = 2000
+_BRIEFLY = re.compile(
+    r"\bunknown (?:column|table|database|function|identifier|user|host)\b|"
+    r"\binvalid (?:object|column|table|cursor) name\b|\blost connection\b|"
+    r"\bconnection\b[^\n]{0,40}\b(?:lost|closed|refused|reset|terminated|dropped)\b|"
+    r"\bcancell?ing statement\b|\bstatement timeout\b|"
+    r"\b(?:query|statement)\b[^\n]{0,20}\b(?:was|been) (?:interrupted|cancell?ed|killed)\b|"
+    r"\bcould(?: not|n['’]t) (?:run|execute|connect|open|find|parse|convert|read|complete)\b|\bdatabase is locked\b|"
+    r"\bdeadlock\b|\bdivision by zero\b|\btoo long for column\b|\bout of (?:range|memory)\b|"
+    r"\bduplicate (?:entry|key)\b|"
+    r"\bread-?only (?:database|transaction|mode|connection)\b|\bviolates\b[^\n]{0,40}\bconstraint\b|^\W*rejected\b|"
+    r"^\d+ validation errors? for \w|"
+    r"\bmust (?:start|begin) with (?:select|with)\b|\bnot (?:a )?valid (?:sql|query|select|statement)\b|"
+    r"\[(?:microsoft|odbc|mysql|oracle|freetds|unixodbc)[^\]]*\] ?\[|\bsql error code\b|\bis not recogni[sz]ed\b",
+    re.IGNORECASE,
+)
+_PROSE_LIMIT, _BRIEF_LIMIT, _BRIEF_LINES = 2000, 300, 3
 
 _ERROR_KEYS = {"error", "errors", "err", "exception", "error_message", "errormessage", "error_msg", "errmsg", "fault"}
 _MESSAGE_KEYS = (
@@ -73,8 +88,8 @@ def error_in_text(text: str) -> str | None:
     head = text.lstrip("\ufeff \t\r\n")
     if not head or head[0] in "{<":
         return None
-    line = head.partition("\n")[0][:300]
-    if not (_opens(line) or _FAILED.match(line)) or _looks_tabular(head):
+    line = head[:300].partition("\n")[0]
+    if not (_opens(line) or _FAILED.match(line)) or _looks_tabular(head[:_PROSE_LIMIT]):
         return None
     return head.strip()
 
@@ -94,9 +109,10 @@ def _opens(line: str) -> bool:
 def error_in_prose(text: str) -> str | None:
     """The message when a short text, in which no table was found, speaks of a failure anywhere."""
     head = text.strip()
-    if not head or len(head) > _PROSE_LIMIT or head[0] in "[{":
+    if not head or len(head) > _PROSE_LIMIT or head[0] == "{" or (head[0] == "[" and not head[1:2].isalpha()):
         return None
-    return head if _INSIDE.search(head) else None
+    brief = len(head) <= _BRIEF_LIMIT and head.count("\n") < _BRIEF_LINES
+    return head if _INSIDE.search(head) or (brief and _BRIEFLY.search(head)) else None
 
 
 def _looks_tabular(text: str) -> bool:
@@ -107,6 +123,8 @@ def _looks_tabular(text: str) -> bool:
 
 def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
     """The message when a parsed value reports an error; `selected` are columns the statement itself asked for."""
+    if isinstance(value, tuple) and len(value) == 2:
+        return _of_a_driver(*value)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if not isinstance(value, Mapping) or not value:
@@ -117,13 +135,20 @@ def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
     return _outcome(lowered) or _named(lowered) or _coded(lowered) or _wrapped(lowered)
 
 
+def _of_a_driver(code: Any, message: Any) -> str | None:
+    """The arguments of a database driver's exception, printed: `(1146, "Table 'a.b' doesn't exist")`."""
+    if not isinstance(code, (int, str)) or not isinstance(message, str) or (isinstance(code, str) and len(code) > 5):
+        return None
+    return message if error_in_text(message) or error_in_prose(message) else None
+
+
 def _outcome(value: Mapping[str, Any]) -> str | None:
     """`success: false`, `ok: false`, `isError: true`, `status: "error"`."""
     failed = any(value.get(key) is False for key in _OUTCOME_KEYS)
     failed = failed or value.get("iserror") is True or value.get("is_error") is True
     status = value.get("status")
     if isinstance(status, str) and status.lower() in _BAD_STATUS:
-        failed = failed or not _has_rows(value)
+        failed = failed or (not _has_rows(value) and (bool(_message(value)) or not _others(value)))
     if not failed:
         return None
     return _message(value) or "The server reports a failure without a message."
@@ -134,9 +159,14 @@ def _named(value: Mapping[str, Any]) -> str | None:
     named = [key for key in value if key in _ERROR_KEYS and value[key]]
     if not named or _has_rows(value):
         return None
-    others = value.keys() - _ERROR_KEYS - _OUTCOME_KEYS - set(_MESSAGE_KEYS) - _ABOUT_ERRORS
+    others = _others(value)
     blank = all(item in (None, [], {}, "") for key, item in value.items() if key in others)
     return _message(value) if blank else None
+
+
+def _others(value: Mapping[str, Any]) -> set[str]:
+    """Keys that do not talk about an outcome: columns, more likely."""
+    return value.keys() - _ERROR_KEYS - _OUTCOME_KEYS - set(_MESSAGE_KEYS) - _ABOUT_ERRORS
 
 
 def _coded(value: Mapping[str, Any]) -> str | None:
@@ -144,7 +174,7 @@ def _coded(value: Mapping[str, Any]) -> str | None:
     code = value.get("code", value.get("statuscode", value.get("status_code", value.get("status"))))
     if not isinstance(code, (str, int)) or isinstance(code, bool) or not _message(value):
         return None
-    if value.keys() - _ERROR_KEYS - _OUTCOME_KEYS - set(_MESSAGE_KEYS) - _ABOUT_ERRORS or _has_rows(value):
+    if _others(value) or _has_rows(value):
         return None
     bad = (
         400 <= code < 600 if isinstance(code, int) else bool(re.search(r"^E[A-Z]*_|ERR|FAIL|INVALID|DENIED|NOT_", code))

@@ -28,9 +28,9 @@ class Parsed(NamedTuple):
 
 def parse(text: str) -> Parsed | str:
     """The JSON of a text that starts with it, whole or line by line; the reason if there is none."""
-    body = text.strip("\ufeff \t\r\n")
-    if not body.startswith(("[", "{")):
+    if not text.lstrip("\ufeff \t\r\n").startswith(("[", "{")):  # unlike strip, lstrip seldom copies
         return "does not start with [ or {"
+    body = text.strip("\ufeff \t\r\n")
     try:
         return Parsed(loads(body))
     except ValueError as error:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Hashable, Iterable
 
 from mcp_notebook.results.literal_calls import UnknownCall, bracketed, call, word
+from mcp_notebook.results.literal_strings import decoded
 
 MAX_CHARS = 64 * 1024 * 1024
 MAX_DEPTH = 100
@@ -31,22 +32,6 @@ _NAMED = re.compile(r"[ \t\r\n\f]*([^\W\d]\w*)[ \t]*=(?!=)")
 _BARE = re.compile(r"[ \t]*([\w.<>']+)")
 _TO_CLOSE = re.compile(rf"(?:{_STRING}|[^()\[\]{{}}'\"])*", re.DOTALL)
 _RECORD = re.compile(r"<Record((?: [^\W\d]\w*=).*)>\Z", re.DOTALL)
-_ESCAPE = re.compile(r"\\(\r\n|[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|.)", re.DOTALL)
-_ESCAPES = {
-    "\n": "",
-    "\r\n": "",
-    "\\": "\\",
-    "'": "'",
-    '"': '"',
-    "a": "\a",
-    "b": "\b",
-    "f": "\f",
-    "n": "\n",
-    "r": "\r",
-    "t": "\t",
-    "v": "\v",
-}
-
 _WORD_NUMBERS = {name: float(name.rpartition(".")[2]) for name in ("inf", "nan", "np.inf", "np.nan")}
 
 
@@ -118,14 +103,20 @@ class _Parser:
     # --- scalars
 
     def string(self, source: str) -> str | bytes:
-        value = _decoded(source, self)
+        value = self.decoded(source)
         while (following := _TOKEN.match(self.text, self.at)) and following.lastgroup == "string":
             self.at = following.end()
-            more = _decoded(following["string"], self)
+            more = self.decoded(following["string"])
             if type(more) is not type(value):
                 raise self.error("text beside bytes")
             value += more  # type: ignore[operator]
         return value
+
+    def decoded(self, source: str) -> str | bytes:
+        try:
+            return decoded(source)
+        except ValueError as error:
+            raise self.error(str(error)) from error
 
     def number(self, source: str) -> int | float:
         if self.text[self.at : self.at + 1] in ("j", "J"):
@@ -292,49 +283,3 @@ def _most_equal(ordered: Iterable[int]) -> int:
         run = run + 1 if number == before else 1
         before, most = number, max(most, run)
     return most
-
-
-def _decoded(source: str, parser: _Parser) -> str | bytes:
-    """The value of one string token with its prefix and quotes."""
-    quote_at = 0
-    while source[quote_at] not in "'\"":
-        quote_at += 1
-    prefix, body = source[:quote_at].lower(), source[quote_at:]
-    width = 3 if len(body) >= 6 and body[:3] in ("'''", '"""') else 1
-    body = body[width:-width]
-    if "b" in prefix and not body.isascii():
-        raise parser.error("bytes that are not ASCII")
-    if "\\" in body and "r" not in prefix:
-        try:
-            body = _ESCAPE.sub(_unescaped_byte if "b" in prefix else _unescaped, body)
-        except (KeyError, ValueError, OverflowError) as error:
-            raise parser.error("a wrong escape") from error
-    return body.encode("latin-1") if "b" in prefix else body
-
-
-def _unescaped(escape: re.Match[str]) -> str:
-    code = escape[1]
-    if code in _ESCAPES:
-        return _ESCAPES[code]
-    if code[0] in "01234567":
-        return chr(int(code, 8))
-    if code[0] in "xuU" and len(code) > 1:
-        return chr(int(code[1:], 16))
-    if code[0] == "N" and len(code) > 1:
-        return _unicode_name(code[2:-1])
-    if code in "xuUN":
-        raise ValueError(code)
-    return "\\" + code
-
-
-def _unescaped_byte(escape: re.Match[str]) -> str:
-    code = escape[1]
-    if code[0] in "uUN":
-        return "\\" + code
-    return chr(ord(_unescaped(escape)[0]) & 0xFF) if code[0] in "01234567" else _unescaped(escape)
-
-
-def _unicode_name(name: str) -> str:
-    import unicodedata  # a megabyte of data for an escape that hardly occurs
-
-    return unicodedata.lookup(name)

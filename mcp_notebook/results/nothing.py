@@ -19,7 +19,7 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _COUNTED = re.compile(r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE)
-_NAMES = re.compile(r"^\W*(?:columns?|fields|headers?|column names)\W{1,6}(\w[^\n]*)$", re.IGNORECASE | re.MULTILINE)
+_NAMES = re.compile(r"^\W*(?:column names|columns?|fields|headers?)\W{1,6}(\w[^\n]*)$", re.IGNORECASE | re.MULTILINE)
 _LONGEST = 600
 _REPORT = {"status", "success", "ok", "message", "msg"}
 
@@ -47,12 +47,12 @@ def table(parts: content.Parts, sql: str) -> list[Table]:
 
 
 def is_a_report(raw: Raw, sql: str) -> str:
-    """Why one row that shares no column with the statement and reports success is no row of it."""
+    """Why one row that reports success and lacks a column of the statement is no row of it."""
     asked = _selected(sql)
     names = {name.lower() for name in raw.names or ()}
-    if not asked or raw.rows != 1 or not names & _REPORT or names & {name.lower() for name in asked}:
+    if not asked or raw.rows != 1 or not names & _REPORT or names >= {name.lower() for name in asked}:
         return ""
-    return "it reports success and has no column of the statement"
+    return "it reports success and lacks columns of the statement"
 
 
 def _selected(sql: str) -> tuple[str, ...]:

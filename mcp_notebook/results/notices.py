@@ -59,7 +59,8 @@ def noticed(raw: Raw, meta: Mapping[str, Any], rest: str, sql: str, arguments: M
 
     `arguments` are those of the call: rows in just the number that one of them asked for may be cut.
     """
-    facts = list(_facts(meta, 0))
+    lone = bool(meta) and set(raw.names or ()) == set(map(str, meta))  # the envelope is the row itself
+    facts = [] if lone else list(_facts(meta, 0))
     total = _total(facts, raw.rows)
     reason = raw.truncated or _flag(facts) or _sentence(facts, rest) or _added_limit(raw, facts, rest, sql)
     if not reason and total is not None and total > raw.rows:

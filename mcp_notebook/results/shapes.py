@@ -119,7 +119,7 @@ def _in_dict(value: dict[str, Any], path: str, depth: int, selected: tuple[str, 
     if _names(value, selected):
         yield from_records([value], path=path)
         return
-    for rule in (_paired, _column_lists, _indexed):
+    for rule in (_paired, _column_lists, _indexed, _labelled):
         if (raw := rule(value, path)) is not None:
             yield raw
             return
@@ -197,6 +197,20 @@ def _indexed(value: dict[str, Any], path: str) -> Raw | None:
     if _numbered(keys):
         return Raw(tuple(map(str, value)), tuple(list(item.values()) for item in inner), len(keys), path=path)
     return from_records(inner, path=path) if _numbered(value) else None
+
+
+def _labelled(value: dict[str, Any], path: str) -> Raw | None:
+    """Objects of one form under different names (`{"Bonn": {"n": 1}, "Rome": {"n": 2}}`): the name is a column."""
+    inner = list(value.values())
+    if len(inner) < 2 or not all(type(item) is dict and item for item in inner) or len(inner[0]) < 2:
+        return None
+    if any(item.keys() != inner[0].keys() for item in inner):
+        return None
+    if not all(isinstance(cell, _SCALAR) for item in inner for cell in item.values()):
+        return None
+    label = next(name for name in ("name", "key", "label", "entry") if name not in inner[0])
+    raw = from_records([{label: name, **item} for name, item in value.items()], path=path)
+    return raw.noted(f"each row stood under a name of its own, which is `{label}`")
 
 
 def _numbered(keys: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -73,12 +74,18 @@ def _read(text: str, selected: Sequence[str], depth: int) -> Found:
             rejected.append((reader, parsed))
             continue
         return _prefixed(from_value(parsed.value, reader, rest=parsed.rest, selected=selected, depth=depth), rejected)
-    if (error := guard.error_in_text(text)) is not None:
+    if not _has_header(text, selected) and (error := guard.error_in_text(text)) is not None:
         return Found(reader="guard", error=error, rejected=tuple(rejected))
     answer = delimited.large(text)
     if answer is not None:
         return Found(answer.raws, "csv", answer.rest, None, answer.confidence, answer.meta, tuple(rejected))
     return _prefixed(_formats(text, selected, depth), rejected)
+
+
+def _has_header(text: str, selected: Sequence[str]) -> bool:
+    """Whether the first line is the columns of the statement, so that one named "error" reports none."""
+    first = text.lstrip("\ufeff\r\n").partition("\n")[0].strip(" |\r") if selected else ""
+    return bool(first) and [name.strip(' "') for name in re.split(r"[,|\t;]|  +", first)] == list(selected)
 
 
 def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
@@ -208,9 +215,9 @@ def _only_a_record(raws: tuple[Raw, ...], value: Any) -> bool:
 
 def python(text: str) -> jsontext.Parsed | str:
     """A whole text that is one Python literal of brackets."""
-    body = text.strip("\ufeff \t\r\n")
-    if not body.startswith(("[", "{", "(")):
+    if not text.lstrip("\ufeff \t\r\n").startswith(("[", "{", "(")):
         return "does not start with a bracket"
+    body = text.strip("\ufeff \t\r\n")
     try:
         return jsontext.Parsed(literal.loads(body))
     except (ValueError, RecursionError, MemoryError) as error:

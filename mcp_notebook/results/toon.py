@@ -19,6 +19,8 @@ _HEADER = re.compile(
     r"^(?P<indent> *)(?:- )?(?P<key>\"(?:[^\"\\]|\\.)*\"|[\w.]+)?"
     r"\[#?(?P<count>\d+)(?P<mark>[,\t|])?\]\{(?P<names>.+)\}:[ \t]*$"
 )
+_QUOTED = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*") *')
+_BLANKS = re.compile(" *")
 _SCALAR = re.compile(r"^(\w[\w.]*): (.+)$")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _WORDS = {"null": None, "true": True, "false": False}
@@ -71,12 +73,24 @@ def _table(match: re.Match[str], lines: Sequence[str]) -> Raw | str:
 
 
 def _cells(line: str, mark: str) -> list[str]:
-    """The line cut at the delimiter outside quotes."""
+    """The line cut at the delimiter outside quotes; none when a quote does not end where a cell does."""
     if '"' not in line:
         return [cell.strip() for cell in line.split(mark)]
-    pieces = re.findall(rf'((?:"(?:[^"\\]|\\.)*"|[^{re.escape(mark)}"])*)({re.escape(mark)}|$)', line)
-    cells = [cell.strip() for cell, _ in pieces]
-    return cells[:-1] if len(pieces) > 1 and not pieces[-2][1] else cells
+    cells, at = [], 0
+    while at <= len(line):
+        start = _BLANKS.match(line, at).end()  # type: ignore[union-attr]
+        if line[start : start + 1] == '"':
+            quoted = _QUOTED.match(line, start)
+            if quoted is None or line[quoted.end() : quoted.end() + 1] not in ("", mark):
+                return []
+            cells.append(quoted[1])
+            at = quoted.end() + 1
+            continue
+        end = line.find(mark, at)
+        end = len(line) if end < 0 else end
+        cells.append(line[at:end].strip())
+        at = end + 1
+    return cells
 
 
 def _text(cell: str) -> str:

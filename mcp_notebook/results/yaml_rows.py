@@ -21,9 +21,11 @@ _PAIR = re.compile(
 _KEY = re.compile(r"^([\w .-]+): *$")
 _SCALAR_LINE = re.compile(r"^([\w.-]+): +(\S.*)$")
 _BLOCK = re.compile(r"([|>])([+-]?)(\d?)\s*$")
+_LONGEST = 4_000_000  # read in a second or two
 _NULLS = ("", "~", "null", "Null", "NULL")
 _FLAGS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
+# A bare 1e5 is a text to PyYAML and never what js-yaml writes for a number.
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+(?:[eE][+-]?\d+)?|[eE][+-]\d+)?", re.ASCII)
 _SPECIAL = {".inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan"), ".NaN": float("nan")}
 _SHORT = {
     "0": "\0", "a": "\a", "b": "\b", "t": "\t", "\t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r", "e": "\x1b",
@@ -38,6 +40,8 @@ class _Refused(ValueError):
 
 def read(text: str) -> Answer:
     """The list of mappings in a text; lines of prose above it and scalars beside it are the rest."""
+    if len(text) > _LONGEST:
+        return f"longer than {_LONGEST:,} characters"
     lines = text.split("\n")
     start = next((n for n, line in enumerate(lines) if _ITEM.match(line) and _is_pair(line)), None)
     if start is None:

@@ -55,7 +55,7 @@ def comma_separated(size: int) -> Candidates:
 
 BENCHMARKS = (
     Benchmark("records", "JSON records to a typed frame", records, 0.5, memory_goal=0.9),
-    Benchmark("records-10", "the same, ten rows", lambda _: records(10), 2.0),
+    Benchmark("records-10", "the same, ten rows", lambda _: records(10), 2.0, size=10),
     Benchmark("columns", "JSON {columns, rows}", columns, None, memory_goal=None),
     Benchmark("tuples", "Python list of tuples", tuples, 0.25, memory_goal=0.2),
     Benchmark("dicts", "Python list of dicts", dicts, 0.25, memory_goal=0.2),

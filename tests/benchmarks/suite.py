@@ -27,16 +27,18 @@ class Benchmark:
         best = interleaved(candidates, rounds=rounds)
         (ours, mine), (reference, theirs) = list(best.items())[:2]
         times = f"{mine.wall * 1e3:.1f} ms, {reference} {theirs.wall * 1e3:.1f} ms"
-        ratio = f"ratio {mine.wall / theirs.wall:.4f} (CPU {mine.cpu / theirs.cpu:.4f})"
-        lines = [f"{self.name:12} {self.what}, {size:,} rows: {times}; {ratio}{_goal(self.goal)}"]
+        wall = mine.wall / theirs.wall
+        ratio = f"ratio {wall:.4f} (CPU {mine.cpu / theirs.cpu:.4f})"
+        lines = [f"{self.name:12} {self.what}, {size:,} rows: {times}; {ratio}{_goal(self.goal, wall)}"]
         if memory and self.memory_goal is not None:
             own, other = peak(self.name, ours, size), peak(self.name, reference, size)
             lines.append(
                 f"{'':12} peak memory {own / 1e6:.0f} MB, {reference} {other / 1e6:.0f} MB; "
-                f"ratio {own / other:.3f}{_goal(self.memory_goal)}"
+                f"ratio {own / other:.3f}{_goal(self.memory_goal, own / other)}"
             )
         return "\n".join(lines)
 
 
-def _goal(goal: float | None) -> str:
-    return "" if goal is None else f"; goal <= {goal:g}"
+def _goal(goal: float | None, ratio: float) -> str:
+    """The goal, and whether this run reached it."""
+    return "" if goal is None else f"; goal <= {goal:g} {'holds' if ratio <= goal else 'MISSED'}"

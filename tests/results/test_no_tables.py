@@ -40,6 +40,26 @@ ERROR_TEXTS = [
     'error processing request: unable to execute query: ERROR: relation "nope" does not exist (SQLSTATE 42P01)',
     "Error\n-----\nno such table",
     "[ERROR] id, name: columns not found",
+    "SQLSTATE[42S02]: Base table or view not found: 1146 Table 'a.nope' doesn't exist",
+    "(1146, \"Table 'a.nope' doesn't exist\")",
+    "Catalog Error: Table with name nope does not exist!\n\nLINE 1: SELECT id",
+    'Binder Error: Referenced column "a" not found in FROM clause!',
+    "Unknown column 'a' in 'field list'",
+    "[Microsoft][ODBC Driver 18 for SQL Server][SQL Server]Invalid object name 'nope'. (208)",
+    "ERREUR:  la relation « nope » n'existe pas",
+    "FEHLER:  Relation »nope« existiert nicht",
+    'ОШИБКА:  отношение "nope" не существует',
+    'ERRO:  relação "nope" não existe',
+    "Lost connection to MySQL server during query",
+    "canceling statement due to statement timeout",
+    "database is locked",
+    "attempt to write a readonly database",
+    'insert or update on table "t" violates foreign key constraint "x"',
+    "Query must start with SELECT",
+    "division by zero",
+    "Sorry, I could not run the query: bad",
+    "Rejected: multiple statements",
+    "1 validation error for call[query]\nsql\n  Field required [type=missing]",
 ]
 
 ERROR_VALUES: list[Any] = [
@@ -149,6 +169,28 @@ def test_a_table_about_errors_is_a_table(body: str) -> None:
     reading = of_text(body)
     assert reading.error is None
     assert len(reading.tables) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "sql"),
+    [
+        ("error\ndisk full\n", "select error from log"),
+        ("message\nfailed to open\n", "select message from log"),
+        ("error | n\n---------\ndisk | 2", "select error, n from log"),
+        ('[{"n": 1, "status": "error"}]', ""),
+        ('[{"n": 1, "status": "failed"}, {"n": 2, "status": "ok"}]', ""),
+        ('[{"level": "error", "msg": "Query failed"}]', ""),
+    ],
+)
+def test_rows_that_only_speak_of_errors_are_rows(body: str, sql: str) -> None:
+    reading = read({"content": [{"type": "text", "text": body}]}, sql=sql)
+    assert reading.error is None
+    assert len(reading.tables) == 1
+
+
+def test_a_long_text_about_databases_is_no_error() -> None:
+    page = "How we fixed a deadlock.\n\nThe database is locked whenever two writers meet.\n" * 4
+    assert read({"content": [{"type": "text", "text": page}]}).error is None
 
 
 def test_an_error_column_that_was_asked_for_is_data() -> None:

@@ -72,3 +72,45 @@ def test_a_round_number_of_rows_is_a_hint_unless_the_statement_asked_for_it() ->
 def test_the_frame_carries_the_notice() -> None:
     frame = table_of({"rows": ROWS, "truncated": True}).to_pandas()
     assert frame.attrs["mcp"]["truncated"]
+
+
+def cut_of(body: str, **options: Any) -> Table:
+    (table,) = read({"content": [{"type": "text", "text": body}]}, **options).tables
+    return table
+
+
+def test_a_limit_that_the_server_put_into_the_statement_is_a_cut() -> None:
+    rows = [{"id": n} for n in range(1000)]
+    body = json.dumps({"query": "SELECT * FROM (SELECT id FROM t) AS q LIMIT 1000", "rows": rows})
+    assert "added LIMIT 1,000" in cut_of(body, sql="SELECT id FROM t").truncated
+    assert not cut_of(body, sql="SELECT id FROM t LIMIT 1000").truncated
+
+
+def test_as_many_rows_as_an_argument_allows_may_not_be_all() -> None:
+    body = json.dumps([{"id": n} for n in range(7)])
+    assert "`max_rows` allows" in " ".join(cut_of(body, arguments={"sql": "SELECT id FROM t", "max_rows": 7}).notes)
+    assert not cut_of(body, arguments={"max_rows": 8}).notes
+    own = cut_of(body, sql="SELECT id FROM t LIMIT 7", arguments={"max_rows": 7})
+    assert not own.notes
+
+
+def test_a_report_about_one_object_counts_no_rows_of_it() -> None:
+    assert not cut_of(json.dumps({"dataset": "p", "total_rows": 30, "columns": 4})).truncated
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Query result is empty\n\n**Column names:** id, name",
+        "## Query Results\n**SQL:** `SELECT id, name FROM t`\n**Rows:** 0\n\n*No rows returned.*",
+        '{"id": "f4", "status": "success", "message": "Query executed successfully. No results returned."}',
+        "The query returned no rows.",
+    ],
+)
+def test_words_for_no_rows_are_an_empty_table_with_the_columns_of_the_statement(body: str) -> None:
+    table = cut_of(body, sql="SELECT id, name FROM t")
+    assert (table.data.column_names, table.data.num_rows) == (["id", "name"], 0)
+
+
+def test_columns_named_beside_words_for_no_rows_are_taken() -> None:
+    assert cut_of("Query result is empty\n\n**Column names:** id, name").data.column_names == ["id", "name"]
