@@ -1,7 +1,11 @@
 """Lines that are meant as JSON-RPC and are not: whom they answer, as far as that can be read, and what is wrong."""
 
+import json
 import re
 from collections.abc import Iterator
+from typing import Any
+
+MOST = 1_000_000  # bytes of a line that is looked at twice
 
 ID = re.compile(rb'"id"\s*:\s*(-?\d{1,15}|"(?:[^"\\]|\\.){0,64}")')
 LAST_ID = re.compile(ID.pattern + rb'\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\]?\s*$')
@@ -22,7 +26,21 @@ def is_asking(line: bytes) -> bool:
 def is_like_a_message(line: bytes) -> bool:
     """Whether a line that is no message was meant to be one."""
     # Servers print banners and logs on stdout, some of them as JSON: only what names the protocol counts as a reply.
-    return b"\0" in line[:100] or b'"jsonrpc"' in line[:4096] or b'"jsonrpc"' in line[-512:]
+    return b"\0" in line[:100] or any(
+        mark in line[:4096] or mark in line[-512:] for mark in (b'"jsonrpc"', b"'jsonrpc'")
+    )
+
+
+def reply_without_version(line: bytes) -> dict[str, Any] | None:
+    """A reply that lacks nothing but the "jsonrpc" of the protocol, else None."""
+    if b'"jsonrpc"' in line[:4096] or line[:1] != b"{" or not BODY.search(line[:4096]) or len(line) > MOST:
+        return None
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    good = isinstance(found.get("id"), int | str) and ("result" in found or "error" in found)
+    return found if good and "jsonrpc" not in found else None
 
 
 def why_unreadable(line: bytes) -> str:

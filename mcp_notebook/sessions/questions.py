@@ -56,9 +56,12 @@ class Questions:
         """The server's completions for an argument of a prompt; `known` are the arguments given already."""
         return await self.complete(PromptReference(type="ref/prompt", name=prompt), argument, value, known)
 
-    async def complete_resource(self, template: str, variable: str, value: str) -> list[str]:
-        """The server's completions for a variable of a resource template."""
-        return await self.complete(ResourceTemplateReference(type="ref/resource", uri=template), variable, value)
+    async def complete_resource(
+        self, template: str, variable: str, value: str, known: dict[str, str] | None = None
+    ) -> list[str]:
+        """The server's completions for a variable of a resource template; `known` are the ones before it."""
+        reference = ResourceTemplateReference(type="ref/resource", uri=template)
+        return await self.complete(reference, variable, value, known or None)
 
     async def _list(self, capability: str, method: Callable[[Any], Any], field: str) -> list[Any]:
         connection = await self._connected()

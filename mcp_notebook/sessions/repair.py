@@ -1,17 +1,38 @@
-"""Replies with one bad part keep their good parts: the bad part is left out and named."""
+"""Replies with one bad part keep their good parts: the bad part is left out, or read as what it must mean, and named.
+
+The SDK refuses such a reply as a whole, and the rows in it would be lost.
+"""
 
 from collections.abc import MutableMapping
 from typing import Any
 
-BLOCKS = {"text", "image", "audio", "resource", "resource_link"}
+# What a block of each type cannot be without
+BLOCKS = {
+    "text": ("text",),
+    "image": ("data", "mimeType"),
+    "audio": ("data", "mimeType"),
+    "resource": ("resource",),
+    "resource_link": ("uri", "name"),
+}
 
 
 def repair_reply(method: str, result: dict[str, Any], refused: MutableMapping[str, str], warnings: list[str]) -> None:
-    """Mend a reply in place before the SDK, which refuses it as a whole, sees it."""
+    """Mend a reply in place before the SDK sees it."""
+    if "_meta" in result and not isinstance(result["_meta"], dict):
+        result.pop("_meta")
     if method == "tools/list" and isinstance(result.get("tools"), list):
         result["tools"] = [tool for tool in result["tools"] if _usable(tool, refused)]
     elif method == "tools/call" and isinstance(result.get("content"), list):
-        result["content"] = [_known(block, warnings) for block in result["content"]]
+        result["content"] = [_block(block, warnings) for block in result["content"]]
+        _structured(result, warnings)
+
+
+def _structured(result: dict[str, Any], warnings: list[str]) -> None:
+    content = result.get("structuredContent")
+    if content is not None and not isinstance(content, dict):
+        # As the specification wraps what is no object.
+        result["structuredContent"] = {"result": content}
+        warnings.append("the structured content is no object; it is kept under 'result'")
 
 
 def _usable(tool: Any, refused: MutableMapping[str, str]) -> bool:
@@ -22,8 +43,12 @@ def _usable(tool: Any, refused: MutableMapping[str, str]) -> bool:
     if reason:
         refused[tool["name"]] = reason
         return False
-    if "outputSchema" in tool and not isinstance(tool["outputSchema"], dict):
-        tool.pop("outputSchema")
+    for key, kind in (("outputSchema", dict), ("annotations", dict), ("_meta", dict), ("icons", list)):
+        if key in tool and not isinstance(tool[key], kind):
+            tool.pop(key)
+    for key in ("title", "description"):
+        if key in tool and not isinstance(tool[key], str):
+            tool.pop(key)
     return True
 
 
@@ -37,9 +62,29 @@ def _unusable_schema(schema: Any) -> str:
     return ""
 
 
-def _known(block: Any, warnings: list[str]) -> Any:
-    kind = block.get("type") if isinstance(block, dict) else None
-    if not isinstance(kind, str) or kind in BLOCKS:
-        return block
-    warnings.append(f"the reply holds a part of the unknown type {kind!r}, which is not shown")
-    return {"type": "text", "text": f"[a part of the unknown type {kind!r} is not shown]"}
+def _block(block: Any, warnings: list[str]) -> Any:
+    if isinstance(block, str):
+        warnings.append("a part of the reply is bare text, which is kept")
+        return {"type": "text", "text": block}
+    if not isinstance(block, dict):
+        return _left_out("a part of the reply is no object", warnings)
+    kind = block.setdefault("type", "text") if isinstance(block.get("text"), str) else block.get("type")
+    if not isinstance(kind, str) or kind not in BLOCKS:
+        return _left_out(f"the reply holds a part of the unknown type {str(kind)[:40]!r}", warnings)
+    for key in ("annotations", "_meta"):
+        if key in block and not isinstance(block[key], dict):
+            block.pop(key)
+    if kind == "text" and isinstance(block.get("text"), int | float) and not isinstance(block["text"], bool):
+        block["text"] = str(block["text"])
+    missing = [key for key in BLOCKS[kind] if not isinstance(block.get(key), dict if key == "resource" else str)]
+    if missing:
+        return _left_out(f"a part of the reply of the type {kind!r} has no {missing[0]}", warnings)
+    held = block.get("resource") if kind == "resource" else None
+    if isinstance(held, dict) and not any(isinstance(held.get(key), str) for key in ("text", "blob")):
+        return _left_out("an embedded resource of the reply is empty", warnings)
+    return block
+
+
+def _left_out(why: str, warnings: list[str]) -> dict[str, Any]:
+    warnings.append(f"{why}, which is not shown")
+    return {"type": "text", "text": f"[{why}]"}

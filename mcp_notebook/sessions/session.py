@@ -194,14 +194,16 @@ class Session(ToolList, Questions):
     async def _call_once(
         self, connection: Connection, tool: str, arguments: dict[str, Any], limit: float, on_progress: Progress | None
     ) -> CallOutcome:
-        start = time.monotonic()
+        start, noise = time.monotonic(), connection.tap.noise_lines
         try:
             async with self._clock.limit(limit):
                 result, record = await call_once(self.name, connection, tool, arguments, DEADLINE, on_progress)
         except TimeoutError:
             self.upkeep.suspect = connection.process is not None
+            more = connection.tap.noise_lines - noise
+            instead = f" ({more} line(s) of its stdout that are not MCP came instead)" if more else ""
             raise CallTimeout(
-                f"{self.name}.{tool} did not answer within {limit:g} s; it was cancelled. "
+                f"{self.name}.{tool} did not answer within {limit:g} s{instead}; it was cancelled. "
                 "Ask for less, or allow more time."
             ) from None
         seconds = time.monotonic() - start

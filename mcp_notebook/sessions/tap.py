@@ -5,6 +5,7 @@ task for every notification, so that 20,000 of them take many seconds; here what
 """
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,7 +20,13 @@ from mcp.types import (
     jsonrpc_message_adapter,
 )
 
-from mcp_notebook.sessions.brokenlines import ids_in, is_asking, is_like_a_message, why_unreadable
+from mcp_notebook.sessions.brokenlines import (
+    ids_in,
+    is_asking,
+    is_like_a_message,
+    reply_without_version,
+    why_unreadable,
+)
 from mcp_notebook.sessions.floods import Bucket
 from mcp_notebook.sessions.lines import TooLong
 from mcp_notebook.sessions.repair import repair_reply
@@ -100,6 +107,8 @@ class Tap:
     def _reply(
         self, message: SessionMessage, body: JSONRPCResponse | JSONRPCError, size: int, raw: bytes
     ) -> list[SessionMessage]:
+        if isinstance(body.id, str) and body.id not in self._pending and body.id.isascii() and body.id.isdigit():
+            body.id = int(body.id)  # servers that write every id as text
         pending = self._pending.pop(body.id, None) if body.id is not None else None
         if pending is None:
             return self._stray(body, raw)
@@ -121,6 +130,8 @@ class Tap:
         return self._end(named, "answered with an id that nobody asked with")
 
     def _not_a_message(self, line: bytes) -> list[SessionMessage]:
+        if (reply := reply_without_version(line)) is not None and reply.get("id") in self._pending:
+            return self.line(json.dumps({"jsonrpc": "2.0", **reply}).encode())
         if not is_like_a_message(line):
             return self._count_noise(line)
         self.unreadable += 1

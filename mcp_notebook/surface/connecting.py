@@ -1,6 +1,7 @@
 """What `%mcp_connect` was asked for: options, names, and the servers they stand for."""
 
 import dataclasses
+import difflib
 import os
 import shlex
 import sys
@@ -153,14 +154,17 @@ def _configured(name: str, environ: Mapping[str, str]) -> ServerSpec:
     spec = config.find_server(name, Path.cwd(), environ)
     if spec is not None:
         return spec
-    elsewhere = next((f for f in config.discover(Path.cwd(), environ=environ) if f.name == name), None)
+    known = config.discover(Path.cwd(), environ=environ)
+    elsewhere = next((f for f in known if f.name == name), None)
     if elsewhere is not None:
         raise ConfigError(
             f"No .mcp.json here or above names a server {name!r}, and the one of {elsewhere.host} does: "
             f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
         )
+    near = difflib.get_close_matches(name, [f.name for f in known if f.host == "project"], 1, 0.7)
+    guess = f"did you mean {near[0]!r}? Or " if near else ""
     raise ConfigError(
-        f"No .mcp.json here or above names a server {name!r}; give its command or URL: %mcp_connect {name} ..."
+        f"No .mcp.json here or above names a server {name!r}; {guess}give its command or URL: %mcp_connect {name} ..."
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from mcp_notebook import loop
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.templates import Typing, typing_in
 
 FRESH = 30.0  # seconds that a listing is kept
 PATIENCE = 0.8  # seconds that the person waits for names; those that come later are there at the next Tab
@@ -35,17 +36,15 @@ class Offers:
         return self._ask(key, self._session(server, lambda s: s.complete_prompt(prompt, argument, value, known)))
 
     def resource_values(self, server: str, uri: str) -> list[str]:
-        """Whole addresses for a template whose first variable is being typed."""
+        """Addresses for the variable of a template that is being typed, as far as the next variable."""
         found: list[str] = []
         for template in self._templates(server):
-            start, brace, rest = template.uri_template.partition("{")
-            variable = rest.split("}")[0].lstrip("+/#?&.;")
-            if not brace or not start or not uri.startswith(start) or "," in variable:
+            place = typing_in(template.uri_template, uri)
+            if place is None or not place.before:
                 continue
-            value, tail = uri[len(start) :], rest.partition("}")[2]
-            key = (server, "uri", template.uri_template, value)
-            values = self._ask(key, self._session(server, _completer(template.uri_template, variable, value)))
-            found += [start + v + tail.split("{")[0] for v in values]
+            key = (server, "uri", template.uri_template, place.variable, place.value, tuple(place.known.items()))
+            values = self._ask(key, self._session(server, _completer(template.uri_template, place)))
+            found += [place.before + value + place.after for value in values]
         return found
 
     def _templates(self, server: str) -> list[Any]:
@@ -71,5 +70,5 @@ class Offers:
             return []
 
 
-def _completer(template: str, variable: str, value: str) -> Callable[[Any], Coroutine[Any, Any, list[str]]]:
-    return lambda session: session.complete_resource(template, variable, value)
+def _completer(template: str, place: Typing) -> Callable[[Any], Coroutine[Any, Any, list[str]]]:
+    return lambda session: session.complete_resource(template, place.variable, place.value, place.known)

@@ -27,6 +27,7 @@ from mcp_notebook.config import HttpServer, InProcessServer, StdioServer
 from mcp_notebook.errors import NotebookError, SessionError
 from mcp_notebook.sessions import Session, Sessions
 from tests.servers.plain import build
+from tests.sessions import malformed as own
 from tests.sessions.support import HttpProcess, misbehaving, none_left, plain
 from tests.sessions.test_lifeline import WAYS, end_a_kernel
 from tests.sessions.test_stdio import BESIDE, READABLE, wire_cases
@@ -115,14 +116,15 @@ def deaths() -> None:
 async def malformed() -> None:
     """Replies that cannot be read: the call ends within 1 s and the session goes on."""
     times, kept, timeouts = [], 0, 0
-    cases = [case for case in wire_cases() if case["name"] not in BESIDE]
+    cases: list[Any] = [case for case in wire_cases() if case["name"] not in BESIDE]
+    cases += [{"name": name, "body": body} for name, body in {**own.KEPT, **own.ENDED}.items()]
     async with misbehaving_session() as session:
         for case in cases:
             arguments = {key: case[key] for key in ("parts", "body", "base64") if key in case}
             start = time.monotonic()
             try:
                 await session.call("t", {"do": "raw", **arguments}, timeout=5)
-                timeouts += case["name"] not in READABLE
+                timeouts += case["name"] not in {*READABLE, *own.KEPT}
             except SessionError:
                 times.append(time.monotonic() - start)
             kept += await right(session)

@@ -10,6 +10,7 @@ import pytest
 
 from mcp_notebook.errors import CallTimeout, ConnectError, SessionError
 from mcp_notebook.sessions import Session, Sessions
+from tests.sessions import malformed
 from tests.sessions.support import ATTACKS, misbehaving, none_left, pids, plain
 
 
@@ -198,6 +199,43 @@ def wire_cases() -> list[Mapping[str, Any]]:
 
 READABLE = {"nan", "dup_content", "reply_twice", "crlf", "big_exponent", "unknown_content_type"}
 BESIDE = {"ansi_banner", "empty_lines", "progress_unknown_token", "list_changed_storm"}
+
+
+async def test_replies_that_are_wrong_in_one_way_are_mended_or_end_their_own_call(sessions: Sessions) -> None:
+    session = await sessions.connect("s", misbehaving())
+    for name, body in malformed.KEPT.items():
+        assert await session.call("t", {"do": "raw", "body": body}, timeout=20), name
+    for name, body in malformed.ENDED.items():
+        try:
+            outcome = await session.call("t", {"do": "raw", "body": body}, timeout=20)
+        except SessionError as error:
+            failure = error
+        else:
+            pytest.fail(f"{name} gave {outcome.result}")
+        assert not isinstance(failure, CallTimeout), name
+        assert failure.message.count("\n") == 0
+        assert text_of(await do(session, "ok")) == "ok"
+    for body in malformed.BESIDE.values():
+        await session.call("t", {"do": "raw", "then_ok": True, "body": body}, timeout=20)
+    assert session.status()["restarts"] == 0
+
+
+async def test_a_part_that_is_wrong_is_left_out_and_the_rest_is_kept(sessions: Sessions) -> None:
+    session = await sessions.connect("s", misbehaving())
+    good = '{"type":"text","text":"rows"}'
+    parts = f'[{good},null,"bare",{{"type":"image"}},{{"type":"text","text":7}}]'
+    body = f'{malformed.RESULT}{{"content":{parts},"structuredContent":[1,2]}}}}'
+    outcome = await session.call("t", {"do": "raw", "body": body}, timeout=20)
+    texts = [block.text for block in outcome.result.content]
+    assert (texts[0], texts[2], texts[4]) == ("rows", "bare", "7")
+    assert outcome.result.structured_content == {"result": [1, 2]}
+    assert len(outcome.warnings) >= 4
+
+
+async def test_a_call_that_got_only_noise_says_so(sessions: Sessions) -> None:
+    session = await sessions.connect("s", misbehaving())
+    with pytest.raises(CallTimeout, match=r"1 line\(s\) of its stdout that are not MCP came instead"):
+        await session.call("t", {"do": "raw", "body": "<html>502 Bad Gateway</html>"}, timeout=0.5)
 
 
 @pytest.mark.skipif(not wire_cases(), reason="the attack corpus is not beside the checkout")

@@ -99,6 +99,8 @@ def test_a_name_that_another_host_knows_is_answered_with_its_file(tmp_path, monk
     (tmp_path / ".mcp.json").write_text('{"mcpServers": {"shop": {"command": "x"}}}')
     assert sources(parse("shop")) == {"shop": tmp_path / ".mcp.json"}
     assert sources(parse("shop uvx server")) == {}
+    with pytest.raises(ConfigError, match="did you mean 'shop'"):
+        resolve(parse("shpo"))
 
 
 def test_only_our_own_code_counts_as_bundled():
