@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mcp_notebook import loop
 from mcp_notebook.errors import Stopped
 from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
+from mcp_notebook.masking import seal_text
 from mcp_notebook.policy import Budget
 from mcp_notebook.surface import answering
 from mcp_notebook.surface.ask import Ask
@@ -19,6 +20,9 @@ from mcp_notebook.surface.presence import buttons_work, is_attended
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
+
+
+QUESTION = 60  # characters by which a cell is known in %claude_cost
 
 
 class Shows(Protocol):
@@ -43,6 +47,7 @@ class CellRun:
         self._notebook, self._ask, self._quiet = notebook, ask, quiet
         self._conversation = notebook.conversation if conversation is None else conversation
         self._cell = uuid.uuid4().hex[:8]
+        notebook.questions[self._cell] = seal_text(" ".join(ask.prompt.split())[:QUESTION])
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._approvals = Approvals()
         self._attended = is_attended(notebook.shell)

@@ -47,6 +47,7 @@ class Notebook:
         self.catalog = Catalog(lambda: self.shell.user_ns)
         self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
         self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
+        self.questions: dict[str, str] = {}  # how each cell's question begins, by the cell's name in the ledger
         self.recording: Path | None = None
         self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
 
