@@ -32,11 +32,8 @@ def _who(turn: Sequence[Piece]) -> str:
 
 
 def _row(number: int, turn: Sequence[Piece]) -> str:
-    cells = (
-        (str(number), DIM),
-        (tag("b", _who(turn)), ""),
-        ("".join(map(_piece, turn)), "width:100%;white-space:normal"),
-    )
+    said = "".join(map(_piece, turn))
+    cells = ((str(number), DIM), (tag("b", _who(turn)), ""), (said, "width:100%;white-space:normal"))
     style = "padding:6px 10px;vertical-align:top;text-align:left"
     return "".join(tag("td", inner, f"{style};{more}", ' align="left"') for inner, more in cells)
 
