@@ -108,7 +108,8 @@ class Ledger:
         """What was taken, one row a cell, server or tool, in the order of their first use; the columns add up.
 
         Tokens and dollars of a turn belong to the calls that it asked for, in equal parts; those of a turn without
-        calls to the answer. `dollars` is NaN where a price is unknown.
+        calls to the answer. `dollars` is NaN where a price is unknown; `cached_tokens` were read from the cache,
+        `written_tokens` into it.
         """
         import pandas as pd
 
@@ -118,7 +119,7 @@ class Ledger:
         known = data.groupby(by, sort=False)["dollars"].agg(lambda values: values.sum(skipna=False))
         summed = data.groupby(by, sort=False)[list(_SUMS)].sum()
         summed["dollars"] = known
-        whole = ("calls", "rows", "received_bytes", "shown_bytes", *(("turns",) if by == "cell" else ()))
+        whole = ("calls", "rows", "received_bytes", "shown_bytes", *(("turns", *_TOKENS) if by == "cell" else ()))
         return summed.astype(dict.fromkeys(whole, "int64")).reset_index()
 
     def dollars(self) -> float | None:
@@ -143,8 +144,8 @@ class Ledger:
             places: Iterable[str] = [_place(c, by) for c in calls] or [turn.cell if by == "cell" else ANSWER]
             share = 1 / max(1, len(calls))
             usage = turn.usage
-            taken = {"turns": share, "input": usage.input * share, "cached": usage.cache_read * share}
-            taken |= {"written": usage.cache_write * share, "output": usage.output * share}
+            taken = {"turns": share, "input_tokens": usage.input * share, "cached_tokens": usage.cache_read * share}
+            taken |= {"written_tokens": usage.cache_write * share, "output_tokens": usage.output * share}
             dollars = float("nan") if usage.dollars is None else usage.dollars * share
             yield from ({by: place, **taken, "dollars": dollars} for place in places)
 
@@ -160,8 +161,8 @@ class Ledger:
             logger.warning("the log %s cannot be written: %s", self.file, error)
 
 
-_SUMS = ("turns", "calls", "input", "cached", "written", "output", "dollars", "seconds", "rows", "received_bytes",
-         "shown_bytes")  # fmt: skip
+_TOKENS = ("input_tokens", "cached_tokens", "written_tokens", "output_tokens")
+_SUMS = ("turns", "calls", *_TOKENS, "dollars", "seconds", "rows", "received_bytes", "shown_bytes")
 
 
 def _place(call: CallRecord, by: str) -> str:
@@ -193,7 +194,7 @@ def _call_record(opened: _Open, result: ToolResult) -> CallRecord:
         received_bytes=result.received_bytes,
         shown_bytes=len(result.shown.encode("utf-8", "replace")),
         names=result.names,
-        error=seal_text(result.shown[:500]) if result.outcome == "error" else "",
+        error=seal_text(result.shown[:500]) if result.outcome in ("error", "denied") else "",
         call_id=opened.call.id,
         turn=opened.turn,
     )

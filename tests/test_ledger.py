@@ -72,7 +72,7 @@ def test_costs_by_cell_server_and_tool_add_up_to_the_same():
     for by in ("cell", "server", "tool"):
         costs = ledger.costs(by)
         assert abs(costs.dollars.sum() - ledger.dollars()) < 1e-9
-        assert (costs.input.sum(), costs.output.sum(), costs.cached.sum()) == (160, 45, 40)
+        assert (costs.input_tokens.sum(), costs.output_tokens.sum(), costs.cached_tokens.sum()) == (160, 45, 40)
         assert (costs.calls.sum(), costs.received_bytes.sum()) == (2, 60)
 
 

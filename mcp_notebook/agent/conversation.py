@@ -104,10 +104,10 @@ def tool_result(call_id: str, text: str, *, error: bool = False, images: Iterabl
 
 
 def transcript(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The conversation as rows {role, kind, text} for `%claude_history`."""
+    """The conversation as pieces {turn, role, kind, text} for `%claude_history`; a turn may have several."""
     return [
-        {"role": message["role"], "kind": block["type"], "text": _readable(block)}
-        for message in messages
+        {"turn": turn, "role": message["role"], "kind": block["type"], "text": _readable(block)}
+        for turn, message in enumerate(messages, 1)
         for block in message["content"]
         if block["type"] not in ("thinking", "redacted_thinking")
     ]
@@ -118,7 +118,7 @@ def _readable(block: Block) -> str:
         return block["text"]
     if block["type"] == "tool_use":
         arguments = ", ".join(f"{k}={v!r}" for k, v in block["input"].items())
-        return f"{block['name']}({arguments})"
+        return f"{block['name'].replace('__', '.', 1)}({arguments})"
     if block["type"] == "tool_result":
         return "\n".join(part.get("text", f"[{part['type']}]") for part in block["content"])
     return f"[{block['type']}]"

@@ -142,21 +142,21 @@ function outcome(result) {
 }
 
 function reason(row, send) {
-  const press = button("why", "Deny with a reason…"), form = make("form", "reason"), field = make("input", "find");
+  const press = button("why", "Deny with a reason…"), field = make("input", "find reason");
   Object.assign(field, { maxLength: 1500, placeholder: "Why? Claude is told. Enter sends, Escape goes back.", ariaLabel: "Reason of the denial" });
-  form.append(field);
-  const swap = (from, to, focus) => {
+  const swap = (from, to) => {
     from.replaceWith(to);
-    focus.focus();
-    focus.toggleAttribute("data-lm-suppress-shortcuts", true); // a moment ago it was reached by mouse
+    to.toggleAttribute("data-lm-suppress-shortcuts", true); // a moment ago it was reached by mouse
+    to.focus();
   };
-  press.onclick = () => swap(press, form, field);
-  form.onsubmit = (event) => { event.preventDefault(); send(field.value.trim() ? `deny: ${field.value.trim()}` : "deny"); };
-  field.onkeydown = (event) => {
-    if (event.key !== "Escape") return;
+  press.onclick = () => swap(press, field);
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" && (event.key !== "Enter" || event.isComposing)) return;
+    event.preventDefault();
     event.stopPropagation(); // the notebook would take it for its own
-    swap(form, press, press);
-  };
+    if (event.key === "Escape") swap(field, press);
+    else send(field.value.trim() ? `deny: ${field.value.trim()}` : "deny");
+  });
   row.append(press);
 }
 

@@ -37,15 +37,11 @@ def choices(server: str, approval: Approval) -> tuple[Choice, ...]:
     """The answers that a question offers, besides a denial."""
     found = [Choice("once", "y", "Allow once", "This call only.")]
     if approval.lasting:
-        meaning = (
-            "Remembered for you on this machine, until the tool is defined otherwise; %mcp_approvals takes it back."
-        )
+        meaning = "Remembered for you on this machine until the tool changes; %mcp_approvals takes it back."
         found.append(Choice("always", "a", "Always this tool", meaning))
     if approval.reading:
         count, listed = len(approval.reading), clip(visible(", ".join(approval.reading)), 300)
-        meaning = (
-            f"Its read-only tools, remembered together: {listed}. That they only read is {visible(server)}'s claim."
-        )
+        meaning = f"Its read-only tools are {listed}: that is {visible(server)}'s own claim."
         found.append(Choice("server", "r", f"This server's read-only tools ({count})", meaning))
     return tuple(found)
 

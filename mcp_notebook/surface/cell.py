@@ -11,6 +11,7 @@ from mcp_notebook import loop
 from mcp_notebook.errors import Stopped
 from mcp_notebook.events import Event, Footer, Note, Stop, TextDelta, TextDiscarded, ToolCall, ToolResult, Usage
 from mcp_notebook.freeze.trail import Run
+from mcp_notebook.masking import seal_text
 from mcp_notebook.policy import Budget
 from mcp_notebook.surface import answering, byhand
 from mcp_notebook.surface.ask import Ask
@@ -20,6 +21,9 @@ from mcp_notebook.surface.presence import buttons_work, is_attended
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
+
+
+QUESTION = 60  # characters by which a cell is known in %claude_cost
 
 
 class Shows(Protocol):
@@ -46,6 +50,7 @@ class CellRun:
         self._cell = uuid.uuid4().hex[:8]
         self._said = 0  # characters of finished turns
         self._run = Run(self._cell, ask.prompt, ask.into)
+        notebook.questions[self._cell] = seal_text(" ".join(ask.prompt.split())[:QUESTION])
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._approvals = Approvals()
         self._attended = is_attended(notebook.shell)

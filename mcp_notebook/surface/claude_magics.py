@@ -73,8 +73,8 @@ class ClaudeMagics(Magics):
 
     @line_magic
     def claude_history(self, line: str) -> None:
-        """Show the conversation so far."""
-        showing.history(self._notebook)
+        """Show the conversation so far, one row a turn, as the model has it."""
+        accounts.history(self._notebook)
 
     @line_magic
     def claude_fork(self, line: str) -> None:

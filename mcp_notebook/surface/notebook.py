@@ -54,6 +54,7 @@ class Notebook:
         self.catalog = Catalog(lambda: ChainMap(self.shell.user_ns, self.held))
         self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
         self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
+        self.questions: dict[str, str] = {}  # how each cell's question begins, by the cell's name in the ledger
         self.recording: Path | None = None
         self.trail = Trail()  # what was called, exactly, for %mcp_freeze
         self._handed: list[weakref.ref[Any]] = []

@@ -208,18 +208,6 @@ def shared(notebook: Notebook, *, served: bool) -> None:
     rows(found, empty="Claude can query no table yet: ask a question, or %mcp_share NAME.")
 
 
-def history(notebook: Notebook) -> None:
-    """The conversation, as readable text."""
-    from mcp_notebook.agent.conversation import transcript
-
-    rows = transcript(notebook.conversation.messages)
-    if not rows:
-        line("The conversation is empty.")
-        return
-    marks = {"tool_use": "call", "tool_result": "result"}
-    line("\n\n".join(f"[{marks.get(r['kind'], r['role'])}] {r['text']}" for r in rows))
-
-
 def recording(notebook: Notebook) -> None:
     """Whether turns are recorded, and what is there to replay."""
     if notebook.recording is not None:

@@ -70,6 +70,6 @@ def test_the_transcript_shows_calls_and_results_and_no_thinking():
     conversation.answer([tool_result("t1", "3 rows")])
     assert [row["text"] for row in transcript(conversation.messages)] == [
         "how many?",
-        "shop__query(sql='select 1')",
+        "shop.query(sql='select 1')",
         "3 rows",
     ]

@@ -80,6 +80,7 @@ def test_a_secret_is_seen_by_the_person_and_never_saved(asked: Asked, pictures: 
         expect(card.get_by_role("button", name="Deny with a reason…")).to_be_focused()
         page.page.keyboard.press("Enter")
         expect(card.get_by_label("Reason of the denial")).to_be_focused()
+        page.page.keyboard.press("End")
         page.page.keyboard.type(" now")
         page.page.keyboard.press("Enter")
         page.wait(2)

@@ -1,12 +1,16 @@
 """The agent's own commands in a real kernel: budgets, typed answers, dry runs, branches, costs, what is remembered."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.fake_messages import FakeMessages, Reply, text, use
 from tests.kernel.driver import kernel
 
+SECRET = "hunter2-is-not-a-good-password"
+VAULT = Path(__file__).parents[1] / "servers" / "vault.py"
 LOAD = "%load_ext mcp_notebook\nimport pandas as pd\norders = pd.DataFrame({'n': [1, 2, 3]})"
 SQL = {"sql": "select sum(n) as total from orders"}
 
@@ -16,6 +20,8 @@ def reply(body, n):
     said = str(body["messages"])
     if "forever" in said and body.get("tool_choice") is None:
         return Reply([use("notebook__query", {"sql": f"select {n} as x from orders"})])
+    if "Sign in" in said and "tool_result" not in said:
+        return Reply([use("vault__login", {"user": "ann", "password": SECRET})])
     if "slowly" in said:
         return Reply([text("one two three four")], delay=0.45)
     if body.get("output_config", {}).get("format"):
@@ -159,3 +165,19 @@ def test_without_a_person_there_is_no_state_line(running):
     assert ran.status == "ok"
     assert "one two three four" in ran.text
     assert not any("Asking" in text or "Getting ready" in text for text in seen)
+
+
+def test_a_denial_typed_with_its_reason_reaches_claude_and_no_secret_is_in_the_output(running, api):
+    assert running.run(f"%mcp_connect vault {sys.executable} {VAULT}").status == "ok"
+    running.run("%config MCPNotebook.cards = 'static'")
+    ran = running.run("%%claude --new\nSign in.", answer="n because the vault is closed")
+    running.run("%config MCPNotebook.cards = 'auto'\n%mcp_disconnect vault")
+    assert ran.status == "ok", ran.text
+    assert "password: ***" in ran.text
+    assert "Secrets are sent but not shown: password (30 characters)." in ran.text
+    assert "2 tools of vault say that they only read; that is the server's claim." in ran.text
+    assert SECRET not in json.dumps(ran.outputs)
+    assert "says: the vault is closed" in str(api.requests[-1]["messages"][-1])
+    assert (
+        "the vault is closed" in running.run("print(get_ipython().run_line_magic('mcp_log', '').error.iloc[-1])").text
+    )
