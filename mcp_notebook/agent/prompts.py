@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.kinds import is_table
+from mcp_notebook.kinds import format_of, is_table
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session
@@ -45,8 +46,10 @@ def referenced(prompt: str, namespace: Mapping[str, Any]) -> list[str]:
 
 
 def _is_table(value: Any) -> bool:
-    """A text counts only while the file is there: it may be any text that looks like a path."""
-    return is_table(value) and (not isinstance(value, str) or os.path.exists(value))
+    """A path counts only while it is that of a data file: any text may look like one."""
+    if isinstance(value, str | PurePath):
+        return bool(format_of(str(value))) and os.path.isfile(value)
+    return is_table(value)
 
 
 def user_blocks(prompt: str, names: Iterable[str], schema: Callable[[str], str]) -> list[dict[str, Any]]:

@@ -141,10 +141,10 @@ class SqlRunner:
     async def _place(self, catalog: Catalog, name: str, sql: str, masks: "Masks | None") -> "_Placed":
         """Where the worker finds a table, with tokens in its masked columns."""
         value = _resolve(catalog, name)
-        if kind_of(value) not in STORED:
-            shipped = await self._ship(catalog, name, masks)
-            return _Placed(str(shipped.path), shipped.notes, [], shipped.masked)
         try:
+            if kind_of(value) not in STORED:
+                shipped = await self._ship(catalog, name, masks)
+                return _Placed(str(shipped.path), shipped.notes, [], shipped.masked)
             names = (await asyncio.to_thread(schema_of, value)).names
             wanted = (await self._elsewhere.needed(sql, {name: names}))[name] if kind_of(value) != "file" else []
             found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)
@@ -303,7 +303,8 @@ def _check_here(sql: str, offered: tuple[str, ...]) -> dict[str, Any]:
 async def _plan_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
     from mcp_notebook.server.sources import planning
 
-    return await asyncio.to_thread(planning.answer, _local_connection(), request)
+    with contextlib.closing(_local_connection().cursor()) as cursor:
+        return await asyncio.to_thread(planning.answer, cursor, request)
 
 
 @cache

@@ -189,7 +189,7 @@ class TableTools:
         if is_away(value) or kind_of(value) in STORED:
             text, fields = await self._described_elsewhere(value, entry.name)
         else:
-            text, fields = await asyncio.to_thread(describe, value, entry.name, self._masks())
+            text, fields = await asyncio.to_thread(_described_here, value, entry.name, self._masks())
         if entry.description:
             text = f"{entry.description}\n{text}"
         columns = (
@@ -302,6 +302,13 @@ def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
     columns = ", ".join(f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}" for f in seen.schema)
     about = [entry.description or ("result" if entry.origin == "result" else "shared"), seen.said]
     return [entry.name, seen.rows, columns, "; ".join(filter(None, about))]
+
+
+def _described_here(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any]]]:
+    try:
+        return describe(value, name, masks)
+    except DataError as error:
+        raise ToolError(error.message) from error
 
 
 def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any]]]:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.arrow import unique_names
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources.places import Job, Masking, Place, is_away, place_of
+from mcp_notebook.server.sources.places import Job, Masking, Place, is_away, place_of, schema_at
 from mcp_notebook.server.sources.plan import Plan
 from mcp_notebook.server.tabular import TableAnswer
 
@@ -52,7 +52,7 @@ def one_engine(found: Mapping[str, Place], names: Sequence[str]) -> bool:
     return bool(found) and len(found) == len(names) and len({place.key for place in found.values()}) == 1
 
 
-def request(sql: str, found: Mapping[str, Place], folder: Path, stem: str, *, rows: int, read: str) -> dict[str, Any]:
+def request(sql: str, found: Mapping[str, Place], folder: Path, stem: str, *, rows: int) -> dict[str, Any]:
     """What is asked for a plan (`planning`), with the tables' columns written into the folder."""
     tables = {}
     for number, (name, place) in enumerate(found.items()):
@@ -63,7 +63,7 @@ def request(sql: str, found: Mapping[str, Place], folder: Path, stem: str, *, ro
         tables[name] = str(path)
     dialect = next(iter(found.values())).dialect
     out = str(folder / f"{stem}-judged.arrow")
-    return {"plan": sql, "dialect": dialect, "read": read, "rows": rows, "tables": tables, "out": out}
+    return {"plan": sql, "dialect": dialect, "rows": rows, "tables": tables, "out": out}
 
 
 def prepare(
@@ -156,8 +156,6 @@ def _fitting(table: pa.Table, max_bytes: int) -> int:
 
 def _schema(place: Place) -> pa.Schema:
     try:
-        return place.schema()
+        return schema_at(place)
     except DataError as error:
         raise ToolError(error.message) from error
-    except Exception as error:  # boundary: every engine raises its own errors
-        raise explained(error, place) from error

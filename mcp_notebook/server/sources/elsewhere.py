@@ -28,11 +28,6 @@ Hidden = Callable[[Sequence[str]], Sequence[str]]
 """Which of a table's columns are masked."""
 
 
-def nothing(names: Sequence[str]) -> Sequence[str]:
-    """No column is masked."""
-    return ()
-
-
 _DESCRIBES = re.compile(r"\s*(describe|desc|show)\b", re.IGNORECASE)
 
 
@@ -48,9 +43,14 @@ class Here:
     empty: Mapping[str, Place]
 
 
+def nothing(names: Sequence[str]) -> Sequence[str]:
+    """No column is masked."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Bounds:
-    """What one answer may hold and take: rows, bytes, seconds; `hidden` picks the masked columns of a table's."""
+    """What one answer may hold, take and show: rows, bytes, seconds, and the columns that it must not see."""
 
     rows: int
     bytes: int
@@ -88,10 +88,10 @@ class Elsewhere:
             return await self.query(checked["sql"], found, bounds)
         return Here(checked, await self.bring(checked["sql"], found, bounds) if found else {}, {})
 
-    async def query(self, sql: str, found: Mapping[str, Place], bounds: Bounds, *, read: str = "duckdb") -> TableAnswer:
+    async def query(self, sql: str, found: Mapping[str, Place], bounds: Bounds) -> TableAnswer:
         """The bounded answer of a statement over tables of one engine; raises `ToolError`."""
         stem = f"plan-{next(self._counter)}"
-        asked = await asyncio.to_thread(away.request, sql, found, self._folder, stem, rows=bounds.rows + 1, read=read)
+        asked = await asyncio.to_thread(away.request, sql, found, self._folder, stem, rows=bounds.rows + 1)
         try:
             planned = await self._ask(asked, PLAN_SECONDS)
             hidden = {name: tuple(bounds.hidden(place.schema().names)) for name, place in found.items()}
@@ -120,7 +120,7 @@ class Elsewhere:
             dialect = next(iter(group.values())).dialect
             if dialect == "duckdb" or not await self._is_in(sql, dialect):
                 continue
-            return await self.query(sql, group, bounds, read=dialect)
+            return await self.query(sql, group, bounds)
         return None
 
     async def bring(self, sql: str, found: Mapping[str, Place], bounds: Bounds) -> dict[str, TableAnswer]:
@@ -131,7 +131,7 @@ class Elsewhere:
         for name, place in found.items():
             listed = ", ".join(quote(column) for column in wanted[name] or columns[name][:1])
             part = f"SELECT {listed} FROM {quote(name)}"  # noqa: S608 - names are quoted
-            most = Bounds(away.MOST_ROWS, away.MOST_BYTES, bounds.seconds, bounds.hidden)
+            most = replace(bounds, rows=away.MOST_ROWS, bytes=away.MOST_BYTES)
             answer = await self.query(part, {name: place}, most)
             if answer.truncated:
                 raise away.refuse_large(name, answer.data.num_rows, place)

@@ -245,6 +245,10 @@ def _spark_day_of_week(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     return exp.Paren(this=exp.Sub(this=_call("DAYOFWEEK", node.this), expression=exp.Literal.number(1)))
 
 
+def _spark_week(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    return _call("WEEKOFYEAR", node.this)
+
+
 def _spark_concat(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     parts = [part if kind_of(part, kinds) == "text" else _cast(part, "text") for part in node.expressions]
     node.set("expressions", parts)
@@ -318,6 +322,13 @@ def _postgres_try_cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     raise ToolError("TRY_CAST is not available for this table: filter the rows first, then CAST.")
 
 
+def _no_using(node: exp.Expr, kinds: Kinds) -> exp.Expr:
+    """SEMI and ANTI joins become EXISTS, for which sqlglot needs the condition."""
+    if node.text("kind").upper() in ("SEMI", "ANTI") and not node.args.get("on"):
+        raise ToolError("Write SEMI JOIN and ANTI JOIN with ON here, or as WHERE EXISTS (...).")
+    return node
+
+
 _EVERYWHERE: dict[type[exp.Expr], Rule] = {
     exp.Like: _like,
     exp.ILike: _like,
@@ -345,11 +356,13 @@ _BY_DIALECT: dict[str, dict[type[exp.Expr], Rule]] = {
         exp.WithinGroup: _spark_within,
         exp.Extract: _spark_extract,
         exp.DayOfWeek: _spark_day_of_week,
+        exp.Week: _spark_week,
         exp.Concat: _spark_concat,
         exp.Length: _spark_length,
         exp.Bracket: _spark_bracket,
     },
     "postgres": {
+        exp.Join: _no_using,
         exp.Round: _postgres_round,
         exp.Extract: _postgres_extract,
         exp.Contains: _postgres_contains,

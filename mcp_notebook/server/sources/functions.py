@@ -42,7 +42,7 @@ _SPARK = {
 }  # fmt: skip
 _POSTGRES = {
     "median", "percentile_cont", "percentile_disc", "quantile", "group_concat", "array_agg", "array_to_string", "md5",
-    "regr_slope", "regr_intercept", "ascii", "initcap", "rand",
+    "regr_slope", "regr_intercept", "ascii", "initcap", "rand", "regexp_like",
 }  # fmt: skip
 # The engine's own functions by their own names, for those who know the engine. Not among them: whatever reads files,
 # settings or the session, runs code, fails or waits on purpose, or makes values of any size from small ones.

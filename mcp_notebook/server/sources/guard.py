@@ -5,6 +5,8 @@ position and expand `${env:...}`. So a statement is parsed by sqlglot, every par
 and what the engine gets is written anew from the parsed tree, without comments and hints.
 """
 
+import contextlib
+import logging
 from collections.abc import Iterator
 
 import sqlglot
@@ -42,14 +44,19 @@ _WORDS = {
 }  # fmt: skip
 
 
+class UnreadableError(ToolError):
+    """The text is no statement of the dialect."""
+
+
 def parse(sql: str, dialect: str) -> exp.Query:
     """The one SELECT of the text, its parts checked (but not its functions and names); raises `ToolError`."""
     if len(sql) > MAX_LENGTH:
         raise ToolError(f"The statement has {len(sql):,} characters; {MAX_LENGTH:,} are allowed.")
     try:
-        found = [tree for tree in sqlglot.parse(sql, read=dialect) if tree is not None]
+        with _quiet():
+            found = [tree for tree in sqlglot.parse(sql, read=dialect) if tree is not None]
     except (SqlglotError, ValueError) as error:
-        raise ToolError(f"The statement cannot be read: {first_line(error)}") from error
+        raise UnreadableError(f"The statement cannot be read: {first_line(error)}") from error
     except RecursionError:
         raise ToolError("The statement is nested too deeply: name parts of it in a WITH.") from None
     statements = [tree for tree in found if not isinstance(tree, exp.Semicolon)]
@@ -71,9 +78,22 @@ def parse(sql: str, dialect: str) -> exp.Query:
 def is_in(sql: str, dialect: str) -> bool:
     """Whether sqlglot can read the text in that dialect at all."""
     try:
-        return len(sql) <= MAX_LENGTH and bool(sqlglot.parse(sql, read=dialect))
+        with _quiet():
+            return len(sql) <= MAX_LENGTH and bool(sqlglot.parse(sql, read=dialect))
     except (SqlglotError, ValueError, RecursionError):
         return False
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """sqlglot says in the log what it does not know; here that is an answer."""
+    logger = logging.getLogger("sqlglot")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def functions(query: exp.Expr) -> Iterator[exp.Expr]:

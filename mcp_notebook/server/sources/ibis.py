@@ -89,7 +89,14 @@ class IbisJob:
     dialect: str
 
     def run(self) -> "pa.Table":
-        return self.backend.sql(self.text).to_pyarrow()
+        if self.backend.name != "sqlite":
+            return self.backend.sql(self.text).to_pyarrow()
+        # SQLite's connections belong to the thread that made them, which is the person's.
+        own = self.backend.connect(*self.backend._con_args, **self.backend._con_kwargs)
+        try:
+            return own.sql(self.text).to_pyarrow()
+        finally:
+            own.disconnect()
 
     def cancel(self) -> None:
         """Ibis has no cancel that works for every backend."""

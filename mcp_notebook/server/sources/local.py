@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.sources.files import file_table
 from mcp_notebook.server.sources.places import first_sentence
 from mcp_notebook.server.sources.scan import Scan
-from mcp_notebook.server.sources.spool import Spool, read_text
+from mcp_notebook.server.sources.spool import Spool, drop, read_text
 
 STORED = ("file", "dataset", "lazy")
 """The kinds that are scanned and not held in memory."""
@@ -27,11 +28,41 @@ class Ready:
     passing: bool = False
 
 
-def ready(value: Any, spool: Spool, needed: Callable[[Sequence[str]], Sequence[str]]) -> Ready:
-    """What to scan for a stored table now; `needed` picks the columns that the statement names.
+Pick = Callable[[Sequence[str]], Sequence[str]]
+"""Which of a table's columns are meant."""
+
+
+def no_columns(names: Sequence[str]) -> Sequence[str]:
+    """None of them."""
+    return ()
+
+
+def ready(value: Any, spool: Spool, needed: Pick, *, hidden: Pick = no_columns) -> Ready:
+    """What to scan for a stored table now; `needed` picks the columns that the statement names, `hidden` those whose
+    values it must not see.
 
     Raises `DataError` when the table cannot be read.
     """
+    found = _ready(value, spool, needed)
+    masked = tuple(hidden(found.scan.open().schema.names))
+    if not masked:
+        return found
+    changed = spool.changed(found.scan, lambda table: without_values(table, masked))
+    if found.passing:
+        drop(found.scan)
+    return Ready(changed, passing=True)
+
+
+def without_values(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """The table with the text "masked" in these columns, null where there is no value."""
+    for name in columns:
+        missing = table.column(name).is_null()
+        told = pc.if_else(missing, pa.scalar(None, pa.string()), "masked")  # pyright: ignore[reportAttributeAccessIssue]
+        table = table.set_column(table.column_names.index(name), name, told)
+    return table
+
+
+def _ready(value: Any, spool: Spool, needed: Pick) -> Ready:
     kind = kind_of(value)
     if kind == "file":
         table = file_table(value)
@@ -54,7 +85,7 @@ def schema_of(value: Any) -> pa.Schema:
     if kind == "dataset":
         return value.schema
     if kind == "lazy":
-        return sample(value, 0).schema
+        return _collected(value.clear()).schema
     table = file_table(value)
     if table.format in ("csv", "json"):
         return read_text(table, 0).schema
@@ -67,10 +98,7 @@ def sample(value: Any, rows: int) -> pa.Table:
     if kind == "dataset":
         return value.head(rows)
     if kind == "lazy":
-        try:
-            return value.head(rows).collect().to_arrow()
-        except Exception as error:  # boundary: Polars' own errors, and those of the person's functions
-            raise DataError(f"Polars cannot compute the lazy frame: {first_sentence(error)}") from error
+        return _collected(value.head(rows))
     table = file_table(value)
     if table.format in ("csv", "json"):
         return read_text(table, rows)
@@ -88,6 +116,13 @@ def count(value: Any) -> int | None:
     if scan is None or scan.format != "parquet" or len(scan.files) > 100:
         return None
     return scan.open().count_rows()
+
+
+def _collected(frame: Any) -> pa.Table:
+    try:
+        return frame.collect().to_arrow()
+    except Exception as error:  # boundary: Polars' own errors, and those of the person's functions
+        raise DataError(f"Polars cannot compute the lazy frame: {first_sentence(error)}") from error
 
 
 def _files_of(dataset: Any) -> Scan | None:

@@ -9,7 +9,7 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.sources.local import STORED, count, schema_of
-from mcp_notebook.server.sources.places import is_away, place_of
+from mcp_notebook.server.sources.places import is_away, place_of, schema_at
 
 UNREADABLE = (DataError, pa.ArrowException, TypeError, ValueError, OSError)
 """What looking at a value raises that is no table any more, or none that can be read."""
@@ -43,7 +43,7 @@ def look(value: Any) -> Look:
     if is_away(value):
         place = place_of(value)
         how = _DUCKDB if place.dialect == "duckdb" else f"{_DUCKDB}, which is translated to {place.name}'s"
-        return Look(place.schema(), None, what, f"on {place.name}: {how}")
+        return Look(schema_at(place), None, what, f"on {place.name}: {how}")
     if kind in STORED:
         return Look(schema_of(value), count(value), what)
     held = snapshot(value)

@@ -80,8 +80,15 @@ def check_columns(query: exp.Query, columns: Mapping[str, Iterable[str]]) -> Non
                 f"There is no column {wanted!r}.{did_you_mean(wanted, real.values())} "
                 f"Columns: {', '.join(list(real.values())[:40])}."
             )
-        if first in _LITERAL_FUNCTIONS and len(column.parts) == 1:
-            raise ToolError(f"Refused: {first} is a function of the engine; give the column another alias.")
+
+
+def refuse_session_words(query: exp.Query, columns: Mapping[str, Iterable[str]]) -> None:
+    """Words that are a function without parentheses where no column has the name: `user`, `current_user`, ..."""
+    real = {name.lower() for names in columns.values() for name in names}
+    for column in query.find_all(exp.Column):
+        word = column.name.lower()
+        if len(column.parts) == 1 and word in _LITERAL_FUNCTIONS and word not in real:
+            raise ToolError(f"Refused: {word} is a function of the engine and no column; give a column another alias.")
 
 
 _LITERAL_FUNCTIONS = {

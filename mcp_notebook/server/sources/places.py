@@ -7,6 +7,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import AWAY, kind_of
 
 if TYPE_CHECKING:
@@ -82,6 +83,16 @@ def place_of(value: Any) -> Place:
     from mcp_notebook.server.sources.duckdb import relation_of
 
     return relation_of(value)
+
+
+def schema_at(place: Place) -> "pa.Schema":
+    """The table's columns; raises `DataError` with the engine's own words when it cannot say."""
+    try:
+        return place.schema()
+    except DataError:
+        raise
+    except Exception as error:  # boundary: every engine raises its own errors
+        raise DataError(place.explain(error)) from error
 
 
 def projection(source: str, columns: "Mapping[str, bool]", dialect: str) -> str:

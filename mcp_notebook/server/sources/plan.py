@@ -63,6 +63,7 @@ def _make(sql: str, dialect: str, tables: Mapping[str, Columns], rows: int, read
     functions.check(query, dialect, read=read)
     used = names.privatise(query, tables)
     columns = {name: tuple(tables[name]) for name in used.values()}
+    names.refuse_session_words(query, columns)
     judge = read == "duckdb" and not functions.calls_own(query, dialect)
     if not judge:
         names.check_columns(query, columns)

@@ -1,6 +1,6 @@
 """The request that makes a plan, answered in the worker process for a model's SQL and in this one for the person's.
 
-`{"plan": sql, "dialect", "read", "rows", "tables": {name: path of an empty Arrow file with the table's columns}}` ->
+`{"plan": sql, "dialect", "rows", "tables": {name: path of an empty Arrow file with the table's columns}}` ->
 the plan as JSON, and under "path" an empty Arrow file with the names and types that DuckDB gives the answer's columns
 ("" when only the engine can tell). sqlglot is not hardened against statements made to exhaust it, so a stranger's
 statement is parsed where a deadline kills.
@@ -22,7 +22,7 @@ def planned(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     empty = {name: _read(path) for name, path in request["tables"].items()}
     columns = {name: {f.name: kind_word(f.type) for f in table.schema} for name, table in empty.items()}
     sql = request["plan"]
-    made = plan.make(sql, request["dialect"], columns, rows=request["rows"], read=request["read"])
+    made = _made(sql, request["dialect"], columns, request["rows"])
     if not made.judge:
         return {**made.as_json(), "path": ""}
     sqlguard.check(connection, sql, tuple(empty))
@@ -32,6 +32,15 @@ def planned(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, judged.data.schema) as writer:
         writer.write_table(judged.data.slice(0, 0))
     return {**made.as_json(), "path": path, "types": judged.types}
+
+
+def _made(sql: str, dialect: str, columns: dict[str, dict[str, str]], rows: int) -> plan.Plan:
+    try:
+        return plan.make(sql, dialect, columns, rows=rows)
+    except guard.UnreadableError:
+        if not guard.is_in(sql, dialect):
+            raise
+        return plan.make(sql, dialect, columns, rows=rows, read=dialect)
 
 
 def answer(connection: Any, request: dict[str, Any]) -> dict[str, Any]:

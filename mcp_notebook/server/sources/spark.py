@@ -7,6 +7,7 @@ https://spark.apache.org/docs/latest/api/python/reference/pyspark.sql/spark_sess
 
 import contextlib
 import logging
+import re
 import secrets
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from mcp_notebook.server.sources.plan import Plan
 
+_CASTABLE = re.compile(r"[\w<>:, ()]+")  # type names without anything that would need quotes
 _STOPPED = "The Spark session is stopped: start it again, make the DataFrame anew and share it."
 
 
@@ -52,7 +54,11 @@ class SparkTable:
         """From the analysed plan; no job runs."""
         from pyspark.sql.pandas.types import to_arrow_schema
 
-        return to_arrow_schema(self.frame.schema)
+        schema = self.frame.schema
+        try:
+            return to_arrow_schema(schema, timezone="UTC")
+        except TypeError:  # before Spark 4.1 it was always so
+            return to_arrow_schema(schema)
 
     def job(self, plan: "Plan", tables: "Mapping[str, tuple[SparkTable, Masking]]", seconds: float) -> "SparkJob":
         return SparkJob(self.session, plan, tables)
@@ -101,8 +107,24 @@ class SparkJob:
     def _select(self, private: str, view: str) -> str:
         table, masking = self.tables[private]
         masked = set(masking.columns)
-        columns = {name: name in masked for name in table.frame.columns}
-        return projection(view, columns, "spark") if masked else f"SELECT * FROM {view}"  # noqa: S608 - our name
+        if masked:
+            return projection(view, {name: name in masked for name in table.frame.columns}, "spark")
+        loose = ", ".join(f"{_looser(f.dataType, f.name)} AS {_quoted(f.name)}" for f in table.frame.schema.fields)
+        return f"SELECT {loose} FROM {view}"  # noqa: S608 - names are quoted
+
+
+def _looser(kind: Any, name: str) -> str:
+    """The column; a struct whose fields must not be null is cast to one whose fields may be.
+
+    A null of such a struct cannot be handed over: `toArrow` fails with "Can't view array of type struct<...>".
+    """
+    words = kind.simpleString()
+    strict = "'nullable': False" in str(kind.jsonValue()) and _CASTABLE.fullmatch(words) is not None
+    return f"CAST({_quoted(name)} AS {words})" if strict else _quoted(name)
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def is_connect(session: Any) -> bool:

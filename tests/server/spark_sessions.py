@@ -1,0 +1,83 @@
+"""A real local Spark for the tests: one JVM, met as a classic session and over Spark Connect."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Sparks:
+    """The two ways to one Spark. `folder` is its warehouse and scratch place."""
+
+    classic: Any
+    connect: Any
+    url: str
+    folder: Path
+
+    def session(self, way: str) -> Any:
+        return self.classic if way == "classic" else self.connect
+
+    def another_connect(self) -> Any:
+        """A further Connect session, for tests that stop it."""
+        from pyspark.sql.connect.session import SparkSession
+
+        return SparkSession.builder.remote(self.url).create()
+
+    def state(self) -> str:
+        """Everything that a statement could have changed, as one text."""
+        files = sorted(str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if "_mcp_" not in p.name)
+        found = [files]
+        for session in (self.classic, self.connect):
+            found += [
+                sorted(str(table) for table in session.catalog.listTables()),
+                sorted(str(database) for database in session.catalog.listDatabases()),
+                sorted(str(row) for row in session.sql("SET").collect() if "executionId" not in str(row)),
+            ]
+        return str(found)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Sparks]:
+    """Start Spark, or skip with the reason where this machine has no Java and is no CI."""
+    java = shutil.which("java") is not None or "JAVA_HOME" in os.environ
+    if not os.environ.get("CI") and (not java or importlib.util.find_spec("pyspark") is None):
+        pytest.skip("Spark needs Java 17 and pip install 'mcp-notebook[spark]'")
+    from pyspark.sql import SparkSession
+    from pyspark.sql.connect.session import SparkSession as Remote
+
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = {
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.default.parallelism": "2",
+        "spark.sql.warehouse.dir": str(folder / "warehouse"),
+        "spark.plugins": "org.apache.spark.sql.connect.SparkConnectPlugin",
+        "spark.connect.grpc.binding.port": str(port),
+        "spark.sql.session.timeZone": "UTC",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "FATAL",
+    }
+    builder = SparkSession.builder.master("local[2]").appName("tests")
+    for name, value in settings.items():
+        builder = builder.config(name, value)
+    classic = builder.getOrCreate()
+    url = f"sc://127.0.0.1:{port}"
+    connect = Remote.builder.remote(url).create()
+    try:
+        yield Sparks(classic, connect, url, folder)
+    finally:
+        with contextlib.suppress(Exception):  # boundary: a test may have stopped it
+            connect.stop()
+        classic.stop()
