@@ -41,7 +41,7 @@ class Rules:
     allowed: frozenset[str] = frozenset()
     ports: frozenset[int] = frozenset({80, 443})
     max_bytes: int = 50_000
-    seconds: float = 15.0
+    seconds: float = 10.0
     resolve: Callable[[str, int], Awaitable[list[str]]] = addresses.resolve
 
 

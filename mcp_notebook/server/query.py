@@ -235,7 +235,9 @@ async def local_answer(catalog: Catalog, sql: str, *, limit: int | None = None) 
     elsewhere = Elsewhere(_plan_here, _local_folder())
 
     async def check() -> dict[str, Any]:
-        return await asyncio.to_thread(_check_here, sql, catalog.names())
+        checked = await asyncio.to_thread(_check_here, sql, catalog.names())
+        catalog.use(checked["tables"])
+        return checked
 
     most = Bounds(MAX_ROWS if limit is None else limit, MAX_BYTES, PERSON_SECONDS)
     try:

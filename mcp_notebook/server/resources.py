@@ -66,17 +66,17 @@ class Resources:
         """The schema or the rows of one table; an unknown address is the protocol's invalid-params error."""
         name, _, leaf = str(params.uri).removeprefix(SCHEME).partition("/")
         if not str(params.uri).startswith(SCHEME) or leaf not in ("", "rows.csv", "rows.arrow"):
-            raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.")
+            raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": str(params.uri)})
         try:
             value = self._catalog.resolve(unquote(name))
         except DataError as error:
-            raise MCPError(types.INVALID_PARAMS, error.message) from error
+            raise MCPError(types.INVALID_PARAMS, error.message, {"uri": str(params.uri)}) from error
         entry = self._catalog.find(unquote(name))
         scope = entry.name if entry else unquote(name)
         try:
             contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf, self._masks(), scope)
         except DataError as error:
-            raise MCPError(types.INVALID_PARAMS, error.message) from error
+            raise MCPError(types.INVALID_PARAMS, error.message, {"uri": str(params.uri)}) from error
         return types.ReadResourceResult(contents=[contents])
 
 

@@ -1,6 +1,7 @@
 """`%mcp_share`, `%mcp_unshare`, `%mcp_shared`, `%mcp_serve`: the person's tables for Claude and for other clients."""
 
 import json
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +94,7 @@ class ServingMagics(Magics):
         self._status()
         configured = client_configuration(address.connection_file, path.stem if path else "")
         for client, (file, held) in configured.items():
-            showing.line(f"{client}: {file}\n{json.dumps(held, indent=2)}")
+            showing.line(f"{client}: {file}\n{_written(held)}")
 
     def _status(self) -> None:
         address = self._address
@@ -112,3 +113,8 @@ class ServingMagics(Magics):
         server, self._server = self._server, None
         if server is not None:
             loop.run(server.stop())
+
+
+def _written(held: Any) -> str:
+    """JSON over several lines, with each list on one."""
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: json.dumps(json.loads(found[0])), json.dumps(held, indent=2))

@@ -147,6 +147,6 @@ def _no_table(name: str, value: object) -> str:
     if isinstance(value, str | PurePath):
         return f"{name} names no data file that is read here: {', '.join(sorted(set(DATA_SUFFIXES)))}."
     return (
-        f"{name} is a {type(value).__name__}, not a table: share a DataFrame (pandas, Polars, Spark), an Arrow, DuckDB "
+        f"{name} holds {type(value).__name__}, no table: share a DataFrame (pandas, Polars, Spark), an Arrow, DuckDB "
         "or Ibis table, or the path of a data file."
     )

@@ -169,7 +169,7 @@ def test_outside_clients_are_answered_while_a_cell_runs_and_see_what_is_served(c
     assert "True" in cells.finish(running).text
     assert answers[0]["structuredContent"]["rows"] == [[3]]
     configured = cells.run("%mcp_serve").text
-    assert '"--kernel",\n        "analysis"' in configured
+    assert '"--kernel", "analysis"]' in configured
     assert json.loads(file.read_text())["token"] not in configured
     assert cells.run("%mcp_serve --stop").text.strip() == "The shared tables are no longer served outside."
     assert not file.exists()

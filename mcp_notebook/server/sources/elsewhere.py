@@ -28,11 +28,6 @@ Hidden = Callable[[Sequence[str]], Sequence[str]]
 """Which of a table's columns are masked."""
 
 
-def nothing(names: Sequence[str]) -> Sequence[str]:
-    """No column is masked."""
-    return ()
-
-
 _DESCRIBES = re.compile(r"\s*(describe|desc|show)\b", re.IGNORECASE)
 
 
