@@ -43,6 +43,11 @@ class Here:
     empty: Mapping[str, Place]
 
 
+def nothing(names: Sequence[str]) -> Sequence[str]:
+    """No column is masked."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Bounds:
     """What one answer may hold, take and show: rows, bytes, seconds, and the columns that it must not see."""
