@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.freeze.hashing import Hashes, columns_of, labels_of, mix, row_hashes
+from mcp_notebook.freeze.bits import Hashes, mix
+from mcp_notebook.freeze.hashing import columns_of, labels_of, row_hashes
 
 SHOWN = 5  # rows of each kind in the HTML
 _LISTED = 12  # names in one line

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.freeze.hashing import Hashes, columns_of, labels_of, mix, row_hashes
+from mcp_notebook.freeze.bits import Hashes, mix
+from mcp_notebook.freeze.hashing import columns_of, labels_of, row_hashes
 
 VERSION = "v1"
 SMALL = 40  # rows up to which each is told apart

@@ -74,29 +74,50 @@ def plan(
     `mask`: patterns of columns of which no trace may stand in a check; `reserved`: names that no server's object takes.
     """
     variables = _variables(chosen.choices, around)
-    steps: list[Step] = []
-    first: dict[str, Route] = {}
-    now: dict[str, Route] = {}
+    moved = _moved(chosen.choices)
+    steps = []
     for choice in chosen.choices:
-        server, route = choice.call.server, choice.call.route
-        moved = None
-        if route is not None:
-            first.setdefault(server, route)
-            moved = sealed(route, sealer) if now.get(server, route) != route else None
-            now[server] = route
-        steps.append(_step(choice, around, variables, checks=checks, mask=mask, route=moved))
-    taken = set(reserved) | {
-        name for step in steps for name in (*step.names, *step.needs.values(), *(a for a, _ in step.aliases))
-    }
+        route = sealed(moved[choice], sealer) if choice in moved else None
+        steps.append(_step(choice, around, variables, checks=checks, mask=mask, route=route))
+    taken = set(reserved) | {name for step in steps for name in _names_in(step)}
     return Plan(
         tuple(steps),
-        tuple(sealed(route, sealer) for route in first.values()),
+        tuple(sealed(route, sealer) for route in _first(chosen.choices)),
         _server_names((c.call.server for c in chosen.choices), taken),
         trail.runs,
         tuple(dict.fromkeys(name for choice in chosen.choices for name in choice.own)),
         sealer,
         chosen.left_out,
     )
+
+
+def _first(choices: Iterable[Choice]) -> list[Route]:
+    """How each server was connected for its first call, in the order of these."""
+    routes: dict[str, Route] = {}
+    for choice in choices:
+        if choice.call.route is not None:
+            routes.setdefault(choice.call.server, choice.call.route)
+    return list(routes.values())
+
+
+def _moved(choices: Iterable[Choice]) -> dict[Choice, Route]:
+    """The calls before which their server was connected otherwise than for the last one."""
+    now: dict[str, Route] = {}
+    found = {}
+    for choice in choices:
+        server, route = choice.call.server, choice.call.route
+        if route is None:
+            continue
+        if now.get(server, route) != route:
+            found[choice] = route
+        now[server] = route
+    return found
+
+
+def _names_in(step: Step) -> Iterator[str]:
+    yield from step.names
+    yield from step.needs.values()
+    yield from (alias for alias, _ in step.aliases)
 
 
 def _variables(choices: Iterable[Choice], around: Surroundings) -> dict[Kept, str]:

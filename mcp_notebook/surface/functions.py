@@ -58,7 +58,10 @@ def server(name: str) -> Server:
     async def do_async(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
         return await here.awaited(state, _called(state, server, tool, arguments, 0, tables=False))
 
-    return Server(name, lambda: state.sessions.get(name), do, do_async)
+    def close() -> None:
+        here.run(state, state.sessions.disconnect(name))
+
+    return Server(name, lambda: state.sessions.get(name), do, do_async, close)
 
 
 def call(target: str, arguments: Mapping[str, Any] | None = None, *, tables: bool = False, timeout: float = 0) -> Any:

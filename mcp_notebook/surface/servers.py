@@ -25,11 +25,19 @@ class Server:
 
     Arguments are named as the tool names them; a dict in the first place takes names that Python cannot write.
     `shop["odd-name"]` finds a tool by its own name, `await shop.aio.query_database(...)` is for code that awaits,
-    and `shop.query_database?` shows the tool's own words.
+    and `shop.query_database?` shows the tool's own words. Where no tool is called so, there are also `name`, `tools`
+    (names), `call(tool, arguments)` and `close()`.
     """
 
-    def __init__(self, name: str, session: "Callable[[], Session]", do: Do, do_async: Do | None = None) -> None:
-        self._name, self._session, self._do, self._do_async = name, session, do, do_async
+    def __init__(
+        self,
+        name: str,
+        session: "Callable[[], Session]",
+        do: Do,
+        do_async: Do | None = None,
+        close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._name, self._session, self._do, self._do_async, self._close = name, session, do, do_async, close
 
     @property
     def aio(self) -> "Server":
@@ -42,19 +50,21 @@ class Server:
             raise ConfigError(_unknown(self._name, tool, tools))
         return Method(tools[tool], lambda arguments: self._do(self._name, tool, arguments))
 
-    def __getattr__(self, name: str) -> "Method":
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # questions of copy, pickle and frontends
             raise AttributeError(name)
         try:
             tools = _by_attribute(self._session())
         except SessionError as error:
             raise Gone(error.message) from None
+        if name not in tools and name in _OWN:
+            return _OWN[name](self)
         if name not in tools:
             raise NoTool(_unknown(self._name, name, tools))
         return self[tools[name]]
 
     def __dir__(self) -> list[str]:
-        return sorted([*_by_attribute(self._session()), "aio"])
+        return sorted({*_by_attribute(self._session()), *_OWN, "aio"})
 
     def __iter__(self) -> Iterator[str]:
         return iter([tool.name for tool in self._session().tools])
@@ -65,6 +75,19 @@ class Server:
     def __repr__(self) -> str:
         lines = [f"{m.__name__}{m.__signature__}" for m in map(self.__getitem__, self)]
         return "\n".join([f"<server {self._name}: {len(lines)} tools>", *(f"  .{line}" for line in lines)])
+
+
+def _call(server: Server) -> Callable[..., Any]:
+    return lambda tool, arguments=None: server[tool](dict(arguments or {}))
+
+
+# What a server's object offers besides its tools; a tool of the same name goes first.
+_OWN: dict[str, Callable[[Server], Any]] = {
+    "name": lambda server: server._name,
+    "tools": tuple,
+    "call": _call,
+    "close": lambda server: server._close,
+}
 
 
 class Gone(SessionError, AttributeError):

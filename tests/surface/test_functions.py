@@ -53,7 +53,8 @@ def test_names_that_python_cannot_write(office):
 
 
 def test_tab_offers_the_tools(office):
-    assert set(dir(office)) == {"add_note", "aio", "get_rooms_v2", "list_people", "motto", "report"}
+    tools = {"add_note", "get_rooms_v2", "list_people", "motto", "report"}
+    assert set(dir(office)) == {*tools, "aio", "call", "close", "name", "tools"}
     assert "get-rooms.v2" in office._ipython_key_completions_()
     assert "list_people(status: Literal['active', 'left'] = 'active'" in repr(office)
 
@@ -146,6 +147,14 @@ def test_an_unknown_server_or_option_is_one_sentence(state):
         mcp_notebook.server("nope")
     with pytest.raises(ConfigError, match="no option 'header'"):
         mcp_notebook.connect("x", "uvx y", header={})
+
+
+def test_what_a_server_offers_besides_its_tools(office, state):
+    assert office.name == "office"
+    assert "get-rooms.v2" in office.tools
+    assert office.call("motto", {}) == "We open at nine."
+    office.close()
+    assert state.sessions.names() == []
 
 
 def test_the_object_of_a_server_that_is_gone_says_so(office, state):
