@@ -114,6 +114,17 @@ def test_a_name_that_means_two_things_is_taken_for_neither():
             text_of(sql)
 
 
+def test_there_is_one_with_at_the_top_for_spark():
+    """Inner ones come after the shared tables, in the order in which they need each other."""
+    text = text_of(
+        "with hidden as (select k from sales) "
+        "select count(*) as n from (with x as (select * from hidden) select * from x) q, "
+        "(with y as (select 1 as a) select * from y) r"
+    )
+    assert text.upper().count("WITH ") == 1
+    assert text.index("`_mcp_1` AS") < text.index("`_mcp_w0` AS") < text.index("FROM `_mcp_w0`")
+
+
 _WORDS = """
     ( ) , * ' " ` -- /* */ ; . $ { } @ ? 1 'x' \\ select from sales hidden where id with as union all join on using
     reflect csv ${env:HOME} transform lateral view explode table values limit order by exists in

@@ -14,6 +14,7 @@ from typing import Any
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
+from sqlglot.transforms import move_ctes_to_top_level
 
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources import functions, guard, names
@@ -72,6 +73,8 @@ def _make(sql: str, dialect: str, tables: Mapping[str, Columns], rows: int, read
     names.spell(query, columns)
     query = _lifted(query, dialect)
     _bound(query, rows)
+    if dialect == "spark":  # sqlglot would move inner WITHs only after ours have been put before the text
+        query = move_ctes_to_top_level(query)
     clause = query.args.get("with_")
     if clause is not None:
         query.set("with_", None)
