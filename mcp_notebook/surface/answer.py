@@ -156,10 +156,9 @@ def ask(
         answer = await mcp_notebook.ask("And by category?")      # the same, without blocking
         mcp_notebook.ask("Which ids?", form=list[int]).value
 
-    It goes on with the notebook's conversation, one question after the other; `new=True` has a conversation of its
-    own, so such questions run side by side. `form`: the type of the value (a type, or its name as text). `show=True`:
-    the answer streams into the cell while it is waited for. `allow`: tools that run without asking; questions for the
-    person come as in a cell. The limits are those of `%%claude`; units: seconds, tokens, dollars. Raises BackendError,
+    It goes on with the notebook's conversation; `new=True` has one of its own, and such questions run side by side.
+    `form`: the type of the value (a type, or its name as text). `show=True`: the answer streams into the cell. `allow`:
+    tools that run without asking. Limits are those of `%%claude`, in seconds, tokens and dollars. Raises BackendError,
     BudgetError, ConfigError or DataError, each in one sentence, where the answer is looked at.
     """
     notebook = here.notebook()
@@ -179,6 +178,5 @@ def ask(
         max_usd=max_usd,
         replay=replay,
     )
-    conversation = Conversation() if new else None
-    run = CellRun(notebook, asked, conversation=conversation, quiet=not show)
+    run = CellRun(notebook, asked, conversation=Conversation() if new else None, quiet=not show)
     return Answer(notebook, run, typed=form is not None, shown=show)
