@@ -11,7 +11,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError, Stopped
-from mcp_notebook.surface import byhand, connecting, showing
+from mcp_notebook.surface import byhand, connecting, showing, starting
 from mcp_notebook.surface.cell import check_name
 from mcp_notebook.surface.notebook import Notebook
 
@@ -42,7 +42,7 @@ class MCPMagics(Magics):
         """
         wanted = connecting.parse(line)
         with interruptible():
-            showing.connect(self._notebook, wanted)
+            starting.connect(self._notebook, wanted)
 
     @line_magic
     def mcp_disconnect(self, line: str) -> None:

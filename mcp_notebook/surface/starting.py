@@ -1,0 +1,119 @@
+"""`%mcp_connect` at work: servers start side by side, each with its own line and its own failure."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from mcp_notebook import config, loop
+from mcp_notebook.config import ServerSpec
+from mcp_notebook.errors import ConfigError, ConnectError
+from mcp_notebook.policy import Start
+from mcp_notebook.surface import arrival, connecting
+from mcp_notebook.surface.cell import is_attended
+from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.showing import PATIENCE, StatusLine, line
+
+
+def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
+    """Connect what was asked for, side by side, each with its own line; the first failure is raised at the end."""
+    resolved = connecting.resolve(wanted)
+    servers = {name: spec for name, spec in resolved.items() if not isinstance(spec, ConfigError)}
+    attended = is_attended(notebook.shell)
+    for name, path in connecting.sources(wanted).items():
+        if name in servers:
+            start = Start(path, name, config.describe(servers[name]), config.spec_fingerprint(servers[name]))
+            arrival.may_start(notebook, start, attended=attended, say=line, ask=input)
+    timeout = wanted.timeout or notebook.settings.connect_timeout
+    lines = {name: StatusLine() for name in servers}
+    progress = dict.fromkeys(servers, "starting")
+    started = time.monotonic()
+    futures = {
+        name: loop.submit(_connected(notebook, name, spec, wanted, timeout, progress)) for name, spec in servers.items()
+    }
+    with notebook.desk.staffed(attended=attended, forms=False):
+        _watch(futures, lines, progress, started, notebook.desk.pump)
+    for name, future in futures.items():
+        if future.exception() is None:
+            _arrived(notebook, name, future.result(), attended)
+    wrong = {name: error for name, error in resolved.items() if isinstance(error, ConfigError)}
+    for name, error in wrong.items():
+        line(f"{name}: not connected · {error}")
+    for future in futures.values():
+        loop.wait(future)  # raises the first failure
+    for error in wrong.values():
+        raise error
+
+
+def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
+    """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
+    for note in arrival.notes_on(session, notebook.sessions):
+        line(f"{name}: {note}")
+    try:
+        arrival.accept(session, attended=attended, say=line, ask=input)
+    except ConnectError:
+        loop.run(notebook.sessions.disconnect(name))
+        raise
+
+
+async def _connected(
+    notebook: Notebook,
+    name: str,
+    spec: ServerSpec,
+    wanted: connecting.Wanted,
+    timeout: float,
+    progress: dict[str, str],
+) -> Any:
+    before = arrival.pins_of(notebook, name)
+    notebook.sessions.hooks = notebook.asked.hooks()  # as the settings are now
+    session = await notebook.sessions.connect(
+        name,
+        spec,
+        timeout=timeout,
+        legacy=wanted.legacy,
+        trusted=connecting.is_bundled(spec),
+        log_level=notebook.settings.server_log or None,
+        on_progress=lambda text: progress.__setitem__(name, text),
+    )
+    arrival.pin(session, before)
+    arrival.mark_safe(session, wanted.safe)
+    notebook.allowed[name] = wanted.allow
+    return session
+
+
+def _watch(
+    futures: dict[str, "Future[Any]"],
+    lines: dict[str, StatusLine],
+    progress: dict[str, str],
+    started: float,
+    pump: Callable[[], None],
+) -> None:
+    """Keep the lines up to date until every server is connected or has failed; an interrupt cancels all."""
+    ended: dict[str, float] = {}
+    try:
+        while len(ended) < len(futures):
+            for name, future in futures.items():
+                if name in ended:
+                    continue
+                if future.done():
+                    ended[name] = time.monotonic() - started
+                    lines[name].set(_outcome(name, future, ended[name], why=len(futures) > 1))
+                elif time.monotonic() - started > PATIENCE:
+                    lines[name].set(f"{name}: {progress[name]}")
+            pump()
+            time.sleep(loop.HEARTBEAT)
+    except KeyboardInterrupt:
+        for future in futures.values():
+            future.cancel()
+        raise
+
+
+def _outcome(name: str, future: "Future[Any]", seconds: float, *, why: bool) -> str:
+    """`why`: say the reason on the line, since only the first failure is raised."""
+    failure = future.exception()
+    if failure is not None:
+        return f"{name}: not connected" + (f" · {failure}" if why else "")
+    session = future.result()
+    count = len(session.tools)
+    title = f"{session.server_title} · " if session.server_title and session.server_title != name else ""
+    return f"{name}: connected · {title}{count} tool{'s' * (count != 1)} · {seconds:.1f} s"
