@@ -1,5 +1,6 @@
 """Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
 
+import asyncio
 import json
 import shlex
 import time
@@ -11,6 +12,7 @@ from mcp_notebook import naming
 from mcp_notebook.errors import CallError, ConfigError
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.surface import sharing
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
@@ -107,10 +109,15 @@ async def own_sql(notebook: Notebook, text: str, *, into: str = "") -> tuple[Too
     started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
     answer = await local_answer(notebook.catalog, text)
     seconds = time.monotonic() - started
-    table = Table(answer.data, notes=answer.notes, truncated=answer.truncated)
+    hidden = await asyncio.to_thread(sharing.masked_in, notebook, text)
+    kept_back = f"made from masked columns ({', '.join(hidden)}): Claude cannot query it until %mcp_share names it"
+    notes = (*answer.notes, kept_back) if hidden else answer.notes
+    table = Table(answer.data, notes=notes, truncated=answer.truncated)
     name = notebook.keep(
         table, Origin(OWN_SERVER, "query", {"sql": text}, event.id, stamp, round(seconds, 4)), name=into
     )
+    if hidden:
+        notebook.catalog.withhold(name)
     reading = Reading(tables=(table,), reader=_computed(answer.notes), confidence="high")
     result = ToolResult(event.id, "ok", "", seconds, answer.data.nbytes, (name,), reading)
     notebook.ledger.record(result, cell=BY_HAND)
