@@ -19,10 +19,12 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.notebook import NotebookTools, build_notebook_server
+from mcp_notebook.server.notebook import build_notebook_server
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources import streams
+from mcp_notebook.server.table_tools import TableTools
 from tests.server.engines import LOCAL, rows_of
 from tests.server.notebooks import Notebook
 
@@ -74,7 +76,7 @@ def _expected() -> list[dict[str, Any]]:
 async def test_every_kind_is_listed_and_described(kind: str, runner: SqlRunner, tmp_path: Path):
     """Columns with types, rows where they are known for free, and first rows."""
     notebook = shared(events=LOCAL[kind](rows_of(), tmp_path))
-    tools = NotebookTools(notebook.catalog, runner, "arrow", tuple, 30.0)
+    tools = TableTools(notebook.catalog, runner, "arrow", Masks, 30.0)
     listed = (await tools.list_tables()).content[0].text  # type: ignore[union-attr]
     described = (await tools.describe_table("events")).content[0].text  # type: ignore[union-attr]
     assert listed.startswith("events (shared")
@@ -151,7 +153,7 @@ async def test_a_file_that_cannot_be_read_is_named_with_the_reason(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     notebook = shared(t=tmp_path / name)
-    tools = NotebookTools(notebook.catalog, runner, "arrow", tuple, 30.0)
+    tools = TableTools(notebook.catalog, runner, "arrow", Masks, 30.0)
     with pytest.raises(ToolError, match=said):
         await runner.query(notebook.catalog, "select * from t")
     with pytest.raises(DataError, match=said):

@@ -11,11 +11,12 @@ import pytest
 import pytest_asyncio
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.notebook import NotebookTools
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources.away import places
 from mcp_notebook.server.sources.elsewhere import Bounds
+from mcp_notebook.server.table_tools import TableTools
 from tests.server.attacks import statement
 from tests.server.engines import rows_of
 from tests.server.notebooks import Notebook
@@ -152,7 +153,7 @@ async def test_a_statement_ends_at_its_deadline_and_spark_is_free(way: str, spar
 async def test_it_is_listed_without_a_job_and_described_by_its_first_rows(way: str, spark: Sparks, runner: SqlRunner):
     """Columns and types, that rows are not counted, and which SQL to write."""
     notebook = shared(events=spark.session(way).sql(EVENTS))
-    tools = NotebookTools(notebook.catalog, runner, "arrow", lambda: ["k"], 30.0)
+    tools = TableTools(notebook.catalog, runner, "arrow", lambda: Masks(("k",)), 30.0)
     tracker = spark.classic.sparkContext.statusTracker()
     before = len(tracker.getJobIdsForGroup())
     listed = (await tools.list_tables()).content[0].text  # type: ignore[union-attr]
@@ -160,7 +161,7 @@ async def test_it_is_listed_without_a_job_and_described_by_its_first_rows(way: s
     assert listed.startswith(
         "events (shared; a Spark DataFrame, queried on Spark: write DuckDB SQL, which is translated"
     )
-    assert "rows not counted): id int64, k string, x double, p decimal128(10, 2)" in listed
+    assert "rows not counted): id int64, k string (masked), x double, p decimal128(10, 2)" in listed
     described = (await tools.describe_table("events")).content[0].text  # type: ignore[union-attr]
     assert "first 5 rows" in described
     assert "2026-01-05" in described
@@ -209,7 +210,7 @@ async def test_what_cannot_be_asked_says_what_to_do(spark: Sparks, runner: SqlRu
     other.stop()
     with pytest.raises(ToolError, match="session is stopped: start it again"):
         await runner.query(notebook.catalog, "select * from gone")
-    tools = NotebookTools(notebook.catalog, runner, "arrow", tuple, 30.0)
+    tools = TableTools(notebook.catalog, runner, "arrow", Masks, 30.0)
     assert "session is stopped" in (await tools.list_tables()).content[0].text  # type: ignore[union-attr]
     with pytest.raises(ToolError, match=r"Spark says: .*CAST_INVALID_INPUT"):
         await runner.query(notebook.catalog, "select cast(s as integer) as n from bad")
