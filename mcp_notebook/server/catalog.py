@@ -53,6 +53,11 @@ class Catalog:
         self._used.pop(name, None)
         self._changed()
 
+    def withhold(self, name: str) -> None:
+        """Offer a result no longer, unless the person shared it under this name."""
+        if (entry := self._entries.get(name)) is not None and entry.origin == "result":
+            self.remove(name)
+
     def use(self, names: Iterable[str]) -> None:
         """Note that statements read these tables now."""
         self._used |= dict.fromkeys(names, time.monotonic())

@@ -1,5 +1,6 @@
 """Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
 
+import asyncio
 import json
 import shlex
 import time
@@ -13,6 +14,7 @@ from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import only_reads
+from mcp_notebook.surface import sharing
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
@@ -168,8 +170,13 @@ async def perform_own_sql(
     started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
     answer = await local_answer(catalog, arguments["sql"], limit=arguments.get("limit"))
     seconds = time.monotonic() - started
-    table = Table(answer.data, notes=answer.notes, truncated=answer.truncated)
+    hidden = await asyncio.to_thread(sharing.masked_in, notebook, arguments["sql"])
+    kept_back = f"made from masked columns ({', '.join(hidden)}): Claude cannot query it until %mcp_share names it"
+    notes = (*answer.notes, kept_back) if hidden else answer.notes
+    table = Table(answer.data, notes=notes, truncated=answer.truncated)
     name = keep(table, Origin(OWN_SERVER, "query", dict(arguments), event.id, stamp, round(seconds, 4)), 0)
+    if hidden:
+        notebook.keep_back(name, event.id)
     reading = Reading(tables=(table,), reader=_computed(answer.notes), confidence="high")
     result = ToolResult(event.id, "ok", "", seconds, answer.data.nbytes, (name,), reading)
     notebook.ledger.record(result, cell=BY_HAND)

@@ -84,6 +84,12 @@ class Notebook:
         self.trail.kept(origin.call_id, index, "", frame, table.truncated)
         return frame
 
+    def keep_back(self, name: str, call_id: str) -> None:
+        """Do not offer Claude a call's result, which may hold masked values under other names."""
+        self.catalog.withhold(name)
+        frames = [(reference, reference()) for reference in self._handed]
+        self._handed = [r for r, frame in frames if frame is not None and frame.attrs["mcp"]["call_id"] != call_id]
+
     def adopt(self) -> None:
         """Let Claude query the tables that were handed out by the names that the person's code gave them."""
         waiting = {id(frame): frame for reference in self._handed if (frame := reference()) is not None}

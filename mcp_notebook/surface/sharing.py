@@ -1,5 +1,6 @@
 """What a person shares: `%mcp_share`, `%mcp_unshare`, `%mcp_shared`, and the same as functions."""
 
+import contextlib
 import re
 import shlex
 import time
@@ -99,6 +100,26 @@ def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
     if not any(row["about"] for row in found):
         found = [{name: value for name, value in row.items() if name != "about"} for row in found]
     return found
+
+
+def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
+    """The masked columns that a statement of the person's names, so that its result may hold their values renamed.
+
+    Columns that keep their name are masked in the result as they are here: `SELECT *` names none.
+    """
+    from mcp_notebook.server.masks import Masks
+    from mcp_notebook.server.sources.look import UNREADABLE, look
+
+    masks = Masks(tuple(notebook.settings.mask))
+    words = {word.lower() for word in re.findall(r"\w+", sql)}
+    found: dict[str, None] = {}
+    for entry in notebook.catalog.entries() if masks.patterns else ():
+        if words.isdisjoint(re.findall(r"\w+", entry.name.lower())):
+            continue
+        with contextlib.suppress(*UNREADABLE):
+            names = look(notebook.catalog.resolve(entry.name)).schema.names
+            found |= dict.fromkeys(n for n in masks.columns(names) if words & {*re.findall(r"\w+", n.lower())})
+    return tuple(found)
 
 
 def _variable(notebook: Notebook, what: Any, as_: str) -> tuple[str, Any]:

@@ -77,8 +77,17 @@ def test_a_table_is_shared_under_another_name_and_listed_with_what_it_is(cells):
     assert ran.status == "ok", ran.text
     for word in ("revenue", "sales", "DataFrame", "email", "outside after %mcp_serve", "not yet", "Sales of May"):
         assert word in ran.text, word
-    assert "real: x1" in cells.run("%%mcp_sql notebook --into one\nselect 'real: ' || email as e from revenue limit 1\n"
-                                   ).text + cells.run("print(one.e[0])").text  # fmt: skip
+
+
+def test_the_persons_own_sql_sees_masked_values_and_its_result_is_kept_from_the_model(cells):
+    """Under a new name the values would be seen; without them, a result goes to the conversation as ever."""
+    ran = cells.run("%%mcp_sql notebook --into one\nselect 'real: ' || email as e from revenue order by id limit 1")
+    assert "made from masked columns (email)" in ran.text
+    assert cells.run("print(one.e[0])").text.strip() == "real: x1"
+    cells.run("%%mcp_sql notebook --into plain\nselect id from revenue")
+    listed = [line.split()[0] for line in cells.run("%mcp_shared").text.splitlines()[1:] if line.split()]
+    assert "plain" in listed
+    assert "one" not in listed
 
 
 def test_files_and_objects_are_shared_by_path_and_by_function(cells):
@@ -106,7 +115,7 @@ def test_files_and_objects_are_shared_by_path_and_by_function(cells):
         ("%mcp_share sales --as 'a b'", "cannot be a table's name"),
         ("%mcp_share sales --into x", "--into is no option"),
         ("other = sales\n%mcp_share other --as revenue", "another table already"),
-        ("number = 3\n%mcp_share number", "number is a int, not a table"),
+        ("number = 3\n%mcp_share number", "number holds int, no table"),
         ("mcp_notebook.share(sales.head(1))", "give it a name with as_"),
         ("%mcp_unshare nowhere", "no table 'nowhere'"),
         ("%mcp_serve --wrong", "%mcp_serve --status"),

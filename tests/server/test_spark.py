@@ -161,7 +161,7 @@ async def test_it_is_listed_without_a_job_and_described_by_its_first_rows(way: s
     assert listed.startswith(
         "events (shared; a Spark DataFrame, queried on Spark: write DuckDB SQL, which is translated"
     )
-    assert "rows not counted): id int64, k string, x double, p decimal128(10, 2)" in listed
+    assert "rows not counted): id int64, k string (masked), x double, p decimal128(10, 2)" in listed
     described = (await tools.describe_table("events")).content[0].text  # type: ignore[union-attr]
     assert "first 5 rows" in described
     assert "2026-01-05" in described
