@@ -102,7 +102,7 @@ async def own_sql(notebook: Notebook, text: str, *, into: str = "") -> tuple[Too
     """
     from mcp_notebook.agent.calls import Origin
     from mcp_notebook.results.reading import Reading, Table
-    from mcp_notebook.server.query import local_answer
+    from mcp_notebook.server.here import local_answer
 
     event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", OWN_SERVER, "query", {"sql": text})
     notebook.ledger.record(event, cell=BY_HAND)

@@ -303,6 +303,18 @@ async def test_a_statement_on_a_relation_ends_at_its_deadline(runner: SqlRunner)
     assert connection.sql("select 1").fetchall() == [(1,)]
 
 
+async def test_the_persons_connection_stays_free_while_a_relation_is_asked(runner: SqlRunner):
+    """A result that they are reading is not disturbed, nor does it hold up the answer."""
+    connection = duckdb.connect()
+    connection.execute("create table t as select range as a from range(100000)")
+    notebook = shared(t=connection.table("t"))
+    reading = connection.sql("select a from t").to_arrow_reader(1000)
+    first = reading.read_next_batch().num_rows
+    answer = await runner.query(notebook.catalog, "select count(*) as n from t")
+    assert answer.data.to_pylist() == [{"n": 100000}]
+    assert first + sum(batch.num_rows for batch in reading) == 100000
+
+
 async def test_a_closed_connection_says_what_to_do(runner: SqlRunner):
     """In the list and from a query."""
     connection = duckdb.connect()

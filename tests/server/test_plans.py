@@ -102,6 +102,18 @@ def test_what_cannot_be_said_exactly_is_refused_with_the_way_out(sql: str, said:
     assert said in str(caught.value)
 
 
+def test_a_name_that_means_two_things_is_taken_for_neither():
+    """A cast of what may be a double is not left to cut where DuckDB rounds."""
+    assert "BROUND" in text_of("select cast(x as int) as r from sales")
+    for sql in (
+        "select cast(id as int) as r from (select id / 2 as id from sales) q",
+        "with w as (select x * 2 as id from sales) select cast(id as int) as r from w",
+        "select cast(id as int) as r from (select x from sales) q(id)",
+    ):
+        with pytest.raises(ToolError, match=r"floor\(x\) or round\(x\)"):
+            text_of(sql)
+
+
 _WORDS = """
     ( ) , * ' " ` -- /* */ ; . $ { } @ ? 1 'x' \\ select from sales hidden where id with as union all join on using
     reflect csv ${env:HOME} transform lateral view explode table values limit order by exists in

@@ -112,7 +112,13 @@ def finish(table: pa.Table, prepared: Prepared, *, limit: int, max_bytes: int) -
         word if column.type == field.type else type_word(column.type)
         for word, column, field in zip(prepared.types, columns, judged, strict=True)
     ]
-    return TableAnswer(pa.table(columns, names=unique_names(judged.names)), tuple(types), truncated, notes)
+    other = [
+        f"{field.name} is {column.type} here, {word} in DuckDB"
+        for word, column, field in zip(prepared.types, columns, judged, strict=True)
+        if column.type != field.type and word != '"NULL"' and not pa.types.is_decimal(column.type)
+    ]
+    table = pa.table(columns, names=unique_names(judged.names))
+    return TableAnswer(table, tuple(types), truncated, (*notes, *other))
 
 
 def brought_note(name: str, rows: int, place: Place) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.server.engines import quote
 from mcp_notebook.server.sources.places import Masking, first_sentence, projection
 from mcp_notebook.server.sqlguard import first_lines
 
@@ -132,4 +133,9 @@ def _connection_of(relation: Any) -> "duckdb.DuckDBPyConnection":
 
 
 def _schema_of(relation: Any) -> "pa.Schema":
-    return relation.limit(0).to_arrow_table().schema
+    """Of its names and types alone: running anything on the connection could get into the person's way."""
+    types = (
+        f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in zip(relation.columns, relation.types, strict=True)
+    )
+    with duckdb.connect() as own:
+        return own.sql(f"SELECT {', '.join(types)} LIMIT 0").to_arrow_table().schema

@@ -7,7 +7,7 @@ The engine's own functions may be called by their names where these are on its l
 but is the engine's own dialect (`` `backticks` ``, LATERAL VIEW) is taken as that, as written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -68,8 +68,7 @@ def _make(sql: str, dialect: str, tables: Mapping[str, Columns], rows: int, read
     if not judge:
         names.check_columns(query, columns)
     if read == "duckdb" and dialect != "duckdb":
-        kinds = {column.lower(): kind for name in used.values() for column, kind in tables[name].items()}
-        query = exact(query, dialect, kinds)
+        query = exact(query, dialect, _kinds(query, [tables[name] for name in used.values()]))
     names.spell(query, columns)
     query = _lifted(query, dialect)
     _bound(query, rows)
@@ -81,6 +80,21 @@ def _make(sql: str, dialect: str, tables: Mapping[str, Columns], rows: int, read
     plan = Plan(_write(query, dialect), ctes, bool(clause and clause.recursive), quoted, judge)
     _check_text(plan, dialect)
     return plan
+
+
+def _kinds(query: exp.Query, tables: Iterable[Columns]) -> dict[str, str]:
+    """What each column name holds, where that is certain: the same in all tables, and given to nothing else here."""
+    kinds: dict[str, str] = {}
+    for columns in tables:
+        for name, kind in columns.items():
+            kinds[name.lower()] = kind if kinds.get(name.lower(), kind) == kind else ""
+    for alias in query.find_all(exp.Alias):
+        if not (isinstance(alias.this, exp.Column) and alias.this.name.lower() == alias.alias.lower()):
+            kinds.pop(alias.alias.lower(), None)
+    for table in query.find_all(exp.TableAlias):
+        for column in table.args.get("columns") or ():
+            kinds.pop(column.name.lower(), None)
+    return kinds
 
 
 def _bound(query: exp.Query, rows: int) -> None:
