@@ -120,7 +120,8 @@ async def test_what_passes_the_check_still_runs_read_only_and_alone(postgres: An
 
 
 def _job(table: Any) -> Any:
-    from mcp_notebook.server.sources.places import Masking, place_of
+    from mcp_notebook.server.sources.place import Masking
+    from mcp_notebook.server.sources.places import place_of
     from mcp_notebook.server.sources.plan import make
 
     place = place_of(table)

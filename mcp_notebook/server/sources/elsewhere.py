@@ -13,7 +13,8 @@ from mcp_notebook.kinds import is_table
 from mcp_notebook.server.engines import quote
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources import away
-from mcp_notebook.server.sources.places import Place, is_away
+from mcp_notebook.server.sources.place import Place
+from mcp_notebook.server.sources.places import is_away
 from mcp_notebook.server.sources.within import within
 from mcp_notebook.server.tabular import TableAnswer
 

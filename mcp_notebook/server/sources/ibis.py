@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.server.sources.places import Masking, Place, first_sentence, projection
+from mcp_notebook.server.sources.place import Masking, Place, first_sentence, projection
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.sources.files import file_table
-from mcp_notebook.server.sources.places import first_sentence
+from mcp_notebook.server.sources.place import first_sentence
 from mcp_notebook.server.sources.scan import Scan
 from mcp_notebook.server.sources.spool import Spool, drop, read_text
 

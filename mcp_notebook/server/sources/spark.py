@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.server.sources.places import Masking, first_sentence, projection
+from mcp_notebook.server.sources.place import Masking, first_sentence, projection
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.sources.files import FileTable
-from mcp_notebook.server.sources.places import first_sentence
+from mcp_notebook.server.sources.place import first_sentence
 from mcp_notebook.server.sources.scan import Scan
 
 _MEMORY = "512MB"  # of DuckDB while it reads text
