@@ -135,7 +135,12 @@ class WidgetSign:
 
     def clear(self, last: str) -> None:
         shown, self._shown = self._shown, ""
-        self._slots.vacate(shown, kept=lambda: self._slots.update(shown, small_line(last)))
+        # JupyterLab renders a widget over a widget in place, and loses track of the first one: text comes between.
+        self._slots.vacate(
+            shown,
+            taken=lambda: self._slots.update(shown, {"text/plain": ""}),
+            kept=lambda: self._slots.update(shown, small_line(last)),
+        )
 
     def close(self) -> None:
         if self._widget is not None:

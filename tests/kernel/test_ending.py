@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jupyter_client.manager import KernelManager
 
+from mcp_notebook.sessions.leftovers import PREFIX, SUFFIX
 from tests.kernel.driver import GUARD, Kernel, _environment
 
 PLAIN = Path(__file__).parents[1] / "servers" / "plain.py"
@@ -18,8 +19,8 @@ def test_the_private_log_of_a_server_goes_with_the_kernel(tmp_path: Path):
     try:
         running.run("%load_ext mcp_notebook")
         assert running.run(f"%mcp_connect plain {sys.executable} {PLAIN}").status == "ok"
-        assert list(tmp_path.glob("mcp-notebook-plain-*.log"))
+        assert list(tmp_path.glob(f"{PREFIX}plain-*{SUFFIX}"))
     finally:
         running.client.stop_channels()
         manager.shutdown_kernel(now=False)
-    assert not list(tmp_path.glob("mcp-notebook-plain-*.log"))
+    assert not list(tmp_path.glob(f"{PREFIX}plain-*{SUFFIX}"))

@@ -1,7 +1,7 @@
 """Spark DataFrames, classic and Connect: the statement runs in their own session, over temporary views of ours.
 
-The views carry random names and live for one statement. A classic job is cancelled by its job group (tags do not reach
-`toArrow`, which collects in a thread of the JVM), one of Connect by its tag.
+The views carry random names and live for one statement; those of Connect travel with it. A classic job is cancelled by
+its job group (tags do not reach `toArrow`, which collects in a thread of the JVM), one of Connect by its tag.
 https://spark.apache.org/docs/latest/api/python/reference/pyspark.sql/spark_session.html
 """
 
@@ -9,6 +9,7 @@ import contextlib
 import logging
 import re
 import secrets
+import weakref
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mcp_notebook.server.sources.plan import Plan
 
 _CASTABLE = re.compile(r"[\w<>:, ()]+")  # type names without anything that would need quotes
+_SETTLED: "weakref.WeakSet[Any]" = weakref.WeakSet()  # frames known to be no streams: asking is a way to the server
 _STOPPED = "The Spark session is stopped: start it again, make the DataFrame anew and share it."
 
 
@@ -42,8 +44,9 @@ class SparkTable:
         session = value.sparkSession
         if stopped(session):
             raise DataError(_STOPPED)
-        if value.isStreaming:
+        if value not in _SETTLED and value.isStreaming:
             raise DataError("A streaming DataFrame has no rows to query: share one that reads what it has written.")
+        _SETTLED.add(value)
         return cls(value, session)
 
     @property
@@ -82,11 +85,14 @@ class SparkJob:
 
     def run(self) -> "pa.Table":
         views = {private: f"_mcp_{secrets.token_hex(8)}" for private in self.tables}
+        frames = {view: self.tables[private][0].frame for private, view in views.items()}
+        text = self.plan.text({private: self._select(private, view) for private, view in views.items()})
+        self._tag()
+        if is_connect(self.session):
+            return self.session.sql(_with_places(text, frames), **frames).toArrow()
         try:
-            self._tag()
-            for private, (table, _) in self.tables.items():
-                table.frame.createOrReplaceTempView(views[private])
-            text = self.plan.text({private: self._select(private, view) for private, view in views.items()})
+            for view, frame in frames.items():
+                frame.createOrReplaceTempView(view)
             return self.session.sql(text).toArrow()
         finally:
             quiet_drop(self.session, views.values())
@@ -111,6 +117,14 @@ class SparkJob:
             return projection(view, {name: name in masked for name in table.frame.columns}, "spark")
         loose = ", ".join(f"{_looser(f.dataType, f.name)} AS {_quoted(f.name)}" for f in table.frame.schema.fields)
         return f"SELECT {loose} FROM {view}"  # noqa: S608 - names are quoted
+
+
+def _with_places(text: str, views: "Mapping[str, Any]") -> str:
+    """The text for `session.sql(text, **views)`, which formats it: our views in braces, other braces doubled."""
+    text = text.replace("{", "{{").replace("}", "}}")
+    for view in views:
+        text = text.replace(view, f"{{{view}}}")
+    return text
 
 
 def _looser(kind: Any, name: str) -> str:
