@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mcp import MCPError
-from mcp.types import LATEST_PROTOCOL_VERSION
+from mcp.types import CONNECTION_CLOSED, LATEST_PROTOCOL_VERSION
 
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer, describe, mask, secrets_of
 from mcp_notebook.errors import ConnectError
@@ -36,7 +36,7 @@ async def open_connection(
                 continue
             hint = await _hint(connection)
             failure = await _failure(name, connection, error, timeout, hint)
-            if not attempts and not hint and _died_on_probe(connection):
+            if not attempts and not hint and _died_on_probe(connection, error):
                 attempts.append(replace(attempt, mode="legacy"))
             if not attempts or not _worth_another(connection, error):
                 raise failure from None
@@ -59,9 +59,14 @@ def _attempts(spec: ServerSpec, legacy: bool) -> list[Attempt]:
     return [ways[first], ways["http" if first == "sse" else "sse"]]
 
 
-def _died_on_probe(connection: Connection) -> bool:
+def _died_on_probe(connection: Connection, error: BaseException) -> bool:
     """Some servers (rmcp) end when asked what they do not know; with the older handshake they work."""
-    return connection.tap.closed.is_set() and connection.attempt == Attempt("auto", "stdio")
+    return _is_closed(connection, leaf(error)) and connection.attempt == Attempt("auto", "stdio")
+
+
+def _is_closed(connection: Connection, cause: BaseException) -> bool:
+    """Whether the server closed the connection: the SDK may say so before the tap has seen the end."""
+    return connection.tap.closed.is_set() or (isinstance(cause, MCPError) and cause.code == CONNECTION_CLOSED)
 
 
 def _may_sign_in(connection: Connection) -> bool:
@@ -103,7 +108,7 @@ def _sentence(connection: Connection, cause: BaseException, code: int | None, ti
         return f"cannot be reached: {connection.trouble.sentence}"
     if isinstance(cause, TimeoutError):
         return f"did not answer within {timeout:g} s{_noise(connection)}; is {describe(spec)} an MCP server?"
-    if connection.tap.closed.is_set() and connection.process is not None:
+    if connection.process is not None and _is_closed(connection, cause):
         return f"{exit_sentence(code)} before it answered{_noise(connection)}"
     if "protocol version" in str(cause):
         theirs = str(cause).rsplit(":", 1)[-1].strip()
