@@ -155,15 +155,15 @@ def test_a_kernel_is_found_by_its_notebook_and_files_of_dead_kernels_go(tmp_path
     here = {"url": "http://x", "token": "t", "pid": os.getpid()}
     with pytest.raises(ConnectError, match="No kernel serves its tables: run %mcp_serve"):
         find_connection(tmp_path)
-    one = write_connection(tmp_path / "notebook-1.json", {**here, "notebook": "/work/a.ipynb"})
+    one = write_connection(tmp_path / "notebook-1.json", {**here, "notebook": "/home/ada/a.ipynb"})
     assert find_connection(tmp_path) == find_connection(tmp_path, "a") == find_connection(tmp_path, "a.ipynb") == one
-    write_connection(tmp_path / "notebook-2.json", {**here, "notebook": "/work/b.ipynb"})
-    assert find_connection(tmp_path, "/work/a.ipynb") == one
+    write_connection(tmp_path / "notebook-2.json", {**here, "notebook": "/home/ada/b.ipynb"})
+    assert find_connection(tmp_path, "/home/ada/a.ipynb") == one
     with pytest.raises(ConnectError, match="Several kernels serve tables: name one with --kernel: a, b"):
         find_connection(tmp_path)
     with pytest.raises(ConnectError, match=r"No kernel 'c' serves its tables.*Serving now: a, b"):
         find_connection(tmp_path, "c")
-    gone = write_connection(tmp_path / "notebook-3.json", {**here, "notebook": "/work/c.ipynb", "pid": 2**22 + 1})
+    gone = write_connection(tmp_path / "notebook-3.json", {**here, "notebook": "/home/ada/c.ipynb", "pid": 2**22 + 1})
     with pytest.raises(ConnectError, match="No kernel 'c'"):
         find_connection(tmp_path, "c")
     assert not gone.exists()
