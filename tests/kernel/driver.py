@@ -45,6 +45,7 @@ class Kernel:
 
     def __init__(self, manager: KernelManager) -> None:
         self.manager = manager
+        self.replies: dict[str, str] = {}  # how other cells than the one that is collected ended
         self.client = manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=GUARD)
@@ -66,9 +67,18 @@ class Kernel:
                 reply = self.client.shell_channel.get_msg(timeout=1)
                 if reply["parent_header"].get("msg_id") == message_id:
                     ran.status = reply["content"]["status"]
+                else:
+                    self.replies[reply["parent_header"].get("msg_id", "")] = reply["content"].get("status", "")
         assert idle, f"the cell hung; outputs so far: {ran.text}"
         ran.seconds = time.monotonic() - began
         return ran
+
+    def status_of(self, message_id: str) -> str:
+        """How a queued cell ended; its reply may have come while another cell was collected."""
+        while message_id not in self.replies:
+            reply = self.client.get_shell_msg(timeout=GUARD)
+            self.replies[reply["parent_header"].get("msg_id", "")] = reply["content"].get("status", "")
+        return self.replies[message_id]
 
     def run(self, code: str, **options: Any) -> Ran:
         """Run a cell to its end."""
