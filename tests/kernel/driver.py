@@ -129,4 +129,5 @@ def kernel(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[K
 
 def _environment() -> dict[str, str]:
     keep = {k: v for k, v in os.environ.items() if not k.startswith("ANTHROPIC") and k != "JPY_SESSION_NAME"}
-    return {**keep, "PYTHONWARNINGS": "default"}
+    # A connection that only the collector closes warns whenever that runs, in any cell; Python hides it by default.
+    return {**keep, "PYTHONWARNINGS": "default,ignore::ResourceWarning"}
