@@ -46,7 +46,8 @@ async def outside(tmp_path: Path) -> AsyncIterator[Address]:
 @asynccontextmanager
 async def connected(address: Address) -> AsyncIterator[Client]:
     url, token = read_connection(address.connection_file)
-    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"})
+    # Twenty clients on a busy machine wait longer than httpx's five seconds.
+    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=120)
     async with http, Client(streamable_http_client(url, http_client=http)) as client:
         yield client
 
