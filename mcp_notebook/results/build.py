@@ -17,7 +17,7 @@ from mcp_notebook.results import fast_columns, fast_nulls, infer, losses, nulls,
 from mcp_notebook.results.raw import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 
-_BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_BYTES = re.compile(r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")""")
 _SAFE_INTEGER = 2**53
 _FEW = 256
 
@@ -25,7 +25,7 @@ _FEW = 256
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
     """Type every column of `raw`; notes name the columns they are about."""
     names, name_notes, guessed = _names(raw, sql)
-    columns, null_notes, ready = _without_nulls(raw, names) if infer_types else (raw.columns, [], {})
+    columns, null_notes, ready = _without_nulls(raw, names) if infer_types else (fast_nulls.as_sent(raw), [], {})
     text = raw.text if infer_types else "keep"
     if text == "numbers" and nulls.all_text(raw):
         text = "all"
@@ -38,8 +38,8 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         types[name] = typed.type_note
         if typed.note:
             notes.append(f"`{name}` {typed.note}")
-    open_columns = [number for number in range(len(names)) if number not in ready]  # a typed value lost no text
-    notes += losses.found([columns[number] for number in open_columns], [names[number] for number in open_columns])
+    untyped = [number for number, array in enumerate(arrays) if _is_text(array.type)]  # a typed value lost no text
+    notes += losses.found([columns[number] for number in untyped], [names[number] for number in untyped])
     notes += _rounded(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
     data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
     return Table(
@@ -52,6 +52,10 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         reader=reader,
         names=raw.names or names,
     )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or isinstance(kind, pa.JsonType)
 
 
 def _no_columns(rows: int) -> pa.Table:
@@ -70,18 +74,31 @@ def _column(
     """One column typed; `done` is what it gives with all texts believed, if that is known."""
     if isinstance(values, pa.ChunkedArray):
         return _arrow_column(values, declared, text, name, done)
-    if text in ("numbers", "all") and strings.CODE_NAME.search(name):
-        text = "dates"
-    if text in ("numbers", "all") and declared is None:
+    if text in ("numbers", "all") and _only_texts(values):
         present = [value for value in values if value is not None]
-        if present and all(type(value) is str and _BYTES.fullmatch(value) for value in present):
-            # A bytes literal alone: literal_eval of a string that a regular expression has fully matched.
-            found = [None if value is None else ast.literal_eval(value) for value in values]
-            return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
-        if _like_codes(present):
+        if strings.CODE_NAME.search(name):
+            text = "dates"
+        elif declared is None and all(map(_BYTES.fullmatch, present)) and (found := _binary(values)) is not None:
+            return found
+        elif declared is None and _like_codes(present):
             text = "dates"
     typed = infer.column(values, declared, text=text)
     return _quoted_decimals(typed, values) if text == "numbers" else typed
+
+
+def _only_texts(values: Cells) -> bool:
+    """Whether a column holds texts, and nothing else but NULL."""
+    return set(map(type, values)) - {type(None)} == {str}
+
+
+def _binary(values: Cells) -> infer.Column | None:
+    """The column of bytes literals; None when one has an escape that Python does not know."""
+    try:
+        # A bytes literal alone: literal_eval of a string that a regular expression has fully matched.
+        found = [None if value is None else ast.literal_eval(value) for value in values]
+    except (ValueError, SyntaxError):
+        return None
+    return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
 
 
 def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
@@ -98,12 +115,14 @@ def _arrow_column(
     values: pa.ChunkedArray, declared: str | None, text: infer.Strictness, name: str, done: infer.Column | None = None
 ) -> infer.Column:
     """The same for a column that a fast reader left in Arrow."""
-    head = values.slice(0, 200).to_pylist()
-    unusual = any(type(value) is str and (_BYTES.fullmatch(value) or _like_codes(head)) for value in head[:1])
-    if unusual:
-        return _column(values.to_pylist(), declared, text, name)
     if text in ("numbers", "all") and strings.CODE_NAME.search(name):
         text, done = "dates", None
+    if text in ("numbers", "all") and declared is None and pa.types.is_string(values.type):
+        head = values.slice(0, _FEW).drop_null().to_pylist()
+        if head and _BYTES.fullmatch(head[0]):
+            return _column(values.to_pylist(), declared, text, name)
+        if _may_be_codes(head) and _like_codes(values.drop_null().to_pylist()):
+            text, done = "dates", None
     typed = done or fast_columns.column(values, declared, text=text)
     if text == "numbers" and pa.types.is_floating(typed.array.type) and typed.type_note.startswith("converted"):
         return _quoted_decimals(typed, values.to_pylist())
@@ -112,10 +131,15 @@ def _arrow_column(
 
 def _like_codes(present: Sequence[Any]) -> bool:
     """Digits of one length of 9 to 15 in many distinct values: phone numbers or ids rather than amounts."""
-    if len(present) < 2 or not all(type(value) is str and value.isdecimal() for value in present):
+    return len(present) > 1 and _may_be_codes(present) and len(set(present)) > 1
+
+
+def _may_be_codes(some: Sequence[Any]) -> bool:
+    """Whether nothing in some of a column's values rules it out."""
+    if not all(type(value) is str and value.isdecimal() for value in some):
         return False
-    lengths = {len(value) for value in present}
-    return len(lengths) == 1 and 9 <= lengths.pop() <= 15 and len(set(present)) > 1
+    lengths = {len(value) for value in some}
+    return not lengths or (len(lengths) == 1 and 9 <= lengths.pop() <= 15)
 
 
 def unique(names: Sequence[str]) -> tuple[str, ...]:

@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.csv as pa_csv
-
-from mcp_notebook.results import fitting, literal, strings
+from mcp_notebook.results import fast_csv, fitting, literal, strings
 from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
@@ -24,9 +22,8 @@ _TAG = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|SET|START TRANSACTION|SELECT \d+|\(
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:[ .\-/][\w%()#$]+){0,5}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _RECORD_END = re.compile(r"\r\n|\n|\r")
-_LARGE = 64 * 1024
-_READ = 4 << 20
-_BLANK_LINE = re.compile(rb"\n\n[^\n]")
+LARGE = 64 * 1024
+_HEAD = 64 * 1024
 _NULLS = (*NULL_WORDS, "")
 
 
@@ -89,7 +86,8 @@ def _without_tags(text: str) -> str:
 def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
     records = _records(text, delimiter)
     if records is not None and len({len(row) for row in records}) == 1:
-        return _judged(records, delimiter, quoted='"' in text, repaired=frozenset(), selected=selected)
+        apart = any(None in row for row in records)
+        return _judged(records, delimiter, quoted='"' in text, apart=apart, selected=selected)
     lines = _RECORD_END.split(text)
     header = lines[0].split(delimiter)
     if len(lines) < 2 or not _is_header(header):
@@ -110,50 +108,26 @@ def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
 
 def large(text: str) -> Taken | None:
     """A long, regular CSV or TSV by Arrow's reader, every cell as text; None when it is short or unusual."""
-    if len(text) < _LARGE:
+    if len(text) < LARGE:
         return None
-    head = text[:_LARGE].split("\n", 20)[:20]
-    delimiter = max("\t,;", key=head[0].count)
-    names = head[0].rstrip("\r").lstrip("\ufeff").split(delimiter)
-    if not _is_header(names) or len(set(names)) < len(names) or '"' in head[0]:
+    head = text[:_HEAD].split("\n", 20)[:20]
+    delimiter = max("\t,;|", key=head[0].count)
+    header = _records(head[0].lstrip("\ufeff"), delimiter)
+    names = [name or "" for name in header[0]] if header else []
+    plain = _is_header(names) and len(set(names)) == len(names) and "".join(names).isprintable()
+    if delimiter == "|" or not plain:
         return None
-    try:
-        data = text.encode()  # bytes are looked through far faster than text beyond Latin-1
-    except UnicodeEncodeError:
+    cells = fast_csv.read(text, names, delimiter)
+    if cells is None or (not cells.quoted and _spaced(text[:_HEAD], delimiter)):
         return None
-    quoted = b'"' in data
-    if b"\0" in data or _BLANK_LINE.search(data) or (not quoted and _spaced(text[:_LARGE], delimiter)):
-        return None
-    blank = quoted and _quotes_empty_bytes(data, delimiter.encode())
-    options = pa_csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=blank,
-        quoted_strings_can_be_null=False, check_utf8=False,
-    )  # fmt: skip
-    parsing = pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted, quote_char='"' if quoted else False)
-    reading = pa_csv.ReadOptions(use_threads=False, block_size=_READ)  # a second core would cost more than it gains
-    try:
-        table = pa_csv.read_csv(pa.py_buffer(data), reading, parse_options=parsing, convert_options=options)
-    except pa.ArrowInvalid:
-        return None
-    return _accepted(table, names, delimiter, quoted)
+    return _accepted(cells, names, delimiter)
 
 
-def _quotes_empty(text: str, delimiter: str) -> bool:
-    """Whether an empty text stands in quotes somewhere."""
-    return _quotes_empty_bytes(f"\n{text}".encode("utf-8", "replace"), delimiter.encode())
-
-
-def _quotes_empty_bytes(data: bytes, delimiter: bytes) -> bool:
-    """The same in bytes."""
-    end = rb'""(?:[%b\r\n]|\Z)' % re.escape(delimiter)
-    # A pattern that begins with literals is found several times faster than one that begins with a choice.
-    return any(re.search(re.escape(before) + end, data) for before in (delimiter, b"\n", b"\r") if before in data)
-
-
-def _accepted(table: pa.Table, names: Sequence[str], delimiter: str, quoted: bool) -> Taken | None:
+def _accepted(cells: fast_csv.Cells, names: Sequence[str], delimiter: str) -> Taken | None:
     """Judged by its first rows as any other CSV is."""
+    table, apart = cells.table, cells.empty_quoted and any(column.null_count for column in cells.table.columns)
     rows = [list(row) for row in zip(*(column.slice(0, 500).to_pylist() for column in table.columns), strict=True)]
-    judged = _judged([list(names), *rows], delimiter, quoted=quoted, repaired=frozenset(), selected=())
+    judged = _judged([list(names), *rows], delimiter, quoted=cells.quoted, apart=apart)
     if isinstance(judged, str):
         return None
     whole = replace(judged.raws[0], columns=tuple(table.columns), rows=table.num_rows)
@@ -166,31 +140,28 @@ def _records(text: str, delimiter: str) -> list[list[str | None]] | None:
         return [list(line.split(delimiter)) for line in _RECORD_END.split(text)]
     cell = re.compile(rf'(?:"((?:[^"]|"")*)"|([^{re.escape(delimiter)}\r\n"]*))({re.escape(delimiter)}|\r\n|\n|\r|\Z)')
     records: list[list[str | None]] = [[]]
-    # Who quotes an empty text leaves NULL unquoted (psql); elsewhere the two cannot be told apart.
-    blank = None if _quotes_empty(text, delimiter) else ""
-    at = 0
-    while True:
-        match = cell.match(text, at)
-        if match is None:
-            return None
-        records[-1].append(match[1].replace('""', '"') if match[1] is not None else match[2] or blank)
+    empty_quoted, at = False, 0
+    while (match := cell.match(text, at)) is not None:
+        records[-1].append(match[1].replace('""', '"') if match[1] is not None else match[2] or None)
+        empty_quoted = empty_quoted or match[1] == ""
         at = match.end()
-        if match[3] == "":
-            return records
         if match[3] != delimiter:
-            records.append([])
             if at == len(text):
-                return records[:-1]
+                # Who quotes an empty text leaves NULL unquoted (psql); elsewhere the two cannot be told apart.
+                return records if empty_quoted else [[cell or "" for cell in row] for row in records]
+            records.append([])
+    return None
 
 
 def _judged(
-    records: list[list[str | None]], delimiter: str, *, quoted: bool, repaired: frozenset[int], selected: Sequence[str]
-) -> Answer:
-    """Whether records of one width are data, and whether the first is their header."""
+    records: list[list[str | None]], delimiter: str, *, quoted: bool, apart: bool = False,
+    repaired: frozenset[int] = frozenset(), selected: Sequence[str] = (),
+) -> Answer:  # fmt: skip
+    """Whether records of one width are data, and whether the first is their header; `apart`: None is no empty text."""
     header, rows = records[0], records[1:]
     names = [cell or "" for cell in header]
     if not _is_header(names):
-        return _headless(records, delimiter)
+        return _headless(records, delimiter, apart)
     known = len(selected) == len(names) and [name.strip() for name in names] == list(selected)
     plain = all(_WORD.fullmatch(name) for name in names) and any("_" in name for name in names)
     if not rows and not known and not plain:
@@ -200,20 +171,25 @@ def _judged(
     )
     if not evidence or (delimiter == "," and all(name.startswith(" ") for name in names[1:]) and not _has_typed(rows)):
         return "nothing but commas speaks for data"
-    raw = from_rows([name.strip() for name in names], rows, text="all", nulls=_NULLS)
+    raw = from_rows([name.strip() for name in names], rows, **_meaning(apart))
     if repaired:
         touched = listing([names[number] for number in sorted(repaired)])
         raw = raw.noted(f"values are not quoted; cells of {touched} were put together again", approximate=True)
     return Taken((raw,), confidence="high" if quoted else "medium")
 
 
-def _headless(records: list[list[str | None]], delimiter: str) -> Answer:
+def _meaning(apart: bool) -> dict[str, Any]:
+    """How far texts are believed and what is NULL: an empty cell, unless the text has both kinds of them."""
+    return {"text": "all", "nulls": NULL_WORDS if apart else _NULLS, "empty_is_text": apart}
+
+
+def _headless(records: list[list[str | None]], delimiter: str, apart: bool) -> Answer:
     if len(records) < 2 or not _has_typed(records) or delimiter == "|":
         return "no header, and nothing that speaks for data"
     cells = [cell for row in records for cell in row if cell]
     if sum(len(cell) > 60 or cell.endswith((".", "!", "?")) for cell in cells) * 4 > len(cells):
         return "reads like prose"
-    return Taken((from_rows(None, records, text="all", nulls=_NULLS),), confidence="low")
+    return Taken((from_rows(None, records, **_meaning(apart)),), confidence="low")
 
 
 def _is_header(names: Sequence[str]) -> bool:

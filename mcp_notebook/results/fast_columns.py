@@ -24,9 +24,11 @@ _NUMBER = r"^-?(?:0|[1-9]\d*)(?:\.\d+)?$"
 _NUMERIC = re.compile(r"[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 _PEOPLE = re.compile(r"-?\d{1,3}(?:,\d{3})*(?:\.\d+)?", re.ASCII)
 _LONGEST_INTEGER = 18
+_LONGEST_DECIMAL = 38
 _LONGEST_FLOAT = 16  # fifteen digits and a point: any float keeps them
 _SMALL_FLOAT, _LARGE_FLOAT = 1e-3, 1e15
 _SECONDS, _MILLISECONDS = len("2024-02-29T12:30:00"), len("2024-02-29T12:30:00.000Z")
+_FIRST_DAY = pa.scalar(dt.date(1, 1, 1))
 _FIRST_STAMP = dt.datetime(1, 1, 2)
 
 
@@ -38,12 +40,6 @@ def column(array: pa.Array | pa.ChunkedArray, declared: str | None = None, *, te
     if not pa.types.is_string(array.type):
         return Column(array, f"inferred: {short(array.type)}")
     return _from_text(array, text)
-
-
-def may_be_typed(column: pa.Array | pa.ChunkedArray) -> bool:
-    """Whether a look at some values leaves it open that the texts are dates, numbers or flags; False is certain."""
-    sample = _sample(column)
-    return bool(sample) and (strings.temporal(sample) is not None or _may_be_number(sample, "all"))
 
 
 def _from_text(array: pa.StringArray, text: Strictness) -> Column:
@@ -58,11 +54,11 @@ def _from_text(array: pa.StringArray, text: Strictness) -> Column:
     return Column(fast.array, f"converted from text: {short(fast.array.type)}", fast.note)
 
 
-def _sample(array: pa.Array | pa.ChunkedArray) -> list[str]:
-    """The first value and some from all over the column."""
-    present = array.drop_null() if array.null_count else array
-    step = max(len(present) // _SAMPLE, 1)
-    return present.take(pa.array(range(0, len(present), step))).to_pylist()
+def _sample(array: pa.StringArray) -> list[str]:
+    """Some values from all over the column; at least one."""
+    step = max(len(array) // _SAMPLE, 1)
+    found = array.take(pa.array(range(0, len(array), step))).drop_null()
+    return found.to_pylist() or array.drop_null().slice(0, _SAMPLE).to_pylist()
 
 
 def _may_be_number(sample: Sequence[str], text: Strictness) -> bool:
@@ -93,8 +89,7 @@ def _as_dates(array: pa.Array, note: str) -> strings.Typed | None:
         dates = pc.cast(array, pa.date32())
     except pa.ArrowInvalid:
         return None
-    before_year_one = pc.any(pc.less(dates, pa.scalar(dt.date(1, 1, 1)))).as_py()
-    return None if before_year_one else strings.Typed(dates, note)
+    return None if _any(pc.less(dates, _FIRST_DAY)) else strings.Typed(dates, note)
 
 
 def _stamps(array: pa.StringArray, note: str) -> strings.Typed | None:
@@ -123,25 +118,35 @@ def _microseconds(moment: dt.datetime) -> int:
 def _numbers(array: pa.StringArray) -> strings.Typed | None:
     """Integers to 18 digits, decimals of one scale, or floats short enough that none is rounded."""
     longest = _lengths(array)[1]
-    points = pc.find_substring(array, ".")
+    marks = _besides_digits(array)
     try:
-        if not _any(pc.greater_equal(points, 0)):
-            return _integers(array) if longest <= _LONGEST_INTEGER else None
+        if b"." not in marks:
+            return _integers(array, signed=bool(marks)) if longest <= _LONGEST_INTEGER else None
+        points = pc.find_substring(array, ".")
         if (scale := _one_scale(array, points)) is not None:
-            return _decimals(array, points, scale)
+            return _decimals(array, points, scale) if not marks.translate(None, b".-") else None
         return _floats(array, longest)
     except pa.ArrowInvalid:
         return None
+
+
+def _besides_digits(array: pa.StringArray) -> bytes:
+    """What is in the column's memory beside digits; several times as fast as a pattern a value."""
+    memory = array.buffers()[2]
+    return memory.to_pybytes().translate(None, b"0123456789") if memory else b""
 
 
 def _all_plain(array: pa.Array) -> bool:
     return _all(pc.match_substring_regex(array, _NUMBER)) and not _any(pc.equal(array, "-0"))
 
 
-def _integers(array: pa.StringArray) -> strings.Typed | None:
-    """Integers that are written back as they came, which is faster to see than that each matches a pattern."""
+def _integers(array: pa.StringArray, *, signed: bool) -> strings.Typed | None:
+    """Integers that would be written as they came: those with a sign are written once more, to see it."""
     values = pc.cast(array, pa.int64())
-    return strings.Typed(values) if _all(pc.equal(pc.cast(values, pa.string()), array)) else None
+    if signed:
+        return strings.Typed(values) if _all(pc.equal(pc.cast(values, pa.string()), array)) else None
+    padded = pc.and_(pc.starts_with(array, "0"), pc.greater(pc.binary_length(array), 1))
+    return None if _any(padded) else strings.Typed(values)
 
 
 def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
@@ -169,23 +174,15 @@ def _one_scale(array: pa.Array, points: pa.Array) -> int | None:
 
 
 def _decimals(array: pa.Array, points: pa.Array, scale: int) -> strings.Typed | None:
-    signs = pc.cast(pc.starts_with(array, "-"), pa.int32())
-    precision = pc.max(pc.subtract(points, signs)).as_py() + scale
-    if precision > 38:
+    """Of texts in digits, points and minus: decimals with one digit, or without a zero, before the point."""
+    whole = pc.subtract(points, pc.cast(pc.starts_with(array, "-"), pa.int32()))
+    sizes = pc.min_max(whole)
+    precision = sizes["max"].as_py() + scale
+    if precision > _LONGEST_DECIMAL or sizes["min"].as_py() < 1:
         return None
     values = pc.cast(array, pa.decimal128(precision, scale))
-    return strings.Typed(values) if _canonical(array, pc.subtract(points, signs)) else None
-
-
-def _canonical(array: pa.Array, whole: pa.Array) -> bool:
-    """Of texts that are decimals: no plus, no exponent, and a digit but no leading zero before the point.
-
-    `whole` counts the characters between sign and point. Several times as fast as a pattern.
-    """
     zero = pc.or_(pc.starts_with(array, "0"), pc.starts_with(array, "-0"))
-    padded = _any(pc.and_(zero, pc.not_equal(whole, 1))) or _any(pc.less(whole, 1))
-    marked = any(_any(pc.match_substring(array, mark)) for mark in ("e", "E", "+"))
-    return not padded and not marked
+    return None if _any(pc.and_(zero, pc.not_equal(whole, 1))) else strings.Typed(values)
 
 
 def _lengths(array: pa.Array) -> tuple[int, int]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results import fast_columns
+from mcp_notebook.results import fast_columns, threads
 from mcp_notebook.results.infer import Column
 from mcp_notebook.results.nulls import NULL_WORDS, all_text, left_notes, null_notes, suspected
 from mcp_notebook.results.raw import Cells, Raw
@@ -28,63 +29,98 @@ class TakenOut(NamedTuple):
     ready: dict[int, Column]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A column: typed already, or the cells that are a word for NULL (None: no such cell) and whether some are empty.
+
+    `bare` is the column with null in place of every such word, when only then it is typed.
+    """
+
+    column: Cells
+    typed: Column | None = None
+    bare: Cells | None = None
+    words: Any = None
+    gaps: bool = False
+
+
+def as_sent(raw: Raw) -> tuple[Cells, ...]:
+    """The columns with empty cells as empty texts, where null stands for them."""
+    return tuple(map(_filled, raw.columns)) if "" in raw.nulls else raw.columns
+
+
 def taken_out(raw: Raw, names: Sequence[str]) -> TakenOut:
     """Columns whose NULLs came as a word, with null in their place."""
     if not (raw.nulls or all_text(raw)):
         return TakenOut(raw.columns, suspected(raw, names), {})
     words = raw.nulls or NULL_WORDS
-    known = pa.array(dict.fromkeys([*words, ""]))
-    ready = {number: typed for number, column in enumerate(raw.columns) if (typed := _typed(column)) is not None}
-    flags = [
-        None if number in ready or not pa.types.is_string(column.type) else pc.is_in(column, value_set=known)
-        for number, column in enumerate(raw.columns)
-    ]
-    token = _token(raw.columns, flags)
+    known = pa.array(dict.fromkeys(words if raw.empty_is_text else [*words, ""]))
+    gaps = "" in words
+    seen = threads.each(lambda column: _seen(column, known, gaps), raw.columns, rows=raw.rows)
+    token = _token(seen)
     columns, unsure, empty, others = [], [], [], []
-    for number, (column, hits, name) in enumerate(zip(raw.columns, flags, names, strict=True)):
-        cleaned, doubt, typed = _cleaned(column, hits, token, "" in words and not token)
+    for item, name in zip(seen, names, strict=True):
+        if item.typed is not None or (item.words is None and not item.gaps):
+            columns.append(item.column if item.bare is None else item.bare)
+            continue
+        cleaned, doubt = _cleaned(item, token, gaps)
         columns.append(cleaned)
         unsure += [name] if doubt else []
-        if typed is not None:
-            ready[number] = typed
-        elif hits is not None and pc.any(hits).as_py():
-            left = set(cleaned.filter(pc.is_in(cleaned, value_set=known)).drop_null().unique().to_pylist())
-            empty += [name] if "" in left and "" in words else []
-            others += [name] if left - {""} else []
+        left = set(cleaned.filter(pc.is_in(cleaned, value_set=known)).drop_null().unique().to_pylist())
+        empty += [name] if "" in left and gaps else []
+        others += [name] if left - {""} else []
+    ready = {number: item.typed for number, item in enumerate(seen) if item.typed is not None}
     notes = [*null_notes(token, unsure, bool(unsure) and not token), *left_notes(empty, others)]
     return TakenOut(tuple(columns), notes, ready)
 
 
+def _seen(column: Cells, known: pa.Array, gaps: bool) -> _Seen:
+    if not pa.types.is_string(column.type):
+        return _Seen(column)
+    if (typed := _typed(column)) is not None:
+        return _Seen(column, typed)
+    gaps = gaps and column.null_count > 0
+    words = pc.is_in(column, value_set=known)
+    if not pc.any(words).as_py():
+        return _Seen(column, gaps=gaps)
+    bare = _null_where(column, words)
+    if bare.null_count < len(bare) and (typed := _typed(bare)) is not None:
+        return _Seen(column, typed, bare)
+    return _Seen(column, words=words, gaps=gaps)
+
+
 def _typed(column: Cells) -> Column | None:
     """The column as what its texts say, when that is more than text and no word in it means NULL."""
-    if not pa.types.is_string(column.type) or not fast_columns.may_be_typed(column):
-        return None
-    typed = fast_columns.column(column, text="all")
-    return None if typed.type_note == _TEXT else typed
+    typed = fast_columns.column(column, text="all") if column.null_count < len(column) else None
+    return None if typed is None or typed.type_note == _TEXT else typed
 
 
-def _token(columns: Sequence[Cells], flags: Sequence[Any]) -> str:
+def _token(seen: Sequence[_Seen]) -> str:
     """The word that the server writes for NULL: the most frequent."""
     counts = Counter[str]()
-    for column, hits in zip(columns, flags, strict=True):
-        if hits is not None:
-            counts.update(column.filter(hits).to_pylist())
+    for item in seen:
+        if item.words is not None:
+            counts.update(item.column.filter(item.words).to_pylist())
+        if item.bare is not None:
+            counts.update(item.column.filter(item.bare.is_null()).drop_null().to_pylist())
     counts.pop("", None)
     return max(counts, key=lambda word: counts[word], default="")
 
 
-def _cleaned(column: Cells, hits: Any, token: str, empty_is_null: bool) -> tuple[Cells, bool, Column | None]:
-    """As `nulls._null_words_of`, and the typed column; `hits` says which cells are a word for NULL."""
-    if hits is None or not pc.any(hits).as_py():
-        return column, False, None
-    bare = _null_where(column, hits)
-    if bare.null_count < len(bare) and (typed := _typed(bare)) is not None:
-        return bare, False, typed
-    if not token and not empty_is_null:
-        return column, False, None
-    equal = pc.equal(column, token)
-    return _null_where(column, equal), True if not token else bool(pc.any(equal).as_py()), None
+def _cleaned(item: _Seen, token: str, gaps: bool) -> tuple[Cells, bool]:
+    """The column with null where the server wrote NULL, and whether a text of that spelling could be meant."""
+    if token:
+        column = _filled(item.column) if item.gaps else item.column
+        equal = pc.equal(column, token)
+        return _null_where(column, equal), bool(pc.any(equal).as_py())
+    if not gaps:
+        return item.column, False
+    return (item.column if item.words is None else _null_where(item.column, item.words)), True
 
 
 def _null_where(column: Any, flags: Any) -> pa.ChunkedArray:
     return pc.if_else(flags, pa.scalar(None, pa.string()), column)
+
+
+def _filled(column: Cells) -> Cells:
+    plain = not isinstance(column, pa.ChunkedArray) or not pa.types.is_string(column.type)
+    return column if plain or not column.null_count else column.fill_null("")

@@ -23,6 +23,7 @@ from mcp_notebook.results.numeric import Digits
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
+_SHORT = {pa.string().id: "text", pa.large_string().id: "text", pa.null().id: "unknown, no value"}
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
 
 
@@ -56,13 +57,7 @@ def column(values: Sequence[Any], declared: str | None = None, *, text: Strictne
 
 def short(kind: pa.DataType) -> str:
     """A type's name for people: "json" rather than "extension<arrow.json>", "text" rather than "string"."""
-    if isinstance(kind, pa.JsonType):
-        return "json"
-    if pa.types.is_null(kind):
-        return "unknown, no value"
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return "text"
-    return str(kind)
+    return "json" if isinstance(kind, pa.JsonType) else _SHORT.get(kind.id) or str(kind)
 
 
 def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) -> Column:

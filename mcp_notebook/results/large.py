@@ -30,7 +30,7 @@ def columns(text: str) -> tuple[str, pa.Table] | None:
     if len(text) < SMALL:
         return None
     before = int(len(text) * (1 - _SHARE))
-    for number, start in enumerate(_RECORDS.finditer(text, 0, before) if "[" in text[:before] else ()):
+    for number, start in enumerate(_RECORDS.finditer(text, 0, before) if text.find("[", 0, before) >= 0 else ()):
         if number >= _TRIES:
             return None
         found = _cut(text, start.start(), start.end())

@@ -72,7 +72,7 @@ def noticed(raw: Raw, meta: Mapping[str, Any], rest: str, sql: str, arguments: M
     said = _said(rest)
     if said is not None and said > raw.rows:
         return replace(raw, truncated=f"the server says {said:,} rows and {raw.rows:,} came", total_rows=said)
-    raw = replace(raw, total_rows=raw.total_rows or total)
+    raw = raw if total is None or raw.total_rows else replace(raw, total_rows=total)
     asked = _asked(facts, raw.rows) or _asked(list(_facts(arguments or {}, 0)), raw.rows)
     if asked and (raw.total_rows or 0) <= raw.rows and not _own_limit(raw, sql):
         return raw.noted(f"exactly the {raw.rows:,} rows that `{asked}` allows: there may be more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +28,10 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
     counts[""] = 0  # an empty cell is NULL only where nothing else is
     token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
     empty_is_null = "" in words and not token
+    known = set(words) if raw.empty_is_text else {*words, ""}
     columns, unsure, blanks, empty, others = [], [], [], [], []
     for column, name in zip(raw.columns, names, strict=True):
-        cleaned, doubt = _null_words_of(column, token, words, empty_is_null)
+        cleaned, doubt = _null_words_of(column, token, known, empty_is_null)
         columns.append(cleaned)
         unsure += [name] if doubt else []
         blanks += [name] if doubt and not token else []
@@ -40,16 +41,17 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
     return tuple(columns), [*null_notes(token, unsure, bool(blanks)), *left_notes(empty, others)]
 
 
-def _null_words_of(column: Cells, token: str, words: Sequence[str], empty_is_null: bool) -> tuple[Sequence[Any], bool]:
+def _null_words_of(
+    column: Cells, token: str, known: Collection[str], empty_is_null: bool
+) -> tuple[Sequence[Any], bool]:
     """The column without its NULL word, and whether a text of the same spelling could have been meant."""
-    if not any(cell in words or cell == "" for cell in column if type(cell) is str):
+    if not any(cell in known for cell in column if type(cell) is str):
         return column, False
-    bare = [None if cell == "" or cell == token or cell in words else cell for cell in column]
+    bare = [None if type(cell) is str and cell in known else cell for cell in column]
     if any(cell is not None for cell in bare) and _typed(bare):
         return bare, False
-    doubtful = [cell for cell in column if type(cell) is str and (cell in words or cell == "")]
     if token:
-        return [None if cell == token else cell for cell in column], any(cell == token for cell in doubtful)
+        return [None if cell == token else cell for cell in column], token in column
     return ([None if cell == "" else cell for cell in column], True) if empty_is_null else (column, False)
 
 
@@ -70,7 +72,7 @@ def left_notes(empty: Sequence[str], others: Sequence[str]) -> list[str]:
 
 
 def _typed(values: Sequence[str | None]) -> bool:
-    return bool(strings.temporal(values) or strings.numbers(values) or strings.booleans(values))
+    return any(rule(values) for rule in (strings.temporal, strings.numbers, strings.grouped, strings.booleans))
 
 
 def all_text(raw: Raw) -> bool:

@@ -7,6 +7,9 @@ from decimal import Decimal
 
 import pyarrow as pa
 
+LONGEST = 38
+"""Digits of a decimal of 128 bits."""
+
 
 class Digits(Decimal):
     """A number in digits that no float prints; the column decides whether it is a decimal or a float."""
@@ -37,8 +40,17 @@ def decimals(values: Sequence[Decimal | None]) -> tuple[pa.Array, str]:
         return pa.array([None if value is None else str(value) for value in values], pa.string()), (
             "has decimals of more than 76 digits, kept as text"
         )
-    kind = pa.decimal128(max(precision, scale, 1), scale) if precision <= 38 else pa.decimal256(precision, scale)
+    kind = pa.decimal128(max(precision, scale, 1), scale) if precision <= LONGEST else pa.decimal256(precision, scale)
     return pa.array(values, kind), ""
+
+
+def written_decimals(values: Sequence[str | None]) -> tuple[pa.Array, str]:
+    """The same of plain texts ("-1.50", "7"), whose size is seen without a look into each number."""
+    parts = [value.lstrip("-").partition(".") for value in values if value is not None]
+    scale = max((len(fraction) for _, _, fraction in parts), default=0)
+    precision = max((len(whole) for whole, _, _ in parts), default=1) + scale
+    exact = [None if value is None else Decimal(value) for value in values]
+    return decimals(exact) if precision > LONGEST else (pa.array(exact, pa.decimal128(precision, scale)), "")
 
 
 def _digits(value: int) -> str:

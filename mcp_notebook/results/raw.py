@@ -17,7 +17,9 @@ class Raw:
     """One table as found: `names` is None when none were sent, `columns` holds the values column by column.
 
     `text` says how far strings are believed (see `infer.column`), `nulls` which words of an untyped format may mean
-    NULL, `declared` the type names the server sent, `json` that a null may stand for NaN or Infinity.
+    NULL (with "" among them, null in a column that is in Arrow is an empty cell), `empty_is_text` that an empty text
+    is none even among numbers, `declared` the type names the server sent, `json` that a null may stand for NaN or
+    Infinity.
     """
 
     names: tuple[str, ...] | None
@@ -26,6 +28,7 @@ class Raw:
     declared: tuple[str | None, ...] = ()
     text: Text = "numbers"
     nulls: tuple[str, ...] = ()
+    empty_is_text: bool = False
     notes: tuple[str, ...] = ()
     truncated: str = ""
     total_rows: int | None = None
@@ -61,6 +64,8 @@ def from_rows(names: Sequence[str] | None, rows: Sequence[Sequence[Any]], **opti
 def from_records(records: Sequence[dict[str, Any]], names: Sequence[str] | None = None, **options: Any) -> Raw:
     """A table from objects: the columns are `names`, else all keys in the order first seen; a missing key is NULL."""
     keys = dict.fromkeys(names or records[0])
+    if all(list(record) == list(keys) for record in records):
+        return Raw(tuple(map(str, keys)), tuple(zip(*map(dict.values, records), strict=True)), len(records), **options)
     even = all(record.keys() == records[0].keys() for record in records)
     if not even:
         keys = dict.fromkeys([*keys, *(key for record in records for key in record)])

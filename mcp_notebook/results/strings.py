@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _STAMP = re.compile(
     r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( ?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?", re.ASCII
 )
+_NANOSECONDS = re.compile(r"\.\d{7}", re.ASCII)
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?", re.ASCII)
 _MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\dT00:00:00(?:\.0{3,6})?Z", re.ASCII)
 _NODE = re.compile(r"[+-]?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
@@ -29,12 +31,19 @@ _FLOAT = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _SCIENTIFIC = re.compile(r"-?\d\.\d+[eE][+-]?\d+|-?\d(?:\.\d+)?[eE][+-]\d+", re.ASCII)
 _GROUPED = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _SPECIAL = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"}
+_LONGEST_INTEGER = 38
 _FLAGS = ({"true", "false"}, {"t", "f"})
 CODE_NAME = re.compile(
     r"(?:^|[_\W])(?:zip|zipcode|postal|postcode|plz|phone|telephone|tel|fax|mobile|msisdn|sku|isbn|issn|ean|gtin|upc|iban"
     r"|bic|ssn|vat|imei|imsi|barcode|serial|pin|version|code|hash|account|card|plate|routing|cusip|isin)(?:$|[_\W])",
     re.IGNORECASE,
 )
+
+
+_PLAIN_STAMP = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)?", re.ASCII
+)  # fmt: skip
+_PLAIN = re.compile(rf"{_DECIMAL.pattern}|{_INTEGER.pattern}", re.ASCII)
 
 
 class Typed(NamedTuple):
@@ -44,11 +53,25 @@ class Typed(NamedTuple):
     note: str = ""
 
 
+@lru_cache(maxsize=32)
+def _repeated(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?:(?:{pattern.pattern})\0)*+", pattern.flags)
+
+
+def _all_match(pattern: re.Pattern[str], values: Sequence[str | None]) -> bool:
+    """Whether every text is of the pattern, in one call: several times as fast as a call each."""
+    present = [value for value in values if value is not None] if None in values else values
+    if not present or not pattern.fullmatch(present[0] or ""):
+        return not present
+    joined = "\0".join(present) + "\0"  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return joined.count("\0") == len(present) and _repeated(pattern).fullmatch(joined) is not None
+
+
 def temporal(values: Sequence[str | None]) -> Typed | None:
     """Dates, timestamps or times of day, when every value is strict ISO; None when any is not."""
     first = next((value for value in values if value is not None), "")
     if _TIME.fullmatch(first):
-        found = times(values) if all(value is None or _TIME.fullmatch(value) for value in values) else None
+        found = times(values) if _all_match(_TIME, values) else None
         return found and Typed(found)
     if len(first) < 10 or first[4:5] != "-":
         return None
@@ -60,7 +83,7 @@ def temporal(values: Sequence[str | None]) -> Typed | None:
 
 
 def _dates(values: Sequence[str | None]) -> Typed | None:
-    if not all(value is None or _DATE.fullmatch(value) for value in values):
+    if not _all_match(_DATE, values):
         return None
     try:
         return Typed(pa.array([None if v is None else dt.date.fromisoformat(v) for v in values], pa.date32()))
@@ -70,35 +93,54 @@ def _dates(values: Sequence[str | None]) -> Typed | None:
 
 def _midnights(values: Sequence[str | None]) -> Typed | None:
     """A column that is midnight UTC throughout is a column of dates, as Node's drivers send them."""
-    if not all(value is None or _MIDNIGHT.fullmatch(value) for value in values):
+    if not _all_match(_MIDNIGHT, values):
         return None
     dates = _dates([None if value is None else value[:10] for value in values])
     return dates and Typed(dates.array, "was midnight UTC in every row, shown as dates")
 
 
 def _stamps(values: Sequence[str | None]) -> Typed | None:
-    parsed: list[dt.datetime | None] = []
-    zones, finest = set(), 0
-    for value in values:
-        if value is None:
-            parsed.append(None)
-            continue
-        match = _STAMP.fullmatch(value)
-        if match is None or (stamp := _stamp(match)) is None:
-            return None
-        finest = max(finest, len(match[3] or ""))
-        zones.add(stamp.utcoffset())
-        parsed.append(stamp)
+    plain = _all_match(_PLAIN_STAMP, values)
+    parsed = _parsed(values) if plain else _matched(values)
+    if parsed is None:
+        return None
+    zones = {stamp.utcoffset() for stamp in parsed if stamp is not None}
     if None in zones and len(zones) > 1:
         return None
+    finest = (
+        6 if plain else max(len(match[3] or "") for value in values if value and (match := _STAMP.fullmatch(value)))
+    )
     unit = "us" if finest <= 6 else "ns"
     kind = pa.timestamp(unit) if zones == {None} else pa.timestamp(unit, "UTC")
-    array = _nanoseconds(values, parsed, kind) if unit == "ns" else pa.array([_utc(v) for v in parsed], kind)
+    if unit == "ns":
+        array = _nanoseconds(values, parsed, kind)
+    else:
+        array = pa.array(parsed if zones == {None} else [_utc(value) for value in parsed], kind)
     return array and Typed(array, _stamp_note(values, zones))
 
 
+def _parsed(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
+    """Timestamps that Python reads as they are; None when one is on no calendar."""
+    try:
+        return [None if value is None else dt.datetime.fromisoformat(value) for value in values]
+    except ValueError:
+        return None
+
+
+def _matched(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
+    """Timestamps of every form; None when one is none."""
+    parsed: list[dt.datetime | None] = []
+    for value in values:
+        match = None if value is None else _STAMP.fullmatch(value)
+        stamp = match and _stamp(match)
+        if value is not None and stamp is None:
+            return None
+        parsed.append(stamp)
+    return parsed
+
+
 def _stamp_note(values: Sequence[str | None], zones: set[dt.timedelta | None]) -> str:
-    if all(value is None or _NODE.fullmatch(value) for value in values):
+    if _all_match(_NODE, values):
         return (
             "is written as JavaScript dates: finer than milliseconds is cut, and a time without a zone "
             "shows as UTC, shifted if the server runs in another zone"
@@ -164,17 +206,18 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
     present = [value for value in values if value is not None]
     if not present:
         return None
-    if all(map(_INTEGER.fullmatch, present)):
-        if max(map(len, present)) > 38:
+    if _all_match(_INTEGER, present):
+        if max(map(len, present)) > _LONGEST_INTEGER:
             return None
         return Typed(*numeric.integers([None if v is None else int(v) for v in values]))
-    if all(value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present):
-        return (
-            None
-            if all(value.lower() in _SPECIAL for value in present)
-            else _noted(_fractions(values, present), present)
-        )
-    return None
+    if _all_match(_FLOAT, present):
+        return _fractions(values, present)
+    if not all(value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present):
+        return None
+    words = sorted({value for value in present if value.lower() in _SPECIAL})
+    found = _fractions(values, present) if len(words) < len(set(present)) else None
+    # A word among numbers may also be a text: said.
+    return found and found._replace(note=f"has {', '.join(words)} among its numbers, taken for no text")
 
 
 def grouped(values: Sequence[str | None]) -> Typed | None:
@@ -190,18 +233,9 @@ def grouped(values: Sequence[str | None]) -> Typed | None:
     return found and Typed(found.array, f"was written with commas between thousands{doubt}")
 
 
-def _noted(found: Typed | None, present: list[str]) -> Typed | None:
-    """A word among numbers may also be a text: said."""
-    words = sorted({value for value in present if value.lower() in _SPECIAL})
-    if found is None or not words:
-        return found
-    return found._replace(note=f"has {', '.join(words)} among its numbers, taken for no text")
-
-
 def _fractions(values: Sequence[str | None], present: list[str]) -> Typed | None:
-    plain = all(_DECIMAL.fullmatch(value) or _INTEGER.fullmatch(value) for value in present)
-    if plain and (fixed_scale(present) or not all(map(float_holds, present))):
-        return Typed(*numeric.decimals([None if v is None else Decimal(v) for v in values]))
+    if _all_match(_PLAIN, present) and (fixed_scale(present) or not all(map(float_holds, present))):
+        return Typed(*numeric.written_decimals(values))
     certain = any(_DECIMAL.fullmatch(v) or _SCIENTIFIC.fullmatch(v) or v.lower() in _SPECIAL for v in present)
     if not certain:
         return None  # only integers and exponents such as 1e5: more likely codes

@@ -51,7 +51,7 @@ class Found:
 
 def read(text: str, *, selected: Sequence[str] = (), depth: int = 0) -> Found:
     """The tables, the error or the nothing in one text."""
-    if not text.strip("\ufeff \t\r\n"):
+    if not text.lstrip("\ufeff \t\r\n"):  # unlike strip, lstrip seldom copies
         return Found(rejected=(("text", "blank"),))
     return _large(text, selected, depth) or _read(text, selected, depth)
 
@@ -247,4 +247,4 @@ def error_of_json(text: str) -> str | None:
 
 
 def _prefixed(found: Found, rejected: Sequence[tuple[str, str]]) -> Found:
-    return replace(found, rejected=(*rejected, *found.rejected))
+    return replace(found, rejected=(*rejected, *found.rejected)) if rejected else found

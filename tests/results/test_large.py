@@ -56,7 +56,7 @@ CSV = {
 def test_large_csv_agrees_with_the_exact_way(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     result = {"content": [{"type": "text", "text": CSV[form]}]}
     fast = results.read(result).tables[0]
-    monkeypatch.setattr(delimited, "_LARGE", 1 << 60)
+    monkeypatch.setattr(delimited, "LARGE", 1 << 60)
     exact = results.read(result).tables[0]
     assert fast.data.equals(exact.data)
     assert (fast.notes, dict(fast.types), fast.approximate) == (exact.notes, dict(exact.types), exact.approximate)

@@ -182,6 +182,18 @@ def test_a_frame_has_types_that_pandas_users_know() -> None:
     assert pd.concat([frame, frame]).attrs == frame.attrs == frame.copy().attrs
 
 
+def test_every_column_of_a_frame_can_be_changed_and_the_table_stays() -> None:
+    cells = {"i": 1, "n": 1, "f": 0.5, "d": "1.50", "t": "2024-02-29T10:00:00Z", "u": "2024-02-29T10:00:00",
+             "day": "2024-02-29", "s": "x", "b": True, "m": 1, "z": None}  # fmt: skip
+    rows = [cells, {**cells, "n": None, "s": None}, {**cells, "i": 7, "f": 2.0, "b": False, "m": "a", "s": "y"}]
+    (table,) = read({"content": [{"type": "text", "text": json.dumps(rows)}]}).tables
+    frame = table.to_pandas()
+    for at in range(frame.shape[1]):
+        frame.iloc[0, at] = frame.iloc[2, at]
+    assert frame.iloc[0].equals(frame.iloc[2])
+    assert table.to_pandas()["i"].tolist() == [1, 1, 7]
+
+
 def test_exact_decimals_and_integers_with_nulls_can_be_plotted() -> None:
     pytest.importorskip("matplotlib").use("Agg")
     (table,) = read(
