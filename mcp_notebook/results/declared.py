@@ -180,9 +180,20 @@ def buffer(value: dict[str, Any]) -> Any:
         return _try(lambda: bytes(value["data"]), value)
     if set(value) in ({"base64"}, {"$base64"}) and type(next(iter(value.values()))) is str:
         return _try(lambda: base64.b64decode(next(iter(value.values())), validate=True), value)
-    if set(value) in ({"encoding", "data"}, {"encoding", "value"}) and value["encoding"] == "base64":
-        return _try(lambda: base64.b64decode(str(value.get("data", value.get("value"))), validate=True), value)
+    if value.get("encoding") in ("base64", "hex") and len(value) <= 4:
+        return _encoded(value)
     return value
+
+
+def _encoded(value: dict[str, Any]) -> Any:
+    """One text beside its `encoding` and perhaps the number of bytes: `{"__bytes__": "00ff", "encoding": "hex"}`."""
+    texts = [item for key, item in value.items() if key not in ("encoding", "type") and type(item) is str]
+    sizes = [item for item in value.values() if type(item) is int]
+    if len(texts) != 1:
+        return value
+    decode = bytes.fromhex if value["encoding"] == "hex" else lambda text: base64.b64decode(text, validate=True)
+    data = _try(lambda: decode(texts[0]), value)
+    return data if all(size == len(data) for size in sizes) else value
 
 
 def _try(decode: Callable[[], bytes], otherwise: Any) -> Any:

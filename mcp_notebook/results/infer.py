@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -23,6 +24,7 @@ from mcp_notebook.results.numeric import Digits
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
+_LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
 
 
@@ -50,8 +52,21 @@ def column(values: Sequence[Any], declared: str | None = None, *, text: Strictne
         return Column(found, f"declared: {short(found.type)} ({declared})")
     if kinds == {str}:
         return _from_text(values, text, declared)
+    if kinds == {int, str} and text in ("numbers", "all") and (whole := _long_integers(values)) is not None:
+        return whole
     array, note = _exact(values, kinds)
     return Column(array, f"inferred: {short(array.type)}", note)
+
+
+def _long_integers(values: Sequence[Any]) -> Column | None:
+    """Integers of which those that JavaScript cannot hold came as text; None when another text is among them."""
+    whole = [int(value) if type(value) is str and _LONG.fullmatch(value) else value for value in values]
+    if not all(value is None or type(value) is int for value in whole):
+        return None
+    if any(type(sent) is str and abs(value) < _EXACT_FLOAT for sent, value in zip(values, whole, strict=True)):
+        return None
+    array, note = numeric.integers(whole)
+    return Column(array, f"converted from text: {short(array.type)}", note)
 
 
 def short(kind: pa.DataType) -> str:

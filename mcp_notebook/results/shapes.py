@@ -21,6 +21,7 @@ _MAIN = (
     "output", "table", "query_result", "queryresult", "tuples", "elements", "list", "content", "payload",
     "response", "body", "value", "nodes",
 )  # fmt: skip
+_ABOUT_ROWS = {"rowsaffected", "rows_affected", "affectedrows", "affected_rows", "rows", "rowcount", "row_count"}
 _SCALAR = (str, int, float, bool, type(None))
 _OUTCOME = {
     "success", "ok", "status", "message", "msg", "rowsaffected", "rows_affected", "affectedrows", "affected_rows",
@@ -246,7 +247,14 @@ def _choose(
 
 def _is_record(value: dict[str, Any]) -> bool:
     """A lone object is a row, unless it only reports an outcome (`{"success": true, "rowsAffected": 3}`)."""
-    return bool(value) and not {str(key).lower() for key in value} <= _OUTCOME
+    keys = {str(key).lower() for key in value}
+    return bool(value) and not keys <= _OUTCOME and not _reports(keys)
+
+
+def _reports(keys: set[str]) -> bool:
+    """A message about rows: it says how it went, to how many, and most of its keys are of that kind."""
+    told = keys & _OUTCOME
+    return "message" in told and len(told) * 2 > len(keys) and bool(told & _ABOUT_ROWS)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
