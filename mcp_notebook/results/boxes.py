@@ -17,12 +17,13 @@ from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
 _BARS = "|│┃║┆┊"
-_BORDER = re.compile(r"[+┌┬┐├┼┤└┴┘╭╮╰╯┏┳┓┡╇┩╔╦╗╠╬╣╚╩╝╒╤╕╞╪╡╘╧╛╟╫╢╓╥╖╙╨╜━─═\-=┄┈|│┃║]{3,}")
-_CORNER = re.compile(r"[+┬┼┴╇┳╦╬╩╤╪╧┌└├┏┡╔╠╚╒╞╘╭╰╟╫╥╨]")
+_BORDER = re.compile(r"[+\-=|\u2500-\u257f]{3,}|\+(?::?[-=]{1,4000}:?\+)+")
+_CORNER = re.compile(r"[+\u250c-\u254b\u2552-\u2570]")
 _CLICKHOUSE = re.compile(r"[┌╭](─+.+)[┐╮]")
 _NUMBERED = re.compile(r"^\d+\. (?=[│┃])")
 _SOFT_NULLS = (*NULL_WORDS, "")
 _WHOLE = re.compile(r"shape: \(([\d_,]+), |(\d[\d,.]*) rows?\b[^\n]{0,40}shown")
+_TOPS = "+┬┐┌┳┏┓╦╔╗╤╒╕╭╮┍┎┑┒┮┭┯┰┱┲"
 _DOTS = ("·", "…", "...", ":", "⋮")
 _FLOATS = ("f32", "f64")
 _DUCKDB_TYPE = re.compile(
@@ -42,6 +43,8 @@ class _Header(NamedTuple):
 
 def read(text: str) -> Answer:
     """Tables inside borders; lines outside them are the rest."""
+    if "[ RECORD " in text:
+        return "records of psql, one value a line"
     if not any(mark in text for mark in ("+-", "+=", "─", "━", "═")):
         return "no borders"
     lines = [_NUMBERED.sub("", line.strip(), count=1) for line in text.splitlines()]
@@ -220,7 +223,7 @@ def _by_place(line: str, border: str) -> list[str] | None:
     """Cells cut where the border has its corners; only when line and border are drawn to one length."""
     if len(line.rstrip()) != len(border.rstrip()):
         return None
-    at = [n for n, mark in enumerate(border) if mark in "+┬┐┌┳┏┓╦╔╗╤╒╕╭╮"]
+    at = [n for n, mark in enumerate(border) if mark in _TOPS]
     if any(line[n] not in _BARS for n in at):
         return None
     return [line[start + 1 : end].strip() for start, end in itertools.pairwise(at)]

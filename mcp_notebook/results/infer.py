@@ -19,7 +19,7 @@ from uuid import UUID
 import pyarrow as pa
 
 from mcp_notebook.results import declared as types
-from mcp_notebook.results import numeric, strings
+from mcp_notebook.results import numeric, strings, wrappers
 from mcp_notebook.results.numeric import Digits
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
@@ -267,10 +267,8 @@ def _has_surrogate(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Node's `{"type": "Buffer", "data": [0, 1]}` and `{"base64": …}` forms are bytes."""
-    if type(value) is dict:
-        return types.buffer(value)
-    return value
+    """An object that stands for a value of another kind as that value."""
+    return wrappers.plain(value) if type(value) is dict else value
 
 
 _BUILDERS = {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import headings
+from mcp_notebook.results import headings, layouts, series, wrappers
 from mcp_notebook.results.raw import Raw, from_records, from_rows, listing
 
 MAX_DEPTH = 8
@@ -19,7 +19,7 @@ _MAIN = (
     "rows", "data", "records", "result", "results", "items", "values", "documents", "docs", "hits", "resultset",
     "result_set", "recordset", "recordsets", "rowset", "row_data", "data_array", "dataset", "datasets", "entries",
     "output", "table", "query_result", "queryresult", "tuples", "elements", "list", "content", "payload",
-    "response", "body", "value", "nodes",
+    "response", "body", "value", "nodes", "series",
 )  # fmt: skip
 _ABOUT_ROWS = {"rowsaffected", "rows_affected", "affectedrows", "affected_rows", "rows", "rowcount", "row_count"}
 _SCALAR = (str, int, float, bool, type(None))
@@ -58,12 +58,19 @@ def _in_list(value: Sequence[Any], path: str, depth: int, selected: tuple[str, .
         yield from _in_dicts(value, path, depth, selected)
     elif all(type(item) in (list, tuple) for item in value):
         yield from _in_lists(value, path, depth, selected)
+    elif (raw := layouts.named_first(value, path)) is not None:
+        yield raw
     elif all(isinstance(item, _SCALAR) for item in value) and len({type(item) for item in value} - {type(None)}) == 1:
         name = path.rpartition(".")[2] or "value"
         yield Raw((name,), (tuple(value),), len(value), path=path)
 
 
 def _in_dicts(value: Sequence[dict[str, Any]], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+    if not _names(value[0], selected):
+        for rule in (series.of_list, layouts.opened, layouts.typed_records):
+            if (raw := rule(value, path)) is not None:
+                yield raw
+                return
     if len(value) <= 64 and all(_is_result_set(item) for item in value) and not _names(value[0], selected):
         for number, item in enumerate(value):
             yield from _in_dict(item, f"{path}[{number}]", depth + 1, selected)
@@ -103,6 +110,9 @@ def _statements(value: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]
 
 
 def _in_lists(value: Sequence[Sequence[Any]], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+    if (cells := wrappers.rows(value)) is not None:
+        yield from headings.bare_rows(cells, path)
+        return
     nested = [item for item in value if item and all(type(sub) is dict for sub in item)]
     if nested and len(nested) == len([item for item in value if item]):
         for number, item in enumerate(nested):
@@ -120,7 +130,7 @@ def _in_dict(value: dict[str, Any], path: str, depth: int, selected: tuple[str, 
     if _names(value, selected):
         yield from_records([value], path=path)
         return
-    for rule in (_paired, _column_lists, _indexed, _labelled):
+    for rule in (layouts.sheet, layouts.described_columns, _paired, _column_lists, _indexed, _labelled):
         if (raw := rule(value, path)) is not None:
             yield raw
             return
