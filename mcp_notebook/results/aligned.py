@@ -57,7 +57,7 @@ def _table(body: Sequence[str]) -> Answer:
     cells = [[line[a:b].strip() for a, b in edges] for line in body]
     names, *rows = cells
     if not all(names) or any(
-        strings.is_number(name) or strings.is_temporal(name) or name[-1] in ".:;,!?" for name in names
+        strings.is_number(name) or strings.is_temporal(name) or name[-1] in ".:;,!?|" for name in names
     ):
         return "no names above its columns"
     if not any(_typed(column) for column in zip(*rows, strict=True)):

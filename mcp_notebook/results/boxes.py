@@ -24,6 +24,7 @@ _NUMBERED = re.compile(r"^\d+\. (?=[│┃])")
 _SOFT_NULLS = (*NULL_WORDS, "")
 _WHOLE = re.compile(r"shape: \(([\d_,]+), |(\d[\d,.]*) rows?\b[^\n]{0,40}shown")
 _TOPS = "+┬┐┌┳┏┓╦╔╗╤╒╕╭╮┍┎┑┒┮┭┯┰┱┲"
+_QUOTES = ("'", '"')
 _DOTS = ("·", "…", "...", ":", "⋮")
 _FLOATS = ("f32", "f64")
 _DUCKDB_TYPE = re.compile(
@@ -140,11 +141,16 @@ def _without_dots(header: _Header, rows: list[list[str]]) -> tuple[_Header, list
 
 def _told(header: _Header, rows: list[list[str]], cut: str) -> Raw:
     """The table with a note for each thing that drawing may have changed."""
+    header, rows = _without_index(header, rows)
     rows, joined = _unwrapped(header, rows) if header.polars else (rows, [])
+    quoted = [n for n, column in enumerate(zip(*rows, strict=True)) if _is_quoted(column)]
+    rows = [[_bare(cell) if n in quoted else cell for n, cell in enumerate(row)] for row in rows]
     raw = from_rows(header.names, rows, text="all", nulls=_SOFT_NULLS, declared=header.kinds)
     raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
     columns = list(zip(header.names, raw.columns, strict=True))
     ends = [name for name, column in columns if any(cell.endswith("…") for cell in column)]
+    if quoted:
+        raw = raw.noted(f"quotes around the values of {listing([header.names[n] for n in quoted])} were taken off")
     if ends:
         raw = raw.noted(f"long values in {listing(ends)} are cut where they end with …", approximate=True)
     if joined:
@@ -154,6 +160,23 @@ def _told(header: _Header, rows: list[list[str]], cut: str) -> Raw:
     if not header.polars and rows and "" in (column := [row[0] for row in rows])[1:] and column[0]:
         raw = raw.noted("a row with an empty first cell may continue the row above it", approximate=True)
     return replace(raw, truncated=cut)
+
+
+def _without_index(header: _Header, rows: list[list[str]]) -> tuple[_Header, list[list[str]]]:
+    """Node's console.table numbers the rows in a column of its own."""
+    if header.names[:1] != ["(index)"] or [row[0] for row in rows] != [str(n) for n in range(len(rows))]:
+        return header, rows
+    return header._replace(names=header.names[1:]), [row[1:] for row in rows]
+
+
+def _is_quoted(column: Sequence[str]) -> bool:
+    """Whether a program put every text in quotes: console.table, sqlite3 -box --quote."""
+    texts = [cell for cell in column if cell and cell not in NULL_WORDS and cell != "undefined"]
+    return bool(texts) and all(len(cell) > 1 and cell[0] == cell[-1] in _QUOTES for cell in texts)
+
+
+def _bare(cell: str) -> str:
+    return cell[1:-1].replace("''", "'") if cell[:1] in _QUOTES else cell
 
 
 def _unwrapped(header: _Header, rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:

@@ -17,7 +17,8 @@ from mcp_notebook.results import fast_columns, fast_nulls, infer, losses, nulls,
 from mcp_notebook.results.raw import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 
-_BYTES = re.compile(r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")""")
+_LITERAL = r"""b(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+_BYTES = re.compile(rf"{_LITERAL}|bytearray\({_LITERAL}\)")
 _SAFE_INTEGER = 2**53
 _FEW = 256
 
@@ -75,13 +76,17 @@ def _column(
     if text in ("numbers", "all") and declared is None:
         present = [value for value in values if value is not None]
         if present and all(type(value) is str and _BYTES.fullmatch(value) for value in present):
-            # A bytes literal alone: literal_eval of a string that a regular expression has fully matched.
-            found = [None if value is None else ast.literal_eval(value) for value in values]
+            found = [None if value is None else _bytes(value) for value in values]
             return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
         if _like_codes(present):
             text = "dates"
     typed = infer.column(values, declared, text=text)
     return _quoted_decimals(typed, values) if text == "numbers" else typed
+
+
+def _bytes(text: str) -> bytes:
+    """A bytes literal alone: `literal_eval` of a string that a regular expression has fully matched."""
+    return ast.literal_eval(text.removeprefix("bytearray(").removesuffix(")"))
 
 
 def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:

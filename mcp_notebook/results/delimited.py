@@ -12,7 +12,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from mcp_notebook.results import fitting, literal, strings
+from mcp_notebook.results import declared, escapes, fitting, literal, strings
 from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
@@ -20,10 +20,15 @@ _COLUMNS = re.compile(
     r"(?:^|\n)[ \t]*(?:columns?|fields|headers?|column names)\s*[:=]\s*(\[.*?\]|\(.*?\))[ \t]*(?:\r?\n|$)",
     re.IGNORECASE,
 )
-_TAG = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|SET|START TRANSACTION|SELECT \d+|\(\d+ rows?\))\s*", re.IGNORECASE)
+_TAG = re.compile(
+    r"(?:BEGIN|COMMIT|ROLLBACK|SET|START TRANSACTION|SELECT \d+|\(\d+ rows?\)|"
+    r"\d+ rows? (?:selected|affected|in set|retrieved)\b.*|Fetched \d+ rows?.*)\s*",
+    re.IGNORECASE,
+)
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:[ .\-/][\w%()#$]+){0,5}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _RECORD_END = re.compile(r"\r\n|\n|\r")
+_ESCAPE = re.compile(rb"\\[^N]")
 _LARGE = 64 * 1024
 _READ = 4 << 20
 _BLANK_LINE = re.compile(rb"\n\n[^\n]")
@@ -60,6 +65,8 @@ def csv(text: str, selected: Sequence[str] = ()) -> Answer:
     body = _without_tags(text.strip("\ufeff").strip("\r\n"))
     if not body:
         return "nothing but command tags"
+    if body.startswith(("#datatype,", "#group,", "#default,")):
+        return _annotated(body)
     if body.lstrip()[:1] in "[{<":
         return "starts like JSON or markup"
     first = _RECORD_END.split(body, maxsplit=1)[0]
@@ -72,6 +79,21 @@ def csv(text: str, selected: Sequence[str] = ()) -> Answer:
     return (
         _one_column(body) if not any(mark in first for mark in "\t,;|") else "no delimiter gives records of one width"
     )
+
+
+def _annotated(body: str) -> Answer:
+    """InfluxDB's CSV: lines of annotations, then rows whose first cell is empty; one table of it."""
+    lines = [line for line in _RECORD_END.split(body) if line.strip()]
+    kinds = next((line.split(",")[1:] for line in lines if line.startswith("#datatype,")), [])
+    records = _records("\n".join(line for line in lines if not line.startswith("#")), ",")
+    if records is None or len({len(row) for row in records}) != 1 or any(row[0] for row in records):
+        return "ambiguous: several tables of annotated CSV, or rows of different widths"
+    names, *rows = [row[1:] for row in records]
+    known = tuple(_FLUX.get(kind) for kind in kinds) if len(kinds) == len(names) else ()
+    return Taken((from_rows([name or "" for name in names], rows, text="all", nulls=_NULLS, declared=known),))
+
+
+_FLUX = {"string": "text", "long": "bigint", "unsignedLong": "bigint", "double": "double", "boolean": "boolean"}
 
 
 def _without_tags(text: str) -> str:
@@ -124,6 +146,8 @@ def large(text: str) -> Taken | None:
     quoted = b'"' in data
     if b"\0" in data or _BLANK_LINE.search(data) or (not quoted and _spaced(text[:_LARGE], delimiter)):
         return None
+    if delimiter == "\t" and _ESCAPE.search(data):
+        return None
     blank = quoted and _quotes_empty_bytes(data, delimiter.encode())
     options = pa_csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), null_values=[""], strings_can_be_null=blank,
@@ -154,7 +178,7 @@ def _accepted(table: pa.Table, names: Sequence[str], delimiter: str, quoted: boo
     """Judged by its first rows as any other CSV is."""
     rows = [list(row) for row in zip(*(column.slice(0, 500).to_pylist() for column in table.columns), strict=True)]
     judged = _judged([list(names), *rows], delimiter, quoted=quoted, repaired=frozenset(), selected=())
-    if isinstance(judged, str):
+    if isinstance(judged, str) or judged.raws[0].declared:
         return None
     whole = replace(judged.raws[0], columns=tuple(table.columns), rows=table.num_rows)
     return replace(judged, raws=(whole,))
@@ -189,9 +213,12 @@ def _judged(
     """Whether records of one width are data, and whether the first is their header."""
     header, rows = records[0], records[1:]
     names = [cell or "" for cell in header]
-    if not _is_header(names):
+    known = len(selected) == len(names) > 1 and [name.strip() for name in names] == list(selected)
+    if not known and not _is_header(names):
         return _headless(records, delimiter)
-    known = len(selected) == len(names) and [name.strip() for name in names] == list(selected)
+    kinds = _kinds(names, rows)
+    rows = rows[1:] if kinds else rows
+    known = known or bool(kinds)
     plain = all(_WORD.fullmatch(name) for name in names) and any("_" in name for name in names)
     if not rows and not known and not plain:
         return "one line and no more"
@@ -200,11 +227,21 @@ def _judged(
     )
     if not evidence or (delimiter == "," and all(name.startswith(" ") for name in names[1:]) and not _has_typed(rows)):
         return "nothing but commas speaks for data"
-    raw = from_rows([name.strip() for name in names], rows, text="all", nulls=_NULLS)
+    stripped = [name.strip() for name in names]
+    raw = from_rows(stripped, rows, text="all", nulls=_NULLS, declared=kinds)
+    if delimiter == "\t" and not quoted:
+        raw = escapes.undone(fitting.without_padding(raw))
     if repaired:
         touched = listing([names[number] for number in sorted(repaired)])
         raw = raw.noted(f"values are not quoted; cells of {touched} were put together again", approximate=True)
     return Taken((raw,), confidence="high" if quoted else "medium")
+
+
+def _kinds(names: Sequence[str], rows: Sequence[Sequence[str | None]]) -> tuple[str, ...]:
+    """The types in the first row, as ClickHouse's `…WithNamesAndTypes` writes them; none when they are values."""
+    first = [cell or "" for cell in rows[0]] if rows else []
+    typed = len(first) > 1 and all(map(declared.kind, first)) and not all(map(declared.kind, names))
+    return tuple(first) if typed else ()
 
 
 def _headless(records: list[list[str | None]], delimiter: str) -> Answer:
@@ -262,6 +299,8 @@ def named_lines(text: str, names: Sequence[str]) -> Answer:
     if len(names) != 1 or lines[0] != names[0] or (len(lines) > 1 and not lines[1].strip("-") and lines[1]):
         return "its first line is not the column of the statement"
     cells: list[str | None] = [line or None for line in lines[1:]]
+    if any(line[:1] == '"' for line in lines[1:]) and (records := _records("\n".join(lines), "\0")) is not None:
+        cells = [row[0] or None for row in records[1:]]
     raw = Raw((lines[0],), (cells,), len(cells), text="all", nulls=_NULLS)
     if not cells and text.endswith("\n"):
         return Taken((raw.noted("an empty last line may be a row with NULL", approximate=True),), confidence="low")

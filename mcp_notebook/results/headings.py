@@ -45,6 +45,15 @@ class Columns(NamedTuple):
     sure: bool
 
 
+def has_rows(value: Mapping[str, Any]) -> bool:
+    """Whether a list that is called columns stands beside a list of rows, each a list."""
+    named = any(str(key).lower() in _LIST_KEYS and type(sub) is list and sub for key, sub in value.items())
+    return named and any(
+        str(key).lower() not in _LIST_KEYS and type(sub) is list and bool(sub) and all(type(row) is list for row in sub)
+        for key, sub in value.items()
+    )
+
+
 def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
     """Everything in an envelope that may list columns, the most likely key first, nested ones after."""
     ranked = sorted(value.items(), key=lambda item: _rank(item[0]))

@@ -75,6 +75,10 @@ def _in_dicts(value: Sequence[dict[str, Any]], path: str, depth: int, selected: 
         for number, item in enumerate(value):
             yield from _in_dict(item, f"{path}[{number}]", depth + 1, selected)
         return
+    if len(value) <= 8 and all(_answers(item) for item in value) and not _names(value[0], selected):
+        for item in value:
+            yield from _in_dict(item, path, depth + 1, selected)
+        return
     groups = _statements(value)
     for group in groups:
         if (cells := headings.nested_cells(group)) is not None:
@@ -92,6 +96,17 @@ def _is_result_set(item: dict[str, Any]) -> bool:
     """An object with rows of its own, such as `{"rows": [...], "rowCount": 2}`."""
     inner = [key for key, sub in item.items() if type(sub) is list and (not sub or type(sub[0]) in (dict, list))]
     return any(key.lower() in _MAIN for key in inner)
+
+
+def _answers(item: dict[str, Any], depth: int = 0) -> bool:
+    """An object about an answer: somewhere inside it are columns and as many cells a row (libSQL, InfluxDB)."""
+    inner = [sub for sub in item.values() if type(sub) is dict and sub]
+    inner += [
+        each for sub in item.values() if type(sub) is list and len(sub) < 100 for each in sub if type(each) is dict
+    ]
+    if depth and headings.has_rows(item):
+        return True
+    return depth < 3 and any(_answers(sub, depth + 1) for sub in inner)
 
 
 def _statements(value: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:

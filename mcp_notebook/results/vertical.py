@@ -53,6 +53,8 @@ def read(text: str) -> Answer:
             return "its records do not have the same names" if not marked else "ambiguous: a record lacks a column"
         rows.append([value for value, _ in row])
         touched |= {name for name, (_, several) in zip(names, row, strict=True) if several}
+    if text.startswith("-RECORD"):  # Spark pads values
+        rows = [[value.strip(" ") for value in row] for row in rows]
     if _aligned(chunks, names):
         rows = [[value.lstrip(" ") for value in row] for row in rows]
     raw = from_rows(names, rows, text="all", nulls=_nulls(field))

@@ -96,6 +96,6 @@ def _starts_ascii(line: str) -> bool:
 
 def _ascii(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
     end = next((n for n in range(at + 1, len(lines)) if _starts_ascii(lines[n])), len(lines) - 1) + 1
-    cut = [line.strip()[1:].split("|") for line in lines[at + 1 : end - 1] if line.strip().startswith("|")]
+    cut = [line.split("|")[1:] for line in lines[at + 1 : end - 1] if "|" in line]
     # psql writes an alignment before each bar: `^l|id ^l|name`.
     return [[re.sub(r"[ \t]+[<>^]?[a-z]?$", "", cell).strip() for cell in row] for row in cut], end
