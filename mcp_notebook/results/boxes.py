@@ -17,12 +17,14 @@ from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
 _BARS = "|│┃║┆┊"
-_BORDER = re.compile(r"[+┌┬┐├┼┤└┴┘╭╮╰╯┏┳┓┡╇┩╔╦╗╠╬╣╚╩╝╒╤╕╞╪╡╘╧╛╟╫╢╓╥╖╙╨╜━─═\-=┄┈|│┃║]{3,}")
-_CORNER = re.compile(r"[+┬┼┴╇┳╦╬╩╤╪╧┌└├┏┡╔╠╚╒╞╘╭╰╟╫╥╨]")
+_BORDER = re.compile(r"[+\-=|\u2500-\u257f]{3,}|\+(?::?[-=]{1,4000}:?\+)+")
+_CORNER = re.compile(r"[+\u250c-\u254b\u2552-\u2570]")
 _CLICKHOUSE = re.compile(r"[┌╭](─+.+)[┐╮]")
 _NUMBERED = re.compile(r"^\d+\. (?=[│┃])")
 _SOFT_NULLS = (*NULL_WORDS, "")
 _WHOLE = re.compile(r"shape: \(([\d_,]+), |(\d[\d,.]*) rows?\b[^\n]{0,40}shown")
+_TOPS = "+┬┐┌┳┏┓╦╔╗╤╒╕╭╮┍┎┑┒┮┭┯┰┱┲"
+_QUOTES = ("'", '"')
 _DOTS = ("·", "…", "...", ":", "⋮")
 _FLOATS = ("f32", "f64")
 _DUCKDB_TYPE = re.compile(
@@ -42,6 +44,8 @@ class _Header(NamedTuple):
 
 def read(text: str) -> Answer:
     """Tables inside borders; lines outside them are the rest."""
+    if "[ RECORD " in text:
+        return "records of psql, one value a line"
     if not any(mark in text for mark in ("+-", "+=", "─", "━", "═")):
         return "no borders"
     lines = [_NUMBERED.sub("", line.strip(), count=1) for line in text.splitlines()]
@@ -137,11 +141,16 @@ def _without_dots(header: _Header, rows: list[list[str]]) -> tuple[_Header, list
 
 def _told(header: _Header, rows: list[list[str]], cut: str) -> Raw:
     """The table with a note for each thing that drawing may have changed."""
+    header, rows = _without_index(header, rows)
     rows, joined = _unwrapped(header, rows) if header.polars else (rows, [])
+    quoted = [n for n, column in enumerate(zip(*rows, strict=True)) if _is_quoted(column)]
+    rows = [[_bare(cell) if n in quoted else cell for n, cell in enumerate(row)] for row in rows]
     raw = from_rows(header.names, rows, text="all", nulls=_SOFT_NULLS, declared=header.kinds)
     raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
     columns = list(zip(header.names, raw.columns, strict=True))
     ends = [name for name, column in columns if any(cell.endswith("…") for cell in column)]
+    if quoted:
+        raw = raw.noted(f"quotes around the values of {listing([header.names[n] for n in quoted])} were taken off")
     if ends:
         raw = raw.noted(f"long values in {listing(ends)} are cut where they end with …", approximate=True)
     if joined:
@@ -151,6 +160,23 @@ def _told(header: _Header, rows: list[list[str]], cut: str) -> Raw:
     if not header.polars and rows and "" in (column := [row[0] for row in rows])[1:] and column[0]:
         raw = raw.noted("a row with an empty first cell may continue the row above it", approximate=True)
     return replace(raw, truncated=cut)
+
+
+def _without_index(header: _Header, rows: list[list[str]]) -> tuple[_Header, list[list[str]]]:
+    """Node's console.table numbers the rows in a column of its own."""
+    if header.names[:1] != ["(index)"] or [row[0] for row in rows] != [str(n) for n in range(len(rows))]:
+        return header, rows
+    return header._replace(names=header.names[1:]), [row[1:] for row in rows]
+
+
+def _is_quoted(column: Sequence[str]) -> bool:
+    """Whether a program put every text in quotes: console.table, sqlite3 -box --quote."""
+    texts = [cell for cell in column if cell and cell not in NULL_WORDS and cell != "undefined"]
+    return bool(texts) and all(len(cell) > 1 and cell[0] == cell[-1] in _QUOTES for cell in texts)
+
+
+def _bare(cell: str) -> str:
+    return cell[1:-1].replace("''", "'") if cell[:1] in _QUOTES else cell
 
 
 def _unwrapped(header: _Header, rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:
@@ -220,7 +246,7 @@ def _by_place(line: str, border: str) -> list[str] | None:
     """Cells cut where the border has its corners; only when line and border are drawn to one length."""
     if len(line.rstrip()) != len(border.rstrip()):
         return None
-    at = [n for n, mark in enumerate(border) if mark in "+┬┐┌┳┏┓╦╔╗╤╒╕╭╮"]
+    at = [n for n, mark in enumerate(border) if mark in _TOPS]
     if any(line[n] not in _BARS for n in at):
         return None
     return [line[start + 1 : end].strip() for start, end in itertools.pairwise(at)]

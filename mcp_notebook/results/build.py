@@ -17,7 +17,8 @@ from mcp_notebook.results import fast_columns, fast_nulls, infer, losses, nulls,
 from mcp_notebook.results.raw import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 
-_BYTES = re.compile(r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")""")
+_LITERAL = r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")"""
+_BYTES = re.compile(rf"{_LITERAL}|bytearray\({_LITERAL}\)")
 _SAFE_INTEGER = 2**53
 _FEW = 256
 
@@ -94,11 +95,15 @@ def _only_texts(values: Cells) -> bool:
 def _binary(values: Cells) -> infer.Column | None:
     """The column of bytes literals; None when one has an escape that Python does not know."""
     try:
-        # A bytes literal alone: literal_eval of a string that a regular expression has fully matched.
-        found = [None if value is None else ast.literal_eval(value) for value in values]
+        found = [None if value is None else _bytes(value) for value in values]
     except (ValueError, SyntaxError):
         return None
     return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
+
+
+def _bytes(text: str) -> bytes:
+    """A bytes literal alone: `literal_eval` of a string that a regular expression has fully matched."""
+    return ast.literal_eval(text.removeprefix("bytearray(").removesuffix(")"))
 
 
 def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:

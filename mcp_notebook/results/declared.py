@@ -5,8 +5,6 @@ A declaration is followed only when every value agrees with it; `convert` return
 
 from __future__ import annotations
 
-import base64
-import binascii
 import datetime as dt
 import re
 from collections.abc import Callable, Sequence
@@ -40,6 +38,8 @@ _TEXT = re.compile(
     r"(?:n?var)?(?:n?char)(?:acter)?2?(?: varying)?|character(?: varying)?|text|string|str|(?:tiny|medium|long)text|"
     r"clob|nclob|name|citext|bpchar|uuid|guid|enum|fixedstring|utf8|var_string|object|inet|cidr|xml"
 )
+_DAYS = re.compile(r"-?\d{1,6}", re.ASCII)
+_SECONDS = re.compile(r"-?\d{1,9}\.\d{9}", re.ASCII)
 _BINARY = re.compile(r"bytea|blob|binary|varbinary|(?:tiny|medium|long)blob|image|raw|bytes|large_binary")
 
 # PostgreSQL's type numbers as node-postgres and DB-API drivers pass them on (pg_type.dat).
@@ -122,10 +122,17 @@ def _bool(values: Sequence[Any]) -> pa.Array:
 
 
 def _date(values: Sequence[Any]) -> pa.Array | None:
+    """Dates, their text, or days since 1970 as text (Snowflake)."""
+    if any(values) and all(value is None or (type(value) is str and _DAYS.fullmatch(value)) for value in values):
+        return pa.array([None if value is None else int(value) for value in values], pa.int32()).cast(pa.date32())
     return _typed(values, dt.date, pa.date32())
 
 
 def _stamp(values: Sequence[Any]) -> pa.Array | None:
+    """Timestamps, their text, or seconds since 1970 with nine digits of a fraction as text (Snowflake)."""
+    if any(values) and all(value is None or (type(value) is str and _SECONDS.fullmatch(value)) for value in values):
+        exact = [None if value is None else int(Decimal(value) * 10**9) for value in values]
+        return pa.array(exact, pa.int64()).cast(pa.timestamp("ns")).cast(pa.timestamp("us"))
     found = _typed(values, dt.datetime, pa.timestamp("us"))
     return found if found is None or pa.types.is_timestamp(found.type) else found.cast(pa.timestamp("us"))
 
@@ -172,24 +179,6 @@ def _as_bytes(value: Any) -> bytes:
     if type(value) is str and value.startswith(("\\x", "0x")):
         return bytes.fromhex(value[2:])
     raise ValueError(value)
-
-
-def buffer(value: dict[str, Any]) -> Any:
-    """Bytes where an object is a known way to write bytes in JSON, else the object itself."""
-    if set(value) == {"type", "data"} and value["type"] == "Buffer" and type(value["data"]) is list:
-        return _try(lambda: bytes(value["data"]), value)
-    if set(value) in ({"base64"}, {"$base64"}) and type(next(iter(value.values()))) is str:
-        return _try(lambda: base64.b64decode(next(iter(value.values())), validate=True), value)
-    if set(value) in ({"encoding", "data"}, {"encoding", "value"}) and value["encoding"] == "base64":
-        return _try(lambda: base64.b64decode(str(value.get("data", value.get("value"))), validate=True), value)
-    return value
-
-
-def _try(decode: Callable[[], bytes], otherwise: Any) -> Any:
-    try:
-        return decode()
-    except (ValueError, TypeError, binascii.Error):
-        return otherwise
 
 
 _TRUTH = {True: True, False: False, "true": True, "false": False, "t": True, "f": False, "True": True, "False": False,

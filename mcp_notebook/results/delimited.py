@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import fast_csv, fitting, literal, strings
+from mcp_notebook.results import declared, escapes, fast_csv, fitting, literal, strings
 from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
@@ -18,10 +18,15 @@ _COLUMNS = re.compile(
     r"(?:^|\n)[ \t]*(?:columns?|fields|headers?|column names)\s*[:=]\s*(\[.*?\]|\(.*?\))[ \t]*(?:\r?\n|$)",
     re.IGNORECASE,
 )
-_TAG = re.compile(r"(?:BEGIN|COMMIT|ROLLBACK|SET|START TRANSACTION|SELECT \d+|\(\d+ rows?\))\s*", re.IGNORECASE)
+_TAG = re.compile(
+    r"(?:BEGIN|COMMIT|ROLLBACK|SET|START TRANSACTION|SELECT \d+|\(\d+ rows?\)|"
+    r"\d+ rows? (?:selected|affected|in set|retrieved)\b.*|Fetched \d+ rows?.*)\s*",
+    re.IGNORECASE,
+)
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:[ .\-/][\w%()#$]+){0,5}")
 _WORD = re.compile(r"[^\W\d]\w*")
 _RECORD_END = re.compile(r"\r\n|\n|\r")
+_ESCAPE = re.compile(r"\\[^N]")
 LARGE = 64 * 1024
 _HEAD = 64 * 1024
 _NULLS = (*NULL_WORDS, "")
@@ -57,6 +62,8 @@ def csv(text: str, selected: Sequence[str] = ()) -> Answer:
     body = _without_tags(text.strip("\ufeff").strip("\r\n"))
     if not body:
         return "nothing but command tags"
+    if body.startswith(("#datatype,", "#group,", "#default,")):
+        return _annotated(body)
     if body.lstrip()[:1] in "[{<":
         return "starts like JSON or markup"
     first = _RECORD_END.split(body, maxsplit=1)[0]
@@ -69,6 +76,21 @@ def csv(text: str, selected: Sequence[str] = ()) -> Answer:
     return (
         _one_column(body) if not any(mark in first for mark in "\t,;|") else "no delimiter gives records of one width"
     )
+
+
+def _annotated(body: str) -> Answer:
+    """InfluxDB's CSV: lines of annotations, then rows whose first cell is empty; one table of it."""
+    lines = [line for line in _RECORD_END.split(body) if line.strip()]
+    kinds = next((line.split(",")[1:] for line in lines if line.startswith("#datatype,")), [])
+    records = _records("\n".join(line for line in lines if not line.startswith("#")), ",")
+    if records is None or len({len(row) for row in records}) != 1 or any(row[0] for row in records):
+        return "ambiguous: several tables of annotated CSV, or rows of different widths"
+    names, *rows = [row[1:] for row in records]
+    known = tuple(_FLUX.get(kind) for kind in kinds) if len(kinds) == len(names) else ()
+    return Taken((from_rows([name or "" for name in names], rows, text="all", nulls=_NULLS, declared=known),))
+
+
+_FLUX = {"string": "text", "long": "bigint", "unsignedLong": "bigint", "double": "double", "boolean": "boolean"}
 
 
 def _without_tags(text: str) -> str:
@@ -120,6 +142,8 @@ def large(text: str) -> Taken | None:
     cells = fast_csv.read(text, names, delimiter)
     if cells is None or (not cells.quoted and _spaced(text[:_HEAD], delimiter)):
         return None
+    if delimiter == "\t" and _ESCAPE.search(text):
+        return None
     return _accepted(cells, names, delimiter)
 
 
@@ -128,7 +152,7 @@ def _accepted(cells: fast_csv.Cells, names: Sequence[str], delimiter: str) -> Ta
     table, apart = cells.table, cells.empty_quoted and any(column.null_count for column in cells.table.columns)
     rows = [list(row) for row in zip(*(column.slice(0, 500).to_pylist() for column in table.columns), strict=True)]
     judged = _judged([list(names), *rows], delimiter, quoted=cells.quoted, apart=apart)
-    if isinstance(judged, str):
+    if isinstance(judged, str) or judged.raws[0].declared:
         return None
     whole = replace(judged.raws[0], columns=tuple(table.columns), rows=table.num_rows)
     return replace(judged, raws=(whole,))
@@ -160,9 +184,12 @@ def _judged(
     """Whether records of one width are data, and whether the first is their header; `apart`: None is no empty text."""
     header, rows = records[0], records[1:]
     names = [cell or "" for cell in header]
-    if not _is_header(names):
+    known = len(selected) == len(names) > 1 and [name.strip() for name in names] == list(selected)
+    if not known and not _is_header(names):
         return _headless(records, delimiter, apart)
-    known = len(selected) == len(names) and [name.strip() for name in names] == list(selected)
+    kinds = _kinds(names, rows)
+    rows = rows[1:] if kinds else rows
+    known = known or bool(kinds)
     plain = all(_WORD.fullmatch(name) for name in names) and any("_" in name for name in names)
     if not rows and not known and not plain:
         return "one line and no more"
@@ -171,7 +198,9 @@ def _judged(
     )
     if not evidence or (delimiter == "," and all(name.startswith(" ") for name in names[1:]) and not _has_typed(rows)):
         return "nothing but commas speaks for data"
-    raw = from_rows([name.strip() for name in names], rows, **_meaning(apart))
+    raw = from_rows([name.strip() for name in names], rows, declared=kinds, **_meaning(apart))
+    if delimiter == "\t" and not quoted:
+        raw = escapes.undone(fitting.without_padding(raw))
     if repaired:
         touched = listing([names[number] for number in sorted(repaired)])
         raw = raw.noted(f"values are not quoted; cells of {touched} were put together again", approximate=True)
@@ -181,6 +210,13 @@ def _judged(
 def _meaning(apart: bool) -> dict[str, Any]:
     """How far texts are believed and what is NULL: an empty cell, unless the text has both kinds of them."""
     return {"text": "all", "nulls": NULL_WORDS if apart else _NULLS, "empty_is_text": apart}
+
+
+def _kinds(names: Sequence[str], rows: Sequence[Sequence[str | None]]) -> tuple[str, ...]:
+    """The types in the first row, as ClickHouse's `…WithNamesAndTypes` writes them; none when they are values."""
+    first = [cell or "" for cell in rows[0]] if rows else []
+    typed = len(first) > 1 and all(map(declared.kind, first)) and not all(map(declared.kind, names))
+    return tuple(first) if typed else ()
 
 
 def _headless(records: list[list[str | None]], delimiter: str, apart: bool) -> Answer:
@@ -238,6 +274,8 @@ def named_lines(text: str, names: Sequence[str]) -> Answer:
     if len(names) != 1 or lines[0] != names[0] or (len(lines) > 1 and not lines[1].strip("-") and lines[1]):
         return "its first line is not the column of the statement"
     cells: list[str | None] = [line or None for line in lines[1:]]
+    if any(line[:1] == '"' for line in lines[1:]) and (records := _records("\n".join(lines), "\0")) is not None:
+        cells = [row[0] or None for row in records[1:]]
     raw = Raw((lines[0],), (cells,), len(cells), text="all", nulls=_NULLS)
     if not cells and text.endswith("\n"):
         return Taken((raw.noted("an empty last line may be a row with NULL", approximate=True),), confidence="low")

@@ -7,10 +7,12 @@ exactly one way to place the cells it is taken and said; where they leave more, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from mcp_notebook.results import strings
 from mcp_notebook.results.nulls import NULL_WORDS
+from mcp_notebook.results.raw import Raw, listing
 
 _SAMPLE = 200
 
@@ -113,3 +115,24 @@ def _balanced(row: Sequence[str], joined: set[int]) -> bool:
     if cell[:1] not in "{[" or cell[-1:] not in "}]":
         return False
     return all(part.count("{") == part.count("}") and part.count("[") == part.count("]") for part in row)
+
+
+def without_padding(raw: Raw) -> Raw:
+    """Cells that were all padded to their column's width, without the blanks; a note names the columns."""
+    padded = [n for n, column in enumerate(raw.columns) if _is_padded(column)]
+    if not padded:
+        return raw
+    columns = tuple(
+        [cell.strip(" ") for cell in column] if n in padded else column for n, column in enumerate(raw.columns)
+    )
+    names = [(raw.names or ())[n] for n in padded if raw.names]
+    return replace(raw, columns=columns).noted(f"blanks that padded {listing(names)} to one width were taken off")
+
+
+def _is_padded(column: Sequence[object]) -> bool:
+    """Whether all cells are texts of one length, of which some differ without the blanks at their ends."""
+    if len(column) < 2 or not all(isinstance(cell, str) for cell in column):
+        return False
+    texts = [str(cell) for cell in column]
+    bare = {len(text.strip(" ")) for text in texts}
+    return len({len(text) for text in texts}) == 1 and len(bare) > 1 and max(bare) > 0

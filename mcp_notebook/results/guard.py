@@ -32,7 +32,7 @@ _FAILED = re.compile(
     re.IGNORECASE,
 )
 _INSIDE = re.compile(
-    r"\bdo(?:es)?(?: not|n['’]t) exist\b|\bno such (?:table|column|file|function|database)\b|\bsyntax error\b|"
+    r"\bdo(?:es)?(?: not|n['’]t) exist\b|\bno such (?:table|column|file|function|database)\b|\bsyntax error\b|\berror in your sql\b|"
     r"\b(?:is|are) not (?:allowed|permitted|supported|authori[sz]ed)\b|\bpermission denied\b|\baccess denied\b|"
     r"\bonly [\w ,/()-]{0,60}(?:select|read)[\w ,/()-]{0,60} (?:are|is) (?:allowed|supported|permitted|accepted)\b|"
     r"\b(?:sqlstate|ora-\d{5}|psycopg2?\.|pymysql\.|sqlalche\.me)|\bfailed with\b|查询失败|執行失敗|执行失败|不存在|"
@@ -54,6 +54,7 @@ _BRIEFLY = re.compile(
     r"\[(?:microsoft|odbc|mysql|oracle|freetds|unixodbc)[^\]]*\] ?\[|\bsql error code\b|\bis not recogni[sz]ed\b",
     re.IGNORECASE,
 )
+_TAGGED = re.compile(r"\[(?:[^\W\d]|[0-9A-Z]{5}\])")  # a word, or a SQLSTATE as ODBC begins its messages
 _PROSE_LIMIT, _BRIEF_LIMIT, _BRIEF_LINES = 2000, 300, 3
 
 _ERROR_KEYS = {"error", "errors", "err", "exception", "error_message", "errormessage", "error_msg", "errmsg", "fault"}
@@ -109,7 +110,7 @@ def _opens(line: str) -> bool:
 def error_in_prose(text: str) -> str | None:
     """The message when a short text, in which no table was found, speaks of a failure anywhere."""
     head = text.strip()
-    if not head or len(head) > _PROSE_LIMIT or head[0] == "{" or (head[0] == "[" and not head[1:2].isalpha()):
+    if not head or len(head) > _PROSE_LIMIT or head[0] == "{" or (head[0] == "[" and not _TAGGED.match(head)):
         return None
     brief = len(head) <= _BRIEF_LIMIT and head.count("\n") < _BRIEF_LINES
     return head if _INSIDE.search(head) or (brief and _BRIEFLY.search(head)) else None
@@ -125,14 +126,30 @@ def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
     """The message when a parsed value reports an error; `selected` are columns the statement itself asked for."""
     if isinstance(value, tuple) and len(value) == 2:
         return _of_a_driver(*value)
+    alone = isinstance(value, Mapping)
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
+        if isinstance(value, (str, tuple)):
+            return _in_a_list(value)
     if not isinstance(value, Mapping) or not value:
         return None
     if selected and {str(key) for key in value} <= set(selected):
         return None
     lowered = {str(key).lower().replace("-", "_"): item for key, item in value.items()}
-    return _outcome(lowered) or _named(lowered) or _coded(lowered) or _wrapped(lowered)
+    return (
+        _outcome(lowered)
+        or _named(lowered)
+        or _coded(lowered)
+        or _wrapped(lowered)
+        or (_stated(lowered) if alone else "")
+    ) or None
+
+
+def _in_a_list(item: str | tuple[Any, ...]) -> str | None:
+    """A driver's exception, or the sentence of one, as the only item of a list."""
+    if isinstance(item, tuple):
+        return _of_a_driver(*item) if len(item) == 2 else None
+    return error_in_text(item) or (error_in_prose(item) if not item.lstrip()[:1].isdigit() else None)
 
 
 def _of_a_driver(code: Any, message: Any) -> str | None:
@@ -162,6 +179,16 @@ def _named(value: Mapping[str, Any]) -> str | None:
     others = _others(value)
     blank = all(item in (None, [], {}, "") for key, item in value.items() if key in others)
     return _message(value) if blank else None
+
+
+def _stated(value: Mapping[str, Any]) -> str:
+    """An object on its own, not a row in a list: a sentence under `error`, or `error: true` beside a message."""
+    if _has_rows(value) or not any(value.get(key) for key in _ERROR_KEYS):
+        return ""
+    if value.get("error") is True:
+        return next((value[key] for key in _MESSAGE_KEYS if isinstance(value.get(key), str) and value[key]), "")
+    said = _message(value)
+    return said if error_in_text(said) or error_in_prose(said) else ""
 
 
 def _others(value: Mapping[str, Any]) -> set[str]:

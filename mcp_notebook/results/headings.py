@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mcp_notebook.results import declared
+from mcp_notebook.results import declared, strings, wrappers
 from mcp_notebook.results.raw import Raw, from_records, from_rows
 
 _NAME_KEYS = (
@@ -42,6 +43,15 @@ class Columns(NamedTuple):
     names: tuple[str, ...]
     declared: tuple[str | None, ...]
     sure: bool
+
+
+def has_rows(value: Mapping[str, Any]) -> bool:
+    """Whether a list that is called columns stands beside a list of rows, each a list."""
+    named = any(str(key).lower() in _LIST_KEYS and type(sub) is list and sub for key, sub in value.items())
+    return named and any(
+        str(key).lower() not in _LIST_KEYS and type(sub) is list and bool(sub) and all(type(row) is list for row in sub)
+        for key, sub in value.items()
+    )
 
 
 def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
@@ -116,8 +126,16 @@ def pair(columns: Columns, rows: Sequence[Any], path: str) -> Raw | None:
     if not all(type(row) in (list, tuple) for row in rows):
         return None
     if all(len(row) == width for row in rows):
-        return from_rows(columns.names, _unwrapped(rows), declared=columns.declared, path=path)
+        return _without_header(from_rows(columns.names, _unwrapped(rows), declared=columns.declared, path=path))
     return _ragged(columns, rows, path) if columns.sure else None
+
+
+def _without_header(raw: Raw) -> Raw:
+    """Without a first row that repeats the names (Athena)."""
+    if len(raw.columns) < 2 or [column[0] for column in raw.columns] != list(raw.names or ()):
+        return raw
+    raw = replace(raw, columns=tuple(column[1:] for column in raw.columns), rows=raw.rows - 1)
+    return raw.noted("the first row repeated the names and was left out")
 
 
 def _ragged(columns: Columns, rows: Sequence[Sequence[Any]], path: str) -> Raw | None:
@@ -134,7 +152,7 @@ def _ragged(columns: Columns, rows: Sequence[Sequence[Any]], path: str) -> Raw |
 def _pair_records(columns: Columns, rows: Sequence[dict[str, Any]], path: str) -> Raw | None:
     keys = dict.fromkeys(key for row in rows for key in row)
     if (cells := nested_cells(rows)) is not None and all(len(row) == len(columns.names) for row in cells):
-        return from_rows(columns.names, cells, declared=columns.declared, path=path)
+        return _without_header(from_rows(columns.names, cells, declared=columns.declared, path=path))
     if not columns.sure or not set(keys) <= set(columns.names):
         return None
     repeated = [name for name, count in Counter(columns.names).items() if count > 1]
@@ -149,20 +167,15 @@ def _pair_records(columns: Columns, rows: Sequence[dict[str, Any]], path: str) -
 def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
     """Rows in one key of an object each: BigQuery's `{"f": [{"v": 1}]}`, Neo4j's `{"row": [...], "meta": [...]}`."""
     first = rows[0] if rows else {}
-    key = next((name for name in ("f", "row", "Data", "cells") if type(first.get(name)) is list), None)
+    key = next((name for name in ("f", "c", "row", "Data", "cells") if type(first.get(name)) is list), None)
     if key is None or len(first) > 3 or not all(type(row.get(key)) is list for row in rows):
         return None
     return _unwrapped([row[key] for row in rows])
 
 
 def _unwrapped(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Cells of one key each: `{"v": 1}`, `{"stringValue": "x"}`, `{"isNull": true}` (BigQuery, AWS)."""
-    if not all(type(cell) is dict and len(cell) <= 1 for row in rows for cell in row):
-        return [list(row) for row in rows]
-    keys = {key for row in rows for cell in row for key in cell}
-    if keys and (keys == {"v"} or all(key == "isNull" or key.endswith("Value") for key in keys)):
-        return [[None if "isNull" in cell else next(iter(cell.values()), None) for cell in row] for row in rows]
-    return [list(row) for row in rows]
+    """The cells themselves where each is in an object of its own."""
+    return wrappers.rows(rows) or [list(row) for row in rows]
 
 
 def bare_rows(rows: Sequence[Sequence[Any]], path: str) -> Iterator[Raw]:
@@ -170,6 +183,11 @@ def bare_rows(rows: Sequence[Sequence[Any]], path: str) -> Iterator[Raw]:
     width = max(map(len, rows))
     if not width or all(type(cell) is dict for row in rows for cell in row):
         return
+    if (kinds := _types_row(rows)) is not None:
+        raw = pair(Columns(tuple(rows[0]), kinds, sure=True), rows[2:], path)
+        if raw is not None:
+            yield raw
+            return
     header = _header(rows)
     if header is not None:
         raw = pair(Columns(header, (None,) * len(header), sure=True), rows[1:], path)
@@ -181,6 +199,18 @@ def bare_rows(rows: Sequence[Sequence[Any]], path: str) -> Iterator[Raw]:
     yield from_rows(None, rows, path=path)
 
 
+def _types_row(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
+    """The types in the row below the names (ClickHouse's `…WithNamesAndTypes`)."""
+    if len(rows) < 2 or not all(type(cell) is str and cell for row in rows[:2] for cell in row):
+        return None
+    fits = len(rows[0]) == len(rows[1]) and not all(map(declared.kind, rows[0]))
+    return tuple(rows[1]) if fits and all(map(declared.kind, rows[1])) else None
+
+
+def _is_value(text: str) -> bool:
+    return strings.is_number(text) or strings.is_temporal(text)
+
+
 def _header(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
     first = rows[0]
     if len(rows) < 2 or not all(type(cell) is str and cell.strip() for cell in first) or len(set(first)) < len(first):
@@ -188,5 +218,7 @@ def _header(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
     for number in range(len(first)):
         below = [row[number] for row in rows[1:] if number < len(row) and row[number] is not None]
         if below and not any(type(cell) is str for cell in below):
+            return tuple(first)
+        if below and all(type(cell) is str and _is_value(cell) for cell in below) and not _is_value(first[number]):
             return tuple(first)
     return None

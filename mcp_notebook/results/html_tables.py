@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from mcp_notebook.results import fitting
 from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
 
 MAX_SPAN = 1000
+_NULLS = (*NULL_WORDS, "\xa0 ", "\xa0")  # psql writes NULL as a space that does not break
 
 
 @dataclass
@@ -67,8 +69,11 @@ class _Tables(HTMLParser):
 
 def read(text: str) -> Answer:
     """All tables of a text that holds `<table`, each with the header its `<th>` cells give."""
-    if "<table" not in text.lower():
-        return "no <table> in it"
+    lowered = text.lower()
+    if "<table" not in lowered:
+        if not lowered.lstrip().startswith("<tr"):
+            return "no <table> in it"
+        text = f"<table>{text}</table>"  # sqlite3 -html prints the rows alone
     parser = _Tables()
     parser.feed(text)
     parser.close()
@@ -92,7 +97,8 @@ def _raw(grid: _Grid) -> Raw | None:
     names = [text.strip() for _, text in headers[-1]]
     if _is_sheet(names, body):
         return _sheet(body)
-    return from_rows(names, [[text for _, text in row] for row in body], text="all", nulls=NULL_WORDS)
+    rows = [[text for _, text in row] for row in body]
+    return fitting.without_padding(from_rows(names, rows, text="all", nulls=_NULLS))
 
 
 def _is_sheet(names: list[str], body: list[list[tuple[bool, str]]]) -> bool:

@@ -10,20 +10,24 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mcp_notebook.results import declared as types
-from mcp_notebook.results import numeric, strings
+from mcp_notebook.results import numeric, strings, wrappers
 from mcp_notebook.results.numeric import Digits
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
 _SHORT = {pa.string().id: "text", pa.large_string().id: "text", pa.null().id: "unknown, no value"}
+_LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
+_LONG_CODE = 10**15  # every program can hold whole numbers below it
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
 
 
@@ -51,8 +55,21 @@ def column(values: Sequence[Any], declared: str | None = None, *, text: Strictne
         return Column(found, f"declared: {short(found.type)} ({declared})")
     if kinds == {str}:
         return _from_text(values, text, declared)
+    if kinds == {int, str} and text in ("numbers", "all") and (whole := _long_integers(values)) is not None:
+        return whole
     array, note = _exact(values, kinds)
     return Column(array, f"inferred: {short(array.type)}", note)
+
+
+def _long_integers(values: Sequence[Any]) -> Column | None:
+    """Integers of which those that JavaScript cannot hold came as text; None when another text is among them."""
+    whole = [int(value) if type(value) is str and _LONG.fullmatch(value) else value for value in values]
+    if not all(value is None or type(value) is int for value in whole):
+        return None
+    if any(type(sent) is str and abs(value) < _EXACT_FLOAT for sent, value in zip(values, whole, strict=True)):
+        return None
+    array, note = numeric.integers(whole)
+    return Column(array, f"converted from text: {short(array.type)}", note)
 
 
 def short(kind: pa.DataType) -> str:
@@ -64,13 +81,23 @@ def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) ->
     if text != "keep" and (found := strings.temporal(values)) is not None:
         return Column(found.array, f"converted from text: {short(found.array.type)}", found.note)
     if text in ("numbers", "all") and (number := strings.numbers(values)) is not None:
-        return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
+        note = number.note or (may_be_codes(number.array) if text == "all" else "")
+        return Column(number.array, f"converted from text: {short(number.array.type)}", note)
     if text == "all" and (number := strings.grouped(values)) is not None:
         return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
     if text == "all" and (flags := strings.booleans(values)) is not None:
         return Column(flags.array, "converted from text: bool", flags.note)
     array, note = _strings(values)
     return Column(array, f"declared: text ({declared})" if declared else "inferred: text", note)
+
+
+def may_be_codes(array: pa.Array) -> str:
+    """A format that writes everything as text does not tell long numbers from identifiers."""
+    if not (pa.types.is_integer(array.type) or (pa.types.is_decimal(array.type) and array.type.scale == 0)):
+        return ""
+    ends = pc.min_max(array)
+    long = max(abs(ends["min"].as_py() or 0), abs(ends["max"].as_py() or 0)) >= _LONG_CODE
+    return "has whole numbers of more than 15 digits, read as numbers; they may be identifiers" if long else ""
 
 
 def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
@@ -247,10 +274,8 @@ def _has_surrogate(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Node's `{"type": "Buffer", "data": [0, 1]}` and `{"base64": …}` forms are bytes."""
-    if type(value) is dict:
-        return types.buffer(value)
-    return value
+    """An object that stands for a value of another kind as that value."""
+    return wrappers.plain(value) if type(value) is dict else value
 
 
 _BUILDERS = {

@@ -107,6 +107,13 @@ def _decimal(value: object = "0") -> Decimal:
     return Decimal(value)
 
 
+def _int64(value: object) -> int:
+    """MongoDB's integer, in digits or in quotes."""
+    if not isinstance(value, str | int) or len(str(value)) > 20:
+        raise TypeError(value)
+    return int(value)
+
+
 def _uuid(value: str) -> uuid.UUID:
     return uuid.UUID(value)
 
@@ -191,6 +198,9 @@ _CALLS: dict[str, Callable[..., object]] = {
     "timezone": dt.timezone,
     "Decimal": _decimal,
     "UUID": _uuid,
+    "Decimal128": _decimal,
+    "Int64": lambda value: _int64(value),
+    "Long": lambda value: _int64(value),
     "ZoneInfo": lambda key: _zone(key),
     "Timestamp": _timestamp,
     "datetime64": _datetime64,
@@ -203,7 +213,7 @@ _CALLS: dict[str, Callable[..., object]] = {
     **_table(_sequence, "array deque list tuple"),
     **_table(_set, "frozenset"),
     **_table(_bytes, "bytes bytearray memoryview"),
-    **_table(_text, "str str_ IPv4Address IPv6Address IPv4Network IPv6Network IPv4Interface IPv6Interface"),
+    **_table(_text, "str str_ IPv4Address IPv6Address IPv4Network IPv6Network IPv4Interface IPv6Interface ObjectId"),
     **_table(_text, "PosixPath WindowsPath PurePosixPath"),
     **_table(
         _number, "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 longdouble bool_ bool"

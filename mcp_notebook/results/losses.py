@@ -13,8 +13,11 @@ import pyarrow.compute as pc
 from mcp_notebook.results.raw import Cells, listing
 
 _PLACEHOLDER = re.compile(
-    r"<[\w. ]+ (?:object )?at 0x[0-9a-fA-F]+>|\[object \w+\]|%!\w\(.*\)|<(?:binary|blob|bytes)\b[^>]*>"
+    r"<[\w. ]+ (?:object )?at 0x[0-9a-fA-F]+>|\[object \w+\]|%!\w\(.*\)|<(?:binary|blob|bytes)\b[^>]*>|"
+    r"<\d+ ?(?:bytes?|b)>|\[(?:binary|blob|bytes)\b[^\]]*\]|\((?:binary|blob|\d+ bytes)\b[^)]*\)",
+    re.IGNORECASE,
 )
+_ESCAPED = re.compile(r"(?:[ -~]|\\x[0-9A-F]{2})*\\x[0-9A-F]{2}(?:[ -~]|\\x[0-9A-F]{2})*")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _SAMPLE = 1000
 _LOST = "\ufffd".encode()
@@ -49,11 +52,16 @@ def _may_hold_it(column: pa.ChunkedArray) -> bool:
 
 
 def _placeholders(texts: Sequence[str]) -> bool:
-    return any(text[:1] in "<[%" and _PLACEHOLDER.fullmatch(text) for text in texts[:_SAMPLE])
+    return any(text[:1] in "<[%(" and _PLACEHOLDER.fullmatch(text) for text in texts[:_SAMPLE])
 
 
 def _replaced(texts: Sequence[str]) -> bool:
     return any("\ufffd" in text for text in texts)
+
+
+def _escaped(texts: Sequence[str]) -> bool:
+    r"""DuckDB writes bytes as text with `\x00` for those that are no letters."""
+    return bool(texts) and all(r"\x" in text and _ESCAPED.fullmatch(text) for text in texts[:_SAMPLE])
 
 
 def _base64(texts: Sequence[str]) -> bool:
@@ -74,5 +82,6 @@ def _binary(text: str) -> bool:
 _SIGNS: tuple[tuple[Callable[[Sequence[str]], bool], str], ...] = (
     (_placeholders, "{} holds placeholders where the server could not write the values"),
     (_replaced, "{} has characters that were lost on the way (\ufffd), as when bytes are sent as text"),
+    (_escaped, r"{} looks like bytes written as text with \x escapes, kept as text"),
     (_base64, "{} looks like binary data in base64, kept as text; an empty value may have come as null"),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from mcp_notebook.results import fitting
+from mcp_notebook.results import declared, fitting
 from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
-_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*")
+_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*|[ \t]*\|(?:-+\+)+-+\|[ \t]*")
+_BORDER = re.compile(r"[ \t]*\+[-=+]{2,}\+[ \t]*")
 _CELL = re.compile(r"(?<!\\)\|")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
@@ -38,6 +39,9 @@ def _table_end(lines: list[str], at: int) -> int | None:
     """The line after the table that starts at `at`, None when none starts there."""
     if at + 1 >= len(lines) or "|" not in lines[at] or "|" not in lines[at + 1] or not _RULE.fullmatch(lines[at + 1]):
         return None
+    if at and _BORDER.fullmatch(lines[at - 1]):  # a drawn box; Polars writes dashes between names and types
+        return None
+    lines[at + 1] = lines[at + 1].replace("+", "|")  # Emacs' tables cross their rule
     width = len(_cells(lines[at + 1]))
     if len(_cells(lines[at])) != width and len(_loose_cells(lines[at])) != width:
         return None
@@ -64,7 +68,8 @@ def _table(lines: list[str]) -> Raw | str:
         if isinstance(fitted, str):
             return fitted
         rows, repaired = fitted.rows, fitted.repaired
-    raw = from_rows(header, [[_plain(cell) for cell in row] for row in rows], text="all", nulls=(*NULL_WORDS, ""))
+    plain, kinds = _typed([[_plain(cell) for cell in row] for row in rows])
+    raw = from_rows(header, plain, text="all", nulls=(*NULL_WORDS, ""), declared=kinds)
     raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
     if joined:
         raw = raw.noted("line breaks inside values were put together again", approximate=True)
@@ -72,6 +77,15 @@ def _table(lines: list[str]) -> Raw | str:
         touched = listing([header[number] for number in sorted(repaired)])
         raw = raw.noted(f"bars inside values are not escaped; cells of {touched} were put together", approximate=True)
     return raw
+
+
+def _typed(rows: list[list[str]]) -> tuple[list[list[str]], tuple[str, ...]]:
+    """Polars' markdown has dashes, the types and the real rule below the names."""
+    at = 1 if rows and set("".join(rows[0])) == {"-"} else 0
+    rule = rows[at + 1] if len(rows) > at + 1 else [""]
+    if all(set(cell) == {"-"} for cell in rule) and all(map(declared.kind, rows[at])):
+        return rows[at + 2 :], tuple(rows[at])
+    return rows, ()
 
 
 def _joined(lines: list[str], *, closed: bool) -> tuple[list[str] | None, bool]:

@@ -20,6 +20,9 @@ _SENTENCE = re.compile(
 )
 _COUNTED = re.compile(r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE)
 _NAMES = re.compile(r"^\W*(?:column names|columns?|fields|headers?)\W{1,6}(\w[^\n]*)$", re.IGNORECASE | re.MULTILINE)
+_COUNTS = {
+    "affected_rows", "rows_affected", "affectedrows", "rowsaffected", "row_count", "rowcount", "changes", "changed_rows",
+}  # fmt: skip
 _LONGEST = 600
 _REPORT = {"status", "success", "ok", "message", "msg"}
 
@@ -48,11 +51,24 @@ def table(parts: content.Parts, sql: str) -> list[Table]:
 
 def is_a_report(raw: Raw, sql: str) -> str:
     """Why one row that reports success and lacks a column of the statement is no row of it."""
-    asked = _selected(sql)
     names = {name.lower() for name in raw.names or ()}
-    if not asked or raw.rows != 1 or not names & _REPORT or names >= {name.lower() for name in asked}:
+    if raw.rows != 1:
+        return ""
+    if names & _REPORT and _says_so(raw):
+        return "it says in words that no rows came"
+    if statement.is_query(sql) and names and names <= _COUNTS and not statement.mentions(sql, names):
+        return "it counts rows in place of sending them"
+    asked = {name.lower() for name in _selected(sql)}
+    if not asked or not names & _REPORT or names >= asked:
         return ""
     return "it reports success and lacks columns of the statement"
+
+
+def _says_so(raw: Raw) -> bool:
+    """Whether its message, and nothing else of it, says that there are no rows."""
+    cells = {name.lower(): column[0] for name, column in zip(raw.names or (), raw.columns, strict=False)}
+    said = next((cells[name] for name in ("message", "msg") if isinstance(cells.get(name), str)), "")
+    return bool(said) and _SENTENCE.search(said) is not None and not _COUNTED.search(said)
 
 
 def _selected(sql: str) -> tuple[str, ...]:

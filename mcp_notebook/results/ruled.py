@@ -20,6 +20,7 @@ _SOFT_NULLS = (*NULL_WORDS, "")
 
 def read(text: str, selected: Sequence[str] = ()) -> Answer:
     """A header, a line of dashes, and rows: psql's aligned output and its many imitations."""
+    text = _in_ascii(text)
     if not _MAYBE_RULE.search(text):
         return "no header ruled off by dashes"
     lines = text.splitlines()
@@ -42,6 +43,26 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
     if isinstance(single, str):
         return single
     return Taken((_maybe_null(single, text.split("\n")[at + 1 :]),), rest=rest, confidence="medium")
+
+
+def _in_ascii(text: str) -> str:
+    """Rules drawn with lines (rich, psql in Unicode) or equals signs (reStructuredText) as dashes, bars and crossings."""
+    if not ("|" in text or "+" in text) and ("┼" in text or "┿" in text or "╪" in text):
+        return "\n".join(line for line in text.translate(_DRAWN).splitlines() if line.strip("| ") or "-" in line)
+    if "==" not in text:
+        return text
+    lines = text.splitlines()
+    rules = [n for n, line in enumerate(lines) if _EQUALS.fullmatch(line)]
+    if len(rules) not in (2, 3) or rules[1] != rules[0] + 2 or len({lines[n].strip() for n in rules}) > 1:
+        return text
+    lines[rules[1]] = lines[rules[1]].replace("=", "-")
+    kept = [line for n, line in enumerate(lines) if n not in (rules[0], *rules[2:])]
+    return "\n".join(kept)
+
+
+_EQUALS = re.compile(r"[ \t]*={2,}(?: +={2,})+[ \t]*")
+_DRAWN = str.maketrans({"│": "|", "┃": "|", "║": "|", "┼": "+", "┿": "+", "╪": "+", "─": "-", "━": "-", "═": "-",
+                        **dict.fromkeys("╶╴╸╺╷╵╻╹", " ")})  # fmt: skip
 
 
 def _maybe_null(raw: Raw, below: Sequence[str]) -> Raw:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import headings
+from mcp_notebook.results import headings, layouts, series, wrappers
 from mcp_notebook.results.raw import Raw, from_records, from_rows, listing
 
 MAX_DEPTH = 8
@@ -19,8 +19,9 @@ _MAIN = (
     "rows", "data", "records", "result", "results", "items", "values", "documents", "docs", "hits", "resultset",
     "result_set", "recordset", "recordsets", "rowset", "row_data", "data_array", "dataset", "datasets", "entries",
     "output", "table", "query_result", "queryresult", "tuples", "elements", "list", "content", "payload",
-    "response", "body", "value", "nodes",
+    "response", "body", "value", "nodes", "series",
 )  # fmt: skip
+_ABOUT_ROWS = {"rowsaffected", "rows_affected", "affectedrows", "affected_rows", "rows", "rowcount", "row_count"}
 _SCALAR = (str, int, float, bool, type(None))
 _OUTCOME = {
     "success", "ok", "status", "message", "msg", "rowsaffected", "rows_affected", "affectedrows", "affected_rows",
@@ -57,15 +58,26 @@ def _in_list(value: Sequence[Any], path: str, depth: int, selected: tuple[str, .
         yield from _in_dicts(value, path, depth, selected)
     elif all(type(item) in (list, tuple) for item in value):
         yield from _in_lists(value, path, depth, selected)
+    elif (raw := layouts.named_first(value, path)) is not None:
+        yield raw
     elif all(isinstance(item, _SCALAR) for item in value) and len({type(item) for item in value} - {type(None)}) == 1:
         name = path.rpartition(".")[2] or "value"
         yield Raw((name,), (tuple(value),), len(value), path=path)
 
 
 def _in_dicts(value: Sequence[dict[str, Any]], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+    if not _names(value[0], selected):
+        for rule in (series.of_list, layouts.opened, layouts.typed_records):
+            if (raw := rule(value, path)) is not None:
+                yield raw
+                return
     if len(value) <= 64 and all(_is_result_set(item) for item in value) and not _names(value[0], selected):
         for number, item in enumerate(value):
             yield from _in_dict(item, f"{path}[{number}]", depth + 1, selected)
+        return
+    if len(value) <= 8 and all(_answers(item) for item in value) and not _names(value[0], selected):
+        for item in value:
+            yield from _in_dict(item, path, depth + 1, selected)
         return
     groups = _statements(value)
     for group in groups:
@@ -86,6 +98,17 @@ def _is_result_set(item: dict[str, Any]) -> bool:
     return any(key.lower() in _MAIN for key in inner)
 
 
+def _answers(item: dict[str, Any], depth: int = 0) -> bool:
+    """An object about an answer: somewhere inside it are columns and as many cells a row (libSQL, InfluxDB)."""
+    inner = [sub for sub in item.values() if type(sub) is dict and sub]
+    inner += [
+        each for sub in item.values() if type(sub) is list and len(sub) < 100 for each in sub if type(each) is dict
+    ]
+    if depth and headings.has_rows(item):
+        return True
+    return depth < 3 and any(_answers(sub, depth + 1) for sub in inner)
+
+
 def _statements(value: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
     """Rows of several statements in one list have disjoint sets of keys; anything else is one table."""
     groups: list[list[dict[str, Any]]] = []
@@ -102,6 +125,9 @@ def _statements(value: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]
 
 
 def _in_lists(value: Sequence[Sequence[Any]], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+    if (cells := wrappers.rows(value)) is not None:
+        yield from headings.bare_rows(cells, path)
+        return
     nested = [item for item in value if item and all(type(sub) is dict for sub in item)]
     if nested and len(nested) == len([item for item in value if item]):
         for number, item in enumerate(nested):
@@ -119,7 +145,7 @@ def _in_dict(value: dict[str, Any], path: str, depth: int, selected: tuple[str, 
     if _names(value, selected):
         yield from_records([value], path=path)
         return
-    for rule in (_paired, _column_lists, _indexed, _labelled):
+    for rule in (layouts.sheet, layouts.described_columns, _paired, _column_lists, _indexed, _labelled):
         if (raw := rule(value, path)) is not None:
             yield raw
             return
@@ -246,7 +272,14 @@ def _choose(
 
 def _is_record(value: dict[str, Any]) -> bool:
     """A lone object is a row, unless it only reports an outcome (`{"success": true, "rowsAffected": 3}`)."""
-    return bool(value) and not {str(key).lower() for key in value} <= _OUTCOME
+    keys = {str(key).lower() for key in value}
+    return bool(value) and not keys <= _OUTCOME and not _reports(keys)
+
+
+def _reports(keys: set[str]) -> bool:
+    """A message about rows: it says how it went, to how many, and most of its keys are of that kind."""
+    told = keys & _OUTCOME
+    return "message" in told and len(told) * 2 > len(keys) and bool(told & _ABOUT_ROWS)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:

@@ -6,6 +6,7 @@ Not a parser of SQL: it answers only for a plain select list and says nothing (N
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|--[^\n]*|/\*.*?\*/)|(?P<string>'(?:[^']|'')*')|(?P<quoted>"(?:[^"]|"")*"|`[^`]*`|\[[^\]\n]*\])"""
@@ -51,6 +52,12 @@ def selected(sql: str) -> tuple[str | None, ...] | None:
     if items is None or any(_starred(item) for item in items):
         return None
     return tuple(_name(item) for item in items)
+
+
+def mentions(sql: str, names: Iterable[str]) -> bool:
+    """Whether one of these names is a word of the statement."""
+    words = {text.strip('"`[]').lower() for kind, text in _tokens(sql) if kind in ("word", "quoted")}
+    return not words.isdisjoint(names)
 
 
 def limit(sql: str) -> int | None:

@@ -152,9 +152,8 @@ def _rows(pieces: Sequence[str]) -> list[Any] | None:
     first = pieces[0].lstrip()[:1]
     if first not in ("{", "[") or not all(piece.lstrip()[:1] == first for piece in pieces):
         return None
-    try:
-        values = jsontext.loads("[" + ",".join(pieces) + "]")
-    except ValueError:
+    values = _each(pieces)
+    if values is None:
         return None
     if len(values) != len(pieces):
         return None
@@ -162,6 +161,20 @@ def _rows(pieces: Sequence[str]) -> list[Any] | None:
         return values
     flat = first == "[" and all(value and not isinstance(value[0], (dict, list)) for value in values)
     return values if flat else None
+
+
+def _each(pieces: Sequence[str]) -> list[Any] | None:
+    """Each block as a value; a framework that finds no JSON for one writes that one as Python does."""
+    try:
+        return jsontext.loads("[" + ",".join(pieces) + "]")
+    except ValueError:
+        parsed = [jsontext.parse(piece) for piece in pieces]
+    if all(isinstance(item, str) for item in parsed):
+        return None
+    parsed = [
+        texts.python(piece) if isinstance(item, str) else item for piece, item in zip(pieces, parsed, strict=True)
+    ]
+    return None if any(isinstance(item, str) or item.rest for item in parsed) else [item.value for item in parsed]
 
 
 def _envelope(value: dict[str, Any]) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import (
+    aligned,
     boxes,
     delimited,
     guard,
@@ -17,10 +19,12 @@ from mcp_notebook.results import (
     literal,
     markdown,
     printed,
+    row_lines,
     ruled,
     shapes,
     toon,
     vertical,
+    wiki,
     wrapped,
     xml_rows,
     yaml_rows,
@@ -29,6 +33,7 @@ from mcp_notebook.results.raw import Answer, Raw
 from mcp_notebook.results.reading import Confidence, Rejected
 
 _LEAF_DEPTH = 3
+_COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
 _LEAVES = {
     "result", "results", "output", "csv", "tsv", "content", "text", "data", "response", "body", "json", "rows", "table",
     "markdown", "stdout", "value", "payload", "answer", "html", "message", "formatted", "records", "query_result",
@@ -53,7 +58,18 @@ def read(text: str, *, selected: Sequence[str] = (), depth: int = 0) -> Found:
     """The tables, the error or the nothing in one text."""
     if not text.lstrip("\ufeff \t\r\n"):  # unlike strip, lstrip seldom copies
         return Found(rejected=(("text", "blank"),))
-    return _large(text, selected, depth) or _read(text, selected, depth)
+    return _large(text, selected, depth) or _read(_undressed(text), selected, depth)
+
+
+def _undressed(text: str) -> str:
+    """Without a terminal's colours, and out of the quotes when the whole text is one JSON string."""
+    if text.lstrip()[:1] == '"' and text.rstrip()[-1:] == '"' and "\\" in text:
+        try:
+            inner = json.loads(text)
+        except (ValueError, RecursionError):
+            inner = None
+        text = inner if isinstance(inner, str) and inner.strip() else text
+    return _COLOUR.sub("", text) if "\x1b[" in text else text
 
 
 def _large(text: str, selected: Sequence[str], depth: int) -> Found | None:
@@ -135,6 +151,7 @@ def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[
     for reader, parse in (
         ("columns line", delimited.columns_line),
         ("csv", lambda body: delimited.csv(body, selected)),
+        ("blanks", aligned.read),
     ):
         answer = parse(text)
         if not isinstance(answer, str):
@@ -147,9 +164,11 @@ def _table_readers(selected: Sequence[str]) -> tuple[tuple[str, Callable[[str], 
     return (
         ("lines of one column", lambda text: delimited.named_lines(text, selected)),
         ("html", html_tables.read),
+        ("wiki", wiki.read),
         ("markdown", markdown.read),
         ("boxed table", boxes.read),
         ("aligned table", lambda text: ruled.read(text, selected)),
+        ("row lines", row_lines.read),
         ("vertical", vertical.read),
         ("toon", toon.read),
         ("yaml", yaml_rows.read),

@@ -9,14 +9,23 @@ from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Taken, from_rows, listing
 
 _MARKER = re.compile(
-    r"\*{3,} *\d+\. row *\*{3,}|\d+\. row|-\[ RECORD \d+ \][-+]*|"
+    r"\*{3,} *\d+\. row *\*{3,}|\d+\. row|-\[ RECORD \d+ \][-+]*|-RECORD \d+-*|\[?(?:row|record) \d+\]|"
     r"[=\-*#─ ]{0,80}\[?(?:row|record|result|entry|item) ?#?\d+\]?:?[=\-*#─ ]{0,80}",
     re.IGNORECASE,
 )
-_PSQL = re.compile(r"^-\[ RECORD \d+ \]", re.MULTILINE)
+_PSQL = re.compile(r"^-(?:\[ RECORD \d+ \]|RECORD \d+)", re.MULTILINE)
+_FRAMED = re.compile(r"^[┌├+╒╞╔╠][-─━═┬┼+]*\[ RECORD \d+ \]", re.MULTILINE)
+_BULLET = re.compile(
+    r"[ \t]*(?:[-*•][ \t]+)?\*\*([^*\n]{1,100}?):?\*\*:?(?:[ \t](.*)|)|[ \t]*[-*•][ \t]+([^\s:*][^:\n]{0,100}?):(?:[ \t](.*)|)"
+)
 _RULE = re.compile(r"[-=─*_]{2,}")
 _COLON = re.compile(r" {0,64}([^\s:][^:\n]{0,100}?) {0,64}:(?:[ \t](.*)|)", re.DOTALL)
 _BAR = re.compile(r" {0,64}([^\s|][^|\n]{0,100}?) {0,64}\|(?:[ \t](.*)|)", re.DOTALL)
+_EQUALS = re.compile(r" {0,64}([^\s=][^=\n]{0,100}?) = (.*)|", re.DOTALL)
+_EQUALS_LINE = re.compile(r"\s*[^\s=][^=\n]{0,100}? = [^\n]*\n {0,64}[^\s=][^=\n]{0,100}? = ")
+_PLAIN = str.maketrans(
+    {"│": "|", "║": "|", **dict.fromkeys("─━═", "-"), **dict.fromkeys("┌├┬┼┤┐└┴┘╔╠╦╬╣╗╚╩╝╒╞╤╪╡╕╘╧╛", "+")}
+)
 _WORDS = [
     form(word) for word in ("row", "record", "result", "entry", "item") for form in (str.lower, str.title, str.upper)
 ]
@@ -28,8 +37,10 @@ def read(text: str) -> Answer:
     """Records of the same names in the same order; a line without a name continues the value above it."""
     if "\n\n" not in text and "\n\r\n" not in text and not any(word in text for word in _WORDS):
         return "no markers of rows and no records that repeat"
-    field = _BAR if _PSQL.search(text) else _COLON
-    chunks, rest, marked = _chunks(text.splitlines(), field)
+    text = _unframed(text) if _FRAMED.search(text) else text
+    field = _BAR if _PSQL.search(text) else _EQUALS if _EQUALS_LINE.match(text) else _COLON
+    lines = text.splitlines()
+    chunks, rest, marked = _chunks(_unbulleted(lines) if field is _COLON else lines, field)
     if not chunks or (not marked and len(chunks) < 2):
         return "no markers of rows and no records that repeat"
     names = _names(chunks, field)
@@ -42,6 +53,8 @@ def read(text: str) -> Answer:
             return "its records do not have the same names" if not marked else "ambiguous: a record lacks a column"
         rows.append([value for value, _ in row])
         touched |= {name for name, (_, several) in zip(names, row, strict=True) if several}
+    if text.startswith("-RECORD"):  # Spark pads values
+        rows = [[value.strip(" ") for value in row] for row in rows]
     if _aligned(chunks, names):
         rows = [[value.lstrip(" ") for value in row] for row in rows]
     raw = from_rows(names, rows, text="all", nulls=_nulls(field))
@@ -49,6 +62,39 @@ def read(text: str) -> Answer:
         raw = raw.noted(f"line breaks inside {listing(sorted(touched))} were put together again")
     raw = raw if marked else raw.noted("records were told apart by their repeating names", approximate=True)
     return Taken((raw,), rest="\n".join(rest).strip(), confidence="high" if marked else "low")
+
+
+def _unframed(text: str) -> str:
+    """psql's expanded output without its frame."""
+    lines = []
+    for line in text.translate(_PLAIN).splitlines():
+        if "[ RECORD " in line:
+            lines.append("-" + line.strip("+-").strip().join(("", "-")))
+        elif line.startswith("|"):
+            lines.append(line.removeprefix("|").removesuffix("|").rstrip())
+    return "\n".join(lines)
+
+
+def _unbulleted(lines: Sequence[str]) -> Sequence[str]:
+    """`- **name:** value` and `- name: value` as `name: value`, where every field is written so."""
+    found = [_BULLET.fullmatch(line) for line in lines]
+    plain = [line for line, match in zip(lines, found, strict=True) if match is None and _COLON.fullmatch(line)]
+    if sum(map(bool, found)) < 2 or any(
+        not _MARKER.fullmatch(line.strip(" *#")) for line in plain if line.strip()[-1:] != ":"
+    ):
+        return lines
+    marked = re.compile(r"[ \t#*]*(.*?)[ \t*]*")
+    return [
+        f"{match[1] or match[3]}: {match[2] or match[4] or ''}" if match else _bare(line, marked)
+        for line, match in zip(lines, found, strict=True)
+    ]
+
+
+def _bare(line: str, marked: re.Pattern[str]) -> str:
+    """A marker of a row without its stars and signs of a heading."""
+    match = marked.fullmatch(line)
+    inner = match[1].strip("*# ") if match else line
+    return inner if _MARKER.fullmatch(inner) else line
 
 
 def _nulls(field: re.Pattern[str]) -> tuple[str, ...]:

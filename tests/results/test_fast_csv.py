@@ -136,3 +136,13 @@ def test_empty_cells_with_and_without_quotes_stay_apart() -> None:
     assert table.data["name"].to_pylist()[-2:] == ["", None]
     assert table.data["n"].to_pylist()[-3:] == ["1", None, ""]
     assert not table.notes
+
+
+def test_a_line_end_in_quotes_on_the_edge_of_a_block_is_kept() -> None:
+    """Arrow 26 loses the newline of a `\r\n` within quotes when its block ends between the two."""
+    head = 'id,name\r\n1,"'
+    text = head + "x" * (64 - len(head) - 1) + '\r\nlines"\r\n2,"y"\r\n'
+    assert text[63:65] == "\r\n"
+    cells = fast_csv.read(text, ["id", "name"], ",")
+    assert cells is not None
+    assert cells.table["name"].to_pylist()[0].endswith("x\r\nlines")
