@@ -129,6 +129,7 @@ class FakeMessages:
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.refused: list[str] = []
+        self.connections: set[Any] = set()  # from which address and port requests came
         self.disconnects = 0  # clients that went away in the middle of a stream
         self._script = script
         self._answered = 0
@@ -168,6 +169,7 @@ class FakeMessages:
             raw += event["body"]
             if not event.get("more_body"):
                 break
+        self.connections.add(tuple(scope["client"]))
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         wire = _Wire(receive, send, request_id=f"req_{next(_ids):08}")
         try:

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "naming", "wire"},
+    {"errors", "kinds", "naming", "pipes", "wire"},
     {"events", "loop", "config", "masking"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},

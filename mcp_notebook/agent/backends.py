@@ -1,11 +1,14 @@
 """Who answers: an explicit client, the SDK's credentials, a local server, or the recorded turns, in that order."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from mcp_notebook.agent.clients import Clients
 from mcp_notebook.errors import BackendError
 
 if TYPE_CHECKING:
@@ -15,6 +18,13 @@ DEFAULT_MODEL = "claude-sonnet-5-5"
 CONNECT_SECONDS, SILENCE_SECONDS = 5.0, 90.0
 # A local model on a small machine reads a long prompt for minutes before its first token.
 LOCAL_SILENCE_SECONDS = 900.0
+# How long a connection waits for the next cell; local servers (uvicorn, llama.cpp) close idle ones after five seconds.
+KEEP_SECONDS, LOCAL_KEEP_SECONDS = 120.0, 3.0
+CONNECTIONS = 100
+# What a client reads when it is made, beside ANTHROPIC_*.
+_READ = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+Used = Callable[[], AbstractAsyncContextManager[Any]]
 
 NO_BACKEND = (
     "No model to ask. Set ANTHROPIC_API_KEY; or set ANTHROPIC_BASE_URL to a local server (mcp-notebook local, Ollama, "
@@ -33,6 +43,8 @@ class Backend:
     label: str
     address: str
     transport: Any = None  # the replay transport, for its drift
+    # Entered around a run. What was made for the run is closed at its end; the person's own client never is.
+    used: Used = nullcontext
 
     @property
     def name(self) -> str:
@@ -68,15 +80,19 @@ def choose(
     replay: "httpx2.AsyncBaseTransport | None" = None,
     record: Any = None,
     environ: Mapping[str, str] = os.environ,
+    clients: Clients | None = None,
 ) -> Backend:
-    """The backend of one cell. `replay` and `record` are transports for the client; raises BackendError."""
+    """The backend of one cell. `replay` and `record` are transports for the client; raises BackendError.
+
+    `clients` keeps a client that is made here for the next cell; without it each run has its own.
+    """
     if prefer == "replay":
         if replay is None:
             raise BackendError("There are no recorded turns beside this notebook (NAME.claude.json) to replay.")
         return _replayed(replay)
     if client is not None:
         return _custom(client, model or DEFAULT_MODEL)
-    live = _live(model, record, environ)
+    live = _live(model, record, environ, clients)
     if live is not None:
         return live
     if replay is not None and prefer == "auto":
@@ -94,24 +110,50 @@ def _custom(client: Any, model: str) -> Backend:
     return Backend(client, "custom", model, f"{model} · {type(client).__name__}", _address(client))
 
 
-def _live(model: str, record: Any, environ: Mapping[str, str]) -> Backend | None:
-    import anthropic  # slow, only when a model is asked
-
+def _live(model: str, record: Any, environ: Mapping[str, str], clients: Clients | None) -> Backend | None:
     local = is_local(environ.get("ANTHROPIC_BASE_URL", ""))
-    silence = LOCAL_SILENCE_SECONDS if local else SILENCE_SECONDS
-    # Retries are the loop's: it says so in the cell, where the SDK waits in silence.
-    options: dict[str, Any] = {"timeout": anthropic.Timeout(silence, connect=CONNECT_SECONDS), "max_retries": 0}
-    if record is not None:
-        options["http_client"] = anthropic.DefaultAsyncHttpxClient(transport=record)
-    client = anthropic.AsyncAnthropic(**options)
-    if not (client.api_key or client.auth_token or client.credentials):
-        if not environ.get("ANTHROPIC_BASE_URL"):
-            return None
-        # Ollama, llama.cpp and vLLM ask for no key, the SDK insists on one.
-        client = client.copy(api_key="not-needed")
+    make = partial(_client, local, record, bool(environ.get("ANTHROPIC_BASE_URL")))
+    # What records belongs to one run.
+    client, used = _for_one_run(make) if clients is None or record is not None else _kept(clients, environ, make)
+    if client is None:
+        return None
     model = model or environ.get("ANTHROPIC_MODEL", "") or DEFAULT_MODEL
     kind = "local" if local else "live"
-    return Backend(client, kind, model, f"{model} · {kind}", _address(client))
+    return Backend(client, kind, model, f"{model} · {kind}", _address(client), used=used)
+
+
+def _for_one_run(make: Callable[[], Any]) -> tuple[Any, Used]:
+    client = make()
+    return client, lambda: client  # which closes itself
+
+
+def _kept(clients: Clients, environ: Mapping[str, str], make: Callable[[], Any]) -> tuple[Any, Used]:
+    settings = frozenset((k, v) for k, v in environ.items() if k.startswith("ANTHROPIC_") or k.upper() in _READ)
+    held = clients.get(settings, make)
+    return (held.client, partial(clients.use, held)) if held else (None, nullcontext)
+
+
+def _client(local: bool, record: Any, elsewhere: bool) -> Any:
+    """A client from the environment and the SDK's credentials, or None where there are none."""
+    import anthropic  # slow, only when a model is asked
+    import httpx2
+
+    silence = LOCAL_SILENCE_SECONDS if local else SILENCE_SECONDS
+    if record is not None:
+        http = anthropic.DefaultAsyncHttpxClient(transport=record)
+    else:
+        keep = LOCAL_KEEP_SECONDS if local else KEEP_SECONDS
+        limits = httpx2.Limits(
+            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=keep
+        )
+        http = anthropic.DefaultAsyncHttpxClient(limits=limits)
+    # Retries are the loop's: it says so in the cell, where the SDK waits in silence.
+    timeout = anthropic.Timeout(silence, connect=CONNECT_SECONDS)
+    client = anthropic.AsyncAnthropic(timeout=timeout, max_retries=0, http_client=http)
+    if client.api_key or client.auth_token or client.credentials:
+        return client
+    # Ollama, llama.cpp and vLLM ask for no key, the SDK insists on one.
+    return client.copy(api_key="not-needed") if elsewhere else None
 
 
 def _replayed(transport: Any) -> Backend:
@@ -123,7 +165,8 @@ def _replayed(transport: Any) -> Backend:
         http_client=anthropic.DefaultAsyncHttpxClient(transport=transport),
         max_retries=0,
     )
-    return Backend(client, "replay", "replay", str(transport.recorded), "the recorded turns", transport)
+    label = str(transport.recorded)
+    return Backend(client, "replay", "replay", label, "the recorded turns", transport, used=lambda: client)
 
 
 def is_local(url: str) -> bool:

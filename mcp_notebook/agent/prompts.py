@@ -25,6 +25,8 @@ DuckDB SQL over the names of the tables. Never copy rows from one call into anot
 - Answer in short markdown. Name the tables you used in backticks. Do not repeat long tables: the person sees them.
 """
 MAX_INSTRUCTIONS = 6000  # characters a server
+# What begins a tag, also in letters that look like `<`: a server's words must not end their own tag and go on as ours.
+_TAG = re.compile(r"[<＜﹤‹〈⟨](?=[A-Za-zＡ-Ｚａ-ｚ]|\s*[/\\|!?])")
 # An @ inside an e-mail address names no table.
 _REFERENCE = re.compile(r"(?<![\w.@])@([^\W\d]\w*)")
 
@@ -34,7 +36,7 @@ def system_prompt(sessions: "Iterable[Session]") -> str:
     parts = [RULES]
     for session in sorted(sessions, key=lambda s: s.name):
         if session.instructions:
-            text = session.instructions[:MAX_INSTRUCTIONS]
+            text = _TAG.sub("&lt;", session.instructions[:MAX_INSTRUCTIONS])
             parts.append(f'<server name="{session.name}">\n{text}\n</server>')
     return "\n".join(parts)
 

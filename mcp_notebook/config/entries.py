@@ -23,6 +23,8 @@ OURS = ("command", "args", "env", "cwd", "envFile", "url", "headers", "type", "o
 # What OAuth settings are called elsewhere: Claude Code and Gemini, Cursor
 OAUTH = {"clientId": "client_id", "CLIENT_ID": "client_id", "clientSecret": "client_secret", "scopes": "scope",
          "CLIENT_SECRET": "client_secret", "redirectUri": "redirect_uri", "callbackPort": "redirect_uri"}  # fmt: skip
+OAUTH_KEYS = ("client_id", "client_secret", "scope", "issuer", "grant", "private_key", "algorithm", "redirect_uri",
+              "client_metadata_url", "enabled", *OAUTH)  # fmt: skip
 LITERAL_SECRET = re.compile(r"(sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|eyJ)[\w-]{8,}")
 SECRET_VARIABLE = re.compile(r"(token|secret|passw|api_?key|credential)", re.IGNORECASE)
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]")
@@ -40,6 +42,9 @@ def read_entry(name: str, entry: Any, path: Path, environ: Mapping[str, str]) ->
         raise ConfigError(f"{path}: {error.message[:-1]} {rule}; rename it, for example {suggestion!r}.") from None
     if not isinstance(entry, dict):
         raise ConfigError(f'{where} should be an object with "command" and "args", or with "url", it is {kind(entry)}.')
+    for key in ("disabled", "enabled"):
+        if not isinstance(entry.get(key, True), bool):
+            raise ConfigError(f'{where}: "{key}" should be true or false, it is {kind(entry[key])}.')
     reader = _Entry(entry, where, environ, _folder_of(path))
     return reader.http() if reader.is_http() else reader.stdio()
 
@@ -74,9 +79,10 @@ class _Entry:
         env = {**self._env_file(), **env, **self.mapping("environment"), **self.mapping("env")}
         for name in env:
             if not name or re.search(r"[=\0]", name):
-                raise ConfigError(f'{self.where}: {name!a} in "env" is no name of a variable.')
+                raise ConfigError(f'{self.where}: {name!a} in "env" is no name of a variable; rename it.')
         spec = StdioServer(command, (*args, *self.words("args")), env, self._cwd())
-        notes = (*notes_on(spec), *self.literal_secrets("env"), *self._odd_keys())
+        idle = self._idle("url", "headers", "oauth", "auth", "certificate", "key", "ca")
+        notes = (*notes_on(spec), *self.literal_secrets("env"), *self._odd_keys(), *idle)
         return replace(spec, notes=notes)
 
     def http(self) -> HttpServer:
@@ -89,7 +95,8 @@ class _Entry:
         files = {
             field: self._file(key) for key, field in (("certificate", "certificate"), ("key", "key"), ("ca", "ca"))
         }
-        notes = (*self.literal_secrets("headers"), *self._odd_keys())
+        idle = self._idle("command", "args", "env", "environment", "envFile", "cwd")
+        notes = (*self.literal_secrets("headers"), *self._odd_keys(), *idle)
         return HttpServer(url, headers, transport, insecure, oauth=self._oauth(), notes=notes, **files)  # type: ignore[arg-type]
 
     def text(self, key: str) -> str:
@@ -197,7 +204,16 @@ class _Entry:
     def _odd_keys(self) -> tuple[str, ...]:
         odd = [key for key in self.entry if key not in (*OURS, *URLS, "auth", "environment", "tools")]
         near = {key: difflib.get_close_matches(key.lower(), [o.lower() for o in OURS], 1, 0.8) for key in odd}
+        oauth = self.entry.get("oauth", self.entry.get("auth"))
+        for key in oauth if isinstance(oauth, dict) else ():
+            near[key] = [] if key in OAUTH_KEYS else difflib.get_close_matches(key.lower(), OAUTH_KEYS, 1, 0.8)
         return tuple(f"{key!a} is not read; did you mean {found[0]!r}?" for key, found in near.items() if found)
+
+    def _idle(self, kind: str, *keys: str) -> tuple[str, ...]:
+        """Notes on what stands there and means something only for the other kind of server."""
+        return tuple(
+            f'"{key}" is only for a server with a "{kind}", and is not used' for key in keys if self.entry.get(key)
+        )
 
     def _env_file(self) -> dict[str, str]:
         if not self.entry.get("envFile"):

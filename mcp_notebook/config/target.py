@@ -95,7 +95,7 @@ def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
     """The headers themselves; ConfigError for a name or value that HTTP does not carry."""
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ConfigError(f"{where} has a header with the unusable name {name!a}.")
+            raise ConfigError(f"{where} has a header with the unusable name {name!a}; letters, digits and - make one.")
         if re.search(r"[\r\n\0]", value):
             raise ConfigError(f"{where} has a line break in the header {name!r}; remove it.")
         if not value.isascii():

@@ -13,6 +13,7 @@ SHARE = 24  # of the tail: less that is new waits for more
 PATIENCE = 0.4  # seconds for which it waits at most
 PACE = 40_000  # characters that are sent again a second: more are sent less often
 LEAST = 1_200  # characters of a tail that is worth settling
+GROWTH = 20  # times the square root of what is settled: where the two outputs together send least
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n+(?=\S)")
 
@@ -22,7 +23,8 @@ class MarkdownBlock:
 
     While it comes, a long block stands in two outputs, finished paragraphs and the tail that still changes. Only the
     tail is sent at every beat; what is finished is sent again when enough was added. So the bytes that are sent grow
-    with the length to the power of 1.5, not with its square.
+    with the length to the power of 1.5, not with its square. The first holds its text as text too: a kernel that dies
+    leaves an answer that anything can read, but for its last paragraphs.
     """
 
     def __init__(self, slots: Slots) -> None:
@@ -80,7 +82,7 @@ class MarkdownBlock:
         return self._pieces[0] if self._pieces else ""
 
     def _settle(self, text: str) -> None:
-        worth = max(LEAST, 12 * self._settled**0.5)
+        worth = max(LEAST, GROWTH * self._settled**0.5)
         if len(text) - self._settled < worth:
             return
         at = _boundary(text, self._settled)
@@ -88,14 +90,15 @@ class MarkdownBlock:
             self._settled = at
             closing = _open_fence(text, at)
             head = text[:at] + (f"\n{closing[1]}" if closing else "")
-            self._head = self._put(self._head, {"text/markdown": prose(head), "text/plain": ""})
+            self._head = self._put(self._head, {**_whole(text[:at]), "text/markdown": prose(head)})
 
     def _draw_tail(self, text: str) -> None:
         if not text.strip():
             return
         opening = _open_fence(text, self._settled)
         tail = (f"{opening[0]}\n" if opening else "") + text[self._settled :]
-        bundle = {"text/markdown": prose(tail), "text/plain": ""}
+        # As text only while it is all there is: sent with every beat, twice the tail would be half as much again.
+        bundle = {"text/markdown": prose(tail), "text/plain": "" if self._settled else visible(text, lines=True)}
         if not self._settled:
             self._head = self._put(self._head, bundle)
         elif text[self._settled :].strip():

@@ -41,9 +41,11 @@ class Sign(Protocol):
 class State:
     """What goes on, from the cell's events; drawn by a sign when it lasts."""
 
-    def __init__(self, sign: Sign | None, clock: Callable[[], float]) -> None:
+    def __init__(self, sign: Sign | None, clock: Callable[[], float], patience: float = PATIENCE) -> None:
         self._sign = sign
         self._clock = clock
+        self._patience = patience
+        self.was_shown = False  # at any time
         self._text = ""
         self._model = ""
         self._since = 0.0
@@ -65,8 +67,8 @@ class State:
     def draw(self) -> None:
         """Show the line when it is due."""
         seconds = self._clock() - self._since
-        if self._sign is not None and self._text and (self._shown or seconds >= PATIENCE):
-            self._shown = True
+        if self._sign is not None and self._text and (self._shown or seconds >= self._patience):
+            self._shown = self.was_shown = True
             self._sign.draw(self._text, seconds, visible(self._thought, lines=True))
 
     def end(self) -> None:

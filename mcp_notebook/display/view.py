@@ -15,7 +15,7 @@ from mcp_notebook.display.inline import COLOURS
 from mcp_notebook.display.record import call_record, finished, progressed
 from mcp_notebook.display.screen import CellScreen, Screen
 from mcp_notebook.display.slots import Slots
-from mcp_notebook.display.state import State, sign_of
+from mcp_notebook.display.state import PATIENCE, State, sign_of
 from mcp_notebook.display.static import small_line
 from mcp_notebook.display.wording import MARKS
 from mcp_notebook.events import (
@@ -40,7 +40,8 @@ class View:
 
     `decide(call id, answer)` is called when a card's button is clicked, possibly on another thread.
     `buttons=False`: the question is asked elsewhere (a blocking cell), so cards have none.
-    `expanded`: cards start open. `live`: somebody watches, so a line says what goes on while there is nothing to read.
+    `expanded`: cards start open. `live`: somebody watches, so a line says what goes on while there is nothing to read
+    for longer than `patience` seconds.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class View:
         buttons: bool = True,
         expanded: bool = False,
         live: bool = False,
+        patience: float = PATIENCE,
         screen: Screen | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -62,7 +64,12 @@ class View:
         self._text_mode = mode == "text"
         self._calls: dict[str, StaticCall] = {}
         self._drawn = 0.0  # when progress was last drawn
-        self._state = State(sign_of(mode, self._slots) if live else None, clock)
+        self._state = State(sign_of(mode, self._slots) if live else None, clock, patience)
+
+    @property
+    def has_waited(self) -> bool:
+        """Whether a line said at any time that something goes on."""
+        return self._state.was_shown
 
     def show(self, event: Event) -> None:
         """Draw one event. Text and progress may wait for the next `flush`."""

@@ -63,6 +63,11 @@ class Announcing:
         if not self._entered:
             self._catalog.off_change(self._changed)
 
+    @property
+    def serves(self) -> bool:
+        """Whether a client is connected, or a transport open for one."""
+        return self._entered > 0
+
     def _changed(self) -> None:
         assert self._loop is not None
         with suppress(RuntimeError):  # the loop is closed: nobody listens any more

@@ -40,7 +40,7 @@ def build_notebook_server(
 ) -> "Server[Any]":
     """The server over a catalog.
 
-    `runner` holds the worker process (by default one of its own, which ends with the notebook), `mask` gives the
+    `runner` holds the worker process (by default one of its own, which ends with its last client), `mask` gives the
     patterns of columns whose values no client ever gets, `timeout` is in seconds a statement.
     """
     key = Masks().key  # one for the server's life, so that tokens agree from query to query
@@ -48,7 +48,8 @@ def build_notebook_server(
     def masks() -> Masks:
         return Masks(tuple(mask()), key)
 
-    tools = TableTools(catalog, runner or SqlRunner(), form, masks, timeout)
+    running = runner or SqlRunner()
+    tools = TableTools(catalog, running, form, masks, timeout)
     resources = Resources(catalog, masks)
     prompts = Prompts(catalog, lambda names: masks().columns(names))
     bus, sessions = InMemorySubscriptionBus(), Sessions()
@@ -56,8 +57,12 @@ def build_notebook_server(
 
     @asynccontextmanager
     async def lifespan(server: "Server[Any]") -> AsyncIterator[dict[str, Any]]:
-        with announcing:
-            yield {}
+        try:
+            with announcing:
+                yield {}
+        finally:
+            if runner is None and not announcing.serves:
+                await running.rest()
 
     server = build_server(
         "mcp-notebook",

@@ -164,6 +164,10 @@ class SqlRunner:
             said = f"{', '.join(hidden)}: masked, its values are text tokens here; count and GROUP BY work."
             raise ToolError(f"{error} {said}") from error
 
+    async def rest(self) -> None:
+        """End the worker; the next query starts another."""
+        await self._worker.close()
+
     async def close(self) -> None:
         """End the worker and remove its files."""
         await self._worker.close()

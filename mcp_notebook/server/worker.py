@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.pipes import kill
 from mcp_notebook.server.mend import ToolError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Worker:
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
 
     async def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The worker's answer; raises `ToolError` for its errors, at the deadline and when it died.
@@ -74,10 +76,9 @@ class Worker:
             self._starting.cancel()
             with contextlib.suppress(asyncio.CancelledError, DataError):
                 await self._starting
-        process, self._process, self._starting = self._process, None, None
-        if process is not None:
-            _kill(process)
-            await process.wait()
+        self._end()
+        self._starting = None
+        await asyncio.gather(*self._ending)
 
     async def _ready(self) -> None:
         if self._starting is None:
@@ -111,7 +112,7 @@ class Worker:
         except TimeoutError:
             answer = {}
         if not answer.get("ready"):
-            _kill(self._process)
+            self._end()
             why = answer.get("error", "check that duckdb and pyarrow are installed")
             raise DataError(f"The process that runs SQL did not start: {why}.")
         logger.debug("SQL worker %s ready after %.2f s", self._process.pid, time.monotonic() - started)
@@ -128,10 +129,17 @@ class Worker:
         return await _read_line(process)
 
     def _replace(self) -> None:
-        if self._process is not None:
-            _kill(self._process)
+        self._end()
         self._starting = asyncio.ensure_future(self._start())
         self._starting.add_done_callback(_seen)
+
+    def _end(self) -> None:
+        """Kill the process; `close` waits until nothing is left of it."""
+        process, self._process = self._process, None
+        if process is not None:
+            ending = asyncio.ensure_future(kill(process))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
 
 
 async def _read_line(process: asyncio.subprocess.Process) -> dict[str, Any]:
@@ -145,11 +153,6 @@ def _environment(folder: Path) -> dict[str, str]:
     """No secrets: only what an interpreter needs, and the private folder as home."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**kept, "HOME": str(folder), "TMPDIR": str(folder)}
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
 
 
 def _seen(task: "asyncio.Task[None]") -> None:

@@ -7,12 +7,14 @@ from mcp import MCPError
 from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
+from mcp_notebook.config import mask
 from mcp_notebook.errors import SessionError
 from mcp_notebook.sessions.connection import Connection
 from mcp_notebook.sessions.http import REFUSED
 from mcp_notebook.sessions.tap import UNREADABLE, CallRecord, current_call
 from mcp_notebook.sessions.visits import PagesNeeded, pages_in
 
+GOES_ON = " The session goes on."
 CLOSED, TIMED_OUT, INVALID = -32000, -32001, -32600
 
 
@@ -69,7 +71,7 @@ async def guarded(name: str, connection: Connection, request: Awaitable[Any]) ->
 def _sort(name: str, connection: Connection, error: MCPError, record: CallRecord | None) -> None:
     """Raise what is not the server's own answer."""
     if error.code == UNREADABLE:
-        raise SessionError(f"server {name!r} {error.message}. The session goes on.") from None
+        raise SessionError(f"server {name!r} {error.message}.{GOES_ON}") from None
     if _is_session_gone(connection, error):
         connection.trouble.session_lost = False
         raise SessionGone(f"server {name!r} does not know our session any more.") from None
@@ -79,8 +81,28 @@ def _sort(name: str, connection: Connection, error: MCPError, record: CallRecord
         raise ConnectionLost(f"server {name!r} closed its connection.") from None
     if error.code == TIMED_OUT and error.message.endswith("timed out"):
         raise TimeoutError from None
-    if error.message.startswith(("Failed to parse", "SSE stream failed")):
-        raise SessionError(f"server {name!r} sent a reply that cannot be read ({_short(error.message)}).") from None
+    if connection.attempt.transport == "http" and (wrong := _no_reply(error.message)):
+        raise SessionError(f"server {name!r} {wrong}.{GOES_ON}") from None
+
+
+def _no_reply(message: str) -> str:
+    """What came over HTTP in place of a reply, from the words of mcp.client.streamable_http; else an empty string."""
+    if message.startswith("Failed to parse"):
+        reason = "it is not valid JSON" if "Invalid JSON" in message else "it is not valid JSON-RPC"
+        if "validation error" not in message:  # ours: see bodies
+            reason = _short(message.partition(": ")[2])
+        return f"sent a reply that cannot be read ({reason})"
+    if message.startswith("SSE stream failed"):
+        return f"sent a reply that cannot be read ({_short(message)})"
+    if message.startswith("Unexpected content type"):
+        kind = message.partition(":")[2].strip()[:60] or "nothing"
+        return f"answered with {kind} in place of a result; a sign-in page or a proxy may stand before it"
+    if message.startswith("server answered a request with 202"):
+        return "took the request and gave no answer to it (HTTP 202)"
+    if message.startswith("Redirect to "):
+        place = mask(message.removeprefix("Redirect to ").split(" ")[0])
+        return f"sends us on to {place}, where nothing was sent; connect to that address if it is right"
+    return ""
 
 
 def _is_cut(error: MCPError) -> bool:
@@ -98,7 +120,7 @@ def _not_a_result(name: str, error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "the result"
     why = f"{place}: {first['msg']}"
-    return f"server {name!r} sent a reply that is not a result of its kind ({why}). The session goes on."
+    return f"server {name!r} sent a reply that is not a result of its kind ({why}).{GOES_ON}"
 
 
 def _progress(report: Callable[[float | None, str], None]) -> Any:

@@ -173,9 +173,12 @@ class Connection:
             told.env = server_environment(spec.env, {})
             return self._tapped(stdio_client(told, errlog=stack.enter_context(self.opening.log.writer())))
         started, self.opening.process = self.opening.process, None
-        self.process = await (started or ServerProcess.start(spec, self.opening.log))
-        stack.push_async_callback(self._stop_process)
-        return StdioTransport(self.process, self.tap)
+        starting = asyncio.ensure_future(started or ServerProcess.start(spec, self.opening.log))
+        stack.push_async_callback(self._stop_process, starting)
+        # Shielded: a process that is started and then belongs to nobody would live as long as the kernel.
+        process = await asyncio.shield(starting)
+        self.process = process
+        return StdioTransport(process, self.tap)
 
     def _authorize(self) -> Authorize | None:
         hook = self.opening.authorize
@@ -188,9 +191,9 @@ class Connection:
 
         return ask
 
-    async def _stop_process(self) -> None:
-        if self.process is not None:
-            await self.process.stop(self._grace)
+    async def _stop_process(self, starting: "asyncio.Future[ServerProcess]") -> None:
+        with contextlib.suppress(OSError):  # it never started
+            await (await starting).stop(self._grace)
 
     @contextlib.asynccontextmanager
     async def _tapped(self, transport: Any) -> AsyncIterator[tuple[TappedRead, TappedWrite]]:

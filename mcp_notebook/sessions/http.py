@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ import httpx2
 
 from mcp_notebook.config import HttpServer, mask
 from mcp_notebook.errors import ConnectError, NotebookError
+from mcp_notebook.sessions.bodies import ENCODINGS, bounded
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +49,9 @@ class SofteningClient(httpx2.AsyncClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # type: ignore[override]
         message = _message_of(request)
         if message is None:
-            return await super().send(request, **options)
+            return await self._bounded(request, **options)
         try:
-            response = await super().send(request, **options)
+            response = await self._bounded(request, **options)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # boundary: anything raised here would end the whole connection (see above)
@@ -61,8 +61,17 @@ class SofteningClient(httpx2.AsyncClient):
         if response.status_code >= 400:
             return await self._refused(request, message, response)
         self._trouble.status = response.status_code
-        if response.headers.get("content-type", "").startswith("application/json"):
-            response.stream = _Capped(response.stream, self._cap)
+        return response
+
+    async def _bounded(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        """The reply with a body that has bounds; read whole unless it is streamed."""
+        response = await super().send(request, stream=True, **options)
+        bounded(response, self._cap)
+        if not stream:
+            try:
+                await response.aread()
+            finally:
+                await response.aclose()
         return response
 
     async def _refused(
@@ -81,30 +90,10 @@ class SofteningClient(httpx2.AsyncClient):
         return _refusal(request, message, status, self._trouble.sentence)
 
 
-class _Capped(httpx2.AsyncByteStream):
-    """A body that ends in a StreamError, which the SDK answers the one request with, past the cap or when cut."""
-
-    def __init__(self, inner: Any, cap: int) -> None:
-        self._inner, self._cap = inner, cap
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        try:
-            async for chunk in self._inner:
-                size += len(chunk)
-                if size > self._cap:
-                    raise httpx2.StreamError(f"the reply is larger than {self._cap / 1e6:.0f} MB")
-                yield chunk
-        except httpx2.TransportError as error:
-            raise httpx2.StreamError("the connection broke in the middle of the reply") from error
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
 def make_client(spec: HttpServer, trouble: HttpTrouble, cap: int, auth: Any = None) -> SofteningClient:
     """A client for one server; a client certificate is read from `spec.certificate`."""
-    options: dict[str, Any] = {"headers": dict(spec.headers), "timeout": TIMEOUT, "auth": auth or spec.auth}
+    headers = {"accept-encoding": ENCODINGS, **spec.headers}
+    options: dict[str, Any] = {"headers": headers, "timeout": TIMEOUT, "auth": auth or spec.auth}
     if spec.certificate is not None or spec.ca is not None:
         options["verify"] = _tls(spec)
     if options["auth"] is not None:

@@ -1,10 +1,11 @@
-"""The server says that its tools changed: listed anew, at most once a second."""
+"""What changes while a connection lives: the server's tools, listed anew at most once a second, and our folders."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+import anyio
 from mcp import MCPError
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 
@@ -14,6 +15,7 @@ from mcp_notebook.sessions.connection import Connection
 logger = logging.getLogger(__name__)
 
 PAUSE = 1.0  # seconds between two listings
+TELL = 5.0  # seconds to tell a server something
 AGAIN = 5.0  # seconds before a lost subscription is asked for again
 
 
@@ -34,6 +36,17 @@ async def watch_lists(connection: Connection, stale: asyncio.Event, refresh: Cal
         logger.exception("watching the tools of a server failed")
     finally:
         listener.cancel()
+
+
+async def tell_roots_changed(connection: Connection) -> None:
+    """To a server that may ask for the folders; in the newer protocol it gets them anew with each request."""
+    if "list_roots_callback" not in connection.opening.callbacks or connection.client.protocol_version >= "2026":
+        return
+    try:
+        async with asyncio.timeout(TELL):
+            await connection.client.send_roots_list_changed()
+    except (MCPError, TimeoutError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+        logger.info("a server was not told that the folders changed", exc_info=True)
 
 
 async def _listen(connection: Connection, stale: asyncio.Event) -> None:

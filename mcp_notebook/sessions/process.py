@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcp_notebook.config import StdioServer
+from mcp_notebook.pipes import let_go
 from mcp_notebook.sessions.log import ServerLog
 
 # What the SDK hands to servers (mcp.client.stdio.DEFAULT_INHERITED_ENV_VARS): secrets of the kernel stay with it.
@@ -95,8 +96,7 @@ class ServerProcess:
         finally:
             self.cut()
             drain.cancel()
-            # asyncio offers no other way to close the pipes of a process that ended
-            self._process._transport.close()  # type: ignore[attr-defined]
+            await let_go(self._process)
 
     async def _drain(self) -> None:
         # A server that is stuck writing its stdout cannot end.

@@ -89,6 +89,10 @@ class Sessions:
         if forget and (url := getattr(session.spec, "url", "")):
             await import_module("mcp_notebook.sessions.tokens").TokenStore(url).forget()
 
+    async def roots_changed(self) -> None:
+        """Tell every server that may ask for the folders that they are other ones now."""
+        await asyncio.gather(*(session.roots_changed() for session in self))
+
     def get(self, name: str) -> "Session":
         """The session of that name; SessionError lists the names, the nearest first."""
         if name in self._sessions:

@@ -3,9 +3,11 @@
 The SDK refuses such a reply as a whole, and the rows in it would be lost.
 """
 
+import json
 from collections.abc import MutableMapping
 from typing import Any
 
+LARGEST = 100_000  # bytes of a schema: it goes to the model with every turn, and is paid for
 # What a block of each type cannot be without
 BLOCKS = {
     "text": ("text",),
@@ -20,6 +22,11 @@ def repair_reply(method: str, result: dict[str, Any], refused: MutableMapping[st
     """Mend a reply in place before the SDK sees it."""
     if "_meta" in result and not isinstance(result["_meta"], dict):
         result.pop("_meta")
+    if method.endswith("/list") and not isinstance(result.get("nextCursor"), str | None):
+        # A number is written as text; what is no cursor at all would lose the page that came with it.
+        cursor = result.pop("nextCursor")
+        if isinstance(cursor, int) and not isinstance(cursor, bool):
+            result["nextCursor"] = str(cursor)
     if method == "tools/list" and isinstance(result.get("tools"), list):
         result["tools"] = [tool for tool in result["tools"] if _usable(tool, refused)]
     elif method == "tools/call" and isinstance(result.get("content"), list):
@@ -59,7 +66,8 @@ def _unusable_schema(schema: Any) -> str:
         return 'its input schema does not have "type": "object"'
     if "properties" in schema and not isinstance(schema["properties"], dict):
         return 'the "properties" of its input schema are not an object'
-    return ""
+    size = len(json.dumps(schema))
+    return f"its input schema has {size:,} bytes, more than {LARGEST:,}" if size > LARGEST else ""
 
 
 def _block(block: Any, warnings: list[str]) -> Any:

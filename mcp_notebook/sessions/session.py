@@ -15,7 +15,7 @@ from mcp_notebook.sessions.connection import Connection, Opening
 from mcp_notebook.sessions.health import Health
 from mcp_notebook.sessions.hooks import SessionHooks, client_callbacks
 from mcp_notebook.sessions.log import ServerLog
-from mcp_notebook.sessions.news import watch_lists
+from mcp_notebook.sessions.news import tell_roots_changed, watch_lists
 from mcp_notebook.sessions.process import STOP_GRACE
 from mcp_notebook.sessions.questions import Questions
 from mcp_notebook.sessions.schema import schema_warning
@@ -145,6 +145,11 @@ class Session(ToolList, Questions):
     async def refresh_tools(self) -> None:
         """List the tools again and compare them with the pinned definitions."""
         await self._list_tools(await self._connected())
+
+    async def roots_changed(self) -> None:
+        """Tell the server, if it was told that there are folders, that they are other ones now."""
+        if (connection := self.upkeep.alive) is not None:
+            await tell_roots_changed(connection)
 
     def status(self) -> dict[str, Any]:
         """One row for %mcp_status."""

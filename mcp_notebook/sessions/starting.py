@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,8 @@ def _start_ahead(spec: ServerSpec, log: ServerLog) -> "asyncio.Task[ServerProces
 
 async def _give_up(ahead: "asyncio.Task[ServerProcess] | None", log: ServerLog) -> None:
     if ahead is not None:
-        (await ahead).cut()
+        with suppress(OSError):  # it never started
+            await (await ahead).stop(grace=0)
     log.close()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from mcp_notebook.config import StdioServer, mask, secrets_of
 from mcp_notebook.errors import ConnectError, SessionError
-from mcp_notebook.sessions.calling import ConnectionLost
+from mcp_notebook.sessions.calling import GOES_ON, ConnectionLost
 from mcp_notebook.sessions.connection import Connection, Opening
 from mcp_notebook.sessions.failures import exit_sentence
 from mcp_notebook.sessions.health import Health
@@ -130,7 +130,7 @@ class Upkeep:
             if isinstance(error, ConnectionLost):
                 error = await self.lost(connection, "the listing of its tools")
             await connection.close()
-            raise ConnectError(error.message, detail=error.detail) from None
+            raise ConnectError(error.message.removesuffix(GOES_ON), detail=error.detail) from None
         self.health.since, self._state, self.suspect = time.monotonic(), "ready", False
 
     async def _end_if_hung(self, connection: Connection) -> None:

@@ -137,6 +137,7 @@ def ask(
     into: str = "",
     new: bool = False,
     show: bool = False,
+    quiet: bool = False,
     model: str = "",
     effort: str = "",
     servers: Sequence[str] = (),
@@ -157,9 +158,10 @@ def ask(
         mcp_notebook.ask("Which ids?", form=list[int]).value
 
     It goes on with the notebook's conversation; `new=True` has one of its own, and such questions run side by side.
-    `form`: the type of the value (a type, or its name as text). `show=True`: the answer streams into the cell. `allow`:
-    tools that run without asking. Limits are those of `%%claude`, in seconds, tokens and dollars. Raises BackendError,
-    BudgetError, ConfigError or DataError, each in one sentence, where the answer is looked at.
+    `form`: the type of the value (a type, or its name as text). `show=True`: the answer streams into the cell; else a
+    line says that it goes on when it takes long, unless `quiet=True`. `allow`: tools that run without asking. Limits
+    are those of `%%claude`, in seconds, tokens and dollars. Raises BackendError, BudgetError, ConfigError or DataError,
+    each in one sentence, where the answer is looked at.
     """
     notebook = here.notebook()
     asked = Ask(
@@ -178,5 +180,6 @@ def ask(
         max_usd=max_usd,
         replay=replay,
     )
-    run = CellRun(notebook, asked, conversation=Conversation() if new else None, quiet=not show)
+    shown = "all" if show else "none" if quiet else "state"
+    run = CellRun(notebook, asked, conversation=Conversation() if new else None, shown=shown)
     return Answer(notebook, run, typed=form is not None, shown=show)

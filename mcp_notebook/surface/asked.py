@@ -70,7 +70,8 @@ class Asked:
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
         backend = backend_of(self._notebook, Ask(prompt=""))
-        result, usage = await sampling.answer(backend, request, max_tokens=settings.sampling_max_tokens)
+        async with backend.used():
+            result, usage = await sampling.answer(backend, request, max_tokens=settings.sampling_max_tokens)
         self._notebook.spent.add_turn(usage)
         self._notebook.ledger.record(usage, cell=f"{SAMPLED} for {server}")
         return result

@@ -5,7 +5,7 @@ import queue
 import uuid
 from concurrent.futures import Future
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mcp_notebook import loop
 from mcp_notebook.errors import Stopped
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
 
 
+Shown = Literal["all", "state", "none"]
 QUESTION = 60  # characters by which a cell is known in %claude_cost
 
 
@@ -37,15 +38,16 @@ class Shows(Protocol):
 class CellRun:
     """One run from its start to its end. `seen` are its events so far, `value` that of `--as` without `--into`.
 
-    `quiet`: nothing is shown but the questions that a person must answer.
+    `shown`: "all"; "state": only that it goes on, when it takes long; "none". Questions that a person must answer are
+    shown in any case.
     """
 
     def __init__(
-        self, notebook: Notebook, ask: Ask, *, conversation: "Conversation | None" = None, quiet: bool = False
+        self, notebook: Notebook, ask: Ask, *, conversation: "Conversation | None" = None, shown: Shown = "all"
     ) -> None:
         from mcp_notebook.agent.approvals import Approvals
 
-        self._notebook, self._ask, self._quiet = notebook, ask, quiet
+        self._notebook, self._ask, self._shown = notebook, ask, shown
         self._conversation = notebook.conversation if conversation is None else conversation
         self._cell = uuid.uuid4().hex[:8]
         self._said = 0  # characters of finished turns
@@ -117,14 +119,20 @@ class CellRun:
 
     def _view_of(self, awaited: bool) -> Shows:
         from mcp_notebook import display
-        from mcp_notebook.surface.quiet import Questions
+        from mcp_notebook.display.state import PATIENCE
+        from mcp_notebook.surface.quiet import LONG, Questions
 
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
         self._buttons = awaited and mode == "widget" and buttons_work(self._notebook.shell)
+        whole = self._shown == "all"
         view = display.View(
-            mode=mode, decide=self._approvals.answer, buttons=self._buttons, live=self._attended and not self._quiet
+            mode=mode,
+            decide=self._approvals.answer,
+            buttons=self._buttons,
+            live=self._attended and self._shown != "none",
+            patience=PATIENCE if whole else LONG,
         )
-        return Questions(view) if self._quiet else view
+        return view if whole else Questions(view)
 
     async def _work(self) -> None:
         from mcp_notebook.agent.tracing import agent_span

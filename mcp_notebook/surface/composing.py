@@ -35,14 +35,13 @@ async def events_of(
 
     composed = await compose(notebook, ask)
     if ask.dry_run:
-        async for event in answering.dry_run(conversation, composed.request, composed.prompt, composed.toolset):
-            yield event
-        return
-    for note in answering.length_notes(notebook, conversation, composed.request.backend):
-        yield note
-    caller = caller_of(composed.toolset, notebook.rules(ask.allow, attended=attended), composed.budget)
-    stream = run(conversation, composed.prompt, request=composed.request, caller=caller)
-    async with aclosing(stream) as events:
+        stream = answering.dry_run(conversation, composed.request, composed.prompt, composed.toolset)
+    else:
+        for note in answering.length_notes(notebook, conversation, composed.request.backend):
+            yield note
+        caller = caller_of(composed.toolset, notebook.rules(ask.allow, attended=attended), composed.budget)
+        stream = run(conversation, composed.prompt, request=composed.request, caller=caller)
+    async with composed.request.backend.used(), aclosing(stream) as events:
         async for event in events:
             yield event
 
@@ -122,6 +121,7 @@ def backend_of(notebook: Notebook, ask: Ask) -> Any:
         prefer="replay" if ask.replay else settings.backend,  # type: ignore[arg-type]
         replay=ReplayTransport(path) if path is not None and notebook.recording is None else None,
         record=record,
+        clients=notebook.clients,
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook import naming
+from mcp_notebook import loop, naming
+from mcp_notebook.agent.clients import Clients
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
@@ -40,9 +41,11 @@ class Notebook:
         self.shell = shell
         self.settings = settings
         self.sessions = Sessions(memory=user_folder() / "eras.json")
+        self.clients = Clients()  # those that we make for a model's service
         self.ledger = Ledger()
         self._write_log(settings.log_file)
         settings.observe(lambda change: self._write_log(change.new), names="log_file")
+        settings.observe(lambda _: loop.submit(self.sessions.roots_changed()), names="roots")
         self.grants = Grants(user_file())
         self.starts = Starts(user_folder() / "starts.json")
         self.spent = Spent()

@@ -30,9 +30,10 @@ class Parts:
         return complete(self.notebook, context.full_text, context.cursor_line, context.cursor_position, self.offers)
 
     def close(self) -> None:
-        """Stop serving and close the sessions."""
+        """Stop serving and close the sessions and the connections to models."""
         self.serving.stop()
         loop.run(self.notebook.sessions.close_all())
+        loop.run(self.notebook.clients.close())
 
 
 def build(shell: Any, settings: MCPNotebook, awaiting: AwaitTransformer) -> Parts:

@@ -1,15 +1,27 @@
-"""A view that shows nothing but the calls that a person must answer for."""
+"""A view that shows nothing but the calls that a person must answer for and, when it takes long, that it goes on."""
 
 from typing import TYPE_CHECKING
 
-from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult, ToolStarted
+from mcp_notebook.events import (
+    Event,
+    Footer,
+    ThinkingDelta,
+    ToolCall,
+    ToolProgress,
+    ToolResult,
+    ToolStarted,
+    Working,
+)
 
 if TYPE_CHECKING:
     from mcp_notebook.display import View
 
 
+LONG = 2.0  # seconds after which a run that shows nothing says that it goes on
+
+
 class Questions:
-    """Passes on a view's events of calls that ask; the rest of a run stays out of sight."""
+    """Passes on a view's events of calls that ask; of the rest of a run only its state line, and what it took."""
 
     def __init__(self, view: "View") -> None:
         self._view = view
@@ -21,6 +33,8 @@ class Questions:
             self._asked.add(event.id)
         if isinstance(event, ToolCall | ToolStarted | ToolProgress | ToolResult) and event.id in self._asked:
             self._view.show(event)
+        elif isinstance(event, Working | ThinkingDelta) or (isinstance(event, Footer) and self._view.has_waited):
+            self._view.show(event)  # the footer stands where the line was
 
     def flush(self) -> None:
         """Draw what is due."""

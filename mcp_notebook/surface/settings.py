@@ -79,7 +79,9 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     sampling_turns = CInt(10, min=0, help="Replies that servers may ask for in one kernel.").tag(config=True)
     sampling_max_tokens = CInt(1000, min=1, help="Tokens of one such reply at most.").tag(config=True)
-    roots = List(Unicode(), help="Folders that servers connected from now on are told of, e.g. ['.'].").tag(config=True)
+    roots = List(
+        Unicode(), help="Folders that servers may ask for, e.g. ['.']; one connected while there are none never may."
+    ).tag(config=True)
     sign_in = Enum(
         ["auto", "loopback", "paste"],
         "auto",

@@ -129,5 +129,4 @@ def kernel(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[K
 
 def _environment() -> dict[str, str]:
     keep = {k: v for k, v in os.environ.items() if not k.startswith("ANTHROPIC") and k != "JPY_SESSION_NAME"}
-    # A connection that only the collector closes warns whenever that runs, in any cell; Python hides it by default.
-    return {**keep, "PYTHONWARNINGS": "default,ignore::ResourceWarning"}
+    return {**keep, "PYTHONWARNINGS": "default"}

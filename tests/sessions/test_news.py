@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
+import pytest
 from mcp.server.mcpserver import MCPServer
 from mcp.server.subscriptions import InMemorySubscriptionBus
 from mcp.shared.subscriptions import ToolsListChanged
+from mcp.types import NotificationParams
 
 from mcp_notebook.config import InProcessServer
-from mcp_notebook.sessions import Session, Sessions
+from mcp_notebook.sessions import Session, SessionHooks, Sessions
 from tests.sessions.support import misbehaving
 
 
@@ -54,3 +57,45 @@ async def test_a_restart_compares_with_what_was_seen_first(sessions: Sessions) -
     await session.call("t")
     assert session.changed_tools == ()
     assert session.pinned["t"] is pinned
+
+
+@pytest.mark.parametrize(("legacy", "told"), [(True, 1), (False, 0)])
+async def test_a_server_of_the_older_protocol_is_told_when_the_folders_change(legacy: bool, told: int) -> None:
+    heard = asyncio.Event()
+    count = 0
+
+    async def changed(context: Any, params: Any) -> None:
+        nonlocal count
+        count += 1
+        heard.set()
+
+    async def folders(server: str) -> list[str]:
+        return ["/a"]
+
+    def server() -> MCPServer:
+        made = MCPServer("curious")
+        made._lowlevel_server.add_notification_handler("notifications/roots/list_changed", NotificationParams, changed)
+        return made
+
+    for hooks, times in ((SessionHooks(), 0), (SessionHooks(roots=folders), told)):
+        count = 0
+        sessions = Sessions(hooks=hooks)
+        await sessions.connect("s", InProcessServer(server), legacy=legacy)
+        await sessions.roots_changed()
+        if times:
+            await asyncio.wait_for(heard.wait(), 10)
+        await sessions.close_all()
+        assert count == times
+
+
+async def test_a_server_that_is_gone_is_not_started_to_be_told(sessions: Sessions) -> None:
+    sessions.hooks = SessionHooks(roots=_nowhere)
+    session = await sessions.connect("s", misbehaving())
+    assert session.upkeep.connection is not None
+    await session.upkeep.connection.close(0.1)
+    await sessions.roots_changed()
+    assert session.state == "crashed"
+
+
+async def _nowhere(server: str) -> list[str]:
+    return []
