@@ -189,6 +189,17 @@ _GALLERY = {
 }
 
 
+async def finished(answers: asyncio.Queue) -> AsyncIterator[Event]:
+    """A cell that ends with two tables: one with a picture, one of 5,000 rows."""
+    by_month = pa.table({"month": [f"2026-{n:02d}" for n in range(1, 13)], "revenue": [100.5 * n for n in range(12)]})
+    rows = pa.table({"id": range(5_000), "kind": [f"kind {n % 7}" for n in range(5_000)]})
+    for name, data in (("by_month", by_month), ("rows", rows)):
+        yield ToolCall(name, "shop", "query_database", {"sql": f"select * from {name}"})
+        yield ToolStarted(name)
+        yield ToolResult(name, "ok", name, 0.1, 900, (name,), reading(data))
+    yield Stop("done")
+
+
 async def approve(answers: asyncio.Queue) -> AsyncIterator[Event]:
     """A call that waits for the person; the answer is printed."""
     sql = (
