@@ -18,6 +18,7 @@ import pyarrow as pa
 from IPython.display import display
 
 from mcp_notebook.display import View, status_table_html, tools_table_html
+from mcp_notebook.display.history import history_bundle
 from mcp_notebook.events import (
     Event,
     Footer,
@@ -305,7 +306,7 @@ async def attacks(answers: asyncio.Queue, file: str, cases: slice, *, hold: bool
 
 
 def lists() -> None:
-    """The tables of `%mcp_tools` and `%mcp_status`."""
+    """The tables of `%mcp_tools`, `%mcp_status` and `%claude_history`."""
     query = "Run one read-only SQL statement and return its rows. " * 6
     tools = [
         {"server": "shop", "tool": "query_database", "arguments": "sql, limit?", "description": query},
@@ -316,5 +317,11 @@ def lists() -> None:
         {"server": "shop", "state": "ready", "era": "2025-11-25", "tools": 3, "calls": 12, "trusted": True},
         {"server": "web", "state": "crashed", "era": "2025-06-18", "tools": 14, "calls": 0, "trusted": False},
     ]
-    for bundle in (tools_table_html(tools), status_table_html(state)):
+    said = [
+        {"turn": 0, "role": "user", "kind": "text", "text": "How many orders were refunded?"},
+        {"turn": 1, "role": "assistant", "kind": "tool_use", "text": f"shop.query(sql={SQL!r})"},
+        {"turn": 2, "role": "user", "kind": "tool_result", "text": "orders: 955 rows\n" * 40},
+        {"turn": 3, "role": "assistant", "kind": "text", "text": "955 orders. " * 20},
+    ]
+    for bundle in (tools_table_html(tools), status_table_html(state), history_bundle(said, "4 messages")):
         display(bundle, raw=True)

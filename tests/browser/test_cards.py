@@ -171,7 +171,13 @@ def test_lists_of_tools_look_right(lab: Lab, pictures: Path) -> None:
     with lab.open("lists.ipynb") as page:
         page.run(0)
         page.run(1)
-        expect(page.output(1).locator("table")).to_have_count(2)
+        tables = page.output(1).locator("table")
+        expect(tables).to_have_count(3)
+        for row in tables.last.locator("tr").all():
+            cells = [
+                cell.locator("> *").first.bounding_box() or cell.bounding_box() for cell in row.locator("td").all()[1:]
+            ]
+            assert cells[0]["x"] + cells[0]["width"] < cells[1]["x"], "one column lies over the other"
         page.screenshot(pictures / f"lists-{lab.theme}.png", cell=1)
 
 
