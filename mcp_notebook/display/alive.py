@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import Protocol
 
 MOST = 60  # cards; each weighs at most a few hundred kilobytes in the page
-MOST_BYTES = 1_000_000_000  # of whole tables; of more, the oldest can only be looked at in their first rows
+MOST_BYTES = 400_000_000  # of whole tables; of more, the oldest can only be looked at in their first rows
 
 
 class Closes(Protocol):

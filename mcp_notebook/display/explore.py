@@ -20,13 +20,20 @@ class Explorer:
         self._asked: tuple[int | None, bool, str] | None = None
         self._rows: pa.Array | None = None  # row numbers in order; None is all as they came
 
-    def page(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """`{rows, found}` for `{by, down, find, start, count}`; what is no sensible question counts as not asked."""
+    def page(self, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+        """`{rows, found}` for `{by, down, find, start, count}`; what is no sensible question counts as not asked.
+
+        None where Arrow cannot do what is asked.
+        """
         by, start, count = (asked.get(name) for name in ("by", "start", "count"))
         column = by if isinstance(by, int) and 0 <= by < self._data.num_columns else None
         wanted = column, asked.get("down") is True, str(asked.get("find") or "")[:MOST_WORDS]
         if wanted != self._asked:
-            self._rows, self._asked = self._order(*wanted), wanted
+            try:
+                self._rows = self._order(*wanted)
+            except pa.ArrowException:  # a type that Arrow cannot order or read as text: the page has its first rows
+                return None
+            self._asked = wanted
         found = self._data.num_rows if self._rows is None else len(self._rows)
         first = min(start, found) if isinstance(start, int) and start > 0 else 0
         size = min(count, MOST_ROWS) if isinstance(count, int) and count > 0 else 10
