@@ -2,14 +2,17 @@
 const span = (seconds) =>
   seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
 
-function argument({ name, short, parts }) {
+// `cell`: the line of a cell that runs the same SQL by hand.
+function argument({ name, short, parts }, cell) {
   const row = make("div", short ? "arg short" : "arg");
   const value = make(short ? "code" : "pre");
   value.append(...parts.map(([code, piece]) => (code ? make("span", code, piece) : piece)));
   const { length } = value.textContent, lines = value.textContent.split("\n").length;
   const size = length > 2000 || lines > 30 ? ` · ${lines.toLocaleString()} lines, ${length.toLocaleString()} characters, scroll for all` : "";
   if (size) value.tabIndex = 0;
-  row.append(make("span", "dim key", short ? name + ":" : name + size), value);
+  const key = make("span", "dim key", short ? name + ":" : name + size);
+  if (cell) key.append(copier("copy as cell", `${cell}\n${value.textContent}`, "Copy as a cell that runs it without the model"));
+  row.append(key, value);
   return row;
 }
 
@@ -131,9 +134,9 @@ function render({ model, el }) {
   el.append(card);
 
   // Secrets come in a message when they are asked for: they are never part of the model's state, which may be saved.
-  const masked = () => args.replaceChildren(...call.args.map(argument));
+  const masked = () => args.replaceChildren(...call.args.map((one) => argument(one, call.cell)));
   const reveal = (shown) => (shown ? model.send({ show: true }) : masked());
-  model.on("msg:custom", ({ shown }) => { if (shown && card.dataset.status === "approval") args.replaceChildren(...shown.map(argument)); });
+  model.on("msg:custom", ({ shown }) => { if (shown && card.dataset.status === "approval") args.replaceChildren(...shown.map((one) => argument(one))); });
 
   let timer, since;
   const tick = () => {

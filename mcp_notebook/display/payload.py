@@ -5,6 +5,7 @@ Values travel as strings, so that nothing is rounded by JavaScript, and are put 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from mcp_notebook.display.safe import clip, picture, visible
 from mcp_notebook.display.sqltext import Part
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import LABELS, MARKS, badges, outcome, seen_by_claude, text_label, took, unshown
+from mcp_notebook.naming import OWN_SERVER
 
 ARGUMENTS = 60_000  # bytes of JSON of a call that runs; a longer one is shown cut
 ASKED = 1_000_000  # the same of a call that is asked for; a longer one is shown cut too, and can only be denied
@@ -31,6 +33,7 @@ def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
         "tool": clip(visible(record.tool), NAME),
         "preview": preview(record, 200),
         "args": shown,
+        "cell": _cell(record) if whole else "",
         "whole": whole and len(record.server) <= NAME and len(record.tool) <= NAME,
         "claims": clip(visible(record.claims, lines=True), 1000),
         "history": clip(visible(record.approval.history, lines=True), HISTORY),
@@ -38,6 +41,19 @@ def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
         "choices": [[choice.answer, choice.label, choice.meaning] for choice in offered],
         "buttons": buttons,
     }
+
+
+def _cell(record: CallRecord) -> str:
+    """The first line of a cell that runs a call's SQL by hand; "" for a call that is more than its SQL."""
+    read = readable(record.arguments)
+    if len(read) != 1 or read[0].kind != "sql" or not _is_word(record.server) or not _is_word(record.tool):
+        return ""
+    tool = "" if record.server == OWN_SERVER else f" --tool {record.tool}"
+    return f"%%mcp_sql {record.server}{tool}"
+
+
+def _is_word(name: str) -> bool:
+    return re.fullmatch(r"[\w.-]{1,120}", name, re.ASCII) is not None and not name.startswith("-")
 
 
 def argument_payload(record: CallRecord, values: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:

@@ -91,6 +91,8 @@ def test_a_finished_card_shows_its_whole_table_until_the_kernel_ends(light_lab: 
         picture = first.get_by_role("img", name="Lines: revenue by month, 2026-01 to 2026-12")
         expect(picture.locator("circle")).to_have_count(12)
         expect(first.get_by_role("button", name="by_month.plot(x='month', y='revenue')")).to_be_visible()
+        # The button's own words name what it copies; where no clipboard is, they are selected.
+        expect(first.get_by_role("button", name="Copy as a cell that runs it")).to_have_text("copy as cell")
         page.screenshot(pictures / "finished-card.png", cell=1)
         looked_through(page, card)
         saved = json.dumps(page.save())

@@ -92,6 +92,22 @@ def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
     assert result_payload(call_record(call(), result(data=months())))["tables"][0]["partial"] == ""
 
 
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        (ToolCall("a", "shop", "query_database", {"sql": "select 1"}), "%%mcp_sql shop --tool query_database"),
+        (ToolCall("a", "notebook", "query", {"sql": "select 1"}), "%%mcp_sql notebook"),
+        (ToolCall("a", "shop", "query", {"sql": "select 1", "limit": 3}), ""),
+        (ToolCall("a", "shop", "read", {"path": "a.csv"}), ""),
+        (ToolCall("a", "my shop", "query", {"sql": "select 1"}), ""),
+        (ToolCall("a", "--into", "query", {"sql": "select 1"}), ""),
+        (ToolCall("a", "shop\nx", "query", {"sql": "select 1"}), ""),
+    ],
+)
+def test_a_call_that_is_its_sql_can_be_copied_as_a_cell(asked: ToolCall, line: str) -> None:
+    assert call_payload(call_record(asked), buttons=False)["cell"] == line
+
+
 def test_a_running_call_has_no_result_yet() -> None:
     assert result_payload(call_record(call())) == {}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 COLOURS = ("#3b86cc", "#e0783a", "#4c9f5e", "#b35fa2", "#b8931f", "#7a7fd6")
-INK = "#808080"
+INK = "#7a7a7a"
 FONT = 11  # pixels
 
 
