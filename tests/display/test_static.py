@@ -163,6 +163,8 @@ def test_a_long_text_beside_tables_is_folded_and_a_short_one_stands() -> None:
     for words, folded in (("5 rows in 3 ms", False), ("Row 1 holds id 1. " * 30, True)):
         reading = Reading(tables=(Table(data=months()),), text=words, reader="test")
         record = call_record(call(), ToolResult("a", "ok", "seen", 0.25, 9_000, ("sales",), reading))
-        html = render_call(record)["text/html"]
-        assert ("What the tool said besides" in html) is folded
-        assert words[:14] in html
+        bundle = render_call(record)
+        assert ("What the tool said besides" in bundle["text/html"]) is folded
+        assert words in bundle["text/html"]
+        assert words[:14] in bundle["text/plain"]
+        assert (words in bundle["text/plain"]) is not folded
