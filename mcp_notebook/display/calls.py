@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from mcp_notebook.display.alive import keep
 from mcp_notebook.display.plain import card_text
 from mcp_notebook.display.record import CallRecord
 from mcp_notebook.display.screen import Bundle
@@ -58,7 +59,10 @@ class StaticCall:
 
 
 class WidgetCall(StaticCall):
-    """One call as a live card, replaced by static output at the end: a saved widget is blank without its kernel."""
+    """One call as a live card, replaced by static output at the end: a saved widget is blank without its kernel.
+
+    The card itself lives on and wakes that output on the page.
+    """
 
     def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
         from mcp_notebook.display.card import Card  # ipywidgets is slow to import and not wanted when headless
@@ -74,9 +78,9 @@ class WidgetCall(StaticCall):
 
     def freeze(self, *, expanded: bool = False) -> None:
         self.end()
-        self._expanded = self._card.expanded or expanded
-        self._slots.update(self._shown, self._static())
-        self._card.close()
+        self._expanded = self._card.expanded = self._card.expanded or expanded
+        self._slots.update(self._shown, render_call(self.record, expanded=self._expanded, place=self._card.place))
+        keep(self._card)
 
 
 class TextCall(StaticCall):

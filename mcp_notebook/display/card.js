@@ -1,144 +1,56 @@
-// The live card of one tool call. Everything shown comes from outside: it is put on the page as text nodes only.
-const make = (tag, name, text) => {
-  const node = document.createElement(tag);
-  if (name) node.className = name;
-  if (text != null) node.textContent = text;
-  return node;
-};
-const button = (name, text, label) => {
-  const node = make("button", name, text);
-  node.type = "button";
-  if (label) node.title = node.ariaLabel = label;
-  return node;
-};
+// The live card of one tool call. It comes after the other files that card.py names, in one module.
 const span = (seconds) =>
   seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
-const order = new Intl.Collator(undefined, { numeric: true });
-const PAGE = 10;
 
-function argument({ name, short, parts }) {
+// `cell`: the line of a cell that runs the same SQL by hand.
+function argument({ name, short, parts }, cell) {
   const row = make("div", short ? "arg short" : "arg");
   const value = make(short ? "code" : "pre");
   value.append(...parts.map(([code, piece]) => (code ? make("span", code, piece) : piece)));
   const { length } = value.textContent, lines = value.textContent.split("\n").length;
   const size = length > 2000 || lines > 30 ? ` · ${lines.toLocaleString()} lines, ${length.toLocaleString()} characters, scroll for all` : "";
   if (size) value.tabIndex = 0;
-  row.append(make("span", "dim key", short ? name + ":" : name + size), value);
+  const key = make("span", "dim key", short ? name + ":" : name + size);
+  if (cell) key.append(copier("copy as cell", `${cell}\n${value.textContent}`, "Copy as a cell that runs it without the model"));
+  row.append(key, value);
   return row;
 }
 
-function compare(a, b, numeric) {
-  if (a == null || b == null) return (a == null) - (b == null);
-  const gap = numeric ? Number(a) - Number(b) : 0;
-  return gap || order.compare(a, b); // the collator tells apart integers that a double cannot hold
+// A page of a whole table. The kernel may be busy for long; one that is gone never answers.
+function looking(model) {
+  const waiting = new Map(), patience = 30_000;
+  let last = 0;
+  const hear = ({ looked, page }) => waiting.get(looked)?.(page);
+  model.on("msg:custom", hear);
+  return (table) => (asked) => new Promise((done) => {
+    const id = `${Math.random()}-${++last}`; // another view of the same card hears the answers too
+    const end = (page) => { waiting.delete(id); clearTimeout(timer); done(page ?? null); };
+    const timer = setTimeout(end, patience);
+    waiting.set(id, end);
+    try { model.send({ look: { ...asked, table, id } }); } catch { end(); }
+  });
 }
 
-function heading(column, index, resort) {
-  const cell = make("th", column.num ? "num" : "");
-  const press = button("sort");
-  press.append(make("span", "name", column.name), make("span", "kind dim", column.kind));
-  press.title = column.origin ? `${column.kind}, ${column.origin}` : column.kind;
-  press.onclick = () => resort(index);
-  cell.append(press);
-  return cell;
-}
-
-function cell(value, column) {
-  const node = make("td", column.num ? "num" : "", value ?? "NULL");
-  if (value == null) node.classList.add("null");
-  else if (value.length > 40) node.title = value;
-  return node;
-}
-
-function table(data) {
-  const box = make("section", "table");
-  const state = { by: null, down: false, find: "", page: 0 };
-  const bar = make("div", "bar");
-  if (data.name) bar.append(copier(data.name));
-  bar.append(make("span", "dim", data.shape));
-  for (const [label, why] of data.badges) Object.assign(bar.appendChild(make("span", "badge", label)), { title: why });
-  const frame = make("div", "frame"), grid = make("table"), head = make("tr"), body = make("tbody");
-  const find = make("input", "find"), info = make("span", "dim info");
-  const back = button("page", "‹", "Previous page"), next = button("page", "›", "Next page");
-  Object.assign(find, { type: "search", placeholder: "Filter", ariaLabel: "Filter rows" });
-  info.setAttribute("aria-live", "polite");
-
-  const rows = () => {
-    const wanted = state.find.toLowerCase();
-    const found = wanted ? data.rows.filter((row) => row.some((v) => v != null && v.toLowerCase().includes(wanted))) : [...data.rows];
-    if (state.by == null) return found;
-    const { num } = data.columns[state.by];
-    return found.sort((a, b) => {
-      const [x, y] = [a[state.by], b[state.by]];
-      return compare(x, y, num) * (state.down && x != null && y != null ? -1 : 1);
-    });
-  };
-  const draw = () => {
-    const found = rows(), last = Math.max(0, Math.ceil(found.length / PAGE) - 1);
-    state.page = Math.min(state.page, last);
-    const from = state.page * PAGE, some = found.slice(from, from + PAGE);
-    body.replaceChildren(...some.map((row) => {
-      const line = make("tr");
-      line.append(...row.map((value, i) => cell(value, data.columns[i])));
-      return line;
-    }));
-    info.textContent = found.length ? `${from + 1}–${from + some.length} of ${found.length.toLocaleString()}` : "no rows";
-    back.disabled = state.page === 0;
-    next.disabled = state.page === last;
-    [...head.children].forEach((node, i) =>
-      node.setAttribute("aria-sort", state.by !== i ? "none" : state.down ? "descending" : "ascending"));
-  };
-  const turn = (step) => {
-    frame.style.minHeight = `${frame.offsetHeight}px`; // a short last page must not move what is below
-    state.page += step;
-    draw();
-  };
-  const resort = (index) => {
-    state.down = state.by === index && !state.down;
-    Object.assign(state, { by: index, page: 0 });
-    draw();
-  };
-  find.oninput = () => { frame.style.minHeight = `${frame.offsetHeight}px`; Object.assign(state, { find: find.value, page: 0 }); draw(); };
-  back.onclick = () => turn(-1);
-  next.onclick = () => turn(1);
-  head.append(...data.columns.map((column, i) => heading(column, i, resort)));
-  grid.append(make("thead"), body);
-  grid.firstChild.append(head);
-  frame.append(grid);
-  if (data.rows.length > PAGE) {
-    const tools = make("span", "tools");
-    tools.append(find, info, back, next);
-    bar.append(tools);
-  }
-  box.append(bar, frame, ...data.notes.map((n) => make("div", "dim note", n)));
-  draw();
-  return box;
-}
-
-function copier(name) {
-  const press = button("copy", name, `Copy the name ${name}`), mark = make("span", "dim mark");
-  press.append(mark);
-  press.onclick = async () => {
-    try { await navigator.clipboard.writeText(name); } catch { getSelection().selectAllChildren(press); }
-    mark.textContent = "copied";
-    setTimeout(() => { mark.textContent = ""; }, 1200);
-  };
-  return press;
-}
-
-function outcome(result) {
-  const parts = (result.tables || []).map(table);
+function outcome(result, look) {
+  const parts = (result.tables || []).map((data, at) => table(data, look(at)));
   if (result.error) parts.push(make("pre", "error", result.error));
-  if (result.text) parts.push(make("pre", "", result.text));
+  if (result.text) parts.push(folded(result));
   parts.push(...(result.notes || []).map((note) => make("div", "dim note", note)));
   for (const { url, note } of result.images || [])
     parts.push(url ? Object.assign(make("img"), { src: url, alt: "image from the tool" }) : make("div", "dim note", note));
-  if (result.seen) {
-    const seen = make("details", "seen");
-    seen.append(make("summary", "dim", result.seen_label), make("pre", "", result.seen));
-    parts.push(seen);
-  }
+  if (result.seen) parts.push(fold(result.seen_label, result.seen));
   return parts;
+}
+
+// A long text beside tables says in words what they hold: it is there for who wants it.
+function folded({ text, text_label }) {
+  return text_label ? fold(text_label, text) : make("pre", "", text);
+}
+
+function fold(label, text) {
+  const box = make("details", "seen");
+  box.append(make("summary", "dim", label), make("pre", "", text));
+  return box;
 }
 
 function reason(row, send) {
@@ -207,8 +119,10 @@ function render({ model, el }) {
   const call = model.get("call");
   el.classList.add("mcpn");
   // JupyterLab takes Enter and letters for its own; whoever came here by keyboard means this element.
-  el.addEventListener("focusin", ({ target }) =>
-    target.toggleAttribute("data-lm-suppress-shortcuts", target.matches(":focus-visible")));
+  el.addEventListener("focusin", ({ target }) => {
+    const own = target.matches(":focus-visible");
+    for (const node of [target, el.getRootNode().host]) node?.toggleAttribute("data-lm-suppress-shortcuts", own);
+  });
   const card = make("details", "card"), top = make("summary"), line = make("span", "line");
   const mark = make("b", "mark"), name = make("code", "name"), hint = make("code", "dim hint"), end = make("span", "dim end");
   const bar = make("i", "progress"), body = make("div", "body"), args = make("div"), ask = make("div"), out = make("div");
@@ -220,9 +134,9 @@ function render({ model, el }) {
   el.append(card);
 
   // Secrets come in a message when they are asked for: they are never part of the model's state, which may be saved.
-  const masked = () => args.replaceChildren(...call.args.map(argument));
+  const masked = () => args.replaceChildren(...call.args.map((one) => argument(one, call.cell)));
   const reveal = (shown) => (shown ? model.send({ show: true }) : masked());
-  model.on("msg:custom", ({ shown }) => { if (shown && card.dataset.status === "approval") args.replaceChildren(...shown.map(argument)); });
+  model.on("msg:custom", ({ shown }) => { if (shown && card.dataset.status === "approval") args.replaceChildren(...shown.map((one) => argument(one))); });
 
   let timer, since;
   const tick = () => {
@@ -247,18 +161,26 @@ function render({ model, el }) {
     if (running) tick();
     else end.textContent = [head.outcome, head.time].filter(Boolean).join(" · ");
   };
-  const result = () => out.replaceChildren(...outcome(model.get("result")));
+  const look = looking(model);
+  const result = () => out.replaceChildren(...outcome(model.get("result"), look));
   card.ontoggle = () => {
     if (card.dataset.status === "approval" || model.get("expanded") === card.open) return;
     model.set("expanded", card.open);
-    model.save_changes();
+    try { model.save_changes(); } catch { /* the kernel is gone: the page knows it, and nobody else needs to */ }
   };
+  const unfold = () => { card.open = model.get("expanded"); };
   model.on("change:head", state);
   model.on("change:result", result);
+  model.on("change:expanded", unfold);
   card.open = model.get("expanded");
   state();
   result();
-  return () => clearInterval(timer);
+  return () => {
+    clearInterval(timer);
+    model.off("change:head", state);
+    model.off("change:result", result);
+    model.off("change:expanded", unfold);
+  };
 }
 
-export default { render };
+export default { render, initialize: ({ model }) => stayAwake(model, render) };

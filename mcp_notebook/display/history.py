@@ -10,6 +10,8 @@ from mcp_notebook.display.wording import byte_size
 
 FOLDED = 280  # characters of a text that stand unfolded
 TEXT = 8_000  # of one piece at most; the rest is said to be there
+# JupyterLab lays tables of a set width out in fixed columns, one over the other.
+LAYOUT = "border-collapse:collapse;margin:0;width:100%;table-layout:auto"
 _WHO = {"user": "you", "assistant": "Claude"}
 
 Piece = Mapping[str, Any]  # {turn, role, kind, text}
@@ -21,7 +23,7 @@ def history_bundle(pieces: Sequence[Piece], caption: str) -> dict[str, str]:
     rows = "".join(
         tag("tr", _row(number, turn), f"border-bottom:1px solid {LINE}") for number, turn in enumerate(turns, 1)
     )
-    table = tag("table", tag("tbody", rows), f"{SANS};border-collapse:collapse;margin:0;width:100%")
+    table = tag("table", tag("tbody", rows), f"{SANS};{LAYOUT}")
     html = tag("div", table, f"{FRAME};border-radius:6px;margin:4px 0;width:100%", NO_MATH) + dim(escape(caption))
     plain = "\n\n".join(_plain(number, turn) for number, turn in enumerate(turns, 1))
     return {"text/html": tag("div", html), "text/plain": f"{plain}\n\n{caption}"}
@@ -33,7 +35,8 @@ def _who(turn: Sequence[Piece]) -> str:
 
 def _row(number: int, turn: Sequence[Piece]) -> str:
     said = "".join(map(_piece, turn))
-    cells = ((str(number), DIM), (tag("b", _who(turn)), ""), (said, "width:100%;white-space:normal"))
+    narrow = "width:1%;white-space:nowrap"
+    cells = ((str(number), f"{DIM};{narrow}"), (tag("b", _who(turn)), narrow), (said, "white-space:normal"))
     style = "padding:6px 10px;vertical-align:top;text-align:left"
     return "".join(tag("td", inner, f"{style};{more}", ' align="left"') for inner, more in cells)
 

@@ -5,15 +5,18 @@ Values travel as strings, so that nothing is rounded by JavaScript, and are put 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from mcp_notebook.display.chart.shapes import Drawing
 from mcp_notebook.display.consent import choices
 from mcp_notebook.display.record import TEXT, Argument, CallRecord, preview, readable
 from mcp_notebook.display.safe import clip, picture, visible
 from mcp_notebook.display.sqltext import Part
 from mcp_notebook.display.tableview import TableView
-from mcp_notebook.display.wording import LABELS, MARKS, badges, outcome, seen_by_claude, took, unshown
+from mcp_notebook.display.wording import LABELS, MARKS, badges, outcome, seen_by_claude, text_label, took, unshown
+from mcp_notebook.naming import OWN_SERVER
 
 ARGUMENTS = 60_000  # bytes of JSON of a call that runs; a longer one is shown cut
 ASKED = 1_000_000  # the same of a call that is asked for; a longer one is shown cut too, and can only be denied
@@ -30,6 +33,7 @@ def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
         "tool": clip(visible(record.tool), NAME),
         "preview": preview(record, 200),
         "args": shown,
+        "cell": _cell(record) if whole else "",
         "whole": whole and len(record.server) <= NAME and len(record.tool) <= NAME,
         "claims": clip(visible(record.claims, lines=True), 1000),
         "history": clip(visible(record.approval.history, lines=True), HISTORY),
@@ -37,6 +41,19 @@ def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
         "choices": [[choice.answer, choice.label, choice.meaning] for choice in offered],
         "buttons": buttons,
     }
+
+
+def _cell(record: CallRecord) -> str:
+    """The first line of a cell that runs a call's SQL by hand; "" for a call that is more than its SQL."""
+    read = readable(record.arguments)
+    if len(read) != 1 or read[0].kind != "sql" or not _is_word(record.server) or not _is_word(record.tool):
+        return ""
+    tool = "" if record.server == OWN_SERVER else f" --tool {record.tool}"
+    return f"%%mcp_sql {record.server}{tool}"
+
+
+def _is_word(name: str) -> bool:
+    return re.fullmatch(r"[\w.-]{1,120}", name, re.ASCII) is not None and not name.startswith("-")
 
 
 def argument_payload(record: CallRecord, values: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
@@ -71,6 +88,7 @@ def result_payload(record: CallRecord) -> dict[str, Any]:
     return {
         "tables": [_table(view) for view in record.tables],
         "text": _bounded(record.plain),
+        "text_label": text_label(record),
         "notes": record.notes,
         "error": _bounded(record.error),
         "images": [{"url": picture(*image), "note": unshown(*image)} for image in record.images],
@@ -91,17 +109,31 @@ def _table(view: TableView) -> dict[str, Any]:
         "rows": view.rows,
         "total": view.total,
         "badges": badges(view.truncated, view.approximate),
-        "notes": [*_left_out(view), *([view.truncated] if view.truncated else []), *view.notes],
+        "chart": _chart(view.chart),
+        "partial": _first_rows(view),
+        "notes": [*_first_columns(view), *([view.truncated] if view.truncated else []), *view.notes],
     }
 
 
-def _left_out(view: TableView) -> list[str]:
-    notes = []
-    if view.total > len(view.rows):
-        notes.append(f"The first {len(view.rows):,} of {view.total:,} rows are here; sorting and the filter see those.")
-    if view.width > len(view.columns):
-        notes.append(f"The first {len(view.columns)} of {view.width:,} columns are here.")
-    return notes
+def _chart(drawing: Drawing | None) -> dict[str, Any] | None:
+    if drawing is None:
+        return None
+    shapes = [[shape.tag, shape.at, shape.look, shape.text, shape.tip] for shape in drawing.shapes]
+    size = [drawing.width, drawing.height]
+    return {"title": drawing.title, "alt": drawing.alt, "size": size, "shapes": shapes, "code": drawing.code}
+
+
+def _first_rows(view: TableView) -> str:
+    """What is said where only the first rows can be looked at; "" when they are all."""
+    if view.total == len(view.rows):
+        return ""
+    return f"The first {len(view.rows):,} of {view.total:,} rows are here; sorting and the filter see those."
+
+
+def _first_columns(view: TableView) -> list[str]:
+    if view.width == len(view.columns):
+        return []
+    return [f"The first {len(view.columns)} of {view.width:,} columns are here."]
 
 
 def _bounded(text: str) -> str:

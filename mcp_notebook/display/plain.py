@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mcp_notebook.display.record import ARGUMENT, TEXT, Argument, CallRecord, kept_arguments
 from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.tableview import TableView
-from mcp_notebook.display.wording import MARKS, badges, outcome, took
+from mcp_notebook.display.wording import ASIDE, MARKS, badges, outcome, text_label, took
 
 ROWS = 10
 CELL = 32
@@ -27,7 +27,9 @@ def card_text(record: CallRecord) -> str:
     for view in record.tables:
         lines += ["", *_indented(_table(view))]
     if record.plain:
-        lines += ["", *_indented(visible(clip(record.plain, TEXT), lines=True))]
+        # A long text beside tables tells of them: its beginning is enough where nothing can be unfolded.
+        room = ASIDE if text_label(record) else TEXT
+        lines += ["", *_indented(visible(clip(record.plain, room), lines=True))]
     return clip("\n".join([*lines, *(f"    {note}" for note in record.notes)]).rstrip(), WHOLE)
 
 

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.events import Approval, ToolCall, ToolProgress, ToolResult
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
@@ -38,6 +41,7 @@ class CallRecord:
     notes: tuple[str, ...] = ()
     message: str = ""  # the server's last progress notice
     fraction: float | None = None
+    whole: tuple["pa.Table", ...] = field(default=(), repr=False, compare=False)  # the tables' data
 
     @property
     def plain(self) -> str:
@@ -98,6 +102,7 @@ def finished(record: CallRecord, event: ToolResult) -> CallRecord:
         error=((reading.error if reading else None) or event.shown) if failed else "",
         text="" if reading is None or failed else reading.text,
         tables=_tables(event),
+        whole=() if reading is None else tuple(table.data for table in reading.tables),
         notes=() if reading is None else tuple(clip(visible(note), 400) for note in reading.notes),
         images=event.images or (tuple(reading.images) if reading else ()),
     )

@@ -3,12 +3,15 @@
 GitHub drops every style and class, so order and plain elements carry the meaning; inline styles only add looks.
 """
 
+import html
+
+from mcp_notebook.display.chart.shapes import Drawing, svg
 from mcp_notebook.display.inline import COLOURS, DIM, FRAME, LINE, MONO, NO_MATH, PRE, SANS, code, dim, tag
 from mcp_notebook.display.plain import card_text
 from mcp_notebook.display.record import ARGUMENT, TEXT, Argument, CallRecord, kept_arguments, preview
 from mcp_notebook.display.safe import clip, escape, picture, visible
 from mcp_notebook.display.tableview import Column, TableView
-from mcp_notebook.display.wording import MARKS, badges, outcome, seen_by_claude, took, unshown
+from mcp_notebook.display.wording import MARKS, badges, outcome, seen_by_claude, text_label, took, unshown
 
 ROWS = 10
 COLUMNS = 24
@@ -22,18 +25,22 @@ _SYNTAX = {
 _CELL = 80  # characters; styles a cell would weigh more than its text
 
 
-def render_call(record: CallRecord, *, expanded: bool = False) -> dict[str, str]:
+def render_call(record: CallRecord, *, expanded: bool = False, place: str = "") -> dict[str, str]:
     """The mime bundle of a call that stays in the notebook: text/html and text/plain."""
-    return {"text/html": card_html(record, expanded=expanded), "text/plain": card_text(record)}
+    return {"text/html": card_html(record, expanded=expanded, place=place), "text/plain": card_text(record)}
 
 
-def card_html(record: CallRecord, *, expanded: bool = False) -> str:
-    """The card as one `<details>` element; an error is open, anything else as `expanded` says."""
+def card_html(record: CallRecord, *, expanded: bool = False, place: str = "") -> str:
+    """The card as one `<details>` element; an error is open, anything else as `expanded` says.
+
+    `place` is the class by which a page finds it while its kernel lives.
+    """
     is_open = " open" if expanded or record.status in {"error", "approval"} else ""
     summary = tag("summary", _header(record, hint=not is_open), "cursor:pointer;padding:6px 12px")
     body = tag("div", "".join(_sections(record)), "padding:2px 12px 12px")
     style = f"{SANS};border:1px solid {LINE};border-radius:6px;margin:6px 0;max-width:980px;overflow:hidden"
-    return tag("details", summary + body, style, NO_MATH + is_open)
+    marks = NO_MATH if not place else NO_MATH[:-1] + f' mcpn-card {place}"'
+    return tag("details", summary + body, style, marks + is_open)
 
 
 def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]:
@@ -68,7 +75,8 @@ def _sections(record: CallRecord) -> list[str]:
         rows.append(tag("div", escape(visible(record.message)), f"{DIM};margin-top:8px"))
     rows += [_table(view) for view in record.tables]
     if record.plain:
-        rows.append(_pre(record.plain))
+        label = text_label(record)
+        rows.append(_folded(label, record.plain) if label else _pre(record.plain))
     rows += [tag("div", dim(escape(note)), "margin-top:4px") for note in record.notes]
     return [*rows, *(_image(mime, data) for mime, data in record.images), _seen(record)]
 
@@ -101,7 +109,18 @@ def _table(view: TableView) -> str:
     head = tag("thead", tag("tr", "".join(map(_heading, columns))))
     rows = (tag("tr", "".join(map(_cell, row, columns))) for row in view.rows[:ROWS])
     table = tag("table", head + tag("tbody", "".join(rows)), f"border-collapse:collapse;margin:0;font-size:12px;{MONO}")
-    return _caption(view) + tag("div", table, f"{FRAME};border-radius:4px") + _remarks(view)
+    grid = tag("div", table, f"{FRAME};border-radius:4px")
+    if view.chart is not None:  # beside the table where there is room
+        grid = tag("div", grid + _chart(view.chart), "display:flex;flex-wrap:wrap;gap:10px 28px;align-items:flex-start")
+    return _caption(view) + grid + _remarks(view)
+
+
+def _chart(drawing: Drawing) -> str:
+    alt, size = html.escape(drawing.alt), f' width="{drawing.width}" height="{drawing.height}"'
+    image = f'<img src="{svg(drawing)}" alt="{alt}"{size} style="max-width:100%;height:auto;display:block">'
+    title = tag("div", escape(drawing.title), f"{DIM};font-size:12px;margin-bottom:4px")
+    copy = tag("div", code(escape(drawing.code), f"{DIM};font-size:11px;overflow-wrap:anywhere;white-space:normal"))
+    return tag("div", title + image + copy, f"flex:1 1 340px;max-width:{drawing.width}px;min-width:0")
 
 
 def _caption(view: TableView) -> str:
@@ -141,5 +160,8 @@ def _image(mime: str, data: str) -> str:
 def _seen(record: CallRecord) -> str:
     if not record.shown or not record.tables:
         return ""
-    label = tag("summary", dim(f"What Claude saw · {seen_by_claude(record)}"), f"{DIM};cursor:pointer")
-    return tag("details", label + _pre(record.shown), "margin-top:10px")
+    return _folded(f"What Claude saw · {seen_by_claude(record)}", record.shown)
+
+
+def _folded(label: str, text: str) -> str:
+    return tag("details", tag("summary", dim(label), f"{DIM};cursor:pointer") + _pre(text), "margin-top:10px")

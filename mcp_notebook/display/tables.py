@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.display.chart.choosing import choose
+from mcp_notebook.display.chart.drawing import draw
+from mcp_notebook.display.chart.shapes import Drawing
 from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.tableview import Column, TableView
 
@@ -26,7 +29,21 @@ def view_tables(tables: "tuple[Table, ...]", names: tuple[str, ...]) -> tuple[Ta
     """One view a table, together at most BUDGET bytes: rows are left out until they fit."""
     share = BUDGET // max(1, len(tables))
     padded = (*names, *("" for _ in tables))
-    return tuple(_fitted(_view(table, name), share) for table, name in zip(tables, padded, strict=False))
+    views = [_fitted(_view(table, name), share) for table, name in zip(tables, padded, strict=False)]
+    for at, (table, view) in enumerate(zip(tables, views, strict=True)):
+        drawing = _chart(table, view.name)
+        if drawing is not None:  # one is enough for a card
+            views[at] = replace(view, chart=drawing)
+            break
+    return tuple(views)
+
+
+def _chart(table: "Table", name: str) -> Drawing | None:
+    """The picture of a whole table; of one that is not whole or not exact it would mislead."""
+    if table.truncated or table.approximate or (table.total_rows or 0) > table.data.num_rows:
+        return None
+    chart = choose(table.data, name)
+    return None if chart is None else draw(chart)
 
 
 def _view(table: "Table", name: str) -> TableView:
@@ -125,7 +142,7 @@ def _float(value: float) -> str:
     if math.isnan(value):
         return "NaN"
     short = format(value, ".12g")
-    return short if len(repr(value)) > 16 and abs(float(short) - value) <= abs(value) * NOISE else repr(value)
+    return short if len(repr(value)) > 14 and abs(float(short) - value) <= abs(value) * NOISE else repr(value)
 
 
 def _temporal(column: pa.ChunkedArray) -> list[str | None]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from mcp_notebook.display.chart.shapes import Drawing
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -26,6 +28,7 @@ class TableView:
     truncated: str = ""  # why the server cut it, "" when it is whole
     approximate: bool = False
     at_server: int | None = None  # rows the server says there are
+    chart: Drawing | None = None
 
     @property
     def shape(self) -> str:

@@ -5,6 +5,7 @@ from mcp_notebook.display.safe import clip, visible
 
 _APPROXIMATE = "names, rows or values may differ from what the server had"
 _UNITS = ("B", "kB", "MB", "GB")
+ASIDE = 240  # characters of a text beside tables that are read without asking
 MARKS = {"approval": "?", "running": "◌", "ok": "✓", "error": "✕", "denied": "⊘", "cancelled": "⊘"}
 LABELS = {
     "approval": "waits for your answer",
@@ -64,6 +65,13 @@ def seen_by_claude(record: CallRecord) -> str:
     """`612 B of 48 kB`: how much of what was received went to Claude."""
     shown = byte_size(len(record.shown.encode(errors="replace")))
     return f"{shown} of {byte_size(record.received_bytes)}" if record.received_bytes else shown
+
+
+def text_label(record: CallRecord) -> str:
+    """What a long text besides tables is folded under; "" for one that stands open."""
+    if not record.tables or len(record.plain) <= ASIDE:
+        return ""
+    return f"What the tool said besides · {byte_size(len(record.plain.encode(errors='replace')))}"
 
 
 def unshown(mime: str, data: str) -> str:

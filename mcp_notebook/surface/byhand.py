@@ -1,6 +1,7 @@
 """Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
 
 import asyncio
+import difflib
 import json
 import shlex
 import time
@@ -108,8 +109,11 @@ def find_tool(session: "Session", name: str) -> "ToolInfo":
     for tool in session.tools:
         if tool.name == name:
             return tool
-    known = ", ".join(t.name for t in session.tools[:40]) or "none"
-    raise ConfigError(f"{session.name} has no tool {name!r}; its tools: {known}.")
+    names = [tool.name for tool in session.tools]
+    near = difflib.get_close_matches(name, names, 1, 0.6)
+    if near:
+        raise ConfigError(f"{session.name} has no tool {name!r}; did you mean {near[0]!r}? %mcp_tools lists them all.")
+    raise ConfigError(f"{session.name} has no tool {name!r}; its tools: {', '.join(names[:40]) or 'none'}.")
 
 
 def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
@@ -206,7 +210,8 @@ def parse_arguments(text: str) -> dict[str, Any]:
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise ConfigError(f"The arguments are not valid JSON ({error}).") from None
+            example = '{"sql": "select 1"}'
+            raise ConfigError(f"The arguments are not valid JSON ({error}); write them as {example}.") from None
         if isinstance(value, dict):
             return value
     return _words(text)

@@ -7,12 +7,16 @@ from IPython.core.completer import SimpleCompletion
 
 from mcp_notebook.kinds import is_table
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.surface.connecting import OPTIONS
+from mcp_notebook.surface.help import options_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.offers import Offers
 
-_SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%mcp_resources", "%%mcp_sql")
+_SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%mcp_resources", "%mcp_status", "%%mcp_sql")
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share")
-_WORDS = {"%mcp_share": ("--as", "--about"), "%mcp_serve": ("--port", "--status", "--stop")}
+_WORDS = {"%mcp_share": ("--as", "--about"), "%mcp_serve": ("--port", "--status", "--stop"),
+          "%mcp_connect": OPTIONS, "%mcp_disconnect": ("--all", "--forget"), "%mcp_prompt": ("--ask",),
+          "%mcp_call": ("--into",), "%mcp_read": ("--into",)}  # fmt: skip
 _FREEZE_OPTIONS = ("--all-cells", "--all", "--to", "--force", "--print", "--no-checks", "--strict", "--warn",
                    "--include-writes", "--with-answers", "--with-data")  # fmt: skip
 
@@ -25,6 +29,8 @@ def complete(
     lines = text.split("\n")
     line = lines[line_number][:column]
     word = (line[len(line.rstrip()) :] and "") or (line.split(" ")[-1] if line else "")
+    if word.startswith("-") and line_number == 0 and (options := _options(notebook, line)):
+        return _found([*options, "--help"], word)
     if text.lstrip().startswith("%%claude"):
         return _in_claude(notebook, line, word, line_number, offers)
     magic = line.split(maxsplit=1)[0] if line.split() else ""
@@ -33,8 +39,6 @@ def complete(
     if magic == "%mcp_call":
         names = (f"{s.name}.{t.name}" for s in notebook.sessions for t in s.tools)
         return _found(names, word) if "{" not in line else _nothing()
-    if word.startswith("-") and magic in _WORDS:
-        return _found(_WORDS[magic], word)
     if magic in _TABLE_MAGICS:
         return _found(_tables(notebook), word)
     if magic == "%mcp_freeze":
@@ -50,6 +54,14 @@ def complete(
     if magic == "%mcp_prompt":
         return _found(_in_prompt(notebook, offers, line.split(), word), word)
     return _nothing()
+
+
+def _options(notebook: Notebook, line: str) -> list[str]:
+    """The options of the magic that a line begins with."""
+    magic = line.split(maxsplit=1)[0]
+    kind, name = ("cell", magic[2:]) if magic.startswith("%%") else ("line", magic[1:])
+    found = notebook.shell.magics_manager.magics[kind].get(name)
+    return [*_WORDS.get(magic, ()), *(options_of(found) if found else ())]
 
 
 def _addresses(offers: Offers, server: str, typed: str) -> list[str]:

@@ -14,10 +14,12 @@ from mcp_notebook.config import HttpServer, ServerSpec, StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.route import Route
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.surface.help import unknown
 
 _WITH_VALUE = ("--allow", "--safe", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
 _FLAGS = ("--legacy", "--oauth", "--allow-insecure")
 _URL_FLAGS = ("--oauth", "--allow-insecure")
+OPTIONS = (*_WITH_VALUE, *_FLAGS)
 USAGE = "Write %mcp_connect NAME COMMAND ..., %mcp_connect NAME URL, or %mcp_connect --config FILE."
 
 
@@ -56,12 +58,18 @@ def parse(line: str) -> Wanted:
                 raise ConfigError(f"{word} needs a value. {USAGE}")
             options.setdefault(word, []).append(words.pop(0))
         elif word.startswith("--"):
-            raise ConfigError(f"Unknown option {word}. {USAGE}")
+            raise ConfigError(f"{unknown(word, OPTIONS)} {USAGE}")
         else:
             names.append(word)
     if not names and "--config" not in options:
-        raise ConfigError(USAGE)
+        raise ConfigError(f"{USAGE}{_here()} %mcp_connect --help says more.")
     return _wanted(names, words, options)
+
+
+def _here() -> str:
+    """The servers that a project's file here or above names, as a sentence."""
+    names = [found.name for found in config.discover(Path.cwd()) if found.host == "project" and not found.problem]
+    return f" The .mcp.json here names {', '.join(names[:10])}." if names else ""
 
 
 def _wanted(names: list[str], words: list[str], options: Mapping[str, list[str]]) -> Wanted:

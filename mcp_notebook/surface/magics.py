@@ -11,6 +11,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError, Stopped
+from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface import byhand, connecting, opening, showing
 from mcp_notebook.surface.ask import check_name
 from mcp_notebook.surface.notebook import Notebook
@@ -96,13 +97,16 @@ class MCPMagics(Magics):
     @no_var_expand
     @cell_magic
     @magic_arguments()
-    @argument("server", help="the server to ask; `notebook` for the notebook's own tables")
+    @argument("server", nargs="?", help="the server to ask; `notebook` for the notebook's own tables")
     @argument("--into", default="", help="name for the DataFrame")
     @argument("--tool", default="", help="the tool that takes the SQL, when the server has several")
     @argument("--timeout", type=float, default=0, help="seconds")
     def mcp_sql(self, line: str, cell: str) -> Any:
         """Run SQL through a server's query tool, without a model; returns the DataFrame."""
         options = parse_argstring(self.mcp_sql, line)
+        if not options.server:
+            known = ", ".join(dict.fromkeys([*self._notebook.sessions.names(), OWN_SERVER]))
+            raise ConfigError(f"Name the server: %%mcp_sql SERVER [--into NAME]; there are {known}.")
         into = check_name(options.into)
 
         def work(emit: Emit) -> Any:

@@ -8,6 +8,7 @@ from mcp_notebook.surface.awaiting import AwaitTransformer
 from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.completion import complete
 from mcp_notebook.surface.freeze_magics import FreezeMagics
+from mcp_notebook.surface.help import helped
 from mcp_notebook.surface.magics import MCPMagics
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.offers import Offers
@@ -44,4 +45,9 @@ def build(shell: Any, settings: MCPNotebook, awaiting: AwaitTransformer) -> Part
     magics: list[Any] = [claude, MCPMagics(shell, notebook), ServerMagics(shell, notebook), serving]
     magics.append(FreezeMagics(shell, notebook))
     shell.register_magics(*magics)
+    known = shell.magics_manager.magics
+    for one in magics:
+        for kind, sign in (("line", "%"), ("cell", "%%")):
+            for name in one.magics[kind]:
+                known[kind][name] = helped(known[kind][name], sign + name)
     return Parts(notebook, serving, magics, Offers(notebook))

@@ -36,6 +36,12 @@ class StatusLine:
         else:
             self._handle.update(bundle, raw=True)
 
+    def end(self, text: str) -> bool:
+        """Let `text` stand for good where something was shown; whether something was."""
+        if self._handle is not None:
+            self.set(text)
+        return self._handle is not None
+
 
 def line(text: str) -> None:
     """Show one line of plain text."""
@@ -63,23 +69,30 @@ def called(notebook: Notebook, work: Work, into: str) -> Any:
             status.set(f"running … {int(time.monotonic() - started)} s{told[0]}")
         notebook.desk.pump()
 
-    with notebook.desk.staffed(attended=is_attended(notebook.shell), forms=False):
-        result, value = loop.wait(loop.submit(work(hear)), pump)
-    if status._text:
-        status.set(f"{result.seconds:.1f} s")
-    for table, name in zip(result.reading.tables if result.reading else (), result.names, strict=False):
-        _say_table(table, name)
+    try:
+        with notebook.desk.staffed(attended=is_attended(notebook.shell), forms=False):
+            result, value = loop.wait(loop.submit(work(hear)), pump)
+    except BaseException:
+        status.end(f"ended after {time.monotonic() - started:.1f} s")
+        raise
+    tables = list(zip(result.reading.tables if result.reading else (), result.names, strict=False))
+    lines = [_table_line(table, name) for table, name in tables]
+    took = f"{time.monotonic() - started:.1f} s"
+    if status.end(" · ".join([*lines[:1], took])):
+        del lines[:1]
+    for said in lines:
+        line(said)
     return None if into else value
 
 
-def _say_table(table: Any, name: str) -> None:
+def _table_line(table: Any, name: str) -> str:
     rows, columns = table.data.shape
     said = [f"{name}: {rows:,} row{'s' * (rows != 1)} × {columns} column{'s' * (columns != 1)}"]
     if table.truncated:
         said.append(f"cut by the server: {table.truncated}")
     if table.approximate:
         said.append("approximate")
-    line(" · ".join([*said, *table.notes]))
+    return " · ".join([*said, *table.notes])
 
 
 def tools(notebook: Notebook, names: Sequence[str]) -> None:
@@ -158,7 +171,7 @@ def rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
 def resource(notebook: Notebook, names: Sequence[str], reading: Any, into: str) -> Any:
     """What a resource held: its tables are named and the first one returned, a text is printed."""
     for table, name in zip(reading.tables, names, strict=True):
-        _say_table(table, name)
+        line(_table_line(table, name))
     if not reading.tables or reading.error is not None:
         line(visible(reading.error or reading.text, lines=True) or "(it is empty)")
     if into and not names:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from IPython.display import display
 
 from mcp_notebook.display import View, status_table_html, tools_table_html
+from mcp_notebook.display.history import history_bundle
 from mcp_notebook.events import (
     Event,
     Footer,
@@ -189,6 +190,17 @@ _GALLERY = {
 }
 
 
+async def finished(answers: asyncio.Queue) -> AsyncIterator[Event]:
+    """A cell that ends with two tables: one with a picture, one of 5,000 rows."""
+    by_month = pa.table({"month": [f"2026-{n:02d}" for n in range(1, 13)], "revenue": [100.5 * n for n in range(12)]})
+    rows = pa.table({"id": range(5_000), "kind": [f"kind {n % 7}" for n in range(5_000)]})
+    for name, data in (("by_month", by_month), ("rows", rows)):
+        yield ToolCall(name, "shop", "query_database", {"sql": f"select * from {name}"})
+        yield ToolStarted(name)
+        yield ToolResult(name, "ok", name, 0.1, 900, (name,), reading(data))
+    yield Stop("done")
+
+
 async def approve(answers: asyncio.Queue) -> AsyncIterator[Event]:
     """A call that waits for the person; the answer is printed."""
     sql = (
@@ -294,7 +306,7 @@ async def attacks(answers: asyncio.Queue, file: str, cases: slice, *, hold: bool
 
 
 def lists() -> None:
-    """The tables of `%mcp_tools` and `%mcp_status`."""
+    """The tables of `%mcp_tools`, `%mcp_status` and `%claude_history`."""
     query = "Run one read-only SQL statement and return its rows. " * 6
     tools = [
         {"server": "shop", "tool": "query_database", "arguments": "sql, limit?", "description": query},
@@ -305,5 +317,11 @@ def lists() -> None:
         {"server": "shop", "state": "ready", "era": "2025-11-25", "tools": 3, "calls": 12, "trusted": True},
         {"server": "web", "state": "crashed", "era": "2025-06-18", "tools": 14, "calls": 0, "trusted": False},
     ]
-    for bundle in (tools_table_html(tools), status_table_html(state)):
+    said = [
+        {"turn": 0, "role": "user", "kind": "text", "text": "How many orders were refunded?"},
+        {"turn": 1, "role": "assistant", "kind": "tool_use", "text": f"shop.query(sql={SQL!r})"},
+        {"turn": 2, "role": "user", "kind": "tool_result", "text": "orders: 955 rows\n" * 40},
+        {"turn": 3, "role": "assistant", "kind": "text", "text": "955 orders. " * 20},
+    ]
+    for bundle in (tools_table_html(tools), status_table_html(state), history_bundle(said, "4 messages")):
         display(bundle, raw=True)

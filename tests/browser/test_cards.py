@@ -1,5 +1,6 @@
 """The cards in a real JupyterLab: every state is drawn, buttons work, and the saved notebook is whole."""
 
+import json
 import re
 import subprocess
 import sys
@@ -78,6 +79,57 @@ def test_a_result_is_sorted_filtered_and_paged(light_lab: Lab, pictures: Path) -
         page.wait(1)
 
 
+def test_a_finished_card_shows_its_whole_table_until_the_kernel_ends(light_lab: Lab, pictures: Path) -> None:
+    write_notebook(light_lab.folder / "finished.ipynb", [IMPORT, "await play(finished)"])
+    with light_lab.open("finished.ipynb") as page:
+        page.run(0)
+        page.run(1)
+        expect(cards(page, 1)).to_have_count(2)
+        first, card = cards(page, 1).first, cards(page, 1).last
+        expect(card).to_have_attribute("open", "")
+        first.locator("> summary").click()
+        picture = first.get_by_role("img", name="Lines: revenue by month, 2026-01 to 2026-12")
+        expect(picture.locator("circle")).to_have_count(12)
+        expect(first.get_by_role("button", name="by_month.plot(x='month', y='revenue')")).to_be_visible()
+        # The button's own words name what it copies; where no clipboard is, they are selected.
+        expect(first.get_by_role("button", name="Copy as a cell that runs it")).to_have_text("copy as cell")
+        page.screenshot(pictures / "finished-card.png", cell=1)
+        looked_through(page, card)
+        saved = json.dumps(page.save())
+        assert "widget-view" not in saved
+        assert "data:image/svg+xml;base64," in saved
+
+        page.reload()
+        expect(cards(page, 1)).to_have_count(2, timeout=30_000)
+        cards(page, 1).last.locator("th .sort").first.dblclick()
+        expect(cards(page, 1).last.locator("tbody td").first).to_have_text("4999")
+        assert page.errors == []
+    light_lab.stop_kernels()
+    with light_lab.open("finished.ipynb") as page:
+        expect(page.output(1).locator("details.mcpn-card")).to_have_count(2)
+        expect(cards(page, 1)).to_have_count(0)
+        expect(page.output(1).locator("img[alt^='Lines: revenue by month']")).to_have_count(1)
+
+
+def looked_through(page: NotebookPage, card: Locator) -> None:
+    """Sort, filter and page over rows that only the kernel has; the notebook's shortcuts hear nothing of it."""
+    info, rows = card.locator(".info"), card.locator("tbody tr")
+    expect(info).to_have_text("1–10 of 5,000")
+    card.locator("th .sort").first.dblclick()
+    expect(rows.first).to_contain_text("4999")
+    card.get_by_label("Filter rows").click()
+    page.page.keyboard.type("ddxkind 3")
+    expect(info).to_have_text("no rows")
+    for _ in "ddx":
+        page.page.keyboard.press("Home")
+        page.page.keyboard.press("Delete")
+    expect(info).to_have_text("1–10 of 714")
+    card.get_by_label("Next page").click()
+    expect(info).to_have_text("11–20 of 714")
+    expect(rows.first).to_contain_text("kind 3")
+    assert page.page.locator(".jp-Notebook .jp-Cell").count() == 2
+
+
 @pytest.mark.parametrize(("choice", "key"), [("once", None), ("always", "Enter"), ("deny", "Space")])
 def test_an_answer_frees_the_waiting_cell(lab: Lab, pictures: Path, choice: str, key: str | None) -> None:
     write_notebook(lab.folder / f"{choice}.ipynb", [IMPORT, "await play(approve)"])
@@ -121,7 +173,13 @@ def test_lists_of_tools_look_right(lab: Lab, pictures: Path) -> None:
     with lab.open("lists.ipynb") as page:
         page.run(0)
         page.run(1)
-        expect(page.output(1).locator("table")).to_have_count(2)
+        tables = page.output(1).locator("table")
+        expect(tables).to_have_count(3)
+        for row in tables.last.locator("tr").all():
+            cells = [
+                cell.locator("> *").first.bounding_box() or cell.bounding_box() for cell in row.locator("td").all()[1:]
+            ]
+            assert cells[0]["x"] + cells[0]["width"] < cells[1]["x"], "one column lies over the other"
         page.screenshot(pictures / f"lists-{lab.theme}.png", cell=1)
 
 

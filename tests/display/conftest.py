@@ -19,7 +19,7 @@ TAGS = {"details", "summary", "div", "span", "b", "i", "code", "pre", "small", "
     "th",
     "td",
 }
-ATTRIBUTES = {"class", "style", "align", "open", "title", "src", "alt"}
+ATTRIBUTES = {"class", "style", "align", "open", "title", "src", "alt", "width", "height"}
 
 
 class FakeScreen:

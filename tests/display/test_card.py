@@ -88,7 +88,24 @@ def test_what_adding_binary_fractions_leaves_behind_is_not_shown() -> None:
 
 def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
     sent = result_payload(call_record(call(), result(data=months(900))))
-    assert sent["tables"][0]["notes"] == ["The first 200 of 900 rows are here; sorting and the filter see those."]
+    assert sent["tables"][0]["partial"] == "The first 200 of 900 rows are here; sorting and the filter see those."
+    assert result_payload(call_record(call(), result(data=months())))["tables"][0]["partial"] == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        (ToolCall("a", "shop", "query_database", {"sql": "select 1"}), "%%mcp_sql shop --tool query_database"),
+        (ToolCall("a", "notebook", "query", {"sql": "select 1"}), "%%mcp_sql notebook"),
+        (ToolCall("a", "shop", "query", {"sql": "select 1", "limit": 3}), ""),
+        (ToolCall("a", "shop", "read", {"path": "a.csv"}), ""),
+        (ToolCall("a", "my shop", "query", {"sql": "select 1"}), ""),
+        (ToolCall("a", "--into", "query", {"sql": "select 1"}), ""),
+        (ToolCall("a", "shop\nx", "query", {"sql": "select 1"}), ""),
+    ],
+)
+def test_a_call_that_is_its_sql_can_be_copied_as_a_cell(asked: ToolCall, line: str) -> None:
+    assert call_payload(call_record(asked), buttons=False)["cell"] == line
 
 
 def test_a_running_call_has_no_result_yet() -> None:
@@ -96,8 +113,11 @@ def test_a_running_call_has_no_result_yet() -> None:
 
 
 def test_script_and_style_are_small_and_never_parse_text_as_markup() -> None:
-    script, style = (FOLDER / "card.js").read_text(), (FOLDER / "card.css").read_text()
-    assert len(script.encode()) + len(style.encode()) < 20_000
+    script, style = (
+        Card._esm.read_text() if isinstance(Card._esm, Path) else str(Card._esm),
+        (FOLDER / "card.css").read_text(),
+    )
+    assert len(script.encode()) + len(style.encode()) < 32_000
     for way in (
         "innerHTML",
         "outerHTML",

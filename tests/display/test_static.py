@@ -157,3 +157,14 @@ def test_amounts_durations_and_sizes_have_the_figures_that_count() -> None:
     assert times == ["21 ms", "1.4 s", "1 min 00 s", "2 min 05 s"]
     sizes = [byte_size(count) for count in (0, 999, 1000, 48_213, 999_999, 3_100_000)]
     assert sizes == ["0 B", "999 B", "1.0 kB", "48 kB", "1.0 MB", "3.1 MB"]
+
+
+def test_a_long_text_beside_tables_is_folded_and_a_short_one_stands() -> None:
+    for words, folded in (("5 rows in 3 ms", False), ("Row 1 holds id 1. " * 30, True)):
+        reading = Reading(tables=(Table(data=months()),), text=words, reader="test")
+        record = call_record(call(), ToolResult("a", "ok", "seen", 0.25, 9_000, ("sales",), reading))
+        bundle = render_call(record)
+        assert ("What the tool said besides" in bundle["text/html"]) is folded
+        assert words in bundle["text/html"]
+        assert words[:14] in bundle["text/plain"]
+        assert (words in bundle["text/plain"]) is not folded

@@ -178,7 +178,7 @@ def test_events_of_an_unknown_call_are_ignored(screen: FakeScreen) -> None:
     assert screen.shown == []
 
 
-def test_a_widget_is_gone_when_the_view_is_closed(screen: FakeScreen) -> None:
+def test_a_widget_leaves_html_that_its_card_wakes_while_the_kernel_lives(screen: FakeScreen) -> None:
     shown = view(screen, "widget")
     shown.show(call())
     assert WIDGET in screen.shown[0]
@@ -189,7 +189,11 @@ def test_a_widget_is_gone_when_the_view_is_closed(screen: FakeScreen) -> None:
     shown.close()
     assert list(screen.shown[0]) == ["text/html", "text/plain"]
     assert " open" in screen.shown[0]["text/html"][:200]
-    assert card.comm is None
+    assert f'mcpn-card {card.place}"' in screen.shown[0]["text/html"][:200]
+    assert card.place == card.call["place"]
+    assert card.expanded
+    assert card.comm is not None
+    card.close()
 
 
 @pytest.mark.parametrize("mode", ["static", "widget"])

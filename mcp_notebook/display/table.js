@@ -1,0 +1,116 @@
+// A table of a result: sorted, filtered and paged where it stands.
+const order = new Intl.Collator(undefined, { numeric: true });
+const PAGE = 10;
+
+function compare(a, b, numeric) {
+  if (a == null || b == null) return (a == null) - (b == null);
+  const gap = numeric ? Number(a) - Number(b) : 0;
+  return gap || order.compare(a, b); // the collator tells apart integers that a double cannot hold
+}
+
+function heading(column, index, resort) {
+  const cell = make("th", column.num ? "num" : "");
+  const press = button("sort");
+  press.append(make("span", "name", column.name), make("span", "kind dim", column.kind));
+  press.title = column.origin ? `${column.kind}, ${column.origin}` : column.kind;
+  press.onclick = () => resort(index);
+  cell.append(press);
+  return cell;
+}
+
+function cell(value, column) {
+  const node = make("td", column.num ? "num" : "", value ?? "NULL");
+  if (value == null) node.classList.add("null");
+  else if (value.length > 40) node.title = value;
+  return node;
+}
+
+// `ask(question)` gives a page of the whole table from the kernel, or null when it has it no more.
+function table(data, ask) {
+  const box = make("section", "table");
+  const state = { by: null, down: false, find: "", page: 0, asked: 0, partial: !ask };
+  const bar = make("div", "bar");
+  if (data.name) bar.append(copier(data.name, data.name, `Copy the name ${data.name}`));
+  bar.append(make("span", "dim", data.shape));
+  for (const [label, why] of data.badges) Object.assign(bar.appendChild(make("span", "badge", label)), { title: why });
+  const frame = make("div", "frame"), grid = make("table"), head = make("tr"), body = make("tbody");
+  const find = make("input", "find"), info = make("span", "dim info"), partial = make("div", "dim note", data.partial);
+  const back = button("page", "‹", "Previous page"), next = button("page", "›", "Next page");
+  Object.assign(find, { type: "search", placeholder: "Filter", ariaLabel: "Filter rows" });
+  info.setAttribute("aria-live", "polite");
+
+  const here = () => {
+    const wanted = state.find.toLowerCase();
+    const found = wanted ? data.rows.filter((row) => row.some((v) => v != null && v.toLowerCase().includes(wanted))) : [...data.rows];
+    if (state.by != null) {
+      const { num } = data.columns[state.by];
+      found.sort((a, b) => {
+        const [x, y] = [a[state.by], b[state.by]];
+        return compare(x, y, num) * (state.down && x != null && y != null ? -1 : 1);
+      });
+    }
+    const start = Math.min(state.page, lastPage(found.length)) * PAGE;
+    return { rows: found.slice(start, start + PAGE), found: found.length };
+  };
+  const put = ({ rows, found }) => {
+    const last = lastPage(found), from = Math.min(state.page, last) * PAGE;
+    state.page = from / PAGE;
+    body.replaceChildren(...rows.map((row) => {
+      const line = make("tr");
+      line.append(...row.map((value, i) => cell(value, data.columns[i])));
+      return line;
+    }));
+    info.textContent = found ? `${(from + 1).toLocaleString()}–${(from + rows.length).toLocaleString()} of ${found.toLocaleString()}` : "no rows";
+    partial.hidden = !(data.partial && state.partial);
+    back.disabled = state.page === 0;
+    next.disabled = state.page === last;
+  };
+  const draw = async () => {
+    const asked = ++state.asked, start = state.page * PAGE;
+    [...head.children].forEach((node, i) =>
+      node.setAttribute("aria-sort", state.by !== i ? "none" : state.down ? "descending" : "ascending"));
+    if (data.partial && !state.partial) {
+      if (state.by == null && !state.find && start + PAGE <= data.rows.length) return put({ rows: data.rows.slice(start, start + PAGE), found: data.total });
+      const late = setTimeout(() => { info.textContent = "the kernel is busy …"; }, 700);
+      const page = await ask({ by: state.by, down: state.down, find: state.find, start, count: PAGE });
+      clearTimeout(late);
+      if (asked !== state.asked) return; // another question came meanwhile
+      if (page) return put(page);
+      state.partial = true;
+    }
+    put(here());
+  };
+  const hold = () => { frame.style.minHeight = `${frame.offsetHeight}px`; }; // a short page must not move what is below
+  const turn = (step) => { hold(); state.page += step; draw(); };
+  const resort = (index) => {
+    // up, down, and as it came
+    const again = state.by === index;
+    Object.assign(state, { by: again && state.down ? null : index, down: again && !state.down, page: 0 });
+    draw();
+  };
+  let typing;
+  find.oninput = () => {
+    hold();
+    Object.assign(state, { find: find.value, page: 0 });
+    clearTimeout(typing);
+    typing = setTimeout(draw, data.partial && !state.partial ? 250 : 0); // every letter would ask the kernel
+  };
+  back.onclick = () => turn(-1);
+  next.onclick = () => turn(1);
+  head.append(...data.columns.map((column, i) => heading(column, i, resort)));
+  grid.append(make("thead"), body);
+  grid.firstChild.append(head);
+  frame.append(grid);
+  if (data.total > PAGE) {
+    const tools = make("span", "tools");
+    tools.append(find, info, back, next);
+    bar.append(tools);
+  }
+  const middle = make("div", "middle");
+  middle.append(frame, ...(data.chart ? [chart(data.chart)] : []));
+  box.append(bar, middle, partial, ...data.notes.map((n) => make("div", "dim note", n)));
+  draw();
+  return box;
+}
+
+const lastPage = (found) => Math.max(0, Math.ceil(found / PAGE) - 1);

@@ -1,0 +1,66 @@
+"""`--help` for every magic, and options that do not exist: said in a sentence, with the one that was probably meant."""
+
+import difflib
+import functools
+import inspect
+import shlex
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from IPython.core.error import UsageError
+
+from mcp_notebook.errors import ConfigError
+from mcp_notebook.surface import showing
+
+ASKS = {"--help", "-h"}
+
+
+def helped(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The magic called `name` (`%mcp_log`, `%%claude`), with `--help` alone on its line answered."""
+
+    @functools.wraps(magic)
+    def called(line: str, *cell: str) -> Any:
+        if line.strip() in ASKS:
+            showing.line(text_of(magic, name))
+            return None
+        try:
+            return magic(line, *cell)
+        except UsageError as error:
+            raise _clear(str(error), name, options_of(magic)) from None
+
+    return called
+
+
+def options_of(magic: Callable[..., Any]) -> list[str]:
+    """The long options that a magic's own parser knows."""
+    parser = getattr(magic, "parser", None)
+    return [] if parser is None else sorted(one for one in parser._option_string_actions if one.startswith("--"))
+
+
+def text_of(magic: Callable[..., Any], name: str) -> str:
+    """A magic's docstring as it is read in a cell."""
+    text = inspect.cleandoc(magic.__doc__ or "").removeprefix("::\n\n")
+    return inspect.cleandoc(text.replace(f"%{name.lstrip('%')}", name, 1)) if text.startswith("  %") else text
+
+
+def unknown(option: str, known: Iterable[str]) -> str:
+    """`Unknown option --modle; did you mean --model?`"""
+    near = difflib.get_close_matches(option.partition("=")[0], list(known), 1, 0.6)
+    return f"Unknown option {option}{f'; did you mean {near[0]}?' if near else '.'}"
+
+
+def _clear(said: str, name: str, known: Iterable[str]) -> ConfigError:
+    more = f"{name}? lists what there is." if name.startswith("%%") else f"{name} --help lists what there is."
+    what, _, words = said.partition(": ")
+    odd = [word for word in _words(words) if word.startswith("-")]
+    if what == "unrecognized arguments" and odd:
+        return ConfigError(f"{unknown(odd[0], known)} {more}")
+    said = said.strip()
+    return ConfigError(f"{said[:1].upper()}{said[1:]}. {more}")
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
