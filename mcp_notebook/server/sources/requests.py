@@ -1,9 +1,9 @@
 """What is asked about a statement before it runs, answered where it can do no harm: in the worker process for a model's
 SQL, in this process for the person's.
 
-`{"check": sql, "offered": [names], "engines": [requests of `planning` without their "plan"]}` -> `{"sql", "tables",
-"lists_tables", "describes"}`. When all the tables of the statement are on one of the engines the plan comes with it, as
-"planned", or as "refused" the sentence on why there is none: one way to the worker and back for both.
+`{"check": sql, "offered": [names], "macros": [names], "engines": [requests of `planning` without their "plan"]}` ->
+`{"sql", "tables", "lists_tables", "describes"}`. When all the tables of the statement are on one of the engines the
+plan comes with it, as "planned", or as "refused" the sentence on why there is none: one way to the worker for both.
 `{"plan": ...}`, `{"columns_of": ...}` and `{"reads": ...}` are `planning`'s.
 """
 
@@ -27,7 +27,8 @@ def answer(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
-    statement = sqlguard.check(connection, request["check"], request["offered"])
+    macros = request.get("macros", ())
+    statement = sqlguard.check(connection, request["check"], request["offered"], macros=macros)
     describes = _DESCRIBES.match(statement.sql) is not None
     said = {
         "sql": statement.sql,
