@@ -75,8 +75,8 @@ def shared(**variables: Any) -> Notebook:
 
 
 def views_of(session: Any) -> list[str]:
-    """The private views that are there."""
-    return [table.name for table in session.catalog.listTables() if table.name.startswith("_mcp_")]
+    """The private views that are there; `catalog.listTables` would look into each and fail over one that just goes."""
+    return [row.viewName for row in session.sql("SHOW VIEWS").collect() if row.viewName.startswith("_mcp_")]
 
 
 async def _outcome(ask: Any, notebook: Notebook, text: str) -> Any:
