@@ -5,7 +5,7 @@ values, and a write to the frame moves the written block to new memory. So a fra
 addresses of a held copy is unchanged. Arrow memory is immutable by contract, and the same comparison works for it.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,15 +25,23 @@ _ELSEWHERE = ("file", "dataset", "lazy", "relation", "ibis", "spark")
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A table's values at one moment, without a copy. `places` is None when nothing can prove a later one equal."""
+    """A table's values at one moment, without a copy. `loose` are columns that nothing can prove equal to later ones:
+    objects may change inside.
+    """
 
     data: Any  # a DataFrame with unique text names and no index, or a pa.Table
-    places: Places | None
+    places: Places
     notes: tuple[str, ...] = ()
+    loose: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """All columns."""
+        return list(self.data.column_names if isinstance(self.data, pa.Table) else self.data.columns)
 
     def same_as(self, other: "Snapshot | None") -> bool:
-        """Whether both certainly hold the same values (while both are alive)."""
-        return other is not None and self.places is not None and self.places == other.places
+        """Whether both certainly hold the same values in the columns that are not loose (while both are alive)."""
+        return other is not None and self.places == other.places
 
 
 def snapshot(value: Any) -> Snapshot:
@@ -57,24 +65,29 @@ def snapshot(value: Any) -> Snapshot:
     return Snapshot(table.rename_columns(names), _table_places(table), notes)
 
 
-def to_arrow(held: Snapshot, *, rows: int | None = None) -> tuple[pa.Table, tuple[str, ...]]:
-    """The snapshot (its first `rows` rows) as a `pa.Table`, and notes on columns that had to become text."""
+def to_arrow(
+    held: Snapshot, *, rows: int | None = None, columns: Iterable[str] | None = None
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """The snapshot (its first `rows` rows, these columns) as a `pa.Table`, and notes on columns that became text."""
+    names = held.names if columns is None else list(columns)
     if isinstance(held.data, pa.Table):
         table = held.data if rows is None else held.data.slice(0, rows)
-        return _readable(table), held.notes
+        return _readable(table.select(names)), held.notes
     frame = held.data if rows is None else held.data.head(rows)
     arrays, notes = {}, list(held.notes)
-    for name in frame.columns:
+    for name in names:
         arrays[name], note = _column(frame[name])
         notes += [f"{name}: {note}"] if note else []
     return _readable(pa.table(arrays)), tuple(notes)
 
 
-def for_duckdb(held: Snapshot) -> tuple[Any, tuple[str, ...]]:
-    """What DuckDB registers in this process: the frame itself where it can read every column, else Arrow."""
+def for_duckdb(held: Snapshot, needed: Callable[[Sequence[str]], Sequence[str]]) -> tuple[Any, tuple[str, ...]]:
+    """What DuckDB registers in this process: the frame itself where it can read every column, else what is `needed` of
+    it as Arrow.
+    """
     if isinstance(held.data, pa.Table) or all(_scannable(dtype) for dtype in held.data.dtypes):
         return held.data, held.notes
-    return to_arrow(held)
+    return to_arrow(held, columns=needed(held.names) or held.names[:1])
 
 
 def unique_names(names: Any) -> list[str]:
@@ -101,9 +114,9 @@ def _frame_snapshot(frame: "pd.DataFrame") -> Snapshot:
     names = unique_names(held.columns)
     notes = _renamed(list(held.columns), names)
     held.columns = names
-    places = tuple(_column_place(held.iloc[:, number]) for number in range(held.shape[1]))
-    known = tuple(place for place in places if place is not None)
-    return Snapshot(held, (len(held), *names, *known) if len(known) == len(places) else None, notes)
+    places = {name: _column_place(held.iloc[:, number]) for number, name in enumerate(names)}
+    loose = tuple(name for name, place in places.items() if place is None)
+    return Snapshot(held, (len(held), *places.items()), notes, loose)
 
 
 def _plain_index(frame: "pd.DataFrame") -> bool:

@@ -42,62 +42,69 @@ async def serve_bridge(connection_file: Path) -> None:
 
 def forwarding(client: Client) -> "Server[Any]":
     """A server whose every answer comes from the client's own server, and which passes on that its list changed."""
-
-    async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
-        return await client.list_tools()
-
-    async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        return await client.call_tool(params.name, params.arguments)
-
-    async def list_resources(context: Any, params: Any) -> types.ListResourcesResult:
-        return await client.list_resources(cache_mode="bypass")
-
-    async def list_templates(context: Any, params: Any) -> types.ListResourceTemplatesResult:
-        return await client.list_resource_templates()
-
-    async def read_resource(context: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        return await client.read_resource(params.uri, cache_mode="bypass")
-
-    async def list_prompts(context: Any, params: Any) -> types.ListPromptsResult:
-        return await client.list_prompts()
-
-    async def get_prompt(context: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        return await client.get_prompt(params.name, params.arguments)
-
-    async def complete(context: Any, params: types.CompleteRequestParams) -> types.CompleteResult:
-        known = params.context.arguments if params.context else None
-        argument = {"name": params.argument.name, "value": params.argument.value}
-        return await client.complete(params.ref, argument, context_arguments=known)
-
-    bus, sessions = InMemorySubscriptionBus(), Sessions()
-
-    @contextlib.asynccontextmanager
-    async def lifespan(server: Any) -> AsyncIterator[dict[str, Any]]:
-        listening = asyncio.ensure_future(_pass_on(client, bus, sessions))
-        try:
-            yield {}
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-
+    answers, sessions = _Answers(client), Sessions()
+    bus = InMemorySubscriptionBus()
     server = ChangingServer(
         "mcp-notebook",
         title="The notebook's tables",
         instructions=client.instructions,
         version=VERSION,
-        lifespan=lifespan,
-        on_list_tools=list_tools,
-        on_call_tool=call_tool,
-        on_list_resources=list_resources,
-        on_list_resource_templates=list_templates,
-        on_read_resource=read_resource,
-        on_list_prompts=list_prompts,
-        on_get_prompt=get_prompt,
-        on_completion=complete,
+        lifespan=lambda server: _listening(client, bus, sessions),
+        on_list_tools=answers.list_tools,
+        on_call_tool=answers.call_tool,
+        on_list_resources=answers.list_resources,
+        on_list_resource_templates=answers.list_templates,
+        on_read_resource=answers.read_resource,
+        on_list_prompts=answers.list_prompts,
+        on_get_prompt=answers.get_prompt,
+        on_completion=answers.complete,
         on_subscriptions_listen=ListenHandler(bus),
     )
     server.middleware.append(sessions)
     return server
+
+
+class _Answers:
+    """What another server answers, a method for each request; each gets the request's context, which is ours alone."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
+        return await self._client.list_tools()
+
+    async def call_tool(self, context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        return await self._client.call_tool(params.name, params.arguments)
+
+    async def list_resources(self, context: Any, params: Any) -> types.ListResourcesResult:
+        return await self._client.list_resources(cache_mode="bypass")
+
+    async def list_templates(self, context: Any, params: Any) -> types.ListResourceTemplatesResult:
+        return await self._client.list_resource_templates()
+
+    async def read_resource(self, context: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        return await self._client.read_resource(params.uri, cache_mode="bypass")
+
+    async def list_prompts(self, context: Any, params: Any) -> types.ListPromptsResult:
+        return await self._client.list_prompts()
+
+    async def get_prompt(self, context: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        return await self._client.get_prompt(params.name, params.arguments)
+
+    async def complete(self, context: Any, params: types.CompleteRequestParams) -> types.CompleteResult:
+        known = params.context.arguments if params.context else None
+        argument = {"name": params.argument.name, "value": params.argument.value}
+        return await self._client.complete(params.ref, argument, context_arguments=known)
+
+
+@contextlib.asynccontextmanager
+async def _listening(client: Client, bus: InMemorySubscriptionBus, sessions: Sessions) -> AsyncIterator[dict[str, Any]]:
+    listening = asyncio.ensure_future(_pass_on(client, bus, sessions))
+    try:
+        yield {}
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def _pass_on(client: Client, bus: InMemorySubscriptionBus, sessions: Sessions) -> None:

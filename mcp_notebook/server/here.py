@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -20,6 +21,7 @@ from mcp_notebook.server.sources.away import MOST_BYTES, MOST_ROWS
 from mcp_notebook.server.sources.elsewhere import Bounds, Elsewhere, Here
 from mcp_notebook.server.sources.local import STORED, ready
 from mcp_notebook.server.sources.look import look
+from mcp_notebook.server.sources.remembered import Remembered
 from mcp_notebook.server.sources.spool import Spool, drop
 from mcp_notebook.server.tabular import TableAnswer
 
@@ -38,16 +40,10 @@ async def local_answer(catalog: Catalog, sql: str, *, limit: int | None = None) 
     Tables of another engine are computed there: the statement is checked, bounded and stopped as a model's is, with
     more time (`SECONDS`), and gives at most `MOST_ROWS` rows.
     """
-    elsewhere = Elsewhere(_plan_here, _local_folder())
-
-    async def check() -> dict[str, Any]:
-        checked = await asyncio.to_thread(_check_here, sql, catalog.names())
-        catalog.use(checked["tables"])
-        return checked
-
+    elsewhere = Elsewhere(_ask_here, _known())
     most = Bounds(MOST_ROWS if limit is None else limit, MOST_BYTES, SECONDS)
     try:
-        routed = await elsewhere.route(catalog, sql, check, most)
+        routed = await elsewhere.route(catalog, sql, most)
         if isinstance(routed, TableAnswer):
             return routed
         return await asyncio.to_thread(_run_here, catalog, routed, limit)
@@ -86,12 +82,15 @@ def _scannable(value: Any, name: str, sql: str) -> Any:
     from mcp_notebook.server.arrow import for_duckdb, snapshot
     from mcp_notebook.server.sources.pruning import named_columns
 
+    def needed(names: Sequence[str]) -> Sequence[str]:
+        return named_columns(sql, {name: names})[name]
+
     kind = kind_of(value)
     if kind == "lazy":
         return value  # DuckDB asks Polars for the columns and rows that it needs
     if kind not in STORED:
-        return for_duckdb(snapshot(value))[0]
-    found = ready(value, _local_spool(), lambda names: named_columns(sql, {name: list(names)})[name])
+        return for_duckdb(snapshot(value), needed)[0]
+    found = ready(value, _local_spool(), needed)
     if not found.passing:
         return found.scan.open()
     table = found.scan.open().to_table()  # only the columns that the statement names
@@ -99,20 +98,21 @@ def _scannable(value: Any, name: str, sql: str) -> Any:
     return table
 
 
-def _check_here(sql: str, offered: tuple[str, ...]) -> dict[str, Any]:
+async def _ask_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    return await asyncio.to_thread(_answered, request)
+
+
+def _answered(request: dict[str, Any]) -> dict[str, Any]:
     # duckdb takes a third of a second to import: only the first query pays.
-    from mcp_notebook.server import sqlguard
+    from mcp_notebook.server.sources import requests
 
     with contextlib.closing(_local_connection().cursor()) as cursor:
-        statement = sqlguard.check(cursor, sql, offered)
-    return {"sql": statement.sql, "tables": statement.tables, "lists_tables": statement.lists_tables}
+        return requests.answer(cursor, request)
 
 
-async def _plan_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
-    from mcp_notebook.server.sources import planning
-
-    with contextlib.closing(_local_connection().cursor()) as cursor:
-        return await asyncio.to_thread(planning.answer, cursor, request)
+@cache
+def _known() -> "Remembered[dict[str, Any]]":
+    return Remembered()
 
 
 @cache

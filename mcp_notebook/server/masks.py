@@ -44,18 +44,22 @@ class Masks:
         present = {name.casefold() for name in names}
         return tuple(name for name in names if self.covers(name) or self._second(name, present))
 
-    def touches(self, schema: pa.Schema) -> bool:
+    def touches(self, schema: pa.Schema, among: Sequence[str] = ()) -> bool:
         """Whether a table of these columns has any that `apply` would change for its name or type.
 
         Texts that hold JSON cannot be told by their type.
         """
-        return bool(self.columns(schema.names)) or any(self._may_hide(field.type) for field in schema)
+        masked = set(self.columns(among or schema.names))
+        return not masked.isdisjoint(schema.names) or any(self._may_hide(field.type) for field in schema)
 
-    def apply(self, table: pa.Table, scope: str) -> pa.Table:
-        """The table with tokens in place of masked values; `scope` is the table's name, within which tokens agree."""
+    def apply(self, table: pa.Table, scope: str, among: Sequence[str] = ()) -> pa.Table:
+        """The table with tokens in place of masked values; `scope` is the table's name, within which tokens agree.
+
+        `among` are all columns of the table when this is a part of it, since they tell what a column's name means.
+        """
         if not self.patterns:
             return table
-        masked = set(self.columns(table.column_names))
+        masked = set(self.columns(among or table.column_names))
         columns = [
             self._tokens(column, f"{scope}.{name}") if name in masked else self._inside(column, scope)
             for name, column in zip(table.column_names, table.columns, strict=True)

@@ -7,11 +7,10 @@ asked there.
 """
 
 import asyncio
-import contextlib
 import shutil
 import tempfile
 import weakref
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.here import local_answer, run_local_query
 from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.shipping import Needed, Placed, Shipping, write_table
 from mcp_notebook.server.sources.elsewhere import Bounds, Elsewhere, Here, nothing
 from mcp_notebook.server.sources.local import STORED, Ready, ready, schema_of
 from mcp_notebook.server.sources.spool import Spool, drop
@@ -29,35 +29,12 @@ from mcp_notebook.server.worker import Worker
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mcp_notebook.server.arrow import Snapshot
     from mcp_notebook.server.masks import Masks
 
 __all__ = ["MAX_ROWS", "SqlRunner", "local_answer", "run_local_query", "run_worker_query"]
 
 MAX_ROWS = 100_000
 MAX_BYTES = 64_000_000
-CHECK_SECONDS = 5.0
-
-
-@dataclass(frozen=True, eq=False)
-class _Shipped:
-    """A table as the worker can map it, and the values that it holds."""
-
-    path: Path
-    held: "Snapshot"
-    notes: tuple[str, ...]
-    masks: "Masks | None" = None
-    masked: tuple[str, ...] = ()  # the columns in which tokens stand in place of values
-
-
-@dataclass(frozen=True)
-class _Placed:
-    """Where the worker finds a table of a statement, what is said of it, and files that go after the statement."""
-
-    where: Any
-    notes: tuple[str, ...]
-    passing: list[Path]
-    masked: tuple[str, ...]
 
 
 class SqlRunner:
@@ -67,12 +44,10 @@ class SqlRunner:
         self._folder = Path(tempfile.mkdtemp(prefix="mcp-notebook-"))  # readable by this user only
         self._cleanup = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._worker = Worker(self._folder)
-        self._shipped: dict[str, _Shipped] = {}
-        self._dropping: asyncio.Task[None] | None = None
-        self._count = 0
         self._turn = asyncio.Lock()
+        self._shipping = Shipping(self._folder, self._turn)
         self._spool = Spool(self._folder)
-        self._elsewhere = Elsewhere(self._worker.ask, self._folder)
+        self._elsewhere = Elsewhere(self._worker.ask)
 
     async def start(self) -> None:
         """Start the worker ahead of the first query."""
@@ -93,15 +68,8 @@ class SqlRunner:
         `timeout` is in seconds for the statement itself; writing changed tables for the worker comes on top. Of the
         columns that `masks` covers the statement sees tokens, and the answer's notes say so.
         """
-        offered = catalog.names()
-
-        async def check() -> dict[str, Any]:
-            checked = await self._worker.ask({"check": sql, "offered": offered}, min(CHECK_SECONDS, timeout))
-            catalog.use(checked["tables"])
-            return checked
-
         bounds = Bounds(limit, max_bytes, timeout, masks.columns if masks is not None else nothing)
-        routed = await self._elsewhere.route(catalog, sql, check, bounds)
+        routed = await self._elsewhere.route(catalog, sql, bounds)
         if isinstance(routed, TableAnswer):
             return routed
         async with self._turn:
@@ -109,7 +77,7 @@ class SqlRunner:
 
     async def _run(self, catalog: Catalog, routed: Here, bounds: Bounds, masks: "Masks | None") -> TableAnswer:
         """A statement that runs in the worker, its tables written for it or handed over as files to scan."""
-        checked, out = routed.checked, self._new_path()
+        checked, out = routed.checked, self._shipping.new_path()
         passing, places, notes = [out], {}, []
         masked: list[str] = []  # columns of which the statement sees tokens
         try:
@@ -117,7 +85,7 @@ class SqlRunner:
                 if name in routed.brought or name in routed.empty:
                     table = routed.brought.get(name)
                     data = table.data if table else routed.empty[name].schema().empty_table()
-                    passing.append(await asyncio.to_thread(_write_table, data, self._new_path()))
+                    passing.append(await asyncio.to_thread(write_table, data, self._shipping.new_path()))
                     places[name], said = str(passing[-1]), table.notes if table else ()
                 else:
                     found = await self._place(catalog, name, checked["sql"], masks)
@@ -136,23 +104,30 @@ class SqlRunner:
             for path in passing:
                 path.unlink(missing_ok=True)
 
-    async def _place(self, catalog: Catalog, name: str, sql: str, masks: "Masks | None") -> "_Placed":
+    async def _place(self, catalog: Catalog, name: str, sql: str, masks: "Masks | None") -> Placed:
         """Where the worker finds a table, with tokens in its masked columns."""
+
+        async def needed(names: Sequence[str]) -> Sequence[str]:
+            return (await self._elsewhere.needed(sql, {name: names}))[name]
+
         value = _resolve(catalog, name)
         try:
-            if kind_of(value) not in STORED:
-                shipped = await self._ship(catalog, name, masks)
-                return _Placed(str(shipped.path), shipped.notes, [], shipped.masked)
-            names = (await asyncio.to_thread(schema_of, value)).names
-            wanted = (await self._elsewhere.needed(sql, {name: names}))[name] if kind_of(value) != "file" else []
-            found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)
-            masked = masks.columns(names) if masks is not None else ()
-            if masks is not None and await asyncio.to_thread(masks.touches, found.scan.open().schema):
-                found = await asyncio.to_thread(_hidden, found, self._spool, masks, name)
+            if kind_of(value) in STORED:
+                return await self._stored(value, name, masks, needed)
+            return await self._shipping.place(value, name, masks, needed)
         except DataError as error:
             raise ToolError(error.message) from error
+
+    async def _stored(self, value: Any, name: str, masks: "Masks | None", needed: Needed) -> Placed:
+        """A table that is scanned where it lies, or spooled when its masked columns need it."""
+        names = (await asyncio.to_thread(schema_of, value)).names
+        wanted = await needed(names) if kind_of(value) != "file" else []
+        found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)
+        masked = masks.columns(names) if masks is not None else ()
+        if masks is not None and await asyncio.to_thread(_touched, found, masks, names):
+            found = await asyncio.to_thread(_hidden, found, self._spool, masks, name, names)
         passing = [Path(file) for file in found.scan.files] if found.passing else []
-        return _Placed(found.scan.as_json(), (), passing, masked)
+        return Placed(found.scan.as_json(), (), passing, masked)
 
     async def _asked(self, request: dict[str, Any], timeout: float, masked: list[str]) -> dict[str, Any]:
         try:
@@ -171,51 +146,15 @@ class SqlRunner:
     async def close(self) -> None:
         """End the worker and remove its files."""
         await self._worker.close()
-        if self._dropping is not None:
-            await self._dropping
-        self._shipped.clear()
+        await self._shipping.close()
         self._cleanup()
-
-    async def _ship(self, catalog: Catalog, name: str, masks: "Masks | None") -> _Shipped:
-        value = _resolve(catalog, name)
-        known = self._shipped.get(name)
-        fresh = await asyncio.to_thread(_write_changed, value, name, known, self._new_path(), masks)
-        if fresh is not known:
-            if known is not None:
-                known.path.unlink(missing_ok=True)
-            self._shipped[name] = fresh
-            self._drop_with(value, name, fresh.path)
-        return fresh
 
     async def _ship_schema(self, catalog: Catalog, name: str, masks: "Masks | None") -> Path:
         """An empty table of the same columns, for statements that list all tables."""
         value = _resolve(catalog, name)
         empty = await asyncio.to_thread(_empty, value)
         table = masks.apply(empty, name) if masks is not None else empty
-        return await asyncio.to_thread(_write_table, table, self._new_path())
-
-    def _drop_with(self, value: object, name: str, path: Path) -> None:
-        """When the notebook lets go of the table, neither its file nor its memory is kept."""
-        loop = asyncio.get_running_loop()
-        runner: weakref.ref[SqlRunner] = weakref.ref(self)
-
-        def gone() -> None:  # on whatever thread dropped the last reference
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(_drop, runner, name, path)
-
-        with contextlib.suppress(TypeError):  # a type without weak references: the next query replaces it
-            weakref.finalize(value, gone).atexit = False
-
-    async def _forget(self, name: str, path: Path) -> None:
-        async with self._turn:  # a query that uses the file goes first
-            known = self._shipped.get(name)
-            if known is not None and known.path == path:
-                del self._shipped[name]
-                await asyncio.to_thread(path.unlink, missing_ok=True)
-
-    def _new_path(self) -> Path:
-        self._count += 1
-        return self._folder / f"{self._count}.arrow"
+        return await asyncio.to_thread(write_table, table, self._shipping.new_path())
 
 
 async def run_worker_query(catalog: Catalog, sql: str, *, limit: int = MAX_ROWS, timeout: float = 30.0) -> TableAnswer:
@@ -240,39 +179,13 @@ def _resolve(catalog: Catalog, name: str) -> object:
         raise ToolError(error.message) from error
 
 
-def _snapshot(value: Any) -> "Snapshot":
-    from mcp_notebook.server.arrow import snapshot
-
-    return snapshot(value)
+def _touched(found: Ready, masks: "Masks", names: Sequence[str]) -> bool:
+    return masks.touches(found.scan.open().schema, names)
 
 
-def _write_changed(value: Any, name: str, known: _Shipped | None, path: Path, masks: "Masks | None") -> _Shipped:
-    held = _snapshot(value)
-    if known is not None and known.masks == masks and held.same_as(known.held):
-        return known
-    return _write(held, name, path, masks)
-
-
-def _write(held: "Snapshot", name: str, path: Path, masks: "Masks | None") -> _Shipped:
-    from mcp_notebook.server.arrow import to_arrow
-
-    table, notes = to_arrow(held)
-    masked = masks.columns(table.column_names) if masks is not None else ()
-    table = masks.apply(table, name) if masks is not None else table
-    return _Shipped(_write_table(table, path), held, notes, masks, masked)
-
-
-def _write_table(table: "pa.Table", path: Path) -> Path:
-    import pyarrow as pa
-
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    return path
-
-
-def _hidden(found: Ready, spool: Spool, masks: "Masks", name: str) -> Ready:
-    """The scan with tokens in its masked columns, as a file of ours."""
-    changed = spool.changed(found.scan, lambda table: masks.apply(table, name))
+def _hidden(found: Ready, spool: Spool, masks: "Masks", name: str, names: Sequence[str]) -> Ready:
+    """The scan with tokens in its masked columns, as a file of ours; `names` are all columns of the table."""
+    changed = spool.changed(found.scan, lambda table: masks.apply(table, name, names))
     if found.passing:
         drop(found.scan)
     return Ready(changed, passing=True)
@@ -287,9 +200,3 @@ def _take(path: Path, answer: dict[str, Any], notes: tuple[str, ...], hidden: bo
         data = pa.ipc.open_file(source).read_all()
     told = note_on(holds_tokens(data)) if hidden else ""
     return TableAnswer(data, tuple(answer["types"]), answer["truncated"], (*notes, told) if told else notes)
-
-
-def _drop(runner: "weakref.ref[SqlRunner]", name: str, path: Path) -> None:
-    alive = runner()
-    if alive is not None:
-        alive._dropping = asyncio.ensure_future(alive._forget(name, path))

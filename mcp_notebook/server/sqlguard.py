@@ -18,6 +18,7 @@ from mcp_notebook.server.mend import ToolError, did_you_mean
 MAX_LENGTH = 20_000  # characters
 
 _NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_SEES_ITSELF = {("RECURSIVE_CTE_NODE", "right"), ("CTE_NODE", "child")}  # where a node's own name is visible
 _TABLE_FUNCTIONS = {"range", "generate_series", "unnest", "repeat", "json_each", "json_tree", "summary"}
 _SCHEMA_TABLES = {"information_schema.tables", "information_schema.columns"}
 _FUNCTIONS = {
@@ -38,20 +39,22 @@ class Statement:
     lists_tables: bool = False
 
 
-def check(connection: "duckdb.DuckDBPyConnection", sql: str, offered: Collection[str]) -> Statement:
+def check(
+    connection: "duckdb.DuckDBPyConnection", sql: str, offered: Collection[str], *, macros: Collection[str] = ()
+) -> Statement:
     """The statement, parsed and found harmless; raises `ToolError` that says what is wrong and what works.
 
-    A table outside the default schema is offered as `schema.table`.
+    A table outside the default schema is offered as `schema.table`. `macros` are functions of the database's own that
+    may not be called, since they can read tables that are not offered.
     """
     text = _single_select(connection, sql)
     tree = _tree(connection, text)
-    nodes = list(_nodes(tree))
-    common = {entry["key"].lower() for node in nodes for entry in _common_tables(node)}
     names = {name.lower(): name for name in offered}
     used: dict[str, None] = {}
     lists = False
-    for node in nodes:
+    for node, common in _nodes(tree):
         _refuse_unknown_parts(node)
+        _refuse_macros(node, macros)
         if node.get("type") == "BASE_TABLE" and not _schema_table(node):
             used |= dict.fromkeys(_table(node, names, common))
         lists |= node.get("type") == "SHOW_REF" or _schema_table(node)
@@ -105,21 +108,32 @@ def _tree(connection: "duckdb.DuckDBPyConnection", sql: str) -> dict[str, Any]:
     return tree
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every object of the tree, without recursion: a tree may be a thousand levels deep."""
-    waiting = [tree]
+def _nodes(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Every object of the tree with the names of WITH that are visible there.
+
+    Without recursion: a tree may be a thousand levels deep. A name is a WITH's only where DuckDB, too, takes it for
+    that; anywhere else it is a table, which may be one that is not offered.
+    """
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while waiting:
-        value = waiting.pop()
+        value, visible = waiting.pop()
         if isinstance(value, dict):
-            yield value
-            waiting.extend(reversed(value.values()))
+            yield value, visible
+            waiting.extend(reversed(list(_inside(value, visible))))
         elif isinstance(value, list):
-            waiting.extend(reversed(value))
+            waiting.extend((item, visible) for item in reversed(value))
 
 
-def _common_tables(node: dict[str, Any]) -> list[dict[str, Any]]:
+def _inside(node: dict[str, Any], visible: frozenset[str]) -> Iterator[tuple[Any, frozenset[str]]]:
+    """What stands in an object, each with the names that are visible there."""
     table = node.get("cte_map")
-    return table.get("map", []) if isinstance(table, dict) else []
+    for entry in table.get("map", []) if isinstance(table, dict) else []:
+        yield entry["value"], visible  # its own name is visible to the recursive part only
+        visible |= {entry["key"].lower()}
+    own = visible | {str(node.get("cte_name")).lower()}
+    for key, value in node.items():
+        if key != "cte_map":
+            yield value, own if (node.get("type"), key) in _SEES_ITSELF else visible
 
 
 def _refuse_unknown_parts(node: dict[str, Any]) -> None:
@@ -136,13 +150,19 @@ def _refuse_unknown_parts(node: dict[str, Any]) -> None:
         raise ToolError(f"Refused: the function {node['function_name']} is not available.")
 
 
+def _refuse_macros(node: dict[str, Any], macros: Collection[str]) -> None:
+    name = str(node.get("function_name", "")).lower()
+    if name and name in macros:
+        raise ToolError(f"Refused: {name} is a macro of the database, which may read other tables than the offered.")
+
+
 def _schema_table(node: dict[str, Any]) -> bool:
     if node.get("type") != "BASE_TABLE" or node.get("catalog_name"):
         return False
     return f"{node.get('schema_name', '')}.{node.get('table_name', '')}".lower() in _SCHEMA_TABLES
 
 
-def _table(node: dict[str, Any], names: dict[str, str], common: set[str]) -> list[str]:
+def _table(node: dict[str, Any], names: dict[str, str], common: Collection[str]) -> list[str]:
     name = node.get("table_name", "")
     qualified = ".".join(part for part in (node.get("catalog_name"), node.get("schema_name"), name) if part)
     if qualified.lower() in names:

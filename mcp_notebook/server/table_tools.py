@@ -2,29 +2,25 @@
 
 import asyncio
 import base64
-import glob
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, Literal
 
 import mcp_types as types
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.results.preview import preview
 from mcp_notebook.server import profiles
-from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured, to_json
-from mcp_notebook.server.arrow import snapshot, to_arrow
+from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured
 from mcp_notebook.server.catalog import Catalog, Entry
 from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Place
-from mcp_notebook.server.engines import quote
+from mcp_notebook.server.describing import describe_elsewhere, describe_here, listing, summary
 from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import MAX_ROWS, SqlRunner
 from mcp_notebook.server.resources import arrow_bytes
-from mcp_notebook.server.sources.local import STORED, sample
-from mcp_notebook.server.sources.look import UNREADABLE, look
+from mcp_notebook.server.sources.local import STORED
 from mcp_notebook.server.sources.places import is_away
 from mcp_notebook.server.tabular import TableAnswer, as_answer
 from mcp_notebook.server.tools import Tool
@@ -32,9 +28,7 @@ from mcp_notebook.server.tools import Tool
 ARROW = "application/vnd.apache.arrow.file"
 JSON_ROWS = 10_000
 JSON_BYTES = 5_000_000
-LISTING_BYTES = 20_000
 SECONDS = 30.0
-SAMPLE_ROWS = 5
 
 Form = Literal["arrow", "json"]
 
@@ -180,16 +174,15 @@ class TableTools:
             Column("columns", "TEXT"),
             Column("about", "TEXT"),
         ]
-        return self._described(
-            "\n".join(_listing(listed)) or "There are no tables yet.", Answer(tuple(columns), listed)
-        )
+        return self._described("\n".join(listing(listed)) or "There are no tables yet.", Answer(tuple(columns), listed))
 
     async def describe_table(self, table: str) -> types.CallToolResult:
         entry, value = self._found(table)
+        masks = self._masks()
         if is_away(value) or kind_of(value) in STORED:
-            text, fields = await self._described_elsewhere(value, entry.name)
+            text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
         else:
-            text, fields = await asyncio.to_thread(_described_here, value, entry.name, self._masks())
+            text, fields = await asyncio.to_thread(describe_here, value, entry.name, masks)
         if entry.description:
             text = f"{entry.description}\n{text}"
         columns = (
@@ -200,34 +193,6 @@ class TableTools:
             Column("sample", "TEXT"),
         )
         return self._described(text, Answer(columns, fields))
-
-    async def _described_elsewhere(self, value: object, name: str) -> tuple[str, list[list[Any]]]:
-        """A table that is not in memory: its columns, and what its first rows show; it is not counted for that."""
-        masks = self._masks()
-        try:
-            seen = await asyncio.to_thread(look, value)
-            if is_away(value):
-                rows = (await self._ask(f"SELECT * FROM {quote(name)} LIMIT {SAMPLE_ROWS}", SAMPLE_ROWS)).data  # noqa: S608
-            else:
-                rows = masks.apply(await asyncio.to_thread(sample, value, SAMPLE_ROWS), name)
-        except DataError as error:
-            raise ToolError(error.message) from error
-        hidden = masks.columns(seen.schema.names)
-        shown = preview(rows, name, mask=(*masks.patterns, *map(glob.escape, hidden))).partition("\n")[2]
-        head = f"{name}: {counted(seen.rows)} × {len(seen.schema)} columns; query it by that name"
-        about = f"{seen.said}; what follows is of its first {rows.num_rows} rows"
-        values = dict(zip(rows.column_names, (column.to_pylist() for column in rows.columns), strict=True))
-        fields = [
-            [
-                f.name,
-                str(f.type),
-                None,
-                f.name in hidden,
-                None if f.name in hidden else _sampled(values.get(f.name, [])),
-            ]
-            for f in seen.schema
-        ]
-        return f"{head}\n{about}\n{shown}", fields
 
     async def profile_table(self, table: str) -> types.CallToolResult:
         entry, _ = self._found(table)
@@ -290,61 +255,3 @@ def arrow_result(answer: TableAnswer, cursor: str = "") -> types.CallToolResult:
     following = f"; for the next rows: the same sql with cursor {cursor}" if cursor else ""
     said = [types.TextContent(text=line) for line in (answer.truncated + following, *answer.notes) if line]
     return types.CallToolResult(content=[types.EmbeddedResource(resource=blob), *said])
-
-
-def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
-    """Name, rows, columns with types, and where it comes from; a value that is no table any more says so."""
-    try:
-        seen = look(catalog.resolve(entry.name))
-    except UNREADABLE as error:
-        return [entry.name, None, "", f"cannot be read now: {error}"]
-    hidden = set(masks.columns(seen.schema.names))
-    columns = ", ".join(f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}" for f in seen.schema)
-    about = [entry.description or ("result" if entry.origin == "result" else "shared"), seen.said]
-    return [entry.name, seen.rows, columns, "; ".join(filter(None, about))]
-
-
-def _described_here(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any]]]:
-    try:
-        return describe(value, name, masks)
-    except DataError as error:
-        raise ToolError(error.message) from error
-
-
-def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any]]]:
-    """The preview of a table as text, and name, type, nulls, whether masked, and first values of each column."""
-    table, notes = to_arrow(snapshot(value))
-    hidden = masks.columns(table.column_names)
-    sample = masks.apply(table.slice(0, SAMPLE_ROWS), name)
-    fields = [
-        [
-            field.name,
-            str(field.type),
-            table.column(i).null_count,
-            field.name in hidden,
-            None if field.name in hidden else _sampled(sample.column(i).to_pylist()),
-        ]
-        for i, field in enumerate(table.schema)
-    ]
-    shown = masks.inside(table, name)
-    return preview(shown, name, mask=(*masks.patterns, *map(glob.escape, hidden)), notes=notes), fields
-
-
-def _sampled(values: Sequence[Any]) -> str | None:
-    return " | ".join(str(to_json(value))[:60] for value in values if value is not None) or None
-
-
-def counted(rows: int | None) -> str:
-    """`1,234 rows`, or that they were not counted."""
-    return "rows not counted" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
-
-
-def _listing(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
-    used = 0
-    for number, (name, rows, columns, about) in enumerate(listed):
-        line = f"{name} ({about}{f', {counted(rows)}' if columns else ''}): {columns}"
-        used += len(line.encode())
-        if used > LISTING_BYTES:
-            yield f"… and {len(listed) - number} more tables; describe_table describes each"
-            return
-        yield line

@@ -1,11 +1,11 @@
 """The worker process that runs SQL which a model wrote: no secrets, no files but the ones it is handed, killable.
 
 It reads requests as JSON lines on stdin and answers each with one JSON line on stdout:
-`{"check": sql, "offered": [names]}` -> `{"sql", "tables", "lists_tables"}`;
+those of `sources.requests`, which come before a statement runs;
 `{"explain": sql}` -> `{"plan": text}`;
 `{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}` -> `{"types", "truncated"}` with the rows in `out`;
-in place of a path a table may be a scan of files (`sources.scan`).
-`{"plan": sql, ...}`, `{"columns_of": sql, ...}` and `{"reads": sql, ...}` are `sources.planning`'s.
+in place of a path a table may be a scan of files (`sources.scan`), or `{"parts": [paths], "columns": [names]}`, files
+that hold its columns between them.
 A failure that the model can mend is `{"error": text}`. When stdin ends, the process removes its folder and ends at
 once, also amid a query. Its arguments are the module search path as JSON, a database file or "", and its folder.
 """
@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from mcp_notebook.server import duck, sqlguard
 from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.sources import requests
 
 MEMORY = "1GB"  # DuckDB's own limit; a few functions allocate outside it
 ADDRESS_SPACE = 4 << 30  # bytes on top of the mapped tables; what DuckDB's limit misses ends here
@@ -47,11 +48,8 @@ def main() -> None:
 def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     """The answer to one request."""
     try:
-        if "check" in request:
-            statement = sqlguard.check(connection, request["check"], request["offered"])
-            return {"sql": statement.sql, "tables": statement.tables, "lists_tables": statement.lists_tables}
-        if request.keys() & {"plan", "columns_of", "reads"}:
-            return _about_elsewhere(connection, request)
+        if request.keys() & requests.KINDS:
+            return requests.answer(connection, request)
         if "explain" in request:
             return {"plan": duck.explain(connection, request["explain"])}
         return _run(connection, request)
@@ -63,7 +61,7 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     paths = request["tables"]
-    limit_memory(sum(Path(path).stat().st_size for path in paths.values() if isinstance(path, str)))
+    limit_memory(sum(Path(file).stat().st_size for path in paths.values() for file in _mapped(path)))
     tables = {name: _open(path) for name, path in paths.items()}
     answer = duck.run(connection, request["run"], tables, rows=request["rows"], max_bytes=request["bytes"])
     with pa.OSFile(request["out"], "wb") as sink, pa.ipc.new_file(sink, answer.data.schema) as writer:
@@ -72,8 +70,11 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _open(place: str | dict[str, Any]) -> Any:
+    tables = [pa.ipc.open_file(pa.memory_map(file)).read_all() for file in _mapped(place)]
     if isinstance(place, str):
-        return pa.ipc.open_file(pa.memory_map(place)).read_all()
+        return tables[0]
+    if tables:
+        return _side_by_side(tables, place["columns"])
     from mcp_notebook.server.sources.scan import Scan  # loads Arrow's datasets, which frames do not need
 
     try:
@@ -82,10 +83,14 @@ def _open(place: str | dict[str, Any]) -> Any:
         raise ToolError(f"A file of the table cannot be read: {error}") from error
 
 
-def _about_elsewhere(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
-    from mcp_notebook.server.sources import planning  # loads sqlglot, which other statements do not need
+def _mapped(place: str | dict[str, Any]) -> list[str]:
+    """The files of a table that are mapped whole."""
+    return [place] if isinstance(place, str) else place.get("parts", [])
 
-    return planning.answer(connection, request)
+
+def _side_by_side(tables: list[pa.Table], order: list[str]) -> pa.Table:
+    columns = {name: table.column(name) for table in tables for name in table.column_names}
+    return pa.table([columns[name] for name in order], names=order)
 
 
 def limit_memory(mapped: int) -> None:

@@ -1,7 +1,8 @@
 """What asking a shared table costs over asking its engine bare: `python -m tests.server.engine_figures [--spark]`.
 
-Each pair runs alternately in one process; the figures are medians of wall time and their ratio. On Spark the rows that
-leave it are counted.
+Each pair runs alternately in one process; the figures are medians of wall time and their ratio. On Spark the order in a
+pair alternates, both sides end as an Arrow table, a statement is asked again and a new one each time, the ratio is the
+median of the pairs' with the middle half of them, and the rows that leave Spark are counted.
 """
 
 import argparse
@@ -81,6 +82,23 @@ async def kinds(rows: int, times: int, folder: Path) -> None:
     await runner.close()
 
 
+async def ratios(
+    bare: Callable[[int], Any], ours: Callable[[int], Awaitable[Any]], times: int
+) -> tuple[float, float, list[float]]:
+    """Medians in milliseconds, and the quartiles of the pairs' ratios; three pairs come before for warmth."""
+    spent: list[tuple[float, float]] = []
+    for number in range(times + 3):
+        took = [0.0, 0.0]
+        for side in (0, 1) if number % 2 else (1, 0):
+            started = time.perf_counter()
+            await (ours(number) if side else asyncio.to_thread(bare, number))
+            took[side] = time.perf_counter() - started
+        spent.append((took[0], took[1]))
+    kept = spent[3:]
+    quarters = statistics.quantiles((other / one for one, other in kept), n=4)
+    return (*(statistics.median(side) * 1000 for side in zip(*kept, strict=True)), quarters)
+
+
 async def spark(rows: int, times: int, folder: Path) -> None:
     """A preview of 200 rows: `spark.sql(q).limit(n).toArrow()` against `query`, classic and Connect."""
     runner = SqlRunner()
@@ -94,19 +112,23 @@ async def spark(rows: int, times: int, folder: Path) -> None:
             events = session.read.parquet(path)
             events.createOrReplaceTempView("events")
             notebook = shared(events)
-            for sql in ("select * from events", "select * from events where k = 7", QUESTION):
+            for sql in ("select * from events", "select * from events where k = {n}", QUESTION):
                 moved: list[int] = []
 
-                def bare(sql: str = sql, session: Any = session) -> Any:
-                    return session.sql(sql).limit(200).toArrow()
+                def bare(number: int, sql: str = sql, session: Any = session) -> Any:
+                    return session.sql(sql.format(n=number)).limit(200).toArrow()
 
-                async def ours(sql: str = sql, notebook: Notebook = notebook, moved: list[int] = moved) -> None:
-                    answer = await runner.query(notebook.catalog, sql, limit=200)
+                async def ours(
+                    number: int, sql: str = sql, notebook: Notebook = notebook, moved: list[int] = moved
+                ) -> None:
+                    answer = await runner.query(notebook.catalog, sql.format(n=number), limit=200)
                     moved.append(answer.data.num_rows)
 
-                one, other = await pair(bare, ours, times)
-                print(f"spark {way:8} {sql[:42]:42} bare {one:8.1f} ms  shared {other:8.1f} ms  "
-                      f"ratio {other / one:5.2f}  rows kept {max(moved)}")  # fmt: skip
+                one, other, quarters = await ratios(bare, ours, times)
+                new = "new each time" if "{" in sql else "again"
+                print(f"spark {way:8} {sql[:38]:38} {new:13} bare {one:7.1f} ms  shared {other:7.1f} ms  ratio "
+                      f"{quarters[1]:5.2f} ({quarters[0]:.2f} to {quarters[2]:.2f})  rows kept {max(moved)}",
+                      flush=True)  # fmt: skip
     await runner.close()
 
 

@@ -1,4 +1,4 @@
-"""Clients that others wrote, for Node: the MCP Inspector and the official TypeScript SDK, from npm into a folder."""
+"""Clients that others wrote, from npm into a folder: the MCP Inspector, the official TypeScript SDK, Claude Code."""
 
 import os
 import shutil
@@ -9,14 +9,20 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-PACKAGES = ("node@22", "@modelcontextprotocol/inspector@2", "@modelcontextprotocol/sdk@1")
+PACKAGES = (
+    "node@22",
+    "@modelcontextprotocol/inspector@2",
+    "@modelcontextprotocol/sdk@1",
+    "@anthropic-ai/claude-code@2",
+)
 
 
 def installed() -> Path:
-    """The folder with Node 22 and both clients, installed at its first use; skips where that cannot be."""
+    """The folder with Node 22 and the clients, installed at its first use; skips where that cannot be."""
     folder = Path(os.environ.get("MCP_NOTEBOOK_NODE", Path(tempfile.gettempdir()) / "mcp-notebook-node"))
     modules = folder / "node_modules"
-    if not (modules / "@modelcontextprotocol" / "sdk").is_dir() or not (modules / ".bin" / "mcp-inspector").exists():
+    binaries = [modules / ".bin" / name for name in ("mcp-inspector", "claude")]
+    if not (modules / "@modelcontextprotocol" / "sdk").is_dir() or not all(binary.exists() for binary in binaries):
         npm = shutil.which("npm")
         if npm is None and not os.environ.get("CI"):
             pytest.skip("npm is not installed")

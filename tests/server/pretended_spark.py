@@ -29,6 +29,9 @@ class Pretended:
     def schema(self) -> pa.Schema:
         return SCHEMA
 
+    def view(self) -> str:
+        return ""
+
     def job(self, plan: Any, tables: Any, seconds: float) -> Any:
         text = plan.text(dict.fromkeys(tables, "SELECT * FROM view"))
 

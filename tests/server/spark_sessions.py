@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from mcp_notebook.server.sources import spark_frames
+
 
 @dataclass(frozen=True)
 class Sparks:
@@ -33,7 +35,8 @@ class Sparks:
         return SparkSession.builder.remote(self.url).create()
 
     def state(self) -> str:
-        """Everything that a statement could have changed, as one text."""
+        """Everything that a statement could have changed, as one text; views of ours go first."""
+        spark_frames.let_go()
         files = sorted(str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if "_mcp_" not in p.name)
         found = [files]
         for session in (self.classic, self.connect):
@@ -81,3 +84,34 @@ def running(folder: Path) -> Iterator[Sparks]:
         with contextlib.suppress(Exception):  # boundary: a test may have stopped it
             connect.stop()
         classic.stop()
+
+
+@contextmanager
+def calls(way: str) -> Iterator[list[str]]:
+    """What is asked of Spark meanwhile: methods of the JVM's objects (looking into answers is none), or requests."""
+    from py4j.java_gateway import GatewayClient
+    from pyspark.sql.connect.client.core import SparkConnectClient
+
+    seen: list[str] = []
+    if way == "classic":
+        owner, names = GatewayClient, ["send_command"]
+    else:
+        owner, names = SparkConnectClient, ["execute_command", "to_table", "schema", "_analyze"]
+    originals = {name: getattr(owner, name) for name in names}
+
+    def counted(name: str) -> Any:
+        def call(self: Any, *arguments: Any, **options: Any) -> Any:
+            command = arguments[0] if way == "classic" else name
+            if way == "connect" or command.startswith("c\n"):
+                seen.append(command)
+            return originals[name](self, *arguments, **options)
+
+        return call
+
+    for name in names:
+        setattr(owner, name, counted(name))
+    try:
+        yield seen
+    finally:
+        for name, original in originals.items():
+            setattr(owner, name, original)

@@ -126,3 +126,38 @@ async def test_a_file_that_is_no_database_is_one_clear_sentence(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"not\.duckdb cannot be served"):
         await surveyed(engine)
     await engine.close()
+
+
+NARROWED = (
+    "with a as (with secret as (select 1 as s) select * from secret) select * from a, secret",
+    "select * from (from secret) where 1 in (with secret as (select 1) from secret)",
+    "with secret as (select * from secret) select * from secret",
+    "with x as (select * from secret), secret as (select 1 as s) select * from x",
+    "with recursive secret as (select s from secret union all select s from secret) select * from secret",
+    "select reads()",
+    "select df.id, main.reads() as r from df",
+    "select upper(s) from reading()",
+    "from range(1)",
+    "select lower('x')",
+    "select * from over_secret",
+)
+
+
+@pytest.mark.parametrize("sql", NARROWED)
+async def test_a_table_that_is_not_offered_is_reached_by_no_name_or_macro(sql: str, tmp_path: Path):
+    """Neither where a WITH elsewhere has its name, nor through a view or a macro, also one called like a function."""
+    with duckdb.connect(str(tmp_path / "two.duckdb")) as connection:
+        connection.execute(
+            "create table df as select 1 as id; create table secret as select 'not offered' as s; "
+            "create view over_secret as from secret; create macro reads() as (select max(s) from secret); "
+            "create macro reading() as table from secret; create macro range(n) as table from secret; "
+            "create macro lower(x) as (select max(s) from secret)"
+        )
+    engine = open_engine(f"duckdb:///{tmp_path / 'two.duckdb'}", tables=["df"])
+    async with Client(await build_database_server(engine, Limits())) as client:
+        result = await query(client, sql)
+        inner = await query(client, "with secret as (select id from df) select count(*) as n from secret")
+    await engine.close()
+    assert "not offered" not in f"{result.content} {result.structured_content}"
+    assert result.is_error
+    assert inner.structured_content["rows"] == [[1]]

@@ -9,6 +9,7 @@ import pyarrow.dataset as ds
 import pytest
 from mcp import Client
 
+from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.notebook import build_notebook_server
 from mcp_notebook.server.query import SqlRunner
 from tests.server.notebooks import Notebook
@@ -60,3 +61,18 @@ async def test_no_value_of_a_masked_column_leaves_wherever_the_table_is(kind: st
     assert "masked" in said[0].structured_content["notice"]
     assert "(masked)" in said[-1].content[0].text
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "dataset"])
+async def test_a_second_column_of_a_masked_name_is_masked_when_it_is_asked_alone(
+    kind: str, tmp_path: Path, runner: SqlRunner
+):
+    """`email_2` counts as one beside `email`, though only the columns that a statement names are read."""
+    people = PEOPLE.assign(email_2=pd.Series(["ada@x.org", "bob@x.org", "cy@x.org"], dtype=object))
+    people.to_parquet(tmp_path / "two.parquet")
+    stored = ds.dataset(tmp_path / "two.parquet").filter(ds.field("id") > 0)  # read, and not scanned as a file
+    tables = {"pandas": people, "polars": pytest.importorskip("polars").from_pandas(people).lazy(), "dataset": stored}
+    notebook = Notebook(people=tables[kind])
+    answer = await runner.query(notebook.catalog, "select email_2 from people", masks=Masks(("email",)))
+    assert "x.org" not in str(answer.data.to_pylist())
+    assert answer.data.num_rows == 3

@@ -1,13 +1,15 @@
-"""Two independent clients list and query the shared tables with the token, and are refused without it."""
+"""Clients that others wrote reach the shared tables with the token and by our configuration, and not without it."""
 
 import asyncio
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from mcp_notebook.server.outside import Address, OutsideServer, client_configuration, read_connection
@@ -132,3 +134,82 @@ async def test_the_inspector_starts_what_the_printed_configuration_says(
         assert code == 0, f"{client}: {errors}"
         assert [row[0] for row in json.loads(out)["structuredContent"]["rows"]] == ["sales"], client
         assert held["mcpServers"]["notebook"]["command"] == sys.executable
+
+
+async def claude(clients: Path, home: Path, *words: str) -> tuple[int, str, str]:
+    """Claude Code's command line, which needs no key for this, with a home folder of its own."""
+    binary = clients / "node_modules" / ".bin" / "claude"
+    quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
+    own = {"HOME": str(home), "CLAUDE_CONFIG_DIR": str(home / ".claude"), "MCP_TIMEOUT": "100000"}
+    return await run(str(binary), *words, **quiet, **own)
+
+
+def health(out: str) -> dict[str, str]:
+    """What `claude mcp list` says of each server."""
+    lines = [line.partition(": ") for line in out.splitlines() if " - " in line]
+    return {name: rest.rpartition(" - ")[2] for name, _, rest in lines}
+
+
+async def test_claude_code_takes_the_configuration_and_connects(clients: Path, outside: Address, tmp_path: Path):
+    """The bridge as printed, HTTP with the token and without, and the database server; it checks by connecting."""
+    _, token = read_connection(outside.connection_file)
+    sqlite3.connect(tmp_path / "shop.db").execute("create table sales (id integer)").connection.close()
+    database = ["-m", "mcp_notebook", "serve", "database", "--url", f"sqlite:///{tmp_path / 'shop.db'}"]
+    _, held = client_configuration(outside.connection_file)["Claude Code"]
+    web = {"type": "http", "url": outside.url}
+    servers = {
+        **held["mcpServers"],
+        "web": {**web, "headers": {"Authorization": f"Bearer {token}"}},
+        "stranger": web,
+        "database": {"type": "stdio", "command": sys.executable, "args": database},
+    }
+    for name, server in servers.items():
+        code, out, errors = await claude(clients, tmp_path, "mcp", "add-json", name, json.dumps(server))
+        assert code == 0, f"{name}: {out} {errors}"
+    code, _, errors = await claude(clients, tmp_path, "mcp", "add-json", "wrong", json.dumps({"type": "odd"}))
+    assert code != 0, "it checks nothing"
+    _, out, errors = await claude(clients, tmp_path, "mcp", "list")
+    said = health(out)
+    assert {name: "Connected" in said.get(name, "") for name in servers} == {
+        "notebook": True,
+        "web": True,
+        "stranger": False,
+        "database": True,
+    }, f"{out} {errors}"
+
+
+# What VS Code's own schema of mcp.json says of a server that it starts, as far as ours uses it: no other property.
+# https://github.com/microsoft/vscode/blob/main/src/vs/workbench/contrib/mcp/common/mcpConfiguration.ts
+_VS_CODE = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "inputs": {"type": "array"},
+        "servers": {
+            "minProperties": 1,
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["type", "command"],
+                "properties": {
+                    "type": {"enum": ["stdio"]},
+                    "command": {"type": "string"},
+                    "args": {"type": "array", "items": {"type": "string"}},
+                    "cwd": {"type": "string"},
+                    "envFile": {"type": "string"},
+                    "env": {"additionalProperties": {"type": ["null", "string", "number"]}},
+                },
+            },
+        },
+    },
+    "required": ["servers"],
+}
+
+
+def test_the_configuration_for_vs_code_follows_its_schema(tmp_path: Path):
+    """By notebook and by connection file."""
+    for kernel in ("", "report.ipynb"):
+        held = client_configuration(tmp_path / "connection.json", kernel)
+        jsonschema.validate(held["VS Code"][1], _VS_CODE)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(held["Claude Code"][1], _VS_CODE)

@@ -22,6 +22,9 @@ def test_the_columns_that_a_statement_can_need():
         "select x from t as x": (["a", "B", "c"], []),
         "from t select c": (["c"], []),
         "select columns('a') from t": (["a", "B", "c"], ["a", "d"]),
+        "select #2 from t": (["a", "B", "c"], ["a", "d"]),
+        "select c from t as x(c, d)": (["a", "B", "c"], ["a", "d"]),
+        "with w(d) as (select a from t) select d from w": (["a"], ["a", "d"]),
         "summarize t": (["a", "B", "c"], ["a", "d"]),
         "not sql": (["a", "B", "c"], ["a", "d"]),
     }

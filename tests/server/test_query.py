@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.server import arrow
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner, run_local_query
 from tests.server.notebooks import Notebook, sample
@@ -114,6 +115,39 @@ async def test_an_unchanged_table_is_written_once(runner: SqlRunner):
     await runner.query(notebook.catalog, "select 2 from t")
     assert list(runner._folder.glob("*.arrow")) == files
     assert len(files) == 1
+
+
+async def test_of_columns_of_objects_only_those_that_the_statement_names_are_converted(
+    ways: Ways, monkeypatch: pytest.MonkeyPatch
+):
+    """The others stay in the file of the first query; a list that changed inside its cell is seen, in order."""
+    converted: list[str] = []
+    whole = arrow._column
+
+    def noted(column: Any) -> Any:
+        converted.append(column.name)
+        return whole(column)
+
+    monkeypatch.setattr(arrow, "_column", noted)
+    tags = pd.Series([["a"], ["b"]], dtype=object)
+    prices = pd.Series([decimal.Decimal("1.10"), None], dtype=object)
+    notebook = Notebook(
+        t=pd.DataFrame({"tags": tags, "n": [1, 2], "price": prices}), priced=pd.DataFrame({"p": prices})
+    )
+    first = {"tags": ["a"], "n": 1, "price": decimal.Decimal("1.10")}
+    assert await ways.rows(notebook, "select * from t where n = 1") == [first]
+    kept = set(ways.runner._folder.glob("*.arrow"))
+    converted.clear()
+    notebook.variables["t"].loc[0, "tags"].append("c")
+    answer = await ways.runner.query(notebook.catalog, "select n, tags from t order by n")
+    assert answer.data.to_pylist() == [{"n": 1, "tags": ["a", "c"]}, {"n": 2, "tags": ["b"]}]
+    assert converted == ["tags"]
+    assert set(ways.runner._folder.glob("*.arrow")) == kept
+    assert len(kept) == 1
+    converted.clear()
+    assert await ways.rows(notebook, "select sum(n) as s from t") == [{"s": 3}]
+    assert set(converted) <= {"n"}  # in this process, where no file is kept
+    assert await ways.rows(notebook, "select count(*) as c from priced") == [{"c": 2}]
 
 
 async def test_only_the_tables_that_the_statement_names_are_written(runner: SqlRunner):

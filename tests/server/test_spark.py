@@ -1,6 +1,7 @@
 """A shared Spark DataFrame is asked where it lives, and a statement reaches nothing but what was shared."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner, local_answer
+from mcp_notebook.server.sources import spark_frames
 from mcp_notebook.server.sources.away import places
 from mcp_notebook.server.sources.elsewhere import Bounds
 from mcp_notebook.server.table_tools import TableTools
@@ -21,7 +23,7 @@ from tests.server.attacks import statement
 from tests.server.engines import rows_of
 from tests.server.notebooks import Notebook
 from tests.server.same_answers import all_differences
-from tests.server.spark_sessions import Sparks, running
+from tests.server.spark_sessions import Sparks, calls, running
 from tests.server.test_kinds import CELL
 from tests.server.type_matrix import select, wrong
 
@@ -70,6 +72,11 @@ def shared(**variables: Any) -> Notebook:
     for name in variables:
         notebook.catalog.add(name, origin="shared")
     return notebook
+
+
+def views_of(session: Any) -> list[str]:
+    """The private views that are there; `catalog.listTables` would look into each and fail over one that just goes."""
+    return [row.viewName for row in session.sql("SHOW VIEWS").collect() if row.viewName.startswith("_mcp_")]
 
 
 async def _outcome(ask: Any, notebook: Notebook, text: str) -> Any:
@@ -145,7 +152,8 @@ async def test_a_statement_ends_at_its_deadline_and_spark_is_free(way: str, spar
     async with asyncio.timeout(10):
         while tracker.getActiveJobsIds():  # noqa: ASYNC110 - Spark has no event for it
             await asyncio.sleep(0.05)
-        while [t.name for t in session.catalog.listTables() if t.name.startswith("_mcp_")]:  # noqa: ASYNC110
+        while views_of(session):
+            spark_frames.let_go()
             await asyncio.sleep(0.05)
 
 
@@ -179,6 +187,62 @@ async def test_a_query_sees_the_variable_as_it_is_now(spark: Sparks, runner: Sql
     del notebook.variables["events"]
     with pytest.raises(ToolError, match="no table 'events'"):
         await runner.query(notebook.catalog, "select * from events")
+
+
+async def test_a_frame_has_one_view_which_goes_with_it_and_leaves_its_cache_alone(spark: Sparks, runner: SqlRunner):
+    """Two statements, one view; the frame stays where the person cached it, and the view ends with the frame."""
+    frame = spark.classic.range(1000).selectExpr("id", "id % 7 as k").cache()
+    frame.count()
+    notebook = shared(events=frame)
+    spark_frames.let_go()
+    for number in range(2):
+        await runner.query(notebook.catalog, f"select k from events where id = {number}")
+    assert len(views_of(spark.classic)) == 1
+    spark_frames.let_go()
+    assert views_of(spark.classic) == []
+    assert frame.storageLevel.useMemory
+    await runner.query(notebook.catalog, "select k from events where id = 2")
+    assert len(views_of(spark.classic)) == 1
+    frame.unpersist()
+    notebook.variables.clear()
+    del frame
+    gc.collect()
+    async with asyncio.timeout(10):
+        while views_of(spark.classic):  # noqa: ASYNC110 - the view goes on a thread of its own
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("way", ["classic", "connect"])
+async def test_a_statement_sees_of_growing_files_what_the_frame_itself_sees(
+    way: str, spark: Sparks, runner: SqlRunner, tmp_path: Path
+):
+    """Spark settles what a frame reads when it is made (Connect: when it is first asked), and so do we."""
+    path = str(tmp_path / way)
+    session = spark.session(way)
+    session.range(3).write.parquet(path)
+    frame = session.read.parquet(path)
+    notebook = shared(events=frame)
+    for _ in range(2):
+        answer = await runner.query(notebook.catalog, "select count(*) as n from events")
+        assert answer.data.to_pylist() == [{"n": frame.count()}]
+        session.range(3).write.mode("append").parquet(path)
+
+
+@pytest.mark.parametrize("way", ["classic", "connect"])
+async def test_no_more_ways_to_spark_than_a_person_takes(way: str, spark: Sparks, runner: SqlRunner):
+    """Against `spark.sql(q).limit(n).toArrow()`, counted: a job group more on a classic session, and no `limit`."""
+    session = spark.session(way)
+    events = session.sql(EVENTS)
+    events.createOrReplaceTempView("events_of_the_count")
+    notebook = shared(events=events)
+    await runner.query(notebook.catalog, "select id from events")  # makes the view
+    with calls(way) as ours:
+        await runner.query(notebook.catalog, "select id, k from events", limit=10)
+    with calls(way) as bare:
+        session.sql("select id, k from events_of_the_count").limit(10).toArrow()
+    session.catalog.dropTempView("events_of_the_count")
+    assert len(bare) > 2  # they are counted
+    assert len(ours) <= len(bare)
 
 
 async def test_tables_of_one_session_join_there_and_small_ones_move_to_others(spark: Sparks, runner: SqlRunner):

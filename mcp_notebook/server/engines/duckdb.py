@@ -40,6 +40,7 @@ _KEYS = """
            constraint_column_names, referenced_table, referenced_column_names
     FROM duckdb_constraints() WHERE constraint_type IN ('PRIMARY KEY', 'FOREIGN KEY')
 """
+_MACROS = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type LIKE '%macro' AND NOT internal"
 
 
 class DuckDbEngine:
@@ -91,7 +92,8 @@ class DuckDbEngine:
 
     async def _checked(self, sql: str) -> dict[str, Any]:
         offered = [table.name for table in await self.schema()]
-        checked = await self._worker.ask({"check": sql, "offered": offered}, CHECK_SECONDS)
+        macros = [] if self._allowed is None else [name.lower() for (name,) in await self._own(_MACROS)]
+        checked = await self._worker.ask({"check": sql, "offered": offered, "macros": macros}, CHECK_SECONDS)
         if checked["lists_tables"] and self._allowed is not None:
             raise ToolError("Refused: use list_tables and describe_table to see the tables.")
         return checked

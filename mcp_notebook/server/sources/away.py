@@ -6,9 +6,9 @@ that joins tables of several places, those of other engines are brought over whe
 out. The answer's notes say where it was computed and what moved.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.arrow import unique_names
 from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.sources.columns import packed, unpacked
 from mcp_notebook.server.sources.place import Job, Masking, Place
 from mcp_notebook.server.sources.places import is_away, place_of, schema_at
 from mcp_notebook.server.sources.plan import Plan
@@ -48,23 +49,34 @@ def places(catalog: "Catalog", names: Iterable[str]) -> dict[str, Place]:
         raise ToolError(error.message) from error
 
 
+def mentioned(catalog: "Catalog", sql: str) -> dict[str, Place]:
+    """Tables on other engines whose names stand in the statement's text, so that a plan can come with its check.
+
+    Rather too few than an error: what cannot be asked now is told by `places` when the statement turns out to need it.
+    """
+    text, found = sql.lower(), {}
+    for name in catalog.names():
+        if name.lower() in text:
+            with contextlib.suppress(ToolError):
+                found |= places(catalog, [name])
+                _ = name in found and columns_of(found[name])
+    return found
+
+
 def one_engine(found: Mapping[str, Place], names: Sequence[str]) -> bool:
     """Whether all the named tables are on one engine."""
     return bool(found) and len(found) == len(names) and len({place.key for place in found.values()}) == 1
 
 
-def request(sql: str, found: Mapping[str, Place], folder: Path, stem: str, *, rows: int) -> dict[str, Any]:
-    """What is asked for a plan (`planning`), with the tables' columns written into the folder."""
-    tables = {}
-    for number, (name, place) in enumerate(found.items()):
-        path = folder / f"{stem}-{number}.arrow"
-        schema = _schema(place)
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            writer.write_table(schema.empty_table())
-        tables[name] = str(path)
-    dialect = next(iter(found.values())).dialect
-    out = str(folder / f"{stem}-judged.arrow")
-    return {"plan": sql, "dialect": dialect, "rows": rows, "tables": tables, "out": out}
+def request(found: Mapping[str, Place], hidden: Mapping[str, Sequence[str]], rows: int) -> dict[str, Any]:
+    """What `planning` is to know for a plan over tables of one engine: their columns, and the views that it has of
+    them, which show no masked (`hidden`) column. Raises `ToolError`.
+    """
+    tables = {
+        name: {"schema": packed(columns_of(place)), "view": "" if hidden[name] else place.view()}
+        for name, place in found.items()
+    }
+    return {"dialect": next(iter(found.values())).dialect, "rows": rows, "tables": tables}
 
 
 def prepare(
@@ -72,20 +84,12 @@ def prepare(
 ) -> Prepared:
     """The job of a plan; `hidden` names masked columns by table."""
     plan = Plan(**{key: answer[key] for key in ("body", "ctes", "recursive", "tables", "judge")})
-    tables = {p: (found[name], Masking(tuple(hidden.get(name, ())))) for p, name in plan.tables.items()}
+    tables = {p: (found[name], Masking(tuple(hidden[name]))) for p, name in plan.tables.items()}
     place = next(iter(found.values()))
     job = place.job(plan, tables, seconds)
-    if not answer["path"]:
+    if not answer["judged"]:
         return Prepared(job, place)
-    with pa.OSFile(answer["path"]) as source:
-        judged = pa.ipc.open_file(source).schema
-    return Prepared(job, place, judged, tuple(answer["types"]))
-
-
-def clean(asked: Mapping[str, Any]) -> None:
-    """Remove the files of a request."""
-    for path in (*asked["tables"].values(), asked["out"]):
-        Path(path).unlink(missing_ok=True)
+    return Prepared(job, place, unpacked(answer["judged"]), tuple(answer["types"]))
 
 
 def explained(error: BaseException, place: Place) -> ToolError:
@@ -161,7 +165,8 @@ def _fitting(table: pa.Table, max_bytes: int) -> int:
     return rows
 
 
-def _schema(place: Place) -> pa.Schema:
+def columns_of(place: Place) -> pa.Schema:
+    """Of a table on its engine; raises `ToolError`."""
     try:
         return schema_at(place)
     except DataError as error:

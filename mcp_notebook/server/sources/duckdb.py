@@ -45,6 +45,9 @@ class DuckTable:
     def schema(self) -> "pa.Schema":
         return self.columns
 
+    def view(self) -> str:
+        return ""
+
     def job(self, plan: "Plan", tables: "Mapping[str, tuple[DuckTable, Masking]]", seconds: float) -> "DuckJob":
         def source(table: DuckTable, masking: Masking) -> str:
             masked = set(masking.columns)

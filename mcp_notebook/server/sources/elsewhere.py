@@ -1,11 +1,9 @@
 """Queries over tables of other engines for one runner of SQL: plan, run within the deadline, bring over."""
 
 import asyncio
-import itertools
-import re
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
@@ -15,21 +13,21 @@ from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources import away
 from mcp_notebook.server.sources.place import Place
 from mcp_notebook.server.sources.places import is_away
+from mcp_notebook.server.sources.remembered import Remembered
 from mcp_notebook.server.sources.within import within
 from mcp_notebook.server.tabular import TableAnswer
 
 if TYPE_CHECKING:
     from mcp_notebook.server.catalog import Catalog
 
+CHECK_SECONDS = 5.0
 PLAN_SECONDS = 10.0  # the first plan loads sqlglot
 _AT_ONCE = 4  # statements of one runner on other engines
+_LONG = 100_000  # characters of a request; the answers to longer ones are not kept
 
 Ask = Callable[[dict[str, Any], float], Awaitable[dict[str, Any]]]
 Hidden = Callable[[Sequence[str]], Sequence[str]]
 """Which of a table's columns are masked."""
-
-
-_DESCRIBES = re.compile(r"\s*(describe|desc|show)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,45 +58,62 @@ class Bounds:
 
 
 class Elsewhere:
-    """`ask` answers `planning`'s requests, `folder` is private to the one who answers and to us."""
+    """`ask` answers `requests`. What was found of a statement is kept in `known` for the same text over tables of the
+    same names, columns and engines: whatever a verdict depends on.
+    """
 
-    def __init__(self, ask: Ask, folder: Path) -> None:
+    def __init__(self, ask: Ask, known: "Remembered[dict[str, Any]] | None" = None) -> None:
         self._ask = ask
-        self._folder = folder
-        self._counter = itertools.count()
+        self._known = known or Remembered()
         self._room: asyncio.Semaphore | None = None
 
-    async def route(
-        self, catalog: "Catalog", sql: str, check: Callable[[], Awaitable[Mapping[str, Any]]], bounds: Bounds
-    ) -> "TableAnswer | Here":
-        """The answer when the statement's tables are on one other engine, else what runs here; raises `ToolError`.
-
-        `check` is DuckDB's own check of the statement, with the tables that it names.
-        """
+    async def route(self, catalog: "Catalog", sql: str, bounds: Bounds) -> "TableAnswer | Here":
+        """The answer when the statement's tables are on one other engine, else what runs here; raises `ToolError`."""
+        far = any(_is_away(catalog, name) for name in catalog.names())
+        near = await asyncio.to_thread(_groups, away.mentioned, catalog, sql, bounds) if far else []
         try:
-            checked = await check()
+            checked = await self._checked(sql, catalog.names(), near, bounds.seconds)
         except ToolError:
-            own = await self.in_own_dialect(catalog, sql, bounds)
+            own = await self.in_own_dialect(catalog, sql, bounds) if far else None
             if own is None:
                 raise
             return own
-        found = await asyncio.to_thread(away.places, catalog, checked["tables"])
-        if _DESCRIBES.match(checked["sql"]):
+        catalog.use(checked["tables"])
+        if "refused" in checked:
+            raise ToolError(checked["refused"])
+        if "planned" in checked:
+            group = next(group for group in near if group.found.keys() >= set(checked["tables"]))
+            return await self._run(checked["planned"], group, bounds)
+        found = await asyncio.to_thread(away.places, catalog, checked["tables"]) if far else {}
+        if checked["describes"]:
             return Here(checked, {}, found)
         if away.one_engine(found, checked["tables"]):
             return await self.query(checked["sql"], found, bounds)
         return Here(checked, await self.bring(checked["sql"], found, bounds) if found else {}, {})
 
+    async def _checked(
+        self, sql: str, offered: tuple[str, ...], near: "list[_Group]", seconds: float
+    ) -> Mapping[str, Any]:
+        """DuckDB's own check of the statement with the tables that it names, and a plan where one engine has them."""
+        request = {"check": sql, "offered": offered, "engines": [group.request for group in near]}
+        return await self._asked(request, PLAN_SECONDS if near else min(CHECK_SECONDS, seconds))
+
+    async def _asked(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        question = json.dumps(request)
+        known = self._known.get(question)
+        if known is None:
+            known = await self._ask(request, seconds)
+            if len(question) < _LONG:
+                self._known.put(question, known)
+        return known
+
     async def query(self, sql: str, found: Mapping[str, Place], bounds: Bounds) -> TableAnswer:
         """The bounded answer of a statement over tables of one engine; raises `ToolError`."""
-        stem = f"plan-{next(self._counter)}"
-        asked = await asyncio.to_thread(away.request, sql, found, self._folder, stem, rows=bounds.rows + 1)
-        try:
-            planned = await self._ask(asked, PLAN_SECONDS)
-            hidden = {name: tuple(bounds.hidden(place.schema().names)) for name, place in found.items()}
-            prepared = await asyncio.to_thread(away.prepare, planned, found, hidden, bounds.seconds)
-        finally:
-            await asyncio.to_thread(away.clean, asked)
+        group = await asyncio.to_thread(_Group.of, found, bounds)
+        return await self._run(await self._asked({**group.request, "plan": sql}, PLAN_SECONDS), group, bounds)
+
+    async def _run(self, planned: Mapping[str, Any], group: "_Group", bounds: Bounds) -> TableAnswer:
+        prepared = away.prepare(planned, group.found, group.hidden, bounds.seconds)
         self._room = self._room or asyncio.Semaphore(_AT_ONCE)
         async with self._room:
             try:
@@ -108,7 +123,7 @@ class Elsewhere:
             except Exception as error:  # boundary: every engine raises its own errors
                 raise away.explained(error, prepared.place) from error
         answer = await asyncio.to_thread(away.finish, table, prepared, limit=bounds.rows, max_bytes=bounds.bytes)
-        masked = list(dict.fromkeys(name for names in hidden.values() for name in names))
+        masked = list(dict.fromkeys(name for table in planned["tables"].values() for name in group.hidden[table]))
         told = f"{', '.join(masked)}: masked, 'masked' stands in place of each value"
         return replace(answer, notes=(*answer.notes, told)) if masked else answer
 
@@ -158,6 +173,24 @@ def _is_away(catalog: "Catalog", name: str) -> bool:
     except DataError:
         return False
     return is_table(value) and is_away(value)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Tables of one engine, their masked columns, and what a plan over them needs to know."""
+
+    found: Mapping[str, Place]
+    hidden: Mapping[str, Sequence[str]]
+    request: dict[str, Any]
+
+    @classmethod
+    def of(cls, found: Mapping[str, Place], bounds: Bounds) -> "_Group":
+        hidden = {name: tuple(bounds.hidden(away.columns_of(place).names)) for name, place in found.items()}
+        return cls(found, hidden, away.request(found, hidden, bounds.rows + 1))
+
+
+def _groups(look: Callable[..., Mapping[str, Place]], catalog: "Catalog", sql: str, bounds: Bounds) -> list[_Group]:
+    return [_Group.of(group, bounds) for group in _by_engine(look(catalog, sql))]
 
 
 def _by_engine(found: Mapping[str, Place]) -> list[dict[str, Place]]:

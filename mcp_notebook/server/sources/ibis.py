@@ -68,6 +68,9 @@ class IbisTable:
     def schema(self) -> "pa.Schema":
         return self.columns
 
+    def view(self) -> str:
+        return ""
+
     def job(self, plan: "Plan", tables: "Mapping[str, tuple[IbisTable, Masking]]", seconds: float) -> "IbisJob":
         sources = {}
         for private, (table, masking) in tables.items():

@@ -15,13 +15,14 @@ PREFIX = "_mcp_"
 _TABLE_ARGS = {"this", "alias"}
 
 
-def privatise(query: exp.Query, tables: Iterable[str]) -> dict[str, str]:
+def privatise(query: exp.Query, tables: Iterable[str], views: Mapping[str, str] | None = None) -> dict[str, str]:
     """Rename all tables of the statement in place; the shared ones that it names, by their private names.
 
-    `tables` are the offered names, matched in any letter case. Raises `ToolError` for any other table.
+    `tables` are the offered names, matched in any letter case; `views` gives those the name under which the engine
+    knows them. Raises `ToolError` for any other table.
     """
     offered = {name.lower(): name for name in tables}
-    private = {name: f"{PREFIX}{number}" for number, name in enumerate(sorted(offered.values()))}
+    private = {name: f"{PREFIX}{number}" for number, name in enumerate(sorted(offered.values()))} | dict(views or {})
     inner = {id(cte): f"{PREFIX}w{number}" for number, cte in enumerate(query.find_all(exp.CTE))}
     used: dict[str, str] = {}
     for table in list(query.find_all(exp.Table)):

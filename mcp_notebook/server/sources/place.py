@@ -49,8 +49,15 @@ class Place(Protocol):
         """Columns and types, without running anything that looks at rows."""
         ...
 
+    def view(self) -> str:
+        """The name under which the engine itself knows the table for us, "" where each statement has to say it."""
+        ...
+
     def job(self, plan: "Plan", tables: Any, seconds: float) -> Job:
-        """The plan as a job; `tables` gives for each of its private names the place and the masked columns."""
+        """The plan as a job; `tables` gives for each of its private names the place and the masked columns.
+
+        What is a view stands in the plan by the view's name.
+        """
         ...
 
     def explain(self, error: BaseException) -> str:

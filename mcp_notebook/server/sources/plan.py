@@ -27,8 +27,8 @@ Columns = Mapping[str, str]
 @dataclass(frozen=True)
 class Plan:
     """One SELECT for an engine. `tables`: private name, quoted as the engine quotes -> shared name; the engine's text
-    puts a WITH entry for each before `ctes`. `judge`: whether DuckDB's binder can say if names and types are right,
-    and what the answer's columns are.
+    puts a WITH entry before `ctes` for each that is no view there. `judge`: whether DuckDB's binder can say if names
+    and types are right, and what the answer's columns are.
     """
 
     body: str
@@ -38,7 +38,7 @@ class Plan:
     judge: bool
 
     def text(self, sources: Mapping[str, str], *, hint: str = "") -> str:
-        """The whole statement; `sources` gives for each private name the SELECT that it stands for."""
+        """The whole statement; `sources` gives for each private name that is no view the SELECT that it stands for."""
         ours = [f"{name} AS {hint}(\n{select}\n)" for name, select in sources.items()]
         entries = ", ".join([*ours, *([self.ctes] if self.ctes else [])])
         clause = f"WITH {'RECURSIVE ' if self.recursive else ''}{entries}\n" if entries else ""
@@ -49,27 +49,41 @@ class Plan:
         return asdict(self)
 
 
-def make(sql: str, dialect: str, tables: Mapping[str, Columns], *, rows: int, read: str = "duckdb") -> Plan:
-    """The plan of a statement over `tables`, all of one engine, that gives at most `rows` rows; raises `ToolError`."""
+def make(
+    sql: str,
+    dialect: str,
+    tables: Mapping[str, Columns],
+    *,
+    rows: int,
+    read: str = "duckdb",
+    views: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan of a statement over `tables`, all of one engine, that gives at most `rows` rows; raises `ToolError`.
+
+    `views`: shared name -> the name (it begins with `names.PREFIX`) of a view by which the engine knows the table.
+    """
     try:
-        return _make(sql, dialect, tables, rows, read)
+        query = guard.parse(sql, read)
+        functions.check(query, dialect, read=read)
+        used = names.privatise(query, tables, views)
+        return _planned(query, dialect, {shared: tables[shared] for shared in used.values()}, used, rows, read)
     except SqlglotError as error:
         raise ToolError(f"This cannot be said exactly in {dialect} SQL: {guard.first_line(error)}") from error
     except RecursionError:
         raise ToolError("The statement is nested too deeply: name parts of it in a WITH.") from None
 
 
-def _make(sql: str, dialect: str, tables: Mapping[str, Columns], rows: int, read: str) -> Plan:
-    query = guard.parse(sql, read)
-    functions.check(query, dialect, read=read)
-    used = names.privatise(query, tables)
-    columns = {name: tuple(tables[name]) for name in used.values()}
+def _planned(
+    query: exp.Query, dialect: str, tables: Mapping[str, Columns], used: Mapping[str, str], rows: int, read: str
+) -> Plan:
+    """The plan of a checked statement whose tables have their private names (`used`: private name -> shared name)."""
+    columns = {name: tuple(kinds) for name, kinds in tables.items()}
     names.refuse_session_words(query, columns)
     judge = read == "duckdb" and not functions.calls_own(query, dialect)
     if not judge:
         names.check_columns(query, columns)
     if read == "duckdb" and dialect != "duckdb":
-        query = exact(query, dialect, _kinds(query, [tables[name] for name in used.values()]))
+        query = exact(query, dialect, _kinds(query, tables.values()))
     names.spell(query, columns)
     query = _lifted(query, dialect)
     _bound(query, rows)

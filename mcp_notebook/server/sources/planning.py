@@ -1,12 +1,11 @@
 """The request that makes a plan, answered in the worker process for a model's SQL and in this one for the person's.
 
-`{"plan": sql, "dialect", "rows", "tables": {name: path of an empty Arrow file with the table's columns}}` ->
-the plan as JSON, and under "path" an empty Arrow file with the names and types that DuckDB gives the answer's columns
-("" when only the engine can tell). sqlglot is not hardened against statements made to exhaust it, so a stranger's
-statement is parsed where a deadline kills.
+`{"plan": sql, "dialect", "rows", "tables": {name: {"schema": `columns.packed`, "view": name or ""}}}` ->
+the plan as JSON, and under "judged" the names and types that DuckDB gives the answer's columns ("" when only the engine
+can tell). sqlglot is not hardened against statements made to exhaust it, so a stranger's statement is parsed where a
+deadline kills.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -14,33 +13,33 @@ import pyarrow as pa
 from mcp_notebook.server import duck, sqlguard
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources import guard, plan
+from mcp_notebook.server.sources.columns import packed, unpacked
 from mcp_notebook.server.sources.pruning import named_columns
 
 
 def planned(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     """The answer to one request; raises `ToolError` for a statement that is not to run."""
-    empty = {name: _read(path) for name, path in request["tables"].items()}
-    columns = {name: {f.name: kind_word(f.type) for f in table.schema} for name, table in empty.items()}
+    schemas = {name: unpacked(table["schema"]) for name, table in request["tables"].items()}
+    columns = {name: {f.name: kind_word(f.type) for f in schema} for name, schema in schemas.items()}
+    views = {name: table["view"] for name, table in request["tables"].items() if table["view"]}
     sql = request["plan"]
-    made = _made(sql, request["dialect"], columns, request["rows"])
+    made = _made(sql, request["dialect"], columns, views, request["rows"])
     if not made.judge:
-        return {**made.as_json(), "path": ""}
-    sqlguard.check(connection, sql, tuple(empty))
+        return {**made.as_json(), "judged": ""}
+    sqlguard.check(connection, sql, tuple(schemas))
     # Names and types are right or wrong there as here, and a wrong one is explained as for any other table.
+    empty = {name: schema.empty_table() for name, schema in schemas.items()}
     judged = duck.run(connection, sql, empty, rows=0, max_bytes=1 << 20)
-    path = request["out"]
-    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, judged.data.schema) as writer:
-        writer.write_table(judged.data.slice(0, 0))
-    return {**made.as_json(), "path": path, "types": judged.types}
+    return {**made.as_json(), "judged": packed(judged.data.schema), "types": judged.types}
 
 
-def _made(sql: str, dialect: str, columns: dict[str, dict[str, str]], rows: int) -> plan.Plan:
+def _made(sql: str, dialect: str, columns: dict[str, dict[str, str]], views: dict[str, str], rows: int) -> plan.Plan:
     try:
-        return plan.make(sql, dialect, columns, rows=rows)
+        return plan.make(sql, dialect, columns, rows=rows, views=views)
     except guard.UnreadableError:
         if not guard.is_in(sql, dialect):
             raise
-        return plan.make(sql, dialect, columns, rows=rows, read=dialect)
+        return plan.make(sql, dialect, columns, rows=rows, read=dialect, views=views)
 
 
 def answer(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -74,8 +73,3 @@ def kind_word(kind: pa.DataType) -> str:
         (pa.types.is_dictionary, "text"), (pa.types.is_duration, "interval"),
     )  # fmt: skip
     return next((word for test, word in tests if test(kind)), "other")
-
-
-def _read(path: str) -> pa.Table:
-    with pa.OSFile(str(Path(path))) as source:
-        return pa.ipc.open_file(source).read_all()

@@ -51,6 +51,9 @@ class PostgresTable:
     def schema(self) -> "pa.Schema":
         return self.columns
 
+    def view(self) -> str:
+        return ""
+
     def job(self, plan: "Plan", tables: "Mapping[str, tuple[PostgresTable, Masking]]", seconds: float) -> "PostgresJob":
         def source(table: PostgresTable, masking: Masking) -> str:
             masked = set(masking.columns)

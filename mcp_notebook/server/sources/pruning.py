@@ -6,7 +6,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-_ALL = (exp.Columns, exp.Pivot, exp.Describe, exp.Summarize)
+_ALL = (exp.Columns, exp.Pivot, exp.Describe, exp.Summarize, exp.PositionalColumn)
 
 
 def named_columns(sql: str, tables: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -34,6 +34,8 @@ def _takes_all(tree: exp.Expr) -> bool:
             return True
         if isinstance(node, _ALL) or (isinstance(node, exp.Join) and node.method):
             return True
+        if isinstance(node, exp.TableAlias) and node.columns and not isinstance(node.parent, exp.CTE):
+            return True  # `t AS u(a, b)` names columns by their places
     return not isinstance(tree, exp.Query)
 
 

@@ -1,20 +1,18 @@
-"""Spark DataFrames, classic and Connect: the statement runs in their own session, over temporary views of ours.
+"""Spark DataFrames, classic and Connect: the statement runs in their own session, over names of ours for the frames.
 
-The views carry random names and live for one statement; those of Connect travel with it. A classic job is cancelled by
-its job group (tags do not reach `toArrow`, which collects in a thread of the JVM), one of Connect by its tag.
+A classic job is cancelled by its job group (tags do not reach `toArrow`, which collects in a thread of the JVM), one of
+Connect by its tag.
 https://spark.apache.org/docs/latest/api/python/reference/pyspark.sql/spark_session.html
 """
 
 import contextlib
-import logging
-import re
 import secrets
-import weakref
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.server.sources import spark_frames
 from mcp_notebook.server.sources.place import Masking, first_sentence, projection
 
 if TYPE_CHECKING:
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
 
     from mcp_notebook.server.sources.plan import Plan
 
-_CASTABLE = re.compile(r"[\w<>:, ()]+")  # type names without anything that would need quotes
-_SETTLED: "weakref.WeakSet[Any]" = weakref.WeakSet()  # frames known to be no streams: asking is a way to the server
 _STOPPED = "The Spark session is stopped: start it again, make the DataFrame anew and share it."
 
 
@@ -38,16 +34,20 @@ class SparkTable:
 
     @classmethod
     def of(cls, value: Any) -> "SparkTable":
-        """Raises `DataError` for a stream and for a stopped session."""
+        """Raises `DataError` for a stream, a stopped session, and a frame that Spark cannot make sense of any more."""
         if type(value).__module__.startswith("pyspark.pandas"):
             value = value.to_spark()
         session = value.sparkSession
         if stopped(session):
             raise DataError(_STOPPED)
-        if value not in _SETTLED and value.isStreaming:
-            raise DataError("A streaming DataFrame has no rows to query: share one that reads what it has written.")
-        _SETTLED.add(value)
-        return cls(value, session)
+        table = cls(value, session)
+        try:
+            spark_frames.known(value)
+        except DataError:
+            raise
+        except Exception as error:  # boundary: Connect looks at a frame's plan only now
+            raise DataError(table.explain(error)) from error
+        return table
 
     @property
     def key(self) -> Hashable:
@@ -55,13 +55,11 @@ class SparkTable:
 
     def schema(self) -> "pa.Schema":
         """From the analysed plan; no job runs."""
-        from pyspark.sql.pandas.types import to_arrow_schema
+        return spark_frames.known(self.frame).columns
 
-        schema = self.frame.schema
-        try:
-            return to_arrow_schema(schema, timezone="UTC")
-        except TypeError:  # before Spark 4.1 it was always so
-            return to_arrow_schema(schema)
+    def view(self) -> str:
+        kept = spark_frames.known(self.frame)
+        return kept.name if kept.plain else ""
 
     def job(self, plan: "Plan", tables: "Mapping[str, tuple[SparkTable, Masking]]", seconds: float) -> "SparkJob":
         return SparkJob(self.session, plan, tables)
@@ -84,18 +82,16 @@ class SparkJob:
     tag: str = field(default_factory=lambda: f"mcp-notebook-{secrets.token_hex(8)}")
 
     def run(self) -> "pa.Table":
-        views = {private: f"_mcp_{secrets.token_hex(8)}" for private in self.tables}
-        frames = {view: self.tables[private][0].frame for private, view in views.items()}
-        text = self.plan.text({private: self._select(private, view) for private, view in views.items()})
-        self._tag()
-        if is_connect(self.session):
-            return self.session.sql(_with_places(text, frames), **frames).toArrow()
-        try:
-            for view, frame in frames.items():
-                frame.createOrReplaceTempView(view)
-            return self.session.sql(text).toArrow()
-        finally:
-            quiet_drop(self.session, views.values())
+        sources = {private: self._select(private) for private in self.tables if private != self._name(private)}
+        text = self.plan.text(sources)
+        frames = {spark_frames.known(table.frame).name: table.frame for table, _ in self.tables.values()}
+        with self._cancellable():
+            if is_connect(self.session):
+                return self.session.sql(_with_places(text, frames), **frames).toArrow()
+            with contextlib.ExitStack() as held:
+                for frame in frames.values():
+                    held.enter_context(spark_frames.known(frame).view(frame))
+                return self.session.sql(text).toArrow()
 
     def cancel(self) -> None:
         with contextlib.suppress(Exception):  # boundary: the session may be gone, which the job itself reports
@@ -104,37 +100,43 @@ class SparkJob:
             else:
                 self.session.sparkContext.cancelJobGroup(self.tag)
 
-    def _tag(self) -> None:
-        if is_connect(self.session):
-            self.session.addTag(self.tag)  # of this thread, which ends with the job
-        else:
+    @contextlib.contextmanager
+    def _cancellable(self) -> Iterator[None]:
+        """Group and tag are this thread's."""
+        if not is_connect(self.session):
             self.session.sparkContext.setJobGroup(self.tag, "a query of the notebook's server", True)
+            yield
+            return
+        self.session.addTag(self.tag)
+        try:
+            yield
+        finally:
+            self.session.removeTag(self.tag)
 
-    def _select(self, private: str, view: str) -> str:
+    def _name(self, private: str) -> str:
+        return _quoted(spark_frames.known(self.tables[private][0].frame).name)
+
+    def _select(self, private: str) -> str:
         table, masking = self.tables[private]
         masked = set(masking.columns)
         if masked:
-            return projection(view, {name: name in masked for name in table.frame.columns}, "spark")
-        loose = ", ".join(f"{_looser(f.dataType, f.name)} AS {_quoted(f.name)}" for f in table.frame.schema.fields)
-        return f"SELECT {loose} FROM {view}"  # noqa: S608 - names are quoted
+            return projection(self._name(private), {name: name in masked for name in table.frame.columns}, "spark")
+        fields = spark_frames.known(table.frame).fields
+        loose = ", ".join(f"{_looser(f.dataType, f.name)} AS {_quoted(f.name)}" for f in fields)
+        return f"SELECT {loose} FROM {self._name(private)}"  # noqa: S608 - names are quoted
 
 
-def _with_places(text: str, views: "Mapping[str, Any]") -> str:
-    """The text for `session.sql(text, **views)`, which formats it: our views in braces, other braces doubled."""
+def _with_places(text: str, frames: "Mapping[str, Any]") -> str:
+    """The text for `session.sql(text, **frames)`, which formats it: our names in braces, other braces doubled."""
     text = text.replace("{", "{{").replace("}", "}}")
-    for view in views:
-        text = text.replace(view, f"{{{view}}}")
+    for name in frames:
+        text = text.replace(_quoted(name), f"{{{name}}}")
     return text
 
 
 def _looser(kind: Any, name: str) -> str:
-    """The column; a struct whose fields must not be null is cast to one whose fields may be.
-
-    A null of such a struct cannot be handed over: `toArrow` fails with "Can't view array of type struct<...>".
-    """
-    words = kind.simpleString()
-    strict = "'nullable': False" in str(kind.jsonValue()) and _CASTABLE.fullmatch(words) is not None
-    return f"CAST({_quoted(name)} AS {words})" if strict else _quoted(name)
+    """The column; a strict struct is cast to one whose fields may be null."""
+    return f"CAST({_quoted(name)} AS {kind.simpleString()})" if spark_frames.strict(kind) else _quoted(name)
 
 
 def _quoted(name: str) -> str:
@@ -152,12 +154,3 @@ def stopped(session: Any) -> bool:
         return bool(getattr(session, "is_stopped", False))
     context = getattr(session, "_sc", None)
     return context is None or getattr(context, "_jsc", None) is None
-
-
-def quiet_drop(session: Any, views: Any) -> None:
-    """Drop temporary views; that a session ended meanwhile matters to nobody."""
-    for view in views:
-        try:
-            session.catalog.dropTempView(view)
-        except Exception as error:  # boundary: the statement's own outcome is what counts
-            logging.getLogger(__name__).debug("a temporary view was not dropped: %s", type(error).__name__)

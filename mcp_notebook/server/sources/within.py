@@ -1,6 +1,7 @@
 """A job of another engine with a deadline: cancelled there, and left behind when the engine does not let go of it."""
 
 import asyncio
+import queue
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,12 +11,14 @@ from mcp_notebook.server.sources.place import Job
 
 GRACE = 0.4  # seconds that an engine has for ending a cancelled statement
 _AGAIN = 0.1
+_KEPT = 4  # idle threads; one that hangs in an engine is not among them
+_IDLE: "list[_Hand]" = []
 
 
 async def within(job: Job, seconds: float, place: str) -> Any:
     """What `job.run()` gives; raises `ToolError` at the deadline and whatever the job raises.
 
-    The job has a daemon thread of its own: one that an engine never ends must not hold up others or the kernel's exit.
+    The job has a daemon thread to itself: one that an engine never ends must not hold up others or the kernel's exit.
     """
     working = _in_thread(job.run)
     try:
@@ -55,8 +58,28 @@ def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
         else:
             _call(loop, settle, future.set_result, result)
 
-    threading.Thread(target=working, name="mcp-notebook-engine", daemon=True).start()
+    try:
+        hand = _IDLE.pop()
+    except IndexError:
+        hand = _Hand()
+    hand.work.put(working)
     return future
+
+
+class _Hand(threading.Thread):
+    """A daemon thread for one job after the other: Spark opens a connection for every new thread."""
+
+    def __init__(self) -> None:
+        super().__init__(name="mcp-notebook-engine", daemon=True)
+        self.work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            self.work.get()()
+            if len(_IDLE) >= _KEPT:
+                return
+            _IDLE.append(self)
 
 
 def _call(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
