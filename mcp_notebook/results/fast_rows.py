@@ -2,7 +2,7 @@
 
 Rows of JSON are nearly CSV. Three marks, which no JSON text can hold, make them so: one for an escaped backslash, one
 for an escaped quote, and one behind each quote that opens a string, so that a string is known from a number after
-Arrow's CSV reader has taken the quotes away. All quotes are counted: each is one that a mark follows, or ends its cell.
+Arrow's CSV reader has taken the quotes away. All quotes are looked at: every second is one that a mark follows, every other ends its cell.
 """
 
 import json
@@ -57,14 +57,15 @@ def _cuts(text: str, start: int, end: int, between: str) -> list[tuple[int, int]
 def _cells(rows: str, between: str, width: int) -> pa.Table:
     """The cells of some rows as text: strings behind their mark, null for null, everything else as it is written."""
     data = rows.encode()
-    if not width or (np.frombuffer(data, np.uint8) < ord(" ")).any():  # a mark, or a layout over several lines
+    if not width or not rows or (np.frombuffer(data, np.uint8) < ord(" ")).any():  # a mark, or a layout over several lines
         raise _Doubt
     space = between[2:-1].encode()
-    data = data.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE).replace(between.encode(), b"\n")
-    data = b"\n" + data.replace(b"," + space + b'"', b',"') + b"\n"
-    data = data.replace(b',"', b',"' + _TEXT).replace(b'\n"', b'\n"' + _TEXT)
-    opens, closes = data.count(b'"' + _TEXT), data.count(b'",') + data.count(b'"\n')
-    if b"\n\n" in data or opens != closes or data.count(b'"') != opens + closes:
+    if b"\\" in data:
+        data = data.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE)
+    data = b"\n" + data.replace(between.encode(), b"\n").replace(b"," + space + b'"', b',"' + _TEXT) + b"\n"
+    if rows.startswith(('"', "null")):
+        data = data.replace(b'\n"', b'\n"' + _TEXT)
+    if not _quotes_are_in_place(data):
         raise _Doubt
     names = [str(number) for number in range(width)]
     return pa_csv.read_csv(
@@ -76,6 +77,17 @@ def _cells(rows: str, between: str, width: int) -> pa.Table:
             strings_can_be_null=True, quoted_strings_can_be_null=False, check_utf8=False,
         ),
     )  # fmt: skip
+
+
+def _quotes_are_in_place(data: bytes) -> bool:
+    """Whether a mark follows every second quote, the end of its cell every other, and no line is empty."""
+    codes = np.frombuffer(data, np.uint8)
+    behind = codes[np.flatnonzero(codes == ord('"')) + 1]
+    opens, closes = behind[::2], behind[1::2]
+    marked = len(opens) == len(closes) and (opens == _TEXT[0]).all()
+    ended = ((closes == ord(",")) | (closes == ord("\n"))).all()
+    ends = codes == ord("\n")
+    return bool(marked and ended) and not (ends[1:] & ends[:-1]).any()
 
 
 def _column(cells: pa.ChunkedArray, space: str, between: str) -> pa.Array | pa.ChunkedArray:
