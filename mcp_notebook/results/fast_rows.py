@@ -2,7 +2,8 @@
 
 Rows of JSON are nearly CSV. Three marks, which no JSON text can hold, make them so: one for an escaped backslash, one
 for an escaped quote, and one behind each quote that opens a string, so that a string is known from a number after
-Arrow's CSV reader has taken the quotes away. All quotes are looked at: every second is one that a mark follows, every other ends its cell.
+Arrow's CSV reader has taken the quotes away. All quotes are looked at: a mark follows every second, and every other
+ends its cell.
 """
 
 import json
@@ -57,8 +58,8 @@ def _cuts(text: str, start: int, end: int, between: str) -> list[tuple[int, int]
 def _cells(rows: str, between: str, width: int) -> pa.Table:
     """The cells of some rows as text: strings behind their mark, null for null, everything else as it is written."""
     data = rows.encode()
-    if not width or not rows or (np.frombuffer(data, np.uint8) < ord(" ")).any():  # a mark, or a layout over several lines
-        raise _Doubt
+    if not width or not rows or (np.frombuffer(data, np.uint8) < ord(" ")).any():
+        raise _Doubt  # a mark, or a layout over several lines
     space = between[2:-1].encode()
     if b"\\" in data:
         data = data.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE)
