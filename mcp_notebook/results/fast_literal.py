@@ -1,15 +1,14 @@
-"""Large Python-literal lists of flat rows, and JSON lists of lists, straight into Arrow, or None at the first doubt.
+"""Large Python-literal lists of flat rows straight into Arrow, or None at the first doubt.
 
 A regular expression parts the text into strings and constructor calls (tokens) and what stands between them. From both
 two CSV texts are made: one with the strings, one in which each string is only marked and every other cell is there.
 Arrow reads both; a column is converted when all its cells are of one kind, so no text can pass for a number. Nothing is
-evaluated, and no Python object a cell outlives its block. `literal.loads` or `jsontext.loads`, and then `infer`, give
-the same values, slower.
+evaluated, and no Python object a cell outlives its block. `literal.loads`, and then `infer`, give the same
+values, slower.
 """
 
-import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta, tzinfo
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from mcp_notebook.results import literal
-from mcp_notebook.results.fast_json import SMALL, as_floats
+from mcp_notebook.results.fast_json import SMALL
 
 _BLOCK = 1 << 20
 _MAX_READ = 1 << 26
@@ -29,10 +28,10 @@ _TOKEN = re.compile(
     r"""|(?<=d)atetime\.date(?:time)?\([0-9, ]*(?:tzinfo=[^()'"\n]*(?:'[^'\n]*'>|\((?:key=)?'[^'\n]*'\))?)?\)"""
     r"""|(?<=U)UID\('[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}'\)))"""
 )
-_JSON_TOKEN = re.compile(r'("[^"\\\x00-\x1f]*(?:\\.[^"\\\x00-\x1f]*)*")')
 _ROWS = re.compile(r"\s*([\[(])([\[({])")
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
 _PLAIN_DECIMAL = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
+_QUOTE = "'"
 _NULL, _TRUE, _FALSE, _TEXT = "\1", "\2", "\3", "S"
 _INTEGER = r"^-?(?:0|[1-9][0-9]*)$"
 _BARE = str.maketrans("", "", f"0123456789+-.einfa,\n\0{_NULL}{_TRUE}{_FALSE}")
@@ -51,59 +50,39 @@ class _Block(NamedTuple):
     rows: int
 
 
-class _Dialect(NamedTuple):
-    """How a language writes tokens, words and numbers."""
-
-    token: re.Pattern[str]
-    quote: str
-    words: tuple[str, str, str]
-    cell: Callable[[str], str]
-    first: Callable[[str, int], tuple[object, int]]
-    floats: Callable[[pa.ChunkedArray], pa.ChunkedArray | None]
-
-
 def table(text: str) -> pa.Table | None:
     """The table of a Python list of equal tuples, lists or dicts of plain values; tuples and lists give empty names.
 
     Columns are int64, float64, bool, string, decimal128, date32, timestamp, or null when no row has a value; strings
     are not converted. None when the text is small, is anything else, or anything in it is in doubt.
     """
-    return _read(text, _PYTHON)
-
-
-def json_rows(text: str) -> pa.Table | None:
-    """The same for a JSON array of arrays: int64, float64, bool, string or null columns with empty names."""
-    return _read(text, _JSON)
-
-
-def _read(text: str, dialect: _Dialect) -> pa.Table | None:
     rows = _ROWS.match(text) if len(text) >= SMALL else None
     if rows is None or "\0" in text:
         return None
     try:
-        return _table(text.rstrip(), rows, dialect)
+        return _table(text.rstrip(), rows)
     except (ValueError, OverflowError, RecursionError):
         return None
 
 
-def _table(text: str, rows: re.Match[str], dialect: _Dialect) -> pa.Table:
+def _table(text: str, rows: re.Match[str]) -> pa.Table:
     opening = rows[2]
     closing = _CLOSING[opening]
     if not text.endswith(closing + _CLOSING[rows[1]]):
         raise _Doubt
-    first, end = dialect.first(text, rows.start(2))
+    first, end = _first(text, rows.start(2))
     if not isinstance(first, list | tuple | dict) or not first:
         raise _Doubt
     body, count = text[rows.start(2) : -1], None
     if isinstance(first, dict):
         body, count = _without_keys(body, list(first))
     comma = ", " if text.startswith(", ", end) else ","
-    blocks = list(_blocks(body[1:-1], closing + comma + opening, dialect))
+    blocks = list(_blocks(body[1:-1], closing + comma + opening))
     total = sum(block.rows for block in blocks)
     if count not in (None, total):
         raise _Doubt
     names = list(first) if isinstance(first, dict) else [""] * len(first)
-    return pa.Table.from_arrays(_columns(blocks, len(first), total, dialect), names=names)
+    return pa.Table.from_arrays(_columns(blocks, len(first), total), names=names)
 
 
 def _without_keys(body: str, names: Sequence[object]) -> tuple[str, int]:
@@ -125,7 +104,7 @@ def _without_keys(body: str, names: Sequence[object]) -> tuple[str, int]:
     return body, rows or 0
 
 
-def _blocks(body: str, between: str, dialect: _Dialect) -> Iterator[_Block]:
+def _blocks(body: str, between: str) -> Iterator[_Block]:
     """The rows as CSV, about a megabyte of text at a time."""
     start = 0
     while start < len(body):
@@ -133,32 +112,31 @@ def _blocks(body: str, between: str, dialect: _Dialect) -> Iterator[_Block]:
         while True:
             cut = body.find(between, cut + _BLOCK)
             cut = len(body) if cut < 0 else cut
-            parts = dialect.token.split(body[start:cut])
+            parts = _TOKEN.split(body[start:cut])
             if "'" not in parts[-1] and '"' not in parts[-1]:
                 break  # the cut was not inside a string
             if cut == len(body):
                 raise _Doubt
-        yield _block(parts, between, dialect)
+        yield _block(parts, between)
         start = cut + len(between)
 
 
-def _block(parts: list[str], between: str, dialect: _Dialect) -> _Block:
+def _block(parts: list[str], between: str) -> _Block:
     tokens, outside = parts[1::2], "\0".join(parts[::2])
     if any(mark in outside for mark in ("\n", _NULL, _TRUE, _FALSE)):
         raise _Doubt
     if between == "), (":
         outside = outside.replace(",), (", "), (").removesuffix(",")  # a tuple of one value has a comma behind it
     outside = outside.replace(between, "\n").replace(", ", ",")
-    for written, short in zip(dialect.words, (_NULL, _TRUE, _FALSE), strict=True):
+    for written, short in zip(("None", "True", "False"), (_NULL, _TRUE, _FALSE), strict=True):
         outside = outside.replace(written, short)
     if outside.translate(_BARE) or not _apart(outside):
         raise _Doubt
-    quote, cell = dialect.quote, dialect.cell
     cells = [""] * (2 * len(tokens) + 1)
     cells[::2] = outside.split("\0")
-    cells[1::2] = [token if token[0] == quote and "\\" not in token else cell(token) for token in tokens]
+    cells[1::2] = [token if token[0] == _QUOTE and "\\" not in token else _cell(token) for token in tokens]
     whole = "".join(cells).encode()
-    cells[1::2] = [_TEXT if token[0] == quote else token for token in cells[1::2]]
+    cells[1::2] = [_TEXT if token[0] == _QUOTE else token for token in cells[1::2]]
     return _Block(whole, "".join(cells).encode(), outside.count("\n") + 1)
 
 
@@ -210,29 +188,25 @@ def _is_utc(zone: str) -> bool:
     return isinstance(value, tzinfo) and value.utcoffset(None) == timedelta(0)
 
 
-def _json_cell(token: str) -> str:
-    return '"' + json.loads(token).replace('"', '""') + '"'
-
-
-def _columns(blocks: list[_Block], width: int, rows: int, dialect: _Dialect) -> list[pa.ChunkedArray]:
-    bare = _csv(b"\n".join(block.marked for block in blocks), width, dialect.quote)
+def _columns(blocks: list[_Block], width: int, rows: int) -> list[pa.ChunkedArray]:
+    bare = _csv(b"\n".join(block.marked for block in blocks), width)
     texts = [name for name, column in zip(bare.column_names, bare.columns, strict=True) if _all_start(column, _TEXT)]
-    whole = _csv(b"\n".join(block.whole for block in blocks), width, dialect.quote, texts) if texts else bare
+    whole = _csv(b"\n".join(block.whole for block in blocks), width, texts) if texts else bare
     if not bare.num_rows == whole.num_rows == rows:
         raise _Doubt
-    return [whole[name] if name in texts else _typed(bare[name], dialect) for name in bare.column_names]
+    return [whole[name] if name in texts else _typed(bare[name]) for name in bare.column_names]
 
 
 def _all_start(cells: pa.ChunkedArray, mark: str) -> bool:
     return cells.null_count < len(cells) and bool(pc.all(pc.starts_with(cells, mark)).as_py())
 
 
-def _csv(data: bytes, width: int, quote: str, only: Sequence[str] = ()) -> pa.Table:
+def _csv(data: bytes, width: int, only: Sequence[str] = ()) -> pa.Table:
     names = [str(number) for number in range(width)]
     return pa_csv.read_csv(
         pa.BufferReader(data),
         read_options=pa_csv.ReadOptions(column_names=names, block_size=max(_BLOCK, min(len(data), _MAX_READ))),
-        parse_options=pa_csv.ParseOptions(quote_char=quote, newlines_in_values=True, ignore_empty_lines=False),
+        parse_options=pa_csv.ParseOptions(quote_char=_QUOTE, newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pa_csv.ConvertOptions(
             include_columns=list(only),
             column_types=dict.fromkeys(names, pa.string()),
@@ -243,7 +217,7 @@ def _csv(data: bytes, width: int, quote: str, only: Sequence[str] = ()) -> pa.Ta
     )
 
 
-def _typed(cells: pa.ChunkedArray, dialect: _Dialect) -> pa.ChunkedArray:
+def _typed(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values of a column without strings, when all its cells are of one kind."""
     if cells.null_count == len(cells):
         return pa.chunked_array([pa.nulls(len(cells))])
@@ -255,7 +229,7 @@ def _typed(cells: pa.ChunkedArray, dialect: _Dialect) -> pa.ChunkedArray:
         return _flags(cells)
     if pc.all(pc.match_substring_regex(cells, _INTEGER)).as_py():
         return pc.cast(cells, pa.int64())
-    floats = dialect.floats(cells)
+    floats = _floats(cells)
     if floats is None:
         raise _Doubt
     return floats
@@ -276,7 +250,7 @@ def _flags(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.equal(cells, _TRUE)
 
 
-def _python_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def _floats(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Floats, if none overflows and the integers among them are plain and small enough for a float."""
     values = pc.cast(cells, pa.float64())
     if pc.any(pc.and_(pc.is_inf(values), pc.invert(pc.match_substring(cells, "inf")))).as_py():
@@ -303,10 +277,6 @@ def _decimals(digits: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(digits, pa.decimal128(precision, scale))
 
 
-def _python_first(text: str, at: int) -> tuple[object, int]:
+def _first(text: str, at: int) -> tuple[object, int]:
     end = literal.end_of_value(text, at)
     return literal.loads(text[at:end]), end
-
-
-_PYTHON = _Dialect(_TOKEN, "'", ("None", "True", "False"), _cell, _python_first, _python_floats)
-_JSON = _Dialect(_JSON_TOKEN, '"', ("null", "true", "false"), _json_cell, json.JSONDecoder().raw_decode, as_floats)

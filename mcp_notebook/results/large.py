@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from mcp_notebook.results import fast_json, fast_literal, literal
+from mcp_notebook.results import fast_json, fast_literal, fast_rows, literal
 from mcp_notebook.results.raw import Raw
 
 SMALL = fast_json.SMALL
@@ -47,7 +47,7 @@ def _cut(text: str, opening: int, first: int) -> tuple[str, pa.Table] | None:
         if end - opening < len(text) * _SHARE:
             return None
         body = text[opening:end]
-        table = fast_json.table(body) if text[first] == "{" else fast_literal.json_rows(body)
+        table = fast_json.table(body) if text[first] == "{" else fast_rows.table(body)
         table = table if table is not None else fast_literal.table(body)
         if table is not None:
             return f"{text[:opening]}[{sample}]{text[end:]}", table

@@ -210,7 +210,7 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
         if max(map(len, present)) > _LONGEST_INTEGER:
             return None
         return Typed(*numeric.integers([None if v is None else int(v) for v in values]))
-    if _all_match(_FLOAT, present):
+    if _all_match(_PLAIN, present) or _all_match(_FLOAT, present):
         return _fractions(values, present)
     if not all(value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present):
         return None

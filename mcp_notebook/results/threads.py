@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def each(work: Callable[[Item], Answer], items: Iterable[Item], *, rows: int) -> list[Answer]:
+def each(work: Callable[[Item], Answer], items: Iterable[Item], *, rows: int = MANY) -> list[Answer]:
     """The answer for each item, in their order; a table of few rows is not worth a thread."""
     if rows < MANY:
         return [work(item) for item in items]

@@ -1,7 +1,6 @@
 """The fast path for Python literals gives exactly what the exact path gives, or None."""
 
 import datetime as dt
-import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from uuid import UUID
@@ -10,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_notebook.results import fast_columns, fast_literal, infer, jsontext, literal
+from mcp_notebook.results import fast_columns, fast_literal, infer, literal
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -118,65 +117,6 @@ def test_a_damaged_text_is_the_same_or_left_alone(value: list, data: st.DataObje
             same_as_exact(text)
         except (TypeError, AttributeError, ValueError) as error:  # the damaged value is no list of rows any more
             raise AssertionError(text) from error
-
-
-JSON_KINDS = [
-    st.integers(-(2**63), 2**63 - 1),
-    st.integers(-(2**80), 2**80),
-    st.floats(),
-    st.one_of(st.integers(-(2**60), 2**60), st.floats(-1e9, 1e9)),
-    st.booleans(),
-    TEXTS,
-    st.sampled_from(["], [", '"', '", "', "\\", "[1, 2]", "true", "null", "\1"]),
-    st.one_of(st.integers(), TEXTS),
-    st.lists(st.integers(), max_size=2),
-    st.none(),
-]
-
-
-@st.composite
-def json_rows(draw: st.DrawFn) -> str:
-    width = draw(st.integers(1, 5))
-    columns = [st.one_of(draw(st.sampled_from(JSON_KINDS)), st.none()) for _ in range(width)]
-    rows = draw(st.lists(st.tuples(*columns), min_size=1, max_size=20))
-    layout = draw(st.sampled_from([{}, {"separators": (",", ":")}, {"ensure_ascii": False}, {"indent": 1}]))
-    return json.dumps(rows, **layout)
-
-
-@settings(max_examples=400, deadline=None)
-@given(json_rows())
-def test_any_json_rows_are_the_same_or_left_alone(text: str) -> None:
-    same_as_exact(text, fast_literal.json_rows, jsontext.loads)
-
-
-@settings(max_examples=400, deadline=None)
-@given(json_rows(), st.data())
-def test_damaged_json_rows_are_the_same_or_left_alone(text: str, data: st.DataObject) -> None:
-    at = data.draw(st.integers(0, len(text) - 1))
-    damage = data.draw(
-        st.sampled_from(['"', ",", "[", "]", " ", "0", ".50", "e5", "null", "\\", "", "N", "NaN", "\1", "\n"])
-    )
-    text = text[:at] + damage + text[at + data.draw(st.integers(0, 2)) :]
-    try:
-        jsontext.loads(text)
-    except ValueError:
-        assert fast_literal.json_rows(text) is None
-    else:
-        try:
-            same_as_exact(text, fast_literal.json_rows, jsontext.loads)
-        except (TypeError, AttributeError, ValueError) as error:
-            raise AssertionError(text) from error
-
-
-@pytest.mark.parametrize("layout", [{}, {"separators": (",", ":")}, {"ensure_ascii": False}])
-def test_plain_json_rows_are_taken(layout: dict) -> None:
-    rows = [[n, n / 7, None if n % 3 else f'say "{n}"\n é', n % 2 == 0, None] for n in range(100)]
-    assert same_as_exact(json.dumps(rows, **layout), fast_literal.json_rows, jsontext.loads)
-
-
-@pytest.mark.parametrize("cell", ["1.50", "0.12345678901234567890", "NaN", "N", "\1", "9007199254740993"])
-def test_a_json_number_that_is_no_float_is_left_to_the_exact_path(cell: str) -> None:
-    assert fast_literal.json_rows(f"[[0.5, 1], [{cell}, 2], [0.25, 3]]") is None
 
 
 DAY = dt.datetime(2024, 1, 1)
