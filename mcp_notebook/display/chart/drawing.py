@@ -116,19 +116,22 @@ def _thinned(points: Points) -> Points:
 
 
 def _axis(chart: Chart, place: Callable[[float], float], y: float, left: float) -> Iterator[Shape]:
-    """As many labels as have room, the first and the last among them."""
+    """Labels from the first on in even steps, as many as have room."""
     widest = max(map(_wide, chart.labels))
-    count = max(2, min(len(chart.at), int((WIDTH - left) // (widest + 18))))
-    wanted = [round(number * (len(chart.at) - 1) / (count - 1)) for number in range(count)]
+    room = max(2, int((WIDTH - left) // (widest + 18)))
     end = -99.0
-    for index in wanted:
+    for index in range(0, len(chart.at), _step(len(chart.at) - 1, room - 1)):
         size = _wide(chart.labels[index])
         x = min(max(place(chart.at[index]), left + size / 2 - 4), WIDTH - size / 2 - 1)
-        if x - size / 2 < end + 6 and index != wanted[-1]:
-            continue
         if x - size / 2 >= end:
             yield _text(x, y + 14, chart.labels[index], "middle")
-            end = x + size / 2
+            end = x + size / 2 + 6
+
+
+def _step(steps: int, most: int) -> int:
+    """The least step of which at most `most` are taken; one that ends on the last place when it is near."""
+    least = max(1, -(-steps // most))
+    return next((step for step in range(least, 2 * least) if steps % step == 0), least)
 
 
 def _bars(chart: Chart) -> tuple[list[Shape], float]:
