@@ -64,9 +64,9 @@ def _long_integers(values: Sequence[Any]) -> Column | None:
     whole = [int(value) if type(value) is str and _LONG.fullmatch(value) else value for value in values]
     if not all(value is None or type(value) is int for value in whole):
         return None
-    if any(type(sent) is str and abs(value) < _EXACT_FLOAT for sent, value in zip(values, whole, strict=True)):
+    if any(type(value) is str and abs(int(value)) < _EXACT_FLOAT for value in values):
         return None
-    array, note = numeric.integers(whole)
+    array, note = numeric.integers([None if value is None else int(value) for value in whole])
     return Column(array, f"converted from text: {short(array.type)}", note)
 
 
