@@ -25,7 +25,6 @@ from mcp_notebook.results.numeric import Digits
 Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
 _LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
-_LONGEST_EXACT = 15  # digits of a whole number that every program can hold
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
 
 
@@ -85,20 +84,13 @@ def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) ->
     if text != "keep" and (found := strings.temporal(values)) is not None:
         return Column(found.array, f"converted from text: {short(found.array.type)}", found.note)
     if text in ("numbers", "all") and (number := strings.numbers(values)) is not None:
-        note = number.note or (_may_be_codes(values) if text == "all" else "")
-        return Column(number.array, f"converted from text: {short(number.array.type)}", note)
+        return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
     if text == "all" and (number := strings.grouped(values)) is not None:
         return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
     if text == "all" and (flags := strings.booleans(values)) is not None:
         return Column(flags.array, "converted from text: bool", flags.note)
     array, note = _strings(values)
     return Column(array, f"declared: text ({declared})" if declared else "inferred: text", note)
-
-
-def _may_be_codes(values: Sequence[Any]) -> str:
-    """A format that writes everything as text does not tell long numbers from identifiers."""
-    long = any(value is not None and len(value) > _LONGEST_EXACT and value.lstrip("-").isdecimal() for value in values)
-    return "has whole numbers of more than 15 digits, read as numbers; they may be identifiers" if long else ""
 
 
 def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
