@@ -30,6 +30,7 @@ HOMES = {
     "pandas": {"results", "server", "display", "ledger", "freeze"},
     "pyarrow": {"results", "server", "display", "agent", "freeze"},
     "xllamacpp": {"local"},
+    "python_calamine": {"results"},
 }
 SLOW = ("mcp", "anthropic", "pandas", "pyarrow", "duckdb", "sqlglot", "ipywidgets", "anywidget", "numpy")
 

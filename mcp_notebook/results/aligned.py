@@ -1,7 +1,7 @@
 """Columns told apart by nothing but blanks: names above values, cut where every line is blank.
 
-tabulate's plain tables, PowerShell, kubectl, ClickHouse's PrettySpace, rich without borders. Taken only when a column is
-numbers or dates throughout, since prose in columns looks the same.
+tabulate's plain tables, PowerShell, kubectl, rich without borders. Taken only when a column is numbers or dates
+throughout, since prose in columns looks the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mcp_notebook.results import strings
 from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Taken, from_rows
 
-_RULE = re.compile(r"[ \t]*[-=─━═╺╸╶╴ \t]{3,}[ \t]*")
+_RULE = " \t-=─━═╺╸╶╴"  # what a line between names and rows consists of
 _GAP = re.compile(r"[ \t]{2,}|[ \t]$")
 _WIDEST = 20_000
 
@@ -24,7 +24,7 @@ def read(text: str) -> Answer:
     lines = text.expandtabs(8).splitlines() if "\t" in text and len(text) < _WIDEST else text.splitlines()
     reason = "no lines in columns"
     for start, end in _blocks(lines):
-        body = [line for line in lines[start:end] if line.strip() and not _RULE.fullmatch(line)]
+        body = [line for line in lines[start:end] if line.strip() and not _is_rule(line)]
         answer = _table(body)
         if not isinstance(answer, str):
             return Taken(answer.raws, "\n".join([*lines[:start], *lines[end:]]).strip(), "low")
@@ -37,9 +37,7 @@ def _blocks(lines: Sequence[str]) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start = None
     for number, line in enumerate([*lines, "."]):
-        inside = bool(_GAP.search(line.strip())) or (
-            start is not None and (not line.strip() or bool(_RULE.fullmatch(line)))
-        )
+        inside = bool(_GAP.search(line.strip())) or (start is not None and (not line.strip() or _is_rule(line)))
         if inside and start is None:
             start = number
         elif not inside and start is not None:
@@ -65,6 +63,10 @@ def _table(body: Sequence[str]) -> Answer:
     raw = from_rows(names, rows, text="all", nulls=(*NULL_WORDS, ""))
     note = "columns are told apart by blanks alone: cells may be cut elsewhere, spaces at the ends of values are lost"
     return Taken((raw.noted(note, approximate=True),), confidence="low")
+
+
+def _is_rule(line: str) -> bool:
+    return not line.strip(_RULE) and len(line.strip()) > 2
 
 
 def _edges(body: Sequence[str]) -> list[tuple[int, int]]:
@@ -100,4 +102,6 @@ def _is_gap(body: Sequence[str], at: int) -> bool:
 
 def _typed(column: Sequence[str]) -> bool:
     present = [cell for cell in column if cell and cell not in NULL_WORDS]
+    if present and all(cell.lower() in ("true", "false") for cell in present):
+        return True
     return len(present) > 1 and (all(map(strings.is_number, present)) or all(map(strings.is_temporal, present)))

@@ -42,6 +42,7 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     untyped = [number for number, array in enumerate(arrays) if _is_text(array.type)]  # a typed value lost no text
     notes += losses.found([columns[number] for number in untyped], [names[number] for number in untyped])
     notes += _rounded(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
+    notes += _identifiers(arrays, names, types) if text == "all" else []
     data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
     return Table(
         data,
@@ -221,6 +222,15 @@ def _rounded(arrays: Sequence[pa.Array], names: Sequence[str]) -> list[str]:
     if not suspects:
         return []
     return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
+
+
+def _identifiers(arrays: Sequence[pa.Array], names: Sequence[str], types: dict[str, str]) -> list[str]:
+    """A format in which everything is text does not tell long numbers from identifiers of digits."""
+    long = [
+        name for array, name in zip(arrays, names, strict=True)
+        if types[name].startswith("converted") and _large_integers(array)
+    ]  # fmt: skip
+    return [f"long whole numbers in {listing(long)} were read as numbers; they may be identifiers"] if long else []
 
 
 def _looks_rounded(value: int | Decimal) -> bool:

@@ -39,7 +39,7 @@ _TEXT = re.compile(
     r"clob|nclob|name|citext|bpchar|uuid|guid|enum|fixedstring|utf8|var_string|object|inet|cidr|xml"
 )
 _DAYS = re.compile(r"-?\d{1,6}", re.ASCII)
-_SECONDS = re.compile(r"-?\d{1,9}\.\d{9}", re.ASCII)
+_SECONDS = re.compile(r"-?\d{1,11}\.\d{9}", re.ASCII)
 _BINARY = re.compile(r"bytea|blob|binary|varbinary|(?:tiny|medium|long)blob|image|raw|bytes|large_binary")
 
 # PostgreSQL's type numbers as node-postgres and DB-API drivers pass them on (pg_type.dat).

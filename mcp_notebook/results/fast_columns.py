@@ -51,8 +51,7 @@ def _from_text(array: pa.StringArray, text: Strictness) -> Column:
     fast = (_dates(array) or _stamps(array, temporal.note)) if temporal else _numbers(array)
     if fast is None:
         return infer.column(array.to_pylist(), text=text)
-    note = fast.note or (infer.may_be_codes(fast.array) if text == "all" else "")
-    return Column(fast.array, f"converted from text: {short(fast.array.type)}", note)
+    return Column(fast.array, f"converted from text: {short(fast.array.type)}", fast.note)
 
 
 def _sample(array: pa.StringArray) -> list[str]:

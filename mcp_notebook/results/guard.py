@@ -32,7 +32,8 @@ _FAILED = re.compile(
     re.IGNORECASE,
 )
 _INSIDE = re.compile(
-    r"\bdo(?:es)?(?: not|n['’]t) exist\b|\bno such (?:table|column|file|function|database)\b|\bsyntax error\b|\berror in your sql\b|"
+    r"\bdo(?:es)?(?: not|n['’]t) exist\b|\bno such (?:table|column|file|function|database)\b|\bsyntax error\b|"
+    r"\berror in your sql\b|"
     r"\b(?:is|are) not (?:allowed|permitted|supported|authori[sz]ed)\b|\bpermission denied\b|\baccess denied\b|"
     r"\bonly [\w ,/()-]{0,60}(?:select|read)[\w ,/()-]{0,60} (?:are|is) (?:allowed|supported|permitted|accepted)\b|"
     r"\b(?:sqlstate|ora-\d{5}|psycopg2?\.|pymysql\.|sqlalche\.me)|\bfailed with\b|查询失败|執行失敗|执行失败|不存在|"

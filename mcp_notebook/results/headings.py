@@ -126,13 +126,14 @@ def pair(columns: Columns, rows: Sequence[Any], path: str) -> Raw | None:
     if not all(type(row) in (list, tuple) for row in rows):
         return None
     if all(len(row) == width for row in rows):
-        return _without_header(from_rows(columns.names, _unwrapped(rows), declared=columns.declared, path=path))
+        raw = from_rows(columns.names, _unwrapped(rows), declared=columns.declared, path=path)
+        return _without_header(raw) if width > 1 else raw
     return _ragged(columns, rows, path) if columns.sure else None
 
 
 def _without_header(raw: Raw) -> Raw:
     """Without a first row that repeats the names (Athena)."""
-    if len(raw.columns) < 2 or [column[0] for column in raw.columns] != list(raw.names or ()):
+    if not raw.rows or [column[0] for column in raw.columns] != list(raw.names or ()):
         return raw
     raw = replace(raw, columns=tuple(column[1:] for column in raw.columns), rows=raw.rows - 1)
     return raw.noted("the first row repeated the names and was left out")

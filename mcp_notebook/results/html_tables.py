@@ -10,7 +10,7 @@ from mcp_notebook.results.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
 
 MAX_SPAN = 1000
-_NULLS = (*NULL_WORDS, "\xa0 ", "\xa0")  # psql writes NULL as a space that does not break
+_NULLS = (*NULL_WORDS, "\xa0 ", "\xa0", "")  # psql writes NULL as a space that does not break
 
 
 @dataclass

@@ -17,7 +17,6 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mcp_notebook.results import declared as types
 from mcp_notebook.results import numeric, strings, wrappers
@@ -27,7 +26,6 @@ Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
 _SHORT = {pa.string().id: "text", pa.large_string().id: "text", pa.null().id: "unknown, no value"}
 _LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
-_LONG_CODE = 10**15  # every program can hold whole numbers below it
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
 
 
@@ -66,9 +64,9 @@ def _long_integers(values: Sequence[Any]) -> Column | None:
     whole = [int(value) if type(value) is str and _LONG.fullmatch(value) else value for value in values]
     if not all(value is None or type(value) is int for value in whole):
         return None
-    if any(type(sent) is str and abs(value) < _EXACT_FLOAT for sent, value in zip(values, whole, strict=True)):
+    if any(type(value) is str and abs(int(value)) < _EXACT_FLOAT for value in values):
         return None
-    array, note = numeric.integers(whole)
+    array, note = numeric.integers([None if value is None else int(value) for value in whole])
     return Column(array, f"converted from text: {short(array.type)}", note)
 
 
@@ -81,23 +79,13 @@ def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) ->
     if text != "keep" and (found := strings.temporal(values)) is not None:
         return Column(found.array, f"converted from text: {short(found.array.type)}", found.note)
     if text in ("numbers", "all") and (number := strings.numbers(values)) is not None:
-        note = number.note or (may_be_codes(number.array) if text == "all" else "")
-        return Column(number.array, f"converted from text: {short(number.array.type)}", note)
+        return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
     if text == "all" and (number := strings.grouped(values)) is not None:
         return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
     if text == "all" and (flags := strings.booleans(values)) is not None:
         return Column(flags.array, "converted from text: bool", flags.note)
     array, note = _strings(values)
     return Column(array, f"declared: text ({declared})" if declared else "inferred: text", note)
-
-
-def may_be_codes(array: pa.Array) -> str:
-    """A format that writes everything as text does not tell long numbers from identifiers."""
-    if not (pa.types.is_integer(array.type) or (pa.types.is_decimal(array.type) and array.type.scale == 0)):
-        return ""
-    ends = pc.min_max(array)
-    long = max(abs(ends["min"].as_py() or 0), abs(ends["max"].as_py() or 0)) >= _LONG_CODE
-    return "has whole numbers of more than 15 digits, read as numbers; they may be identifiers" if long else ""
 
 
 def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:

@@ -1,4 +1,4 @@
-"""Layouts of rows that services have of their own: a row inside an object about it, a spreadsheet's cells, named columns."""
+"""Layouts that services have of their own: a row inside an object about it, a spreadsheet's cells, named columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from mcp_notebook.results.raw import Raw, from_records, from_rows
 # The key that holds the row's fields, and the keys that may stand beside it.
 _INSIDE: tuple[tuple[str, frozenset[str]], ...] = (
     ("node", frozenset({"cursor"})),  # GraphQL connections
-    ("_source", frozenset({"_index", "_id", "_score", "_type", "_version", "_seq_no", "_primary_term", "_routing", "_ignored", "sort"})),
+    ("_source", frozenset({"_index", "_id", "_score", "_type", "_version", "_seq_no", "_primary_term", "_routing",
+                           "_ignored", "sort"})),
     ("doc", frozenset({"id", "key", "value"})),  # CouchDB
     ("fields", frozenset({"id", "createdTime"})),  # Airtable
     ("attributes", frozenset({"type", "id", "links", "relationships", "meta"})),  # JSON:API
@@ -29,7 +30,8 @@ def opened(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
     if not all(type(item.get(key)) is dict and item.keys() - {key} <= beside for item in records):
         return None
     inner = dict.fromkeys(name for item in records for name in item[key])
-    labels = {name: _free(name, inner) for name in dict.fromkeys(n for item in records for n in item) if name != key}
+    others = [name for name in dict.fromkeys(n for item in records for n in item) if name not in (key, "cursor")]
+    labels = {name: _free(name, inner) for name in others}
     flat = [{**item[key], **{label: item.get(name) for name, label in labels.items()}} for item in records]
     raw = from_records(flat, [*inner, *labels.values()], path=path)
     return raw.noted(f"the fields stood inside `{key}` of each row; they are columns here")
@@ -63,7 +65,7 @@ def named_first(value: Sequence[Any], path: str) -> Raw | None:
 
 
 def sheet(value: Mapping[str, Any], path: str) -> Raw | None:
-    """A range of a spreadsheet, `{"range": "A1:B3", "majorDimension": "ROWS", "values": [[…]]}`: its first row is names."""
+    """A range of a spreadsheet, `{"range": "A1:B3", "majorDimension": "ROWS", "values": [[…]]}`: names come first."""
     cells = value.get("values")
     if type(value.get("range")) is not str or type(cells) is not list or len(cells) < 2:
         return None

@@ -21,7 +21,8 @@ _SENTENCE = re.compile(
 _COUNTED = re.compile(r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE)
 _NAMES = re.compile(r"^\W*(?:column names|columns?|fields|headers?)\W{1,6}(\w[^\n]*)$", re.IGNORECASE | re.MULTILINE)
 _COUNTS = {
-    "affected_rows", "rows_affected", "affectedrows", "rowsaffected", "row_count", "rowcount", "changes", "changed_rows",
+    "affected_rows", "rows_affected", "affectedrows", "rowsaffected", "row_count", "rowcount", "changes",
+    "changed_rows",
 }  # fmt: skip
 _LONGEST = 600
 _REPORT = {"status", "success", "ok", "message", "msg"}

@@ -12,13 +12,14 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from mcp_notebook.results import build, content, infer, texts
+from mcp_notebook.results import build, content, infer, texts, workbooks
 from mcp_notebook.results.reading import Rejected, Table
 
 if TYPE_CHECKING:
     from mcp_notebook.results.pipeline import Options
 
 _ARROW_FILE, _PARQUET, _STREAM, _ZIP = b"ARROW1", b"PAR1", b"\xff\xff\xff\xff", b"PK\x03\x04"
+_OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _TEXT_TYPES = ("text/", "application/json", "application/x-ndjson", "application/csv", "application/jsonl")
 
 
@@ -131,8 +132,9 @@ def _from_bytes(data: bytes, mime: str, options: Options) -> list[Table] | str:
         return _parquet(pa.BufferReader(data))
     if len(data) > options.max_bytes:
         return f"its {len(data):,} bytes are more than the limit"
-    if data.startswith(_ZIP) and ("sheet" in mime or "excel" in mime):
-        return "an Excel workbook, which is not read here; save its blob and use pandas.read_excel (needs openpyxl)"
+    if (data.startswith(_ZIP) and ("sheet" in mime or "excel" in mime)) or data.startswith(_OLD_EXCEL):
+        sheets = workbooks.read(data)
+        return sheets if isinstance(sheets, str) else [build.table(raw, reader="workbook") for raw in sheets]
     if mime and not mime.startswith(_TEXT_TYPES):
         return f"no reader for {mime[:60]}"
     try:

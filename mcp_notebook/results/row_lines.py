@@ -72,11 +72,16 @@ def _literals(lines: Sequence[str]) -> Answer:
             break
         values.append(value)
     rest = lines[end:]
-    if not values or (len(values) < 2 and not mark):
+    if not values or (len(values) < 2 and not mark and not _named(lines[:first], values[0])):
         return "no line that is one literal"
     if any(_LITERAL.match(_cut(line).body) for line in rest) or len({type(value) for value in values}) > 1:
         return "ambiguous: not every line is a literal of one kind"
     return _table(values, lines[:first], rest)
+
+
+def _named(before: Sequence[str], value: Any) -> bool:
+    """Whether names for a lone row stand before it."""
+    return not isinstance(value, dict) and _names_above(before, len(value)) is not None
 
 
 def _value(body: str) -> dict[str, Any] | list[Any] | tuple[Any, ...] | None:
@@ -159,7 +164,7 @@ def _names(body: str) -> tuple[list[str], str]:
 
 
 def _aligned(bodies: Sequence[str], *, marked: bool) -> Raw | str:
-    """Every line cut at the same names; those of the line with the fewest, since a value may hold what looks like one."""
+    """Every line cut at the names of the line with the fewest, since a value may hold what looks like one."""
     if len(bodies) < (1 if marked else 2):
         return "one line of names and values is prose"
     names, separator = min((_names(body) for body in bodies), key=lambda found: len(found[0]))

@@ -46,9 +46,9 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
 
 
 def _in_ascii(text: str) -> str:
-    """Rules drawn with lines (rich, psql in Unicode) or equals signs (reStructuredText) as dashes, bars and crossings."""
+    """Rules of lines (rich, psql in Unicode) or equals signs (reStructuredText) as dashes, bars and crossings."""
     if not ("|" in text or "+" in text) and ("┼" in text or "┿" in text or "╪" in text):
-        return "\n".join(line for line in text.translate(_DRAWN).splitlines() if line.strip("| ") or "-" in line)
+        return "\n".join(line for line in text.splitlines() if not _STUBS.fullmatch(line)).translate(_DRAWN)
     if "==" not in text:
         return text
     lines = text.splitlines()
@@ -61,6 +61,7 @@ def _in_ascii(text: str) -> str:
 
 
 _EQUALS = re.compile(r"[ \t]*={2,}(?: +={2,})+[ \t]*")
+_STUBS = re.compile(r"[ \t]*[╷╵╻╹][╷╵╻╹ \t]*")
 _DRAWN = str.maketrans({"│": "|", "┃": "|", "║": "|", "┼": "+", "┿": "+", "╪": "+", "─": "-", "━": "-", "═": "-",
                         **dict.fromkeys("╶╴╸╺╷╵╻╹", " ")})  # fmt: skip
 

@@ -14,6 +14,7 @@ from mcp_notebook.results import headings, layouts, series, wrappers
 from mcp_notebook.results.raw import Raw, from_records, from_rows, listing
 
 MAX_DEPTH = 8
+_ANSWERS, _ANSWER_DEPTH = 8, 3
 MAX_COLUMNS = 20_000
 _MAIN = (
     "rows", "data", "records", "result", "results", "items", "values", "documents", "docs", "hits", "resultset",
@@ -75,7 +76,7 @@ def _in_dicts(value: Sequence[dict[str, Any]], path: str, depth: int, selected: 
         for number, item in enumerate(value):
             yield from _in_dict(item, f"{path}[{number}]", depth + 1, selected)
         return
-    if len(value) <= 8 and all(_answers(item) for item in value) and not _names(value[0], selected):
+    if len(value) <= _ANSWERS and all(_answers(item) for item in value) and not _names(value[0], selected):
         for item in value:
             yield from _in_dict(item, path, depth + 1, selected)
         return
@@ -98,15 +99,20 @@ def _is_result_set(item: dict[str, Any]) -> bool:
     return any(key.lower() in _MAIN for key in inner)
 
 
-def _answers(item: dict[str, Any], depth: int = 0) -> bool:
-    """An object about an answer: somewhere inside it are columns and as many cells a row (libSQL, InfluxDB)."""
-    inner = [sub for sub in item.values() if type(sub) is dict and sub]
-    inner += [
-        each for sub in item.values() if type(sub) is list and len(sub) < 100 for each in sub if type(each) is dict
-    ]
-    if depth and headings.has_rows(item):
-        return True
-    return depth < 3 and any(_answers(sub, depth + 1) for sub in inner)
+def _answers(item: dict[str, Any]) -> bool:
+    """An object about an answer: a level or two inside it are columns beside rows that are lists (libSQL, InfluxDB)."""
+    level = [item]
+    for _ in range(_ANSWER_DEPTH):
+        level = [
+            each
+            for holder in level
+            for sub in holder.values()
+            for each in (sub[:_ANSWERS] if type(sub) is list else (sub,))
+            if type(each) is dict and each
+        ][:_ANSWERS]
+        if any(map(headings.has_rows, level)):
+            return True
+    return False
 
 
 def _statements(value: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:

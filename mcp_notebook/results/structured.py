@@ -171,10 +171,13 @@ def _each(pieces: Sequence[str]) -> list[Any] | None:
         parsed = [jsontext.parse(piece) for piece in pieces]
     if all(isinstance(item, str) for item in parsed):
         return None
-    parsed = [
-        texts.python(piece) if isinstance(item, str) else item for piece, item in zip(pieces, parsed, strict=True)
-    ]
-    return None if any(isinstance(item, str) or item.rest for item in parsed) else [item.value for item in parsed]
+    values = []
+    for piece, item in zip(pieces, parsed, strict=True):
+        item = texts.python(piece) if isinstance(item, str) else item
+        if isinstance(item, str) or item.rest:
+            return None
+        values.append(item.value)
+    return values
 
 
 def _envelope(value: dict[str, Any]) -> bool:

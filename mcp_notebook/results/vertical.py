@@ -16,7 +16,8 @@ _MARKER = re.compile(
 _PSQL = re.compile(r"^-(?:\[ RECORD \d+ \]|RECORD \d+)", re.MULTILINE)
 _FRAMED = re.compile(r"^[┌├+╒╞╔╠][-─━═┬┼+]*\[ RECORD \d+ \]", re.MULTILINE)
 _BULLET = re.compile(
-    r"[ \t]*(?:[-*•][ \t]+)?\*\*([^*\n]{1,100}?):?\*\*:?(?:[ \t](.*)|)|[ \t]*[-*•][ \t]+([^\s:*][^:\n]{0,100}?):(?:[ \t](.*)|)"
+    r"[ \t]*(?:[-*•][ \t]+)?\*\*([^*\n]{1,100}?):?\*\*:?(?:[ \t](.*)|)|"
+    r"[ \t]*[-*•][ \t]+([^\s:*][^:\n]{0,100}?):(?:[ \t](.*)|)"
 )
 _RULE = re.compile(r"[-=─*_]{2,}")
 _COLON = re.compile(r" {0,64}([^\s:][^:\n]{0,100}?) {0,64}:(?:[ \t](.*)|)", re.DOTALL)
@@ -83,17 +84,15 @@ def _unbulleted(lines: Sequence[str]) -> Sequence[str]:
         not _MARKER.fullmatch(line.strip(" *#")) for line in plain if line.strip()[-1:] != ":"
     ):
         return lines
-    marked = re.compile(r"[ \t#*]*(.*?)[ \t*]*")
     return [
-        f"{match[1] or match[3]}: {match[2] or match[4] or ''}" if match else _bare(line, marked)
+        f"{match[1] or match[3]}: {match[2] or match[4] or ''}" if match else _bare(line)
         for line, match in zip(lines, found, strict=True)
     ]
 
 
-def _bare(line: str, marked: re.Pattern[str]) -> str:
+def _bare(line: str) -> str:
     """A marker of a row without its stars and signs of a heading."""
-    match = marked.fullmatch(line)
-    inner = match[1].strip("*# ") if match else line
+    inner = line.strip("*# \t")
     return inner if _MARKER.fullmatch(inner) else line
 
 

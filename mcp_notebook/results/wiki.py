@@ -30,6 +30,8 @@ def read(text: str) -> Answer:
         at = next((number for number, line in enumerate(lines) if opens(line)), None)
         if at is not None:
             rows, end = rows_of(lines, at)
+            if not end:
+                return "its wiki table does not end"
             return _table(rows, "\n".join([*lines[:at], *lines[end:]]).strip())
     return "no wiki markup"
 
@@ -79,14 +81,14 @@ def _starts_media(line: str) -> bool:
 
 
 def _media(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
-    end = next((n for n in range(at, len(lines)) if lines[n].strip() == "|}"), len(lines) - 1) + 1
+    end = next((n + 1 for n in range(at, len(lines)) if lines[n].strip() == "|}"), 0)
     rows: list[list[str]] = [[]]
     for line in map(str.strip, lines[at + 1 : end - 1]):
         if line.startswith("|-"):
             rows.append([])
         elif line.startswith(("!", "|")) and not line.startswith("|+"):
             cells = re.split(r"!!|\|\|" if line[0] == "!" else r"\|\|", line[1:])
-            rows[-1] += [_ATTRIBUTES.sub("", cell, count=1).strip() for cell in cells]
+            rows[-1] += [cell[match.end() if (match := _ATTRIBUTES.match(cell)) else 0 :].strip() for cell in cells]
     return [row for row in rows if row], end
 
 
@@ -95,7 +97,12 @@ def _starts_ascii(line: str) -> bool:
 
 
 def _ascii(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
-    end = next((n for n in range(at + 1, len(lines)) if _starts_ascii(lines[n])), len(lines) - 1) + 1
+    end = next((n + 1 for n in range(at + 1, len(lines)) if _starts_ascii(lines[n])), 0)
     cut = [line.split("|")[1:] for line in lines[at + 1 : end - 1] if "|" in line]
     # psql writes an alignment before each bar: `^l|id ^l|name`.
-    return [[re.sub(r"[ \t]+[<>^]?[a-z]?$", "", cell).strip() for cell in row] for row in cut], end
+    return [[_without_alignment(cell) for cell in row] for row in cut], end
+
+
+def _without_alignment(cell: str) -> str:
+    cell = cell.strip()
+    return cell[:-2].rstrip() if re.fullmatch(r"[ \t]?[<>^][a-z]", cell[-3:]) else cell

@@ -16,7 +16,8 @@ _CODE = {
 }  # fmt: skip
 _MARKUP = {
     "table", "html", "body", "div", "tr", "td", "th", "thead", "tbody", "ul", "ol", "li", "p", "span", "head", "style",
-    "script", "details", "summary", "pre", "code", "section", "article", "center", "row", "record", "meta", "schema", "columns",
+    "script", "details", "summary", "pre", "code", "section", "article", "center", "row", "record",
+    "meta", "schema", "columns",
 }  # fmt: skip
 _MANY = 50
 

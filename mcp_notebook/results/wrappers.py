@@ -85,8 +85,8 @@ _EXTENDED: Mapping[str, Callable[[Any], Any]] = {
 def rows(cells: Sequence[Sequence[Any]]) -> list[list[Any]] | None:
     """Rows whose every cell is wrapped in one way, undone; None when they are not.
 
-    `{"v": 1}` (BigQuery, Google's charts), `{"stringValue": "x"}` and `{"isNull": true}` (AWS), `{"S": "x"}` (DynamoDB),
-    `{"type": "integer", "value": "1"}` (libSQL).
+    `{"v": 1}` (BigQuery, Google's charts), `{"stringValue": "x"}` and `{"isNull": true}` (AWS), `{"S": "x"}`
+    (DynamoDB), `{"type": "integer", "value": "1"}` (libSQL).
     """
     flat = [cell for row in cells for cell in row if cell is not None]
     if not flat or not all(type(cell) is dict and len(cell) <= 2 for cell in flat):

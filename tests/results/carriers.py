@@ -6,49 +6,20 @@ import csv
 import html
 import io
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import yaml
 
-
-@dataclass(frozen=True)
-class Sheet:
-    """A true table."""
-
-    names: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        return [dict(zip(self.names, row, strict=True)) for row in self.rows]
-
-
-Writer = Callable[[Sheet], str]
-
-
-def _jsonable(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _records(sheet: Sheet) -> list[dict[str, Any]]:
-    return [{name: _jsonable(cell) for name, cell in record.items()} for record in sheet.records]
-
-
-def _lists(sheet: Sheet) -> list[list[Any]]:
-    return [[_jsonable(cell) for cell in row] for row in sheet.rows]
-
-
-def _texts(sheet: Sheet, null: str) -> list[list[str]]:
-    return [[null if cell is None else str(cell) for cell in row] for row in sheet.rows]
+from tests.results.more_carriers import MORE
+from tests.results.sheets import Sheet, Writer, jsonable, lists, records, texts, widths
 
 
 def _csv(sheet: Sheet, **options: Any) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n", **options)
-    writer.writerows([sheet.names, *_texts(sheet, "")])
+    writer.writerows([sheet.names, *texts(sheet, "")])
     return buffer.getvalue()
 
 
@@ -58,37 +29,33 @@ def _markdown(sheet: Sheet, *, null: str, escape: bool) -> str:
             cells = [cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells]
         return "| " + " | ".join(cells) + " |"
 
-    return "\n".join([line(sheet.names), line(["---"] * len(sheet.names)), *map(line, _texts(sheet, null))])
-
-
-def _widths(sheet: Sheet, null: str) -> list[int]:
-    return [max(map(len, column)) for column in zip(sheet.names, *_texts(sheet, null), strict=True)]
+    return "\n".join([line(sheet.names), line(["---"] * len(sheet.names)), *map(line, texts(sheet, null))])
 
 
 def _psql(sheet: Sheet) -> str:
-    widths = _widths(sheet, "")
-    header = "|".join(f" {name:^{width}} " for name, width in zip(sheet.names, widths, strict=True)).rstrip()
-    rule = "+".join("-" * (width + 2) for width in widths)
+    wide = widths(sheet, "")
+    header = "|".join(f" {name:^{width}} " for name, width in zip(sheet.names, wide, strict=True)).rstrip()
+    rule = "+".join("-" * (width + 2) for width in wide)
     body = [
-        "|".join(f" {cell:<{width}} " for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in _texts(sheet, "")
+        "|".join(f" {cell:<{width}} " for cell, width in zip(row, wide, strict=True)).rstrip()
+        for row in texts(sheet, "")
     ]
     return "\n".join([header, rule, *body, f"({len(body)} row{'' if len(body) == 1 else 's'})", ""])
 
 
 def _mysql(sheet: Sheet) -> str:
-    widths = _widths(sheet, "NULL")
-    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+    wide = widths(sheet, "NULL")
+    rule = "+" + "+".join("-" * (width + 2) for width in wide) + "+"
 
     def line(cells: Sequence[str]) -> str:
-        return "|" + "|".join(f" {cell:<{width}} " for cell, width in zip(cells, widths, strict=True)) + "|"
+        return "|" + "|".join(f" {cell:<{width}} " for cell, width in zip(cells, wide, strict=True)) + "|"
 
-    return "\n".join([rule, line(sheet.names), rule, *map(line, _texts(sheet, "NULL")), rule])
+    return "\n".join([rule, line(sheet.names), rule, *map(line, texts(sheet, "NULL")), rule])
 
 
 def _drawn(sheet: Sheet, null: str) -> str:
     """sqlite3 -box and rich's square boxes."""
-    text = _mysql(sheet) if null == "NULL" else _mysql(Sheet(sheet.names, tuple(map(tuple, _texts(sheet, null)))))
+    text = _mysql(sheet) if null == "NULL" else _mysql(Sheet(sheet.names, tuple(map(tuple, texts(sheet, null)))))
     lines = text.split("\n")
     rules = [n for n, line in enumerate(lines) if line.startswith("+-") and set(line) <= set("+-")]
     for n, line in enumerate(lines):
@@ -101,15 +68,15 @@ def _drawn(sheet: Sheet, null: str) -> str:
 
 
 def _sqlite_columns(sheet: Sheet) -> str:
-    widths = _widths(sheet, "")
-    lines = [sheet.names, tuple("-" * width for width in widths), *_texts(sheet, "")]
-    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in lines)
+    wide = widths(sheet, "")
+    lines = [sheet.names, tuple("-" * width for width in wide), *texts(sheet, "")]
+    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, wide, strict=True)) for row in lines)
 
 
 def _vertical(sheet: Sheet, marker: str, null: str) -> str:
     width = max(map(len, sheet.names))
     blocks = []
-    for number, row in enumerate(_texts(sheet, null), start=1):
+    for number, row in enumerate(texts(sheet, null), start=1):
         fields = [f"{name:>{width}}: {cell}" for name, cell in zip(sheet.names, row, strict=True)]
         blocks.append("\n".join([marker.format(number), *fields]))
     return "\n".join(blocks)
@@ -118,7 +85,7 @@ def _vertical(sheet: Sheet, marker: str, null: str) -> str:
 def _expanded(sheet: Sheet) -> str:
     width = max(map(len, sheet.names))
     lines = []
-    for number, row in enumerate(_texts(sheet, ""), start=1):
+    for number, row in enumerate(texts(sheet, ""), start=1):
         lines.append(f"-[ RECORD {number} ]".ljust(width + 1, "-") + "+--------")
         lines += [f"{name:<{width}} | {cell}" for name, cell in zip(sheet.names, row, strict=True)]
     return "\n".join(lines)
@@ -127,14 +94,14 @@ def _expanded(sheet: Sheet) -> str:
 def _key_values(sheet: Sheet) -> str:
     return "\n\n".join(
         "\n".join(f"{name}: {cell}" for name, cell in zip(sheet.names, row, strict=True))
-        for row in _texts(sheet, "NULL")
+        for row in texts(sheet, "NULL")
     )
 
 
 def _html(sheet: Sheet) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in sheet.names)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in _texts(sheet, "NULL")
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in texts(sheet, "NULL")
     )
     return f"<table><tr>{head}</tr>{body}</table>"
 
@@ -143,19 +110,19 @@ def _xml(sheet: Sheet) -> str:
     def field(name: str, cell: str) -> str:
         return f'<field name="{html.escape(name)}">{html.escape(cell)}</field>'
 
-    rows = ("".join(map(field, sheet.names, row)) for row in _texts(sheet, ""))
+    rows = ("".join(map(field, sheet.names, row)) for row in texts(sheet, ""))
     return "<resultset>" + "".join(f"<row>{row}</row>" for row in rows) + "</resultset>"
 
 
 def _joined(sheet: Sheet, separator: str, null: str, *, rule: bool = False) -> str:
     """Values joined with a separator, nothing quoted."""
-    header, *rows = [separator.join(row) for row in [list(sheet.names), *_texts(sheet, null)]]
+    header, *rows = [separator.join(row) for row in [list(sheet.names), *texts(sheet, null)]]
     return "\n".join([header, *(["-" * 30] if rule else []), *rows])
 
 
 def _toon(sheet: Sheet) -> str:
     def cell(value: Any) -> str:
-        value = _jsonable(value)
+        value = jsonable(value)
         plain = isinstance(value, str) and value.replace("-", "").replace(" ", "").isalpha()
         words = value in ("true", "false", "null") or value != str(value).strip() or str(value).startswith("-")
         return value if plain and not words else json.dumps(value, ensure_ascii=False)
@@ -165,18 +132,18 @@ def _toon(sheet: Sheet) -> str:
 
 
 def _frame(sheet: Sheet) -> pd.DataFrame:
-    return pd.DataFrame(_lists(sheet), columns=pd.Index(sheet.names, dtype=object))
+    return pd.DataFrame(lists(sheet), columns=pd.Index(sheet.names, dtype=object))
 
 
 WRITERS: dict[str, Writer] = {
-    "JSON records": lambda sheet: json.dumps(_records(sheet)),
-    "JSON records, indented, not ASCII": lambda sheet: json.dumps(_records(sheet), indent=2, ensure_ascii=False),
-    "JSON columns and rows": lambda sheet: json.dumps({"columns": sheet.names, "rows": _lists(sheet)}),
-    "JSON envelope": lambda sheet: json.dumps({"success": True, "data": {"rows": _records(sheet), "count": 3}}),
-    "NDJSON": lambda sheet: "\n".join(map(json.dumps, _records(sheet))),
-    "JSON after prose": lambda sheet: f"Done, {len(sheet.rows)} rows.\n\nResults:\n{json.dumps(_records(sheet))}",
-    "JSON in a fence": lambda sheet: f"Here:\n```json\n{json.dumps(_records(sheet), indent=1)}\n```\nThat is all.",
-    "JSON in a tag": lambda sheet: f"<query-result>\n{json.dumps(_records(sheet))}\n</query-result>",
+    "JSON records": lambda sheet: json.dumps(records(sheet)),
+    "JSON records, indented, not ASCII": lambda sheet: json.dumps(records(sheet), indent=2, ensure_ascii=False),
+    "JSON columns and rows": lambda sheet: json.dumps({"columns": sheet.names, "rows": lists(sheet)}),
+    "JSON envelope": lambda sheet: json.dumps({"success": True, "data": {"rows": records(sheet), "count": 3}}),
+    "NDJSON": lambda sheet: "\n".join(map(json.dumps, records(sheet))),
+    "JSON after prose": lambda sheet: f"Done, {len(sheet.rows)} rows.\n\nResults:\n{json.dumps(records(sheet))}",
+    "JSON in a fence": lambda sheet: f"Here:\n```json\n{json.dumps(records(sheet), indent=1)}\n```\nThat is all.",
+    "JSON in a tag": lambda sheet: f"<query-result>\n{json.dumps(records(sheet))}\n</query-result>",
     "Python dicts": lambda sheet: repr(sheet.records),
     "Python tuples": lambda sheet: repr(list(sheet.rows)),
     "Python columns and rows": lambda sheet: repr({"columns": list(sheet.names), "rows": list(sheet.rows)}),
@@ -202,9 +169,10 @@ WRITERS: dict[str, Writer] = {
     "key and value": _key_values,
     "HTML": _html,
     "XML": _xml,
-    "YAML": lambda sheet: yaml.safe_dump(_records(sheet), sort_keys=False, allow_unicode=True),
+    "YAML": lambda sheet: yaml.safe_dump(records(sheet), sort_keys=False, allow_unicode=True),
     "TOON": _toon,
     "printed frame": lambda sheet: _frame(sheet).to_string(),
     "printed frame, no index": lambda sheet: "Result:\n\n" + _frame(sheet).to_string(index=False),
     "frame as markdown-like repr": lambda sheet: repr(_frame(sheet)),
+    **MORE,
 }  # fmt: skip

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from mcp_notebook.results import Reading, Table, read
 from tests.corpus.equal import same
-from tests.results.carriers import WRITERS, Sheet
+from tests.results.carriers import WRITERS
+from tests.results.sheets import Sheet
 
 NASTY = [
     "NULL", "None", "NaN", "N/A", "007", "1e5", "-5", "+1", "true", "t", "a | b", "x, y", 'say "x"', "it's",

@@ -163,19 +163,3 @@ def test_arrow_streams_and_parquet_come_as_blobs(data: bytes, mime: str) -> None
     resource = {"uri": "table://t", "mimeType": mime, "blob": base64.b64encode(data).decode()}
     (table,) = read({"content": [{"type": "resource", "resource": resource}]}).tables
     assert table.data.equals(TABLE)
-
-
-def test_a_workbook_says_what_reads_it() -> None:
-    resource = {
-        "uri": "file:///a.xlsx",
-        "mimeType": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    }
-    reading = read(
-        {
-            "content": [
-                {"type": "resource", "resource": {**resource, "blob": base64.b64encode(b"PK\x03\x04xl").decode()}}
-            ]
-        }
-    )
-    assert not reading.tables
-    assert "pandas.read_excel" in str(reading.rejected)

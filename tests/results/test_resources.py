@@ -1,8 +1,13 @@
 """Tables in embedded and linked resources; files only below the folders that were given."""
 
+# ruff: noqa: E501  (markup reads best on a line)
+
 from __future__ import annotations
 
 import base64
+import io
+import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +121,79 @@ def test_a_broken_file_is_said_to_be_broken() -> None:
     reading = read(embedded(blob=base64.b64encode(b"ARROW1\0\0" + b"x" * 50).decode()))
     assert not reading.tables
     assert any("broken" in why for _, why in reading.rejected)
+
+
+def _workbook(*sheets: tuple[str, list[list[object]]]) -> str:
+    """A workbook in base64, as small as the format allows."""
+    main, office = (
+        "http://schemas.openxmlformats.org/spreadsheetml/2006/main",
+        "http://schemas.openxmlformats.org/officeDocument/2006/relationships",
+    )
+    package = "http://schemas.openxmlformats.org/package/2006"
+
+    def cell(value: object) -> str:
+        if value is None:
+            return "<c/>"
+        return (
+            f"<c><v>{value}</v></c>"
+            if isinstance(value, (int, float))
+            else f'<c t="inlineStr"><is><t>{value}</t></is></c>'
+        )
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as book:
+        numbered = list(enumerate(sheets, start=1))
+        book.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{package}/content-types"><Default Extension="xml" ContentType="application/xml"/></Types>',
+        )
+        book.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r" Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        )
+        listed = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, (name, _) in numbered)
+        book.writestr(
+            "xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>'
+        )
+        links = "".join(
+            f'<Relationship Id="r{n}" Type="{office}/worksheet" Target="worksheets/s{n}.xml"/>' for n, _ in numbered
+        )
+        book.writestr(
+            "xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}/relationships">{links}</Relationships>'
+        )
+        for n, (_, rows) in numbered:
+            body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+            book.writestr(
+                f"xl/worksheets/s{n}.xml", f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>'
+            )
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _as_excel(blob: str) -> dict[str, Any]:
+    mime = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    return {"content": [{"type": "resource", "resource": {"uri": "file:///a.xlsx", "mimeType": mime, "blob": blob}}]}
+
+
+def test_each_sheet_of_a_workbook_is_a_table() -> None:
+    blob = _workbook(("people", [["id", "name", "score"], [1, "Ana", 1.5], [2, None, 2]]), ("notes", [[3, 4], [5, 6]]))
+    reading = read(_as_excel(blob))
+    (table,) = reading.tables
+    assert table.data.to_pylist() == [{"id": 1, "name": "Ana", "score": 1.5}, {"id": 2, "name": None, "score": 2.0}]
+    assert table.approximate
+    assert "taken as the header" in str(table.notes)
+
+
+def test_text_in_a_workbook_stays_text_and_long_numbers_are_doubted() -> None:
+    (table,) = read(_as_excel(_workbook(("s", [["zip", "big"], ["00501", 9007199254740993], ["12", 1]])))).tables
+    assert table.data.column("zip").to_pylist() == ["00501", "12"]
+    assert "`big` may be rounded" in str(table.notes)
+
+
+def test_a_broken_workbook_is_said() -> None:
+    blob = base64.b64encode(b"PK\x03\x04 no workbook").decode()
+    assert "cannot be read" in str(read(_as_excel(blob)).rejected)
+
+
+def test_without_its_package_a_workbook_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    assert "pip install 'mcp-notebook[excel]'" in str(read(_as_excel(_workbook(("s", [["a"], [1]])))).rejected)
