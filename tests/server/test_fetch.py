@@ -124,7 +124,9 @@ def test_public_addresses_are_public(address: str):
     assert is_public(address)
 
 
-@pytest.mark.parametrize("address", ["64:ff9b::1.1.1.1", "::ffff:10.0.0.1", "fe80::1%eth0", "240.0.0.1", "nonsense"])
+@pytest.mark.parametrize(
+    "address", ["64:ff9b::1.1.1.1", "::ffff:10.0.0.1", "fe80::1%eth0", "240.0.0.1", "3fff::1", "nonsense"]
+)
 def test_other_addresses_are_not(address: str):
     """Translated, mapped, zoned, reserved."""
     assert not is_public(address)
