@@ -16,7 +16,7 @@ from mcp_notebook.masking import seal_text
 from mcp_notebook.naming import sql_of
 from mcp_notebook.policy.budgets import cut
 from mcp_notebook.results import read
-from mcp_notebook.results.preview import preview
+from mcp_notebook.results.shown.preview import preview
 from mcp_notebook.sessions import handover
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mcp_notebook.results import build, content, statement
+from mcp_notebook.results import content, statement
+from mcp_notebook.results.columns import build
 from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Table
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_notebook.results import build, content, guard, nothing, notices, resources, statement, structured, texts
+from mcp_notebook.results import content, guard, nothing, notices, resources, statement, structured, texts
+from mcp_notebook.results.columns import build
 from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
-from mcp_notebook.results.shapes import MAX_COLUMNS
+from mcp_notebook.results.values.shapes import MAX_COLUMNS
 
 log = logging.getLogger(__name__)
 MAX_CELLS = 100_000_000

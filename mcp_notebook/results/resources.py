@@ -12,7 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from mcp_notebook.results import build, content, infer, texts, workbooks
+from mcp_notebook.results import content, texts
+from mcp_notebook.results.columns import build, infer
+from mcp_notebook.results.formats import workbooks
 from mcp_notebook.results.reading import Rejected, Table
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import jsontext, large, statement, texts
+from mcp_notebook.results import statement, texts
 from mcp_notebook.results.content import Parts
 from mcp_notebook.results.texts import Found
+from mcp_notebook.results.values import jsontext, large
 
 _MANY = 200
 

@@ -8,20 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_notebook.results import (
+from mcp_notebook.results import guard
+from mcp_notebook.results.formats import (
     aligned,
     boxes,
     delimited,
-    guard,
     html_tables,
-    jsontext,
-    large,
-    literal,
     markdown,
     printed,
     row_lines,
     ruled,
-    shapes,
     toon,
     vertical,
     wiki,
@@ -31,6 +27,7 @@ from mcp_notebook.results import (
 )
 from mcp_notebook.results.raw import Answer, Raw
 from mcp_notebook.results.reading import Confidence, Rejected
+from mcp_notebook.results.values import jsontext, large, literal, shapes
 
 _LEAF_DEPTH = 3
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")

@@ -16,7 +16,7 @@ import mcp_types as types
 import pyarrow as pa
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.results import declared
+from mcp_notebook.results.columns import declared
 from mcp_notebook.server.answer import Answer, size_of, to_json
 from mcp_notebook.server.engines import Limits
 from mcp_notebook.server.tabular import TableAnswer

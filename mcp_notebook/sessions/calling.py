@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from mcp_notebook.config import mask
 from mcp_notebook.errors import SessionError
 from mcp_notebook.sessions.connection import Connection
-from mcp_notebook.sessions.http import REFUSED
-from mcp_notebook.sessions.tap import UNREADABLE, CallRecord, current_call
+from mcp_notebook.sessions.transports.http import REFUSED
+from mcp_notebook.sessions.transports.tap import UNREADABLE, CallRecord, current_call
 from mcp_notebook.sessions.visits import PagesNeeded, pages_in
 
 GOES_ON = " The session goes on."

@@ -87,7 +87,7 @@ class Sessions:
         del self._sessions[name]
         await session.close()
         if forget and (url := getattr(session.spec, "url", "")):
-            await import_module("mcp_notebook.sessions.tokens").TokenStore(url).forget()
+            await import_module("mcp_notebook.sessions.authorization.tokens").TokenStore(url).forget()
 
     async def roots_changed(self) -> None:
         """Tell every server that may ask for the folders that they are other ones now."""

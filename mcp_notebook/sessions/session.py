@@ -9,6 +9,7 @@ from typing import Any
 
 from mcp_notebook.config import ServerSpec, secrets_of
 from mcp_notebook.errors import CallTimeout, SessionError
+from mcp_notebook.sessions.authorization.signin import Authorize
 from mcp_notebook.sessions.calling import ConnectionLost, SessionGone, call_once, guarded
 from mcp_notebook.sessions.clock import Clock
 from mcp_notebook.sessions.connection import Connection, Opening
@@ -19,7 +20,6 @@ from mcp_notebook.sessions.news import tell_roots_changed, watch_lists
 from mcp_notebook.sessions.process import STOP_GRACE
 from mcp_notebook.sessions.questions import Questions
 from mcp_notebook.sessions.schema import schema_warning
-from mcp_notebook.sessions.signin import Authorize
 from mcp_notebook.sessions.toollist import ToolList
 from mcp_notebook.sessions.upkeep import CALL_TIMEOUT, Progress, Upkeep
 from mcp_notebook.sessions.values import CallOutcome, size_of

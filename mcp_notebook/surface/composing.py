@@ -30,7 +30,7 @@ async def events_of(
     # The model's SDK takes seconds to import; on a worker thread the heartbeat and other sessions go on meanwhile.
     await asyncio.to_thread(importlib.import_module, "anthropic")
     # So does pandas: it loads while the model thinks, not when the first result is there.
-    asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "mcp_notebook.results.preview")
+    asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "mcp_notebook.results.shown.preview")
     from mcp_notebook.agent.run import run
 
     composed = await compose(notebook, ask)

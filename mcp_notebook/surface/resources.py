@@ -137,7 +137,7 @@ def shown_to_model(
     from mcp_notebook.agent.sealing import secret_columns  # with the readers, at the first resource
     from mcp_notebook.masking import seal_text
     from mcp_notebook.policy.budgets import cut
-    from mcp_notebook.results.preview import preview
+    from mcp_notebook.results.shown.preview import preview
 
     shaping = notebook.shaping(rows_to_model)
     parts = [

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from mcp_notebook.local.prompt import ANSWER, MAX_STRING, next_step, written
-from mcp_notebook.results.preview import preview
+from mcp_notebook.results.shown.preview import preview
 
 QUERY = {
     "name": "shop__query",

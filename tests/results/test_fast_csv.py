@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook import results
-from mcp_notebook.results import delimited, fast_columns, fast_csv, threads
+from mcp_notebook.results.columns import fast_columns, threads
+from mcp_notebook.results.formats import delimited, fast_csv
 from tests.results.test_fast_json import DATES, NUMBERS, STAMPS
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_notebook.results import fast_columns, fast_json, infer, jsontext
+from mcp_notebook.results.columns import fast_columns, infer
 from mcp_notebook.results.raw import from_records
+from mcp_notebook.results.values import fast_json, jsontext
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_notebook.results import fast_columns, fast_literal, infer, literal
+from mcp_notebook.results.columns import fast_columns, infer
+from mcp_notebook.results.values import fast_literal, literal
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mcp_notebook.results import fast_columns, fast_rows, jsontext
+from mcp_notebook.results.columns import fast_columns
+from mcp_notebook.results.values import fast_rows, jsontext
 from tests.results.test_fast_literal import TEXTS, same_as_exact
 
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from mcp_notebook import results
-from mcp_notebook.results import delimited, large
+from mcp_notebook.results.formats import delimited
+from mcp_notebook.results.values import large
 from tests.benchmarks import data
 
 ROWS = 2_000

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from mcp_notebook.results import read
-from mcp_notebook.results.infer import column
+from mcp_notebook.results.columns.infer import column
 
 UTC = dt.UTC
 

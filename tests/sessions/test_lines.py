@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest
 
-from mcp_notebook.sessions.floods import BURST
-from mcp_notebook.sessions.lines import LineSplitter, TooLong
-from mcp_notebook.sessions.tap import Tap
+from mcp_notebook.sessions.transports.floods import BURST
+from mcp_notebook.sessions.transports.lines import LineSplitter, TooLong
+from mcp_notebook.sessions.transports.tap import Tap
 
 
 def feed(splitter: LineSplitter, chunks: Iterable[bytes]) -> list[bytes | TooLong]:

@@ -1,0 +1,1 @@
+"""From raw columns to typed Arrow columns: declared and inferred types, NULLs, and what was lost."""

@@ -1,0 +1,270 @@
+"""A raw table becomes a typed one: names made unique, columns typed, and what was lost or guessed said by name."""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcp_notebook.results import statement
+from mcp_notebook.results.columns import fast_columns, fast_nulls, infer, losses, nulls, numeric, strings
+from mcp_notebook.results.raw import Cells, Raw, listing
+from mcp_notebook.results.reading import Table
+
+_LITERAL = r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")"""
+_BYTES = re.compile(rf"{_LITERAL}|bytearray\({_LITERAL}\)")
+_SAFE_INTEGER = 2**53
+_FEW = 256
+
+
+def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
+    """Type every column of `raw`; notes name the columns they are about."""
+    names, name_notes, guessed = _names(raw, sql)
+    columns, null_notes, ready = _without_nulls(raw, names) if infer_types else (fast_nulls.as_sent(raw), [], {})
+    text = raw.text if infer_types else "keep"
+    if text == "numbers" and nulls.all_text(raw):
+        text = "all"
+    arrays, types, notes = [], {}, []
+    for number, name in enumerate(names):
+        declared = raw.declared[number] if number < len(raw.declared) else None
+        done = ready.get(number) if text == "all" and not declared else None
+        typed = _column(columns[number], declared, text, name, done)
+        arrays.append(typed.array)
+        types[name] = typed.type_note
+        if typed.note:
+            notes.append(f"`{name}` {typed.note}")
+    untyped = [number for number, array in enumerate(arrays) if _is_text(array.type)]  # a typed value lost no text
+    notes += losses.found([columns[number] for number in untyped], [names[number] for number in untyped])
+    notes += _rounded(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
+    notes += _identifiers(arrays, names, types) if text == "all" else []
+    data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
+    return Table(
+        data,
+        types=types,
+        notes=(*raw.notes, *name_notes, *null_notes, *notes),
+        truncated=raw.truncated,
+        total_rows=raw.total_rows,
+        approximate=raw.approximate or guessed,
+        reader=reader,
+        names=raw.names or names,
+    )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or isinstance(kind, pa.JsonType)
+
+
+def _no_columns(rows: int) -> pa.Table:
+    return pa.table({}) if not rows else pa.table({"column_0": pa.nulls(rows)})
+
+
+def _without_nulls(raw: Raw, names: Sequence[str]) -> tuple[Sequence[Cells], list[str], dict[int, infer.Column]]:
+    if raw.rows and any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
+        return fast_nulls.taken_out(raw, names)
+    return *nulls.taken_out(raw, names), {}
+
+
+def _column(
+    values: Cells, declared: str | None, text: infer.Strictness, name: str, done: infer.Column | None = None
+) -> infer.Column:
+    """One column typed; `done` is what it gives with all texts believed, if that is known."""
+    if isinstance(values, pa.ChunkedArray):
+        return _arrow_column(values, declared, text, name, done)
+    if text in ("numbers", "all") and _only_texts(values):
+        present = [value for value in values if value is not None]
+        if strings.CODE_NAME.search(name):
+            text = "dates"
+        elif declared is None and all(map(_BYTES.fullmatch, present)) and (found := _binary(values)) is not None:
+            return found
+        elif declared is None and _like_codes(present):
+            text = "dates"
+    typed = infer.column(values, declared, text=text)
+    return _quoted_decimals(typed, values) if text == "numbers" else typed
+
+
+def _only_texts(values: Cells) -> bool:
+    """Whether a column holds texts, and nothing else but NULL."""
+    return set(map(type, values)) - {type(None)} == {str}
+
+
+def _binary(values: Cells) -> infer.Column | None:
+    """The column of bytes literals; None when one has an escape that Python does not know."""
+    try:
+        found = [None if value is None else _bytes(value) for value in values]
+    except (ValueError, SyntaxError):
+        return None
+    return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
+
+
+def _bytes(text: str) -> bytes:
+    """A bytes literal alone: `literal_eval` of a string that a regular expression has fully matched."""
+    return ast.literal_eval(text.removeprefix("bytearray(").removesuffix(")"))
+
+
+def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
+    """Fractions in quotes in a format that has numbers are decimals: a float would have come as a number."""
+    if not pa.types.is_floating(typed.array.type) or not typed.type_note.startswith("converted"):
+        return typed
+    if not all(value is None or (type(value) is str and strings.is_plain(value)) for value in values):
+        return typed
+    array, note = numeric.decimals([None if value is None else Decimal(value) for value in values])
+    return infer.Column(array, f"converted from text: {infer.short(array.type)}", note)
+
+
+def _arrow_column(
+    values: pa.ChunkedArray, declared: str | None, text: infer.Strictness, name: str, done: infer.Column | None = None
+) -> infer.Column:
+    """The same for a column that a fast reader left in Arrow."""
+    if text in ("numbers", "all") and strings.CODE_NAME.search(name):
+        text, done = "dates", None
+    if text in ("numbers", "all") and declared is None and pa.types.is_string(values.type):
+        head = values.slice(0, _FEW).drop_null().to_pylist()
+        if head and _BYTES.fullmatch(head[0]):
+            return _column(values.to_pylist(), declared, text, name)
+        if _may_be_codes(head) and _like_codes(values.drop_null().to_pylist()):
+            text, done = "dates", None
+    typed = done or fast_columns.column(values, declared, text=text)
+    if text == "numbers" and pa.types.is_floating(typed.array.type) and typed.type_note.startswith("converted"):
+        return _quoted_decimals(typed, values.to_pylist())
+    return typed
+
+
+def _like_codes(present: Sequence[Any]) -> bool:
+    """Digits of one length of 9 to 15 in many distinct values: phone numbers or ids rather than amounts."""
+    return len(present) > 1 and _may_be_codes(present) and len(set(present)) > 1
+
+
+def _may_be_codes(some: Sequence[Any]) -> bool:
+    """Whether nothing in some of a column's values rules it out."""
+    if not all(type(value) is str and value.isdecimal() for value in some):
+        return False
+    lengths = {len(value) for value in some}
+    return not lengths or (len(lengths) == 1 and 9 <= lengths.pop() <= 15)
+
+
+def unique(names: Sequence[str]) -> tuple[str, ...]:
+    """The same names with `_2`, `_3`, … where one is repeated; an empty name becomes `column_N`."""
+    taken = set(names)
+    seen: Counter[str] = Counter()
+    result = []
+    for number, name in enumerate(names):
+        name = name if name else f"column_{number}"
+        seen[name] += 1
+        if seen[name] == 1:
+            result.append(name)
+            taken.add(name)
+            continue
+        suffix = seen[name]
+        while f"{name}_{suffix}" in taken:
+            suffix += 1
+        taken.add(f"{name}_{suffix}")
+        result.append(f"{name}_{suffix}")
+    return tuple(result)
+
+
+def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
+    """Unique column names, notes on them, and whether they or the set of columns are a guess."""
+    asked = statement.selected(sql) if sql else None
+    width = len(raw.columns) if raw.columns or raw.names is None else len(raw.names)
+    if raw.names is None:
+        return _missing_names(width, asked)
+    names = tuple(name.encode("utf-8", "backslashreplace").decode() for name in raw.names)
+    result = unique(names)
+    notes = []
+    if len(set(names)) < len(names):
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        notes.append(f"{listing(repeated)} came more than once and got numbers")
+        if same := _same_values(raw, repeated):
+            notes.append(f"the columns named {listing(same)} hold the same values; one may have overwritten the others")
+    fewer = asked is not None and len(asked) > len(names)
+    if fewer and asked is not None:
+        lost = [name for name, count in Counter(filter(None, asked)).items() if count > 1] or [n for n in asked if n]
+        notes.append(
+            f"the statement selects {len(asked)} columns and {len(names)} came; "
+            f"of those with one name ({listing(lost)}) only the last came"
+        )
+    return result, notes, fewer
+
+
+def _same_values(raw: Raw, repeated: Sequence[str]) -> list[str]:
+    """Repeated names whose columns are equal in every row."""
+    pairs = list(zip(raw.names or (), raw.columns, strict=False))
+    found = {name: [column for other, column in pairs if other == name] for name in repeated}
+    return [name for name, columns in found.items() if raw.rows and all(columns[0] == other for other in columns[1:])]
+
+
+def _missing_names(width: int, asked: Sequence[str | None] | None) -> tuple[tuple[str, ...], list[str], bool]:
+    if asked is not None and all(asked) and (width in (0, len(asked))):
+        names = unique([name or "" for name in asked])
+        return names, ["the server sent no column names; these are from the statement"], False
+    if not width:
+        return (), ["no rows came, and the server sent no column names"], False
+    return (
+        tuple(f"column_{number}" for number in range(width)),
+        ["the server sent no column names; the columns are numbered"],
+        True,
+    )
+
+
+def _rounded(arrays: Sequence[pa.Array], names: Sequence[str]) -> list[str]:
+    """Integers beyond 2^53 that all look as JavaScript prints a rounded one."""
+    suspects = []
+    for array, name in zip(arrays, names, strict=True):
+        large = _large_integers(array)
+        if large and all(map(_looks_rounded, large)):
+            suspects.append(name)
+    if not suspects:
+        return []
+    return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
+
+
+def _identifiers(arrays: Sequence[pa.Array], names: Sequence[str], types: dict[str, str]) -> list[str]:
+    """A format in which everything is text does not tell long numbers from identifiers of digits."""
+    long = [
+        name for array, name in zip(arrays, names, strict=True)
+        if types[name].startswith("converted") and _large_integers(array)
+    ]  # fmt: skip
+    return [f"long whole numbers in {listing(long)} were read as numbers; they may be identifiers"] if long else []
+
+
+def _looks_rounded(value: int | Decimal) -> bool:
+    """Whether JavaScript would print the float nearest to it with the same digits."""
+    return abs(value) < 10**21 and int(Decimal(repr(float(value)))) == value
+
+
+def _large_integers(array: pa.Array) -> list[int]:
+    if pa.types.is_uint64(array.type) or (pa.types.is_decimal(array.type) and array.type.scale == 0):
+        return [int(value) for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
+    if not pa.types.is_int64(array.type):
+        return []
+    if len(array) <= _FEW:  # a kernel's call costs more than a few Python objects
+        return [value for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
+    beyond = pc.or_(pc.greater_equal(array, _SAFE_INTEGER), pc.less_equal(array, -_SAFE_INTEGER))
+    large = array.filter(beyond).drop_null()
+    # Of a long column a few tell: most are not rounded, and no object a cell is made.
+    head = large.slice(0, 64).to_pylist()
+    return large.to_pylist() if all(map(_looks_rounded, head)) else head
+
+
+def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
+    """JSON has no Infinity and no NaN: servers write null in their place."""
+    found = [name for name, array in zip(names, arrays, strict=True) if _only_finite(array)]
+    return [f"null in {listing(found)} may stand for NaN or Infinity, which JSON cannot say"] if found else []
+
+
+def _only_finite(array: pa.Array) -> bool:
+    """A column of floats with nulls and without one NaN or Infinity, or a column without any value."""
+    if pa.types.is_null(array.type):
+        return len(array) > 0
+    if not pa.types.is_floating(array.type) or not array.null_count:
+        return False
+    if len(array) <= _FEW:
+        return all(value is None or math.isfinite(value) for value in array.to_pylist())
+    return not pc.any(pc.invert(pc.is_finite(array))).as_py()

@@ -1,0 +1,195 @@
+"""Types that a server declares: database names, driver codes, JSON-schema words, and the conversion to them.
+
+A declaration is followed only when every value agrees with it; `convert` returns None otherwise.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcp_notebook.results.columns import numeric, strings
+
+_ZONE = re.compile(r"^(?:nullable\()?datetime(?:64)?\(.*'([\w/+-]+)'\)", re.IGNORECASE)
+_WRAPPED = re.compile(r"(?:nullable|lowcardinality)\((.*)\)", re.IGNORECASE | re.DOTALL)
+_INT = re.compile(
+    r"[iu](?:8|16|32|64|128)|u?(?:tiny|small|medium|big|huge)?int(?:eger)?(?:\d+)?(?: unsigned| signed)?|u?int\d+|"
+    r"(?:small|big)?serial\d?|long(?:long)?|short|tiny|int24|oid|byteint|hugeint|uhugeint|u(?:tiny|small|big)int|number_int|year"
+)
+_FLOAT = re.compile(
+    r"(?:f32|f64|float|double|real|float\d+|double precision|binary_(?:float|double)|bfloat16|number_float)"
+    r"(?: precision)?"
+)
+_DECIMAL = re.compile(r"(?:big)?(?:decimal|numeric|newdecimal|dec|fixed)(?:32|64|128|256)?")
+_BOOL = re.compile(r"bool(?:ean)?")
+_DATE = re.compile(r"date(?:32)?(?:\[day\])?|datetime\.date")
+_STAMP = re.compile(
+    r"datetime(?:2|64)?(?:\[.*\])?|timestamp(?:_(?:ntz|s|ms|us|ns))?(?: without time zone)?|smalldatetime"
+)
+_STAMPTZ = re.compile(r"timestamp(?:_l?tz|tz)|timestamp with(?: local)? time zone|datetimeoffset|datetimetz")
+_TIME = re.compile(r"time(?: without time zone)?(?:64|32)?")
+_TEXT = re.compile(
+    r"(?:n?var)?(?:n?char)(?:acter)?2?(?: varying)?|character(?: varying)?|text|string|str|(?:tiny|medium|long)text|"
+    r"clob|nclob|name|citext|bpchar|uuid|guid|enum|fixedstring|utf8|var_string|object|inet|cidr|xml"
+)
+_DAYS = re.compile(r"-?\d{1,6}", re.ASCII)
+_SECONDS = re.compile(r"-?\d{1,11}\.\d{9}", re.ASCII)
+_BINARY = re.compile(r"bytea|blob|binary|varbinary|(?:tiny|medium|long)blob|image|raw|bytes|large_binary")
+
+# PostgreSQL's type numbers as node-postgres and DB-API drivers pass them on (pg_type.dat).
+POSTGRES_OIDS = {
+    16: "bool", 17: "bytea", 20: "int8", 21: "int2", 23: "int4", 25: "text", 26: "oid", 114: "json", 700: "float4",
+    701: "float8", 1042: "bpchar", 1043: "varchar", 1082: "date", 1083: "time", 1114: "timestamp", 1184: "timestamptz",
+    1700: "numeric", 2950: "uuid", 3802: "jsonb",
+}  # fmt: skip
+
+
+def kind(name: str) -> str | None:
+    """The family a declared type belongs to, or None when we do not know it.
+
+    "int", "float", "decimal", "bool", "date", "timestamp", "timestamptz", "time", "text" or "binary".
+    """
+    name = " ".join(name.strip().split())
+    while match := _WRAPPED.fullmatch(name):
+        name = match[1].strip()
+    zoned = name.lower().startswith("datetime") and ("'" in name or '"' in name)
+    bare = " ".join(re.sub(r"\([^()]*\)", "", name).lower().split())
+    if zoned:
+        return "timestamptz"
+    if bare in ("number", "numeric") and re.search(r"\(\s*\d+\s*\)|,\s*0\s*\)", name):
+        return "decimal"
+    for family, pattern in _FAMILIES:
+        if pattern.fullmatch(bare):
+            return family
+    return None
+
+
+def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | None:
+    """The values in the declared family, exactly; None when one does not fit it (then the declaration is ignored).
+
+    `name` is the whole type, which may name a time zone.
+    """
+    try:
+        return _in_zone(values, zone[1]) if (zone := _ZONE.search(name)) else _CONVERTERS[family](values)
+    except (ValueError, TypeError, InvalidOperation, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError, KeyError):
+        return None
+
+
+def _int(values: Sequence[Any]) -> pa.Array | None:
+    return numeric.integers([None if value is None else _as_int(value) for value in values])[0]
+
+
+def _as_int(value: Any) -> int:
+    if type(value) is int:
+        return value
+    if type(value) in (str, Decimal, float) and int(value) == Decimal(value):
+        return int(value)
+    raise ValueError(value)
+
+
+def _float(values: Sequence[Any]) -> pa.Array:
+    return pa.array([None if value is None else _as_float(value) for value in values], pa.float64())
+
+
+def _as_float(value: Any) -> float:
+    if type(value) is bool or (type(value) is int and float(value) != value):
+        raise ValueError(value)
+    return float(value)
+
+
+def _decimal(values: Sequence[Any]) -> pa.Array | None:
+    exact = [None if value is None else _as_decimal(value) for value in values]
+    if not all(value is None or value.is_finite() for value in exact):
+        return None
+    array = numeric.decimals(exact)[0]
+    return array if pa.types.is_decimal(array.type) else None
+
+
+def _as_decimal(value: Any) -> Decimal:
+    if type(value) is bool:
+        raise ValueError(value)
+    return Decimal(repr(value)) if type(value) is float else Decimal(value)
+
+
+def _bool(values: Sequence[Any]) -> pa.Array:
+    return pa.array([None if value is None else _TRUTH[value] for value in values], pa.bool_())
+
+
+def _date(values: Sequence[Any]) -> pa.Array | None:
+    """Dates, their text, or days since 1970 as text (Snowflake)."""
+    if any(values) and all(value is None or (type(value) is str and _DAYS.fullmatch(value)) for value in values):
+        return pa.array([None if value is None else int(value) for value in values], pa.int32()).cast(pa.date32())
+    return _typed(values, dt.date, pa.date32())
+
+
+def _stamp(values: Sequence[Any]) -> pa.Array | None:
+    """Timestamps, their text, or seconds since 1970 with nine digits of a fraction as text (Snowflake)."""
+    if any(values) and all(value is None or (type(value) is str and _SECONDS.fullmatch(value)) for value in values):
+        exact = [None if value is None else int(Decimal(value) * 10**9) for value in values]
+        return pa.array(exact, pa.int64()).cast(pa.timestamp("ns")).cast(pa.timestamp("us"))
+    found = _typed(values, dt.datetime, pa.timestamp("us"))
+    return found if found is None or pa.types.is_timestamp(found.type) else found.cast(pa.timestamp("us"))
+
+
+def _typed(values: Sequence[Any], wanted: type, arrow: pa.DataType) -> pa.Array | None:
+    if all(value is None or type(value) is wanted for value in values):
+        return pa.array(values, arrow)
+    if not all(value is None or type(value) is str for value in values):
+        return None
+    found = strings.temporal(values)
+    return found and found.array
+
+
+def _stamptz(values: Sequence[Any]) -> pa.Array | None:
+    """Instants only: where the values lack a zone and the type names none, the session's zone is not known."""
+    found = _stamp(values)
+    return found if found is not None and found.type.tz else None
+
+
+def _in_zone(values: Sequence[Any], zone: str) -> pa.Array | None:
+    """Times without a zone, in the zone that the type names: `DateTime64(3, 'UTC')`."""
+    found = _stamp(values)
+    if found is None or found.type.tz:
+        return found
+    return pc.assume_timezone(found, timezone=zone)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _time(values: Sequence[Any]) -> pa.Array | None:
+    return strings.times([None if value is None else str(value) for value in values])
+
+
+def _text(values: Sequence[Any]) -> pa.Array:
+    return pa.array(values, pa.string())
+
+
+def _binary(values: Sequence[Any]) -> pa.Array:
+    return pa.array([None if value is None else _as_bytes(value) for value in values], pa.binary())
+
+
+def _as_bytes(value: Any) -> bytes:
+    """Bytes as bytes, or as hexadecimal text with its mark; base64 is never guessed."""
+    if type(value) is bytes:
+        return value
+    if type(value) is str and value.startswith(("\\x", "0x")):
+        return bytes.fromhex(value[2:])
+    raise ValueError(value)
+
+
+_TRUTH = {True: True, False: False, "true": True, "false": False, "t": True, "f": False, "True": True, "False": False,
+          "1": True, "0": False}  # fmt: skip
+
+_FAMILIES = (
+    ("int", _INT), ("bool", _BOOL), ("decimal", _DECIMAL), ("float", _FLOAT), ("date", _DATE),
+    ("timestamptz", _STAMPTZ), ("timestamp", _STAMP), ("time", _TIME), ("text", _TEXT), ("binary", _BINARY),
+)  # fmt: skip
+
+_CONVERTERS: dict[str, Callable[[Sequence[Any]], pa.Array | None]] = {
+    "int": _int, "float": _float, "decimal": _decimal, "bool": _bool, "date": _date, "timestamp": _stamp,
+    "timestamptz": _stamptz, "time": _time, "text": _text, "binary": _binary,
+}  # fmt: skip

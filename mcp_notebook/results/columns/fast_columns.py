@@ -1,0 +1,198 @@
+"""`infer.column` for a column that is in Arrow already: the same answer without a Python object a cell.
+
+Each step either proves the exact path's answer with Arrow's kernels or hands the column over to `infer` and `strings`,
+whose rules these are. A test holds the two equal.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcp_notebook.results.columns import infer, strings
+from mcp_notebook.results.columns.infer import Column, Strictness, short
+
+SMALL = 256
+"""Rows below which the exact path is as fast."""
+_SAMPLE = 256
+_STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)?$"
+_MIDNIGHT = r"^\d{4}-\d\d-\d\dT00:00:00(?:\.0{3,6})?Z$"
+_NODE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
+_NUMBER = r"^-?(?:0|[1-9]\d*)(?:\.\d+)?$"
+_NUMERIC = re.compile(r"[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
+_PEOPLE = re.compile(r"-?\d{1,3}(?:,\d{3})*(?:\.\d+)?", re.ASCII)
+_LONGEST_INTEGER = 18
+_LONGEST_DECIMAL = 38
+_LONGEST_FLOAT = 16  # fifteen digits and a point: any float keeps them
+_SMALL_FLOAT, _LARGE_FLOAT = 1e-3, 1e15
+_SECONDS, _MILLISECONDS = len("2024-02-29T12:30:00"), len("2024-02-29T12:30:00.000Z")
+_FIRST_DAY = pa.scalar(dt.date(1, 1, 1))
+_FIRST_STAMP = dt.datetime(1, 1, 2)
+
+
+def column(array: pa.Array | pa.ChunkedArray, declared: str | None = None, *, text: Strictness = "dates") -> Column:
+    """What `infer.column(array.to_pylist(), declared, text=text)` gives; arguments as there."""
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if declared or len(array) < SMALL or array.null_count == len(array):
+        return infer.column(array.to_pylist(), declared, text=text)
+    if not pa.types.is_string(array.type):
+        return Column(array, f"inferred: {short(array.type)}")
+    return _from_text(array, text)
+
+
+def _from_text(array: pa.StringArray, text: Strictness) -> Column:
+    """The steps of `infer` for strings: the first of them that may apply is tried fast, then exactly."""
+    sample = _sample(array)
+    temporal = strings.temporal(sample) if text != "keep" else None
+    if temporal is None and not _may_be_number(sample, text):
+        return Column(array, "inferred: text")
+    fast = (_dates(array) or _stamps(array, temporal.note)) if temporal else _numbers(array)
+    if fast is None:
+        return infer.column(array.to_pylist(), text=text)
+    return Column(fast.array, f"converted from text: {short(fast.array.type)}", fast.note)
+
+
+def _sample(array: pa.StringArray) -> list[str]:
+    """Some values from all over the column; at least one."""
+    step = max(len(array) // _SAMPLE, 1)
+    found = array.take(pa.array(range(0, len(array), step))).drop_null()
+    return found.to_pylist() or array.drop_null().slice(0, _SAMPLE).to_pylist()
+
+
+def _may_be_number(sample: Sequence[str], text: Strictness) -> bool:
+    """Whether a rule for numbers or flags may take the column; False is certain, since it asks every value."""
+    if text in ("keep", "dates"):
+        return False
+    if all(map(_NUMERIC.fullmatch, sample)):
+        return True
+    if text == "all" and all(map(_PEOPLE.fullmatch, sample)):
+        return True
+    return text == "all" and all(value.lower() in ("true", "false", "t", "f") for value in sample)
+
+
+def _dates(array: pa.StringArray) -> strings.Typed | None:
+    """`YYYY-MM-DD` throughout, or midnight UTC throughout in one spelling."""
+    shortest, longest = _lengths(array)
+    if shortest != longest or longest < 10:
+        return None
+    if longest == 10:
+        return _as_dates(array, "")
+    if not _all(pc.ends_with(array, "Z")) or not _all(pc.match_substring_regex(array, _MIDNIGHT)):
+        return None
+    return _as_dates(pc.utf8_slice_codeunits(array, 0, 10), "was midnight UTC in every row, shown as dates")
+
+
+def _as_dates(array: pa.Array, note: str) -> strings.Typed | None:
+    try:
+        dates = pc.cast(array, pa.date32())
+    except pa.ArrowInvalid:
+        return None
+    return None if _any(pc.less(dates, _FIRST_DAY)) else strings.Typed(dates, note)
+
+
+def _stamps(array: pa.StringArray, note: str) -> strings.Typed | None:
+    """Timestamps to the microsecond, all without a zone or all in UTC; `note` is for those of JavaScript."""
+    shortest, longest = _lengths(array)
+    one_form = shortest == longest == _SECONDS  # Arrow's parser knows no other form of that length without a zone
+    in_utc = not one_form and _all(pc.or_(pc.ends_with(array, "Z"), pc.ends_with(array, "+00:00")))
+    if not one_form and not _all(pc.match_substring_regex(array, _STAMP)):
+        return None
+    if in_utc and _all(pc.match_substring_regex(array, _MIDNIGHT)):
+        return None  # dates in several spellings
+    try:
+        stamps = pc.cast(array, pa.timestamp("us", "UTC" if in_utc else None))
+    except pa.ArrowInvalid:
+        return None
+    if _any(pc.less(stamps.cast(pa.int64()), _microseconds(_FIRST_STAMP))):
+        return None
+    node = in_utc and shortest == longest == _MILLISECONDS and _all(pc.match_substring_regex(array, _NODE))
+    return strings.Typed(stamps, note if node else "")
+
+
+def _microseconds(moment: dt.datetime) -> int:
+    return (moment - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)
+
+
+def _numbers(array: pa.StringArray) -> strings.Typed | None:
+    """Integers to 18 digits, decimals of one scale, or floats short enough that none is rounded."""
+    longest = _lengths(array)[1]
+    marks = _besides_digits(array)
+    try:
+        if b"." not in marks:
+            return _integers(array, signed=bool(marks)) if longest <= _LONGEST_INTEGER else None
+        points = pc.find_substring(array, ".")
+        if (scale := _one_scale(array, points)) is not None:
+            return _decimals(array, points, scale) if not marks.translate(None, b".-") else None
+        return _floats(array, longest)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _besides_digits(array: pa.StringArray) -> bytes:
+    """What is in the column's memory beside digits; several times as fast as a pattern a value."""
+    memory = array.buffers()[2]
+    return memory.to_pybytes().translate(None, b"0123456789") if memory else b""
+
+
+def _all_plain(array: pa.Array) -> bool:
+    return _all(pc.match_substring_regex(array, _NUMBER)) and not _any(pc.equal(array, "-0"))
+
+
+def _integers(array: pa.StringArray, *, signed: bool) -> strings.Typed | None:
+    """Integers that would be written as they came: those with a sign are written once more, to see it."""
+    values = pc.cast(array, pa.int64())
+    if signed:
+        return strings.Typed(values) if _all(pc.equal(pc.cast(values, pa.string()), array)) else None
+    padded = pc.and_(pc.starts_with(array, "0"), pc.greater(pc.binary_length(array), 1))
+    return None if _any(padded) else strings.Typed(values)
+
+
+def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
+    """Floats, when each keeps its number: shorter ones do, and those that are the shortest way to write a float."""
+    values = pc.cast(array, pa.float64())
+    if longest <= _LONGEST_FLOAT:
+        return strings.Typed(values) if _all_plain(array) else None
+    sizes = pc.min_max(pc.abs(values))
+    if not (sizes["min"].as_py() > _SMALL_FLOAT and sizes["max"].as_py() < _LARGE_FLOAT) and not _all_plain(array):
+        return None  # may be written with an exponent, which Arrow also prints
+    odd = array.filter(pc.not_equal(pc.cast(values, pa.string()), array)).unique()
+    if len(odd) and not (_all_plain(odd) and all(map(strings.float_holds, odd.to_pylist()))):
+        return None
+    return strings.Typed(values)
+
+
+def _one_scale(array: pa.Array, points: pa.Array) -> int | None:
+    """The number of digits after the point when it is one for all and padded, as `strings.fixed_scale` asks."""
+    scales = pc.subtract(pc.subtract(pc.binary_length(array), points), 1)
+    ends = pc.min_max(scales)
+    if pc.min(points).as_py() < 0 or ends["min"] != ends["max"]:
+        return None
+    padded = pc.and_not(pc.ends_with(array, "0"), pc.ends_with(array, ".0"))
+    return ends["min"].as_py() if _any(padded) else None
+
+
+def _decimals(array: pa.Array, points: pa.Array, scale: int) -> strings.Typed | None:
+    """Of texts in digits, points and minus: decimals with one digit, or without a zero, before the point."""
+    whole = pc.subtract(points, pc.cast(pc.starts_with(array, "-"), pa.int32()))
+    sizes = pc.min_max(whole)
+    precision = sizes["max"].as_py() + scale
+    if precision > _LONGEST_DECIMAL or sizes["min"].as_py() < 1:
+        return None
+    values = pc.cast(array, pa.decimal128(precision, scale))
+    zero = pc.or_(pc.starts_with(array, "0"), pc.starts_with(array, "-0"))
+    return None if _any(pc.and_(zero, pc.not_equal(whole, 1))) else strings.Typed(values)
+
+
+def _lengths(array: pa.Array) -> tuple[int, int]:
+    ends = pc.min_max(pc.binary_length(array))
+    return ends["min"].as_py(), ends["max"].as_py()
+
+
+def _all(flags: pa.Array) -> bool:
+    return bool(pc.all(flags).as_py())
+
+
+def _any(flags: pa.Array) -> bool:
+    return bool(pc.any(flags).as_py())

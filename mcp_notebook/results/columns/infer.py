@@ -1,0 +1,277 @@
+"""One column: a list of Python values becomes an Arrow array of the narrowest type that holds every value exactly.
+
+Nothing is rounded: integers that do not fit 64 bits become decimals, integers beside fractions become floats only
+when each of them survives it, values of several kinds are kept as JSON. What a text says is believed in three steps
+(`Strictness`): a declared type always, ISO dates by default, numbers only where the caller says so.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+from uuid import UUID
+
+import pyarrow as pa
+
+from mcp_notebook.results.columns import declared as types
+from mcp_notebook.results.columns import numeric, strings, wrappers
+from mcp_notebook.results.columns.numeric import Digits
+
+Strictness = Literal["keep", "dates", "numbers", "all"]
+_EXACT_FLOAT = 2**53
+_SHORT = {pa.string().id: "text", pa.large_string().id: "text", pa.null().id: "unknown, no value"}
+_LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
+_MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
+
+
+class Column(NamedTuple):
+    """An Arrow array, where its type comes from, and a note for the person ("" when all is as sent)."""
+
+    array: pa.Array
+    type_note: str
+    note: str = ""
+
+
+def column(values: Sequence[Any], declared: str | None = None, *, text: Strictness = "dates") -> Column:
+    """Type one column.
+
+    `values` are Python objects as the parser gave them, None for NULL. `declared` is the database's name of the type
+    ("BIGINT", "Nullable(DateTime64(3, 'UTC'))"), used when every value agrees with it. `text` says how far strings
+    are believed: "keep" not at all, "dates" strict ISO dates and timestamps, "numbers" canonical numbers too
+    (flagged "converted from text"), "all" also true/false (for formats in which everything is text).
+    """
+    kinds = set(map(type, values)) - {type(None)}
+    if dict in kinds:
+        values = [_plain(value) for value in values]
+        kinds = set(map(type, values)) - {type(None)}
+    if declared and (wanted := types.kind(declared)) and (found := types.convert(values, wanted, declared)) is not None:
+        return Column(found, f"declared: {short(found.type)} ({declared})")
+    if kinds == {str}:
+        return _from_text(values, text, declared)
+    if kinds == {int, str} and text in ("numbers", "all") and (whole := _long_integers(values)) is not None:
+        return whole
+    array, note = _exact(values, kinds)
+    return Column(array, f"inferred: {short(array.type)}", note)
+
+
+def _long_integers(values: Sequence[Any]) -> Column | None:
+    """Integers of which those that JavaScript cannot hold came as text; None when another text is among them."""
+    whole = [int(value) if type(value) is str and _LONG.fullmatch(value) else value for value in values]
+    if not all(value is None or type(value) is int for value in whole):
+        return None
+    if any(type(value) is str and abs(int(value)) < _EXACT_FLOAT for value in values):
+        return None
+    array, note = numeric.integers([None if value is None else int(value) for value in whole])
+    return Column(array, f"converted from text: {short(array.type)}", note)
+
+
+def short(kind: pa.DataType) -> str:
+    """A type's name for people: "json" rather than "extension<arrow.json>", "text" rather than "string"."""
+    return "json" if isinstance(kind, pa.JsonType) else _SHORT.get(kind.id) or str(kind)
+
+
+def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) -> Column:
+    if text != "keep" and (found := strings.temporal(values)) is not None:
+        return Column(found.array, f"converted from text: {short(found.array.type)}", found.note)
+    if text in ("numbers", "all") and (number := strings.numbers(values)) is not None:
+        return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
+    if text == "all" and (number := strings.grouped(values)) is not None:
+        return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
+    if text == "all" and (flags := strings.booleans(values)) is not None:
+        return Column(flags.array, "converted from text: bool", flags.note)
+    array, note = _strings(values)
+    return Column(array, f"declared: text ({declared})" if declared else "inferred: text", note)
+
+
+def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
+    """The array for values that are not all strings, and a note."""
+    if not kinds:
+        return pa.nulls(len(values)), ""
+    if kinds == {bool}:
+        return pa.array(values, pa.bool_()), ""
+    if kinds <= {int, float, Decimal, Digits}:
+        return _numbers(values, kinds)
+    if len(kinds) == 1 and (build := _BUILDERS.get(next(iter(kinds)))):
+        return build(values)
+    if kinds <= {list, tuple}:
+        return _lists(values)
+    return _mixed(values)
+
+
+def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
+    if kinds == {float}:
+        return pa.array(values, pa.float64()), ""
+    if Digits in kinds:
+        return _long_numbers(values, kinds - {Digits})
+    if kinds == {int}:
+        return numeric.integers(values)
+    present = [value for value in values if value is not None]
+    if Decimal not in kinds and all(abs(value) <= _EXACT_FLOAT for value in present if type(value) is int):
+        return pa.array([None if value is None else float(value) for value in values], pa.float64()), ""
+    if not all(math.isfinite(value) for value in present if type(value) is not int):
+        return _not_finite(values)
+    return numeric.decimals([None if value is None else _as_decimal(value) for value in values])
+
+
+def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, str]:
+    """Numbers in more digits than a float needs: floats if all are as printed with 17 digits, else decimals."""
+    floats = [None if value is None else float(value) for value in values]
+    long = [value for value in values if type(value) is Digits]
+    printed = others <= {float, int} and all(strings.float_holds(str(value)) for value in long)
+    if printed and len(long) >= _MANY_DIGITS:
+        return pa.array(floats, pa.float64()), ""
+    exact = [value if type(value) is not Digits else Decimal(value) for value in values]
+    array, note = _numbers(exact, others | {Decimal})
+    return (pa.array(floats, pa.float64()), "") if note and printed else (array, note)
+
+
+def _not_finite(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    """Infinity or NaN beside decimals or huge integers: floats when each survives it, else text."""
+    floats = [None if value is None else _float(value) for value in values]
+    if all(b is None or not math.isfinite(b) or Decimal(repr(b)) == a for a, b in zip(values, floats, strict=True)):
+        return pa.array(floats, pa.float64()), ""
+    return pa.array([None if value is None else str(value) for value in values], pa.string()), (
+        "mixes exact decimals with NaN or Infinity, kept as text"
+    )
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _as_decimal(value: Any) -> Decimal:
+    return Decimal(repr(value)) if type(value) is float else Decimal(value)
+
+
+def _strings(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    try:
+        return pa.array(values, pa.string()), ""
+    except (UnicodeEncodeError, pa.ArrowInvalid):
+        return pa.array([None if value is None else _encodable(value) for value in values], pa.string()), (
+            "has characters that are no valid Unicode, written as \\ud800"
+        )
+
+
+def _encodable(value: str) -> str:
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    present = [value for value in values if value is not None]
+    aware = [value.utcoffset() is not None for value in present]
+    if not any(aware):
+        return pa.array([None if v is None else v.replace(tzinfo=None) for v in values], pa.timestamp("us")), ""
+    if not all(aware):
+        return pa.array([None if v is None else v.isoformat() for v in values], pa.string()), (
+            "mixes times with and without a zone, kept as text"
+        )
+    offsets = {value.utcoffset() for value in present}
+    note = "" if offsets == {dt.timedelta(0)} else "is shown in UTC (sent with other offsets)"
+    return pa.array([None if v is None else strings.to_utc(v) for v in values], pa.timestamp("us", "UTC")), note
+
+
+def _times(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    if any(value is not None and value.tzinfo is not None for value in values):
+        return pa.array(
+            [None if v is None else v.isoformat() for v in values], pa.string()
+        ), "times with a zone, as text"
+    return pa.array(values, pa.time64("us")), ""
+
+
+def _durations(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    return pa.array(values, pa.duration("us")), ""
+
+
+def _dates(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    return pa.array(values, pa.date32()), ""
+
+
+def _binary(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    return pa.array(values, pa.binary()), ""
+
+
+def _uuids(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    return pa.array([None if value is None else str(value) for value in values], pa.string()), ""
+
+
+def _lists(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    """A list column when all items are of one kind, else JSON."""
+    flat = [item for value in values if value is not None for item in value]
+    items, note = _items(flat)
+    if items is None or _loose(items.type):
+        return _mixed(values)
+    offsets, end = [], 0
+    for value in values:
+        offsets.append(None if value is None else end)
+        end += len(value or ())
+    return pa.ListArray.from_arrays(pa.array([*offsets, end], pa.int32()), items), note
+
+
+def _structs(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    """A struct column when all objects have the same keys, else JSON."""
+    first = next(value for value in values if value is not None)
+    keys = list(first)
+    if not keys or not all(type(key) is str for key in keys):
+        return _mixed(values)
+    if any(value is not None and value.keys() != first.keys() for value in values):
+        return _mixed(values)
+    columns = [_items([None if value is None else value[key] for value in values]) for key in keys]
+    arrays = [array for array, _ in columns if array is not None]
+    if len(arrays) < len(keys) or any(_loose(array.type) for array in arrays):
+        return _mixed(values)
+    mask = pa.array([value is None for value in values])
+    return pa.StructArray.from_arrays(arrays, names=keys, mask=mask), "; ".join(note for _, note in columns if note)
+
+
+def _items(values: list[Any]) -> tuple[pa.Array | None, str]:
+    """The inside of a list or struct; text stays text there."""
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds == {str}:
+        return _strings(values)
+    return _exact(values, kinds)
+
+
+def _loose(kind: pa.DataType) -> bool:
+    return isinstance(kind, pa.JsonType)
+
+
+def _mixed(values: Sequence[Any]) -> tuple[pa.Array, str]:
+    """Values of several kinds: as JSON when JSON can say them, else as their text."""
+    kinds = set(map(type, values))
+    note = "" if kinds <= {dict, list, tuple, type(None)} else "has values of several types, kept as JSON"
+    try:
+        encoded = [None if value is None else json.dumps(value, ensure_ascii=_has_surrogate(value)) for value in values]
+    except (TypeError, ValueError, RecursionError):
+        return pa.array([None if value is None else _encodable(str(value)) for value in values], pa.string()), (
+            "has values of several types, kept as their text"
+        )
+    storage = pa.array(encoded, pa.string())
+    return pa.ExtensionArray.from_storage(pa.json_(pa.string()), storage), note
+
+
+def _has_surrogate(value: Any) -> bool:
+    return "\\ud" in repr(value)
+
+
+def _plain(value: Any) -> Any:
+    """An object that stands for a value of another kind as that value."""
+    return wrappers.plain(value) if type(value) is dict else value
+
+
+_BUILDERS = {
+    dt.datetime: _datetimes,
+    dt.date: _dates,
+    dt.time: _times,
+    dt.timedelta: _durations,
+    bytes: _binary,
+    UUID: _uuids,
+    dict: _structs,
+}

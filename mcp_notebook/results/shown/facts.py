@@ -1,0 +1,206 @@
+"""What can be said about one column in a few words: its type, its nulls, its range or its most frequent values.
+
+Nulls and ranges are of all rows. Distinct and frequent values are exact up to `SAMPLE` rows and come from evenly
+spread blocks of rows above that; then they are marked (`≈`, `5+ distinct`), and the same table gives the same words.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcp_notebook.results.shown.cells import Masked, clipped, shown
+
+SAMPLE = 20_000
+_BLOCKS = 20
+_OBJECTS = 2_000
+_TOP = 4
+_FEW = 20
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """One column in words; `range` and `frequent` are "" when there is nothing to say or the column is masked."""
+
+    name: str
+    type: str
+    nulls: str
+    range: str = ""
+    frequent: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A column's values in Arrow form: all of them, or (objects only) a sample that stands for `rows` of them."""
+
+    name: str
+    values: pa.ChunkedArray
+    rows: int
+    nulls: int
+    type: str
+
+
+def sources(data: Any, masked: Masked) -> list[Source]:
+    """The columns of an Arrow table or a DataFrame, without a copy where the memory allows it.
+
+    Objects that Arrow has no type for are there as text, with masked keys inside them hidden.
+    """
+    if isinstance(data, pa.Table):
+        return [_arrow_source(str(name), data.column(at)) for at, name in enumerate(data.column_names)]
+    return [_series_source(_label(label), data.iloc[:, at], masked) for at, label in enumerate(data.columns)]
+
+
+def describe(source: Source, masked: Masked) -> ColumnFacts:
+    """The facts of one column; of a masked one only type and nulls."""
+    nulls = "" if not source.nulls else "all null" if source.nulls == source.rows else f"{source.nulls:,} null"
+    if masked(source.name):
+        return ColumnFacts(source.name, source.type, nulls, frequent="masked")
+    if source.nulls == source.rows:
+        return ColumnFacts(source.name, source.type, nulls)
+    return ColumnFacts(source.name, source.type, nulls, _range(source, masked), _frequent(source, masked))
+
+
+def type_name(kind: pa.DataType) -> str:
+    """An Arrow type in the words of a database: `text`, `timestamp UTC`, `decimal(10,2)`, `list of int64`."""
+    if isinstance(kind, pa.JsonType):
+        return "json"
+    if isinstance(kind, pa.ExtensionType | pa.BaseExtensionType):
+        return kind.extension_name.rpartition(".")[2]
+    if pa.types.is_dictionary(kind):
+        return type_name(kind.value_type)
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_timestamp(kind):
+        return f"timestamp {kind.tz}" if kind.tz else "timestamp"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return f"list of {type_name(kind.value_type)}"
+    if pa.types.is_struct(kind):
+        return clipped("struct(" + ", ".join(f.name for f in kind) + ")", 60)
+    return _PLAIN_NAMES.get(str(kind).partition("[")[0], str(kind))
+
+
+_PLAIN_NAMES = {
+    **dict.fromkeys(("string", "large_string", "string_view"), "text"),
+    **dict.fromkeys(("binary", "large_binary", "fixed_size_binary", "binary_view"), "binary"),
+    **dict.fromkeys(("date32", "date64"), "date"),
+    **dict.fromkeys(("time32", "time64"), "time"),
+    "duration": "duration",
+    "double": "float64",
+    "float": "float32",
+    "halffloat": "float16",
+}
+
+
+def _label(label: object) -> str:
+    return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)
+
+
+def _arrow_source(name: str, values: pa.ChunkedArray) -> Source:
+    kind = type_name(values.type)
+    nulls = values.null_count
+    if isinstance(values.type, pa.BaseExtensionType):
+        values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    return Source(name, values, len(values), nulls, kind)
+
+
+def _series_source(name: str, series: Any, masked: Masked) -> Source:
+    if str(series.dtype) == "object":
+        return _object_source(name, series, masked)
+    try:
+        array = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+        return _object_source(name, series, masked)
+    if isinstance(array.type, pa.BaseExtensionType):  # pandas' periods and intervals: their text says more
+        return _object_source(name, series, masked)
+    return _arrow_source(name, array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
+
+
+def _object_source(name: str, series: Any, masked: Masked) -> Source:
+    """A column of Python objects: a sample of them, as Arrow when they are of one kind and else as text."""
+    sample = [value for start, count in _spread(len(series), _OBJECTS) for value in series.iloc[start : start + count]]
+    missing = series.isna()
+    try:
+        values = pa.array(sample, from_pandas=True)
+        kind = type_name(values.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        values = pa.array([shown(value, masked) for value in sample], pa.string())
+        kind = "object"
+    return Source(name, pa.chunked_array([values]), len(series), int(missing.sum()), kind)
+
+
+def _spread(rows: int, wanted: int) -> list[tuple[int, int]]:
+    """(start, count) of evenly spread blocks with `wanted` rows in all, or the one block of everything."""
+    if rows <= wanted:
+        return [(0, rows)]
+    size = wanted // _BLOCKS
+    return [(block * (rows - size) // (_BLOCKS - 1), size) for block in range(_BLOCKS)]
+
+
+def _has_range(kind: pa.DataType) -> bool:
+    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_temporal)
+    return any(check(kind) for check in checks)
+
+
+def _range(source: Source, masked: Masked) -> str:
+    if not _has_range(source.values.type):
+        return ""
+    try:
+        ends = pc.min_max(source.values)
+        low, high = (shown(ends[end].as_py(), masked) for end in ("min", "max"))
+    except (pa.ArrowException, ValueError, OverflowError):
+        return ""
+    about = "≈" if len(source.values) < source.rows else ""
+    return "" if low is None else f"all {low}" if low == high and not about else f"{about}{low} to {high}"
+
+
+_NOT_COUNTED = (pa.types.is_floating, pa.types.is_decimal, pa.types.is_nested, pa.types.is_null)
+
+
+def _frequent(source: Source, masked: Masked) -> str:
+    """How many different values there are, and the most frequent ones when they are few."""
+    values = source.values
+    if source.type == "json" or any(check(values.type) for check in _NOT_COUNTED):
+        return ""
+    sample = pa.chunked_array(
+        [chunk for start, count in _spread(len(values), SAMPLE) for chunk in values.slice(start, count).chunks],
+        values.type,
+    ).drop_null()
+    if not len(sample):
+        return ""
+    try:
+        counts = pc.value_counts(sample)
+    except pa.ArrowNotImplementedError:
+        return ""
+    exact = len(values) == source.rows and len(values) <= SAMPLE
+    if len(counts) > _FEW or (_has_range(values.type) and len(counts) > _TOP):
+        return _distinct(len(counts), len(sample), exact)
+    return _tops(counts, len(sample), exact, masked)
+
+
+def _distinct(different: int, among: int, exact: bool) -> str:
+    if different == among:
+        return "all distinct" if exact else "≈ all distinct"
+    return f"{different:,} distinct" if exact else f"{different:,}+ distinct"
+
+
+def _tops(counts: pa.Array, among: int, exact: bool, masked: Masked) -> str:
+    pairs = [
+        (count.as_py(), shown(value.as_py(), masked) or "") for value, count in zip(*counts.flatten(), strict=True)
+    ]
+    pairs.sort(key=lambda pair: (-pair[0], pair[1]))
+    words = [
+        f"{quoted(clipped(text, 24))} {f'{count:,}' if exact else f'≈{count / among:.0%}'}"
+        for count, text in pairs[:_TOP]
+    ]
+    more = ", …" if len(pairs) > _TOP else ""
+    return f"{len(pairs)}{'' if exact else '+'} distinct: {', '.join(words)}{more}"
+
+
+def quoted(text: str) -> str:
+    """Text as a CSV cell: in quotes when it is empty, padded or holds a comma or a quote."""
+    if not text or text != text.strip() or "," in text or '"' in text:
+        return '"' + text.replace('"', '""') + '"'
+    return text

@@ -1,0 +1,1 @@
+"""JSON and Python literals, exact and fast, and the tables that are inside what they hold."""

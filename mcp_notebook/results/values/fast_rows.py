@@ -1,0 +1,139 @@
+"""Large JSON arrays of flat rows straight into Arrow, or None at the first doubt.
+
+Rows of JSON are nearly CSV. Three marks, which no JSON text can hold, make them so: one for an escaped backslash, one
+for an escaped quote, and one behind each quote that opens a string, so that a string is known from a number after
+Arrow's CSV reader has taken the quotes away. All quotes are looked at: a mark follows every second, and every other
+ends its cell.
+"""
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from mcp_notebook.results.columns import threads
+from mcp_notebook.results.values.fast_json import SMALL, as_floats
+
+_BLOCK = 1 << 20
+_BACKSLASH, _QUOTE, _TEXT = b"\1", b"\2", b"\3"
+_START = re.compile(r"[ \t\r\n]*\[\[")
+_INTEGER = r"^-?(?:0|[1-9][0-9]*)$"
+_FLAGS = {"true", "false", None}
+
+
+class _Doubt(ValueError):
+    """The text is not plainly rows of one width; the exact path decides."""
+
+
+def table(text: str) -> pa.Table | None:
+    """The table of a JSON array of equal rows of plain values; int64, float64, bool, string or null, empty names."""
+    start = _START.match(text) if len(text) >= SMALL else None
+    body = text.rstrip(" \t\r\n")
+    if start is None or not body.endswith("]]"):
+        return None
+    try:
+        first, end = json.JSONDecoder().raw_decode(text, start.end() - 1)
+        between = "], [" if text.startswith("], [", end - 1) else "],["
+        cuts = _cuts(body, start.end(), len(body) - 2, between)
+        cells = pa.concat_tables(threads.each(lambda cut: _cells(body[slice(*cut)], between, len(first)), cuts))
+        space = between[2:-1]
+        columns = threads.each(lambda at: _column(cells.column(at), space if at else "", between), range(len(first)))
+        return pa.Table.from_arrays(columns, names=[""] * len(first))
+    except (ValueError, RecursionError):  # no plain JSON for one of the readers, or no Unicode
+        return None
+
+
+def _cuts(text: str, start: int, end: int, between: str) -> list[tuple[int, int]]:
+    """Start and end of blocks of whole rows; a cut within a string leaves a quote without its other."""
+    cuts = []
+    while (cut := text.find(between, start + _BLOCK, end)) >= 0:
+        cuts.append((start, cut))
+        start = cut + len(between)
+    return [*cuts, (start, end)]
+
+
+def _cells(rows: str, between: str, width: int) -> pa.Table:
+    """The cells of some rows as text: strings behind their mark, null for null, everything else as it is written."""
+    data = rows.encode()
+    if not width or not rows or (np.frombuffer(data, np.uint8) < ord(" ")).any():
+        raise _Doubt  # a mark, or a layout over several lines
+    space = between[2:-1].encode()
+    if b"\\" in data:
+        data = data.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE)
+    data = b"\n" + data.replace(between.encode(), b"\n").replace(b"," + space + b'"', b',"' + _TEXT) + b"\n"
+    if rows.startswith(('"', "null")):
+        data = data.replace(b'\n"', b'\n"' + _TEXT)
+    if not _quotes_are_in_place(data):
+        raise _Doubt
+    names = [str(number) for number in range(width)]
+    return pa_csv.read_csv(
+        pa.py_buffer(data).slice(1),
+        pa_csv.ReadOptions(column_names=names, block_size=len(data), use_threads=False),
+        pa_csv.ParseOptions(double_quote=False, newlines_in_values=True),
+        pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()), null_values=["null", (space + b"null").decode()],
+            strings_can_be_null=True, quoted_strings_can_be_null=False, check_utf8=False,
+        ),
+    )  # fmt: skip
+
+
+def _quotes_are_in_place(data: bytes) -> bool:
+    """Whether a mark follows every second quote, the end of its cell every other, and no line is empty."""
+    codes = np.frombuffer(data, np.uint8)
+    behind = codes[np.flatnonzero(codes == ord('"')) + 1]
+    opens, closes = behind[::2], behind[1::2]
+    marked = len(opens) == len(closes) and (opens == _TEXT[0]).all()
+    ended = ((closes == ord(",")) | (closes == ord("\n"))).all()
+    ends = codes == ord("\n")
+    return bool(marked and ended) and not (ends[1:] & ends[:-1]).any()
+
+
+def _column(cells: pa.ChunkedArray, space: str, between: str) -> pa.Array | pa.ChunkedArray:
+    """The values of a column whose cells are all strings, numbers or flags; `space` stands before what is no string."""
+    if cells.null_count == len(cells):
+        return pa.nulls(len(cells))
+    array = pa.concat_arrays(cells.chunks)
+    if pc.all(pc.starts_with(array, _TEXT.decode())).as_py():
+        return _strings(pc.utf8_slice_codeunits(array, 1), between)
+    if space:
+        if not pc.all(pc.starts_with(array, space)).as_py():
+            raise _Doubt
+        array = pc.utf8_slice_codeunits(array, len(space))
+    if set(array.slice(0, 64).to_pylist()) <= _FLAGS:
+        if not set(array.unique().to_pylist()) <= _FLAGS:
+            raise _Doubt
+        return pc.equal(array, "true")
+    if pc.all(pc.match_substring_regex(array, _INTEGER)).as_py():
+        return pc.cast(array, pa.int64())
+    if (floats := as_floats(array)) is None:
+        raise _Doubt
+    return floats
+
+
+def _strings(array: pa.StringArray, between: str) -> pa.StringArray:
+    """The texts without marks and escapes."""
+    memory = array.buffers()[2]
+    held = memory.to_pybytes() if memory else b""
+    if _TEXT in held:
+        raise _Doubt
+    back = {_QUOTE: '\\"', _BACKSLASH: "\\\\", b"\n": between}
+    escaped = pc.match_substring(array, "\\") if b"\\" in held else None
+    for mark, written in back.items():
+        if mark in held:
+            plain = written[-1] if mark != b"\n" else written
+            array = pc.replace_substring(array, mark.decode(), plain if escaped is None else written)
+    if escaped is None:
+        return array
+    return _decoded(array, escaped if all(mark not in held for mark in back) else pc.match_substring(array, "\\"))
+
+
+def _decoded(array: pa.StringArray, escaped: pa.BooleanArray) -> pa.StringArray:
+    """The texts with those decoded that hold an escape."""
+    written = array.filter(escaped).to_pylist()
+    values = json.loads('["' + '","'.join(written) + '"]')
+    if len(values) != len(written):
+        raise _Doubt
+    return pc.replace_with_mask(array, pc.fill_null(escaped, False), pa.array(values, pa.string()))

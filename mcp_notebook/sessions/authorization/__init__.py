@@ -1,0 +1,1 @@
+"""Signing in to HTTP servers, and where the tokens stay."""
