@@ -111,3 +111,25 @@ def test_loading_the_extension_loads_no_slow_package() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout
     assert not set(out.split()) & set(SLOW), out
+
+
+def rooms_of(part: Path) -> dict[str, set[str]]:
+    """Which subpackages of a part each of them imports."""
+    rooms = {room.name for room in part.iterdir() if (room / "__init__.py").exists()}
+    found: dict[str, set[str]] = {}
+    for room in rooms:
+        prefix = f"mcp_notebook.{part.name}."
+        modules = [m for path in sorted((part / room).rglob("*.py")) for m, typing in imports_of(path) if not typing]
+        targets = {m.removeprefix(prefix).split(".")[0] for m in modules if m.startswith(prefix)}
+        found[room] = (targets & rooms) - {room}
+    return found
+
+
+@pytest.mark.parametrize(
+    "part", [p for p in sorted(ROOT.iterdir()) if (p / "__init__.py").exists()], ids=lambda p: p.name
+)
+def test_the_rooms_of_a_part_do_not_need_each_other(part: Path) -> None:
+    left = rooms_of(part)
+    while free := [room for room, needed in left.items() if not needed & left.keys()]:
+        left = {room: needed for room, needed in left.items() if room not in free}
+    assert not left, f"imports in a circle between {sorted(left)}"

@@ -19,7 +19,7 @@ import httpx2
 
 from mcp_notebook.config import HttpServer, mask
 from mcp_notebook.errors import ConnectError, NotebookError
-from mcp_notebook.sessions.bodies import ENCODINGS, bounded
+from mcp_notebook.sessions.transports.bodies import ENCODINGS, bounded
 
 logger = logging.getLogger(__name__)
 
