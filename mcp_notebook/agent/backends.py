@@ -100,6 +100,12 @@ def choose(
     raise BackendError(NO_BACKEND)
 
 
+def nobody(model: str) -> Backend:
+    """Stands in a dry run for the model that is not there yet."""
+    model = model or DEFAULT_MODEL
+    return Backend(None, "live", model, model, "nobody yet (no model is set up)")
+
+
 def _custom(client: Any, model: str) -> Backend:
     """The person's own client: Bedrock, Vertex, Foundry, a gateway. It must be an async one."""
     stream = getattr(getattr(client, "messages", None), "stream", None)

@@ -26,7 +26,7 @@ class Answer:
 
     def __init__(self, notebook: "Notebook", run: CellRun, *, typed: bool, shown: bool) -> None:
         self._notebook, self._run, self._typed, self._shown = notebook, run, typed, shown
-        self._over = False
+        self._over = self._failed = False
         run.start()
 
     @property
@@ -77,7 +77,7 @@ class Answer:
         return self._wait().__await__()
 
     def __repr__(self) -> str:
-        return self.text if self._over else "<Answer: not looked at yet>"
+        return self.text if self._over else f"<Answer: {'there is none' if self._failed else 'not looked at yet'}>"
 
     def _ipython_display_(self) -> None:
         """Show the run as a cell does, once: with `show=True` it was shown while it came."""
@@ -94,26 +94,25 @@ class Answer:
 
     async def _wait(self) -> "Answer":
         if not self._over:
-            with _in_words():
+            with self._looked_at():
                 await self._run.awaited()
-            self._over = True
         return self
 
     def _ended(self) -> CellRun:
         if not self._over:
-            with _in_words():
+            with self._looked_at():
                 self._run.blocked()
-            self._over = True
         return self._run
 
-
-@contextmanager
-def _in_words() -> Iterator[None]:
-    """A run that was cancelled before says so when it is looked at again."""
-    try:
-        yield
-    except concurrent.futures.CancelledError:
-        raise DataError("The question was cancelled, so there is no answer.") from None
+    @contextmanager
+    def _looked_at(self) -> Iterator[None]:
+        """Until the end of the run. One that was cancelled before says so when it is looked at again."""
+        self._failed = True
+        try:
+            yield
+        except concurrent.futures.CancelledError:
+            raise DataError("The question was cancelled, so there is no answer.") from None
+        self._over, self._failed = True, False
 
 
 def _texts(events: Sequence[Any]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.agent.conversation import Conversation
-from mcp_notebook.errors import BudgetError
+from mcp_notebook.errors import BackendError, BudgetError
 from mcp_notebook.events import Event, Working
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Limits
@@ -62,11 +62,11 @@ async def compose(notebook: Notebook, ask: Ask) -> Composed:
     from mcp_notebook.agent.request import Request
     from mcp_notebook.agent.toolset import Toolset
 
+    backend = _backend(notebook, ask)  # first, for without one nothing needs to start
     await notebook.own_session()
     sessions = _chosen(notebook, ask.servers)
     for session in sessions:
         session.safe_tools |= notebook.repeatable(session)
-    backend = backend_of(notebook, ask)
     budget = budget_of(notebook, ask, backend)
     form = answering.form_of(notebook, ask.form)
     request = Request(
@@ -99,6 +99,18 @@ def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
     if not names:
         return [s for s in notebook.sessions if s.state != "closed"]
     return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
+
+
+def _backend(notebook: Notebook, ask: Ask) -> Any:
+    """Who answers a cell; a dry run needs nobody."""
+    from mcp_notebook.agent import backends
+
+    try:
+        return backend_of(notebook, ask)
+    except BackendError:
+        if not ask.dry_run or ask.replay:
+            raise
+        return backends.nobody(ask.model or notebook.settings.model)
 
 
 def backend_of(notebook: Notebook, ask: Ask) -> Any:

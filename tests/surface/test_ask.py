@@ -9,7 +9,10 @@ import pytest
 
 import mcp_notebook
 from mcp_notebook.errors import BackendError, ConfigError, DataError
+from mcp_notebook.events import TextDelta
 from mcp_notebook.surface.answer import Answer
+from mcp_notebook.surface.ask import Ask
+from mcp_notebook.surface.cell import CellRun
 from tests.fake_messages import FakeMessages, Fault, Gate, Reply, text, use
 from tests.surface.scripted import notebook
 
@@ -114,6 +117,26 @@ def test_a_failure_is_raised_at_every_look_and_the_next_question_goes_on(model: 
     assert mcp_notebook.ask("Hello?").text == "fine"
     with pytest.raises(ConfigError, match="Python name"):
         mcp_notebook.ask("x", into="not a name")
+
+
+def test_an_answer_without_a_model_says_what_to_do_and_that_there_is_none(tmp_path: Path) -> None:
+    with notebook(tmp_path, {}):
+        answer = mcp_notebook.ask("Hello?")
+        assert repr(answer) == "<Answer: not looked at yet>"
+        with pytest.raises(BackendError, match="ANTHROPIC_API_KEY"):
+            _ = answer.text
+        assert repr(answer) == "<Answer: there is none>"
+
+
+def test_a_dry_run_needs_no_model(tmp_path: Path) -> None:
+    with notebook(tmp_path, {}) as state:
+        run = CellRun(state, Ask(prompt="What is in @orders?", dry_run=True), shown="none")
+        run.start()
+        run.blocked()
+    said = "".join(event.text for event in run.seen if isinstance(event, TextDelta))
+    assert "To nobody yet" in said
+    assert "orders(n int64)" in said
+    assert "for the first turn" in said
 
 
 async def test_a_cancelled_wait_ends_the_run(model: Model) -> None:
