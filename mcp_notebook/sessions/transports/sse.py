@@ -14,6 +14,7 @@ from mcp.shared.message import SessionMessage
 from mcp.types import ErrorData, JSONRPCError, JSONRPCRequest
 
 from mcp_notebook.sessions.transports.http import REFUSED, HttpTrouble, SofteningClient, refusal_sentence, why
+from mcp_notebook.sessions.transports.streams import Reader, Stream
 from mcp_notebook.sessions.transports.tap import Tap
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class SseTransport:
         return self._trouble.sentence
 
 
-class SseReader:
+class SseReader(Reader):
     """Messages from the event stream."""
 
     def __init__(self, queue: "asyncio.Queue[SessionMessage | None]", tap: Tap) -> None:
@@ -115,26 +116,8 @@ class SseReader:
             raise anyio.EndOfStream
         return item
 
-    async def aclose(self) -> None:
-        return None
 
-    def __aiter__(self) -> "SseReader":
-        return self
-
-    async def __anext__(self) -> SessionMessage:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> "SseReader":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        return None
-
-
-class SseWriter:
+class SseWriter(Stream):
     """Messages as POSTs to the endpoint that the stream named."""
 
     def __init__(self, transport: SseTransport, tap: Tap) -> None:
@@ -143,12 +126,3 @@ class SseWriter:
     async def send(self, item: SessionMessage, /) -> None:
         self._tap.outbound(item)
         await self._transport.post(item)
-
-    async def aclose(self) -> None:
-        return None
-
-    async def __aenter__(self) -> "SseWriter":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        return None

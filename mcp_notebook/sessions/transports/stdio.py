@@ -11,6 +11,7 @@ from mcp.shared.message import SessionMessage
 
 from mcp_notebook.sessions.process import READ_SIZE, ServerProcess
 from mcp_notebook.sessions.transports.lines import LineSplitter
+from mcp_notebook.sessions.transports.streams import Reader, Stream
 from mcp_notebook.sessions.transports.tap import Tap
 
 TURN = 20  # messages of one piece after which the loop gets its turn
@@ -29,7 +30,7 @@ class StdioTransport:
         return None
 
 
-class LineReader:
+class LineReader(Reader):
     """Messages from a pipe, without a task or a queue in between."""
 
     def __init__(self, stdout: asyncio.StreamReader, tap: Tap) -> None:
@@ -54,23 +55,8 @@ class LineReader:
     async def aclose(self) -> None:
         self._closed = True
 
-    def __aiter__(self) -> "LineReader":
-        return self
 
-    async def __anext__(self) -> SessionMessage:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> "LineReader":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()
-
-
-class LineWriter:
+class LineWriter(Stream):
     """Messages to a pipe; a write is whole even when its sender is cancelled."""
 
     def __init__(self, stdin: asyncio.StreamWriter, tap: Tap) -> None:
@@ -85,12 +71,3 @@ class LineWriter:
             await self._stdin.drain()
         except ConnectionError as error:
             raise anyio.BrokenResourceError from error
-
-    async def aclose(self) -> None:
-        return None
-
-    async def __aenter__(self) -> "LineWriter":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()

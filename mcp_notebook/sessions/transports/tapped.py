@@ -2,13 +2,13 @@
 
 from typing import Any
 
-import anyio
 from mcp.shared.message import SessionMessage
 
+from mcp_notebook.sessions.transports.streams import Reader, Stream
 from mcp_notebook.sessions.transports.tap import Tap
 
 
-class TappedRead:
+class TappedRead(Reader):
     """An SDK read stream with the tap in front of it."""
 
     def __init__(self, inner: Any, tap: Tap) -> None:
@@ -32,23 +32,8 @@ class TappedRead:
     async def aclose(self) -> None:
         await self._inner.aclose()
 
-    def __aiter__(self) -> "TappedRead":
-        return self
 
-    async def __anext__(self) -> SessionMessage | Exception:
-        try:
-            return await self.receive()
-        except anyio.EndOfStream:
-            raise StopAsyncIteration from None
-
-    async def __aenter__(self) -> "TappedRead":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()
-
-
-class TappedWrite:
+class TappedWrite(Stream):
     """An SDK write stream that shows the tap what goes out."""
 
     def __init__(self, inner: Any, tap: Tap) -> None:
@@ -60,9 +45,3 @@ class TappedWrite:
 
     async def aclose(self) -> None:
         await self._inner.aclose()
-
-    async def __aenter__(self) -> "TappedWrite":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.aclose()
