@@ -169,7 +169,7 @@ class FakeMessages:
             raw += event["body"]
             if not event.get("more_body"):
                 break
-        self.connections.add(tuple(scope["client"]))
+        self.connections.add(tuple(scope.get("client", ())))  # without a socket there is none
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         wire = _Wire(receive, send, request_id=f"req_{next(_ids):08}")
         try:

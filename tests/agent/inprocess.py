@@ -29,6 +29,7 @@ class InProcess(httpx2.AsyncBaseTransport):
         exchange.task = asyncio.create_task(self._api._app(scope, exchange.receive, exchange.send))
         self._tasks.add(exchange.task)
         exchange.task.add_done_callback(self._tasks.discard)
+        exchange.task.add_done_callback(exchange.ended)
         try:
             start = await exchange.queue.get()
         except asyncio.CancelledError:
@@ -70,6 +71,11 @@ class _Exchange(httpx2.AsyncByteStream):
     async def send(self, event: dict[str, Any]) -> None:
         if not self._gone.is_set():
             await self.queue.put(event)
+
+    def ended(self, task: "asyncio.Task[None]") -> None:
+        """An app that failed answers nobody: whoever waits sees the connection go."""
+        if not task.cancelled() and task.exception() is not None:
+            self.abort()
 
     def get_extra_info(self, _: str) -> "_Exchange":
         return self
