@@ -133,7 +133,7 @@ def _inside(node: dict[str, Any], visible: frozenset[str]) -> Iterator[tuple[Any
     own = visible | {str(node.get("cte_name")).lower()}
     for key, value in node.items():
         if key != "cte_map":
-            yield value, own if (node.get("type"), key) in _SEES_ITSELF else visible
+            yield value, own if (str(node.get("type")), key) in _SEES_ITSELF else visible
 
 
 def _refuse_unknown_parts(node: dict[str, Any]) -> None:

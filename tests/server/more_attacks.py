@@ -139,6 +139,8 @@ DUCKDB = (
     ("select 'drop table df; --' as note, \"name\" from df", "allowed"),
     ("with t as materialized (select * from df) select count(*) as n from t", "allowed"),
     ("select unnest(range(3)) as n", "allowed"),
+    ("select * from df tablesample 100%", "allowed"),
+    ("select * from df using sample 5 rows", "allowed"),
     ("from df select id where name <> 'copy' group by all", "allowed"),
 )
 
