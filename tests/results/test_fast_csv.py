@@ -147,3 +147,11 @@ def test_a_line_end_in_quotes_on_the_edge_of_a_block_is_kept() -> None:
     cells = fast_csv.read(text, ["id", "name"], ",")
     assert cells is not None
     assert cells.table["name"].to_pylist()[0].endswith("x\r\nlines")
+
+
+def test_padded_cells_of_a_long_tsv_are_taken_off_wherever_the_padding_begins() -> None:
+    text = "id\tname\n" + "1\tabc\n" * 600 + "2\tab \n"
+    ours = read(text, large=0)
+    assert ours == read(text, large=1 << 60)
+    assert "'name': 'ab'" in ours[0][1]
+    assert "taken off" in ours[0][2][-1]

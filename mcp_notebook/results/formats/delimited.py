@@ -144,7 +144,7 @@ def large(text: str) -> Taken | None:
     cells = fast_csv.read(text, names, delimiter)
     if cells is None or (not cells.quoted and _spaced(text[:_HEAD], delimiter)):
         return None
-    if delimiter == "\t" and _ESCAPE.search(text):
+    if delimiter == "\t" and (_ESCAPE.search(text) or fast_csv.may_be_padded(cells.table)):
         return None
     return _accepted(cells, names, delimiter)
 

@@ -64,6 +64,18 @@ def read(text: str, names: Sequence[str], delimiter: str) -> Cells | None:
     return Cells(table, quotes.any, quotes.empty)
 
 
+def may_be_padded(table: pa.Table) -> bool:
+    """Whether all cells of a column have one length and some have blanks at their ends: the exact path looks at it."""
+    return any(map(_may_be_padded, table.columns))
+
+
+def _may_be_padded(column: pa.ChunkedArray) -> bool:
+    ends = pc.min_max(pc.utf8_length(column))
+    if ends["min"].as_py() != ends["max"].as_py():
+        return False
+    return bool(pc.any(pc.or_(pc.starts_with(column, " "), pc.ends_with(column, " "))).as_py())
+
+
 def _block_size(data: bytes) -> int:
     """A size whose edges part no `\r\n`: of one in quotes, Arrow loses the second half."""
     sizes = range(BLOCK, 2 * BLOCK)
