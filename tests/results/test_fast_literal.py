@@ -120,6 +120,22 @@ def test_a_damaged_text_is_the_same_or_left_alone(value: list, data: st.DataObje
             raise AssertionError(text) from error
 
 
+@pytest.mark.parametrize("text", ["[(None,), (0)]", "[(1,), (2), (3,)]", "[('a',), ('b')]"])
+def test_a_value_in_brackets_is_no_tuple(text: str) -> None:
+    assert fast_literal.table(text) is None
+
+
+def test_a_line_end_on_the_edge_of_a_block_is_left_to_the_exact_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = repr([("ab\r\ncd", 1)] * 3)
+    found = []
+    for size in range(8, 40):
+        monkeypatch.setattr(fast_literal, "_MAX_READ", size)
+        monkeypatch.setattr(fast_literal, "_BLOCK", 4)
+        found.append(same_as_exact(text))
+    assert True in found
+    assert False in found
+
+
 DAY = dt.datetime(2024, 1, 1)
 KEYED = "abcdefghij"
 REST = (DAY.replace(tzinfo=dt.UTC), UUID(int=7), None)

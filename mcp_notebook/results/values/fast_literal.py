@@ -77,7 +77,8 @@ def _table(text: str, rows: re.Match[str]) -> pa.Table:
     if isinstance(first, dict):
         body, count = _without_keys(body, list(first))
     comma = ", " if text.startswith(", ", end) else ","
-    blocks = list(_blocks(body[1:-1], closing + comma + opening))
+    single = isinstance(first, tuple) and len(first) == 1
+    blocks = list(_blocks(body[1:-1], closing + comma + opening, single))
     total = sum(block.rows for block in blocks)
     if count not in (None, total):
         raise _Doubt
@@ -104,8 +105,8 @@ def _without_keys(body: str, names: Sequence[object]) -> tuple[str, int]:
     return body, rows or 0
 
 
-def _blocks(body: str, between: str) -> Iterator[_Block]:
-    """The rows as CSV, about a megabyte of text at a time."""
+def _blocks(body: str, between: str, single: bool) -> Iterator[_Block]:
+    """The rows as CSV, about a megabyte of text at a time; `single`: they are tuples of one value."""
     start = 0
     while start < len(body):
         cut = start
@@ -117,14 +118,16 @@ def _blocks(body: str, between: str) -> Iterator[_Block]:
                 break  # the cut was not inside a string
             if cut == len(body):
                 raise _Doubt
-        yield _block(parts, between)
+        yield _block(parts, between, single)
         start = cut + len(between)
 
 
-def _block(parts: list[str], between: str) -> _Block:
+def _block(parts: list[str], between: str, single: bool) -> _Block:
     tokens, outside = parts[1::2], "\0".join(parts[::2])
     if any(mark in outside for mark in ("\n", _NULL, _TRUE, _FALSE)):
         raise _Doubt
+    if single and outside.count(f",{between}") + outside.endswith(",") != outside.count(between) + 1:
+        raise _Doubt  # (0) is no tuple
     if between == "), (":
         outside = outside.replace(",), (", "), (").removesuffix(",")  # a tuple of one value has a comma behind it
     outside = outside.replace(between, "\n").replace(", ", ",")
@@ -203,6 +206,8 @@ def _all_start(cells: pa.ChunkedArray, mark: str) -> bool:
 
 def _csv(data: bytes, width: int, only: Sequence[str] = ()) -> pa.Table:
     names = [str(number) for number in range(width)]
+    if any(data[edge - 1 : edge + 1] == b"\r\n" for edge in range(_MAX_READ, len(data), _MAX_READ)):
+        raise _Doubt  # of a line end in quotes that the edge of its block parts, Arrow loses the second half
     return pa_csv.read_csv(
         pa.BufferReader(data),
         read_options=pa_csv.ReadOptions(column_names=names, block_size=max(_BLOCK, min(len(data), _MAX_READ))),
