@@ -12,9 +12,11 @@ from mcp_notebook.results import guard
 from mcp_notebook.results.formats import (
     aligned,
     boxes,
+    columns_line,
     delimited,
     html_tables,
     markdown,
+    one_column,
     printed,
     row_lines,
     ruled,
@@ -27,7 +29,7 @@ from mcp_notebook.results.formats import (
 )
 from mcp_notebook.results.raw import Answer, Raw
 from mcp_notebook.results.reading import Confidence, Rejected
-from mcp_notebook.results.values import jsontext, large, literal, shapes
+from mcp_notebook.results.values import jsontext, large, literal, outcomes, shapes
 
 _LEAF_DEPTH = 3
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
@@ -146,7 +148,7 @@ def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[
         parsed = "its literal holds no table"
     rejected.append(("python in text", parsed))
     for reader, parse in (
-        ("columns line", delimited.columns_line),
+        ("columns line", columns_line.read),
         ("csv", lambda body: delimited.csv(body, selected)),
         ("blanks", aligned.read),
     ):
@@ -159,7 +161,7 @@ def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[
 
 def _table_readers(selected: Sequence[str]) -> tuple[tuple[str, Callable[[str], Answer]], ...]:
     return (
-        ("lines of one column", lambda text: delimited.named_lines(text, selected)),
+        ("lines of one column", lambda text: one_column.named_lines(text, selected)),
         ("html", html_tables.read),
         ("wiki", wiki.read),
         ("markdown", markdown.read),
@@ -220,7 +222,8 @@ def _text_leaf(value: Any) -> str | None:
     if not isinstance(value, dict) or any(isinstance(item, (dict, list)) and item for item in value.values()):
         return None
     long = [key for key, item in value.items() if isinstance(item, str) and ("\n" in item or item[:1] in ("[", "{"))]
-    if len(long) != 1 or not (str(long[0]).lower() in _LEAVES or len(value) > 1):
+    about = {str(key).lower() for key in value} & outcomes.OUTCOME
+    if len(long) != 1 or not (str(long[0]).lower() in _LEAVES or about):
         return None
     return value[long[0]]
 

@@ -18,7 +18,7 @@ from tests.results.sheets import Sheet, Writer, jsonable, lists, records, texts,
 
 def _csv(sheet: Sheet, **options: Any) -> str:
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n", **options)
+    writer = csv.writer(buffer, **{"lineterminator": "\n", **options})
     writer.writerows([sheet.names, *texts(sheet, "")])
     return buffer.getvalue()
 
@@ -150,7 +150,7 @@ WRITERS: dict[str, Writer] = {
     "CSV": _csv,
     "CSV, all quoted": lambda sheet: _csv(sheet, quoting=csv.QUOTE_ALL),
     "CSV in a fence": lambda sheet: f"Rows:\n```csv\n{_csv(sheet)}```\n",
-    "CSV with \\r\\n": lambda sheet: _csv(sheet).replace("\n", "\r\n"),
+    "CSV with \\r\\n": lambda sheet: _csv(sheet, lineterminator="\r\n"),
     "TSV": lambda sheet: _csv(sheet, delimiter="\t"),
     "semicolons": lambda sheet: _csv(sheet, delimiter=";"),
     "commas without quotes": lambda sheet: _joined(sheet, ",", "None"),

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook.results import Reading, Table, read
+from mcp_notebook.results.columns.nulls import NULL_WORDS
 from tests.corpus.equal import same
 from tests.results.carriers import WRITERS
 from tests.results.sheets import Sheet
@@ -62,9 +63,11 @@ def said_of(reading: Reading, table: Table, name: str) -> bool:
     return any(f"`{name}`" in note or "spaces at the ends" in note for note in (*table.notes, *reading.notes))
 
 
-def alike(true: Any, got: Any) -> bool:
-    """Equal, or the number, flag or date that a text writes: that a column was converted is said in its type."""
-    return same(true, got) or (isinstance(true, str) and got is not None and same(got, true))
+def alike(true: Any, got: Any, *, converted: bool) -> bool:
+    """Equal, or what a text writes (a number, a flag, a date, NULL) where the type says that it was converted."""
+    if not isinstance(true, str) or same(true, got):
+        return same(true, got)
+    return converted and true in (*NULL_WORDS, "") if got is None else same(got, true)
 
 
 def cells(table: Table, number: int) -> list[Any]:
@@ -84,8 +87,9 @@ def silent(sheet: Sheet, reading: Reading) -> str:
     if tuple(table.data.column_names) != sheet.names and not whole:
         return f"names {table.data.column_names}"
     for number, name in enumerate(sheet.names):
+        converted = "converted" in table.types.get(name, "")
         for row, got in zip(sheet.rows, cells(table, number), strict=True):
-            if not alike(row[number], got) and not said_of(reading, table, name):
+            if not alike(row[number], got, converted=converted) and not said_of(reading, table, name):
                 return f"`{name}`: true {row[number]!r}, got {got!r}"
     return ""
 

@@ -163,3 +163,53 @@ def test_arrow_streams_and_parquet_come_as_blobs(data: bytes, mime: str) -> None
     resource = {"uri": "table://t", "mimeType": mime, "blob": base64.b64encode(data).decode()}
     (table,) = read({"content": [{"type": "resource", "resource": resource}]}).tables
     assert table.data.equals(TABLE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "┏━━━━┓\n┃ id ┃\n┣━━━━┫\n┃ x\n\ny ┃\n┣━━━━┫\n┃ 1  ┃\n┗━━━━┛",
+        "|_. id |_. name |\n|<. 1 |<. line1\nline2 |\n|<. 2 |<. b |",
+        '{| class="wikitable"\n! id !! name\n|-\n| 1 || x\n\ny || 2\n|}',
+    ],
+)
+def test_a_drawn_table_that_a_line_break_has_torn_is_no_table(text: str) -> None:
+    assert not of_text(text).tables
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id  name  total\n--  ----  -----\n          x\n\ny        \n               ",
+        "id\n------------------------------\n...",
+        "id\nNaN\n\n",
+    ],
+)
+def test_rows_that_may_be_missing_are_said(text: str) -> None:
+    table = table_of(text)
+    assert table.approximate or table.truncated
+
+
+def test_rows_below_a_blank_line_belong_to_the_table() -> None:
+    table = table_of("id  name  total\n--  ----  -----\n1   a     3\n\n2   b     4\n\nThat is all.")
+    assert table.data["id"].to_pylist()[-1] == 2
+    assert table.approximate
+
+
+def test_a_value_of_backticks_closes_no_fence() -> None:
+    assert table_of("Rows:\n```csv\nid,total\n```,7\nx,8\n```\n").data["id"].to_pylist() == ["```", "x"]
+
+
+def test_a_list_inside_a_record_is_a_value() -> None:
+    table = table_of('{"id": 1, "total": "[1, 2]"}')
+    assert table.data.to_pylist() == [{"id": 1, "total": "[1, 2]"}]
+
+
+def test_a_list_inside_an_outcome_is_the_answer() -> None:
+    table = table_of('{"status": "ok", "found": "[{\\"id\\": 1}, {\\"id\\": 2}]"}')
+    assert table.data["id"].to_pylist() == [1, 2]
+
+
+def test_a_tsv_whose_header_ends_where_its_longest_row_does_is_no_printed_frame() -> None:
+    reading = of_text("id\tname\nNULL\t\nNULL\t4917012345\nNULL\t4917012345\n")
+    assert reading.reader == "csv"

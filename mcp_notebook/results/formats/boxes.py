@@ -71,7 +71,7 @@ def _several_boxes(text: str) -> Answer:
     raws, rest = [], []
     for part in re.split(r"\n[ \t]*\n", text):
         answer = read(part)
-        if isinstance(answer, str):
+        if isinstance(answer, str) or _is_torn(part):
             if any(_is_border(line) for line in part.splitlines()):
                 return "ambiguous: a blank line inside a box"
             rest.append(part)
@@ -79,6 +79,12 @@ def _several_boxes(text: str) -> Answer:
         raws += answer.raws
         rest.append(answer.rest)
     return Taken(tuple(raws), rest="\n".join(filter(None, rest))) if raws else "no borders"
+
+
+def _is_torn(part: str) -> bool:
+    """Whether a part of the text begins inside a box: a line ends in a bar above the first border."""
+    above = itertools.takewhile(lambda line: not _is_border(line) and not _is_named_border(line), part.splitlines())
+    return any(line.rstrip()[-1:] in _BARS for line in map(str.rstrip, above) if line)
 
 
 def _is_named_border(line: str) -> bool:

@@ -21,6 +21,8 @@ def read(text: str) -> Answer:
     if "|" not in text or "-" not in text:
         return "no | or no dashes"
     lines = text.splitlines()
+    if any(line.startswith("{|") for line in lines):
+        return "MediaWiki's markup"
     raws, rest, at = [], [], 0
     while at < len(lines):
         end = _table_end(lines, at)

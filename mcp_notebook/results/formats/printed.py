@@ -58,7 +58,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
     start = -negative
     if not count or not lines[start].strip():
         return
-    above = lines[start - 1].rstrip() if start else ""
+    above = lines[start - 1].rstrip(" \r") if start else ""
     if above.strip() and len(above) < len(lines[start]):
         yield _Block(above.rjust(len(lines[start])), list(lines[start:end]), start - 1, end)
     if count > 1:

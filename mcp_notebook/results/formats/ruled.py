@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
@@ -16,6 +17,7 @@ from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
 _MAYBE_RULE = re.compile(r"^[ \t]{0,200}-[-+| \t]*$", re.MULTILINE)
 _PSQL_END = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)
+_DOTS = re.compile(r"\.\.\. ?\(|\[?\.\.\.|… ")
 _SOFT_NULLS = (*NULL_WORDS, "")
 
 
@@ -29,13 +31,15 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
     if at is None or not lines[at - 1].strip():
         return "no header ruled off by dashes"
     header, rule = lines[at - 1], lines[at]
-    body, tail = _body(lines[at + 1 :], len(rule))
+    body, tail = _body(lines[at + 1 :], rule)
     before = lines[: at - 1]
     rest = "\n".join([*before, *tail]).strip()
-    for cut in (_crossed, spaced.read, _barred, _listed):
-        answer = cut(header, rule, body)
+    dots = tail and _DOTS.match(tail[0].strip())
+    cut = "dots below the last row stand for rows that are left out" if dots else ""
+    for reader in (_crossed, spaced.read, _barred, _listed):
+        answer = reader(header, rule, body)
         if isinstance(answer, Raw):
-            return Taken((_maybe_null(answer, text.split("\n")[at + 1 :]),), rest=rest)
+            return Taken((_maybe_null(replace(answer, truncated=cut), text.split("\n")[at + 1 :]),), rest=rest)
         if answer:
             return answer
     single = _single(
@@ -43,7 +47,8 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
     )
     if isinstance(single, str):
         return single
-    return Taken((_maybe_null(single, text.split("\n")[at + 1 :]),), rest=rest, confidence="medium")
+    single = _maybe_null(replace(single, truncated=cut), text.split("\n")[at + 1 :])
+    return Taken((single,), rest=rest, confidence="medium")
 
 
 def _in_ascii(text: str) -> str:
@@ -84,27 +89,35 @@ def _is_rule(line: str, above: str) -> bool:
     return all(len(run) > 1 for run in re.split(r"[+|\s]+", dashes) if run) or "+" in dashes
 
 
-def _body(lines: list[str], width: int) -> tuple[list[str], list[str]]:
+def _body(lines: list[str], rule: str) -> tuple[list[str], list[str]]:
     """The rows, and what follows them: a count, or a paragraph after a blank line."""
-    end = len(lines)
+    end, width = len(lines), len(rule)
     for number, line in enumerate(lines):
-        if _PSQL_END.fullmatch(line.strip()):
+        if _PSQL_END.fullmatch(line.lstrip()):  # a padded one is a value
             end = number
             break
     blank = next((n for n in range(end - 1, -1, -1) if not lines[n].strip() and len(lines[n]) < width), None)
-    if blank is not None and blank < end and _is_note(lines[blank:end]):
+    if blank is not None and blank < end and _is_note(lines[blank:end], rule):
         end = blank
     body = lines[:end]
     while body and not body[-1].strip() and len(body[-1]) < width:  # a line of spaces is a row of NULL
         body = body[:-1]
-    if body and re.match(r"\.\.\. ?\(|\[?\.\.\.|… ", body[-1].strip()):
+    if body and _DOTS.match(body[-1].strip()):
         return body[:-1], lines[len(body) - 1 :]
     return body, lines[len(body) :]
 
 
-def _is_note(lines: list[str]) -> bool:
+def _is_note(lines: list[str], rule: str) -> bool:
     said = [line for line in lines if line.strip()]
-    return (bool(said) and not any(" | " in line for line in said)) or not said
+    padded = any(line and not line.strip() and len(line) >= len(rule) for line in lines)
+    return not padded and not any(" | " in line or _is_cut(line, rule) for line in said)
+
+
+def _is_cut(line: str, rule: str) -> bool:
+    """Whether a line has two cells at least, each below a run of dashes of its own, and nothing between them."""
+    runs = [match.span() for match in re.finditer(r"-+", rule)]
+    gaps = any(line[end:start].strip() for (_, end), (start, _) in itertools.pairwise(runs))
+    return not gaps and sum(bool(line[start:end].strip()) for start, end in runs) > 1
 
 
 def _crossed(header: str, rule: str, body: list[str]) -> Raw | str:

@@ -41,6 +41,8 @@ def read(header: str, rule: str, body: list[str]) -> Raw | str:
         raw = raw.noted(f"line breaks inside {touched_names} were put together again", approximate=True)
     if doubt:
         raw = raw.noted("a row with an empty first cell may continue the row above it", approximate=True)
+    if not all(body):
+        raw = raw.noted("an empty line may be part of the value above it", approximate=True)
     if rounded := [name for name, column in zip(names, raw.columns, strict=True) if _maybe_rounded(column)]:
         raw = raw.noted(f"numbers in {listing(rounded)} have six digits at most, as if rounded for display")
     return raw

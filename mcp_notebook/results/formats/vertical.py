@@ -38,7 +38,8 @@ def read(text: str) -> Answer:
     """Records of the same names in the same order; a line without a name continues the value above it."""
     if "\n\n" not in text and "\n\r\n" not in text and not any(word in text for word in _WORDS):
         return "no markers of rows and no records that repeat"
-    text = _unframed(text) if _FRAMED.search(text) else text
+    framed = bool(_FRAMED.search(text))
+    text = _unframed(text) if framed else text
     field = _BAR if _PSQL.search(text) else _EQUALS if _EQUALS_LINE.match(text) else _COLON
     lines = text.splitlines()
     chunks, rest, marked = _chunks(_unbulleted(lines) if field is _COLON else lines, field)
@@ -54,11 +55,14 @@ def read(text: str) -> Answer:
             return "its records do not have the same names" if not marked else "ambiguous: a record lacks a column"
         rows.append([value for value, _ in row])
         touched |= {name for name, (_, several) in zip(names, row, strict=True) if several}
-    if text.startswith("-RECORD"):  # Spark pads values
+    spark = text.startswith("-RECORD")
+    if spark:  # Spark pads values
         rows = [[value.strip(" ") for value in row] for row in rows]
     if _aligned(chunks, names):
         rows = [[value.lstrip(" ") for value in row] for row in rows]
     raw = from_rows(names, rows, text="all", nulls=_nulls(field))
+    if spark or framed:
+        raw = raw.noted("spaces at the ends of values are lost in a drawn table")
     if touched:
         raw = raw.noted(f"line breaks inside {listing(sorted(touched))} were put together again")
     raw = raw if marked else raw.noted("records were told apart by their repeating names", approximate=True)

@@ -31,7 +31,7 @@ def read(text: str) -> Answer:
         if at is not None:
             rows, end = rows_of(lines, at)
             if not end:
-                return "its wiki table does not end"
+                return "ambiguous: its wiki table, or a row of it, does not end where its line does"
             return _table(rows, "\n".join([*lines[:at], *lines[end:]]).strip())
     return "no wiki markup"
 
@@ -57,6 +57,8 @@ def _jira(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
     rows = []
     for line in lines[at:end]:
         body = line.strip()
+        if not body.endswith("|"):
+            return [], 0
         bar = "||" if body.startswith("||") else "|"
         rows.append([_unmarked(cell) for cell in body.removeprefix(bar).removesuffix(bar).split(bar)])
     return rows, end
@@ -72,6 +74,8 @@ def _unmarked(cell: str) -> str:
 
 def _textile(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
     end = _until(lines, at, starts="|")
+    if not all(line.rstrip().endswith("|") for line in lines[at:end]):
+        return [], 0
     cut = [line.strip().removeprefix("|").removesuffix("|").split("|") for line in lines[at:end]]
     return [[_ALIGNED.sub("", cell.strip(), count=1).strip() for cell in row] for row in cut], end
 
@@ -89,6 +93,8 @@ def _media(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
         elif line.startswith(("!", "|")) and not line.startswith("|+"):
             cells = re.split(r"!!|\|\|" if line[0] == "!" else r"\|\|", line[1:])
             rows[-1] += [cell[match.end() if (match := _ATTRIBUTES.match(cell)) else 0 :].strip() for cell in cells]
+        elif line and not line.startswith("|+"):
+            return [], 0
     return [row for row in rows if row], end
 
 

@@ -52,6 +52,8 @@ def _fences(lines: Sequence[str]) -> Iterator[tuple[int, int, str]]:
         if start < 0:
             start, language = number, match[2]
             continue
+        if line.strip(" \t\r\n").strip(match[1][0]):  # a value that begins with the marks closes no fence
+            continue
         if language.lower() not in _CODE:
             yield start, number, f"a fenced block{f' of {language}' if language else ''}"
         start = -1

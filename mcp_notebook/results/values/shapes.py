@@ -12,7 +12,7 @@ from typing import Any
 
 from mcp_notebook.results.columns import wrappers
 from mcp_notebook.results.raw import Raw, from_records, from_rows, listing
-from mcp_notebook.results.values import headings, layouts, series
+from mcp_notebook.results.values import by_column, headings, layouts, outcomes, series
 
 MAX_DEPTH = 8
 _ANSWERS, _ANSWER_DEPTH = 8, 3
@@ -23,16 +23,8 @@ _MAIN = (
     "output", "table", "query_result", "queryresult", "tuples", "elements", "list", "content", "payload",
     "response", "body", "value", "nodes", "series",
 )  # fmt: skip
-_ABOUT_ROWS = {"rowsaffected", "rows_affected", "affectedrows", "affected_rows", "rows", "rowcount", "row_count"}
+_BY_COLUMN = (by_column.lists, by_column.indexed, by_column.labelled)
 _SCALAR = (str, int, float, bool, type(None))
-_OUTCOME = {
-    "success", "ok", "status", "message", "msg", "rowsaffected", "rows_affected", "affectedrows", "affected_rows",
-    "changes", "rowcount", "row_count", "lastinsertid", "last_insert_id", "lastinsertrowid", "insertid",
-    "insert_id", "command", "error", "executiontime", "execution_time", "executiontimems", "execution_time_ms",
-    "duration", "elapsed", "acknowledged", "note", "warning", "warnings", "info", "changedrows", "fieldcount",
-    "warningstatus", "serverstatus", "_meta", "deletedcount", "insertedcount", "matchedcount", "modifiedcount",
-    "done", "completed", "code", "hint", "sql", "query", "columns", "data", "rows", "truncated",
-}  # fmt: skip
 
 
 def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | str:
@@ -152,7 +144,7 @@ def _in_dict(value: dict[str, Any], path: str, depth: int, selected: tuple[str, 
     if _names(value, selected):
         yield from_records([value], path=path)
         return
-    for rule in (layouts.sheet, layouts.described_columns, _paired, _column_lists, _indexed, _labelled):
+    for rule in (layouts.sheet, layouts.described_columns, _paired, *_BY_COLUMN):
         if (raw := rule(value, path)) is not None:
             yield raw
             return
@@ -162,7 +154,7 @@ def _in_dict(value: dict[str, Any], path: str, depth: int, selected: tuple[str, 
     inner = [raw for key, sub in value.items() if type(sub) is dict for raw in _deeper(sub, key, path, depth, selected)]
     if inner:
         yield from inner
-    elif depth == 0 and _is_record(value):
+    elif depth == 0 and outcomes.is_record(value):
         yield from_records([value], path=path)
 
 
@@ -206,50 +198,6 @@ def _rank(key: str) -> int:
     return _MAIN.index(lowered) if lowered in _MAIN else len(_MAIN)
 
 
-def _column_lists(value: dict[str, Any], path: str) -> Raw | None:
-    """`{"a": [1, 2], "b": [3, 4]}`: every value a list of scalars, all of one length, two columns at least."""
-    lists = list(value.values())
-    if len(lists) < 2 or not all(type(item) is list for item in lists):
-        return None
-    size = len(lists[0])
-    if not size or any(len(item) != size or not all(isinstance(cell, _SCALAR) for cell in item) for item in lists):
-        return None
-    return Raw(tuple(map(str, value)), tuple(lists), size, path=path)
-
-
-def _indexed(value: dict[str, Any], path: str) -> Raw | None:
-    """pandas' `to_dict()`/`to_json()`: `{"a": {"0": 1, "1": 2}}` by column, `{"0": {"a": 1}}` by row."""
-    inner = list(value.values())
-    if not inner or not all(type(item) is dict and item for item in inner):
-        return None
-    keys = inner[0].keys()
-    if any(item.keys() != keys for item in inner) or not all(
-        isinstance(cell, _SCALAR) for i in inner for cell in i.values()
-    ):
-        return None
-    if _numbered(keys):
-        return Raw(tuple(map(str, value)), tuple(list(item.values()) for item in inner), len(keys), path=path)
-    return from_records(inner, path=path) if _numbered(value) else None
-
-
-def _labelled(value: dict[str, Any], path: str) -> Raw | None:
-    """Objects of one form under different names (`{"Bonn": {"n": 1}, "Rome": {"n": 2}}`): the name is a column."""
-    inner = list(value.values())
-    if len(inner) < 2 or not all(type(item) is dict and item for item in inner) or len(inner[0]) < 2:
-        return None
-    if any(item.keys() != inner[0].keys() for item in inner):
-        return None
-    if not all(isinstance(cell, _SCALAR) for item in inner for cell in item.values()):
-        return None
-    label = next(name for name in ("name", "key", "label", "entry") if name not in inner[0])
-    raw = from_records([{label: name, **item} for name, item in value.items()], path=path)
-    return raw.noted(f"each row stood under a name of its own, which is `{label}`")
-
-
-def _numbered(keys: Any) -> bool:
-    return all(str(key) == str(number) for number, key in enumerate(keys))
-
-
 def _candidates(value: dict[str, Any]) -> list[tuple[str, list[Any]]]:
     """The keys whose value may be rows: a list of objects, or of lists of one width."""
     found = [(key, sub) for key, sub in value.items() if type(sub) in (list, tuple)]
@@ -275,18 +223,6 @@ def _choose(
                 replace(raw, notes=(*raw.notes, f"is `{key}`; the result also has {listing(others)}")) for raw in found
             ]
         yield from found
-
-
-def _is_record(value: dict[str, Any]) -> bool:
-    """A lone object is a row, unless it only reports an outcome (`{"success": true, "rowsAffected": 3}`)."""
-    keys = {str(key).lower() for key in value}
-    return bool(value) and not keys <= _OUTCOME and not _reports(keys)
-
-
-def _reports(keys: set[str]) -> bool:
-    """A message about rows: it says how it went, to how many, and most of its keys are of that kind."""
-    told = keys & _OUTCOME
-    return "message" in told and len(told) * 2 > len(keys) and bool(told & _ABOUT_ROWS)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
