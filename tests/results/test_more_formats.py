@@ -183,6 +183,7 @@ def test_a_drawn_table_that_a_line_break_has_torn_is_no_table(text: str) -> None
         "id  name  total\n--  ----  -----\n          x\n\ny        \n               ",
         "id\n------------------------------\n...",
         "id\nNaN\n\n",
+        "id  name\n--  ----\n    x\n\ny\n    NULL",
     ],
 )
 def test_rows_that_may_be_missing_are_said(text: str) -> None:
@@ -213,3 +214,15 @@ def test_a_list_inside_an_outcome_is_the_answer() -> None:
 def test_a_tsv_whose_header_ends_where_its_longest_row_does_is_no_printed_frame() -> None:
     reading = of_text("id\tname\nNULL\t\nNULL\t4917012345\nNULL\t4917012345\n")
     assert reading.reader == "csv"
+
+
+def test_a_value_of_dashes_begins_no_table_inside_a_box() -> None:
+    assert table_of("+----+\n| id |\n+----+\n| a  |\n| -- |\n+----+").data["id"].to_pylist() == ["a", "--"]
+
+
+def test_borders_without_bars_between_them_are_no_box() -> None:
+    assert not of_text('id\n+---+\n""\n+---+').tables
+
+
+def test_a_printed_frame_of_flags_alone_is_a_table() -> None:
+    assert table_of("Result:\n\n   id  name\nFalse False\n True False").data["id"].to_pylist() == [False, True]

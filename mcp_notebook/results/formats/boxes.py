@@ -56,6 +56,8 @@ def read(text: str) -> Answer:
     first = min([*borders, *heads])
     last = max(borders)
     body = lines[first : last + 1]
+    if not any(mark in body[1] for mark in _BARS):
+        return "no bars between its borders"
     if any(not line.strip() for line in body):
         return _several_boxes(text)
     raw = _box(body)

@@ -42,7 +42,8 @@ def _table_end(lines: list[str], at: int) -> int | None:
     """The line after the table that starts at `at`, None when none starts there."""
     if at + 1 >= len(lines) or "|" not in lines[at] or "|" not in lines[at + 1] or not _RULE.fullmatch(lines[at + 1]):
         return None
-    if at and _BORDER.fullmatch(lines[at - 1]):  # a drawn box; Polars writes dashes between names and types
+    # A drawn box (Polars writes dashes between names and types), or a row in the middle of one.
+    if at and (_BORDER.fullmatch(lines[at - 1]) or lines[at - 1].lstrip().startswith("|")):
         return None
     lines[at + 1] = lines[at + 1].replace("+", "|")  # Emacs' tables cross their rule
     width = len(_cells(lines[at + 1]))

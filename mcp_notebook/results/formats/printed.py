@@ -160,9 +160,13 @@ def _typed(rows: Sequence[Sequence[str]]) -> bool:
     """Whether one column at least is numbers or dates throughout."""
     for column in zip(*rows, strict=True):
         present = [cell for cell in column if cell and cell not in _NULLS and not _DOTS.fullmatch(cell)]
-        if present and (all(map(strings.is_number, present)) or all(map(strings.is_temporal, present))):
+        if present and any(all(map(test, present)) for test in (strings.is_number, strings.is_temporal, _is_flag)):
             return True
     return False
+
+
+def _is_flag(cell: str) -> bool:
+    return cell in ("True", "False")
 
 
 def _assembled(names: list[str], rows: list[list[str]], indexed: bool, index_name: str) -> Raw | str:

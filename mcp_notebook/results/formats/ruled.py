@@ -114,10 +114,11 @@ def _is_note(lines: list[str], rule: str) -> bool:
 
 
 def _is_cut(line: str, rule: str) -> bool:
-    """Whether a line has two cells at least, each below a run of dashes of its own, and nothing between them."""
+    """Whether a line is cells, each below a run of dashes of its own: two at least, or none below the first."""
     runs = [match.span() for match in re.finditer(r"-+", rule)]
     gaps = any(line[end:start].strip() for (_, end), (start, _) in itertools.pairwise(runs))
-    return not gaps and sum(bool(line[start:end].strip()) for start, end in runs) > 1
+    filled = [bool(line[start:end].strip()) for start, end in runs]
+    return not gaps and (sum(filled) > 1 or not filled[0])
 
 
 def _crossed(header: str, rule: str, body: list[str]) -> Raw | str:
