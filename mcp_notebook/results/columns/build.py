@@ -22,6 +22,10 @@ _LITERAL = r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")"""
 _BYTES = re.compile(rf"{_LITERAL}|bytearray\({_LITERAL}\)")
 _SAFE_INTEGER = 2**53
 _FEW = 256
+# Arrow's own tests of a type (`pa.types.is_…`) take several times as long as a look at its number.
+_STRING, _NULL, _INT64 = pa.string().id, pa.null().id, pa.int64().id
+_WIDE = {pa.uint64().id, pa.decimal32(1).id, pa.decimal64(1).id, pa.decimal128(1).id, pa.decimal256(1).id}
+_FLOATS = {pa.float16().id, pa.float32().id, pa.float64().id}
 
 
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
@@ -58,7 +62,7 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return pa.types.is_string(kind) or isinstance(kind, pa.JsonType)
+    return kind.id == _STRING or isinstance(kind, pa.JsonType)
 
 
 def _no_columns(rows: int) -> pa.Table:
@@ -152,6 +156,8 @@ def _may_be_codes(some: Sequence[Any]) -> bool:
 def unique(names: Sequence[str]) -> tuple[str, ...]:
     """The same names with `_2`, `_3`, … where one is repeated; an empty name becomes `column_N`."""
     taken = set(names)
+    if len(taken) == len(names) and "" not in taken:
+        return tuple(names)
     seen: Counter[str] = Counter()
     result = []
     for number, name in enumerate(names):
@@ -240,9 +246,12 @@ def _looks_rounded(value: int | Decimal) -> bool:
 
 
 def _large_integers(array: pa.Array) -> list[int]:
-    if pa.types.is_uint64(array.type) or (pa.types.is_decimal(array.type) and array.type.scale == 0):
+    kind = array.type
+    if kind.id in _WIDE:
+        if kind.id != pa.uint64().id and kind.scale:
+            return []
         return [int(value) for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
-    if not pa.types.is_int64(array.type):
+    if kind.id != _INT64:
         return []
     if len(array) <= _FEW:  # a kernel's call costs more than a few Python objects
         return [value for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
@@ -261,9 +270,9 @@ def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
 
 def _only_finite(array: pa.Array) -> bool:
     """A column of floats with nulls and without one NaN or Infinity, or a column without any value."""
-    if pa.types.is_null(array.type):
+    if array.type.id == _NULL:
         return len(array) > 0
-    if not pa.types.is_floating(array.type) or not array.null_count:
+    if array.type.id not in _FLOATS or not array.null_count:
         return False
     if len(array) <= _FEW:
         return all(value is None or math.isfinite(value) for value in array.to_pylist())

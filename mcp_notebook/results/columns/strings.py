@@ -31,6 +31,7 @@ _FLOAT = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _SCIENTIFIC = re.compile(r"-?\d\.\d+[eE][+-]?\d+|-?\d(?:\.\d+)?[eE][+-]\d+", re.ASCII)
 _GROUPED = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
 _SPECIAL = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity", "+infinity"}
+_NUMBER_STARTS = frozenset("-+0123456789nNiI")
 _LONGEST_INTEGER = 38
 _FLAGS = ({"true", "false"}, {"t", "f"})
 CODE_NAME = re.compile(
@@ -204,7 +205,7 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
     Fractions become decimals when they are padded to one scale or too long for a float, else floats.
     """
     present = [value for value in values if value is not None]
-    if not present:
+    if not present or present[0][:1] not in _NUMBER_STARTS:
         return None
     if _all_match(_INTEGER, present):
         if max(map(len, present)) > _LONGEST_INTEGER:

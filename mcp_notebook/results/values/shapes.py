@@ -24,6 +24,7 @@ _MAIN = (
     "response", "body", "value", "nodes", "series",
 )  # fmt: skip
 _BY_COLUMN = (by_column.lists, by_column.indexed, by_column.labelled)
+_NESTED = frozenset({dict, list, tuple})
 _SCALAR = (str, int, float, bool, type(None))
 
 
@@ -226,15 +227,11 @@ def _choose(
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
-    level = [value]
+    level = [value] if type(value) in _NESTED else []
     for _ in range(limit):
-        level = [
-            sub
-            for item in level
-            if type(item) in (dict, list, tuple)
-            for sub in (item.values() if type(item) is dict else item)
-            if type(sub) in (dict, list, tuple)
-        ]
+        inner = [item.values() if type(item) is dict else item for item in level]
+        deeper = [items for items in inner if not _NESTED.isdisjoint(map(type, items))]
+        level = [sub for items in deeper for sub in items if type(sub) in _NESTED]
         if not level:
             return False
     return True
