@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -41,8 +42,8 @@ def to_frame(table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact")
     names = table.data.column_names
     # As pyarrow's own conversion does: no type is guessed and nothing aligned, which is most of a small frame's time.
     blocks = _blocks([_array(column, decimals) for column in table.data.itercolumns()])
-    columns = pd.Index(_TEXT.__from_arrow__(pa.array(names, pa.large_string())))
-    frame = create_dataframe_from_blocks(blocks, pd.RangeIndex(table.data.num_rows), columns)
+    # A view, as pandas makes of the columns of a copy: a name given to this frame's columns is not the others'.
+    frame = create_dataframe_from_blocks(blocks, pd.RangeIndex(table.data.num_rows), _labels(tuple(names)).view())
     frame.attrs["mcp"] = {
         "reader": table.reader,
         "types": dict(table.types),
@@ -53,6 +54,12 @@ def to_frame(table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact")
         **attrs,
     }
     return frame
+
+
+@functools.lru_cache(maxsize=16)
+def _labels(names: tuple[str, ...]) -> pd.Index:
+    """Names of columns as pandas keeps them; page after page of a result has the same."""
+    return pd.Index(_TEXT.__from_arrow__(pa.array(names, pa.large_string())))
 
 
 def _blocks(arrays: Sequence[Any]) -> list[tuple[Any, np.ndarray]]:

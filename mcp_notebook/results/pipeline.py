@@ -68,9 +68,9 @@ def _read(parts: content.Parts, options: Options) -> Reading:
     if any(table.approximate for table in tables):
         confidence = "low"
     rest = found.rest if tables else text
-    return replace(
-        base, tables=(*tables, *linked.tables), text=_joined(rest, linked.text), reader=reader, confidence=confidence,
-        rejected=(*rejected, *linked.rejected), notes=(*base.notes, *found.notes, *linked.notes),
+    return Reading(
+        (*tables, *linked.tables), _joined(rest, linked.text), None, reader, confidence,
+        (*rejected, *linked.rejected), parts.images, size, (*base.notes, *found.notes, *linked.notes),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from mcp_notebook import results
 from mcp_notebook.results import read
 from mcp_notebook.results.columns.infer import column
 
@@ -206,3 +207,16 @@ def test_values_of_several_shapes_come_back_as_python_objects() -> None:
     (table,) = read({"content": [{"type": "text", "text": '[{"a": {"b": [1]}}, {"a": [2]}, {"a": null}]'}]}).tables
     assert isinstance(table.data.schema.field("a").type, pa.JsonType)
     assert table.to_pandas()["a"].tolist() == [{"b": [1]}, [2], None]
+
+
+def test_frames_of_one_result_are_set_and_named_each_for_itself() -> None:
+    text = '[{"id": 1, "big": 2, "name": "a"}, {"id": 3, "big": 4, "name": null}]'
+    first, second = (results.to_dataframe({"content": [{"type": "text", "text": text}]}) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    first.loc[0, "id"] = 7
+    first.columns.name = "mine"
+    first.columns = ["a", "b", "c"]
+    assert second.loc[0, "id"] == 1
+    assert (list(second.columns), second.columns.name) == (["id", "big", "name"], None)
+    assert second.dtypes.astype(str).to_list() == ["int64", "int64", "str"]

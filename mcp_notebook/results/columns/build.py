@@ -22,6 +22,7 @@ _LITERAL = r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")"""
 _BYTES = re.compile(rf"{_LITERAL}|bytearray\({_LITERAL}\)")
 _SAFE_INTEGER = 2**53
 _FEW = 256
+_TEXT_OR_NULL = {str, type(None)}
 # Arrow's own tests of a type (`pa.types.is_…`) take several times as long as a look at its number.
 _STRING, _NULL, _INT64 = pa.string().id, pa.null().id, pa.int64().id
 _WIDE = {pa.uint64().id, pa.decimal32(1).id, pa.decimal64(1).id, pa.decimal128(1).id, pa.decimal256(1).id}
@@ -95,7 +96,8 @@ def _column(
 
 def _only_texts(values: Cells) -> bool:
     """Whether a column holds texts, and nothing else but NULL."""
-    return set(map(type, values)) - {type(None)} == {str}
+    kinds = set(map(type, values))
+    return str in kinds and kinds <= _TEXT_OR_NULL
 
 
 def _binary(values: Cells) -> infer.Column | None:

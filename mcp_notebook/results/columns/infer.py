@@ -24,6 +24,11 @@ from mcp_notebook.results.columns.numeric import Digits
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
+_PLAIN = {
+    int: (pa.int64(), "inferred: int64"),
+    float: (pa.float64(), "inferred: double"),
+    bool: (pa.bool_(), "inferred: bool"),
+}  # fmt: skip
 _SHORT = {pa.string().id: "text", pa.large_string().id: "text", pa.null().id: "unknown, no value"}
 _LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
@@ -51,12 +56,25 @@ def column(values: Sequence[Any], declared: str | None = None, *, text: Strictne
         kinds = set(map(type, values)) - {type(None)}
     if declared and (wanted := types.kind(declared)) and (found := types.convert(values, wanted, declared)) is not None:
         return Column(found, f"declared: {short(found.type)} ({declared})")
+    if len(kinds) == 1 and (plain := _as_it_is(values, *kinds)) is not None:
+        return plain
     if kinds == {str}:
         return _from_text(values, text, declared)
     if kinds == {int, str} and text in ("numbers", "all") and (whole := _long_integers(values)) is not None:
         return whole
     array, note = _exact(values, kinds)
     return Column(array, f"inferred: {short(array.type)}", note)
+
+
+def _as_it_is(values: Sequence[Any], kind: type) -> Column | None:
+    """A column of what Arrow has under the same name; None for other kinds and integers of more than 64 bits."""
+    found = _PLAIN.get(kind)
+    if found is None:
+        return None
+    try:
+        return Column(pa.array(values, found[0]), found[1])
+    except OverflowError:
+        return None
 
 
 def _long_integers(values: Sequence[Any]) -> Column | None:

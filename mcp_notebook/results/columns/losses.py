@@ -28,8 +28,8 @@ def found(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
     notes = []
     texts = [_texts(column) for column in columns]
     few = "\0".join([text for column in texts for text in column]) if sum(map(len, texts)) <= _SAMPLE else None
-    for mark, test, sentence in _SIGNS:
-        if few is not None and mark and not mark.search(few):
+    for marks, test, sentence in _SIGNS:
+        if few is not None and marks and not any(mark in few for mark in marks):
             continue
         hit = [name for found, name in zip(texts, names, strict=True) if test(found)]
         notes += [sentence.format(listing(hit))] if hit else []
@@ -82,18 +82,10 @@ def _binary(text: str) -> bool:
     return any(byte < 9 for byte in data) and ("=" in text or "/" in text or "+" in text or len(text) >= 16)
 
 
-# What some text must hold for the sign to be there, the test of a column's texts, what is said.
-_SIGNS: tuple[tuple[re.Pattern[str] | None, Callable[[Sequence[str]], bool], str], ...] = (
-    (
-        re.compile(r"(?:^|\0)[<\[%(]"),
-        _placeholders,
-        "{} holds placeholders where the server could not write the values",
-    ),
-    (
-        re.compile("\ufffd"),
-        _replaced,
-        "{} has characters that were lost on the way (\ufffd), as when bytes are sent as text",
-    ),
-    (re.compile(r"\\x"), _escaped, r"{} looks like bytes written as text with \x escapes, kept as text"),
-    (None, _base64, "{} looks like binary data in base64, kept as text; an empty value may have come as null"),
+# Of what some text must hold a piece for the sign to be there, the test of a column's texts, what is said.
+_SIGNS: tuple[tuple[Sequence[str], Callable[[Sequence[str]], bool], str], ...] = (
+    ("<[%(", _placeholders, "{} holds placeholders where the server could not write the values"),
+    ("\ufffd", _replaced, "{} has characters that were lost on the way (\ufffd), as when bytes are sent as text"),
+    (("\\x",), _escaped, r"{} looks like bytes written as text with \x escapes, kept as text"),
+    ("", _base64, "{} looks like binary data in base64, kept as text; an empty value may have come as null"),
 )

@@ -211,12 +211,13 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
         if max(map(len, present)) > _LONGEST_INTEGER:
             return None
         return Typed(*numeric.integers([None if v is None else int(v) for v in values]))
-    if _all_match(_PLAIN, present) or _all_match(_FLOAT, present):
-        return _fractions(values, present)
+    plain = _all_match(_PLAIN, present)
+    if plain or _all_match(_FLOAT, present):
+        return _fractions(values, present, plain=plain)
     if not all(value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present):
         return None
     words = sorted({value for value in present if value.lower() in _SPECIAL})
-    found = _fractions(values, present) if len(words) < len(set(present)) else None
+    found = _fractions(values, present, plain=False) if len(words) < len(set(present)) else None
     # A word among numbers may also be a text: said.
     return found and found._replace(note=f"has {', '.join(words)} among its numbers, taken for no text")
 
@@ -234,8 +235,8 @@ def grouped(values: Sequence[str | None]) -> Typed | None:
     return found and Typed(found.array, f"was written with commas between thousands{doubt}")
 
 
-def _fractions(values: Sequence[str | None], present: list[str]) -> Typed | None:
-    if _all_match(_PLAIN, present) and (fixed_scale(present) or not all(map(float_holds, present))):
+def _fractions(values: Sequence[str | None], present: list[str], *, plain: bool) -> Typed | None:
+    if plain and (fixed_scale(present) or not all(map(float_holds, present))):
         return Typed(*numeric.written_decimals(values))
     certain = any(_DECIMAL.fullmatch(v) or _SCIENTIFIC.fullmatch(v) or v.lower() in _SPECIAL for v in present)
     if not certain:
