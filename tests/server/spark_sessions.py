@@ -115,3 +115,26 @@ def calls(way: str) -> Iterator[list[str]]:
     finally:
         for name, original in originals.items():
             setattr(owner, name, original)
+
+
+@contextmanager
+def moved(way: str) -> Iterator[list[int]]:
+    """How many rows come from Spark meanwhile, each time that any do."""
+    from pyspark.sql.classic.dataframe import DataFrame
+    from pyspark.sql.connect.client.core import SparkConnectClient
+
+    owner, name = (DataFrame, "toArrow") if way == "classic" else (SparkConnectClient, "_execute_and_fetch")
+    original, seen = getattr(owner, name), []
+
+    def counted(self: Any, *arguments: Any, **options: Any) -> Any:
+        answer = original(self, *arguments, **options)
+        table = answer if way == "classic" else answer[0]
+        if table is not None:
+            seen.append(table.num_rows)
+        return answer
+
+    setattr(owner, name, counted)
+    try:
+        yield seen
+    finally:
+        setattr(owner, name, original)

@@ -23,7 +23,7 @@ from tests.server.attacks import statement
 from tests.server.engines import rows_of
 from tests.server.notebooks import Notebook
 from tests.server.same_answers import all_differences
-from tests.server.spark_sessions import Sparks, calls, running
+from tests.server.spark_sessions import Sparks, calls, moved, running
 from tests.server.test_kinds import CELL
 from tests.server.type_matrix import select, wrong
 
@@ -121,22 +121,10 @@ async def test_only_one_row_more_than_the_limit_moves(way: str, spark: Sparks, r
     """Whatever the table's size, and the answer says that there are more."""
     session = spark.session(way)
     notebook = shared(big=session.sql("select id, id % 7 as k from range(100000000000)"))
-    moved: list[int] = []
-    frame = type(session.range(1))
-    whole = frame.toArrow
-
-    def counted(self: Any) -> Any:
-        table = whole(self)
-        moved.append(table.num_rows)
-        return table
-
-    frame.toArrow = counted
-    try:
+    with moved(way) as rows:
         answer = await runner.query(notebook.catalog, "select * from big where k = 3", limit=20)
         ordered = await runner.query(notebook.catalog, "select k from big limit 1000", limit=5)
-    finally:
-        frame.toArrow = whole
-    assert moved == [21, 6]
+    assert rows == [21, 6]
     assert (answer.data.num_rows, ordered.data.num_rows) == (20, 5)
     assert "cut after 20 rows" in answer.truncated
 
@@ -243,6 +231,22 @@ async def test_no_more_ways_to_spark_than_a_person_takes(way: str, spark: Sparks
     session.catalog.dropTempView("events_of_the_count")
     assert len(bare) > 2  # they are counted
     assert len(ours) <= len(bare)
+    assert way == "classic" or ours == ["to_table"]
+
+
+async def test_a_pyspark_of_other_insides_is_asked_by_its_public_words(
+    spark: Sparks, runner: SqlRunner, monkeypatch: pytest.MonkeyPatch
+):
+    """Three requests in place of one, the same answer, braces and all."""
+    notebook = shared(events=spark.connect.sql(EVENTS))
+    sql = "select id, k, '{k} `x`' as said from events where id < 3 order by id"
+    short = await runner.query(notebook.catalog, sql)
+    monkeypatch.delattr("pyspark.sql.connect.plan.SQL")  # which `session.sql` has by now
+    with calls("connect") as seen:
+        public = await runner.query(notebook.catalog, sql)
+    assert "execute_command" in seen
+    assert public.data.equals(short.data)
+    assert public.data["said"].to_pylist() == ["{k} `x`"] * 3
 
 
 async def test_tables_of_one_session_join_there_and_small_ones_move_to_others(spark: Sparks, runner: SqlRunner):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.server.sources import spark_frames
+from mcp_notebook.server.sources import spark_connect, spark_frames
 from mcp_notebook.server.sources.place import Masking, first_sentence, projection
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class SparkJob:
         frames = {spark_frames.known(table.frame).name: table.frame for table, _ in self.tables.values()}
         with self._cancellable():
             if is_connect(self.session):
-                return self.session.sql(_with_places(text, frames), **frames).toArrow()
+                return spark_connect.rows(self.session, text, frames)
             with contextlib.ExitStack() as held:
                 for frame in frames.values():
                     held.enter_context(spark_frames.known(frame).view(frame))
@@ -124,14 +124,6 @@ class SparkJob:
         fields = spark_frames.known(table.frame).fields
         loose = ", ".join(f"{_looser(f.dataType, f.name)} AS {_quoted(f.name)}" for f in fields)
         return f"SELECT {loose} FROM {self._name(private)}"  # noqa: S608 - names are quoted
-
-
-def _with_places(text: str, frames: "Mapping[str, Any]") -> str:
-    """The text for `session.sql(text, **frames)`, which formats it: our names in braces, other braces doubled."""
-    text = text.replace("{", "{{").replace("}", "}}")
-    for name in frames:
-        text = text.replace(_quoted(name), f"{{{name}}}")
-    return text
 
 
 def _looser(kind: Any, name: str) -> str:

@@ -32,7 +32,7 @@ class Frame:
         if frame.isStreaming:
             raise DataError("A streaming DataFrame has no rows to query: share one that reads what it has written.")
         self.fields = frame.schema.fields
-        self.columns = _arrow(frame.schema)
+        self.columns = arrow(frame.schema)
         self.name = f"_mcp_{secrets.token_hex(8)}"
         self._session = frame.sparkSession
         self._users = 0
@@ -99,7 +99,8 @@ def strict(kind: Any) -> bool:
     return "'nullable': False" in str(kind.jsonValue()) and _CASTABLE.fullmatch(kind.simpleString()) is not None
 
 
-def _arrow(schema: Any) -> "pa.Schema":
+def arrow(schema: Any) -> "pa.Schema":
+    """Spark's columns as Arrow's."""
     from pyspark.sql.pandas.types import to_arrow_schema
 
     try:
