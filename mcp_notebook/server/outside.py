@@ -22,6 +22,7 @@ from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.notebook import build_notebook_server
 from mcp_notebook.server.query import SqlRunner
 from mcp_notebook.server.serve import build_app, http_server, listen
+from mcp_notebook.server.turns import shorter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,6 +57,7 @@ class OutsideServer:
         self._runner: SqlRunner | None = None
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._while_serving = contextlib.ExitStack()
         self.address: Address | None = None
 
     async def start(self, folder: Path, *, port: int = 0, notebook: str = "") -> Address:
@@ -72,6 +74,7 @@ class OutsideServer:
         self._runner = SqlRunner()
         tables = build_notebook_server(self._catalog, form="json", runner=self._runner, mask=self._mask)
         server = http_server(build_app(tables, host="127.0.0.1", port=bound, token=token))
+        self._while_serving.enter_context(shorter())
         self._server, self._serving = server, asyncio.ensure_future(server.serve(sockets=[listener]))
         await self._until_started()
         base = f"http://127.0.0.1:{bound}"
@@ -83,6 +86,7 @@ class OutsideServer:
     async def stop(self) -> None:
         """Close the port, end the worker and remove the connection file; a stopped server stays stopped."""
         address, self.address = self.address, None
+        self._while_serving.close()
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):
