@@ -35,7 +35,7 @@ from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.outside import OutsideServer, read_connection
 from mcp_notebook.server.query import SqlRunner, run_local_query
 from mcp_notebook.sessions import Sessions, handover
-from tests.benchmarks.measure import own_peak
+from tests.benchmarks.measure import interleaved, own_peak
 from tests.server.notebooks import Notebook
 
 LIMITS = {
@@ -133,9 +133,9 @@ def local() -> None:
             connection.register("t", notebook.variables["t"])
             return connection.sql(sql).to_arrow_table()
 
-        best = {name: best_of(run) for name, run in {"ours": ours, "bare": bare, "warm": warm}.items()}
-        peaks = [own_peak(ours), own_peak(warm)]
-        more = max(0, peaks[0] - peaks[1])
+        candidates = {"ours": ours, "bare": bare, "warm": warm}
+        best = {name: one.wall for name, one in interleaved(candidates, rounds=9).items()}
+        more = max(0, typical_peak(ours, warm))
         print(
             f"local, {rows:,} rows: {best['ours'] * 1e3:.1f} ms; bare DuckDB {best['warm'] * 1e3:.1f} ms on an open "
             f"connection, {best['bare'] * 1e3:.1f} ms on a new one; {(best['ours'] - best['warm']) * 1e3:+.1f} ms; "
@@ -143,9 +143,13 @@ def local() -> None:
         )
 
 
-def best_of(run: Callable[[], object], rounds: int = 9) -> float:
-    run()
-    return min(timed(run) for _ in range(rounds))
+def typical_peak(one: Callable[[], object], other: Callable[[], object], rounds: int = 15) -> float:
+    """How much higher the one's peak above what the process holds is than the other's, by the medians of runs in turn.
+
+    A single run of each would say what the allocators do at their first use.
+    """
+    peaks = [(own_peak(one), own_peak(other)) for _ in range(rounds)]
+    return statistics.median(peak for peak, _ in peaks) - statistics.median(peak for _, peak in peaks)
 
 
 def timed(run: Callable[[], object]) -> float:
