@@ -10,7 +10,8 @@
 | lazy | Polars LazyFrame | DuckDB, over the columns that the query names |
 | file | pathlib.Path, or a text that names a data file, a folder of them or a pattern | DuckDB, over the files |
 | relation | DuckDB relation | its own DuckDB connection |
-| ibis | Ibis table expression | its own backend |
+| near | Ibis table on SQLite, Polars or DataFusion | DuckDB, over the columns that the query names |
+| ibis | Ibis table of any other backend | that backend |
 | spark | Spark DataFrame, classic or Connect, and pandas API on Spark | its own Spark session |
 """
 
@@ -18,7 +19,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 Kind = Literal[
-    "frame", "arrow", "interchange", "reader", "dataset", "lazy", "file", "relation", "ibis", "spark"
+    "frame", "arrow", "interchange", "reader", "dataset", "lazy", "near", "file", "relation", "ibis", "spark"
 ]  # fmt: skip
 
 AWAY: frozenset[Kind] = frozenset(("relation", "ibis", "spark"))
@@ -43,6 +44,7 @@ _BY_BASE: dict[tuple[str, str], Kind] = {
     ("duckdb", "DuckDBPyRelation"): "relation",
     ("_duckdb", "DuckDBPyRelation"): "relation",
     ("ibis", "Table"): "ibis",
+    ("mcp_notebook", "NearTable"): "near",
     ("pyspark", "DataFrame"): "spark",
 }
 

@@ -8,6 +8,7 @@ from typing import Literal
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
 from mcp_notebook.server.mend import did_you_mean
+from mcp_notebook.server.sources.near import near
 
 Origin = Literal["result", "named", "shared"]
 
@@ -93,7 +94,7 @@ class Catalog:
             raise DataError(
                 f"{entry.variable} is a {type(value).__name__} now, not a table: share it again when it is."
             )
-        return value
+        return near(value)
 
     def find(self, name: str) -> Entry | None:
         """The entry of that name: exactly so written, else the only one that differs in letter case."""

@@ -1,5 +1,6 @@
 """The same table on every kind of place that can be shared, for tests that ask all of them the same."""
 
+import importlib.util
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -79,6 +80,26 @@ def _ibis_duckdb(table: pa.Table, folder: Path) -> Any:
     return connection.table("stored")
 
 
+def _ibis_sqlite(table: pa.Table, folder: Path) -> Any:
+    connection = ibis.sqlite.connect(folder / "ibis.db")
+    connection.con.execute(
+        "create table events (id integer, k text, x real, p decimal(10, 2), d date, t timestamp, b boolean)"
+    )
+    rows = [(r["id"], r["k"], r["x"], float(r["p"]), str(r["d"]), str(r["t"]), r["b"]) for r in table.to_pylist()]
+    connection.con.executemany("insert into events values (?, ?, ?, ?, ?, ?, ?)", rows)
+    connection.con.commit()
+    return connection.table("events")
+
+
+def _ibis_polars(table: pa.Table, folder: Path) -> Any:
+    return ibis.polars.connect({"events": pl.from_arrow(table)}).table("events")
+
+
+def _ibis_datafusion(table: pa.Table, folder: Path) -> Any:
+    path = _saved(lambda p: pq.write_table(table, p), folder / "ibis.parquet")
+    return ibis.datafusion.connect().read_parquet(path)
+
+
 LOCAL: dict[str, Callable[[pa.Table, Path], Any]] = {
     "pandas": lambda table, folder: table.to_pandas(),
     "polars": lambda table, folder: pl.from_arrow(table),
@@ -101,8 +122,13 @@ LOCAL: dict[str, Callable[[pa.Table, Path], Any]] = {
     ),
     "duckdb relation": _relation,
     "ibis on duckdb": _ibis_duckdb,
+    "ibis on sqlite": _ibis_sqlite,
+    "ibis on polars": _ibis_polars,
 }
 """How each kind of this machine is made of an Arrow table."""
+
+if importlib.util.find_spec("datafusion") is not None:  # Ibis 12 works with DataFusion before 49
+    LOCAL["ibis on datafusion"] = _ibis_datafusion
 
 
 @contextmanager

@@ -14,9 +14,12 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from mcp_notebook.errors import DataError
 from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner, local_answer
+from mcp_notebook.server.sources import ibis as ibis_tables
+from mcp_notebook.server.sources import near
 from mcp_notebook.server.table_tools import TableTools
 from tests.server.engines import postgres_with_rows, rows_of
 from tests.server.notebooks import Notebook
@@ -227,17 +230,44 @@ async def test_a_server_that_is_gone_says_so(runner: SqlRunner):
         await runner.query(notebook.catalog, "select * from events")
 
 
-async def test_a_backend_without_a_module_of_its_own_goes_through_ibis(runner: SqlRunner, tmp_path: Path):
-    """SQLite stands for them: checked, bounded, typed."""
+async def test_sqlite_loses_nothing_that_its_results_have_no_types_for(runner: SqlRunner, tmp_path: Path):
+    """A column that begins with whole numbers keeps its fractions; checked and bounded as any table."""
     connection = ibis.sqlite.connect(tmp_path / "t.db")
-    connection.raw_sql("create table t (a integer, s text)")
-    connection.raw_sql("insert into t values (1, 'x'), (2, 'y'), (3, null)")
+    connection.raw_sql("create table t (a real, p decimal(10, 2), d date)")
+    connection.raw_sql("insert into t values (null, 0, '2026-05-01'), (1.5, 1.25, null), (2.5, 3, null)")
     connection.con.commit()
-    notebook = shared(t=connection.table("t"))
-    answer = await runner.query(
-        notebook.catalog, "select s, count(*) as n, sum(a) as total from t group by s order by s", limit=2
-    )
-    assert [tuple(r.values()) for r in answer.data.to_pylist()] == [("x", 1, 1), ("y", 1, 2)]
-    assert "cut after 2 rows" in answer.truncated
+    t = connection.table("t")
+    notebook = shared(t=t, large=t.filter(t.p > 1))
+    for ask in (runner.query, local_answer):
+        answer = await ask(notebook.catalog, "select coalesce(a, -1) as a, p + 1 as p, year(d) as y from t", limit=2)
+        assert [tuple(r.values()) for r in answer.data.to_pylist()] == [
+            (-1, Decimal("1.00"), 2026), (1.5, Decimal("2.25"), None)
+        ]  # fmt: skip
+        assert "cut after 2 rows" in answer.truncated
+    joined = await runner.query(notebook.catalog, "select count(*) as n from t join large using (a)")
+    assert joined.data.to_pylist() == [{"n": 2}]
     with pytest.raises(ToolError, match="load_extension"):
         await runner.query(notebook.catalog, "select load_extension('x') from t")
+
+
+async def test_what_an_ibis_table_cannot_give_is_said_in_a_sentence(
+    runner: SqlRunner, tmp_path: Path, monkeypatch: Any
+):
+    """A table that is gone, one in the memory of another thread's connection, one that is too large, foreign SQL."""
+    connection = ibis.sqlite.connect(tmp_path / "t.db")
+    connection.raw_sql("create table t as select 1 as a union all select 2")
+    connection.con.commit()
+    memory = ibis.sqlite.connect()
+    memory.raw_sql("create table m as select 1 as a")
+    notebook = shared(t=connection.table("t"), m=memory.table("m"))
+    monkeypatch.setattr(near, "MOST_ROWS", 1)
+    with pytest.raises(ToolError, match="more than 1 rows: filter or aggregate it in Ibis and share that"):
+        await runner.query(notebook.catalog, "select * from t")
+    connection.raw_sql("drop table t")
+    with pytest.raises(ToolError, match="SQLite says: no such table: t"):
+        await runner.query(notebook.catalog, "select * from t")
+    with pytest.raises(ToolError, match="in memory can be read by its own thread only"):
+        await runner.query(notebook.catalog, "select * from m")
+    monkeypatch.setitem(ibis_tables._DIALECTS, "sqlite", "nothing")
+    with pytest.raises(DataError, match="Statements cannot be checked for Sqlite"):
+        ibis_tables.table_of(memory.table("m"))

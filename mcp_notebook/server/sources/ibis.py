@@ -1,7 +1,8 @@
 """Ibis tables: the shared expression is compiled by its backend and stands in a WITH before the checked statement.
 
 DuckDB, PostgreSQL and Spark backends run as those engines do here: read-only where the engine can, with a cancel. For
-any other backend the statement goes through Ibis' own `sql`, and the deadline ends the waiting, not the statement.
+any other backend (those of this machine are `near`) the statement goes through Ibis' own `sql`, and the deadline ends
+the waiting, not the statement.
 """
 
 from collections.abc import Hashable, Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from mcp_notebook.server.sources.plan import Plan
 
-_DIALECTS = {"pyspark": "spark", "mssql": "tsql", "datafusion": "postgres", "impala": "hive"}
+_DIALECTS = {"pyspark": "spark", "mssql": "tsql", "impala": "hive"}
 
 
 def table_of(expression: Any) -> Place:
@@ -41,7 +42,19 @@ def table_of(expression: Any) -> Place:
         from mcp_notebook.server.sources.postgres import PostgresTable
 
         return PostgresTable(backend.con, select, schema)
-    return IbisTable(backend, select, schema)
+    table = IbisTable(backend, select, schema)
+    if not _known(table.dialect):
+        raise DataError(
+            f"Statements cannot be checked for {table.name}, whose SQL is not known here: share a table made of it, "
+            "for example by .to_pyarrow()."
+        )
+    return table
+
+
+def _known(dialect: str) -> bool:
+    from sqlglot import Dialect  # Ibis has loaded it
+
+    return Dialect.get(dialect) is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +67,7 @@ class IbisTable:
 
     @property
     def name(self) -> str:
-        names = {"sqlite": "SQLite", "mysql": "MySQL", "bigquery": "BigQuery"}
+        names = {"mysql": "MySQL", "bigquery": "BigQuery"}
         return str(names.get(self.backend.name, self.backend.name.title()))
 
     @property
@@ -92,14 +105,7 @@ class IbisJob:
     dialect: str
 
     def run(self) -> "pa.Table":
-        if self.backend.name != "sqlite":
-            return self.backend.sql(self.text).to_pyarrow()
-        # SQLite's connections belong to the thread that made them, which is the person's.
-        own = self.backend.connect(*self.backend._con_args, **self.backend._con_kwargs)
-        try:
-            return own.sql(self.text).to_pyarrow()
-        finally:
-            own.disconnect()
+        return self.backend.sql(self.text).to_pyarrow()
 
     def cancel(self) -> None:
         """Ibis has no cancel that works for every backend."""

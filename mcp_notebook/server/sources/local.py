@@ -16,7 +16,7 @@ from mcp_notebook.server.sources.place import first_sentence
 from mcp_notebook.server.sources.scan import Scan
 from mcp_notebook.server.sources.spool import Spool, drop, read_text
 
-STORED = ("file", "dataset", "lazy")
+STORED = ("file", "dataset", "lazy", "near")
 """The kinds that are scanned and not held in memory."""
 
 
@@ -75,6 +75,8 @@ def _ready(value: Any, spool: Spool, needed: Pick) -> Ready:
     wanted = list(needed(columns)) or columns[:1]  # a count needs some column
     if kind == "lazy":
         return Ready(spool.lazy(value, wanted), passing=True)
+    if kind == "near":
+        return Ready(spool.near(value, wanted), passing=True)
     scan = _files_of(value)
     return Ready(scan) if scan is not None else Ready(spool.dataset(value, wanted), passing=True)
 
@@ -82,7 +84,7 @@ def _ready(value: Any, spool: Spool, needed: Pick) -> Ready:
 def schema_of(value: Any) -> pa.Schema:
     """Columns of a stored table, without reading its rows; raises `DataError`."""
     kind = kind_of(value)
-    if kind == "dataset":
+    if kind in ("dataset", "near"):
         return value.schema
     if kind == "lazy":
         return _collected(value.clear()).schema
@@ -95,7 +97,7 @@ def schema_of(value: Any) -> pa.Schema:
 def sample(value: Any, rows: int) -> pa.Table:
     """The first rows of a stored table; raises `DataError`."""
     kind = kind_of(value)
-    if kind == "dataset":
+    if kind in ("dataset", "near"):
         return value.head(rows)
     if kind == "lazy":
         return _collected(value.head(rows))

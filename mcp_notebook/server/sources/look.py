@@ -44,6 +44,8 @@ def look(value: Any) -> Look:
         place = place_of(value)
         how = _DUCKDB if place.dialect == "duckdb" else f"{_DUCKDB}, which is translated to {place.name}'s"
         return Look(schema_at(place), None, what, f"on {place.name}: {how}")
+    if kind == "near":
+        what = f"an Ibis table on {value.name}"
     if kind in STORED:
         return Look(schema_of(value), count(value), what)
     held = snapshot(value)

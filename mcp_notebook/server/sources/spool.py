@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.sources.files import FileTable
+from mcp_notebook.server.sources.near import NearTable
 from mcp_notebook.server.sources.place import first_sentence
 from mcp_notebook.server.sources.scan import Scan
 
@@ -49,6 +50,14 @@ class Spool:
             frame.select(list(columns)).sink_parquet(path)
         except Exception as error:  # boundary: Polars' own errors, and those of the person's functions
             raise DataError(f"Polars cannot compute the lazy frame: {first_sentence(error)}") from error
+        return Scan((str(path),), "parquet")
+
+    def near(self, table: NearTable, columns: Sequence[str]) -> Scan:
+        """These columns of an Ibis table; the caller drops the scan after the statement. Raises `DataError`."""
+        path = self._new()
+        with pq.ParquetWriter(path, pa.schema([table.schema.field(name) for name in columns])) as writer:
+            for batch in table.batches(columns):
+                writer.write_table(pa.Table.from_batches([batch]).cast(writer.schema))
         return Scan((str(path),), "parquet")
 
     def dataset(self, dataset: Any, columns: Sequence[str]) -> Scan:
