@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import ibis
 import pandas as pd
 import pytest
 import pytest_asyncio
@@ -302,6 +303,21 @@ async def test_statements_mean_on_spark_what_they_mean_in_duckdb(spark: Sparks, 
     assert await all_differences(runner, here, there, "spark") == []
     cell = await runner.query(there.catalog, CELL)
     assert cell.data.to_pylist() == (await runner.query(here.catalog, CELL)).data.to_pylist()
+
+
+async def test_an_ibis_table_on_spark_is_asked_there(spark: Sparks, runner: SqlRunner):
+    """The same cell, the expression as good as a table, one row more than the limit."""
+    spark.classic.conf.set("spark.sql.execution.arrow.pyspark.enabled", "true")
+    spark.classic.createDataFrame(rows_of().to_pandas(), _SCHEMA).createOrReplaceTempView("ibis_events")
+    table = ibis.pyspark.connect(spark.classic).table("ibis_events")
+    there, here = shared(events=table.filter(table.id < 90)), shared(events=rows_of().slice(0, 90))
+    with moved("classic") as rows:
+        cell = await runner.query(there.catalog, CELL, limit=5)
+    assert cell.data.to_pylist() == (await runner.query(here.catalog, CELL, limit=5)).data.to_pylist()
+    assert (cell.notes, rows) == (("computed on Spark",), [6])
+    with pytest.raises(ToolError, match="reflect"):
+        await runner.query(there.catalog, "select reflect('java.lang.System', 'exit') from events")
+    spark.classic.catalog.dropTempView("ibis_events")
 
 
 async def test_masked_columns_show_only_whether_there_is_a_value(spark: Sparks, runner: SqlRunner):
