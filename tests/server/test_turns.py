@@ -35,10 +35,15 @@ def rounds(seconds: float = 1.0) -> int:
 
 
 def test_a_cell_that_lets_go_for_an_instant_only_keeps_nobody_waiting():
-    """Often so long that the same thread has a fraction of the turns without."""
-    usual = rounds()
-    with shorter():
-        assert rounds() > 3 * usual
+    """The same thread has several times the turns, in one of a few tries: on a busy machine the system decides, too."""
+    tries = []
+    for _ in range(6):
+        usual = rounds(0.5)
+        with shorter():
+            tries.append(rounds(0.5) / max(usual, 1))
+        if tries[-1] > 3:
+            break
+    assert max(tries) > 3, tries
 
 
 async def test_turns_are_shorter_only_while_the_tables_are_served(tmp_path: Path):
