@@ -65,18 +65,21 @@ def test_a_refusal_with_a_key_of_its_own_is_an_error() -> None:
         '{"error": "Destructive operation requires confirmation", "sql_type": "OTHER", "statement": "SELEC", '
         '"detail": "Unrecognized statement type. Set confirm=true to execute."}'
     )
-    assert found.error == "Destructive operation requires confirmation" and not found.tables
+    assert found.error == "Destructive operation requires confirmation"
+    assert not found.tables
 
 
 def test_a_row_with_a_column_named_error_is_a_row() -> None:
     found = reading('{"id": 7, "job": "nightly", "error": "none so far", "detail": "x"}')
-    assert found.error is None and found.tables[0].data.num_rows == 1
+    assert found.error is None
+    assert found.tables[0].data.num_rows == 1
 
 
 def test_bars_in_a_markdown_table_of_one_column_are_in_its_values() -> None:
     found = table("| name |\n| --- |\n| Ada |\n| x | y |\n| Grace |")
     assert found.data.column("name").to_pylist() == ["Ada", "x | y", "Grace"]
-    assert found.approximate and any("`name`" in note for note in found.notes)
+    assert found.approximate
+    assert any("`name`" in note for note in found.notes)
 
 
 def test_numbers_under_a_rule_are_numbers_however_they_are_set() -> None:
