@@ -43,7 +43,7 @@ class _NotCode(ValueError):
 
 def read(text: str, selected: Sequence[str] = ()) -> Answer:
     """The records of the first such list of a text; what stands around it is the rest."""
-    start = _START.search(text)
+    start = _START.search(text) if "[" in text or "array (" in text else None
     if start is None:
         return "no list of records in a language's form"
     reader = _Reader(text, start.start())

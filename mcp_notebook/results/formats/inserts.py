@@ -12,6 +12,7 @@ _NAME = r"(?:\"(?:[^\"]|\"\")+\"|`[^`]+`|\[[^\]]+\]|[^\W\d][\w$]*)"
 _HEAD = re.compile(
     rf"\s*INSERT\s+INTO\s+({_NAME}(?:\.{_NAME})*)\s*\(\s*({_NAME}(?:\s*,\s*{_NAME})*)\s*\)\s*VALUES\s*", re.IGNORECASE
 )
+_FIRST = re.compile(r"^[ \t]{0,40}INSERT\s+INTO\b", re.IGNORECASE | re.MULTILINE)
 _VALUE = re.compile(
     r"\s*(?:(?P<text>[NE]?'(?:[^']|'')*')|(?P<number>-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)|"
     r"(?P<bytes>[xX]'[0-9a-fA-F]*')|(?P<word>NULL|TRUE|FALSE))\s*",
@@ -22,7 +23,8 @@ _WORDS = {"null": None, "true": True, "false": False}
 
 def read(text: str) -> Answer:
     """The rows of all statements of a text, which are all of one table and one list of columns."""
-    start = re.search(r"^[ \t]{0,40}INSERT\s+INTO\b", text, re.IGNORECASE | re.MULTILINE)
+    likely = any(word in text for word in ("INSERT", "insert", "Insert"))
+    start = _FIRST.search(text) if likely else None
     if start is None:
         return "no INSERT statement"
     at, rows, columns = start.start(), [], ""

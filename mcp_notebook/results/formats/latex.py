@@ -8,7 +8,6 @@ from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.raw import Answer, Taken, from_rows
 
 _TABULAR = re.compile(r"\\begin\{(tabular\*?|tabularx|longtable|array)\}(.*?)\\end\{\1\}", re.DOTALL)
-_MOST = 1000  # a tabular that does not end is looked for to the end of the text
 _RULE = re.compile(r"\\(?:hline|toprule|midrule|bottomrule|endhead|endfoot|endfirsthead|cline\{[^}]*\})\s*")
 _COMMAND = re.compile(r"\\([&%$#_{}])|\\(textasciitilde|textasciicircum|textbackslash|ensuremath\{[<>]\})(?:\{\})?")
 _SIGNS = {"textasciitilde": "~", "textasciicircum": "^", "textbackslash": "\\", "ensuremath{<}": "<",
@@ -17,7 +16,7 @@ _SIGNS = {"textasciitilde": "~", "textasciicircum": "^", "textbackslash": "\\", 
 
 def read(text: str) -> Answer:
     """All tabulars of a text, the first row of each as its header."""
-    if not 0 < text.count("\\begin{") <= _MOST:
+    if not 0 < text.count("\\begin{") <= min(text.count("\\end{"), 100):  # each is looked for to the end
         return "no tabular"
     raws = []
     for match in _TABULAR.finditer(text):
