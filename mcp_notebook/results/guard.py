@@ -189,7 +189,9 @@ def _stated(value: Mapping[str, Any]) -> str:
     if value.get("error") is True:
         return next((value[key] for key in _MESSAGE_KEYS if isinstance(value.get(key), str) and value[key]), "")
     said = _message(value)
-    return said if error_in_text(said) or error_in_prose(said) else ""
+    about = value.keys() & {*_ERROR_KEYS, *_MESSAGE_KEYS, *_ABOUT_ERRORS}
+    explained = len(about) > 2 * len(_others(value)) and len(about) > 2 and isinstance(value.get("error"), str)
+    return said if explained or error_in_text(said) or error_in_prose(said) else ""
 
 
 def _others(value: Mapping[str, Any]) -> set[str]:

@@ -11,15 +11,21 @@ from typing import Any
 from mcp_notebook.results import guard
 from mcp_notebook.results.formats import (
     aligned,
+    bare_rows,
     boxes,
+    code_rows,
     columns_line,
     delimited,
     html_tables,
+    inserts,
+    latex,
     markdown,
     one_column,
+    php_rows,
     printed,
     row_lines,
     ruled,
+    toml_rows,
     toon,
     vertical,
     wiki,
@@ -33,6 +39,7 @@ from mcp_notebook.results.values import jsontext, large, literal, outcomes, shap
 
 _LEAF_DEPTH = 3
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
+_BARE_CALLS = re.compile(r"\[[A-Z]\w*\(\w+=")
 _LEAVES = {
     "result", "results", "output", "csv", "tsv", "content", "text", "data", "response", "body", "json", "rows", "table",
     "markdown", "stdout", "value", "payload", "answer", "html", "message", "formatted", "records", "query_result",
@@ -161,7 +168,13 @@ def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[
 
 def _table_readers(selected: Sequence[str]) -> tuple[tuple[str, Callable[[str], Answer]], ...]:
     return (
+        ("code", lambda text: code_rows.read(text, selected)),
+        ("records without quotes", lambda text: bare_rows.read(text, selected)),
+        ("insert statements", inserts.read),
+        ("php", php_rows.read),
         ("lines of one column", lambda text: one_column.named_lines(text, selected)),
+        ("latex", latex.read),
+        ("toml", lambda text: toml_rows.read(text, selected)),
         ("html", html_tables.read),
         ("wiki", wiki.read),
         ("markdown", markdown.read),
@@ -238,7 +251,10 @@ def python(text: str) -> jsontext.Parsed | str:
         return "does not start with a bracket"
     body = text.strip("\ufeff \t\r\n")
     try:
-        return jsontext.Parsed(literal.loads(body))
+        value = literal.loads(body)
+        if _BARE_CALLS.match(body) and isinstance(value, list) and any(type(item) is str for item in value):
+            return "calls whose values are not Python's"
+        return jsontext.Parsed(value)
     except (ValueError, RecursionError, MemoryError) as error:
         return f"no Python literal: {str(error)[:80]}"
 

@@ -36,7 +36,7 @@ def _squeezed(text: str) -> str:
 def _range(text: str, got: Any) -> bool:
     """A driver's struct for a range holds the same two bounds."""
     bounds = re.findall(r"-?\d+", text)
-    if isinstance(got, str) and got.startswith("Range("):
+    if isinstance(got, str) and got.startswith(("Range(", "<Range ")):
         return re.findall(r"-?\d+", got) == bounds
     return isinstance(got, dict) and [str(v) for k, v in got.items() if k in ("Lower", "Upper")] == bounds
 
@@ -164,7 +164,21 @@ def _loads(text: str) -> Any:
         try:
             return ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            return text
+            return _array(text)
+
+
+def _array(text: str) -> Any:
+    """`{1,NULL,"a,b"}` as PostgreSQL writes an array; any other text as it is."""
+    if not re.fullmatch(r'\{(?:(?:"[^"\\]*"|[^",{}]+),)*(?:"[^"\\]*"|[^",{}]+)\}', text):
+        return text
+    return [_element(item) for item in re.findall(r'"[^"]*"|[^",{}]+', text)]
+
+
+def _element(text: str) -> Any:
+    """An element of an array as PostgreSQL writes it: quoted, NULL, a whole number or a bare word."""
+    if text == "NULL":
+        return None
+    return int(text) if re.fullmatch(r"-?\d+", text) else text.strip('"')
 
 
 def _as_text(true: Any, got: Any) -> bool:

@@ -190,7 +190,8 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
         repeated = [name for name, count in Counter(names).items() if count > 1]
         notes.append(f"{listing(repeated)} came more than once and got numbers")
         if same := _same_values(raw, repeated):
-            notes.append(f"the columns named {listing(same)} hold the same values; one may have overwritten the others")
+            shown = [name for sent, name in zip(names, result, strict=True) if sent in same]
+            notes.append(f"the columns {listing(shown)} hold the same values; one may have overwritten the others")
     fewer = asked is not None and len(asked) > len(names)
     if fewer and asked is not None:
         lost = [name for name, count in Counter(filter(None, asked)).items() if count > 1] or [n for n in asked if n]

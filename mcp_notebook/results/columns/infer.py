@@ -55,7 +55,8 @@ def column(values: Sequence[Any], declared: str | None = None, *, text: Strictne
         values = [_plain(value) for value in values]
         kinds = set(map(type, values)) - {type(None)}
     if declared and (wanted := types.kind(declared)) and (found := types.convert(values, wanted, declared)) is not None:
-        return Column(found, f"declared: {short(found.type)} ({declared})")
+        note = strings.node_note(values) if kinds == {str} and pa.types.is_timestamp(found.type) else ""
+        return Column(found, f"declared: {short(found.type)} ({declared})", note)
     if len(kinds) == 1 and (plain := _as_it_is(values, *kinds)) is not None:
         return plain
     if kinds == {str}:
@@ -129,11 +130,16 @@ def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
     if kinds == {int}:
         return numeric.integers(values)
     present = [value for value in values if value is not None]
-    if Decimal not in kinds and all(abs(value) <= _EXACT_FLOAT for value in present if type(value) is int):
+    if Decimal not in kinds and all(_float_is(value) for value in present if type(value) is int):
         return pa.array([None if value is None else float(value) for value in values], pa.float64()), ""
     if not all(math.isfinite(value) for value in present if type(value) is not int):
         return _not_finite(values)
     return numeric.decimals([None if value is None else _as_decimal(value) for value in values])
+
+
+def _float_is(value: int) -> bool:
+    """Whether a float prints with the very digits: JavaScript writes 1e16 as a whole number."""
+    return abs(value) <= _EXACT_FLOAT or (abs(value) < 10**21 and int(Decimal(repr(float(value)))) == value)
 
 
 def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, str]:

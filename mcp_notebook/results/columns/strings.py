@@ -141,12 +141,18 @@ def _matched(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
 
 
 def _stamp_note(values: Sequence[str | None], zones: set[dt.timedelta | None]) -> str:
-    if _all_match(_NODE, values):
-        return (
-            "is written as JavaScript dates: finer than milliseconds is cut, and a time without a zone "
-            "shows as UTC, shifted if the server runs in another zone"
-        )
-    return "is shown in UTC (sent with other offsets)" if zones - {None, dt.timedelta(0)} else ""
+    shifted = "is shown in UTC (sent with other offsets)" if zones - {None, dt.timedelta(0)} else ""
+    return node_note(values) or shifted
+
+
+def node_note(values: Sequence[str | None]) -> str:
+    """What JavaScript's way to write dates loses, when every value is written so."""
+    if not _all_match(_NODE, values):
+        return ""
+    return (
+        "is written as JavaScript dates: finer than milliseconds is cut, and a time without a zone "
+        "shows as UTC, shifted if the server runs in another zone"
+    )
 
 
 def _stamp(match: re.Match[str]) -> dt.datetime | None:

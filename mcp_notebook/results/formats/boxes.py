@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from mcp_notebook.results.columns import declared
+from mcp_notebook.results.columns import declared, strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
+from mcp_notebook.results.formats import code_rows
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
 _BARS = "|│┃║┆┊"
@@ -149,16 +150,20 @@ def _without_dots(header: _Header, rows: list[list[str]]) -> tuple[_Header, list
 
 def _told(header: _Header, rows: list[list[str]], cut: str) -> Raw:
     """The table with a note for each thing that drawing may have changed."""
+    by_node = header.names[:1] == ["(index)"]
     header, rows = _without_index(header, rows)
     rows, joined = _unwrapped(header, rows) if header.polars else (rows, [])
     quoted = [n for n, column in enumerate(zip(*rows, strict=True)) if _is_quoted(column)]
-    rows = [[_bare(cell) if n in quoted else cell for n, cell in enumerate(row)] for row in rows]
+    bare = code_rows.decoded if by_node else _bare
+    rows = [[bare(cell) if n in quoted and cell[:1] in _QUOTES else cell for n, cell in enumerate(row)] for row in rows]
     raw = from_rows(header.names, rows, text="all", nulls=_SOFT_NULLS, declared=header.kinds)
     raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
     columns = list(zip(header.names, raw.columns, strict=True))
     ends = [name for name, column in columns if any(cell.endswith("…") for cell in column)]
     if quoted:
         raw = raw.noted(f"quotes around the values of {listing([header.names[n] for n in quoted])} were taken off")
+    if len(rows) > 1 and len(header.names) == 1 and not all(strings.is_number(row[0]) for row in rows):
+        raw = raw.noted(f"a line break in a value of `{header.names[0]}` would look like another row")
     if ends:
         raw = raw.noted(f"long values in {listing(ends)} are cut where they end with …", approximate=True)
     if joined:

@@ -65,7 +65,7 @@ def _table(lines: list[str]) -> Raw | str:
     body, joined = _joined(lines[2:], closed=lines[0].lstrip().startswith("|") and lines[0].rstrip().endswith("|"))
     if body is None:
         return "ambiguous: a row of the markdown table does not end"
-    rows = [_cells(line) for line in body]
+    rows = [[_inner(line)] if width == 1 else _cells(line) for line in body]
     repaired: frozenset[int] = frozenset()
     if any(len(row) != width for row in rows):
         fitted = fitting.fit(body, _cells_of(width), width, " | ")
@@ -75,6 +75,8 @@ def _table(lines: list[str]) -> Raw | str:
     plain, kinds = _typed([[_plain(cell) for cell in row] for row in rows])
     raw = from_rows(header, plain, text="all", nulls=(*NULL_WORDS, ""), declared=kinds)
     raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
+    if width == 1 and any(_CELL.search(row[0]) for row in rows):
+        raw = raw.noted(f"bars inside values of {listing(header)} are not escaped", approximate=True)
     if joined:
         raw = raw.noted("line breaks inside values were put together again", approximate=True)
     if repaired:

@@ -207,7 +207,13 @@ def _single(header: str, rule: str, body: list[str], *, known: bool, alone: bool
     drawn = len(header) == len(rule) == max(map(len, body), default=0) and len(rule) > len(name)
     if not known and not (alone and " " not in name and len(name) <= 60 and (typed or drawn)):
         return "one line and a rule are prose"
-    raw = Raw((name,), ([cell.rstrip() for cell in cells],), len(body), text="all", nulls=_SOFT_NULLS)
+    raw = Raw(
+        (name,),
+        ([cell.strip() if typed else cell.rstrip() for cell in cells],),
+        len(body),
+        text="all",
+        nulls=_SOFT_NULLS,
+    )
     if len(body) < 2:
         return raw
     return raw.noted(f"each line is a row of `{name}`; a value with a line break would be several", approximate=True)

@@ -26,13 +26,24 @@ def indexed(value: dict[str, Any], path: str) -> Raw | None:
     if not inner or not all(type(item) is dict and item for item in inner):
         return None
     keys = inner[0].keys()
-    if any(item.keys() != keys for item in inner) or not all(
-        isinstance(cell, _SCALAR) for i in inner for cell in i.values()
-    ):
+    if any(item.keys() != keys for item in inner):
+        return None
+    scalars = all(isinstance(cell, _SCALAR) for item in inner for cell in item.values())
+    if not scalars and not (_numbered(keys) and len(keys) > 1):
         return None
     if _numbered(keys):
         return Raw(tuple(map(str, value)), tuple(list(item.values()) for item in inner), len(keys), path=path)
     return from_records(inner, path=path) if _numbered(value) else None
+
+
+def under_names(value: dict[str, Any], path: str) -> Raw | None:
+    """pandas' columns under the statement's names: each an object from row numbers to cells, or all empty."""
+    inner = list(value.values())
+    if not all(type(item) is dict for item in inner) or any(item.keys() != inner[0].keys() for item in inner):
+        return None
+    if not _numbered(inner[0]) or (not inner[0] and len(inner) < 2):
+        return None
+    return Raw(tuple(map(str, value)), tuple(list(item.values()) for item in inner), len(inner[0]), path=path)
 
 
 def labelled(value: dict[str, Any], path: str) -> Raw | None:

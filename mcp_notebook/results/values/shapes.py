@@ -25,6 +25,7 @@ _MAIN = (
 )  # fmt: skip
 _BY_COLUMN = (by_column.lists, by_column.indexed, by_column.labelled)
 _NESTED = frozenset({dict, list, tuple})
+_ABOUT = {"warnings", "notices", "hints", "messages", "errors", "issues", "suggestions", "notes", "violations", "logs"}
 _SCALAR = (str, int, float, bool, type(None))
 
 
@@ -143,7 +144,8 @@ def _in_lists(value: Sequence[Sequence[Any]], path: str, depth: int, selected: t
 
 def _in_dict(value: dict[str, Any], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
     if _names(value, selected):
-        yield from_records([value], path=path)
+        raw = by_column.under_names(value, path)
+        yield raw if raw is not None else from_records([value], path=path)
         return
     for rule in (layouts.sheet, layouts.described_columns, _paired, *_BY_COLUMN):
         if (raw := rule(value, path)) is not None:
@@ -204,9 +206,10 @@ def _candidates(value: dict[str, Any]) -> list[tuple[str, list[Any]]]:
     found = [(key, sub) for key, sub in value.items() if type(sub) in (list, tuple)]
     rows = [(key, sub) for key, sub in found if sub and all(type(item) is dict for item in sub)]
     rows += [(key, sub) for key, sub in found if sub and all(type(item) in (list, tuple) and item for item in sub)]
-    if rows:
+    none = [(key, sub) for key, sub in found if not sub and key.lower() in _MAIN]
+    if rows and not (none and all(key.lower() in _ABOUT for key, _ in rows)):
         return sorted(rows, key=lambda item: _rank(item[0]))
-    return [(key, sub) for key, sub in found if not sub and key.lower() in _MAIN]
+    return none
 
 
 def _choose(
