@@ -155,3 +155,7 @@ def test_padded_cells_of_a_long_tsv_are_taken_off_wherever_the_padding_begins() 
     assert ours == read(text, large=1 << 60)
     assert "'name': 'ab'" in ours[0][1]
     assert "taken off" in ours[0][2][-1]
+
+
+def test_numbers_for_people_beside_one_of_four_digits_are_read_alike() -> None:
+    taken('"id","name"\n"1","1000"\n"2","-1,000"\n')
