@@ -90,3 +90,27 @@ def test_numbers_under_a_rule_are_numbers_however_they_are_set() -> None:
 def test_same_values_under_one_name_are_said_of_every_column() -> None:
     found = table("| id | id |\n| --- | --- |\n| 1 | 1 |\n| 2 | 2 |")
     assert any("`id`, `id_2` hold the same values" in note for note in found.notes)
+
+
+def test_html_whose_names_are_padded_has_padded_values() -> None:
+    text = "<table><tr><th>name  </th><th>  n</th></tr><tr><td>Ada   </td><td> 10</td></tr></table>"
+    (table,) = read({"content": [{"type": "text", "text": text}]}).tables
+    assert table.data.to_pylist() == [{"name": "Ada", "n": 10}]
+    assert "spaces at the ends" in table.notes[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " id | name\n----+------\n 1  | a\n    | b\n 2  | c",
+        "+------+\n| note |\n+------+\n| a    |\n| b    |\n+------+",
+    ],
+)
+def test_a_line_that_may_go_on_with_the_row_above_is_said(text: str) -> None:
+    (table,) = read({"content": [{"type": "text", "text": text}]}).tables
+    assert table.approximate
+
+
+def test_a_counted_psql_table_is_sure_of_its_rows() -> None:
+    (table,) = read({"content": [{"type": "text", "text": " id | n\n----+---\n 1  | a\n    | b\n(2 rows)"}]}).tables
+    assert not table.approximate

@@ -163,7 +163,7 @@ def _told(header: _Header, rows: list[list[str]], cut: str) -> Raw:
     if quoted:
         raw = raw.noted(f"quotes around the values of {listing([header.names[n] for n in quoted])} were taken off")
     if len(rows) > 1 and len(header.names) == 1 and not all(strings.is_number(row[0]) for row in rows):
-        raw = raw.noted(f"a line break in a value of `{header.names[0]}` would look like another row")
+        raw = raw.noted(f"a line break in a value of `{header.names[0]}` would look like another row", approximate=True)
     if ends:
         raw = raw.noted(f"long values in {listing(ends)} are cut where they end with …", approximate=True)
     if joined:

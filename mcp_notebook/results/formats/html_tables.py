@@ -98,6 +98,9 @@ def _raw(grid: _Grid) -> Raw | None:
     if _is_sheet(names, body):
         return _sheet(body)
     rows = [[text for _, text in row] for row in body]
+    if any(text != text.strip(" ") for _, text in headers[-1]):  # tabulate pads names and values alike
+        raw = from_rows(names, [[text.strip(" ") for text in row] for row in rows], text="all", nulls=_NULLS)
+        return raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
     return fitting.without_padding(from_rows(names, rows, text="all", nulls=_NULLS))
 
 

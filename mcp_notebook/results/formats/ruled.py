@@ -39,6 +39,7 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
     for reader in (_crossed, spaced.read, _barred, _listed):
         answer = reader(header, rule, body)
         if isinstance(answer, Raw):
+            answer = _maybe_torn(answer, tail) if reader is _crossed else answer
             return Taken((_maybe_null(replace(answer, truncated=cut), text.split("\n")[at + 1 :]),), rest=rest)
         if answer:
             return answer
@@ -70,6 +71,14 @@ _EQUALS = re.compile(r"[ \t]*={2,}(?: +={2,})+[ \t]*")
 _STUBS = re.compile(r"[ \t]*[╷╵╻╹][╷╵╻╹ \t]*")
 _DRAWN = str.maketrans({"│": "|", "┃": "|", "║": "|", "┼": "+", "┿": "+", "╪": "+", "─": "-", "━": "-", "═": "-",
                         **dict.fromkeys("╶╴╸╺╷╵╻╹", " ")})  # fmt: skip
+
+
+def _maybe_torn(raw: Raw, tail: Sequence[str]) -> Raw:
+    """psql marks a row that goes on below and counts its rows; its imitations do neither."""
+    counted = any(_PSQL_END.fullmatch(line.strip()) for line in tail)
+    if counted or not raw.rows or not raw.columns[0][0] or "" not in raw.columns[0]:
+        return raw
+    return raw.noted("a row with an empty first cell may continue the row above it", approximate=True)
 
 
 def _maybe_null(raw: Raw, below: Sequence[str]) -> Raw:

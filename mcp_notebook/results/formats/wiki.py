@@ -66,7 +66,7 @@ def _jira(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
 
 def _unmarked(cell: str) -> str:
     return (
-        re.sub(r"^<[^<>]*>", "", cell.strip()).strip().strip("'").strip()
+        re.sub(r"^<(?:[-|:()^v#]|\w+=)[^<>]*>", "", cell.strip()).strip().strip("'").strip()
         if "'''" in cell or "<" in cell
         else cell.strip()
     )
