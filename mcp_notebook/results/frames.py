@@ -41,7 +41,7 @@ def to_frame(table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact")
     """The table's columns under their unique names; `attrs["mcp"]` holds plain, comparable values only."""
     names = table.data.column_names
     # As pyarrow's own conversion does: no type is guessed and nothing aligned, which is most of a small frame's time.
-    blocks = _blocks([_array(column, decimals) for column in table.data.itercolumns()])
+    blocks = _blocks([_array(column, decimals) for column in table.data.itercolumns()], table.data.num_rows)
     # A view, as pandas makes of the columns of a copy: a name given to this frame's columns is not the others'.
     frame = create_dataframe_from_blocks(blocks, pd.RangeIndex(table.data.num_rows), _labels(tuple(names)).view())
     frame.attrs["mcp"] = {
@@ -62,22 +62,24 @@ def _labels(names: tuple[str, ...]) -> pd.Index:
     return pd.Index(_TEXT.__from_arrow__(pa.array(names, pa.large_string())))
 
 
-def _blocks(arrays: Sequence[Any]) -> list[tuple[Any, np.ndarray]]:
-    """The columns as pandas keeps them, and where each stands: those of numpy as rows of one matrix a dtype.
+def _blocks(arrays: Sequence[Any], rows: int) -> list[tuple[Any, np.ndarray]]:
+    """The columns as pandas keeps them, and where each stands; short ones of numpy as rows of one matrix a dtype.
 
     A matrix is the frame's own, so that it can be set: the memory of an Arrow table is never written to.
     """
     blocks, plain = [], {}
     for at, values in enumerate(arrays):
-        if isinstance(values, np.ndarray):
+        if isinstance(values, np.ndarray) and rows <= _FEW:
             plain.setdefault(values.dtype, []).append(at)
         else:
-            blocks.append((values, np.array([at])))
-    for places in plain.values():
-        lone = arrays[places[0]]
-        own = len(places) == 1 and lone.flags.writeable
-        blocks.append((lone.reshape(1, -1) if own else np.array([arrays[at] for at in places]), np.array(places)))
-    return blocks
+            blocks.append((_own(values), np.array([at])))
+    return blocks + [(np.array([arrays[at] for at in places]), np.array(places)) for places in plain.values()]
+
+
+def _own(values: Any) -> Any:
+    if not isinstance(values, np.ndarray):
+        return values
+    return (values if values.flags.writeable else values.copy()).reshape(1, -1)
 
 
 def _array(column: pa.ChunkedArray, decimals: str) -> Any:
