@@ -79,7 +79,12 @@ def _blocks(arrays: Sequence[Any], rows: int) -> list[tuple[Any, np.ndarray]]:
 def _own(values: Any) -> Any:
     if not isinstance(values, np.ndarray):
         return values
-    return (values if values.flags.writeable else values.copy()).reshape(1, -1)
+    if values.flags.writeable:
+        return values.reshape(1, -1)
+    # Arrow's pool keeps memory that was freed; new memory from the system takes longer than the copy itself.
+    own = np.frombuffer(pa.allocate_buffer(values.nbytes), values.dtype).reshape(1, -1)
+    own[0] = values
+    return own
 
 
 def _array(column: pa.ChunkedArray, decimals: str) -> Any:

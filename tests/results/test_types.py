@@ -220,3 +220,15 @@ def test_frames_of_one_result_are_set_and_named_each_for_itself() -> None:
     assert second.loc[0, "id"] == 1
     assert (list(second.columns), second.columns.name) == (["id", "big", "name"], None)
     assert second.dtypes.astype(str).to_list() == ["int64", "int64", "str"]
+
+
+def test_a_long_frame_can_be_set() -> None:
+    text = json.dumps([{"id": n, "at": "2024-01-02T03:04:05", "x": 1.5, "on": True} for n in range(5000)])
+    frame = results.to_dataframe({"content": [{"type": "text", "text": text}]})
+    assert frame is not None
+    frame.loc[0, "id"] = 7
+    frame.loc[0, "at"] = pd.Timestamp("2025-01-01")
+    frame.loc[0, "x"] = 2.5
+    frame.loc[0, "on"] = False
+    assert frame.iloc[0].to_list() == [7, pd.Timestamp("2025-01-01"), 2.5, False]
+    assert frame["id"].iloc[1:].to_list() == list(range(1, 5000))
