@@ -4,7 +4,8 @@
 
 or, without magics, `mcp_notebook.connect(...)` and `mcp_notebook.ask(...)`.
 
-Importing it, or loading the extension, loads none of mcp, anthropic, pandas or duckdb: they load at first use.
+Importing it, or loading the extension, loads none of mcp, anthropic, pandas or duckdb:
+they load at first use.
 """
 
 import importlib
@@ -82,7 +83,8 @@ def __getattr__(name: str) -> Any:
 
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext mcp_notebook`."""
-    from mcp_notebook.surface import extension  # IPython only; kept out of a plain `import mcp_notebook`
+    # IPython only; kept out of a plain `import mcp_notebook`
+    from mcp_notebook.surface import extension
 
     extension.load(shell)
 
@@ -95,7 +97,9 @@ def unload_ipython_extension(shell: Any) -> None:
 
 
 def enable_nested_asyncio() -> None:
-    """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config MCPNotebook.nested_asyncio = True`."""
+    """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config
+    MCPNotebook.nested_asyncio = True`.
+    """
     from mcp_notebook.surface import nesting
 
     nesting.enable()

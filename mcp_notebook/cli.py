@@ -11,7 +11,9 @@ from mcp_notebook.server import commands as server
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 1 the demo failed, 2 the words were wrong."""
+    """Run the command line; returns the exit code: 0 done, 1 the demo failed, 2 the
+    words were wrong.
+    """
     args = parser().parse_args(argv)
     try:
         return args.run(args)
@@ -24,12 +26,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments; building it imports nothing slow."""
-    top = argparse.ArgumentParser(prog="mcp-notebook", description="Ask any MCP server from a notebook cell.")
-    top.add_argument("--version", action="version", version=f"mcp-notebook {__version__}")
+    top = argparse.ArgumentParser(
+        prog="mcp-notebook", description="Ask any MCP server from a notebook cell."
+    )
+    top.add_argument(
+        "--version", action="version", version=f"mcp-notebook {__version__}"
+    )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    demo.add_arguments(commands.add_parser("demo", help="open the quickstart notebook in JupyterLab, or --run it"))
-    server.add_arguments(commands.add_parser("serve", help="serve a database, read-only, as an MCP server"))
-    model = commands.add_parser("local", help="serve a local GGUF model with the Messages API")
+    demo.add_arguments(
+        commands.add_parser(
+            "demo", help="open the quickstart notebook in JupyterLab, or --run it"
+        )
+    )
+    server.add_arguments(
+        commands.add_parser(
+            "serve", help="serve a database, read-only, as an MCP server"
+        )
+    )
+    model = commands.add_parser(
+        "local", help="serve a local GGUF model with the Messages API"
+    )
     local.add_arguments(model)
     model.set_defaults(run=local.run)
     return top

@@ -1,4 +1,6 @@
-"""`mcp-notebook demo`: the quickstart in JupyterLab, or executed headless with what each cell gave."""
+"""`mcp-notebook demo`: the quickstart in JupyterLab, or executed headless with what
+each cell gave.
+"""
 
 import argparse
 import os
@@ -17,9 +19,20 @@ COPY = "mcp-notebook-demo"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `mcp-notebook demo`."""
-    parser.add_argument("--run", dest="execute", action="store_true", help="execute headless and print every output")
-    parser.add_argument("--save", action="store_true", help="with --run: write the outputs into the notebook")
-    parser.add_argument("notebook", nargs="?", default=QUICKSTART, help=f"default: {QUICKSTART}")
+    parser.add_argument(
+        "--run",
+        dest="execute",
+        action="store_true",
+        help="execute headless and print every output",
+    )
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="with --run: write the outputs into the notebook",
+    )
+    parser.add_argument(
+        "notebook", nargs="?", default=QUICKSTART, help=f"default: {QUICKSTART}"
+    )
     parser.set_defaults(run=run)
 
 
@@ -32,13 +45,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def find(name: str, start: Path | None = None) -> Path:
-    """The notebook: as named, in `notebooks/` here, or in a copy of the packaged ones that is made here."""
+    """The notebook: as named, in `notebooks/` here, or in a copy of the packaged ones
+    that is made here.
+    """
     start = start or Path.cwd()
     for candidate in (start / name, start / "notebooks" / name, start / COPY / name):
         if candidate.exists():
             return candidate
     if not (PACKAGED / name).exists():
-        raise ConfigError(f"There is no notebook {name!r} here; run mcp-notebook demo without a name.")
+        raise ConfigError(
+            f"There is no notebook {name!r} here; run mcp-notebook demo without a name."
+        )
     shutil.copytree(PACKAGED, start / COPY)
     return start / COPY / name
 
@@ -52,23 +69,32 @@ def _lab_command(path: Path) -> list[str]:
     try:
         import jupyterlab  # noqa: F401 - asked only whether it is there; part of the `lab` extra
     except ImportError:
-        raise ConfigError('JupyterLab is not installed: pip install "mcp-notebook[lab]".') from None
+        raise ConfigError(
+            'JupyterLab is not installed: pip install "mcp-notebook[lab]".'
+        ) from None
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     return [sys.executable, "-m", "jupyterlab", str(path), *as_root]
 
 
 def execute(path: Path, *, save: bool) -> int:
-    """Run the notebook headless in its own folder, print each cell and its outputs; 1 when a cell failed."""
+    """Run the notebook headless in its own folder, print each cell and its outputs; 1
+    when a cell failed.
+    """
     try:
         import nbformat  # part of the `lab` extra, not needed by the extension
         from nbclient import NotebookClient
         from nbclient.exceptions import CellExecutionError
     except ImportError:
-        raise ConfigError('The demo needs the lab extra: pip install "mcp-notebook[lab]".') from None
+        raise ConfigError(
+            'The demo needs the lab extra: pip install "mcp-notebook[lab]".'
+        ) from None
     notebook: Any = nbformat.read(path, as_version=4)
-    # nbclient does not tell the kernel which notebook it runs; JupyterLab does, through this variable.
+    # nbclient does not tell the kernel which notebook it runs; JupyterLab does, through
+    # this variable.
     environ = {**os.environ, "JPY_SESSION_NAME": str(path.resolve())}
-    client = NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}})
+    client = NotebookClient(
+        notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
+    )
     try:
         client.execute(env=environ)
     except CellExecutionError:
@@ -83,9 +109,14 @@ def execute(path: Path, *, save: bool) -> int:
 def show(notebook: Any) -> None:
     """Print each executed cell with what it gave."""
     for cell in notebook.cells:
-        if cell.cell_type != "code" or (not cell.outputs and cell.execution_count is None):
+        if cell.cell_type != "code" or (
+            not cell.outputs and cell.execution_count is None
+        ):
             continue
-        print(f"In [{cell.execution_count or ' '}]: " + cell.source.replace("\n", "\n        "))
+        print(
+            f"In [{cell.execution_count or ' '}]: "
+            + cell.source.replace("\n", "\n        ")
+        )
         for output in cell.outputs:
             text = _readable(output)
             if text.strip():

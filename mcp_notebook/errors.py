@@ -1,4 +1,5 @@
-"""What the person must mend, as one tree of exceptions; each shows as one sentence, without a traceback.
+"""What the person must mend, as one tree of exceptions; each shows as one sentence,
+without a traceback.
 
     NotebookError
     ├── ConfigError      a server description or an option is wrong
@@ -13,7 +14,8 @@
     │   └── ReplayMiss   the recorded turns do not hold this prompt
     └── BudgetError      a limit forbids to start
 
-What Claude can mend is not an exception: it is a tool result with `is_error`. Bugs keep their traceback.
+What Claude can mend is not an exception: it is a tool result with `is_error`. Bugs keep
+their traceback.
 """
 
 
@@ -31,8 +33,8 @@ class NotebookError(Exception):
     def alone(self) -> "NotebookError":
         """The same exception without what led to it.
 
-        IPython prints the whole native traceback when an ExceptionGroup is anywhere in the chain, and failures of
-        servers come out of task groups.
+        IPython prints the whole native traceback when an ExceptionGroup is anywhere in
+        the chain, and failures of servers come out of task groups.
         """
         self.__context__ = self.__cause__ = None
         return self
@@ -93,4 +95,7 @@ class Stopped(KeyboardInterrupt):
     """The person interrupted the cell; sessions and conversation are intact."""
 
     def _render_traceback_(self) -> list[str]:
-        return [str(self) or "Stopped. Servers stay connected and the conversation can go on."]
+        return [
+            str(self)
+            or "Stopped. Servers stay connected and the conversation can go on."
+        ]

@@ -32,7 +32,9 @@ class Working:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """A piece of what the model says of its thinking, where it says anything; shown while it thinks, never kept."""
+    """A piece of what the model says of its thinking, where it says anything; shown
+    while it thinks, never kept.
+    """
 
     text: str
 
@@ -48,13 +50,15 @@ class TextDiscarded:
 class Approval:
     """What the person is asked before a call.
 
-    `arguments` are those that will be sent, secrets included: for the person's eyes while the question is open, never
-    for a log, a recording or a notebook. The answers are `once`, `always` (this tool), `server` (the tools in
-    `reading`), `deny` and `deny: reason`.
+    `arguments` are those that will be sent, secrets included: for the person's eyes
+    while the question is open, never for a log, a recording or a notebook. The answers
+    are `once`, `always` (this tool), `server` (the tools in `reading`), `deny` and
+    `deny: reason`.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
-    hidden: tuple[str, ...] = ()  # arguments that stand masked in the call's event, with their lengths
+    # arguments that stand masked in the call's event, with their lengths
+    hidden: tuple[str, ...] = ()
     history: str = ""  # whether the tool was allowed before, and what changed since
     reading: tuple[str, ...] = ()  # tools of the server that say that they only read
     lasting: bool = True  # whether an answer may be remembered
@@ -98,7 +102,8 @@ class ToolResult:
     shown: str
     seconds: float
     received_bytes: int = 0
-    names: tuple[str, ...] = ()  # names under which the tables are in the notebook, one per table of `reading`
+    # names under which the tables are in the notebook, one per table of `reading`
+    names: tuple[str, ...] = ()
     reading: "Reading | None" = None
     images: tuple[tuple[str, str], ...] = ()  # (mime type, base64)
 
@@ -137,7 +142,8 @@ class Stop:
 class Footer:
     """The line below the answer: what answered, and what it took."""
 
-    backend: str  # e.g. "claude-sonnet-5-5 · live", "replayed (recorded 2026-11-23, qwen…)"
+    # e.g. "claude-sonnet-5-5 · live", "replayed (recorded 2026-11-23, qwen…)"
+    backend: str
     calls: int = 0
     turns: int = 0
     input_tokens: int = 0

@@ -1,4 +1,5 @@
-"""What kinds of value can be a table, told by their types' names and attributes: no library is imported to ask.
+"""What kinds of value can be a table, told by their types' names and attributes: no
+library is imported to ask.
 
 | kind | what it is | where a query runs |
 |---|---|---|
@@ -50,7 +51,9 @@ _BY_BASE: dict[tuple[str, str], Kind] = {
 
 
 def kind_of(value: Any) -> Kind | None:
-    """The kind of table that a value is, None when it is none; costs microseconds and reads no data."""
+    """The kind of table that a value is, None when it is none; costs microseconds and
+    reads no data.
+    """
     if value is None or isinstance(value, type):
         return None
     if isinstance(value, str | PurePath):
@@ -68,7 +71,9 @@ def is_table(value: Any) -> bool:
 
 
 def format_of(name: str) -> str:
-    """The format of a data file by the end of its name: "parquet", "arrow", "csv" or "json"; "" for any other."""
+    """The format of a data file by the end of its name: "parquet", "arrow", "csv" or
+    "json"; "" for any other.
+    """
     lowered = name.lower()
     ends = [suffix for suffix in DATA_SUFFIXES if lowered.endswith(suffix)]
     return DATA_SUFFIXES[max(ends, key=len)] if ends else ""
@@ -77,13 +82,25 @@ def format_of(name: str) -> str:
 def _by_attributes(value: Any) -> Kind | None:
     columns = hasattr(value, "columns") or hasattr(value, "schema")
     if hasattr(value, "__arrow_c_stream__"):
-        once = hasattr(value, "__next__") or hasattr(value, "read_next_batch") or hasattr(value, "get_next")
-        return "reader" if once or type(value).__name__ == "ArrayStream" else "arrow" if columns else None
+        once = (
+            hasattr(value, "__next__")
+            or hasattr(value, "read_next_batch")
+            or hasattr(value, "get_next")
+        )
+        return (
+            "reader"
+            if once or type(value).__name__ == "ArrayStream"
+            else "arrow"
+            if columns
+            else None
+        )
     return "interchange" if hasattr(value, "__dataframe__") and columns else None
 
 
 def _names_data(value: str | PurePath) -> bool:
-    """A path object may be a folder, too; a text must end like a data file, so that any other text is no table."""
+    """A path object may be a folder, too; a text must end like a data file, so that any
+    other text is no table.
+    """
     text = str(value)
     if not text or len(text) > 4096 or "\n" in text or "://" in text:
         return False

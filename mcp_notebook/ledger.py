@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Names whose values never belong into a log, whatever server takes them as an argument.
-SECRET_NAMES = re.compile(r"pass(word|wd|phrase)?$|secret|token|api_?key|authorization|credential", re.IGNORECASE)
+SECRET_NAMES = re.compile(
+    r"pass(word|wd|phrase)?$|secret|token|api_?key|authorization|credential",
+    re.IGNORECASE,
+)
 ANSWER = "(answer)"  # where the turns are summed that asked for no call
 
 
@@ -66,7 +69,9 @@ class _Open:
 
 @dataclass
 class Ledger:
-    """The log of one kernel. Feed it the events of each cell; `file`: where it is written as JSON lines, if at all."""
+    """The log of one kernel. Feed it the events of each cell; `file`: where it is
+    written as JSON lines, if at all.
+    """
 
     calls: list[CallRecord] = field(default_factory=list)
     turns: list[TurnRecord] = field(default_factory=list)
@@ -91,7 +96,9 @@ class Ledger:
         """Record the calls that an interrupt left open, as cancelled."""
         for call_id, opened in list(self._open.items()):
             if opened.cell == cell:
-                seconds = (datetime.datetime.now().astimezone() - opened.started).total_seconds()
+                seconds = (
+                    datetime.datetime.now().astimezone() - opened.started
+                ).total_seconds()
                 self.record(ToolResult(call_id, "cancelled", "", seconds), cell=cell)
 
     def frame(self) -> "DataFrame":
@@ -99,33 +106,56 @@ class Ledger:
         import pandas as pd  # slow; loaded by then, since results are DataFrames
 
         names = [f.name for f in dataclasses.fields(CallRecord)]
-        data: Any = pd.DataFrame([[getattr(c, n) for n in names] for c in self.calls], columns=names)
-        data["arguments"] = [json.dumps(c.arguments, ensure_ascii=False, default=str) for c in self.calls]
+        data: Any = pd.DataFrame(
+            [[getattr(c, n) for n in names] for c in self.calls], columns=names
+        )
+        data["arguments"] = [
+            json.dumps(c.arguments, ensure_ascii=False, default=str) for c in self.calls
+        ]
         data["names"] = [", ".join(c.names) for c in self.calls]
         return data.astype({"rows": "Int64", "turn": "Int64"})
 
     def costs(self, by: Literal["cell", "server", "tool"] = "cell") -> "DataFrame":
-        """What was taken, one row a cell, server or tool, in the order of their first use; the columns add up.
+        """What was taken, one row a cell, server or tool, in the order of their first
+        use; the columns add up.
 
-        Tokens and dollars of a turn belong to the calls that it asked for, in equal parts; those of a turn without
-        calls to the answer. `dollars` is NaN where a price is unknown; `cached_tokens` were read from the cache,
-        `written_tokens` into it.
+        Tokens and dollars of a turn belong to the calls that it asked for, in equal
+        parts; those of a turn without calls to the answer. `dollars` is NaN where a
+        price is unknown; `cached_tokens` were read from the cache, `written_tokens`
+        into it.
         """
         import pandas as pd
 
-        parts = [*self._turn_parts(by), *({by: _place(c, by), **_taken(c)} for c in self.calls)]
+        parts = [
+            *self._turn_parts(by),
+            *({by: _place(c, by), **_taken(c)} for c in self.calls),
+        ]
         columns = [by, *_SUMS]
-        data: Any = pd.DataFrame(parts, columns=columns).fillna({name: 0 for name in columns[1:] if name != "dollars"})
-        known = data.groupby(by, sort=False)["dollars"].agg(lambda values: values.sum(skipna=False))
+        data: Any = pd.DataFrame(parts, columns=columns).fillna(
+            {name: 0 for name in columns[1:] if name != "dollars"}
+        )
+        known = data.groupby(by, sort=False)["dollars"].agg(
+            lambda values: values.sum(skipna=False)
+        )
         summed = data.groupby(by, sort=False)[list(_SUMS)].sum()
         summed["dollars"] = known
-        whole = ("calls", "rows", "received_bytes", "shown_bytes", *(("turns", *_TOKENS) if by == "cell" else ()))
+        whole = (
+            "calls",
+            "rows",
+            "received_bytes",
+            "shown_bytes",
+            *(("turns", *_TOKENS) if by == "cell" else ()),
+        )
         return summed.astype(dict.fromkeys(whole, "int64")).reset_index()
 
     def dollars(self) -> float | None:
         """What the turns cost, or None when one of them has no known price."""
         prices = [t.usage.dollars for t in self.turns]
-        return sum(p for p in prices if p is not None) if all(p is not None for p in prices) else None
+        return (
+            sum(p for p in prices if p is not None)
+            if all(p is not None for p in prices)
+            else None
+        )
 
     def __iter__(self) -> Iterator[CallRecord]:
         return iter(self.calls)
@@ -141,18 +171,29 @@ class Ledger:
                 asked.setdefault(call.turn, []).append(call)
         for number, turn in enumerate(self.turns):
             calls = asked.get(number, []) if by != "cell" else []
-            places: Iterable[str] = [_place(c, by) for c in calls] or [turn.cell if by == "cell" else ANSWER]
+            places: Iterable[str] = [_place(c, by) for c in calls] or [
+                turn.cell if by == "cell" else ANSWER
+            ]
             share = 1 / max(1, len(calls))
             usage = turn.usage
-            taken = {"turns": share, "input_tokens": usage.input * share, "cached_tokens": usage.cache_read * share}
-            taken |= {"written_tokens": usage.cache_write * share, "output_tokens": usage.output * share}
+            taken = {
+                "turns": share,
+                "input_tokens": usage.input * share,
+                "cached_tokens": usage.cache_read * share,
+            }
+            taken |= {
+                "written_tokens": usage.cache_write * share,
+                "output_tokens": usage.output * share,
+            }
             dollars = float("nan") if usage.dollars is None else usage.dollars * share
             yield from ({by: place, **taken, "dollars": dollars} for place in places)
 
     def _write(self, kind: str, record: Any) -> None:
         if self.file is None:
             return
-        line = json.dumps(mask_json({"kind": kind, **_plain(record)}), ensure_ascii=False, default=str)
+        line = json.dumps(
+            mask_json({"kind": kind, **_plain(record)}), ensure_ascii=False, default=str
+        )
         try:
             handle = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(handle, "a", encoding="utf-8") as file:
@@ -162,15 +203,32 @@ class Ledger:
 
 
 _TOKENS = ("input_tokens", "cached_tokens", "written_tokens", "output_tokens")
-_SUMS = ("turns", "calls", *_TOKENS, "dollars", "seconds", "rows", "received_bytes", "shown_bytes")
+_SUMS = (
+    "turns",
+    "calls",
+    *_TOKENS,
+    "dollars",
+    "seconds",
+    "rows",
+    "received_bytes",
+    "shown_bytes",
+)
 
 
 def _place(call: CallRecord, by: str) -> str:
-    return {"cell": call.cell, "server": call.server, "tool": f"{call.server}.{call.tool}"}[by]
+    return {
+        "cell": call.cell,
+        "server": call.server,
+        "tool": f"{call.server}.{call.tool}",
+    }[by]
 
 
 def _taken(call: CallRecord) -> dict[str, Any]:
-    sizes = {"rows": call.rows or 0, "received_bytes": call.received_bytes, "shown_bytes": call.shown_bytes}
+    sizes = {
+        "rows": call.rows or 0,
+        "received_bytes": call.received_bytes,
+        "shown_bytes": call.shown_bytes,
+    }
     return {"calls": 1, "dollars": 0.0, "seconds": call.seconds, **sizes}
 
 
@@ -194,7 +252,9 @@ def _call_record(opened: _Open, result: ToolResult) -> CallRecord:
         received_bytes=result.received_bytes,
         shown_bytes=len(result.shown.encode("utf-8", "replace")),
         names=result.names,
-        error=seal_text(result.shown[:500]) if result.outcome in ("error", "denied") else "",
+        error=seal_text(result.shown[:500])
+        if result.outcome in ("error", "denied")
+        else "",
         call_id=opened.call.id,
         turn=opened.turn,
     )

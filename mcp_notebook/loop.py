@@ -1,8 +1,10 @@
-"""The one background event loop: sessions, agent and servers live on it, the kernel's own loop never runs them.
+"""The one background event loop: sessions, agent and servers live on it, the kernel's
+own loop never runs them.
 
-A plain asyncio loop on a daemon thread. The kernel's thread hands coroutines over with `submit` and waits either
-in slices (`wait`, so that Ctrl-C works in a blocking cell) or with a heartbeat (`wait_in_cell`, because ipykernel
-cannot interrupt an awaited cell whose await does not return to the loop, ipython/ipykernel#881).
+A plain asyncio loop on a daemon thread. The kernel's thread hands coroutines over with
+`submit` and waits either in slices (`wait`, so that Ctrl-C works in a blocking cell) or
+with a heartbeat (`wait_in_cell`, because ipykernel cannot interrupt an awaited cell
+whose await does not return to the loop, ipython/ipykernel#881).
 """
 
 import asyncio
@@ -31,13 +33,19 @@ def get_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _loop.is_closed():
             # Windows' selector loop cannot start subprocesses, and Jupyter installs that one there.
-            _loop = asyncio.ProactorEventLoop() if sys.platform == "win32" else asyncio.new_event_loop()
+            _loop = (
+                asyncio.ProactorEventLoop()
+                if sys.platform == "win32"
+                else asyncio.new_event_loop()
+            )
             threading.Thread(target=_loop.run_forever, name=THREAD, daemon=True).start()
         return _loop
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> "futures.Future[T]":
-    """Run a coroutine on the background loop and return its future; call it from any other thread."""
+    """Run a coroutine on the background loop and return its future; call it from any
+    other thread.
+    """
     settled = _Settled()
     future = asyncio.run_coroutine_threadsafe(settled.watch(coroutine), get_loop())
     _settled[future] = settled
@@ -45,7 +53,9 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> "futures.Future[T]":
 
 
 class _Settled:
-    """Tells when a coroutine has really ended: a cancelled future is done long before its clean-up is."""
+    """Tells when a coroutine has really ended: a cancelled future is done long before
+    its clean-up is.
+    """
 
     def __init__(self) -> None:
         self.begun = False
@@ -59,11 +69,15 @@ class _Settled:
             self.ended.set()
 
 
-_settled: "weakref.WeakKeyDictionary[futures.Future[Any], _Settled]" = weakref.WeakKeyDictionary()
+_settled: "weakref.WeakKeyDictionary[futures.Future[Any], _Settled]" = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def wait(future: "futures.Future[T]", pump: Callable[[], None] = lambda: None) -> T:
-    """Block until the future is done, calling `pump` between slices; an interrupt cancels the work first."""
+    """Block until the future is done, calling `pump` between slices; an interrupt
+    cancels the work first.
+    """
     try:
         while True:
             pump()
@@ -79,7 +93,9 @@ def wait(future: "futures.Future[T]", pump: Callable[[], None] = lambda: None) -
         raise
 
 
-async def wait_in_cell(future: "futures.Future[T]", pump: Callable[[], None] = lambda: None) -> T:
+async def wait_in_cell(
+    future: "futures.Future[T]", pump: Callable[[], None] = lambda: None
+) -> T:
     """Await the future from the kernel's loop with a heartbeat, calling `pump` at each beat."""
     try:
         while not future.done():
@@ -99,11 +115,17 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def _cancel(future: "futures.Future[Any]") -> None:
-    """Cancel the work and wait, bounded, until its clean-up is done. A second interrupt goes through."""
+    """Cancel the work and wait, bounded, until its clean-up is done. A second interrupt
+    goes through.
+    """
     future.cancel()
     settled = _settled.get(future)
-    # Two turns of the loop: by then the cancellation is delivered, and work that never began will never begin.
+    # Two turns of the loop: by then the cancellation is delivered, and work that never
+    # began will never begin.
     for _ in range(2):
-        futures.wait([asyncio.run_coroutine_threadsafe(asyncio.sleep(0), get_loop())], timeout=CLEANUP)
+        futures.wait(
+            [asyncio.run_coroutine_threadsafe(asyncio.sleep(0), get_loop())],
+            timeout=CLEANUP,
+        )
     if settled is not None and settled.begun:
         settled.ended.wait(CLEANUP)

@@ -1,7 +1,9 @@
-"""Takes secrets out of text that is written to a file: keys of known shapes, values of secret environment variables.
+"""Takes secrets out of text that is written to a file: keys of known shapes, values of
+secret environment variables.
 
-Shapes: the documented prefixes of Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm and PyPI
-keys, JSON web tokens, PEM private keys, and the password in a URL.
+Shapes: the documented prefixes of Anthropic, OpenAI, GitHub, GitLab, Slack, AWS,
+Google, Hugging Face, npm and PyPI keys, JSON web tokens, PEM private keys, and the
+password in a URL.
 """
 
 import functools
@@ -13,7 +15,9 @@ from typing import Any
 MASK = "***"
 LEAST = 8  # characters; shorter values would take ordinary words along
 
-_NAMES = re.compile(r"_?KEY$|TOKEN$|SECRET|PASSW(OR)?D|CREDENTIAL|_PAT$|_AUTH$", re.IGNORECASE)
+_NAMES = re.compile(
+    r"_?KEY$|TOKEN$|SECRET|PASSW(OR)?D|CREDENTIAL|_PAT$|_AUTH$", re.IGNORECASE
+)
 _SHAPES = re.compile(
     r"""
     \bsk-[A-Za-z0-9_-]{16,}                                    # Anthropic, OpenAI and others
@@ -27,7 +31,8 @@ _SHAPES = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# Names whose values are secrets. A bare "token" is not among them: it is what pages are turned with.
+# Names whose values are secrets. A bare "token" is not among them: it is what pages are
+# turned with.
 _SECRET = (
     r"pass(?:word|wd|phrase)|secret|(?:api|private|access|secret)[_-]?key|credentials?|authorization"  # noqa: S105 - a pattern
     r"|(?:access|refresh|auth|bearer|api|session)[_-]?token"
@@ -44,7 +49,8 @@ _NAMED_IN_JSON = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _NAMED_IN_TEXT = re.compile(
-    rf"(?P<name>\b[\w-]*(?:{_SECRET})\s*[:=]\s*)(?:(?:Bearer|Basic)\s+)?[^\s,;\"'(){{}}\[\]]+", re.IGNORECASE
+    rf"(?P<name>\b[\w-]*(?:{_SECRET})\s*[:=]\s*)(?:(?:Bearer|Basic)\s+)?[^\s,;\"'(){{}}\[\]]+",
+    re.IGNORECASE,
 )
 
 
@@ -69,7 +75,9 @@ def seal(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
     return mask_json(mask_named(value), environ)
 
 
-def seal_text(text: str, environ: Mapping[str, str] = os.environ, *, prose: bool = True) -> str:
+def seal_text(
+    text: str, environ: Mapping[str, str] = os.environ, *, prose: bool = True
+) -> str:
     """Text without secrets. `prose`: `password: x` counts as well as `"password": "x"`."""
     text = _NAMED_IN_JSON.sub(rf"\g<name>{MASK}", text)
     text = _NAMED_IN_TEXT.sub(rf"\g<name>{MASK}", text) if prose else text
@@ -96,17 +104,25 @@ def _mask_json(value: Any, values: list[str]) -> Any:
     if isinstance(value, str):
         return _mask(value, values)
     if isinstance(value, Mapping):
-        return {_mask(str(name), values): _mask_json(inner, values) for name, inner in value.items()}
+        return {
+            _mask(str(name), values): _mask_json(inner, values)
+            for name, inner in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_mask_json(inner, values) for inner in value]
     return value
 
 
 def _secret_values(environ: Mapping[str, str]) -> list[str]:
-    # Looked up anew for every text, so only the values of names that count are read; longest first, one may hold
+    # Looked up anew for every text, so only the values of names that count are read;
+    # longest first, one may hold
     # another. A path is where a secret is, not the secret (GOOGLE_APPLICATION_CREDENTIALS).
     values = {environ[name] for name in environ if _is_secret_variable(name)}
-    return sorted((v for v in values if len(v) >= LEAST and not os.path.exists(v)), key=len, reverse=True)
+    return sorted(
+        (v for v in values if len(v) >= LEAST and not os.path.exists(v)),
+        key=len,
+        reverse=True,
+    )
 
 
 @functools.lru_cache(maxsize=4096)

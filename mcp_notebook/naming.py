@@ -11,13 +11,21 @@ SQL_ARGUMENTS = ("sql", "query", "statement", "sql_query", "q")
 _PART = r"""(?:`[^`]+`|"[^"]+"|\[[^\]]+\]|[^\W\d]\w*)"""
 _TABLE = re.compile(rf"\b(?:from|join)\s+((?:{_PART}\s*\.\s*)*{_PART})", re.IGNORECASE)
 _LAST_PART = re.compile(_PART)
-_EXTRACT = re.compile(r"\b(?:extract|trim|substring|overlay)\s*\([^()]*\)", re.IGNORECASE)  # their FROM names no table
-_WITH = re.compile(r"\bwith\s+(?:recursive\s+)?(\w+)\s+as\s*\(|,\s*(\w+)\s+as\s*\(", re.IGNORECASE)
+# their FROM names no table
+_EXTRACT = re.compile(
+    r"\b(?:extract|trim|substring|overlay)\s*\([^()]*\)", re.IGNORECASE
+)
+_WITH = re.compile(
+    r"\bwith\s+(?:recursive\s+)?(\w+)\s+as\s*\(|,\s*(\w+)\s+as\s*\(", re.IGNORECASE
+)
 _GROUP = re.compile(r"\bgroup\s+by\s+(?:\w+\.)?([^\W\d]\w*)", re.IGNORECASE)
 _NOT_A_NAME = re.compile(r"\W+")
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _STRING = re.compile(r"'(?:[^']|'')*'")
-_VERBS = re.compile(r"^(?:get|list|read|fetch|query|execute|run|search|find|show|describe)_+", re.IGNORECASE)
+_VERBS = re.compile(
+    r"^(?:get|list|read|fetch|query|execute|run|search|find|show|describe)_+",
+    re.IGNORECASE,
+)
 
 
 def sql_of(arguments: Mapping[str, Any]) -> str:
@@ -30,18 +38,26 @@ def sql_of(arguments: Mapping[str, Any]) -> str:
 
 
 def suggest(server: str, tool: str, arguments: Mapping[str, Any]) -> str:
-    """A name for what a call returns: `orders_by_country` from its SQL, else the tool's or the server's own words."""
+    """A name for what a call returns: `orders_by_country` from its SQL, else the tool's
+    or the server's own words.
+    """
     named = _from_sql(sql_of(arguments))
     if not named:
         named = _VERBS.sub("", _identifier(tool)) or server
-        named = f"{server}_{named}" if named in ("", "database", "sql", "query", "data", "rows") else named
+        named = (
+            f"{server}_{named}"
+            if named in ("", "database", "sql", "query", "data", "rows")
+            else named
+        )
     return _identifier(named)
 
 
 def _from_sql(sql: str) -> str:
     sql = _EXTRACT.sub(" ", _STRING.sub("''", _COMMENT.sub(" ", sql)))
     ctes = {name.lower() for pair in _WITH.findall(sql) for name in pair if name}
-    tables = [_LAST_PART.findall(path)[-1].strip('`"[]') for path in _TABLE.findall(sql)]
+    tables = [
+        _LAST_PART.findall(path)[-1].strip('`"[]') for path in _TABLE.findall(sql)
+    ]
     tables = [t for t in tables if t.lower() not in ctes]
     if not tables:
         return ""

@@ -1,7 +1,9 @@
-"""The end of a process that asyncio started: when `let_go` returns, nothing of it is left to the event loop.
+"""The end of a process that asyncio started: when `let_go` returns, nothing of it is
+left to the event loop.
 
-asyncio closes a process's pipes some turns of the loop after its exit, or never when nobody waits. A loop that is
-closed before leaves them to the collector, which complains wherever it happens to run.
+asyncio closes a process's pipes some turns of the loop after its exit, or never when
+nobody waits. A loop that is closed before leaves them to the collector, which complains
+wherever it happens to run.
 """
 
 import asyncio
@@ -23,7 +25,9 @@ async def kill(process: asyncio.subprocess.Process) -> None:
 
 
 async def let_go(process: asyncio.subprocess.Process) -> None:
-    """Close the pipes of a process, which is killed should it still run. What its stdin did not take yet is lost."""
+    """Close the pipes of a process, which is killed should it still run. What its stdin
+    did not take yet is lost.
+    """
     if process.stdin is not None and process.stdin.transport.get_write_buffer_size():
         process.stdin.transport.abort()  # a close would wait for a reader
     process._transport.close()  # type: ignore[attr-defined] - asyncio offers no other way

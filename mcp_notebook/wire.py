@@ -1,6 +1,7 @@
 """The Messages API's streaming format: a message as its server-sent events, and back.
 
-Source: https://platform.claude.com/docs/en/build-with-claude/streaming. A message is the JSON of a non-streamed reply.
+Source: https://platform.claude.com/docs/en/build-with-claude/streaming. A message is
+the JSON of a non-streamed reply.
 """
 
 import json
@@ -25,21 +26,35 @@ def events(message: Json) -> Iterator[Json]:
     yield message_start(message)
     for index, block in enumerate(message.get("content") or ()):
         yield from block_events(index, block)
-    yield message_delta(message.get("stop_reason") or "end_turn", usage, message.get("stop_sequence"))
+    yield message_delta(
+        message.get("stop_reason") or "end_turn", usage, message.get("stop_sequence")
+    )
     yield {"type": "message_stop"}
 
 
 def message_start(message: Json) -> Json:
     """The first event: the message without content."""
     usage = {"input_tokens": 0, **(message.get("usage") or {}), "output_tokens": 1}
-    empty = {**message, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+    empty = {
+        **message,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
+    }
     return {"type": "message_start", "message": empty}
 
 
-def message_delta(stop_reason: str, usage: Json, stop_sequence: str | None = None) -> Json:
+def message_delta(
+    stop_reason: str, usage: Json, stop_sequence: str | None = None
+) -> Json:
     """The last event but one: why the message ends, and its usage."""
     delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
-    return {"type": "message_delta", "delta": delta, "usage": {"output_tokens": 0, **usage}}
+    return {
+        "type": "message_delta",
+        "delta": delta,
+        "usage": {"output_tokens": 0, **usage},
+    }
 
 
 def block_events(index: int, block: Json) -> Iterator[Json]:
@@ -79,12 +94,22 @@ def assemble(stream: Iterable[Json]) -> Json | None:
         elif kind == "content_block_start":
             message["content"] = [*message["content"], dict(event["content_block"])]
         elif kind == "content_block_delta":
-            _extend(message["content"][event["index"]], event["index"], event["delta"], arguments)
+            _extend(
+                message["content"][event["index"]],
+                event["index"],
+                event["delta"],
+                arguments,
+            )
         elif kind == "message_delta":
             message |= event["delta"]
-            message["usage"] = {**(message.get("usage") or {}), **(event.get("usage") or {})}
+            message["usage"] = {
+                **(message.get("usage") or {}),
+                **(event.get("usage") or {}),
+            }
         elif kind == "message_stop":
-            return _with_inputs(message, arguments) if message.get("stop_reason") else None
+            return (
+                _with_inputs(message, arguments) if message.get("stop_reason") else None
+            )
     return None
 
 
@@ -112,15 +137,23 @@ def _pieces(block: Json) -> tuple[Json, list[Json]]:
     """The block as it starts, and the deltas that fill it."""
     kind = block.get("type")
     if kind == "text":
-        return {**block, "text": ""}, [{"type": "text_delta", "text": w} for w in words(block["text"])]
+        return {**block, "text": ""}, [
+            {"type": "text_delta", "text": w} for w in words(block["text"])
+        ]
     if kind == "thinking":
-        deltas = [{"type": "thinking_delta", "thinking": w} for w in words(block["thinking"])]
-        deltas.append({"type": "signature_delta", "signature": block.get("signature", "")})
+        deltas = [
+            {"type": "thinking_delta", "thinking": w} for w in words(block["thinking"])
+        ]
+        deltas.append(
+            {"type": "signature_delta", "signature": block.get("signature", "")}
+        )
         return {**block, "thinking": "", "signature": ""}, deltas
     if kind in ("tool_use", "server_tool_use"):
         whole = json.dumps(block.get("input") or {}, ensure_ascii=False)
         parts = [whole[i : i + _JSON_PIECE] for i in range(0, len(whole), _JSON_PIECE)]
-        return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": part} for part in parts]
+        return {**block, "input": {}}, [
+            {"type": "input_json_delta", "partial_json": part} for part in parts
+        ]
     return block, []
 
 

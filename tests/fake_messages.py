@@ -1,9 +1,12 @@
-"""A small real Messages API on loopback: scripted replies over real SSE, the API's rules for requests, its faults.
+"""A small real Messages API on loopback: scripted replies over real SSE, the API's
+rules for requests, its faults.
 
-    with FakeMessages([Reply([use("shop__query", {"sql": "select 1"})]), Reply([text("One.")])]) as api:
+    with FakeMessages([Reply([use("shop__query", {"sql": "select 1"})]),
+    Reply([text("One.")])]) as api:
         client = api.client()
 
-A script is a list, one entry a request, or a callable `script(body, n)`; an entry is a `Reply`, a `Fault` or a status.
+A script is a list, one entry a request, or a callable `script(body, n)`; an entry is a
+`Reply`, a `Fault` or a status.
 """
 
 import asyncio
@@ -57,17 +60,26 @@ def use(name: str, arguments: dict[str, Any] | None = None, *, id: str = "") -> 
 
 
 def thinking(words: str) -> Block:
-    """A thinking block; its signature belongs to its text, and the server checks that it comes back unchanged."""
+    """A thinking block; its signature belongs to its text, and the server checks that
+    it comes back unchanged.
+    """
     return {"type": "thinking", "thinking": words, "signature": _signature(words)}
 
 
 def server_use(name: str, arguments: dict[str, Any] | None = None) -> Block:
     """A server_tool_use block, as web search makes them."""
-    return {"type": "server_tool_use", "id": f"srvtoolu_{next(_ids):06}", "name": name, "input": arguments or {}}
+    return {
+        "type": "server_tool_use",
+        "id": f"srvtoolu_{next(_ids):06}",
+        "name": name,
+        "input": arguments or {},
+    }
 
 
 class Gate:
-    """Holds a stream after `after` events until `release()`, so that a test can act at a known moment."""
+    """Holds a stream after `after` events until `release()`, so that a test can act at
+    a known moment.
+    """
 
     def __init__(self, after: int) -> None:
         self.after = after
@@ -89,7 +101,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class Reply:
-    """One model turn. `breaks` ends its stream after `after` events: closed cleanly, reset, or with an error event."""
+    """One model turn. `breaks` ends its stream after `after` events: closed cleanly,
+    reset, or with an error event.
+    """
 
     content: Sequence[Block] = ()
     stop_reason: str = ""  # "": tool_use when there is a tool_use block, else end_turn
@@ -105,7 +119,11 @@ class Reply:
     @property
     def why(self) -> str:
         """The stop reason that is sent."""
-        return self.stop_reason or ("tool_use" if any(b["type"] == "tool_use" for b in self.content) else "end_turn")
+        return self.stop_reason or (
+            "tool_use"
+            if any(b["type"] == "tool_use" for b in self.content)
+            else "end_turn"
+        )
 
 
 @dataclass(frozen=True)
@@ -118,11 +136,16 @@ class Fault:
     type: str = ""  # "": the API's usual type for this status
 
 
-Script = Sequence["Reply | Fault | int"] | Callable[[dict[str, Any], int], "Reply | Fault | int"]
+Script = (
+    Sequence["Reply | Fault | int"]
+    | Callable[[dict[str, Any], int], "Reply | Fault | int"]
+)
 
 
 class FakeMessages:
-    """The server, on its own thread. `requests` are the bodies in order, `refused` the texts of its 400 answers."""
+    """The server, on its own thread. `requests` are the bodies in order, `refused` the
+    texts of its 400 answers.
+    """
 
     def __init__(self, script: Script, *, api_key: str = "test-key") -> None:
         self.api_key = api_key
@@ -145,15 +168,23 @@ class FakeMessages:
         """An ordinary `AsyncAnthropic` that talks to this server."""
         import anthropic  # slow to import, and the server itself does not need it
 
-        return anthropic.AsyncAnthropic(**{"base_url": self.url, "api_key": self.api_key, **options})
+        return anthropic.AsyncAnthropic(
+            **{"base_url": self.url, "api_key": self.api_key, **options}
+        )
 
     def __enter__(self) -> "FakeMessages":
         self._socket.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
-            self._app, interface="asgi3", lifespan="off", log_level="error", timeout_graceful_shutdown=1
+            self._app,
+            interface="asgi3",
+            lifespan="off",
+            log_level="error",
+            timeout_graceful_shutdown=1,
         )
         self._server = _Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), daemon=True
+        )
         self._thread.start()
         self._server.up.wait(HANG_GUARD)
         return self
@@ -169,7 +200,8 @@ class FakeMessages:
             raw += event["body"]
             if not event.get("more_body"):
                 break
-        self.connections.add(tuple(scope.get("client", ())))  # without a socket there is none
+        # without a socket there is none
+        self.connections.add(tuple(scope.get("client", ())))
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         wire = _Wire(receive, send, request_id=f"req_{next(_ids):08}")
         try:
@@ -177,11 +209,16 @@ class FakeMessages:
         except _Gone:
             self.disconnects += 1
 
-    async def _route(self, path: str, headers: dict[str, str], body: Any, wire: "_Wire") -> None:
+    async def _route(
+        self, path: str, headers: dict[str, str], body: Any, wire: "_Wire"
+    ) -> None:
         counting = path == "/v1/messages/count_tokens"
         if path != "/v1/messages" and not counting:
             return await wire.fault(Fault(404, f"Not found: {path}"))
-        if self.api_key not in (headers.get("x-api-key"), headers.get("authorization", "").removeprefix("Bearer ")):
+        if self.api_key not in (
+            headers.get("x-api-key"),
+            headers.get("authorization", "").removeprefix("Bearer "),
+        ):
             return await wire.fault(Fault(401, "invalid x-api-key"))
         if not counting:
             self.requests.append(body)
@@ -190,7 +227,9 @@ class FakeMessages:
             self.refused.append(problem)
             return await wire.fault(Fault(400, problem))
         if counting:
-            return await wire.json({"input_tokens": sum(PromptCache().usage(body).values())})
+            return await wire.json(
+                {"input_tokens": sum(PromptCache().usage(body).values())}
+            )
         return await self._answer(body, wire)
 
     async def _answer(self, body: dict[str, Any], wire: "_Wire") -> None:
@@ -208,7 +247,11 @@ class FakeMessages:
     def _next(self, body: dict[str, Any], n: int) -> "Reply | Fault | int":
         if callable(self._script):
             return self._script(body, n)
-        return self._script[n] if n < len(self._script) else Fault(500, f"the script has no reply {n + 1}", None)
+        return (
+            self._script[n]
+            if n < len(self._script)
+            else Fault(500, f"the script has no reply {n + 1}", None)
+        )
 
     def _message(self, body: dict[str, Any], reply: Reply) -> dict[str, Any]:
         usage = self._cache.usage(body)
@@ -223,8 +266,13 @@ class FakeMessages:
             "stop_sequence": None,
             "usage": {
                 **usage,
-                "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
-                "output_tokens": sum(len(json.dumps(block)) // 4 + 1 for block in reply.content),
+                "cache_creation": {
+                    "ephemeral_5m_input_tokens": written,
+                    "ephemeral_1h_input_tokens": 0,
+                },
+                "output_tokens": sum(
+                    len(json.dumps(block)) // 4 + 1 for block in reply.content
+                ),
                 "service_tier": "standard",
                 **reply.usage,
             },
@@ -256,14 +304,27 @@ class _Wire:
     async def fault(self, fault: Fault) -> None:
         if not fault.status:
             return self._reset()
-        error = {"type": fault.type or ERROR_TYPES.get(fault.status, "api_error"), "message": fault.message}
-        headers = {} if fault.retry_after is None else {"retry-after": f"{fault.retry_after:g}"}
+        error = {
+            "type": fault.type or ERROR_TYPES.get(fault.status, "api_error"),
+            "message": fault.message,
+        }
+        headers = (
+            {}
+            if fault.retry_after is None
+            else {"retry-after": f"{fault.retry_after:g}"}
+        )
         body = {"type": "error", "error": error, "request_id": self._id}
         return await self.json(body, fault.status, headers)
 
-    async def json(self, body: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
-        await self._start(status, {"content-type": "application/json", **(headers or {})})
-        await self._send({"type": "http.response.body", "body": json.dumps(body).encode()})
+    async def json(
+        self, body: object, status: int = 200, headers: dict[str, str] | None = None
+    ) -> None:
+        await self._start(
+            status, {"content-type": "application/json", **(headers or {})}
+        )
+        await self._send(
+            {"type": "http.response.body", "body": json.dumps(body).encode()}
+        )
 
     async def stream(self, reply: Reply, message: dict[str, Any]) -> None:
         gone = asyncio.Event()
@@ -273,7 +334,13 @@ class _Wire:
             async for event in _paced(reply, _events(reply, message), gone):
                 if gone.is_set():
                     raise _Gone
-                await self._send({"type": "http.response.body", "body": _sse(event), "more_body": True})
+                await self._send(
+                    {
+                        "type": "http.response.body",
+                        "body": _sse(event),
+                        "more_body": True,
+                    }
+                )
             if reply.breaks == "reset":
                 return self._reset()
             await self._send({"type": "http.response.body", "body": b""})
@@ -281,8 +348,13 @@ class _Wire:
             watch.cancel()
 
     async def _start(self, status: int, headers: dict[str, str]) -> None:
-        pairs = [(k.encode(), v.encode()) for k, v in {**headers, "request-id": self._id}.items()]
-        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+        pairs = [
+            (k.encode(), v.encode())
+            for k, v in {**headers, "request-id": self._id}.items()
+        ]
+        await self._send(
+            {"type": "http.response.start", "status": status, "headers": pairs}
+        )
 
     async def _watch(self, gone: asyncio.Event) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -290,14 +362,19 @@ class _Wire:
         gone.set()
 
     def _reset(self) -> None:
-        # A real RST: uvicorn's send belongs to its request cycle, which holds the connection's transport.
+        # A real RST: uvicorn's send belongs to its request cycle, which holds the
+        # connection's transport.
         transport = self._send.__self__.transport
         linger = struct.pack("ii", 1, 0)
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
         transport.abort()
 
 
-async def _paced(reply: Reply, events: Iterator[Block], gone: asyncio.Event) -> AsyncIterator[Block]:
+async def _paced(
+    reply: Reply, events: Iterator[Block], gone: asyncio.Event
+) -> AsyncIterator[Block]:
     for sent, event in enumerate(events):
         if reply.breaks and sent >= reply.after:
             break
@@ -312,7 +389,14 @@ async def _paced(reply: Reply, events: Iterator[Block], gone: asyncio.Event) -> 
 
 def _events(reply: Reply, message: dict[str, Any]) -> Iterator[Block]:
     usage = message["usage"]
-    yield {"type": "message_start", "message": {**message, "stop_reason": None, "usage": {**usage, "output_tokens": 1}}}
+    yield {
+        "type": "message_start",
+        "message": {
+            **message,
+            "stop_reason": None,
+            "usage": {**usage, "output_tokens": 1},
+        },
+    }
     yield {"type": "ping"}
     for index, block in enumerate(reply.content):
         empty, deltas = _pieces(block)
@@ -322,7 +406,11 @@ def _events(reply: Reply, message: dict[str, Any]) -> Iterator[Block]:
             yield {"type": "content_block_delta", "index": index, "delta": delta}
         yield {"type": "content_block_stop", "index": index}
     ending = {"stop_reason": reply.why, "stop_sequence": None}
-    yield {"type": "message_delta", "delta": ending, "usage": {k: v for k, v in usage.items() if "tokens" in k}}
+    yield {
+        "type": "message_delta",
+        "delta": ending,
+        "usage": {k: v for k, v in usage.items() if "tokens" in k},
+    }
     yield {"type": "message_stop"}
 
 
@@ -331,7 +419,9 @@ def _pieces(block: Block) -> tuple[Block, list[Block]]:
     kind = block["type"]
     if kind == "text":
         words = re.findall(r"\S+\s*|\s+", block["text"])
-        return {**block, "text": ""}, [{"type": "text_delta", "text": word} for word in words]
+        return {**block, "text": ""}, [
+            {"type": "text_delta", "text": word} for word in words
+        ]
     if kind == "thinking":
         words = re.findall(r"\S+\s*|\s+", block["thinking"])
         deltas = [{"type": "thinking_delta", "thinking": word} for word in words]
@@ -342,7 +432,9 @@ def _pieces(block: Block) -> tuple[Block, list[Block]]:
     if kind in ("tool_use", "server_tool_use"):
         whole = json.dumps(block["input"]) if block["input"] else ""
         parts = ["", *(whole[i : i + 12] for i in range(0, len(whole), 12))]
-        return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": part} for part in parts]
+        return {**block, "input": {}}, [
+            {"type": "input_json_delta", "partial_json": part} for part in parts
+        ]
     return block, []
 
 
@@ -357,6 +449,10 @@ def _signature(words: str) -> str:
 def _tampered(body: dict[str, Any]) -> str | None:
     for i, message in enumerate(body["messages"]):
         for k, block in enumerate(blocks_of(message)):
-            if block["type"] == "thinking" and block["signature"] != _signature(block["thinking"]):
-                return f"messages.{i}.content.{k}: Invalid `signature` in `thinking` block"
+            if block["type"] == "thinking" and block["signature"] != _signature(
+                block["thinking"]
+            ):
+                return (
+                    f"messages.{i}.content.{k}: Invalid `signature` in `thinking` block"
+                )
     return None

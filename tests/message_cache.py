@@ -1,8 +1,9 @@
-"""Prompt caching as the fake Messages API counts it: what of a request was read from, and written to, the cache.
+"""Prompt caching as the fake Messages API counts it: what of a request was read from,
+and written to, the cache.
 
-A token is four characters of JSON. A prefix is tools, then system, then messages up to a breakpoint; a later request
-reads the longest stored prefix that ends at most 20 blocks before one of its breakpoints (API reference,
-prompt caching).
+A token is four characters of JSON. A prefix is tools, then system, then messages up to
+a breakpoint; a later request reads the longest stored prefix that ends at most 20
+blocks before one of its breakpoints (API reference, prompt caching).
 """
 
 import hashlib
@@ -26,7 +27,9 @@ class PromptCache:
         digests, sizes, marks = [], [], []
         running, size = hashlib.sha256(), 0
         for block in _prefix(body):
-            text = json.dumps({k: v for k, v in block.items() if k != "cache_control"}, sort_keys=True)
+            text = json.dumps(
+                {k: v for k, v in block.items() if k != "cache_control"}, sort_keys=True
+            )
             running.update(text.encode())
             size += len(text) // 4 + 1
             digests.append(running.hexdigest())
@@ -35,7 +38,10 @@ class PromptCache:
                 marks.append(len(digests) - 1)
         if body.get("cache_control") and digests:
             marks.append(len(digests) - 1)
-        read = max((sizes[hit] for mark in marks for hit in self._hits(digests, mark)), default=0)
+        read = max(
+            (sizes[hit] for mark in marks for hit in self._hits(digests, mark)),
+            default=0,
+        )
         end = max((sizes[mark] for mark in marks), default=0)
         self._stored |= {digests[mark] for mark in marks}
         return {
@@ -45,7 +51,11 @@ class PromptCache:
         }
 
     def _hits(self, digests: list[str], mark: int) -> Iterator[int]:
-        return (i for i in range(max(0, mark - LOOKBACK), mark + 1) if digests[i] in self._stored)
+        return (
+            i
+            for i in range(max(0, mark - LOOKBACK), mark + 1)
+            if digests[i] in self._stored
+        )
 
 
 def _prefix(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """The rules that the Messages API holds a request to, as one function for the fake server.
 
-Sources: the API reference (errors and versioning, tool use, prompt caching) and messages
-seen from the API in October 2026. The order of the checks is ours; each text begins as the API's own.
+Sources: the API reference (errors and versioning, tool use, prompt caching) and
+messages seen from the API in October 2026. The order of the checks is ours; each text
+begins as the API's own.
 """
 
 import re
@@ -12,20 +13,53 @@ TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 PROPERTY_NAME = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 TOOL_USE_ID = re.compile(r"[a-zA-Z0-9_-]+")
 FIELDS = frozenset(
-    {"model", "messages", "max_tokens", "system", "tools", "tool_choice", "stream", "thinking", "metadata", "speed"}
-    | {"stop_sequences", "service_tier", "cache_control", "output_config", "output_format", "context_management"}
+    {
+        "model",
+        "messages",
+        "max_tokens",
+        "system",
+        "tools",
+        "tool_choice",
+        "stream",
+        "thinking",
+        "metadata",
+        "speed",
+    }
+    | {
+        "stop_sequences",
+        "service_tier",
+        "cache_control",
+        "output_config",
+        "output_format",
+        "context_management",
+    }
     | {"container", "inference_geo", "mcp_servers", "betas"}
 )
-USER_BLOCKS = frozenset({"text", "image", "document", "search_result", "tool_result", "container_upload"})
-ASSISTANT_ONLY = frozenset({"tool_use", "thinking", "redacted_thinking", "server_tool_use"})
+USER_BLOCKS = frozenset(
+    {"text", "image", "document", "search_result", "tool_result", "container_upload"}
+)
+ASSISTANT_ONLY = frozenset(
+    {"tool_use", "thinking", "redacted_thinking", "server_tool_use"}
+)
 MAX_BREAKPOINTS = 4
 
 Block = dict[str, Any]
 
 
 def refusal(body: dict[str, Any], *, counting: bool = False) -> str | None:
-    """The API's message for the first broken rule, or None for a valid request (`counting`: for count_tokens)."""
-    for rule in (_fields, _tools, _tool_choice, _thinking, _breakpoints, _roles, _blocks, _pairs):
+    """The API's message for the first broken rule, or None for a valid request
+    (`counting`: for count_tokens).
+    """
+    for rule in (
+        _fields,
+        _tools,
+        _tool_choice,
+        _thinking,
+        _breakpoints,
+        _roles,
+        _blocks,
+        _pairs,
+    ):
         for problem in rule(body):
             if counting and problem.startswith("max_tokens"):
                 continue
@@ -36,7 +70,11 @@ def refusal(body: dict[str, Any], *, counting: bool = False) -> str | None:
 def blocks_of(message: dict[str, Any]) -> list[Block]:
     """A message's content as blocks: a plain string is one text block."""
     content = message.get("content")
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
+    return (
+        [{"type": "text", "text": content}]
+        if isinstance(content, str)
+        else list(content or ())
+    )
 
 
 def _fields(body: dict[str, Any]) -> Iterator[str]:
@@ -51,7 +89,9 @@ def _fields(body: dict[str, Any]) -> Iterator[str]:
     if not isinstance(body.get("max_tokens", 1), int) or body.get("max_tokens", 1) < 1:
         yield "max_tokens: Input should be greater than or equal to 1"
     if isinstance(body.get("system"), list):
-        yield from (p for i, b in enumerate(body["system"]) for p in _text(b, f"system.{i}"))
+        yield from (
+            p for i, b in enumerate(body["system"]) for p in _text(b, f"system.{i}")
+        )
 
 
 def _tools(body: dict[str, Any]) -> Iterator[str]:
@@ -88,7 +128,9 @@ def _tool_choice(body: dict[str, Any]) -> Iterator[str]:
     kind = choice.get("type")
     if kind not in ("auto", "any", "tool", "none"):
         yield f"tool_choice: Input tag {kind!r} found using 'type' does not match any of the expected tags"
-    if kind == "tool" and choice.get("name") not in [t.get("name") for t in body.get("tools") or ()]:
+    if kind == "tool" and choice.get("name") not in [
+        t.get("name") for t in body.get("tools") or ()
+    ]:
         yield f"tool_choice: Tool '{choice.get('name')}' not found in provided tools"
 
 
@@ -107,7 +149,10 @@ def _breakpoints(body: dict[str, Any]) -> Iterator[str]:
     if len(marked) > MAX_BREAKPOINTS:
         yield f"A maximum of 4 blocks with cache_control may be provided. Found {len(marked)}."
     for control in marked:
-        if control.get("type") != "ephemeral" or control.get("ttl", "5m") not in ("5m", "1h"):
+        if control.get("type") != "ephemeral" or control.get("ttl", "5m") not in (
+            "5m",
+            "1h",
+        ):
             yield "cache_control: Input should be {'type': 'ephemeral', 'ttl': '5m' | '1h'}"
     lifetimes = [control.get("ttl", "5m") for control in marked]
     if lifetimes != sorted(lifetimes):  # "1h" sorts before "5m"
@@ -116,13 +161,22 @@ def _breakpoints(body: dict[str, Any]) -> Iterator[str]:
 
 def _marked(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     system = body.get("system")
-    places: list[Block] = [*(body.get("tools") or ()), *(system if isinstance(system, list) else ())]
+    places: list[Block] = [
+        *(body.get("tools") or ()),
+        *(system if isinstance(system, list) else ()),
+    ]
     for message in body.get("messages") or ():
         for block in blocks_of(message):
             places.append(block)
             if isinstance(block.get("content"), list):
-                places += [inner for inner in block["content"] if isinstance(inner, dict)]
-    yield from (place["cache_control"] for place in [*places, body] if place.get("cache_control"))
+                places += [
+                    inner for inner in block["content"] if isinstance(inner, dict)
+                ]
+    yield from (
+        place["cache_control"]
+        for place in [*places, body]
+        if place.get("cache_control")
+    )
 
 
 def _roles(body: dict[str, Any]) -> Iterator[str]:
@@ -137,8 +191,12 @@ def _roles(body: dict[str, Any]) -> Iterator[str]:
             yield f"messages.{i}: all messages must have non-empty content"
     if messages[0].get("role") != "user":
         yield 'messages: first message must use the "user" role'
-    # After `pause_turn` the reply goes back as it came and is continued; it ends with a server's own tool.
-    paused = blocks_of(messages[-1])[-1:] and blocks_of(messages[-1])[-1].get("type") == "server_tool_use"
+    # After `pause_turn` the reply goes back as it came and is continued; it ends with a
+    # server's own tool.
+    paused = (
+        blocks_of(messages[-1])[-1:]
+        and blocks_of(messages[-1])[-1].get("type") == "server_tool_use"
+    )
     if messages[-1].get("role") != "user" and not paused:
         yield "This model does not support assistant message prefill. The conversation must end with a user message."
 
@@ -150,7 +208,10 @@ def _blocks(body: dict[str, Any]) -> Iterator[str]:
             yield from _text(block, where)
             if message["role"] == "user" and kind not in USER_BLOCKS:
                 yield f"{where}: `{kind}` blocks are not permitted in `user` messages"
-            if message["role"] == "assistant" and kind in USER_BLOCKS - {"text", "search_result"}:
+            if message["role"] == "assistant" and kind in USER_BLOCKS - {
+                "text",
+                "search_result",
+            }:
                 yield f"{where}: `{kind}` blocks are not permitted in `assistant` messages"
             if kind == "thinking" and not block.get("signature"):
                 yield f"{where}.thinking.signature: Field required"
@@ -201,7 +262,9 @@ def _pairs(body: dict[str, Any]) -> Iterator[str]:
         waiting = set()
 
 
-def _answers(i: int, blocks: list[Block], answers: list[Any], waiting: set[str]) -> Iterator[str]:
+def _answers(
+    i: int, blocks: list[Block], answers: list[Any], waiting: set[str]
+) -> Iterator[str]:
     if missing := waiting - set(answers):
         yield (
             f"messages.{i - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: "

@@ -1,10 +1,12 @@
-"""Record the model's turns of a notebook from a local model, on demand: the demo's replay is made with it.
+"""Record the model's turns of a notebook from a local model, on demand: the demo's
+replay is made with it.
 
     python -m tests.record MODEL.gguf [notebooks/01_quickstart.ipynb]
 
-Runs the notebook against the model with recording on, prints every cell, and leaves NAME.claude.json beside it; the
-notebook itself is not changed. `mcp-notebook demo --run --save` then writes the outputs of a replay into it. Read the
-answers and check them against the data before they are shown to anyone.
+Runs the notebook against the model with recording on, prints every cell, and leaves
+NAME.claude.json beside it; the notebook itself is not changed. `mcp-notebook demo --run
+--save` then writes the outputs of a replay into it. Read the answers and check them
+against the data before they are shown to anyone.
 """
 
 import os
@@ -35,7 +37,11 @@ def main(model: str, notebook: Path = Path("notebooks") / demo.QUICKSTART) -> in
             f"%claude_record on {sidecar.name}"
         )
         content.cells.insert(0, nbformat.v4.new_code_cell(setup))
-        client = NotebookClient(content, timeout=SECONDS, resources={"metadata": {"path": str(notebook.parent)}})
+        client = NotebookClient(
+            content,
+            timeout=SECONDS,
+            resources={"metadata": {"path": str(notebook.parent)}},
+        )
         client.execute(env={**os.environ, **server.environment})
     demo.show(content)
     print(f"recorded {sidecar} from {name} ({engine})")

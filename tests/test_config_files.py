@@ -1,4 +1,6 @@
-"""Config files as people have them: of many hosts, with many mistakes. A mistake is one sentence with the fix."""
+"""Config files as people have them: of many hosts, with many mistakes. A mistake is one
+sentence with the fix.
+"""
 
 import json
 import os
@@ -10,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from mcp_notebook.config import HttpServer, StdioServer, discover, find_server, load_each, load_servers, resolve_command
+from mcp_notebook.config import (
+    HttpServer,
+    StdioServer,
+    discover,
+    find_server,
+    load_each,
+    load_servers,
+    resolve_command,
+)
 from mcp_notebook.errors import ConfigError
 
 X = {"command": "x"}
@@ -30,24 +40,51 @@ WRONG_FILES = {
     "list": ('[{"command": "x"}]', "should hold an object"),
     "text": ('"mcpServers"', "should hold an object"),
     "null": ("null", "should hold an object"),
-    "servers are a list": ('{"mcpServers": [{"name": "s", "command": "x"}]}', "one entry a server"),
+    "servers are a list": (
+        '{"mcpServers": [{"name": "s", "command": "x"}]}',
+        "one entry a server",
+    ),
     "servers are null": ('{"mcpServers": null}', "one entry a server"),
-    "key of another language": ('{"mcp_servers": {"s": {"command": "x"}}}', '"mcpServers", written like that'),
-    "key in lower case": ('{"mcpservers": {"s": {"command": "x"}}}', '"mcpServers", written like that'),
+    "key of another language": (
+        '{"mcp_servers": {"s": {"command": "x"}}}',
+        '"mcpServers", written like that',
+    ),
+    "key in lower case": (
+        '{"mcpservers": {"s": {"command": "x"}}}',
+        '"mcpServers", written like that',
+    ),
     "one server without a name": ('{"command": "x", "args": []}', "without its name"),
     "something else": ('{"editor.fontSize": 12}', 'neither "mcpServers" nor "servers"'),
     "yaml": ("mcpServers:\n  s:\n    command: x\n", "it should hold|looks like"),
     "toml": ('[mcp_servers.s]\ncommand = "x"\n', "not valid JSON"),
     "single quotes": ("{'mcpServers': {}}", "double quotes only"),
-    "python": ('{"mcpServers": {"s": {"command": "x", "disabled": True}}}', "JSON writes true"),
-    "backslashes": (r'{"mcpServers": {"s": {"command": "C:\Users\me\server.exe"}}}', "every backslash twice"),
-    "missing comma": ('{"mcpServers": {\n "a": {"command": "x"}\n "b": {"command": "x"}}}', "line 3, column 2"),
+    "python": (
+        '{"mcpServers": {"s": {"command": "x", "disabled": True}}}',
+        "JSON writes true",
+    ),
+    "backslashes": (
+        r'{"mcpServers": {"s": {"command": "C:\Users\me\server.exe"}}}',
+        "every backslash twice",
+    ),
+    "missing comma": (
+        '{"mcpServers": {\n "a": {"command": "x"}\n "b": {"command": "x"}}}',
+        "line 3, column 2",
+    ),
     "two documents": ('{"mcpServers": {}} {"mcpServers": {}}', "Extra data at line 1"),
     "cut in the middle": ('{"mcpServers": {"s": {"comm', "not valid JSON"),
-    "twice the same server": ('{"mcpServers": {"s": {"command": "a"}, "s": {"command": "b"}}}', "'s' twice"),
-    "in two places": ('{"mcpServers": {"s": {"command": "a"}}, "servers": {"s": {"command": "b"}}}', "in two places"),
+    "twice the same server": (
+        '{"mcpServers": {"s": {"command": "a"}, "s": {"command": "b"}}}',
+        "'s' twice",
+    ),
+    "in two places": (
+        '{"mcpServers": {"s": {"command": "a"}}, "servers": {"s": {"command": "b"}}}',
+        "in two places",
+    ),
     "very deep": ("[" * 200_000, "nested too deeply|not valid JSON"),
-    "endless number": ('{"mcpServers": {"s": {"command": "x", "timeout": ' + "9" * 5000 + "}}}", "too long"),
+    "endless number": (
+        '{"mcpServers": {"s": {"command": "x", "timeout": ' + "9" * 5000 + "}}}",
+        "too long",
+    ),
 }
 WRONG_ENTRIES = {
     "no object": ([], "it is a list"),
@@ -131,7 +168,9 @@ def test_a_wrong_file_is_one_sentence_with_the_fix(case: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("case", WRONG_ENTRIES)
-def test_a_wrong_entry_is_one_sentence_that_names_the_server(case: str, tmp_path: Path) -> None:
+def test_a_wrong_entry_is_one_sentence_that_names_the_server(
+    case: str, tmp_path: Path
+) -> None:
     entry, says = WRONG_ENTRIES[case]
     message = complaint(tmp_path, one(entry))
     assert re.search(says, message), message
@@ -141,7 +180,9 @@ def test_a_wrong_entry_is_one_sentence_that_names_the_server(case: str, tmp_path
 
 
 @pytest.mark.parametrize("name", WRONG_NAMES)
-def test_a_wrong_name_is_answered_with_one_that_is_possible(name: str, tmp_path: Path) -> None:
+def test_a_wrong_name_is_answered_with_one_that_is_possible(
+    name: str, tmp_path: Path
+) -> None:
     message = complaint(tmp_path, one(X, name))
     suggested = message.split("for example '")[1].split("'")[0]
     assert list(load_servers(_file(tmp_path, one(X, suggested)), {})) == [suggested]
@@ -152,7 +193,9 @@ def test_a_file_for_windows_is_named_as_one(tmp_path: Path) -> None:
     assert "a command for Windows" in message
 
 
-def test_a_folder_an_unreadable_and_a_huge_file_are_named_as_such(tmp_path: Path) -> None:
+def test_a_folder_an_unreadable_and_a_huge_file_are_named_as_such(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(ConfigError, match="is a folder; name the file in it"):
         load_servers(tmp_path)
     with pytest.raises(ConfigError, match="there is no file"):
@@ -182,7 +225,9 @@ def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_what_an_editor_saves_with_a_mark_at_its_beginning_is_read(encoding: str, tmp_path: Path) -> None:
+def test_what_an_editor_saves_with_a_mark_at_its_beginning_is_read(
+    encoding: str, tmp_path: Path
+) -> None:
     path = tmp_path / "mcp.json"
     path.write_text(one({"command": "x", "args": ["grün"]}), encoding=encoding)
     (spec,) = load_servers(path, {}).values()
@@ -190,7 +235,9 @@ def test_what_an_editor_saves_with_a_mark_at_its_beginning_is_read(encoding: str
     assert spec.args == ("grün",)
 
 
-def test_comments_and_trailing_commas_are_read_and_strings_left_alone(tmp_path: Path) -> None:
+def test_comments_and_trailing_commas_are_read_and_strings_left_alone(
+    tmp_path: Path,
+) -> None:
     text = """// first
     {"servers": { /* of VS Code */
       "s": {"type": "http", "url": "https://example.com/mcp", // not a comment: "//"
@@ -198,7 +245,10 @@ def test_comments_and_trailing_commas_are_read_and_strings_left_alone(tmp_path: 
     }, "inputs": [],}"""
     (spec,) = load_servers(_file(tmp_path, text), {}).values()
     assert isinstance(spec, HttpServer)
-    assert (spec.url, dict(spec.headers)) == ("https://example.com/mcp", {"A": "/* no comment */, ]"})
+    assert (spec.url, dict(spec.headers)) == (
+        "https://example.com/mcp",
+        {"A": "/* no comment */, ]"},
+    )
 
 
 OTHERS = {
@@ -219,10 +269,15 @@ def test_files_of_other_hosts_are_read(host: str, tmp_path: Path) -> None:
     assert (spec.command, *spec.args) == words
 
 
-def test_addresses_of_windsurf_and_gemini_and_their_oauth_are_read(tmp_path: Path) -> None:
+def test_addresses_of_windsurf_and_gemini_and_their_oauth_are_read(
+    tmp_path: Path,
+) -> None:
     servers = {
         "windsurf": {"serverUrl": "https://a.example/mcp"},
-        "gemini": {"httpUrl": "https://b.example/mcp", "oauth": {"enabled": True, "scopes": ["a", "b"]}},
+        "gemini": {
+            "httpUrl": "https://b.example/mcp",
+            "oauth": {"enabled": True, "scopes": ["a", "b"]},
+        },
         "claude": {
             "type": "http",
             "url": "https://c.example/mcp",
@@ -232,7 +287,9 @@ def test_addresses_of_windsurf_and_gemini_and_their_oauth_are_read(tmp_path: Pat
         "off": {"url": "https://e.example/mcp", "oauth": False},
     }
     specs = load_servers(_file(tmp_path, json.dumps({"mcpServers": servers})), {})
-    told = {name: spec.oauth for name, spec in specs.items() if isinstance(spec, HttpServer)}
+    told = {
+        name: spec.oauth for name, spec in specs.items() if isinstance(spec, HttpServer)
+    }
     assert told == {
         "windsurf": None,
         "gemini": {"scope": "a b"},
@@ -243,7 +300,16 @@ def test_addresses_of_windsurf_and_gemini_and_their_oauth_are_read(tmp_path: Pat
 
 
 def test_references_have_defaults_that_may_hold_references(tmp_path: Path) -> None:
-    args = ["${A:-d}", "${env:B}", "${env:NO:-e}", "${NO:-${B}}", "${NO:-}", "${workspaceFolder}/x", "$A", "{A}"]
+    args = [
+        "${A:-d}",
+        "${env:B}",
+        "${env:NO:-e}",
+        "${NO:-${B}}",
+        "${NO:-}",
+        "${workspaceFolder}/x",
+        "$A",
+        "{A}",
+    ]
     path = _file(tmp_path, one({"command": "x", "args": args}))
     (spec,) = load_servers(path, {"A": "", "B": "b"}).values()
     assert isinstance(spec, StdioServer)
@@ -252,7 +318,16 @@ def test_references_have_defaults_that_may_hold_references(tmp_path: Path) -> No
 
 def test_a_wrong_server_stops_none_of_the_others(tmp_path: Path) -> None:
     path = _file(
-        tmp_path, json.dumps({"mcpServers": {"bad": {"url": "ftp://x"}, "good": X, "off": {**X, "disabled": True}}})
+        tmp_path,
+        json.dumps(
+            {
+                "mcpServers": {
+                    "bad": {"url": "ftp://x"},
+                    "good": X,
+                    "off": {**X, "disabled": True},
+                }
+            }
+        ),
     )
     found = load_each(path, {})
     assert list(found) == ["bad", "good"]
@@ -264,7 +339,11 @@ def test_a_wrong_server_stops_none_of_the_others(tmp_path: Path) -> None:
 
 
 def test_what_looks_wrong_and_may_be_meant_is_a_note(tmp_path: Path) -> None:
-    entry = {"command": "sudo", "arg": ["x"], "env": {"LD_PRELOAD": "/tmp/evil.so", "API_KEY": "k-123456", "T": "$T"}}
+    entry = {
+        "command": "sudo",
+        "arg": ["x"],
+        "env": {"LD_PRELOAD": "/tmp/evil.so", "API_KEY": "k-123456", "T": "$T"},
+    }
     (spec,) = load_servers(_file(tmp_path, one(entry)), {}).values()
     assert isinstance(spec, StdioServer)
     said = "\n".join(spec.notes)
@@ -274,10 +353,15 @@ def test_what_looks_wrong_and_may_be_meant_is_a_note(tmp_path: Path) -> None:
     assert "k-123456" not in said
 
 
-def test_a_project_of_claude_code_brings_its_own_servers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_of_claude_code_brings_its_own_servers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = tmp_path / "project" / "notebooks"
     project.mkdir(parents=True)
-    document = {"mcpServers": {"all": X}, "projects": {str(project.parent): {"mcpServers": {"mine": X}}, "/else": {}}}
+    document = {
+        "mcpServers": {"all": X},
+        "projects": {str(project.parent): {"mcpServers": {"mine": X}}, "/else": {}},
+    }
     path = _file(tmp_path, json.dumps(document), ".claude.json")
     monkeypatch.chdir(project)
     assert list(load_servers(path, {})) == ["all", "mine"]
@@ -292,17 +376,23 @@ def test_files_of_every_host_are_discovered_and_nothing_starts(tmp_path: Path) -
         ".mcp.json": {"mcpServers": {"a": X}},
         ".vscode/mcp.json": {"servers": {"b": X}},
         ".cursor/mcp.json": {"mcpServers": {"c": {"command": ""}}},
-        ".codeium/windsurf/mcp_config.json": {"mcpServers": {"d": {"serverUrl": "https://d.example"}}},
+        ".codeium/windsurf/mcp_config.json": {
+            "mcpServers": {"d": {"serverUrl": "https://d.example"}}
+        },
         ".gemini/settings.json": {"theme": "x", "mcpServers": {"e": X}},
         ".config/zed/settings.json": {"context_servers": {"f": X}},
         ".config/Code/User/settings.json": {"editor.fontSize": 3},
-        ".config/Claude/claude_desktop_config.json": {"mcpServers": {"g": {**X, "disabled": True}}},
+        ".config/Claude/claude_desktop_config.json": {
+            "mcpServers": {"g": {**X, "disabled": True}}
+        },
     }
     for name, document in places.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(json.dumps(document))
     found = {f.name: f for f in discover(tmp_path, tmp_path, {})}
-    assert sorted(found) == (list("abcdefg") if sys.platform == "linux" else sorted(found))
+    assert sorted(found) == (
+        list("abcdefg") if sys.platform == "linux" else sorted(found)
+    )
     assert "empty" in found["c"].problem
     if sys.platform == "linux":
         assert found["g"].notes == ("it is switched off in the file",)
@@ -319,7 +409,9 @@ def test_files_of_every_host_are_discovered_and_nothing_starts(tmp_path: Path) -
         ("no-such-program-at-all", "pip install no-such-program-at-all"),
     ],
 )
-def test_a_program_that_is_not_there_is_answered_with_a_suggestion(command: str, says: str) -> None:
+def test_a_program_that_is_not_there_is_answered_with_a_suggestion(
+    command: str, says: str
+) -> None:
     with pytest.raises(ConfigError, match=says):
         resolve_command(StdioServer(command))
 

@@ -39,7 +39,9 @@ def test_an_unknown_notebook_is_one_sentence(packaged: Path, tmp_path: Path):
 
 
 def test_a_failing_cell_is_printed_and_makes_the_exit_code_1(tmp_path: Path, capfd):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("print('before')\n1 / 0")])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("print('before')\n1 / 0")]
+    )
     nbformat.write(notebook, tmp_path / "n.ipynb")
     assert demo.execute(tmp_path / "n.ipynb", save=False) == 1
     printed = capfd.readouterr().out
@@ -55,14 +57,20 @@ def test_saving_writes_the_outputs(tmp_path: Path, capfd):
     assert saved.cells[0].outputs[0].data["text/plain"] == "42"
 
 
-def test_the_frozen_cells_of_the_second_notebook_are_what_freezing_gives(tmp_path: Path, capfd, monkeypatch):
+def test_the_frozen_cells_of_the_second_notebook_are_what_freezing_gives(
+    tmp_path: Path, capfd, monkeypatch
+):
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     shutil.copytree(Path(__file__).parent.parent / "notebooks", tmp_path / "notebooks")
     file = tmp_path / "notebooks" / "02_from_conversation_to_code.ipynb"
     assert demo.execute(file, save=True) == 0, capfd.readouterr().out
-    cells = [c for c in nbformat.read(file, as_version=4).cells if c.cell_type == "code"]
-    at = next(i for i, cell in enumerate(cells) if cell.source == "%mcp_freeze by_month")
+    cells = [
+        c for c in nbformat.read(file, as_version=4).cells if c.cell_type == "code"
+    ]
+    at = next(
+        i for i, cell in enumerate(cells) if cell.source == "%mcp_freeze by_month"
+    )
     assert cells[at].outputs[0]["data"]["text/plain"] == cells[at + 1].source
     printed = capfd.readouterr().out
     assert "by_month: as frozen, 11 rows" in printed

@@ -1,4 +1,6 @@
-"""The architecture, held by reading the imports: they go down only, and slow packages stay where they belong."""
+"""The architecture, held by reading the imports: they go down only, and slow packages
+stay where they belong.
+"""
 
 import ast
 import subprocess
@@ -32,7 +34,17 @@ HOMES = {
     "xllamacpp": {"local"},
     "python_calamine": {"results"},
 }
-SLOW = ("mcp", "anthropic", "pandas", "pyarrow", "duckdb", "sqlglot", "ipywidgets", "anywidget", "numpy")
+SLOW = (
+    "mcp",
+    "anthropic",
+    "pandas",
+    "pyarrow",
+    "duckdb",
+    "sqlglot",
+    "ipywidgets",
+    "anywidget",
+    "numpy",
+)
 
 
 def part_of(path: Path) -> str:
@@ -59,7 +71,10 @@ def imports_of(path: Path) -> tuple[tuple[str, bool], ...]:
         if isinstance(node, ast.Import):
             found += [(alias.name, id(node) in typing_only) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found += [(f"{node.module}.{alias.name}", id(node) in typing_only) for alias in node.names]
+            found += [
+                (f"{node.module}.{alias.name}", id(node) in typing_only)
+                for alias in node.names
+            ]
     return tuple(found)
 
 
@@ -71,7 +86,11 @@ def ours(module: str) -> str | None:
     words = module.split(".")
     if words[0] != "mcp_notebook":
         return None
-    return words[1] if len(words) > 1 and any(words[1] in parts for parts in LADDER) else "__init__"
+    return (
+        words[1]
+        if len(words) > 1 and any(words[1] in parts for parts in LADDER)
+        else "__init__"
+    )
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
@@ -79,7 +98,11 @@ def test_a_module_imports_only_from_its_own_part_and_from_below(path: Path) -> N
     part = part_of(path)
     for module, typing_only in imports_of(path):
         target = ours(module)
-        if target in (None, part) or (target == "__init__" and part in ("cli", "__main__")) or typing_only:
+        if (
+            target in (None, part)
+            or (target == "__init__" and part in ("cli", "__main__"))
+            or typing_only
+        ):
             continue
         assert level(target) < level(part), f"{path.name} ({part}) imports {module}"
 
@@ -88,7 +111,9 @@ def test_a_module_imports_only_from_its_own_part_and_from_below(path: Path) -> N
 def test_third_party_packages_stay_in_the_parts_named_for_them(path: Path) -> None:
     for module, typing_only in imports_of(path):
         homes = HOMES.get(module.split(".")[0])
-        assert homes is None or typing_only or part_of(path) in homes, f"{path.name} imports {module}"
+        assert homes is None or typing_only or part_of(path) in homes, (
+            f"{path.name} imports {module}"
+        )
 
 
 @pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
@@ -96,10 +121,13 @@ def test_a_broad_except_says_why_it_is_a_boundary(path: Path) -> None:
     lines = path.read_text().split("\n")
     for node in ast.walk(ast.parse("\n".join(lines))):
         broad = isinstance(node, ast.ExceptHandler) and (
-            node.type is None or ast.unparse(node.type) in ("Exception", "BaseException")
+            node.type is None
+            or ast.unparse(node.type) in ("Exception", "BaseException")
         )
         if broad and not isinstance(node.body[-1], ast.Raise):
-            assert "boundary" in "\n".join(lines[node.lineno - 1 : node.lineno + 1]), f"{path.name}:{node.lineno}"
+            assert "boundary" in "\n".join(lines[node.lineno - 1 : node.lineno + 1]), (
+                f"{path.name}:{node.lineno}"
+            )
 
 
 def test_loading_the_extension_loads_no_slow_package() -> None:
@@ -109,7 +137,13 @@ def test_loading_the_extension_loads_no_slow_package() -> None:
         "import mcp_notebook; mcp_notebook.load_ipython_extension(shell);"
         "print(' '.join(sorted(m for m in set(sys.modules) - before if '.' not in m)))"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
     assert not set(out.split()) & set(SLOW), out
 
 
@@ -119,14 +153,25 @@ def rooms_of(part: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for room in rooms:
         prefix = f"mcp_notebook.{part.name}."
-        modules = [m for path in sorted((part / room).rglob("*.py")) for m, typing in imports_of(path) if not typing]
-        targets = {m.removeprefix(prefix).split(".")[0] for m in modules if m.startswith(prefix)}
+        modules = [
+            m
+            for path in sorted((part / room).rglob("*.py"))
+            for m, typing in imports_of(path)
+            if not typing
+        ]
+        targets = {
+            m.removeprefix(prefix).split(".")[0]
+            for m in modules
+            if m.startswith(prefix)
+        }
         found[room] = (targets & rooms) - {room}
     return found
 
 
 @pytest.mark.parametrize(
-    "part", [p for p in sorted(ROOT.iterdir()) if (p / "__init__.py").exists()], ids=lambda p: p.name
+    "part",
+    [p for p in sorted(ROOT.iterdir()) if (p / "__init__.py").exists()],
+    ids=lambda p: p.name,
 )
 def test_the_rooms_of_a_part_do_not_need_each_other(part: Path) -> None:
     left = rooms_of(part)

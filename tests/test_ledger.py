@@ -15,7 +15,9 @@ def test_a_call_is_one_row_with_its_outcome_and_sizes():
     ledger.record(ToolCall("c1", "shop", "query", {"sql": "select 1"}), cell="a")
     ledger.record(ToolStarted("c1"), cell="a")
     reading = Reading(tables=(Table(pa.table({"x": [1, 2]})),))
-    ledger.record(ToolResult("c1", "ok", "two rows", 0.25, 40, ("t",), reading), cell="a")
+    ledger.record(
+        ToolResult("c1", "ok", "two rows", 0.25, 40, ("t",), reading), cell="a"
+    )
     row = ledger.frame().iloc[0]
     assert (row.server, row.tool, row.outcome, row.seconds, row.rows, row.received_bytes, row.shown_bytes) == (
         "shop", "query", "ok", 0.25, 2, 40, 8,
@@ -37,7 +39,11 @@ def test_an_interrupted_call_is_logged_as_cancelled():
 
 def test_arguments_named_like_secrets_are_masked_at_any_depth():
     ledger = Ledger()
-    arguments = {"api_key": "k-123", "nested": {"db_password": "p", "rows": [{"token": "t"}]}, "author": "me"}
+    arguments = {
+        "api_key": "k-123",
+        "nested": {"db_password": "p", "rows": [{"token": "t"}]},
+        "author": "me",
+    }
     ledger.record(ToolCall("c1", "s", "t", arguments))
     ledger.record(ToolResult("c1", "ok", "", 0.0))
     assert ledger.calls[0].arguments == {
@@ -57,7 +63,9 @@ def test_costs_are_unknown_as_soon_as_one_turn_has_no_price():
 
 def played(ledger):
     """Two cells: a turn that asks for two calls, a turn that answers, and another cell's answer."""
-    ledger.record(Usage("claude", input=100, output=10, cache_read=40, dollars=0.2), cell="a")
+    ledger.record(
+        Usage("claude", input=100, output=10, cache_read=40, dollars=0.2), cell="a"
+    )
     for call, tool in (("c1", "query"), ("c2", "tables")):
         ledger.record(ToolCall(call, "shop", tool, {}), cell="a")
     ledger.record(ToolResult("c1", "ok", "12345", 0.5, 50), cell="a")
@@ -72,7 +80,11 @@ def test_costs_by_cell_server_and_tool_add_up_to_the_same():
     for by in ("cell", "server", "tool"):
         costs = ledger.costs(by)
         assert abs(costs.dollars.sum() - ledger.dollars()) < 1e-9
-        assert (costs.input_tokens.sum(), costs.output_tokens.sum(), costs.cached_tokens.sum()) == (160, 45, 40)
+        assert (
+            costs.input_tokens.sum(),
+            costs.output_tokens.sum(),
+            costs.cached_tokens.sum(),
+        ) == (160, 45, 40)
         assert (costs.calls.sum(), costs.received_bytes.sum()) == (2, 60)
 
 
@@ -97,7 +109,12 @@ def test_an_empty_ledger_has_costs_with_their_columns():
 def test_the_log_on_disk_has_a_line_a_record_and_no_secrets(tmp_path):
     ledger = Ledger(file=tmp_path / "log.jsonl")
     ledger.record(Usage("claude", input=1, request_id="req_1"), cell="a")
-    ledger.record(ToolCall("c1", "s", "t", {"password": "hush", "key": "sk-abcdefghijklmnopqrstuvwx"}), cell="a")
+    ledger.record(
+        ToolCall(
+            "c1", "s", "t", {"password": "hush", "key": "sk-abcdefghijklmnopqrstuvwx"}
+        ),
+        cell="a",
+    )
     ledger.record(ToolResult("c1", "error", "no: password=hush", 0.0), cell="a")
     lines = [json.loads(line) for line in ledger.file.read_text().splitlines()]
     assert [(x["kind"], x.get("request_id"), x.get("turn")) for x in lines] == [

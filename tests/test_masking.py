@@ -32,17 +32,25 @@ def test_values_of_secret_variables_are_masked():
         "HOME_TOKEN": "short",
         "PWD": "/a/long/path",
     }
-    assert mask("hunter2hunter2 plainplain short /a/long/path", environ) == "*** *** short /a/long/path"
+    assert (
+        mask("hunter2hunter2 plainplain short /a/long/path", environ)
+        == "*** *** short /a/long/path"
+    )
 
 
 def test_json_is_masked_in_values_and_names():
-    assert mask_json({"k": ["ABCDEFGHIJ", 3], "ABCDEFGHIJ": None}, {"X_KEY": "ABCDEFGHIJ"}) == {
+    assert mask_json(
+        {"k": ["ABCDEFGHIJ", 3], "ABCDEFGHIJ": None}, {"X_KEY": "ABCDEFGHIJ"}
+    ) == {
         "k": ["***", 3],
         "***": None,
     }
 
 
-@pytest.mark.parametrize("plain", ["select sku from task_list", "task-sk-board", "https://a.b/c@d", "key = 3"])
+@pytest.mark.parametrize(
+    "plain",
+    ["select sku from task_list", "task-sk-board", "https://a.b/c@d", "key = 3"],
+)
 def test_ordinary_words_stay(plain: str):
     assert mask(plain, {}) == plain
 
@@ -69,5 +77,13 @@ def test_pages_are_still_turned_and_words_stay():
 
 
 def test_fields_named_like_secrets_are_masked_at_any_depth():
-    value = {"password": "x", "rows": [{"apiKey": "k", "page_token": "t"}], "secret": None}
-    assert seal(value, {}) == {"password": "***", "rows": [{"apiKey": "***", "page_token": "t"}], "secret": None}
+    value = {
+        "password": "x",
+        "rows": [{"apiKey": "k", "page_token": "t"}],
+        "secret": None,
+    }
+    assert seal(value, {}) == {
+        "password": "***",
+        "rows": [{"apiKey": "***", "page_token": "t"}],
+        "secret": None,
+    }

@@ -11,7 +11,10 @@ from mcp_notebook.naming import free, sql_of, suggest
         ("select * from orders", "orders"),
         ('SELECT * FROM "public"."Orders" o', "orders"),
         ("select country, sum(x) from sales group by country", "sales_by_country"),
-        ("with recent as (select * from orders) select * from recent join customers c on 1=1", "orders"),
+        (
+            "with recent as (select * from orders) select * from recent join customers c on 1=1",
+            "orders",
+        ),
         ("select 1 as one", "shop_query"),
         ("select 'from here' as x -- from there", "shop_query"),
         ("select * from `my db`.items", "items"),
@@ -24,7 +27,12 @@ def test_a_name_comes_from_the_tables_of_the_sql(sql, name):
 
 @pytest.mark.parametrize(
     ("tool", "name"),
-    [("list_tables", "tables"), ("db.query", "db_query"), ("query", "shop_query"), ("2fa_codes", "t_2fa_codes")],
+    [
+        ("list_tables", "tables"),
+        ("db.query", "db_query"),
+        ("query", "shop_query"),
+        ("2fa_codes", "t_2fa_codes"),
+    ],
 )
 def test_without_sql_the_tool_gives_the_name(tool, name):
     assert suggest("shop", tool, {}) == name

@@ -6,10 +6,27 @@ import stat
 import pytest
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.policy import DENIED_UNATTENDED, Asked, Grants, Rules, claims, decide, grant
+from mcp_notebook.policy import (
+    DENIED_UNATTENDED,
+    Asked,
+    Grants,
+    Rules,
+    claims,
+    decide,
+    grant,
+)
 
 
-def action(server="web", tool="fetch", fingerprint="f1", *, trusted=False, grants=None, arguments=None, **rules):
+def action(
+    server="web",
+    tool="fetch",
+    fingerprint="f1",
+    *,
+    trusted=False,
+    grants=None,
+    arguments=None,
+    **rules,
+):
     call = Asked(server, tool, arguments or {}, "spec", fingerprint, trusted)
     return decide(call, Rules(**rules), grants or Grants()).action
 
@@ -75,7 +92,15 @@ def test_a_rule_may_speak_of_arguments(rule, sql, expected):
     assert action("shop", "query", arguments=arguments, allow=(rule,)) == expected
 
 
-@pytest.mark.parametrize("rule", ["shop.query(sql)", "shop.query(sql~'(')", "two words", "shop.query(sql~'a' b~'c')"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "shop.query(sql)",
+        "shop.query(sql~'(')",
+        "two words",
+        "shop.query(sql~'a' b~'c')",
+    ],
+)
 def test_a_rule_that_cannot_be_read_is_refused_by_name(rule):
     with pytest.raises(ConfigError):
         action(allow=(rule,))
@@ -108,7 +133,9 @@ def test_the_question_says_what_changed_since_the_last_answer():
     grants = Grants()
     assert "not allowed" in grants.history("spec", "fetch", "f1", {})
     grants.add(grant("web", "spec", "fetch", "f1", {"description": "safe"}))
-    changed = grants.history("spec", "fetch", "f2", {"description": "also sends ~/.env"})
+    changed = grants.history(
+        "spec", "fetch", "f2", {"description": "also sends ~/.env"}
+    )
     assert "CHANGED" in changed
     assert '+  "description": "also sends ~/.env"' in changed
 
@@ -123,6 +150,12 @@ def test_a_damaged_file_allows_nothing(tmp_path):
 
 def test_what_was_allowed_can_be_forgotten(tmp_path):
     grants = Grants(tmp_path / "a.json")
-    grants.add(*(grant(server, server, tool, "f", {}) for server in ("web", "shop") for tool in ("a", "b")))
+    grants.add(
+        *(
+            grant(server, server, tool, "f", {})
+            for server in ("web", "shop")
+            for tool in ("a", "b")
+        )
+    )
     assert (grants.forget("web", "a"), grants.forget("shop")) == (1, 2)
     assert [(g.server, g.tool) for g in Grants(tmp_path / "a.json")] == [("web", "b")]

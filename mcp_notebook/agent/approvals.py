@@ -1,4 +1,6 @@
-"""Questions that wait for the person: opened on the background loop, answered from the cell's thread."""
+"""Questions that wait for the person: opened on the background loop, answered from the
+cell's thread.
+"""
 
 import asyncio
 import time
@@ -8,7 +10,9 @@ class Approvals:
     """The open questions of one cell."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Future[str]]] = {}
+        self._waiting: dict[
+            str, tuple[asyncio.AbstractEventLoop, asyncio.Future[str]]
+        ] = {}
         self._waited = 0.0
         self._since = 0.0
 
@@ -23,7 +27,9 @@ class Approvals:
         return call_id in self._waiting
 
     async def settled(self) -> None:
-        """Wait until an answer that was just given has done what it does: turns of the loop, no time."""
+        """Wait until an answer that was just given has done what it does: turns of the
+        loop, no time.
+        """
         for _ in range(4):
             await asyncio.sleep(0)
 
@@ -45,7 +51,9 @@ class Approvals:
         """Answer a question from any thread; a second answer to the same question does nothing."""
         if call_id in self._waiting:
             loop, future = self._waiting[call_id]
-            loop.call_soon_threadsafe(lambda: future.done() or future.set_result(answer))
+            loop.call_soon_threadsafe(
+                lambda: future.done() or future.set_result(answer)
+            )
 
     def waited(self) -> float:
         """Seconds during which at least one question was open."""

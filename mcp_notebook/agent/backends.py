@@ -1,4 +1,6 @@
-"""Who answers: an explicit client, the SDK's credentials, a local server, or the recorded turns, in that order."""
+"""Who answers: an explicit client, the SDK's credentials, a local server, or the
+recorded turns, in that order.
+"""
 
 import os
 from collections.abc import Callable, Mapping
@@ -18,11 +20,19 @@ DEFAULT_MODEL = "claude-sonnet-5-5"
 CONNECT_SECONDS, SILENCE_SECONDS = 5.0, 90.0
 # A local model on a small machine reads a long prompt for minutes before its first token.
 LOCAL_SILENCE_SECONDS = 900.0
-# How long a connection waits for the next cell; local servers (uvicorn, llama.cpp) close idle ones after five seconds.
+# How long a connection waits for the next cell; local servers (uvicorn, llama.cpp)
+# close idle ones after five seconds.
 KEEP_SECONDS, LOCAL_KEEP_SECONDS = 120.0, 3.0
 CONNECTIONS = 100
 # What a client reads when it is made, beside ANTHROPIC_*.
-_READ = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_READ = (
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+)
 
 Used = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -37,13 +47,15 @@ NO_BACKEND = (
 class Backend:
     """A client that speaks the Messages API, and what the footer says of it."""
 
-    client: Any  # an AsyncAnthropic or one of its siblings (Bedrock, Vertex, Foundry ...)
+    # an AsyncAnthropic or one of its siblings (Bedrock, Vertex, Foundry ...)
+    client: Any
     kind: Literal["live", "local", "replay", "custom"]
     model: str
     label: str
     address: str
     transport: Any = None  # the replay transport, for its drift
-    # Entered around a run. What was made for the run is closed at its end; the person's own client never is.
+    # Entered around a run. What was made for the run is closed at its end; the person's
+    # own client never is.
     used: Used = nullcontext
 
     @property
@@ -68,8 +80,13 @@ class Backend:
 
     @property
     def marks_itself(self) -> bool:
-        """Whether one mark for the whole request is understood: other clouds know marks on blocks only."""
-        return type(self.client).__name__ not in ("AsyncAnthropicBedrock", "AsyncAnthropicVertex")
+        """Whether one mark for the whole request is understood: other clouds know marks
+        on blocks only.
+        """
+        return type(self.client).__name__ not in (
+            "AsyncAnthropicBedrock",
+            "AsyncAnthropicVertex",
+        )
 
 
 def choose(
@@ -82,13 +99,16 @@ def choose(
     environ: Mapping[str, str] = os.environ,
     clients: Clients | None = None,
 ) -> Backend:
-    """The backend of one cell. `replay` and `record` are transports for the client; raises BackendError.
+    """The backend of one cell. `replay` and `record` are transports for the client;
+    raises BackendError.
 
     `clients` keeps a client that is made here for the next cell; without it each run has its own.
     """
     if prefer == "replay":
         if replay is None:
-            raise BackendError("There are no recorded turns beside this notebook (NAME.claude.json) to replay.")
+            raise BackendError(
+                "There are no recorded turns beside this notebook (NAME.claude.json) to replay."
+            )
         return _replayed(replay)
     if client is not None:
         return _custom(client, model or DEFAULT_MODEL)
@@ -109,23 +129,36 @@ def nobody(model: str) -> Backend:
 def _custom(client: Any, model: str) -> Backend:
     """The person's own client: Bedrock, Vertex, Foundry, a gateway. It must be an async one."""
     stream = getattr(getattr(client, "messages", None), "stream", None)
-    if stream is None or "Async" not in type(client).__name__ + type(client.messages).__name__:
+    if (
+        stream is None
+        or "Async" not in type(client).__name__ + type(client.messages).__name__
+    ):
         raise BackendError(
             f"MCPNotebook.client is a {type(client).__name__}; an async one is needed, like AsyncAnthropicBedrock()."
         )
-    return Backend(client, "custom", model, f"{model} · {type(client).__name__}", _address(client))
+    return Backend(
+        client, "custom", model, f"{model} · {type(client).__name__}", _address(client)
+    )
 
 
-def _live(model: str, record: Any, environ: Mapping[str, str], clients: Clients | None) -> Backend | None:
+def _live(
+    model: str, record: Any, environ: Mapping[str, str], clients: Clients | None
+) -> Backend | None:
     local = is_local(environ.get("ANTHROPIC_BASE_URL", ""))
     make = partial(_client, local, record, bool(environ.get("ANTHROPIC_BASE_URL")))
     # What records belongs to one run.
-    client, used = _for_one_run(make) if clients is None or record is not None else _kept(clients, environ, make)
+    client, used = (
+        _for_one_run(make)
+        if clients is None or record is not None
+        else _kept(clients, environ, make)
+    )
     if client is None:
         return None
     model = model or environ.get("ANTHROPIC_MODEL", "") or DEFAULT_MODEL
     kind = "local" if local else "live"
-    return Backend(client, kind, model, f"{model} · {kind}", _address(client), used=used)
+    return Backend(
+        client, kind, model, f"{model} · {kind}", _address(client), used=used
+    )
 
 
 def _for_one_run(make: Callable[[], Any]) -> tuple[Any, Used]:
@@ -133,8 +166,14 @@ def _for_one_run(make: Callable[[], Any]) -> tuple[Any, Used]:
     return client, lambda: client  # which closes itself
 
 
-def _kept(clients: Clients, environ: Mapping[str, str], make: Callable[[], Any]) -> tuple[Any, Used]:
-    settings = frozenset((k, v) for k, v in environ.items() if k.startswith("ANTHROPIC_") or k.upper() in _READ)
+def _kept(
+    clients: Clients, environ: Mapping[str, str], make: Callable[[], Any]
+) -> tuple[Any, Used]:
+    settings = frozenset(
+        (k, v)
+        for k, v in environ.items()
+        if k.startswith("ANTHROPIC_") or k.upper() in _READ
+    )
     held = clients.get(settings, make)
     return (held.client, partial(clients.use, held)) if held else (None, nullcontext)
 
@@ -150,7 +189,9 @@ def _client(local: bool, record: Any, elsewhere: bool) -> Any:
     else:
         keep = LOCAL_KEEP_SECONDS if local else KEEP_SECONDS
         limits = httpx2.Limits(
-            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=keep
+            max_connections=CONNECTIONS,
+            max_keepalive_connections=CONNECTIONS,
+            keepalive_expiry=keep,
         )
         http = anthropic.DefaultAsyncHttpxClient(limits=limits)
     # Retries are the loop's: it says so in the cell, where the SDK waits in silence.
@@ -172,7 +213,15 @@ def _replayed(transport: Any) -> Backend:
         max_retries=0,
     )
     label = str(transport.recorded)
-    return Backend(client, "replay", "replay", label, "the recorded turns", transport, used=lambda: client)
+    return Backend(
+        client,
+        "replay",
+        "replay",
+        label,
+        "the recorded turns",
+        transport,
+        used=lambda: client,
+    )
 
 
 def is_local(url: str) -> bool:
@@ -181,4 +230,6 @@ def is_local(url: str) -> bool:
 
 
 def _address(client: Any) -> str:
-    return urlsplit(str(getattr(client, "base_url", ""))).netloc or "the configured client"
+    return (
+        urlsplit(str(getattr(client, "base_url", ""))).netloc or "the configured client"
+    )

@@ -1,4 +1,6 @@
-"""The calls of one cell: decide about each, ask the person where that is needed, run it, notice repeats."""
+"""The calls of one cell: decide about each, ask the person where that is needed, run
+it, notice repeats.
+"""
 
 import asyncio
 import copy
@@ -25,15 +27,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A call as it was announced, and asked for: exactly this is sent, and exactly these tools can be allowed."""
+    """A call as it was announced, and asked for: exactly this is sent, and exactly
+    these tools can be allowed.
+    """
 
     event: ToolCall
     session: "Session"
     tool: "ToolInfo"
     arguments: dict[str, Any]
     key: str
-    first: First | None  # the same call's result, or its future, when it ran or runs already
-    reading: "tuple[ToolInfo, ...]" = ()  # the server's tools that said, when asked, that they only read
+    # the same call's result, or its future, when it ran or runs already
+    first: First | None
+    # the server's tools that said, when asked, that they only read
+    reading: "tuple[ToolInfo, ...]" = ()
 
 
 @dataclass
@@ -49,7 +55,8 @@ class Caller:
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)
     repeats: Repeats = field(default_factory=Repeats)
-    sent: Callable[[ToolCall], None] = lambda call: None  # told of each call as it is sent, secrets and all
+    # told of each call as it is sent, secrets and all
+    sent: Callable[[ToolCall], None] = lambda call: None
     _prepared: dict[str, Prepared] = field(default_factory=dict)
     _asking: dict[str, Prepared] = field(default_factory=dict)
 
@@ -63,7 +70,9 @@ class Caller:
         key = key_of(block["name"], arguments)
         first = self.repeats.first(key)
         claims = "" if session.trusted else policy.claims(tool.annotations)
-        event = ToolCall(block["id"], session.name, tool.name, seal(arguments), claims=claims)
+        event = ToolCall(
+            block["id"], session.name, tool.name, seal(arguments), claims=claims
+        )
         prepared = Prepared(event, session, tool, arguments, key, first)
         if first is None:
             self.repeats.begin(key)
@@ -78,23 +87,38 @@ class Caller:
         if decision.action != "ask":
             return prepared
         lasting = decision.always
-        reading = _reading(session) if lasting and policy.only_reads(tool.annotations) else ()
+        reading = (
+            _reading(session) if lasting and policy.only_reads(tool.annotations) else ()
+        )
         approval = Approval(
             arguments=copy.deepcopy(prepared.arguments),
             hidden=hidden_arguments(prepared.arguments, event.arguments),
-            history="\n".join(filter(None, (self._history(session, tool), _change(session, tool)))),
+            history="\n".join(
+                filter(None, (self._history(session, tool), _change(session, tool)))
+            ),
             reading=tuple(t.name for t in reading),
             lasting=lasting,
         )
         self.approvals.open(event.id)
-        return replace(prepared, event=replace(event, needs_approval=True, approval=approval), reading=reading)
+        return replace(
+            prepared,
+            event=replace(event, needs_approval=True, approval=approval),
+            reading=reading,
+        )
 
     async def perform(self, call: ToolCall, emit: Emit) -> ToolResult:
         """Run an announced call to its result; never raises but for cancellation."""
         prepared = self._prepared.pop(call.id, None)
         if prepared is None:
             known = ", ".join(self.toolset.by_name) or "none"
-            return self._fitted(ToolResult(call.id, "error", f"There is no tool {call.tool!r}. Tools: {known}.", 0.0))
+            return self._fitted(
+                ToolResult(
+                    call.id,
+                    "error",
+                    f"There is no tool {call.tool!r}. Tools: {known}.",
+                    0.0,
+                )
+            )
         if prepared.first is not None:
             return self._fitted(await answer(prepared.first, call.id))
         try:
@@ -160,25 +184,40 @@ class Caller:
         if decision.always:
             self._remember(said, prepared)
         if _unchanged(prepared.session, prepared.tool):
-            prepared.session.accept_changes(prepared.tool.name)  # the person has seen the difference
+            # the person has seen the difference
+            prepared.session.accept_changes(prepared.tool.name)
         return ""
 
     def _history(self, session: "Session", tool: "ToolInfo") -> str:
-        return self.grants.history(_spec(session), tool.name, tool.fingerprint, tool.definition)
+        return self.grants.history(
+            _spec(session), tool.name, tool.fingerprint, tool.definition
+        )
 
     def _remember(self, said: str, prepared: Prepared) -> None:
-        """Keep an answer for good, bound to the definitions that the question was about; it answers its like, too."""
+        """Keep an answer for good, bound to the definitions that the question was
+        about; it answers its like, too.
+        """
         session = prepared.session
         tools = {"always": (prepared.tool,), "server": prepared.reading}.get(said, ())
         if not tools:
             return
         spec = _spec(session)
-        self.grants.add(*(policy.grant(session.name, spec, t.name, t.fingerprint, t.definition) for t in tools))
+        self.grants.add(
+            *(
+                policy.grant(session.name, spec, t.name, t.fingerprint, t.definition)
+                for t in tools
+            )
+        )
         for other in self._asking.values():
-            if self._decide(other.session, other.tool, other.arguments).action == "allow":
+            if (
+                self._decide(other.session, other.tool, other.arguments).action
+                == "allow"
+            ):
                 self.approvals.answer(other.event.id, "once")
 
-    def _decide(self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]) -> policy.Decision:
+    def _decide(
+        self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]
+    ) -> policy.Decision:
         asked = policy.Asked(
             session.name,
             tool.name,
@@ -197,20 +236,32 @@ def _reading(session: "Session") -> "tuple[ToolInfo, ...]":
 
 
 def _only_reads(prepared: Prepared) -> bool:
-    # Here the tool's own claim is enough: it only decides whether an earlier result may be shown again.
+    # Here the tool's own claim is enough: it only decides whether an earlier result may
+    # be shown again.
     return prepared.session.trusted or policy.only_reads(prepared.tool.annotations)
 
 
 def _change(session: "Session", tool: "ToolInfo") -> str:
-    """What the server changed about a tool since it was connected, as a diff; empty for one that is as it was."""
-    change = next((change for change in session.changed_tools if change.name == tool.name), None)
+    """What the server changed about a tool since it was connected, as a diff; empty for
+    one that is as it was.
+    """
+    change = next(
+        (change for change in session.changed_tools if change.name == tool.name), None
+    )
     if change is None:
         return ""
-    return "\n".join(["The tool has CHANGED since its server was connected:", *change.diff().splitlines()[:60]])
+    return "\n".join(
+        [
+            "The tool has CHANGED since its server was connected:",
+            *change.diff().splitlines()[:60],
+        ]
+    )
 
 
 def _unchanged(session: "Session", tool: "ToolInfo") -> bool:
-    """Whether the tool is still what the question was about: a server may list another one at any time."""
+    """Whether the tool is still what the question was about: a server may list another
+    one at any time.
+    """
     now = next((t for t in session.tools if t.name == tool.name), None)
     return session.trusted or (now is not None and now.fingerprint == tool.fingerprint)
 

@@ -1,4 +1,6 @@
-"""One tool call: run it, and turn the server's answer into a table, a name and what Claude is shown."""
+"""One tool call: run it, and turn the server's answer into a table, a name and what
+Claude is shown.
+"""
 
 import asyncio
 import logging
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Emit = Callable[[Event], None]
-# Results above this size are read on a worker thread: a second of parsing must not stop every other session.
+# Results above this size are read on a worker thread: a second of parsing must not stop
+# every other session.
 READ_ASIDE_BYTES = 100_000
-MOST_LINKS = 5  # a result that links to more is a listing: its links are read with %mcp_read
+# a result that links to more is a listing: its links are read with %mcp_read
+MOST_LINKS = 5
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Shaping:
     rows: int = 5
     text_bytes: int = 50_000
     mask: tuple[str, ...] = ()
-    grant: Callable[[int], int] = lambda wanted: wanted  # how many rows the budget allows of those wanted
+    # how many rows the budget allows of those wanted
+    grant: Callable[[int], int] = lambda wanted: wanted
 
 
 async def call_tool(
@@ -69,7 +74,9 @@ async def call_tool(
     timeout: float,
     emit: Emit = lambda _: None,
 ) -> ToolResult:
-    """Call the tool and shape its answer; failures of server and session become an `error` result."""
+    """Call the tool and shape its answer; failures of server and session become an
+    `error` result.
+    """
     started = time.monotonic()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
@@ -77,15 +84,30 @@ async def call_tool(
         emit(ToolProgress(call.id, fraction, message))
 
     try:
-        outcome = await session.call(tool.name, call.arguments, timeout=timeout, on_progress=progress)
-        origin = Origin(session.name, tool.name, call.arguments, call.id, stamp, round(outcome.seconds, 4))
+        outcome = await session.call(
+            tool.name, call.arguments, timeout=timeout, on_progress=progress
+        )
+        origin = Origin(
+            session.name,
+            tool.name,
+            call.arguments,
+            call.id,
+            stamp,
+            round(outcome.seconds, 4),
+        )
         return await shape(outcome, tool, origin, keep, shaping, session)
     except NotebookError as error:
-        # The detail (a server's stderr) is for the person; it may hold what must not reach the model.
+        # The detail (a server's stderr) is for the person; it may hold what must not
+        # reach the model.
         return ToolResult(call.id, "error", error.message, time.monotonic() - started)
     except Exception as error:  # boundary: a server's odd answer must not end the cell
         # As logger.exception, but what the exception quotes may hold secrets.
-        logger.error("calling %s.%s\n%s", session.name, tool.name, seal_text(traceback.format_exc()))
+        logger.error(
+            "calling %s.%s\n%s",
+            session.name,
+            tool.name,
+            seal_text(traceback.format_exc()),
+        )
         return ToolResult(
             call.id,
             "error",
@@ -106,19 +128,27 @@ async def shape(
     fetch = _follower(session, outcome)
     if outcome.received_bytes > READ_ASIDE_BYTES or fetch is not None:
         handed = handover.folders(session.spec) if session is not None else ()
-        return await asyncio.to_thread(_shape, outcome, tool, origin, keep, shaping, fetch, handed)
+        return await asyncio.to_thread(
+            _shape, outcome, tool, origin, keep, shaping, fetch, handed
+        )
     return _shape(outcome, tool, origin, keep, shaping)
 
 
-def _follower(session: "Session | None", outcome: "CallOutcome") -> Callable[[str], object] | None:
-    """Reads what a result links to, from the server that sent the link; None when it links to nothing."""
+def _follower(
+    session: "Session | None", outcome: "CallOutcome"
+) -> Callable[[str], object] | None:
+    """Reads what a result links to, from the server that sent the link; None when it
+    links to nothing.
+    """
     links = [block for block in outcome.result.content if block.type == "resource_link"]
     if session is None or not 0 < len(links) <= MOST_LINKS:
         return None
     loop = asyncio.get_running_loop()
 
     def fetch(uri: str) -> object:  # on the worker thread that reads the result
-        return asyncio.run_coroutine_threadsafe(session.read_resource(uri), loop).result()
+        return asyncio.run_coroutine_threadsafe(
+            session.read_resource(uri), loop
+        ).result()
 
     return fetch
 
@@ -141,11 +171,21 @@ def _shape(
         fetch=fetch,
         allowed_dirs=handed,
     )
-    handover.take((str(b.uri) for b in outcome.result.content if b.type == "resource_link"), handed)
+    handover.take(
+        (str(b.uri) for b in outcome.result.content if b.type == "resource_link"),
+        handed,
+    )
     if reading.error is not None:
-        return _result(origin, outcome, reading, "error", _capped(reading.error, shaping))
-    names = tuple(keep(table, origin, index) for index, table in enumerate(reading.tables))
-    parts = [_previewed(table, name, shaping) for table, name in zip(reading.tables, names, strict=True)]
+        return _result(
+            origin, outcome, reading, "error", _capped(reading.error, shaping)
+        )
+    names = tuple(
+        keep(table, origin, index) for index, table in enumerate(reading.tables)
+    )
+    parts = [
+        _previewed(table, name, shaping)
+        for table, name in zip(reading.tables, names, strict=True)
+    ]
     if reading.text.strip():
         parts.append(_capped(reading.text, shaping))
     parts += [f"Note: {warning}" for warning in outcome.warnings]
@@ -156,11 +196,23 @@ def _shape(
 def _previewed(table: "Table", name: str, shaping: Shaping) -> str:
     rows = shaping.grant(min(shaping.rows, table.data.num_rows))
     mask = (*shaping.mask, *secret_columns(table))
-    return preview(table.data, name, rows=rows, mask=mask, notes=table.notes, truncated=table.truncated)
+    return preview(
+        table.data,
+        name,
+        rows=rows,
+        mask=mask,
+        notes=table.notes,
+        truncated=table.truncated,
+    )
 
 
 def _result(
-    origin: Origin, outcome: "CallOutcome", reading: "Reading", end: Any, shown: str, names: tuple[str, ...] = ()
+    origin: Origin,
+    outcome: "CallOutcome",
+    reading: "Reading",
+    end: Any,
+    shown: str,
+    names: tuple[str, ...] = (),
 ) -> ToolResult:
     return ToolResult(
         origin.call_id,

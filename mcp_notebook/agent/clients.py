@@ -1,6 +1,8 @@
-"""The clients that we make for a model's service: kept from cell to cell, closed when settings change and at the end.
+"""The clients that we make for a model's service: kept from cell to cell, closed when
+settings change and at the end.
 
-Making one costs 30 ms of CPU (the certificates) and its connection a handshake; the next cell finds both ready.
+Making one costs 30 ms of CPU (the certificates) and its connection a handshake; the
+next cell finds both ready.
 """
 
 import atexit
@@ -26,10 +28,13 @@ class Held:
 
 
 class Clients:
-    """Gives out one client for as long as it is made from the same. Lives on the background loop."""
+    """Gives out one client for as long as it is made from the same. Lives on the
+    background loop.
+    """
 
     def __init__(self) -> None:
-        self._held: list[Held] = []  # the last one is given out, the others are closed when their runs are over
+        # the last one is given out, the others are closed when their runs are over
+        self._held: list[Held] = []
 
     def get(self, made_from: Hashable, make: Callable[[], Any]) -> Held | None:
         """The client that was made from the same, else a new one; None where none can be made."""
@@ -44,7 +49,9 @@ class Clients:
 
     @asynccontextmanager
     async def use(self, held: Held) -> AsyncIterator[None]:
-        """Around a run. After one that failed the next starts with a client of its own: it may read a new login."""
+        """Around a run. After one that failed the next starts with a client of its own:
+        it may read a new login.
+        """
         held.users += 1
         try:
             yield

@@ -1,4 +1,6 @@
-"""The conversation within the model's window: old results trimmed to a line, a warning before it is full."""
+"""The conversation within the model's window: old results trimmed to a line, a warning
+before it is full.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -27,19 +29,31 @@ def summary(server: str, tool: str, result: ToolResult) -> str:
 
 
 def trim(conversation: Conversation, *, keep: int) -> int:
-    """Put summaries in the place of results before the last `keep` messages; returns the bytes saved, 0 if few."""
+    """Put summaries in the place of results before the last `keep` messages; returns
+    the bytes saved, 0 if few.
+    """
     old = conversation.messages[: max(0, len(conversation.messages) - keep)]
-    blocks = [b for message in old for b in message["content"] if _is_long(b, conversation.summaries)]
-    saved = sum(_size(b) - len(conversation.summaries[b["tool_use_id"]]) for b in blocks)
+    blocks = [
+        b
+        for message in old
+        for b in message["content"]
+        if _is_long(b, conversation.summaries)
+    ]
+    saved = sum(
+        _size(b) - len(conversation.summaries[b["tool_use_id"]]) for b in blocks
+    )
     if saved < WORTH_IT:
         return 0
     for block in blocks:
-        block["content"] = [{"type": "text", "text": conversation.summaries[block["tool_use_id"]]}]
+        block["content"] = [
+            {"type": "text", "text": conversation.summaries[block["tool_use_id"]]}
+        ]
     return saved
 
 
 def trim_if_long(conversation: Conversation, threshold: int) -> int:
-    """Trim the results of earlier cells when the last request was longer than `threshold` tokens (0: never).
+    """Trim the results of earlier cells when the last request was longer than
+    `threshold` tokens (0: never).
 
     Called before a cell only: each trimming breaks the cached prefix once.
     """
@@ -58,24 +72,38 @@ def warning(conversation: Conversation, window: int | None) -> str:
     return f"The conversation fills {share} % of the model's window ({window:,} tokens); %%claude --new starts afresh."
 
 
-def prepare(conversation: Conversation, threshold: int, window: int | None) -> list[str]:
+def prepare(
+    conversation: Conversation, threshold: int, window: int | None
+) -> list[str]:
     """What is done and said of the conversation's length before a cell."""
     saved = trim_if_long(conversation, threshold)
-    lines = [f"Old results were taken out of the conversation ({saved:,} bytes); their tables stay."] if saved else []
+    lines = (
+        [
+            f"Old results were taken out of the conversation ({saved:,} bytes); their tables stay."
+        ]
+        if saved
+        else []
+    )
     return [line for line in (*lines, warning(conversation, window)) if line]
 
 
 def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages without what only the model that wrote them can read: thinking, and its own server's tools."""
+    """The messages without what only the model that wrote them can read: thinking, and
+    its own server's tools.
+    """
     kept = []
     for message in messages:
         blocks = [b for b in message["content"] if not _is_foreign(b)]
-        kept.append({**message, "content": blocks or [{"type": "text", "text": "(no answer)"}]})
+        kept.append(
+            {**message, "content": blocks or [{"type": "text", "text": "(no answer)"}]}
+        )
     return kept
 
 
 def _is_foreign(block: Block) -> bool:
-    return block["type"] in FOREIGN or (block["type"].endswith("_tool_result") and block["type"] != "tool_result")
+    return block["type"] in FOREIGN or (
+        block["type"].endswith("_tool_result") and block["type"] != "tool_result"
+    )
 
 
 def _is_long(block: Block, summaries: dict[str, str]) -> bool:
@@ -84,4 +112,7 @@ def _is_long(block: Block, summaries: dict[str, str]) -> bool:
 
 
 def _size(block: Block) -> int:
-    return sum(len(part.get("text") or part.get("source", {}).get("data", "")) for part in block["content"])
+    return sum(
+        len(part.get("text") or part.get("source", {}).get("data", ""))
+        for part in block["content"]
+    )

@@ -1,7 +1,8 @@
 """The conversation as the Messages API takes it, valid after every kind of stop.
 
-The rules (https://platform.claude.com/docs/en/api/messages): messages alternate, every `tool_use` is answered by a
-`tool_result` in the very next user message, text blocks hold more than white space.
+The rules (https://platform.claude.com/docs/en/api/messages): messages alternate, every
+`tool_use` is answered by a `tool_result` in the very next user message, text blocks
+hold more than white space.
 """
 
 import asyncio
@@ -20,18 +21,28 @@ class Conversation:
     """What was said so far. Lives from cell to cell until `--new`."""
 
     messages: list[dict[str, Any]] = field(default_factory=list)
-    summaries: dict[str, str] = field(default_factory=dict)  # a line for each call's result, by the call's id
+    # a line for each call's result, by the call's id
+    summaries: dict[str, str] = field(default_factory=dict)
     model: str = ""  # what answered last
     tokens: int = 0  # of the last request and its reply
-    busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)  # one question at a time
+    # one question at a time
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
     def ask(self, blocks: Iterable[Block]) -> None:
-        """Add what the person says; after an interrupted tool call it joins the message with the results."""
+        """Add what the person says; after an interrupted tool call it joins the message
+        with the results.
+        """
         self._extend("user", blocks)
 
     def reply(self, blocks: Iterable[Block]) -> None:
-        """Add what Claude said, as received. An empty reply is recorded as such, the API takes no empty message."""
-        kept = [b for b in blocks if not (b.get("type") == "text" and not b.get("text", "").strip())]
+        """Add what Claude said, as received. An empty reply is recorded as such, the
+        API takes no empty message.
+        """
+        kept = [
+            b
+            for b in blocks
+            if not (b.get("type") == "text" and not b.get("text", "").strip())
+        ]
         self._extend("assistant", kept or [_text("(no answer)")])
 
     def answer(self, results: Iterable[Block]) -> None:
@@ -55,7 +66,9 @@ class Conversation:
         self.reply([_text(f"{partial.rstrip()} {INTERRUPTED}".strip())])
 
     def rewind(self, length: int) -> None:
-        """Forget everything after the first `length` messages: the cell failed before anything was answered."""
+        """Forget everything after the first `length` messages: the cell failed before
+        anything was answered.
+        """
         del self.messages[length:]
 
     def snapshot(self) -> list[dict[str, Any]]:
@@ -68,7 +81,9 @@ class Conversation:
 
     def fork(self) -> "Conversation":
         """A conversation that starts where this one is."""
-        return Conversation(self.snapshot(), dict(self.summaries), self.model, self.tokens)
+        return Conversation(
+            self.snapshot(), dict(self.summaries), self.model, self.tokens
+        )
 
     def clear(self) -> None:
         """Start anew."""
@@ -91,11 +106,21 @@ def tool_uses(blocks: Iterable[Block]) -> list[Block]:
     return [b for b in blocks if b.get("type") == "tool_use"]
 
 
-def tool_result(call_id: str, text: str, *, error: bool = False, images: Iterable[tuple[str, str]] = ()) -> Block:
+def tool_result(
+    call_id: str,
+    text: str,
+    *,
+    error: bool = False,
+    images: Iterable[tuple[str, str]] = (),
+) -> Block:
     """A `tool_result` block with text and images of (mime type, base64)."""
     content: list[Block] = [_text(text if text.strip() else "(empty result)")]
     content += [
-        {"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}} for mime, data in images
+        {
+            "type": "image",
+            "source": {"type": "base64", "media_type": mime, "data": data},
+        }
+        for mime, data in images
     ]
     block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": content}
     if error:
@@ -104,9 +129,16 @@ def tool_result(call_id: str, text: str, *, error: bool = False, images: Iterabl
 
 
 def transcript(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The conversation as pieces {turn, role, kind, text} for `%claude_history`; a turn may have several."""
+    """The conversation as pieces {turn, role, kind, text} for `%claude_history`; a turn
+    may have several.
+    """
     return [
-        {"turn": turn, "role": message["role"], "kind": block["type"], "text": _readable(block)}
+        {
+            "turn": turn,
+            "role": message["role"],
+            "kind": block["type"],
+            "text": _readable(block),
+        }
         for turn, message in enumerate(messages, 1)
         for block in message["content"]
         if block["type"] not in ("thinking", "redacted_thinking")
@@ -120,5 +152,7 @@ def _readable(block: Block) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in block["input"].items())
         return f"{block['name'].replace('__', '.', 1)}({arguments})"
     if block["type"] == "tool_result":
-        return "\n".join(part.get("text", f"[{part['type']}]") for part in block["content"])
+        return "\n".join(
+            part.get("text", f"[{part['type']}]") for part in block["content"]
+        )
     return f"[{block['type']}]"

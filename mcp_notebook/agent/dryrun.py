@@ -1,4 +1,6 @@
-"""`%%claude --dry-run`: what would be sent, how many tokens it has and what it would cost. Asks no model for words."""
+"""`%%claude --dry-run`: what would be sent, how many tokens it has and what it would
+cost. Asks no model for words.
+"""
 
 import json
 from typing import Any
@@ -10,7 +12,12 @@ from mcp_notebook.agent.request import Request
 _COUNTED = ("model", "system", "messages", "tools", "tool_choice")
 
 
-async def describe(request: Request, conversation: Conversation, prompt: list[Block], tools: list[Block]) -> str:
+async def describe(
+    request: Request,
+    conversation: Conversation,
+    prompt: list[Block],
+    tools: list[Block],
+) -> str:
     """A text for the person; the conversation stays as it is."""
     trial = conversation.fork()
     trial.ask(prompt)
@@ -35,16 +42,21 @@ async def _count(backend: Any, body: dict[str, Any]) -> tuple[int, str]:
     import anthropic
 
     try:
-        counted = await backend.client.messages.count_tokens(**{k: v for k, v in body.items() if k in _COUNTED})
+        counted = await backend.client.messages.count_tokens(
+            **{k: v for k, v in body.items() if k in _COUNTED}
+        )
         return counted.input_tokens, "counted by the service"
-    except (anthropic.AnthropicError, AttributeError):  # recorded turns and some servers cannot count
+    except (anthropic.AnthropicError, AttributeError):
+        # recorded turns and some servers cannot count
         return len(json.dumps(body, default=str)) // 4, "estimated from the length"
 
 
 def _cost(request: Request, tokens: int) -> str:
     if request.backend.free:
         return "Nothing is paid for a turn."
-    least, most = (estimate(request.backend.model, tokens, out) for out in (0, request.max_tokens))
+    least, most = (
+        estimate(request.backend.model, tokens, out) for out in (0, request.max_tokens)
+    )
     if least is None or most is None:
         return f"No price is known for {request.backend.model!r}."
     return f"${least:.4f} to ${most:.4f} for the first turn; each tool call adds a turn"

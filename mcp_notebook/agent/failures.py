@@ -12,13 +12,22 @@ if TYPE_CHECKING:
 # The API's names, then those of the frames that end a stream of Bedrock.
 TRANSIENT_TYPES = (
     *("overloaded_error", "api_error", "rate_limit_error", "timeout_error"),
-    *("throttlingException", "internalServerException", "modelStreamErrorException", "modelTimeoutException"),
+    *(
+        "throttlingException",
+        "internalServerException",
+        "modelStreamErrorException",
+        "modelTimeoutException",
+    ),
     "serviceUnavailableException",
 )
-CLOUDS = ("google", "botocore", "boto3", "azure")  # packages whose exceptions come from getting credentials
+# packages whose exceptions come from getting credentials
+CLOUDS = ("google", "botocore", "boto3", "azure")
 TRANSIENT_STATUS = (408, 409, 429)
 # The words of the API, llama.cpp, vLLM and Ollama.
-_OVERLONG = re.compile(r"too long|context (?:window|length|size)|maximum context|exceeds? .*context", re.IGNORECASE)
+_OVERLONG = re.compile(
+    r"too long|context (?:window|length|size)|maximum context|exceeds? .*context",
+    re.IGNORECASE,
+)
 LONGEST_WAIT = 60.0  # seconds; a service that asks for more is not waited for
 
 
@@ -31,7 +40,11 @@ def is_transient(error: Any) -> bool:
         return False
     if isinstance(error, anthropic.APIStatusError):
         in_stream = error.status_code == 200 and error.type in TRANSIENT_TYPES
-        return in_stream or error.status_code in TRANSIENT_STATUS or error.status_code >= 500
+        return (
+            in_stream
+            or error.status_code in TRANSIENT_STATUS
+            or error.status_code >= 500
+        )
     return isinstance(error, anthropic.APIConnectionError | httpx2.TransportError)
 
 
@@ -67,26 +80,44 @@ def explain(error: Any, backend: "Backend") -> NotebookError:
         return ours
     if isinstance(error, TypeError):
         if "authentication" not in str(error):
-            raise error  # a bug of ours keeps its traceback; only the SDK's missing key is a TypeError to explain
-        return BackendError(f"No credentials for {backend.label}: set ANTHROPIC_API_KEY and run the cell again.")
+            # a bug of ours keeps its traceback; only the SDK's missing key is a
+            # TypeError to explain
+            raise error
+        return BackendError(
+            f"No credentials for {backend.label}: set ANTHROPIC_API_KEY and run the cell again."
+        )
     if isinstance(error, anthropic.APIStatusError):
         said = mask(_said(error))
-        if error.status_code == 413 or (error.status_code == 400 and _OVERLONG.search(said)):
-            return ContextFull(f"The conversation no longer fits the model ({said}); go on with %%claude --new.")
+        if error.status_code == 413 or (
+            error.status_code == 400 and _OVERLONG.search(said)
+        ):
+            return ContextFull(
+                f"The conversation no longer fits the model ({said}); go on with %%claude --new."
+            )
         return BackendError(_status_sentence(error, backend, said))
     if isinstance(error, anthropic.APITimeoutError):
-        return BackendError(f"{backend.label} did not answer in time; run the cell again or raise the timeout.")
+        return BackendError(
+            f"{backend.label} did not answer in time; run the cell again or raise the timeout."
+        )
     if isinstance(error, anthropic.APIConnectionError | httpx2.TransportError):
-        return BackendError(f"Cannot reach {backend.address}: check that it runs and that the network allows it.")
+        return BackendError(
+            f"Cannot reach {backend.address}: check that it runs and that the network allows it."
+        )
     return BackendError(f"The model's service failed: {mask(str(error))}")
 
 
 def raise_in_words(error: Exception, backend: "Backend") -> None:
-    """Raise BackendError for what a cloud's own package says of credentials; anything else passes."""
+    """Raise BackendError for what a cloud's own package says of credentials; anything
+    else passes.
+    """
     cloud = type(error).__module__.split(".")[0] in CLOUDS
-    if cloud or (isinstance(error, RuntimeError) and "credential" in str(error).lower()):
+    if cloud or (
+        isinstance(error, RuntimeError) and "credential" in str(error).lower()
+    ):
         words = mask(" ".join(str(error).split()))[:300].rstrip(".")
-        raise BackendError(f"No credentials for {backend.label}: {words}. Set them and run the cell again.") from error
+        raise BackendError(
+            f"No credentials for {backend.label}: {words}. Set them and run the cell again."
+        ) from error
 
 
 def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
@@ -96,7 +127,9 @@ def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
         return f"{backend.address} does not know the model {backend.model!r}; choose one with --model."
     if error.status_code in (429, 529) or error.type in TRANSIENT_TYPES:
         wait = wait_asked(error)
-        asked = f"{wait:.0f} s, as it asks," if wait and wait > LONGEST_WAIT else "a minute"
+        asked = (
+            f"{wait:.0f} s, as it asks," if wait and wait > LONGEST_WAIT else "a minute"
+        )
         return f"The model's service is busy ({said}); wait {asked} and run the cell again."
     if error.status_code >= 500:
         return f"The model's service failed ({error.status_code}): {said.rstrip('.')}. Run the cell again."

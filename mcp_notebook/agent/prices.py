@@ -1,4 +1,6 @@
-"""What a turn took, in tokens and dollars (prices: the genai-prices package's own table, never the network)."""
+"""What a turn took, in tokens and dollars (prices: the genai-prices package's own
+table, never the network).
+"""
 
 import functools
 import re
@@ -9,8 +11,12 @@ from mcp_notebook.events import Usage
 _CLAUDE = re.compile(r"(claude-[a-z0-9-]+?)(?:-v\d+)?(?::\d+)?(?:@.*)?$")
 
 
-def usage_of(message: Any, request_id: str, seconds: float, *, free: bool = False) -> Usage:
-    """The usage of a final message. `dollars` is None where no price is known, 0 where nothing is paid (`free`)."""
+def usage_of(
+    message: Any, request_id: str, seconds: float, *, free: bool = False
+) -> Usage:
+    """The usage of a final message. `dollars` is None where no price is known, 0 where
+    nothing is paid (`free`).
+    """
     usage = message.usage
     return Usage(
         model=message.model,
@@ -25,13 +31,17 @@ def usage_of(message: Any, request_id: str, seconds: float, *, free: bool = Fals
 
 
 def plain_name(model: str) -> str:
-    """A model's name at Anthropic, from that at Bedrock (`us.anthropic.claude-x-v1:0`) or Vertex (`claude-x@date`)."""
+    """A model's name at Anthropic, from that at Bedrock (`us.anthropic.claude-x-v1:0`)
+    or Vertex (`claude-x@date`).
+    """
     found = _CLAUDE.search(model)
     return found[1] if found else model
 
 
 def dollars_of(message: Any) -> float | None:
-    """Dollars for one message, or None: a local model has no price, an unknown one none that we know."""
+    """Dollars for one message, or None: a local model has no price, an unknown one none
+    that we know.
+    """
     model = plain_name(message.model)
     if not model.startswith("claude") or not has_price(model):
         return None
@@ -48,7 +58,9 @@ def dollars_of(message: Any) -> float | None:
 
 @functools.lru_cache(maxsize=64)
 def has_price(model: str) -> bool:
-    """Whether a dollar budget can be kept for this model; looked up once, a name that nobody knows is searched long."""
+    """Whether a dollar budget can be kept for this model; looked up once, a name that
+    nobody knows is searched long.
+    """
     return estimate(model, 1, 1) is not None
 
 
@@ -69,6 +81,8 @@ def _priced(model: str, tokens_in: int, tokens_out: int) -> Any:
 
     usage = genai_prices.Usage(input_tokens=tokens_in, output_tokens=tokens_out)
     try:
-        return genai_prices.calc_price(usage, plain_name(model), provider_id="anthropic")
+        return genai_prices.calc_price(
+            usage, plain_name(model), provider_id="anthropic"
+        )
     except LookupError:
         return None

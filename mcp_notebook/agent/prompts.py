@@ -1,4 +1,6 @@
-"""What Claude is told beside the person's words: the rules of the house, the servers' instructions, named tables."""
+"""What Claude is told beside the person's words: the rules of the house, the servers'
+instructions, named tables.
+"""
 
 import os
 import re
@@ -25,14 +27,17 @@ DuckDB SQL over the names of the tables. Never copy rows from one call into anot
 - Answer in short markdown. Name the tables you used in backticks. Do not repeat long tables: the person sees them.
 """
 MAX_INSTRUCTIONS = 6000  # characters a server
-# What begins a tag, also in letters that look like `<`: a server's words must not end their own tag and go on as ours.
+# What begins a tag, also in letters that look like `<`: a server's words must not end
+# their own tag and go on as ours.
 _TAG = re.compile(r"[<＜﹤‹〈⟨](?=[A-Za-zＡ-Ｚａ-ｚ]|\s*[/\\|!?])")
 # An @ inside an e-mail address names no table.
 _REFERENCE = re.compile(r"(?<![\w.@])@([^\W\d]\w*)")
 
 
 def system_prompt(sessions: "Iterable[Session]") -> str:
-    """The system prompt: stable from cell to cell while the same servers are connected, so that it caches."""
+    """The system prompt: stable from cell to cell while the same servers are connected,
+    so that it caches.
+    """
     parts = [RULES]
     for session in sorted(sessions, key=lambda s: s.name):
         if session.instructions:
@@ -42,7 +47,9 @@ def system_prompt(sessions: "Iterable[Session]") -> str:
 
 
 def referenced(prompt: str, namespace: Mapping[str, Any]) -> list[str]:
-    """The names of the notebook's tables that the prompt mentions as `@name`, each once, in order."""
+    """The names of the notebook's tables that the prompt mentions as `@name`, each
+    once, in order.
+    """
     names = dict.fromkeys(_REFERENCE.findall(prompt))
     return [name for name in names if name in namespace and _is_table(namespace[name])]
 
@@ -54,11 +61,20 @@ def _is_table(value: Any) -> bool:
     return is_table(value)
 
 
-def user_blocks(prompt: str, names: Iterable[str], schema: Callable[[str], str]) -> list[dict[str, Any]]:
-    """The person's words as written and, for tables they named, their schema: columns and types, no values."""
+def user_blocks(
+    prompt: str, names: Iterable[str], schema: Callable[[str], str]
+) -> list[dict[str, Any]]:
+    """The person's words as written and, for tables they named, their schema: columns
+    and types, no values.
+    """
     blocks: list[dict[str, Any]] = [{"type": "text", "text": prompt.strip()}]
     schemas = [f"{name}({schema(name)})" for name in names]
     if schemas:
         listing = "\n".join(schemas)
-        blocks.append({"type": "text", "text": f"Tables of the notebook named above, for `query`:\n{listing}"})
+        blocks.append(
+            {
+                "type": "text",
+                "text": f"Tables of the notebook named above, for `query`:\n{listing}",
+            }
+        )
     return blocks

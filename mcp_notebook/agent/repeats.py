@@ -1,4 +1,6 @@
-"""Identical calls within one cell: noticed, and answered from the first result instead of running again."""
+"""Identical calls within one cell: noticed, and answered from the first result instead
+of running again.
+"""
 
 import asyncio
 import json
@@ -29,7 +31,9 @@ class Repeats:
     _running: dict[str, "asyncio.Future[ToolResult]"] = field(default_factory=dict)
 
     def first(self, key: str) -> First | None:
-        """The first call's result when this call need not run; asked for once more, the call will run."""
+        """The first call's result when this call need not run; asked for once more, the
+        call will run.
+        """
         return self._running.get(key) or self._done.pop(key, None)
 
     def begin(self, key: str) -> None:
@@ -37,7 +41,9 @@ class Repeats:
         self._running[key] = asyncio.get_running_loop().create_future()
 
     def end(self, key: str, result: ToolResult, *, changes: bool) -> None:
-        """The call ended. `changes`: it may have changed something, so what was answered before may be stale."""
+        """The call ended. `changes`: it may have changed something, so what was
+        answered before may be stale.
+        """
         if changes:
             self._done.clear()
         if result.outcome == "ok":

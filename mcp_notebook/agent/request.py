@@ -1,4 +1,6 @@
-"""The request of a cell to the Messages API: what stays the same over its turns, and where it is cached."""
+"""The request of a cell to the Messages API: what stays the same over its turns, and
+where it is cached.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ if TYPE_CHECKING:
     from mcp_notebook.agent.backends import Backend
 
 MARK = {"type": "ephemeral"}
-# A cached prefix is found at most 20 blocks before a breakpoint; a turn with many calls adds more than that.
+# A cached prefix is found at most 20 blocks before a breakpoint; a turn with many calls
+# adds more than that.
 LOOKBACK = 15
 
 
@@ -23,10 +26,14 @@ class Request:
     max_tokens: int = 4096
     effort: str = ""
     schema: dict[str, Any] | None = None  # of the answer, for structured output
-    problem: Callable[[str], str] = lambda text: ""  # what the model is told of an answer that is not right
-    search_above: int = 30  # tools; more of them are searched for instead of sent, where Claude itself answers
+    # what the model is told of an answer that is not right
+    problem: Callable[[str], str] = lambda text: ""
+    # tools; more of them are searched for instead of sent, where Claude itself answers
+    search_above: int = 30
 
-    def build(self, conversation: Conversation, tools: list[Block], *, final: bool) -> dict[str, Any]:
+    def build(
+        self, conversation: Conversation, tools: list[Block], *, final: bool
+    ) -> dict[str, Any]:
         """The arguments of `messages.stream`."""
         system: Block = {"type": "text", "text": self.system}
         request: dict[str, Any] = {
@@ -56,16 +63,24 @@ class Request:
 
 
 def _marked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with a breakpoint where the request before this one ended, when that is far back."""
+    """The messages with a breakpoint where the request before this one ended, when that
+    is far back.
+    """
     if len(messages) < 3 or sum(len(m["content"]) for m in messages[-2:]) <= LOOKBACK:
         return messages
     before = messages[-3]
     last = {**before["content"][-1], "cache_control": MARK}
-    return [*messages[:-3], {**before, "content": [*before["content"][:-1], last]}, *messages[-2:]]
+    return [
+        *messages[:-3],
+        {**before, "content": [*before["content"][:-1], last]},
+        *messages[-2:],
+    ]
 
 
 def _last_marked(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with a breakpoint at their end, for services that do not move one by themselves."""
+    """The messages with a breakpoint at their end, for services that do not move one by
+    themselves.
+    """
     last = messages[-1]
     block = {**last["content"][-1], "cache_control": MARK}
     return [*messages[:-1], {**last, "content": [*last["content"][:-1], block]}]

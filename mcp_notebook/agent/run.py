@@ -1,4 +1,6 @@
-"""The agent loop as a generator of events: what the view shows, the ledger records and the tests check."""
+"""The agent loop as a generator of events: what the view shows, the ledger records and
+the tests check.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -30,17 +32,25 @@ STOPS = {
 
 
 async def run(
-    conversation: Conversation, prompt: Sequence[Block], *, request: Request, caller: Caller
+    conversation: Conversation,
+    prompt: Sequence[Block],
+    *,
+    request: Request,
+    caller: Caller,
 ) -> AsyncGenerator[Event, None]:
-    """Ask, let Claude call tools, and yield what happens; the conversation is valid after every kind of end.
+    """Ask, let Claude call tools, and yield what happens; the conversation is valid
+    after every kind of end.
 
-    `caller.budget` says where it stops. Cancelling it (an interrupt) keeps the finished text and the finished calls.
-    Raises BackendError when the model's service fails; the conversation is then as it was before the prompt if
-    nothing was answered. Raises BudgetError when the notebook's budget is used up.
+    `caller.budget` says where it stops. Cancelling it (an interrupt) keeps the finished
+    text and the finished calls. Raises BackendError when the model's service fails; the
+    conversation is then as it was before the prompt if nothing was answered. Raises
+    BudgetError when the notebook's budget is used up.
     """
     budget = caller.budget
     if used_up := budget.exhausted():
-        raise BudgetError(f"This notebook's budget is used up ({used_up}); raise it with %config MCPNotebook.")
+        raise BudgetError(
+            f"This notebook's budget is used up ({used_up}); raise it with %config MCPNotebook."
+        )
     before = conversation.snapshot()
     if conversation.model not in ("", request.backend.model):
         conversation.messages = without_foreign(conversation.messages)
@@ -57,13 +67,21 @@ async def run(
 
 
 async def _turns(
-    conversation: Conversation, request: Request, caller: Caller, before: list[dict[str, Any]]
+    conversation: Conversation,
+    request: Request,
+    caller: Caller,
+    before: list[dict[str, Any]],
 ) -> AsyncGenerator[Event, None]:
     """Turns and calls until Claude is done or a limit is reached; ends with a Stop."""
-    tools = caller.toolset.definitions(search=request.backend.searches and len(caller.toolset) > request.search_above)
+    tools = caller.toolset.definitions(
+        search=request.backend.searches and len(caller.toolset) > request.search_above
+    )
     budget, limit, mended = caller.budget, "", False
     while True:
-        turn = ModelTurn(request.backend, lambda final=bool(limit): request.build(conversation, tools, final=final))
+        turn = ModelTurn(
+            request.backend,
+            lambda final=bool(limit): request.build(conversation, tools, final=final),
+        )
         async with aclosing(_take_turn(conversation, turn, budget, before)) as events:
             async for event in events:
                 yield event
@@ -92,7 +110,10 @@ async def _turns(
 
 
 async def _take_turn(
-    conversation: Conversation, turn: ModelTurn, budget: Budget, before: list[dict[str, Any]]
+    conversation: Conversation,
+    turn: ModelTurn,
+    budget: Budget,
+    before: list[dict[str, Any]],
 ) -> AsyncGenerator[Event, None]:
     """Stream one reply into the conversation, whatever ends it."""
     try:
@@ -111,13 +132,19 @@ async def _take_turn(
     conversation.reply([seal_block(block) for block in turn.blocks])
     if turn.usage is not None:
         usage = turn.usage
-        conversation.tokens = usage.input + usage.cache_read + usage.cache_write + usage.output
+        conversation.tokens = (
+            usage.input + usage.cache_read + usage.cache_write + usage.output
+        )
         budget.add_turn(usage)
         yield usage
 
 
-async def _fitting(conversation: Conversation, turn: ModelTurn) -> AsyncGenerator[Event, None]:
-    """The events of a turn; when the conversation no longer fits, once more without its old results."""
+async def _fitting(
+    conversation: Conversation, turn: ModelTurn
+) -> AsyncGenerator[Event, None]:
+    """The events of a turn; when the conversation no longer fits, once more without its
+    old results.
+    """
     try:
         async with aclosing(turn.events()) as events:
             async for event in events:
@@ -127,7 +154,10 @@ async def _fitting(conversation: Conversation, turn: ModelTurn) -> AsyncGenerato
         saved = trim(conversation, keep=1)
         if not saved:
             raise
-    yield Note(f"The conversation no longer fitted: {saved:,} bytes of old results were taken out.", "warning")
+    yield Note(
+        f"The conversation no longer fitted: {saved:,} bytes of old results were taken out.",
+        "warning",
+    )
     async with aclosing(turn.events()) as events:
         async for event in events:
             yield event
@@ -148,13 +178,20 @@ def _stop(limit: str, stop_reason: str) -> Stop:
     return Stop("done")
 
 
-async def _call_all(conversation: Conversation, uses: list[Block], caller: Caller) -> AsyncGenerator[Event, None]:
-    """Run the calls of one reply side by side; every one gets its result, in order, also after an interrupt."""
+async def _call_all(
+    conversation: Conversation, uses: list[Block], caller: Caller
+) -> AsyncGenerator[Event, None]:
+    """Run the calls of one reply side by side; every one gets its result, in order,
+    also after an interrupt.
+    """
     left = caller.budget.calls_left()
     run = uses if left is None else uses[:left]
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     gate = asyncio.Semaphore(caller.budget.cell.parallel)
-    results = {use["id"]: ToolResult(use["id"], "cancelled", OVER_LIMIT, 0.0) for use in uses[len(run) :]}
+    results = {
+        use["id"]: ToolResult(use["id"], "cancelled", OVER_LIMIT, 0.0)
+        for use in uses[len(run) :]
+    }
 
     async def one(call: ToolCall) -> None:
         async with gate:
@@ -169,7 +206,10 @@ async def _call_all(conversation: Conversation, uses: list[Block], caller: Calle
     done.add_done_callback(lambda _: queue.put_nowait(None))
     try:
         if len(run) < len(uses):
-            yield Note(f"{len(uses) - len(run)} of {len(uses)} calls are not run: the limit of tool calls.", "warning")
+            yield Note(
+                f"{len(uses) - len(run)} of {len(uses)} calls are not run: the limit of tool calls.",
+                "warning",
+            )
         for call in calls:
             yield call
         while (event := await queue.get()) is not None:
@@ -189,7 +229,9 @@ async def _call_all(conversation: Conversation, uses: list[Block], caller: Calle
 def _blocks(uses: list[Block], results: dict[str, ToolResult]) -> list[Block]:
     blocks = []
     for use in uses:
-        result = results.get(use["id"]) or ToolResult(use["id"], "cancelled", CANCELLED, 0.0)
+        result = results.get(use["id"]) or ToolResult(
+            use["id"], "cancelled", CANCELLED, 0.0
+        )
         blocks.append(
             tool_result(
                 use["id"],
@@ -202,7 +244,9 @@ def _blocks(uses: list[Block], results: dict[str, ToolResult]) -> list[Block]:
 
 
 def _drift(backend: "Backend") -> list[str]:
-    """Differences between the recorded and the live tool results that came up since the last turn, in words."""
+    """Differences between the recorded and the live tool results that came up since the
+    last turn, in words.
+    """
     if backend.kind != "replay":
         return []
     news = [str(d) for d in backend.transport.drift]

@@ -1,7 +1,8 @@
-"""Keeps secrets out of what leaves a call: the model's request, the card, the log. The notebook's variables keep all.
+"""Keeps secrets out of what leaves a call: the model's request, the card, the log. The
+notebook's variables keep all.
 
-A secret is known by its shape, as a value of the environment, or by the name of its column, field or argument
-(`masking`).
+A secret is known by its shape, as a value of the environment, or by the name of its
+column, field or argument (`masking`).
 """
 
 import glob
@@ -18,35 +19,56 @@ if TYPE_CHECKING:
 
     from mcp_notebook.results import Reading, Table
 
-LOOKED_AT = 2_000  # first rows of a table whose texts are searched: a card shows no more
+# first rows of a table whose texts are searched: a card shows no more
+LOOKED_AT = 2_000
 
 
 def seal_block(block: Block) -> Block:
-    """A block of a reply as it is kept in the conversation: the arguments of a call without secrets."""
-    return {**block, "input": seal(block["input"])} if block.get("type") == "tool_use" else block
+    """A block of a reply as it is kept in the conversation: the arguments of a call
+    without secrets.
+    """
+    return (
+        {**block, "input": seal(block["input"])}
+        if block.get("type") == "tool_use"
+        else block
+    )
 
 
 def hidden_arguments(raw: dict[str, Any], shown: dict[str, Any]) -> tuple[str, ...]:
-    """The arguments that are not shown as they are sent, each with its length: `password (12 characters)`."""
-    return tuple(f"{name} ({len(str(raw[name]))} characters)" for name in raw if raw[name] != shown.get(name))
+    """The arguments that are not shown as they are sent, each with its length:
+    `password (12 characters)`.
+    """
+    return tuple(
+        f"{name} ({len(str(raw[name]))} characters)"
+        for name in raw
+        if raw[name] != shown.get(name)
+    )
 
 
 def secret_columns(table: "Table") -> tuple[str, ...]:
     """Patterns for the columns of a table that are named like secrets."""
-    return tuple(glob.escape(name) for name in table.data.column_names if is_secret_name(name))
+    return tuple(
+        glob.escape(name) for name in table.data.column_names if is_secret_name(name)
+    )
 
 
 def seal_result(result: ToolResult) -> ToolResult:
     """A result as the model, the card and the log get it."""
     reading = result.reading
     sealed = None if reading is None else _seal_reading(reading)
-    return replace(result, shown=seal_text(result.shown, prose=reading is None or not reading.tables), reading=sealed)
+    return replace(
+        result,
+        shown=seal_text(result.shown, prose=reading is None or not reading.tables),
+        reading=sealed,
+    )
 
 
 def _seal_reading(reading: "Reading") -> "Reading":
     return replace(
         reading,
-        tables=tuple(replace(table, data=_seal_table(table.data)) for table in reading.tables),
+        tables=tuple(
+            replace(table, data=_seal_table(table.data)) for table in reading.tables
+        ),
         text=seal_text(reading.text),
         error=None if reading.error is None else seal_text(reading.error),
         notes=tuple(seal_text(note) for note in reading.notes),
@@ -58,7 +80,9 @@ def _seal_table(data: "pa.Table") -> "pa.Table":
 
     for index, field in enumerate(data.schema):
         if is_secret_name(field.name):
-            data = data.set_column(index, field.name, pa.repeat(pa.scalar(MASK), data.num_rows))
+            data = data.set_column(
+                index, field.name, pa.repeat(pa.scalar(MASK), data.num_rows)
+            )
         elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             data = _seal_texts(data, index, field)
         elif pa.types.is_nested(field.type):
@@ -72,10 +96,15 @@ def _seal_texts(data: "pa.Table", index: int, field: "pa.Field") -> "pa.Table":
     column = data.column(index)
     first = column.slice(0, LOOKED_AT).to_pylist()
     whole = "\n".join(value for value in first if value)
-    if seal_text(whole, prose=False) == whole:  # one look for the whole column is the usual case
+    # one look for the whole column is the usual case
+    if seal_text(whole, prose=False) == whole:
         return data
-    sealed = pa.array([value and seal_text(value, prose=False) for value in first], field.type)
-    return data.set_column(index, field, pa.chunked_array([sealed, *column.slice(LOOKED_AT).chunks]))
+    sealed = pa.array(
+        [value and seal_text(value, prose=False) for value in first], field.type
+    )
+    return data.set_column(
+        index, field, pa.chunked_array([sealed, *column.slice(LOOKED_AT).chunks])
+    )
 
 
 def _seal_nested(data: "pa.Table", index: int, field: "pa.Field") -> "pa.Table":
@@ -85,6 +114,8 @@ def _seal_nested(data: "pa.Table", index: int, field: "pa.Field") -> "pa.Table":
     sealed = [seal(value) for value in first]
     if sealed == first:
         return data
-    texts = [None if value is None else json.dumps(value, default=str) for value in sealed]
+    texts = [
+        None if value is None else json.dumps(value, default=str) for value in sealed
+    ]
     rest = [MASK] * (data.num_rows - len(texts))
     return data.set_column(index, field.name, pa.array([*texts, *rest], pa.string()))

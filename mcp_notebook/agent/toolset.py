@@ -1,4 +1,6 @@
-"""The tools of the connected servers as the Messages API takes them: names the API allows, a stable order."""
+"""The tools of the connected servers as the Messages API takes them: names the API
+allows, a stable order.
+"""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 # https://platform.claude.com/docs/en/agents-and-tools/tool-use: ^[a-zA-Z0-9_-]{1,128}$
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9_-]")
 MAX_NAME = 128
-MAX_DESCRIPTION = 4000  # characters; a server's whole manual does not belong into every request
+# characters; a server's whole manual does not belong into every request
+MAX_DESCRIPTION = 4000
 # https://platform.claude.com/docs/en/agents-and-tools/tool-use/tool-search-tool
 SEARCH = {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"}
 
@@ -26,7 +29,9 @@ class Toolset:
 
     @classmethod
     def of(cls, sessions: "Iterable[Session]") -> "Toolset":
-        """All tools of the sessions, sorted, so that a request's prefix stays the same and caches."""
+        """All tools of the sessions, sorted, so that a request's prefix stays the same
+        and caches.
+        """
         by_name: dict[str, tuple[Any, Any]] = {}
         for session in sorted(sessions, key=lambda s: s.name):
             for tool in session.tools:
@@ -37,13 +42,21 @@ class Toolset:
         return len(self.by_name)
 
     def definitions(self, *, search: bool = False) -> list[dict[str, Any]]:
-        """The `tools` of a request. `search`: Claude looks tools up by words instead of reading all of them."""
+        """The `tools` of a request. `search`: Claude looks tools up by words instead of
+        reading all of them.
+        """
         tools: list[dict[str, Any]] = [
             {
                 "name": name,
-                "description": (tool.description or tool.title or tool.name)[:MAX_DESCRIPTION],
+                "description": (tool.description or tool.title or tool.name)[
+                    :MAX_DESCRIPTION
+                ],
                 "input_schema": {"type": "object", **tool.input_schema},
-                **({"defer_loading": True} if search and session.name != OWN_SERVER else {}),
+                **(
+                    {"defer_loading": True}
+                    if search and session.name != OWN_SERVER
+                    else {}
+                ),
             }
             for name, (session, tool) in self.by_name.items()
         ]

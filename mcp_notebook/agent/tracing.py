@@ -1,7 +1,9 @@
-"""OpenTelemetry spans by the gen_ai conventions, children of what is current; nothing where no provider is set.
+"""OpenTelemetry spans by the gen_ai conventions, children of what is current; nothing
+where no provider is set.
 
-The SDKs of the model and of MCP make their own spans for a request; these hold them together. Contents are never
-recorded. https://opentelemetry.io/docs/specs/semconv/gen-ai/
+The SDKs of the model and of MCP make their own spans for a request; these hold them
+together. Contents are never recorded.
+https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
 from collections.abc import Iterator
@@ -23,7 +25,9 @@ def agent_span(conversation: str, model: str) -> Iterator[Any]:
         "gen_ai.conversation.id": conversation,
         "gen_ai.request.model": model,
     }
-    with _tracer().start_as_current_span("invoke_agent mcp-notebook", attributes=attributes) as span:
+    with _tracer().start_as_current_span(
+        "invoke_agent mcp-notebook", attributes=attributes
+    ) as span:
         yield span
 
 
@@ -37,7 +41,9 @@ def tool_span(session: "Session", tool: "ToolInfo", call_id: str) -> Iterator[An
         "gen_ai.tool.call.id": call_id,
         "mcp.server.name": session.name,
     }
-    with _tracer().start_as_current_span(f"execute_tool {tool.name}", attributes=attributes) as span:
+    with _tracer().start_as_current_span(
+        f"execute_tool {tool.name}", attributes=attributes
+    ) as span:
         yield span
 
 
@@ -50,6 +56,7 @@ def tell(span: Any, result: ToolResult) -> None:
 
 
 def _tracer() -> Any:
-    from opentelemetry import trace  # the model's SDK brings it; loaded with the first cell
+    # the model's SDK brings it; loaded with the first cell
+    from opentelemetry import trace
 
     return trace.get_tracer("mcp_notebook")

@@ -1,8 +1,9 @@
 """One turn of the model: a streamed request with its retries.
 
-Facts that shape it (anthropic 2.12): a stream that is closed cleanly in the middle raises nothing and leaves
-`stop_reason` None; an `error` event inside a 200 stream raises a bare `APIStatusError` when the SDK's own retries
-are over; assistant blocks go back to the API as they came, thinking and its signature included.
+Facts that shape it (anthropic 2.12): a stream that is closed cleanly in the middle
+raises nothing and leaves `stop_reason` None; an `error` event inside a 200 stream
+raises a bare `APIStatusError` when the SDK's own retries are over; assistant blocks go
+back to the API as they came, thinking and its signature included.
 """
 
 import asyncio
@@ -11,10 +12,24 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
-from mcp_notebook.agent.failures import LONGEST_WAIT, explain, in_words, is_transient, raise_in_words, wait_asked
+from mcp_notebook.agent.failures import (
+    LONGEST_WAIT,
+    explain,
+    in_words,
+    is_transient,
+    raise_in_words,
+    wait_asked,
+)
 from mcp_notebook.agent.prices import usage_of
 from mcp_notebook.errors import BackendError
-from mcp_notebook.events import Note, TextDelta, TextDiscarded, ThinkingDelta, Usage, Working
+from mcp_notebook.events import (
+    Note,
+    TextDelta,
+    TextDiscarded,
+    ThinkingDelta,
+    Usage,
+    Working,
+)
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.backends import Backend
@@ -35,10 +50,11 @@ _SILENT: dict[str, Literal["thinking", "writing"]] = {
 
 
 class ModelTurn:
-    """One request to the model; lives until its reply is whole. `build` makes the request anew for each attempt.
+    """One request to the model; lives until its reply is whole. `build` makes the
+    request anew for each attempt.
 
-    After `events()` is exhausted `blocks`, `stop_reason` and `usage` are set. When it is cancelled `partial` is the
-    text that arrived.
+    After `events()` is exhausted `blocks`, `stop_reason` and `usage` are set. When it
+    is cancelled `partial` is the text that arrived.
     """
 
     def __init__(self, backend: "Backend", build: Callable[[], dict[str, Any]]) -> None:
@@ -50,7 +66,9 @@ class ModelTurn:
         self.partial = ""
 
     async def events(self) -> AsyncGenerator[StreamEvent, None]:
-        """Stream the reply, trying again when it was cut. Raises BackendError in one clear sentence."""
+        """Stream the reply, trying again when it was cut. Raises BackendError in one
+        clear sentence.
+        """
         # Slow to import, and only a cell that asks a model needs them.
         import anthropic
         import httpx2
@@ -61,27 +79,46 @@ class ModelTurn:
                 async with aclosing(self._stream_once()) as deltas:
                     async for delta in deltas:
                         yield delta
-            except (anthropic.AnthropicError, httpx2.TransportError, TypeError) as error:
+            except (
+                anthropic.AnthropicError,
+                httpx2.TransportError,
+                TypeError,
+            ) as error:
                 asked = wait_asked(error)
-                if attempt == ATTEMPTS or not is_transient(error) or (asked or 0.0) > LONGEST_WAIT:
+                if (
+                    attempt == ATTEMPTS
+                    or not is_transient(error)
+                    or (asked or 0.0) > LONGEST_WAIT
+                ):
                     raise explain(error, self._backend) from error
                 reason = in_words(error, self.partial)
                 wait = wait if asked is None else asked
-            except Exception as error:  # boundary: each cloud's package has exceptions of its own for credentials
+            except Exception as error:
+                # boundary: each cloud's package has exceptions of its own for
+                # credentials
                 raise_in_words(error, self._backend)
                 raise
             else:
                 if self.stop_reason:
                     seconds = time.monotonic() - started
-                    self.usage = usage_of(self._message, self._request_id, seconds, free=self._backend.free)
+                    self.usage = usage_of(
+                        self._message,
+                        self._request_id,
+                        seconds,
+                        free=self._backend.free,
+                    )
                     return
                 reason = "the reply was cut off"
             if self.partial:
                 yield TextDiscarded(reason)
                 self.partial = ""
-            yield Note(f"Trying again{f' in {wait:.0f} s' if wait >= 1 else ''}: {reason}.")
+            yield Note(
+                f"Trying again{f' in {wait:.0f} s' if wait >= 1 else ''}: {reason}."
+            )
             await asyncio.sleep(wait)
-        raise BackendError("The model's reply was cut off three times; run the cell again.")
+        raise BackendError(
+            "The model's reply was cut off three times; run the cell again."
+        )
 
     async def _stream_once(self) -> AsyncGenerator[StreamEvent, None]:
         self.partial, self.blocks, self.stop_reason = "", [], ""
@@ -93,13 +130,22 @@ class ModelTurn:
                     yield TextDelta(event.text)
                 elif event.type == "thinking":
                     yield ThinkingDelta(event.thinking)
-                elif event.type == "content_block_start" and event.content_block.type in _SILENT:
-                    yield Working(_SILENT[event.content_block.type], _tool_name(event.content_block))
+                elif (
+                    event.type == "content_block_start"
+                    and event.content_block.type in _SILENT
+                ):
+                    yield Working(
+                        _SILENT[event.content_block.type],
+                        _tool_name(event.content_block),
+                    )
             message = stream.current_message_snapshot
             self._request_id = stream.request_id or ""
         self._message = message
         self.stop_reason = message.stop_reason or ""
-        self.blocks = [b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True) for b in message.content]
+        self.blocks = [
+            b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True)
+            for b in message.content
+        ]
 
 
 def _tool_name(block: Any) -> str:

@@ -1,4 +1,6 @@
-"""`%%claude --as TYPE`: the answer as a value of a type, by the API's structured output, checked by pydantic."""
+"""`%%claude --as TYPE`: the answer as a value of a type, by the API's structured
+output, checked by pydantic.
+"""
 
 import json
 import re
@@ -14,7 +16,9 @@ _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 
 @dataclass(frozen=True)
 class Form:
-    """The shape of an answer. The API takes an object at the top, so any other type is wrapped as {"value": ...}."""
+    """The shape of an answer. The API takes an object at the top, so any other type is
+    wrapped as {"value": ...}.
+    """
 
     adapter: Any  # a pydantic.TypeAdapter
     schema: dict[str, Any]
@@ -24,7 +28,11 @@ class Form:
         """The value in an answer; raises ValueError (pydantic's is one) that says what is wrong."""
         content = json.loads(_json_in(text))
         if self.wrapped:
-            content = content["value"] if isinstance(content, dict) and "value" in content else content
+            content = (
+                content["value"]
+                if isinstance(content, dict) and "value" in content
+                else content
+            )
         return self.adapter.validate_python(content)
 
     def problem(self, text: str) -> str:
@@ -38,7 +46,9 @@ class Form:
 
 
 def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
-    """The form of a type, or of the expression of one in terms of the person's own names; raises ConfigError."""
+    """The form of a type, or of the expression of one in terms of the person's own
+    names; raises ConfigError.
+    """
     import anthropic  # slow, and pydantic comes with it
     import pydantic
 
@@ -48,18 +58,32 @@ def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
             kind = eval(expression, {"__builtins__": __builtins__}, dict(namespace))  # noqa: S307 - the person's own
         adapter = pydantic.TypeAdapter(kind)
         schema = adapter.json_schema()
-    except (NameError, SyntaxError, TypeError, AttributeError, pydantic.errors.PydanticUserError) as error:
-        raise ConfigError(f"--as {expression}: this is no type that pydantic knows ({error}).") from None
+    except (
+        NameError,
+        SyntaxError,
+        TypeError,
+        AttributeError,
+        pydantic.errors.PydanticUserError,
+    ) as error:
+        raise ConfigError(
+            f"--as {expression}: this is no type that pydantic knows ({error})."
+        ) from None
     wrapped = schema.get("type") != "object" or "properties" not in schema
     if wrapped:
         definitions = schema.pop("$defs", None)
-        schema = {"type": "object", "properties": {"value": schema}, "required": ["value"]}
+        schema = {
+            "type": "object",
+            "properties": {"value": schema},
+            "required": ["value"],
+        }
         schema |= {"$defs": definitions} if definitions else {}
     return Form(adapter, anthropic.transform_schema(schema), wrapped)
 
 
 def _json_in(text: str) -> str:
-    """The JSON in an answer: models that know no structured output put a fence or words around it."""
+    """The JSON in an answer: models that know no structured output put a fence or words
+    around it.
+    """
     fenced = _FENCE.search(text)
     if fenced:
         return fenced[1]

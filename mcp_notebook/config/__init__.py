@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcp_notebook.config.discovery import Found, discover
-    from mcp_notebook.config.files import find_file, find_server, load_each, load_servers
+    from mcp_notebook.config.files import (
+        find_file,
+        find_server,
+        load_each,
+        load_servers,
+    )
     from mcp_notebook.config.specs import (
         HttpServer,
         InProcessServer,
@@ -33,8 +38,12 @@ _HOMES = {
     **dict.fromkeys(("Found", "discover"), "discovery"),
     **dict.fromkeys(("find_file", "find_server", "load_each", "load_servers"), "files"),
     **dict.fromkeys(("parse_target", "resolve_command"), "target"),
-    **dict.fromkeys(("HttpServer", "InProcessServer", "ServerSpec", "StdioServer"), "specs"),
-    **dict.fromkeys(("check_name", "describe", "mask", "secrets_of", "spec_fingerprint"), "specs"),
+    **dict.fromkeys(
+        ("HttpServer", "InProcessServer", "ServerSpec", "StdioServer"), "specs"
+    ),
+    **dict.fromkeys(
+        ("check_name", "describe", "mask", "secrets_of", "spec_fingerprint"), "specs"
+    ),
 }
 
 __all__ = [

@@ -1,4 +1,6 @@
-"""Which config files of this and other hosts exist here, and what they name. Nothing is ever started."""
+"""Which config files of this and other hosts exist here, and what they name. Nothing is
+ever started.
+"""
 
 import os
 import sys
@@ -16,7 +18,9 @@ from mcp_notebook.errors import ConfigError
 
 @dataclass(frozen=True)
 class Found:
-    """One server in one file: who wrote the file, and the command or URL, or the reason why it is not usable."""
+    """One server in one file: who wrote the file, and the command or URL, or the reason
+    why it is not usable.
+    """
 
     host: str
     path: Path
@@ -26,7 +30,9 @@ class Found:
     notes: tuple[str, ...] = ()
 
 
-def discover(start: Path, home: Path | None = None, environ: Mapping[str, str] = os.environ) -> list[Found]:
+def discover(
+    start: Path, home: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> list[Found]:
     """Servers named by .mcp.json and by the files of other hosts, nearest files first."""
     home = home or Path.home()
     found: list[Found] = []
@@ -37,7 +43,9 @@ def discover(start: Path, home: Path | None = None, environ: Mapping[str, str] =
 
 
 def _places(start: Path, home: Path) -> Iterator[tuple[str, Path, bool]]:
-    """Host, file, and whether the file is for servers alone; a file of settings need not name any."""
+    """Host, file, and whether the file is for servers alone; a file of settings need
+    not name any.
+    """
     for folder in (start, *start.parents):
         yield "project", folder / PROJECT_FILE, True
         yield "VS Code", folder / ".vscode" / "mcp.json", True
@@ -51,7 +59,11 @@ def _places(start: Path, home: Path) -> Iterator[tuple[str, Path, bool]]:
     yield "Gemini CLI", home / ".gemini" / "settings.json", False
     yield "Zed", home / ".config" / "zed" / "settings.json", False
     application_data = _application_data(home)
-    yield "Claude Desktop", application_data / "Claude" / "claude_desktop_config.json", False
+    yield (
+        "Claude Desktop",
+        application_data / "Claude" / "claude_desktop_config.json",
+        False,
+    )
     yield "VS Code", application_data / "Code" / "User" / "mcp.json", True
     yield "VS Code", application_data / "Code" / "User" / "settings.json", False
 
@@ -64,7 +76,9 @@ def _application_data(home: Path) -> Path:
     return home / ".config"
 
 
-def _read(host: str, path: Path, environ: Mapping[str, str], is_for_servers: bool) -> list[Found]:
+def _read(
+    host: str, path: Path, environ: Mapping[str, str], is_for_servers: bool
+) -> list[Found]:
     try:
         entries = read_entries(path)
     except ConfigError as error:
@@ -72,7 +86,9 @@ def _read(host: str, path: Path, environ: Mapping[str, str], is_for_servers: boo
     return _list(host, path, entries, environ)
 
 
-def _list(host: str, path: Path, entries: Mapping[str, object], environ: Mapping[str, str]) -> list[Found]:
+def _list(
+    host: str, path: Path, entries: Mapping[str, object], environ: Mapping[str, str]
+) -> list[Found]:
     found = []
     for name, entry in entries.items():
         try:
@@ -81,7 +97,15 @@ def _list(host: str, path: Path, entries: Mapping[str, object], environ: Mapping
             found.append(Found(host, path, name, problem=error.message))
         else:
             off = ("it is switched off in the file",) if is_off(entry) else ()
-            found.append(Found(host, path, name, describe(spec), notes=(*off, *getattr(spec, "notes", ()))))
+            found.append(
+                Found(
+                    host,
+                    path,
+                    name,
+                    describe(spec),
+                    notes=(*off, *getattr(spec, "notes", ())),
+                )
+            )
     return found
 
 
@@ -95,6 +119,11 @@ def _claude_code(start: Path, path: Path, environ: Mapping[str, str]) -> list[Fo
         return []
     here, everywhere = of_project(document, start), document.get("mcpServers")
     return [
-        *_list("Claude Code", path, everywhere if isinstance(everywhere, dict) else {}, environ),
+        *_list(
+            "Claude Code",
+            path,
+            everywhere if isinstance(everywhere, dict) else {},
+            environ,
+        ),
         *_list("Claude Code (this project)", path, here, environ),
     ]

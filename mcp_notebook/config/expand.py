@@ -8,21 +8,29 @@ from pathlib import Path
 from mcp_notebook.errors import ConfigError
 
 EDITOR_ONLY = ("input", "config", "command")  # what only an editor can answer
-BARE = re.compile(r"(?:^|\s)\$([A-Za-z_]\w*)$")  # $TOKEN, which a shell would replace and nobody here does
+# $TOKEN, which a shell would replace and nobody here does
+BARE = re.compile(r"(?:^|\s)\$([A-Za-z_]\w*)$")
 
 
-def expand(text: str, environ: Mapping[str, str], *, where: str, folder: Path | None = None) -> str:
-    """Replace `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${workspaceFolder}`, `${userHome}` and the like.
+def expand(
+    text: str, environ: Mapping[str, str], *, where: str, folder: Path | None = None
+) -> str:
+    """Replace `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${workspaceFolder}`,
+    `${userHome}` and the like.
 
-    A default may hold references itself. An unset variable is a ConfigError that names it; the literal `${VAR}` is
-    never passed on.
+    A default may hold references itself. An unset variable is a ConfigError that names
+    it; the literal `${VAR}` is never passed on.
     """
     start = text.find("${")
     if start < 0:
         return text
     end = _end(text, start, where)
     value = _value(text[start + 2 : end], environ, where, folder)
-    return text[:start] + value + expand(text[end + 1 :], environ, where=where, folder=folder)
+    return (
+        text[:start]
+        + value
+        + expand(text[end + 1 :], environ, where=where, folder=folder)
+    )
 
 
 def unexpanded(text: str) -> str:
@@ -44,7 +52,9 @@ def _end(text: str, start: int, where: str) -> int:
     raise ConfigError(f"{where} has a ${{ without its closing }}; write ${{NAME}}.")
 
 
-def _value(inside: str, environ: Mapping[str, str], where: str, folder: Path | None) -> str:
+def _value(
+    inside: str, environ: Mapping[str, str], where: str, folder: Path | None
+) -> str:
     name, colon, rest = inside.partition(":")
     if name in EDITOR_ONLY and colon:
         raise ConfigError(
@@ -61,7 +71,9 @@ def _value(inside: str, environ: Mapping[str, str], where: str, folder: Path | N
     if (known := _known(name, folder)) is not None:
         return known
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
-        raise ConfigError(f"{where} has ${{{inside[:60]}}}, which names no variable; write ${{NAME}}.")
+        raise ConfigError(
+            f"{where} has ${{{inside[:60]}}}, which names no variable; write ${{NAME}}."
+        )
     raise ConfigError(
         f"{where} needs the environment variable {name}, which is not set; set it before the kernel starts "
         f"(or with %env {name}=...), or write ${{{name}:-default}}."

@@ -12,8 +12,12 @@ from mcp_notebook.errors import ConfigError
 PROJECT_FILE = ".mcp.json"
 
 
-def load_servers(path: Path, environ: Mapping[str, str] = os.environ) -> dict[str, ServerSpec]:
-    """Every server of the file; ConfigError in one sentence that names the file, the server and the fix."""
+def load_servers(
+    path: Path, environ: Mapping[str, str] = os.environ
+) -> dict[str, ServerSpec]:
+    """Every server of the file; ConfigError in one sentence that names the file, the
+    server and the fix.
+    """
     found: dict[str, ServerSpec] = {}
     for name, spec in load_each(path, environ).items():
         if isinstance(spec, ConfigError):
@@ -32,7 +36,9 @@ def load_each(
     entries = read_entries(path)
     for name in only:
         if name not in entries:
-            raise ConfigError(f"{path} names no server {name!r}; it names: {', '.join(entries) or 'none'}.")
+            raise ConfigError(
+                f"{path} names no server {name!r}; it names: {', '.join(entries) or 'none'}."
+            )
     found: dict[str, ServerSpec | ConfigError] = {}
     for name in only or [name for name, entry in entries.items() if not is_off(entry)]:
         try:
@@ -42,10 +48,18 @@ def load_each(
     return found
 
 
-def find_server(name: str, start: Path, environ: Mapping[str, str] = os.environ) -> ServerSpec | None:
-    """The server of that name in .mcp.json of `start` or the nearest parent that has it; other entries may be wrong."""
+def find_server(
+    name: str, start: Path, environ: Mapping[str, str] = os.environ
+) -> ServerSpec | None:
+    """The server of that name in .mcp.json of `start` or the nearest parent that has
+    it; other entries may be wrong.
+    """
     path = find_file(name, start)
-    return read_entry(name, read_entries(path)[name], path, environ) if path is not None else None
+    return (
+        read_entry(name, read_entries(path)[name], path, environ)
+        if path is not None
+        else None
+    )
 
 
 def find_file(name: str, start: Path) -> Path | None:

@@ -1,4 +1,6 @@
-"""A server, described: how to start it or where it is. Values of env and headers never show in a repr."""
+"""A server, described: how to start it or where it is. Values of env and headers never
+show in a repr.
+"""
 
 import hashlib
 import json
@@ -21,13 +23,16 @@ SECRET_OPTION = re.compile(rf"--?{SECRETIVE}", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class StdioServer:
-    """A command that speaks MCP on stdin and stdout. `env` is added to a small default environment."""
+    """A command that speaks MCP on stdin and stdout. `env` is added to a small default
+    environment.
+    """
 
     command: str
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
-    notes: tuple[str, ...] = field(default=(), compare=False)  # what the person should know before it starts
+    # what the person should know before it starts
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __repr__(self) -> str:
         return f"StdioServer({describe(self)})"
@@ -41,12 +46,16 @@ class HttpServer:
     headers: Mapping[str, str] = field(default_factory=dict)
     transport: Literal["auto", "http", "sse"] = "auto"
     allow_insecure: bool = False  # plain http to another machine
-    certificate: str | None = None  # path of a PEM file with the client's certificate (and key), for mTLS
+    # path of a PEM file with the client's certificate (and key), for mTLS
+    certificate: str | None = None
     key: str | None = None  # path of its key, when that is in a file of its own
-    ca: str | None = None  # path of a PEM file with the authority that the server's certificate is from
-    oauth: Mapping[str, str] | None = None  # client_id, client_secret, scope, ...; None: no OAuth
+    # path of a PEM file with the authority that the server's certificate is from
+    ca: str | None = None
+    # client_id, client_secret, scope, ...; None: no OAuth
+    oauth: Mapping[str, str] | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
-    auth: object | None = field(default=None, compare=False)  # an httpx2.Auth of the person's own, instead of `oauth`
+    # an httpx2.Auth of the person's own, instead of `oauth`
+    auth: object | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"HttpServer({describe(self)})"
@@ -63,18 +72,30 @@ ServerSpec = StdioServer | HttpServer | InProcessServer
 
 
 def check_name(name: str) -> str:
-    """The name itself, or ConfigError: names become parts of tool names and of %mcp_call server.tool."""
+    """The name itself, or ConfigError: names become parts of tool names and of
+    %mcp_call server.tool.
+    """
     if NAME.fullmatch(name):
         return name
-    raise ConfigError(f"server name {name!a} is not usable: 1 to 64 letters, digits, - or _ are.")
+    raise ConfigError(
+        f"server name {name!a} is not usable: 1 to 64 letters, digits, - or _ are."
+    )
 
 
 def describe(spec: ServerSpec) -> str:
-    """The whole command or URL on one line, with secrets hidden: what a person is asked to approve."""
+    """The whole command or URL on one line, with secrets hidden: what a person is asked
+    to approve.
+    """
     if isinstance(spec, StdioServer):
         env = [f"{name}={HIDDEN}" for name in spec.env]
         hidden = secrets_of(spec)
-        return " ".join([*env, shlex.quote(spec.command), *(shlex.quote(mask(a, hidden)) for a in _hide(spec.args))])
+        return " ".join(
+            [
+                *env,
+                shlex.quote(spec.command),
+                *(shlex.quote(mask(a, hidden)) for a in _hide(spec.args)),
+            ]
+        )
     if isinstance(spec, HttpServer):
         headers = "".join(f" {name}: {HIDDEN}" for name in spec.headers)
         return mask(spec.url, secrets_of(spec)) + headers
@@ -86,7 +107,10 @@ def secrets_of(spec: ServerSpec) -> tuple[str, ...]:
     if isinstance(spec, StdioServer):
         values: Iterable[str] = spec.env.values()
     elif isinstance(spec, HttpServer):
-        values = [*spec.headers.values(), *(v.split(" ", 1)[1] for v in spec.headers.values() if " " in v)]
+        values = [
+            *spec.headers.values(),
+            *(v.split(" ", 1)[1] for v in spec.headers.values() if " " in v),
+        ]
         values = [*values, *(spec.oauth or {}).values()]
     else:
         values = ()
@@ -94,7 +118,9 @@ def secrets_of(spec: ServerSpec) -> tuple[str, ...]:
 
 
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without the given secrets, without user:password@ and without values named like secrets."""
+    """The text without the given secrets, without user:password@ and without values
+    named like secrets.
+    """
     for secret in secrets:
         text = text.replace(secret, HIDDEN)
     text = USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
@@ -102,12 +128,19 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def spec_fingerprint(spec: ServerSpec) -> str:
-    """sha256 of what would run or be asked: command, arguments, names in env, directory, or URL and header names.
+    """sha256 of what would run or be asked: command, arguments, names in env,
+    directory, or URL and header names.
 
     An approval to start a server is bound to it, so that an edited config asks again.
     """
     if isinstance(spec, StdioServer):
-        parts: object = ["stdio", spec.command, list(spec.args), sorted(spec.env), spec.cwd]
+        parts: object = [
+            "stdio",
+            spec.command,
+            list(spec.args),
+            sorted(spec.env),
+            spec.cwd,
+        ]
     elif isinstance(spec, HttpServer):
         parts = ["http", spec.url, sorted(spec.headers), spec.transport]
     else:

@@ -18,25 +18,47 @@ from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, mask
 from mcp_notebook.errors import ConfigError
 
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
-LOADER_VARIABLES = {"LD_PRELOAD", "LD_LIBRARY_PATH", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "NODE_OPTIONS"}
+LOADER_VARIABLES = {
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "DYLD_INSERT_LIBRARIES",
+    "PYTHONPATH",
+    "NODE_OPTIONS",
+}
 OWN_COMMAND = "mcp-notebook"
-OF_THE_TRANSPORT = ("content-length", "transfer-encoding", "connection", "mcp-session-id", "mcp-protocol-version")
+OF_THE_TRANSPORT = (
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "mcp-session-id",
+    "mcp-protocol-version",
+)
 LIKE_A_URL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d{1,5}(/\S*)?")
 
 
-def parse_target(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> ServerSpec:
-    """A URL with options (`--transport sse`, `--header 'Name: value'`, `--oauth`, `--allow-insecure`), or a command.
+def parse_target(
+    words: Sequence[str], environ: Mapping[str, str] = os.environ
+) -> ServerSpec:
+    """A URL with options (`--transport sse`, `--header 'Name: value'`, `--oauth`,
+    `--allow-insecure`), or a command.
 
-    A command may be preceded by assignments for its environment: `TOKEN=${MY_TOKEN} uvx some-server`.
-    Raises ConfigError in one sentence that says what to write instead.
+    A command may be preceded by assignments for its environment: `TOKEN=${MY_TOKEN} uvx
+    some-server`. Raises ConfigError in one sentence that says what to write instead.
     """
     if not words:
-        raise ConfigError("say which server: a URL, a command line, or the name of one in .mcp.json.")
+        raise ConfigError(
+            "say which server: a URL, a command line, or the name of one in .mcp.json."
+        )
     # A command line is read as a shell does as far as ~ and ${VAR} go, and no further.
-    words = [os.path.expanduser(expand(word, environ, where="the server")) for word in words]
+    words = [
+        os.path.expanduser(expand(word, environ, where="the server")) for word in words
+    ]
     if "://" in words[0] and not ASSIGNMENT.fullmatch(words[0].split("://", 1)[0]):
         return _parse_url(words)
-    count = next((i for i, word in enumerate(words) if not ASSIGNMENT.fullmatch(word)), len(words))
+    count = next(
+        (i for i, word in enumerate(words) if not ASSIGNMENT.fullmatch(word)),
+        len(words),
+    )
     if count == len(words):
         raise ConfigError("there is no command after the environment assignments.")
     env = dict(word.split("=", 1) for word in words[:count])
@@ -44,19 +66,25 @@ def parse_target(words: Sequence[str], environ: Mapping[str, str] = os.environ) 
 
 
 def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioServer:
-    """The same server with its command as a full path; ConfigError when nothing of that name can be run.
+    """The same server with its command as a full path; ConfigError when nothing of that
+    name can be run.
 
-    `mcp-notebook` becomes this Python running our module, so that it works before any PATH is set up; other
-    names are looked for on PATH and then beside this Python, where pip put the scripts of this environment.
+    `mcp-notebook` becomes this Python running our module, so that it works before any
+    PATH is set up; other names are looked for on PATH and then beside this Python,
+    where pip put the scripts of this environment.
     """
     if spec.cwd and not os.path.isdir(os.path.expanduser(spec.cwd)):
         raise ConfigError(f"{where} cannot start: there is no folder {spec.cwd}.")
     if spec.command == OWN_COMMAND:
-        return replace(spec, command=sys.executable, args=("-m", "mcp_notebook", *spec.args))
+        return replace(
+            spec, command=sys.executable, args=("-m", "mcp_notebook", *spec.args)
+        )
     path = spec.env.get("PATH") or os.environ.get("PATH")
     beside = str(Path(sys.executable).parent)
     for candidate in _candidates(spec):
-        found = shutil.which(candidate, path=path) or shutil.which(candidate, path=beside)
+        found = shutil.which(candidate, path=path) or shutil.which(
+            candidate, path=beside
+        )
         if found:
             return replace(spec, command=os.path.abspath(found))
     raise ConfigError(_why_not(spec, where))
@@ -68,21 +96,29 @@ def check_url(url: str, *, where: str, allow_insecure: bool = False) -> str:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        raise ConfigError(f"{where} has a URL that cannot be read; it should look like https://host/mcp.") from None
+        raise ConfigError(
+            f"{where} has a URL that cannot be read; it should look like https://host/mcp."
+        ) from None
     _check_scheme(url, parts, where)
     if not host or re.search(r"[\s\\]", url):
-        raise ConfigError(f"{where} has a URL that cannot be read; it should look like https://host/mcp.")
+        raise ConfigError(
+            f"{where} has a URL that cannot be read; it should look like https://host/mcp."
+        )
     try:
         _ = parts.port
     except ValueError:
-        raise ConfigError(f"{where} has a URL whose port is no number from 1 to 65535.") from None
+        raise ConfigError(
+            f"{where} has a URL whose port is no number from 1 to 65535."
+        ) from None
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
             f"{where} has a user or password inside its URL; remove it and send a header instead, for example "
             "--header 'Authorization: Basic ${MY_CREDENTIALS}' or \"headers\" in the config file."
         )
     if host in ("0.0.0.0", "::"):  # noqa: S104 - the opposite of binding to it
-        raise ConfigError(f"{where} has the URL {url}; {host} is where servers listen, clients use 127.0.0.1.")
+        raise ConfigError(
+            f"{where} has the URL {url}; {host} is where servers listen, clients use 127.0.0.1."
+        )
     if parts.scheme == "http" and not allow_insecure and not _is_local(parts):
         raise ConfigError(
             f"{where} would send everything in clear text to {host}; use https://, or allow it with "
@@ -95,24 +131,38 @@ def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
     """The headers themselves; ConfigError for a name or value that HTTP does not carry."""
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
-            raise ConfigError(f"{where} has a header with the unusable name {name!a}; letters, digits and - make one.")
+            raise ConfigError(
+                f"{where} has a header with the unusable name {name!a}; letters, digits and - make one."
+            )
         if re.search(r"[\r\n\0]", value):
-            raise ConfigError(f"{where} has a line break in the header {name!r}; remove it.")
+            raise ConfigError(
+                f"{where} has a line break in the header {name!r}; remove it."
+            )
         if not value.isascii():
-            raise ConfigError(f"{where} has a letter in the header {name!r} that HTTP does not carry; use ASCII.")
+            raise ConfigError(
+                f"{where} has a letter in the header {name!r} that HTTP does not carry; use ASCII."
+            )
         if name.lower() in OF_THE_TRANSPORT:
-            raise ConfigError(f"{where} sets the header {name!r}, which belongs to the connection; remove it.")
+            raise ConfigError(
+                f"{where} sets the header {name!r}, which belongs to the connection; remove it."
+            )
     return dict(headers)
 
 
 def _check_scheme(url: str, parts: SplitResult, where: str) -> None:
     if "://" not in url:
         shown = mask(url)[:80]
-        raise ConfigError(f"{where} has the URL {shown!r}; it begins with https://, or http:// on this machine.")
+        raise ConfigError(
+            f"{where} has the URL {shown!r}; it begins with https://, or http:// on this machine."
+        )
     if parts.scheme in ("ws", "wss"):
-        raise ConfigError(f"{where} has a URL with scheme {parts.scheme!r}; MCP servers speak http:// or https://.")
+        raise ConfigError(
+            f"{where} has a URL with scheme {parts.scheme!r}; MCP servers speak http:// or https://."
+        )
     if parts.scheme not in ("http", "https"):
-        raise ConfigError(f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// are possible.")
+        raise ConfigError(
+            f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// are possible."
+        )
 
 
 def notes_on(spec: StdioServer) -> Iterator[str]:
@@ -121,7 +171,10 @@ def notes_on(spec: StdioServer) -> Iterator[str]:
         yield f"it sets {name}, which can load other code into the server"
     if Path(spec.command).name in ("sudo", "doas", "su"):
         yield f"it runs with {spec.command}"
-    if Path(spec.command).name in ("sh", "bash", "zsh", "cmd", "cmd.exe", "powershell") and "-c" in spec.args:
+    if (
+        Path(spec.command).name in ("sh", "bash", "zsh", "cmd", "cmd.exe", "powershell")
+        and "-c" in spec.args
+    ):
         yield "it runs a shell command"
 
 
@@ -169,7 +222,10 @@ def _remedy(command: str) -> str:
 def _programs() -> set[str]:
     """The names of everything on PATH and beside this Python."""
     found: set[str] = set()
-    for folder in (*os.environ.get("PATH", "").split(os.pathsep), str(Path(sys.executable).parent)):
+    for folder in (
+        *os.environ.get("PATH", "").split(os.pathsep),
+        str(Path(sys.executable).parent),
+    ):
         with suppress(OSError):
             found.update(os.listdir(folder or "."))
     return found

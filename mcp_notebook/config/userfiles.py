@@ -1,4 +1,6 @@
-"""Small files of this user's own: what the notebook remembers between kernels. Never part of a notebook."""
+"""Small files of this user's own: what the notebook remembers between kernels. Never
+part of a notebook.
+"""
 
 import json
 import logging
@@ -28,7 +30,9 @@ def user_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 class Remembered:
-    """A JSON object in a file that other kernels read and write too; a damaged or unwritable one is no failure."""
+    """A JSON object in a file that other kernels read and write too; a damaged or
+    unwritable one is no failure.
+    """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
@@ -45,7 +49,10 @@ class Remembered:
             return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)  # mode 0600
+            # mode 0600
+            handle, temporary = tempfile.mkstemp(
+                dir=self.path.parent, prefix=self.path.name
+            )
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(self._here, file, indent=1)
             os.replace(temporary, self.path)

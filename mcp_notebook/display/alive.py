@@ -1,14 +1,17 @@
-"""Live cards of cells that have ended: kept while there is room, so that their tables can still be sorted and read.
+"""Live cards of cells that have ended: kept while there is room, so that their tables
+can still be sorted and read.
 
-What is saved of them is static HTML; `alive.js` puts the live card in its place on the page, as long as the kernel
-knows the card. Of too many the oldest go, and their HTML stands there again.
+What is saved of them is static HTML; `alive.js` puts the live card in its place on the
+page, as long as the kernel knows the card. Of too many the oldest go, and their HTML
+stands there again.
 """
 
 from collections import OrderedDict
 from typing import Protocol
 
 MOST = 60  # cards; each weighs at most a few hundred kilobytes in the page
-MOST_BYTES = 400_000_000  # of whole tables; of more, the oldest can only be looked at in their first rows
+# of whole tables; of more, the oldest can only be looked at in their first rows
+MOST_BYTES = 400_000_000
 
 
 class Closes(Protocol):

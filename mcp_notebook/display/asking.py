@@ -1,4 +1,6 @@
-"""A question of a server to the person, as a value; asked in the input box where no form can be shown."""
+"""A question of a server to the person, as a value; asked in the input box where no
+form can be shown.
+"""
 
 import getpass
 import sys
@@ -18,8 +20,9 @@ TRIES = 3
 class Question:
     """What is asked.
 
-    form: fill in `fields`. link: open `url`, the person consents to each. choice: allow something, told whole in
-    `detail`, once or always. sign-in: open `url`; `paste` says whether the address that it leads to is asked for.
+    form: fill in `fields`. link: open `url`, the person consents to each. choice: allow
+    something, told whole in `detail`, once or always. sign-in: open `url`; `paste` says
+    whether the address that it leads to is asked for.
     """
 
     server: str
@@ -65,14 +68,19 @@ class Answer:
 
 
 def ask_in_box(question: Question) -> Answer:
-    """Ask with `input()`, one line a field. An empty line takes the default; `/` declines; no person is a decline."""
+    """Ask with `input()`, one line a field. An empty line takes the default; `/`
+    declines; no person is a decline.
+    """
     sys.stdout.write(f"{question.title}: {visible(question.message, lines=True)}\n")
     if question.warning:
         sys.stdout.write(f"{question.warning}\n")
     sys.stdout.flush()
     try:
-        return {"form": _form, "link": _link, "choice": _choice, "sign-in": _sign_in}[question.kind](question)
-    except (EOFError, RuntimeError):  # nobody can answer: StdinNotImplementedError is a RuntimeError
+        return {"form": _form, "link": _link, "choice": _choice, "sign-in": _sign_in}[
+            question.kind
+        ](question)
+    except (EOFError, RuntimeError):
+        # nobody can answer: StdinNotImplementedError is a RuntimeError
         return Answer("decline")
 
 
@@ -114,14 +122,20 @@ def _label(one: Field) -> str:
 
 
 def _link(question: Question) -> Answer:
-    sys.stdout.write(f"The page is on {visible(question.host)}: {visible(question.url)}\n")
+    sys.stdout.write(
+        f"The page is on {visible(question.host)}: {visible(question.url)}\n"
+    )
     return Answer("accept") if _yes("Do you want to open it?") else Answer("decline")
 
 
 def _choice(question: Question) -> Answer:
     sys.stdout.write(visible(question.detail, lines=True) + "\n")
     sys.stdout.flush()
-    said = input("Allow it?  [y]es, once / [a]lways for this server / [n]o: ").strip().lower()
+    said = (
+        input("Allow it?  [y]es, once / [a]lways for this server / [n]o: ")
+        .strip()
+        .lower()
+    )
     if said in ("a", "always"):
         return Answer("accept", {"always": True})
     return Answer("accept") if said in ("y", "yes") else Answer("decline")
@@ -129,7 +143,9 @@ def _choice(question: Question) -> Answer:
 
 def _sign_in(question: Question) -> Answer:
     sys.stdout.write(visible(question.url) + "\n")
-    said = input("Sign in there, then paste the address of the page that you end on: ").strip()
+    said = input(
+        "Sign in there, then paste the address of the page that you end on: "
+    ).strip()
     return Answer("accept", {"address": said}) if said else Answer("decline")
 
 
@@ -138,9 +154,14 @@ def _yes(question: str) -> bool:
 
 
 def outcome_bundle(question: Question, outcome: str) -> dict[str, str]:
-    """What stays of a question in the notebook: who asked what and how it ended, never what was typed."""
+    """What stays of a question in the notebook: who asked what and how it ended, never
+    what was typed.
+    """
     plain = f"{question.title}: {visible(' '.join(question.message.split()))[:300]} · {visible(outcome)}"
-    return {"text/html": tag("div", dim(escape(plain)), f"{SANS};margin:4px 0"), "text/plain": plain}
+    return {
+        "text/html": tag("div", dim(escape(plain)), f"{SANS};margin:4px 0"),
+        "text/plain": plain,
+    }
 
 
 def link_bundle(question: Question) -> dict[str, str]:
@@ -152,7 +173,9 @@ def link_bundle(question: Question) -> dict[str, str]:
         f"color:{COLOURS['running']};font-weight:600",
         f' href="{address}" target="_blank" rel="noopener noreferrer"',
     )
-    inner = tag("div", f"{escape(question.title)}. {click}") + dim(address, "font-size:11px;overflow-wrap:anywhere")
+    inner = tag("div", f"{escape(question.title)}. {click}") + dim(
+        address, "font-size:11px;overflow-wrap:anywhere"
+    )
     return {
         "text/html": tag("div", inner, f"{SANS};margin:4px 0"),
         "text/plain": f"{question.title}: {visible(question.url)}",
@@ -168,5 +191,7 @@ def outcome_of(question: Question, answer: Answer) -> str:
     if question.kind == "form":
         return "sent: " + (", ".join(answer.values) or "yes")
     if question.kind == "choice":
-        return "allowed for this server" if answer.values.get("always") else "allowed once"
+        return (
+            "allowed for this server" if answer.values.get("always") else "allowed once"
+        )
     return "opened" if question.kind == "link" else "signed in"

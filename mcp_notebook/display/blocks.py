@@ -13,7 +13,8 @@ SHARE = 24  # of the tail: less that is new waits for more
 PATIENCE = 0.4  # seconds for which it waits at most
 PACE = 40_000  # characters that are sent again a second: more are sent less often
 LEAST = 1_200  # characters of a tail that is worth settling
-GROWTH = 20  # times the square root of what is settled: where the two outputs together send least
+# times the square root of what is settled: where the two outputs together send least
+GROWTH = 20
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[^\n]*$", re.MULTILINE)
 _PARAGRAPH = re.compile(r"\n[ \t]*\n+(?=\S)")
 
@@ -21,17 +22,19 @@ _PARAGRAPH = re.compile(r"\n[ \t]*\n+(?=\S)")
 class MarkdownBlock:
     """A block of markdown that grows: one output when it ends.
 
-    While it comes, a long block stands in two outputs, finished paragraphs and the tail that still changes. Only the
-    tail is sent at every beat; what is finished is sent again when enough was added. So the bytes that are sent grow
-    with the length to the power of 1.5, not with its square. The first holds its text as text too: a kernel that dies
-    leaves an answer that anything can read, but for its last paragraphs.
+    While it comes, a long block stands in two outputs, finished paragraphs and the tail
+    that still changes. Only the tail is sent at every beat; what is finished is sent
+    again when enough was added. So the bytes that are sent grow with the length to the
+    power of 1.5, not with its square. The first holds its text as text too: a kernel
+    that dies leaves an answer that anything can read, but for its last paragraphs.
     """
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._pieces: list[str] = []
         self._fresh = False  # whether something is not drawn yet
-        self._drawn = self._settled = 0  # characters that are shown at all, and in the first output
+        # characters that are shown at all, and in the first output
+        self._drawn = self._settled = 0
         self._head = self._tail = ""  # where the two outputs are
         self._due = 0.0
 
@@ -52,7 +55,9 @@ class MarkdownBlock:
         self._due = now + max(INTERVAL, (len(text) - self._settled) / PACE)
 
     def end(self) -> None:
-        """Draw what is not drawn; a second output goes to what comes next, and then the first holds everything."""
+        """Draw what is not drawn; a second output goes to what comes next, and then the
+        first holds everything.
+        """
         text = self._text()
         if not text.strip():
             return
@@ -62,7 +67,11 @@ class MarkdownBlock:
             self._draw_tail(text)
         self._fresh = False
         if self._tail:
-            self._slots.vacate(self._tail, taken=lambda: self._slots.update(self._head, _whole(text)), kept=self._part)
+            self._slots.vacate(
+                self._tail,
+                taken=lambda: self._slots.update(self._head, _whole(text)),
+                kept=self._part,
+            )
 
     def _part(self) -> None:
         """Nothing came after a long block: its two outputs stay, each whole."""
@@ -90,15 +99,21 @@ class MarkdownBlock:
             self._settled = at
             closing = _open_fence(text, at)
             head = text[:at] + (f"\n{closing[1]}" if closing else "")
-            self._head = self._put(self._head, {**_whole(text[:at]), "text/markdown": prose(head)})
+            self._head = self._put(
+                self._head, {**_whole(text[:at]), "text/markdown": prose(head)}
+            )
 
     def _draw_tail(self, text: str) -> None:
         if not text.strip():
             return
         opening = _open_fence(text, self._settled)
         tail = (f"{opening[0]}\n" if opening else "") + text[self._settled :]
-        # As text only while it is all there is: sent with every beat, twice the tail would be half as much again.
-        bundle = {"text/markdown": prose(tail), "text/plain": "" if self._settled else visible(text, lines=True)}
+        # As text only while it is all there is: sent with every beat, twice the tail
+        # would be half as much again.
+        bundle = {
+            "text/markdown": prose(tail),
+            "text/plain": "" if self._settled else visible(text, lines=True),
+        }
         if not self._settled:
             self._head = self._put(self._head, bundle)
         elif text[self._settled :].strip():
@@ -116,7 +131,9 @@ def _whole(text: str) -> Bundle:
 
 
 def _boundary(text: str, start: int) -> int:
-    """Where the finished part of a text may end: before its last paragraph, else, in a long block of code, a line."""
+    """Where the finished part of a text may end: before its last paragraph, else, in a
+    long block of code, a line.
+    """
     for found in reversed(list(_PARAGRAPH.finditer(text, start))):
         if not _open_fence(text, found.end()):
             return found.end()
@@ -125,7 +142,9 @@ def _boundary(text: str, start: int) -> int:
 
 
 def _open_fence(text: str, at: int) -> tuple[str, str] | None:
-    """The line that opens the block of code in which this place is, with the marks that close it."""
+    """The line that opens the block of code in which this place is, with the marks that
+    close it.
+    """
     opened: tuple[str, str] | None = None
     for found in _FENCE.finditer(text, 0, at):
         line, marks = found[0].strip(), found[1]

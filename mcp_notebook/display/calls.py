@@ -15,7 +15,13 @@ class StaticCall:
     """One call on the screen, as static output from the start."""
 
     def __init__(
-        self, record: CallRecord, slots: Slots, decide: Callable[[str, str], None], *, buttons: bool, expanded: bool
+        self,
+        record: CallRecord,
+        slots: Slots,
+        decide: Callable[[str, str], None],
+        *,
+        buttons: bool,
+        expanded: bool,
     ) -> None:
         self.record = record
         self._slots = slots
@@ -59,16 +65,23 @@ class StaticCall:
 
 
 class WidgetCall(StaticCall):
-    """One call as a live card, replaced by static output at the end: a saved widget is blank without its kernel.
+    """One call as a live card, replaced by static output at the end: a saved widget is
+    blank without its kernel.
 
     The card itself lives on and wakes that output on the page.
     """
 
     def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
-        from mcp_notebook.display.card import Card  # ipywidgets is slow to import and not wanted when headless
+        # ipywidgets is slow to import and not wanted when headless
+        from mcp_notebook.display.card import Card
 
         call_id = self.record.id
-        self._card = Card(self.record, lambda answer: decide(call_id, answer), buttons=buttons, expanded=self._expanded)
+        self._card = Card(
+            self.record,
+            lambda answer: decide(call_id, answer),
+            buttons=buttons,
+            expanded=self._expanded,
+        )
         bundle = self._card._repr_mimebundle_() or {}
         data = bundle[0] if isinstance(bundle, tuple) else bundle
         self._shown = self._slots.show({**data, "text/plain": card_text(self.record)})
@@ -79,7 +92,10 @@ class WidgetCall(StaticCall):
     def freeze(self, *, expanded: bool = False) -> None:
         self.end()
         self._expanded = self._card.expanded = self._card.expanded or expanded
-        self._slots.update(self._shown, render_call(self.record, expanded=self._expanded, place=self._card.place))
+        self._slots.update(
+            self._shown,
+            render_call(self.record, expanded=self._expanded, place=self._card.place),
+        )
         keep(self._card)
 
 

@@ -1,4 +1,6 @@
-"""The live card of one tool call: a widget while its cell runs; afterwards it wakes the HTML that stays (alive.py)."""
+"""The live card of one tool call: a widget while its cell runs; afterwards it wakes the
+HTML that stays (alive.py).
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +12,12 @@ import anywidget
 import traitlets
 
 from mcp_notebook.display.consent import REASON
-from mcp_notebook.display.payload import argument_payload, call_payload, head_payload, result_payload
+from mcp_notebook.display.payload import (
+    argument_payload,
+    call_payload,
+    head_payload,
+    result_payload,
+)
 from mcp_notebook.display.record import CallRecord
 
 if TYPE_CHECKING:
@@ -20,13 +27,18 @@ _HERE = Path(__file__).parent
 
 
 class Card(anywidget.AnyWidget):
-    """Shows a `CallRecord`; a click calls `answer` with one that the question offers, possibly on another thread.
+    """Shows a `CallRecord`; a click calls `answer` with one that the question offers,
+    possibly on another thread.
 
-    The card's state holds secrets masked. When the person asks for them they go to the page in a message, which is
-    kept nowhere: neither in the widget's state nor in the notebook.
+    The card's state holds secrets masked. When the person asks for them they go to the
+    page in a message, which is kept nowhere: neither in the widget's state nor in the
+    notebook.
     """
 
-    _esm = "\n".join((_HERE / f"{part}.js").read_text() for part in ("parts", "chart", "table", "alive", "card"))
+    _esm = "\n".join(
+        (_HERE / f"{part}.js").read_text()
+        for part in ("parts", "chart", "table", "alive", "card")
+    )
     _css = _HERE / "card.css"
     # Trait names stay clear of Widget's methods: a trait called `open` would break it.
     call = traitlets.Dict().tag(sync=True)
@@ -34,7 +46,14 @@ class Card(anywidget.AnyWidget):
     result = traitlets.Dict().tag(sync=True)
     expanded = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, record: CallRecord, answer: Callable[[str], None], *, buttons: bool, expanded: bool) -> None:
+    def __init__(
+        self,
+        record: CallRecord,
+        answer: Callable[[str], None],
+        *,
+        buttons: bool,
+        expanded: bool,
+    ) -> None:
         self._record = record
         self._answer = answer
         self._explorers: dict[int, Explorer] = {}
@@ -72,7 +91,8 @@ class Card(anywidget.AnyWidget):
             return
         at, found = asked["table"], None
         if 0 <= at < len(self._record.whole):
-            from mcp_notebook.display.explore import Explorer  # pyarrow is there: it made the table
+            # pyarrow is there: it made the table
+            from mcp_notebook.display.explore import Explorer
 
             if at not in self._explorers:
                 self._explorers[at] = Explorer(self._record.whole[at])
@@ -83,12 +103,19 @@ class Card(anywidget.AnyWidget):
         if "look" in content:
             self._look(content["look"])
             return
-        # The page may send anything at any time: only an answer to an open question counts, and a call that is not
+        # The page may send anything at any time: only an answer to an open question
+        # counts, and a call that is not
         # shown whole cannot be allowed.
         if not self.call["buttons"] or self._record.status != "approval":
             return
         if content.get("show") is True:
-            self.send({"shown": argument_payload(self._record, self._record.approval.arguments)[0]})
+            self.send(
+                {
+                    "shown": argument_payload(
+                        self._record, self._record.approval.arguments
+                    )[0]
+                }
+            )
         elif self._is_offered(content.get("answer")):
             self._answer(content["answer"])
 
@@ -97,4 +124,6 @@ class Card(anywidget.AnyWidget):
             return False
         if answer == "deny" or answer.startswith("deny: "):
             return len(answer) <= REASON
-        return self.call["whole"] and answer in [choice[0] for choice in self.call["choices"]]
+        return self.call["whole"] and answer in [
+            choice[0] for choice in self.call["choices"]
+        ]

@@ -1,9 +1,11 @@
-"""The question before a tool call: which answers there are, the whole call as text, and the question by `input()`.
+"""The question before a tool call: which answers there are, the whole call as text, and
+the question by `input()`.
 
-What is written into a cell's output is saved with the notebook, and so is the prompt of an input box. The question
-therefore shows arguments with their secrets masked; who wants to see them asks for it, and gets them where nothing is
-saved: on the card by a message that is no part of its state, in a terminal on the screen, else in a private file that
-goes with the answer.
+What is written into a cell's output is saved with the notebook, and so is the prompt of
+an input box. The question therefore shows arguments with their secrets masked; who
+wants to see them asks for it, and gets them where nothing is saved: on the card by a
+message that is no part of its state, in a terminal on the screen, else in a private
+file that goes with the answer.
 """
 
 import re
@@ -20,7 +22,10 @@ from mcp_notebook.events import Approval, ToolCall
 
 TRIES = 3
 REASON = 2_000  # characters of a reason at most
-_DENIAL = re.compile(r"(?:n|no|deny)\s*(?:[:,;-]\s*|because\s+|as\s+|\s)(?P<reason>.+)", re.IGNORECASE | re.DOTALL)
+_DENIAL = re.compile(
+    r"(?:n|no|deny)\s*(?:[:,;-]\s*|because\s+|as\s+|\s)(?P<reason>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,16 @@ def choices(server: str, approval: Approval) -> tuple[Choice, ...]:
         meaning = "Remembered for you on this machine until the tool changes; %mcp_approvals takes it back."
         found.append(Choice("always", "a", "Always this tool", meaning))
     if approval.reading:
-        count, listed = len(approval.reading), clip(visible(", ".join(approval.reading)), 300)
-        meaning = f"Its read-only tools are {listed}: that is {visible(server)}'s own claim."
-        found.append(Choice("server", "r", f"This server's read-only tools ({count})", meaning))
+        count, listed = (
+            len(approval.reading),
+            clip(visible(", ".join(approval.reading)), 300),
+        )
+        meaning = (
+            f"Its read-only tools are {listed}: that is {visible(server)}'s own claim."
+        )
+        found.append(
+            Choice("server", "r", f"This server's read-only tools ({count})", meaning)
+        )
     return tuple(found)
 
 
@@ -66,7 +78,8 @@ def question_text(call: ToolCall) -> str:
 
 
 def ask_by_input(call: ToolCall) -> str:
-    """Ask the person in the cell's input box; one of the answers of `Approval`. No answer is a denial.
+    """Ask the person in the cell's input box; one of the answers of `Approval`. No
+    answer is a denial.
 
     The question with the whole call is written first, so that it stays above the box.
     """
@@ -78,7 +91,8 @@ def ask_by_input(call: ToolCall) -> str:
         for _ in range(TRIES + bool(approval.hidden)):
             try:
                 said = input(_prompt(offered, secrets=bool(approval.hidden))).strip()
-            except (EOFError, RuntimeError):  # nobody can answer: StdinNotImplementedError is a RuntimeError
+            except (EOFError, RuntimeError):
+                # nobody can answer: StdinNotImplementedError is a RuntimeError
                 return "deny"
             if said.lower() in ("s", "show") and approval.hidden:
                 revealing.show()
@@ -91,7 +105,9 @@ def understood(said: str, offered: tuple[Choice, ...]) -> str:
     """The answer that a line means, or an empty string."""
     word = said.lower()
     for choice in offered:
-        if word in (choice.letter, choice.answer) or (word == "yes" and choice.answer == "once"):
+        if word in (choice.letter, choice.answer) or (
+            word == "yes" and choice.answer == "once"
+        ):
             return choice.answer
     if word in ("n", "no", "deny"):
         return "deny"
@@ -100,7 +116,11 @@ def understood(said: str, offered: tuple[Choice, ...]) -> str:
 
 
 def _prompt(offered: tuple[Choice, ...], *, secrets: bool) -> str:
-    words = {"once": "[y]es, once", "always": "[a]lways this tool", "server": "[r]ead-only tools of this server"}
+    words = {
+        "once": "[y]es, once",
+        "always": "[a]lways this tool",
+        "server": "[r]ead-only tools of this server",
+    }
     ways = [words[choice.answer] for choice in offered]
     ways += ["[s]how the secrets"] if secrets else []
     return f"Allow it?  {' / '.join(ways)} / [n]o, or n because ...: "
@@ -114,7 +134,9 @@ def _listed(arguments: Mapping[str, Any]) -> Iterator[str]:
 def _written(argument: Argument) -> str:
     if "\n" not in argument.text:
         return f"  {argument.name}: {argument.text}"
-    return f"  {argument.name}:\n" + "\n".join(f"    {line}" for line in argument.text.split("\n"))
+    return f"  {argument.name}:\n" + "\n".join(
+        f"    {line}" for line in argument.text.split("\n")
+    )
 
 
 class _Revealing:
@@ -136,9 +158,14 @@ class _Revealing:
         if sys.stdout.isatty():
             sys.stdout.write(whole + "\n")
             return
-        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="mcp-notebook-")  # for the user alone
+        # for the user alone
+        self._folder = self._folder or tempfile.TemporaryDirectory(
+            prefix="mcp-notebook-"
+        )
         file = Path(self._folder.name) / "call.txt"
         file.touch(0o600)
         file.write_text(whole + "\n", encoding="utf-8")
-        sys.stdout.write(f"What is sent stands in {file}; only you can read it, and it goes with your answer.\n")
+        sys.stdout.write(
+            f"What is sent stands in {file}; only you can read it, and it goes with your answer.\n"
+        )
         sys.stdout.flush()

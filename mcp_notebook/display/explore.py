@@ -1,4 +1,6 @@
-"""A page of a whole table as a live card shows it: sorted, filtered, ten rows at a time, however many there are."""
+"""A page of a whole table as a live card shows it: sorted, filtered, ten rows at a
+time, however many there are.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,41 +15,64 @@ MOST_WORDS = 200  # characters of a filter
 
 
 class Explorer:
-    """Answers for one table. The order of the last question is kept, so that turning pages costs nothing."""
+    """Answers for one table. The order of the last question is kept, so that turning
+    pages costs nothing.
+    """
 
     def __init__(self, data: pa.Table) -> None:
         self._data = data.select(range(min(COLUMNS, data.num_columns)))
         self._asked: tuple[int | None, bool, str] | None = None
-        self._rows: pa.Array | None = None  # row numbers in order; None is all as they came
+        # row numbers in order; None is all as they came
+        self._rows: pa.Array | None = None
 
     def page(self, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-        """`{rows, found}` for `{by, down, find, start, count}`; what is no sensible question counts as not asked.
+        """`{rows, found}` for `{by, down, find, start, count}`; what is no sensible
+        question counts as not asked.
 
         None where Arrow cannot do what is asked.
         """
         by, start, count = (asked.get(name) for name in ("by", "start", "count"))
-        column = by if isinstance(by, int) and 0 <= by < self._data.num_columns else None
-        wanted = column, asked.get("down") is True, str(asked.get("find") or "")[:MOST_WORDS]
+        column = (
+            by if isinstance(by, int) and 0 <= by < self._data.num_columns else None
+        )
+        wanted = (
+            column,
+            asked.get("down") is True,
+            str(asked.get("find") or "")[:MOST_WORDS],
+        )
         if wanted != self._asked:
             try:
                 self._rows = self._order(*wanted)
-            except pa.ArrowException:  # a type that Arrow cannot order or read as text: the page has its first rows
+            except pa.ArrowException:
+                # a type that Arrow cannot order or read as text: the page has its first
+                # rows
                 return None
             self._asked = wanted
         found = self._data.num_rows if self._rows is None else len(self._rows)
         first = min(start, found) if isinstance(start, int) and start > 0 else 0
         size = min(count, MOST_ROWS) if isinstance(count, int) and count > 0 else 10
-        some = self._data.slice(first, size) if self._rows is None else self._data.take(self._rows.slice(first, size))
-        return {"rows": list(zip(*map(texts, some.columns), strict=True)), "found": found}
+        some = (
+            self._data.slice(first, size)
+            if self._rows is None
+            else self._data.take(self._rows.slice(first, size))
+        )
+        return {
+            "rows": list(zip(*map(texts, some.columns), strict=True)),
+            "found": found,
+        }
 
     def _order(self, by: int | None, down: bool, find: str) -> pa.Array | None:
         kept = self._matching(find) if find else None
         if by is None:
             return kept
-        column = _sortable(self._data.column(by) if kept is None else self._data.column(by).take(kept))
+        column = _sortable(
+            self._data.column(by) if kept is None else self._data.column(by).take(kept)
+        )
         if column is None:
             return kept
-        order = pc.sort_indices(column, sort_keys=[("", "descending" if down else "ascending")])
+        order = pc.sort_indices(
+            column, sort_keys=[("", "descending" if down else "ascending")]
+        )
         return order if kept is None else kept.take(order)
 
     def _matching(self, find: str) -> pa.Array:
@@ -56,7 +81,9 @@ class Explorer:
         for column in self._data.columns:
             words = _words(column)
             if words is not None:
-                holds = pc.fill_null(pc.match_substring(words, find, ignore_case=True), False)
+                holds = pc.fill_null(
+                    pc.match_substring(words, find, ignore_case=True), False
+                )
                 matched = holds if matched is None else pc.or_(matched, holds)
         if matched is None:
             return pa.array([], pa.int64())
@@ -64,7 +91,11 @@ class Explorer:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    return (
+        column.cast(column.type.value_type)
+        if pa.types.is_dictionary(column.type)
+        else column
+    )
 
 
 def _words(column: pa.ChunkedArray) -> pa.ChunkedArray | None:

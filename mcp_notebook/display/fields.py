@@ -1,4 +1,5 @@
-"""The fields of a form that a server asks to be filled in, from its schema; and what was typed, checked against it.
+"""The fields of a form that a server asks to be filled in, from its schema; and what
+was typed, checked against it.
 
 The schema is MCP's subset of JSON Schema: one flat object of texts, numbers, yes/no and choices.
 https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation
@@ -24,7 +25,9 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 @dataclass(frozen=True)
 class Field:
-    """One field. `choices` are (value, label); `limits` are the schema's own minimum, maxLength and so on."""
+    """One field. `choices` are (value, label); `limits` are the schema's own minimum,
+    maxLength and so on.
+    """
 
     name: str
     title: str
@@ -38,9 +41,16 @@ class Field:
 
     @property
     def is_secret(self) -> bool:
-        """Whether it seems to ask for a password, a key or a token, which the protocol keeps out of forms."""
-        words = (re.sub(r"(?<=[a-z])(?=[A-Z])", " ", told) for told in (self.name, self.title))
-        return self.kind == "text" and (self.format == "password" or any(_SECRET.search(word) for word in words))
+        """Whether it seems to ask for a password, a key or a token, which the protocol
+        keeps out of forms.
+        """
+        words = (
+            re.sub(r"(?<=[a-z])(?=[A-Z])", " ", told)
+            for told in (self.name, self.title)
+        )
+        return self.kind == "text" and (
+            self.format == "password" or any(_SECRET.search(word) for word in words)
+        )
 
 
 def fields_of(schema: Mapping[str, Any]) -> tuple[Field, ...]:
@@ -49,7 +59,9 @@ def fields_of(schema: Mapping[str, Any]) -> tuple[Field, ...]:
     if not isinstance(properties, Mapping) or len(properties) > MOST:
         raise ValueError("the schema is no flat object, or has too many fields")
     required = set(schema.get("required") or ())
-    return tuple(_field(str(name), told, name in required) for name, told in properties.items())
+    return tuple(
+        _field(str(name), told, name in required) for name, told in properties.items()
+    )
 
 
 def _field(name: str, told: Any, required: bool) -> Field:
@@ -58,21 +70,40 @@ def _field(name: str, told: Any, required: bool) -> Field:
     kind, choices = _kind(name, told)
     limits = {
         key: told[key]
-        for key in ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
+        for key in (
+            "minimum",
+            "maximum",
+            "minLength",
+            "maxLength",
+            "minItems",
+            "maxItems",
+        )
         if isinstance(told.get(key), int | float)
     }
-    title, description = str(told.get("title") or name), str(told.get("description") or "")
+    title, description = (
+        str(told.get("title") or name),
+        str(told.get("description") or ""),
+    )
     default, form = told.get("default"), str(told.get("format") or "")
-    return Field(name, title, kind, description, required, default, form, choices, limits)
+    return Field(
+        name, title, kind, description, required, default, form, choices, limits
+    )
 
 
-def _kind(name: str, told: Mapping[str, Any]) -> tuple[Kind, tuple[tuple[str, str], ...]]:
+def _kind(
+    name: str, told: Mapping[str, Any]
+) -> tuple[Kind, tuple[tuple[str, str], ...]]:
     kind = told.get("type", "string" if "enum" in told or "oneOf" in told else None)
     if kind == "array" and isinstance(told.get("items"), Mapping):
         return "choices", _choices(told["items"])
     if kind == "string" and (choices := _choices(told)):
         return "choice", choices
-    known: dict[Any, Kind] = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
+    known: dict[Any, Kind] = {
+        "string": "text",
+        "integer": "integer",
+        "number": "number",
+        "boolean": "boolean",
+    }
     if kind not in known:
         raise ValueError(f"the field {name!r} is of a kind that no form has")
     return known[kind], ()
@@ -82,14 +113,24 @@ def _choices(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """From `enum` with or without `enumNames`, or from titled constants in `oneOf` or `anyOf`."""
     titled = told.get("oneOf") or told.get("anyOf")
     if isinstance(titled, list):
-        return tuple((str(t["const"]), str(t.get("title") or t["const"])) for t in titled if "const" in t)
+        return tuple(
+            (str(t["const"]), str(t.get("title") or t["const"]))
+            for t in titled
+            if "const" in t
+        )
     values = [str(v) for v in told.get("enum") or ()]
     names = [str(n) for n in told.get("enumNames") or ()]
-    return tuple(zip(values, names if len(names) == len(values) else values, strict=True))
+    return tuple(
+        zip(values, names if len(names) == len(values) else values, strict=True)
+    )
 
 
-def filled(fields: tuple[Field, ...], typed: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was typed as the schema's values, and a sentence for each field that is not right yet."""
+def filled(
+    fields: tuple[Field, ...], typed: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """What was typed as the schema's values, and a sentence for each field that is not
+    right yet.
+    """
     values: dict[str, Any] = {}
     wrong: dict[str, str] = {}
     for one in fields:
@@ -137,7 +178,9 @@ def _number(one: Field, raw: Any) -> int | float:
     try:
         value = int(text) if one.kind == "integer" else float(text)
     except ValueError:
-        raise ValueError("A whole number." if one.kind == "integer" else "A number.") from None
+        raise ValueError(
+            "A whole number." if one.kind == "integer" else "A number."
+        ) from None
     if value != value or value in (float("inf"), float("-inf")):
         raise ValueError("A number.")
     if value < one.limits.get("minimum", value):
@@ -148,7 +191,9 @@ def _number(one: Field, raw: Any) -> int | float:
 
 
 def _several(one: Field, raw: Any, known: list[str]) -> list[str]:
-    chosen = [str(v).strip() for v in (raw if isinstance(raw, list) else str(raw).split(","))]
+    chosen = [
+        str(v).strip() for v in (raw if isinstance(raw, list) else str(raw).split(","))
+    ]
     if any(value not in known for value in chosen):
         raise ValueError("Choose from the list.")
     if len(chosen) < one.limits.get("minItems", 0):

@@ -14,7 +14,9 @@ _STOPS = {
 
 
 def footer_line(footer: Footer) -> str:
-    """`claude-sonnet-5-5 · live · 3 calls · 12.3k tokens in (8.0k cached), 512 out · $0.012 · 8.4 s · 1.2 MB kept …`"""
+    """`claude-sonnet-5-5 · live · 3 calls · 12.3k tokens in (8.0k cached), 512 out ·
+    $0.012 · 8.4 s · 1.2 MB kept …`
+    """
     pieces = [_short_hashes(footer.backend), _calls(footer), _tokens(footer)]
     if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
         pieces.append(dollars(footer.dollars))
@@ -39,7 +41,13 @@ def dollars(amount: float) -> str:
         return "$0"
     if amount < 0.0001:
         return "less than $0.0001"
-    return f"${amount:.4f}" if amount < 0.01 else f"${amount:.3f}" if amount < 0.1 else f"${amount:.2f}"
+    return (
+        f"${amount:.4f}"
+        if amount < 0.01
+        else f"${amount:.3f}"
+        if amount < 0.1
+        else f"${amount:.2f}"
+    )
 
 
 def _short_hashes(text: str) -> str:
@@ -63,5 +71,9 @@ def _tokens(footer: Footer) -> str:
 
 def _count(number: int) -> str:
     return (
-        f"{number:,}" if number < 10_000 else f"{number / 1000:.1f}k" if number < 1_000_000 else f"{number / 1e6:.1f}M"
+        f"{number:,}"
+        if number < 10_000
+        else f"{number / 1000:.1f}k"
+        if number < 1_000_000
+        else f"{number / 1e6:.1f}M"
     )

@@ -16,7 +16,9 @@ _HERE = Path(__file__).parent
 
 
 class Form(anywidget.AnyWidget):
-    """Shows a Question; `answer` is called once, possibly on another thread, with what holds against its fields."""
+    """Shows a Question; `answer` is called once, possibly on another thread, with what
+    holds against its fields.
+    """
 
     _esm = _HERE / "form.js"
     _css = _HERE / "form.css"
@@ -46,8 +48,13 @@ class Form(anywidget.AnyWidget):
             values, self.wrong = filled(self._question.fields, values)
             return None if self.wrong else Answer("accept", values)
         if self._question.kind == "choice":
-            return Answer("accept", {"always": True} if values.get("always") is True else {})
-        return Answer("accept", {"address": str(values.get("address", ""))} if self._question.paste else {})
+            return Answer(
+                "accept", {"always": True} if values.get("always") is True else {}
+            )
+        return Answer(
+            "accept",
+            {"address": str(values.get("address", ""))} if self._question.paste else {},
+        )
 
 
 def payload(question: Question) -> dict[str, Any]:
@@ -67,7 +74,11 @@ def payload(question: Question) -> dict[str, Any]:
 
 
 def _field(one: Field) -> dict[str, Any]:
-    told = {**asdict(one), "title": visible(one.title), "description": visible(one.description)}
+    told = {
+        **asdict(one),
+        "title": visible(one.title),
+        "description": visible(one.description),
+    }
     return {
         **told,
         "secret": one.is_secret,

@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from mcp_notebook.display.inline import DIM, FRAME, LINE, NO_MATH, PRE, SANS, code, dim, tag
+from mcp_notebook.display.inline import (
+    DIM,
+    FRAME,
+    LINE,
+    NO_MATH,
+    PRE,
+    SANS,
+    code,
+    dim,
+    tag,
+)
 from mcp_notebook.display.safe import clip, escape, visible
 from mcp_notebook.display.wording import byte_size
 
@@ -19,41 +29,67 @@ Piece = Mapping[str, Any]  # {turn, role, kind, text}
 
 def history_bundle(pieces: Sequence[Piece], caption: str) -> dict[str, str]:
     """The mime bundle of `%claude_history`. `caption`: what it takes of the model's window."""
-    turns = [list(group) for _, group in groupby(pieces, key=lambda piece: piece["turn"])]
+    turns = [
+        list(group) for _, group in groupby(pieces, key=lambda piece: piece["turn"])
+    ]
     rows = "".join(
-        tag("tr", _row(number, turn), f"border-bottom:1px solid {LINE}") for number, turn in enumerate(turns, 1)
+        tag("tr", _row(number, turn), f"border-bottom:1px solid {LINE}")
+        for number, turn in enumerate(turns, 1)
     )
     table = tag("table", tag("tbody", rows), f"{SANS};{LAYOUT}")
-    html = tag("div", table, f"{FRAME};border-radius:6px;margin:4px 0;width:100%", NO_MATH) + dim(escape(caption))
+    html = tag(
+        "div", table, f"{FRAME};border-radius:6px;margin:4px 0;width:100%", NO_MATH
+    ) + dim(escape(caption))
     plain = "\n\n".join(_plain(number, turn) for number, turn in enumerate(turns, 1))
     return {"text/html": tag("div", html), "text/plain": f"{plain}\n\n{caption}"}
 
 
 def _who(turn: Sequence[Piece]) -> str:
-    return "tools" if all(piece["kind"] == "tool_result" for piece in turn) else _WHO[turn[0]["role"]]
+    return (
+        "tools"
+        if all(piece["kind"] == "tool_result" for piece in turn)
+        else _WHO[turn[0]["role"]]
+    )
 
 
 def _row(number: int, turn: Sequence[Piece]) -> str:
     said = "".join(map(_piece, turn))
     narrow = "width:1%;white-space:nowrap"
-    cells = ((str(number), f"{DIM};{narrow}"), (tag("b", _who(turn)), narrow), (said, "white-space:normal"))
+    cells = (
+        (str(number), f"{DIM};{narrow}"),
+        (tag("b", _who(turn)), narrow),
+        (said, "white-space:normal"),
+    )
     style = "padding:6px 10px;vertical-align:top;text-align:left"
-    return "".join(tag("td", inner, f"{style};{more}", ' align="left"') for inner, more in cells)
+    return "".join(
+        tag("td", inner, f"{style};{more}", ' align="left"') for inner, more in cells
+    )
 
 
 def _piece(piece: Piece) -> str:
     text = visible(piece["text"], lines=True)
     if piece["kind"] == "tool_use":
-        return tag("div", code(escape(clip(text, TEXT)), "overflow-wrap:anywhere"), "margin:2px 0")
+        return tag(
+            "div",
+            code(escape(clip(text, TEXT)), "overflow-wrap:anywhere"),
+            "margin:2px 0",
+        )
     if piece["kind"] == "text" and len(text) <= FOLDED:
         return tag("div", escape(text), "white-space:pre-wrap;margin:2px 0")
     opening = clip(" ".join(text.split()), 100)
     size = byte_size(len(piece["text"].encode(errors="replace")))
     label = tag("summary", f"{escape(opening)} {dim(f'· {size}')}", "cursor:pointer")
-    return tag("details", label + tag("pre", escape(clip(text, TEXT)), PRE), "margin:2px 0")
+    return tag(
+        "details", label + tag("pre", escape(clip(text, TEXT)), PRE), "margin:2px 0"
+    )
 
 
 def _plain(number: int, turn: Sequence[Piece]) -> str:
     who = _who(turn)
     lines = [clip(visible(piece["text"], lines=True), TEXT) for piece in turn]
-    return "\n".join([f"{number} {who}:", *(f"  {line}" for text in lines for line in text.split("\n"))])
+    return "\n".join(
+        [
+            f"{number} {who}:",
+            *(f"  {line}" for text in lines for line in text.split("\n")),
+        ]
+    )

@@ -1,6 +1,7 @@
 """Pieces of HTML with inline styles, for output that stays in a notebook.
 
-Colours come from JupyterLab's variables where there are some, with middle greys that read on white and on black.
+Colours come from JupyterLab's variables where there are some, with middle greys that
+read on white and on black.
 """
 
 DIM = "color:var(--jp-content-font-color2,#808080)"

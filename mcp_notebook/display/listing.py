@@ -1,4 +1,6 @@
-"""A short list of things as a good-looking table: the tools of the servers, the state of the connections."""
+"""A short list of things as a good-looking table: the tools of the servers, the state
+of the connections.
+"""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -15,18 +17,29 @@ Row = Mapping[str, object]
 
 
 def tools_table_html(rows: Sequence[Row]) -> dict[str, str]:
-    """The mime bundle of `%mcp_tools`; long descriptions are clipped, their whole text is the cell's title."""
-    return listing(rows, empty="No tools: connect a server with %mcp_connect NAME COMMAND-OR-URL.")
+    """The mime bundle of `%mcp_tools`; long descriptions are clipped, their whole text
+    is the cell's title.
+    """
+    return listing(
+        rows, empty="No tools: connect a server with %mcp_connect NAME COMMAND-OR-URL."
+    )
 
 
 def status_table_html(rows: Sequence[Row]) -> dict[str, str]:
     """The mime bundle of `%mcp_status` and other short lists."""
-    return listing(rows, empty="No server is connected: %mcp_connect NAME COMMAND-OR-URL.")
+    return listing(
+        rows, empty="No server is connected: %mcp_connect NAME COMMAND-OR-URL."
+    )
 
 
 def listing(rows: Sequence[Row], *, empty: str) -> dict[str, str]:
-    """Rows, the same keys in each, as text/html and text/plain; `empty` is said when there are none."""
-    return {"text/html": listing_html(rows, empty=empty), "text/plain": listing_text(rows, empty=empty)}
+    """Rows, the same keys in each, as text/html and text/plain; `empty` is said when
+    there are none.
+    """
+    return {
+        "text/html": listing_html(rows, empty=empty),
+        "text/plain": listing_text(rows, empty=empty),
+    }
 
 
 def listing_html(rows: Sequence[Row], *, empty: str) -> str:
@@ -35,8 +48,15 @@ def listing_html(rows: Sequence[Row], *, empty: str) -> str:
         return tag("div", escape(empty), f"{SANS};{DIM}")
     names = list(rows[0])
     numeric = {name for name in names if all(_is_number(row.get(name)) for row in rows)}
-    head = "".join(_piece("th", name, escape(visible(name)), name in numeric) for name in names)
-    body = "".join(tag("tr", "".join(_cell(name, row.get(name), name in numeric) for name in names)) for row in rows)
+    head = "".join(
+        _piece("th", name, escape(visible(name)), name in numeric) for name in names
+    )
+    body = "".join(
+        tag(
+            "tr", "".join(_cell(name, row.get(name), name in numeric) for name in names)
+        )
+        for row in rows
+    )
     inner = tag("thead", tag("tr", head)) + tag("tbody", body)
     table = tag("table", inner, f"{SANS};border-collapse:collapse;margin:0")
     return tag("div", table, f"{FRAME};border-radius:6px;margin:4px 0", NO_MATH)
@@ -49,7 +69,9 @@ def listing_text(rows: Sequence[Row], *, empty: str) -> str:
     names = list(rows[0])
     cells = [[clip(_words(row.get(name)), TEXT) for name in names] for row in rows]
     return aligned(
-        [visible(name) for name in names], cells, [all(_is_number(row.get(name)) for row in rows) for name in names]
+        [visible(name) for name in names],
+        cells,
+        [all(_is_number(row.get(name)) for row in rows) for name in names],
     )
 
 
@@ -63,7 +85,11 @@ def _cell(name: str, value: object, numeric: bool) -> str:
 
 def _piece(kind: str, name: str, inner: str, numeric: bool, title: str = "") -> str:
     side = "right" if numeric else "left"
-    wrap = "white-space:nowrap" if name in MARKED or numeric else "max-width:560px;white-space:normal"
+    wrap = (
+        "white-space:nowrap"
+        if name in MARKED or numeric
+        else "max-width:560px;white-space:normal"
+    )
     style = f"text-align:{side};vertical-align:top;padding:5px 12px;{wrap}"
     return tag(kind, inner, style, f' align="{side}"{title}')
 

@@ -7,10 +7,12 @@ MODES = ("auto", "widget", "static", "text")
 
 
 def choose_mode(setting: str, shell: object) -> Mode:
-    """The form of the output. `setting` is one of MODES; "auto" takes live cards only where a person is at a notebook.
+    """The form of the output. `setting` is one of MODES; "auto" takes live cards only
+    where a person is at a notebook.
 
-    Headless runs (nbclient, papermill, Voilà) start the kernel with `allow_stdin` False: nobody answers there, and a
-    saved widget would be blank. A terminal gets text whatever the setting says.
+    Headless runs (nbclient, papermill, Voilà) start the kernel with `allow_stdin`
+    False: nobody answers there, and a saved widget would be blank. A terminal gets text
+    whatever the setting says.
     """
     if setting not in MODES:
         raise ValueError(f"cards is one of {', '.join(MODES)}, not {setting!r}")

@@ -1,7 +1,8 @@
-"""What a live card is sent: plain JSON of visible text, at most 200 kB whatever a server returned (images apart;
-a call that is asked for is shown whole up to 1 MB).
+"""What a live card is sent: plain JSON of visible text, at most 200 kB whatever a
+server returned (images apart; a call that is asked for is shown whole up to 1 MB).
 
-Values travel as strings, so that nothing is rounded by JavaScript, and are put on the page as text nodes only.
+Values travel as strings, so that nothing is rounded by JavaScript, and are put on the
+page as text nodes only.
 """
 
 import json
@@ -15,17 +16,30 @@ from mcp_notebook.display.record import TEXT, Argument, CallRecord, preview, rea
 from mcp_notebook.display.safe import clip, picture, visible
 from mcp_notebook.display.sqltext import Part
 from mcp_notebook.display.tableview import TableView
-from mcp_notebook.display.wording import LABELS, MARKS, badges, outcome, seen_by_claude, text_label, took, unshown
+from mcp_notebook.display.wording import (
+    LABELS,
+    MARKS,
+    badges,
+    outcome,
+    seen_by_claude,
+    text_label,
+    took,
+    unshown,
+)
 from mcp_notebook.naming import OWN_SERVER
 
 ARGUMENTS = 60_000  # bytes of JSON of a call that runs; a longer one is shown cut
-ASKED = 1_000_000  # the same of a call that is asked for; a longer one is shown cut too, and can only be denied
+# the same of a call that is asked for; a longer one is shown cut too, and can only be
+# denied
+ASKED = 1_000_000
 HISTORY = 20_000  # characters: what changed in a tool is shown as a difference
 NAME = 120  # characters of a server's or a tool's name
 
 
 def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
-    """What is asked for: name, arguments in coloured parts, the approval's words. `whole`: nothing is left out."""
+    """What is asked for: name, arguments in coloured parts, the approval's words.
+    `whole`: nothing is left out.
+    """
     shown, whole = argument_payload(record, record.arguments)
     offered = choices(record.server, record.approval)
     return {
@@ -38,25 +52,38 @@ def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
         "claims": clip(visible(record.claims, lines=True), 1000),
         "history": clip(visible(record.approval.history, lines=True), HISTORY),
         "hidden": [clip(visible(name), NAME) for name in record.approval.hidden],
-        "choices": [[choice.answer, choice.label, choice.meaning] for choice in offered],
+        "choices": [
+            [choice.answer, choice.label, choice.meaning] for choice in offered
+        ],
         "buttons": buttons,
     }
 
 
 def _cell(record: CallRecord) -> str:
-    """The first line of a cell that runs a call's SQL by hand; "" for a call that is more than its SQL."""
+    """The first line of a cell that runs a call's SQL by hand; "" for a call that is
+    more than its SQL.
+    """
     read = readable(record.arguments)
-    if len(read) != 1 or read[0].kind != "sql" or not _is_word(record.server) or not _is_word(record.tool):
+    if (
+        len(read) != 1
+        or read[0].kind != "sql"
+        or not _is_word(record.server)
+        or not _is_word(record.tool)
+    ):
         return ""
     tool = "" if record.server == OWN_SERVER else f" --tool {record.tool}"
     return f"%%mcp_sql {record.server}{tool}"
 
 
 def _is_word(name: str) -> bool:
-    return re.fullmatch(r"[\w.-]{1,120}", name, re.ASCII) is not None and not name.startswith("-")
+    return re.fullmatch(
+        r"[\w.-]{1,120}", name, re.ASCII
+    ) is not None and not name.startswith("-")
 
 
-def argument_payload(record: CallRecord, values: Mapping[str, Any]) -> tuple[list[dict[str, Any]], bool]:
+def argument_payload(
+    record: CallRecord, values: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], bool]:
     """Arguments in coloured parts, and whether nothing of them is left out."""
     limit = ASKED if record.status == "approval" else ARGUMENTS
     read = readable(values)
@@ -65,7 +92,13 @@ def argument_payload(record: CallRecord, values: Mapping[str, Any]) -> tuple[lis
         shown = [_argument(argument, (("", argument.text),)) for argument in read]
     if _fits(shown, limit):
         return shown, True
-    return [{"name": "arguments", "short": False, "parts": [("", preview(record, ARGUMENTS // 8))]}], False
+    return [
+        {
+            "name": "arguments",
+            "short": False,
+            "parts": [("", preview(record, ARGUMENTS // 8))],
+        }
+    ], False
 
 
 def head_payload(record: CallRecord) -> dict[str, Any]:
@@ -91,7 +124,9 @@ def result_payload(record: CallRecord) -> dict[str, Any]:
         "text_label": text_label(record),
         "notes": record.notes,
         "error": _bounded(record.error),
-        "images": [{"url": picture(*image), "note": unshown(*image)} for image in record.images],
+        "images": [
+            {"url": picture(*image), "note": unshown(*image)} for image in record.images
+        ],
         "seen": _bounded(record.shown) if record.tables else "",
         "seen_label": f"What Claude saw · {seen_by_claude(record)}",
     }
@@ -105,22 +140,38 @@ def _table(view: TableView) -> dict[str, Any]:
     return {
         "name": view.name,
         "shape": view.shape,
-        "columns": [{"name": c.name, "kind": c.kind, "num": c.numeric, "origin": c.origin} for c in view.columns],
+        "columns": [
+            {"name": c.name, "kind": c.kind, "num": c.numeric, "origin": c.origin}
+            for c in view.columns
+        ],
         "rows": view.rows,
         "total": view.total,
         "badges": badges(view.truncated, view.approximate),
         "chart": _chart(view.chart),
         "partial": _first_rows(view),
-        "notes": [*_first_columns(view), *([view.truncated] if view.truncated else []), *view.notes],
+        "notes": [
+            *_first_columns(view),
+            *([view.truncated] if view.truncated else []),
+            *view.notes,
+        ],
     }
 
 
 def _chart(drawing: Drawing | None) -> dict[str, Any] | None:
     if drawing is None:
         return None
-    shapes = [[shape.tag, shape.at, shape.look, shape.text, shape.tip] for shape in drawing.shapes]
+    shapes = [
+        [shape.tag, shape.at, shape.look, shape.text, shape.tip]
+        for shape in drawing.shapes
+    ]
     size = [drawing.width, drawing.height]
-    return {"title": drawing.title, "alt": drawing.alt, "size": size, "shapes": shapes, "code": drawing.code}
+    return {
+        "title": drawing.title,
+        "alt": drawing.alt,
+        "size": size,
+        "shapes": shapes,
+        "code": drawing.code,
+    }
 
 
 def _first_rows(view: TableView) -> str:

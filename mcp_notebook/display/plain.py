@@ -1,9 +1,17 @@
-"""A card as text: what a terminal, a diff, a reader of the raw notebook or a language model sees."""
+"""A card as text: what a terminal, a diff, a reader of the raw notebook or a language
+model sees.
+"""
 
 import unicodedata
 from collections.abc import Sequence
 
-from mcp_notebook.display.record import ARGUMENT, TEXT, Argument, CallRecord, kept_arguments
+from mcp_notebook.display.record import (
+    ARGUMENT,
+    TEXT,
+    Argument,
+    CallRecord,
+    kept_arguments,
+)
 from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import ASIDE, MARKS, badges, outcome, text_label, took
@@ -27,19 +35,27 @@ def card_text(record: CallRecord) -> str:
     for view in record.tables:
         lines += ["", *_indented(_table(view))]
     if record.plain:
-        # A long text beside tables tells of them: its beginning is enough where nothing can be unfolded.
+        # A long text beside tables tells of them: its beginning is enough where nothing
+        # can be unfolded.
         room = ASIDE if text_label(record) else TEXT
         lines += ["", *_indented(visible(clip(record.plain, room), lines=True))]
-    return clip("\n".join([*lines, *(f"    {note}" for note in record.notes)]).rstrip(), WHOLE)
+    return clip(
+        "\n".join([*lines, *(f"    {note}" for note in record.notes)]).rstrip(), WHOLE
+    )
 
 
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> str:
+def aligned(
+    header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool] = ()
+) -> str:
     """A text table: columns aligned, `right` ones to the right, wide characters counted as two."""
     sides = [*right, *(False for _ in header)]
     widths = [max(map(width, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * size for size in widths]
     body = [
-        [_padded(cell, size, side) for cell, size, side in zip(row, widths, sides, strict=False)]
+        [
+            _padded(cell, size, side)
+            for cell, size, side in zip(row, widths, sides, strict=False)
+        ]
         for row in (header, *rows)
     ]
     return "\n".join("  ".join(row).rstrip() for row in (body[0], rule, *body[1:]))
@@ -47,7 +63,14 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequenc
 
 def width(text: str) -> int:
     """Columns of a terminal that the text takes."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text)
+    return sum(
+        2
+        if unicodedata.east_asian_width(c) in "WF"
+        else 0
+        if unicodedata.combining(c)
+        else 1
+        for c in text
+    )
 
 
 def _padded(text: str, size: int, right: bool) -> str:
@@ -67,9 +90,16 @@ def _indented(text: str) -> list[str]:
 def _table(view: TableView) -> str:
     shown = _fitting(view)
     header = [clip(column.name, CELL) for column in view.columns[:shown]]
-    rows = [["NULL" if value is None else clip(value, CELL) for value in row[:shown]] for row in view.rows[:ROWS]]
+    rows = [
+        ["NULL" if value is None else clip(value, CELL) for value in row[:shown]]
+        for row in view.rows[:ROWS]
+    ]
     title = f"{view.name}: {view.shape}" if view.name else view.shape
-    table = [aligned(header, rows, [column.numeric for column in view.columns[:shown]])] if header else []
+    table = (
+        [aligned(header, rows, [column.numeric for column in view.columns[:shown]])]
+        if header
+        else []
+    )
     return "\n".join([title, *table, *_remarks(view, shown)])
 
 
@@ -77,7 +107,10 @@ def _fitting(view: TableView) -> int:
     """How many columns fit the width of the text, at least one."""
     room = WIDTH
     for at, column in enumerate(view.columns):
-        cells = [column.name, *("NULL" if row[at] is None else row[at] or "" for row in view.rows[:ROWS])]
+        cells = [
+            column.name,
+            *("NULL" if row[at] is None else row[at] or "" for row in view.rows[:ROWS]),
+        ]
         room -= min(CELL, max(map(width, cells))) + 2
         if room < 0:
             return max(1, at)
@@ -89,6 +122,11 @@ def _remarks(view: TableView, columns: int) -> list[str]:
     lines = [f"… {hidden:,} more row" + "s" * (hidden != 1)] if hidden > 0 else []
     if view.width > columns:
         lines.append(
-            f"… {view.width - columns:,} more columns: " + clip(", ".join(c.name for c in view.columns[columns:]), 80)
+            f"… {view.width - columns:,} more columns: "
+            + clip(", ".join(c.name for c in view.columns[columns:]), 80)
         )
-    return [*lines, *(f"{label}: {why}" for label, why in badges(view.truncated, view.approximate)), *view.notes]
+    return [
+        *lines,
+        *(f"{label}: {why}" for label, why in badges(view.truncated, view.approximate)),
+        *view.notes,
+    ]

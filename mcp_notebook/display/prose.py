@@ -1,8 +1,10 @@
 r"""Claude's prose as markdown that cannot run code or load anything.
 
-JupyterLab renders markdown of a trusted cell without sanitising it, and a remote image in it would carry data out
-(the EchoLeak class, CVE-2025-32711). What is code or a formula and what is prose is only guessed here, so every change
-is safe under both readings: in code a space is put after `<` and `!` (`a<b` -> `a< b`), in prose `<` becomes `&lt;`.
+JupyterLab renders markdown of a trusted cell without sanitising it, and a remote image
+in it would carry data out (the EchoLeak class, CVE-2025-32711). What is code or a
+formula and what is prose is only guessed here, so every change is safe under both
+readings: in code a space is put after `<` and `!` (`a<b` -> `a< b`), in prose `<`
+becomes `&lt;`.
 """
 
 import html
@@ -20,13 +22,17 @@ _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")
 _TARGET = re.compile(r"\](?=[(:]\s*<?([^\s)]{0,400}))")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):", re.I)
-_TEX = re.compile(r"\\(?=(?:require|style|href|class|cssId|data|unicode|includegraphics)\b)")
+_TEX = re.compile(
+    r"\\(?=(?:require|style|href|class|cssId|data|unicode|includegraphics)\b)"
+)
 _DOLLAR = re.compile(r"\\?\$")
 _ALLOWED = {"http", "https", "mailto"}
 
 
 def prose(markdown: str) -> str:
-    """Markdown without raw HTML, images, script links or TeX that loads; amounts in dollars stay text."""
+    """Markdown without raw HTML, images, script links or TeX that loads; amounts in
+    dollars stay text.
+    """
     text = visible(markdown, lines=True)
     parts, at = [], 0
     for code in _CODE.finditer(text):
@@ -42,12 +48,15 @@ def _code(text: str) -> str:
 def _prose(text: str) -> str:
     text = _AUTOLINK.sub(r"\1", text)
     text = _TAG.sub("&lt;", text).replace("![", "[")
-    # MathJax looks at the finished page: only an element of its own keeps `$5 to $10` from being a formula.
+    # MathJax looks at the finished page: only an element of its own keeps `$5 to $10`
+    # from being a formula.
     return _DOLLAR.sub(r"<span>\\$</span>", _links(text))
 
 
 def _links(text: str) -> str:
-    return _TEX.sub("", _TARGET.sub(lambda found: "]" if _harmless(found[1]) else "]\\", text))
+    return _TEX.sub(
+        "", _TARGET.sub(lambda found: "]" if _harmless(found[1]) else "]\\", text)
+    )
 
 
 def _harmless(target: str) -> bool:

@@ -41,11 +41,14 @@ class CallRecord:
     notes: tuple[str, ...] = ()
     message: str = ""  # the server's last progress notice
     fraction: float | None = None
-    whole: tuple["pa.Table", ...] = field(default=(), repr=False, compare=False)  # the tables' data
+    # the tables' data
+    whole: tuple["pa.Table", ...] = field(default=(), repr=False, compare=False)
 
     @property
     def plain(self) -> str:
-        """The result's text where there is some besides the tables; else, without tables, what Claude gets."""
+        """The result's text where there is some besides the tables; else, without
+        tables, what Claude gets.
+        """
         if self.text.strip() or self.tables or self.status != "ok":
             return self.text if self.text.strip() else ""
         return self.shown if self.shown.strip() else ""
@@ -103,7 +106,9 @@ def finished(record: CallRecord, event: ToolResult) -> CallRecord:
         text="" if reading is None or failed else reading.text,
         tables=_tables(event),
         whole=() if reading is None else tuple(table.data for table in reading.tables),
-        notes=() if reading is None else tuple(clip(visible(note), 400) for note in reading.notes),
+        notes=()
+        if reading is None
+        else tuple(clip(visible(note), 400) for note in reading.notes),
         images=event.images or (tuple(reading.images) if reading else ()),
     )
 
@@ -111,18 +116,23 @@ def finished(record: CallRecord, event: ToolResult) -> CallRecord:
 def _tables(event: ToolResult) -> tuple[TableView, ...]:
     if event.reading is None or not event.reading.tables:
         return ()
-    from mcp_notebook.display.tables import view_tables  # pyarrow is slow to import; whoever made a table has it
+    # pyarrow is slow to import; whoever made a table has it
+    from mcp_notebook.display.tables import view_tables
 
     return view_tables(event.reading.tables, event.names)
 
 
 def readable(values: Mapping[str, Any]) -> tuple[Argument, ...]:
-    """Every argument for reading, in the order given: SQL formatted and coloured, other values as text or JSON."""
+    """Every argument for reading, in the order given: SQL formatted and coloured, other
+    values as text or JSON.
+    """
     return tuple(_argument(str(name), value) for name, value in values.items())
 
 
 def kept_arguments(record: CallRecord) -> tuple[tuple[Argument, ...], str]:
-    """The arguments that fit a card that stays, names clipped, and a line on how many are left out ("" for none)."""
+    """The arguments that fit a card that stays, names clipped, and a line on how many
+    are left out ("" for none).
+    """
     read, kept, left = readable(record.arguments), [], ARGUMENTS
     for argument in read:
         if left <= 0:
@@ -137,7 +147,9 @@ def preview(record: CallRecord, limit: int = 160) -> str:
     """The arguments in one line: the SQL alone when there is some, else `name: value` pairs."""
     read = readable(record.arguments)
     chosen = [argument.text for argument in read if argument.kind == "sql"]
-    line = "  ".join(chosen or [f"{argument.name}: {argument.text}" for argument in read])
+    line = "  ".join(
+        chosen or [f"{argument.name}: {argument.text}" for argument in read]
+    )
     return clip(" ".join(line.split()), limit)
 
 

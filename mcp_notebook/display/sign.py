@@ -1,4 +1,6 @@
-"""The state line as a widget: it counts the seconds in the browser, so that waiting costs no messages."""
+"""The state line as a widget: it counts the seconds in the browser, so that waiting
+costs no messages.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,9 @@ class Progress(anywidget.AnyWidget):
         with self.hold_sync():
             if self.line.get("text") != text or seconds < self.line["seconds"]:
                 self.line = {"text": text, "seconds": round(seconds, 1)}
-            if thinking != self.thinking and (not thinking or not 0 <= seconds - self._said < OFTEN):
+            if thinking != self.thinking and (
+                not thinking or not 0 <= seconds - self._said < OFTEN
+            ):
                 self.thinking, self._said = thinking, seconds
 
     def bundle(self, plain: str) -> dict[str, Any]:

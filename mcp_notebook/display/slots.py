@@ -1,4 +1,6 @@
-"""Places on the screen: what vanishes leaves its place to what comes next, so that no empty output stays behind."""
+"""Places on the screen: what vanishes leaves its place to what comes next, so that no
+empty output stays behind.
+"""
 
 from collections.abc import Callable
 
@@ -37,8 +39,15 @@ class Slots:
         """Write plain text."""
         self._screen.write(text)
 
-    def vacate(self, shown: str, taken: Callable[[], None] = _nothing, kept: Callable[[], None] = _nothing) -> None:
-        """Give a place free. `taken` is called when something else takes it, `kept` when nothing did by the end."""
+    def vacate(
+        self,
+        shown: str,
+        taken: Callable[[], None] = _nothing,
+        kept: Callable[[], None] = _nothing,
+    ) -> None:
+        """Give a place free. `taken` is called when something else takes it, `kept`
+        when nothing did by the end.
+        """
         self._vacant[shown] = taken, kept
 
     def close(self) -> None:

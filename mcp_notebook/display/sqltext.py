@@ -1,14 +1,16 @@
 """SQL for reading: split into coloured parts, and broken into lines when it came as one long line.
 
-Only white space outside strings and comments is ever changed: what is shown is what is sent. This is a reading aid for
-any dialect, not a parser.
+Only white space outside strings and comments is ever changed: what is shown is what is
+sent. This is a reading aid for any dialect, not a parser.
 """
 
 import re
 
 from mcp_notebook.display.safe import visible
 
-Part = tuple[str, str]  # (kind, text); kind is "k"eyword, "f"unction, "s"tring, "n"umber, "c"omment or "" for the rest
+# (kind, text); kind is "k"eyword, "f"unction, "s"tring, "n"umber, "c"omment or "" for
+# the rest
+Part = tuple[str, str]
 
 WIDTH = 88
 
@@ -42,7 +44,9 @@ _STATEMENT = re.compile(
     re.S | re.I,
 )
 _NAMES = {"sql", "query", "statement", "stmt", "sql_query"}
-_BREAKS = _words("from where group having order limit union except intersect window qualify returning values set")
+_BREAKS = _words(
+    "from where group having order limit union except intersect window qualify returning values set"
+)
 _JOINS = _words("join left right full inner cross natural asof")
 
 
@@ -51,7 +55,9 @@ def is_sql(name: str, value: object) -> bool:
     if not isinstance(value, str):
         return False
     begins = _STATEMENT.match(value[:2000]) is not None
-    return begins and (name.lower() in _NAMES or "sql" in name.lower() or " " in value.strip())
+    return begins and (
+        name.lower() in _NAMES or "sql" in name.lower() or " " in value.strip()
+    )
 
 
 def parts(sql: str) -> list[Part]:
@@ -68,11 +74,18 @@ def parts(sql: str) -> list[Part]:
 
 
 def pretty(sql: str) -> str:
-    """A long single line broken before its clauses; anything that has line ends already stays as written."""
+    """A long single line broken before its clauses; anything that has line ends already
+    stays as written.
+    """
     text = sql.strip()
     if "\n" in text or len(text) <= 64:
         return text
-    return "\n".join(line for raw in _Layout().run(_tokens(text)) for line in _wrapped(raw)) or text
+    return (
+        "\n".join(
+            line for raw in _Layout().run(_tokens(text)) for line in _wrapped(raw)
+        )
+        or text
+    )
 
 
 def _tokens(sql: str) -> list[Part]:
@@ -87,7 +100,8 @@ def _classified(sql: str, token: "re.Match[str]") -> Part:
         return kind, text
     called = sql[token.end() : token.end() + 1] == "("
     if text.lower() in _KEYWORDS and not (
-        called and text.lower() in {"left", "right", "replace", "filter", "first", "last"}
+        called
+        and text.lower() in {"left", "right", "replace", "filter", "first", "last"}
     ):
         return "k", text
     return ("f" if called else "name"), text
@@ -106,7 +120,9 @@ class _Layout:
     def run(self, tokens: list[Part]) -> list[str]:
         solid = [token for token in tokens if token[0] != "space"]
         for at, (kind, text) in enumerate(tokens):
-            follows = next((t[1].lower() for t in tokens[at + 1 :] if t[0] != "space"), "")
+            follows = next(
+                (t[1].lower() for t in tokens[at + 1 :] if t[0] != "space"), ""
+            )
             self._take(kind, text, follows)
         self._break(0)
         return [line for line in self.lines if line.strip()] if solid else []
@@ -134,7 +150,11 @@ class _Layout:
             return False
         if word in _JOINS:
             return not self.joined
-        return word in _BREAKS or word in {"select", "or"} or (word == "and" and not self.between)
+        return (
+            word in _BREAKS
+            or word in {"select", "or"}
+            or (word == "and" and not self.between)
+        )
 
     def _space(self) -> None:
         if self.line.strip():

@@ -1,7 +1,8 @@
 """The state line: what goes on while there is nothing to read yet, and for how long. It vanishes.
 
-As a small widget it counts the time by itself; where there is none it is drawn once a second; a terminal gets one line
-that is written over. A run that nobody watches has none.
+As a small widget it counts the time by itself; where there is none it is drawn once a
+second; a terminal gets one line that is written over. A run that nobody watches has
+none.
 """
 
 import sys
@@ -41,7 +42,9 @@ class Sign(Protocol):
 class State:
     """What goes on, from the cell's events; drawn by a sign when it lasts."""
 
-    def __init__(self, sign: Sign | None, clock: Callable[[], float], patience: float = PATIENCE) -> None:
+    def __init__(
+        self, sign: Sign | None, clock: Callable[[], float], patience: float = PATIENCE
+    ) -> None:
         self._sign = sign
         self._clock = clock
         self._patience = patience
@@ -58,7 +61,9 @@ class State:
             self._since, self._thought = self._clock(), ""
         if event.what == "asking":
             self._model = clip(visible(event.subject), 80)
-        self._text = _WORDS[event.what].format(model=self._model, subject=clip(visible(event.subject), 80))
+        self._text = _WORDS[event.what].format(
+            model=self._model, subject=clip(visible(event.subject), 80)
+        )
 
     def think(self, text: str) -> None:
         """The model says something of its thinking."""
@@ -67,14 +72,20 @@ class State:
     def draw(self) -> None:
         """Show the line when it is due."""
         seconds = self._clock() - self._since
-        if self._sign is not None and self._text and (self._shown or seconds >= self._patience):
+        if (
+            self._sign is not None
+            and self._text
+            and (self._shown or seconds >= self._patience)
+        ):
             self._shown = self.was_shown = True
             self._sign.draw(self._text, seconds, visible(self._thought, lines=True))
 
     def end(self) -> None:
         """There is something to read now."""
         if self._sign is not None and self._shown:
-            self._sign.clear(f"{self._text} · {duration(self._clock() - self._since)} · no answer")
+            self._sign.clear(
+                f"{self._text} · {duration(self._clock() - self._since)} · no answer"
+            )
         self._text, self._shown = "", False
 
     def close(self) -> None:
@@ -112,7 +123,9 @@ class LineSign:
 
     def clear(self, last: str) -> None:
         shown, self._shown = self._shown, ""
-        self._slots.vacate(shown, kept=lambda: self._slots.update(shown, small_line(last)))
+        self._slots.vacate(
+            shown, kept=lambda: self._slots.update(shown, small_line(last))
+        )
 
     def close(self) -> None:
         pass
@@ -128,7 +141,8 @@ class WidgetSign:
 
     def draw(self, text: str, seconds: float, thinking: str) -> None:
         if self._widget is None:
-            from mcp_notebook.display.sign import Progress  # ipywidgets is slow to import, and seldom wanted headless
+            # ipywidgets is slow to import, and seldom wanted headless
+            from mcp_notebook.display.sign import Progress
 
             self._widget = Progress()
         self._widget.tell(text, seconds, thinking)
@@ -137,7 +151,8 @@ class WidgetSign:
 
     def clear(self, last: str) -> None:
         shown, self._shown = self._shown, ""
-        # JupyterLab renders a widget over a widget in place, and loses track of the first one: text comes between.
+        # JupyterLab renders a widget over a widget in place, and loses track of the
+        # first one: text comes between.
         self._slots.vacate(
             shown,
             taken=lambda: self._slots.update(shown, {"text/plain": ""}),

@@ -1,17 +1,46 @@
-"""A card as static HTML: it reads whole in a saved notebook, without a kernel, scripts, or even styles.
+"""A card as static HTML: it reads whole in a saved notebook, without a kernel, scripts,
+or even styles.
 
-GitHub drops every style and class, so order and plain elements carry the meaning; inline styles only add looks.
+GitHub drops every style and class, so order and plain elements carry the meaning;
+inline styles only add looks.
 """
 
 import html
 
 from mcp_notebook.display.chart.shapes import Drawing, svg
-from mcp_notebook.display.inline import COLOURS, DIM, FRAME, LINE, MONO, NO_MATH, PRE, SANS, code, dim, tag
+from mcp_notebook.display.inline import (
+    COLOURS,
+    DIM,
+    FRAME,
+    LINE,
+    MONO,
+    NO_MATH,
+    PRE,
+    SANS,
+    code,
+    dim,
+    tag,
+)
 from mcp_notebook.display.plain import card_text
-from mcp_notebook.display.record import ARGUMENT, TEXT, Argument, CallRecord, kept_arguments, preview
+from mcp_notebook.display.record import (
+    ARGUMENT,
+    TEXT,
+    Argument,
+    CallRecord,
+    kept_arguments,
+    preview,
+)
 from mcp_notebook.display.safe import clip, escape, picture, visible
 from mcp_notebook.display.tableview import Column, TableView
-from mcp_notebook.display.wording import MARKS, badges, outcome, seen_by_claude, text_label, took, unshown
+from mcp_notebook.display.wording import (
+    MARKS,
+    badges,
+    outcome,
+    seen_by_claude,
+    text_label,
+    took,
+    unshown,
+)
 
 ROWS = 10
 COLUMNS = 24
@@ -25,9 +54,14 @@ _SYNTAX = {
 _CELL = 80  # characters; styles a cell would weigh more than its text
 
 
-def render_call(record: CallRecord, *, expanded: bool = False, place: str = "") -> dict[str, str]:
+def render_call(
+    record: CallRecord, *, expanded: bool = False, place: str = ""
+) -> dict[str, str]:
     """The mime bundle of a call that stays in the notebook: text/html and text/plain."""
-    return {"text/html": card_html(record, expanded=expanded, place=place), "text/plain": card_text(record)}
+    return {
+        "text/html": card_html(record, expanded=expanded, place=place),
+        "text/plain": card_text(record),
+    }
 
 
 def card_html(record: CallRecord, *, expanded: bool = False, place: str = "") -> str:
@@ -36,7 +70,9 @@ def card_html(record: CallRecord, *, expanded: bool = False, place: str = "") ->
     `place` is the class by which a page finds it while its kernel lives.
     """
     is_open = " open" if expanded or record.status in {"error", "approval"} else ""
-    summary = tag("summary", _header(record, hint=not is_open), "cursor:pointer;padding:6px 12px")
+    summary = tag(
+        "summary", _header(record, hint=not is_open), "cursor:pointer;padding:6px 12px"
+    )
     body = tag("div", "".join(_sections(record)), "padding:2px 12px 12px")
     style = f"{SANS};border:1px solid {LINE};border-radius:6px;margin:6px 0;max-width:980px;overflow:hidden"
     marks = NO_MATH if not place else NO_MATH[:-1] + f' mcpn-card {place}"'
@@ -44,7 +80,9 @@ def card_html(record: CallRecord, *, expanded: bool = False, place: str = "") ->
 
 
 def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]:
-    """The bundle of one quiet line: a note, a footer, why a cell stopped. `mark` is a coloured sign before it."""
+    """The bundle of one quiet line: a note, a footer, why a cell stopped. `mark` is a
+    coloured sign before it.
+    """
     plain = clip(visible(" ".join(text.split())), 1_000)
     sign = tag("b", mark, f"color:{colour};font-size:12px") + " " if mark else ""
     html = tag("div", sign + dim(escape(plain)), f"{SANS};margin:4px 0", NO_MATH)
@@ -72,7 +110,9 @@ def _sections(record: CallRecord) -> list[str]:
     if record.error:
         rows.append(_pre(record.error, COLOURS["error"]))
     elif record.message and record.status != "ok":
-        rows.append(tag("div", escape(visible(record.message)), f"{DIM};margin-top:8px"))
+        rows.append(
+            tag("div", escape(visible(record.message)), f"{DIM};margin-top:8px")
+        )
     rows += [_table(view) for view in record.tables]
     if record.plain:
         label = text_label(record)
@@ -108,31 +148,64 @@ def _table(view: TableView) -> str:
     columns = view.columns[:COLUMNS]
     head = tag("thead", tag("tr", "".join(map(_heading, columns))))
     rows = (tag("tr", "".join(map(_cell, row, columns))) for row in view.rows[:ROWS])
-    table = tag("table", head + tag("tbody", "".join(rows)), f"border-collapse:collapse;margin:0;font-size:12px;{MONO}")
+    table = tag(
+        "table",
+        head + tag("tbody", "".join(rows)),
+        f"border-collapse:collapse;margin:0;font-size:12px;{MONO}",
+    )
     grid = tag("div", table, f"{FRAME};border-radius:4px")
     if view.chart is not None:  # beside the table where there is room
-        grid = tag("div", grid + _chart(view.chart), "display:flex;flex-wrap:wrap;gap:10px 28px;align-items:flex-start")
+        grid = tag(
+            "div",
+            grid + _chart(view.chart),
+            "display:flex;flex-wrap:wrap;gap:10px 28px;align-items:flex-start",
+        )
     return _caption(view) + grid + _remarks(view)
 
 
 def _chart(drawing: Drawing) -> str:
-    alt, size = html.escape(drawing.alt), f' width="{drawing.width}" height="{drawing.height}"'
+    alt, size = (
+        html.escape(drawing.alt),
+        f' width="{drawing.width}" height="{drawing.height}"',
+    )
     image = f'<img src="{svg(drawing)}" alt="{alt}"{size} style="max-width:100%;height:auto;display:block">'
     title = tag("div", escape(drawing.title), f"{DIM};font-size:12px;margin-bottom:4px")
-    copy = tag("div", code(escape(drawing.code), f"{DIM};font-size:11px;overflow-wrap:anywhere;white-space:normal"))
-    return tag("div", title + image + copy, f"flex:1 1 340px;max-width:{drawing.width}px;min-width:0")
+    copy = tag(
+        "div",
+        code(
+            escape(drawing.code),
+            f"{DIM};font-size:11px;overflow-wrap:anywhere;white-space:normal",
+        ),
+    )
+    return tag(
+        "div",
+        title + image + copy,
+        f"flex:1 1 340px;max-width:{drawing.width}px;min-width:0",
+    )
 
 
 def _caption(view: TableView) -> str:
     name = tag("b", code(escape(view.name))) + " · " if view.name else ""
-    marks = "".join(f" · <b>{escape(label)}</b>" for label, _ in badges(view.truncated, view.approximate))
-    return tag("div", name + tag("span", escape(view.shape) + marks, DIM), "margin:14px 0 6px;font-size:12px")
+    marks = "".join(
+        f" · <b>{escape(label)}</b>"
+        for label, _ in badges(view.truncated, view.approximate)
+    )
+    return tag(
+        "div",
+        name + tag("span", escape(view.shape) + marks, DIM),
+        "margin:14px 0 6px;font-size:12px",
+    )
 
 
 def _heading(column: Column) -> str:
     side = "right" if column.numeric else "left"
     kind = dim(escape(column.kind), "font-weight:normal;font-size:10px")
-    return tag("th", f"{escape(column.name)}<br>{kind}", f"text-align:{side};white-space:nowrap", f' align="{side}"')
+    return tag(
+        "th",
+        f"{escape(column.name)}<br>{kind}",
+        f"text-align:{side};white-space:nowrap",
+        f' align="{side}"',
+    )
 
 
 def _cell(value: str | None, column: Column) -> str:
@@ -147,7 +220,10 @@ def _remarks(view: TableView) -> str:
     if view.width > across:
         lines.append(f"first {across} of {view.width:,} columns")
     lines += [view.truncated] if view.truncated else []
-    return "".join(tag("div", dim(escape(line)), "margin-top:4px") for line in (*lines, *view.notes))
+    return "".join(
+        tag("div", dim(escape(line)), "margin-top:4px")
+        for line in (*lines, *view.notes)
+    )
 
 
 def _image(mime: str, data: str) -> str:
@@ -164,4 +240,8 @@ def _seen(record: CallRecord) -> str:
 
 
 def _folded(label: str, text: str) -> str:
-    return tag("details", tag("summary", dim(label), f"{DIM};cursor:pointer") + _pre(text), "margin-top:10px")
+    return tag(
+        "details",
+        tag("summary", dim(label), f"{DIM};cursor:pointer") + _pre(text),
+        "margin-top:10px",
+    )

@@ -17,7 +17,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """The first rows of one table as text. None is NULL. `total` is the number of rows received, `width` of columns."""
+    """The first rows of one table as text. None is NULL. `total` is the number of rows
+    received, `width` of columns.
+    """
 
     name: str
     columns: tuple[Column, ...]

@@ -1,6 +1,7 @@
 """One live view a cell: takes the cell's events in order, and leaves static output behind.
 
-It is used in the cell's own thread and context only, because output of another thread lands in whichever cell runs.
+It is used in the cell's own thread and context only, because output of another thread
+lands in whichever cell runs.
 """
 
 import time
@@ -38,10 +39,11 @@ from mcp_notebook.events import (
 class View:
     """Draws the events of one cell.
 
-    `decide(call id, answer)` is called when a card's button is clicked, possibly on another thread.
-    `buttons=False`: the question is asked elsewhere (a blocking cell), so cards have none.
-    `expanded`: cards start open. `live`: somebody watches, so a line says what goes on while there is nothing to read
-    for longer than `patience` seconds.
+    `decide(call id, answer)` is called when a card's button is clicked, possibly on
+    another thread. `buttons=False`: the question is asked elsewhere (a blocking cell),
+    so cards have none. `expanded`: cards start open. `live`: somebody watches, so a
+    line says what goes on while there is nothing to read for longer than `patience`
+    seconds.
     """
 
     def __init__(
@@ -58,13 +60,23 @@ class View:
     ) -> None:
         self._slots = Slots(screen or CellScreen())
         self._clock = clock
-        make = TextCall if mode == "text" else WidgetCall if mode == "widget" else StaticCall
-        self._make = lambda record: make(record, self._slots, decide, buttons=buttons, expanded=expanded)
+        make = (
+            TextCall
+            if mode == "text"
+            else WidgetCall
+            if mode == "widget"
+            else StaticCall
+        )
+        self._make = lambda record: make(
+            record, self._slots, decide, buttons=buttons, expanded=expanded
+        )
         self._block: TextBlock | MarkdownBlock | None = None
         self._text_mode = mode == "text"
         self._calls: dict[str, StaticCall] = {}
         self._drawn = 0.0  # when progress was last drawn
-        self._state = State(sign_of(mode, self._slots) if live else None, clock, patience)
+        self._state = State(
+            sign_of(mode, self._slots) if live else None, clock, patience
+        )
 
     @property
     def has_waited(self) -> bool:
@@ -88,7 +100,9 @@ class View:
             case ToolCall():
                 self._end_block()
                 self._calls[event.id] = self._make(call_record(event))
-            case ToolStarted() | ToolProgress() | ToolResult() if event.id in self._calls:
+            case ToolStarted() | ToolProgress() | ToolResult() if (
+                event.id in self._calls
+            ):
                 self._advance(self._calls[event.id], event)
             case Note(text, level):
                 self._line(text, "!" if level == "warning" else "")
@@ -110,29 +124,42 @@ class View:
                 call.draw()
 
     def close(self) -> None:
-        """End the view: text is drawn whole, each card becomes static; a call without an end counts as cancelled.
+        """End the view: text is drawn whole, each card becomes static; a call without
+        an end counts as cancelled.
 
         The card of the last table stands open: it is what most cells were run for.
         """
         self._end_block()
-        last = next((call for call in reversed(self._calls.values()) if call.has_table), None)
+        last = next(
+            (call for call in reversed(self._calls.values()) if call.has_table), None
+        )
         self._state.close()
         for call in self._calls.values():
             call.freeze(expanded=call is last)
         self._calls.clear()
         self._slots.close()
 
-    def _advance(self, call: StaticCall, event: ToolStarted | ToolProgress | ToolResult) -> None:
+    def _advance(
+        self, call: StaticCall, event: ToolStarted | ToolProgress | ToolResult
+    ) -> None:
         if isinstance(event, ToolProgress):
             call.record = progressed(call.record, event)  # drawn at the next flush
             return
         running = isinstance(event, ToolStarted)
-        call.record = replace(call.record, status="running") if running else finished(call.record, event)
+        call.record = (
+            replace(call.record, status="running")
+            if running
+            else finished(call.record, event)
+        )
         call.draw()
 
     def _open_block(self) -> TextBlock | MarkdownBlock:
         if self._block is None:
-            self._block = TextBlock(self._slots) if self._text_mode else MarkdownBlock(self._slots)
+            self._block = (
+                TextBlock(self._slots)
+                if self._text_mode
+                else MarkdownBlock(self._slots)
+            )
         return self._block
 
     def _end_block(self) -> None:
@@ -150,11 +177,17 @@ class View:
             call.end()
         line = stop_line(event)
         if line:
-            self._line(line, MARKS["error"] if event.reason == "error" else MARKS["cancelled"])
+            self._line(
+                line, MARKS["error"] if event.reason == "error" else MARKS["cancelled"]
+            )
 
     def _line(self, text: str, mark: str = "") -> None:
         self._end_block()
-        bundle = small_line(text, mark=mark, colour=COLOURS["error" if mark == MARKS["error"] else "approval"])
+        bundle = small_line(
+            text,
+            mark=mark,
+            colour=COLOURS["error" if mark == MARKS["error"] else "approval"],
+        )
         if self._text_mode:
             self._slots.write(bundle["text/plain"] + "\n")
         else:

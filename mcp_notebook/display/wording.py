@@ -1,4 +1,6 @@
-"""Small words that every form of a card shares: durations, sizes, marks, what a status is called."""
+"""Small words that every form of a card shares: durations, sizes, marks, what a status
+is called.
+"""
 
 from mcp_notebook.display.record import CallRecord
 from mcp_notebook.display.safe import clip, visible
@@ -6,7 +8,14 @@ from mcp_notebook.display.safe import clip, visible
 _APPROXIMATE = "names, rows or values may differ from what the server had"
 _UNITS = ("B", "kB", "MB", "GB")
 ASIDE = 240  # characters of a text beside tables that are read without asking
-MARKS = {"approval": "?", "running": "◌", "ok": "✓", "error": "✕", "denied": "⊘", "cancelled": "⊘"}
+MARKS = {
+    "approval": "?",
+    "running": "◌",
+    "ok": "✓",
+    "error": "✕",
+    "denied": "⊘",
+    "cancelled": "⊘",
+}
 LABELS = {
     "approval": "waits for your answer",
     "running": "running",
@@ -34,11 +43,17 @@ def byte_size(count: int) -> str:
     while power < 3 and count / 1000**power >= 999.5:
         power += 1
     value = count / 1000**power
-    return f"{value:.1f} {_UNITS[power]}" if value < 9.95 else f"{value:.0f} {_UNITS[power]}"
+    return (
+        f"{value:.1f} {_UNITS[power]}"
+        if value < 9.95
+        else f"{value:.0f} {_UNITS[power]}"
+    )
 
 
 def outcome(record: CallRecord) -> str:
-    """What the header says at its right: the shape of the first table, or the status when it is not plain success."""
+    """What the header says at its right: the shape of the first table, or the status
+    when it is not plain success.
+    """
     if record.status != "ok":
         return LABELS[record.status]
     if record.tables:
@@ -50,21 +65,37 @@ def outcome(record: CallRecord) -> str:
 
 def took(record: CallRecord) -> str:
     """How long the call ran, "" when it did not."""
-    return "" if record.seconds is None or record.status == "denied" else duration(record.seconds)
+    return (
+        ""
+        if record.seconds is None or record.status == "denied"
+        else duration(record.seconds)
+    )
 
 
 def badges(truncated: str, approximate: bool) -> list[tuple[str, str]]:
     """(label, explanation) of what a table is not."""
     found = [("cut by the server", truncated)] if truncated else []
     return (
-        [*found, ("approximate", "names, rows or values may differ from what the server had")] if approximate else found
+        [
+            *found,
+            (
+                "approximate",
+                "names, rows or values may differ from what the server had",
+            ),
+        ]
+        if approximate
+        else found
     )
 
 
 def seen_by_claude(record: CallRecord) -> str:
     """`612 B of 48 kB`: how much of what was received went to Claude."""
     shown = byte_size(len(record.shown.encode(errors="replace")))
-    return f"{shown} of {byte_size(record.received_bytes)}" if record.received_bytes else shown
+    return (
+        f"{shown} of {byte_size(record.received_bytes)}"
+        if record.received_bytes
+        else shown
+    )
 
 
 def text_label(record: CallRecord) -> str:

@@ -1,4 +1,5 @@
-"""From a run to plain code: what was called, which of it counts, and the cells or the script that do it again.
+"""From a run to plain code: what was called, which of it counts, and the cells or the
+script that do it again.
 
     trail        the calls that were made, exactly, in this process's memory only
     choosing     which of them make the tables that are wanted

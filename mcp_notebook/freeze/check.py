@@ -11,7 +11,14 @@ from typing import Any
 import pandas as pd
 
 from mcp_notebook.errors import CheckFailed, DataError
-from mcp_notebook.freeze.compare import Difference, as_frame, column_lines, compare, counted, listed
+from mcp_notebook.freeze.compare import (
+    Difference,
+    as_frame,
+    column_lines,
+    compare,
+    counted,
+    listed,
+)
 from mcp_notebook.freeze.fingerprint import Fingerprint, fingerprint, parse, types_of
 from mcp_notebook.freeze.hashing import labels_of
 
@@ -31,7 +38,8 @@ class Checked:
     name: str
     rows: int
     lines: tuple[str, ...] = ()
-    difference: Difference | None = field(default=None, repr=False)  # where the frozen rows are known
+    # where the frozen rows are known
+    difference: Difference | None = field(default=None, repr=False)
 
     @property
     def same(self) -> bool:
@@ -41,7 +49,12 @@ class Checked:
     def __repr__(self) -> str:
         if self.same:
             return f"{self.name}: as frozen, {counted(self.rows, 'row')}"
-        return "\n".join([f"{self.name} is not what it was when it was frozen:", *(f"- {line}" for line in self.lines)])
+        return "\n".join(
+            [
+                f"{self.name} is not what it was when it was frozen:",
+                *(f"- {line}" for line in self.lines),
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -67,15 +80,19 @@ def check(
 ) -> Checked:
     """Hold a table against what it was; the order of rows does not count.
 
-    `columns`: names and types, `fingerprint`: of the values, without the columns in `ignore`. `against`: the table as
-    it was, or the path of a Parquet file with it, for the rows that changed. Raises CheckFailed with what changed, or
-    with `strict=False` warns of it. `name`: what to call the table; by default the caller's name of it.
+    `columns`: names and types, `fingerprint`: of the values, without the columns in
+    `ignore`. `against`: the table as it was, or the path of a Parquet file with it, for
+    the rows that changed. Raises CheckFailed with what changed, or with `strict=False`
+    warns of it. `name`: what to call the table; by default the caller's name of it.
     """
     frame = as_frame(table)
-    expected = Expected(rows, columns, parse(fingerprint) if fingerprint else None, tuple(ignore))
+    expected = Expected(
+        rows, columns, parse(fingerprint) if fingerprint else None, tuple(ignore)
+    )
     lines = tuple(_changes(frame, expected))
     difference = None
-    # Where a fingerprint holds, nothing changed: sums may still differ in their last digit from run to run.
+    # Where a fingerprint holds, nothing changed: sums may still differ in their last
+    # digit from run to run.
     if lines or (against is not None and not fingerprint):
         difference = _difference(frame, fingerprint, against, ignore)
     if difference is not None and not difference.same:
@@ -89,10 +106,13 @@ def check(
 
 
 def remember(frame: pd.DataFrame, mark: str) -> None:
-    """Keep a frozen table in this process, so that a check can say which rows changed since; old ones are let go."""
+    """Keep a frozen table in this process, so that a check can say which rows changed
+    since; old ones are let go.
+    """
     if int(frame.memory_usage(index=False).sum()) > _LARGEST:
         return
-    _known[mark] = frame.copy(deep=False)  # pandas copies on write: later changes to the frame do not reach it
+    # pandas copies on write: later changes to the frame do not reach it
+    _known[mark] = frame.copy(deep=False)
     _known.move_to_end(mark)
     while len(_known) > _REMEMBERED:
         _known.popitem(last=False)
@@ -107,19 +127,31 @@ def _changes(frame: pd.DataFrame, expected: Expected) -> Iterator[str]:
     same_columns = expected.columns is None or set(expected.columns) == set(found)
     differs = bool(before and print_now and before.table != print_now.table)
     if expected.rows is not None and expected.rows != len(frame):
-        yield f"{counted(expected.rows, 'row')} before, {len(frame):,} now" + _net(len(frame) - expected.rows)
+        yield f"{counted(expected.rows, 'row')} before, {len(frame):,} now" + _net(
+            len(frame) - expected.rows
+        )
     if moved and any(moved) and same_columns:
         yield f"{counted(moved[0], 'row')} added, {moved[1]:,} removed (a changed row is both)"
     if expected.columns is not None:
         yield from _column_changes(expected.columns, found)
-    if before and print_now and differs and same_columns and expected.rows in (None, len(frame)):
-        yield _values(before, print_now, [name for name in found if name not in expected.ignore])
+    if (
+        before
+        and print_now
+        and differs
+        and same_columns
+        and expected.rows in (None, len(frame))
+    ):
+        yield _values(
+            before, print_now, [name for name in found if name not in expected.ignore]
+        )
 
 
 def _column_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     new = [name for name in now if name not in before]
     lost = [name for name in before if name not in now]
-    types = {n: (kind, now[n]) for n, kind in before.items() if n in now and kind != now[n]}
+    types = {
+        n: (kind, now[n]) for n, kind in before.items() if n in now and kind != now[n]
+    }
     return column_lines(new, lost, types)
 
 
@@ -129,7 +161,9 @@ def _values(before: Fingerprint, now: Fingerprint, names: Sequence[str]) -> str:
     changed = before.other_columns(now, names)
     if not changed:
         return "the same values stand together in other rows"
-    rest = "" if len(changed) == len(names) else "; the other columns hold the same values"
+    rest = (
+        "" if len(changed) == len(names) else "; the other columns hold the same values"
+    )
     return f"values differ in {listed(changed)}{rest}"
 
 
@@ -142,10 +176,18 @@ def _net(change: int) -> str:
     return f" ({abs(change):,} {'more' if change > 0 else 'fewer'})"
 
 
-def _difference(frame: pd.DataFrame, mark: str, against: Any, ignore: Sequence[str]) -> Difference | None:
+def _difference(
+    frame: pd.DataFrame, mark: str, against: Any, ignore: Sequence[str]
+) -> Difference | None:
     """The difference from the rows as they were, None where they are not known."""
     is_file = isinstance(against, str | Path)
-    before = _from_file(against) if is_file else _known.get(mark) if against is None else as_frame(against)
+    before = (
+        _from_file(against)
+        if is_file
+        else _known.get(mark)
+        if against is None
+        else as_frame(against)
+    )
     if before is None:
         return None
     found = compare(_without(before, ignore), _without(frame, ignore))
@@ -161,7 +203,9 @@ def _from_file(path: Any) -> pd.DataFrame:
 
 
 def _without(frame: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
-    kept = [at for at, label in enumerate(labels_of(frame.columns)) if label not in ignore]
+    kept = [
+        at for at, label in enumerate(labels_of(frame.columns)) if label not in ignore
+    ]
     return frame.iloc[:, kept]
 
 

@@ -24,13 +24,17 @@ Tables = Callable[[str, Collection[str]], set[str]]
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be frozen. `names`: tables; else the cells, where None is every call there was, by hand too."""
+    """What is to be frozen. `names`: tables; else the cells, where None is every call
+    there was, by hand too.
+    """
 
     names: tuple[str, ...] = ()
     cells: tuple[str, ...] | None = None
     everything: bool = False
     include_writes: bool = False
-    by_hand: bool = True  # calls by hand that are needed come along: in the same notebook their cells stand already
+    # calls by hand that are needed come along: in the same notebook their cells stand
+    # already
+    by_hand: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +42,8 @@ class Choice:
     """A call that is frozen. `why_not`: it stands there commented out, and why."""
 
     call: Call
-    needs: Mapping[str, Kept] = field(default_factory=dict)  # SQL's name -> the table of an earlier call
+    # SQL's name -> the table of an earlier call
+    needs: Mapping[str, Kept] = field(default_factory=dict)
     own: tuple[str, ...] = ()  # tables that the person's own code made
     why_not: str = ""
     again: tuple[Call, ...] = ()  # the same call, made later while nothing had changed
@@ -54,7 +59,8 @@ class Chosen:
 
 @dataclass(eq=False)
 class Surroundings:
-    """The notebook as it is: its variables, the code that was run (by number of the cell), how SQL names tables.
+    """The notebook as it is: its variables, the code that was run (by number of the
+    cell), how SQL names tables.
 
     `problem`: why a call cannot be written down as it was, "" when it can.
     """
@@ -82,7 +88,10 @@ def choose(trail: Trail, wish: Wish, around: Surroundings) -> Chosen:
     needed |= _writes(calls, needed, wish, in_reach)
     kept = [call for call in calls if call in needed]
     kept = kept if wish.everything else _once(kept, links)
-    return Chosen(tuple(_choices(kept, links, wish, around)), tuple(_left_out(in_reach, kept, wish)))
+    return Chosen(
+        tuple(_choices(kept, links, wish, around)),
+        tuple(_left_out(in_reach, kept, wish)),
+    )
 
 
 class _Links:
@@ -101,15 +110,23 @@ class _Links:
             for kept in call.kept():
                 made |= dict.fromkeys(kept.names(), (call, kept))
 
-    def _read(self, call: Call, made: Mapping[str, tuple[Call, Kept]], around: Surroundings) -> None:
+    def _read(
+        self, call: Call, made: Mapping[str, tuple[Call, Kept]], around: Surroundings
+    ) -> None:
         sql = sql_of(call.arguments) or str(call.arguments.get("sql", ""))
-        tables = {n for n, v in around.namespace.items() if not n.startswith("_") and hasattr(type(v), "columns")}
+        tables = {
+            n
+            for n, v in around.namespace.items()
+            if not n.startswith("_") and hasattr(type(v), "columns")
+        }
         named = around.tables(sql, {*made, *tables, *call.sources})
         self.needs[call] = {name: made[name] for name in sorted(named) if name in made}
         self.own[call] = tuple(sorted(name for name in named if name not in made))
 
     def _resolve(self, call: Call, makers: Mapping[Kept, Call]) -> None:
-        """What a name meant when the statement was sent counts: the person's code may have changed its meaning."""
+        """What a name meant when the statement was sent counts: the person's code may
+        have changed its meaning.
+        """
         for name in {*self.needs[call], *self.own[call]} & set(call.sources):
             kept = call.sources[name]
             self.needs[call].pop(name, None)
@@ -132,7 +149,11 @@ class _Links:
 
     def read_later(self, call: Call, among: Iterable[Call]) -> bool:
         """Whether one of the calls reads a table of this one."""
-        return any(maker is call for other in among for maker, _ in self.needs.get(other, {}).values())
+        return any(
+            maker is call
+            for other in among
+            for maker, _ in self.needs.get(other, {}).values()
+        )
 
 
 def reads(call: Call) -> bool:
@@ -151,7 +172,9 @@ def explores(call: Call) -> bool:
     return bool(sql) and sqlwords.looks_around(sql)
 
 
-def _wanted(calls: Sequence[Call], wish: Wish, links: _Links, around: Surroundings) -> list[Call]:
+def _wanted(
+    calls: Sequence[Call], wish: Wish, links: _Links, around: Surroundings
+) -> list[Call]:
     if wish.everything:
         return list(calls)
     good = [c for c in calls if c.outcome == "ok" and c.tables and reads(c)]
@@ -160,21 +183,32 @@ def _wanted(calls: Sequence[Call], wish: Wish, links: _Links, around: Surroundin
     data = [c for c in good if not explores(c) and not links.read_later(c, good)]
     found: set[Call] = set()
     for cell in dict.fromkeys(c.cell for c in calls):
-        here = [c for c in (*named, *used) if c.cell == cell and not _replaced(c, around.namespace)]
-        # By hand a table is wanted when it was named; of a model's cell without a name all are results.
+        here = [
+            c
+            for c in (*named, *used)
+            if c.cell == cell and not _replaced(c, around.namespace)
+        ]
+        # By hand a table is wanted when it was named; of a model's cell without a name
+        # all are results.
         found |= set(here or [c for c in data if c.cell == cell and cell])
     return [c for c in calls if c in found]
 
 
 def _replaced(call: Call, namespace: Mapping[str, Any]) -> bool:
-    """Whether the notebook holds none of its tables any more, and other calls gave what their names mean now."""
+    """Whether the notebook holds none of its tables any more, and other calls gave what
+    their names mean now.
+    """
     return all(kept.frame() is None and _source(namespace.get(kept.named(namespace))) not in ("", call.id)
                for kept in call.kept())  # fmt: skip
 
 
 def _source(value: Any) -> str:
     """The id of the call that a table came from, also after the person's code went over it."""
-    told = getattr(value, "attrs", {}).get("mcp") if hasattr(type(value), "columns") else None
+    told = (
+        getattr(value, "attrs", {}).get("mcp")
+        if hasattr(type(value), "columns")
+        else None
+    )
     return str(told.get("call_id", "")) if isinstance(told, dict) else ""
 
 
@@ -188,24 +222,49 @@ def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
     call = trail.of_frame(value) if value is not None else None
     if call is not None:
         return call
-    made = sorted({k.named(namespace) for c in trail for k in c.kept() if k.frame() is not None})
-    known = f"tables of calls: {', '.join(made)}" if made else "no call has given a table yet"
+    made = sorted(
+        {k.named(namespace) for c in trail for k in c.kept() if k.frame() is not None}
+    )
+    known = (
+        f"tables of calls: {', '.join(made)}"
+        if made
+        else "no call has given a table yet"
+    )
     if value is None:
         raise DataError(f"There is no table {name!r} in this notebook; {known}.")
     origin = _source(value)
-    source = next((k.named(namespace) for c in trail if c.id == origin for k in c.kept()), "")
+    source = next(
+        (k.named(namespace) for c in trail if c.id == origin for k in c.kept()), ""
+    )
     if source:
         raise DataError(
             f"{name!r} was made from {source!r} by your own code, which is a plain cell already: %mcp_freeze {source}."
         )
-    raise DataError(f"{name!r} was not given by a tool call, so there is nothing to freeze; {known}.")
+    raise DataError(
+        f"{name!r} was not given by a tool call, so there is nothing to freeze; {known}."
+    )
 
 
-def _writes(calls: Sequence[Call], needed: Collection[Call], wish: Wish, in_reach: Sequence[Call]) -> set[Call]:
-    """Calls that may have changed something on which a needed one rests: of the same server, and before it."""
+def _writes(
+    calls: Sequence[Call],
+    needed: Collection[Call],
+    wish: Wish,
+    in_reach: Sequence[Call],
+) -> set[Call]:
+    """Calls that may have changed something on which a needed one rests: of the same
+    server, and before it.
+    """
     last = {call.server: at for at, call in enumerate(calls) if call in needed}
-    found = {c for at, c in enumerate(calls) if not reads(c) and c.outcome == "ok" and at < last.get(c.server, -1)}
-    return found if wish.names else found | {c for c in in_reach if c.outcome == "ok" and not reads(c)}
+    found = {
+        c
+        for at, c in enumerate(calls)
+        if not reads(c) and c.outcome == "ok" and at < last.get(c.server, -1)
+    }
+    return (
+        found
+        if wish.names
+        else found | {c for c in in_reach if c.outcome == "ok" and not reads(c)}
+    )
 
 
 def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
@@ -214,13 +273,24 @@ def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
     result = []
     for call in kept:
         if not reads(call):
-            first = {key: other for key, other in first.items() if other.server != call.server}
+            first = {
+                key: other
+                for key, other in first.items()
+                if other.server != call.server
+            }
         twin = first.get(call.key)
         same = twin is not None and all(
-            links.needs.get(twin, {}).get(n) == m for n, m in links.needs.get(call, {}).items()
+            links.needs.get(twin, {}).get(n) == m
+            for n, m in links.needs.get(call, {}).items()
         )
-        same = same and not links.own.get(call)  # the person's own tables may have changed
-        if twin is not None and same and reads(call) and len(twin.tables) == len(call.tables):
+        # the person's own tables may have changed
+        same = same and not links.own.get(call)
+        if (
+            twin is not None
+            and same
+            and reads(call)
+            and len(twin.tables) == len(call.tables)
+        ):
             links.twin[call] = twin
             continue
         first[call.key] = call
@@ -228,11 +298,16 @@ def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
     return result
 
 
-def _choices(kept: Sequence[Call], links: _Links, wish: Wish, around: Surroundings) -> Iterable[Choice]:
+def _choices(
+    kept: Sequence[Call], links: _Links, wish: Wish, around: Surroundings
+) -> Iterable[Choice]:
     dead: dict[Call, str] = {}
     for call in kept:
         needs = {name: table for name, (_, table) in links.needs.get(call, {}).items()}
-        makers = [links.twin.get(maker, maker) for maker, _ in links.needs.get(call, {}).values()]
+        makers = [
+            links.twin.get(maker, maker)
+            for maker, _ in links.needs.get(call, {}).values()
+        ]
         why = _why_not(call, wish) or around.problem(call)
         if not why and (gone := [m for m in makers if m in dead]):
             why = f"it needs a table of {gone[0].server}.{gone[0].tool}, which is commented out above"
@@ -250,10 +325,14 @@ def _why_not(call: Call, wish: Wish) -> str:
     return ""
 
 
-Reason = Literal["failed", "only looked around", "gave no table", "not used", "made again"]
+Reason = Literal[
+    "failed", "only looked around", "gave no table", "not used", "made again"
+]
 
 
-def _left_out(in_reach: Sequence[Call], kept: Collection[Call], wish: Wish) -> Iterable[str]:
+def _left_out(
+    in_reach: Sequence[Call], kept: Collection[Call], wish: Wish
+) -> Iterable[str]:
     if wish.names:
         return
     reasons: dict[str, list[str]] = {}

@@ -1,4 +1,6 @@
-"""What changed between two tables: rows, columns, types, values. Exact, and without regard to the order of rows."""
+"""What changed between two tables: rows, columns, types, values. Exact, and without
+regard to the order of rows.
+"""
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +22,11 @@ _LISTED = 12  # names in one line
 class Difference:
     """The difference of two tables, `before` and `after`; it shows itself as text and as HTML.
 
-    `added` and `removed` are the rows that only one of them holds, as DataFrames; a row that stands three times here
-    and once there counts twice. With a key, rows of the same key are one row: `changed` holds the key and, for each
-    column with a changed value, the value before and after; `cells` counts them by column. Columns that only one of
-    the tables has do not take part in the comparison of rows.
+    `added` and `removed` are the rows that only one of them holds, as DataFrames; a row
+    that stands three times here and once there counts twice. With a key, rows of the
+    same key are one row: `changed` holds the key and, for each column with a changed
+    value, the value before and after; `cells` counts them by column. Columns that only
+    one of the tables has do not take part in the comparison of rows.
     """
 
     rows: tuple[int, int]
@@ -33,7 +36,8 @@ class Difference:
     cells: Mapping[str, int] = field(default_factory=dict)
     new_columns: tuple[str, ...] = ()
     lost_columns: tuple[str, ...] = ()
-    types: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # column -> dtype before and after
+    # column -> dtype before and after
+    types: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
@@ -50,22 +54,34 @@ class Difference:
 
     def _repr_html_(self) -> str:
         said = "".join(f"<li>{html.escape(line)}</li>" for line in self.lines())
-        parts = [("added", self.added), ("removed", self.removed), ("changed", self.changed)]
-        tables = "".join(_shown(word, rows) for word, rows in parts if rows is not None and len(rows))
+        parts = [
+            ("added", self.added),
+            ("removed", self.removed),
+            ("changed", self.changed),
+        ]
+        tables = "".join(
+            _shown(word, rows) for word, rows in parts if rows is not None and len(rows)
+        )
         # The class keeps MathJax away from dollars in the data.
-        return f'<div class="mathjax_ignore tex2jax_ignore"><ul>{said}</ul>{tables}</div>'
+        return (
+            f'<div class="mathjax_ignore tex2jax_ignore"><ul>{said}</ul>{tables}</div>'
+        )
 
 
 def compare(a: Any, b: Any, key: str | Sequence[str] | None = None) -> Difference:
     """Compare table `a` (before) with `b` (after).
 
-    Takes DataFrames and whatever has Arrow's stream interface; an index is not looked at. `key`: the column or columns
-    that identify a row. Numbers are compared as numbers and moments as moments, whatever their dtype; missing values
-    are equal. Raises DataError when one is no table, or a key is not there or not unique.
+    Takes DataFrames and whatever has Arrow's stream interface; an index is not looked
+    at. `key`: the column or columns that identify a row. Numbers are compared as
+    numbers and moments as moments, whatever their dtype; missing values are equal.
+    Raises DataError when one is no table, or a key is not there or not unique.
     """
     before, after = as_frame(a, "first"), as_frame(b, "second")
-    # Renamed to what they are called here, so that labels of any kind and repeated ones can be told apart.
-    before, after = (frame.set_axis(labels_of(frame.columns), axis=1) for frame in (before, after))
+    # Renamed to what they are called here, so that labels of any kind and repeated ones
+    # can be told apart.
+    before, after = (
+        frame.set_axis(labels_of(frame.columns), axis=1) for frame in (before, after)
+    )
     shared = [name for name in before.columns if name in set(after.columns)]
     types = {n: (type_word(before[n].dtype), type_word(after[n].dtype)) for n in shared}
     told = {
@@ -79,8 +95,12 @@ def compare(a: Any, b: Any, key: str | Sequence[str] | None = None) -> Differenc
     keys = [key] if isinstance(key, str) else list(key)
     for name in keys:
         if name not in shared:
-            raise DataError(f"There is no column {name!r} in both tables; both have: {', '.join(shared) or 'none'}.")
-    return Difference(**told, **_keyed(before, after, keys, [n for n in shared if n not in keys]))
+            raise DataError(
+                f"There is no column {name!r} in both tables; both have: {', '.join(shared) or 'none'}."
+            )
+    return Difference(
+        **told, **_keyed(before, after, keys, [n for n in shared if n not in keys])
+    )
 
 
 def as_frame(value: Any, which: str = "") -> pd.DataFrame:
@@ -94,20 +114,29 @@ def as_frame(value: Any, which: str = "") -> pd.DataFrame:
 
         return pa.table(value).to_pandas(types_mapper=pd.ArrowDtype)
     table = f"The {which} value" if which else "The value"
-    raise DataError(f"{table} is a {type(value).__name__}, not a table: give a DataFrame.")
+    raise DataError(
+        f"{table} is a {type(value).__name__}, not a table: give a DataFrame."
+    )
 
 
 def type_word(dtype: Any) -> str:
-    """A dtype in one word that does not change with the values: decimals go without their precision."""
+    """A dtype in one word that does not change with the values: decimals go without
+    their precision.
+    """
     text = str(dtype)
     return "decimal" if text.startswith("decimal") else text
 
 
-def _unkeyed(before: pd.DataFrame, after: pd.DataFrame, shared: list[str]) -> dict[str, Any]:
+def _unkeyed(
+    before: pd.DataFrame, after: pd.DataFrame, shared: list[str]
+) -> dict[str, Any]:
     """Rows as a multiset: the second of two equal rows is a row of its own."""
     left = _numbered(row_hashes(columns_of(_only(before, shared)), len(before)))
     right = _numbered(row_hashes(columns_of(_only(after, shared)), len(after)))
-    return {"added": after[~np.isin(right, left)], "removed": before[~np.isin(left, right)]}
+    return {
+        "added": after[~np.isin(right, left)],
+        "removed": before[~np.isin(left, right)],
+    }
 
 
 def _only(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -120,17 +149,28 @@ def _numbered(hashes: Hashes) -> Hashes:
     return mix(hashes ^ mix(times))
 
 
-def _keyed(before: pd.DataFrame, after: pd.DataFrame, keys: list[str], others: list[str]) -> dict[str, Any]:
+def _keyed(
+    before: pd.DataFrame, after: pd.DataFrame, keys: list[str], others: list[str]
+) -> dict[str, Any]:
     left = _unique_keys(before, keys, "first")
     right = _unique_keys(after, keys, "second")
-    common, at_left, at_right = np.intersect1d(left, right, assume_unique=True, return_indices=True)
+    common, at_left, at_right = np.intersect1d(
+        left, right, assume_unique=True, return_indices=True
+    )
     order = np.argsort(at_right, kind="stable")
     at_left, at_right = at_left[order], at_right[order]
     old, new = before.iloc[at_left], after.iloc[at_right]
-    hashes_old, hashes_new = columns_of(_only(old, others)), columns_of(_only(new, others))
+    hashes_old, hashes_new = (
+        columns_of(_only(old, others)),
+        columns_of(_only(new, others)),
+    )
     differs = {name: hashes_old[name] != hashes_new[name] for name in others}
     cells = {name: int(marks.sum()) for name, marks in differs.items() if marks.any()}
-    touched = np.any([differs[name] for name in cells], axis=0) if cells else np.zeros(len(common), dtype=bool)
+    touched = (
+        np.any([differs[name] for name in cells], axis=0)
+        if cells
+        else np.zeros(len(common), dtype=bool)
+    )
     columns = {name: new[name].array[touched] for name in keys}
     for name in cells:
         columns[f"{name} before"] = old[name].array[touched]
@@ -148,7 +188,9 @@ def _unique_keys(frame: pd.DataFrame, keys: list[str], which: str) -> Hashes:
     if len(np.unique(hashes)) < len(hashes):
         twice = frame[keys].iloc[int(np.flatnonzero(pd.Series(hashes).duplicated())[0])]
         said = ", ".join(f"{name}={value!r}" for name, value in twice.items())
-        raise DataError(f"The key is not unique in the {which} table: {said} stands more than once.")
+        raise DataError(
+            f"The key is not unique in the {which} table: {said} stands more than once."
+        )
     return hashes
 
 
@@ -156,23 +198,32 @@ def _lines(found: Difference) -> Iterator[str]:
     if found.same:
         yield f"the same: {counted(found.rows[1], 'row')}"
         return
-    moved = [f"{counted(len(found.added), 'row')} added", f"{len(found.removed):,} removed"]
+    moved = [
+        f"{counted(len(found.added), 'row')} added",
+        f"{len(found.removed):,} removed",
+    ]
     if found.changed is not None:
         moved.append(f"{len(found.changed):,} changed")
     yield f"{', '.join(moved)} ({found.rows[0]:,} before, {found.rows[1]:,} after)"
     yield from column_lines(found.new_columns, found.lost_columns, found.types)
     if found.cells:
-        yield "values changed in " + listed([f"{name} ({count:,})" for name, count in found.cells.items()])
+        yield "values changed in " + listed(
+            [f"{name} ({count:,})" for name, count in found.cells.items()]
+        )
 
 
-def column_lines(new: Sequence[str], lost: Sequence[str], types: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+def column_lines(
+    new: Sequence[str], lost: Sequence[str], types: Mapping[str, tuple[str, str]]
+) -> Iterator[str]:
     """What happened to columns, a line each kind."""
     if new:
         yield f"new columns: {listed(new)}"
     if lost:
         yield f"columns gone: {listed(lost)}"
     if types:
-        yield "types: " + listed([f"{name} {before} → {after}" for name, (before, after) in types.items()])
+        yield "types: " + listed(
+            [f"{name} {before} → {after}" for name, (before, after) in types.items()]
+        )
 
 
 def counted(number: int, what: str) -> str:

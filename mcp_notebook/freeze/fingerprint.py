@@ -1,9 +1,11 @@
-"""A table in one short text: the same for the same rows in any order, and telling enough to say what changed.
+"""A table in one short text: the same for the same rows in any order, and telling
+enough to say what changed.
 
     v1:0a53…e1:Xb2kQp1s:9fYw…
 
-After the version come 24 hex digits for the multiset of rows, then 24 bits a column (in the order of their names) and,
-for a table of at most `SMALL` rows, 24 bits a row, both in URL-safe base64. Floats count to about 12 digits.
+After the version come 24 hex digits for the multiset of rows, then 24 bits a column (in
+the order of their names) and, for a table of at most `SMALL` rows, 24 bits a row, both
+in URL-safe base64. Floats count to about 12 digits.
 """
 
 import base64
@@ -26,7 +28,9 @@ _SALT = np.uint64(0x5851F42D4C957F2D)
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """A fingerprint taken apart. `columns`: marks in the order of the sorted names; `rows`: None for a large table."""
+    """A fingerprint taken apart. `columns`: marks in the order of the sorted names;
+    `rows`: None for a large table.
+    """
 
     table: str
     columns: tuple[bytes, ...]
@@ -34,13 +38,26 @@ class Fingerprint:
 
     def __str__(self) -> str:
         rows = "" if self.rows is None else _packed(self.rows)
-        return ":".join([VERSION, self.table, _packed(self.columns), rows if self.rows is not None else "-"])
+        return ":".join(
+            [
+                VERSION,
+                self.table,
+                _packed(self.columns),
+                rows if self.rows is not None else "-",
+            ]
+        )
 
     def other_columns(self, other: "Fingerprint", names: Sequence[str]) -> list[str]:
-        """Those of the names (of all columns) whose values are not the same; [] where that cannot be told."""
+        """Those of the names (of all columns) whose values are not the same; [] where
+        that cannot be told.
+        """
         if not len(names) == len(self.columns) == len(other.columns):
             return []
-        return [n for n, a, b in zip(sorted(names), self.columns, other.columns, strict=True) if a != b]
+        return [
+            n
+            for n, a, b in zip(sorted(names), self.columns, other.columns, strict=True)
+            if a != b
+        ]
 
     def moved(self, after: "Fingerprint") -> tuple[int, int] | None:
         """How many rows were added and removed, None where a table was too large to tell."""
@@ -54,24 +71,32 @@ def fingerprint(frame: pd.DataFrame, ignore: Collection[str] = ()) -> Fingerprin
     """The fingerprint of a table; of columns named in `ignore` nothing can be guessed from it."""
     labels = labels_of(frame.columns)
     kept = [at for at, label in enumerate(labels) if label not in ignore]
-    hashes = columns_of(frame.iloc[:, kept].set_axis([labels[at] for at in kept], axis=1), rounded=True)
+    hashes = columns_of(
+        frame.iloc[:, kept].set_axis([labels[at] for at in kept], axis=1), rounded=True
+    )
     rows = row_hashes(hashes, len(frame))
     table = f"{_sum(mix(rows)):016x}{_sum(mix(rows ^ _SALT)) >> 32:08x}"
     columns = tuple(_mark(_sum(mix(hashes[name]))) for name in sorted(hashes))
     small = len(frame) <= SMALL and bool(kept)
-    return Fingerprint(table, columns, tuple(sorted(map(_mark, mix(rows).tolist()))) if small else None)
+    return Fingerprint(
+        table, columns, tuple(sorted(map(_mark, mix(rows).tolist()))) if small else None
+    )
 
 
 def parse(text: str) -> Fingerprint:
     """The text's parts; raises ConfigError."""
     parts = text.split(":")
     if parts[0] != VERSION or len(parts) != 4:
-        raise ConfigError(f"{text[:40]!r} is no fingerprint of this version; freeze the table again: %mcp_freeze.")
+        raise ConfigError(
+            f"{text[:40]!r} is no fingerprint of this version; freeze the table again: %mcp_freeze."
+        )
     try:
         rows = None if parts[3] == "-" else tuple(_unpacked(parts[3]))
         return Fingerprint(parts[1], tuple(_unpacked(parts[2])), rows)
     except ValueError:
-        raise ConfigError(f"{text[:40]!r} is a damaged fingerprint; freeze the table again: %mcp_freeze.") from None
+        raise ConfigError(
+            f"{text[:40]!r} is a damaged fingerprint; freeze the table again: %mcp_freeze."
+        ) from None
 
 
 def types_of(frame: pd.DataFrame) -> Mapping[str, str]:
@@ -79,7 +104,9 @@ def types_of(frame: pd.DataFrame) -> Mapping[str, str]:
     from mcp_notebook.freeze.compare import type_word
 
     names = labels_of(frame.columns)
-    return {name: type_word(dtype) for name, dtype in zip(names, frame.dtypes, strict=True)}
+    return {
+        name: type_word(dtype) for name, dtype in zip(names, frame.dtypes, strict=True)
+    }
 
 
 def _sum(hashes: Hashes) -> int:

@@ -1,8 +1,11 @@
-"""Every cell of a table as a 64-bit number that depends on its value alone: not on dtype, machine, run or version.
+"""Every cell of a table as a 64-bit number that depends on its value alone: not on
+dtype, machine, run or version.
 
-Equal numbers are equal whatever holds them: 3, 3.0 and Decimal("3.00"). Missing is missing (None, NA, NaT, and NaN
-where a dtype has no other word for it); where a column tells NaN and NULL apart they differ. Moments are compared as
-moments: the unit does not matter, the zone only as far as it moves them; a naive time differs from one with a zone.
+Equal numbers are equal whatever holds them: 3, 3.0 and Decimal("3.00"). Missing is
+missing (None, NA, NaT, and NaN where a dtype has no other word for it); where a column
+tells NaN and NULL apart they differ. Moments are compared as moments: the unit does not
+matter, the zone only as far as it moves them; a naive time differs from one with a
+zone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +39,12 @@ _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 def columns_of(frame: pd.DataFrame, *, rounded: bool = False) -> dict[str, Hashes]:
     """The hashes of each column by its label as text; labels that repeat get a number.
 
-    `rounded`: floats count to about 12 digits, so that a sum added up in another order is the same sum.
+    `rounded`: floats count to about 12 digits, so that a sum added up in another order
+    is the same sum.
     """
     return {
-        label: series_hashes(frame.iloc[:, at], rounded=rounded) for at, label in enumerate(labels_of(frame.columns))
+        label: series_hashes(frame.iloc[:, at], rounded=rounded)
+        for at, label in enumerate(labels_of(frame.columns))
     }
 
 
@@ -58,7 +63,9 @@ def row_hashes(columns: Mapping[str, Hashes], rows: int) -> Hashes:
     """One number a row, whatever the order of the columns."""
     total = np.zeros(rows, dtype=np.uint64)
     for name, hashes in columns.items():
-        total += mix(hashes ^ np.uint64(text_hash(b"c", name.encode("utf-8", "surrogatepass"))))
+        total += mix(
+            hashes ^ np.uint64(text_hash(b"c", name.encode("utf-8", "surrogatepass")))
+        )
     return total
 
 
@@ -71,12 +78,17 @@ def series_hashes(series: pd.Series, *, rounded: bool = False) -> Hashes:
     if array is None:
         return _each(series.tolist(), rounded)
     hasher = _hasher_for(array.type)
-    return _each(array.to_pylist(), rounded) if hasher is None else _with_nulls(array, hasher(array, rounded))
+    return (
+        _each(array.to_pylist(), rounded)
+        if hasher is None
+        else _with_nulls(array, hasher(array, rounded))
+    )
 
 
 def _arrow(series: pd.Series) -> pa.Array | None:
     """The column in Arrow, None where Arrow has no plain type for it."""
-    # In a numpy column NaN is the word for missing; extension arrays say themselves what is missing.
+    # In a numpy column NaN is the word for missing; extension arrays say themselves
+    # what is missing.
     plain = isinstance(series.dtype, np.dtype)
     try:
         array = pa.array(series, from_pandas=plain)
@@ -86,7 +98,11 @@ def _arrow(series: pd.Series) -> pa.Array | None:
         array = array.combine_chunks()
     if isinstance(array.type, pa.BaseExtensionType):
         return None
-    return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+    return (
+        array.cast(array.type.value_type)
+        if pa.types.is_dictionary(array.type)
+        else array
+    )
 
 
 def _hasher_for(kind: pa.DataType) -> Callable[[pa.Array, bool], Hashes] | None:
@@ -99,7 +115,9 @@ def _hasher_for(kind: pa.DataType) -> Callable[[pa.Array, bool], Hashes] | None:
 def _with_nulls(array: pa.Array, hashes: Hashes) -> Hashes:
     if not array.null_count:
         return hashes
-    return np.where(array.is_null().to_numpy(zero_copy_only=False), np.uint64(null()), hashes)
+    return np.where(
+        array.is_null().to_numpy(zero_copy_only=False), np.uint64(null()), hashes
+    )
 
 
 def _filled(array: pa.Array, kind: pa.DataType) -> np.ndarray:
@@ -126,7 +144,9 @@ def _floats(array: pa.Array, rounded: bool) -> Hashes:
 
 
 def _texts(array: pa.Array, rounded: bool) -> Hashes:
-    return _by_distinct(array, lambda value: text_hash(b"t", value.encode("utf-8", "surrogatepass")))
+    return _by_distinct(
+        array, lambda value: text_hash(b"t", value.encode("utf-8", "surrogatepass"))
+    )
 
 
 def _decimals(array: pa.Array, rounded: bool) -> Hashes:
@@ -138,9 +158,15 @@ def _binaries(array: pa.Array, rounded: bool) -> Hashes:
 
 
 def _by_distinct(array: pa.Array, hash_one: Callable[[Any], int]) -> Hashes:
-    """Hash each different value once; the work of Python grows with the number of different ones."""
+    """Hash each different value once; the work of Python grows with the number of
+    different ones.
+    """
     encoded = pc.dictionary_encode(array)
-    distinct = np.fromiter(map(hash_one, encoded.dictionary.to_pylist()), np.uint64, len(encoded.dictionary))
+    distinct = np.fromiter(
+        map(hash_one, encoded.dictionary.to_pylist()),
+        np.uint64,
+        len(encoded.dictionary),
+    )
     places = pc.fill_null(encoded.indices.cast(pa.int64()), len(distinct))
     return np.append(distinct, np.uint64(null()))[places.to_numpy(zero_copy_only=False)]
 
@@ -176,7 +202,9 @@ def _nulls(array: pa.Array, rounded: bool) -> Hashes:
     return np.full(len(array), null(), dtype=np.uint64)
 
 
-_HASHERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array, bool], Hashes]], ...] = (
+_HASHERS: tuple[
+    tuple[Callable[[pa.DataType], bool], Callable[[pa.Array, bool], Hashes]], ...
+] = (
     (pa.types.is_null, _nulls),
     (pa.types.is_boolean, _booleans),
     (pa.types.is_integer, _integers),
@@ -194,4 +222,6 @@ _HASHERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array, bool], 
 
 
 def _each(values: Sequence[Any], rounded: bool) -> Hashes:
-    return np.fromiter((value_hash(value, rounded=rounded) for value in values), np.uint64, len(values))
+    return np.fromiter(
+        (value_hash(value, rounded=rounded) for value in values), np.uint64, len(values)
+    )

@@ -1,4 +1,6 @@
-"""A value as Python source that gives exactly this value, pleasant to read; secrets are read from the environment."""
+"""A value as Python source that gives exactly this value, pleasant to read; secrets are
+read from the environment.
+"""
 
 import json
 import keyword
@@ -20,13 +22,19 @@ def name_is_free(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
-def literal(value: Any, sealer: Sealer | None, name: str = "", *, indent: int = 0) -> str:
+def literal(
+    value: Any, sealer: Sealer | None, name: str = "", *, indent: int = 0
+) -> str:
     """The source of JSON's values, lists and dicts, `indent` spaces from the margin.
 
     `name`: what a secret is named after; no `sealer`: the value is known to hold none.
     """
     last = name.rsplit("_", 1)[-1]
-    if isinstance(value, str) and sealer is not None and sealer.is_named_secret(last, value):
+    if (
+        isinstance(value, str)
+        and sealer is not None
+        and sealer.is_named_secret(last, value)
+    ):
         return _environment(sealer.secret(value, name))
     if isinstance(value, str):
         return quoted(value) if sealer is None else text(value, sealer, name)
@@ -35,38 +43,63 @@ def literal(value: Any, sealer: Sealer | None, name: str = "", *, indent: int = 
                  for k, v in value.items()]  # fmt: skip
         return _bracketed("{", pairs, "}", indent)
     if isinstance(value, list | tuple):
-        return _bracketed("[", [literal(item, sealer, name, indent=indent + 4) for item in value], "]", indent)
+        return _bracketed(
+            "[",
+            [literal(item, sealer, name, indent=indent + 4) for item in value],
+            "]",
+            indent,
+        )
     return _number(value)
 
 
-def text(value: str, sealer: Sealer, name: str, *, sql: bool = False, indent: int = 0) -> str:
+def text(
+    value: str, sealer: Sealer, name: str, *, sql: bool = False, indent: int = 0
+) -> str:
     """The source of a text; a long line of SQL in several literals."""
     pieces = sealer.pieces(value, name, sql=sql)
     if not any(isinstance(piece, Secret) for piece in pieces):
         return folded(value, indent) if sql else quoted(value)
-    parts = [_environment(p) if isinstance(p, Secret) else quoted(p) for p in pieces if p != ""]
+    parts = [
+        _environment(p) if isinstance(p, Secret) else quoted(p)
+        for p in pieces
+        if p != ""
+    ]
     return " + ".join(parts)
 
 
 def quoted(value: str) -> str:
     """A string literal: in triple quotes when it has several lines, always exactly the value."""
-    if "\n" in value and value.replace("\n", "").replace("\t", "").isprintable() and "\\" not in value:
+    if (
+        "\n" in value
+        and value.replace("\n", "").replace("\t", "").isprintable()
+        and "\\" not in value
+    ):
         for quote in ('"""', "'''"):
             source = f"{quote}{value}{quote}"
-            if quote not in value and not value.endswith(quote[0]) and is_exact(source, value):
+            if (
+                quote not in value
+                and not value.endswith(quote[0])
+                and is_exact(source, value)
+            ):
                 return source
     plain = json.dumps(value, ensure_ascii=False)
     return plain if value.isprintable() and is_exact(plain, value) else ascii(value)
 
 
 def folded(value: str, indent: int = 0) -> str:
-    """A long line as literals one below the other, which Python reads as one; broken before SQL's clauses."""
+    """A long line as literals one below the other, which Python reads as one; broken
+    before SQL's clauses.
+    """
     whole = quoted(value)
     if len(whole) <= WIDTH - indent or "\n" in value:
         return whole
     lines = [line for clause in _CLAUSES.split(value) for line in _wrapped(clause)]
     margin = " " * (indent + 4)
-    source = "(\n" + "".join(f"{margin}{quoted(line)}\n" for line in lines) + f"{' ' * indent})"
+    source = (
+        "(\n"
+        + "".join(f"{margin}{quoted(line)}\n" for line in lines)
+        + f"{' ' * indent})"
+    )
     return source if is_exact(source, value) else whole
 
 
@@ -114,4 +147,8 @@ def _bracketed(opening: str, items: list[str], closing: str, indent: int) -> str
     if len(line) + indent <= WIDTH and "\n" not in line:
         return line
     margin = " " * (indent + 4)
-    return f"{opening}\n" + "".join(f"{margin}{item},\n" for item in items) + f"{' ' * indent}{closing}"
+    return (
+        f"{opening}\n"
+        + "".join(f"{margin}{item},\n" for item in items)
+        + f"{' ' * indent}{closing}"
+    )

@@ -1,4 +1,6 @@
-"""Steps as a notebook: `%%mcp_sql` cells for SQL, Python for other tools, a check after each table."""
+"""Steps as a notebook: `%%mcp_sql` cells for SQL, Python for other tools, a check after
+each table.
+"""
 
 import ast
 import hashlib
@@ -15,8 +17,24 @@ from mcp_notebook.freeze.route import Route
 from mcp_notebook.freeze.script import connect, server_object
 from mcp_notebook.freeze.sealing import Secret
 from mcp_notebook.freeze.steps import Plan, Step
-from mcp_notebook.freeze.wording import WORDS, answer, imports, own_tables, question, to_set
-from mcp_notebook.freeze.writing import Style, checks, extras, is_own_query, python, reason, remarks, uses_object
+from mcp_notebook.freeze.wording import (
+    WORDS,
+    answer,
+    imports,
+    own_tables,
+    question,
+    to_set,
+)
+from mcp_notebook.freeze.writing import (
+    Style,
+    checks,
+    extras,
+    is_own_query,
+    python,
+    reason,
+    remarks,
+    uses_object,
+)
 from mcp_notebook.naming import OWN_SERVER
 
 
@@ -28,14 +46,29 @@ class Cell:
     source: str
 
 
-def cells(plan: Plan, style: Style, *, heading: str, answers: bool = False, timeout: float = 0) -> list[Cell]:
+def cells(
+    plan: Plan, style: Style, *, heading: str, answers: bool = False, timeout: float = 0
+) -> list[Cell]:
     """All cells of a notebook that runs from its first to its last. `timeout`: as in `script`."""
     steps = list(_steps(plan, style, answers))
-    setup = [*to_set(plan), *imports(c.source for c in steps if c.kind == "code"), "", "%load_ext mcp_notebook"]
+    setup = [
+        *to_set(plan),
+        *imports(c.source for c in steps if c.kind == "code"),
+        "",
+        "%load_ext mcp_notebook",
+    ]
     setup += [f"%config MCPNotebook.tool_timeout = {timeout:g}"] if timeout else []
     setup += [_connect(plan, route) for route in plan.routes]
-    used = {s.call.server for s in plan.steps if uses_object(s) and not s.why_not and not _magic(s, plan)}
-    setup += [server_object(plan, r.name) for r in plan.routes if r.name in used and _is_line(r.magic())]
+    used = {
+        s.call.server
+        for s in plan.steps
+        if uses_object(s) and not s.why_not and not _magic(s, plan)
+    }
+    setup += [
+        server_object(plan, r.name)
+        for r in plan.routes
+        if r.name in used and _is_line(r.magic())
+    ]
     own = [*own_tables(plan), f"%mcp_share {' '.join(plan.own)}"] if plan.own else []
     first = [Cell("markdown", heading), Cell("code", "\n".join(setup).rstrip())]
     return [*first, *([Cell("code", "\n".join(own))] if own else []), *steps]
@@ -45,7 +78,11 @@ def document(written: Sequence[Cell]) -> str:
     """The cells as a file of nbformat 4.5."""
     made = [_as_json(number, cell) for number, cell in enumerate(written)]
     metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "kernelspec": {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        },
         "language_info": {"name": "python"},
     }
     whole = {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
@@ -54,9 +91,20 @@ def document(written: Sequence[Cell]) -> str:
 
 def _as_json(number: int, cell: Cell) -> dict[str, Any]:
     # The id tells of the content, so that freezing the same run again gives the same file.
-    digest = hashlib.sha256(f"{number} {cell.source}".encode("utf-8", "surrogatepass")).hexdigest()[:12]
-    made = {"cell_type": cell.kind, "id": digest, "metadata": {}, "source": cell.source.splitlines(keepends=True)}
-    return made if cell.kind == "markdown" else {**made, "execution_count": None, "outputs": []}
+    digest = hashlib.sha256(
+        f"{number} {cell.source}".encode("utf-8", "surrogatepass")
+    ).hexdigest()[:12]
+    made = {
+        "cell_type": cell.kind,
+        "id": digest,
+        "metadata": {},
+        "source": cell.source.splitlines(keepends=True),
+    }
+    return (
+        made
+        if cell.kind == "markdown"
+        else {**made, "execution_count": None, "outputs": []}
+    )
 
 
 def _steps(plan: Plan, style: Style, answers: bool) -> Iterator[Cell]:
@@ -77,8 +125,13 @@ def _asked(plan: Plan, cell: str, answers: bool) -> str:
 
 
 def _verbatim(lines: list[str]) -> list[str]:
-    """Words that are shown and not rendered: a model's markdown could load a picture from anywhere."""
-    longest = max((len(line) - len(line.lstrip("`")) for line in (x.lstrip() for x in lines)), default=0)
+    """Words that are shown and not rendered: a model's markdown could load a picture
+    from anywhere.
+    """
+    longest = max(
+        (len(line) - len(line.lstrip("`")) for line in (x.lstrip() for x in lines)),
+        default=0,
+    )
     fence = "`" * max(3, longest + 1)
     return [f"{fence}text", *lines, fence]
 
@@ -87,11 +140,22 @@ def _cells_of(plan: Plan, step: Step, style: Style) -> Iterator[Cell]:
     moved = [_connect(plan, step.route)] if step.route is not None else []
     magic = _magic(step, plan)
     if step.why_not:
-        yield Cell("code", "\n".join([reason(step), commented("\n".join([*moved, magic or python(step, plan)]))]))
+        yield Cell(
+            "code",
+            "\n".join(
+                [
+                    reason(step),
+                    commented("\n".join([*moved, magic or python(step, plan)])),
+                ]
+            ),
+        )
         return
     told = [*moved, *remarks(step)]
     if not magic:
-        yield Cell("code", "\n".join([*told, python(step, plan), *extras(step), *checks(step, style)]))
+        yield Cell(
+            "code",
+            "\n".join([*told, python(step, plan), *extras(step), *checks(step, style)]),
+        )
         return
     if told:
         yield Cell("code", "\n".join(told))
@@ -110,18 +174,28 @@ def _magic(step: Step, plan: Plan) -> str:
     if call.kind == "resource":
         line = f"%mcp_read {call.server} {call.arguments['uri']}{into}"
         return line if into and len(line.split()) == 5 and _is_line(line) else ""
-    own = is_own_query(step) and all(name == variable for name, variable in step.needs.items())
+    own = is_own_query(step) and all(
+        name == variable for name, variable in step.needs.items()
+    )
     sql = "sql" if own else call.facts.sql
-    if not sql or set(call.arguments) != {sql} or (call.server == OWN_SERVER and not own):
+    if (
+        not sql
+        or set(call.arguments) != {sql}
+        or (call.server == OWN_SERVER and not own)
+    ):
         return ""
     text = call.arguments[sql]
-    if not isinstance(text, str) or any(isinstance(p, Secret) for p in plan.sealer.pieces(text, call.server, sql=True)):
+    if not isinstance(text, str) or any(
+        isinstance(p, Secret) for p in plan.sealer.pieces(text, call.server, sql=True)
+    ):
         return ""
     tool = "" if own or call.facts.only else f" --tool {call.tool}"
     if tool and not re.fullmatch(r"[\w.-]+", call.tool):
         return ""
     cell = f"%%mcp_sql {call.server}{into}{tool}\n{text.strip()}"
-    return cell if _magic_of(cell) == (f"{call.server}{into}{tool}", text.strip()) else ""
+    return (
+        cell if _magic_of(cell) == (f"{call.server}{into}{tool}", text.strip()) else ""
+    )
 
 
 def _connect(plan: Plan, route: Route) -> str:

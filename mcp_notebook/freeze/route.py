@@ -1,4 +1,6 @@
-"""How a server was connected, in the person's own words: before any `${VAR}` was replaced, without secrets."""
+"""How a server was connected, in the person's own words: before any `${VAR}` was
+replaced, without secrets.
+"""
 
 import re
 import shlex
@@ -9,14 +11,22 @@ from mcp_notebook.config.specs import SECRET_ITEM, SECRET_OPTION, USERINFO
 from mcp_notebook.freeze.sealing import Sealer
 
 _ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>.+)", re.DOTALL)
-_SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|credential|session|signature|_pat$", re.IGNORECASE)
-_SCHEME = re.compile(r"(?P<scheme>(?:Bearer|Basic|Token|ApiKey)\s+)?(?P<value>.+)", re.IGNORECASE | re.DOTALL)
+_SECRET_NAME = re.compile(
+    r"auth|cookie|key|token|secret|passw|credential|session|signature|_pat$",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(
+    r"(?P<scheme>(?:Bearer|Basic|Token|ApiKey)\s+)?(?P<value>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
 _REFERENCE = re.compile(r"\$\{[^}]+\}")
 
 
 @dataclass(frozen=True)
 class Route:
-    """One `%mcp_connect`. `words`: the command or URL; `config`: the file that describes it instead."""
+    """One `%mcp_connect`. `words`: the command or URL; `config`: the file that
+    describes it instead.
+    """
 
     name: str
     words: tuple[str, ...] = ()
@@ -29,11 +39,16 @@ class Route:
     cwd: str = ""
     timeout: float | None = None
     legacy: bool = False
-    in_process: bool = False  # a server object of this process, which no line can connect
+    # a server object of this process, which no line can connect
+    in_process: bool = False
 
     def magic(self) -> str:
         """The line for a notebook."""
-        words = [*self._options(), "--config", self.config, self.name] if self.config else [self.name, *self._options()]
+        words = (
+            [*self._options(), "--config", self.config, self.name]
+            if self.config
+            else [self.name, *self._options()]
+        )
         return "%mcp_connect " + _joined([*words, *self.words])
 
     def arguments(self) -> tuple[str, dict[str, object]]:
@@ -53,10 +68,25 @@ class Route:
         return target, {name: value for name, value in told.items() if value}
 
     def _options(self) -> list[str]:
-        repeated = {"--allow": self.allow, "--safe": self.safe, "--env": self.env, "--header": self.headers}
-        words = [word for option, values in repeated.items() for value in values for word in (option, value)]
+        repeated = {
+            "--allow": self.allow,
+            "--safe": self.safe,
+            "--env": self.env,
+            "--header": self.headers,
+        }
+        words = [
+            word
+            for option, values in repeated.items()
+            for value in values
+            for word in (option, value)
+        ]
         single = {"--transport": self.transport, "--cwd": self.cwd}
-        words += [word for option, value in single.items() if value for word in (option, value)]
+        words += [
+            word
+            for option, value in single.items()
+            if value
+            for word in (option, value)
+        ]
         words += ["--timeout", f"{self.timeout:g}"] if self.timeout else []
         return [*words, "--legacy"] if self.legacy else words
 
@@ -67,12 +97,19 @@ def _pair(header: str) -> tuple[str, str]:
 
 
 def _joined(words: Sequence[str]) -> str:
-    """Words as a line that is split into the same words again; quotes only where they are needed."""
-    return " ".join(word if re.fullmatch(r"[\w@%+=:,./~${}?&*-]+", word) else shlex.quote(word) for word in words)
+    """Words as a line that is split into the same words again; quotes only where they
+    are needed.
+    """
+    return " ".join(
+        word if re.fullmatch(r"[\w@%+=:,./~${}?&*-]+", word) else shlex.quote(word)
+        for word in words
+    )
 
 
 def sealed(route: Route, sealer: Sealer) -> Route:
-    """The same route with `${VAR}` for every secret in it; `sealer` notes the variables that have to be set."""
+    """The same route with `${VAR}` for every secret in it; `sealer` notes the variables
+    that have to be set.
+    """
     words = tuple(_words(route, sealer))
     headers = tuple(_header(route.name, header, sealer) for header in route.headers)
     changed = {"words": words, "headers": headers}
@@ -114,10 +151,16 @@ def _whole(value: str, name: str, sealer: Sealer) -> str:
 
 
 def _inside(word: str, server: str, sealer: Sealer) -> str:
-    """A word in which secrets may stand: a password in a URL, an item of a query, a key of a known shape."""
+    """A word in which secrets may stand: a password in a URL, an item of a query, a key
+    of a known shape.
+    """
     word = USERINFO.sub(lambda m: f"{m['scheme']}{_user(m, server, sealer)}@", word)
     word = SECRET_ITEM.sub(
-        lambda m: m["name"] + _whole(m[0][len(m["name"]) :], f"{server}_{m['name'][:-1]}", sealer), word
+        lambda m: (
+            m["name"]
+            + _whole(m[0][len(m["name"]) :], f"{server}_{m['name'][:-1]}", sealer)
+        ),
+        word,
     )
     return sealer.text(word, server)
 
@@ -126,4 +169,8 @@ def _user(found: "re.Match[str]", server: str, sealer: Sealer) -> str:
     """`user:password` of a URL; a user alone is no secret."""
     login = found[0][len(found["scheme"]) : -1]
     user, colon, password = login.partition(":")
-    return f"{user}:{_whole(password, f'{server}_password', sealer)}" if colon and password else login
+    return (
+        f"{user}:{_whole(password, f'{server}_password', sealer)}"
+        if colon and password
+        else login
+    )

@@ -5,11 +5,28 @@ from collections.abc import Collection, Iterator
 from mcp_notebook.freeze.literal import call, commented, literal, quoted
 from mcp_notebook.freeze.route import Route
 from mcp_notebook.freeze.steps import Plan, Step
-from mcp_notebook.freeze.wording import WORDS, answer, imports, own_tables, question, to_set
-from mcp_notebook.freeze.writing import Style, checks, extras, python, reason, remarks, uses_object
+from mcp_notebook.freeze.wording import (
+    WORDS,
+    answer,
+    imports,
+    own_tables,
+    question,
+    to_set,
+)
+from mcp_notebook.freeze.writing import (
+    Style,
+    checks,
+    extras,
+    python,
+    reason,
+    remarks,
+    uses_object,
+)
 
 
-def script(plan: Plan, style: Style, *, heading: str, answers: bool = False, timeout: float = 0) -> str:
+def script(
+    plan: Plan, style: Style, *, heading: str, answers: bool = False, timeout: float = 0
+) -> str:
     """The whole script. `timeout`: seconds of a call when it is not the usual one."""
     blocks = list(_blocks(plan, style, answers))
     lines = [f"# {line}".rstrip() for line in heading.split("\n")]
@@ -19,11 +36,19 @@ def script(plan: Plan, style: Style, *, heading: str, answers: bool = False, tim
     return _joined([*lines, *own_tables(plan)], blocks) + "\n"
 
 
-def cell(plan: Plan, style: Style, *, connected: Collection[str], answers: bool = False) -> str:
-    """The same as one cell of the notebook that is open; servers in `connected` are, and need no line."""
+def cell(
+    plan: Plan, style: Style, *, connected: Collection[str], answers: bool = False
+) -> str:
+    """The same as one cell of the notebook that is open; servers in `connected` are,
+    and need no line.
+    """
     blocks = list(_blocks(plan, style, answers))
     lines = [*to_set(plan), *imports(blocks), ""]
-    used = {step.call.server for step in plan.steps if uses_object(step) and not step.why_not}
+    used = {
+        step.call.server
+        for step in plan.steps
+        if uses_object(step) and not step.why_not
+    }
     for route in plan.routes:
         if route.name not in connected:
             lines.append(connect(plan, route))
@@ -77,4 +102,10 @@ def _block(plan: Plan, step: Step, style: Style) -> list[str]:
     moved = [connect(plan, step.route)] if step.route is not None else []
     if step.why_not:
         return [reason(step), commented("\n".join([*moved, python(step, plan)]))]
-    return [*moved, *remarks(step), python(step, plan), *extras(step), *checks(step, style)]
+    return [
+        *moved,
+        *remarks(step),
+        python(step, plan),
+        *extras(step),
+        *checks(step, style),
+    ]

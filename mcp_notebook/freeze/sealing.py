@@ -1,6 +1,8 @@
-"""Secrets in what is frozen: each becomes a reference to the environment variable that holds it, or has to be set.
+"""Secrets in what is frozen: each becomes a reference to the environment variable that
+holds it, or has to be set.
 
-A secret is known as everywhere here: by its shape, as the value of a secret variable, or by the name of its argument.
+A secret is known as everywhere here: by its shape, as the value of a secret variable,
+or by the name of its argument.
 """
 
 import ast
@@ -14,8 +16,11 @@ from mcp_notebook.ledger import SECRET_NAMES
 from mcp_notebook.masking import LEAST, MASK, is_secret_name, mask
 
 _WORD = re.compile(r"\W+")
-_SECRETIVE = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|_PAT$|AUTH|LOGIN", re.IGNORECASE)
-# A literal that SQL compares with, or assigns to, what is named like a secret: password = 'x', identified by 'x'.
+_SECRETIVE = re.compile(
+    r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|_PAT$|AUTH|LOGIN", re.IGNORECASE
+)
+# A literal that SQL compares with, or assigns to, what is named like a secret: password
+# = 'x', identified by 'x'.
 _LITERAL = re.compile(
     r"""(?P<before>\b[\w.]*(?:passw(?:or)?d|passphrase|secret|api_?key|token|credential)s?\b["`\]]?\s*
         (?:=|<>|!=|:|\blike\b|\bis\b|\s)\s*|\bidentified\s+by\s+)'(?P<value>(?:[^']|'')+)'""",
@@ -25,7 +30,9 @@ _LITERAL = re.compile(
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a secret stood: the environment variable to read in its place. `known`: that one holds it now."""
+    """Where a secret stood: the environment variable to read in its place. `known`:
+    that one holds it now.
+    """
 
     variable: str
     known: bool
@@ -33,7 +40,9 @@ class Secret:
 
 @dataclass
 class Sealer:
-    """Finds secrets and names their variables; `missing` collects the variables that hold none of them yet."""
+    """Finds secrets and names their variables; `missing` collects the variables that
+    hold none of them yet.
+    """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     missing: dict[str, None] = field(default_factory=dict)
@@ -54,32 +63,53 @@ class Sealer:
     def text(self, text: str, name: str) -> str:
         """A text of a command line or URL with `${VAR}` for each secret in it."""
         return "".join(
-            f"${{{p.variable}}}" if isinstance(p, Secret) else p for p in self.pieces(text, name, references=True)
+            f"${{{p.variable}}}" if isinstance(p, Secret) else p
+            for p in self.pieces(text, name, references=True)
         )
 
-    def pieces(self, text: str, name: str, *, sql: bool = False, references: bool = False) -> list[str | Secret]:
-        """The text in pieces, with a Secret in the place of each one; with `references`, `${VAR}` is none."""
+    def pieces(
+        self, text: str, name: str, *, sql: bool = False, references: bool = False
+    ) -> list[str | Secret]:
+        """The text in pieces, with a Secret in the place of each one; with
+        `references`, `${VAR}` is none.
+        """
         pieces: list[str | Secret] = [text]
         for variable, value in self._values():
-            pieces = [p for piece in pieces for p in _split(piece, value, Secret(variable, True))]
+            pieces = [
+                p
+                for piece in pieces
+                for p in _split(piece, value, Secret(variable, True))
+            ]
         if sql:
             pieces = [p for piece in pieces for p in self._literals(piece, name)]
         return [p for piece in pieces for p in self._shapes(piece, name, references)]
 
     def is_named_secret(self, name: str, value: Any) -> bool:
         """Whether an argument of this name holds a secret, whatever it looks like."""
-        return value not in (None, "") and bool(is_secret_name(name) or SECRET_NAMES.search(name))
+        return value not in (None, "") and bool(
+            is_secret_name(name) or SECRET_NAMES.search(name)
+        )
 
     def _holder(self, value: str) -> str:
-        named = [n for n, v in self.environ.items() if v == value and (_SECRETIVE.search(n) or len(v) >= LEAST)]
+        named = [
+            n
+            for n, v in self.environ.items()
+            if v == value and (_SECRETIVE.search(n) or len(v) >= LEAST)
+        ]
         return min(named, key=lambda n: (not _SECRETIVE.search(n), n), default="")
 
     def _values(self) -> Iterator[tuple[str, str]]:
         """Secret variables and their values, the longest first: one may hold another."""
-        held = {n: v for n, v in self.environ.items() if len(v) >= LEAST and mask(v, {n: v}) == MASK}
+        held = {
+            n: v
+            for n, v in self.environ.items()
+            if len(v) >= LEAST and mask(v, {n: v}) == MASK
+        }
         return iter(sorted(held.items(), key=lambda pair: (-len(pair[1]), pair[0])))
 
-    def _shapes(self, piece: str | Secret, name: str, references: bool) -> Iterator[str | Secret]:
+    def _shapes(
+        self, piece: str | Secret, name: str, references: bool
+    ) -> Iterator[str | Secret]:
         """Secrets of known shapes; what they are is found by comparing with the masked text."""
         if isinstance(piece, Secret) or mask(piece, {}) == piece:
             yield piece
@@ -90,7 +120,11 @@ class Sealer:
             rest = rest[len(part) :]
             end = rest.find(clear[at + 1]) if clear[at + 1] else len(rest)
             found = rest[:end]
-            yield found if references and "${" in found else self.secret(found, f"{name}_secret")
+            yield (
+                found
+                if references and "${" in found
+                else self.secret(found, f"{name}_secret")
+            )
             rest = rest[end:]
         yield rest
 

@@ -1,4 +1,6 @@
-"""What an SQL text tells by its words alone: whether it only reads, or only looks around, and what it names."""
+"""What an SQL text tells by its words alone: whether it only reads, or only looks
+around, and what it names.
+"""
 
 import re
 from collections.abc import Iterable
@@ -12,7 +14,19 @@ _NOISE = re.compile(
 )
 _QUOTED = re.compile(r'"(?:[^"]|"")*"|`[^`]*`|\[[^\]\[]*\]')
 _WORD = re.compile(r"[^\W\d]\w*")
-_READING = {"select", "with", "values", "show", "describe", "desc", "explain", "table", "from", "summarize", "pragma"}
+_READING = {
+    "select",
+    "with",
+    "values",
+    "show",
+    "describe",
+    "desc",
+    "explain",
+    "table",
+    "from",
+    "summarize",
+    "pragma",
+}
 _WRITING = {
     "insert", "update", "delete", "merge", "upsert", "drop", "alter", "create", "truncate", "grant", "revoke", "call",
     "execute", "exec", "do", "copy", "attach", "detach", "vacuum", "lock", "set", "use", "into", "load", "install",
@@ -27,9 +41,11 @@ _CATALOGS = re.compile(
 
 
 def only_reads(sql: str) -> bool:
-    """Whether a statement surely reads only: one statement that begins so, without a word that could write.
+    """Whether a statement surely reads only: one statement that begins so, without a
+    word that could write.
 
-    A column called like such a word makes it doubtful, and what is doubtful does not count as reading.
+    A column called like such a word makes it doubtful, and what is doubtful does not
+    count as reading.
     """
     bare = _QUOTED.sub(" x ", _NOISE.sub(" ", sql)).strip()
     statements = [part for part in bare.split(";") if part.strip()]
@@ -49,7 +65,9 @@ def looks_around(sql: str) -> bool:
 
 
 def named_in(sql: str, names: Iterable[str]) -> set[str]:
-    """Those of the names that stand in the statement outside of texts and comments, without regard to case."""
+    """Those of the names that stand in the statement outside of texts and comments,
+    without regard to case.
+    """
     bare = _NOISE.sub(" ", sql)
     quoted = {found[0][1:-1].lower() for found in _QUOTED.finditer(bare)}
     words = {word.lower() for word in _WORD.findall(bare)} | quoted

@@ -1,4 +1,6 @@
-"""The chosen calls as steps that can be written down: names, needs, checks, and how each server is connected."""
+"""The chosen calls as steps that can be written down: names, needs, checks, and how
+each server is connected.
+"""
 
 import fnmatch
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +26,8 @@ class Check:
     columns: Mapping[str, str]
     fingerprint: str
     ignore: tuple[str, ...] = ()
-    frame: Any = field(default=None, compare=False, repr=False)  # the rows, without the columns that are ignored
+    # the rows, without the columns that are ignored
+    frame: Any = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,9 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Everything to write down. `servers`: the variable of each server's object; `own`: tables of the person's code."""
+    """Everything to write down. `servers`: the variable of each server's object; `own`:
+    tables of the person's code.
+    """
 
     steps: tuple[Step, ...]
     routes: tuple[Route, ...]
@@ -56,7 +61,11 @@ class Plan:
     @property
     def names(self) -> list[str]:
         """The tables that it makes, in order."""
-        return list(dict.fromkeys(name for step in self.steps if not step.why_not for name in step.names))
+        return list(
+            dict.fromkeys(
+                name for step in self.steps if not step.why_not for name in step.names
+            )
+        )
 
 
 def plan(
@@ -71,14 +80,17 @@ def plan(
 ) -> Plan:
     """Lay out what was chosen.
 
-    `mask`: patterns of columns of which no trace may stand in a check; `reserved`: names that no server's object takes.
+    `mask`: patterns of columns of which no trace may stand in a check; `reserved`:
+    names that no server's object takes.
     """
     variables = _variables(chosen.choices, around)
     moved = _moved(chosen.choices)
     steps = []
     for choice in chosen.choices:
         route = sealed(moved[choice], sealer) if choice in moved else None
-        steps.append(_step(choice, around, variables, checks=checks, mask=mask, route=route))
+        steps.append(
+            _step(choice, around, variables, checks=checks, mask=mask, route=route)
+        )
     taken = set(reserved) | {name for step in steps for name in _names_in(step)}
     return Plan(
         tuple(steps),
@@ -121,10 +133,14 @@ def _names_in(step: Step) -> Iterator[str]:
 
 
 def _variables(choices: Iterable[Choice], around: Surroundings) -> dict[Kept, str]:
-    """What each table is called; of a call that was made again, the later table's name counts for both."""
+    """What each table is called; of a call that was made again, the later table's name
+    counts for both.
+    """
     names: dict[Kept, str] = {}
     for choice in choices:
-        for kepts in zip(*(call.kept() for call in (choice.call, *choice.again)), strict=True):
+        for kepts in zip(
+            *(call.kept() for call in (choice.call, *choice.again)), strict=True
+        ):
             living = [kept for kept in kepts if kept.frame() is not None]
             name = (living or list(kepts))[-1].named(around.namespace)
             names |= dict.fromkeys(kepts, name)
@@ -132,7 +148,9 @@ def _variables(choices: Iterable[Choice], around: Surroundings) -> dict[Kept, st
 
 
 def problem_with(call: Call, environ: Mapping[str, str]) -> str:
-    """Why a call cannot be written down: a secret stood in it that no environment variable holds."""
+    """Why a call cannot be written down: a secret stood in it that no environment
+    variable holds.
+    """
     probe = Sealer(environ)
     for name, value in call.arguments.items():
         argument(call, name, value, probe)
@@ -141,7 +159,9 @@ def problem_with(call: Call, environ: Mapping[str, str]) -> str:
     return f"a secret stood in it that no environment variable holds: set {', '.join(probe.missing)}, then uncomment it"
 
 
-def argument(call: Call, name: str, value: Any, sealer: Sealer, *, indent: int = 0) -> str:
+def argument(
+    call: Call, name: str, value: Any, sealer: Sealer, *, indent: int = 0
+) -> str:
     """The source of an argument's value."""
     place = f"{call.server}_{name}"
     if isinstance(value, str) and name == call.facts.sql:
@@ -151,7 +171,9 @@ def argument(call: Call, name: str, value: Any, sealer: Sealer, *, indent: int =
 
 def is_hidden(column: str, mask: Iterable[str]) -> bool:
     """Whether nothing of a column's values may be written down."""
-    return is_secret_name(column) or any(fnmatch.fnmatchcase(column.lower(), pattern.lower()) for pattern in mask)
+    return is_secret_name(column) or any(
+        fnmatch.fnmatchcase(column.lower(), pattern.lower()) for pattern in mask
+    )
 
 
 def _step(
@@ -165,21 +187,40 @@ def _step(
 ) -> Step:
     tables = choice.call.kept()
     names = tuple(variables[kept] for kept in tables)
-    needs = {name: variables.get(kept) or kept.named(around.namespace) for name, kept in choice.needs.items()}
+    needs = {
+        name: variables.get(kept) or kept.named(around.namespace)
+        for name, kept in choice.needs.items()
+    }
     needs |= {name: name for name in choice.own}
-    notes = tuple(f"The server cut the result: {kept.truncated}" for kept in tables if kept.truncated)
+    notes = tuple(
+        f"The server cut the result: {kept.truncated}"
+        for kept in tables
+        if kept.truncated
+    )
     made: tuple[Check, ...] = ()
     if checks and not choice.why_not:
-        made = tuple(c for at, name in enumerate(names) if (c := _check(choice, at, name, mask)) is not None)
+        made = tuple(
+            c
+            for at, name in enumerate(names)
+            if (c := _check(choice, at, name, mask)) is not None
+        )
         if len(made) < len(names):
-            notes += ("Not checked: the notebook no longer held the table when this was frozen.",)
+            notes += (
+                "Not checked: the notebook no longer held the table when this was frozen.",
+            )
     aliases = tuple(_aliases(choice, names, around))
     return Step(choice.call, names, needs, made, aliases, choice.why_not, notes, route)
 
 
-def _aliases(choice: Choice, names: Sequence[str], around: Surroundings) -> Iterator[tuple[str, str]]:
+def _aliases(
+    choice: Choice, names: Sequence[str], around: Surroundings
+) -> Iterator[tuple[str, str]]:
     """Other names of the tables that the person's code uses."""
-    used = {name for source in around.code[choice.call.at + 1 :] for name in names_in(source)}
+    used = {
+        name
+        for source in around.code[choice.call.at + 1 :]
+        for name in names_in(source)
+    }
     for call in (choice.call, *choice.again):
         for kept, name in zip(call.kept(), names, strict=True):
             others = (kept.names() | {kept.named(around.namespace)}) - {name}
@@ -193,13 +234,27 @@ def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | N
     from mcp_notebook.freeze.fingerprint import fingerprint, types_of
 
     calls = (*reversed(choice.again), choice.call)
-    rows = next((kept[at].rows for c in calls if len(kept := c.kept()) > at and kept[at].rows is not None), None)
+    rows = next(
+        (
+            kept[at].rows
+            for c in calls
+            if len(kept := c.kept()) > at and kept[at].rows is not None
+        ),
+        None,
+    )
     if rows is None:
         return None
     types = types_of(rows)
     hidden = tuple(column for column in types if is_hidden(column, mask))
     shown = [index for index, column in enumerate(types) if column not in hidden]
-    return Check(name, len(rows), types, str(fingerprint(rows, hidden)), hidden, rows.iloc[:, shown])
+    return Check(
+        name,
+        len(rows),
+        types,
+        str(fingerprint(rows, hidden)),
+        hidden,
+        rows.iloc[:, shown],
+    )
 
 
 def _server_names(servers: Iterable[str], taken: Collection[str]) -> dict[str, str]:
@@ -210,6 +265,10 @@ def _server_names(servers: Iterable[str], taken: Collection[str]) -> dict[str, s
             continue
         plain = "".join(c if c.isalnum() else "_" for c in server)
         plain = plain if plain.isidentifier() else f"server_{plain}"
-        plain = f"{plain}_server" if plain in taken or plain in ("os", "mcp_notebook") else plain
+        plain = (
+            f"{plain}_server"
+            if plain in taken or plain in ("os", "mcp_notebook")
+            else plain
+        )
         names[server] = free(plain, {*taken, *names.values()})
     return names

@@ -18,9 +18,11 @@ Kind = Literal["tool", "resource"]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a tool when it is called. `sql`: its argument for SQL; `only`: it is the server's tool for SQL.
+    """What is known of a tool when it is called. `sql`: its argument for SQL; `only`:
+    it is the server's tool for SQL.
 
-    `reads`: it is one of ours that can only read, says of itself that it only reads, or was marked as safe to repeat.
+    `reads`: it is one of ours that can only read, says of itself that it only reads, or
+    was marked as safe to repeat.
     """
 
     reads: bool = False
@@ -39,7 +41,8 @@ class Kept:
     frame: "weakref.ref[pd.DataFrame]"
     rows: "pd.DataFrame | None"
     truncated: str = ""
-    into: list[str] = field(default_factory=list)  # names that the person asked for, the latest last
+    # names that the person asked for, the latest last
+    into: list[str] = field(default_factory=list)
 
     def named(self, namespace: Mapping[str, Any]) -> str:
         """What the table is called in the notebook now, or was called when it came."""
@@ -47,7 +50,11 @@ class Kept:
         names = [name for name in (*reversed(self.into), self.name) if name]
         if frame is None:
             return names[0] if names else "table"
-        now = (n for n in (*names, *namespace) if namespace.get(n) is frame and not n.startswith("_"))
+        now = (
+            n
+            for n in (*names, *namespace)
+            if namespace.get(n) is frame and not n.startswith("_")
+        )
         return next(now, names[0] if names else "table")
 
     def names(self) -> set[str]:
@@ -70,13 +77,24 @@ class Call:
     outcome: str = ""  # "" while it runs
     tables: dict[int, Kept] = field(default_factory=dict)
     at: int = 0  # the number of the cell in the notebook's history
-    # The tables that SQL could name when it was sent, by its names; None: one that the person's code made.
+    # The tables that SQL could name when it was sent, by its names; None: one that the
+    # person's code made.
     sources: Mapping[str, Kept | None] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
-        """What makes two calls the same: the server as it was connected, the tool, the arguments."""
-        return repr((self.kind, self.server, self.route, self.tool, sorted(self.arguments.items())))
+        """What makes two calls the same: the server as it was connected, the tool, the
+        arguments.
+        """
+        return repr(
+            (
+                self.kind,
+                self.server,
+                self.route,
+                self.tool,
+                sorted(self.arguments.items()),
+            )
+        )
 
     def kept(self) -> list[Kept]:
         """Its tables in order."""
@@ -112,24 +130,40 @@ class Trail:
 
     def sent(self, call: Call, tables: Mapping[str, Any] | None = None) -> None:
         """A call is sent; `tables` are those that its SQL may name."""
-        made = {id(kept.frame()): kept for other in self.calls for kept in other.tables.values()}
+        made = {
+            id(kept.frame()): kept
+            for other in self.calls
+            for kept in other.tables.values()
+        }
         made.pop(id(None), None)
-        call.sources = {name: made.get(id(table)) for name, table in (tables or {}).items()}
+        call.sources = {
+            name: made.get(id(table)) for name, table in (tables or {}).items()
+        }
         call.route = self.routes.get(call.server)
         self.calls.append(call)
 
-    def kept(self, call_id: str, index: int, name: str, frame: "pd.DataFrame", truncated: str = "") -> None:
+    def kept(
+        self,
+        call_id: str,
+        index: int,
+        name: str,
+        frame: "pd.DataFrame",
+        truncated: str = "",
+    ) -> None:
         """A table of a call came into the notebook under a name."""
         call = self._find(call_id)
         if call is None:
             return
-        # A shallow copy: pandas copies on write, so what the person does to the frame does not reach these rows.
+        # A shallow copy: pandas copies on write, so what the person does to the frame
+        # does not reach these rows.
         kept = Kept(name, weakref.ref(frame), frame.copy(deep=False), truncated)
         weakref.finalize(frame, _let_go, weakref.ref(kept)).atexit = False
         call.tables[index] = kept
 
     def ended(self, call_id: str, outcome: str) -> None:
-        """A call has its result; one that was not sent (denied, answered from an earlier one) passes by."""
+        """A call has its result; one that was not sent (denied, answered from an
+        earlier one) passes by.
+        """
         call = self._find(call_id)
         if call is not None:
             call.outcome = outcome
@@ -149,7 +183,12 @@ class Trail:
 
     def of_frame(self, frame: Any) -> Call | None:
         """The call that gave a table."""
-        found = (c for c in reversed(self.calls) for kept in c.tables.values() if kept.frame() is frame)
+        found = (
+            c
+            for c in reversed(self.calls)
+            for kept in c.tables.values()
+            if kept.frame() is frame
+        )
         return next(found, None)
 
     def __iter__(self) -> Iterator[Call]:

@@ -30,16 +30,25 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 def value_hash(value: Any, *, rounded: bool = False) -> int:
     """The hash of one Python value, the same as that of an equal value in a column."""
-    if value is None or value is pd.NA or value is pd.NaT or (type(value) is float and value != value):
+    if (
+        value is None
+        or value is pd.NA
+        or value is pd.NaT
+        or (type(value) is float and value != value)
+    ):
         return null()
-    if isinstance(value, np.generic) and not isinstance(value, np.datetime64 | np.timedelta64):
+    if isinstance(value, np.generic) and not isinstance(
+        value, np.datetime64 | np.timedelta64
+    ):
         value = value.item()
         if value is None or value != value:
             return null()
     for kinds, hasher in _VALUES:
         if isinstance(value, kinds):
             return hasher(value, rounded)
-    return text_hash(b"o", f"{type(value).__qualname__}:{value}".encode("utf-8", "surrogatepass"))
+    return text_hash(
+        b"o", f"{type(value).__qualname__}:{value}".encode("utf-8", "surrogatepass")
+    )
 
 
 def _boolean(value: bool, rounded: bool) -> int:
@@ -49,7 +58,8 @@ def _boolean(value: bool, rounded: bool) -> int:
 def _integer(value: int, rounded: bool) -> int:
     if -(2**63) <= value < 2**63:
         return one(tagged(INTEGER, np.array([value], np.int64).view(np.uint64)))
-    return text_hash(b"i", hex(value).encode())  # hex: Python writes no decimal number of more than 4300 digits
+    # hex: Python writes no decimal number of more than 4300 digits
+    return text_hash(b"i", hex(value).encode())
 
 
 def _float(value: float, rounded: bool) -> int:
@@ -81,7 +91,9 @@ def _binary(value: bytes | bytearray | memoryview, rounded: bool) -> int:
 def _moment(value: datetime.datetime, rounded: bool) -> int:
     nanoseconds = getattr(value, "nanosecond", 0)
     zoned = value.tzinfo is not None
-    plain = value.to_pydatetime(warn=False) if isinstance(value, pd.Timestamp) else value
+    plain = (
+        value.to_pydatetime(warn=False) if isinstance(value, pd.Timestamp) else value
+    )
     if zoned:
         plain = plain.astimezone(datetime.UTC).replace(tzinfo=None)
     span = plain - _EPOCH
@@ -102,11 +114,17 @@ def _clock(value: datetime.time, rounded: bool) -> int:
 
 def _span(value: datetime.timedelta, rounded: bool) -> int:
     nanoseconds = getattr(value, "nanoseconds", 0)
-    return _split(SPAN, value.days * 86400 + value.seconds, value.microseconds * 1000 + nanoseconds)
+    return _split(
+        SPAN,
+        value.days * 86400 + value.seconds,
+        value.microseconds * 1000 + nanoseconds,
+    )
 
 
 def _numpy_moment(value: Any, rounded: bool) -> int:
-    return value_hash(pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value))
+    return value_hash(
+        pd.Timestamp(value) if isinstance(value, np.datetime64) else pd.Timedelta(value)
+    )
 
 
 def _sequence(value: Any, rounded: bool) -> int:
@@ -115,12 +133,17 @@ def _sequence(value: Any, rounded: bool) -> int:
 
 
 def _set(value: Any, rounded: bool) -> int:
-    inner = sorted(value_hash(item, rounded=rounded).to_bytes(8, "big") for item in value)
+    inner = sorted(
+        value_hash(item, rounded=rounded).to_bytes(8, "big") for item in value
+    )
     return text_hash(b"s", b"".join(inner))
 
 
 def _mapping(value: Mapping[Any, Any], rounded: bool) -> int:
-    pairs = ((value_hash(k, rounded=rounded), value_hash(v, rounded=rounded)) for k, v in value.items())
+    pairs = (
+        (value_hash(k, rounded=rounded), value_hash(v, rounded=rounded))
+        for k, v in value.items()
+    )
     inner = sorted(k.to_bytes(8, "big") + v.to_bytes(8, "big") for k, v in pairs)
     return text_hash(b"m", b"".join(inner))
 
@@ -145,5 +168,7 @@ _VALUES: tuple[tuple[Any, Callable[[Any, bool], int]], ...] = (
 
 
 def _split(tag: int, seconds: int, rest: int) -> int:
-    halves = mix(np.array([seconds], np.int64).view(np.uint64)) + np.array([rest], np.uint64)
+    halves = mix(np.array([seconds], np.int64).view(np.uint64)) + np.array(
+        [rest], np.uint64
+    )
     return one(tagged(tag, halves))

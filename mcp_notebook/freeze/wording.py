@@ -18,12 +18,18 @@ def imports(sources: Iterable[str]) -> list[str]:
 
 def to_set(plan: Plan) -> list[str]:
     """The environment variables that hold nothing yet, as comments."""
-    return [f"# Set {name} in the environment before this runs." for name in plan.sealer.missing]
+    return [
+        f"# Set {name} in the environment before this runs."
+        for name in plan.sealer.missing
+    ]
 
 
 def own_tables(plan: Plan) -> list[str]:
     """The tables that no call gave, as comments."""
-    return [f"# {name} is a table of your own code: it has to be made before what reads it." for name in plan.own]
+    return [
+        f"# {name} is a table of your own code: it has to be made before what reads it."
+        for name in plan.own
+    ]
 
 
 def question(run: Run) -> list[str]:

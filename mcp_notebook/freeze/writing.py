@@ -13,7 +13,9 @@ QUERY = "query"  # the tool of the notebook's own server that takes SQL
 
 @dataclass(frozen=True)
 class Style:
-    """How checks are written. `data`: the folder with the rows as they were, "" when there is none."""
+    """How checks are written. `data`: the folder with the rows as they were, "" when
+    there is none.
+    """
 
     strict: bool = True
     data: str = ""
@@ -24,10 +26,15 @@ def python(step: Step, plan: Plan) -> str:
     prefix = f"{', '.join(step.names)} = " if step.names else ""
     if step.call.kind == "resource":
         extra = ["tables=True"] if len(step.names) > 1 else []
-        given = [quoted(step.call.server), argument(step.call, "uri", step.call.arguments["uri"], plan.sealer)]
+        given = [
+            quoted(step.call.server),
+            argument(step.call, "uri", step.call.arguments["uri"], plan.sealer),
+        ]
         return call_source("mcp_notebook.resource", [*given, *extra], prefix=prefix)
     if is_own_query(step):
-        return call_source("mcp_notebook.sql", _own_arguments(step, plan), prefix=prefix)
+        return call_source(
+            "mcp_notebook.sql", _own_arguments(step, plan), prefix=prefix
+        )
     if step.call.server == OWN_SERVER or len(step.names) > 1:
         target = quoted(f"{step.call.server}.{step.call.tool}")
         given = _dictionary(step, plan)
@@ -38,17 +45,29 @@ def python(step: Step, plan: Plan) -> str:
     attribute = name_is_free(tool) and not tool.startswith("_") and tool != "aio"
     target = f"{server}.{tool}" if attribute else f"{server}[{quoted(tool)}]"
     plain = all(name_is_free(name) for name in step.call.arguments)
-    return call_source(target, _keywords(step, plan) if plain else _dictionary(step, plan), prefix=prefix)
+    return call_source(
+        target,
+        _keywords(step, plan) if plain else _dictionary(step, plan),
+        prefix=prefix,
+    )
 
 
 def is_own_query(step: Step) -> bool:
     """Whether a step is SQL over the notebook's own tables."""
-    return step.call.server == OWN_SERVER and step.call.tool == QUERY and step.call.kind == "tool"
+    return (
+        step.call.server == OWN_SERVER
+        and step.call.tool == QUERY
+        and step.call.kind == "tool"
+    )
 
 
 def uses_object(step: Step) -> bool:
     """Whether the Python of a step needs its server's object."""
-    return step.call.kind == "tool" and step.call.server != OWN_SERVER and len(step.names) <= 1
+    return (
+        step.call.kind == "tool"
+        and step.call.server != OWN_SERVER
+        and len(step.names) <= 1
+    )
 
 
 def checks(step: Step, style: Style) -> list[str]:
@@ -79,14 +98,20 @@ def _own_arguments(step: Step, plan: Plan) -> list[str]:
 
 
 def _keywords(step: Step, plan: Plan) -> list[str]:
-    return [f"{k}={argument(step.call, k, v, plan.sealer, indent=4)}" for k, v in step.call.arguments.items()]
+    return [
+        f"{k}={argument(step.call, k, v, plan.sealer, indent=4)}"
+        for k, v in step.call.arguments.items()
+    ]
 
 
 def _dictionary(step: Step, plan: Plan) -> list[str]:
     given: Mapping[str, object] = step.call.arguments
     if not given:
         return []
-    pairs = [f"{quoted(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}" for k, v in given.items()]
+    pairs = [
+        f"{quoted(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}"
+        for k, v in given.items()
+    ]
     line = "{" + ", ".join(pairs) + "}"
     if len(line) <= 80 and "\n" not in line:
         return [line]
@@ -94,10 +119,25 @@ def _dictionary(step: Step, plan: Plan) -> list[str]:
 
 
 def _check(check: Check, style: Style) -> str:
-    columns = "{" + ", ".join(f"{_plain(k)}: {_plain(v)}" for k, v in check.columns.items()) + "}"
+    columns = (
+        "{"
+        + ", ".join(f"{_plain(k)}: {_plain(v)}" for k, v in check.columns.items())
+        + "}"
+    )
     if len(columns) > 84:
-        columns = "{\n" + "".join(f"        {_plain(k)}: {_plain(v)},\n" for k, v in check.columns.items()) + "    }"
-    given = [check.name, f"rows={check.rows}", f"columns={columns}", f"fingerprint={_plain(check.fingerprint)}"]
+        columns = (
+            "{\n"
+            + "".join(
+                f"        {_plain(k)}: {_plain(v)},\n" for k, v in check.columns.items()
+            )
+            + "    }"
+        )
+    given = [
+        check.name,
+        f"rows={check.rows}",
+        f"columns={columns}",
+        f"fingerprint={_plain(check.fingerprint)}",
+    ]
     if check.ignore:
         given.append(f"ignore=[{', '.join(map(_plain, check.ignore))}]")
     if style.data:

@@ -1,4 +1,5 @@
-"""A local GGUF model as a Messages API: llama.cpp with constrained decoding behind the address that the SDK expects.
+"""A local GGUF model as a Messages API: llama.cpp with constrained decoding behind the
+address that the SDK expects.
 
     server = start_local("qwen2.5-coder-1.5b-instruct-q4_k_m.gguf")
     client = anthropic.AsyncAnthropic(base_url=server.base_url, api_key=server.api_key)

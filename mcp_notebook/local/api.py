@@ -1,6 +1,8 @@
-"""The Messages API in front of a local model: `/v1/messages` (streamed or not), its `count_tokens`, `/v1/models`.
+"""The Messages API in front of a local model: `/v1/messages` (streamed or not), its
+`count_tokens`, `/v1/models`.
 
-Requests need the key (`Authorization: Bearer` or `x-api-key`); no other origin is allowed, so no web page can ask.
+Requests need the key (`Authorization: Bearer` or `x-api-key`); no other origin is
+allowed, so no web page can ask.
 """
 
 import asyncio
@@ -25,7 +27,8 @@ from mcp_notebook.local.turns import Turn
 if TYPE_CHECKING:
     from mcp_notebook.local.engine import Engine
 
-SOURCE_HEADER = "x-model-source"  # which model answers, percent-encoded: a recording keeps it
+# which model answers, percent-encoded: a recording keeps it
+SOURCE_HEADER = "x-model-source"
 
 WRONG_KEY = "the local model's key is missing or wrong"
 
@@ -39,7 +42,8 @@ class LocalApi:
         self._engine = engine
         self._key = api_key
         self._label = label
-        self._model = label.partition(" · ")[0]  # replies name it, whatever model was asked for
+        # replies name it, whatever model was asked for
+        self._model = label.partition(" · ")[0]
         self._turn = asyncio.Lock()
         self.app = Starlette(
             routes=[
@@ -56,8 +60,20 @@ class LocalApi:
     async def _models(self, request: Request) -> Response:
         if not self._known(request):
             return _error(401, "authentication_error", WRONG_KEY)
-        model = {"type": "model", "id": self._model, "display_name": self._label, "created_at": "1970-01-01T00:00:00Z"}
-        return JSONResponse({"data": [model], "has_more": False, "first_id": self._model, "last_id": self._model})
+        model = {
+            "type": "model",
+            "id": self._model,
+            "display_name": self._label,
+            "created_at": "1970-01-01T00:00:00Z",
+        }
+        return JSONResponse(
+            {
+                "data": [model],
+                "has_more": False,
+                "first_id": self._model,
+                "last_id": self._model,
+            }
+        )
 
     async def _messages(self, request: Request) -> Response:
         body = await self._body(request)
@@ -66,7 +82,9 @@ class LocalApi:
         headers = {SOURCE_HEADER: quote(self._label)}
         events = self._events(body)
         if body.get("stream"):
-            return StreamingResponse(_encoded(events), headers=headers, media_type="text/event-stream")
+            return StreamingResponse(
+                _encoded(events), headers=headers, media_type="text/event-stream"
+            )
         collected = [event async for event in events]
         message = wire.assemble(collected)
         if message is None:
@@ -77,18 +95,35 @@ class LocalApi:
         body = await self._body(request)
         if isinstance(body, Response):
             return body
-        return JSONResponse({"input_tokens": await self._engine.count(list(next_step(body).messages))})
+        return JSONResponse(
+            {"input_tokens": await self._engine.count(list(next_step(body).messages))}
+        )
 
-    async def _events(self, body: dict[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    async def _events(
+        self, body: dict[str, Any]
+    ) -> AsyncGenerator[dict[str, Any], None]:
         try:
-            async with self._turn, aclosing(Turn(self._engine, body).events()) as events:
+            async with (
+                self._turn,
+                aclosing(Turn(self._engine, body).events()) as events,
+            ):
                 async for event in events:
                     yield event
         except BackendError as error:
-            yield {"type": "error", "error": {"type": "invalid_request_error", "message": error.message}}
-        except Exception:  # boundary: the client must hear of any failure, the log has the rest
+            yield {
+                "type": "error",
+                "error": {"type": "invalid_request_error", "message": error.message},
+            }
+        except Exception:
+            # boundary: the client must hear of any failure, the log has the rest
             logger.exception("a local turn failed")
-            yield {"type": "error", "error": {"type": "api_error", "message": "The local model failed; see its log."}}
+            yield {
+                "type": "error",
+                "error": {
+                    "type": "api_error",
+                    "message": "The local model failed; see its log.",
+                },
+            }
 
     async def _body(self, request: Request) -> dict[str, Any] | Response:
         """The checked request, or the answer that refuses it."""
@@ -99,10 +134,16 @@ class LocalApi:
             problem = _problem(body)
         except (ValueError, TypeError, AttributeError, KeyError):
             problem = "the request is not JSON of the Messages API"
-        return _error(400, "invalid_request_error", problem) if problem else {**body, "model": self._model}
+        return (
+            _error(400, "invalid_request_error", problem)
+            if problem
+            else {**body, "model": self._model}
+        )
 
     def _known(self, request: Request) -> bool:
-        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        given = request.headers.get("x-api-key") or request.headers.get(
+            "authorization", ""
+        ).removeprefix("Bearer ")
         return hmac.compare_digest(given.encode(), self._key.encode())
 
 
@@ -112,11 +153,17 @@ def _problem(body: dict[str, Any]) -> str:
     if not isinstance(body.setdefault("max_tokens", 1024), int):
         return "max_tokens: Input should be a valid integer"
     kinds = {message["role"] for message in body["messages"]}
-    return f"messages: Unexpected role in {sorted(kinds)}" if kinds - {"user", "assistant"} else ""
+    return (
+        f"messages: Unexpected role in {sorted(kinds)}"
+        if kinds - {"user", "assistant"}
+        else ""
+    )
 
 
 def _error(status: int, kind: str, message: str) -> Response:
-    return JSONResponse({"type": "error", "error": {"type": kind, "message": message}}, status)
+    return JSONResponse(
+        {"type": "error", "error": {"type": kind, "message": message}}, status
+    )
 
 
 def _failure(events: list[dict[str, Any]]) -> str:
@@ -124,6 +171,8 @@ def _failure(events: list[dict[str, Any]]) -> str:
     return errors[0] if errors else "the local model's reply did not come to its end"
 
 
-async def _encoded(events: AsyncGenerator[dict[str, Any], None]) -> AsyncGenerator[bytes, None]:
+async def _encoded(
+    events: AsyncGenerator[dict[str, Any], None],
+) -> AsyncGenerator[bytes, None]:
     async for event in events:
         yield wire.encode(event)

@@ -19,15 +19,31 @@ from mcp_notebook.local.process import KEY_VARIABLE, Started, variables
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--model", required=True, metavar="FILE.gguf", help="a chat model in GGUF form")
-    parser.add_argument("--port", type=int, default=0, help="port on this machine (default: a free one)")
-    parser.add_argument("--threads", type=int, default=0, help="threads that compute (default: one a core, at most 8)")
-    parser.add_argument("--context", type=int, default=CONTEXT, help="tokens of context (default: %(default)s)")
+    parser.add_argument(
+        "--model", required=True, metavar="FILE.gguf", help="a chat model in GGUF form"
+    )
+    parser.add_argument(
+        "--port", type=int, default=0, help="port on this machine (default: a free one)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=0,
+        help="threads that compute (default: one a core, at most 8)",
+    )
+    parser.add_argument(
+        "--context",
+        type=int,
+        default=CONTEXT,
+        help="tokens of context (default: %(default)s)",
+    )
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until interrupted, or as a child until the parent's end of the pipe closes; the exit code."""
+    """Serve until interrupted, or as a child until the parent's end of the pipe closes;
+    the exit code.
+    """
     try:
         model = check_model(args.model)
         listener = socket.create_server(("127.0.0.1", args.port))
@@ -61,7 +77,9 @@ async def _serve(engine: Engine, listener: socket.socket, key: str, label: str) 
     from mcp_notebook.local.api import LocalApi
 
     app = LocalApi(engine, api_key=key, label=label).app
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(
+        app, lifespan="off", log_level="warning", timeout_graceful_shutdown=1
+    )
     await uvicorn.Server(config).serve([listener])
     await engine.close()
 
@@ -71,7 +89,12 @@ def _announce(started: Started, key: str, *, child: bool) -> None:
         line = json.dumps({"port": started.port, "label": started.label})
     else:
         needed = variables(f"http://127.0.0.1:{started.port}", key, started.label)
-        line = "\n".join([f"# {started.label}", *(f"export {k}={shlex.quote(v)}" for k, v in needed.items())])
+        line = "\n".join(
+            [
+                f"# {started.label}",
+                *(f"export {k}={shlex.quote(v)}" for k, v in needed.items()),
+            ]
+        )
     print(line, flush=True)  # noqa: T201 - the parent, or the person, reads it
 
 

@@ -1,7 +1,8 @@
 """llama.cpp's server inside this process, and a client for it.
 
-It listens on loopback with a random key and grants no other origin: by default llama.cpp asks for no key and allows
-every origin. xllamacpp has no way to stop its server, so the process that starts it must be one that can end.
+It listens on loopback with a random key and grants no other origin: by default
+llama.cpp asks for no key and allows every origin. xllamacpp has no way to stop its
+server, so the process that starts it must be one that can end.
 """
 
 import hashlib
@@ -41,7 +42,9 @@ class Piece:
 class Engine:
     """A running llama.cpp server for one model."""
 
-    def __init__(self, model: Path, *, threads: int = 0, context: int = CONTEXT) -> None:
+    def __init__(
+        self, model: Path, *, threads: int = 0, context: int = CONTEXT
+    ) -> None:
         xlc = _xllamacpp()
         key = secrets.token_urlsafe(24)
         params = xlc.CommonParams()
@@ -60,17 +63,23 @@ class Engine:
         try:
             self._server = xlc.Server(params)  # returns when the model is loaded
         except RuntimeError as error:
-            raise BackendError(f"llama.cpp cannot load {model.name}: {error}") from error
+            raise BackendError(
+                f"llama.cpp cannot load {model.name}: {error}"
+            ) from error
         self._client = httpx2.AsyncClient(
             base_url=self._server.listening_address,
             headers={"authorization": f"Bearer {key}"},
             timeout=httpx2.Timeout(SILENCE, connect=5.0),
         )
 
-    async def write(self, messages: list[Json], *, max_tokens: int, **options: Any) -> AsyncGenerator[Piece, None]:
-        """Stream the model's reply to a chat; `options` are llama.cpp's own, as `response_format` or `temperature`.
+    async def write(
+        self, messages: list[Json], *, max_tokens: int, **options: Any
+    ) -> AsyncGenerator[Piece, None]:
+        """Stream the model's reply to a chat; `options` are llama.cpp's own, as
+        `response_format` or `temperature`.
 
-        The same request gives the same reply: greedy decoding with a fixed seed unless the options say otherwise.
+        The same request gives the same reply: greedy decoding with a fixed seed unless
+        the options say otherwise.
         """
         body = {
             "messages": messages,
@@ -82,7 +91,9 @@ class Engine:
             "stream_options": {"include_usage": True},
             **options,
         }
-        async with self._client.stream("POST", "/v1/chat/completions", json=body) as response:
+        async with self._client.stream(
+            "POST", "/v1/chat/completions", json=body
+        ) as response:
             if response.status_code != 200:
                 raise BackendError(_refusal(await response.aread()))
             async with aclosing(_pieces(response)) as pieces:
@@ -92,7 +103,9 @@ class Engine:
     async def count(self, messages: list[Json]) -> int:
         """How many tokens a chat has."""
         prompt = await self._client.post("/apply-template", json={"messages": messages})
-        tokens = await self._client.post("/tokenize", json={"content": prompt.json()["prompt"]})
+        tokens = await self._client.post(
+            "/tokenize", json={"content": prompt.json()["prompt"]}
+        )
         return len(tokens.json()["tokens"])
 
     async def close(self) -> None:
@@ -101,7 +114,9 @@ class Engine:
 
 
 async def _pieces(response: httpx2.Response) -> AsyncGenerator[Piece, None]:
-    """The parts of a streamed chat completion; raises BackendError for an error inside the stream."""
+    """The parts of a streamed chat completion; raises BackendError for an error inside
+    the stream.
+    """
     done = ""
     async for line in response.aiter_lines():
         if line.startswith("error:"):
@@ -117,13 +132,21 @@ async def _pieces(response: httpx2.Response) -> AsyncGenerator[Piece, None]:
                 yield Piece(text)
         if usage := event.get("usage"):
             cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
-            yield Piece("", done or "stop", usage["prompt_tokens"], cached, usage["completion_tokens"])
+            yield Piece(
+                "",
+                done or "stop",
+                usage["prompt_tokens"],
+                cached,
+                usage["completion_tokens"],
+            )
             return
     raise BackendError("llama.cpp ended its reply in the middle; run the cell again.")
 
 
 def label_of(model: Path) -> str:
-    """`qwen2.5-coder-1.5b-instruct-q4_k_m · llama.cpp (xllamacpp 2026.10) · sha256 cc324af070c2…`: what answers."""
+    """`qwen2.5-coder-1.5b-instruct-q4_k_m · llama.cpp (xllamacpp 2026.10) · sha256
+    cc324af070c2…`: what answers.
+    """
     version = importlib.metadata.version("xllamacpp")
     with model.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -134,16 +157,24 @@ def check_model(path: str | Path) -> Path:
     """The path of a GGUF file; raises ConfigError in one sentence."""
     model = Path(path).expanduser()
     if not model.is_file():
-        raise ConfigError(f"There is no model file {path}; give the path of a .gguf file.")
+        raise ConfigError(
+            f"There is no model file {path}; give the path of a .gguf file."
+        )
     with model.open("rb") as file:
         if file.read(4) != b"GGUF":
-            raise ConfigError(f"{path} is not a GGUF file; download the model's .gguf file again.")
+            raise ConfigError(
+                f"{path} is not a GGUF file; download the model's .gguf file again."
+            )
     return model.resolve()
 
 
 def default_threads() -> int:
     """One a core that this process may use, at most eight: more make a small model no faster."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count() or 1
+    )
     return max(1, min(cores, 8))
 
 
@@ -151,7 +182,9 @@ def _xllamacpp() -> Any:
     try:
         import xllamacpp  # an optional package of 34 MB
     except ImportError as error:
-        raise ConfigError('A local model needs llama.cpp: pip install "mcp-notebook[local]".') from error
+        raise ConfigError(
+            'A local model needs llama.cpp: pip install "mcp-notebook[local]".'
+        ) from error
     return xllamacpp
 
 

@@ -1,8 +1,9 @@
 """A Messages API request reshaped for a small local model.
 
-A model of one or two billion parameters calls no tools by itself, but it fills a JSON form well when decoding is
-constrained to the form's schema. So each turn is a step: either a form with one tool call, or the decision to answer,
-after which the answer is written as free text. The forms are built from the request's own tools.
+A model of one or two billion parameters calls no tools by itself, but it fills a JSON
+form well when decoding is constrained to the form's schema. So each turn is a step:
+either a form with one tool call, or the decision to answer, after which the answer is
+written as free text. The forms are built from the request's own tools.
 """
 
 import json
@@ -15,15 +16,23 @@ Json = dict[str, Any]
 
 MAX_SYSTEM = 8_000  # characters of the request's system prompt
 MAX_RESULT = 2_600  # characters of a tool result in the running exchange
-MAX_STRING = 900  # characters of a string argument: without a bound a small model may never close one
+# characters of a string argument: without a bound a small model may never close one
+MAX_STRING = 900
 PAST_EXCHANGES = 3  # earlier questions with their answers that are kept
 MAX_ERRORS = 3  # failed calls in a row after which the model may give up
 MAX_EMPTY = 1  # queries without rows that are asked to look again
-# All rows of a small table at the end of our own preview (results/shown/preview.py): its statistics would only confuse.
-_WHOLE_TABLE = re.compile(r"^.*?: ([\d,]+) rows? × .*?^first \1 rows? as CSV:\n", re.DOTALL | re.MULTILINE)
+# All rows of a small table at the end of our own preview (results/shown/preview.py):
+# its statistics would only confuse.
+_WHOLE_TABLE = re.compile(
+    r"^.*?: ([\d,]+) rows? × .*?^first \1 rows? as CSV:\n", re.DOTALL | re.MULTILINE
+)
 _NO_ROWS = re.compile(r"(?<![\d,.])0 rows\b")
 
-ANSWER = {"type": "object", "properties": {"next": {"const": "answer"}}, "required": ["next"]}
+ANSWER = {
+    "type": "object",
+    "properties": {"next": {"const": "answer"}},
+    "required": ["next"],
+}
 SQL_ADVICE = """\
 For SQL:
 - One SELECT from the one table or view that has all the columns; join only if none has.
@@ -36,9 +45,7 @@ If the results answer the question, reply {"next": "answer"}."""
 WRITE = """\
 Answer the question now in one to four short sentences or a short list of markdown. Take every figure from the tool \
 results above, as written there; leave out what they do not show. Plain words, no JSON."""
-GIVE_UP = (
-    "The calls failed. Say in one plain sentence that the question could not be answered, and why. Give no figures."
-)
+GIVE_UP = "The calls failed. Say in one plain sentence that the question could not be answered, and why. Give no figures."
 NO_RESULT = "Answer now in one to four short sentences."
 EMPTY = "It gave no rows: a value or column in its conditions is wrong. Call again with other conditions."
 MEND = "Do not repeat it. Think about what the error says, then call again with something else."
@@ -48,8 +55,9 @@ MEND = "Do not repeat it. Think about what the error says, then call again with 
 class Step:
     """What to ask the model next.
 
-    `messages` is a chat in the OpenAI form. `form` is the JSON schema that the next reply must fill, None when only an
-    answer is wanted; `question` is what to add when the answer is to be written.
+    `messages` is a chat in the OpenAI form. `form` is the JSON schema that the next
+    reply must fill, None when only an answer is wanted; `question` is what to add when
+    the answer is to be written.
     """
 
     messages: tuple[Json, ...]
@@ -74,14 +82,25 @@ def next_step(body: Json) -> Step:
 
 def written(step: Step) -> list[Json]:
     """The chat that asks for the answer in words: without the instruction on the form."""
-    return [*step.messages[:-1], {"role": "user", "content": f"{step.messages[-1]['content']}\n\n{step.write}"}]
+    return [
+        *step.messages[:-1],
+        {"role": "user", "content": f"{step.messages[-1]['content']}\n\n{step.write}"},
+    ]
 
 
 def calls_so_far(messages: list[Json], *, failed: bool) -> list[Json]:
-    """The tool calls since the person's last prompt that gave a result, or those that failed or gave no rows."""
+    """The tool calls since the person's last prompt that gave a result, or those that
+    failed or gave no rows.
+    """
     running = list(_exchanges(messages))[-1]
-    ids = {block["tool_use_id"] for block in _results(running) if _is_failure(block) == failed}
-    return [block for block in running if block["type"] == "tool_use" and block["id"] in ids]
+    ids = {
+        block["tool_use_id"]
+        for block in _results(running)
+        if _is_failure(block) == failed
+    }
+    return [
+        block for block in running if block["type"] == "tool_use" and block["id"] in ids
+    ]
 
 
 def _closing(results: list[Json]) -> str:
@@ -95,13 +114,19 @@ def _offered(body: Json) -> list[Json]:
     tools = [tool for tool in body.get("tools") or () if "input_schema" in tool]
     if choice.get("type") == "none":
         return []
-    return [tool for tool in tools if choice.get("type") != "tool" or tool["name"] == choice["name"]]
+    return [
+        tool
+        for tool in tools
+        if choice.get("type") != "tool" or tool["name"] == choice["name"]
+    ]
 
 
 def _form(body: Json, tools: list[Json], running: list[Json]) -> Json | None:
-    """A tool call while there is no result yet or the last call failed; afterwards an answer, or the choice of one.
+    """A tool call while there is no result yet or the last call failed; afterwards an
+    answer, or the choice of one.
 
-    The rows of a query are answered at once: asked whether to go on, a small model writes the same query again.
+    The rows of a query are answered at once: asked whether to go on, a small model
+    writes the same query again.
     """
     if not tools:
         return None
@@ -132,9 +157,18 @@ def _bounded(schema: Any) -> Any:
         return [_bounded(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {k: v for k, v in schema.items() if k not in ("description", "examples", "title", "default", "format")}
-    bounded = {k: _properties(v) if k == "properties" else _bounded(v) for k, v in kept.items()}
-    if bounded.get("type") == "string" and not {"enum", "const", "pattern", "maxLength"} & bounded.keys():
+    kept = {
+        k: v
+        for k, v in schema.items()
+        if k not in ("description", "examples", "title", "default", "format")
+    }
+    bounded = {
+        k: _properties(v) if k == "properties" else _bounded(v) for k, v in kept.items()
+    }
+    if (
+        bounded.get("type") == "string"
+        and not {"enum", "const", "pattern", "maxLength"} & bounded.keys()
+    ):
         bounded["maxLength"] = MAX_STRING
     return bounded
 
@@ -145,23 +179,37 @@ def _properties(properties: Json) -> Json:
 
 def _system(body: Json, tools: list[Json]) -> str:
     system = body.get("system") or ""
-    words = system if isinstance(system, str) else "\n".join(block["text"] for block in system)
-    listing = "Tools:\n" + "\n".join(_signature(tool) for tool in tools) if tools else ""
+    words = (
+        system
+        if isinstance(system, str)
+        else "\n".join(block["text"] for block in system)
+    )
+    listing = (
+        "Tools:\n" + "\n".join(_signature(tool) for tool in tools) if tools else ""
+    )
     return "\n\n".join(part for part in (words[:MAX_SYSTEM], listing) if part.strip())
 
 
 def _instruction(form: Json, tools: list[Json]) -> str:
     """What a small model heeds best stands last."""
     sql = any("sql" in (tool["input_schema"].get("properties") or {}) for tool in tools)
-    parts = [MAY_ANSWER if ANSWER in form.get("anyOf", ()) else "", SQL_ADVICE if sql else "", FORM]
+    parts = [
+        MAY_ANSWER if ANSWER in form.get("anyOf", ()) else "",
+        SQL_ADVICE if sql else "",
+        FORM,
+    ]
     return "\n".join(part for part in parts if part)
 
 
 def _signature(tool: Json) -> str:
     """`shop__query(sql: string): Run one SELECT ...`: the first sentence of the description."""
     properties = tool["input_schema"].get("properties") or {}
-    arguments = ", ".join(f"{name}: {_type(schema)}" for name, schema in properties.items())
-    first = (tool.get("description") or "").strip().partition("\n")[0].partition(". ")[0]
+    arguments = ", ".join(
+        f"{name}: {_type(schema)}" for name, schema in properties.items()
+    )
+    first = (
+        (tool.get("description") or "").strip().partition("\n")[0].partition(". ")[0]
+    )
     return f"- {tool['name']}({arguments}): {first}"
 
 
@@ -174,11 +222,15 @@ def _type(schema: Any) -> str:
 
 
 def _exchanges(messages: Iterable[Json]) -> Iterator[list[Json]]:
-    """The conversation cut at the person's prompts: each exchange is a flat list of blocks with their role."""
+    """The conversation cut at the person's prompts: each exchange is a flat list of
+    blocks with their role.
+    """
     exchange: list[Json] = []
     for message in messages:
         blocks = _blocks(message["content"])
-        asks = message["role"] == "user" and not any(b["type"] == "tool_result" for b in blocks)
+        asks = message["role"] == "user" and not any(
+            b["type"] == "tool_result" for b in blocks
+        )
         if asks and any(block["role"] == "assistant" for block in exchange):
             yield exchange
             exchange = []
@@ -228,8 +280,12 @@ def _is_empty(block: Json) -> bool:
 
 
 def _chat(exchange: list[Json], limit: int) -> Iterator[Json]:
-    failed = {block["tool_use_id"] for block in _results(exchange) if _is_failure(block)}
-    calls = {block["id"]: _call(block) for block in exchange if block["type"] == "tool_use"}
+    failed = {
+        block["tool_use_id"] for block in _results(exchange) if _is_failure(block)
+    }
+    calls = {
+        block["id"]: _call(block) for block in exchange if block["type"] == "tool_use"
+    }
     for block in exchange:
         kind = block["type"]
         if kind == "text":
@@ -238,19 +294,31 @@ def _chat(exchange: list[Json], limit: int) -> Iterator[Json]:
             yield {"role": "assistant", "content": calls[block["id"]]}
         elif kind == "tool_result" and block["tool_use_id"] in failed:
             # Its own failed call as its own words would be repeated; told as a fact it is mended.
-            said = f"Error: {_text(block, limit)}\n{MEND}" if block.get("is_error") else EMPTY
-            yield {"role": "user", "content": f"This call failed: {calls.get(block['tool_use_id'], '')}\n{said}"}
+            said = (
+                f"Error: {_text(block, limit)}\n{MEND}"
+                if block.get("is_error")
+                else EMPTY
+            )
+            yield {
+                "role": "user",
+                "content": f"This call failed: {calls.get(block['tool_use_id'], '')}\n{said}",
+            }
         elif kind == "tool_result":
             yield {"role": "user", "content": f"Tool result:\n{_text(block, limit)}"}
 
 
 def _call(block: Json) -> str:
-    return json.dumps({"tool": block["name"], "arguments": block["input"]}, ensure_ascii=False)
+    return json.dumps(
+        {"tool": block["name"], "arguments": block["input"]}, ensure_ascii=False
+    )
 
 
 def _text(block: Json, limit: int) -> str:
     parts = _blocks(block.get("content") or "")
-    text = "\n".join(part["text"] if part["type"] == "text" else f"[{part['type']}]" for part in parts)
+    text = "\n".join(
+        part["text"] if part["type"] == "text" else f"[{part['type']}]"
+        for part in parts
+    )
     text = _WHOLE_TABLE.sub("", text, count=1)
     return text if len(text) <= limit else f"{text[:limit]}\n…"
 
@@ -260,7 +328,10 @@ def _alternating(messages: Iterable[Json]) -> Iterator[Json]:
     last: Json | None = None
     for message in messages:
         if last and last["role"] == message["role"]:
-            last = {"role": last["role"], "content": f"{last['content']}\n{message['content']}"}
+            last = {
+                "role": last["role"],
+                "content": f"{last['content']}\n{message['content']}",
+            }
             continue
         if last:
             yield last

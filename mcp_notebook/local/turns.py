@@ -1,6 +1,7 @@
 """One Messages API request answered by a small model: its step, then the events of a reply.
 
-A tool call is decoded under a JSON schema and becomes a whole `tool_use` block; an answer streams as text.
+A tool call is decoded under a JSON schema and becomes a whole `tool_use` block; an
+answer streams as text.
 """
 
 import json
@@ -20,7 +21,8 @@ Json = dict[str, Any]
 
 MAX_FORM = 500  # tokens of a tool call
 MAX_ANSWER = 600  # tokens of an answer
-# Under greedy decoding a small model repeats the call that just failed; the seeds keep its way out the same each time.
+# Under greedy decoding a small model repeats the call that just failed; the seeds keep
+# its way out the same each time.
 STRAY = ({}, {"temperature": 0.7, "seed": 1}, {"temperature": 1.0, "seed": 2})
 
 _STOPS = {"stop": "end_turn", "length": "max_tokens"}
@@ -94,10 +96,15 @@ class Turn:
         return form, "tool_use"
 
     async def _fill(self, step: Step, sampling: Json) -> Json | None:
-        schema = {"type": "json_schema", "json_schema": {"name": "step", "schema": step.form}}
+        schema = {
+            "type": "json_schema",
+            "json_schema": {"name": "step", "schema": step.form},
+        }
         limit = min(self.body["max_tokens"], MAX_FORM)
         text = ""
-        async for piece in self.engine.write(list(step.messages), max_tokens=limit, response_format=schema, **sampling):
+        async for piece in self.engine.write(
+            list(step.messages), max_tokens=limit, response_format=schema, **sampling
+        ):
             text += piece.text
             if piece.done:
                 self.spent.add(piece)
@@ -108,7 +115,11 @@ class Turn:
 
     async def _answer(self, step: Step) -> AsyncGenerator[Json, None]:
         stop = "end_turn"
-        yield {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+        yield {
+            "type": "content_block_start",
+            "index": 0,
+            "content_block": {"type": "text", "text": ""},
+        }
         limit = min(self.body["max_tokens"], MAX_ANSWER)
         async for piece in self.engine.write(written(step), max_tokens=limit):
             if piece.text:
@@ -123,7 +134,10 @@ class Turn:
 
 
 def _is_among(form: Json, calls: list[Json]) -> bool:
-    return any(call["name"] == form.get("tool") and call["input"] == form["arguments"] for call in calls)
+    return any(
+        call["name"] == form.get("tool") and call["input"] == form["arguments"]
+        for call in calls
+    )
 
 
 def _tool_use(form: Json) -> Json:

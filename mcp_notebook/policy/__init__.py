@@ -1,4 +1,6 @@
-"""What the person laid down: who may run (allow, ask, deny) and how much a cell may take. Pure decisions."""
+"""What the person laid down: who may run (allow, ask, deny) and how much a cell may
+take. Pure decisions.
+"""
 
 from mcp_notebook.policy.budgets import NO_LIMITS, Budget, Limits, Spent
 from mcp_notebook.policy.grants import Grant, Grants, grant, user_file

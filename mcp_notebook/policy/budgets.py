@@ -1,4 +1,6 @@
-"""Budgets: where a cell, and a whole notebook, stops; what was taken so far; and what may still go to the model."""
+"""Budgets: where a cell, and a whole notebook, stops; what was taken so far; and what
+may still go to the model.
+"""
 
 import threading
 import time
@@ -12,7 +14,9 @@ CUT = "\n[cut: the budget of bytes for the model is used up]"
 
 @dataclass(frozen=True)
 class Limits:
-    """Where a cell stops. 0, or None for `dollars`: no limit. `rows` and `bytes` count what the model is shown."""
+    """Where a cell stops. 0, or None for `dollars`: no limit. `rows` and `bytes` count
+    what the model is shown.
+    """
 
     iterations: int = 12
     calls: int = 40
@@ -29,7 +33,9 @@ NO_LIMITS = Limits(iterations=0, calls=0, seconds=0)
 
 @dataclass
 class Spent:
-    """What was taken so far. `input` is without what was read from the cache; `dollars` None: a price is unknown."""
+    """What was taken so far. `input` is without what was read from the cache; `dollars`
+    None: a price is unknown.
+    """
 
     turns: int = 0
     calls: int = 0
@@ -56,14 +62,17 @@ class Spent:
     def add_call(self, result: ToolResult) -> None:
         """Count a tool call; the bytes that go to the model are counted by `Budget.fit`."""
         self.calls += 1
-        self.kept_bytes += max(0, result.received_bytes - len(result.shown.encode("utf-8", "replace")))
+        self.kept_bytes += max(
+            0, result.received_bytes - len(result.shown.encode("utf-8", "replace"))
+        )
 
 
 @dataclass
 class Budget:
     """The limits of one cell within those of its notebook; lives as long as the cell.
 
-    `waited` gives the seconds for which the person was asked. `rows` and `fit` are safe on any thread.
+    `waited` gives the seconds for which the person was asked. `rows` and `fit` are safe
+    on any thread.
     """
 
     cell: Limits = field(default_factory=Limits)
@@ -98,7 +107,9 @@ class Budget:
         cell = _reached(self.spent, self.cell, self.elapsed())
         if cell:
             return cell
-        notebook = _reached(self.total, self.notebook, self.total.seconds + self.elapsed())
+        notebook = _reached(
+            self.total, self.notebook, self.total.seconds + self.elapsed()
+        )
         return f"{notebook} for the whole notebook" if notebook else ""
 
     def exhausted(self) -> str:
@@ -107,20 +118,32 @@ class Budget:
 
     def calls_left(self) -> int | None:
         """How many calls may still run; None: any number."""
-        left = [max(0, limits.calls - spent.calls) for spent, limits in self._pairs() if limits.calls]
+        left = [
+            max(0, limits.calls - spent.calls)
+            for spent, limits in self._pairs()
+            if limits.calls
+        ]
         return min(left, default=None)
 
     def seconds_left(self) -> float | None:
         """Seconds of work that are left, at least a second; None: no limit."""
         elapsed = self.elapsed()
         left = [self.cell.seconds - elapsed] if self.cell.seconds else []
-        left += [self.notebook.seconds - self.total.seconds - elapsed] if self.notebook.seconds else []
+        left += (
+            [self.notebook.seconds - self.total.seconds - elapsed]
+            if self.notebook.seconds
+            else []
+        )
         return max(1.0, min(left)) if left else None
 
     def rows(self, wanted: int) -> int:
         """How many of `wanted` rows the model may be shown; they count as shown."""
         with self._lock:
-            left = [max(0, limits.rows - spent.rows) for spent, limits in self._pairs() if limits.rows]
+            left = [
+                max(0, limits.rows - spent.rows)
+                for spent, limits in self._pairs()
+                if limits.rows
+            ]
             granted = min([wanted, *left])
             self.spent.rows += granted
             self.total.rows += granted
@@ -129,10 +152,17 @@ class Budget:
     def fit(self, text: str) -> str:
         """The text, cut to the bytes that may still go to the model; they count as shown."""
         with self._lock:
-            left = [max(0, limits.bytes - spent.bytes) for spent, limits in self._pairs() if limits.bytes]
+            left = [
+                max(0, limits.bytes - spent.bytes)
+                for spent, limits in self._pairs()
+                if limits.bytes
+            ]
             fitted = cut(text, min(left), CUT) if left else text
-            # Where something was cut the budget is used up, though the cut is at the end of a letter.
-            size = len(fitted.encode("utf-8", "replace")) if fitted == text else min(left)
+            # Where something was cut the budget is used up, though the cut is at the
+            # end of a letter.
+            size = (
+                len(fitted.encode("utf-8", "replace")) if fitted == text else min(left)
+            )
             self.spent.bytes += size
             self.total.bytes += size
         return fitted
@@ -172,7 +202,11 @@ def _dollars(spent: Spent, limits: Limits) -> str:
     if spent.dollars is None:
         return f"${limits.dollars:g}, which cannot be kept: a turn has no known price"
     # The turn that sums up is paid for as well; it costs about what the last one did.
-    return f"${limits.dollars:g}" if spent.dollars + spent.last_dollars >= limits.dollars else ""
+    return (
+        f"${limits.dollars:g}"
+        if spent.dollars + spent.last_dollars >= limits.dollars
+        else ""
+    )
 
 
 def _count(number: int, what: str) -> str:

@@ -1,7 +1,9 @@
-"""What the person allowed: tools for this kernel, and those remembered for the user in a file of their own.
+"""What the person allowed: tools for this kernel, and those remembered for the user in
+a file of their own.
 
-The file holds, for each tool of each server, the definition that was shown when it was allowed. It belongs to the
-user, is readable by them alone, and is never part of a notebook.
+The file holds, for each tool of each server, the definition that was shown when it was
+allowed. It belongs to the user, is readable by them alone, and is never part of a
+notebook.
 """
 
 import datetime
@@ -19,12 +21,15 @@ from mcp_notebook.config.userfiles import user_folder
 
 logger = logging.getLogger(__name__)
 
-HERE = "here:"  # how the `spec` of a server inside this kernel begins; it is not remembered
+# how the `spec` of a server inside this kernel begins; it is not remembered
+HERE = "here:"
 
 
 @dataclass(frozen=True)
 class Grant:
-    """A tool that the person allowed: of which server (`spec`: fingerprint of its description), defined how, when."""
+    """A tool that the person allowed: of which server (`spec`: fingerprint of its
+    description), defined how, when.
+    """
 
     server: str
     spec: str
@@ -35,17 +40,23 @@ class Grant:
 
 
 class Grants:
-    """Allowed tools, each bound to the definition that was shown; `path` None: for this kernel only."""
+    """Allowed tools, each bound to the definition that was shown; `path` None: for this
+    kernel only.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self._grants: dict[tuple[str, str], Grant] = {(g.spec, g.tool): g for g in _load(path)}
+        self._grants: dict[tuple[str, str], Grant] = {
+            (g.spec, g.tool): g for g in _load(path)
+        }
 
     def __iter__(self) -> Iterator[Grant]:
         return iter(self._grants.values())
 
     def add(self, *grants: Grant) -> None:
-        """Remember tools as they are defined now; a server without a lasting description only for this kernel."""
+        """Remember tools as they are defined now; a server without a lasting
+        description only for this kernel.
+        """
         self._refresh()
         self._grants |= {(g.spec, g.tool): g for g in grants}
         self._save()
@@ -55,7 +66,9 @@ class Grants:
         grant = self._grants.get((spec, tool))
         return grant is not None and grant.fingerprint == fingerprint
 
-    def history(self, spec: str, tool: str, fingerprint: str, definition: Mapping[str, Any]) -> str:
+    def history(
+        self, spec: str, tool: str, fingerprint: str, definition: Mapping[str, Any]
+    ) -> str:
         """What the person is told: never allowed before, or changed since, with the differences."""
         grant = self._grants.get((spec, tool))
         if grant is None:
@@ -63,13 +76,24 @@ class Grants:
         if grant.fingerprint == fingerprint:
             return f"You allowed this tool on {grant.when}; it has not changed since."
         before, after = _lines(grant.definition), _lines(definition)
-        diff = difflib.unified_diff(before, after, "as you allowed it", "as it is now", lineterm="", n=1)
-        return "\n".join([f"The tool has CHANGED since you allowed it on {grant.when}:", *list(diff)[:60]])
+        diff = difflib.unified_diff(
+            before, after, "as you allowed it", "as it is now", lineterm="", n=1
+        )
+        return "\n".join(
+            [
+                f"The tool has CHANGED since you allowed it on {grant.when}:",
+                *list(diff)[:60],
+            ]
+        )
 
     def forget(self, server: str = "", tool: str = "") -> int:
         """Forget the tools of a server, one tool, or everything; returns how many."""
         self._refresh()
-        gone = [k for k, g in self._grants.items() if server in ("", g.server) and tool in ("", g.tool)]
+        gone = [
+            k
+            for k, g in self._grants.items()
+            if server in ("", g.server) and tool in ("", g.tool)
+        ]
         for key in gone:
             del self._grants[key]
         self._save()
@@ -77,7 +101,11 @@ class Grants:
 
     def _refresh(self) -> None:
         # Other kernels write the file too.
-        self._grants |= {(g.spec, g.tool): g for g in _load(self.path) if (g.spec, g.tool) not in self._grants}
+        self._grants |= {
+            (g.spec, g.tool): g
+            for g in _load(self.path)
+            if (g.spec, g.tool) not in self._grants
+        }
 
     def _save(self) -> None:
         if self.path is None:
@@ -85,7 +113,10 @@ class Grants:
         kept = [asdict(g) for g in self if not g.spec.startswith(HERE)]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)  # mode 0600
+            # mode 0600
+            handle, temporary = tempfile.mkstemp(
+                dir=self.path.parent, prefix=self.path.name
+            )
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump({"version": 1, "allowed": kept}, file, indent=1)
             os.replace(temporary, self.path)
@@ -93,13 +124,24 @@ class Grants:
             logger.warning("allowed tools are not remembered: %s", error)
 
 
-def grant(server: str, spec: str, tool: str, fingerprint: str, definition: Mapping[str, Any]) -> Grant:
+def grant(
+    server: str, spec: str, tool: str, fingerprint: str, definition: Mapping[str, Any]
+) -> Grant:
     """A grant of today."""
-    return Grant(server, spec, tool, fingerprint, dict(definition), datetime.date.today().isoformat())
+    return Grant(
+        server,
+        spec,
+        tool,
+        fingerprint,
+        dict(definition),
+        datetime.date.today().isoformat(),
+    )
 
 
 def user_file(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where allowed tools are remembered for the user, by the platform's custom; MCP_NOTEBOOK_CONFIG_DIR overrides."""
+    """Where allowed tools are remembered for the user, by the platform's custom;
+    MCP_NOTEBOOK_CONFIG_DIR overrides.
+    """
     return user_folder(environ) / "approvals.json"
 
 
@@ -111,9 +153,13 @@ def _load(path: Path | None) -> list[Grant]:
         return [Grant(**entry) for entry in content["allowed"]]
     except (OSError, ValueError, TypeError, KeyError) as error:
         # Fails closed: what cannot be read allows nothing.
-        logger.warning("%s cannot be read, so no tool counts as allowed before: %s", path, error)
+        logger.warning(
+            "%s cannot be read, so no tool counts as allowed before: %s", path, error
+        )
         return []
 
 
 def _lines(definition: Mapping[str, Any]) -> list[str]:
-    return json.dumps(definition, indent=2, sort_keys=True, ensure_ascii=True).splitlines()
+    return json.dumps(
+        definition, indent=2, sort_keys=True, ensure_ascii=True
+    ).splitlines()

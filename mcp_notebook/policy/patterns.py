@@ -1,8 +1,10 @@
-"""Rules in one line each: `shop.*`, `read_*`, `shop.query(sql~'^select')`, `web.fetch(url='https://example.org/*')`.
+"""Rules in one line each: `shop.*`, `read_*`, `shop.query(sql~'^select')`,
+`web.fetch(url='https://example.org/*')`.
 
-Before the parenthesis stands a pattern for the tool or for `server.tool`, with * and ?. Inside, comma separated, each
-argument is compared: `=` whole with * and ?, `~` with a regular expression anywhere, `!=` and `!~` their opposites.
-A value that is no text is compared as JSON; a missing argument meets no condition.
+Before the parenthesis stands a pattern for the tool or for `server.tool`, with * and ?.
+Inside, comma separated, each argument is compared: `=` whole with * and ?, `~` with a
+regular expression anywhere, `!=` and `!~` their opposites. A value that is no text is
+compared as JSON; a missing argument meets no condition.
 """
 
 import json
@@ -34,7 +36,11 @@ class Condition:
         if self.name not in arguments:
             return False
         given = arguments[self.name]
-        text = given if isinstance(given, str) else json.dumps(given, sort_keys=True, ensure_ascii=False)
+        text = (
+            given
+            if isinstance(given, str)
+            else json.dumps(given, sort_keys=True, ensure_ascii=False)
+        )
         if self.how.endswith("~"):
             found = re.search(self.value, text, re.IGNORECASE) is not None
         else:
@@ -51,8 +57,12 @@ class Pattern:
 
     def matches(self, server: str, tool: str, arguments: Mapping[str, Any]) -> bool:
         """Whether a call is one that the rule speaks of."""
-        named = fnmatchcase(f"{server}.{tool}", self.tool) or fnmatchcase(tool, self.tool)
-        return named and all(condition.holds(arguments) for condition in self.conditions)
+        named = fnmatchcase(f"{server}.{tool}", self.tool) or fnmatchcase(
+            tool, self.tool
+        )
+        return named and all(
+            condition.holds(arguments) for condition in self.conditions
+        )
 
 
 @lru_cache(maxsize=256)
@@ -60,18 +70,31 @@ def parse(text: str) -> Pattern:
     """A rule as the person wrote it; raises ConfigError."""
     rule = _RULE.fullmatch(text.strip())
     if rule is None:
-        raise ConfigError(f"{text!r} is no rule for tools; write server.tool or server.tool(argument~'pattern').")
+        raise ConfigError(
+            f"{text!r} is no rule for tools; write server.tool or server.tool(argument~'pattern')."
+        )
     inside, conditions, at = rule["conditions"] or "", [], 0
     while at < len(inside):
         found = _CONDITION.match(inside, at)
         if found is None:
-            raise ConfigError(f"{text!r}: write the conditions as name='text' or name~'pattern', comma separated.")
-        conditions.append(Condition(found["name"], found["how"], _checked(found["how"], found["value"])))
+            raise ConfigError(
+                f"{text!r}: write the conditions as name='text' or name~'pattern', comma separated."
+            )
+        conditions.append(
+            Condition(
+                found["name"], found["how"], _checked(found["how"], found["value"])
+            )
+        )
         at = found.end()
     return Pattern(rule["tool"], tuple(conditions))
 
 
-def matches(patterns: Iterable[str], server: str, tool: str, arguments: Mapping[str, Any] | None = None) -> bool:
+def matches(
+    patterns: Iterable[str],
+    server: str,
+    tool: str,
+    arguments: Mapping[str, Any] | None = None,
+) -> bool:
     """Whether one of the rules speaks of this call."""
     return any(parse(text).matches(server, tool, arguments or {}) for text in patterns)
 

@@ -1,7 +1,7 @@
 """Allow, ask or deny: pure decisions about one tool call.
 
-What a tool says of itself (`readOnlyHint`) is shown to the person and grants nothing: fourteen servers that promise
-to read accepted a DELETE.
+What a tool says of itself (`readOnlyHint`) is shown to the person and grants nothing:
+fourteen servers that promise to read accepted a DELETE.
 """
 
 from collections.abc import Mapping
@@ -13,31 +13,36 @@ from mcp_notebook.policy.patterns import matches
 
 Action = Literal["allow", "ask", "deny"]
 
-DENIED_UNATTENDED = (
-    "Nobody can be asked in this run and the call was not allowed beforehand. Go on without it, or say what you need."
+DENIED_UNATTENDED = "Nobody can be asked in this run and the call was not allowed beforehand. Go on without it, or say what you need."
+DENIED_BY_PERSON = (
+    "The person denied this call. Do not repeat it; ask what to do instead."
 )
-DENIED_BY_PERSON = "The person denied this call. Do not repeat it; ask what to do instead."
 DENIED_BY_RULE = "The person does not allow this tool. Go on without it."
 DENIED_CHANGED = "The server changed this tool since the person saw it, so the call was not sent. Go on without it."
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the person laid down, as `patterns` reads it; of several that match, deny wins, then ask, then allow."""
+    """What the person laid down, as `patterns` reads it; of several that match, deny
+    wins, then ask, then allow.
+    """
 
     allow: tuple[str, ...] = ()
     ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     default: Action = "ask"
     attended: bool = True  # a person is there to answer
-    unattended: Literal["deny", "allow"] = "deny"  # what becomes of a question when nobody is there
+    # what becomes of a question when nobody is there
+    unattended: Literal["deny", "allow"] = "deny"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A call to decide about. `spec`: fingerprint of the server's description; `trusted`: our own reading servers.
+    """A call to decide about. `spec`: fingerprint of the server's description;
+    `trusted`: our own reading servers.
 
-    `changed`: the tool is not what it was when its server was connected, so what was allowed then does not count.
+    `changed`: the tool is not what it was when its server was connected, so what was
+    allowed then does not count.
     """
 
     server: str
@@ -51,7 +56,9 @@ class Asked:
 
 @dataclass(frozen=True)
 class Decision:
-    """What happens with a call and, for a denial, what Claude is told. `always`: the answer may be remembered."""
+    """What happens with a call and, for a denial, what Claude is told. `always`: the
+    answer may be remembered.
+    """
 
     action: Action
     reason: str = ""
@@ -61,7 +68,9 @@ class Decision:
 def denial(reason: str) -> str:
     """What Claude is told when the person denied a call, with the reason that they gave, if any."""
     return (
-        f"The person denied this call and says: {reason}\nDo not repeat it unchanged." if reason else DENIED_BY_PERSON
+        f"The person denied this call and says: {reason}\nDo not repeat it unchanged."
+        if reason
+        else DENIED_BY_PERSON
     )
 
 
@@ -69,11 +78,24 @@ def decide(call: Asked, rules: Rules, grants: Grants) -> Decision:
     """Decide about one call."""
     if _match(rules.deny, call):
         return Decision("deny", DENIED_BY_RULE)
-    if _match(rules.ask, call):  # asked each time: an answer for another call's arguments does not count
+    # asked each time: an answer for another call's arguments does not count
+    if _match(rules.ask, call):
         return _question(rules, always=False)
-    if call.changed and not call.trusted and not grants.holds(call.spec, call.tool, call.fingerprint):
-        return Decision("deny", DENIED_BY_RULE) if rules.default == "deny" else _question(rules)
-    if call.trusted or _match(rules.allow, call) or grants.holds(call.spec, call.tool, call.fingerprint):
+    if (
+        call.changed
+        and not call.trusted
+        and not grants.holds(call.spec, call.tool, call.fingerprint)
+    ):
+        return (
+            Decision("deny", DENIED_BY_RULE)
+            if rules.default == "deny"
+            else _question(rules)
+        )
+    if (
+        call.trusted
+        or _match(rules.allow, call)
+        or grants.holds(call.spec, call.tool, call.fingerprint)
+    ):
         return Decision("allow")
     if rules.default == "deny":
         return Decision("deny", DENIED_BY_RULE)
@@ -83,7 +105,11 @@ def decide(call: Asked, rules: Rules, grants: Grants) -> Decision:
 def _question(rules: Rules, *, always: bool = True) -> Decision:
     if rules.attended:
         return Decision("ask", always=always)
-    return Decision("allow") if rules.unattended == "allow" else Decision("deny", DENIED_UNATTENDED)
+    return (
+        Decision("allow")
+        if rules.unattended == "allow"
+        else Decision("deny", DENIED_UNATTENDED)
+    )
 
 
 def _match(patterns: tuple[str, ...], call: Asked) -> bool:

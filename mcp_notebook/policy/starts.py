@@ -1,4 +1,5 @@
-"""What a project's file started last time: when the same name means another command, the person is asked.
+"""What a project's file started last time: when the same name means another command,
+the person is asked.
 
 A config file in a folder is not the person's own: it comes with a clone and changes with a pull.
 """
@@ -11,7 +12,9 @@ from mcp_notebook.config.userfiles import Remembered
 
 @dataclass(frozen=True)
 class Start:
-    """One server of one file. `what`: its whole command or URL with secrets hidden; `fingerprint`: of all that runs."""
+    """One server of one file. `what`: its whole command or URL with secrets hidden;
+    `fingerprint`: of all that runs.
+    """
 
     path: Path
     name: str
@@ -30,7 +33,9 @@ class Starts:
         self._kept = Remembered(path)
 
     def before(self, start: Start) -> str | None:
-        """What that name stood for when it is something else now, None when it is the same or was never started."""
+        """What that name stood for when it is something else now, None when it is the
+        same or was never started.
+        """
         known = self._kept.get(start.key)
         if not isinstance(known, dict) or known.get("fingerprint") == start.fingerprint:
             return None
@@ -42,4 +47,6 @@ class Starts:
 
     def keep(self, start: Start) -> None:
         """The person has seen it."""
-        self._kept.keep(start.key, {"what": start.what, "fingerprint": start.fingerprint})
+        self._kept.keep(
+            start.key, {"what": start.what, "fingerprint": start.fingerprint}
+        )

@@ -1,8 +1,10 @@
-"""Recorded turns of a model, kept beside the notebook: what `%%claude` answers with when there is no model to ask.
+"""Recorded turns of a model, kept beside the notebook: what `%%claude` answers with
+when there is no model to ask.
 
-`RecordTransport` and `ReplayTransport` go under the ordinary Anthropic client (`http_client`), so the loop, the tools
-and the approvals are the same code with and without a model. Tools run live in a replay; where their results differ
-from the recorded ones, that is drift, and it is shown.
+`RecordTransport` and `ReplayTransport` go under the ordinary Anthropic client
+(`http_client`), so the loop, the tools and the approvals are the same code with and
+without a model. Tools run live in a replay; where their results differ from the
+recorded ones, that is drift, and it is shown.
 """
 
 import importlib
@@ -14,7 +16,14 @@ if TYPE_CHECKING:
     from mcp_notebook.replay.recorder import RecordTransport
     from mcp_notebook.replay.sidecar import Description, describe, sidecar_for
 
-__all__ = ["Description", "Drift", "RecordTransport", "ReplayTransport", "describe", "sidecar_for"]
+__all__ = [
+    "Description",
+    "Drift",
+    "RecordTransport",
+    "ReplayTransport",
+    "describe",
+    "sidecar_for",
+]
 
 _HOMES = {
     "Drift": "drift",

@@ -13,7 +13,9 @@ _SHOWN = 160  # characters of each side in the sentence
 
 @dataclass(frozen=True)
 class Drift:
-    """One difference. `recorded` and `live` are texts: of a result, or names; `str()` is the sentence to show."""
+    """One difference. `recorded` and `live` are texts: of a result, or names; `str()`
+    is the sentence to show.
+    """
 
     kind: Literal["result", "setup"]
     call: str  # the tool call, or what of the setup differs
@@ -27,35 +29,77 @@ class Drift:
         return f"The recorded answer was written for another result of {_short(self.call)}; {sides}"
 
 
-def drift_of(turn: Turn, live: Fingerprint, known: Mapping[str, str]) -> Iterator[Drift]:
-    """What newly differs between the recorded turn and the live request; `known` is {digest: recorded text}.
+def drift_of(
+    turn: Turn, live: Fingerprint, known: Mapping[str, str]
+) -> Iterator[Drift]:
+    """What newly differs between the recorded turn and the live request; `known` is
+    {digest: recorded text}.
 
-    Each turn tells of the results that came with its last message, a cell's first turn of prompt and tools: so that a
-    difference is told once, where it matters, however long the conversation is.
+    Each turn tells of the results that came with its last message, a cell's first turn
+    of prompt and tools: so that a difference is told once, where it matters, however
+    long the conversation is.
     """
     if not live.news:
         yield from _setup_drift(turn.setup, live.setup)
     pairs = list(zip(turn.evidence, live.evidence, strict=False))
     for digest, evidence in pairs[len(pairs) - live.news :]:
         if digest != evidence.digest:
-            yield Drift("result", evidence.call, known.get(digest, "(text not recorded)"), evidence.text)
+            yield Drift(
+                "result",
+                evidence.call,
+                known.get(digest, "(text not recorded)"),
+                evidence.text,
+            )
 
 
-def result_texts(evidence: tuple[Evidence, ...], news: int, limit: int) -> list[dict[str, object]]:
-    """What to keep of the results that came with the last message, each text masked, then cut at `limit` characters."""
+def result_texts(
+    evidence: tuple[Evidence, ...], news: int, limit: int
+) -> list[dict[str, object]]:
+    """What to keep of the results that came with the last message, each text masked,
+    then cut at `limit` characters.
+    """
     newest = evidence[len(evidence) - news :]
-    return [{"call": e.call, "digest": e.digest, "error": e.error, "text": _cut(mask(e.text), limit)} for e in newest]
+    return [
+        {
+            "call": e.call,
+            "digest": e.digest,
+            "error": e.error,
+            "text": _cut(mask(e.text), limit),
+        }
+        for e in newest
+    ]
 
 
 def _setup_drift(recorded: Setup, live: Setup) -> Iterator[Drift]:
     if recorded.system != live.system:
-        yield Drift("setup", "another system prompt", recorded.system, "instructions or connected servers differ")
+        yield Drift(
+            "setup",
+            "another system prompt",
+            recorded.system,
+            "instructions or connected servers differ",
+        )
     if recorded.tables != live.tables:
-        yield Drift("setup", "other tables", recorded.tables, "the schema of a table named in the prompt differs")
+        yield Drift(
+            "setup",
+            "other tables",
+            recorded.tables,
+            "the schema of a table named in the prompt differs",
+        )
     if recorded.tools.keys() != live.tools.keys():
-        gone, new = sorted(recorded.tools.keys() - live.tools), sorted(live.tools.keys() - recorded.tools)
-        words = [f"missing now {', '.join(gone)}" if gone else "", f"new now {', '.join(new)}" if new else ""]
-        yield Drift("setup", "other tools", ", ".join(recorded.tools), "; ".join(w for w in words if w))
+        gone, new = (
+            sorted(recorded.tools.keys() - live.tools),
+            sorted(live.tools.keys() - recorded.tools),
+        )
+        words = [
+            f"missing now {', '.join(gone)}" if gone else "",
+            f"new now {', '.join(new)}" if new else "",
+        ]
+        yield Drift(
+            "setup",
+            "other tools",
+            ", ".join(recorded.tools),
+            "; ".join(w for w in words if w),
+        )
     if changed := _changed(recorded.tools, live.tools):
         yield Drift("setup", "other tool arguments", changed, changed)
     if changed := _changed(recorded.descriptions, live.descriptions):
@@ -63,7 +107,9 @@ def _setup_drift(recorded: Setup, live: Setup) -> Iterator[Drift]:
 
 
 def _changed(recorded: Mapping[str, str], live: Mapping[str, str]) -> str:
-    return ", ".join(name for name in sorted(recorded.keys() & live) if recorded[name] != live[name])
+    return ", ".join(
+        name for name in sorted(recorded.keys() & live) if recorded[name] != live[name]
+    )
 
 
 def _short(text: str) -> str:
@@ -72,4 +118,8 @@ def _short(text: str) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}\n… ({len(text) - limit:,} more characters)"
+    return (
+        text
+        if len(text) <= limit
+        else f"{text[:limit]}\n… ({len(text) - limit:,} more characters)"
+    )

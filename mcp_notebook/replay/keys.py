@@ -1,9 +1,10 @@
 """What makes two requests ask the same: the key under which a turn is recorded and found again.
 
-In the key: what the person and the model said, and the calls the model made. Not in it: ids of calls, thinking, cache
-marks, limits, the model's name (recorded apart). Tool results, and the blocks that list the notebook's tables, are
-hashed apart: a difference there is drift. So are the system prompt and the tools: a newer version of either must not
-make a notebook's recorded answers unreachable, only say so.
+In the key: what the person and the model said, and the calls the model made. Not in it:
+ids of calls, thinking, cache marks, limits, the model's name (recorded apart). Tool
+results, and the blocks that list the notebook's tables, are hashed apart: a difference
+there is drift. So are the system prompt and the tools: a newer version of either must
+not make a notebook's recorded answers unreachable, only say so.
 """
 
 import hashlib
@@ -16,7 +17,8 @@ from mcp_notebook.masking import mask
 
 Json = dict[str, Any]
 
-# How the blocks begin that the notebook adds to the person's words (agent/prompts.py); they may change with the data.
+# How the blocks begin that the notebook adds to the person's words (agent/prompts.py);
+# they may change with the data.
 STATE_OPENINGS = ("Tables of the notebook named above",)
 _VOLATILE = ("cache_control", "caller", "citations", "toolset_name")
 
@@ -37,7 +39,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Setup:
-    """What a request brings beside the conversation, hashed; `tools` and `descriptions` are {tool: hash}."""
+    """What a request brings beside the conversation, hashed; `tools` and `descriptions`
+    are {tool: hash}.
+    """
 
     system: str
     tables: str  # the schemas of the tables that the prompts name
@@ -58,7 +62,9 @@ class Fingerprint:
 
 
 def fingerprint(body: Json) -> Fingerprint:
-    """Take a request's body apart; secrets are masked before anything is hashed, as they are before it is recorded."""
+    """Take a request's body apart; secrets are masked before anything is hashed, as
+    they are before it is recorded.
+    """
     turns = list(_merged(body.get("messages") or ()))
     ids: dict[str, str] = {}
     calls: dict[str, str] = {}
@@ -71,9 +77,17 @@ def fingerprint(body: Json) -> Fingerprint:
         evidence += found
         news = len(found)
     form = (body.get("output_config") or {}).get("format")
-    tables = [block["text"] for role, blocks in turns for block in _state_blocks(role, blocks)]
-    opened = [_said(blocks) for role, blocks in turns if role == "user" and not _has_results(blocks)]
-    said = [text for role, blocks in turns if role == "user" and (text := _said(blocks))]
+    tables = [
+        block["text"] for role, blocks in turns for block in _state_blocks(role, blocks)
+    ]
+    opened = [
+        _said(blocks)
+        for role, blocks in turns
+        if role == "user" and not _has_results(blocks)
+    ]
+    said = [
+        text for role, blocks in turns if role == "user" and (text := _said(blocks))
+    ]
     return Fingerprint(
         key=digest([stable, form]),
         setup=_setup(body, tables),
@@ -103,7 +117,11 @@ def _merged(messages: Any) -> Iterator[tuple[str, list[Json]]]:
 
 
 def _blocks(content: str | list[Json]) -> list[Json]:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+    return (
+        [{"type": "text", "text": content}]
+        if isinstance(content, str)
+        else list(content)
+    )
 
 
 def _split(
@@ -119,19 +137,34 @@ def _split(
         if kind in ("tool_use", "server_tool_use"):
             ids[block["id"]] = f"#{len(ids) + 1}"
             calls[block["id"]] = _call(block)
-            kept.append({"type": kind, "id": ids[block["id"]], "name": block["name"], "input": block["input"]})
+            kept.append(
+                {
+                    "type": kind,
+                    "id": ids[block["id"]],
+                    "name": block["name"],
+                    "input": block["input"],
+                }
+            )
         elif "tool_use_id" in block:
-            kept.append({"type": kind, "tool_use_id": ids.get(block["tool_use_id"], "?")})
+            kept.append(
+                {"type": kind, "tool_use_id": ids.get(block["tool_use_id"], "?")}
+            )
             if kind == "tool_result":
                 call = calls.get(block["tool_use_id"], "a tool call")
-                found.append(Evidence(call, _result_text(block), bool(block.get("is_error"))))
+                found.append(
+                    Evidence(call, _result_text(block), bool(block.get("is_error")))
+                )
         elif kind not in ("thinking", "redacted_thinking"):
             kept.append(_stable(block))
     return kept, found
 
 
 def _stable(block: Json) -> Json:
-    kept = {name: value for name, value in block.items() if name not in _VOLATILE and value is not None}
+    kept = {
+        name: value
+        for name, value in block.items()
+        if name not in _VOLATILE and value is not None
+    }
     return {**kept, "text": block["text"].strip()} if block["type"] == "text" else kept
 
 
@@ -143,7 +176,11 @@ def _state_blocks(role: str, blocks: list[Json]) -> list[Json]:
 
 def _said(blocks: list[Json]) -> str:
     state = _state_blocks("user", blocks)
-    texts = [b["text"] for b in blocks if b["type"] == "text" and not any(b is s for s in state)]
+    texts = [
+        b["text"]
+        for b in blocks
+        if b["type"] == "text" and not any(b is s for s in state)
+    ]
     return mask("\n".join(texts).strip())
 
 
@@ -152,7 +189,10 @@ def _has_results(blocks: list[Json]) -> bool:
 
 
 def _call(block: Json) -> str:
-    arguments = ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in (block["input"] or {}).items())
+    arguments = ", ".join(
+        f"{k}={json.dumps(v, ensure_ascii=False)}"
+        for k, v in (block["input"] or {}).items()
+    )
     return mask(f"{block['name']}({arguments})")
 
 
@@ -162,13 +202,21 @@ def _result_text(block: Json) -> str:
 
 
 def _part_text(part: Json) -> str:
-    return part["text"] if part["type"] == "text" else f"[{part['type']} {digest(_stable(part))}]"
+    return (
+        part["text"]
+        if part["type"] == "text"
+        else f"[{part['type']} {digest(_stable(part))}]"
+    )
 
 
 def _setup(body: Json, tables: list[str]) -> Setup:
     tools = [tool for tool in body.get("tools") or () if tool.get("name")]
     system = body.get("system") or ""
-    words = system if isinstance(system, str) else "\n".join(block["text"] for block in system)
+    words = (
+        system
+        if isinstance(system, str)
+        else "\n".join(block["text"] for block in system)
+    )
     return Setup(
         system=digest(words),
         tables=digest(tables),

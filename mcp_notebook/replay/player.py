@@ -24,9 +24,10 @@ _LISTED = 12  # prompts in the message of a miss
 class ReplayTransport(httpx2.AsyncBaseTransport):
     """A transport that answers from a file of recorded turns and never touches the network.
 
-    `drift` collects, each once, the differences between the recorded and the live world; take them out with `clear`.
-    `pace` is seconds between two words. For a request that was not recorded the client raises an AnthropicError, not
-    retried, whose `__cause__` is the ReplayMiss.
+    `drift` collects, each once, the differences between the recorded and the live
+    world; take them out with `clear`. `pace` is seconds between two words. For a
+    request that was not recorded the client raises an AnthropicError, not retried,
+    whose `__cause__` is the ReplayMiss.
     """
 
     def __init__(self, path: Path, *, pace: float = PACE) -> None:
@@ -39,27 +40,38 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
 
     @property
     def recorded(self) -> str:
-        """What to say of the answers, e.g. "replayed (recorded 2026-11-23, claude-sonnet-5-5 · live)"."""
+        """What to say of the answers, e.g. "replayed (recorded 2026-11-23,
+        claude-sonnet-5-5 · live)".
+        """
         sources = sorted({turn.source for turn in self._turns.values()})
         dates = sorted({turn.recorded for turn in self._turns.values()})
         if sources == [SCRIPTED]:
             return "replayed (scripted turns: no model wrote them)"
         when = " to ".join(dict.fromkeys([*dates[:1], *dates[-1:]]))
-        return f"replayed (recorded {when}, {' and '.join(sources)})" if sources else "replayed (no recorded turns)"
+        return (
+            f"replayed (recorded {when}, {' and '.join(sources)})"
+            if sources
+            else "replayed (no recorded turns)"
+        )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request of the client."""
         try:
             return await self._answer(request)
         except BackendError as error:
-            # The SDK passes its own errors on as they are; any other it would retry and call a lost connection.
+            # The SDK passes its own errors on as they are; any other it would retry and
+            # call a lost connection.
             raise anthropic.AnthropicError(error.message) from error
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         if request.url.path.endswith("/count_tokens"):
-            raise BackendError("Recorded turns cannot count tokens; connect a model for that.")
+            raise BackendError(
+                "Recorded turns cannot count tokens; connect a model for that."
+            )
         if not request.url.path.endswith("/v1/messages"):
-            raise BackendError(f"Recorded turns cannot answer {request.url.path}; connect a model for that.")
+            raise BackendError(
+                f"Recorded turns cannot answer {request.url.path}; connect a model for that."
+            )
         self._refresh()
         body = json.loads(await request.aread())
         live = fingerprint(body)
@@ -70,7 +82,9 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         if not body.get("stream"):
             return httpx2.Response(200, headers=headers, json=message, request=request)
         headers["content-type"] = "text/event-stream; charset=utf-8"
-        return httpx2.Response(200, headers=headers, stream=_Paced(message, self._pace), request=request)
+        return httpx2.Response(
+            200, headers=headers, stream=_Paced(message, self._pace), request=request
+        )
 
     def _find(self, live: Fingerprint) -> Turn:
         turn = self._turns.get(live.key)
@@ -89,7 +103,9 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         if not self._turns:
             return f"No model to ask, and {self.path.name} holds no recorded turns."
         wanted = first_line(live.prompt, 60)
-        prompts = list(dict.fromkeys(turn.prompt for turn in self._turns.values() if turn.opens))
+        prompts = list(
+            dict.fromkeys(turn.prompt for turn in self._turns.values() if turn.opens)
+        )
         if any(turn.prompts == live.prompts for turn in self._turns.values()):
             why = "went on differently when it was recorded"
         elif live.prompt in prompts:
@@ -121,7 +137,11 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         turns = load(self.path)
         self._stamp = self.path.stat().st_mtime_ns
         self._turns = {turn.key: turn for turn in turns if turn.replies}
-        self._texts = {result["digest"]: result["text"] for turn in turns for result in turn.results}
+        self._texts = {
+            result["digest"]: result["text"]
+            for turn in turns
+            for result in turn.results
+        }
 
 
 class _Paced(httpx2.AsyncByteStream):

@@ -17,7 +17,8 @@ from mcp_notebook.replay.keys import Fingerprint, fingerprint
 from mcp_notebook.replay.sidecar import Turn, load, save
 
 KEPT = 4000  # characters of each tool result: enough to see what changed
-SOURCE_HEADER = "x-model-source"  # a server that knows what it runs says so (the local one does), percent-encoded
+# a server that knows what it runs says so (the local one does), percent-encoded
+SOURCE_HEADER = "x-model-source"
 
 logger = logging.getLogger(__name__)
 
@@ -25,12 +26,20 @@ logger = logging.getLogger(__name__)
 class RecordTransport(httpx2.AsyncBaseTransport):
     """A transport that passes everything through and keeps each whole reply of the model in a file.
 
-    `source` says what answers; empty: what the server says of itself, else the reply's model. Replies that were cut or
-    refused are never kept. Asking a prompt again replaces its turns; the same request twice in one recording gives a
-    list that is played in order. Raises BackendError when the file exists and is not one of recorded turns.
+    `source` says what answers; empty: what the server says of itself, else the reply's
+    model. Replies that were cut or refused are never kept. Asking a prompt again
+    replaces its turns; the same request twice in one recording gives a list that is
+    played in order. Raises BackendError when the file exists and is not one of recorded
+    turns.
     """
 
-    def __init__(self, path: Path, inner: httpx2.AsyncBaseTransport | None = None, *, source: str = "") -> None:
+    def __init__(
+        self,
+        path: Path,
+        inner: httpx2.AsyncBaseTransport | None = None,
+        *,
+        source: str = "",
+    ) -> None:
         self.path = Path(path)
         self._inner = inner or httpx2.AsyncHTTPTransport()
         self._source = source
@@ -42,7 +51,8 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         """Send the request on, and read along."""
         wanted = request.url.path.endswith("/v1/messages")
         if wanted:
-            request.headers["accept-encoding"] = "identity"  # what is read along must be text
+            # what is read along must be text
+            request.headers["accept-encoding"] = "identity"
         response = await self._inner.handle_async_request(request)
         if not wanted or response.status_code != 200:
             return response
@@ -64,7 +74,9 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         """Close the transport underneath."""
         await self._inner.aclose()
 
-    def _keep(self, body: dict[str, Any], message: dict[str, Any] | None, source: str) -> None:
+    def _keep(
+        self, body: dict[str, Any], message: dict[str, Any] | None, source: str
+    ) -> None:
         if message is None or not message.get("stop_reason"):
             return
         live = fingerprint(body)
@@ -77,10 +89,22 @@ class RecordTransport(httpx2.AsyncBaseTransport):
             earlier = next((t for t in turns if t.key == new.key), None)
             replies = (*earlier.replies, *new.replies) if earlier else new.replies
             new = Turn(**{**vars(new), "replies": replies})
-            return [new if t.key == new.key else t for t in turns] if earlier else [*turns, new]
-        stale = [t for t in turns if t.key == new.key or (new.opens and self._replaced(t, new))]
+            return (
+                [new if t.key == new.key else t for t in turns]
+                if earlier
+                else [*turns, new]
+            )
+        stale = [
+            t
+            for t in turns
+            if t.key == new.key or (new.opens and self._replaced(t, new))
+        ]
         place = turns.index(stale[0]) if stale else len(turns)
-        return [*(t for t in turns[:place] if t not in stale), new, *(t for t in turns[place:] if t not in stale)]
+        return [
+            *(t for t in turns[:place] if t not in stale),
+            new,
+            *(t for t in turns[place:] if t not in stale),
+        ]
 
     def _replaced(self, old: Turn, new: Turn) -> bool:
         return old.prompts == new.prompts and old.key not in self._mine
@@ -109,9 +133,13 @@ def _message(raw: bytes, streamed: bool) -> dict[str, Any] | None:
 
 
 class _Tee(httpx2.AsyncByteStream):
-    """Passes a response's bytes on as they come and hands over the whole when it came to its end."""
+    """Passes a response's bytes on as they come and hands over the whole when it came
+    to its end.
+    """
 
-    def __init__(self, response: httpx2.Response, finish: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, response: httpx2.Response, finish: Callable[[bytes], None]
+    ) -> None:
         self._response, self._finish = response, finish
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

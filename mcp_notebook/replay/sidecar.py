@@ -1,8 +1,9 @@
 """The file of recorded turns beside a notebook: `analysis.ipynb` has `analysis.claude.json`.
 
-Readable, versioned JSON: {"format", "version", "about", "turns": [...]}, one entry a turn of the model, in the order in
-which they were recorded. A turn holds the prompt, the tool results it was written for (cut), the replies as the API's
-messages, and where they came from. It holds no headers and, as far as `masking` can tell, no secrets.
+Readable, versioned JSON: {"format", "version", "about", "turns": [...]}, one entry a
+turn of the model, in the order in which they were recorded. A turn holds the prompt,
+the tool results it was written for (cut), the replies as the API's messages, and where
+they came from. It holds no headers and, as far as `masking` can tell, no secrets.
 """
 
 import contextlib
@@ -32,12 +33,15 @@ class Turn:
     key: str
     prompts: tuple[str, ...]  # what opened each cell of the conversation so far
     prompt: str  # what the person said last
-    source: str  # what answered, e.g. "claude-sonnet-5-5 · live", or "scripted": nobody did
+    # what answered, e.g. "claude-sonnet-5-5 · live", or "scripted": nobody did
+    source: str
     recorded: str  # ISO date
     setup: Setup
     evidence: tuple[str, ...]  # digests of all results this turn rests on
-    results: tuple[dict[str, Any], ...]  # {call, digest, error, text} of those that came with the last message
-    replies: tuple[dict[str, Any], ...]  # messages as the API gives them without streaming
+    # {call, digest, error, text} of those that came with the last message
+    results: tuple[dict[str, Any], ...]
+    # messages as the API gives them without streaming
+    replies: tuple[dict[str, Any], ...]
 
     @property
     def opens(self) -> bool:
@@ -48,7 +52,9 @@ class Turn:
     def tools_called(self) -> frozenset[str]:
         """Names of the tools that the replies call."""
         blocks = (block for reply in self.replies for block in reply["content"])
-        return frozenset(block["name"] for block in blocks if block["type"] == "tool_use")
+        return frozenset(
+            block["name"] for block in blocks if block["type"] == "tool_use"
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,10 @@ class Description:
 
     def __str__(self) -> str:
         lines = [f"{self.path.name}: {len(self.prompts)} prompts, {self.bytes:,} bytes"]
-        lines += [f"  {first_line(p.prompt)}  ({p.turns} turns, {p.recorded}, {p.source})" for p in self.prompts]
+        lines += [
+            f"  {first_line(p.prompt)}  ({p.turns} turns, {p.recorded}, {p.source})"
+            for p in self.prompts
+        ]
         return "\n".join(lines)
 
 
@@ -85,7 +94,10 @@ def describe(path: Path) -> Description:
     groups: dict[tuple[str, ...], list[Turn]] = {}
     for turn in load(path):
         groups.setdefault(turn.prompts, []).append(turn)
-    prompts = (RecordedPrompt(p[-1] if p else "", len(t), t[0].source, t[0].recorded) for p, t in groups.items())
+    prompts = (
+        RecordedPrompt(p[-1] if p else "", len(t), t[0].source, t[0].recorded)
+        for p, t in groups.items()
+    )
     return Description(Path(path), Path(path).stat().st_size, tuple(prompts))
 
 
@@ -94,11 +106,17 @@ def load(path: Path) -> list[Turn]:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise BackendError(f"Cannot read the recorded turns in {path}: {error.strerror}.") from error
+        raise BackendError(
+            f"Cannot read the recorded turns in {path}: {error.strerror}."
+        ) from error
     except ValueError as error:
-        raise BackendError(f"{path} is not a file of recorded turns: {error}.") from error
+        raise BackendError(
+            f"{path} is not a file of recorded turns: {error}."
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise BackendError(f"{path} is not a file of recorded turns; move it away or record again.")
+        raise BackendError(
+            f"{path} is not a file of recorded turns; move it away or record again."
+        )
     if content.get("version") != VERSION:
         raise BackendError(
             f"{path} has version {content.get('version')} of the format; update mcp-notebook to read it."
@@ -106,17 +124,26 @@ def load(path: Path) -> list[Turn]:
     try:
         return [_turn(entry) for entry in content["turns"]]
     except (KeyError, TypeError, AttributeError) as error:
-        raise BackendError(f"{path} is damaged ({error!r} in its turns); record it again.") from error
+        raise BackendError(
+            f"{path} is damaged ({error!r} in its turns); record it again."
+        ) from error
 
 
 def save(path: Path, turns: Iterable[Turn]) -> None:
     """Write the file in one step (a reader sees the old or the new one); secrets are masked."""
-    content = {"format": FORMAT, "version": VERSION, "about": ABOUT, "turns": [dataclasses.asdict(t) for t in turns]}
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "about": ABOUT,
+        "turns": [dataclasses.asdict(t) for t in turns],
+    }
     for turn in content["turns"]:
         turn["replies"] = [_without_secrets(reply) for reply in turn["replies"]]
     text = json.dumps(mask_json(content), ensure_ascii=False, indent=1) + "\n"
     path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=path.name, suffix=".tmp"
+    )
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -128,8 +155,13 @@ def save(path: Path, turns: Iterable[Turn]) -> None:
 
 
 def _without_secrets(reply: dict[str, Any]) -> dict[str, Any]:
-    """A reply whose calls have `***` for arguments that are named like secrets, as the conversation keeps them."""
-    blocks = [{**b, "input": mask_named(b["input"])} if "input" in b else b for b in reply["content"]]
+    """A reply whose calls have `***` for arguments that are named like secrets, as the
+    conversation keeps them.
+    """
+    blocks = [
+        {**b, "input": mask_named(b["input"])} if "input" in b else b
+        for b in reply["content"]
+    ]
     return {**reply, "content": blocks}
 
 
@@ -149,5 +181,7 @@ def _turn(entry: dict[str, Any]) -> Turn:
         setup=Setup(**entry["setup"]),
         evidence=tuple(entry["evidence"]),
         results=tuple(entry["results"]),
-        replies=tuple({**reply, "content": list(reply["content"])} for reply in entry["replies"]),
+        replies=tuple(
+            {**reply, "content": list(reply["content"])} for reply in entry["replies"]
+        ),
     )

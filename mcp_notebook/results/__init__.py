@@ -1,7 +1,8 @@
 """Any MCP tool result becomes typed tables, or an honest text.
 
-`read` takes a result and says what it found, `to_dataframe` is its first table, `explain` shows why. Importing this
-package costs nothing: pandas and pyarrow come with the first result.
+`read` takes a result and says what it found, `to_dataframe` is its first table,
+`explain` shows why. Importing this package costs nothing: pandas and pyarrow come with
+the first result.
 """
 
 from __future__ import annotations
@@ -32,25 +33,38 @@ def read(
     infer: bool = True,
     arguments: Mapping[str, Any] | None = None,
 ) -> Reading:
-    """All tables that a tool result holds, or its error, or its text; never raises for what a server sent.
+    """All tables that a tool result holds, or its error, or its text; never raises for
+    what a server sent.
 
-    `result` is a `CallToolResult` or its JSON as a dict (`structuredContent` or `structured_content`).
-    `output_schema` is the tool's, for declared types and empty tables. `sql` is the statement that was sent, if known:
-    it tells of columns that did not come back. `fetch(uri)` reads a linked resource on demand; files below
-    `allowed_dirs` are mapped without it. Above `max_bytes` nothing is parsed. `infer=False` keeps every text as text.
-    `arguments` are those of the call: a result of exactly as many rows as its `limit` is said to be perhaps cut.
+    `result` is a `CallToolResult` or its JSON as a dict (`structuredContent` or
+    `structured_content`). `output_schema` is the tool's, for declared types and empty
+    tables. `sql` is the statement that was sent, if known: it tells of columns that did
+    not come back. `fetch(uri)` reads a linked resource on demand; files below
+    `allowed_dirs` are mapped without it. Above `max_bytes` nothing is parsed.
+    `infer=False` keeps every text as text. `arguments` are those of the call: a result
+    of exactly as many rows as its `limit` is said to be perhaps cut.
     """
     # pyarrow takes a third of a second to import: only the first result pays.
     from mcp_notebook.results.pipeline import Options, read_result
 
-    options = Options(output_schema, sql, fetch, tuple(map(str, allowed_dirs)), max_bytes, infer, arguments)
+    options = Options(
+        output_schema,
+        sql,
+        fetch,
+        tuple(map(str, allowed_dirs)),
+        max_bytes,
+        infer,
+        arguments,
+    )
     return read_result(result, options)
 
 
 def to_dataframe(
     result: object, *, decimals: Literal["exact", "float"] = "exact", **options: Any
 ) -> pd.DataFrame | None:
-    """The first table of a result as a DataFrame, None when it holds no table; options as in `read`."""
+    """The first table of a result as a DataFrame, None when it holds no table; options
+    as in `read`.
+    """
     tables = read(result, **options).tables
     return tables[0].to_pandas(decimals=decimals) if tables else None
 

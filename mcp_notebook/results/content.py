@@ -38,8 +38,12 @@ class Parts:
     @property
     def size(self) -> int:
         """Bytes of text, images and blobs, roughly as received."""
-        held = sum(len(item.text or "") + len(item.blob or "") for item in self.resources)
-        return sum(map(len, self.texts)) + sum(len(data) for _, data in self.images) + held
+        held = sum(
+            len(item.text or "") + len(item.blob or "") for item in self.resources
+        )
+        return (
+            sum(map(len, self.texts)) + sum(len(data) for _, data in self.images) + held
+        )
 
 
 def parts_of(result: object) -> Parts:
@@ -52,12 +56,21 @@ def parts_of(result: object) -> Parts:
     content = _get(result, "content")
     structured = _get(result, "structuredContent", "structured_content")
     if content is None and structured is None:
-        return Parts(broken="the reply is not a tool result: it has neither content nor structuredContent")
+        return Parts(
+            broken="the reply is not a tool result: it has neither content nor structuredContent"
+        )
     if isinstance(content, str):
-        return Parts(broken="the reply's content is a string where a list of blocks belongs", texts=(content,))
-    if content is not None and (isinstance(content, Mapping) or not isinstance(content, Iterable)):
+        return Parts(
+            broken="the reply's content is a string where a list of blocks belongs",
+            texts=(content,),
+        )
+    if content is not None and (
+        isinstance(content, Mapping) or not isinstance(content, Iterable)
+    ):
         return Parts(broken="the reply's content is not a list of blocks")
-    return _sorted(list(content or ()), structured, bool(_get(result, "isError", "is_error")))
+    return _sorted(
+        list(content or ()), structured, bool(_get(result, "isError", "is_error"))
+    )
 
 
 def _sorted(blocks: list[Any], structured: Any, is_error: bool) -> Parts:
@@ -70,16 +83,29 @@ def _sorted(blocks: list[Any], structured: Any, is_error: bool) -> Parts:
         if kind == "text":
             texts.append(str(_get(block, "text") or ""))
         elif kind in ("image", "audio"):
-            images.append((_string(block, "mimeType", "mime_type"), _string(block, "data")))
+            images.append(
+                (_string(block, "mimeType", "mime_type"), _string(block, "data"))
+            )
         elif kind == "resource":
             resources.append(_embedded(_get(block, "resource")))
         elif kind == "resource_link":
             resources.append(
-                Resource(_string(block, "uri"), _string(block, "mimeType", "mime_type"), _string(block, "name"))
+                Resource(
+                    _string(block, "uri"),
+                    _string(block, "mimeType", "mime_type"),
+                    _string(block, "name"),
+                )
             )
         else:
             unknown.append(str(kind)[:40])
-    return Parts(is_error, structured, tuple(texts), tuple(images), tuple(resources), tuple(unknown))
+    return Parts(
+        is_error,
+        structured,
+        tuple(texts),
+        tuple(images),
+        tuple(resources),
+        tuple(unknown),
+    )
 
 
 def _embedded(resource: object) -> Resource:
@@ -93,11 +119,17 @@ def _embedded(resource: object) -> Resource:
 
 
 def contents_of(answer: object) -> tuple[Resource, ...]:
-    """The parts of a `resources/read` answer, which a `fetch` callable returned (or plain bytes or text)."""
+    """The parts of a `resources/read` answer, which a `fetch` callable returned (or
+    plain bytes or text).
+    """
     if isinstance(answer, str):
         return (Resource("", text=answer),)
     contents = _get(answer, "contents")
-    return tuple(_embedded(item) for item in contents) if isinstance(contents, Iterable) else ()
+    return (
+        tuple(_embedded(item) for item in contents)
+        if isinstance(contents, Iterable)
+        else ()
+    )
 
 
 def _string(value: object, *names: str) -> str:
@@ -107,7 +139,11 @@ def _string(value: object, *names: str) -> str:
 
 def _get(value: object, *names: str) -> Any:
     for name in names:
-        found = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+        found = (
+            value.get(name)
+            if isinstance(value, Mapping)
+            else getattr(value, name, None)
+        )
         if found is not None:
             return found
     return None

@@ -27,9 +27,13 @@ from pandas.api.internals import create_dataframe_from_blocks
 if TYPE_CHECKING:
     from mcp_notebook.results.reading import Table
 
-# By the number of the type: a look at it takes a fraction of Arrow's own tests, ten of which a small frame would feel.
+# By the number of the type: a look at it takes a fraction of Arrow's own tests, ten of
+# which a small frame would feel.
 _WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
-_NULLABLE = {pa.bool_().id: "boolean", **{pa.type_for_alias(name.lower()).id: name for name in _WHOLE}}
+_NULLABLE = {
+    pa.bool_().id: "boolean",
+    **{pa.type_for_alias(name.lower()).id: name for name in _WHOLE},
+}
 _TEXTS = {pa.string().id, pa.large_string().id}
 _FLOATS = {pa.float16().id, pa.float32().id, pa.float64().id}
 
@@ -37,13 +41,24 @@ _FEW = 256
 _TEXT: Any = pd.api.types.pandas_dtype("str")
 
 
-def to_frame(table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact") -> pd.DataFrame:
-    """The table's columns under their unique names; `attrs["mcp"]` holds plain, comparable values only."""
+def to_frame(
+    table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact"
+) -> pd.DataFrame:
+    """The table's columns under their unique names; `attrs["mcp"]` holds plain,
+    comparable values only.
+    """
     names = table.data.column_names
-    # As pyarrow's own conversion does: no type is guessed and nothing aligned, which is most of a small frame's time.
-    blocks = _blocks([_array(column, decimals) for column in table.data.itercolumns()], table.data.num_rows)
-    # A view, as pandas makes of the columns of a copy: a name given to this frame's columns is not the others'.
-    frame = create_dataframe_from_blocks(blocks, pd.RangeIndex(table.data.num_rows), _labels(tuple(names)).view())
+    # As pyarrow's own conversion does: no type is guessed and nothing aligned, which is
+    # most of a small frame's time.
+    blocks = _blocks(
+        [_array(column, decimals) for column in table.data.itercolumns()],
+        table.data.num_rows,
+    )
+    # A view, as pandas makes of the columns of a copy: a name given to this frame's
+    # columns is not the others'.
+    frame = create_dataframe_from_blocks(
+        blocks, pd.RangeIndex(table.data.num_rows), _labels(tuple(names)).view()
+    )
     frame.attrs["mcp"] = {
         "reader": table.reader,
         "types": dict(table.types),
@@ -63,9 +78,11 @@ def _labels(names: tuple[str, ...]) -> pd.Index:
 
 
 def _blocks(arrays: Sequence[Any], rows: int) -> list[tuple[Any, np.ndarray]]:
-    """The columns as pandas keeps them, and where each stands; short ones of numpy as rows of one matrix a dtype.
+    """The columns as pandas keeps them, and where each stands; short ones of numpy as
+    rows of one matrix a dtype.
 
-    A matrix is the frame's own, so that it can be set: the memory of an Arrow table is never written to.
+    A matrix is the frame's own, so that it can be set: the memory of an Arrow table is
+    never written to.
     """
     blocks, plain = [], {}
     for at, values in enumerate(arrays):
@@ -73,7 +90,10 @@ def _blocks(arrays: Sequence[Any], rows: int) -> list[tuple[Any, np.ndarray]]:
             plain.setdefault(values.dtype, []).append(at)
         else:
             blocks.append((_own(values), np.array([at])))
-    return blocks + [(np.array([arrays[at] for at in places]), np.array(places)) for places in plain.values()]
+    return blocks + [
+        (np.array([arrays[at] for at in places]), np.array(places))
+        for places in plain.values()
+    ]
 
 
 def _own(values: Any) -> Any:
@@ -81,7 +101,8 @@ def _own(values: Any) -> Any:
         return values
     if values.flags.writeable:
         return values.reshape(1, -1)
-    # Arrow's pool keeps memory that was freed; new memory from the system takes longer than the copy itself.
+    # Arrow's pool keeps memory that was freed; new memory from the system takes longer
+    # than the copy itself.
     own = np.frombuffer(pa.allocate_buffer(values.nbytes), values.dtype).reshape(1, -1)
     own[0] = values
     return own
@@ -93,7 +114,11 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
     if kind.id in _TEXTS:
         return _TEXT.__from_arrow__(_widened(column))
     if kind.id in _FLOATS:
-        return column.to_numpy() if not _null_and_nan(column) else pd.arrays.ArrowExtensionArray(column)
+        return (
+            column.to_numpy()
+            if not _null_and_nan(column)
+            else pd.arrays.ArrowExtensionArray(column)
+        )
     if kind.id in _NULLABLE:
         return _whole(column)
     if isinstance(kind, pa.JsonType):
@@ -108,7 +133,9 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
 
 
 def _widened(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
-    """A short text with the offsets that pandas keeps; a cast of Arrow's takes longer than all its cells."""
+    """A short text with the offsets that pandas keeps; a cast of Arrow's takes longer
+    than all its cells.
+    """
     if column.num_chunks != 1 or len(column) > _FEW or column.type.id != pa.string().id:
         return column
     chunk = column.chunk(0)
@@ -116,7 +143,12 @@ def _widened(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     if chunk.offset or offsets is None:
         return column
     wide = np.frombuffer(offsets, np.int32, len(chunk) + 1).astype(np.int64)
-    return pa.Array.from_buffers(pa.large_string(), len(chunk), [valid, pa.py_buffer(wide), data], chunk.null_count)
+    return pa.Array.from_buffers(
+        pa.large_string(),
+        len(chunk),
+        [valid, pa.py_buffer(wide), data],
+        chunk.null_count,
+    )
 
 
 def _whole(column: pa.ChunkedArray) -> Any:
@@ -135,11 +167,15 @@ def _null_and_nan(column: pa.ChunkedArray) -> bool:
 
 
 def _from_json(column: pa.ChunkedArray) -> list[Any]:
-    return [None if value is None else _decoded(value) for value in column.cast(pa.string()).to_pylist()]
+    return [
+        None if value is None else _decoded(value)
+        for value in column.cast(pa.string()).to_pylist()
+    ]
 
 
 def _decoded(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:  # an integer of more than 4300 digits, which Python refuses to read
+    except ValueError:
+        # an integer of more than 4300 digits, which Python refuses to read
         return text

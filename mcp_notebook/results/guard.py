@@ -1,4 +1,5 @@
-"""Errors that look like data: a failure reported as ordinary text, as an object or as a table of one row.
+"""Errors that look like data: a failure reported as ordinary text, as an object or as a
+table of one row.
 
 Asked before any table is built. A text is an error by how it begins, an object by its keys.
 """
@@ -55,10 +56,21 @@ _BRIEFLY = re.compile(
     r"\[(?:microsoft|odbc|mysql|oracle|freetds|unixodbc)[^\]]*\] ?\[|\bsql error code\b|\bis not recogni[sz]ed\b",
     re.IGNORECASE,
 )
-_TAGGED = re.compile(r"\[(?:[^\W\d]|[0-9A-Z]{5}\])")  # a word, or a SQLSTATE as ODBC begins its messages
+# a word, or a SQLSTATE as ODBC begins its messages
+_TAGGED = re.compile(r"\[(?:[^\W\d]|[0-9A-Z]{5}\])")
 _PROSE_LIMIT, _BRIEF_LIMIT, _BRIEF_LINES = 2000, 300, 3
 
-_ERROR_KEYS = {"error", "errors", "err", "exception", "error_message", "errormessage", "error_msg", "errmsg", "fault"}
+_ERROR_KEYS = {
+    "error",
+    "errors",
+    "err",
+    "exception",
+    "error_message",
+    "errormessage",
+    "error_msg",
+    "errmsg",
+    "fault",
+}
 _MESSAGE_KEYS = (
     "message",
     "msg",
@@ -72,7 +84,18 @@ _MESSAGE_KEYS = (
     "hint",
 )
 _OUTCOME_KEYS = {"success", "ok", "succeeded", "is_success", "issuccess", "successful"}
-_BAD_STATUS = {"error", "failed", "failure", "fail", "err", "exception", "denied", "rejected", "invalid", "ko"}
+_BAD_STATUS = {
+    "error",
+    "failed",
+    "failure",
+    "fail",
+    "err",
+    "exception",
+    "denied",
+    "rejected",
+    "invalid",
+    "ko",
+}
 _ABOUT_ERRORS = {
     "code", "status", "statuscode", "status_code", "hint", "suggestion", "suggestions", "category", "recoverable",
     "type", "name", "stack", "stacktrace", "stack_trace", "traceback", "sql", "query", "statement", "rowcount",
@@ -97,34 +120,55 @@ def error_in_text(text: str) -> str | None:
 
 
 def _opens(line: str) -> bool:
-    """Whether one of the first words says error, and goes on as a report does: with a colon or the circumstances."""
+    """Whether one of the first words says error, and goes on as a report does: with a
+    colon or the circumstances.
+    """
     match = _NOUN.search(line[:160])
     if match is None:
         return False
     before, after = line[: match.start()], line[match.end() :]
-    if len(before.split()) > 6 or re.search(r"[,|\t;.!?] |[,|\t;]", before) or after.lstrip()[:1] in tuple(",|\t;"):
+    if (
+        len(before.split()) > 6
+        or re.search(r"[,|\t;.!?] |[,|\t;]", before)
+        or after.lstrip()[:1] in tuple(",|\t;")
+    ):
         return False
     colon = re.search(r"[:：]", after[:120])
-    return bool(colon and "|" not in after[: colon.start()]) or bool(_AFTER.match(after))
+    return bool(colon and "|" not in after[: colon.start()]) or bool(
+        _AFTER.match(after)
+    )
 
 
 def error_in_prose(text: str) -> str | None:
     """The message when a short text, in which no table was found, speaks of a failure anywhere."""
     head = text.strip()
-    if not head or len(head) > _PROSE_LIMIT or head[0] == "{" or (head[0] == "[" and not _TAGGED.match(head)):
+    if (
+        not head
+        or len(head) > _PROSE_LIMIT
+        or head[0] == "{"
+        or (head[0] == "[" and not _TAGGED.match(head))
+    ):
         return None
     brief = len(head) <= _BRIEF_LIMIT and head.count("\n") < _BRIEF_LINES
     return head if _INSIDE.search(head) or (brief and _BRIEFLY.search(head)) else None
 
 
 def _looks_tabular(text: str) -> bool:
-    """Whether the line under the first is a rule, as in a table whose first column is named "error"."""
+    """Whether the line under the first is a rule, as in a table whose first column is
+    named "error".
+    """
     second = text.partition("\n")[2].partition("\n")[0].strip()
-    return len(second) > 2 and not second.strip("-+=|: ┼─═│") and "-" in second.replace("─", "-").replace("═", "-")
+    return (
+        len(second) > 2
+        and not second.strip("-+=|: ┼─═│")
+        and "-" in second.replace("─", "-").replace("═", "-")
+    )
 
 
 def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
-    """The message when a parsed value reports an error; `selected` are columns the statement itself asked for."""
+    """The message when a parsed value reports an error; `selected` are columns the
+    statement itself asked for.
+    """
     if isinstance(value, tuple) and len(value) == 2:
         return _of_a_driver(*value)
     alone = isinstance(value, Mapping)
@@ -150,12 +194,20 @@ def _in_a_list(item: str | tuple[Any, ...]) -> str | None:
     """A driver's exception, or the sentence of one, as the only item of a list."""
     if isinstance(item, tuple):
         return _of_a_driver(*item) if len(item) == 2 else None
-    return error_in_text(item) or (error_in_prose(item) if not item.lstrip()[:1].isdigit() else None)
+    return error_in_text(item) or (
+        error_in_prose(item) if not item.lstrip()[:1].isdigit() else None
+    )
 
 
 def _of_a_driver(code: Any, message: Any) -> str | None:
-    """The arguments of a database driver's exception, printed: `(1146, "Table 'a.b' doesn't exist")`."""
-    if not isinstance(code, (int, str)) or not isinstance(message, str) or (isinstance(code, str) and len(code) > 5):
+    """The arguments of a database driver's exception, printed: `(1146, "Table 'a.b'
+    doesn't exist")`.
+    """
+    if (
+        not isinstance(code, (int, str))
+        or not isinstance(message, str)
+        or (isinstance(code, str) and len(code) > 5)
+    ):
         return None
     return message if error_in_text(message) or error_in_prose(message) else None
 
@@ -166,7 +218,9 @@ def _outcome(value: Mapping[str, Any]) -> str | None:
     failed = failed or value.get("iserror") is True or value.get("is_error") is True
     status = value.get("status")
     if isinstance(status, str) and status.lower() in _BAD_STATUS:
-        failed = failed or (not _has_rows(value) and (bool(_message(value)) or not _others(value)))
+        failed = failed or (
+            not _has_rows(value) and (bool(_message(value)) or not _others(value))
+        )
     if not failed:
         return None
     return _message(value) or "The server reports a failure without a message."
@@ -178,43 +232,79 @@ def _named(value: Mapping[str, Any]) -> str | None:
     if not named or _has_rows(value):
         return None
     others = _others(value)
-    blank = all(item in (None, [], {}, "") for key, item in value.items() if key in others)
+    blank = all(
+        item in (None, [], {}, "") for key, item in value.items() if key in others
+    )
     return _message(value) if blank else None
 
 
 def _stated(value: Mapping[str, Any]) -> str:
-    """An object on its own, not a row in a list: a sentence under `error`, or `error: true` beside a message."""
+    """An object on its own, not a row in a list: a sentence under `error`, or `error:
+    true` beside a message.
+    """
     if _has_rows(value) or not any(value.get(key) for key in _ERROR_KEYS):
         return ""
     if value.get("error") is True:
-        return next((value[key] for key in _MESSAGE_KEYS if isinstance(value.get(key), str) and value[key]), "")
+        return next(
+            (
+                value[key]
+                for key in _MESSAGE_KEYS
+                if isinstance(value.get(key), str) and value[key]
+            ),
+            "",
+        )
     said = _message(value)
     about = value.keys() & {*_ERROR_KEYS, *_MESSAGE_KEYS, *_ABOUT_ERRORS}
-    explained = len(about) > 2 * len(_others(value)) and len(about) > 2 and isinstance(value.get("error"), str)
+    explained = (
+        len(about) > 2 * len(_others(value))
+        and len(about) > 2
+        and isinstance(value.get("error"), str)
+    )
     return said if explained or error_in_text(said) or error_in_prose(said) else ""
 
 
 def _others(value: Mapping[str, Any]) -> set[str]:
     """Keys that do not talk about an outcome: columns, more likely."""
-    return value.keys() - _ERROR_KEYS - _OUTCOME_KEYS - set(_MESSAGE_KEYS) - _ABOUT_ERRORS
+    return (
+        value.keys() - _ERROR_KEYS - _OUTCOME_KEYS - set(_MESSAGE_KEYS) - _ABOUT_ERRORS
+    )
 
 
 def _coded(value: Mapping[str, Any]) -> str | None:
-    """`{"code": "ER_…", "message": …}` and `{"statusCode": 404, …}` and problem details (RFC 9457)."""
-    code = value.get("code", value.get("statuscode", value.get("status_code", value.get("status"))))
-    if not isinstance(code, (str, int)) or isinstance(code, bool) or not _message(value):
+    """`{"code": "ER_…", "message": …}` and `{"statusCode": 404, …}` and problem details
+    (RFC 9457).
+    """
+    code = value.get(
+        "code", value.get("statuscode", value.get("status_code", value.get("status")))
+    )
+    if (
+        not isinstance(code, (str, int))
+        or isinstance(code, bool)
+        or not _message(value)
+    ):
         return None
     if _others(value) or _has_rows(value):
         return None
     bad = (
-        400 <= code < 600 if isinstance(code, int) else bool(re.search(r"^E[A-Z]*_|ERR|FAIL|INVALID|DENIED|NOT_", code))
+        400 <= code < 600
+        if isinstance(code, int)
+        else bool(re.search(r"^E[A-Z]*_|ERR|FAIL|INVALID|DENIED|NOT_", code))
     )
-    bad = bad or (isinstance(code, str) and re.fullmatch(r"[A-Z]+(?:_[A-Z]+)+|[0-9A-Z]{5}", code) is not None)
-    return _message(value) if bad and ("message" in value or "title" in value or "detail" in value) else None
+    bad = bad or (
+        isinstance(code, str)
+        and re.fullmatch(r"[A-Z]+(?:_[A-Z]+)+|[0-9A-Z]{5}", code) is not None
+    )
+    return (
+        _message(value)
+        if bad and ("message" in value or "title" in value or "detail" in value)
+        else None
+    )
 
 
 def _wrapped(value: Mapping[str, Any]) -> str | None:
-    """An error inside the one key of an envelope: `{"result": {"error": …}}`, `{"result": [{"error": …}]}`."""
+    """An error inside the one key of an envelope: `{"result": {"error": …}}`,
+    `{"result": [{"error": …}]}`.
+    """
     if len(value) != 1:
         return None
     inner = next(iter(value.values()))
@@ -232,16 +322,26 @@ def _message(value: Mapping[str, Any]) -> str:
             lowered = {str(name).lower(): item for name, item in found.items()}
             return _message(lowered) or str(dict(found))
         if isinstance(found, list) and found:
-            return "; ".join(_message(item) if isinstance(item, Mapping) else str(item) for item in found[:5])
+            return "; ".join(
+                _message(item) if isinstance(item, Mapping) else str(item)
+                for item in found[:5]
+            )
     return ""
 
 
 def _has_rows(value: Mapping[str, Any]) -> bool:
     """Whether real rows are beside the error: then it is a warning on a table."""
     for item in value.values():
-        if isinstance(item, list) and item and isinstance(item[0], (dict, list)) and len(item) > 0:
+        if (
+            isinstance(item, list)
+            and item
+            and isinstance(item[0], (dict, list))
+            and len(item) > 0
+        ):
             return not _only_errors(item)
-        if isinstance(item, Mapping) and any(isinstance(sub, list) and sub for sub in item.values()):
+        if isinstance(item, Mapping) and any(
+            isinstance(sub, list) and sub for sub in item.values()
+        ):
             return True
     return False
 

@@ -1,4 +1,6 @@
-"""Answers that say that no rows came: no block at all, a sentence, or a report of success in place of rows."""
+"""Answers that say that no rows came: no block at all, a sentence, or a report of
+success in place of rows.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,13 @@ _SENTENCE = re.compile(
     r"aucun(?:e)? (?:ligne|résultat)|sin (?:filas|resultados)|nenhum(?:a)? (?:linha|resultado)",
     re.IGNORECASE,
 )
-_COUNTED = re.compile(r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE)
-_NAMES = re.compile(r"^\W*(?:column names|columns?|fields|headers?)\W{1,6}(\w[^\n]*)$", re.IGNORECASE | re.MULTILINE)
+_COUNTED = re.compile(
+    r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE
+)
+_NAMES = re.compile(
+    r"^\W*(?:column names|columns?|fields|headers?)\W{1,6}(\w[^\n]*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
 _COUNTS = {
     "affected_rows", "rows_affected", "affectedrows", "rowsaffected", "row_count", "rowcount", "changes",
     "changed_rows",
@@ -34,7 +41,11 @@ def is_told(parts: content.Parts) -> bool:
     text = "\n".join(parts.texts).strip()
     if not text:
         return not parts.structured
-    return len(text) < _LONGEST and _SENTENCE.search(_without_sql(text)) is not None and not _COUNTED.search(text)
+    return (
+        len(text) < _LONGEST
+        and _SENTENCE.search(_without_sql(text)) is not None
+        and not _COUNTED.search(text)
+    )
 
 
 def _without_sql(text: str) -> str:
@@ -43,12 +54,20 @@ def _without_sql(text: str) -> str:
 
 
 def table(parts: content.Parts, sql: str) -> list[Table]:
-    """An empty table with the columns that the text or the statement names; none when neither does."""
+    """An empty table with the columns that the text or the statement names; none when
+    neither does.
+    """
     names = _selected(sql) or _listed("\n".join(parts.texts))
     if not names:
         return []
     raw = Raw(None if _selected(sql) else tuple(names), tuple(() for _ in names), 0)
-    return [build.table(raw.noted("the server sent no table, which it does for no rows"), reader="nothing", sql=sql)]
+    return [
+        build.table(
+            raw.noted("the server sent no table, which it does for no rows"),
+            reader="nothing",
+            sql=sql,
+        )
+    ]
 
 
 def is_a_report(raw: Raw, sql: str) -> str:
@@ -58,7 +77,12 @@ def is_a_report(raw: Raw, sql: str) -> str:
         return ""
     if names & _REPORT and _says_so(raw):
         return "it says in words that no rows came"
-    if statement.is_query(sql) and names and names <= _COUNTS and not statement.mentions(sql, names):
+    if (
+        statement.is_query(sql)
+        and names
+        and names <= _COUNTS
+        and not statement.mentions(sql, names)
+    ):
         return "it counts rows in place of sending them"
     asked = {name.lower() for name in _selected(sql)}
     if not asked or not names & _REPORT or names >= asked:
@@ -68,9 +92,21 @@ def is_a_report(raw: Raw, sql: str) -> str:
 
 def _says_so(raw: Raw) -> bool:
     """Whether its message, and nothing else of it, says that there are no rows."""
-    cells = {name.lower(): column[0] for name, column in zip(raw.names or (), raw.columns, strict=False)}
-    said = next((cells[name] for name in ("message", "msg") if isinstance(cells.get(name), str)), "")
-    return bool(said) and _SENTENCE.search(said) is not None and not _COUNTED.search(said)
+    cells = {
+        name.lower(): column[0]
+        for name, column in zip(raw.names or (), raw.columns, strict=False)
+    }
+    said = next(
+        (
+            cells[name]
+            for name in ("message", "msg")
+            if isinstance(cells.get(name), str)
+        ),
+        "",
+    )
+    return (
+        bool(said) and _SENTENCE.search(said) is not None and not _COUNTED.search(said)
+    )
 
 
 def _selected(sql: str) -> tuple[str, ...]:

@@ -1,4 +1,6 @@
-"""Whether a server cut its result: by its flags, by its words, by counts that disagree, or by a very round number."""
+"""Whether a server cut its result: by its flags, by its words, by counts that disagree,
+or by a very round number.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _COUNT = re.compile(
-    r"(?:of|out of|total(?: of)?:?)\s+([\d,]+)|([\d,]+)\s+total|([\d,]+)\s+(?:rows? )?in total", re.IGNORECASE
+    r"(?:of|out of|total(?: of)?:?)\s+([\d,]+)|([\d,]+)\s+total|([\d,]+)\s+(?:rows? )?in total",
+    re.IGNORECASE,
 )
 _ROWS_SAID = re.compile(
     r"^\W*(?:(?:result|rows?(?: returned)?|total|count|retrieved|returned|fetched|found)\b:?\s*(\d[\d,]*)(?: rows?)?|"
@@ -54,28 +57,52 @@ _ROUND = {10, 20, 25, 50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 15
           20_000, 25_000, 50_000, 65_536, 100_000, 1_000_000}  # fmt: skip
 
 
-def noticed(raw: Raw, meta: Mapping[str, Any], rest: str, sql: str, arguments: Mapping[str, Any] | None = None) -> Raw:
-    """The table with its `truncated` and `total_rows` filled from the envelope and the text around it.
+def noticed(
+    raw: Raw,
+    meta: Mapping[str, Any],
+    rest: str,
+    sql: str,
+    arguments: Mapping[str, Any] | None = None,
+) -> Raw:
+    """The table with its `truncated` and `total_rows` filled from the envelope and the
+    text around it.
 
-    `arguments` are those of the call: rows in just the number that one of them asked for may be cut.
+    `arguments` are those of the call: rows in just the number that one of them asked
+    for may be cut.
     """
-    lone = bool(meta) and set(raw.names or ()) == set(map(str, meta))  # the envelope is the row itself
+    # the envelope is the row itself
+    lone = bool(meta) and set(raw.names or ()) == set(map(str, meta))
     facts = [] if lone else list(_facts(meta, 0))
     total = _total(facts, raw.rows)
-    reason = raw.truncated or _flag(facts) or _sentence(facts, rest) or _added_limit(raw, facts, rest, sql)
+    reason = (
+        raw.truncated
+        or _flag(facts)
+        or _sentence(facts, rest)
+        or _added_limit(raw, facts, rest, sql)
+    )
     if not reason and total is not None and total > raw.rows:
         reason = f"the server counts {total:,} rows and {raw.rows:,} came"
     if total is None and reason:
         total = _count_in(reason, raw.rows)
     if reason:
-        return replace(raw, truncated=reason.strip(), total_rows=raw.total_rows or total)
+        return replace(
+            raw, truncated=reason.strip(), total_rows=raw.total_rows or total
+        )
     said = _said(rest)
     if said is not None and said > raw.rows:
-        return replace(raw, truncated=f"the server says {said:,} rows and {raw.rows:,} came", total_rows=said)
+        return replace(
+            raw,
+            truncated=f"the server says {said:,} rows and {raw.rows:,} came",
+            total_rows=said,
+        )
     raw = raw if total is None or raw.total_rows else replace(raw, total_rows=total)
-    asked = _asked(facts, raw.rows) or _asked(list(_facts(arguments or {}, 0)), raw.rows)
+    asked = _asked(facts, raw.rows) or _asked(
+        list(_facts(arguments or {}, 0)), raw.rows
+    )
     if asked and (raw.total_rows or 0) <= raw.rows and not _own_limit(raw, sql):
-        return raw.noted(f"exactly the {raw.rows:,} rows that `{asked}` allows: there may be more")
+        return raw.noted(
+            f"exactly the {raw.rows:,} rows that `{asked}` allows: there may be more"
+        )
     return _soft_hint(raw, sql)
 
 
@@ -83,14 +110,24 @@ def _added_limit(raw: Raw, facts: list[tuple[str, Any]], rest: str, sql: str) ->
     """A server that repeats the statement with a LIMIT of its own, and as many rows as that."""
     if not sql or not raw.rows:
         return ""
-    repeated = [value for key, value in facts if key in _STATEMENTS and isinstance(value, str)] or [rest[:_EDGE]]
+    repeated = [
+        value for key, value in facts if key in _STATEMENTS and isinstance(value, str)
+    ] or [rest[:_EDGE]]
     limits = {statement.limit(text) for text in repeated} - {None, statement.limit(sql)}
-    return f"the server added LIMIT {raw.rows:,} to the statement" if raw.rows in limits else ""
+    return (
+        f"the server added LIMIT {raw.rows:,} to the statement"
+        if raw.rows in limits
+        else ""
+    )
 
 
 def _asked(facts: list[tuple[str, Any]], rows: int) -> str:
     """The name of a limit that the rows reach exactly."""
-    reached = (key for key, value in facts if key in _LIMITS and type(value) in (int, str) and str(value) == str(rows))
+    reached = (
+        key
+        for key, value in facts
+        if key in _LIMITS and type(value) in (int, str) and str(value) == str(rows)
+    )
     return next(reached, "") if rows else ""
 
 
@@ -104,7 +141,9 @@ def _soft_hint(raw: Raw, sql: str) -> Raw:
         return raw
     if raw.total_rows is not None and raw.total_rows == raw.rows and raw.rows >= 10_000:
         return raw
-    return raw.noted(f"exactly {raw.rows:,} rows: the server may have a limit that it does not tell")
+    return raw.noted(
+        f"exactly {raw.rows:,} rows: the server may have a limit that it does not tell"
+    )
 
 
 def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
@@ -119,7 +158,14 @@ def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
 def _flag(facts: list[tuple[str, Any]]) -> str:
     for key, value in facts:
         if key in _FLAGS and (value is True or value in ("true", "True", "yes")):
-            told = next((text for name, text in facts if name in _WORDS and isinstance(text, str) and text), "")
+            told = next(
+                (
+                    text
+                    for name, text in facts
+                    if name in _WORDS and isinstance(text, str) and text
+                ),
+                "",
+            )
             return told or f"the server says {key}"
     for key, value in facts:
         if key in _CURSORS and value not in (None, "", False, -1):
@@ -127,7 +173,16 @@ def _flag(facts: list[tuple[str, Any]]) -> str:
     return ""
 
 
-_WORDS = ("warning", "message", "hint", "note", "notice", "truncation_message", "truncationmessage", "info")
+_WORDS = (
+    "warning",
+    "message",
+    "hint",
+    "note",
+    "notice",
+    "truncation_message",
+    "truncationmessage",
+    "info",
+)
 
 
 def _sentence(facts: list[tuple[str, Any]], rest: str) -> str:
@@ -138,7 +193,9 @@ def _sentence(facts: list[tuple[str, Any]], rest: str) -> str:
 
 
 def _line_of(text: str) -> str:
-    """The line that speaks of a cut; only the beginning and the end of a long text are looked at."""
+    """The line that speaks of a cut; only the beginning and the end of a long text are
+    looked at.
+    """
     text = text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{text[-_EDGE:]}"
     match = _SENTENCE.search(text)
     if match is None:
@@ -149,12 +206,21 @@ def _line_of(text: str) -> str:
 
 def _total(facts: list[tuple[str, Any]], rows: int) -> int | None:
     """The largest count the server gives that is not smaller than what came."""
-    counts = [value for key, value in facts if key in _TOTALS and type(value) is int and value >= rows]
+    counts = [
+        value
+        for key, value in facts
+        if key in _TOTALS and type(value) is int and value >= rows
+    ]
     return max(counts, default=None)
 
 
 def _count_in(text: str, rows: int) -> int | None:
-    found = [int(number.replace(",", "")) for match in _COUNT.findall(text) for number in match if number.strip(",")]
+    found = [
+        int(number.replace(",", ""))
+        for match in _COUNT.findall(text)
+        for number in match
+        if number.strip(",")
+    ]
     return max((count for count in found if count > rows), default=None)
 
 

@@ -1,4 +1,6 @@
-"""From a tool result to a reading: the parts in order of trust, the readers in order of certainty, errors first."""
+"""From a tool result to a reading: the parts in order of trust, the readers in order of
+certainty, errors first.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_notebook.results import content, guard, nothing, notices, resources, statement, structured, texts
+from mcp_notebook.results import (
+    content,
+    guard,
+    nothing,
+    notices,
+    resources,
+    statement,
+    structured,
+    texts,
+)
 from mcp_notebook.results.columns import build
 from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
@@ -36,10 +47,17 @@ def read_result(result: object, options: Options) -> Reading:
         parts = content.parts_of(result)
         return _read(parts, options)
     except (RecursionError, MemoryError) as error:
-        return Reading(error=f"The result could not be read: {type(error).__name__}.", reader="none")
-    except Exception as error:  # boundary: no server's answer may break the cell that asked
+        return Reading(
+            error=f"The result could not be read: {type(error).__name__}.",
+            reader="none",
+        )
+    except Exception as error:
+        # boundary: no server's answer may break the cell that asked
         log.exception("a tool result could not be read")
-        return Reading(text=_plain_text(result), notes=(f"The result could not be read as a table: {error}",))
+        return Reading(
+            text=_plain_text(result),
+            notes=(f"The result could not be read as a table: {error}",),
+        )
 
 
 def _plain_text(result: object) -> str:
@@ -49,16 +67,33 @@ def _plain_text(result: object) -> str:
 def _read(parts: content.Parts, options: Options) -> Reading:
     size = parts.size
     text = "\n".join(parts.texts)
-    base = Reading(text=text, images=parts.images, received_bytes=size, notes=_unknown(parts))
+    base = Reading(
+        text=text, images=parts.images, received_bytes=size, notes=_unknown(parts)
+    )
     if parts.broken:
-        return replace(base, error=parts.broken[0].upper() + parts.broken[1:] + ".", reader="guard")
+        return replace(
+            base, error=parts.broken[0].upper() + parts.broken[1:] + ".", reader="guard"
+        )
     if size > options.max_bytes:
-        return replace(base, text=text[:2000], error=_too_large(size, options.max_bytes), reader="guard")
+        return replace(
+            base,
+            text=text[:2000],
+            error=_too_large(size, options.max_bytes),
+            reader="guard",
+        )
     if parts.is_error:
-        return replace(base, error=_error_text(parts), reader="guard", confidence="high")
+        return replace(
+            base, error=_error_text(parts), reader="guard", confidence="high"
+        )
     found = structured.read(parts, options.sql, options.output_schema)
     if found.error is not None:
-        return replace(base, error=found.error, reader=found.reader, confidence="high", rejected=found.rejected)
+        return replace(
+            base,
+            error=found.error,
+            reader=found.reader,
+            confidence="high",
+            rejected=found.rejected,
+        )
     tables, rejected = _tables(found, parts, options)
     linked = resources.read(parts.resources, options)
     if not tables and not linked.tables:
@@ -74,25 +109,43 @@ def _read(parts: content.Parts, options: Options) -> Reading:
     )  # fmt: skip
 
 
-def _no_table(base: Reading, found: texts.Found, linked: resources.Linked, rejected: Rejected) -> Reading:
+def _no_table(
+    base: Reading, found: texts.Found, linked: resources.Linked, rejected: Rejected
+) -> Reading:
     """A text and nothing else: an error when it speaks of one."""
     error = guard.error_in_prose(base.text)
-    doubts = tuple(f"looks like a table, but: {why}" for _, why in rejected if why.startswith("ambiguous"))
+    doubts = tuple(
+        f"looks like a table, but: {why}"
+        for _, why in rejected
+        if why.startswith("ambiguous")
+    )
     return replace(
         base, text=_joined(base.text, linked.text), error=error, reader="guard" if error else "text",
         rejected=(*rejected, *linked.rejected), notes=(*base.notes, *found.notes, *linked.notes, *doubts),
     )  # fmt: skip
 
 
-def _tables(found: texts.Found, parts: content.Parts, options: Options) -> tuple[tuple[Table, ...], Rejected]:
+def _tables(
+    found: texts.Found, parts: content.Parts, options: Options
+) -> tuple[tuple[Table, ...], Rejected]:
     tables, rejected = [], list(found.rejected)
     for raw in found.raws:
-        reason = _too_wide(raw) or _not_a_result(raw, options.sql) or nothing.is_a_report(raw, options.sql)
+        reason = (
+            _too_wide(raw)
+            or _not_a_result(raw, options.sql)
+            or nothing.is_a_report(raw, options.sql)
+        )
         if reason:
             rejected.append((found.reader, reason))
             continue
-        raw = notices.noticed(raw, found.meta, found.rest, options.sql, options.arguments)
-        tables.append(build.table(raw, reader=found.reader, sql=options.sql, infer_types=options.infer))
+        raw = notices.noticed(
+            raw, found.meta, found.rest, options.sql, options.arguments
+        )
+        tables.append(
+            build.table(
+                raw, reader=found.reader, sql=options.sql, infer_types=options.infer
+            )
+        )
     if not tables and not parts.resources and nothing.is_told(parts):
         tables += nothing.table(parts, options.sql)
     return tuple(tables), tuple(rejected)
@@ -133,7 +186,10 @@ def _error_text(parts: content.Parts) -> str:
 
 
 def _unknown(parts: content.Parts) -> tuple[str, ...]:
-    return tuple(f"a block of unknown type {kind!r} was left out" for kind in dict.fromkeys(parts.unknown))
+    return tuple(
+        f"a block of unknown type {kind!r} was left out"
+        for kind in dict.fromkeys(parts.unknown)
+    )
 
 
 def _joined(*pieces: str) -> str:

@@ -9,17 +9,20 @@ from typing import Any, Literal, TypeAlias
 from mcp_notebook.results.reading import Confidence
 
 Text = Literal["keep", "dates", "numbers", "all"]
-Cells: TypeAlias = Any  # a sequence of Python values, or a pyarrow.ChunkedArray that a fast reader made
+# a sequence of Python values, or a pyarrow.ChunkedArray that a fast reader made
+Cells: TypeAlias = Any
 
 
 @dataclass(frozen=True)
 class Raw:
-    """One table as found: `names` is None when none were sent, `columns` holds the values column by column.
+    """One table as found: `names` is None when none were sent, `columns` holds the
+    values column by column.
 
-    `text` says how far strings are believed (see `infer.column`), `nulls` which words of an untyped format may mean
-    NULL (with "" among them, null in a column that is in Arrow is an empty cell), `empty_is_text` that an empty text
-    is none even among numbers, `declared` the type names the server sent, `json` that a null may stand for NaN or
-    Infinity.
+    `text` says how far strings are believed (see `infer.column`), `nulls` which words
+    of an untyped format may mean NULL (with "" among them, null in a column that is in
+    Arrow is an empty cell), `empty_is_text` that an empty text is none even among
+    numbers, `declared` the type names the server sent, `json` that a null may stand for
+    NaN or Infinity.
     """
 
     names: tuple[str, ...] | None
@@ -38,7 +41,9 @@ class Raw:
 
     def noted(self, note: str, *, approximate: bool = False) -> Raw:
         """The same with one note more."""
-        return replace(self, notes=(*self.notes, note), approximate=self.approximate or approximate)
+        return replace(
+            self, notes=(*self.notes, note), approximate=self.approximate or approximate
+        )
 
 
 @dataclass(frozen=True)
@@ -54,18 +59,33 @@ class Taken:
 Answer = Taken | str  # a string is the reason why a reader did not take the text
 
 
-def from_rows(names: Sequence[str] | None, rows: Sequence[Sequence[Any]], **options: Any) -> Raw:
+def from_rows(
+    names: Sequence[str] | None, rows: Sequence[Sequence[Any]], **options: Any
+) -> Raw:
     """A table from rows of equal width."""
     width = len(names) if names is not None else len(rows[0]) if rows else 0
-    columns = tuple(zip(*rows, strict=True)) if rows else tuple(() for _ in range(width))
+    columns = (
+        tuple(zip(*rows, strict=True)) if rows else tuple(() for _ in range(width))
+    )
     return Raw(None if names is None else tuple(names), columns, len(rows), **options)
 
 
-def from_records(records: Sequence[dict[str, Any]], names: Sequence[str] | None = None, **options: Any) -> Raw:
-    """A table from objects: the columns are `names`, else all keys in the order first seen; a missing key is NULL."""
+def from_records(
+    records: Sequence[dict[str, Any]],
+    names: Sequence[str] | None = None,
+    **options: Any,
+) -> Raw:
+    """A table from objects: the columns are `names`, else all keys in the order first
+    seen; a missing key is NULL.
+    """
     keys = dict.fromkeys(names or records[0])
     if all(list(record) == list(keys) for record in records):
-        return Raw(tuple(map(str, keys)), tuple(zip(*map(dict.values, records), strict=True)), len(records), **options)
+        return Raw(
+            tuple(map(str, keys)),
+            tuple(zip(*map(dict.values, records), strict=True)),
+            len(records),
+            **options,
+        )
     even = all(record.keys() == records[0].keys() for record in records)
     if not even:
         keys = dict.fromkeys([*keys, *(key for record in records for key in record)])

@@ -1,4 +1,6 @@
-"""What was found in one tool result, as plain values: a reading, its tables, and why it was read so."""
+"""What was found in one tool result, as plain values: a reading, its tables, and why it
+was read so.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,12 @@ Rejected = tuple[tuple[str, str], ...]  # (reader, why it did not take the resul
 class Table:
     """One table of a result, Arrow-backed.
 
-    `data` has unique column names (a repeated name gets `_2`, `_3`, …); `names` are those the server sent.
-    `types` says for each column where its type comes from: "declared: …", "inferred: …", "converted from text: …".
-    `truncated` is "" or the reason or notice; `total_rows` what the server says the whole has, if it says so.
-    `approximate`: names, rows or values may differ from what the server had; a note says which and why.
+    `data` has unique column names (a repeated name gets `_2`, `_3`, …); `names` are
+    those the server sent. `types` says for each column where its type comes from:
+    "declared: …", "inferred: …", "converted from text: …". `truncated` is "" or the
+    reason or notice; `total_rows` what the server says the whole has, if it says so.
+    `approximate`: names, rows or values may differ from what the server had; a note
+    says which and why.
     """
 
     data: pa.Table
@@ -40,9 +44,14 @@ class Table:
         return self.data.num_rows, self.data.num_columns
 
     def to_pandas(
-        self, *, attrs: Mapping[str, Any] | None = None, decimals: Literal["exact", "float"] = "exact"
+        self,
+        *,
+        attrs: Mapping[str, Any] | None = None,
+        decimals: Literal["exact", "float"] = "exact",
     ) -> pd.DataFrame:
-        """The table as a DataFrame whose `attrs["mcp"]` says how it was read; see `frames.to_frame` for the types."""
+        """The table as a DataFrame whose `attrs["mcp"]` says how it was read; see
+        `frames.to_frame` for the types.
+        """
         # pandas takes a second to import: only who asks for a frame pays.
         from mcp_notebook.results.frames import to_frame
 
@@ -51,7 +60,14 @@ class Table:
     def __repr__(self) -> str:
         """One line; a table of a million rows must not print itself."""
         rows, columns = self.shape
-        marks = [mark for mark, on in (("approximate", self.approximate), ("truncated", self.truncated)) if on]
+        marks = [
+            mark
+            for mark, on in (
+                ("approximate", self.approximate),
+                ("truncated", self.truncated),
+            )
+            if on
+        ]
         return f"<Table {rows} rows × {columns} columns{''.join(f', {mark}' for mark in marks)}>"
 
 
@@ -59,8 +75,9 @@ class Table:
 class Reading:
     """All that one tool result held.
 
-    `text` is what is not in a table (the whole text when there is no table), `error` the server's message when the
-    result is a failure in any disguise, `reader` the format that took it, `rejected` what else was tried.
+    `text` is what is not in a table (the whole text when there is no table), `error`
+    the server's message when the result is a failure in any disguise, `reader` the
+    format that took it, `rejected` what else was tried.
     """
 
     tables: tuple[Table, ...] = ()
@@ -77,7 +94,10 @@ class Reading:
         """Its outcome in one line."""
         if self.error is not None:
             return f"<Reading error: {self.error[:80]!r}>"
-        inside = ", ".join(map(repr, self.tables)) or f"no table, {len(self.text)} characters of text"
+        inside = (
+            ", ".join(map(repr, self.tables))
+            or f"no table, {len(self.text)} characters of text"
+        )
         return f"<Reading by {self.reader or 'nobody'}: {inside}>"
 
 
@@ -90,7 +110,9 @@ class Explanation:
     def lines(self) -> list[str]:
         """One line a fact: who took it, what each table is, what was rejected and why."""
         reading = self.reading
-        lines = [f"reader: {reading.reader or 'none'} (confidence: {reading.confidence})"]
+        lines = [
+            f"reader: {reading.reader or 'none'} (confidence: {reading.confidence})"
+        ]
         if reading.error is not None:
             lines.append(f"error: {reading.error}")
         for number, table in enumerate(reading.tables, start=1):

@@ -1,4 +1,6 @@
-"""Embedded and linked resources: Arrow, Parquet, CSV, JSON; local files are mapped, never outside given folders."""
+"""Embedded and linked resources: Arrow, Parquet, CSV, JSON; local files are mapped,
+never outside given folders.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,20 @@ from mcp_notebook.results.reading import Rejected, Table
 if TYPE_CHECKING:
     from mcp_notebook.results.pipeline import Options
 
-_ARROW_FILE, _PARQUET, _STREAM, _ZIP = b"ARROW1", b"PAR1", b"\xff\xff\xff\xff", b"PK\x03\x04"
+_ARROW_FILE, _PARQUET, _STREAM, _ZIP = (
+    b"ARROW1",
+    b"PAR1",
+    b"\xff\xff\xff\xff",
+    b"PK\x03\x04",
+)
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_TEXT_TYPES = ("text/", "application/json", "application/x-ndjson", "application/csv", "application/jsonl")
+_TEXT_TYPES = (
+    "text/",
+    "application/json",
+    "application/x-ndjson",
+    "application/csv",
+    "application/jsonl",
+)
 
 
 @dataclass(frozen=True)
@@ -47,11 +60,19 @@ def read(resources: Sequence[content.Resource], options: Options) -> Linked:
         if isinstance(found, str):
             rejected.append(("resource", f"{item.uri}: {found}"))
             notes += [f"{item.uri}: {found}"] if item.is_link else []
-            pieces.append(item.text if item.text is not None else f"[resource {item.uri}]")
+            pieces.append(
+                item.text if item.text is not None else f"[resource {item.uri}]"
+            )
             continue
         tables += found
     reader = tables[0].reader if tables else ""
-    return Linked(tuple(tables), "\n".join(filter(None, pieces)), reader, tuple(rejected), tuple(notes))
+    return Linked(
+        tuple(tables),
+        "\n".join(filter(None, pieces)),
+        reader,
+        tuple(rejected),
+        tuple(notes),
+    )
 
 
 def _one(item: content.Resource, options: Options) -> list[Table] | str:
@@ -84,7 +105,9 @@ def _fetched(item: content.Resource, options: Options) -> list[Table] | str:
         return "a link that was not followed"
     try:
         answer = options.fetch(item.uri)
-    except Exception as error:  # boundary: the caller's reader may fail in any way; the result's other parts stay
+    except Exception as error:
+        # boundary: the caller's reader may fail in any way; the result's other parts
+        # stay
         return f"could not be read: {error}"
     if isinstance(answer, bytes):
         return _from_bytes(answer, item.mime, options)
@@ -98,25 +121,40 @@ def _fetched(item: content.Resource, options: Options) -> list[Table] | str:
 
 
 def allowed_path(uri: str, allowed: Sequence[str]) -> Path | None:
-    """The real path of a `file:` URI when it is below one of the allowed folders after resolving links and `..`."""
+    """The real path of a `file:` URI when it is below one of the allowed folders after
+    resolving links and `..`.
+    """
     parts = urlsplit(uri)
-    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or "\0" in unquote(parts.path):
+    if (
+        parts.scheme != "file"
+        or parts.netloc not in ("", "localhost")
+        or "\0" in unquote(parts.path)
+    ):
         return None
     try:
         real = Path(unquote(parts.path)).resolve(strict=True)
     except (OSError, RuntimeError):
         return None
     folders = [Path(folder).resolve() for folder in allowed]
-    return real if real.is_file() and any(real.is_relative_to(folder) for folder in folders) else None
+    return (
+        real
+        if real.is_file() and any(real.is_relative_to(folder) for folder in folders)
+        else None
+    )
 
 
 def _from_file(path: Path, options: Options) -> list[Table] | str:
     with path.open("rb") as file:
         magic = file.read(6)
     if magic == _ARROW_FILE:
-        return _arrow("arrow file", lambda: pa.ipc.open_file(pa.memory_map(str(path))).read_all())
+        return _arrow(
+            "arrow file", lambda: pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        )
     if magic[:4] == _STREAM:
-        return _arrow("arrow stream", lambda: pa.ipc.open_stream(pa.memory_map(str(path))).read_all())
+        return _arrow(
+            "arrow stream",
+            lambda: pa.ipc.open_stream(pa.memory_map(str(path))).read_all(),
+        )
     if magic[:4] == _PARQUET:
         return _parquet(pa.memory_map(str(path)))
     size = path.stat().st_size
@@ -127,16 +165,26 @@ def _from_file(path: Path, options: Options) -> list[Table] | str:
 
 def _from_bytes(data: bytes, mime: str, options: Options) -> list[Table] | str:
     if data.startswith(_ARROW_FILE):
-        return _arrow("arrow file", lambda: pa.ipc.open_file(pa.py_buffer(data)).read_all())
+        return _arrow(
+            "arrow file", lambda: pa.ipc.open_file(pa.py_buffer(data)).read_all()
+        )
     if data.startswith(_STREAM):
-        return _arrow("arrow stream", lambda: pa.ipc.open_stream(pa.py_buffer(data)).read_all())
+        return _arrow(
+            "arrow stream", lambda: pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+        )
     if data.startswith(_PARQUET):
         return _parquet(pa.BufferReader(data))
     if len(data) > options.max_bytes:
         return f"its {len(data):,} bytes are more than the limit"
-    if (data.startswith(_ZIP) and ("sheet" in mime or "excel" in mime)) or data.startswith(_OLD_EXCEL):
+    if (
+        data.startswith(_ZIP) and ("sheet" in mime or "excel" in mime)
+    ) or data.startswith(_OLD_EXCEL):
         sheets = workbooks.read(data)
-        return sheets if isinstance(sheets, str) else [build.table(raw, reader="workbook") for raw in sheets]
+        return (
+            sheets
+            if isinstance(sheets, str)
+            else [build.table(raw, reader="workbook") for raw in sheets]
+        )
     if mime and not mime.startswith(_TEXT_TYPES):
         return f"no reader for {mime[:60]}"
     try:
@@ -149,7 +197,10 @@ def _from_text(text: str, options: Options) -> list[Table] | str:
     if len(text) > options.max_bytes:
         return f"its {len(text):,} characters are more than the limit"
     found = texts.read(text)
-    tables = [build.table(raw, reader=found.reader, infer_types=options.infer) for raw in found.raws]
+    tables = [
+        build.table(raw, reader=found.reader, infer_types=options.infer)
+        for raw in found.raws
+    ]
     return tables or "its text is no table"
 
 
@@ -165,7 +216,20 @@ def _arrow(reader: str, load: Callable[[], pa.Table]) -> list[Table] | str:
     except (pa.ArrowException, OSError, ValueError) as error:
         return f"broken {reader}: {str(error)[:80]}"
     names = build.unique(data.column_names)
-    notes = () if len(set(data.column_names)) == len(names) else ("repeated column names got numbers",)
-    types = {name: f"declared: {infer.short(kind)}" for name, kind in zip(names, data.schema.types, strict=True)}
-    table = Table(data.rename_columns(list(names)), types, notes, reader=reader, names=tuple(data.column_names))
+    notes = (
+        ()
+        if len(set(data.column_names)) == len(names)
+        else ("repeated column names got numbers",)
+    )
+    types = {
+        name: f"declared: {infer.short(kind)}"
+        for name, kind in zip(names, data.schema.types, strict=True)
+    }
+    table = Table(
+        data.rename_columns(list(names)),
+        types,
+        notes,
+        reader=reader,
+        names=tuple(data.column_names),
+    )
     return [table]

@@ -1,4 +1,5 @@
-"""What a SQL statement says about its own result: how many columns, and their names where they are plain.
+"""What a SQL statement says about its own result: how many columns, and their names
+where they are plain.
 
 Not a parser of SQL: it answers only for a plain select list and says nothing (None) otherwise.
 """
@@ -13,7 +14,20 @@ _TOKEN = re.compile(
     r"""|(?P<word>[^\W\d][\w$]*)|(?P<number>\d[\w.]*)|(?P<mark>.)""",
     re.DOTALL | re.VERBOSE,
 )
-_END = {"from", "into", "where", "union", "intersect", "except", "limit", "order", "group", "having", "fetch", "offset"}
+_END = {
+    "from",
+    "into",
+    "where",
+    "union",
+    "intersect",
+    "except",
+    "limit",
+    "order",
+    "group",
+    "having",
+    "fetch",
+    "offset",
+}
 _RESERVED = {
     "end",
     "null",
@@ -37,7 +51,15 @@ Token = tuple[str, str]
 def is_query(sql: str) -> bool:
     """Whether the statement reads: then an empty answer is an empty table and not a done write."""
     tokens = _tokens(sql)
-    return bool(tokens) and tokens[0][1].lower() in ("select", "with", "show", "values", "table", "describe", "from")
+    return bool(tokens) and tokens[0][1].lower() in (
+        "select",
+        "with",
+        "show",
+        "values",
+        "table",
+        "describe",
+        "from",
+    )
 
 
 def selected(sql: str) -> tuple[str | None, ...] | None:
@@ -46,7 +68,11 @@ def selected(sql: str) -> tuple[str | None, ...] | None:
     None for everything that is not one SELECT with a finite list (`*`, WITH, several statements).
     """
     tokens = _tokens(sql)
-    if not tokens or tokens[0][1].lower() != "select" or any(text == ";" for _, text in tokens[:-1]):
+    if (
+        not tokens
+        or tokens[0][1].lower() != "select"
+        or any(text == ";" for _, text in tokens[:-1])
+    ):
         return None
     items = _items(tokens[1:])
     if items is None or any(_starred(item) for item in items):
@@ -56,7 +82,11 @@ def selected(sql: str) -> tuple[str | None, ...] | None:
 
 def mentions(sql: str, names: Iterable[str]) -> bool:
     """Whether one of these names is a word of the statement."""
-    words = {text.strip('"`[]').lower() for kind, text in _tokens(sql) if kind in ("word", "quoted")}
+    words = {
+        text.strip('"`[]').lower()
+        for kind, text in _tokens(sql)
+        if kind in ("word", "quoted")
+    }
     return not words.isdisjoint(names)
 
 
@@ -67,7 +97,11 @@ def limit(sql: str) -> int | None:
 
 
 def _tokens(sql: str) -> list[Token]:
-    return [(match.lastgroup or "", match[0]) for match in _TOKEN.finditer(sql[:20_000]) if match.lastgroup != "skip"]
+    return [
+        (match.lastgroup or "", match[0])
+        for match in _TOKEN.finditer(sql[:20_000])
+        if match.lastgroup != "skip"
+    ]
 
 
 def _items(tokens: list[Token]) -> list[list[Token]] | None:
@@ -98,12 +132,17 @@ def _starred(item: list[Token]) -> bool:
 def _name(item: list[Token]) -> str | None:
     """The alias, or the last part of a plain column name."""
     kind, text = item[-1]
-    aliased = len(item) > 1 and (item[-2][1].lower() == "as" or item[-2][1] not in (".", "::"))
-    plain = len(item) == 1 or (len(item) in (3, 5) and all(part[1] == "." for part in item[1::2]))
+    aliased = len(item) > 1 and (
+        item[-2][1].lower() == "as" or item[-2][1] not in (".", "::")
+    )
+    plain = len(item) == 1 or (
+        len(item) in (3, 5) and all(part[1] == "." for part in item[1::2])
+    )
     if not (aliased or plain) or kind not in ("word", "quoted"):
         return None
     if kind == "word" and (
-        text.lower() in _RESERVED or (aliased and item[-2][0] == "mark" and item[-2][1] not in ")]")
+        text.lower() in _RESERVED
+        or (aliased and item[-2][0] == "mark" and item[-2][1] not in ")]")
     ):
         return None
     return text[1:-1].replace('""', '"') if kind == "quoted" else text

@@ -1,4 +1,6 @@
-"""Structured content and text blocks of one result: which of the two holds more, and blocks that are rows."""
+"""Structured content and text blocks of one result: which of the two holds more, and
+blocks that are rows.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _MANY = 200
 
 
 def read(parts: Parts, sql: str, schema: Mapping[str, Any] | None) -> Found:
-    """What structured content and text blocks hold together; structured content wins where they differ."""
+    """What structured content and text blocks hold together; structured content wins
+    where they differ.
+    """
     asked = statement.selected(sql) if sql else None
     names = tuple(name for name in asked if name) if asked and all(asked) else ()
     if parts.structured in (None, {}):
@@ -24,7 +28,11 @@ def read(parts: Parts, sql: str, schema: Mapping[str, Any] | None) -> Found:
     inner = texts.unwrapped(parts.structured)
     if isinstance(inner, str):
         found = texts.read(inner, selected=names)
-        return found if found.raws or found.error is not None else _other(found, blocks(parts.texts, names))
+        return (
+            found
+            if found.raws or found.error is not None
+            else _other(found, blocks(parts.texts, names))
+        )
     if _same(parts, inner):
         found = blocks(parts.texts, names)
         if found.raws or found.error is not None:
@@ -43,7 +51,9 @@ def _other(found: Found, second: Found) -> Found:
 def _compared(found: Found, parts: Parts, names: tuple[str, ...]) -> Found:
     """A note when the text blocks hold another number of rows."""
     other = blocks(parts.texts, names)
-    if not other.raws or [raw.rows for raw in other.raws] == [raw.rows for raw in found.raws]:
+    if not other.raws or [raw.rows for raw in other.raws] == [
+        raw.rows for raw in found.raws
+    ]:
         return replace(found, rest=other.rest)
     counts = " and ".join(str(raw.rows) for raw in other.raws)
     note = f"the text beside the structured content has {counts} rows; the structured content was taken"
@@ -51,7 +61,9 @@ def _compared(found: Found, parts: Parts, names: tuple[str, ...]) -> Found:
 
 
 def _same(parts: Parts, inner: Any) -> bool:
-    """Whether the text blocks say the same in their own JSON, which keeps digits that a parsed float has lost."""
+    """Whether the text blocks say the same in their own JSON, which keeps digits that a
+    parsed float has lost.
+    """
     pieces = parts.texts
     if len(pieces) > 1 and isinstance(inner, list) and len(inner) == len(pieces):
         body = "[" + ",".join(pieces) + "]"
@@ -64,7 +76,10 @@ def _same(parts: Parts, inner: Any) -> bool:
             value = json.loads(body, parse_constant=infinite)
         except (ValueError, RecursionError):
             return False
-        if value in (parts.structured, inner) or _without_meta(value) == parts.structured:
+        if (
+            value in (parts.structured, inner)
+            or _without_meta(value) == parts.structured
+        ):
             return True
     return False
 
@@ -74,7 +89,11 @@ def _nothing(_: str) -> None:
 
 
 def _without_meta(value: Any) -> Any:
-    return {key: sub for key, sub in value.items() if key != "_meta"} if isinstance(value, dict) else value
+    return (
+        {key: sub for key, sub in value.items() if key != "_meta"}
+        if isinstance(value, dict)
+        else value
+    )
 
 
 def _declare(found: Found, schema: Mapping[str, Any] | None) -> Found:
@@ -88,7 +107,9 @@ def _declared(raw: texts.Raw, schema: Mapping[str, Any]) -> texts.Raw:
     properties = _properties(schema, set(raw.names or ()), 0)
     if properties is None or any(raw.declared):
         return raw
-    return replace(raw, declared=tuple(_kind(properties.get(name)) for name in raw.names or ()))
+    return replace(
+        raw, declared=tuple(_kind(properties.get(name)) for name in raw.names or ())
+    )
 
 
 def _properties(schema: Any, names: set[str], depth: int) -> Mapping[str, Any] | None:
@@ -111,12 +132,18 @@ def _kind(schema: Any) -> str | None:
     if not isinstance(schema, Mapping):
         return None
     options = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    kinds = [(sub.get("type"), sub.get("format")) for sub in options if isinstance(sub, Mapping)]
+    kinds = [
+        (sub.get("type"), sub.get("format"))
+        for sub in options
+        if isinstance(sub, Mapping)
+    ]
     real = [(kind, form) for kind, form in kinds if kind != "null"]
     if len(real) != 1 or not isinstance(real[0][0], str):
         return None
     kind, form = real[0]
-    return {"date-time": None, "date": "date", "time": "time"}.get(form or "", kind if kind in _SCHEMA_KINDS else None)
+    return {"date-time": None, "date": "date", "time": "time"}.get(
+        form or "", kind if kind in _SCHEMA_KINDS else None
+    )
 
 
 _SCHEMA_KINDS = {"string", "integer", "boolean"}
@@ -143,29 +170,47 @@ def _many_rows(pieces: Sequence[str], names: tuple[str, ...]) -> Found | None:
     if len(pieces) < _MANY or not all(piece[:1] == "{" for piece in pieces):
         return None
     cut = large.columns("[" + ",".join(pieces) + "]")
-    found = texts.from_value(jsontext.loads(cut[0]), "json", selected=names) if cut else None
-    raw = large.filled(found.raws, cut[1]) if cut and found and cut[1].num_rows == len(pieces) else None
-    return replace(found, raws=(raw,), reader="one block a row") if raw and found else None
+    found = (
+        texts.from_value(jsontext.loads(cut[0]), "json", selected=names)
+        if cut
+        else None
+    )
+    raw = (
+        large.filled(found.raws, cut[1])
+        if cut and found and cut[1].num_rows == len(pieces)
+        else None
+    )
+    return (
+        replace(found, raws=(raw,), reader="one block a row") if raw and found else None
+    )
 
 
 def _rows(pieces: Sequence[str]) -> list[Any] | None:
     """All blocks as values when each is one JSON object (or array) on its own."""
     first = pieces[0].lstrip()[:1]
-    if first not in ("{", "[") or not all(piece.lstrip()[:1] == first for piece in pieces):
+    if first not in ("{", "[") or not all(
+        piece.lstrip()[:1] == first for piece in pieces
+    ):
         return None
     values = _each(pieces)
     if values is None:
         return None
     if len(values) != len(pieces):
         return None
-    if first == "{" and not any(len(value) > 1 and _envelope(value) for value in values):
+    if first == "{" and not any(
+        len(value) > 1 and _envelope(value) for value in values
+    ):
         return values
-    flat = first == "[" and all(value and not isinstance(value[0], (dict, list)) for value in values)
+    flat = first == "[" and all(
+        value and not isinstance(value[0], (dict, list)) for value in values
+    )
     return values if flat else None
 
 
 def _each(pieces: Sequence[str]) -> list[Any] | None:
-    """Each block as a value; a framework that finds no JSON for one writes that one as Python does."""
+    """Each block as a value; a framework that finds no JSON for one writes that one as
+    Python does.
+    """
     try:
         return jsontext.loads("[" + ",".join(pieces) + "]")
     except ValueError:
@@ -190,7 +235,9 @@ def _envelope(value: dict[str, Any]) -> bool:
 
 
 def _several(pieces: Sequence[str], names: tuple[str, ...]) -> Found:
-    """Each block on its own; those that are no table are notes, and an error among notes is the error."""
+    """Each block on its own; those that are no table are notes, and an error among
+    notes is the error.
+    """
     found = [texts.read(piece, selected=names) for piece in pieces]
     taken = [item for item in found if item.raws]
     if not taken:
@@ -198,7 +245,11 @@ def _several(pieces: Sequence[str], names: tuple[str, ...]) -> Found:
         if errors:
             return errors[0]
         joined = texts.read("\n".join(pieces), selected=names)
-        return joined if joined.raws else replace(joined, rejected=(*found[0].rejected, *joined.rejected))
+        return (
+            joined
+            if joined.raws
+            else replace(joined, rejected=(*found[0].rejected, *joined.rejected))
+        )
     rest = [piece for piece, item in zip(pieces, found, strict=True) if not item.raws]
     first = taken[0]
     meta = {key: value for item in found for key, value in item.meta.items()}

@@ -48,7 +48,9 @@ _LEAVES = {
 
 @dataclass(frozen=True)
 class Found:
-    """What one text or value gave: tables as raw columns, or an error, or nothing; `meta` is the envelope."""
+    """What one text or value gave: tables as raw columns, or an error, or nothing;
+    `meta` is the envelope.
+    """
 
     raws: tuple[Raw, ...] = ()
     reader: str = ""
@@ -68,7 +70,9 @@ def read(text: str, *, selected: Sequence[str] = (), depth: int = 0) -> Found:
 
 
 def _undressed(text: str) -> str:
-    """Without a terminal's colours, and out of the quotes when the whole text is one JSON string."""
+    """Without a terminal's colours, and out of the quotes when the whole text is one
+    JSON string.
+    """
     if text.lstrip()[:1] == '"' and text.rstrip()[-1:] == '"' and "\\" in text:
         try:
             inner = json.loads(text)
@@ -95,19 +99,41 @@ def _read(text: str, selected: Sequence[str], depth: int) -> Found:
         if isinstance(parsed, str):
             rejected.append((reader, parsed))
             continue
-        return _prefixed(from_value(parsed.value, reader, rest=parsed.rest, selected=selected, depth=depth), rejected)
-    if not _has_header(text, selected) and (error := guard.error_in_text(text)) is not None:
+        return _prefixed(
+            from_value(
+                parsed.value, reader, rest=parsed.rest, selected=selected, depth=depth
+            ),
+            rejected,
+        )
+    if (
+        not _has_header(text, selected)
+        and (error := guard.error_in_text(text)) is not None
+    ):
         return Found(reader="guard", error=error, rejected=tuple(rejected))
     answer = delimited.large(text)
     if answer is not None:
-        return Found(answer.raws, "csv", answer.rest, None, answer.confidence, answer.meta, tuple(rejected))
+        return Found(
+            answer.raws,
+            "csv",
+            answer.rest,
+            None,
+            answer.confidence,
+            answer.meta,
+            tuple(rejected),
+        )
     return _prefixed(_formats(text, selected, depth), rejected)
 
 
 def _has_header(text: str, selected: Sequence[str]) -> bool:
-    """Whether the first line is the columns of the statement, so that one named "error" reports none."""
-    first = text.lstrip("\ufeff\r\n").partition("\n")[0].strip(" |\r") if selected else ""
-    return bool(first) and [name.strip(' "') for name in re.split(r"[,|\t;]|  +", first)] == list(selected)
+    """Whether the first line is the columns of the statement, so that one named "error"
+    reports none.
+    """
+    first = (
+        text.lstrip("\ufeff\r\n").partition("\n")[0].strip(" |\r") if selected else ""
+    )
+    return bool(first) and [
+        name.strip(' "') for name in re.split(r"[,|\t;]|  +", first)
+    ] == list(selected)
 
 
 def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
@@ -119,14 +145,30 @@ def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
         if isinstance(answer, str):
             rejected.append((reader, answer))
             continue
-        return Found(answer.raws, reader, answer.rest, None, answer.confidence, answer.meta, tuple(rejected))
+        return Found(
+            answer.raws,
+            reader,
+            answer.rest,
+            None,
+            answer.confidence,
+            answer.meta,
+            tuple(rejected),
+        )
     inside = jsontext.parse_inside(text)
     if not isinstance(inside, str):
-        found = from_value(inside.value, "json in text", rest=inside.rest, selected=selected, depth=depth)
+        found = from_value(
+            inside.value,
+            "json in text",
+            rest=inside.rest,
+            selected=selected,
+            depth=depth,
+        )
         lone = _only_a_record(found.raws, inside.value) and not selected
         if found.error is not None or (found.raws and not lone):
             return _prefixed(found, rejected)
-        inside = "one object among prose is no table" if lone else "its JSON holds no table"
+        inside = (
+            "one object among prose is no table" if lone else "its JSON holds no table"
+        )
     rejected.append(("json in text", inside))
     return _last_resort(text, selected, depth, rejected)
 
@@ -134,22 +176,36 @@ def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
 def _wrapped(text: str, selected: Sequence[str], depth: int) -> Found | None:
     """The tables of fenced blocks or of a tag's body; None when they hold none."""
     inside, rest = wrapped.bodies(text) if depth < _LEAF_DEPTH else ([], "")
-    found = [(item, read(item.body, selected=selected, depth=depth + 1)) for item in inside]
+    found = [
+        (item, read(item.body, selected=selected, depth=depth + 1)) for item in inside
+    ]
     taken = [(item, each) for item, each in found if each.raws]
     if not taken:
         return None
     item, first = taken[0]
-    rests = [rest, *(each.rest for _, each in taken), *(item.body for item, each in found if not each.raws)]
+    rests = [
+        rest,
+        *(each.rest for _, each in taken),
+        *(item.body for item, each in found if not each.raws),
+    ]
     return replace(
         first, raws=tuple(raw for _, each in taken for raw in each.raws), reader=f"{first.reader} in {item.wrapping}",
         rest="\n".join(filter(None, rests)), meta={key: value for _, each in taken for key, value in each.meta.items()},
     )  # fmt: skip
 
 
-def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[tuple[str, str]]) -> Found:
+def _last_resort(
+    text: str, selected: Sequence[str], depth: int, rejected: list[tuple[str, str]]
+) -> Found:
     parsed = python_inside(text)
     if not isinstance(parsed, str):
-        found = from_value(parsed.value, "python in text", rest=parsed.rest, selected=selected, depth=depth)
+        found = from_value(
+            parsed.value,
+            "python in text",
+            rest=parsed.rest,
+            selected=selected,
+            depth=depth,
+        )
         if found.raws or found.error is not None:
             return _prefixed(found, rejected)
         parsed = "its literal holds no table"
@@ -161,12 +217,22 @@ def _last_resort(text: str, selected: Sequence[str], depth: int, rejected: list[
     ):
         answer = parse(text)
         if not isinstance(answer, str):
-            return Found(answer.raws, reader, answer.rest, None, answer.confidence, answer.meta, tuple(rejected))
+            return Found(
+                answer.raws,
+                reader,
+                answer.rest,
+                None,
+                answer.confidence,
+                answer.meta,
+                tuple(rejected),
+            )
         rejected.append((reader, answer))
     return Found(rejected=tuple(rejected))
 
 
-def _table_readers(selected: Sequence[str]) -> tuple[tuple[str, Callable[[str], Answer]], ...]:
+def _table_readers(
+    selected: Sequence[str],
+) -> tuple[tuple[str, Callable[[str], Answer]], ...]:
     return (
         ("code", lambda text: code_rows.read(text, selected)),
         ("records without quotes", lambda text: bare_rows.read(text, selected)),
@@ -189,17 +255,32 @@ def _table_readers(selected: Sequence[str]) -> tuple[tuple[str, Callable[[str], 
     )
 
 
-def from_value(value: Any, reader: str, *, rest: str = "", selected: Sequence[str] = (), depth: int = 0) -> Found:
+def from_value(
+    value: Any,
+    reader: str,
+    *,
+    rest: str = "",
+    selected: Sequence[str] = (),
+    depth: int = 0,
+) -> Found:
     """The tables of a parsed value, its error, or what a text inside it holds."""
     value = unwrapped(value)
     if isinstance(value, str):
-        return read(value, selected=selected, depth=depth + 1) if depth < _LEAF_DEPTH else Found()
+        return (
+            read(value, selected=selected, depth=depth + 1)
+            if depth < _LEAF_DEPTH
+            else Found()
+        )
     if (error := guard.error_in_value(value, tuple(selected))) is not None:
         return Found(reader="guard", error=error)
     meta = value if isinstance(value, dict) else {}
     raws = shapes.tables_in(value, selected=selected)
     leaf = None if selected and set(meta) == set(selected) else _text_leaf(value)
-    if leaf is not None and depth < _LEAF_DEPTH and (isinstance(raws, str) or _only_a_record(raws, value)):
+    if (
+        leaf is not None
+        and depth < _LEAF_DEPTH
+        and (isinstance(raws, str) or _only_a_record(raws, value))
+    ):
         inner = read(leaf, selected=selected, depth=depth + 1)
         if inner.raws or inner.error is not None:
             return replace(inner, meta={**meta, **inner.meta})
@@ -211,9 +292,17 @@ def from_value(value: Any, reader: str, *, rest: str = "", selected: Sequence[st
 
 def unwrapped(value: Any) -> Any:
     """Content blocks inside a value, as some frameworks wrap them, are their text."""
-    while isinstance(value, dict) and len(value) == 1 and next(iter(value)) in ("result", "output", "content", "text"):
+    while (
+        isinstance(value, dict)
+        and len(value) == 1
+        and next(iter(value)) in ("result", "output", "content", "text")
+    ):
         value = next(iter(value.values()))
-    if isinstance(value, dict) and value.get("type") == "text" and isinstance(value.get("text"), str):
+    if (
+        isinstance(value, dict)
+        and value.get("type") == "text"
+        and isinstance(value.get("text"), str)
+    ):
         return value["text"]
     if isinstance(value, list) and value and all(_is_block(item) for item in value):
         return "\n".join(item["text"] for item in value)
@@ -231,10 +320,18 @@ def _is_block(item: Any) -> bool:
 
 
 def _text_leaf(value: Any) -> str | None:
-    """The one long text of an envelope whose other entries are scalars: `{"csv": "…", "rows": 3}`."""
-    if not isinstance(value, dict) or any(isinstance(item, (dict, list)) and item for item in value.values()):
+    """The one long text of an envelope whose other entries are scalars: `{"csv": "…",
+    "rows": 3}`.
+    """
+    if not isinstance(value, dict) or any(
+        isinstance(item, (dict, list)) and item for item in value.values()
+    ):
         return None
-    long = [key for key, item in value.items() if isinstance(item, str) and ("\n" in item or item[:1] in ("[", "{"))]
+    long = [
+        key
+        for key, item in value.items()
+        if isinstance(item, str) and ("\n" in item or item[:1] in ("[", "{"))
+    ]
     about = {str(key).lower() for key in value} & outcomes.OUTCOME
     if len(long) != 1 or not (str(long[0]).lower() in _LEAVES or about):
         return None
@@ -242,7 +339,12 @@ def _text_leaf(value: Any) -> str | None:
 
 
 def _only_a_record(raws: tuple[Raw, ...], value: Any) -> bool:
-    return isinstance(value, dict) and len(raws) == 1 and raws[0].rows == 1 and set(raws[0].names or ()) == set(value)
+    return (
+        isinstance(value, dict)
+        and len(raws) == 1
+        and raws[0].rows == 1
+        and set(raws[0].names or ()) == set(value)
+    )
 
 
 def python(text: str) -> jsontext.Parsed | str:
@@ -252,7 +354,11 @@ def python(text: str) -> jsontext.Parsed | str:
     body = text.strip("\ufeff \t\r\n")
     try:
         value = literal.loads(body)
-        if _BARE_CALLS.match(body) and isinstance(value, list) and any(type(item) is str for item in value):
+        if (
+            _BARE_CALLS.match(body)
+            and isinstance(value, list)
+            and any(type(item) is str for item in value)
+        ):
             return "calls whose values are not Python's"
         return jsontext.Parsed(value)
     except (ValueError, RecursionError, MemoryError) as error:

@@ -12,7 +12,9 @@ VERSION = "0.1.0"  # what the servers say of themselves
 
 
 class _Package(types.ModuleType):
-    """`mcp_notebook.server("shop")` is a function for people; this package has its name, so it is both."""
+    """`mcp_notebook.server("shop")` is a function for people; this package has its
+    name, so it is both.
+    """
 
     def __call__(self, name: str) -> Any:
         package = importlib.import_module(__name__.partition(".")[0])

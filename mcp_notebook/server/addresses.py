@@ -1,7 +1,9 @@
-"""Which network addresses a fetch may connect to: public ones, judged after name resolution and never by their text.
+"""Which network addresses a fetch may connect to: public ones, judged after name
+resolution and never by their text.
 
-`ipaddress.is_global` alone is not the test: it passes NAT64 and 6to4 addresses that lead to private ones, multicast,
-and cloud metadata addresses. https://www.iana.org/assignments/iana-ipv4-special-registry
+`ipaddress.is_global` alone is not the test: it passes NAT64 and 6to4 addresses that
+lead to private ones, multicast, and cloud metadata addresses.
+https://www.iana.org/assignments/iana-ipv4-special-registry
 """
 
 import asyncio
@@ -23,9 +25,13 @@ _REFUSED = tuple(
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a host name by the system's resolver; raises `ToolError` when there are none."""
+    """The addresses of a host name by the system's resolver; raises `ToolError` when
+    there are none.
+    """
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )
     except (OSError, UnicodeError) as error:
         raise ToolError(f"The host {host!r} cannot be found.") from error
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -42,5 +48,12 @@ def is_public(address: str) -> bool:
 
 
 def _public(address: IPAddress) -> bool:
-    listed = any(address in network for network in _REFUSED if network.version == address.version)
-    return address.is_global and not address.is_multicast and not address.is_reserved and not listed
+    listed = any(
+        address in network for network in _REFUSED if network.version == address.version
+    )
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not address.is_reserved
+        and not listed
+    )

@@ -1,7 +1,7 @@
 """Prompts for common analyses of the notebook's tables, and the completion of their arguments.
 
-A prompt is a request that a person can pick in their client; it holds the tables' columns as they are now, so that a
-model can begin with the first query.
+A prompt is a request that a person can pick in their client; it holds the tables'
+columns as they are now, so that a model can begin with the first query.
 """
 
 import asyncio
@@ -25,7 +25,9 @@ _TABLES = {"table", "left", "right"}
 
 @dataclass(frozen=True)
 class Analysis:
-    """A prompt: its arguments in order (name, description, required), and the text with their names in braces."""
+    """A prompt: its arguments in order (name, description, required), and the text with
+    their names in braces.
+    """
 
     name: str
     title: str
@@ -39,7 +41,10 @@ class Analysis:
             name=self.name,
             title=self.title,
             description=self.description,
-            arguments=[types.PromptArgument(name=n, description=d, required=r) for n, d, r in self.arguments],
+            arguments=[
+                types.PromptArgument(name=n, description=d, required=r)
+                for n, d, r in self.arguments
+            ],
         )
 
 
@@ -62,7 +67,11 @@ ANALYSES = (
         (
             _TABLE,
             ("date_column", "Column with the dates", True),
-            ("measure", "Column or SQL expression that is compared; number of rows when left out", False),
+            (
+                "measure",
+                "Column or SQL expression that is compared; number of rows when left out",
+                False,
+            ),
             ("group_by", "Column whose groups are to explain the change", False),
         ),
         "Compare the two latest complete periods of the table {table} by its column {date_column}.\n"
@@ -86,7 +95,10 @@ ANALYSES = (
         "join_tables",
         "Join two tables",
         "How two tables fit together: the columns to join on, what has no counterpart, and the joined result.",
-        (("left", "Name of the first table", True), ("right", "Name of the second table", True)),
+        (
+            ("left", "Name of the first table", True),
+            ("right", "Name of the second table", True),
+        ),
         "Join the tables {left} and {right}.\n{schema}\n\nFind the columns that they have in common by name "
         "and by values. Before joining, count with `query` how often each candidate key occurs on both sides, "
         "and how many rows of each side have no counterpart. Say whether the join is one to one, one to many "
@@ -100,29 +112,45 @@ _BY_NAME = {analysis.name: analysis for analysis in ANALYSES}
 class Prompts:
     """The handlers of `prompts/list`, `prompts/get` and `completion/complete` over a catalog."""
 
-    def __init__(self, catalog: Catalog, hidden: Callable[[Sequence[str]], Sequence[str]]) -> None:
+    def __init__(
+        self, catalog: Catalog, hidden: Callable[[Sequence[str]], Sequence[str]]
+    ) -> None:
         """`hidden` picks the masked columns of those named."""
         self._catalog = catalog
         self._hidden = hidden
 
     async def list(self, context: Any, params: Any) -> types.ListPromptsResult:
         """All prompts; they are the same whatever tables there are."""
-        return types.ListPromptsResult(prompts=[analysis.listed() for analysis in ANALYSES])
+        return types.ListPromptsResult(
+            prompts=[analysis.listed() for analysis in ANALYSES]
+        )
 
-    async def get(self, context: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        """The prompt with its arguments; what is missing or wrong is the protocol's invalid-params error."""
+    async def get(
+        self, context: Any, params: types.GetPromptRequestParams
+    ) -> types.GetPromptResult:
+        """The prompt with its arguments; what is missing or wrong is the protocol's
+        invalid-params error.
+        """
         analysis = _BY_NAME.get(params.name)
         if analysis is None:
-            raise _invalid(f"There is no prompt {params.name!r}.{did_you_mean(params.name, _BY_NAME)}")
+            raise _invalid(
+                f"There is no prompt {params.name!r}.{did_you_mean(params.name, _BY_NAME)}"
+            )
         given = dict(params.arguments or {})
         _check(analysis, given)
         tables = [given[name] for name, _, _ in analysis.arguments if name in _TABLES]
-        schema = "\n".join([await asyncio.to_thread(self._schema, table) for table in tables])
+        schema = "\n".join(
+            [await asyncio.to_thread(self._schema, table) for table in tables]
+        )
         text = analysis.text.format(**_worded(given), schema=schema)
         message = types.PromptMessage(role="user", content=types.TextContent(text=text))
-        return types.GetPromptResult(description=analysis.description, messages=[message])
+        return types.GetPromptResult(
+            description=analysis.description, messages=[message]
+        )
 
-    async def complete(self, context: Any, params: types.CompleteRequestParams) -> types.CompleteResult:
+    async def complete(
+        self, context: Any, params: types.CompleteRequestParams
+    ) -> types.CompleteResult:
         """Names of tables, or of columns of the table that was given already."""
         name, typed = params.argument.name, params.argument.value
         known = (params.context.arguments if params.context else None) or {}
@@ -133,15 +161,26 @@ class Prompts:
             offered = await asyncio.to_thread(self._columns, known["table"], name)
         else:
             offered = []
-        fitting = [value for value in offered if value.lower().startswith(typed.lower())]
-        fitting += [value for value in offered if value not in fitting and typed.lower() in value.lower()]
-        found = types.Completion(values=fitting[:MOST], total=len(fitting), has_more=len(fitting) > MOST)
+        fitting = [
+            value for value in offered if value.lower().startswith(typed.lower())
+        ]
+        fitting += [
+            value
+            for value in offered
+            if value not in fitting and typed.lower() in value.lower()
+        ]
+        found = types.Completion(
+            values=fitting[:MOST], total=len(fitting), has_more=len(fitting) > MOST
+        )
         return types.CompleteResult(completion=found)
 
     def _schema(self, table: str) -> str:
         fields = self._fields(table)
         hidden = set(self._hidden([field.name for field in fields]))
-        words = (f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}" for f in fields)
+        words = (
+            f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}"
+            for f in fields
+        )
         return f"Columns of {table}: {', '.join(words)}."
 
     def _columns(self, table: str, argument: str) -> Sequence[str]:
@@ -150,31 +189,47 @@ class Prompts:
         except MCPError:
             return []
         dated = [f.name for f in fields if pa.types.is_temporal(f.type)]
-        numbers = [f.name for f in fields if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)]
+        numbers = [
+            f.name
+            for f in fields
+            if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)
+        ]
         numbers += [f.name for f in fields if pa.types.is_decimal(f.type)]
         if argument == "date_column" and dated:
             return dated
-        return numbers if argument == "measure" and numbers else [f.name for f in fields]
+        return (
+            numbers if argument == "measure" and numbers else [f.name for f in fields]
+        )
 
     def _fields(self, table: str) -> pa.Schema:
         try:
             return look(self._catalog.resolve(table)).schema
         except UNREADABLE as error:
-            raise _invalid(error.message if isinstance(error, DataError) else f"{table} cannot be read now.") from error
+            raise _invalid(
+                error.message
+                if isinstance(error, DataError)
+                else f"{table} cannot be read now."
+            ) from error
 
 
 def _check(analysis: Analysis, given: Mapping[str, str]) -> None:
     names = [name for name, _, _ in analysis.arguments]
     for name in given:
         if name not in names:
-            raise _invalid(f"{analysis.name} has no argument {name!r}. Its arguments: {', '.join(names)}.")
+            raise _invalid(
+                f"{analysis.name} has no argument {name!r}. Its arguments: {', '.join(names)}."
+            )
     for name, description, required in analysis.arguments:
         if required and not given.get(name):
-            raise _invalid(f"{analysis.name} needs the argument {name!r} ({description}).")
+            raise _invalid(
+                f"{analysis.name} needs the argument {name!r} ({description})."
+            )
 
 
 def _worded(given: Mapping[str, str]) -> dict[str, str]:
-    """The arguments with words for those that were left out; braces inside a value are just braces."""
+    """The arguments with words for those that were left out; braces inside a value are
+    just braces.
+    """
     asked, by = given.get("question"), given.get("group_by")
     words = {
         "measure": given.get("measure") or "the number of rows",

@@ -1,7 +1,9 @@
-"""Tells connected clients that the list of tables changed: those that listen, and those of the handshake eras.
+"""Tells connected clients that the list of tables changed: those that listen, and those
+of the handshake eras.
 
-Since 2026-07-28 a client opens a `subscriptions/listen` stream and hears there. Before, a server sends
-`notifications/resources/list_changed` on the session's own channel, whenever it likes: so the sessions must be known.
+Since 2026-07-28 a client opens a `subscriptions/listen` stream and hears there. Before,
+a server sends `notifications/resources/list_changed` on the session's own channel,
+whenever it likes: so the sessions must be known.
 """
 
 import asyncio
@@ -18,33 +20,43 @@ if TYPE_CHECKING:
 
 
 class Sessions:
-    """The connections that made the handshake; a middleware of the SDK's server keeps it up to date."""
+    """The connections that made the handshake; a middleware of the SDK's server keeps
+    it up to date.
+    """
 
     def __init__(self) -> None:
         self._connections: dict[int, Connection] = {}
 
-    async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> Any:
+    async def __call__(
+        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+    ) -> Any:
         """Remember a connection from the moment it is initialized until it ends."""
         result = await call_next(ctx)
         if ctx.method == "notifications/initialized":
-            connection = ctx.session._connection  # the SDK gives handlers no other way to a session's own channel
+            # the SDK gives handlers no other way to a session's own channel
+            connection = ctx.session._connection
             self._connections[id(connection)] = connection
             connection.exit_stack.callback(self._connections.pop, id(connection), None)
         return result
 
     async def announce(self) -> None:
-        """Send `notifications/resources/list_changed` to all of them; a channel that is gone takes nothing."""
+        """Send `notifications/resources/list_changed` to all of them; a channel that is
+        gone takes nothing.
+        """
         for connection in list(self._connections.values()):
             await connection.send_resource_list_changed()
 
 
 class Announcing:
-    """While a client is connected, tells all of changes of the catalog, from whatever thread they come.
+    """While a client is connected, tells all of changes of the catalog, from whatever
+    thread they come.
 
     Entered once for each transport that serves; a change is told once however many there are.
     """
 
-    def __init__(self, catalog: Catalog, bus: InMemorySubscriptionBus, sessions: Sessions) -> None:
+    def __init__(
+        self, catalog: Catalog, bus: InMemorySubscriptionBus, sessions: Sessions
+    ) -> None:
         self._catalog = catalog
         self._bus = bus
         self._sessions = sessions

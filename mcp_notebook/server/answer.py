@@ -1,10 +1,12 @@
-"""One answer of a server that serves tables: typed columns and rows, as structured content and as compact text.
+"""One answer of a server that serves tables: typed columns and rows, as structured
+content and as compact text.
 
-The structured form is `{"columns": [{"name", "type", "declared"}], "rows": [[...]], "row_count", "truncated",
-"notice"?}`. Types are SQL words (INTEGER, DECIMAL(10,2), DATE, ...); `declared` says whether the database itself
-vouches for the type (a column of a table) or whether it was read off the values (an expression). Integers stay JSON
-integers of any size, exact decimals and dates are text, bytes are `{"base64": ...}`, infinities "Infinity" and
-"-Infinity".
+The structured form is `{"columns": [{"name", "type", "declared"}], "rows": [[...]],
+"row_count", "truncated", "notice"?}`. Types are SQL words (INTEGER, DECIMAL(10,2),
+DATE, ...); `declared` says whether the database itself vouches for the type (a column
+of a table) or whether it was read off the values (an expression). Integers stay JSON
+integers of any size, exact decimals and dates are text, bytes are `{"base64": ...}`,
+infinities "Infinity" and "-Infinity".
 """
 
 import base64
@@ -28,7 +30,10 @@ OUTPUT_SCHEMA: dict[str, Any] = {
                 "type": "object",
                 "properties": {
                     "name": {"type": "string"},
-                    "type": {"type": "string", "description": "SQL type, e.g. INTEGER, DECIMAL(10,2), DATE, TEXT"},
+                    "type": {
+                        "type": "string",
+                        "description": "SQL type, e.g. INTEGER, DECIMAL(10,2), DATE, TEXT",
+                    },
                     "declared": {
                         "type": "boolean",
                         "description": "true: the type is declared in the schema; false: it was read off the values",
@@ -37,12 +42,28 @@ OUTPUT_SCHEMA: dict[str, Any] = {
                 "required": ["name", "type", "declared"],
             },
         },
-        # The rows carry no schema of their own: validating every cell costs a client more than the call.
-        "rows": {"type": "array", "description": "Each row is an array of values, null where SQL has NULL."},
-        "row_count": {"type": "integer", "description": "Number of rows in this answer."},
-        "truncated": {"type": "boolean", "description": "true: there are more rows than this answer holds."},
-        "notice": {"type": "string", "description": "What a reader must know, e.g. how the answer was cut."},
-        "next_cursor": {"type": "string", "description": "Cursor for the next rows of the same statement."},
+        # The rows carry no schema of their own: validating every cell costs a client
+        # more than the call.
+        "rows": {
+            "type": "array",
+            "description": "Each row is an array of values, null where SQL has NULL.",
+        },
+        "row_count": {
+            "type": "integer",
+            "description": "Number of rows in this answer.",
+        },
+        "truncated": {
+            "type": "boolean",
+            "description": "true: there are more rows than this answer holds.",
+        },
+        "notice": {
+            "type": "string",
+            "description": "What a reader must know, e.g. how the answer was cut.",
+        },
+        "next_cursor": {
+            "type": "string",
+            "description": "Cursor for the next rows of the same statement.",
+        },
     },
     "required": ["columns", "rows", "row_count", "truncated"],
 }
@@ -50,7 +71,9 @@ OUTPUT_SCHEMA: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A result column. `type` is an SQL word; `declared` tells a schema's word from one read off the values."""
+    """A result column. `type` is an SQL word; `declared` tells a schema's word from one
+    read off the values.
+    """
 
     name: str
     type: str
@@ -65,7 +88,8 @@ class Answer:
     rows: Sequence[Sequence[Any]]
     truncated: bool = False
     notice: str = ""
-    preface: str = field(default="", compare=False)  # words that stand before the table in the text form
+    # words that stand before the table in the text form
+    preface: str = field(default="", compare=False)
     cursor: str = ""  # for the next rows, where the server has cursors
 
     def with_cursor(self, cursor: str) -> "Answer":
@@ -76,7 +100,10 @@ class Answer:
 def structured(answer: Answer) -> dict[str, Any]:
     """The answer as JSON-ready structured content that follows `OUTPUT_SCHEMA`."""
     content: dict[str, Any] = {
-        "columns": [{"name": c.name, "type": c.type, "declared": c.declared} for c in answer.columns],
+        "columns": [
+            {"name": c.name, "type": c.type, "declared": c.declared}
+            for c in answer.columns
+        ],
         "rows": [[to_json(value) for value in row] for row in answer.rows],
         "row_count": len(answer.rows),
         "truncated": answer.truncated,
@@ -107,7 +134,9 @@ def to_json(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return {"base64": base64.b64encode(bytes(value)).decode("ascii")}
     if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+        return (
+            "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+        )
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, dict):
@@ -120,20 +149,29 @@ def to_json(value: Any) -> Any:
 def size_of(value: Any) -> int:
     """About how many bytes the value takes in JSON."""
     if isinstance(value, str):
-        return len(value) + 3 if value.isascii() else len(value.encode("utf-8", "replace")) + 3
+        return (
+            len(value) + 3
+            if value.isascii()
+            else len(value.encode("utf-8", "replace")) + 3
+        )
     if isinstance(value, bytes):
         return len(value) * 4 // 3 + 16
     return 8
 
 
-def within(rows: Iterable[Sequence[Any]], max_rows: int, max_bytes: int) -> tuple[list[Sequence[Any]], str]:
+def within(
+    rows: Iterable[Sequence[Any]], max_rows: int, max_bytes: int
+) -> tuple[list[Sequence[Any]], str]:
     """The rows that fit both caps, and why the rest was left out ("" when nothing was)."""
     kept: list[Sequence[Any]] = []
     used = 0
     for row in rows:
         used += sum(map(size_of, row)) + 2
         if len(kept) == max_rows:
-            return kept, f"cut after {max_rows:,} rows, there are more: aggregate, filter or use LIMIT and OFFSET"
+            return (
+                kept,
+                f"cut after {max_rows:,} rows, there are more: aggregate, filter or use LIMIT and OFFSET",
+            )
         if used > max_bytes:
             return kept, (
                 f"cut after {len(kept):,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more: "
@@ -148,18 +186,26 @@ def big_integer_notice(columns: Sequence[Column], rows: Sequence[Sequence[Any]])
     big = [
         column.name
         for index, column in enumerate(columns)
-        if any(type(row[index]) is int and abs(row[index]) > SAFE_INTEGER for row in rows)
+        if any(
+            type(row[index]) is int and abs(row[index]) > SAFE_INTEGER for row in rows
+        )
     ]
     return (
-        f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as doubles round them" if big else ""
+        f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as doubles round them"
+        if big
+        else ""
     )
 
 
 def _closing(answer: Answer, shown: int) -> list[str]:
     total = len(answer.rows)
-    lines = [f"({total:,} row{'' if total == 1 else 's'}{', ' + answer.notice if answer.notice else ''})"]
+    lines = [
+        f"({total:,} row{'' if total == 1 else 's'}{', ' + answer.notice if answer.notice else ''})"
+    ]
     if shown < total:
-        lines.append(f"(this text holds the first {shown:,} of them, the structured content holds all {total:,})")
+        lines.append(
+            f"(this text holds the first {shown:,} of them, the structured content holds all {total:,})"
+        )
     if answer.cursor:
         lines.append(f"(for the next rows: the same sql with cursor {answer.cursor})")
     return lines
@@ -167,5 +213,7 @@ def _closing(answer: Answer, shown: int) -> list[str]:
 
 def _csv_line(values: Sequence[Any]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(["" if value is None else value for value in values])
+    csv.writer(line, lineterminator="").writerow(
+        ["" if value is None else value for value in values]
+    )
     return line.getvalue()

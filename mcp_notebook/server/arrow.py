@@ -1,8 +1,9 @@
 """Any table of the notebook as Arrow, and how to tell for certain that it has not changed since.
 
-A pandas DataFrame can be changed in place. Under copy-on-write (pandas 3) whoever holds a shallow copy keeps the old
-values, and a write to the frame moves the written block to new memory. So a frame whose columns still lie at the
-addresses of a held copy is unchanged. Arrow memory is immutable by contract, and the same comparison works for it.
+A pandas DataFrame can be changed in place. Under copy-on-write (pandas 3) whoever holds
+a shallow copy keeps the old values, and a write to the frame moves the written block to
+new memory. So a frame whose columns still lie at the addresses of a held copy is
+unchanged. Arrow memory is immutable by contract, and the same comparison works for it.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -25,8 +26,8 @@ _ELSEWHERE = ("file", "dataset", "lazy", "relation", "ibis", "spark")
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A table's values at one moment, without a copy. `loose` are columns that nothing can prove equal to later ones:
-    objects may change inside.
+    """A table's values at one moment, without a copy. `loose` are columns that nothing
+    can prove equal to later ones: objects may change inside.
     """
 
     data: Any  # a DataFrame with unique text names and no index, or a pa.Table
@@ -37,24 +38,33 @@ class Snapshot:
     @property
     def names(self) -> list[str]:
         """All columns."""
-        return list(self.data.column_names if isinstance(self.data, pa.Table) else self.data.columns)
+        return list(
+            self.data.column_names
+            if isinstance(self.data, pa.Table)
+            else self.data.columns
+        )
 
     def same_as(self, other: "Snapshot | None") -> bool:
-        """Whether both certainly hold the same values in the columns that are not loose (while both are alive)."""
+        """Whether both certainly hold the same values in the columns that are not loose
+        (while both are alive).
+        """
         return other is not None and self.places == other.places
 
 
 def snapshot(value: Any) -> Snapshot:
-    """The current values of a DataFrame or of anything that hands over Arrow; raises `DataError` for what is elsewhere.
+    """The current values of a DataFrame or of anything that hands over Arrow; raises
+    `DataError` for what is elsewhere.
 
-    A stream that can be read once is read into memory. Files, datasets, lazy frames and tables of other engines are
-    never taken whole: `sources` says how they are queried.
+    A stream that can be read once is read into memory. Files, datasets, lazy frames and
+    tables of other engines are never taken whole: `sources` says how they are queried.
     """
     kind = kind_of(value)
     if kind == "frame":
         return _frame_snapshot(value)
     if kind in _ELSEWHERE:
-        raise DataError(f"This {type(value).__name__} is not in memory: query it and use the result.")
+        raise DataError(
+            f"This {type(value).__name__} is not in memory: query it and use the result."
+        )
     if kind == "reader":
         value = once(value)
     elif kind == "interchange":
@@ -68,7 +78,9 @@ def snapshot(value: Any) -> Snapshot:
 def to_arrow(
     held: Snapshot, *, rows: int | None = None, columns: Iterable[str] | None = None
 ) -> tuple[pa.Table, tuple[str, ...]]:
-    """The snapshot (its first `rows` rows, these columns) as a `pa.Table`, and notes on columns that became text."""
+    """The snapshot (its first `rows` rows, these columns) as a `pa.Table`, and notes on
+    columns that became text.
+    """
     names = held.names if columns is None else list(columns)
     if isinstance(held.data, pa.Table):
         table = held.data if rows is None else held.data.slice(0, rows)
@@ -81,17 +93,23 @@ def to_arrow(
     return _readable(pa.table(arrays)), tuple(notes)
 
 
-def for_duckdb(held: Snapshot, needed: Callable[[Sequence[str]], Sequence[str]]) -> tuple[Any, tuple[str, ...]]:
-    """What DuckDB registers in this process: the frame itself where it can read every column, else what is `needed` of
-    it as Arrow.
+def for_duckdb(
+    held: Snapshot, needed: Callable[[Sequence[str]], Sequence[str]]
+) -> tuple[Any, tuple[str, ...]]:
+    """What DuckDB registers in this process: the frame itself where it can read every
+    column, else what is `needed` of it as Arrow.
     """
-    if isinstance(held.data, pa.Table) or all(_scannable(dtype) for dtype in held.data.dtypes):
+    if isinstance(held.data, pa.Table) or all(
+        _scannable(dtype) for dtype in held.data.dtypes
+    ):
         return held.data, held.notes
     return to_arrow(held, columns=needed(held.names) or held.names[:1])
 
 
 def unique_names(names: Any) -> list[str]:
-    """Column names as text, made unique without regard to letter case, as SQL compares them: `a`, `A_2`, `a_3`."""
+    """Column names as text, made unique without regard to letter case, as SQL compares
+    them: `a`, `A_2`, `a_3`.
+    """
     taken: set[str] = set()
     unique = []
     for name in names:
@@ -114,38 +132,55 @@ def _frame_snapshot(frame: "pd.DataFrame") -> Snapshot:
     names = unique_names(held.columns)
     notes = _renamed(list(held.columns), names)
     held.columns = names
-    places = {name: _column_place(held.iloc[:, number]) for number, name in enumerate(names)}
+    places = {
+        name: _column_place(held.iloc[:, number]) for number, name in enumerate(names)
+    }
     loose = tuple(name for name, place in places.items() if place is None)
     return Snapshot(held, (len(held), *places.items()), notes, loose)
 
 
 def _plain_index(frame: "pd.DataFrame") -> bool:
-    """Row numbers, whole or what a filter left of them, are no data; any other index becomes columns."""
+    """Row numbers, whole or what a filter left of them, are no data; any other index
+    becomes columns.
+    """
     index = frame.index
-    return index.nlevels == 1 and index.name is None and getattr(index.dtype, "kind", "O") in "iu"
+    return (
+        index.nlevels == 1
+        and index.name is None
+        and getattr(index.dtype, "kind", "O") in "iu"
+    )
 
 
 def _index_names(frame: "pd.DataFrame") -> list[str]:
     names = list(frame.index.names)
     return [
-        str(name) if name is not None else ("index" if len(names) == 1 else f"level_{i}")
+        str(name)
+        if name is not None
+        else ("index" if len(names) == 1 else f"level_{i}")
         for i, name in enumerate(names)
     ]
 
 
 def _renamed(before: list[Any], after: list[str]) -> tuple[str, ...]:
-    changed = [f"{old!r} is {new}" for old, new in zip(before, after, strict=True) if old != new]
+    changed = [
+        f"{old!r} is {new}"
+        for old, new in zip(before, after, strict=True)
+        if old != new
+    ]
     return (f"columns renamed for SQL: {', '.join(changed[:5])}",) if changed else ()
 
 
 def _column_place(column: "pd.Series") -> Hashable | None:
     """Where the column's values lie in memory, or None for kinds that cannot be compared that way.
 
-    Only memory that the column itself holds counts: the address of a temporary may come back with other values.
+    Only memory that the column itself holds counts: the address of a temporary may come
+    back with other values.
     """
     dtype, array = column.dtype, column.array
     kind = type(dtype).__name__
-    if kind == "ArrowDtype" or (kind == "StringDtype" and getattr(dtype, "storage", "") == "pyarrow"):
+    if kind == "ArrowDtype" or (
+        kind == "StringDtype" and getattr(dtype, "storage", "") == "pyarrow"
+    ):
         return str(dtype), tuple(_addresses(array.__arrow_array__()))  # pyright: ignore[reportAttributeAccessIssue]
     if kind == "CategoricalDtype":
         return _categorical_place(array)
@@ -165,19 +200,30 @@ def _address(values: Any) -> Hashable:
 
 
 def _table_places(table: pa.Table) -> Places:
-    return (table.num_rows, table.schema, *(place for column in table.columns for place in _addresses(column)))
+    return (
+        table.num_rows,
+        table.schema,
+        *(place for column in table.columns for place in _addresses(column)),
+    )
 
 
 def _addresses(column: pa.ChunkedArray | pa.Array) -> Iterator[Hashable]:
     for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-        yield chunk.offset, len(chunk), *(None if b is None else (b.address, b.size) for b in chunk.buffers())
+        yield (
+            chunk.offset,
+            len(chunk),
+            *(None if b is None else (b.address, b.size) for b in chunk.buffers()),
+        )
         if pa.types.is_dictionary(chunk.type):
             yield from _addresses(chunk.dictionary)
 
 
 def _column(column: "pd.Series") -> tuple[pa.Array | pa.ChunkedArray, str]:
     """The column as Arrow; what Arrow or DuckDB cannot hold becomes text, and the note says so."""
-    if column.dtype.kind == "c" or type(column.dtype).__name__ in ("PeriodDtype", "IntervalDtype"):
+    if column.dtype.kind == "c" or type(column.dtype).__name__ in (
+        "PeriodDtype",
+        "IntervalDtype",
+    ):
         return _as_text(column), f"{column.dtype} is text here"
     try:
         return pa.Array.from_pandas(column), ""
@@ -187,12 +233,22 @@ def _column(column: "pd.Series") -> tuple[pa.Array | pa.ChunkedArray, str]:
 
 def _as_text(column: "pd.Series") -> pa.Array:
     missing = column.isna()
-    texts = [None if gone else str(value) for value, gone in zip(column, missing, strict=True)]
-    return pa.array([None if t is None else t.encode("utf-8", "replace").decode() for t in texts], pa.string())
+    texts = [
+        None if gone else str(value)
+        for value, gone in zip(column, missing, strict=True)
+    ]
+    return pa.array(
+        [None if t is None else t.encode("utf-8", "replace").decode() for t in texts],
+        pa.string(),
+    )
 
 
 def _scannable(dtype: Any) -> bool:
-    return type(dtype).__name__ in ("StringDtype", "CategoricalDtype", "BooleanDtype") or (
+    return type(dtype).__name__ in (
+        "StringDtype",
+        "CategoricalDtype",
+        "BooleanDtype",
+    ) or (
         getattr(dtype, "kind", "O") in "iufbM" and type(dtype).__name__ != "ArrowDtype"
     )
 
@@ -200,7 +256,9 @@ def _scannable(dtype: Any) -> bool:
 def _readable(table: pa.Table) -> pa.Table:
     """Extension types, which DuckDB does not know, as their storage."""
     columns = [
-        column.cast(column.type.storage_type) if isinstance(column.type, pa.BaseExtensionType) else column
+        column.cast(column.type.storage_type)
+        if isinstance(column.type, pa.BaseExtensionType)
+        else column
         for column in table.columns
     ]
     return pa.table(columns, names=table.column_names)

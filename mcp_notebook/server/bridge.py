@@ -1,4 +1,6 @@
-"""`mcp-notebook serve notebook --kernel NAME`: a running notebook's shared tables for clients that speak stdio."""
+"""`mcp-notebook serve notebook --kernel NAME`: a running notebook's shared tables for
+clients that speak stdio.
+"""
 
 import asyncio
 import contextlib
@@ -10,7 +12,11 @@ import httpx2
 import mcp_types as types
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourcesListChanged
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    ResourcesListChanged,
+)
 from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.errors import ConnectError
@@ -32,16 +38,25 @@ async def serve_bridge(connection_file: Path) -> None:
     Raises `ConnectError` when there is no such file or nothing answers at its address.
     """
     url, token = read_connection(connection_file)
-    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=SECONDS, trust_env=False)
+    http = httpx2.AsyncClient(
+        headers={"Authorization": f"Bearer {token}"}, timeout=SECONDS, trust_env=False
+    )
     try:
-        async with http, Client(streamable_http_client(url, http_client=http)) as client:
+        async with (
+            http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
             await serve_stdio(forwarding(client))
     except* (httpx2.HTTPError, ConnectionError, MCPError) as group:
-        raise ConnectError("The notebook does not answer: serve its tables again with %mcp_serve.") from group
+        raise ConnectError(
+            "The notebook does not answer: serve its tables again with %mcp_serve."
+        ) from group
 
 
 def forwarding(client: Client) -> "Server[Any]":
-    """A server whose every answer comes from the client's own server, and which passes on that its list changed."""
+    """A server whose every answer comes from the client's own server, and which passes
+    on that its list changed.
+    """
     answers, sessions = _Answers(client), Sessions()
     bus = InMemorySubscriptionBus()
     server = ChangingServer(
@@ -65,7 +80,9 @@ def forwarding(client: Client) -> "Server[Any]":
 
 
 class _Answers:
-    """What another server answers, a method for each request; each gets the request's context, which is ours alone."""
+    """What another server answers, a method for each request; each gets the request's
+    context, which is ours alone.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -73,32 +90,48 @@ class _Answers:
     async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
         return await self._client.list_tools()
 
-    async def call_tool(self, context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(
+        self, context: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
         return await self._client.call_tool(params.name, params.arguments)
 
-    async def list_resources(self, context: Any, params: Any) -> types.ListResourcesResult:
+    async def list_resources(
+        self, context: Any, params: Any
+    ) -> types.ListResourcesResult:
         return await self._client.list_resources(cache_mode="bypass")
 
-    async def list_templates(self, context: Any, params: Any) -> types.ListResourceTemplatesResult:
+    async def list_templates(
+        self, context: Any, params: Any
+    ) -> types.ListResourceTemplatesResult:
         return await self._client.list_resource_templates()
 
-    async def read_resource(self, context: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    async def read_resource(
+        self, context: Any, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
         return await self._client.read_resource(params.uri, cache_mode="bypass")
 
     async def list_prompts(self, context: Any, params: Any) -> types.ListPromptsResult:
         return await self._client.list_prompts()
 
-    async def get_prompt(self, context: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    async def get_prompt(
+        self, context: Any, params: types.GetPromptRequestParams
+    ) -> types.GetPromptResult:
         return await self._client.get_prompt(params.name, params.arguments)
 
-    async def complete(self, context: Any, params: types.CompleteRequestParams) -> types.CompleteResult:
+    async def complete(
+        self, context: Any, params: types.CompleteRequestParams
+    ) -> types.CompleteResult:
         known = params.context.arguments if params.context else None
         argument = {"name": params.argument.name, "value": params.argument.value}
-        return await self._client.complete(params.ref, argument, context_arguments=known)
+        return await self._client.complete(
+            params.ref, argument, context_arguments=known
+        )
 
 
 @contextlib.asynccontextmanager
-async def _listening(client: Client, bus: InMemorySubscriptionBus, sessions: Sessions) -> AsyncIterator[dict[str, Any]]:
+async def _listening(
+    client: Client, bus: InMemorySubscriptionBus, sessions: Sessions
+) -> AsyncIterator[dict[str, Any]]:
     listening = asyncio.ensure_future(_pass_on(client, bus, sessions))
     try:
         yield {}
@@ -107,7 +140,9 @@ async def _listening(client: Client, bus: InMemorySubscriptionBus, sessions: Ses
         await asyncio.gather(listening, return_exceptions=True)
 
 
-async def _pass_on(client: Client, bus: InMemorySubscriptionBus, sessions: Sessions) -> None:
+async def _pass_on(
+    client: Client, bus: InMemorySubscriptionBus, sessions: Sessions
+) -> None:
     async with client.listen(resources_list_changed=True) as events:
         async for _ in events:
             await bus.publish(ResourcesListChanged())

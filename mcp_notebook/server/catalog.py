@@ -1,4 +1,6 @@
-"""Which names of the notebook are tables for SQL; a query always sees the variable's value of that moment."""
+"""Which names of the notebook are tables for SQL; a query always sees the variable's
+value of that moment.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,8 +19,9 @@ Origin = Literal["result", "named", "shared"]
 class Entry:
     """A table's name in SQL, the variable that holds it, and why it is offered.
 
-    `origin` "result": an earlier call produced it, for this notebook's conversation only. "named": the person named it
-    in a question, for the conversation too. "shared": the person shared it, so it may be served to clients outside.
+    `origin` "result": an earlier call produced it, for this notebook's conversation
+    only. "named": the person named it in a question, for the conversation too.
+    "shared": the person shared it, so it may be served to clients outside.
     """
 
     name: str
@@ -28,7 +31,9 @@ class Entry:
 
 
 class Catalog:
-    """The offered tables by name; `namespace` gives the notebook's variables whenever it is asked."""
+    """The offered tables by name; `namespace` gives the notebook's variables whenever
+    it is asked.
+    """
 
     def __init__(self, namespace: Callable[[], Mapping[str, object]]) -> None:
         self._namespace = namespace
@@ -36,13 +41,27 @@ class Catalog:
         self._used: dict[str, float] = {}
         self._listeners: list[Callable[[], None]] = []
 
-    def add(self, name: str, *, variable: str | None = None, origin: Origin = "result", description: str = "") -> None:
-        """Offer the variable (by default the one called `name`) as a table; a name that was there is replaced.
+    def add(
+        self,
+        name: str,
+        *,
+        variable: str | None = None,
+        origin: Origin = "result",
+        description: str = "",
+    ) -> None:
+        """Offer the variable (by default the one called `name`) as a table; a name that
+        was there is replaced.
 
-        A variable that the person shared under this name stays shared when a call gives it new rows.
+        A variable that the person shared under this name stays shared when a call gives
+        it new rows.
         """
         known = self._entries.get(name)
-        if origin != "shared" and known and known.origin == "shared" and known.variable == (variable or name):
+        if (
+            origin != "shared"
+            and known
+            and known.origin == "shared"
+            and known.variable == (variable or name)
+        ):
             return
         self._entries[name] = Entry(name, variable or name, origin, description)
         self._changed()
@@ -70,7 +89,11 @@ class Catalog:
     def entries(self) -> tuple[Entry, ...]:
         """Those whose variable exists now, sorted by name."""
         namespace = self._namespace()
-        return tuple(entry for name, entry in sorted(self._entries.items()) if entry.variable in namespace)
+        return tuple(
+            entry
+            for name, entry in sorted(self._entries.items())
+            if entry.variable in namespace
+        )
 
     def names(self) -> tuple[str, ...]:
         """The names of `entries()`."""
@@ -89,7 +112,8 @@ class Catalog:
         if entry is None:
             raise DataError(self._unknown(name))
         value = self._namespace()[entry.variable]
-        # A text names a file only where the person named it: what a model makes of a variable opens no file.
+        # A text names a file only where the person named it: what a model makes of a
+        # variable opens no file.
         if not is_table(value) or (isinstance(value, str) and entry.origin == "result"):
             raise DataError(
                 f"{entry.variable} is a {type(value).__name__} now, not a table: share it again when it is."
@@ -97,9 +121,13 @@ class Catalog:
         return near(value)
 
     def find(self, name: str) -> Entry | None:
-        """The entry of that name: exactly so written, else the only one that differs in letter case."""
+        """The entry of that name: exactly so written, else the only one that differs in
+        letter case.
+        """
         present = {entry.name: entry for entry in self.entries()}
-        alike = [entry for known, entry in present.items() if known.lower() == name.lower()]
+        alike = [
+            entry for known, entry in present.items() if known.lower() == name.lower()
+        ]
         return present.get(name) or (alike[0] if len(alike) == 1 else None)
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -133,4 +161,6 @@ class _Selection(Catalog):
         source.on_change(self._changed)
 
     def entries(self) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self._source.entries() if entry.origin == self._origin)
+        return tuple(
+            entry for entry in self._source.entries() if entry.origin == self._origin
+        )

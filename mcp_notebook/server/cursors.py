@@ -1,9 +1,12 @@
 """Cursors for the rest of an answer, without anything kept on the server.
 
-A cursor holds how many rows were served and a digest of them. For the next page the statement runs again and its first
-rows are compared with the digest: what follows equal rows is exactly the rest, and rows that are not equal any more
-(the table changed, or the statement leaves the order open) end the paging with a sentence instead of a page that does
-not fit. https://modelcontextprotocol.io/specification/2025-11-25/server/utilities/pagination asks for opaque cursors.
+A cursor holds how many rows were served and a digest of them. For the next page the
+statement runs again and its first rows are compared with the digest: what follows equal
+rows is exactly the rest, and rows that are not equal any more (the table changed, or
+the statement leaves the order open) end the paging with a sentence instead of a page
+that does not fit.
+https://modelcontextprotocol.io/specification/2025-11-25/server/utilities/pagination
+asks for opaque cursors.
 """
 
 import base64
@@ -22,7 +25,8 @@ from mcp_notebook.server.answer import to_json
 from mcp_notebook.server.mend import ToolError
 
 SECONDS = 3_600.0
-MAX_OFFSET = 1_000_000  # rows: the statement runs anew for each page, so the way to its end grows
+# rows: the statement runs anew for each page, so the way to its end grows
+MAX_OFFSET = 1_000_000
 _BATCH = 10_000
 _SIGNATURE = 12  # bytes
 _BODY = struct.Struct(">QI8s16s")  # good until, rows served, the statement, the rows
@@ -49,23 +53,30 @@ class Place:
 class Cursors:
     """Makes cursors and reads them back; one is good for an hour and for this server alone.
 
-    With `seconds` None it is good as long as the rows are the same, and the same rows give the same cursor: what is
-    said to a model in this notebook must not differ from run to run.
+    With `seconds` None it is good as long as the rows are the same, and the same rows
+    give the same cursor: what is said to a model in this notebook must not differ from
+    run to run.
     """
 
-    def __init__(self, seconds: float | None = SECONDS, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, seconds: float | None = SECONDS, clock: Callable[[], float] = time.time
+    ) -> None:
         self._key = b"notebook" if seconds is None else secrets.token_bytes(32)
         self._seconds = seconds
         self._clock = clock
 
     def after(self, sql: str, offset: int, served: pa.Table) -> str:
-        """The cursor for what follows the first `offset` rows of the statement, which are `served`."""
+        """The cursor for what follows the first `offset` rows of the statement, which
+        are `served`.
+        """
         until = 0 if self._seconds is None else int(self._clock() + self._seconds)
         body = _BODY.pack(until, offset, _hash(sql), bytes.fromhex(digest(served)))
         return base64.urlsafe_b64encode(self._sign(body) + body).decode("ascii")
 
     def place(self, cursor: str, sql: str) -> Place:
-        """Where the statement goes on; raises `ToolError` for a cursor that is not ours, too old or of another one."""
+        """Where the statement goes on; raises `ToolError` for a cursor that is not
+        ours, too old or of another one.
+        """
         if not cursor:
             return Place()
         try:
@@ -74,12 +85,16 @@ class Cursors:
             raw = b""
         signed, body = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if len(body) != _BODY.size or not hmac.compare_digest(signed, self._sign(body)):
-            raise ToolError(f"This cursor was not made by this server since it started. {_AGAIN}")
+            raise ToolError(
+                f"This cursor was not made by this server since it started. {_AGAIN}"
+            )
         until, offset, of, known = _BODY.unpack(body)
         if until and self._clock() > until:
             raise ToolError(f"This cursor has expired. {_AGAIN}")
         if of != _hash(sql):
-            raise ToolError("This cursor belongs to another statement: give the sql that it came with, unchanged.")
+            raise ToolError(
+                "This cursor belongs to another statement: give the sql that it came with, unchanged."
+            )
         return Place(offset, known.hex())
 
     def _sign(self, body: bytes) -> bytes:

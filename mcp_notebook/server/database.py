@@ -1,4 +1,6 @@
-"""The bundled database server: `query_database`, `list_tables`, `describe_table` and `explain` over one engine."""
+"""The bundled database server: `query_database`, `list_tables`, `describe_table` and
+`explain` over one engine.
+"""
 
 import asyncio
 import os
@@ -30,7 +32,9 @@ _SQL = {
     ),
     "minLength": 1,
     "maxLength": 100_000,
-    "examples": ["SELECT status, count(*) AS orders FROM orders GROUP BY status ORDER BY orders DESC"],
+    "examples": [
+        "SELECT status, count(*) AS orders FROM orders GROUP BY status ORDER BY orders DESC"
+    ],
 }
 _TABLE = {
     "type": "string",
@@ -51,20 +55,27 @@ async def serve_database(
     tables: Sequence[str] | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> None:
-    """Serve the database at `url` (default: the environment's `DATABASE_URL`) until the client leaves.
+    """Serve the database at `url` (default: the environment's `DATABASE_URL`) until the
+    client leaves.
 
-    `timeout` is in seconds a statement, `tables` the only tables and views that may be read (all when None), and
-    `token_env` names the variable that holds the bearer token for http and sse. Raises `ConfigError`.
+    `timeout` is in seconds a statement, `tables` the only tables and views that may be
+    read (all when None), and `token_env` names the variable that holds the bearer token
+    for http and sse. Raises `ConfigError`.
     """
     url = url or environ.get("DATABASE_URL", "")
     if not url:
-        raise ConfigError("Which database? Give --url sqlite:///path/to/file.db or set DATABASE_URL.")
+        raise ConfigError(
+            "Which database? Give --url sqlite:///path/to/file.db or set DATABASE_URL."
+        )
     engine = open_engine(url, tables=tables)
     token = token_from(token_env, environ)
     try:
-        # Only who started this process shares its folders: a client over HTTP gets what fits into JSON.
+        # Only who started this process shares its folders: a client over HTTP gets what
+        # fits into JSON.
         handover = Handover.offered(environ) if transport == "stdio" else None
-        server = await build_database_server(engine, Limits(rows=max_rows, seconds=timeout), handover)
+        server = await build_database_server(
+            engine, Limits(rows=max_rows, seconds=timeout), handover
+        )
         await serve(server, transport=transport, host=host, port=port, token=token)
     finally:
         await engine.close()
@@ -89,11 +100,17 @@ async def build_database_server(
 async def surveyed(engine: Engine) -> list[TableInfo]:
     """Every table, with a look at the rows of each unless there are too many tables."""
     tables = await engine.schema()
-    return [await engine.survey(table) for table in tables] if len(tables) <= SURVEYED_TABLES else list(tables)
+    return (
+        [await engine.survey(table) for table in tables]
+        if len(tables) <= SURVEYED_TABLES
+        else list(tables)
+    )
 
 
 def instructions(engine: Engine, tables: list[TableInfo]) -> str:
-    """What the host's model is told of the database: how to ask, then the schema, at most about 4.5 kB."""
+    """What the host's model is told of the database: how to ask, then the schema, at
+    most about 4.5 kB.
+    """
     return (
         f"{engine.name} is a read-only {engine.dialect} database. Ask it with query_database and one SELECT in that "
         f"dialect; aggregate in SQL. {engine.hints}\nTables:\n{overview(tables)}"
@@ -103,7 +120,9 @@ def instructions(engine: Engine, tables: list[TableInfo]) -> str:
 class DatabaseTools:
     """The four tools over one engine; the schema is read anew for each call."""
 
-    def __init__(self, engine: Engine, limits: Limits, handover: Handover | None = None) -> None:
+    def __init__(
+        self, engine: Engine, limits: Limits, handover: Handover | None = None
+    ) -> None:
         self._engine = engine
         self._limits = limits
         self._handover = handover
@@ -121,7 +140,8 @@ class DatabaseTools:
                 f"may take {self._limits.seconds:g} seconds. {self._engine.hints}",
                 self.query_database,
                 {"sql": _SQL},
-                OUTPUT_SCHEMA if self._handover is None else None,  # a file is no structured content
+                # a file is no structured content
+                OUTPUT_SCHEMA if self._handover is None else None,
             ),
             Tool(
                 "list_tables",
@@ -153,7 +173,11 @@ class DatabaseTools:
         found = await self._engine.table(sql, large)
         if is_small(found):
             in_rows = isinstance(found, Answer)
-            return found if in_rows else as_answer(found, rows=large.rows, max_bytes=large.bytes)
+            return (
+                found
+                if in_rows
+                else as_answer(found, rows=large.rows, max_bytes=large.bytes)
+            )
         return await asyncio.to_thread(_handed, self._handover, found)
 
     async def explain(self, sql: str) -> Answer:
@@ -168,15 +192,32 @@ class DatabaseTools:
             Column("columns", "TEXT"),
         )
         return Answer(
-            columns, [[t.name, t.kind, t.rows, ", ".join(column.name for column in t.columns)] for t in tables]
+            columns,
+            [
+                [t.name, t.kind, t.rows, ", ".join(column.name for column in t.columns)]
+                for t in tables
+            ],
         )
 
     async def describe_table(self, table: str) -> Answer:
         found = await self._engine.survey(await self._find(table))
         sample = await self._sample(found)
-        names = ("column", "type", "nullable", "key", "references", "values", "from", "to", "samples")
+        names = (
+            "column",
+            "type",
+            "nullable",
+            "key",
+            "references",
+            "values",
+            "from",
+            "to",
+            "samples",
+        )
         return Answer(
-            tuple(Column(name, "BOOLEAN" if name in ("nullable", "key") else "TEXT") for name in names),
+            tuple(
+                Column(name, "BOOLEAN" if name in ("nullable", "key") else "TEXT")
+                for name in names
+            ),
             [_describe(found, index, sample) for index in range(len(found.columns))],
             preface=full_line(found),
         )
@@ -185,7 +226,9 @@ class DatabaseTools:
         tables = {table.name: table for table in await self._engine.schema()}
         by_lower = {known.lower(): table for known, table in tables.items()}
         if name.lower() not in by_lower:
-            raise ToolError(f"There is no table {name!r}.{did_you_mean(name, tables)} Tables: {', '.join(tables)}.")
+            raise ToolError(
+                f"There is no table {name!r}.{did_you_mean(name, tables)} Tables: {', '.join(tables)}."
+            )
         return by_lower[name.lower()]
 
     async def _sample(self, table: TableInfo) -> Answer:
@@ -200,7 +243,11 @@ def _handed(handover: Handover, found: Answer | TableAnswer) -> types.CallToolRe
 def _describe(table: TableInfo, index: int, sample: Answer) -> list[Any]:
     column = table.columns[index]
     start, end = column.span or (None, None)
-    shown = [str(row[index])[:60] for row in sample.rows if index < len(row) and row[index] is not None]
+    shown = [
+        str(row[index])[:60]
+        for row in sample.rows
+        if index < len(row) and row[index] is not None
+    ]
     return [
         column.name,
         column.type or "ANY",

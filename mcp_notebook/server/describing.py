@@ -1,4 +1,6 @@
-"""What the notebook's server says of a table: a line in the list, and its description with samples under the masks."""
+"""What the notebook's server says of a table: a line in the list, and its description
+with samples under the masks.
+"""
 
 import asyncio
 import glob
@@ -25,18 +27,28 @@ Ask = Callable[[str, int], Awaitable[TableAnswer]]
 
 
 def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
-    """Name, rows, columns with types, and where it comes from; a value that is no table any more says so."""
+    """Name, rows, columns with types, and where it comes from; a value that is no table
+    any more says so.
+    """
     try:
         seen = look(catalog.resolve(entry.name))
     except UNREADABLE as error:
         return [entry.name, None, "", f"cannot be read now: {error}"]
     hidden = set(masks.columns(seen.schema.names))
-    columns = ", ".join(f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}" for f in seen.schema)
-    about = [entry.description or ("result" if entry.origin == "result" else "shared"), seen.said]
+    columns = ", ".join(
+        f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}"
+        for f in seen.schema
+    )
+    about = [
+        entry.description or ("result" if entry.origin == "result" else "shared"),
+        seen.said,
+    ]
     return [entry.name, seen.rows, columns, "; ".join(filter(None, about))]
 
 
-def describe_here(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any]]]:
+def describe_here(
+    value: object, name: str, masks: Masks
+) -> tuple[str, list[list[Any]]]:
     """`describe` for a model; raises `ToolError`."""
     try:
         return describe(value, name, masks)
@@ -45,7 +57,9 @@ def describe_here(value: object, name: str, masks: Masks) -> tuple[str, list[lis
 
 
 def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any]]]:
-    """The preview of a table as text, and name, type, nulls, whether masked, and first values of each column."""
+    """The preview of a table as text, and name, type, nulls, whether masked, and first
+    values of each column.
+    """
     table, notes = to_arrow(snapshot(value))
     hidden = masks.columns(table.column_names)
     sample = masks.apply(table.slice(0, SAMPLE_ROWS), name)
@@ -60,41 +74,73 @@ def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any
         for i, field in enumerate(table.schema)
     ]
     shown = masks.inside(table, name)
-    return preview(shown, name, mask=(*masks.patterns, *map(glob.escape, hidden)), notes=notes), fields
+    return preview(
+        shown, name, mask=(*masks.patterns, *map(glob.escape, hidden)), notes=notes
+    ), fields
 
 
-async def describe_elsewhere(value: object, name: str, masks: Masks, ask: Ask) -> tuple[str, list[list[Any]]]:
-    """A table that is not in memory: its columns, and what its first rows show; it is not counted for that.
+async def describe_elsewhere(
+    value: object, name: str, masks: Masks, ask: Ask
+) -> tuple[str, list[list[Any]]]:
+    """A table that is not in memory: its columns, and what its first rows show; it is
+    not counted for that.
 
     `ask` answers SQL within seconds. Raises `ToolError`.
     """
     try:
         seen = await asyncio.to_thread(look, value)
         if is_away(value):
-            rows = (await ask(f"SELECT * FROM {quote(name)} LIMIT {SAMPLE_ROWS}", SAMPLE_ROWS)).data  # noqa: S608
+            rows = (
+                await ask(
+                    f"SELECT * FROM {quote(name)} LIMIT {SAMPLE_ROWS}", SAMPLE_ROWS
+                )
+            ).data
         else:
-            rows = masks.apply(await asyncio.to_thread(sample, value, SAMPLE_ROWS), name)
+            rows = masks.apply(
+                await asyncio.to_thread(sample, value, SAMPLE_ROWS), name
+            )
     except DataError as error:
         raise ToolError(error.message) from error
     hidden = masks.columns(seen.schema.names)
-    shown = preview(rows, name, mask=(*masks.patterns, *map(glob.escape, hidden))).partition("\n")[2]
+    shown = preview(
+        rows, name, mask=(*masks.patterns, *map(glob.escape, hidden))
+    ).partition("\n")[2]
     head = f"{name}: {counted(seen.rows)} × {len(seen.schema)} columns; query it by that name"
     about = f"{seen.said}; what follows is of its first {rows.num_rows} rows"
-    values = dict(zip(rows.column_names, (column.to_pylist() for column in rows.columns), strict=True))
+    values = dict(
+        zip(
+            rows.column_names,
+            (column.to_pylist() for column in rows.columns),
+            strict=True,
+        )
+    )
     fields = [
-        [f.name, str(f.type), None, f.name in hidden, None if f.name in hidden else _sampled(values.get(f.name, []))]
+        [
+            f.name,
+            str(f.type),
+            None,
+            f.name in hidden,
+            None if f.name in hidden else _sampled(values.get(f.name, [])),
+        ]
         for f in seen.schema
     ]
     return f"{head}\n{about}\n{shown}", fields
 
 
 def _sampled(values: Sequence[Any]) -> str | None:
-    return " | ".join(str(to_json(value))[:60] for value in values if value is not None) or None
+    return (
+        " | ".join(str(to_json(value))[:60] for value in values if value is not None)
+        or None
+    )
 
 
 def counted(rows: int | None) -> str:
     """`1,234 rows`, or that they were not counted."""
-    return "rows not counted" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}"
+    return (
+        "rows not counted"
+        if rows is None
+        else f"{rows:,} row{'' if rows == 1 else 's'}"
+    )
 
 
 def listing(listed: Sequence[Sequence[Any]]) -> Iterator[str]:

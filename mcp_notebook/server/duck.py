@@ -14,27 +14,39 @@ from mcp_notebook.server.tabular import TableAnswer
 _BATCH = 10_000  # rows
 
 
-def connect(*, threads: int, memory: str, database: str = "") -> "duckdb.DuckDBPyConnection":
+def connect(
+    *, threads: int, memory: str, database: str = ""
+) -> "duckdb.DuckDBPyConnection":
     """A locked connection: empty in memory, or to a database file, read-only."""
     config = configuration(threads=threads, memory=memory)
-    connection = duckdb.connect(database or ":memory:", read_only=bool(database), config=config)
+    connection = duckdb.connect(
+        database or ":memory:", read_only=bool(database), config=config
+    )
     lock(connection)
     return connection
 
 
 def run(
-    connection: "duckdb.DuckDBPyConnection", sql: str, tables: Mapping[str, Any], *, rows: int, max_bytes: int
+    connection: "duckdb.DuckDBPyConnection",
+    sql: str,
+    tables: Mapping[str, Any],
+    *,
+    rows: int,
+    max_bytes: int,
 ) -> TableAnswer:
-    """Run a checked SELECT over the tables, which exist for this statement only; raises `ToolError`.
+    """Run a checked SELECT over the tables, which exist for this statement only; raises
+    `ToolError`.
 
-    A cursor's registrations are its own, so statements that run side by side see nothing of each other.
+    A cursor's registrations are its own, so statements that run side by side see
+    nothing of each other.
     """
     cursor = connection.cursor()
     try:
         for name, table in tables.items():
             cursor.register(name, table)
         cursor.execute("BEGIN TRANSACTION READ ONLY")
-        # The statement was parsed as one whole SELECT, so it cannot end the parenthesis; a comment ends at the newline.
+        # The statement was parsed as one whole SELECT, so it cannot end the
+        # parenthesis; a comment ends at the newline.
         relation = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {rows + 1:d}")  # noqa: S608
         types = tuple(str(kind) for kind in relation.types)
         data, cut = _bounded(relation.to_arrow_reader(_BATCH), rows, max_bytes)
@@ -50,14 +62,18 @@ def explain(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
     cursor = connection.cursor()
     try:
         cursor.execute("BEGIN TRANSACTION READ ONLY")
-        return "\n".join(str(row[-1]) for row in cursor.execute(f"EXPLAIN {sql}").fetchall())
+        return "\n".join(
+            str(row[-1]) for row in cursor.execute(f"EXPLAIN {sql}").fetchall()
+        )
     except duckdb.Error as error:
         raise ToolError(f"DuckDB says: {first_lines(error)}") from error
     finally:
         cursor.close()
 
 
-def _bounded(reader: pa.RecordBatchReader, rows: int, max_bytes: int) -> tuple[pa.Table, str]:
+def _bounded(
+    reader: pa.RecordBatchReader, rows: int, max_bytes: int
+) -> tuple[pa.Table, str]:
     kept, count, size = [], 0, 0
     for batch in reader:
         size += batch.nbytes
@@ -68,12 +84,16 @@ def _bounded(reader: pa.RecordBatchReader, rows: int, max_bytes: int) -> tuple[p
         count += batch.num_rows
     table = pa.Table.from_batches(kept, reader.schema)
     if count > rows:
-        return table.slice(0, rows), f"cut after {rows:,} rows, there are more: aggregate, filter or use OFFSET"
+        return table.slice(
+            0, rows
+        ), f"cut after {rows:,} rows, there are more: aggregate, filter or use OFFSET"
     return table, ""
 
 
 def _plain(table: pa.Table, types: tuple[str, ...]) -> pa.Table:
-    """Whole-number sums as int64 where they fit, and intervals as durations: what pandas can compute with."""
+    """Whole-number sums as int64 where they fit, and intervals as durations: what
+    pandas can compute with.
+    """
     for index, kind in enumerate(types):
         column = table.column(index)
         if kind in ("HUGEINT", "UHUGEINT"):
@@ -83,7 +103,9 @@ def _plain(table: pa.Table, types: tuple[str, ...]) -> pa.Table:
     return table
 
 
-def _replaced(table: pa.Table, index: int, column: pa.ChunkedArray | pa.Array) -> pa.Table:
+def _replaced(
+    table: pa.Table, index: int, column: pa.ChunkedArray | pa.Array
+) -> pa.Table:
     return table.set_column(index, table.schema.field(index).name, column)
 
 
@@ -97,6 +119,12 @@ def _narrow(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _duration(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     values = column.to_pylist()
     if any(value is not None and value.months for value in values):
-        return pa.array([None if v is None else f"{v.months} months {v.days} days" for v in values], pa.string())
-    micros = [None if v is None else v.days * 86_400_000_000 + v.nanoseconds // 1000 for v in values]
+        return pa.array(
+            [None if v is None else f"{v.months} months {v.days} days" for v in values],
+            pa.string(),
+        )
+    micros = [
+        None if v is None else v.days * 86_400_000_000 + v.nanoseconds // 1000
+        for v in values
+    ]
     return pa.array(micros, pa.duration("us"))

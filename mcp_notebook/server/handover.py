@@ -1,7 +1,8 @@
-"""Large answers for a host on this machine that offers a folder: an Arrow file and a link to it, instead of JSON.
+"""Large answers for a host on this machine that offers a folder: an Arrow file and a
+link to it, instead of JSON.
 
-The host names the folder in the environment (`MCP_NOTEBOOK_HANDOVER`) and removes each file when it has read it; what
-is left goes when the server ends.
+The host names the folder in the environment (`MCP_NOTEBOOK_HANDOVER`) and removes each
+file when it has read it; what is left goes when the server ends.
 """
 
 import atexit
@@ -37,10 +38,16 @@ class Handover:
         try:
             told = folder.stat()
         except OSError as error:
-            raise ConfigError(f"{VARIABLE} names {folder}, which is not there.") from error
-        others = os.name == "posix" and (told.st_uid != os.getuid() or told.st_mode & 0o077)
+            raise ConfigError(
+                f"{VARIABLE} names {folder}, which is not there."
+            ) from error
+        others = os.name == "posix" and (
+            told.st_uid != os.getuid() or told.st_mode & 0o077
+        )
         if not stat.S_ISDIR(told.st_mode) or others:
-            raise ConfigError(f"{VARIABLE} must name a folder that only this user can open.")
+            raise ConfigError(
+                f"{VARIABLE} must name a folder that only this user can open."
+            )
         self._folder = folder
         self._written: set[Path] = set()
         atexit.register(self.clean)
@@ -55,12 +62,21 @@ class Handover:
         path = self._folder / f"{uuid.uuid4().hex}.arrow"
         self._written = {known for known in self._written if known.exists()} | {path}
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file, pa.ipc.new_file(file, answer.data.schema) as writer:
+        with (
+            os.fdopen(handle, "wb") as file,
+            pa.ipc.new_file(file, answer.data.schema) as writer,
+        ):
             writer.write_table(answer.data)
         link = types.ResourceLink(
-            uri=path.as_uri(), name="rows", mime_type=ARROW, size=path.stat().st_size, description="All rows, as Arrow"
+            uri=path.as_uri(),
+            name="rows",
+            mime_type=ARROW,
+            size=path.stat().st_size,
+            description="All rows, as Arrow",
         )
-        return types.CallToolResult(content=[types.TextContent(text=preview(answer)), link])
+        return types.CallToolResult(
+            content=[types.TextContent(text=preview(answer)), link]
+        )
 
     def clean(self) -> None:
         """Remove the files that the host left."""
@@ -73,10 +89,17 @@ class Handover:
 def preview(answer: TableAnswer) -> str:
     """Shape, columns and first rows as prose: the host must not take it for a second table."""
     data = answer.data
-    columns = ", ".join(f"{n} {k}" for n, k in zip(data.column_names[:40], answer.types, strict=False))
-    said = [f"{data.num_rows:,} rows of {data.num_columns} columns ({columns}), handed over as an Arrow file."]
+    columns = ", ".join(
+        f"{n} {k}" for n, k in zip(data.column_names[:40], answer.types, strict=False)
+    )
+    said = [
+        f"{data.num_rows:,} rows of {data.num_columns} columns ({columns}), handed over as an Arrow file."
+    ]
     for number, row in enumerate(data.slice(0, PREVIEW_ROWS).to_pylist(), 1):
-        values = ", ".join(f"{name} {str(to_json(value))[:40]}" for name, value in list(row.items())[:12])
+        values = ", ".join(
+            f"{name} {str(to_json(value))[:40]}"
+            for name, value in list(row.items())[:12]
+        )
         said.append(f"Row {number} holds {values}.")
     said += [f"Notice: {line}." for line in (answer.truncated, *answer.notes) if line]
     return " ".join(said)
@@ -86,15 +109,25 @@ def is_small(answer: Answer | TableAnswer) -> bool:
     """Whether JSON carries the answer as well."""
     if isinstance(answer, TableAnswer):
         return answer.data.num_rows <= SMALL_ROWS and answer.data.nbytes <= SMALL_BYTES
-    return len(answer.rows) <= SMALL_ROWS and sum(sum(map(size_of, row)) for row in answer.rows) <= SMALL_BYTES
+    return (
+        len(answer.rows) <= SMALL_ROWS
+        and sum(sum(map(size_of, row)) for row in answer.rows) <= SMALL_BYTES
+    )
 
 
 def as_table(answer: Answer) -> TableAnswer:
-    """Rows of Python values as Arrow columns, in the types that the database declares where every value has them."""
-    columns = zip(*answer.rows, strict=True) if answer.rows else ((),) * len(answer.columns)
+    """Rows of Python values as Arrow columns, in the types that the database declares
+    where every value has them.
+    """
+    columns = (
+        zip(*answer.rows, strict=True) if answer.rows else ((),) * len(answer.columns)
+    )
     pairs = zip(columns, answer.columns, strict=True)
     arrays = [_array(list(values), column.type) for values, column in pairs]
-    fields = [pa.field(column.name, array.type) for column, array in zip(answer.columns, arrays, strict=True)]
+    fields = [
+        pa.field(column.name, array.type)
+        for column, array in zip(answer.columns, arrays, strict=True)
+    ]
     notice = answer.notice
     return TableAnswer(
         pa.Table.from_arrays(arrays, schema=pa.schema(fields)),
@@ -113,4 +146,7 @@ def _array(values: list, type_: str) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return pa.array([None if value is None else str(to_json(value)) for value in values], pa.string())
+        return pa.array(
+            [None if value is None else str(to_json(value)) for value in values],
+            pa.string(),
+        )

@@ -1,4 +1,6 @@
-"""SQL that the person typed: in this process over the tables of this machine, else on the tables' own engine."""
+"""SQL that the person typed: in this process over the tables of this machine, else on
+the tables' own engine.
+"""
 
 import asyncio
 import atexit
@@ -33,12 +35,15 @@ SECONDS = 3600.0
 """What a statement of the person's may take on another engine; interrupting the cell ends it earlier."""
 
 
-async def local_answer(catalog: Catalog, sql: str, *, limit: int | None = None) -> TableAnswer:
+async def local_answer(
+    catalog: Catalog, sql: str, *, limit: int | None = None
+) -> TableAnswer:
     """The answer to SQL that the person typed; raises `DataError`.
 
-    Tables of this machine are computed in this process, the frames read in place, and give all rows (`limit` None).
-    Tables of another engine are computed there: the statement is checked, bounded and stopped as a model's is, with
-    more time (`SECONDS`), and gives at most `MOST_ROWS` rows.
+    Tables of this machine are computed in this process, the frames read in place, and
+    give all rows (`limit` None). Tables of another engine are computed there: the
+    statement is checked, bounded and stopped as a model's is, with more time
+    (`SECONDS`), and gives at most `MOST_ROWS` rows.
     """
     elsewhere = Elsewhere(_ask_here, _known())
     most = Bounds(MOST_ROWS if limit is None else limit, MOST_BYTES, SECONDS)
@@ -51,10 +56,16 @@ async def local_answer(catalog: Catalog, sql: str, *, limit: int | None = None) 
         raise DataError(str(error)) from error
 
 
-def run_local_query(catalog: Catalog, sql: str, *, limit: int | None = None) -> "pa.Table":
+def run_local_query(
+    catalog: Catalog, sql: str, *, limit: int | None = None
+) -> "pa.Table":
     """`local_answer` for callers outside an event loop, or inside one that may wait."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, local_answer(catalog, sql, limit=limit)).result().data
+        return (
+            thread.submit(asyncio.run, local_answer(catalog, sql, limit=limit))
+            .result()
+            .data
+        )
 
 
 def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
@@ -71,9 +82,15 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
         else:
             named[name] = _scannable(catalog.resolve(name), name, statement["sql"])
     if statement["lists_tables"]:
-        named |= {n: look(catalog.resolve(n)).schema.empty_table() for n in catalog.names() if n not in named}
+        named |= {
+            n: look(catalog.resolve(n)).schema.empty_table()
+            for n in catalog.names()
+            if n not in named
+        }
     rows = limit if limit is not None else (1 << 62)
-    answer = duck.run(_local_connection(), statement["sql"], named, rows=rows, max_bytes=1 << 62)
+    answer = duck.run(
+        _local_connection(), statement["sql"], named, rows=rows, max_bytes=1 << 62
+    )
     return replace(answer, notes=(*answer.notes, *notes))
 
 

@@ -1,10 +1,12 @@
 """Masked columns: what SQL that a stranger wrote sees in their place.
 
-A masked value becomes a token, `masked:` and 16 hexadecimal digits of a keyed hash. The table that the SQL sees holds
-no other form of it, so no expression, predicate or error message can bring the value back. NULL stays NULL, and equal
-values of one table have equal tokens: `count`, `count(DISTINCT ...)`, GROUP BY and joins of a table with itself work.
-Between tables the tokens differ on purpose. A model can make tables of its own choice (a result of another server), and
-a token that is the same everywhere would tell it which of its guesses stands in the masked column.
+A masked value becomes a token, `masked:` and 16 hexadecimal digits of a keyed hash. The
+table that the SQL sees holds no other form of it, so no expression, predicate or error
+message can bring the value back. NULL stays NULL, and equal values of one table have
+equal tokens: `count`, `count(DISTINCT ...)`, GROUP BY and joins of a table with itself
+work. Between tables the tokens differ on purpose. A model can make tables of its own
+choice (a result of another server), and a token that is the same everywhere would tell
+it which of its guesses stands in the masked column.
 """
 
 import hashlib
@@ -32,17 +34,26 @@ class Masks:
     """
 
     patterns: tuple[str, ...] = ()
-    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False, compare=False)
+    key: bytes = field(
+        default_factory=lambda: secrets.token_bytes(32), repr=False, compare=False
+    )
 
     def covers(self, name: str) -> bool:
         """Whether a column or field of this name is masked."""
         folded = name.casefold()
-        return any(folded == p.casefold() or fnmatchcase(folded, p.casefold()) for p in self.patterns)
+        return any(
+            folded == p.casefold() or fnmatchcase(folded, p.casefold())
+            for p in self.patterns
+        )
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
-        """The masked ones among a table's columns; `email_2` beside `email` may be a second column of that name."""
+        """The masked ones among a table's columns; `email_2` beside `email` may be a
+        second column of that name.
+        """
         present = {name.casefold() for name in names}
-        return tuple(name for name in names if self.covers(name) or self._second(name, present))
+        return tuple(
+            name for name in names if self.covers(name) or self._second(name, present)
+        )
 
     def touches(self, schema: pa.Schema, among: Sequence[str] = ()) -> bool:
         """Whether a table of these columns has any that `apply` would change for its name or type.
@@ -50,62 +61,106 @@ class Masks:
         Texts that hold JSON cannot be told by their type.
         """
         masked = set(self.columns(among or schema.names))
-        return not masked.isdisjoint(schema.names) or any(self._may_hide(field.type) for field in schema)
+        return not masked.isdisjoint(schema.names) or any(
+            self._may_hide(field.type) for field in schema
+        )
 
     def apply(self, table: pa.Table, scope: str, among: Sequence[str] = ()) -> pa.Table:
-        """The table with tokens in place of masked values; `scope` is the table's name, within which tokens agree.
+        """The table with tokens in place of masked values; `scope` is the table's name,
+        within which tokens agree.
 
-        `among` are all columns of the table when this is a part of it, since they tell what a column's name means.
+        `among` are all columns of the table when this is a part of it, since they tell
+        what a column's name means.
         """
         if not self.patterns:
             return table
         masked = set(self.columns(among or table.column_names))
         columns = [
-            self._tokens(column, f"{scope}.{name}") if name in masked else self._inside(column, scope)
+            self._tokens(column, f"{scope}.{name}")
+            if name in masked
+            else self._inside(column, scope)
             for name, column in zip(table.column_names, table.columns, strict=True)
         ]
         return pa.table(columns, names=table.column_names)
 
     def inside(self, table: pa.Table, scope: str) -> pa.Table:
-        """The table with its masked columns as they are, and tokens in the masked fields inside other columns."""
+        """The table with its masked columns as they are, and tokens in the masked
+        fields inside other columns.
+        """
         masked = set(self.columns(table.column_names))
         pairs = zip(table.column_names, table.columns, strict=True)
-        columns = [column if name in masked else self._inside(column, scope) for name, column in pairs]
+        columns = [
+            column if name in masked else self._inside(column, scope)
+            for name, column in pairs
+        ]
         return pa.table(columns, names=table.column_names)
 
     def _second(self, name: str, present: Iterable[str]) -> bool:
         numbered = _NUMBERED.fullmatch(name)
-        return numbered is not None and numbered[1].casefold() in present and self.covers(numbered[1])
+        return (
+            numbered is not None
+            and numbered[1].casefold() in present
+            and self.covers(numbered[1])
+        )
 
     def _token(self, value: Any, scope: str) -> str | None:
         if value is None or (isinstance(value, str) and _TOKEN.fullmatch(value)):
             return value  # a table that was made of masked ones keeps their tokens
-        data = value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
-        keyed = hashlib.blake2b(scope.encode() + b"\0" + data, key=self.key, digest_size=8)
+        data = (
+            value
+            if isinstance(value, bytes)
+            else str(value).encode("utf-8", "surrogatepass")
+        )
+        keyed = hashlib.blake2b(
+            scope.encode() + b"\0" + data, key=self.key, digest_size=8
+        )
         return PREFIX + keyed.hexdigest()
 
-    def _tokens(self, column: pa.ChunkedArray, scope: str) -> pa.Array | pa.ChunkedArray:
+    def _tokens(
+        self, column: pa.ChunkedArray, scope: str
+    ) -> pa.Array | pa.ChunkedArray:
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
         try:
             encoded = column.dictionary_encode().combine_chunks()
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # nested kinds
-            return pa.array([self._token(value, scope) for value in column.to_pylist()], pa.string())
+            return pa.array(
+                [self._token(value, scope) for value in column.to_pylist()], pa.string()
+            )
         if isinstance(encoded, pa.ChunkedArray):
-            return pa.array([None] * len(column), pa.string()) if not encoded.num_chunks else encoded.chunk(0)
-        tokens = pa.array([self._token(value, scope) for value in encoded.dictionary.to_pylist()], pa.string())
+            return (
+                pa.array([None] * len(column), pa.string())
+                if not encoded.num_chunks
+                else encoded.chunk(0)
+            )
+        tokens = pa.array(
+            [self._token(value, scope) for value in encoded.dictionary.to_pylist()],
+            pa.string(),
+        )
         return tokens.take(encoded.indices)
 
-    def _inside(self, column: pa.ChunkedArray, scope: str) -> pa.ChunkedArray | pa.Array:
+    def _inside(
+        self, column: pa.ChunkedArray, scope: str
+    ) -> pa.ChunkedArray | pa.Array:
         """A column that is not masked, with the masked fields inside its values hidden."""
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        kind = (
+            column.type.value_type
+            if pa.types.is_dictionary(column.type)
+            else column.type
+        )
         if pa.types.is_nested(kind):
             return self._nested(column, scope)
-        if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        if (
+            pa.types.is_string(kind)
+            or pa.types.is_large_string(kind)
+            or pa.types.is_string_view(kind)
+        ):
             return self._json_texts(column, scope)
         return column
 
-    def _nested(self, column: pa.ChunkedArray, scope: str) -> pa.ChunkedArray | pa.Array:
+    def _nested(
+        self, column: pa.ChunkedArray, scope: str
+    ) -> pa.ChunkedArray | pa.Array:
         if not self._may_hide(column.type):
             return column
         wanted = self._hidden_type(column.type)
@@ -113,8 +168,12 @@ class Masks:
         hidden = [self._hidden(value, scope) for value in values]
         if hidden == values:
             return column
-        if _has_maps(column.type):  # one key of a map may be masked and the next not: no type holds both
-            return pa.array([None if v is None else json.dumps(v, default=str) for v in hidden], pa.string())
+        # one key of a map may be masked and the next not: no type holds both
+        if _has_maps(column.type):
+            return pa.array(
+                [None if v is None else json.dumps(v, default=str) for v in hidden],
+                pa.string(),
+            )
         return pa.array(hidden, wanted)
 
     def _may_hide(self, kind: pa.DataType) -> bool:
@@ -122,14 +181,28 @@ class Masks:
             return False
         inner = [kind.field(i) for i in range(kind.num_fields)]
         named = pa.types.is_struct(kind) and any(self.covers(f.name) for f in inner)
-        return named or pa.types.is_map(kind) or any(self._may_hide(f.type) for f in inner)
+        return (
+            named or pa.types.is_map(kind) or any(self._may_hide(f.type) for f in inner)
+        )
 
     def _hidden_type(self, kind: pa.DataType) -> pa.DataType:
         if pa.types.is_struct(kind):
             return pa.struct(
-                [pa.field(f.name, pa.string() if self.covers(f.name) else self._hidden_type(f.type)) for f in kind]
+                [
+                    pa.field(
+                        f.name,
+                        pa.string()
+                        if self.covers(f.name)
+                        else self._hidden_type(f.type),
+                    )
+                    for f in kind
+                ]
             )
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        if (
+            pa.types.is_list(kind)
+            or pa.types.is_large_list(kind)
+            or pa.types.is_fixed_size_list(kind)
+        ):
             return pa.list_(self._hidden_type(kind.value_type))
         return kind
 
@@ -141,10 +214,18 @@ class Masks:
                 else self._hidden(inner, scope)
                 for name, inner in value.items()
             }
-        return [self._hidden(inner, scope) for inner in value] if isinstance(value, list) else value
+        return (
+            [self._hidden(inner, scope) for inner in value]
+            if isinstance(value, list)
+            else value
+        )
 
-    def _json_texts(self, column: pa.ChunkedArray, scope: str) -> pa.ChunkedArray | pa.Array:
-        text = column.cast(pa.string()) if not pa.types.is_string(column.type) else column
+    def _json_texts(
+        self, column: pa.ChunkedArray, scope: str
+    ) -> pa.ChunkedArray | pa.Array:
+        text = (
+            column.cast(pa.string()) if not pa.types.is_string(column.type) else column
+        )
         if not pc.any(pc.match_substring_regex(text, r"^\s*[\[{]")).as_py():
             return column
         before = text.to_pylist()
@@ -164,8 +245,16 @@ class Masks:
 
 def holds_tokens(table: pa.Table) -> tuple[str, ...]:
     """The columns of an answer in which tokens stand in place of values."""
-    texts = [name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
-    return tuple(name for name in texts if pc.any(pc.match_substring(table.column(name), PREFIX)).as_py())
+    texts = [
+        name
+        for name in table.column_names
+        if pa.types.is_string(table.schema.field(name).type)
+    ]
+    return tuple(
+        name
+        for name in texts
+        if pc.any(pc.match_substring(table.column(name), PREFIX)).as_py()
+    )
 
 
 def note_on(columns: Sequence[str]) -> str:
@@ -179,10 +268,16 @@ def note_on(columns: Sequence[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return json.dumps(value, sort_keys=True, default=str) if isinstance(value, dict | list) else value
+    return (
+        json.dumps(value, sort_keys=True, default=str)
+        if isinstance(value, dict | list)
+        else value
+    )
 
 
 def _has_maps(kind: pa.DataType) -> bool:
     if pa.types.is_map(kind):
         return True
-    return pa.types.is_nested(kind) and any(_has_maps(kind.field(i).type) for i in range(kind.num_fields))
+    return pa.types.is_nested(kind) and any(
+        _has_maps(kind.field(i).type) for i in range(kind.num_fields)
+    )

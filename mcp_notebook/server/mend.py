@@ -1,4 +1,6 @@
-"""What a model can mend: an error whose text says what to change, and near misses for mistyped names."""
+"""What a model can mend: an error whose text says what to change, and near misses for
+mistyped names.
+"""
 
 import difflib
 from collections.abc import Iterable

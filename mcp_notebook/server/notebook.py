@@ -1,8 +1,9 @@
 """The notebook's own MCP server: its tables, read-only, as tools, resources and prompts.
 
-In process (`form="arrow"`) an answer holds its whole table as an embedded Arrow resource: exact types, no JSON, and the
-host shows the model a preview. For clients outside (`form="json"`) it is structured content with SQL types, as the
-database server gives it.
+In process (`form="arrow"`) an answer holds its whole table as an embedded Arrow
+resource: exact types, no JSON, and the host shows the model a preview. For clients
+outside (`form="json"`) it is structured content with SQL types, as the database server
+gives it.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -40,10 +41,12 @@ def build_notebook_server(
 ) -> "Server[Any]":
     """The server over a catalog.
 
-    `runner` holds the worker process (by default one of its own, which ends with its last client), `mask` gives the
-    patterns of columns whose values no client ever gets, `timeout` is in seconds a statement.
+    `runner` holds the worker process (by default one of its own, which ends with its
+    last client), `mask` gives the patterns of columns whose values no client ever gets,
+    `timeout` is in seconds a statement.
     """
-    key = Masks().key  # one for the server's life, so that tokens agree from query to query
+    # one for the server's life, so that tokens agree from query to query
+    key = Masks().key
 
     def masks() -> Masks:
         return Masks(tuple(mask()), key)

@@ -1,8 +1,10 @@
-"""The shared tables for MCP clients outside the notebook: HTTP on loopback with a token, on the background loop.
+"""The shared tables for MCP clients outside the notebook: HTTP on loopback with a
+token, on the background loop.
 
-Only tables that the person shared are there, not what a conversation produced. Address and token stand in a connection
-file that only this user can read; clients that speak stdio start `mcp-notebook serve notebook --kernel NAME`
-(`bridge`), so that no token has to stand in a client's configuration or in the notebook.
+Only tables that the person shared are there, not what a conversation produced. Address
+and token stand in a connection file that only this user can read; clients that speak
+stdio start `mcp-notebook serve notebook --kernel NAME` (`bridge`), so that no token has
+to stand in a client's configuration or in the notebook.
 """
 
 import asyncio
@@ -51,7 +53,9 @@ class Address:
 class OutsideServer:
     """Serves a catalog's shared tables; start and stop it on the same loop."""
 
-    def __init__(self, catalog: Catalog, *, mask: "Callable[[], Sequence[str]]" = tuple) -> None:
+    def __init__(
+        self, catalog: Catalog, *, mask: "Callable[[], Sequence[str]]" = tuple
+    ) -> None:
         self._catalog = catalog.only("shared")
         self._mask = mask
         self._runner: SqlRunner | None = None
@@ -60,11 +64,14 @@ class OutsideServer:
         self._while_serving = contextlib.ExitStack()
         self.address: Address | None = None
 
-    async def start(self, folder: Path, *, port: int = 0, notebook: str = "") -> Address:
+    async def start(
+        self, folder: Path, *, port: int = 0, notebook: str = ""
+    ) -> Address:
         """Listen on 127.0.0.1 (`port` 0: a free one) and write the connection file into `folder`.
 
-        `notebook` is the path by which a bridge may name this kernel. Raises `ConfigError` when the port is taken; a
-        server that runs already is left as it is.
+        `notebook` is the path by which a bridge may name this kernel. Raises
+        `ConfigError` when the port is taken; a server that runs already is left as it
+        is.
         """
         if self.address is not None:
             return self.address
@@ -72,19 +79,35 @@ class OutsideServer:
         bound = listener.getsockname()[1]
         token = secrets.token_urlsafe(32)
         self._runner = SqlRunner()
-        tables = build_notebook_server(self._catalog, form="json", runner=self._runner, mask=self._mask)
-        server = http_server(build_app(tables, host="127.0.0.1", port=bound, token=token))
+        tables = build_notebook_server(
+            self._catalog, form="json", runner=self._runner, mask=self._mask
+        )
+        server = http_server(
+            build_app(tables, host="127.0.0.1", port=bound, token=token)
+        )
         self._while_serving.enter_context(shorter())
-        self._server, self._serving = server, asyncio.ensure_future(server.serve(sockets=[listener]))
+        self._server, self._serving = (
+            server,
+            asyncio.ensure_future(server.serve(sockets=[listener])),
+        )
         await self._until_started()
         base = f"http://127.0.0.1:{bound}"
-        held = {"url": f"{base}/mcp", "token": token, "notebook": notebook, "pid": os.getpid()}
-        file = await asyncio.to_thread(write_connection, folder / f"notebook-{bound}.json", held)
+        held = {
+            "url": f"{base}/mcp",
+            "token": token,
+            "notebook": notebook,
+            "pid": os.getpid(),
+        }
+        file = await asyncio.to_thread(
+            write_connection, folder / f"notebook-{bound}.json", held
+        )
         self.address = Address(f"{base}/mcp", f"{base}/sse", file)
         return self.address
 
     async def stop(self) -> None:
-        """Close the port, end the worker and remove the connection file; a stopped server stays stopped."""
+        """Close the port, end the worker and remove the connection file; a stopped
+        server stays stopped.
+        """
         address, self.address = self.address, None
         self._while_serving.close()
         if self._server is not None and self._serving is not None:
@@ -106,7 +129,9 @@ class OutsideServer:
                     await asyncio.sleep(0.01)
         if not self._server.started:
             await self.stop()
-            raise ConnectError("The server for outside clients did not start: try another port.")
+            raise ConnectError(
+                "The server for outside clients did not start: try another port."
+            )
 
 
 def write_connection(path: Path, held: dict[str, Any]) -> Path:
@@ -120,47 +145,67 @@ def write_connection(path: Path, held: dict[str, Any]) -> Path:
 
 
 def read_connection(path: Path) -> tuple[str, str]:
-    """URL and token of a connection file; raises `ConnectError` when the notebook no longer serves."""
+    """URL and token of a connection file; raises `ConnectError` when the notebook no
+    longer serves.
+    """
     held = _held(path)
     if held is None:
-        raise ConnectError(f"{path} is no connection file: serve the notebook's tables again with %mcp_serve.")
+        raise ConnectError(
+            f"{path} is no connection file: serve the notebook's tables again with %mcp_serve."
+        )
     return held["url"], held["token"]
 
 
 def find_connection(folder: Path, name: str = "") -> Path:
-    """The connection file of a running kernel that serves: of the notebook of that name, or the only one for "".
+    """The connection file of a running kernel that serves: of the notebook of that
+    name, or the only one for "".
 
-    `name` is a notebook's path, its name with or without `.ipynb`, or a kernel's process id. Raises `ConnectError`.
+    `name` is a notebook's path, its name with or without `.ipynb`, or a kernel's
+    process id. Raises `ConnectError`.
     """
     serving: dict[Path, dict[str, Any]] = {}
     for path in sorted(folder.glob("notebook-*.json")):
         held = _held(path)
         if held is None or not _alive(held.get("pid")):
-            path.unlink(missing_ok=True)  # a kernel that was killed could not take its file along
+            # a kernel that was killed could not take its file along
+            path.unlink(missing_ok=True)
         else:
             serving[path] = held
-    wanted = [path for path, held in serving.items() if not name or name in _names(held)]
+    wanted = [
+        path for path, held in serving.items() if not name or name in _names(held)
+    ]
     if len(wanted) == 1:
         return wanted[0]
     known = ", ".join(_names(held)[-1] for held in serving.values())
     if wanted:
-        raise ConnectError(f"Several kernels serve tables: name one with --kernel: {known}.")
+        raise ConnectError(
+            f"Several kernels serve tables: name one with --kernel: {known}."
+        )
     what = f"No kernel {name!r} serves" if name else "No kernel serves"
     raise ConnectError(
         f"{what} its tables: run %mcp_serve in the notebook.{f' Serving now: {known}.' if known else ''}"
     )
 
 
-def client_configuration(connection_file: Path, kernel: str = "", name: str = "notebook") -> dict[str, tuple[str, Any]]:
+def client_configuration(
+    connection_file: Path, kernel: str = "", name: str = "notebook"
+) -> dict[str, tuple[str, Any]]:
     """By client: where its configuration stands, and what to put there.
 
-    With `kernel`, a notebook's name, the configuration stays good when that notebook's kernel starts anew.
+    With `kernel`, a notebook's name, the configuration stays good when that notebook's
+    kernel starts anew.
     """
     which = ["--kernel", kernel] if kernel else ["--connection", str(connection_file)]
-    command = {"command": sys.executable, "args": ["-m", "mcp_notebook", "serve", "notebook", *which]}
+    command = {
+        "command": sys.executable,
+        "args": ["-m", "mcp_notebook", "serve", "notebook", *which],
+    }
     typed = {"type": "stdio", **command}
     return {
-        "Claude Desktop": ("claude_desktop_config.json (Settings, Developer)", {"mcpServers": {name: command}}),
+        "Claude Desktop": (
+            "claude_desktop_config.json (Settings, Developer)",
+            {"mcpServers": {name: command}},
+        ),
         "Claude Code": (".mcp.json in the project", {"mcpServers": {name: typed}}),
         "VS Code": (".vscode/mcp.json", {"servers": {name: typed}}),
         "Cursor": (".cursor/mcp.json", {"mcpServers": {name: command}}),
@@ -170,18 +215,26 @@ def client_configuration(connection_file: Path, kernel: str = "", name: str = "n
 def _held(path: Path) -> dict[str, Any] | None:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        return held if isinstance(held["url"], str) and isinstance(held["token"], str) else None
+        return (
+            held
+            if isinstance(held["url"], str) and isinstance(held["token"], str)
+            else None
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _names(held: dict[str, Any]) -> list[str]:
     path = Path(held.get("notebook") or "")
-    return [str(held.get("pid")), *([str(path), path.name, path.stem] if path.name else [])]
+    return [
+        str(held.get("pid")),
+        *([str(path), path.name, path.stem] if path.name else []),
+    ]
 
 
 def _alive(pid: Any) -> bool:
-    if not isinstance(pid, int) or os.name == "nt":  # there, signal 0 would end the process
+    # there, signal 0 would end the process
+    if not isinstance(pid, int) or os.name == "nt":
         return True
     try:
         os.kill(pid, 0)

@@ -1,6 +1,7 @@
 """A database schema in few words: for a server's instructions and for the text of `describe_table`.
 
-Hosts put a server's instructions into the system prompt, so the text is compact, capped and the same on every start.
+Hosts put a server's instructions into the system prompt, so the text is compact, capped
+and the same on every start.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +12,9 @@ OVERVIEW_BYTES = 4_000
 
 
 def overview(tables: Sequence[TableInfo], max_bytes: int = OVERVIEW_BYTES) -> str:
-    """One line a table, with as much detail as fits: values and spans, else types, else names, else how many."""
+    """One line a table, with as much detail as fits: values and spans, else types, else
+    names, else how many.
+    """
     for line in (full_line, _typed_line, _name_line):
         text = "\n".join(line(table) for table in tables)
         if len(text.encode()) <= max_bytes:
@@ -23,12 +26,17 @@ def overview(tables: Sequence[TableInfo], max_bytes: int = OVERVIEW_BYTES) -> st
 
 
 def full_line(table: TableInfo) -> str:
-    """`orders (9,412 rows): id INTEGER key, status TEXT: paid|shipped, order_date DATE 2024-12-01..2026-11-22`."""
+    """`orders (9,412 rows): id INTEGER key, status TEXT: paid|shipped, order_date DATE
+    2024-12-01..2026-11-22`.
+    """
     return _line(table, describe_column)
 
 
 def _typed_line(table: TableInfo) -> str:
-    return _line(table, lambda column: f"{column.name} {column.type}".strip() + _reference(column))
+    return _line(
+        table,
+        lambda column: f"{column.name} {column.type}".strip() + _reference(column),
+    )
 
 
 def _name_line(table: TableInfo) -> str:

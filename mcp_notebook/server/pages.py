@@ -1,4 +1,6 @@
-"""The body of a web answer as text: types and character sets that are known, HTML without its scripts."""
+"""The body of a web answer as text: types and character sets that are known, HTML
+without its scripts.
+"""
 
 import codecs
 from email.message import Message
@@ -6,18 +8,62 @@ from html.parser import HTMLParser
 
 from mcp_notebook.server.mend import ToolError
 
-_TYPES = ("text/", "application/json", "application/xml", "application/xhtml", "application/javascript")
-_CHARSETS = {"utf-8", "ascii", "iso8859-1", "iso8859-15", "utf-16", "utf-16-le", "utf-16-be", "shift_jis", "gb18030"}
-_CHARSETS |= {f"cp{number}" for number in range(1250, 1259)} | {"euc_jp", "euc_kr", "big5", "gbk", "koi8-r"}
+_TYPES = (
+    "text/",
+    "application/json",
+    "application/xml",
+    "application/xhtml",
+    "application/javascript",
+)
+_CHARSETS = {
+    "utf-8",
+    "ascii",
+    "iso8859-1",
+    "iso8859-15",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    "shift_jis",
+    "gb18030",
+}
+_CHARSETS |= {f"cp{number}" for number in range(1250, 1259)} | {
+    "euc_jp",
+    "euc_kr",
+    "big5",
+    "gbk",
+    "koi8-r",
+}
 _HIDDEN = {"script", "style", "noscript", "template", "svg", "iframe", "object", "head"}
-_BLOCKS = {"p", "div", "br", "li", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "section", "article", "pre", "hr"}
+_BLOCKS = {
+    "p",
+    "div",
+    "br",
+    "li",
+    "tr",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "table",
+    "section",
+    "article",
+    "pre",
+    "hr",
+}
 
 
 def media_type(content_type: str) -> tuple[str, str]:
-    """Type and charset of a Content-Type header, both lower case; raises `ToolError` for what is no text."""
+    """Type and charset of a Content-Type header, both lower case; raises `ToolError`
+    for what is no text.
+    """
     message = Message()
     message["content-type"] = content_type or "text/plain"
-    kind, charset = message.get_content_type(), (message.get_content_charset() or "utf-8")
+    kind, charset = (
+        message.get_content_type(),
+        (message.get_content_charset() or "utf-8"),
+    )
     if not kind.startswith(_TYPES) and not kind.endswith(("+json", "+xml")):
         raise ToolError(f"The address gives {kind}, not text.")
     try:
@@ -25,17 +71,25 @@ def media_type(content_type: str) -> tuple[str, str]:
     except LookupError:
         name = ""
     if name not in _CHARSETS:
-        raise ToolError(f"The text is in the character set {charset!r}, which is not supported.")
+        raise ToolError(
+            f"The text is in the character set {charset!r}, which is not supported."
+        )
     return kind, name
 
 
 def decode(body: bytes, charset: str, *, cut: bool, certain: bool) -> str:
-    """The body as text; a character that the cut split is dropped. Without a declared type it must be UTF-8."""
-    decoder = codecs.getincrementaldecoder(charset)("strict" if not certain else "replace")
+    """The body as text; a character that the cut split is dropped. Without a declared
+    type it must be UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder(charset)(
+        "strict" if not certain else "replace"
+    )
     try:
         return decoder.decode(body, final=not cut)
     except UnicodeDecodeError as error:
-        raise ToolError("The address gives no text (it has no type and is not UTF-8).") from error
+        raise ToolError(
+            "The address gives no text (it has no type and is not UTF-8)."
+        ) from error
 
 
 def html_text(html: str) -> str:

@@ -1,6 +1,8 @@
-"""What a table holds, column by column: counted by SQL where the table is, told in words that fit a model.
+"""What a table holds, column by column: counted by SQL where the table is, told in
+words that fit a model.
 
-The statements are ordinary SELECTs, so that they run wherever the table's queries run, under the same masks and limits.
+The statements are ordinary SELECTs, so that they run wherever the table's queries run,
+under the same masks and limits.
 """
 
 # ruff: noqa: S608 - every name in these statements is quoted
@@ -16,12 +18,23 @@ from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.tabular import TableAnswer
 
 MAX_COLUMNS = 60
-EXACT_ROWS = 1_000_000  # of a larger table distinct values and quartiles are estimates, and said to be
+# of a larger table distinct values and quartiles are estimates, and said to be
+EXACT_ROWS = 1_000_000
 TEXT_BYTES = 1_980  # about 900 tokens of such text, at 2.2 bytes a token
 _GROUP = 15  # columns a statement: statements are limited in length
 _TOP = 4
 _FEW = 30
-_WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_WHOLE = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+)
 _NUMBERS = (*_WHOLE, "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "REAL")
 _TIMES = ("DATE", "TIMESTAMP", "TIME")
 _TEXTS = ("VARCHAR", "ENUM", "BOOLEAN", "UUID")
@@ -56,7 +69,9 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class Profile:
-    """The facts of a table. `duplicates` are rows equal to an earlier one, None when they were not counted."""
+    """The facts of a table. `duplicates` are rows equal to an earlier one, None when
+    they were not counted.
+    """
 
     table: str
     rows: int
@@ -66,34 +81,59 @@ class Profile:
     notes: tuple[str, ...] = ()
 
 
-async def profile(table: str, ask: Ask, masked: Callable[[Sequence[str]], Sequence[str]]) -> Profile:
-    """Count what there is to say of a table; `ask` runs one SELECT, `masked` picks the masked columns of those named.
+async def profile(
+    table: str, ask: Ask, masked: Callable[[Sequence[str]], Sequence[str]]
+) -> Profile:
+    """Count what there is to say of a table; `ask` runs one SELECT, `masked` picks the
+    masked columns of those named.
 
-    Raises `ToolError` when not even the columns can be counted in time; what costs more is left out with a note.
+    Raises `ToolError` when not even the columns can be counted in time; what costs more
+    is left out with a note.
     """
     source = quote(table)
     head = await ask(f"SELECT * FROM {source} LIMIT 0")
     names = list(head.data.column_names)
     hidden = set(masked(names))
-    columns = [ColumnProfile(n, k, masked=n in hidden) for n, k in zip(names[:MAX_COLUMNS], head.types, strict=False)]
+    columns = [
+        ColumnProfile(n, k, masked=n in hidden)
+        for n, k in zip(names[:MAX_COLUMNS], head.types, strict=False)
+    ]
     rows = _row(await ask(f"SELECT count(*) FROM {source}"))[0]
     told = Profile(table, rows, tuple(await _counted(source, rows, columns, ask)))
     if len(names) > MAX_COLUMNS:
-        told = replace(told, notes=(f"only the first {MAX_COLUMNS} of {len(names)} columns are counted",))
+        told = replace(
+            told,
+            notes=(
+                f"only the first {MAX_COLUMNS} of {len(names)} columns are counted",
+            ),
+        )
     for step in (_with_distinct, _with_top, _with_keys, _with_duplicates):
         try:
             told = await step(source, told, ask)
         except ToolError as error:
-            return replace(told, notes=(*told.notes, f"not everything was counted: {error}"))
+            return replace(
+                told, notes=(*told.notes, f"not everything was counted: {error}")
+            )
     return told
 
 
-async def _counted(source: str, rows: int, columns: Sequence[ColumnProfile], ask: Ask) -> list[ColumnProfile]:
+async def _counted(
+    source: str, rows: int, columns: Sequence[ColumnProfile], ask: Ask
+) -> list[ColumnProfile]:
     done = []
     for group in _groups(columns):
         wanted = [_measures(column, rows) for column in group]
-        values = iter(_row(await ask(f"SELECT {', '.join(', '.join(w) for w in wanted)} FROM {source}")))
-        done += [_filled(column, [next(values) for _ in w], rows) for column, w in zip(group, wanted, strict=True)]
+        values = iter(
+            _row(
+                await ask(
+                    f"SELECT {', '.join(', '.join(w) for w in wanted)} FROM {source}"
+                )
+            )
+        )
+        done += [
+            _filled(column, [next(values) for _ in w], rows)
+            for column, w in zip(group, wanted, strict=True)
+        ]
     return done
 
 
@@ -103,7 +143,12 @@ def _measures(column: ColumnProfile, rows: int) -> list[str]:
     if column.masked:
         return found
     if _is(column, _NUMBERS):
-        found += [f"min({name})", f"max({name})", f"avg({name})", f"stddev_samp({name})"]
+        found += [
+            f"min({name})",
+            f"max({name})",
+            f"avg({name})",
+            f"stddev_samp({name})",
+        ]
     elif _is(column, _TIMES):
         found += [f"min({name})", f"max({name})"]
     if _is(column, (*_NUMBERS, "DATE", "TIMESTAMP")):
@@ -114,38 +159,72 @@ def _measures(column: ColumnProfile, rows: int) -> list[str]:
 
 def _filled(column: ColumnProfile, values: list[Any], rows: int) -> ColumnProfile:
     present, distinct, *rest = values
-    column = replace(column, nulls=rows - present, distinct=min(distinct, present), exact=present == 0)
+    column = replace(
+        column,
+        nulls=rows - present,
+        distinct=min(distinct, present),
+        exact=present == 0,
+    )
     if len(rest) >= 2:
         column = replace(column, low=rest[0], high=rest[1])
     if _is(column, _NUMBERS) and len(rest) >= 4:
         column = replace(column, mean=_float(rest[2]), stddev=_float(rest[3]))
-    return replace(column, quartiles=tuple(rest[-3:])) if len(rest) >= 5 and rest[-1] is not None else column
+    return (
+        replace(column, quartiles=tuple(rest[-3:]))
+        if len(rest) >= 5 and rest[-1] is not None
+        else column
+    )
 
 
 async def _with_distinct(source: str, told: Profile, ask: Ask) -> Profile:
-    """Exact numbers of distinct values: of a large table only where the estimate makes a key of the column."""
-    chosen = [c for c in told.columns if told.rows <= EXACT_ROWS or _may_be_key(c, told.rows)]
+    """Exact numbers of distinct values: of a large table only where the estimate makes
+    a key of the column.
+    """
+    chosen = [
+        c for c in told.columns if told.rows <= EXACT_ROWS or _may_be_key(c, told.rows)
+    ]
     exact: dict[str, int] = {}
     for group in _groups(chosen):
         counted = _row(
-            await ask(f"SELECT {', '.join(f'count(DISTINCT {quote(c.name)})' for c in group)} FROM {source}")
+            await ask(
+                f"SELECT {', '.join(f'count(DISTINCT {quote(c.name)})' for c in group)} FROM {source}"
+            )
         )
         exact |= dict(zip((c.name for c in group), counted, strict=True))
-    columns = (replace(c, distinct=exact[c.name], exact=True) if c.name in exact else c for c in told.columns)
+    columns = (
+        replace(c, distinct=exact[c.name], exact=True) if c.name in exact else c
+        for c in told.columns
+    )
     return replace(told, columns=tuple(columns))
 
 
 async def _with_top(source: str, told: Profile, ask: Ask) -> Profile:
-    wanted = [c for c in told.columns if not c.masked and _is(c, (*_TEXTS, *_WHOLE)) and c.distinct > 0]
+    wanted = [
+        c
+        for c in told.columns
+        if not c.masked and _is(c, (*_TEXTS, *_WHOLE)) and c.distinct > 0
+    ]
     wanted = [c for c in wanted if _is(c, _TEXTS) or c.distinct <= _FEW]
     tops: dict[str, list[tuple[str, int]]] = {}
-    for group in _groups([c for c in wanted if c.distinct < max(2, told.rows - c.nulls)]):
-        parts = [_top_query(number, column, source) for number, column in enumerate(group)]
+    for group in _groups(
+        [c for c in wanted if c.distinct < max(2, told.rows - c.nulls)]
+    ):
+        parts = [
+            _top_query(number, column, source) for number, column in enumerate(group)
+        ]
         answer = await ask(" UNION ALL ".join(parts))
-        for number, value, count in zip(*(column.to_pylist() for column in answer.data.columns), strict=True):
+        for number, value, count in zip(
+            *(column.to_pylist() for column in answer.data.columns), strict=True
+        ):
             tops.setdefault(group[number].name, []).append((value, count))
-    ranked = {name: tuple(sorted(found, key=lambda pair: (-pair[1], pair[0]))) for name, found in tops.items()}
-    return replace(told, columns=tuple(replace(c, top=ranked.get(c.name, ())) for c in told.columns))
+    ranked = {
+        name: tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
+        for name, found in tops.items()
+    }
+    return replace(
+        told,
+        columns=tuple(replace(c, top=ranked.get(c.name, ())) for c in told.columns),
+    )
 
 
 def _top_query(number: int, column: ColumnProfile, source: str) -> str:
@@ -157,25 +236,45 @@ def _top_query(number: int, column: ColumnProfile, source: str) -> str:
 
 
 async def _with_keys(source: str, told: Profile, ask: Ask) -> Profile:
-    """Columns whose values are all there and all different, else pairs of columns for which that holds."""
-    single = [(c.name,) for c in told.columns if c.exact and told.rows and c.distinct == told.rows and not c.nulls]
+    """Columns whose values are all there and all different, else pairs of columns for
+    which that holds.
+    """
+    single = [
+        (c.name,)
+        for c in told.columns
+        if c.exact and told.rows and c.distinct == told.rows and not c.nulls
+    ]
     if single or not told.rows or told.rows > EXACT_ROWS:
         return replace(told, keys=tuple(single))
-    likely = [c for c in told.columns if not c.nulls and c.distinct > 1 and not _is(c, ("FLOAT", "DOUBLE", "REAL"))]
+    likely = [
+        c
+        for c in told.columns
+        if not c.nulls and c.distinct > 1 and not _is(c, ("FLOAT", "DOUBLE", "REAL"))
+    ]
     likely = sorted(likely, key=lambda column: -column.distinct)[:5]
-    pairs = [(a, b) for a, b in combinations(likely, 2) if a.distinct * b.distinct >= told.rows]
+    pairs = [
+        (a, b)
+        for a, b in combinations(likely, 2)
+        if a.distinct * b.distinct >= told.rows
+    ]
     if not pairs:
         return told
     counts = [f"count(DISTINCT ({quote(a.name)}, {quote(b.name)}))" for a, b in pairs]
     found = _row(await ask(f"SELECT {', '.join(counts)} FROM {source}"))
-    keys = [(a.name, b.name) for (a, b), count in zip(pairs, found, strict=True) if count == told.rows]
+    keys = [
+        (a.name, b.name)
+        for (a, b), count in zip(pairs, found, strict=True)
+        if count == told.rows
+    ]
     return replace(told, keys=tuple(keys[:3]))
 
 
 async def _with_duplicates(source: str, told: Profile, ask: Ask) -> Profile:
     if told.keys or not told.rows:
         return replace(told, duplicates=0)
-    different = _row(await ask(f"SELECT count(*) FROM (SELECT DISTINCT * FROM {source})"))[0]
+    different = _row(
+        await ask(f"SELECT count(*) FROM (SELECT DISTINCT * FROM {source})")
+    )[0]
     return replace(told, duplicates=told.rows - different)
 
 
@@ -191,9 +290,15 @@ def row_of(column: ColumnProfile) -> list[Any]:
 
 
 def as_text(told: Profile, max_bytes: int = TEXT_BYTES) -> str:
-    """The profile in words, as full as the room allows: quartiles go first, then frequent values, then columns."""
+    """The profile in words, as full as the room allows: quartiles go first, then
+    frequent values, then columns.
+    """
     for detail in (3, 2, 1, 0):
-        lines = [_head(told), *(_line(column, told.rows, detail) for column in told.columns), *_notes(told)]
+        lines = [
+            _head(told),
+            *(_line(column, told.rows, detail) for column in told.columns),
+            *_notes(told),
+        ]
         if len("\n".join(lines).encode()) <= max_bytes:
             return "\n".join(lines)
     shown = list(told.columns)
@@ -204,23 +309,42 @@ def as_text(told: Profile, max_bytes: int = TEXT_BYTES) -> str:
 
 def _lines_cut(told: Profile, shown: Sequence[ColumnProfile]) -> list[str]:
     left = f"… and {len(told.columns) - len(shown)} more columns: query them by name"
-    return [_head(told), *(_line(column, told.rows, 0) for column in shown), left, *_notes(told)]
+    return [
+        _head(told),
+        *(_line(column, told.rows, 0) for column in shown),
+        left,
+        *_notes(told),
+    ]
 
 
 def _head(told: Profile) -> str:
-    facts = [f"{told.rows:,} row{'' if told.rows == 1 else 's'} × {len(told.columns)} columns"]
+    facts = [
+        f"{told.rows:,} row{'' if told.rows == 1 else 's'} × {len(told.columns)} columns"
+    ]
     if told.duplicates is not None:
-        facts.append(f"{told.duplicates:,} duplicate rows" if told.duplicates else "no duplicate rows")
+        facts.append(
+            f"{told.duplicates:,} duplicate rows"
+            if told.duplicates
+            else "no duplicate rows"
+        )
     if told.keys:
-        facts.append(f"candidate keys: {', '.join(' + '.join(key) for key in told.keys[:6])}")
+        facts.append(
+            f"candidate keys: {', '.join(' + '.join(key) for key in told.keys[:6])}"
+        )
     elif told.rows and told.duplicates is not None:
-        facts.append("no candidate key of one or two columns" if told.rows <= EXACT_ROWS else "no one-column key")
+        facts.append(
+            "no candidate key of one or two columns"
+            if told.rows <= EXACT_ROWS
+            else "no one-column key"
+        )
     return f"{told.table}: {'; '.join(facts)}"
 
 
 def _notes(told: Profile) -> list[str]:
     estimated = any(not column.exact for column in told.columns)
-    return [f"note: {note}" for note in told.notes] + (["note: ≈ marks estimates"] if estimated else [])
+    return [f"note: {note}" for note in told.notes] + (
+        ["note: ≈ marks estimates"] if estimated else []
+    )
 
 
 def _line(column: ColumnProfile, rows: int, detail: int) -> str:
@@ -233,7 +357,10 @@ def _line(column: ColumnProfile, rows: int, detail: int) -> str:
     if column.low is not None and detail:
         said.append(f"{_short(column.low)} to {_short(column.high)}")
     if column.mean is not None and detail >= 1:
-        said.append(f"mean {column.mean:.6g}" + (f" sd {column.stddev:.4g}" if detail > 1 and column.stddev else ""))
+        said.append(
+            f"mean {column.mean:.6g}"
+            + (f" sd {column.stddev:.4g}" if detail > 1 and column.stddev else "")
+        )
     if column.quartiles and detail > 2:
         said.append(f"quartiles {', '.join(map(_short, column.quartiles))}")
     if column.top and detail > 1:
@@ -242,7 +369,9 @@ def _line(column: ColumnProfile, rows: int, detail: int) -> str:
 
 
 def _tops(column: ColumnProfile, rows: int, most: int) -> Iterator[str]:
-    shares = ", ".join(f"{_short(value)} {count / rows:.1%}" for value, count in column.top[:most])
+    shares = ", ".join(
+        f"{_short(value)} {count / rows:.1%}" for value, count in column.top[:most]
+    )
     yield f"most frequent: {shares}"
 
 
@@ -262,13 +391,20 @@ def _float(value: Any) -> float | None:
 
 
 def _may_be_key(column: ColumnProfile, rows: int) -> bool:
-    return not column.nulls and column.distinct >= 0.9 * rows and not _is(column, ("FLOAT", "DOUBLE", "REAL"))
+    return (
+        not column.nulls
+        and column.distinct >= 0.9 * rows
+        and not _is(column, ("FLOAT", "DOUBLE", "REAL"))
+    )
 
 
 def _is(column: ColumnProfile, kinds: Sequence[str]) -> bool:
     """Whether the column's DuckDB type is of the kinds; a list or a struct of them is not."""
     name = column.type.partition("(")[0]
-    return ("[" not in column.type and any(name == kind or name.startswith(f"{kind} ") for kind in (*kinds,))) or (
+    return (
+        "[" not in column.type
+        and any(name == kind or name.startswith(f"{kind} ") for kind in (*kinds,))
+    ) or (
         "TIMESTAMP" in kinds and name.startswith("TIMESTAMP") and "[" not in column.type
     )
 

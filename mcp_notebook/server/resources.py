@@ -1,5 +1,6 @@
-"""Each offered table as MCP resources: `notebook://tables/NAME` is its schema as JSON, `.../rows.csv` and
-`.../rows.arrow` are its first 100,000 rows, with tokens in masked columns."""
+"""Each offered table as MCP resources: `notebook://tables/NAME` is its schema as JSON,
+`.../rows.csv` and `.../rows.arrow` are its first 100,000 rows, with tokens in masked
+columns."""
 
 import asyncio
 import base64
@@ -27,7 +28,9 @@ _ARROW = "application/vnd.apache.arrow.file"
 
 
 class Resources:
-    """The handlers of `resources/list`, `resources/templates/list` and `resources/read` over a catalog."""
+    """The handlers of `resources/list`, `resources/templates/list` and `resources/read`
+    over a catalog.
+    """
 
     def __init__(self, catalog: Catalog, masks: Callable[[], Masks] = Masks) -> None:
         self._catalog = catalog
@@ -40,14 +43,17 @@ class Resources:
                 types.Resource(
                     uri=SCHEME + quote(entry.name, safe=""),
                     name=entry.name,
-                    description=entry.description or f"Schema of the table {entry.name}",
+                    description=entry.description
+                    or f"Schema of the table {entry.name}",
                     mime_type="application/json",
                 )
                 for entry in self._catalog.entries()
             ]
         )
 
-    async def templates(self, context: Any, params: Any) -> types.ListResourceTemplatesResult:
+    async def templates(
+        self, context: Any, params: Any
+    ) -> types.ListResourceTemplatesResult:
         """Where a table's rows are."""
         kinds = (("rows.csv", "text/csv"), ("rows.arrow", _ARROW))
         return types.ListResourceTemplatesResult(
@@ -62,21 +68,39 @@ class Resources:
             ]
         )
 
-    async def read(self, context: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        """The schema or the rows of one table; an unknown address is the protocol's invalid-params error."""
+    async def read(
+        self, context: Any, params: types.ReadResourceRequestParams
+    ) -> types.ReadResourceResult:
+        """The schema or the rows of one table; an unknown address is the protocol's
+        invalid-params error.
+        """
         name, _, leaf = str(params.uri).removeprefix(SCHEME).partition("/")
-        if not str(params.uri).startswith(SCHEME) or leaf not in ("", "rows.csv", "rows.arrow"):
-            raise MCPError(types.INVALID_PARAMS, f"There is no resource {params.uri}.", {"uri": str(params.uri)})
+        if not str(params.uri).startswith(SCHEME) or leaf not in (
+            "",
+            "rows.csv",
+            "rows.arrow",
+        ):
+            raise MCPError(
+                types.INVALID_PARAMS,
+                f"There is no resource {params.uri}.",
+                {"uri": str(params.uri)},
+            )
         try:
             value = self._catalog.resolve(unquote(name))
         except DataError as error:
-            raise MCPError(types.INVALID_PARAMS, error.message, {"uri": str(params.uri)}) from error
+            raise MCPError(
+                types.INVALID_PARAMS, error.message, {"uri": str(params.uri)}
+            ) from error
         entry = self._catalog.find(unquote(name))
         scope = entry.name if entry else unquote(name)
         try:
-            contents = await asyncio.to_thread(_contents, str(params.uri), value, leaf, self._masks(), scope)
+            contents = await asyncio.to_thread(
+                _contents, str(params.uri), value, leaf, self._masks(), scope
+            )
         except DataError as error:
-            raise MCPError(types.INVALID_PARAMS, error.message, {"uri": str(params.uri)}) from error
+            raise MCPError(
+                types.INVALID_PARAMS, error.message, {"uri": str(params.uri)}
+            ) from error
         return types.ReadResourceResult(contents=[contents])
 
 
@@ -92,8 +116,14 @@ def _contents(
     uri: str, value: object, leaf: str, masks: Masks, name: str
 ) -> types.TextResourceContents | types.BlobResourceContents:
     if not leaf:
-        return types.TextResourceContents(uri=uri, mime_type="application/json", text=_schema(value, masks))
-    whole = sample(value, ROWS) if kind_of(value) in STORED else to_arrow(snapshot(value), rows=ROWS)[0]
+        return types.TextResourceContents(
+            uri=uri, mime_type="application/json", text=_schema(value, masks)
+        )
+    whole = (
+        sample(value, ROWS)
+        if kind_of(value) in STORED
+        else to_arrow(snapshot(value), rows=ROWS)[0]
+    )
     table = masks.apply(whole, name)
     if leaf == "rows.arrow":
         blob = base64.b64encode(arrow_bytes(table)).decode("ascii")
@@ -105,7 +135,12 @@ def _schema(value: object, masks: Masks) -> str:
     schema = look(value).schema
     hidden = masks.columns(schema.names)
     fields = [
-        {"name": f.name, "type": str(f.type), "nullable": f.nullable, **({"masked": True} if f.name in hidden else {})}
+        {
+            "name": f.name,
+            "type": str(f.type),
+            "nullable": f.nullable,
+            **({"masked": True} if f.name in hidden else {}),
+        }
         for f in schema
     ]
     return json.dumps({"columns": fields})
@@ -115,7 +150,10 @@ def _csv(table: pa.Table) -> str:
     """CSV; nested columns, which CSV cannot hold, as JSON text."""
     for index, field in enumerate(table.schema):
         if pa.types.is_nested(field.type):
-            texts = [None if v is None else json.dumps(v, default=str) for v in table.column(index).to_pylist()]
+            texts = [
+                None if v is None else json.dumps(v, default=str)
+                for v in table.column(index).to_pylist()
+            ]
             table = table.set_column(index, field.name, pa.array(texts, pa.string()))
     sink = pa.BufferOutputStream()
     csv.write_csv(table, sink)

@@ -1,7 +1,9 @@
-"""Serve an MCP server over stdio, Streamable HTTP or legacy HTTP+SSE, on loopback unless told otherwise.
+"""Serve an MCP server over stdio, Streamable HTTP or legacy HTTP+SSE, on loopback
+unless told otherwise.
 
-Over HTTP: requests must name our own host and, when they come from a page, our own origin (DNS rebinding); a bearer
-token, when one is set, is compared in constant time; `/health` answers without it. Nothing is logged below WARNING.
+Over HTTP: requests must name our own host and, when they come from a page, our own
+origin (DNS rebinding); a bearer token, when one is set, is compared in constant time;
+`/health` answers without it. Nothing is logged below WARNING.
 """
 
 import contextlib
@@ -18,7 +20,10 @@ from mcp.server.lowlevel import Server
 from mcp.server.sse import SseServerTransport
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http import EventStore
-from mcp.server.transport_security import RequestBodyLimitMiddleware, TransportSecuritySettings
+from mcp.server.transport_security import (
+    RequestBodyLimitMiddleware,
+    TransportSecuritySettings,
+)
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -45,20 +50,29 @@ async def serve(
 ) -> None:
     """Serve until the client leaves (stdio) or the process is told to stop (http, sse).
 
-    Both HTTP transports are always there: Streamable HTTP at `/mcp`, HTTP+SSE at `/sse`; `transport` chooses the
-    address that is announced on stderr. `port` 0 takes a free one. Raises `ConfigError` when the port is taken, or
-    when there is no token on a host that is not loopback.
+    Both HTTP transports are always there: Streamable HTTP at `/mcp`, HTTP+SSE at
+    `/sse`; `transport` chooses the address that is announced on stderr. `port` 0 takes
+    a free one. Raises `ConfigError` when the port is taken, or when there is no token
+    on a host that is not loopback.
     """
     if transport == "stdio":
         await serve_stdio(server)
         return
     if host not in LOOPBACK and not token:
-        raise ConfigError(f"Serving on {host} needs a token: name its environment variable with --token-env.")
+        raise ConfigError(
+            f"Serving on {host} needs a token: name its environment variable with --token-env."
+        )
     listener = listen(host, port)
     bound = listener.getsockname()[1]
     address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/{'sse' if transport == 'sse' else 'mcp'}"
-    print(f"Serving {server.title or server.name} at {address}", file=sys.stderr, flush=True)  # noqa: T201 - the announcement
-    await http_server(build_app(server, host=host, port=bound, token=token)).serve(sockets=[listener])
+    print(
+        f"Serving {server.title or server.name} at {address}",
+        file=sys.stderr,
+        flush=True,
+    )
+    await http_server(build_app(server, host=host, port=bound, token=token)).serve(
+        sockets=[listener]
+    )
 
 
 async def serve_stdio(server: "Server[Any]") -> None:
@@ -92,10 +106,12 @@ def build_app(
     event_store: EventStore | None = None,
     retry_interval: int | None = None,
 ) -> ASGIApp:
-    """One ASGI app with `/mcp`, `/sse`, `/messages/` and `/health`; only requests to this very host and port pass.
+    """One ASGI app with `/mcp`, `/sse`, `/messages/` and `/health`; only requests to
+    this very host and port pass.
 
-    With `event_store` a client of the handshake eras can take up a stream that broke, and is told to come back after
-    `retry_interval` milliseconds; none of our servers holds a stream open long enough to need it.
+    With `event_store` a client of the handshake eras can take up a stream that broke,
+    and is told to come back after `retry_interval` milliseconds; none of our servers
+    holds a stream open long enough to need it.
     """
     security = own_address_only(host, port)
     http = server.streamable_http_app(
@@ -109,7 +125,10 @@ def build_app(
     sse = SseServerTransport("/messages/", security_settings=security)
 
     async def handle_sse(request: Request) -> Response:
-        async with sse.connect_sse(request.scope, request.receive, request._send) as (read, write):
+        async with sse.connect_sse(request.scope, request.receive, request._send) as (
+            read,
+            write,
+        ):
             await server.run(read, write, server.create_initialization_options())
         return Response()
 
@@ -124,7 +143,10 @@ def build_app(
     routes = [
         *http.routes,
         Route("/sse", handle_sse, methods=["GET"]),
-        Mount("/messages/", app=RequestBodyLimitMiddleware(sse.handle_post_message, BODY_BYTES)),
+        Mount(
+            "/messages/",
+            app=RequestBodyLimitMiddleware(sse.handle_post_message, BODY_BYTES),
+        ),
         Route("/health", health, methods=["GET"]),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
@@ -132,7 +154,9 @@ def build_app(
 
 
 def own_address_only(host: str, port: int) -> TransportSecuritySettings:
-    """Accept only requests addressed to this host and port; the loopback names stand for each other."""
+    """Accept only requests addressed to this host and port; the loopback names stand
+    for each other.
+    """
     hosts = ["127.0.0.1", "localhost", "[::1]"] if host in LOOPBACK else [host]
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
@@ -142,7 +166,9 @@ def own_address_only(host: str, port: int) -> TransportSecuritySettings:
 
 
 class BearerGate:
-    """Lets requests with the token through; a plain ASGI wrapper, because Starlette's middleware base buffers SSE."""
+    """Lets requests with the token through; a plain ASGI wrapper, because Starlette's
+    middleware base buffers SSE.
+    """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -152,7 +178,9 @@ class BearerGate:
         if scope["type"] != "http" or scope["path"] == "/health" or self._admits(scope):
             await self._app(scope, receive, send)
             return
-        refusal = JSONResponse({"error": "invalid_token"}, 401, headers={"WWW-Authenticate": "Bearer"})
+        refusal = JSONResponse(
+            {"error": "invalid_token"}, 401, headers={"WWW-Authenticate": "Bearer"}
+        )
         await refusal(scope, receive, send)
 
     def _admits(self, scope: Scope) -> bool:
@@ -162,12 +190,16 @@ class BearerGate:
 
 
 def token_from(environ_name: str, environ: Mapping[str, str] = os.environ) -> str:
-    """The token in the named environment variable ("" for no name); raises `ConfigError` when it is unset or short."""
+    """The token in the named environment variable ("" for no name); raises
+    `ConfigError` when it is unset or short.
+    """
     if not environ_name:
         return ""
     token = environ.get(environ_name, "")
     if len(token) < 16:
-        raise ConfigError(f"The environment variable {environ_name} must hold a token of at least 16 characters.")
+        raise ConfigError(
+            f"The environment variable {environ_name} must hold a token of at least 16 characters."
+        )
     return token
 
 
@@ -179,8 +211,12 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(128)  # from here on a client may come: the address is announced before the server loops
+        # from here on a client may come: the address is announced before the server
+        # loops
+        listener.listen(128)
     except OSError as error:
         listener.close()
-        raise ConfigError(f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port.") from error
+        raise ConfigError(
+            f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port."
+        ) from error
     return listener

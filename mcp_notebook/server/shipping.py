@@ -1,7 +1,9 @@
-"""Tables in memory as files that the worker process maps, written again only when they have changed.
+"""Tables in memory as files that the worker process maps, written again only when they
+have changed.
 
-Of a frame's columns most can be proven unchanged; those stay in one file for all statements. Objects may change inside
-their cells, so columns of objects are converted for each statement, and only those that it names.
+Of a frame's columns most can be proven unchanged; those stay in one file for all
+statements. Objects may change inside their cells, so columns of objects are converted
+for each statement, and only those that it names.
 """
 
 import asyncio
@@ -26,8 +28,8 @@ Needed = Callable[[Sequence[str]], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True)
 class Placed:
-    """Where the worker finds a table, what is said of it, files that go after the statement, and the columns in which
-    tokens stand in place of values.
+    """Where the worker finds a table, what is said of it, files that go after the
+    statement, and the columns in which tokens stand in place of values.
     """
 
     where: Any
@@ -47,7 +49,9 @@ class _Shipped:
 
 
 class Shipping:
-    """The files of one runner in its folder. `turn` is held while a statement runs that uses them."""
+    """The files of one runner in its folder. `turn` is held while a statement runs that
+    uses them.
+    """
 
     def __init__(self, folder: Path, turn: asyncio.Lock) -> None:
         self._folder = folder
@@ -60,7 +64,9 @@ class Shipping:
         """A file that is not there yet."""
         return self._folder / f"{next(self._counter)}.arrow"
 
-    async def place(self, value: Any, name: str, masks: "Masks | None", needed: Needed) -> Placed:
+    async def place(
+        self, value: Any, name: str, masks: "Masks | None", needed: Needed
+    ) -> Placed:
         """The table as the worker can map it; raises `DataError`."""
         held = await asyncio.to_thread(snapshot, value)
         masked = masks.columns(held.names) if masks is not None else ()
@@ -75,10 +81,18 @@ class Shipping:
         passing, notes = [], kept.notes
         if loose:
             passing.append(self.new_path())
-            notes = await asyncio.to_thread(_write, held, loose, name, masks, passing[0])
-        order = [column for column in held.names if column not in held.loose or column in loose]
+            notes = await asyncio.to_thread(
+                _write, held, loose, name, masks, passing[0]
+            )
+        order = [
+            column
+            for column in held.names
+            if column not in held.loose or column in loose
+        ]
         where = {"parts": [str(path) for path in (*parts, *passing)], "columns": order}
-        return Placed(where, tuple(dict.fromkeys((*kept.notes, *notes))), passing, masked)
+        return Placed(
+            where, tuple(dict.fromkeys((*kept.notes, *notes))), passing, masked
+        )
 
     async def close(self) -> None:
         """Nothing is kept any more; the owner of the folder removes it."""
@@ -86,13 +100,19 @@ class Shipping:
             await self._dropping
         self._shipped.clear()
 
-    async def _kept(self, value: Any, held: Snapshot, name: str, masks: "Masks | None") -> _Shipped:
+    async def _kept(
+        self, value: Any, held: Snapshot, name: str, masks: "Masks | None"
+    ) -> _Shipped:
         known = self._shipped.get(name)
         if known is not None and known.masks == masks and held.same_as(known.held):
             return known
         certain = [column for column in held.names if column not in held.loose]
         path = self.new_path() if certain or not held.loose else None
-        notes = await asyncio.to_thread(_write, held, certain, name, masks, path) if path is not None else ()
+        notes = (
+            await asyncio.to_thread(_write, held, certain, name, masks, path)
+            if path is not None
+            else ()
+        )
         if known is not None and known.path is not None:
             known.path.unlink(missing_ok=True)
         self._shipped[name] = fresh = _Shipped(path, held, notes, masks)
@@ -109,7 +129,8 @@ class Shipping:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 loop.call_soon_threadsafe(_drop, owner, name, gone_with)
 
-        with contextlib.suppress(TypeError):  # a type without weak references: the next query replaces it
+        # a type without weak references: the next query replaces it
+        with contextlib.suppress(TypeError):
             weakref.finalize(value, gone).atexit = False
 
     async def _forget(self, name: str, gone: _Shipped) -> None:
@@ -124,19 +145,28 @@ def write_table(table: "pa.Table", path: Path) -> Path:
     """An Arrow file of the table."""
     import pyarrow as pa
 
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+    with (
+        pa.OSFile(str(path), "wb") as sink,
+        pa.ipc.new_file(sink, table.schema) as writer,
+    ):
         writer.write_table(table)
     return path
 
 
-def _write(held: Snapshot, columns: Sequence[str], name: str, masks: "Masks | None", path: Path) -> tuple[str, ...]:
+def _write(
+    held: Snapshot, columns: Sequence[str], name: str, masks: "Masks | None", path: Path
+) -> tuple[str, ...]:
     """Write these columns, with tokens in masked ones; the notes on them."""
     table, notes = to_arrow(held, columns=columns)
-    write_table(masks.apply(table, name, held.names) if masks is not None else table, path)
+    write_table(
+        masks.apply(table, name, held.names) if masks is not None else table, path
+    )
     return notes
 
 
-def _drop(owner: "weakref.ref[Shipping]", name: str, gone: "weakref.ref[_Shipped]") -> None:
+def _drop(
+    owner: "weakref.ref[Shipping]", name: str, gone: "weakref.ref[_Shipped]"
+) -> None:
     alive, shipped = owner(), gone()
     if alive is not None and shipped is not None:
         alive._dropping = asyncio.ensure_future(alive._forget(name, shipped))

@@ -1,4 +1,6 @@
-"""The tools of the notebook's own server: `list_tables`, `describe_table`, `profile_table` and `query`."""
+"""The tools of the notebook's own server: `list_tables`, `describe_table`,
+`profile_table` and `query`.
+"""
 
 import asyncio
 import base64
@@ -15,7 +17,12 @@ from mcp_notebook.server import profiles
 from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured
 from mcp_notebook.server.catalog import Catalog, Entry
 from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Place
-from mcp_notebook.server.describing import describe_elsewhere, describe_here, listing, summary
+from mcp_notebook.server.describing import (
+    describe_elsewhere,
+    describe_here,
+    listing,
+    summary,
+)
 from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import MAX_ROWS, SqlRunner
@@ -40,7 +47,9 @@ _SQL = {
         "do not."
     ),
     "maxLength": 20_000,
-    "examples": ["SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category ORDER BY revenue DESC"],
+    "examples": [
+        "SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category ORDER BY revenue DESC"
+    ],
 }
 _TABLE = {
     "type": "string",
@@ -60,7 +69,10 @@ _PROFILE_SCHEMA: dict[str, Any] = {
     **OUTPUT_SCHEMA,
     "properties": {
         **OUTPUT_SCHEMA["properties"],
-        "table_rows": {"type": "integer", "description": "Number of rows of the table."},
+        "table_rows": {
+            "type": "integer",
+            "description": "Number of rows of the table.",
+        },
         "duplicate_rows": {
             "type": ["integer", "null"],
             "description": "Rows equal to an earlier one; null: not counted.",
@@ -78,7 +90,12 @@ class TableTools:
     """The four tools over one catalog; `masks` gives the masks as they are set at each call."""
 
     def __init__(
-        self, catalog: Catalog, runner: SqlRunner, form: Form, masks: Callable[[], Masks], timeout: float
+        self,
+        catalog: Catalog,
+        runner: SqlRunner,
+        form: Form,
+        masks: Callable[[], Masks],
+        timeout: float,
     ) -> None:
         self._catalog = catalog
         self._runner = runner
@@ -139,42 +156,66 @@ class TableTools:
             "examples": [1000],
         }
 
-    async def query(self, sql: str, limit: int = 0, cursor: str = "") -> Answer | types.CallToolResult:
+    async def query(
+        self, sql: str, limit: int = 0, cursor: str = ""
+    ) -> Answer | types.CallToolResult:
         limit = limit or (JSON_ROWS if self._form == "json" else MAX_ROWS)
         place = self._cursors.place(cursor, sql)
         answer = await self._ask(sql, place.offset + limit)
         page = await asyncio.to_thread(_page, answer, place)
         if self._form == "arrow":
-            following = await asyncio.to_thread(self._following, sql, answer, answer.data.num_rows, place)
+            following = await asyncio.to_thread(
+                self._following, sql, answer, answer.data.num_rows, place
+            )
             return await asyncio.to_thread(arrow_result, page, following)
         return await asyncio.to_thread(self._as_json, sql, answer, page, place)
 
-    def _as_json(self, sql: str, answer: TableAnswer, page: TableAnswer, place: Place) -> Answer:
+    def _as_json(
+        self, sql: str, answer: TableAnswer, page: TableAnswer, place: Place
+    ) -> Answer:
         shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
-        following = self._following(sql, answer, place.offset + len(shown.rows), place) if shown.truncated else ""
+        following = (
+            self._following(sql, answer, place.offset + len(shown.rows), place)
+            if shown.truncated
+            else ""
+        )
         return shown.with_cursor(following)
 
-    def _following(self, sql: str, answer: TableAnswer, served: int, place: Place) -> str:
-        """The cursor for the rows after those served, "" when there are none or it would not lead on."""
+    def _following(
+        self, sql: str, answer: TableAnswer, served: int, place: Place
+    ) -> str:
+        """The cursor for the rows after those served, "" when there are none or it
+        would not lead on.
+        """
         more = answer.truncated or served < answer.data.num_rows
         if not more or served <= place.offset or served >= MAX_OFFSET:
             return ""
         return self._cursors.after(sql, served, answer.data.slice(0, served))
 
-    async def _ask(self, sql: str, limit: int = MAX_ROWS, timeout: float = 0) -> TableAnswer:
+    async def _ask(
+        self, sql: str, limit: int = MAX_ROWS, timeout: float = 0
+    ) -> TableAnswer:
         timeout = timeout or self._timeout
-        return await self._runner.query(self._catalog, sql, limit=limit, timeout=timeout, masks=self._masks())
+        return await self._runner.query(
+            self._catalog, sql, limit=limit, timeout=timeout, masks=self._masks()
+        )
 
     async def list_tables(self) -> types.CallToolResult:
         masks = self._masks()
-        listed = [await asyncio.to_thread(summary, self._catalog, entry, masks) for entry in self._catalog.entries()]
+        listed = [
+            await asyncio.to_thread(summary, self._catalog, entry, masks)
+            for entry in self._catalog.entries()
+        ]
         columns = [
             Column("table", "TEXT"),
             Column("rows", "INTEGER"),
             Column("columns", "TEXT"),
             Column("about", "TEXT"),
         ]
-        return self._described("\n".join(listing(listed)) or "There are no tables yet.", Answer(tuple(columns), listed))
+        return self._described(
+            "\n".join(listing(listed)) or "There are no tables yet.",
+            Answer(tuple(columns), listed),
+        )
 
     async def describe_table(self, table: str) -> types.CallToolResult:
         entry, value = self._found(table)
@@ -182,7 +223,9 @@ class TableTools:
         if is_away(value) or kind_of(value) in STORED:
             text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
         else:
-            text, fields = await asyncio.to_thread(describe_here, value, entry.name, masks)
+            text, fields = await asyncio.to_thread(
+                describe_here, value, entry.name, masks
+            )
         if entry.description:
             text = f"{entry.description}\n{text}"
         columns = (
@@ -206,7 +249,10 @@ class TableTools:
 
         told = await profiles.profile(entry.name, ask, self._masks().columns)
         result = self._described(
-            profiles.as_text(told), Answer(profiles.COLUMNS, [profiles.row_of(column) for column in told.columns])
+            profiles.as_text(told),
+            Answer(
+                profiles.COLUMNS, [profiles.row_of(column) for column in told.columns]
+            ),
         )
         if result.structured_content is not None:
             result.structured_content |= {
@@ -231,7 +277,9 @@ class TableTools:
     def _described(self, text: str, answer: Answer) -> types.CallToolResult:
         """Words for the model; in the json form the facts as structured content, too."""
         content = structured(answer) if self._form == "json" else None
-        return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=content)
+        return types.CallToolResult(
+            content=[types.TextContent(text=text)], structured_content=content
+        )
 
 
 def _page(answer: TableAnswer, place: Place) -> TableAnswer:
@@ -241,17 +289,33 @@ def _page(answer: TableAnswer, place: Place) -> TableAnswer:
     place.check(answer.data)
     rest = answer.data.slice(place.offset)
     if not rest.num_rows and answer.truncated:
-        raise ToolError("The rows before this page fill the answer already: filter by a range of a column instead.")
+        raise ToolError(
+            "The rows before this page fill the answer already: filter by a range of a column instead."
+        )
     return TableAnswer(rest, answer.types, answer.truncated, answer.notes)
 
 
 def arrow_result(answer: TableAnswer, cursor: str = "") -> types.CallToolResult:
-    """The answer with its table as an embedded Arrow file; notice and notes also stand in the schema's metadata."""
-    about = {"types": list(answer.types), "truncated": answer.truncated, "notes": list(answer.notes)}
+    """The answer with its table as an embedded Arrow file; notice and notes also stand
+    in the schema's metadata.
+    """
+    about = {
+        "types": list(answer.types),
+        "truncated": answer.truncated,
+        "notes": list(answer.notes),
+    }
     table = answer.data.replace_schema_metadata({"mcp_notebook": json.dumps(about)})
     blob = types.BlobResourceContents(
-        uri="notebook://answer", mime_type=ARROW, blob=base64.b64encode(arrow_bytes(table)).decode("ascii")
+        uri="notebook://answer",
+        mime_type=ARROW,
+        blob=base64.b64encode(arrow_bytes(table)).decode("ascii"),
     )
-    following = f"; for the next rows: the same sql with cursor {cursor}" if cursor else ""
-    said = [types.TextContent(text=line) for line in (answer.truncated + following, *answer.notes) if line]
+    following = (
+        f"; for the next rows: the same sql with cursor {cursor}" if cursor else ""
+    )
+    said = [
+        types.TextContent(text=line)
+        for line in (answer.truncated + following, *answer.notes)
+        if line
+    ]
     return types.CallToolResult(content=[types.EmbeddedResource(resource=blob), *said])

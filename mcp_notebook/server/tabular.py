@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TableAnswer:
-    """A query's answer: the rows up to the limits, DuckDB's type of each column, why it was cut ("" when whole)."""
+    """A query's answer: the rows up to the limits, DuckDB's type of each column, why it
+    was cut ("" when whole).
+    """
 
     data: "pa.Table"
     types: tuple[str, ...]
@@ -22,10 +24,16 @@ class TableAnswer:
 def as_answer(answer: TableAnswer, *, rows: int, max_bytes: int) -> Answer:
     """The answer as rows of plain values under DuckDB's types, within both caps."""
     columns = tuple(
-        Column(name, kind, declared=True) for name, kind in zip(answer.data.column_names, answer.types, strict=True)
+        Column(name, kind, declared=True)
+        for name, kind in zip(answer.data.column_names, answer.types, strict=True)
     )
     values = zip(*(column.to_pylist() for column in answer.data.columns), strict=True)
     kept, cut = within(values, rows, max_bytes)
     truncated = cut or answer.truncated
     notices = [truncated, *answer.notes, big_integer_notice(columns, kept)]
-    return Answer(columns, kept, truncated=bool(truncated), notice="; ".join(filter(None, notices)))
+    return Answer(
+        columns,
+        kept,
+        truncated=bool(truncated),
+        notice="; ".join(filter(None, notices)),
+    )

@@ -1,7 +1,8 @@
 """Tools as values, and the low-level MCP server that serves them.
 
-The SDK's decorator server is not used: it configures the root logger and derives schemas from signatures, while these
-tools publish exact schemas with formats and examples.
+The SDK's decorator server is not used: it configures the root logger and derives
+schemas from signatures, while these tools publish exact schemas with formats and
+examples.
 """
 
 import logging
@@ -19,7 +20,10 @@ from mcp_notebook.server.mend import ToolError, did_you_mean
 logger = logging.getLogger(__name__)
 
 READ_ONLY = types.ToolAnnotations(
-    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+    read_only_hint=True,
+    destructive_hint=False,
+    idempotent_hint=True,
+    open_world_hint=False,
 )
 _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
     "string": (str,),
@@ -33,10 +37,11 @@ _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool: `parameters` maps each argument to its JSON Schema; all without a "default" are required.
+    """A tool: `parameters` maps each argument to its JSON Schema; all without a
+    "default" are required.
 
-    `run` takes the checked arguments as keywords and gives an `Answer` or a finished `CallToolResult`;
-    it raises `ToolError` for what the model can mend.
+    `run` takes the checked arguments as keywords and gives an `Answer` or a finished
+    `CallToolResult`; it raises `ToolError` for what the model can mend.
     """
 
     name: str
@@ -44,7 +49,9 @@ class Tool:
     description: str
     run: Callable[..., Awaitable[Answer | types.CallToolResult]]
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    output_schema: Mapping[str, Any] | None = field(default_factory=lambda: OUTPUT_SCHEMA)
+    output_schema: Mapping[str, Any] | None = field(
+        default_factory=lambda: OUTPUT_SCHEMA
+    )
     annotations: types.ToolAnnotations = field(default_factory=lambda: READ_ONLY)
 
     def definition(self) -> types.Tool:
@@ -62,17 +69,28 @@ class Tool:
         """JSON Schema of the arguments; unknown arguments are refused."""
         return {
             "type": "object",
-            "properties": {name: dict(schema) for name, schema in self.parameters.items()},
-            "required": [name for name, schema in self.parameters.items() if "default" not in schema],
+            "properties": {
+                name: dict(schema) for name, schema in self.parameters.items()
+            },
+            "required": [
+                name
+                for name, schema in self.parameters.items()
+                if "default" not in schema
+            ],
             "additionalProperties": False,
         }
 
 
 class ChangingServer(Server[Any]):
-    """A server that announces to clients of the handshake eras, too, that its list of resources changes."""
+    """A server that announces to clients of the handshake eras, too, that its list of
+    resources changes.
+    """
 
     def create_initialization_options(
-        self, notification_options: NotificationOptions | None = None, *words: Any, **named: Any
+        self,
+        notification_options: NotificationOptions | None = None,
+        *words: Any,
+        **named: Any,
     ) -> Any:
         changing = notification_options or NotificationOptions(resources_changed=True)
         return super().create_initialization_options(changing, *words, **named)
@@ -87,16 +105,21 @@ def build_server(
     resources_change: bool = False,
     **handlers: Any,
 ) -> Server[Any]:
-    """A low-level MCP server over the tools; `handlers` are further `on_*` handlers of the SDK's `Server`.
+    """A low-level MCP server over the tools; `handlers` are further `on_*` handlers of
+    the SDK's `Server`.
 
     `resources_change`: its list of resources changes while it runs, and it tells so.
     """
     by_name = {tool.name: tool for tool in sorted(tools, key=lambda tool: tool.name)}
 
     async def list_tools(context: Any, params: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[tool.definition() for tool in by_name.values()])
+        return types.ListToolsResult(
+            tools=[tool.definition() for tool in by_name.values()]
+        )
 
-    async def call_tool(context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(
+        context: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult:
         return await call(by_name, params.name, params.arguments or {})
 
     kind = ChangingServer if resources_change else Server
@@ -107,31 +130,46 @@ def build_server(
         version=VERSION,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
-        get_tool_input_schema=lambda tool: by_name[tool].input_schema() if tool in by_name else None,
+        get_tool_input_schema=lambda tool: (
+            by_name[tool].input_schema() if tool in by_name else None
+        ),
         **handlers,
     )
 
 
-async def call(tools: Mapping[str, Tool], name: str, arguments: Mapping[str, Any]) -> types.CallToolResult:
-    """Run one tool call; every failure comes back as a result with `is_error` that says what to change."""
+async def call(
+    tools: Mapping[str, Tool], name: str, arguments: Mapping[str, Any]
+) -> types.CallToolResult:
+    """Run one tool call; every failure comes back as a result with `is_error` that says
+    what to change.
+    """
     try:
         if name not in tools:
-            raise ToolError(f"There is no tool {name!r}.{did_you_mean(name, tools)} Tools: {', '.join(tools)}.")
+            raise ToolError(
+                f"There is no tool {name!r}.{did_you_mean(name, tools)} Tools: {', '.join(tools)}."
+            )
         check_arguments(tools[name], arguments)
         outcome = await tools[name].run(**arguments)
     except ToolError as error:
-        return types.CallToolResult(content=[types.TextContent(text=str(error))], is_error=True)
-    except Exception:  # boundary: a bug in a tool must not end the server, nor show its insides to the client
+        return types.CallToolResult(
+            content=[types.TextContent(text=str(error))], is_error=True
+        )
+    except Exception:
+        # boundary: a bug in a tool must not end the server, nor show its insides to the
+        # client
         logger.exception("tool %s failed", name)
         text = f"{name} failed unexpectedly; the server's log has the details."
-        return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
+        return types.CallToolResult(
+            content=[types.TextContent(text=text)], is_error=True
+        )
     return outcome if isinstance(outcome, types.CallToolResult) else to_result(outcome)
 
 
 def to_result(answer: Answer) -> types.CallToolResult:
     """The answer as a tool result: structured content whole, text as a capped CSV."""
     return types.CallToolResult(
-        content=[types.TextContent(text=as_text(answer))], structured_content=structured(answer)
+        content=[types.TextContent(text=as_text(answer))],
+        structured_content=structured(answer),
     )
 
 
@@ -140,23 +178,33 @@ def check_arguments(tool: Tool, arguments: Mapping[str, Any]) -> None:
     for given in arguments:
         if given not in tool.parameters:
             known = ", ".join(tool.parameters) or "none"
-            raise ToolError(f"{tool.name} has no argument {given!r}. Its arguments: {known}.")
+            raise ToolError(
+                f"{tool.name} has no argument {given!r}. Its arguments: {known}."
+            )
     for name, schema in tool.parameters.items():
         if name in arguments:
             _check_type(tool.name, name, arguments[name], schema)
         elif "default" not in schema:
-            raise ToolError(f"{tool.name} needs the argument {name!r} ({schema.get('description', schema['type'])}).")
+            raise ToolError(
+                f"{tool.name} needs the argument {name!r} ({schema.get('description', schema['type'])})."
+            )
 
 
 def _check_type(tool: str, name: str, value: Any, schema: Mapping[str, Any]) -> None:
     expected = _PYTHON_TYPES[schema["type"]]
-    if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+    if not isinstance(value, expected) or (
+        isinstance(value, bool) and bool not in expected
+    ):
         raise ToolError(
             f"The argument {name!r} of {tool} must be of type {schema['type']}, not {type(value).__name__}."
         )
     if value not in schema.get("enum", [value]):
-        raise ToolError(f"The argument {name!r} of {tool} must be one of {', '.join(map(str, schema['enum']))}.")
-    if isinstance(value, int | float) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
+        raise ToolError(
+            f"The argument {name!r} of {tool} must be one of {', '.join(map(str, schema['enum']))}."
+        )
+    if isinstance(value, int | float) and not schema.get(
+        "minimum", value
+    ) <= value <= schema.get("maximum", value):
         raise ToolError(
             f"The argument {name!r} of {tool} must lie in {schema.get('minimum')}..{schema.get('maximum')}."
         )

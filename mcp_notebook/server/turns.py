@@ -1,9 +1,12 @@
-"""Shorter turns for Python's threads while clients outside may ask, so that a running cell leaves the server its own.
+"""Shorter turns for Python's threads while clients outside may ask, so that a running
+cell leaves the server its own.
 
-A thread that waits for the interpreter asks for it only when a whole interval has passed without the holder letting go
-(`take_gil` in https://github.com/python/cpython/blob/3.11/Python/ceval_gil.h). A cell that lets go for an instant every
-millisecond, as for a file's time or a small NumPy call, begins that interval anew each time and mostly takes the
-interpreter back before the waiting thread is awake: with the usual 5 ms single answers took seconds to minutes.
+A thread that waits for the interpreter asks for it only when a whole interval has
+passed without the holder letting go (`take_gil` in
+https://github.com/python/cpython/blob/3.11/Python/ceval_gil.h). A cell that lets go for
+an instant every millisecond, as for a file's time or a small NumPy call, begins that
+interval anew each time and mostly takes the interpreter back before the waiting thread
+is awake: with the usual 5 ms single answers took seconds to minutes.
 """
 
 import contextlib
@@ -20,7 +23,9 @@ _before: list[float] = []
 
 @contextlib.contextmanager
 def shorter() -> Iterator[None]:
-    """The interpreter's switch interval is at most `SECONDS` within; the outermost restores what was there."""
+    """The interpreter's switch interval is at most `SECONDS` within; the outermost
+    restores what was there.
+    """
     with _turn:
         _before.append(sys.getswitchinterval())
         sys.setswitchinterval(min(_before[0], SECONDS))

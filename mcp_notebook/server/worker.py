@@ -1,4 +1,6 @@
-"""The notebook's end of the worker process: start it, ask it with a deadline, kill it, start it again."""
+"""The notebook's end of the worker process: start it, ask it with a deadline, kill it,
+start it again.
+"""
 
 import asyncio
 import contextlib
@@ -17,7 +19,15 @@ from mcp_notebook.server.mend import ToolError
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 60.0
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "LANG", "LC_ALL", "LC_CTYPE")
+_PASSED_ON = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "SYSTEMROOT",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+)
 _MAIN = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])  # -I shuts out the variables and folders that could change what is imported
@@ -31,7 +41,9 @@ class Worker:
     """One worker process, kept warm. All methods run on one event loop; requests take turns."""
 
     def __init__(self, folder: Path, *, database: str = "") -> None:
-        """`folder` is private to it; `database` is a DuckDB file to open read-only in place of an empty memory."""
+        """`folder` is private to it; `database` is a DuckDB file to open read-only in
+        place of an empty memory.
+        """
         self._folder = folder
         self._database = database
         self._process: asyncio.subprocess.Process | None = None
@@ -42,7 +54,8 @@ class Worker:
     async def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         """The worker's answer; raises `ToolError` for its errors, at the deadline and when it died.
 
-        At the deadline the process is killed; a fresh one starts in the background for the next request.
+        At the deadline the process is killed; a fresh one starts in the background for
+        the next request.
         """
         async with self._turn:
             await self._ready()
@@ -115,7 +128,11 @@ class Worker:
             self._end()
             why = answer.get("error", "check that duckdb and pyarrow are installed")
             raise DataError(f"The process that runs SQL did not start: {why}.")
-        logger.debug("SQL worker %s ready after %.2f s", self._process.pid, time.monotonic() - started)
+        logger.debug(
+            "SQL worker %s ready after %.2f s",
+            self._process.pid,
+            time.monotonic() - started,
+        )
 
     async def _exchange(self, request: dict[str, Any]) -> dict[str, Any]:
         process = self._process
@@ -156,5 +173,6 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _seen(task: "asyncio.Task[None]") -> None:
-    if not task.cancelled() and task.exception():  # the next request starts anew and reports it
+    # the next request starts anew and reports it
+    if not task.cancelled() and task.exception():
         logger.debug("the SQL worker did not restart: %s", task.exception())

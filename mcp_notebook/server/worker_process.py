@@ -1,13 +1,14 @@
-"""The worker process that runs SQL which a model wrote: no secrets, no files but the ones it is handed, killable.
+"""The worker process that runs SQL which a model wrote: no secrets, no files but the
+ones it is handed, killable.
 
 It reads requests as JSON lines on stdin and answers each with one JSON line on stdout:
-those of `sources.requests`, which come before a statement runs;
-`{"explain": sql}` -> `{"plan": text}`;
-`{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}` -> `{"types", "truncated"}` with the rows in `out`;
-in place of a path a table may be a scan of files (`sources.scan`), or `{"parts": [paths], "columns": [names]}`, files
-that hold its columns between them.
-A failure that the model can mend is `{"error": text}`. When stdin ends, the process removes its folder and ends at
-once, also amid a query. Its arguments are the module search path as JSON, a database file or "", and its folder.
+those of `sources.requests`, which come before a statement runs; `{"explain": sql}` ->
+`{"plan": text}`; `{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}`
+-> `{"types", "truncated"}` with the rows in `out`; in place of a path a table may be a
+scan of files (`sources.scan`), or `{"parts": [paths], "columns": [names]}`, files that
+hold its columns between them. A failure that the model can mend is `{"error": text}`.
+When stdin ends, the process removes its folder and ends at once, also amid a query. Its
+arguments are the module search path as JSON, a database file or "", and its folder.
 """
 
 import json
@@ -27,7 +28,8 @@ from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources import requests
 
 MEMORY = "1GB"  # DuckDB's own limit; a few functions allocate outside it
-ADDRESS_SPACE = 4 << 30  # bytes on top of the mapped tables; what DuckDB's limit misses ends here
+# bytes on top of the mapped tables; what DuckDB's limit misses ends here
+ADDRESS_SPACE = 4 << 30
 
 
 def main() -> None:
@@ -56,26 +58,46 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     except ToolError as error:
         return {"error": str(error)}
     except (MemoryError, pa.ArrowMemoryError):
-        return {"error": "The statement needs too much memory: filter or aggregate earlier."}
+        return {
+            "error": "The statement needs too much memory: filter or aggregate earlier."
+        }
 
 
 def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     paths = request["tables"]
-    limit_memory(sum(Path(file).stat().st_size for path in paths.values() for file in _mapped(path)))
+    limit_memory(
+        sum(
+            Path(file).stat().st_size
+            for path in paths.values()
+            for file in _mapped(path)
+        )
+    )
     tables = {name: _open(path) for name, path in paths.items()}
-    answer = duck.run(connection, request["run"], tables, rows=request["rows"], max_bytes=request["bytes"])
-    with pa.OSFile(request["out"], "wb") as sink, pa.ipc.new_file(sink, answer.data.schema) as writer:
+    answer = duck.run(
+        connection,
+        request["run"],
+        tables,
+        rows=request["rows"],
+        max_bytes=request["bytes"],
+    )
+    with (
+        pa.OSFile(request["out"], "wb") as sink,
+        pa.ipc.new_file(sink, answer.data.schema) as writer,
+    ):
         writer.write_table(answer.data)
     return {"types": answer.types, "truncated": answer.truncated}
 
 
 def _open(place: str | dict[str, Any]) -> Any:
-    tables = [pa.ipc.open_file(pa.memory_map(file)).read_all() for file in _mapped(place)]
+    tables = [
+        pa.ipc.open_file(pa.memory_map(file)).read_all() for file in _mapped(place)
+    ]
     if isinstance(place, str):
         return tables[0]
     if tables:
         return _side_by_side(tables, place["columns"])
-    from mcp_notebook.server.sources.scan import Scan  # loads Arrow's datasets, which frames do not need
+    # loads Arrow's datasets, which frames do not need
+    from mcp_notebook.server.sources.scan import Scan
 
     try:
         return Scan.of(place).open()
@@ -89,27 +111,35 @@ def _mapped(place: str | dict[str, Any]) -> list[str]:
 
 
 def _side_by_side(tables: list[pa.Table], order: list[str]) -> pa.Table:
-    columns = {name: table.column(name) for table in tables for name in table.column_names}
+    columns = {
+        name: table.column(name) for table in tables for name in table.column_names
+    }
     return pa.table([columns[name] for name in order], names=order)
 
 
 def limit_memory(mapped: int) -> None:
-    """Limit the address space, where the system can (Linux); `mapped` bytes of tables come on top."""
+    """Limit the address space, where the system can (Linux); `mapped` bytes of tables
+    come on top.
+    """
     try:
         import resource  # not on Windows
     except ImportError:
         return
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE + mapped, resource.RLIM_INFINITY))
-    except (ValueError, OSError):  # macOS has no such limit; DuckDB's own and the deadline remain
+        resource.setrlimit(
+            resource.RLIMIT_AS, (ADDRESS_SPACE + mapped, resource.RLIM_INFINITY)
+        )
+    except (ValueError, OSError):
+        # macOS has no such limit; DuckDB's own and the deadline remain
         return
 
 
 def _read(requests: "queue.SimpleQueue[str]", folder: str) -> None:
     for line in sys.stdin:
         requests.put(line)
-    shutil.rmtree(folder, ignore_errors=True)  # the notebook is gone, and nobody else would remove its tables
+    # the notebook is gone, and nobody else would remove its tables
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(0)
 
 

@@ -13,7 +13,8 @@
     hooks, schema, failures     callbacks, output schemas, error sentences
     log, leftovers, quiet       private logs, those of killed kernels, silence
 
-Importing this package does not import the MCP SDK: that takes more than a second and happens on the first connect.
+Importing this package does not import the MCP SDK: that takes more than a second and
+happens on the first connect.
 """
 
 from importlib import import_module
@@ -35,7 +36,14 @@ _HOMES = {
     "ToolInfo": "values",
 }
 
-__all__ = ["CallOutcome", "Session", "SessionHooks", "Sessions", "ToolChange", "ToolInfo"]
+__all__ = [
+    "CallOutcome",
+    "Session",
+    "SessionHooks",
+    "Sessions",
+    "ToolChange",
+    "ToolInfo",
+]
 
 
 def __getattr__(name: str) -> Any:

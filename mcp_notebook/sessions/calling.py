@@ -1,4 +1,6 @@
-"""One request to a live connection, with every way it can fail sorted into three: lost, gone, or said no."""
+"""One request to a live connection, with every way it can fail sorted into three: lost,
+gone, or said no.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -36,7 +38,8 @@ async def call_once(
 ) -> tuple[CallToolResult, CallRecord]:
     """The result of one tools/call and what the tap noted about it.
 
-    A JSON-RPC error that the server itself sent is a result with `is_error`: it is Claude's to mend.
+    A JSON-RPC error that the server itself sent is a result with `is_error`: it is
+    Claude's to mend.
     """
     record = CallRecord()
     token = current_call.set(record)
@@ -49,7 +52,9 @@ async def call_once(
         _sort(name, connection, error, record)
         if pages := pages_in(error):
             raise PagesNeeded(error.message, pages) from None
-        result = CallToolResult(content=[TextContent(type="text", text=error.message)], is_error=True)
+        result = CallToolResult(
+            content=[TextContent(type="text", text=error.message)], is_error=True
+        )
     except ValidationError as error:
         raise SessionError(_not_a_result(name, error)) from None
     finally:
@@ -68,16 +73,24 @@ async def guarded(name: str, connection: Connection, request: Awaitable[Any]) ->
         raise SessionError(_not_a_result(name, error)) from None
 
 
-def _sort(name: str, connection: Connection, error: MCPError, record: CallRecord | None) -> None:
+def _sort(
+    name: str, connection: Connection, error: MCPError, record: CallRecord | None
+) -> None:
     """Raise what is not the server's own answer."""
     if error.code == UNREADABLE:
         raise SessionError(f"server {name!r} {error.message}.{GOES_ON}") from None
     if _is_session_gone(connection, error):
         connection.trouble.session_lost = False
-        raise SessionGone(f"server {name!r} does not know our session any more.") from None
+        raise SessionGone(
+            f"server {name!r} does not know our session any more."
+        ) from None
     if error.code == REFUSED:
-        raise SessionError(f"server {name!r} cannot be reached: {error.message}.") from None
-    if error.code == CLOSED and (connection.closed.is_set() or connection.tap.closed.is_set() or _is_cut(error)):
+        raise SessionError(
+            f"server {name!r} cannot be reached: {error.message}."
+        ) from None
+    if error.code == CLOSED and (
+        connection.closed.is_set() or connection.tap.closed.is_set() or _is_cut(error)
+    ):
         raise ConnectionLost(f"server {name!r} closed its connection.") from None
     if error.code == TIMED_OUT and error.message.endswith("timed out"):
         raise TimeoutError from None
@@ -86,9 +99,15 @@ def _sort(name: str, connection: Connection, error: MCPError, record: CallRecord
 
 
 def _no_reply(message: str) -> str:
-    """What came over HTTP in place of a reply, from the words of mcp.client.streamable_http; else an empty string."""
+    """What came over HTTP in place of a reply, from the words of
+    mcp.client.streamable_http; else an empty string.
+    """
     if message.startswith("Failed to parse"):
-        reason = "it is not valid JSON" if "Invalid JSON" in message else "it is not valid JSON-RPC"
+        reason = (
+            "it is not valid JSON"
+            if "Invalid JSON" in message
+            else "it is not valid JSON-RPC"
+        )
         if "validation error" not in message:  # ours: see bodies
             reason = _short(message.partition(": ")[2])
         return f"sent a reply that cannot be read ({reason})"
@@ -107,24 +126,32 @@ def _no_reply(message: str) -> str:
 
 def _is_cut(error: MCPError) -> bool:
     # Messages of mcp.client.streamable_http for a reply that will not come.
-    return error.message == "Connection closed" or error.message.startswith("SSE stream ended")
+    return error.message == "Connection closed" or error.message.startswith(
+        "SSE stream ended"
+    )
 
 
 def _is_session_gone(connection: Connection, error: MCPError) -> bool:
     if connection.attempt.transport != "http":
         return False
-    return connection.trouble.session_lost or (error.code == INVALID and error.message.startswith("Session "))
+    return connection.trouble.session_lost or (
+        error.code == INVALID and error.message.startswith("Session ")
+    )
 
 
 def _not_a_result(name: str, error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    first = error.errors(include_url=False, include_input=False, include_context=False)[
+        0
+    ]
     place = ".".join(str(part) for part in first["loc"]) or "the result"
     why = f"{place}: {first['msg']}"
     return f"server {name!r} sent a reply that is not a result of its kind ({why}).{GOES_ON}"
 
 
 def _progress(report: Callable[[float | None, str], None]) -> Any:
-    async def callback(progress: float, total: float | None, message: str | None) -> None:
+    async def callback(
+        progress: float, total: float | None, message: str | None
+    ) -> None:
         fraction = min(1.0, max(0.0, progress / total)) if total else None
         report(fraction, message or ("" if total else f"{progress:g}"))
 

@@ -25,7 +25,11 @@ class Clock:
     def stopped(self) -> Iterator[None]:
         """Hold every running limit, and let each go on with the time it had left."""
         loop = asyncio.get_running_loop()
-        held = [(limit, at - loop.time()) for limit in self._limits if (at := limit.when()) is not None]
+        held = [
+            (limit, at - loop.time())
+            for limit in self._limits
+            if (at := limit.when()) is not None
+        ]
         for limit, _ in held:
             limit.reschedule(None)
         try:

@@ -1,4 +1,6 @@
-"""One live connection: a task that enters the SDK's Client, waits, and exits it in the same task."""
+"""One live connection: a task that enters the SDK's Client, waits, and exits it in the
+same task.
+"""
 
 import asyncio
 import contextlib
@@ -29,7 +31,8 @@ from mcp_notebook.sessions.transports.tapped import TappedRead, TappedWrite
 logger = logging.getLogger(__name__)
 
 CLIENT = Implementation(name="mcp-notebook", version="0.1.0")
-CLOSE_LIMIT = 8.0  # seconds after which a connection that does not close is left to its lifeline
+# seconds after which a connection that does not close is left to its lifeline
+CLOSE_LIMIT = 8.0
 LOG_EVERY = 30.0  # seconds between two looks at the size of the server's log
 
 
@@ -50,18 +53,23 @@ class Opening:
     log: ServerLog
     cap: int
     callbacks: dict[str, Any]
-    process: Awaitable[ServerProcess] | None = None  # started ahead, while the SDK was still being imported
+    # started ahead, while the SDK was still being imported
+    process: Awaitable[ServerProcess] | None = None
     options: dict[str, Any] = field(default_factory=dict)
     authorize: Authorize | None = None
 
 
 class Connection:
-    """A connected client with its transport; single use. `closed` is set when either side ended it."""
+    """A connected client with its transport; single use. `closed` is set when either
+    side ended it.
+    """
 
     def __init__(self, opening: Opening, attempt: Attempt) -> None:
         self.opening, self.attempt = opening, attempt
         self.trouble = HttpTrouble()
-        self.tap = Tap(cap=opening.cap, noise=lambda line: opening.log.write(f"[stdout] {line}"))
+        self.tap = Tap(
+            cap=opening.cap, noise=lambda line: opening.log.write(f"[stdout] {line}")
+        )
         self.process: ServerProcess | None = None
         self.cause: BaseException | None = None
         self.closed = asyncio.Event()
@@ -70,7 +78,8 @@ class Connection:
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         self._grace = STOP_GRACE
-        self._asked = False  # a person is signing in: that takes longer than a server's start
+        # a person is signing in: that takes longer than a server's start
+        self._asked = False
         self._task = asyncio.create_task(self._own(), name="mcp-notebook-owner")
 
     @property
@@ -80,7 +89,11 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        return self._client is not None and not self.closed.is_set() and not self.tap.closed.is_set()
+        return (
+            self._client is not None
+            and not self.closed.is_set()
+            and not self.tap.closed.is_set()
+        )
 
     async def ready(self, timeout: float, tick: Callable[[float], None]) -> None:
         """Wait for the handshake, calling `tick` with the seconds waited once a second.
@@ -91,7 +104,11 @@ class Connection:
         start = loop.time()
         try:
             while not self._ready.done():
-                left = timeout + (AUTHORIZE_LIMIT if self._asked else 0) - (loop.time() - start)
+                left = (
+                    timeout
+                    + (AUTHORIZE_LIMIT if self._asked else 0)
+                    - (loop.time() - start)
+                )
                 if left <= 0:
                     raise TimeoutError
                 await asyncio.wait([self._ready], timeout=min(left, 1.0))
@@ -120,10 +137,16 @@ class Connection:
         try:
             async with AsyncExitStack() as stack:
                 server = await self._server(stack)
-                options = {"cache": None, "client_info": CLIENT, **self.opening.callbacks, **self.opening.options}
+                options = {
+                    "cache": None,
+                    "client_info": CLIENT,
+                    **self.opening.callbacks,
+                    **self.opening.options,
+                }
                 client = Client(server, mode=self.attempt.mode, **options)
                 await stack.enter_async_context(client)
-                # We check output schemas ourselves: a mismatch is a warning there, a lost result here.
+                # We check output schemas ourselves: a mismatch is a warning there, a
+                # lost result here.
                 client.session.validate_tool_result = _no_validation  # type: ignore[method-assign]
                 self._client = client
                 self._ready.set_result(None)
@@ -131,7 +154,8 @@ class Connection:
                 self.closed.set()
         except asyncio.CancelledError as error:
             self.cause = self.cause or error
-        except BaseException as error:  # boundary: the SDK raises groups of anything; `cause` says what it was
+        except BaseException as error:
+            # boundary: the SDK raises groups of anything; `cause` says what it was
             logger.info("connection ended", exc_info=True)
             self.cause = error
         finally:
@@ -141,10 +165,15 @@ class Connection:
                 self._ready.exception()  # the waiter may have gone
 
     async def _until_over(self) -> None:
-        over = [asyncio.ensure_future(event.wait()) for event in (self._stop, self.tap.closed)]
+        over = [
+            asyncio.ensure_future(event.wait())
+            for event in (self._stop, self.tap.closed)
+        ]
         try:
             while True:
-                done, _ = await asyncio.wait(over, timeout=LOG_EVERY, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    over, timeout=LOG_EVERY, return_when=asyncio.FIRST_COMPLETED
+                )
                 if done:
                     return
                 self.opening.log.trim()
@@ -159,23 +188,43 @@ class Connection:
             with root_logger_kept():
                 return await asyncio.to_thread(spec.build)
         if isinstance(spec, HttpServer):
-            auth = make_auth(self.opening.name, spec, self._authorize()) if spec.oauth is not None else None
-            client = await stack.enter_async_context(make_client(spec, self.trouble, self.opening.cap, auth))
+            auth = (
+                make_auth(self.opening.name, spec, self._authorize())
+                if spec.oauth is not None
+                else None
+            )
+            client = await stack.enter_async_context(
+                make_client(spec, self.trouble, self.opening.cap, auth)
+            )
             if self.attempt.transport == "sse":
                 return SseTransport(spec.url, client, self.tap, self.trouble)
-            return self._tapped(streamable_http_client(spec.url, http_client=client, max_sse_event_size=self.tap.cap))
+            return self._tapped(
+                streamable_http_client(
+                    spec.url, http_client=client, max_sse_event_size=self.tap.cap
+                )
+            )
         return await self._stdio(stack, spec)
 
     async def _stdio(self, stack: AsyncExitStack, spec: StdioServer) -> Any:
         if sys.platform == "win32":
-            # Without process groups and inherited pipes there is no lifeline; the SDK uses a job object.
-            told = StdioServerParameters(command=spec.command, args=list(spec.args), cwd=spec.cwd)
+            # Without process groups and inherited pipes there is no lifeline; the SDK
+            # uses a job object.
+            told = StdioServerParameters(
+                command=spec.command, args=list(spec.args), cwd=spec.cwd
+            )
             told.env = server_environment(spec.env, {})
-            return self._tapped(stdio_client(told, errlog=stack.enter_context(self.opening.log.writer())))
+            return self._tapped(
+                stdio_client(
+                    told, errlog=stack.enter_context(self.opening.log.writer())
+                )
+            )
         started, self.opening.process = self.opening.process, None
-        starting = asyncio.ensure_future(started or ServerProcess.start(spec, self.opening.log))
+        starting = asyncio.ensure_future(
+            started or ServerProcess.start(spec, self.opening.log)
+        )
         stack.push_async_callback(self._stop_process, starting)
-        # Shielded: a process that is started and then belongs to nobody would live as long as the kernel.
+        # Shielded: a process that is started and then belongs to nobody would live as
+        # long as the kernel.
         process = await asyncio.shield(starting)
         self.process = process
         return StdioTransport(process, self.tap)
@@ -196,7 +245,9 @@ class Connection:
             await (await starting).stop(self._grace)
 
     @contextlib.asynccontextmanager
-    async def _tapped(self, transport: Any) -> AsyncIterator[tuple[TappedRead, TappedWrite]]:
+    async def _tapped(
+        self, transport: Any
+    ) -> AsyncIterator[tuple[TappedRead, TappedWrite]]:
         async with transport as (read, write):
             yield TappedRead(read, self.tap), TappedWrite(write, self.tap)
 

@@ -1,11 +1,14 @@
-"""Which servers need the older handshake, remembered so that another start does not try the newer one first."""
+"""Which servers need the older handshake, remembered so that another start does not try
+the newer one first.
+"""
 
 import time
 from pathlib import Path
 
 from mcp_notebook.config.userfiles import Remembered
 
-GOOD_FOR = 30 * 86400.0  # seconds; a server that was updated since gets to speak the newer protocol again
+# seconds; a server that was updated since gets to speak the newer protocol again
+GOOD_FOR = 30 * 86400.0
 
 
 class EraMemory:
@@ -15,7 +18,9 @@ class EraMemory:
         self._kept = Remembered(path)
 
     def needs_legacy(self, identity: str) -> bool:
-        """Whether this server lately spoke only the older protocol, or ended when it was asked for the newer."""
+        """Whether this server lately spoke only the older protocol, or ended when it
+        was asked for the newer.
+        """
         when = self._kept.get(identity)
         return isinstance(when, int | float) and 0 <= time.time() - when < GOOD_FOR
 

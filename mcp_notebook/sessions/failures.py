@@ -10,7 +10,10 @@ SECRETIVE = re.compile(r"passw|secret|token|key|credential", re.IGNORECASE)
 def leaf(error: BaseException) -> BaseException:
     """The first real failure inside nested exception groups."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        error = next((e for e in error.exceptions if not _is_cancellation(e)), error.exceptions[0])
+        error = next(
+            (e for e in error.exceptions if not _is_cancellation(e)),
+            error.exceptions[0],
+        )
     return error
 
 

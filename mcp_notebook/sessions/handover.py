@@ -1,7 +1,8 @@
 """A private folder in which a server of ours on this machine may lay large answers as Arrow files.
 
-The server is told of it by an environment variable and answers with `resource_link`s to files below it; we map such a
-file and remove its name at once, so that nothing is left when the table is let go of.
+The server is told of it by an environment variable and answers with `resource_link`s to
+files below it; we map such a file and remove its name at once, so that nothing is left
+when the table is let go of.
 """
 
 import atexit
@@ -34,10 +35,14 @@ def folders(spec: ServerSpec) -> tuple[Path, ...]:
 
 
 def take(uris: Iterable[str], allowed: tuple[Path, ...]) -> None:
-    """Remove the files that were handed over; what is mapped stays readable until it is let go of (not on Windows)."""
+    """Remove the files that were handed over; what is mapped stays readable until it is
+    let go of (not on Windows).
+    """
     for uri in uris:
         path = Path(unquote(urlsplit(uri).path))
-        if uri.startswith("file:") and any(path.resolve().is_relative_to(folder.resolve()) for folder in allowed):
+        if uri.startswith("file:") and any(
+            path.resolve().is_relative_to(folder.resolve()) for folder in allowed
+        ):
             with suppress(OSError):
                 path.unlink()
 

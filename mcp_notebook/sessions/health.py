@@ -24,11 +24,15 @@ class Health:
         self.seconds.append(seconds)
 
     def row(self, *, ready: bool) -> dict[str, Any]:
-        """uptime in seconds, restarts, calls, p50 of the last 200 answered calls in milliseconds, last error."""
+        """uptime in seconds, restarts, calls, p50 of the last 200 answered calls in
+        milliseconds, last error.
+        """
         return {
             "uptime": round(time.monotonic() - self.since, 1) if ready else 0.0,
             "restarts": self.restarts,
             "calls": self.calls,
-            "p50_ms": round(1000 * statistics.median(self.seconds), 1) if self.seconds else None,
+            "p50_ms": round(1000 * statistics.median(self.seconds), 1)
+            if self.seconds
+            else None,
             "last_error": self.last_error,
         }

@@ -10,21 +10,29 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook.errors import NotebookError
 
 if TYPE_CHECKING:
-    from mcp.types import CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult
+    from mcp.types import (
+        CreateMessageRequestParams,
+        CreateMessageResult,
+        ElicitRequestParams,
+        ElicitResult,
+    )
 
 logger = logging.getLogger(__name__)
 
-Answered = tuple[str, dict[str, Any] | None]  # accept, decline or cancel, and a form's values
+# accept, decline or cancel, and a form's values
+Answered = tuple[str, dict[str, Any] | None]
 
 
 @dataclass(frozen=True)
 class SessionHooks:
-    """Async callables that run on the background loop; each first gets the name of the server that asks.
+    """Async callables that run on the background loop; each first gets the name of the
+    server that asks.
 
-    elicit: the person's answer to a form or a link; without it every question is declined.
-    sample: a turn of the person's model (the result or its JSON); without it sampling is not declared.
-    roots: the folders that the server may know; without it roots are not declared.
-    authorize: shows the link of a sign-in; may return the address that the person was sent to and pasted.
+    elicit: the person's answer to a form or a link; without it every question is
+    declined. sample: a turn of the person's model (the result or its JSON); without it
+    sampling is not declared. roots: the folders that the server may know; without it
+    roots are not declared. authorize: shows the link of a sign-in; may return the
+    address that the person was sent to and pasted.
     """
 
     elicit: "Callable[[str, ElicitRequestParams], Awaitable[ElicitResult | Answered]] | None" = None
@@ -34,11 +42,19 @@ class SessionHooks:
 
 
 def client_callbacks(
-    server: str, hooks: SessionHooks, clock_stopped: Callable[[], AbstractContextManager[None]]
+    server: str,
+    hooks: SessionHooks,
+    clock_stopped: Callable[[], AbstractContextManager[None]],
 ) -> dict[str, Any]:
     """Keyword arguments for the SDK's Client; call timeouts stand still while a hook runs."""
     # Here, because this module is imported before the SDK is.
-    from mcp.types import CreateMessageResult, ElicitResult, ErrorData, ListRootsResult, Root
+    from mcp.types import (
+        CreateMessageResult,
+        ElicitResult,
+        ErrorData,
+        ListRootsResult,
+        Root,
+    )
 
     async def elicit(context: Any, params: Any) -> Any:
         if hooks.elicit is None:
@@ -46,8 +62,13 @@ def client_callbacks(
         try:
             with clock_stopped():
                 answer = await hooks.elicit(server, params)
-            return ElicitResult.model_validate(_named(answer)) if isinstance(answer, tuple) else answer
-        except Exception:  # boundary: a failing form must not end the session; the server is told no
+            return (
+                ElicitResult.model_validate(_named(answer))
+                if isinstance(answer, tuple)
+                else answer
+            )
+        except Exception:
+            # boundary: a failing form must not end the session; the server is told no
             logger.exception("the elicitation hook failed")
             return ElicitResult(action="cancel")
 
@@ -56,10 +77,18 @@ def client_callbacks(
         try:
             with clock_stopped():
                 reply = await hooks.sample(server, params)
-            return CreateMessageResult.model_validate(reply) if isinstance(reply, dict) else reply
-        except NotebookError as error:  # a budget is used up, the person said no, or no model answers
+            return (
+                CreateMessageResult.model_validate(reply)
+                if isinstance(reply, dict)
+                else reply
+            )
+        except NotebookError as error:
+            # a budget is used up, the person said no, or no model answers
             logger.info("a turn for %s was not given: %s", server, error.message)
-            return ErrorData(code=-1, message="The request was declined, or there is no budget or model for it")
+            return ErrorData(
+                code=-1,
+                message="The request was declined, or there is no budget or model for it",
+            )
         except Exception:  # boundary: as above
             logger.exception("the sampling hook failed")
             return ErrorData(code=-1, message="The request was not allowed")
@@ -67,7 +96,9 @@ def client_callbacks(
     async def roots(context: Any) -> Any:
         assert hooks.roots is not None
         folders = await hooks.roots(server)
-        return ListRootsResult(roots=[Root(uri=_uri(folder), name=Path(folder).name) for folder in folders])
+        return ListRootsResult(
+            roots=[Root(uri=_uri(folder), name=Path(folder).name) for folder in folders]
+        )
 
     callbacks: dict[str, Any] = {"elicitation_callback": elicit}
     if hooks.sample is not None:

@@ -1,7 +1,8 @@
 """Private logs of kernels that were killed: removed when the next kernel starts its first server.
 
-A log in use is locked by the kernel that made it, and by the server that writes to it. The lock ends with the last of
-them however they end, and holds across containers that share a folder for temporary files, where a pid says nothing.
+A log in use is locked by the kernel that made it, and by the server that writes to it.
+The lock ends with the last of them however they end, and holds across containers that
+share a folder for temporary files, where a pid says nothing.
 """
 
 import os
@@ -24,7 +25,8 @@ _swept = threading.Event()
 def hold(descriptor: int) -> None:
     """Lock a log as one in use."""
     if sys.platform != "win32":
-        with suppress(OSError):  # some network file systems have no locks: then nothing is swept there either
+        # some network file systems have no locks: then nothing is swept there either
+        with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -33,7 +35,10 @@ def sweep_once() -> None:
     if not _swept.is_set():
         _swept.set()
         threading.Thread(
-            target=sweep, args=(Path(tempfile.gettempdir()),), name="mcp-notebook-sweep", daemon=True
+            target=sweep,
+            args=(Path(tempfile.gettempdir()),),
+            name="mcp-notebook-sweep",
+            daemon=True,
         ).start()
 
 

@@ -1,10 +1,12 @@
 """Runs one server and ends it, with all that it started, when the notebook's kernel is gone.
 
-A program of its own: `python -I -S lifeline.py FD LOG COMMAND ARGS...`, standard library only, started by process.py.
-FD is the read end of a pipe whose write end only the kernel holds: its end means "stop now", whether the kernel
-closed it or died by kill -9. Because a fork of the kernel may hold the write end too, the parent's pid is looked at
-as well. The server runs in a process group of its own; when it ends, what it left behind in the group ends too.
-LOG is the server's private log, removed when the kernel died without doing it.
+A program of its own: `python -I -S lifeline.py FD LOG COMMAND ARGS...`, standard
+library only, started by process.py. FD is the read end of a pipe whose write end only
+the kernel holds: its end means "stop now", whether the kernel closed it or died by kill
+-9. Because a fork of the kernel may hold the write end too, the parent's pid is looked
+at as well. The server runs in a process group of its own; when it ends, what it left
+behind in the group ends too. LOG is the server's private log, removed when the kernel
+died without doing it.
 """
 
 import os
@@ -21,8 +23,15 @@ SIGNALLED = 128  # plus the number of the signal that ended the server, as shell
 
 
 def main() -> int:
-    """Start the server, wait for its end or for the kernel's, and return the server's exit status."""
-    lifeline, log, command, arguments = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[3:]
+    """Start the server, wait for its end or for the kernel's, and return the server's
+    exit status.
+    """
+    lifeline, log, command, arguments = (
+        int(sys.argv[1]),
+        sys.argv[2],
+        sys.argv[3],
+        sys.argv[3:],
+    )
     parent = os.getppid()
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
@@ -32,7 +41,13 @@ def main() -> int:
     for number in (lifeline, wake_read, wake_write):
         os.set_inheritable(number, False)
     try:
-        server = os.posix_spawn(command, arguments, os.environ, setpgroup=0, setsigdef=[signal.SIGTERM, signal.SIGPIPE])
+        server = os.posix_spawn(
+            command,
+            arguments,
+            os.environ,
+            setpgroup=0,
+            setsigdef=[signal.SIGTERM, signal.SIGPIPE],
+        )
     except OSError as error:
         sys.stderr.write(f"cannot start {command}: {error.strerror}\n")
         return CANNOT_START

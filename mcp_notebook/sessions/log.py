@@ -1,4 +1,6 @@
-"""A server's private log: its stderr, its log messages, and stray lines of its stdout. Never part of a notebook."""
+"""A server's private log: its stderr, its log messages, and stray lines of its stdout.
+Never part of a notebook.
+"""
 
 import os
 import tempfile
@@ -17,13 +19,17 @@ TAIL_BYTES = 4096
 
 
 class ServerLog:
-    """A temporary file that only this user can read. The server writes to it directly, so it never blocks on us."""
+    """A temporary file that only this user can read. The server writes to it directly,
+    so it never blocks on us.
+    """
 
     def __init__(self, name: str, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(secrets)
         leftovers.sweep_once()
         # mkstemp creates with 0600
-        self._fd, self.path = tempfile.mkstemp(prefix=f"{leftovers.PREFIX}{name}-", suffix=leftovers.SUFFIX)
+        self._fd, self.path = tempfile.mkstemp(
+            prefix=f"{leftovers.PREFIX}{name}-", suffix=leftovers.SUFFIX
+        )
         if hasattr(os, "O_APPEND") and os.name == "posix":
             os.close(self._fd)
             # Appending writers go on at the new end after the file was cut.
@@ -49,12 +55,18 @@ class ServerLog:
         size = os.fstat(self._fd).st_size
         start = max(since if since <= size else 0, size - TAIL_BYTES)
         text = self._read(start).decode("utf-8", "replace")
-        return masking.mask(mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets))
+        return masking.mask(
+            mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets)
+        )
 
     def last_words(self, since: int = 0) -> str:
-        """The tail without stray lines of stdout, which may hold anything, and without notes of our own."""
+        """The tail without stray lines of stdout, which may hold anything, and without
+        notes of our own.
+        """
         lines = self.tail(since).splitlines()
-        return "\n".join(line for line in lines if not line.startswith(("[stdout] ", "[notebook] ")))
+        return "\n".join(
+            line for line in lines if not line.startswith(("[stdout] ", "[notebook] "))
+        )
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size if self._fd >= 0 else 0
@@ -70,7 +82,8 @@ class ServerLog:
 
     def _read(self, start: int) -> bytes:
         if hasattr(os, "pread"):
-            return os.pread(self._fd, KEEP, start)  # also when the file itself was removed meanwhile
+            # also when the file itself was removed meanwhile
+            return os.pread(self._fd, KEEP, start)
         with open(self.path, "rb") as file:
             file.seek(start)
             return file.read(KEEP)

@@ -1,4 +1,6 @@
-"""What changes while a connection lives: the server's tools, listed anew at most once a second, and our folders."""
+"""What changes while a connection lives: the server's tools, listed anew at most once a
+second, and our folders.
+"""
 
 import asyncio
 import contextlib
@@ -19,7 +21,9 @@ TELL = 5.0  # seconds to tell a server something
 AGAIN = 5.0  # seconds before a lost subscription is asked for again
 
 
-async def watch_lists(connection: Connection, stale: asyncio.Event, refresh: Callable[[], Awaitable[None]]) -> None:
+async def watch_lists(
+    connection: Connection, stale: asyncio.Event, refresh: Callable[[], Awaitable[None]]
+) -> None:
     """Runs beside a connection until it ends; `stale` is set by notifications of either era."""
     listener = asyncio.create_task(_listen(connection, stale))
     try:
@@ -32,27 +36,42 @@ async def watch_lists(connection: Connection, stale: asyncio.Event, refresh: Cal
                     await refresh()
             stale.clear()
             await asyncio.sleep(PAUSE)
-    except Exception:  # boundary: a background task; the session's next call shows what is wrong
+    except Exception:
+        # boundary: a background task; the session's next call shows what is wrong
         logger.exception("watching the tools of a server failed")
     finally:
         listener.cancel()
 
 
 async def tell_roots_changed(connection: Connection) -> None:
-    """To a server that may ask for the folders; in the newer protocol it gets them anew with each request."""
-    if "list_roots_callback" not in connection.opening.callbacks or connection.client.protocol_version >= "2026":
+    """To a server that may ask for the folders; in the newer protocol it gets them anew
+    with each request.
+    """
+    if (
+        "list_roots_callback" not in connection.opening.callbacks
+        or connection.client.protocol_version >= "2026"
+    ):
         return
     try:
         async with asyncio.timeout(TELL):
             await connection.client.send_roots_list_changed()
-    except (MCPError, TimeoutError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+    except (
+        MCPError,
+        TimeoutError,
+        anyio.ClosedResourceError,
+        anyio.BrokenResourceError,
+    ):
         logger.info("a server was not told that the folders changed", exc_info=True)
 
 
 async def _listen(connection: Connection, stale: asyncio.Event) -> None:
     """The newer protocol tells changes only on a stream that was asked for."""
     tools = connection.client.server_capabilities.tools
-    if connection.client.protocol_version < "2026" or tools is None or not tools.list_changed:
+    if (
+        connection.client.protocol_version < "2026"
+        or tools is None
+        or not tools.list_changed
+    ):
         return
     while connection.alive:
         try:

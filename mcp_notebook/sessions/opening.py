@@ -1,4 +1,6 @@
-"""From a description to a live connection: which ways are tried, in which order, and the sentence when none works."""
+"""From a description to a live connection: which ways are tried, in which order, and
+the sentence when none works.
+"""
 
 import sys
 from collections.abc import Callable
@@ -7,19 +9,33 @@ from dataclasses import replace
 from mcp import MCPError
 from mcp.types import CONNECTION_CLOSED, LATEST_PROTOCOL_VERSION
 
-from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer, describe, mask, secrets_of
+from mcp_notebook.config import (
+    HttpServer,
+    InProcessServer,
+    ServerSpec,
+    StdioServer,
+    describe,
+    mask,
+    secrets_of,
+)
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.sessions.connection import Attempt, Connection, Opening
 from mcp_notebook.sessions.failures import exit_sentence, harmless, leaf
 from mcp_notebook.sessions.remedies import remedy
 
-OLDER_TRANSPORT = (400, 404, 405, 406, 415)  # answers to a POST that the specification takes as "try SSE"
+# answers to a POST that the specification takes as "try SSE"
+OLDER_TRANSPORT = (400, 404, 405, 406, 415)
 EXIT_WAIT = 0.3  # seconds to learn how a server ended
 Tick = Callable[[float], None]
 
 
 async def open_connection(
-    name: str, opening: Opening, *, legacy: bool, timeout: float, tick: Tick = lambda seconds: None
+    name: str,
+    opening: Opening,
+    *,
+    legacy: bool,
+    timeout: float,
+    tick: Tick = lambda seconds: None,
 ) -> Connection:
     """The first way that works; ConnectError with the server's last words when none does."""
     attempts = _attempts(opening.spec, legacy)
@@ -28,7 +44,8 @@ async def open_connection(
         connection = Connection(opening, attempt)
         try:
             await connection.ready(timeout, tick)
-        except Exception as error:  # boundary: the SDK raises anything; the next lines tell it apart
+        except Exception as error:
+            # boundary: the SDK raises anything; the next lines tell it apart
             if _may_sign_in(connection):
                 # What other hosts do without being told: the server said that it has a sign-in.
                 opening.spec = replace(opening.spec, oauth={})  # type: ignore[type-var]
@@ -51,7 +68,8 @@ def _attempts(spec: ServerSpec, legacy: bool) -> list[Attempt]:
         return [Attempt(mode, "in-process")]
     if isinstance(spec, StdioServer):
         return [Attempt(mode, "stdio")]
-    # The older transport never speaks the new protocol, and a probe there makes old servers log errors.
+    # The older transport never speaks the new protocol, and a probe there makes old
+    # servers log errors.
     ways = {"http": Attempt(mode, "http"), "sse": Attempt("legacy", "sse")}
     if spec.transport != "auto":
         return [ways[spec.transport]]
@@ -60,20 +78,34 @@ def _attempts(spec: ServerSpec, legacy: bool) -> list[Attempt]:
 
 
 def _died_on_probe(connection: Connection, error: BaseException) -> bool:
-    """Some servers (rmcp) end when asked what they do not know; with the older handshake they work."""
-    return _is_closed(connection, leaf(error)) and connection.attempt == Attempt("auto", "stdio")
+    """Some servers (rmcp) end when asked what they do not know; with the older
+    handshake they work.
+    """
+    return _is_closed(connection, leaf(error)) and connection.attempt == Attempt(
+        "auto", "stdio"
+    )
 
 
 def _is_closed(connection: Connection, cause: BaseException) -> bool:
-    """Whether the server closed the connection: the SDK may say so before the tap has seen the end."""
-    return connection.tap.closed.is_set() or (isinstance(cause, MCPError) and cause.code == CONNECTION_CLOSED)
+    """Whether the server closed the connection: the SDK may say so before the tap has
+    seen the end.
+    """
+    return connection.tap.closed.is_set() or (
+        isinstance(cause, MCPError) and cause.code == CONNECTION_CLOSED
+    )
 
 
 def _may_sign_in(connection: Connection) -> bool:
     spec = connection.opening.spec
-    if not isinstance(spec, HttpServer) or connection.opening.authorize is None or not connection.trouble.sign_in:
+    if (
+        not isinstance(spec, HttpServer)
+        or connection.opening.authorize is None
+        or not connection.trouble.sign_in
+    ):
         return False
-    has_its_own = spec.auth is not None or any(name.lower() == "authorization" for name in spec.headers)
+    has_its_own = spec.auth is not None or any(
+        name.lower() == "authorization" for name in spec.headers
+    )
     return spec.oauth is None and not has_its_own
 
 
@@ -87,22 +119,38 @@ def _worth_another(connection: Connection, error: BaseException) -> bool:
 
 async def _hint(connection: Connection) -> str:
     """What to do about a server that ended, by its own last words."""
-    if connection.process is None or await connection.process.exit_code(EXIT_WAIT) is None:
+    if (
+        connection.process is None
+        or await connection.process.exit_code(EXIT_WAIT) is None
+    ):
         return ""
-    return remedy(connection.opening.spec, connection.opening.log.last_words(connection.log_start))
+    return remedy(
+        connection.opening.spec, connection.opening.log.last_words(connection.log_start)
+    )
 
 
-async def _failure(name: str, connection: Connection, error: BaseException, timeout: float, hint: str) -> ConnectError:
+async def _failure(
+    name: str, connection: Connection, error: BaseException, timeout: float, hint: str
+) -> ConnectError:
     spec = connection.opening.spec
     if isinstance(cause := leaf(error), ConnectError):
         return cause
-    code = await connection.process.exit_code(EXIT_WAIT) if connection.process is not None else None
+    code = (
+        await connection.process.exit_code(EXIT_WAIT)
+        if connection.process is not None
+        else None
+    )
     sentence = _sentence(connection, cause, code, timeout)
     message = f"server {name!r} {sentence}{'' if sentence.endswith('?') else '.'}{f' {hint}' if hint else ''}"
-    return ConnectError(mask(message, secrets_of(spec)), detail=connection.opening.log.last_words(connection.log_start))
+    return ConnectError(
+        mask(message, secrets_of(spec)),
+        detail=connection.opening.log.last_words(connection.log_start),
+    )
 
 
-def _sentence(connection: Connection, cause: BaseException, code: int | None, timeout: float) -> str:
+def _sentence(
+    connection: Connection, cause: BaseException, code: int | None, timeout: float
+) -> str:
     spec = connection.opening.spec
     if isinstance(spec, HttpServer) and connection.trouble.sentence:
         return f"cannot be reached: {connection.trouble.sentence}"
@@ -122,7 +170,9 @@ def _sentence(connection: Connection, cause: BaseException, code: int | None, ti
 
 def _said_no(message: str) -> str:
     if message.startswith("Unexpected content type"):
-        return f"cannot be reached: the address is not an MCP server ({message.lower()})"
+        return (
+            f"cannot be reached: the address is not an MCP server ({message.lower()})"
+        )
     return f"refused the connection: {message}"
 
 

@@ -7,7 +7,9 @@ PAGES = 100
 ITEMS = 5000
 
 
-async def all_pages(fetch: Callable[[str | None], Awaitable[Any]], field: str) -> tuple[list[Any], str]:
+async def all_pages(
+    fetch: Callable[[str | None], Awaitable[Any]], field: str
+) -> tuple[list[Any], str]:
     """Items of every page and a note when the listing was cut (an empty one otherwise)."""
     items: list[Any] = []
     seen: set[str] = set()
@@ -21,4 +23,7 @@ async def all_pages(fetch: Callable[[str | None], Awaitable[Any]], field: str) -
         if cursor in seen or len(items) >= ITEMS:
             break
         seen.add(cursor)
-    return items[:ITEMS], f"the listing of {field.replace('_', ' ')} does not end; it was cut at {len(items[:ITEMS])}"
+    return (
+        items[:ITEMS],
+        f"the listing of {field.replace('_', ' ')} does not end; it was cut at {len(items[:ITEMS])}",
+    )

@@ -1,4 +1,6 @@
-"""Starts a stdio server under its lifeline, and stops it. Does not import the MCP SDK, so both start at once."""
+"""Starts a stdio server under its lifeline, and stops it. Does not import the MCP SDK,
+so both start at once.
+"""
 
 import asyncio
 import os
@@ -11,7 +13,8 @@ from mcp_notebook.config import StdioServer
 from mcp_notebook.pipes import let_go
 from mcp_notebook.sessions.log import ServerLog
 
-# What the SDK hands to servers (mcp.client.stdio.DEFAULT_INHERITED_ENV_VARS): secrets of the kernel stay with it.
+# What the SDK hands to servers (mcp.client.stdio.DEFAULT_INHERITED_ENV_VARS): secrets
+# of the kernel stay with it.
 INHERITED = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
 LIFELINE = Path(__file__).with_name("lifeline.py")
 READ_SIZE = 1 << 20
@@ -21,10 +24,18 @@ STOP_FORCE = 2.5  # seconds the lifeline has to end the whole group
 _stops: set["asyncio.Task[None]"] = set()
 
 
-def server_environment(env: Mapping[str, str], inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment a server gets: a few variables, UTC (dates arrive a day early in other zones), what was named."""
+def server_environment(
+    env: Mapping[str, str], inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The environment a server gets: a few variables, UTC (dates arrive a day early in
+    other zones), what was named.
+    """
     # A value that begins with () is a shell function, which old shells execute.
-    kept = {name: inherited[name] for name in INHERITED if not inherited.get(name, "()").startswith("()")}
+    kept = {
+        name: inherited[name]
+        for name in INHERITED
+        if not inherited.get(name, "()").startswith("()")
+    }
     return {"TZ": "UTC", **kept, **env}
 
 
@@ -45,14 +56,24 @@ class ServerProcess:
         read, write = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(LIFELINE), str(read), log.path, spec.command, *spec.args),
+                *(
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(LIFELINE),
+                    str(read),
+                    log.path,
+                    spec.command,
+                    *spec.args,
+                ),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log.fileno(),
                 env=server_environment(spec.env),
                 cwd=spec.cwd,
                 pass_fds=(read,),
-                start_new_session=True,  # an interrupt of the kernel does not reach servers
+                # an interrupt of the kernel does not reach servers
+                start_new_session=True,
                 limit=READ_SIZE,
             )
         except BaseException:
@@ -63,8 +84,11 @@ class ServerProcess:
         return cls(process, write)
 
     async def exit_code(self, wait: float) -> int | None:
-        """The exit status if the server ends within `wait` seconds; negative: the signal that ended it."""
-        # Not process.wait(), which also waits for the pipes to end, and something else may hold those.
+        """The exit status if the server ends within `wait` seconds; negative: the
+        signal that ended it.
+        """
+        # Not process.wait(), which also waits for the pipes to end, and something else
+        # may hold those.
         now = asyncio.get_running_loop().time
         deadline = now() + wait
         while (code := self._process.returncode) is None and now() < deadline:  # noqa: ASYNC110
@@ -72,7 +96,9 @@ class ServerProcess:
         return 128 - code if code is not None and code > 128 else code
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
-        """Close stdin, wait, then end the group; goes on to the end even when the caller is cancelled."""
+        """Close stdin, wait, then end the group; goes on to the end even when the
+        caller is cancelled.
+        """
         task = asyncio.create_task(self._stop(grace))
         _stops.add(task)
         task.add_done_callback(_stops.discard)

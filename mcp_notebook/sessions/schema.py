@@ -1,4 +1,6 @@
-"""Does a result meet the output schema that its tool declares? A mismatch is a warning; the data is kept."""
+"""Does a result meet the output schema that its tool declares? A mismatch is a warning;
+the data is kept.
+"""
 
 import asyncio
 import sys
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
     from mcp.types import CallToolResult
 
 SMALL = 100_000  # bytes checked on the loop itself; more is checked in a thread
-LARGE = 20_000_000  # bytes not checked at all: checking costs five times what reading does
+# bytes not checked at all: checking costs five times what reading does
+LARGE = 20_000_000
 
 
 def warm() -> None:
@@ -22,7 +25,9 @@ def warm() -> None:
     threading.Thread(target=_import, name="mcp-notebook-warm", daemon=True).start()
 
 
-async def schema_warning(tool: ToolInfo | None, result: "CallToolResult", size: int) -> str:
+async def schema_warning(
+    tool: ToolInfo | None, result: "CallToolResult", size: int
+) -> str:
     """One sentence on what does not fit, or an empty one."""
     if tool is None or tool.output_schema is None or result.is_error:
         return ""
@@ -36,7 +41,9 @@ async def schema_warning(tool: ToolInfo | None, result: "CallToolResult", size: 
 
 
 class _Schema:
-    """A tool's output schema, hashable by the tool's fingerprint so that its validator is made once."""
+    """A tool's output schema, hashable by the tool's fingerprint so that its validator
+    is made once.
+    """
 
     def __init__(self, tool: ToolInfo) -> None:
         self.schema, self.fingerprint = tool.output_schema or {}, tool.fingerprint
@@ -55,7 +62,8 @@ def _is_warm() -> bool:
 def _check(schema: _Schema, content: Any) -> str:
     try:
         error = next(_validator(schema).iter_errors(content), None)
-    except Exception as failure:  # boundary: a server's schema may be wrong in any way; its data is still data
+    except Exception as failure:
+        # boundary: a server's schema may be wrong in any way; its data is still data
         return f"the tool's output schema is not usable ({type(failure).__name__})"
     if error is None:
         return ""
@@ -73,14 +81,17 @@ def _validator(schema: _Schema) -> Any:
     base = validator_for(schema.schema)
     base.check_schema(schema.schema)
     # Patterns come from the server and a regular expression can run for ever while holding the GIL.
-    without_patterns = dict.fromkeys(("pattern", "patternProperties", "unevaluatedProperties"), _pass)
+    without_patterns = dict.fromkeys(
+        ("pattern", "patternProperties", "unevaluatedProperties"), _pass
+    )
     cls = extend(base, {**without_patterns, "additionalProperties": _additional(base)})
     # An empty registry: a $ref to the network is never fetched.
     return cls(schema.schema, registry=Registry())
 
 
 def _import() -> None:
-    # The package before its modules: two threads that begin at different ends would get a half-made one.
+    # The package before its modules: two threads that begin at different ends would get
+    # a half-made one.
     import_module("jsonschema")
 
 
@@ -91,7 +102,13 @@ def _pass(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[An
 def _additional(base: Any) -> Any:
     original = base.VALIDATORS.get("additionalProperties", _pass)
 
-    def check(validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]) -> Iterator[Any]:
-        return iter(()) if "patternProperties" in schema else original(validator, value, instance, schema) or iter(())
+    def check(
+        validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        return (
+            iter(())
+            if "patternProperties" in schema
+            else original(validator, value, instance, schema) or iter(())
+        )
 
     return check

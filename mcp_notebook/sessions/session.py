@@ -10,7 +10,12 @@ from typing import Any
 from mcp_notebook.config import ServerSpec, secrets_of
 from mcp_notebook.errors import CallTimeout, SessionError
 from mcp_notebook.sessions.authorization.signin import Authorize
-from mcp_notebook.sessions.calling import ConnectionLost, SessionGone, call_once, guarded
+from mcp_notebook.sessions.calling import (
+    ConnectionLost,
+    SessionGone,
+    call_once,
+    guarded,
+)
 from mcp_notebook.sessions.clock import Clock
 from mcp_notebook.sessions.connection import Connection, Opening
 from mcp_notebook.sessions.health import Health
@@ -27,7 +32,8 @@ from mcp_notebook.sessions.visits import PagesNeeded, Visits
 
 logger = logging.getLogger(__name__)
 
-DEADLINE = 600.0  # seconds for a call with everything: restart, questions to the person, repeats
+# seconds for a call with everything: restart, questions to the person, repeats
+DEADLINE = 600.0
 CAP = 16 * 1024 * 1024  # bytes of one message
 REPEATS = 2  # times a call that is safe to repeat is repeated
 
@@ -49,7 +55,8 @@ class Session(ToolList, Questions):
     ) -> None:
         super().__init__()
         self.name, self.spec, self.trusted = name, spec, trusted
-        self.safe_tools: set[str] = set()  # tools that the person marked as safe to repeat
+        # tools that the person marked as safe to repeat
+        self.safe_tools: set[str] = set()
         self.log = log or ServerLog(name, secrets_of(spec))
         self.health = Health()
         self._clock = Clock()
@@ -59,9 +66,22 @@ class Session(ToolList, Questions):
         self._watched: Connection | None = None
         hooks = hooks or SessionHooks()
         callbacks = client_callbacks(name, hooks, self._clock.stopped)
-        self._elicit, self._page_done = callbacks["elicitation_callback"], asyncio.Event()
-        callbacks |= {"message_handler": self._hear, "logging_callback": self._log_message}
-        opening = Opening(name, spec, self.log, cap, callbacks, authorize=self._authorizer(hooks.authorize))
+        self._elicit, self._page_done = (
+            callbacks["elicitation_callback"],
+            asyncio.Event(),
+        )
+        callbacks |= {
+            "message_handler": self._hear,
+            "logging_callback": self._log_message,
+        }
+        opening = Opening(
+            name,
+            spec,
+            self.log,
+            cap,
+            callbacks,
+            authorize=self._authorizer(hooks.authorize),
+        )
         self._log_level = log_level or ""
         if log_level:
             opening.options["log_level"] = log_level
@@ -98,11 +118,15 @@ class Session(ToolList, Questions):
     def transport(self) -> str:
         return self.upkeep.facts()["transport"]
 
-    async def start(self, *, timeout: float, on_progress: Callable[[str], None], process: Any = None) -> None:
+    async def start(
+        self, *, timeout: float, on_progress: Callable[[str], None], process: Any = None
+    ) -> None:
         """Connect and list the tools; ConnectError in one sentence with the server's last words."""
         self.upkeep.opening.process = process
         try:
-            await self.upkeep.start(timeout, lambda seconds: on_progress(f"{self._doing} … {seconds:.0f} s"))
+            await self.upkeep.start(
+                timeout, lambda seconds: on_progress(f"{self._doing} … {seconds:.0f} s")
+            )
         except BaseException:
             await self.close(0.2)
             raise
@@ -125,17 +149,23 @@ class Session(ToolList, Questions):
         timeout: float | None = None,
         on_progress: Progress | None = None,
     ) -> CallOutcome:
-        """Call a tool. A tool's own failure is an outcome with `result.is_error`; SessionError when the session failed.
+        """Call a tool. A tool's own failure is an outcome with `result.is_error`;
+        SessionError when the session failed.
 
-        `timeout` bounds the server's answer (default 60 s); DEADLINE bounds everything. Cancelling the task cancels
-        the call on the server. A call that may have run is repeated only for trusted servers and `safe_tools`.
+        `timeout` bounds the server's answer (default 60 s); DEADLINE bounds everything.
+        Cancelling the task cancels the call on the server. A call that may have run is
+        repeated only for trusted servers and `safe_tools`.
         """
         limit = timeout or CALL_TIMEOUT
         try:
             async with asyncio.timeout(max(DEADLINE, limit)):
                 outcome = await self._call(tool, arguments or {}, limit, on_progress)
         except TimeoutError:
-            raise self._failed(CallTimeout(f"{self.name}.{tool} took longer than {DEADLINE:g} s in all.")) from None
+            raise self._failed(
+                CallTimeout(
+                    f"{self.name}.{tool} took longer than {DEADLINE:g} s in all."
+                )
+            ) from None
         except SessionError as error:
             raise self._failed(error) from None
         finally:
@@ -168,7 +198,11 @@ class Session(ToolList, Questions):
             yield
 
     async def _call(
-        self, tool: str, arguments: dict[str, Any], limit: float, on_progress: Progress | None
+        self,
+        tool: str,
+        arguments: dict[str, Any],
+        limit: float,
+        on_progress: Progress | None,
     ) -> CallOutcome:
         repeats = REPEATS if self.trusted or tool in self.safe_tools else 0
         reconnects = 1
@@ -176,13 +210,17 @@ class Session(ToolList, Questions):
         while True:
             connection = await self._connected(on_progress)
             try:
-                return await self._call_once(connection, tool, arguments, limit, on_progress)
+                return await self._call_once(
+                    connection, tool, arguments, limit, on_progress
+                )
             except SessionGone:
                 # The server does not know our session, so it ran nothing: asking again is safe.
                 await self.upkeep.drop(connection)
                 reconnects -= 1
                 if reconnects < 0:
-                    raise SessionError(f"server {self.name!r} does not keep our session; connect again.") from None
+                    raise SessionError(
+                        f"server {self.name!r} does not keep our session; connect again."
+                    ) from None
             except PagesNeeded as needed:
                 if not await visits.may_try_again(needed):
                     raise SessionError(
@@ -197,16 +235,27 @@ class Session(ToolList, Questions):
                     raise failure from None
 
     async def _call_once(
-        self, connection: Connection, tool: str, arguments: dict[str, Any], limit: float, on_progress: Progress | None
+        self,
+        connection: Connection,
+        tool: str,
+        arguments: dict[str, Any],
+        limit: float,
+        on_progress: Progress | None,
     ) -> CallOutcome:
         start, noise = time.monotonic(), connection.tap.noise_lines
         try:
             async with self._clock.limit(limit):
-                result, record = await call_once(self.name, connection, tool, arguments, DEADLINE, on_progress)
+                result, record = await call_once(
+                    self.name, connection, tool, arguments, DEADLINE, on_progress
+                )
         except TimeoutError:
             self.upkeep.suspect = connection.process is not None
             more = connection.tap.noise_lines - noise
-            instead = f" ({more} line(s) of its stdout that are not MCP came instead)" if more else ""
+            instead = (
+                f" ({more} line(s) of its stdout that are not MCP came instead)"
+                if more
+                else ""
+            )
             raise CallTimeout(
                 f"{self.name}.{tool} did not answer within {limit:g} s{instead}; it was cancelled. "
                 "Ask for less, or allow more time."
@@ -242,9 +291,13 @@ class Session(ToolList, Questions):
             connection = await self._connected()
             try:
                 async with self._clock.limit(CALL_TIMEOUT):
-                    return await guarded(self.name, connection, question(connection.client))
+                    return await guarded(
+                        self.name, connection, question(connection.client)
+                    )
             except TimeoutError:
-                raise CallTimeout(f"server {self.name!r} did not answer within {CALL_TIMEOUT:g} s.") from None
+                raise CallTimeout(
+                    f"server {self.name!r} did not answer within {CALL_TIMEOUT:g} s."
+                ) from None
             except (SessionGone, ConnectionLost) as error:
                 await self.upkeep.drop(connection)
                 if last:
@@ -282,12 +335,20 @@ class Session(ToolList, Questions):
             self._page_done.set()
 
     async def _ask_for_logs(self, connection: Connection) -> None:
-        """The older protocol is asked once a connection; the newer one with each request, which the SDK does."""
+        """The older protocol is asked once a connection; the newer one with each
+        request, which the SDK does.
+        """
         client = connection.client
-        if not self._log_level or client.protocol_version >= "2026" or client.server_capabilities.logging is None:
+        if (
+            not self._log_level
+            or client.protocol_version >= "2026"
+            or client.server_capabilities.logging is None
+        ):
             return
         try:
-            await guarded(self.name, connection, client.set_logging_level(self._log_level))  # type: ignore[arg-type]
+            await guarded(
+                self.name, connection, client.set_logging_level(self._log_level)
+            )  # type: ignore[arg-type]
         except SessionError as error:
             self.log.write(f"[notebook] {error.message}")
 

@@ -1,4 +1,6 @@
-"""From a description to a started session, with the slow import of the SDK beside the server's own start."""
+"""From a description to a started session, with the slow import of the SDK beside the
+server's own start.
+"""
 
 import asyncio
 import sys
@@ -7,7 +9,13 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.config import ServerSpec, StdioServer, check_name, resolve_command, secrets_of
+from mcp_notebook.config import (
+    ServerSpec,
+    StdioServer,
+    check_name,
+    resolve_command,
+    secrets_of,
+)
 from mcp_notebook.config import spec_fingerprint as fingerprint_of
 from mcp_notebook.sessions.eras import EraMemory
 from mcp_notebook.sessions.log import ServerLog
@@ -40,7 +48,9 @@ async def start_session(
     except BaseException:
         await _give_up(ahead, log)
         raise
-    session: Session = module.Session(name, spec, legacy=legacy or eras.needs_legacy(identity), log=log, **options)
+    session: Session = module.Session(
+        name, spec, legacy=legacy or eras.needs_legacy(identity), log=log, **options
+    )
     await session.start(timeout=timeout, on_progress=on_progress, process=ahead)
     # Not when the person chose it: that is for this time.
     if session.legacy and not legacy and isinstance(spec, StdioServer):
@@ -48,7 +58,9 @@ async def start_session(
     return session
 
 
-def _start_ahead(spec: ServerSpec, log: ServerLog) -> "asyncio.Task[ServerProcess] | None":
+def _start_ahead(
+    spec: ServerSpec, log: ServerLog
+) -> "asyncio.Task[ServerProcess] | None":
     """The server starts while the SDK is still being imported."""
     if not isinstance(spec, StdioServer) or sys.platform == "win32":
         return None
@@ -63,7 +75,9 @@ async def _give_up(ahead: "asyncio.Task[ServerProcess] | None", log: ServerLog) 
 
 
 async def _import_sdk() -> Any:
-    """The session module, imported in a thread the first time: the MCP SDK takes more than a second."""
+    """The session module, imported in a thread the first time: the MCP SDK takes more
+    than a second.
+    """
     module = await asyncio.to_thread(import_module, "mcp_notebook.sessions.session")
     quiet_sdk()
     (await asyncio.to_thread(import_module, "mcp_notebook.sessions.schema")).warm()

@@ -1,7 +1,8 @@
-"""What is odd in a tool's own words, for the person to judge: such words go to the model as they are.
+"""What is odd in a tool's own words, for the person to judge: such words go to the
+model as they are.
 
-These are hints and no guard: nothing is allowed or refused because of them. Cases: Invariant Labs and CyberArk on tool
-poisoning, Trail of Bits on hidden characters.
+These are hints and no guard: nothing is allowed or refused because of them. Cases:
+Invariant Labs and CyberArk on tool poisoning, Trail of Bits on hidden characters.
 """
 
 import json
@@ -19,28 +20,51 @@ ORDERS = re.compile(
     r"|~/\.(?:ssh|aws|env|config|netrc)|\bid_rsa\b|/etc/passwd",
     re.IGNORECASE,
 )
-LEAST = 5  # letters of another server's tool name that is looked for; shorter ones are ordinary words
+# letters of another server's tool name that is looked for; shorter ones are ordinary
+# words
+LEAST = 5
 
 
-def suspicions(tools: Iterable[ToolInfo], others: Mapping[str, Iterable[str]]) -> list[str]:
-    """One line for each tool with something odd; `others`: the tool names of the other connected servers."""
-    named = {tool: server for server, tools_ in others.items() for tool in tools_ if _is_telling(tool)}
+def suspicions(
+    tools: Iterable[ToolInfo], others: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """One line for each tool with something odd; `others`: the tool names of the other
+    connected servers.
+    """
+    named = {
+        tool: server
+        for server, tools_ in others.items()
+        for tool in tools_
+        if _is_telling(tool)
+    }
     found = []
     for tool in tools:
         words = json.dumps(tool.definition, ensure_ascii=False)
         reasons = [
             *(["has characters that cannot be seen"] if _hidden(words) else []),
-            *([f"gives orders in its description ({order[0][:40]!r})"] if (order := ORDERS.search(words)) else []),
+            *(
+                [f"gives orders in its description ({order[0][:40]!r})"]
+                if (order := ORDERS.search(words))
+                else []
+            ),
             *_names_others(tool, words, named),
         ]
         if reasons:
-            found.append(f"tool {tool.name!r} {' and '.join(reasons)}; look at it with %mcp_tools {tool.server}")
+            found.append(
+                f"tool {tool.name!r} {' and '.join(reasons)}; look at it with %mcp_tools {tool.server}"
+            )
     return found
 
 
 def _names_others(tool: ToolInfo, words: str, named: Mapping[str, str]) -> list[str]:
-    hits = [other for other in named if other != tool.name and re.search(rf"(?<!\w){re.escape(other)}(?!\w)", words)]
-    return [f"names {named[hits[0]]}.{hits[0]}, a tool of another server"] if hits else []
+    hits = [
+        other
+        for other in named
+        if other != tool.name and re.search(rf"(?<!\w){re.escape(other)}(?!\w)", words)
+    ]
+    return (
+        [f"names {named[hits[0]]}.{hits[0]}, a tool of another server"] if hits else []
+    )
 
 
 def _is_telling(name: str) -> bool:
@@ -51,5 +75,7 @@ def _hidden(words: str) -> bool:
     unescaped = words.replace("\\u001b", "\x1b")
     kinds = {letter: unicodedata.category(letter) for letter in set(unescaped)}
     return any(
-        kind in ("Cf", "Co") or letter == "\x1b" for letter, kind in kinds.items() if letter not in "\u200c\u200d\ufeff"
+        kind in ("Cf", "Co") or letter == "\x1b"
+        for letter, kind in kinds.items()
+        if letter not in "\u200c\u200d\ufeff"
     )

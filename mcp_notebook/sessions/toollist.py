@@ -14,12 +14,15 @@ class ToolList:
 
     def __init__(self) -> None:
         self.tools: tuple[ToolInfo, ...] = ()
-        self.notices: tuple[str, ...] = ()  # what is odd about the server, for the person
+        # what is odd about the server, for the person
+        self.notices: tuple[str, ...] = ()
         self.pinned: dict[str, ToolInfo] = {}
         self.changed_tools: tuple[ToolChange, ...] = ()
 
     def accept_changes(self, *names: str) -> None:
-        """Pin the present definition of these tools (all when none is named): the person has seen the diff."""
+        """Pin the present definition of these tools (all when none is named): the
+        person has seen the diff.
+        """
         for tool in self.tools:
             if not names or tool.name in names:
                 self.pinned[tool.name] = tool
@@ -39,13 +42,22 @@ class ToolList:
             return
         fetch = connection.client.list_tools
         found, note = await guarded(
-            self.name, connection, all_pages(lambda cursor: fetch(cursor=cursor, cache_mode="bypass"), "tools")
+            self.name,
+            connection,
+            all_pages(
+                lambda cursor: fetch(cursor=cursor, cache_mode="bypass"), "tools"
+            ),
         )
-        notices = [f"tool {name!r} is not usable: {why}" for name, why in connection.tap.refused.items()]
+        notices = [
+            f"tool {name!r} is not usable: {why}"
+            for name, why in connection.tap.refused.items()
+        ]
         tools: dict[str, ToolInfo] = {}
         for tool in found:
             if tool.name in tools:
-                notices.append(f"tool {tool.name!r} is listed twice; the second one is refused")
+                notices.append(
+                    f"tool {tool.name!r} is listed twice; the second one is refused"
+                )
                 continue
             tools[tool.name] = tool_info(self.name, tool)
         self.tools = tuple(tools[name] for name in sorted(tools))

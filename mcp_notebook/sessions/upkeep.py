@@ -1,4 +1,6 @@
-"""The live connection of one session: opened, started anew after a crash with growing pauses, given up after a cap."""
+"""The live connection of one session: opened, started anew after a crash with growing
+pauses, given up after a cap.
+"""
 
 import asyncio
 import time
@@ -17,15 +19,23 @@ from mcp_notebook.sessions.process import STOP_GRACE
 CALL_TIMEOUT = 60.0  # seconds for one answer of the server
 RESTARTS = 5  # crashes in a row after which the person has to connect again
 BACKOFF = (0.0, 0.25, 1.0, 3.0, 8.0)  # seconds before a restart, by crashes in a row
-HUNG = 2.0  # seconds in which a server that let a call wait has to answer something simple
+# seconds in which a server that let a call wait has to answer something simple
+HUNG = 2.0
 Progress = Callable[[float | None, str], None]
 
 
 class Upkeep:
-    """Gives a live connection whenever one is needed. `learn` is asked to list the tools of each new one."""
+    """Gives a live connection whenever one is needed. `learn` is asked to list the
+    tools of each new one.
+    """
 
     def __init__(
-        self, opening: Opening, health: Health, learn: Callable[[Connection], Awaitable[None]], *, legacy: bool
+        self,
+        opening: Opening,
+        health: Health,
+        learn: Callable[[Connection], Awaitable[None]],
+        *,
+        legacy: bool,
     ) -> None:
         self.opening, self.health, self.legacy = opening, health, legacy
         self.connection: Connection | None = None
@@ -38,12 +48,18 @@ class Upkeep:
     @property
     def alive(self) -> Connection | None:
         """The connection when there is one that lives."""
-        return self.connection if self.connection is not None and self.connection.alive else None
+        return (
+            self.connection
+            if self.connection is not None and self.connection.alive
+            else None
+        )
 
     @property
     def state(self) -> str:
         """starting, ready, crashed or closed."""
-        return "crashed" if self._state == "ready" and self.alive is None else self._state
+        return (
+            "crashed" if self._state == "ready" and self.alive is None else self._state
+        )
 
     @property
     def era(self) -> str:
@@ -56,18 +72,24 @@ class Upkeep:
             await self._open(timeout, tick)
 
     async def connected(self, on_progress: Progress | None = None) -> Connection:
-        """The live connection, after a restart when there is none; SessionError when there is no more."""
+        """The live connection, after a restart when there is none; SessionError when
+        there is no more.
+        """
         if self.alive is not None and not self.suspect:
             return self.alive
         async with self._lock:
             if self._state == "closed":
                 name = self.opening.name
-                raise SessionError(f"server {name!r} is disconnected; connect it again with %mcp_connect.")
+                raise SessionError(
+                    f"server {name!r} is disconnected; connect it again with %mcp_connect."
+                )
             if self.suspect and self.alive is not None:
                 await self._end_if_hung(self.alive)
             return self.alive or await self._restart(on_progress)
 
-    async def drop(self, connection: Connection | None, grace: float = STOP_GRACE) -> None:
+    async def drop(
+        self, connection: Connection | None, grace: float = STOP_GRACE
+    ) -> None:
         """End a connection; the next need of one opens another."""
         if connection is None:
             return
@@ -87,27 +109,36 @@ class Upkeep:
     async def lost(self, connection: Connection, during: str) -> SessionError:
         """The sentence for a request whose connection ended under it."""
         process, opening = connection.process, self.opening
-        ended = exit_sentence(await process.exit_code(EXIT_WAIT) if process is not None else None)
+        ended = exit_sentence(
+            await process.exit_code(EXIT_WAIT) if process is not None else None
+        )
         if connection.trouble.sentence:
             ended = f"cannot be reached ({connection.trouble.sentence})"
         message = f"server {opening.name!r} {ended} during {during}."
         return SessionError(
-            mask(message, secrets_of(opening.spec)), detail=opening.log.last_words(connection.log_start)
+            mask(message, secrets_of(opening.spec)),
+            detail=opening.log.last_words(connection.log_start),
         )
 
     async def _restart(self, on_progress: Progress | None) -> Connection:
         name, crashes = self.opening.name, self.health.crashes
-        is_process = isinstance(self.opening.spec, StdioServer)  # a server behind a URL is not ours to give up
+        # a server behind a URL is not ours to give up
+        is_process = isinstance(self.opening.spec, StdioServer)
         if is_process and crashes >= RESTARTS:
             sentence = f"server {name!r} stopped {crashes} times in a row; use %mcp_connect to try again."
             raise SessionError(sentence, detail=self.opening.log.last_words())
         await self.drop(self.connection)
-        await asyncio.sleep(BACKOFF[min(crashes, len(BACKOFF) - 1)] if is_process else 0)
+        await asyncio.sleep(
+            BACKOFF[min(crashes, len(BACKOFF) - 1)] if is_process else 0
+        )
         self.health.restarts += 1
         self.health.crashes += 1
         tell = on_progress or (lambda fraction, message: None)
         try:
-            await self._open(CALL_TIMEOUT, lambda seconds: tell(None, f"restarting {name} … {seconds:.0f} s"))
+            await self._open(
+                CALL_TIMEOUT,
+                lambda seconds: tell(None, f"restarting {name} … {seconds:.0f} s"),
+            )
         except ConnectError as error:
             raise SessionError(error.message, detail=error.detail) from None
         assert self.connection is not None
@@ -115,26 +146,36 @@ class Upkeep:
 
     async def _open(self, timeout: float, tick: Callable[[float], None]) -> None:
         start, name = time.monotonic(), self.opening.name
-        connection = await open_connection(name, self.opening, legacy=self.legacy, timeout=timeout, tick=tick)
+        connection = await open_connection(
+            name, self.opening, legacy=self.legacy, timeout=timeout, tick=tick
+        )
         self.connection = connection
         self._era = connection.client.protocol_version
         # Another start of the same server need not probe again.
-        self.legacy = self.legacy or connection.attempt.mode == "legacy" or self._era < "2026"
+        self.legacy = (
+            self.legacy or connection.attempt.mode == "legacy" or self._era < "2026"
+        )
         try:
             async with asyncio.timeout(max(5.0, timeout - (time.monotonic() - start))):
                 await self._learn(connection)
         except TimeoutError:
             await connection.close()
-            raise ConnectError(f"server {name!r} did not list its tools within {timeout:g} s.") from None
+            raise ConnectError(
+                f"server {name!r} did not list its tools within {timeout:g} s."
+            ) from None
         except SessionError as error:
             if isinstance(error, ConnectionLost):
                 error = await self.lost(connection, "the listing of its tools")
             await connection.close()
-            raise ConnectError(error.message.removesuffix(GOES_ON), detail=error.detail) from None
+            raise ConnectError(
+                error.message.removesuffix(GOES_ON), detail=error.detail
+            ) from None
         self.health.since, self._state, self.suspect = time.monotonic(), "ready", False
 
     async def _end_if_hung(self, connection: Connection) -> None:
-        """After a timeout: a server that does not answer a simple question in time is started anew."""
+        """After a timeout: a server that does not answer a simple question in time is
+        started anew.
+        """
         received = connection.tap.received
         try:
             async with asyncio.timeout(HUNG):
@@ -146,8 +187,15 @@ class Upkeep:
         self.suspect = False
 
     def facts(self) -> dict[str, Any]:
-        """What is known of the server, for %mcp_status: transport, era, its own name and version."""
+        """What is known of the server, for %mcp_status: transport, era, its own name
+        and version.
+        """
         info = self.alive.client.server_info if self.alive else None
         title = f"{info.title or info.name} {info.version}".strip() if info else ""
         transport = self.connection.attempt.transport if self.connection else ""
-        return {"state": self.state, "transport": transport, "era": self.era, "server": title}
+        return {
+            "state": self.state,
+            "transport": transport,
+            "era": self.era,
+            "server": title,
+        }

@@ -25,15 +25,17 @@ class ToolInfo:
     output_schema: dict[str, Any] | None
     annotations: dict[str, Any]
     fingerprint: str
-    definition: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # as it came, wire names
+    # as it came, wire names
+    definition: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class CallOutcome:
     """What a tool call gave; a tool's own failure is an outcome too, with `result.is_error`.
 
-    `received_bytes`: exact over stdio, elsewhere the size of texts and structured content.
-    `warnings`: what was odd about the reply though its data was kept, for example an output schema not met.
+    `received_bytes`: exact over stdio, elsewhere the size of texts and structured
+    content. `warnings`: what was odd about the reply though its data was kept, for
+    example an output schema not met.
     """
 
     result: "CallToolResult"
@@ -61,7 +63,9 @@ def tool_info(server: str, tool: "Tool") -> ToolInfo:
 
 def fingerprint(definition: Mapping[str, Any]) -> str:
     """sha256 over the canonical JSON of everything that the server says of the tool."""
-    canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    canonical = json.dumps(
+        definition, sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -72,7 +76,11 @@ def size_of(result: "CallToolResult") -> int:
         inner = getattr(block, "resource", block)
         for name in ("text", "data", "blob"):
             value = getattr(inner, name, None)
-            size += len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 0
+            size += (
+                len(value.encode("utf-8", "surrogatepass"))
+                if isinstance(value, str)
+                else 0
+            )
     if size == 0 and result.structured_content is not None:
         size = len(json.dumps(result.structured_content, default=str))
     return size

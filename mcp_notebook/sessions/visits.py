@@ -1,6 +1,7 @@
 """Pages that a server wants visited before it runs a call (error -32042 of protocol 2025-11-25).
 
-The person consents to each page once; the call, which did not run, is then tried again until the server takes it.
+The person consents to each page once; the call, which did not run, is then tried again
+until the server takes it.
 https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation#url-elicitation-required-error
 """
 
@@ -16,7 +17,9 @@ from pydantic import ValidationError
 
 from mcp_notebook.errors import SessionError
 
-AGAIN = 3.0  # seconds before the call is tried again, unless the server says earlier that the page is done
+# seconds before the call is tried again, unless the server says earlier that the page
+# is done
+AGAIN = 3.0
 LIMIT = 300.0  # seconds that the person has for the pages
 Elicit = Callable[[Any, Any], Awaitable[Any]]
 
@@ -40,7 +43,9 @@ def pages_in(error: MCPError) -> list[Any]:
 
 
 class Visits:
-    """The pages of one call. `elicit`: the callback for questions; `done`: set when the server says a page is done."""
+    """The pages of one call. `elicit`: the callback for questions; `done`: set when the
+    server says a page is done.
+    """
 
     def __init__(self, elicit: Elicit, done: asyncio.Event) -> None:
         self._elicit, self._done = elicit, done
@@ -48,7 +53,9 @@ class Visits:
         self._until = 0.0
 
     async def may_try_again(self, needed: PagesNeeded) -> bool:
-        """Ask for consent to new pages and wait a moment for the old ones; False: declined, or it took too long."""
+        """Ask for consent to new pages and wait a moment for the old ones; False:
+        declined, or it took too long.
+        """
         now = asyncio.get_running_loop().time
         for page in needed.pages:
             if page.elicitation_id in self._seen:

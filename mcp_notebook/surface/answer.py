@@ -20,28 +20,42 @@ if TYPE_CHECKING:
 class Answer:
     """What a question gave. The run begins at once, on a thread of its own.
 
-    Looking at an answer waits for its end; `await answer` waits without blocking and gives the answer itself. Whatever
-    ended the run early, ours or an interrupt, is raised there. In a notebook it shows like a `%%claude` cell.
+    Looking at an answer waits for its end; `await answer` waits without blocking and
+    gives the answer itself. Whatever ended the run early, ours or an interrupt, is
+    raised there. In a notebook it shows like a `%%claude` cell.
     """
 
-    def __init__(self, notebook: "Notebook", run: CellRun, *, typed: bool, shown: bool) -> None:
-        self._notebook, self._run, self._typed, self._shown = notebook, run, typed, shown
+    def __init__(
+        self, notebook: "Notebook", run: CellRun, *, typed: bool, shown: bool
+    ) -> None:
+        self._notebook, self._run, self._typed, self._shown = (
+            notebook,
+            run,
+            typed,
+            shown,
+        )
         self._over = self._failed = False
         run.start()
 
     @property
     def text(self) -> str:
-        """Everything that the model said, markdown; the texts of its turns are apart by an empty line."""
+        """Everything that the model said, markdown; the texts of its turns are apart by
+        an empty line.
+        """
         return "\n\n".join(_texts(self._ended().seen))
 
     @property
     def tables(self) -> dict[str, Any]:
         """The tables that came, {name in the notebook: DataFrame}, in their order."""
-        return {name: self._notebook.shell.user_ns[name] for name in self._ended().tables}
+        return {
+            name: self._notebook.shell.user_ns[name] for name in self._ended().tables
+        }
 
     @property
     def value(self) -> Any:
-        """The value of `form`; without one the last table, else the text. Raises DataError where `form` was not met."""
+        """The value of `form`; without one the last table, else the text. Raises
+        DataError where `form` was not met.
+        """
         run = self._ended()
         if self._typed:
             if self.stop.reason != "done":
@@ -53,7 +67,9 @@ class Answer:
 
     @property
     def calls(self) -> "tuple[CallRecord, ...]":
-        """The tool calls as the ledger holds them: server, tool, arguments (masked), outcome, seconds, rows, bytes."""
+        """The tool calls as the ledger holds them: server, tool, arguments (masked),
+        outcome, seconds, rows, bytes.
+        """
         run = self._ended()
         return tuple(call for call in self._notebook.ledger if call.cell == run.cell)
 
@@ -77,7 +93,11 @@ class Answer:
         return self._wait().__await__()
 
     def __repr__(self) -> str:
-        return self.text if self._over else f"<Answer: {'there is none' if self._failed else 'not looked at yet'}>"
+        return (
+            self.text
+            if self._over
+            else f"<Answer: {'there is none' if self._failed else 'not looked at yet'}>"
+        )
 
     def _ipython_display_(self) -> None:
         """Show the run as a cell does, once: with `show=True` it was shown while it came."""
@@ -87,7 +107,9 @@ class Answer:
         if self._shown:
             return
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
-        view = display.View(mode="static" if mode == "widget" else mode, decide=lambda *_: None)
+        view = display.View(
+            mode="static" if mode == "widget" else mode, decide=lambda *_: None
+        )
         for event in run.seen:
             view.show(event)
         view.close()
@@ -106,12 +128,16 @@ class Answer:
 
     @contextmanager
     def _looked_at(self) -> Iterator[None]:
-        """Until the end of the run. One that was cancelled before says so when it is looked at again."""
+        """Until the end of the run. One that was cancelled before says so when it is
+        looked at again.
+        """
         self._failed = True
         try:
             yield
         except concurrent.futures.CancelledError:
-            raise DataError("The question was cancelled, so there is no answer.") from None
+            raise DataError(
+                "The question was cancelled, so there is no answer."
+            ) from None
         self._over, self._failed = True, False
 
 
@@ -156,11 +182,13 @@ def ask(
         answer = await mcp_notebook.ask("And by category?")      # the same, without blocking
         mcp_notebook.ask("Which ids?", form=list[int]).value
 
-    It goes on with the notebook's conversation; `new=True` has one of its own, and such questions run side by side.
-    `form`: the type of the value (a type, or its name as text). `show=True`: the answer streams into the cell; else a
-    line says that it goes on when it takes long, unless `quiet=True`. `allow`: tools that run without asking. Limits
-    are those of `%%claude`, in seconds, tokens and dollars. Raises BackendError, BudgetError, ConfigError or DataError,
-    each in one sentence, where the answer is looked at.
+    It goes on with the notebook's conversation; `new=True` has one of its own, and such
+    questions run side by side. `form`: the type of the value (a type, or its name as
+    text). `show=True`: the answer streams into the cell; else a line says that it goes
+    on when it takes long, unless `quiet=True`. `allow`: tools that run without asking.
+    Limits are those of `%%claude`, in seconds, tokens and dollars. Raises BackendError,
+    BudgetError, ConfigError or DataError, each in one sentence, where the answer is
+    looked at.
     """
     notebook = here.notebook()
     asked = Ask(
@@ -180,5 +208,7 @@ def ask(
         replay=replay,
     )
     shown = "all" if show else "none" if quiet else "state"
-    run = CellRun(notebook, asked, conversation=Conversation() if new else None, shown=shown)
+    run = CellRun(
+        notebook, asked, conversation=Conversation() if new else None, shown=shown
+    )
     return Answer(notebook, run, typed=form is not None, shown=show)

@@ -1,4 +1,6 @@
-"""What surrounds the run of a `%%claude` cell: its form, its length, a dry run, the value that it gives."""
+"""What surrounds the run of a `%%claude` cell: its form, its length, a dry run, the
+value that it gives.
+"""
 
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
@@ -16,25 +18,39 @@ if TYPE_CHECKING:
 
 
 def form_of(notebook: "Notebook", kind: Any) -> "Form | None":
-    """The form of `--as`: a type, or an expression in terms of the person's own names; raises ConfigError."""
+    """The form of `--as`: a type, or an expression in terms of the person's own names;
+    raises ConfigError.
+    """
     from mcp_notebook.agent import typed  # loads pydantic
 
     return None if kind in ("", None) else typed.form_of(kind, notebook.shell.user_ns)
 
 
-def length_notes(notebook: "Notebook", conversation: "Conversation", backend: "Backend") -> list[Note]:
-    """Trims a long conversation before a cell and says so; warns when the model's window is nearly full."""
+def length_notes(
+    notebook: "Notebook", conversation: "Conversation", backend: "Backend"
+) -> list[Note]:
+    """Trims a long conversation before a cell and says so; warns when the model's
+    window is nearly full.
+    """
     from mcp_notebook.agent import context, prices  # the prices are slow to load
 
     settings = notebook.settings
     if not conversation.tokens:
         return []
-    window = settings.context_window or (None if backend.free else prices.window_of(backend.model))
-    return [Note(line, "warning") for line in context.prepare(conversation, settings.trim_tokens, window)]
+    window = settings.context_window or (
+        None if backend.free else prices.window_of(backend.model)
+    )
+    return [
+        Note(line, "warning")
+        for line in context.prepare(conversation, settings.trim_tokens, window)
+    ]
 
 
 async def dry_run(
-    conversation: "Conversation", request: "Request", prompt: "list[Block]", toolset: "Toolset"
+    conversation: "Conversation",
+    request: "Request",
+    prompt: "list[Block]",
+    toolset: "Toolset",
 ) -> AsyncGenerator[Event, None]:
     """The events of a cell that asks no model for words."""
     from mcp_notebook.agent import dryrun

@@ -1,4 +1,6 @@
-"""A server that just connected: what the person should know of it, and consent when its tools have changed."""
+"""A server that just connected: what the person should know of it, and consent when its
+tools have changed.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -15,16 +17,23 @@ MOST_LINES = 60  # of one tool's diff
 
 
 def may_start(
-    notebook: Notebook, start: Start, *, attended: bool, say: Callable[[str], None], ask: Callable[[str], str]
+    notebook: Notebook,
+    start: Start,
+    *,
+    attended: bool,
+    say: Callable[[str], None],
+    ask: Callable[[str], str],
 ) -> None:
-    """Show what a file's server is when it starts for the first time; raises ConnectError when it became another one
-    and the person does not agree."""
+    """Show what a file's server is when it starts for the first time; raises
+    ConnectError when it became another one and the person does not agree."""
     before = notebook.starts.before(start)
     if notebook.starts.is_new(start):
         say(f"{start.name}: {start.path} starts {start.what}")
     elif before is not None:
         say(f"{start.name}: {start.path} has changed\n- {before}\n+ {start.what}")
-        if not attended or ask("Start it as it is now?  [y/n]: ").strip().lower() not in ("y", "yes"):
+        if not attended or ask(
+            "Start it as it is now?  [y/n]: "
+        ).strip().lower() not in ("y", "yes"):
             raise ConnectError(
                 f"Server {start.name!r} of {start.path} is not what it was, and the change was not accepted; "
                 "run the cell again and answer y, or correct the file."
@@ -34,25 +43,42 @@ def may_start(
 
 def pins_of(notebook: Notebook, name: str) -> Pins:
     """The tools of a server as the person knows them, before it is connected anew."""
-    return dict(notebook.sessions.get(name).pinned) if name in notebook.sessions.names() else {}
+    return (
+        dict(notebook.sessions.get(name).pinned)
+        if name in notebook.sessions.names()
+        else {}
+    )
 
 
 def pin(session: "Session", before: Pins) -> None:
     """Hold a session to the tools that were known under its name."""
-    session.pinned.update({name: tool for name, tool in before.items() if name in session.pinned})
+    session.pinned.update(
+        {name: tool for name, tool in before.items() if name in session.pinned}
+    )
     session.compare()
 
 
 def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
     """Mark tools as safe to run twice when the connection is lost under them."""
-    session.safe_tools |= {tool.name for tool in session.tools if matches(patterns, session.name, tool.name)}
+    session.safe_tools |= {
+        tool.name
+        for tool in session.tools
+        if matches(patterns, session.name, tool.name)
+    }
 
 
 def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
-    """One line each for what is odd about its description or its tools; `others`: the servers that are there too."""
-    from mcp_notebook.sessions.suspicion import suspicions  # with the first server, not with the extension
+    """One line each for what is odd about its description or its tools; `others`: the
+    servers that are there too.
+    """
+    # with the first server, not with the extension
+    from mcp_notebook.sessions.suspicion import suspicions
 
-    names = {other.name: [t.name for t in other.tools] for other in others if other.name != session.name}
+    names = {
+        other.name: [t.name for t in other.tools]
+        for other in others
+        if other.name != session.name
+    }
     odd = [] if session.trusted else suspicions(session.tools, names)
     return [*getattr(session.spec, "notes", ()), *session.notices, *odd]
 
@@ -62,19 +88,39 @@ def changes_in(session: "Session") -> str:
     pieces = []
     for change in session.changed_tools:
         lines = change.diff().splitlines()
-        cut = [f"… {len(lines) - MOST_LINES} more lines"] if len(lines) > MOST_LINES else []
-        pieces.append("\n".join([f"{session.name}.{change.name} has changed:", *lines[:MOST_LINES], *cut]))
+        cut = (
+            [f"… {len(lines) - MOST_LINES} more lines"]
+            if len(lines) > MOST_LINES
+            else []
+        )
+        pieces.append(
+            "\n".join(
+                [
+                    f"{session.name}.{change.name} has changed:",
+                    *lines[:MOST_LINES],
+                    *cut,
+                ]
+            )
+        )
     return "\n\n".join(pieces)
 
 
-def accept(session: "Session", *, attended: bool, say: Callable[[str], None], ask: Callable[[str], str]) -> None:
+def accept(
+    session: "Session",
+    *,
+    attended: bool,
+    say: Callable[[str], None],
+    ask: Callable[[str], str],
+) -> None:
     """Show what changed and go on only when the person agrees; raises ConnectError otherwise."""
     changed = changes_in(session)
     if not changed:
         return
     say(changed)
     names = ", ".join(change.name for change in session.changed_tools)
-    if not attended or ask("Go on with the changed tools?  [y/n]: ").strip().lower() not in ("y", "yes"):
+    if not attended or ask(
+        "Go on with the changed tools?  [y/n]: "
+    ).strip().lower() not in ("y", "yes"):
         raise ConnectError(
             f"The tools of {session.name!r} are not what they were ({names}), and the change was not accepted; "
             "it is disconnected."

@@ -12,7 +12,8 @@ class Ask:
 
     prompt: str
     into: str = ""
-    form: Any = ""  # the type of the answer, or its expression in the person's own names
+    # the type of the answer, or its expression in the person's own names
+    form: Any = ""
     dry_run: bool = False
     model: str = ""
     effort: str = ""

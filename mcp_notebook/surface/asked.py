@@ -1,4 +1,6 @@
-"""What servers may ask of this notebook: forms and links, turns of the person's model, folders, a sign-in."""
+"""What servers may ask of this notebook: forms and links, turns of the person's model,
+folders, a sign-in.
+"""
 
 import ipaddress
 import os
@@ -29,7 +31,9 @@ class Asked:
         self._turns = 0
 
     def hooks(self) -> SessionHooks:
-        """The hooks for a server that is connected now; what the settings do not allow is not declared to it."""
+        """The hooks for a server that is connected now; what the settings do not allow
+        is not declared to it.
+        """
         return SessionHooks(
             elicit=self.elicit,
             sample=self.sample if self._notebook.settings.sampling else None,
@@ -37,7 +41,9 @@ class Asked:
             authorize=self.authorize,
         )
 
-    async def elicit(self, server: str, params: Any) -> tuple[str, dict[str, Any] | None]:
+    async def elicit(
+        self, server: str, params: Any
+    ) -> tuple[str, dict[str, Any] | None]:
         """The person's answer to a form or a link: `accept` with values, `decline` or `cancel`."""
         from mcp_notebook.display.asking import Question  # loads nothing slow
         from mcp_notebook.display.fields import fields_of
@@ -48,15 +54,25 @@ class Asked:
             question = Question(server, "link", params.message, url=params.url)
         else:
             try:
-                question = Question(server, "form", params.message, fields_of(params.requested_schema))
+                question = Question(
+                    server, "form", params.message, fields_of(params.requested_schema)
+                )
             except ValueError:
                 return "cancel", None  # a form that cannot be shown is not a refusal
-        answer = await self._notebook.desk.ask(question, self._notebook.settings.question_seconds)
-        filled = answer.values if answer.action == "accept" and question.kind == "form" else None
+        answer = await self._notebook.desk.ask(
+            question, self._notebook.settings.question_seconds
+        )
+        filled = (
+            answer.values
+            if answer.action == "accept" and question.kind == "form"
+            else None
+        )
         return answer.action, filled
 
     async def sample(self, server: str, params: Any) -> dict[str, Any]:
-        """A turn of the person's model for a server, after consent; raises BudgetError or BackendError."""
+        """A turn of the person's model for a server, after consent; raises BudgetError
+        or BackendError.
+        """
         from mcp_notebook.agent import sampling
         from mcp_notebook.surface.ask import Ask
         from mcp_notebook.surface.composing import backend_of
@@ -65,13 +81,17 @@ class Asked:
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
         budget = Budget(Limits(), settings.notebook_limits(), self._notebook.spent)
         if self._turns >= settings.sampling_turns or budget.exhausted():
-            raise BudgetError(f"The budget for turns that servers ask for is used up; {server} gets none.")
+            raise BudgetError(
+                f"The budget for turns that servers ask for is used up; {server} gets none."
+            )
         if not await self._allowed(server, sampling.in_words(request)):
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
         backend = backend_of(self._notebook, Ask(prompt=""))
         async with backend.used():
-            result, usage = await sampling.answer(backend, request, max_tokens=settings.sampling_max_tokens)
+            result, usage = await sampling.answer(
+                backend, request, max_tokens=settings.sampling_max_tokens
+            )
         self._notebook.spent.add_turn(usage)
         self._notebook.ledger.record(usage, cell=f"{SAMPLED} for {server}")
         return result
@@ -81,8 +101,15 @@ class Asked:
 
         if server in self._always:
             return True
-        question = Question(server, "choice", "It sends this to your model and gets the reply:", detail=whole)
-        answer = await self._notebook.desk.ask(question, self._notebook.settings.question_seconds)
+        question = Question(
+            server,
+            "choice",
+            "It sends this to your model and gets the reply:",
+            detail=whole,
+        )
+        answer = await self._notebook.desk.ask(
+            question, self._notebook.settings.question_seconds
+        )
         if answer.values.get("always"):
             self._always.add(server)
         return answer.action == "accept"
@@ -92,12 +119,18 @@ class Asked:
         return [_absolute(folder) for folder in self._notebook.settings.roots]
 
     async def authorize(self, server: str, url: str) -> str | None:
-        """Show the sign-in link; the pasted address where the browser cannot reach this machine, else None."""
+        """Show the sign-in link; the pasted address where the browser cannot reach this
+        machine, else None.
+        """
         from mcp_notebook.display.asking import Question
 
         paste = is_far(self._notebook.settings.sign_in, os.environ)
-        question = Question(server, "sign-in", "Sign in to go on.", url=url, paste=paste)
-        answer = await self._notebook.desk.ask(question, self._notebook.settings.question_seconds)
+        question = Question(
+            server, "sign-in", "Sign in to go on.", url=url, paste=paste
+        )
+        answer = await self._notebook.desk.ask(
+            question, self._notebook.settings.question_seconds
+        )
         if answer.action == "decline":
             raise ConnectError("nobody is there to sign in, or it was declined")
         return answer.values.get("address") or None
@@ -108,11 +141,15 @@ def _absolute(folder: str) -> Path:
 
 
 def may_open(url: str) -> bool:
-    """Whether a link of a server's may be shown to click: https, or http on this machine, and nothing odd in it."""
+    """Whether a link of a server's may be shown to click: https, or http on this
+    machine, and nothing odd in it.
+    """
     parts = urlsplit(url)
     if not url.isprintable() or " " in url or "@" in parts.netloc or not parts.hostname:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_here(parts.hostname))
+    return parts.scheme == "https" or (
+        parts.scheme == "http" and _is_here(parts.hostname)
+    )
 
 
 def _is_here(host: str) -> bool:
@@ -124,4 +161,6 @@ def _is_here(host: str) -> bool:
 
 def is_far(setting: str, environ: Mapping[str, str]) -> bool:
     """Whether the person's browser is on another machine, so that an address has to be pasted."""
-    return setting == "paste" or (setting == "auto" and any(environ.get(name) for name in _FAR))
+    return setting == "paste" or (
+        setting == "auto" and any(environ.get(name) for name in _FAR)
+    )

@@ -1,8 +1,10 @@
-"""Lets a whole-cell `%%claude` be awaited by IPython, so that buttons and interrupts work while it runs.
+"""Lets a whole-cell `%%claude` be awaited by IPython, so that buttons and interrupts
+work while it runs.
 
-IPython decides by the transformed text whether a cell is async, so a text transformer puts the `await` there. Only a
-cell that is nothing but `run_cell_magic('claude', ...)` (what IPython makes of `%%claude`) is rewritten: nested in
-`%%time`, functions or loops the magic stays synchronous.
+IPython decides by the transformed text whether a cell is async, so a text transformer
+puts the `await` there. Only a cell that is nothing but `run_cell_magic('claude', ...)`
+(what IPython makes of `%%claude`) is rewritten: nested in `%%time`, functions or loops
+the magic stays synchronous.
 """
 
 import ast
@@ -13,7 +15,9 @@ AWAITED = frozenset({"claude"})
 
 
 class AwaitTransformer:
-    """An `input_transformers_post` hook with the two cell events that tell it whether a cell is running."""
+    """An `input_transformers_post` hook with the two cell events that tell it whether a
+    cell is running.
+    """
 
     def __init__(self) -> None:
         self._state = threading.local()
@@ -46,7 +50,11 @@ def _is_whole_cell_magic(source: str) -> bool:
         body = ast.parse(source).body
     except SyntaxError:
         return False
-    if len(body) != 1 or not isinstance(body[0], ast.Expr) or not isinstance(body[0].value, ast.Call):
+    if (
+        len(body) != 1
+        or not isinstance(body[0], ast.Expr)
+        or not isinstance(body[0].value, ast.Call)
+    ):
         return False
     call = body[0].value
     return (

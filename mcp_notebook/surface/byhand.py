@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
 
 BY_HAND = "by hand"
-# Tools of servers we have seen, most careful first; any other tool with an SQL argument is taken when it is alone.
+# Tools of servers we have seen, most careful first; any other tool with an SQL argument
+# is taken when it is alone.
 QUERY_TOOLS = ("query_database", "query", "read_query", "select_query", "execute_read_query", "run_select_query",
                "execute_sql", "execute_query", "run_query", "sql_query")  # fmt: skip
 
@@ -39,7 +40,8 @@ async def call(
     timeout: float = 0,
     emit: Callable[[Any], None] = lambda event: None,
 ) -> tuple[ToolResult, Any]:
-    """Call one tool; returns its result and its value: the first table as a DataFrame, else the text.
+    """Call one tool; returns its result and its value: the first table as a DataFrame,
+    else the text.
 
     `emit` gets the call's events on the way.
 
@@ -49,9 +51,13 @@ async def call(
     def keep(table: Any, origin: Any, index: int) -> str:
         return notebook.keep(table, origin, index, name=into if index == 0 else "")
 
-    result = await perform(notebook, server, tool, arguments, keep=keep, timeout=timeout, emit=emit)
+    result = await perform(
+        notebook, server, tool, arguments, keep=keep, timeout=timeout, emit=emit
+    )
     notebook.shown.update(dict.fromkeys(result.names, result.shown))
-    return result, notebook.shell.user_ns[result.names[0]] if result.names else text_of(result)
+    return result, notebook.shell.user_ns[result.names[0]] if result.names else text_of(
+        result
+    )
 
 
 async def perform(
@@ -64,12 +70,17 @@ async def perform(
     timeout: float = 0,
     emit: Callable[[Any], None] = lambda event: None,
 ) -> ToolResult:
-    """Call one tool; `keep` takes its tables, `emit` what happens on the way. Raises as `call` does."""
-    from mcp_notebook.agent.calls import call_tool  # loads the reading of results, wanted at the first call
+    """Call one tool; `keep` takes its tables, `emit` what happens on the way. Raises as
+    `call` does.
+    """
+    # loads the reading of results, wanted at the first call
+    from mcp_notebook.agent.calls import call_tool
 
     session = await notebook.session(server)
     info = find_tool(session, tool)
-    event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", server, info.name, dict(arguments))
+    event = ToolCall(
+        f"hand_{uuid.uuid4().hex[:12]}", server, info.name, dict(arguments)
+    )
     notebook.ledger.record(event, cell=BY_HAND)
     notebook.sent(event, facts=facts_of(session, info))
     result = await call_tool(
@@ -95,13 +106,21 @@ def facts_of(session: "Session", tool: "ToolInfo") -> Facts:
         only = bool(argument) and query_tool(session)[0].name == tool.name
     except ConfigError:
         only = False
-    reads = session.trusted or tool.name in session.safe_tools or only_reads(tool.annotations)
+    reads = (
+        session.trusted
+        or tool.name in session.safe_tools
+        or only_reads(tool.annotations)
+    )
     return Facts(reads, argument, only)
 
 
 def text_of(result: ToolResult) -> str:
     """What a call gave besides tables."""
-    return result.reading.text if result.reading is not None and result.reading.text else result.shown
+    return (
+        result.reading.text
+        if result.reading is not None and result.reading.text
+        else result.shown
+    )
 
 
 def find_tool(session: "Session", name: str) -> "ToolInfo":
@@ -112,22 +131,34 @@ def find_tool(session: "Session", name: str) -> "ToolInfo":
     names = [tool.name for tool in session.tools]
     near = difflib.get_close_matches(name, names, 1, 0.6)
     if near:
-        raise ConfigError(f"{session.name} has no tool {name!r}; did you mean {near[0]!r}? %mcp_tools lists them all.")
-    raise ConfigError(f"{session.name} has no tool {name!r}; its tools: {', '.join(names[:40]) or 'none'}.")
+        raise ConfigError(
+            f"{session.name} has no tool {name!r}; did you mean {near[0]!r}? %mcp_tools lists them all."
+        )
+    raise ConfigError(
+        f"{session.name} has no tool {name!r}; its tools: {', '.join(names[:40]) or 'none'}."
+    )
 
 
 def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
     """The tool of a session that takes SQL, and the name of that argument; raises ConfigError."""
     tools = [find_tool(session, wanted)] if wanted else list(session.tools)
-    found = {t.name: (t, argument) for t in tools if (argument := _sql_argument(t.input_schema, t.description))}
+    found = {
+        t.name: (t, argument)
+        for t in tools
+        if (argument := _sql_argument(t.input_schema, t.description))
+    }
     for name in QUERY_TOOLS:
         if name in found:
             return found[name]
     if len(found) == 1:
         return next(iter(found.values()))
     if not found:
-        raise ConfigError(f"{session.name} has no tool that takes SQL; call its tools with %mcp_call.")
-    raise ConfigError(f"{session.name} has several tools that take SQL; choose one with --tool: {', '.join(found)}.")
+        raise ConfigError(
+            f"{session.name} has no tool that takes SQL; call its tools with %mcp_call."
+        )
+    raise ConfigError(
+        f"{session.name} has several tools that take SQL; choose one with --tool: {', '.join(found)}."
+    )
 
 
 def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
@@ -141,7 +172,9 @@ def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
     return ""
 
 
-async def own_sql(notebook: Notebook, text: str, *, into: str = "") -> tuple[ToolResult, Any]:
+async def own_sql(
+    notebook: Notebook, text: str, *, into: str = ""
+) -> tuple[ToolResult, Any]:
     """SQL of the person's over the notebook's tables; the answer gets a name there."""
 
     def keep(table: Any, origin: Any, index: int) -> str:
@@ -159,16 +192,20 @@ async def perform_own_sql(
     keep: "Keep",
     given: Mapping[str, Any] | None = None,
 ) -> ToolResult:
-    """SQL of the person's over the notebook's tables: in this process on the frames as they are, or on their engine.
+    """SQL of the person's over the notebook's tables: in this process on the frames as
+    they are, or on their engine.
 
-    Claude's SQL over the same tables runs in a worker process that can be stopped; what the person types is trusted
-    not to exhaust the kernel, and is checked all the same to be one SELECT. Raises DataError.
+    Claude's SQL over the same tables runs in a worker process that can be stopped; what
+    the person types is trusted not to exhaust the kernel, and is checked all the same
+    to be one SELECT. Raises DataError.
     """
     from mcp_notebook.agent.calls import Origin
     from mcp_notebook.results.reading import Reading, Table
     from mcp_notebook.server.here import local_answer
 
-    event = ToolCall(f"hand_{uuid.uuid4().hex[:12]}", OWN_SERVER, "query", dict(arguments))
+    event = ToolCall(
+        f"hand_{uuid.uuid4().hex[:12]}", OWN_SERVER, "query", dict(arguments)
+    )
     notebook.ledger.record(event, cell=BY_HAND)
     notebook.sent(event, facts=Facts(reads=True, sql="sql", only=True), given=given)
     started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -178,11 +215,21 @@ async def perform_own_sql(
     kept_back = f"made from masked columns ({', '.join(hidden)}): Claude cannot query it until %mcp_share names it"
     notes = (*answer.notes, kept_back) if hidden else answer.notes
     table = Table(answer.data, notes=notes, truncated=answer.truncated)
-    name = keep(table, Origin(OWN_SERVER, "query", dict(arguments), event.id, stamp, round(seconds, 4)), 0)
+    name = keep(
+        table,
+        Origin(
+            OWN_SERVER, "query", dict(arguments), event.id, stamp, round(seconds, 4)
+        ),
+        0,
+    )
     if hidden:
         notebook.keep_back(name, event.id)
-    reading = Reading(tables=(table,), reader=_computed(answer.notes), confidence="high")
-    result = ToolResult(event.id, "ok", "", seconds, answer.data.nbytes, (name,), reading)
+    reading = Reading(
+        tables=(table,), reader=_computed(answer.notes), confidence="high"
+    )
+    result = ToolResult(
+        event.id, "ok", "", seconds, answer.data.nbytes, (name,), reading
+    )
     notebook.ledger.record(result, cell=BY_HAND)
     notebook.trail.ended(event.id, "ok")
     return result
@@ -190,14 +237,19 @@ async def perform_own_sql(
 
 def _computed(notes: tuple[str, ...]) -> str:
     """Where the answer was computed, as the card says it."""
-    return next((note for note in notes if note.startswith("computed on")), "DuckDB in this process")
+    return next(
+        (note for note in notes if note.startswith("computed on")),
+        "DuckDB in this process",
+    )
 
 
 def split_target(target: str) -> tuple[str, str]:
     """`server.tool` into its parts; the tool may hold dots itself."""
     server, dot, tool = target.partition(".")
     if not (server and dot and tool):
-        raise ConfigError(f"Name the tool as server.tool, not {target!r}; %mcp_tools lists them.")
+        raise ConfigError(
+            f"Name the tool as server.tool, not {target!r}; %mcp_tools lists them."
+        )
     return server, tool
 
 
@@ -211,7 +263,9 @@ def parse_arguments(text: str) -> dict[str, Any]:
             value = json.loads(text)
         except ValueError as error:
             example = '{"sql": "select 1"}'
-            raise ConfigError(f"The arguments are not valid JSON ({error}); write them as {example}.") from None
+            raise ConfigError(
+                f"The arguments are not valid JSON ({error}); write them as {example}."
+            ) from None
         if isinstance(value, dict):
             return value
     return _words(text)
@@ -222,7 +276,9 @@ def _words(text: str) -> dict[str, Any]:
     for word in shlex.split(text):
         name, equals, value = word.partition("=")
         if not (equals and name.isidentifier()):
-            raise ConfigError(f'Write the arguments as JSON, {{"sql": "select 1"}}, or as name=value, not {word!r}.')
+            raise ConfigError(
+                f'Write the arguments as JSON, {{"sql": "select 1"}}, or as name=value, not {word!r}.'
+            )
         try:
             arguments[name] = json.loads(value)
         except ValueError:
@@ -247,4 +303,12 @@ async def sql(
         return await own_sql(notebook, text.strip(), into=into)
     session = await notebook.session(server)
     info, argument = query_tool(session, tool)
-    return await call(notebook, server, info.name, {argument: text.strip()}, into=into, timeout=timeout, emit=emit)
+    return await call(
+        notebook,
+        server,
+        info.name,
+        {argument: text.strip()},
+        into=into,
+        timeout=timeout,
+        emit=emit,
+    )

@@ -1,4 +1,6 @@
-"""One question on its way: run on the background loop, shown and answered in the thread of the cell that waits."""
+"""One question on its way: run on the background loop, shown and answered in the thread
+of the cell that waits.
+"""
 
 import asyncio
 import queue
@@ -9,7 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mcp_notebook import loop
 from mcp_notebook.errors import Stopped
-from mcp_notebook.events import Event, Footer, Note, Stop, TextDelta, TextDiscarded, ToolCall, ToolResult, Usage
+from mcp_notebook.events import (
+    Event,
+    Footer,
+    Note,
+    Stop,
+    TextDelta,
+    TextDiscarded,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 from mcp_notebook.freeze.trail import Run
 from mcp_notebook.masking import seal_text
 from mcp_notebook.policy import Budget
@@ -36,23 +48,33 @@ class Shows(Protocol):
 
 
 class CellRun:
-    """One run from its start to its end. `seen` are its events so far, `value` that of `--as` without `--into`.
+    """One run from its start to its end. `seen` are its events so far, `value` that of
+    `--as` without `--into`.
 
-    `shown`: "all"; "state": only that it goes on, when it takes long; "none". Questions that a person must answer are
-    shown in any case.
+    `shown`: "all"; "state": only that it goes on, when it takes long; "none". Questions
+    that a person must answer are shown in any case.
     """
 
     def __init__(
-        self, notebook: Notebook, ask: Ask, *, conversation: "Conversation | None" = None, shown: Shown = "all"
+        self,
+        notebook: Notebook,
+        ask: Ask,
+        *,
+        conversation: "Conversation | None" = None,
+        shown: Shown = "all",
     ) -> None:
         from mcp_notebook.agent.approvals import Approvals
 
         self._notebook, self._ask, self._shown = notebook, ask, shown
-        self._conversation = notebook.conversation if conversation is None else conversation
+        self._conversation = (
+            notebook.conversation if conversation is None else conversation
+        )
         self._cell = uuid.uuid4().hex[:8]
         self._said = 0  # characters of finished turns
         self._run = Run(self._cell, ask.prompt, ask.into)
-        notebook.questions[self._cell] = seal_text(" ".join(ask.prompt.split())[:QUESTION])
+        notebook.questions[self._cell] = seal_text(
+            " ".join(ask.prompt.split())[:QUESTION]
+        )
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._approvals = Approvals()
         self._attended = is_attended(notebook.shell)
@@ -74,7 +96,9 @@ class CellRun:
         return tuple(self._tables)
 
     async def in_awaited_cell(self) -> Any:
-        """Drive the run from a cell that IPython awaits; returns the value of `--as`. An interrupt raises Stopped."""
+        """Drive the run from a cell that IPython awaits; returns the value of `--as`.
+        An interrupt raises Stopped.
+        """
         try:
             await self.awaited()
         except (asyncio.CancelledError, KeyboardInterrupt):
@@ -108,7 +132,9 @@ class CellRun:
                 self._finish()
 
     def start(self, *, awaited: bool | None = None) -> "Future[None]":
-        """Start the run unless it runs. `awaited`: the cell waits from now on, and how, so it can be drawn."""
+        """Start the run unless it runs. `awaited`: the cell waits from now on, and how,
+        so it can be drawn.
+        """
         if awaited is not None and self._view is None:
             self._view = self._view_of(awaited)
         if self._future is None:
@@ -123,7 +149,9 @@ class CellRun:
         from mcp_notebook.surface.quiet import LONG, Questions
 
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
-        self._buttons = awaited and mode == "widget" and buttons_work(self._notebook.shell)
+        self._buttons = (
+            awaited and mode == "widget" and buttons_work(self._notebook.shell)
+        )
         whole = self._shown == "all"
         view = display.View(
             mode=mode,
@@ -138,11 +166,14 @@ class CellRun:
         from mcp_notebook.agent.tracing import agent_span
 
         with agent_span(self._cell, self._ask.model or self._notebook.settings.model):
-            async with self._conversation.busy:  # another question to the same conversation is answered first
+            # another question to the same conversation is answered first
+            async with self._conversation.busy:
                 await self._events()
 
     async def _events(self) -> None:
-        stream = events_of(self._notebook, self._ask, self._conversation, self._caller, self._attended)
+        stream = events_of(
+            self._notebook, self._ask, self._conversation, self._caller, self._attended
+        )
         async with aclosing(stream) as events:
             async for event in events:
                 self._notebook.ledger.record(event, cell=self._cell)
@@ -152,7 +183,9 @@ class CellRun:
         from mcp_notebook.agent.caller import Caller
 
         before = self._notebook.desk.waited()
-        budget.waited = lambda: self._approvals.waited() + self._notebook.desk.waited() - before
+        budget.waited = lambda: (
+            self._approvals.waited() + self._notebook.desk.waited() - before
+        )
         return Caller(
             toolset,
             self._notebook.keep,
@@ -187,7 +220,10 @@ class CellRun:
             self._bind(event)
         self._show(event)
         if isinstance(event, ToolResult) and event.names:
-            self._tables = {**{n: None for n in self._tables if n not in event.names}, **dict.fromkeys(event.names)}
+            self._tables = {
+                **{n: None for n in self._tables if n not in event.names},
+                **dict.fromkeys(event.names),
+            }
             self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             self._ask_in_box(event)
@@ -202,7 +238,8 @@ class CellRun:
 
         assert self._view is not None
         self._view.flush()
-        loop.run(self._approvals.settled())  # an answer to the call before may have settled this one
+        # an answer to the call before may have settled this one
+        loop.run(self._approvals.settled())
         if self._approvals.is_open(call.id):
             self._approvals.answer(call.id, ask_by_input(call))
 

@@ -4,7 +4,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from mcp_notebook.errors import ConfigError
@@ -19,7 +25,9 @@ from mcp_notebook.surface.notebook import Notebook
 class ClaudeMagics(Magics):
     """Asking, the conversation, its cost."""
 
-    def __init__(self, shell: Any, notebook: Notebook, awaiting: AwaitTransformer) -> None:
+    def __init__(
+        self, shell: Any, notebook: Notebook, awaiting: AwaitTransformer
+    ) -> None:
         super().__init__(shell)
         self._notebook = notebook
         self._awaiting = awaiting
@@ -28,23 +36,64 @@ class ClaudeMagics(Magics):
     @cell_magic
     @magic_arguments()
     @argument("prompt", nargs="*", help="a short prompt may stand on the line itself")
-    @argument("--into", default="", help="name for the cell's last table, or for its value with --as")
-    @argument("--as", dest="form", default="", help="type of the answer, e.g. list[int] or a pydantic model of yours")
+    @argument(
+        "--into",
+        default="",
+        help="name for the cell's last table, or for its value with --as",
+    )
+    @argument(
+        "--as",
+        dest="form",
+        default="",
+        help="type of the answer, e.g. list[int] or a pydantic model of yours",
+    )
     @argument("--new", action="store_true", help="start a new conversation")
-    @argument("--dry-run", action="store_true", help="print what would be sent, its tokens and cost")
+    @argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be sent, its tokens and cost",
+    )
     @argument("-m", "--model", default="", help="model of this cell")
-    @argument("--effort", default="", choices=["", "low", "medium", "high", "xhigh", "max"], help="how hard to think")
-    @argument("-s", "--servers", default="", help="comma separated; only these servers' tools")
-    @argument("--allow", action="append", default=[], help="tools that run without asking, e.g. 'web.read_*'")
-    @argument("--rows-to-model", type=int, default=None, help="rows of each table that the model is shown")
+    @argument(
+        "--effort",
+        default="",
+        choices=["", "low", "medium", "high", "xhigh", "max"],
+        help="how hard to think",
+    )
+    @argument(
+        "-s", "--servers", default="", help="comma separated; only these servers' tools"
+    )
+    @argument(
+        "--allow",
+        action="append",
+        default=[],
+        help="tools that run without asking, e.g. 'web.read_*'",
+    )
+    @argument(
+        "--rows-to-model",
+        type=int,
+        default=None,
+        help="rows of each table that the model is shown",
+    )
     @argument("--max-iterations", type=int, default=None, help="model turns at most")
     @argument("--max-calls", type=int, default=None, help="tool calls at most")
     @argument("--max-seconds", type=float, default=None, help="seconds at most")
-    @argument("--max-tokens", type=int, default=None, help="tokens at most, in and out together")
+    @argument(
+        "--max-tokens",
+        type=int,
+        default=None,
+        help="tokens at most, in and out together",
+    )
     @argument("--max-usd", type=float, default=None, help="dollars at most")
-    @argument("--replay", action="store_true", help="take the recorded turns even if a model could answer")
+    @argument(
+        "--replay",
+        action="store_true",
+        help="take the recorded turns even if a model could answer",
+    )
     def claude(self, line: str, cell: str) -> Any:
-        """Ask Claude; it may call the tools of the connected servers, whose tables come into the notebook."""
+        """Ask Claude; it may call the tools of the connected servers, whose tables come
+        into the notebook.
+        """
         awaited = self._awaiting.take()
         options = parse_argstring(self.claude, line)
         ask = Ask(
@@ -78,7 +127,9 @@ class ClaudeMagics(Magics):
 
     @line_magic
     def claude_fork(self, line: str) -> None:
-        """Go on in a branch of the conversation, or back in one: %claude_fork NAME; alone it lists them."""
+        """Go on in a branch of the conversation, or back in one: %claude_fork NAME;
+        alone it lists them.
+        """
         accounts.fork(self._notebook, line.strip())
 
     @line_magic
@@ -88,19 +139,27 @@ class ClaudeMagics(Magics):
 
     @line_magic
     def mcp_approvals(self, line: str) -> None:
-        """List the tools that are allowed for good, or take them back: %mcp_approvals forget SERVER[.TOOL]."""
+        """List the tools that are allowed for good, or take them back: %mcp_approvals
+        forget SERVER[.TOOL].
+        """
         accounts.approvals(self._notebook, shlex.split(line))
 
     @line_magic
     def claude_record(self, line: str) -> None:
-        """Record the model's turns for a replay without a key: %claude_record on [FILE], off, or nothing for status."""
+        """Record the model's turns for a replay without a key: %claude_record on
+        [FILE], off, or nothing for status.
+        """
         words = shlex.split(line)
         if words[:1] == ["on"]:
-            self._notebook.recording = Path(words[1]) if len(words) > 1 else self._notebook.record_file()
+            self._notebook.recording = (
+                Path(words[1]) if len(words) > 1 else self._notebook.record_file()
+            )
         elif words == ["off"]:
             self._notebook.recording = None
         elif words:
-            raise ConfigError("Write %claude_record on [FILE], %claude_record off or %claude_record.")
+            raise ConfigError(
+                "Write %claude_record on [FILE], %claude_record off or %claude_record."
+            )
         showing.recording(self._notebook)
 
 

@@ -12,7 +12,13 @@ from mcp_notebook.surface.help import options_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.offers import Offers
 
-_SERVER_MAGICS = ("%mcp_disconnect", "%mcp_tools", "%mcp_resources", "%mcp_status", "%%mcp_sql")
+_SERVER_MAGICS = (
+    "%mcp_disconnect",
+    "%mcp_tools",
+    "%mcp_resources",
+    "%mcp_status",
+    "%%mcp_sql",
+)
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share")
 _WORDS = {"%mcp_share": ("--as", "--about"), "%mcp_serve": ("--port", "--status", "--stop"),
           "%mcp_connect": OPTIONS, "%mcp_disconnect": ("--all", "--forget"), "%mcp_prompt": ("--ask",),
@@ -22,14 +28,24 @@ _FREEZE_OPTIONS = ("--all-cells", "--all", "--to", "--force", "--print", "--no-c
 
 
 def complete(
-    notebook: Notebook, text: str, line_number: int, column: int, offers: Offers | None = None
+    notebook: Notebook,
+    text: str,
+    line_number: int,
+    column: int,
+    offers: Offers | None = None,
 ) -> dict[str, Any]:
-    """The completions at a place of a cell's text, in IPython's result form. `offers`: what the servers have."""
+    """The completions at a place of a cell's text, in IPython's result form. `offers`:
+    what the servers have.
+    """
     offers = offers or Offers(notebook)
     lines = text.split("\n")
     line = lines[line_number][:column]
     word = (line[len(line.rstrip()) :] and "") or (line.split(" ")[-1] if line else "")
-    if word.startswith("-") and line_number == 0 and (options := _options(notebook, line)):
+    if (
+        word.startswith("-")
+        and line_number == 0
+        and (options := _options(notebook, line))
+    ):
         return _found([*options, "--help"], word)
     if text.lstrip().startswith("%%claude"):
         return _in_claude(notebook, line, word, line_number, offers)
@@ -50,7 +66,11 @@ def complete(
     if magic == "%mcp_read":
         words = line.split()
         at_server = len(words) < 2 or (len(words) == 2 and word)
-        return _found(_servers(notebook), word) if at_server else _found(_addresses(offers, words[1], word), word)
+        return (
+            _found(_servers(notebook), word)
+            if at_server
+            else _found(_addresses(offers, words[1], word), word)
+        )
     if magic == "%mcp_prompt":
         return _found(_in_prompt(notebook, offers, line.split(), word), word)
     return _nothing()
@@ -68,24 +88,47 @@ def _addresses(offers: Offers, server: str, typed: str) -> list[str]:
     return [*offers.resources(server), *offers.resource_values(server, typed)]
 
 
-def _in_prompt(notebook: Notebook, offers: Offers, words: list[str], word: str) -> list[str]:
-    """After %mcp_prompt: names of prompts, then their arguments, then the server's values for one."""
+def _in_prompt(
+    notebook: Notebook, offers: Offers, words: list[str], word: str
+) -> list[str]:
+    """After %mcp_prompt: names of prompts, then their arguments, then the server's
+    values for one.
+    """
     target = next((w for w in words[1:] if not w.startswith("-")), "")
     server, _, name = target.partition(".")
     if target == word:
-        return [f"{s}.{p.name}" for s in notebook.sessions.names() for p in offers.prompts(s)]
+        return [
+            f"{s}.{p.name}"
+            for s in notebook.sessions.names()
+            for p in offers.prompts(s)
+        ]
     given = dict(w.split("=", 1) for w in words[1:] if "=" in w and w != word)
     argument, equals, value = word.partition("=")
     if equals:
-        return [f"{argument}={v}" for v in offers.prompt_values(server, name, argument, value, given) if " " not in v]
-    declared = (a.name for p in offers.prompts(server) if p.name == name for a in p.arguments or ())
+        return [
+            f"{argument}={v}"
+            for v in offers.prompt_values(server, name, argument, value, given)
+            if " " not in v
+        ]
+    declared = (
+        a.name
+        for p in offers.prompts(server)
+        if p.name == name
+        for a in p.arguments or ()
+    )
     return [f"{a}=" for a in declared if a not in given]
 
 
-def _in_claude(notebook: Notebook, line: str, word: str, line_number: int, offers: Offers) -> dict[str, Any]:
-    server, colon, typed = word[1:].partition(":") if word.startswith("@") else ("", "", "")
+def _in_claude(
+    notebook: Notebook, line: str, word: str, line_number: int, offers: Offers
+) -> dict[str, Any]:
+    server, colon, typed = (
+        word[1:].partition(":") if word.startswith("@") else ("", "", "")
+    )
     if colon and server in notebook.sessions.names():
-        return _found((f"@{server}:{uri}" for uri in _addresses(offers, server, typed)), word)
+        return _found(
+            (f"@{server}:{uri}" for uri in _addresses(offers, server, typed)), word
+        )
     if word.startswith("@"):
         return _found((f"@{name}" for name in _tables(notebook)), word)
     if line_number == 0 and word and line.rstrip().endswith(("-s", "--servers")):
@@ -99,18 +142,31 @@ def _servers(notebook: Notebook) -> list[str]:
 
 
 def _tables(notebook: Notebook) -> list[str]:
-    return [n for n, value in list(notebook.shell.user_ns.items()) if not n.startswith("_") and is_table(value)]
+    return [
+        n
+        for n, value in list(notebook.shell.user_ns.items())
+        if not n.startswith("_") and is_table(value)
+    ]
 
 
 def _frozen(notebook: Notebook) -> list[str]:
     """The tables that calls gave, by their names now."""
     notebook.adopt()
     names = notebook.shell.user_ns
-    return [k.named(names) for call in notebook.trail for k in call.kept() if k.frame() is not None]
+    return [
+        k.named(names)
+        for call in notebook.trail
+        for k in call.kept()
+        if k.frame() is not None
+    ]
 
 
 def _found(names: Iterable[str], word: str) -> dict[str, Any]:
-    matches = [SimpleCompletion(n, type="name") for n in sorted(set(names)) if n.startswith(word)]
+    matches = [
+        SimpleCompletion(n, type="name")
+        for n in sorted(set(names))
+        if n.startswith(word)
+    ]
     return {"completions": matches, "suppress": bool(matches), "matched_fragment": word}
 
 

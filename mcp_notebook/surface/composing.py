@@ -23,24 +23,43 @@ if TYPE_CHECKING:
 
 
 async def events_of(
-    notebook: Notebook, ask: Ask, conversation: Conversation, caller_of: Any, attended: bool
+    notebook: Notebook,
+    ask: Ask,
+    conversation: Conversation,
+    caller_of: Any,
+    attended: bool,
 ) -> AsyncGenerator[Event, None]:
-    """The events of one cell; runs on the background loop. `caller_of(toolset, ...)` builds the caller."""
+    """The events of one cell; runs on the background loop. `caller_of(toolset, ...)`
+    builds the caller.
+    """
     yield Working("starting")
-    # The model's SDK takes seconds to import; on a worker thread the heartbeat and other sessions go on meanwhile.
+    # The model's SDK takes seconds to import; on a worker thread the heartbeat and
+    # other sessions go on meanwhile.
     await asyncio.to_thread(importlib.import_module, "anthropic")
     # So does pandas: it loads while the model thinks, not when the first result is there.
-    asyncio.get_running_loop().run_in_executor(None, importlib.import_module, "mcp_notebook.results.shown.preview")
+    asyncio.get_running_loop().run_in_executor(
+        None, importlib.import_module, "mcp_notebook.results.shown.preview"
+    )
     from mcp_notebook.agent.run import run
 
     composed = await compose(notebook, ask)
     if ask.dry_run:
-        stream = answering.dry_run(conversation, composed.request, composed.prompt, composed.toolset)
+        stream = answering.dry_run(
+            conversation, composed.request, composed.prompt, composed.toolset
+        )
     else:
-        for note in answering.length_notes(notebook, conversation, composed.request.backend):
+        for note in answering.length_notes(
+            notebook, conversation, composed.request.backend
+        ):
             yield note
-        caller = caller_of(composed.toolset, notebook.rules(ask.allow, attended=attended), composed.budget)
-        stream = run(conversation, composed.prompt, request=composed.request, caller=caller)
+        caller = caller_of(
+            composed.toolset,
+            notebook.rules(ask.allow, attended=attended),
+            composed.budget,
+        )
+        stream = run(
+            conversation, composed.prompt, request=composed.request, caller=caller
+        )
     async with composed.request.backend.used(), aclosing(stream) as events:
         async for event in events:
             yield event
@@ -57,7 +76,9 @@ class Composed:
 
 
 async def compose(notebook: Notebook, ask: Ask) -> Composed:
-    """Sessions, backend, budget and prompt of one question; raises our exceptions where something is missing."""
+    """Sessions, backend, budget and prompt of one question; raises our exceptions where
+    something is missing.
+    """
     from mcp_notebook.agent import prompts
     from mcp_notebook.agent.request import Request
     from mcp_notebook.agent.toolset import Toolset
@@ -78,17 +99,25 @@ async def compose(notebook: Notebook, ask: Ask) -> Composed:
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
     )
-    return Composed(request, await _prompt(notebook, ask, budget), Toolset.of(sessions), budget)
+    return Composed(
+        request, await _prompt(notebook, ask, budget), Toolset.of(sessions), budget
+    )
 
 
 async def _prompt(notebook: Notebook, ask: Ask, budget: Budget) -> "list[Block]":
-    """The person's words, the schemas of tables that they name, and the resources that they mention."""
+    """The person's words, the schemas of tables that they name, and the resources that
+    they mention.
+    """
     from mcp_notebook.agent import prompts
     from mcp_notebook.server.sources.look import schema_text
 
     for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
-        notebook.catalog.add(name, variable=name, origin="named")  # outside only what %mcp_share named
-    schemas = {name: await asyncio.to_thread(schema_text, notebook.table(name)) for name in names}
+        # outside only what %mcp_share named
+        notebook.catalog.add(name, variable=name, origin="named")
+    schemas = {
+        name: await asyncio.to_thread(schema_text, notebook.table(name))
+        for name in names
+    }
     blocks = prompts.user_blocks(ask.prompt, names, lambda name: schemas[name])
     for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):
         blocks.append({**block, "text": budget.fit(block["text"])})
@@ -125,20 +154,26 @@ def backend_of(notebook: Notebook, ask: Ask) -> Any:
         import httpx2
 
         record = RecordTransport(
-            notebook.recording, httpx2.AsyncHTTPTransport(retries=1), source=settings.record_source
+            notebook.recording,
+            httpx2.AsyncHTTPTransport(retries=1),
+            source=settings.record_source,
         )
     return backends.choose(
         client=notebook.client(),
         model=ask.model or settings.model,
         prefer="replay" if ask.replay else settings.backend,  # type: ignore[arg-type]
-        replay=ReplayTransport(path) if path is not None and notebook.recording is None else None,
+        replay=ReplayTransport(path)
+        if path is not None and notebook.recording is None
+        else None,
         record=record,
         clients=notebook.clients,
     )
 
 
 def budget_of(notebook: Notebook, ask: Ask, backend: Any) -> Budget:
-    """The budget of one cell within the notebook's; raises BudgetError when dollars cannot be counted."""
+    """The budget of one cell within the notebook's; raises BudgetError when dollars
+    cannot be counted.
+    """
     settings = notebook.settings
     limits = Limits(
         iterations=ask.max_iterations or settings.max_iterations,

@@ -16,7 +16,16 @@ from mcp_notebook.freeze.route import Route
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface.help import unknown
 
-_WITH_VALUE = ("--allow", "--safe", "--env", "--header", "--transport", "--cwd", "--timeout", "--config")
+_WITH_VALUE = (
+    "--allow",
+    "--safe",
+    "--env",
+    "--header",
+    "--transport",
+    "--cwd",
+    "--timeout",
+    "--config",
+)
 _FLAGS = ("--legacy", "--oauth", "--allow-insecure")
 _URL_FLAGS = ("--oauth", "--allow-insecure")
 OPTIONS = (*_WITH_VALUE, *_FLAGS)
@@ -42,7 +51,9 @@ class Wanted:
 
 
 def parse(line: str) -> Wanted:
-    """Parse the magic's line; everything after the name that is no option of ours belongs to the command."""
+    """Parse the magic's line; everything after the name that is no option of ours
+    belongs to the command.
+    """
     try:
         words = shlex.split(line, posix=os.name != "nt")
     except ValueError as error:
@@ -68,18 +79,26 @@ def parse(line: str) -> Wanted:
 
 def _here() -> str:
     """The servers that a project's file here or above names, as a sentence."""
-    names = [found.name for found in config.discover(Path.cwd()) if found.host == "project" and not found.problem]
+    names = [
+        found.name
+        for found in config.discover(Path.cwd())
+        if found.host == "project" and not found.problem
+    ]
     return f" The .mcp.json here names {', '.join(names[:10])}." if names else ""
 
 
-def _wanted(names: list[str], words: list[str], options: Mapping[str, list[str]]) -> Wanted:
+def _wanted(
+    names: list[str], words: list[str], options: Mapping[str, list[str]]
+) -> Wanted:
     def last(option: str, default: str = "") -> str:
         return options.get(option, [default])[-1]
 
     try:
         timeout = float(last("--timeout")) if "--timeout" in options else None
     except ValueError:
-        raise ConfigError(f"--timeout takes seconds, not {last('--timeout')!r}.") from None
+        raise ConfigError(
+            f"--timeout takes seconds, not {last('--timeout')!r}."
+        ) from None
     return Wanted(
         names=tuple(names),
         words=tuple(words),
@@ -96,7 +115,9 @@ def _wanted(names: list[str], words: list[str], options: Mapping[str, list[str]]
     )
 
 
-def resolve(wanted: Wanted, environ: Mapping[str, str] = os.environ) -> dict[str, ServerSpec | ConfigError]:
+def resolve(
+    wanted: Wanted, environ: Mapping[str, str] = os.environ
+) -> dict[str, ServerSpec | ConfigError]:
     """The servers to connect, by name; raises ConfigError in one sentence that names the server.
 
     Of several in a file a wrong one is its error, which stops none of the others.
@@ -108,21 +129,31 @@ def resolve(wanted: Wanted, environ: Mapping[str, str] = os.environ) -> dict[str
         if not found:
             raise ConfigError(f"{path} names no server that is switched on.")
     elif wanted.words:
-        found = {wanted.names[0]: config.parse_target([*wanted.words, *_url_options(wanted)], environ)}
+        found = {
+            wanted.names[0]: config.parse_target(
+                [*wanted.words, *_url_options(wanted)], environ
+            )
+        }
     else:
         found = {wanted.names[0]: _configured(wanted.names[0], environ)}
     if OWN_SERVER in found:
         found[OWN_SERVER] = ConfigError(
             f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another."
         )
-    servers = {name: _with_options(spec, wanted, environ) for name, spec in found.items()}
-    if len(servers) == 1 and isinstance(only := next(iter(servers.values())), ConfigError):
+    servers = {
+        name: _with_options(spec, wanted, environ) for name, spec in found.items()
+    }
+    if len(servers) == 1 and isinstance(
+        only := next(iter(servers.values())), ConfigError
+    ):
         raise only
     return servers
 
 
 def sources(wanted: Wanted) -> dict[str, Path]:
-    """The files that the named servers come from; empty for a command or URL that the person wrote in the cell."""
+    """The files that the named servers come from; empty for a command or URL that the
+    person wrote in the cell.
+    """
     if wanted.config:
         path = Path(wanted.config).expanduser()
         return dict.fromkeys(wanted.names or config.load_each(path), path)
@@ -133,7 +164,9 @@ def sources(wanted: Wanted) -> dict[str, Path]:
 
 
 def route(name: str, wanted: Wanted) -> Route:
-    """How a server is connected, before any `${VAR}` was replaced, so that it can be written down again."""
+    """How a server is connected, before any `${VAR}` was replaced, so that it can be
+    written down again.
+    """
     return Route(
         name,
         wanted.words,
@@ -150,11 +183,19 @@ def route(name: str, wanted: Wanted) -> Route:
 
 
 def _url_options(wanted: Wanted) -> list[str]:
-    """Options of a URL that were written before it; for a command there is nothing they could mean."""
+    """Options of a URL that were written before it; for a command there is nothing they
+    could mean.
+    """
     transport = ["--transport", wanted.transport] if wanted.transport else []
-    options = [*wanted.url_flags, *transport, *(word for header in wanted.headers for word in ("--header", header))]
+    options = [
+        *wanted.url_flags,
+        *transport,
+        *(word for header in wanted.headers for word in ("--header", header)),
+    ]
     if options and "://" not in wanted.words[0]:
-        raise ConfigError(f"{options[0]} belongs to a URL, and {wanted.words[0]!r} is a command.")
+        raise ConfigError(
+            f"{options[0]} belongs to a URL, and {wanted.words[0]!r} is a command."
+        )
     return options
 
 
@@ -169,7 +210,9 @@ def _configured(name: str, environ: Mapping[str, str]) -> ServerSpec:
             f"No .mcp.json here or above names a server {name!r}, and the one of {elsewhere.host} does: "
             f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
         )
-    near = difflib.get_close_matches(name, [f.name for f in known if f.host == "project"], 1, 0.7)
+    near = difflib.get_close_matches(
+        name, [f.name for f in known if f.host == "project"], 1, 0.7
+    )
     guess = f"did you mean {near[0]!r}? Or " if near else ""
     raise ConfigError(
         f"No .mcp.json here or above names a server {name!r}; {guess}give its command or URL: %mcp_connect {name} ..."
@@ -179,20 +222,30 @@ def _configured(name: str, environ: Mapping[str, str]) -> ServerSpec:
 def _with_options(
     spec: ServerSpec | ConfigError, wanted: Wanted, environ: Mapping[str, str]
 ) -> ServerSpec | ConfigError:
-    if isinstance(spec, HttpServer) and "--oauth" in wanted.url_flags and spec.oauth is None:
+    if (
+        isinstance(spec, HttpServer)
+        and "--oauth" in wanted.url_flags
+        and spec.oauth is None
+    ):
         return dataclasses.replace(spec, oauth={})
     if not isinstance(spec, StdioServer):
         return spec
     passed = {name: _variable(name, environ) for name in wanted.env}
-    return dataclasses.replace(spec, env={**spec.env, **passed}, cwd=wanted.cwd or spec.cwd)
+    return dataclasses.replace(
+        spec, env={**spec.env, **passed}, cwd=wanted.cwd or spec.cwd
+    )
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str:
     if "=" in name:
         bare = name.partition("=")[0]
-        raise ConfigError(f"--env takes a name only, --env {bare}; a value would stay in the notebook.")
+        raise ConfigError(
+            f"--env takes a name only, --env {bare}; a value would stay in the notebook."
+        )
     if name not in environ:
-        raise ConfigError(f"--env {name}: that variable is not set in the kernel's environment.")
+        raise ConfigError(
+            f"--env {name}: that variable is not set in the kernel's environment."
+        )
     return environ[name]
 
 

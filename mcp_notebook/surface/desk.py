@@ -1,4 +1,6 @@
-"""Where servers' questions meet the person: asked on the background loop, shown in the cell that waits."""
+"""Where servers' questions meet the person: asked on the background loop, shown in the
+cell that waits.
+"""
 
 import asyncio
 import queue
@@ -27,11 +29,15 @@ class Open:
         from mcp_notebook.display.asking import outcome_of  # loaded with the question
 
         self.outcome = self.outcome or outcome_of(self.question, answer)
-        self._loop.call_soon_threadsafe(lambda: self.answered.done() or self.answered.set_result(answer))
+        self._loop.call_soon_threadsafe(
+            lambda: self.answered.done() or self.answered.set_result(answer)
+        )
 
 
 class Desk:
-    """Shows questions in the cell that runs. Without a cell, or without a person, each is declined at once."""
+    """Shows questions in the cell that runs. Without a cell, or without a person, each
+    is declined at once.
+    """
 
     def __init__(self) -> None:
         self._incoming: queue.SimpleQueue[Open] = queue.SimpleQueue()
@@ -43,7 +49,9 @@ class Desk:
 
     @contextmanager
     def staffed(self, *, attended: bool, forms: bool) -> Iterator[None]:
-        """A cell waits for servers: `attended`, a person is there; `forms`, clicks arrive while it waits."""
+        """A cell waits for servers: `attended`, a person is there; `forms`, clicks
+        arrive while it waits.
+        """
         before = self._staffed, self._forms
         self._staffed, self._forms = attended, forms
         try:
@@ -53,7 +61,9 @@ class Desk:
             self._leave()
 
     async def ask(self, question: "Question", limit: float) -> "Answer":
-        """The person's answer; `cancel` after `limit` seconds, `decline` where nobody can answer."""
+        """The person's answer; `cancel` after `limit` seconds, `decline` where nobody
+        can answer.
+        """
         from mcp_notebook.display.asking import Answer  # loads nothing slow
 
         if not self._staffed:
@@ -68,15 +78,20 @@ class Desk:
             asked.outcome = asked.outcome or f"not answered within {limit:g} s"
             return Answer("cancel")
         except asyncio.CancelledError as end:
-            # Who ends the question may say how: a sign-in that came back another way was not left open.
-            asked.outcome = asked.outcome or str(end.args[0] if end.args and end.args[0] else "")
+            # Who ends the question may say how: a sign-in that came back another way
+            # was not left open.
+            asked.outcome = asked.outcome or str(
+                end.args[0] if end.args and end.args[0] else ""
+            )
             raise
         finally:
             asked.outcome = asked.outcome or "no longer asked"
             self._end()
 
     def pump(self) -> None:
-        """Show what came in and close what ended; called by the waiting cell, in its own thread, at each beat."""
+        """Show what came in and close what ended; called by the waiting cell, in its
+        own thread, at each beat.
+        """
         while True:
             try:
                 asked = self._incoming.get_nowait()
@@ -98,7 +113,8 @@ class Desk:
 
         question = asked.question
         if self._forms:
-            from mcp_notebook.display.form import Form  # loads anywidget, wanted at the first question
+            # loads anywidget, wanted at the first question
+            from mcp_notebook.display.form import Form
 
             asked.widget = Form(question, asked.answer)
             asked.display = display(asked.widget, display_id=True)

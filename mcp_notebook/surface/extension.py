@@ -1,6 +1,7 @@
 """Registers magics, settings, completion and the await hook with IPython, and takes them all back.
 
-Loading costs a few milliseconds: every magic is registered as one that puts the parts together at its first use.
+Loading costs a few milliseconds: every magic is registered as one that puts the parts
+together at its first use.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ class Extension:
     def parts(self) -> "Parts":
         """The parts behind the magics, made when they are first needed."""
         if self._parts is None:
-            from mcp_notebook.surface.parts import build  # 60 ms of imports: only who uses a magic pays
+            # 60 ms of imports: only who uses a magic pays
+            from mcp_notebook.surface.parts import build
 
             self._parts = build(self._shell, self._settings, self._awaiting)
         return self._parts
@@ -76,7 +78,9 @@ class Extension:
             self._parts.close()
 
     def _adopt(self, _: Any = None) -> None:
-        """`post_run_cell`: tables that the cell's own code was given can be queried by the names it gave them."""
+        """`post_run_cell`: tables that the cell's own code was given can be queried by
+        the names it gave them.
+        """
         if self._parts is not None:
             self._parts.notebook.adopt()
 
@@ -100,7 +104,8 @@ class FirstUse:
 
     def __init__(self, extension: Extension, kind: str, name: str) -> None:
         self._extension, self._kind, self.__name__ = extension, kind, name
-        setattr(self, NO_EXPANSION, True)  # the real magic expands what it wants expanded
+        # the real magic expands what it wants expanded
+        setattr(self, NO_EXPANSION, True)
 
     @property
     def _real(self) -> Any:
@@ -114,7 +119,10 @@ class FirstUse:
     def __call__(self, *words: str) -> Any:
         real = self._real
         if self._kind == "line" and not getattr(real, NO_EXPANSION, False):
-            words = (self._extension.parts.notebook.shell.var_expand(words[0], 2), *words[1:])
+            words = (
+                self._extension.parts.notebook.shell.var_expand(words[0], 2),
+                *words[1:],
+            )
         return real(*words)
 
 
@@ -142,13 +150,20 @@ def notebook_of(shell: Any) -> "Notebook | None":
 
 
 def _settings(shell: Any) -> MCPNotebook:
-    """The settings; a bad value that an earlier `%config` left behind falls back to its default with a warning."""
+    """The settings; a bad value that an earlier `%config` left behind falls back to its
+    default with a warning.
+    """
     try:
         settings = MCPNotebook(parent=shell)
-    except Exception as error:  # boundary: traitlets raises TraitError, and whatever a validator raises
-        shell.log.warning("mcp-notebook: a setting is not valid and was ignored: %s", error)
+    except Exception as error:
+        # boundary: traitlets raises TraitError, and whatever a validator raises
+        shell.log.warning(
+            "mcp-notebook: a setting is not valid and was ignored: %s", error
+        )
         settings = MCPNotebook(config=Config())
-    settings.observe(lambda change: _nest() if change.new else None, names="nested_asyncio")
+    settings.observe(
+        lambda change: _nest() if change.new else None, names="nested_asyncio"
+    )
     if settings.nested_asyncio:
         _nest()
     return settings

@@ -24,23 +24,61 @@ class FreezeMagics(Magics):
     @line_magic
     @magic_arguments()
     @argument(
-        "names", nargs="*", help="tables: just what is needed to make these; without one, the last %%%%claude cell"
+        "names",
+        nargs="*",
+        help="tables: just what is needed to make these; without one, the last %%%%claude cell",
     )
-    @argument("--all-cells", action="store_true", help="every %%%%claude cell, and what was named by hand")
     @argument(
-        "--all", dest="everything", action="store_true", help="also calls that failed, looked around or are unused"
+        "--all-cells",
+        action="store_true",
+        help="every %%%%claude cell, and what was named by hand",
     )
-    @argument("--to", default="", help="write a new notebook or script, e.g. --to analysis.ipynb or --to analysis.py")
+    @argument(
+        "--all",
+        dest="everything",
+        action="store_true",
+        help="also calls that failed, looked around or are unused",
+    )
+    @argument(
+        "--to",
+        default="",
+        help="write a new notebook or script, e.g. --to analysis.ipynb or --to analysis.py",
+    )
     @argument("--force", action="store_true", help="with --to: replace the file")
-    @argument("--print", dest="show", action="store_true", help="show the script and put it nowhere")
+    @argument(
+        "--print",
+        dest="show",
+        action="store_true",
+        help="show the script and put it nowhere",
+    )
     @argument("--no-checks", action="store_true", help="leave the checks out")
-    @argument("--strict", action="store_true", help="a table that is not what it was is an error (the default)")
-    @argument("--warn", action="store_true", help="a table that is not what it was is a warning")
-    @argument("--include-writes", action="store_true", help="also run calls of tools that may change something")
-    @argument("--with-answers", action="store_true", help="keep the model's words as a note")
-    @argument("--with-data", action="store_true", help="with --to: keep the rows beside it, to show which ones change")
+    @argument(
+        "--strict",
+        action="store_true",
+        help="a table that is not what it was is an error (the default)",
+    )
+    @argument(
+        "--warn",
+        action="store_true",
+        help="a table that is not what it was is a warning",
+    )
+    @argument(
+        "--include-writes",
+        action="store_true",
+        help="also run calls of tools that may change something",
+    )
+    @argument(
+        "--with-answers", action="store_true", help="keep the model's words as a note"
+    )
+    @argument(
+        "--with-data",
+        action="store_true",
+        help="with --to: keep the rows beside it, to show which ones change",
+    )
     def mcp_freeze(self, line: str) -> None:
-        """Turn what ran into plain cells without a model: calls, names and order as they were, and a check a table."""
+        """Turn what ran into plain cells without a model: calls, names and order as
+        they were, and a check a table.
+        """
         options = parse_argstring(self.mcp_freeze, line)
         wanted = Freeze(
             names=tuple(name.strip("'\",") for name in options.names),
@@ -58,14 +96,19 @@ class FreezeMagics(Magics):
         )
         frozen = freeze(self._notebook, wanted)
         if frozen.file is None and (wanted.show or not wanted.places):
-            display({"text/markdown": _fenced(frozen.source), "text/plain": frozen.source}, raw=True)
+            display(
+                {"text/markdown": _fenced(frozen.source), "text/plain": frozen.source},
+                raw=True,
+            )
         elif frozen.file is None:
             self._notebook.shell.set_next_input(frozen.source, replace=False)
         showing.line("\n".join(frozen.said))
 
     def _takes_cells(self) -> bool:
         """Whether a frontend is there that makes a cell of what it is told."""
-        return getattr(self._notebook.shell, "kernel", None) is None or is_attended(self._notebook.shell)
+        return getattr(self._notebook.shell, "kernel", None) is None or is_attended(
+            self._notebook.shell
+        )
 
 
 def _fenced(source: str) -> str:

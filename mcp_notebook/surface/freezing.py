@@ -1,4 +1,6 @@
-"""`%mcp_freeze`: what was called becomes plain cells or a script, and goes where it was asked for."""
+"""`%mcp_freeze`: what was called becomes plain cells or a script, and goes where it was
+asked for.
+"""
 
 import datetime
 import os
@@ -42,7 +44,9 @@ class Freeze:
 
 @dataclass(frozen=True)
 class Frozen:
-    """What came of it: the code, the lines to say, and the file it was written to (None: it is for a cell)."""
+    """What came of it: the code, the lines to say, and the file it was written to
+    (None: it is for a cell).
+    """
 
     source: str
     said: tuple[str, ...]
@@ -50,7 +54,9 @@ class Frozen:
 
 
 def freeze(notebook: Notebook, options: Freeze) -> Frozen:
-    """Freeze; writes the file that was asked for. Raises ConfigError or DataError in one sentence."""
+    """Freeze; writes the file that was asked for. Raises ConfigError or DataError in
+    one sentence.
+    """
     file = _file(options)
     laid = _plan(notebook, options)
     writing = import_module("mcp_notebook.freeze.writing")
@@ -83,23 +89,43 @@ def _plan(notebook: Notebook, options: Freeze) -> Plan:
     )
     chosen = choose(notebook.trail, wish, around)
     mask = tuple(notebook.settings.mask)
-    # The code goes into this notebook: a variable of the person's is not overwritten by a server's object.
+    # The code goes into this notebook: a variable of the person's is not overwritten by
+    # a server's object.
     here = not options.to and not options.show
-    reserved = [n for n, v in notebook.shell.user_ns.items() if not isinstance(v, Server)] if here else ()
+    reserved = (
+        [n for n, v in notebook.shell.user_ns.items() if not isinstance(v, Server)]
+        if here
+        else ()
+    )
     sealer = Sealer(environ)
-    return plan(chosen, notebook.trail, around, sealer, checks=options.checks, mask=mask, reserved=reserved)
+    return plan(
+        chosen,
+        notebook.trail,
+        around,
+        sealer,
+        checks=options.checks,
+        mask=mask,
+        reserved=reserved,
+    )
 
 
 def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
-    """The tables that a statement over the notebook's own reads, by DuckDB's parser; by its words if it cannot."""
-    from mcp_notebook.server import sqlguard  # DuckDB is loaded by then: such a statement has run
+    """The tables that a statement over the notebook's own reads, by DuckDB's parser; by
+    its words if it cannot.
+    """
+    # DuckDB is loaded by then: such a statement has run
+    from mcp_notebook.server import sqlguard
     from mcp_notebook.server.mend import ToolError
 
     try:
         statement = sqlguard.check(_parser(), sql, offered)
     except ToolError:
         return named_in(sql, offered)
-    return set(offered) & named_in(sql, offered) if statement.lists_tables else set(statement.tables)
+    return (
+        set(offered) & named_in(sql, offered)
+        if statement.lists_tables
+        else set(statement.tables)
+    )
 
 
 @cache
@@ -109,7 +135,9 @@ def _parser() -> Any:
     return duck.connect(threads=1, memory="100MB")
 
 
-def _source(notebook: Notebook, laid: Plan, options: Freeze, style: Any, file: Path | None) -> str:
+def _source(
+    notebook: Notebook, laid: Plan, options: Freeze, style: Any, file: Path | None
+) -> str:
     answers = options.answers
     usual = MCPNotebook.tool_timeout.default_value  # type: ignore[attr-defined]
     timeout = notebook.settings.tool_timeout
@@ -121,7 +149,11 @@ def _source(notebook: Notebook, laid: Plan, options: Freeze, style: Any, file: P
     heading = _heading(laid)
     if file is not None and file.suffix == ".ipynb":
         form = import_module("mcp_notebook.freeze.notebook")
-        return form.document(form.cells(laid, style, heading=f"# {heading}", answers=answers, timeout=timeout))
+        return form.document(
+            form.cells(
+                laid, style, heading=f"# {heading}", answers=answers, timeout=timeout
+            )
+        )
     script = import_module("mcp_notebook.freeze.script")
     return script.script(laid, style, heading=heading, answers=answers, timeout=timeout)
 
@@ -139,13 +171,19 @@ def _heading(laid: Plan) -> str:
 def _file(options: Freeze) -> Path | None:
     if not options.to:
         if options.data:
-            raise ConfigError("--with-data writes rows beside a file; name the file: --to analysis.ipynb.")
+            raise ConfigError(
+                "--with-data writes rows beside a file; name the file: --to analysis.ipynb."
+            )
         return None
     file = Path(options.to).expanduser()
     if file.suffix not in SUFFIXES:
-        raise ConfigError(f"--to writes a notebook or a script: {file.name} should end with .ipynb or .py.")
+        raise ConfigError(
+            f"--to writes a notebook or a script: {file.name} should end with .ipynb or .py."
+        )
     if file.exists() and not options.force:
-        raise ConfigError(f"{file} is there already; choose another name, or replace it with --force.")
+        raise ConfigError(
+            f"{file} is there already; choose another name, or replace it with --force."
+        )
     if not file.parent.is_dir():
         raise ConfigError(f"There is no folder {file.parent}; make it first.")
     return file
@@ -153,10 +191,17 @@ def _file(options: Freeze) -> Path | None:
 
 def _write(file: Path, source: str, *, force: bool) -> None:
     try:
-        with file.open("w" if force else "x", encoding="utf-8", errors="backslashreplace", newline="\n") as opened:
+        with file.open(
+            "w" if force else "x",
+            encoding="utf-8",
+            errors="backslashreplace",
+            newline="\n",
+        ) as opened:
             opened.write(source)
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror or error}.") from None
+        raise ConfigError(
+            f"{file} cannot be written: {error.strerror or error}."
+        ) from None
 
 
 def _write_data(laid: Plan, file: Path) -> str:
@@ -181,7 +226,9 @@ def _remember(laid: Plan) -> None:
             remember(check.frame, check.fingerprint)
 
 
-def _said(notebook: Notebook, laid: Plan, options: Freeze, file: Path | None) -> list[str]:
+def _said(
+    notebook: Notebook, laid: Plan, options: Freeze, file: Path | None
+) -> list[str]:
     count = sum(not step.why_not for step in laid.steps)
     calls = f"{count} call{'s' * (count != 1)}"
     where = (
@@ -193,15 +240,26 @@ def _said(notebook: Notebook, laid: Plan, options: Freeze, file: Path | None) ->
     )
     tables = f" → {', '.join(laid.names)}" if laid.names else ""
     said = [f"Frozen: {calls}{tables}, {where}."]
-    dead = [f"{step.call.server}.{step.call.tool}" for step in laid.steps if step.why_not]
+    dead = [
+        f"{step.call.server}.{step.call.tool}" for step in laid.steps if step.why_not
+    ]
     if dead:
-        said.append(f"Commented out, each with its reason: {', '.join(dict.fromkeys(dead))}.")
+        said.append(
+            f"Commented out, each with its reason: {', '.join(dict.fromkeys(dead))}."
+        )
     said += [f"Left out: {line}." for line in laid.left_out]
     if laid.left_out and not options.everything:
         said[-1] += " --all takes them too."
     if laid.own:
-        said.append(f"Made by your own code, so the cells that make it belong above: {', '.join(laid.own)}.")
-    said += [f"Set {name} in the environment: a secret stood there." for name in laid.sealer.missing]
+        said.append(
+            f"Made by your own code, so the cells that make it belong above: {', '.join(laid.own)}."
+        )
+    said += [
+        f"Set {name} in the environment: a secret stood there."
+        for name in laid.sealer.missing
+    ]
     if file is not None and file.parent.resolve() != Path.cwd().resolve():
-        said.append(f"{file.name} runs in its own folder: mind relative paths where servers are connected.")
+        said.append(
+            f"{file.name} runs in its own folder: mind relative paths where servers are connected."
+        )
     return said

@@ -1,6 +1,8 @@
-"""The package's functions for plain Python, in notebooks and scripts: connect, disconnect, server, call, sql, ...
+"""The package's functions for plain Python, in notebooks and scripts: connect,
+disconnect, server, call, sql, ...
 
-They go through the same sessions, limits and log as the magics; a call is the person's own, so nothing is asked.
+They go through the same sessions, limits and log as the magics; a call is the person's
+own, so nothing is asked.
 """
 
 import shlex
@@ -10,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook.config import InProcessServer
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.freeze.route import Route
-from mcp_notebook.surface import arrival, byhand, connecting, here, opening, resources, sharing
+from mcp_notebook.surface import (
+    arrival,
+    byhand,
+    connecting,
+    here,
+    opening,
+    resources,
+    sharing,
+)
 from mcp_notebook.surface.connecting import Wanted
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
@@ -24,10 +34,12 @@ Target = str | Sequence[str] | object
 def connect(name: str, target: Target = "", **options: Any) -> Server:
     """Connect a server, keep its session open in this process, and return its object.
 
-    `target`: a command line or a URL as in `%mcp_connect`, a list of words, or a server object of the MCP SDK; without
-    one, the server of that name in .mcp.json. Options: `config` (a file with "mcpServers"), `headers` (a dict), `env`
-    (names of variables to pass on), `cwd`, `transport`, `timeout` (seconds), `allow`, `safe`, `legacy`. `${VAR}` in
-    any of them is taken from the environment. Raises ConfigError or ConnectError.
+    `target`: a command line or a URL as in `%mcp_connect`, a list of words, or a server
+    object of the MCP SDK; without one, the server of that name in .mcp.json. Options:
+    `config` (a file with "mcpServers"), `headers` (a dict), `env` (names of variables
+    to pass on), `cwd`, `transport`, `timeout` (seconds), `allow`, `safe`, `legacy`.
+    `${VAR}` in any of them is taken from the environment. Raises ConfigError or
+    ConnectError.
     """
     state = here.notebook()
     here.run(state, _connected(state, name, target, options))
@@ -48,7 +60,9 @@ def disconnect(name: str) -> None:
 
 
 def server(name: str) -> Server:
-    """The object of a connected server: a method for each of its tools. Raises SessionError for an unknown name."""
+    """The object of a connected server: a method for each of its tools. Raises
+    SessionError for an unknown name.
+    """
     state = here.notebook()
     state.sessions.get(name)
 
@@ -56,7 +70,9 @@ def server(name: str) -> Server:
         return here.run(state, _called(state, server, tool, arguments, 0, tables=False))
 
     async def do_async(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
-        return await here.awaited(state, _called(state, server, tool, arguments, 0, tables=False))
+        return await here.awaited(
+            state, _called(state, server, tool, arguments, 0, tables=False)
+        )
 
     def close() -> None:
         here.run(state, state.sessions.disconnect(name))
@@ -64,28 +80,48 @@ def server(name: str) -> Server:
     return Server(name, lambda: state.sessions.get(name), do, do_async, close)
 
 
-def call(target: str, arguments: Mapping[str, Any] | None = None, *, tables: bool = False, timeout: float = 0) -> Any:
-    """Call `server.tool`: the first table as a DataFrame, else the text; with `tables=True` all tables as a list.
+def call(
+    target: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    tables: bool = False,
+    timeout: float = 0,
+) -> Any:
+    """Call `server.tool`: the first table as a DataFrame, else the text; with
+    `tables=True` all tables as a list.
 
     `timeout` is in seconds, 0 is the setting's. Raises CallError when the tool says no.
     """
     state = here.notebook()
-    return here.run(state, _called(state, *byhand.split_target(target), arguments or {}, timeout, tables=tables))
+    return here.run(
+        state,
+        _called(
+            state, *byhand.split_target(target), arguments or {}, timeout, tables=tables
+        ),
+    )
 
 
 async def acall(
-    target: str, arguments: Mapping[str, Any] | None = None, *, tables: bool = False, timeout: float = 0
+    target: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    tables: bool = False,
+    timeout: float = 0,
 ) -> Any:
     """`call` for code that awaits."""
     state = here.notebook()
-    work = _called(state, *byhand.split_target(target), arguments or {}, timeout, tables=tables)
+    work = _called(
+        state, *byhand.split_target(target), arguments or {}, timeout, tables=tables
+    )
     return await here.awaited(state, work)
 
 
 def sql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
-    """One SELECT in the DuckDB dialect over tables of this process, as a DataFrame: `sql("from o", o=orders)`.
+    """One SELECT in the DuckDB dialect over tables of this process, as a DataFrame:
+    `sql("from o", o=orders)`.
 
-    In a notebook the tables that results and `%mcp_share` gave are there without being named. Raises DataError.
+    In a notebook the tables that results and `%mcp_share` gave are there without being
+    named. Raises DataError.
     """
     state = here.notebook()
     return here.run(state, _queried(state, text, limit, tables))
@@ -98,16 +134,19 @@ async def asql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
 
 
 def resource(server: str, uri: str, *, tables: bool = False) -> Any:
-    """Read a server's resource: its first table as a DataFrame, else its text; with `tables=True` all tables."""
+    """Read a server's resource: its first table as a DataFrame, else its text; with
+    `tables=True` all tables.
+    """
     state = here.notebook()
     return here.run(state, _read(state, server, uri, tables=tables))
 
 
 def share(table: Any, as_: str = "", *, description: str = "") -> str:
-    """Share a table with Claude, and with clients outside when `%mcp_serve` runs; returns the name to query it by.
+    """Share a table with Claude, and with clients outside when `%mcp_serve` runs;
+    returns the name to query it by.
 
-    `table` is the name of a variable, a table object, or the path of a data file; `as_` names it otherwise. Raises
-    ConfigError for what is no table.
+    `table` is the name of a variable, a table object, or the path of a data file; `as_`
+    names it otherwise. Raises ConfigError for what is no table.
     """
     return sharing.share(here.notebook(), table, as_=as_, description=description)[0]
 
@@ -124,7 +163,9 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-async def _connected(state: Notebook, name: str, target: Target, options: Mapping[str, Any]) -> None:
+async def _connected(
+    state: Notebook, name: str, target: Target, options: Mapping[str, Any]
+) -> None:
     wanted = _wanted(name, target, options)
     if isinstance(target, str | Sequence):
         spec = connecting.resolve(wanted)[name]
@@ -140,17 +181,34 @@ async def _connected(state: Notebook, name: str, target: Target, options: Mappin
         here.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
     try:
-        arrival.accept(session, attended=False, say=lambda text: here.logger.warning("%s", text), ask=lambda _: "")
+        arrival.accept(
+            session,
+            attended=False,
+            say=lambda text: here.logger.warning("%s", text),
+            ask=lambda _: "",
+        )
     except Exception:
         await state.sessions.disconnect(name)
         raise
 
 
 def _wanted(name: str, target: Target, options: Mapping[str, Any]) -> Wanted:
-    known = ("config", "headers", "env", "cwd", "transport", "timeout", "allow", "safe", "legacy")
+    known = (
+        "config",
+        "headers",
+        "env",
+        "cwd",
+        "transport",
+        "timeout",
+        "allow",
+        "safe",
+        "legacy",
+    )
     unknown = [option for option in options if option not in known]
     if unknown:
-        raise ConfigError(f"connect has no option {unknown[0]!r}; its options: {', '.join(known)}.")
+        raise ConfigError(
+            f"connect has no option {unknown[0]!r}; its options: {', '.join(known)}."
+        )
     headers = options.get("headers") or {}
     return Wanted(
         names=(name,),
@@ -178,11 +236,19 @@ def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 async def _called(
-    state: Notebook, server: str, tool: str, arguments: Mapping[str, Any], timeout: float, *, tables: bool
+    state: Notebook,
+    server: str,
+    tool: str,
+    arguments: Mapping[str, Any],
+    timeout: float,
+    *,
+    tables: bool,
 ) -> Any:
     frames: list[Any] = []
     sent = {name: plain(value, name) for name, value in arguments.items()}
-    result = await byhand.perform(state, server, tool, sent, keep=_keeper(state, frames), timeout=timeout)
+    result = await byhand.perform(
+        state, server, tool, sent, keep=_keeper(state, frames), timeout=timeout
+    )
     return _value(frames, tables, lambda: byhand.text_of(result))
 
 
@@ -200,16 +266,24 @@ def _value(frames: list[Any], tables: bool, text: Callable[[], str]) -> Any:
     return frames[0] if frames else text()
 
 
-async def _queried(state: Notebook, text: str, limit: int | None, tables: Mapping[str, Any]) -> Any:
+async def _queried(
+    state: Notebook, text: str, limit: int | None, tables: Mapping[str, Any]
+) -> Any:
     if not text.strip():
         raise ConfigError("There is no SQL in the text.")
     arguments = {"sql": text} if limit is None else {"sql": text, "limit": limit}
     frames: list[Any] = []
     catalog = _catalog(state, tables)
     try:
-        await byhand.perform_own_sql(state, arguments, catalog, keep=_keeper(state, frames), given=tables)
+        await byhand.perform_own_sql(
+            state, arguments, catalog, keep=_keeper(state, frames), given=tables
+        )
     except DataError as error:
-        hint = "" if here.is_interactive(state) or tables else " Name the tables: sql(..., orders=orders)."
+        hint = (
+            ""
+            if here.is_interactive(state) or tables
+            else " Name the tables: sql(..., orders=orders)."
+        )
         raise DataError(f"{error.message}{hint}") from None
     return frames[0]
 
@@ -231,5 +305,8 @@ async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:
     origin, reading = await resources.fetched(state, server, uri)
     if reading.error is not None:
         raise DataError(f"{uri} of {server} cannot be read: {reading.error}")
-    frames = [state.hand_out(table, origin, index) for index, table in enumerate(reading.tables)]
+    frames = [
+        state.hand_out(table, origin, index)
+        for index, table in enumerate(reading.tables)
+    ]
     return _value(frames, tables, lambda: reading.text)

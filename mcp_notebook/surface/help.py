@@ -1,4 +1,6 @@
-"""`--help` for every magic, and options that do not exist: said in a sentence, with the one that was probably meant."""
+"""`--help` for every magic, and options that do not exist: said in a sentence, with the
+one that was probably meant.
+"""
 
 import difflib
 import functools
@@ -16,7 +18,9 @@ ASKS = {"--help", "-h"}
 
 
 def helped(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """The magic called `name` (`%mcp_log`, `%%claude`), with `--help` alone on its line answered."""
+    """The magic called `name` (`%mcp_log`, `%%claude`), with `--help` alone on its line
+    answered.
+    """
 
     @functools.wraps(magic)
     def called(line: str, *cell: str) -> Any:
@@ -34,13 +38,23 @@ def helped(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
 def options_of(magic: Callable[..., Any]) -> list[str]:
     """The long options that a magic's own parser knows."""
     parser = getattr(magic, "parser", None)
-    return [] if parser is None else sorted(one for one in parser._option_string_actions if one.startswith("--"))
+    return (
+        []
+        if parser is None
+        else sorted(
+            one for one in parser._option_string_actions if one.startswith("--")
+        )
+    )
 
 
 def text_of(magic: Callable[..., Any], name: str) -> str:
     """A magic's docstring as it is read in a cell."""
     text = inspect.cleandoc(magic.__doc__ or "").removeprefix("::\n\n")
-    return inspect.cleandoc(text.replace(f"%{name.lstrip('%')}", name, 1)) if text.startswith("  %") else text
+    return (
+        inspect.cleandoc(text.replace(f"%{name.lstrip('%')}", name, 1))
+        if text.startswith("  %")
+        else text
+    )
 
 
 def unknown(option: str, known: Iterable[str]) -> str:
@@ -50,7 +64,11 @@ def unknown(option: str, known: Iterable[str]) -> str:
 
 
 def _clear(said: str, name: str, known: Iterable[str]) -> ConfigError:
-    more = f"{name}? lists what there is." if name.startswith("%%") else f"{name} --help lists what there is."
+    more = (
+        f"{name}? lists what there is."
+        if name.startswith("%%")
+        else f"{name} --help lists what there is."
+    )
     what, _, words = said.partition(": ")
     odd = [word for word in _words(words) if word.startswith("-")]
     if what == "unrecognized arguments" and odd:

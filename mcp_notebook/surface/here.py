@@ -1,4 +1,6 @@
-"""The state behind the functions of the package: the notebook's where there is one, else one of this process."""
+"""The state behind the functions of the package: the notebook's where there is one,
+else one of this process.
+"""
 
 import logging
 import threading
@@ -19,7 +21,9 @@ T = TypeVar("T")
 
 
 class PlainShell:
-    """What a script has in place of IPython's shell: no person, no variables that tables would go into."""
+    """What a script has in place of IPython's shell: no person, no variables that
+    tables would go into.
+    """
 
     kernel = None
 
@@ -31,7 +35,9 @@ _plain: Notebook | None = None
 
 
 def notebook() -> Notebook:
-    """The state; in IPython the extension is loaded for it, so that magics and functions share everything."""
+    """The state; in IPython the extension is loaded for it, so that magics and
+    functions share everything.
+    """
     global _plain
     shell = get_ipython()
     if shell is not None:
@@ -68,4 +74,6 @@ async def awaited(state: Notebook, work: Coroutine[Any, Any, T]) -> T:
 def _check_thread(work: Coroutine[Any, Any, Any]) -> None:
     if threading.current_thread().name == loop.THREAD:
         work.close()
-        raise ConfigError("This was called from inside a server's callback, which cannot wait for another call.")
+        raise ConfigError(
+            "This was called from inside a server's callback, which cannot wait for another call."
+        )

@@ -6,7 +6,13 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from mcp_notebook import loop
@@ -37,8 +43,9 @@ class MCPMagics(Magics):
         %mcp_connect NAME                    connect the server of that name in .mcp.json
         %mcp_connect --config FILE [NAME ..] connect servers of a file with "mcpServers"
 
-        Options, before the command: --allow 'PATTERN' (tools that run without asking), --safe 'PATTERN' (tools that
-        may run twice when the connection is lost under them), --env NAME (pass a variable of the kernel on),
+        Options, before the command: --allow 'PATTERN' (tools that run without asking),
+        --safe 'PATTERN' (tools that may run twice when the connection is lost under
+        them), --env NAME (pass a variable of the kernel on),
         --header 'NAME: ${TOKEN}', --oauth (sign in), --transport http|sse, --cwd DIR, --legacy, --timeout SECONDS.
         """
         wanted = connecting.parse(line)
@@ -58,8 +65,12 @@ class MCPMagics(Magics):
         if not names:
             raise ConfigError("Name the server to disconnect, or --all.")
         for name in names:
-            loop.run(self._notebook.sessions.disconnect(name, forget="--forget" in words))
-            showing.line(f"{name}: disconnected{', its sign-in is forgotten' if '--forget' in words else ''}")
+            loop.run(
+                self._notebook.sessions.disconnect(name, forget="--forget" in words)
+            )
+            showing.line(
+                f"{name}: disconnected{', its sign-in is forgotten' if '--forget' in words else ''}"
+            )
 
     @line_magic
     def mcp_tools(self, line: str) -> None:
@@ -68,7 +79,8 @@ class MCPMagics(Magics):
 
     @line_magic
     def mcp_status(self, line: str) -> None:
-        """Show the sessions: state, transport, calls, restarts, last error; of named ones also what they logged.
+        """Show the sessions: state, transport, calls, restarts, last error; of named
+        ones also what they logged.
 
         %mcp_status [SERVER ...]
         """
@@ -90,27 +102,46 @@ class MCPMagics(Magics):
             arguments = byhand.parse_arguments(rest)
 
             def work(emit: Emit) -> Any:
-                return byhand.call(self._notebook, server, tool, arguments, into=into, emit=emit)
+                return byhand.call(
+                    self._notebook, server, tool, arguments, into=into, emit=emit
+                )
 
             return showing.called(self._notebook, work, into)
 
     @no_var_expand
     @cell_magic
     @magic_arguments()
-    @argument("server", nargs="?", help="the server to ask; `notebook` for the notebook's own tables")
+    @argument(
+        "server",
+        nargs="?",
+        help="the server to ask; `notebook` for the notebook's own tables",
+    )
     @argument("--into", default="", help="name for the DataFrame")
-    @argument("--tool", default="", help="the tool that takes the SQL, when the server has several")
+    @argument(
+        "--tool",
+        default="",
+        help="the tool that takes the SQL, when the server has several",
+    )
     @argument("--timeout", type=float, default=0, help="seconds")
     def mcp_sql(self, line: str, cell: str) -> Any:
         """Run SQL through a server's query tool, without a model; returns the DataFrame."""
         options = parse_argstring(self.mcp_sql, line)
         if not options.server:
-            known = ", ".join(dict.fromkeys([*self._notebook.sessions.names(), OWN_SERVER]))
-            raise ConfigError(f"Name the server: %%mcp_sql SERVER [--into NAME]; there are {known}.")
+            known = ", ".join(
+                dict.fromkeys([*self._notebook.sessions.names(), OWN_SERVER])
+            )
+            raise ConfigError(
+                f"Name the server: %%mcp_sql SERVER [--into NAME]; there are {known}."
+            )
         into = check_name(options.into)
 
         def work(emit: Emit) -> Any:
-            wanted = {"into": into, "tool": options.tool, "timeout": options.timeout, "emit": emit}
+            wanted = {
+                "into": into,
+                "tool": options.tool,
+                "timeout": options.timeout,
+                "emit": emit,
+            }
             return byhand.sql(self._notebook, options.server, cell, **wanted)
 
         with interruptible():
@@ -139,4 +170,8 @@ def interruptible() -> Any:
 def _take_into(text: str) -> tuple[str, str]:
     """`{"a": 1} --into x` into the arguments and the name."""
     head, option, name = text.rpartition("--into ")
-    return (head, check_name(name.strip())) if option and name.strip().isidentifier() else (text, "")
+    return (
+        (head, check_name(name.strip()))
+        if option and name.strip().isidentifier()
+        else (text, "")
+    )

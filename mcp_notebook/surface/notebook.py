@@ -45,7 +45,9 @@ class Notebook:
         self.ledger = Ledger()
         self._write_log(settings.log_file)
         settings.observe(lambda change: self._write_log(change.new), names="log_file")
-        settings.observe(lambda _: loop.submit(self.sessions.roots_changed()), names="roots")
+        settings.observe(
+            lambda _: loop.submit(self.sessions.roots_changed()), names="roots"
+        )
         self.grants = Grants(user_file())
         self.starts = Starts(user_folder() / "starts.json")
         self.spent = Spent()
@@ -53,24 +55,38 @@ class Notebook:
         self.branch = MAIN
         self.desk = Desk()  # where servers' questions are shown
         self.asked = Asked(self)
-        self.held: dict[str, Any] = {}  # shared files and objects that no variable holds
+        # shared files and objects that no variable holds
+        self.held: dict[str, Any] = {}
         self.catalog = Catalog(lambda: ChainMap(self.shell.user_ns, self.held))
-        self.allowed: dict[str, tuple[str, ...]] = {}  # patterns given at %mcp_connect, by server
-        self.shown: dict[str, str] = {}  # what Claude was shown of each table, for %mcp_preview
-        self.questions: dict[str, str] = {}  # how each cell's question begins, by the cell's name in the ledger
+        # patterns given at %mcp_connect, by server
+        self.allowed: dict[str, tuple[str, ...]] = {}
+        # what Claude was shown of each table, for %mcp_preview
+        self.shown: dict[str, str] = {}
+        # how each cell's question begins, by the cell's name in the ledger
+        self.questions: dict[str, str] = {}
         self.recording: Path | None = None
         self.trail = Trail()  # what was called, exactly, for %mcp_freeze
         self._handed: list[weakref.ref[Any]] = []
         self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
 
-    def keep(self, table: "Table", origin: "Origin", index: int = 0, *, name: str = "") -> str:
+    def keep(
+        self, table: "Table", origin: "Origin", index: int = 0, *, name: str = ""
+    ) -> str:
         """Put a table into the notebook's namespace and return its name.
 
-        `name` is one that the person asked for. Otherwise a readable one is found that is free, or that the very
-        same call was given before: running a cell again refreshes its table.
+        `name` is one that the person asked for. Otherwise a readable one is found that
+        is free, or that the very same call was given before: running a cell again
+        refreshes its table.
         """
-        provenance = (origin.server, origin.tool, repr(sorted(origin.arguments.items(), key=str)), index)
-        wanted = name or self._free_name(naming.suggest(origin.server, origin.tool, origin.arguments), provenance)
+        provenance = (
+            origin.server,
+            origin.tool,
+            repr(sorted(origin.arguments.items(), key=str)),
+            index,
+        )
+        wanted = name or self._free_name(
+            naming.suggest(origin.server, origin.tool, origin.arguments), provenance
+        )
         frame = frame_of(table, origin)
         self.bind(wanted, frame)
         self._bound[wanted] = (provenance, weakref.ref(frame))
@@ -80,9 +96,13 @@ class Notebook:
         return wanted
 
     def hand_out(self, table: "Table", origin: "Origin", index: int = 0) -> Any:
-        """A table as a DataFrame for the person's own code, which gives it its name; see `adopt`."""
+        """A table as a DataFrame for the person's own code, which gives it its name;
+        see `adopt`.
+        """
         frame = frame_of(table, origin)
-        self._handed = [reference for reference in self._handed if reference() is not None]
+        self._handed = [
+            reference for reference in self._handed if reference() is not None
+        ]
         self._handed.append(weakref.ref(frame))
         self.trail.kept(origin.call_id, index, "", frame, table.truncated)
         return frame
@@ -91,16 +111,28 @@ class Notebook:
         """Do not offer Claude a call's result, which may hold masked values under other names."""
         self.catalog.withhold(name)
         frames = [(reference, reference()) for reference in self._handed]
-        self._handed = [r for r, frame in frames if frame is not None and frame.attrs["mcp"]["call_id"] != call_id]
+        self._handed = [
+            r
+            for r, frame in frames
+            if frame is not None and frame.attrs["mcp"]["call_id"] != call_id
+        ]
 
     def adopt(self) -> None:
-        """Let Claude query the tables that were handed out by the names that the person's code gave them."""
-        waiting = {id(frame): frame for reference in self._handed if (frame := reference()) is not None}
+        """Let Claude query the tables that were handed out by the names that the
+        person's code gave them.
+        """
+        waiting = {
+            id(frame): frame
+            for reference in self._handed
+            if (frame := reference()) is not None
+        }
         for name, value in list(self.shell.user_ns.items()) if waiting else ():
             if waiting.get(id(value)) is value is not None and not name.startswith("_"):
                 self.catalog.add(name, variable=name, origin="result")
                 self.trail.named(name, value)
-                self._handed = [reference for reference in self._handed if reference() is not value]
+                self._handed = [
+                    reference for reference in self._handed if reference() is not value
+                ]
 
     def sent(
         self,
@@ -119,8 +151,13 @@ class Notebook:
         arguments = copy.deepcopy(call.arguments)
         tables: dict[str, Any] = {}
         if call.server == OWN_SERVER:
-            tables = {entry.name: self.shell.user_ns.get(entry.variable) for entry in self.catalog.entries()}
-        made = Call(call.id, call.server, call.tool, arguments, facts, cell, kind, at=at)
+            tables = {
+                entry.name: self.shell.user_ns.get(entry.variable)
+                for entry in self.catalog.entries()
+            }
+        made = Call(
+            call.id, call.server, call.tool, arguments, facts, cell, kind, at=at
+        )
         self.trail.sent(made, {**tables, **(given or {})})
 
     def bind(self, name: str, frame: Any) -> None:
@@ -130,13 +167,24 @@ class Notebook:
 
     def _free_name(self, suggested: str, provenance: Any) -> str:
         for name, (made_by, reference) in self._bound.items():
-            if made_by == provenance and self.shell.user_ns.get(name) is reference() is not None:
+            if (
+                made_by == provenance
+                and self.shell.user_ns.get(name) is reference() is not None
+            ):
                 return name
-        return naming.free(suggested, {**self.shell.user_ns, **dict.fromkeys(self.catalog.names())})
+        return naming.free(
+            suggested, {**self.shell.user_ns, **dict.fromkeys(self.catalog.names())}
+        )
 
     def rules(self, allow: tuple[str, ...] = (), *, attended: bool) -> Rules:
-        """The rules of one cell: the settings, what was allowed at connect, and the cell's own `--allow`."""
-        at_connect = tuple(f"{server}.{p}" for server, patterns in self.allowed.items() for p in patterns)
+        """The rules of one cell: the settings, what was allowed at connect, and the
+        cell's own `--allow`.
+        """
+        at_connect = tuple(
+            f"{server}.{p}"
+            for server, patterns in self.allowed.items()
+            for p in patterns
+        )
         return Rules(
             allow=(*self.settings.allow, *at_connect, *allow),
             ask=tuple(self.settings.ask),
@@ -147,9 +195,15 @@ class Notebook:
         )
 
     def repeatable(self, session: "Session") -> set[str]:
-        """The tools of a session that the person marked as safe to run twice (`MCPNotebook.retry`)."""
+        """The tools of a session that the person marked as safe to run twice
+        (`MCPNotebook.retry`).
+        """
         patterns = tuple(self.settings.retry)
-        return {tool.name for tool in session.tools if matches(patterns, session.name, tool.name)}
+        return {
+            tool.name
+            for tool in session.tools
+            if matches(patterns, session.name, tool.name)
+        }
 
     def _write_log(self, name: str) -> None:
         self.ledger.file = Path(name).expanduser() if name else None
@@ -165,17 +219,22 @@ class Notebook:
         self.branch = name
 
     def client(self) -> Any:
-        """The person's own client: the setting is its variable's name, or the object; raises ConfigError."""
+        """The person's own client: the setting is its variable's name, or the object;
+        raises ConfigError.
+        """
         client = self.settings.client
         if not isinstance(client, str):
             return client
         if client and client not in self.shell.user_ns:
-            raise ConfigError(f"MCPNotebook.client names {client!r}, and there is no such variable in the notebook.")
+            raise ConfigError(
+                f"MCPNotebook.client names {client!r}, and there is no such variable in the notebook."
+            )
         return self.shell.user_ns[client] if client else None
 
     def shaping(self, rows: int | None = None) -> "Shaping":
         """How much of a result goes to the model."""
-        from mcp_notebook.agent.calls import Shaping  # loads the reading of results, wanted at the first call
+        # loads the reading of results, wanted at the first call
+        from mcp_notebook.agent.calls import Shaping
 
         return Shaping(
             rows=self.settings.rows_to_model if rows is None else rows,
@@ -187,21 +246,31 @@ class Notebook:
         """The session with the notebook's own server, started at its first use."""
         if OWN_SERVER not in self.sessions.names():
             from mcp_notebook.config import InProcessServer
-            from mcp_notebook.server.notebook import build_notebook_server  # loads mcp and duckdb
 
-            spec = InProcessServer(lambda: build_notebook_server(self.catalog, mask=lambda: tuple(self.settings.mask)))
+            # loads mcp and duckdb
+            from mcp_notebook.server.notebook import build_notebook_server
+
+            spec = InProcessServer(
+                lambda: build_notebook_server(
+                    self.catalog, mask=lambda: tuple(self.settings.mask)
+                )
+            )
             await self.sessions.connect(OWN_SERVER, spec, trusted=True)
         return self.sessions.get(OWN_SERVER)
 
     async def session(self, name: str) -> "Session":
         """A session by name; the notebook's own starts when it is asked for."""
-        return await self.own_session() if name == OWN_SERVER else self.sessions.get(name)
+        return (
+            await self.own_session() if name == OWN_SERVER else self.sessions.get(name)
+        )
 
     def table(self, name: str) -> Any:
         """A table of the notebook by name; raises DataError."""
         if name not in self.shell.user_ns:
             known = ", ".join(self.catalog.names()) or "none yet"
-            raise DataError(f"There is no table {name!r} in this notebook; tables: {known}.")
+            raise DataError(
+                f"There is no table {name!r} in this notebook; tables: {known}."
+            )
         return self.shell.user_ns[name]
 
     def replay_file(self) -> Path | None:
@@ -210,7 +279,9 @@ class Notebook:
 
     def record_file(self) -> Path:
         """Where a recording of this notebook goes."""
-        return self.recording or where.record_file(self.settings.replay, self.shell.user_ns)
+        return self.recording or where.record_file(
+            self.settings.replay, self.shell.user_ns
+        )
 
 
 def frame_of(table: "Table", origin: "Origin") -> Any:

@@ -1,4 +1,6 @@
-"""What servers offer for completion: resources, prompts and values of their arguments, asked for within a moment."""
+"""What servers offer for completion: resources, prompts and values of their arguments,
+asked for within a moment.
+"""
 
 import concurrent.futures
 import time
@@ -10,7 +12,9 @@ from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.templates import Typing, typing_in
 
 FRESH = 30.0  # seconds that a listing is kept
-PATIENCE = 0.8  # seconds that the person waits for names; those that come later are there at the next Tab
+# seconds that the person waits for names; those that come later are there at the next
+# Tab
+PATIENCE = 0.8
 
 
 class Offers:
@@ -21,34 +25,63 @@ class Offers:
         self._kept: dict[Any, tuple[float, concurrent.futures.Future[Any]]] = {}
 
     def resources(self, server: str) -> list[str]:
-        """The addresses of a server's resources, and of templates as far as their first variable."""
-        listed = self._ask((server, "resources"), self._session(server, lambda s: s.list_resources()))
+        """The addresses of a server's resources, and of templates as far as their first
+        variable.
+        """
+        listed = self._ask(
+            (server, "resources"), self._session(server, lambda s: s.list_resources())
+        )
         addresses = [str(r.uri) for r in listed]
-        return addresses + [t.uri_template.split("{")[0] for t in self._templates(server)]
+        return addresses + [
+            t.uri_template.split("{")[0] for t in self._templates(server)
+        ]
 
     def prompts(self, server: str) -> list[Any]:
         """The prompts of a server (mcp.types.Prompt)."""
-        return self._ask((server, "prompts"), self._session(server, lambda s: s.list_prompts()))
+        return self._ask(
+            (server, "prompts"), self._session(server, lambda s: s.list_prompts())
+        )
 
-    def prompt_values(self, server: str, prompt: str, argument: str, value: str, known: dict[str, str]) -> list[str]:
+    def prompt_values(
+        self, server: str, prompt: str, argument: str, value: str, known: dict[str, str]
+    ) -> list[str]:
         """The server's completions for an argument of a prompt."""
         key = (server, "value", prompt, argument, value, tuple(sorted(known.items())))
-        return self._ask(key, self._session(server, lambda s: s.complete_prompt(prompt, argument, value, known)))
+        return self._ask(
+            key,
+            self._session(
+                server, lambda s: s.complete_prompt(prompt, argument, value, known)
+            ),
+        )
 
     def resource_values(self, server: str, uri: str) -> list[str]:
-        """Addresses for the variable of a template that is being typed, as far as the next variable."""
+        """Addresses for the variable of a template that is being typed, as far as the
+        next variable.
+        """
         found: list[str] = []
         for template in self._templates(server):
             place = typing_in(template.uri_template, uri)
             if place is None or not place.before:
                 continue
-            key = (server, "uri", template.uri_template, place.variable, place.value, tuple(place.known.items()))
-            values = self._ask(key, self._session(server, _completer(template.uri_template, place)))
+            key = (
+                server,
+                "uri",
+                template.uri_template,
+                place.variable,
+                place.value,
+                tuple(place.known.items()),
+            )
+            values = self._ask(
+                key, self._session(server, _completer(template.uri_template, place))
+            )
             found += [place.before + value + place.after for value in values]
         return found
 
     def _templates(self, server: str) -> list[Any]:
-        return self._ask((server, "templates"), self._session(server, lambda s: s.list_resource_templates()))
+        return self._ask(
+            (server, "templates"),
+            self._session(server, lambda s: s.list_resource_templates()),
+        )
 
     def _session(
         self, server: str, question: Callable[[Any], Coroutine[Any, Any, list[Any]]]
@@ -58,17 +91,26 @@ class Offers:
 
         return work
 
-    def _ask(self, key: Any, work: Callable[[], Coroutine[Any, Any, list[Any]]]) -> list[Any]:
+    def _ask(
+        self, key: Any, work: Callable[[], Coroutine[Any, Any, list[Any]]]
+    ) -> list[Any]:
         asked, future = self._kept.get(key, (0.0, None))
         if future is None or time.monotonic() - asked > FRESH:
             future = loop.submit(work())
-            self._kept = {k: v for k, v in self._kept.items() if time.monotonic() - v[0] <= FRESH}
+            self._kept = {
+                k: v for k, v in self._kept.items() if time.monotonic() - v[0] <= FRESH
+            }
             self._kept[key] = (time.monotonic(), future)
         try:
             return future.result(PATIENCE)
-        except Exception:  # boundary: completion is a help; what goes wrong shows when the line runs
+        except Exception:
+            # boundary: completion is a help; what goes wrong shows when the line runs
             return []
 
 
-def _completer(template: str, place: Typing) -> Callable[[Any], Coroutine[Any, Any, list[str]]]:
-    return lambda session: session.complete_resource(template, place.variable, place.value, place.known)
+def _completer(
+    template: str, place: Typing
+) -> Callable[[Any], Coroutine[Any, Any, list[str]]]:
+    return lambda session: session.complete_resource(
+        template, place.variable, place.value, place.known
+    )

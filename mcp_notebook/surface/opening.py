@@ -17,27 +17,43 @@ from mcp_notebook.surface.showing import PATIENCE, StatusLine, line
 
 
 def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
-    """Connect what was asked for, side by side, each with its own line; the first failure is raised at the end."""
+    """Connect what was asked for, side by side, each with its own line; the first
+    failure is raised at the end.
+    """
     resolved = connecting.resolve(wanted)
-    servers = {name: spec for name, spec in resolved.items() if not isinstance(spec, ConfigError)}
+    servers = {
+        name: spec
+        for name, spec in resolved.items()
+        if not isinstance(spec, ConfigError)
+    }
     attended = is_attended(notebook.shell)
     for name, path in connecting.sources(wanted).items():
         if name in servers:
-            start = Start(path, name, config.describe(servers[name]), config.spec_fingerprint(servers[name]))
+            start = Start(
+                path,
+                name,
+                config.describe(servers[name]),
+                config.spec_fingerprint(servers[name]),
+            )
             arrival.may_start(notebook, start, attended=attended, say=line, ask=input)
     timeout = wanted.timeout or notebook.settings.connect_timeout
     lines = {name: StatusLine() for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
     futures = {
-        name: loop.submit(opened(notebook, name, spec, wanted, timeout, progress)) for name, spec in servers.items()
+        name: loop.submit(opened(notebook, name, spec, wanted, timeout, progress))
+        for name, spec in servers.items()
     }
     with notebook.desk.staffed(attended=attended, forms=False):
         _watch(futures, lines, progress, started, notebook.desk.pump)
     for name, future in futures.items():
         if future.exception() is None:
             _arrived(notebook, name, future.result(), attended)
-    wrong = {name: error for name, error in resolved.items() if isinstance(error, ConfigError)}
+    wrong = {
+        name: error
+        for name, error in resolved.items()
+        if isinstance(error, ConfigError)
+    }
     for name, error in wrong.items():
         line(f"{name}: not connected · {error}")
     for future in futures.values():
@@ -92,7 +108,9 @@ def _watch(
     started: float,
     pump: Callable[[], None],
 ) -> None:
-    """Keep the lines up to date until every server is connected or has failed; an interrupt cancels all."""
+    """Keep the lines up to date until every server is connected or has failed; an
+    interrupt cancels all.
+    """
     ended: dict[str, float] = {}
     try:
         while len(ended) < len(futures):
@@ -101,7 +119,9 @@ def _watch(
                     continue
                 if future.done():
                     ended[name] = time.monotonic() - started
-                    lines[name].set(_outcome(name, future, ended[name], why=len(futures) > 1))
+                    lines[name].set(
+                        _outcome(name, future, ended[name], why=len(futures) > 1)
+                    )
                 elif time.monotonic() - started > PATIENCE:
                     lines[name].set(f"{name}: {progress[name]}")
             pump()
@@ -119,5 +139,11 @@ def _outcome(name: str, future: "Future[Any]", seconds: float, *, why: bool) -> 
         return f"{name}: not connected" + (f" · {failure}" if why else "")
     session = future.result()
     count = len(session.tools)
-    title = f"{session.server_title} · " if session.server_title and session.server_title != name else ""
-    return f"{name}: connected · {title}{count} tool{'s' * (count != 1)} · {seconds:.1f} s"
+    title = (
+        f"{session.server_title} · "
+        if session.server_title and session.server_title != name
+        else ""
+    )
+    return (
+        f"{name}: connected · {title}{count} tool{'s' * (count != 1)} · {seconds:.1f} s"
+    )

@@ -28,7 +28,13 @@ class Parts:
 
     def complete(self, context: Any) -> Any:
         """Completions at a place of a cell, for IPython's matcher interface."""
-        return complete(self.notebook, context.full_text, context.cursor_line, context.cursor_position, self.offers)
+        return complete(
+            self.notebook,
+            context.full_text,
+            context.cursor_line,
+            context.cursor_position,
+            self.offers,
+        )
 
     def close(self) -> None:
         """Stop serving and close the sessions and the connections to models."""
@@ -38,11 +44,18 @@ class Parts:
 
 
 def build(shell: Any, settings: MCPNotebook, awaiting: AwaitTransformer) -> Parts:
-    """Make the state and the magics, and register the magics in place of those that waited for their first use."""
+    """Make the state and the magics, and register the magics in place of those that
+    waited for their first use.
+    """
     notebook = Notebook(shell, settings)
     serving = ServingMagics(shell, notebook)
     claude = ClaudeMagics(shell, notebook, awaiting)
-    magics: list[Any] = [claude, MCPMagics(shell, notebook), ServerMagics(shell, notebook), serving]
+    magics: list[Any] = [
+        claude,
+        MCPMagics(shell, notebook),
+        ServerMagics(shell, notebook),
+        serving,
+    ]
     magics.append(FreezeMagics(shell, notebook))
     shell.register_magics(*magics)
     known = shell.magics_manager.magics

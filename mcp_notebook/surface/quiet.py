@@ -1,4 +1,6 @@
-"""A view that shows nothing but the calls that a person must answer for and, when it takes long, that it goes on."""
+"""A view that shows nothing but the calls that a person must answer for and, when it
+takes long, that it goes on.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +23,9 @@ LONG = 2.0  # seconds after which a run that shows nothing says that it goes on
 
 
 class Questions:
-    """Passes on a view's events of calls that ask; of the rest of a run only its state line, and what it took."""
+    """Passes on a view's events of calls that ask; of the rest of a run only its state
+    line, and what it took.
+    """
 
     def __init__(self, view: "View") -> None:
         self._view = view
@@ -31,9 +35,14 @@ class Questions:
         """Show an event that belongs to a question."""
         if isinstance(event, ToolCall) and event.needs_approval:
             self._asked.add(event.id)
-        if isinstance(event, ToolCall | ToolStarted | ToolProgress | ToolResult) and event.id in self._asked:
+        if (
+            isinstance(event, ToolCall | ToolStarted | ToolProgress | ToolResult)
+            and event.id in self._asked
+        ):
             self._view.show(event)
-        elif isinstance(event, Working | ThinkingDelta) or (isinstance(event, Footer) and self._view.has_waited):
+        elif isinstance(event, Working | ThinkingDelta) or (
+            isinstance(event, Footer) and self._view.has_waited
+        ):
             self._view.show(event)  # the footer stands where the line was
 
     def flush(self) -> None:

@@ -25,7 +25,9 @@ class ServerMagics(Magics):
 
     @line_magic
     def mcp_resources(self, line: str) -> None:
-        """List the resources and templates of the connected servers: %mcp_resources [SERVER ...]."""
+        """List the resources and templates of the connected servers: %mcp_resources
+        [SERVER ...].
+        """
         with interruptible():
             rows = loop.run(resources.rows(self._notebook, shlex.split(line)))
             showing.rows(rows, empty="No connected server has resources.")
@@ -33,10 +35,14 @@ class ServerMagics(Magics):
     @no_var_expand
     @line_magic
     def mcp_read(self, line: str) -> Any:
-        """Read a resource: %mcp_read SERVER URI [--into NAME]. A table comes back as a DataFrame, a text is printed."""
+        """Read a resource: %mcp_read SERVER URI [--into NAME]. A table comes back as a
+        DataFrame, a text is printed.
+        """
         server, uri, into = _to_read(line)
         with interruptible():
-            names, reading = loop.run(resources.read(self._notebook, server, uri, into=into))
+            names, reading = loop.run(
+                resources.read(self._notebook, server, uri, into=into)
+            )
             return showing.resource(self._notebook, names, reading, into)
 
     @no_var_expand
@@ -48,7 +54,9 @@ class ServerMagics(Magics):
         """
         ask, rest = _take_flag(line, "--ask")
         with interruptible():
-            if not rest or all(word in self._notebook.sessions.names() for word in rest.split()):
+            if not rest or all(
+                word in self._notebook.sessions.names() for word in rest.split()
+            ):
                 rows = loop.run(prompting.rows(self._notebook, rest.split()))
                 showing.rows(rows, empty="No connected server has prompts.")
                 return
@@ -66,7 +74,9 @@ def _to_read(line: str) -> tuple[str, str, str]:
     if len(words) >= 2 and words[-2] == "--into":
         words, into = words[:-2], check_name(words[-1])
     if len(words) != 2:
-        raise ConfigError("Write %mcp_read SERVER URI [--into NAME]; %mcp_resources lists them.")
+        raise ConfigError(
+            "Write %mcp_read SERVER URI [--into NAME]; %mcp_resources lists them."
+        )
     return words[0], words[1], into
 
 

@@ -15,18 +15,28 @@ from mcp_notebook.policy import only_reads
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
 
-Do = Callable[[str, str, Mapping[str, Any]], Any]  # (server, tool, arguments) -> what the call gave
-_TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict}
+# (server, tool, arguments) -> what the call gave
+Do = Callable[[str, str, Mapping[str, Any]], Any]
+_TYPES = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+}
 _EMPTY = inspect.Parameter.empty
 
 
 class Server:
-    """The tools of a server as methods: `shop.query_database(sql="select 1")` gives a DataFrame, or a text.
+    """The tools of a server as methods: `shop.query_database(sql="select 1")` gives a
+    DataFrame, or a text.
 
-    Arguments are named as the tool names them; a dict in the first place takes names that Python cannot write.
-    `shop["odd-name"]` finds a tool by its own name, `await shop.aio.query_database(...)` is for code that awaits,
-    and `shop.query_database?` shows the tool's own words. Where no tool is called so, there are also `name`, `tools`
-    (names), `call(tool, arguments)` and `close()`.
+    Arguments are named as the tool names them; a dict in the first place takes names
+    that Python cannot write. `shop["odd-name"]` finds a tool by its own name, `await
+    shop.aio.query_database(...)` is for code that awaits, and `shop.query_database?`
+    shows the tool's own words. Where no tool is called so, there are also `name`,
+    `tools` (names), `call(tool, arguments)` and `close()`.
     """
 
     def __init__(
@@ -37,7 +47,13 @@ class Server:
         do_async: Do | None = None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._name, self._session, self._do, self._do_async, self._close = name, session, do, do_async, close
+        self._name, self._session, self._do, self._do_async, self._close = (
+            name,
+            session,
+            do,
+            do_async,
+            close,
+        )
 
     @property
     def aio(self) -> "Server":
@@ -48,7 +64,9 @@ class Server:
         tools = {info.name: info for info in self._session().tools}
         if tool not in tools:
             raise ConfigError(_unknown(self._name, tool, tools))
-        return Method(tools[tool], lambda arguments: self._do(self._name, tool, arguments))
+        return Method(
+            tools[tool], lambda arguments: self._do(self._name, tool, arguments)
+        )
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # questions of copy, pickle and frontends
@@ -74,7 +92,12 @@ class Server:
 
     def __repr__(self) -> str:
         lines = [f"{m.__name__}{m.__signature__}" for m in map(self.__getitem__, self)]
-        return "\n".join([f"<server {self._name}: {len(lines)} tools>", *(f"  .{line}" for line in lines)])
+        return "\n".join(
+            [
+                f"<server {self._name}: {len(lines)} tools>",
+                *(f"  .{line}" for line in lines),
+            ]
+        )
 
 
 def _call(server: Server) -> Callable[..., Any]:
@@ -101,7 +124,9 @@ class NoTool(ConfigError, AttributeError):
 class Method:
     """One tool, callable; its signature and docstring are made of the tool's own description."""
 
-    def __init__(self, tool: "ToolInfo", do: Callable[[Mapping[str, Any]], Any]) -> None:
+    def __init__(
+        self, tool: "ToolInfo", do: Callable[[Mapping[str, Any]], Any]
+    ) -> None:
         self._tool, self._do = tool, do
         self.__name__ = self.__qualname__ = tool.name
         self.__doc__ = docstring(tool)
@@ -114,15 +139,25 @@ class Method:
         return f"<tool {self._tool.server}.{self._tool.name}{self.__signature__}>"
 
 
-def arguments_of(tool: "ToolInfo", given: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments to send, as JSON's values; ConfigError in one sentence for those that cannot be right."""
+def arguments_of(
+    tool: "ToolInfo", given: tuple[Any, ...], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments to send, as JSON's values; ConfigError in one sentence for those
+    that cannot be right.
+    """
     properties = _properties(tool)
     sent: dict[str, Any] = {}
-    if given and isinstance(given[0], Mapping) and (len(properties) != 1 or set(given[0]) <= set(properties)):
+    if (
+        given
+        and isinstance(given[0], Mapping)
+        and (len(properties) != 1 or set(given[0]) <= set(properties))
+    ):
         sent, given = {str(k): v for k, v in given[0].items()}, given[1:]
     places = [p.name for p in signature(tool).parameters.values()]
     if len(given) > len(places):
-        raise ConfigError(f"{tool.name} takes {len(places)} arguments, and {len(given)} were given: {_usage(tool)}.")
+        raise ConfigError(
+            f"{tool.name} takes {len(places)} arguments, and {len(given)} were given: {_usage(tool)}."
+        )
     for name, value in [*zip(places, given, strict=False), *named.items()]:
         if name in sent:
             raise ConfigError(f"{tool.name} was given {name!r} twice.")
@@ -131,7 +166,9 @@ def arguments_of(tool: "ToolInfo", given: tuple[Any, ...], named: Mapping[str, A
     if unknown and properties and not tool.input_schema.get("additionalProperties"):
         near = difflib.get_close_matches(unknown[0], properties, n=1)
         guess = f" Did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"{tool.name} has no argument {unknown[0]!r}.{guess} It is called {_usage(tool)}.")
+        raise ConfigError(
+            f"{tool.name} has no argument {unknown[0]!r}.{guess} It is called {_usage(tool)}."
+        )
     missing = [name for name in _required(tool) if name not in sent]
     if missing:
         raise ConfigError(f"{tool.name} needs {', '.join(missing)}: {_usage(tool)}.")
@@ -139,7 +176,9 @@ def arguments_of(tool: "ToolInfo", given: tuple[Any, ...], named: Mapping[str, A
 
 
 def plain(value: Any, name: str) -> Any:
-    """A Python value as JSON has it: numpy's and pandas' numbers, dates, paths, sets; ConfigError for a table."""
+    """A Python value as JSON has it: numpy's and pandas' numbers, dates, paths, sets;
+    ConfigError for a table.
+    """
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Mapping):
@@ -151,7 +190,9 @@ def plain(value: Any, name: str) -> Any:
     if isinstance(value, PurePath):
         return str(value)
     if hasattr(type(value), "columns"):
-        raise ConfigError(f"{name} is a table, and a tool takes no tables; query it with mcp_notebook.sql.")
+        raise ConfigError(
+            f"{name} is a table, and a tool takes no tables; query it with mcp_notebook.sql."
+        )
     if hasattr(value, "tolist"):  # numpy's arrays and numbers
         return plain(value.tolist(), name)
     raise ConfigError(
@@ -160,22 +201,39 @@ def plain(value: Any, name: str) -> Any:
 
 
 def signature(tool: "ToolInfo") -> inspect.Signature:
-    """The arguments that Python can write by name, required ones first, with types, choices and defaults."""
+    """The arguments that Python can write by name, required ones first, with types,
+    choices and defaults.
+    """
     properties, required = _properties(tool), _required(tool)
     writable = [name for name in properties if _is_writable(name)]
     ordered = sorted(writable, key=lambda name: name not in required)
-    return inspect.Signature([_parameter(n, properties[n], n in required) for n in ordered])
+    return inspect.Signature(
+        [_parameter(n, properties[n], n in required) for n in ordered]
+    )
 
 
 def docstring(tool: "ToolInfo") -> str:
     """The tool's description, a line an argument, and what it says of itself."""
     required = _required(tool)
-    lines = [tool.description.strip() or tool.title or f"The tool {tool.name} of {tool.server}."]
-    described = [_described(name, schema, name in required) for name, schema in _properties(tool).items()]
+    lines = [
+        tool.description.strip()
+        or tool.title
+        or f"The tool {tool.name} of {tool.server}."
+    ]
+    described = [
+        _described(name, schema, name in required)
+        for name, schema in _properties(tool).items()
+    ]
     if described:
         lines += ["", "Arguments", "---------", *described]
-    claim = "It says that it only reads." if only_reads(tool.annotations) else "It does not say that it only reads."
-    return "\n".join([*lines, "", f"The words are those of the server {tool.server!r}. {claim}"])
+    claim = (
+        "It says that it only reads."
+        if only_reads(tool.annotations)
+        else "It does not say that it only reads."
+    )
+    return "\n".join(
+        [*lines, "", f"The words are those of the server {tool.server!r}. {claim}"]
+    )
 
 
 def _described(name: str, schema: Mapping[str, Any], required: bool) -> str:
@@ -186,7 +244,9 @@ def _described(name: str, schema: Mapping[str, Any], required: bool) -> str:
     if choices:
         told += f", one of {', '.join(map(repr, choices))}"
     limits = [
-        f"{word} {schema[key]}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in schema
+        f"{word} {schema[key]}"
+        for key, word in (("minimum", "at least"), ("maximum", "at most"))
+        if key in schema
     ]
     if limits:
         told += f", {' and '.join(limits)}"
@@ -194,10 +254,15 @@ def _described(name: str, schema: Mapping[str, Any], required: bool) -> str:
     return f"{name} : {told}" + (f"\n    {about}" if about else "")
 
 
-def _parameter(name: str, schema: Mapping[str, Any], required: bool) -> inspect.Parameter:
+def _parameter(
+    name: str, schema: Mapping[str, Any], required: bool
+) -> inspect.Parameter:
     default = _EMPTY if required else schema.get("default")
     return inspect.Parameter(
-        name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=_annotation(schema)
+        name,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        default=default,
+        annotation=_annotation(schema),
     )
 
 
@@ -209,12 +274,23 @@ def _annotation(schema: Mapping[str, Any]) -> Any:
 
 
 def _choices(schema: Mapping[str, Any]) -> list[Any]:
-    """The values that are allowed, where the schema lists them: here, in a list's items, or in one of several forms."""
+    """The values that are allowed, where the schema lists them: here, in a list's
+    items, or in one of several forms.
+    """
     if isinstance(schema.get("enum"), list):
-        return [value for value in schema["enum"] if value is None or isinstance(value, str | int | bool | float)]
+        return [
+            value
+            for value in schema["enum"]
+            if value is None or isinstance(value, str | int | bool | float)
+        ]
     if "const" in schema:
         return [schema["const"]]
-    forms = [form for key in ("anyOf", "oneOf") for form in schema.get(key) or () if isinstance(form, Mapping)]
+    forms = [
+        form
+        for key in ("anyOf", "oneOf")
+        for form in schema.get(key) or ()
+        if isinstance(form, Mapping)
+    ]
     return [value for form in forms for value in _choices(form)]
 
 
@@ -224,15 +300,25 @@ def _type_word(schema: Mapping[str, Any]) -> str:
         kind = next((k for k in kind if k != "null"), None)
     if isinstance(kind, str):
         return kind
-    forms = [form for key in ("anyOf", "oneOf") for form in schema.get(key) or () if isinstance(form, Mapping)]
-    words = [word for form in forms if (word := _type_word(form)) not in ("null", "any")]
+    forms = [
+        form
+        for key in ("anyOf", "oneOf")
+        for form in schema.get(key) or ()
+        if isinstance(form, Mapping)
+    ]
+    words = [
+        word for form in forms if (word := _type_word(form)) not in ("null", "any")
+    ]
     return words[0] if len(set(words)) == 1 else "any"
 
 
 def _properties(tool: "ToolInfo") -> dict[str, Mapping[str, Any]]:
     found = tool.input_schema.get("properties")
     pairs = found.items() if isinstance(found, Mapping) else ()
-    return {str(name): schema if isinstance(schema, Mapping) else {} for name, schema in pairs}
+    return {
+        str(name): schema if isinstance(schema, Mapping) else {}
+        for name, schema in pairs
+    }
 
 
 def _required(tool: "ToolInfo") -> list[str]:
@@ -252,9 +338,19 @@ def _by_attribute(session: "Session") -> dict[str, str]:
             names[tool.name] = tool.name
     for tool in session.tools:
         name = re.sub(r"\W", "_", tool.name)
-        name = f"{name}_" if keyword.iskeyword(name) else f"t_{name}" if name[:1].isdigit() else name
+        name = (
+            f"{name}_"
+            if keyword.iskeyword(name)
+            else f"t_{name}"
+            if name[:1].isdigit()
+            else name
+        )
         names.setdefault(name, tool.name)
-    return {name: tool for name, tool in names.items() if not name.startswith("_") and name != "aio"}
+    return {
+        name: tool
+        for name, tool in names.items()
+        if not name.startswith("_") and name != "aio"
+    }
 
 
 def _usage(tool: "ToolInfo") -> str:

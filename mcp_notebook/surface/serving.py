@@ -1,4 +1,6 @@
-"""`%mcp_share`, `%mcp_unshare`, `%mcp_shared`, `%mcp_serve`: the person's tables for Claude and for other clients."""
+"""`%mcp_share`, `%mcp_unshare`, `%mcp_shared`, `%mcp_serve`: the person's tables for
+Claude and for other clients.
+"""
 
 import json
 import re
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 @magics_class
 class ServingMagics(Magics):
-    """What is shared, and the server for outside clients of one kernel, started when it is asked for."""
+    """What is shared, and the server for outside clients of one kernel, started when it
+    is asked for.
+    """
 
     def __init__(self, shell: Any, notebook: Notebook) -> None:
         super().__init__(shell)
@@ -37,7 +41,9 @@ class ServingMagics(Magics):
         wanted = sharing.parse(line)
         for number, name in enumerate(wanted.names):
             as_ = wanted.shared_as[number] if wanted.shared_as else ""
-            _, note = sharing.share(self._notebook, name, as_=as_, description=wanted.about)
+            _, note = sharing.share(
+                self._notebook, name, as_=as_, description=wanted.about
+            )
             if note:
                 showing.line(note)
         self._list()
@@ -50,7 +56,9 @@ class ServingMagics(Magics):
 
     @line_magic
     def mcp_shared(self, line: str) -> None:
-        """List the tables that can be queried: kind, rows, columns, masked columns, who sees them, when last used."""
+        """List the tables that can be queried: kind, rows, columns, masked columns, who
+        sees them, when last used.
+        """
         self._list()
 
     @line_magic
@@ -65,13 +73,21 @@ class ServingMagics(Magics):
         if words == ["--stop"]:
             served = self._address is not None
             self.stop()
-            showing.line("The shared tables are no longer served outside." if served else "Nothing was served outside.")
+            showing.line(
+                "The shared tables are no longer served outside."
+                if served
+                else "Nothing was served outside."
+            )
         elif words == ["--status"]:
             self._status()
-        elif not words or (len(words) == 2 and words[0] == "--port" and words[1].isdigit()):
+        elif not words or (
+            len(words) == 2 and words[0] == "--port" and words[1].isdigit()
+        ):
             self._start(int(words[1]) if words else 0)
         else:
-            raise ConfigError("Write %mcp_serve, %mcp_serve --port N, %mcp_serve --status or %mcp_serve --stop.")
+            raise ConfigError(
+                "Write %mcp_serve, %mcp_serve --port N, %mcp_serve --status or %mcp_serve --stop."
+            )
 
     def _list(self) -> None:
         showing.shared(self._notebook, served=self._address is not None)
@@ -81,18 +97,34 @@ class ServingMagics(Magics):
         return self._server.address if self._server is not None else None
 
     def _start(self, port: int) -> None:
-        """Serve on loopback and show how clients connect; the token stands in a private file, never in the output."""
+        """Serve on loopback and show how clients connect; the token stands in a private
+        file, never in the output.
+        """
         # loads mcp, uvicorn and duckdb
-        from mcp_notebook.server.outside import OutsideServer, client_configuration, connection_folder
+        from mcp_notebook.server.outside import (
+            OutsideServer,
+            client_configuration,
+            connection_folder,
+        )
 
         if port and self._address is not None and f":{port}/" not in self._address.url:
-            raise ConfigError(f"The tables are served on {self._address.url} already: %mcp_serve --stop first.")
+            raise ConfigError(
+                f"The tables are served on {self._address.url} already: %mcp_serve --stop first."
+            )
         if self._server is None:
-            self._server = OutsideServer(self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask))
+            self._server = OutsideServer(
+                self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask)
+            )
         path = where.notebook_path(self._notebook.shell.user_ns)
-        address = loop.run(self._server.start(connection_folder(), port=port, notebook=str(path) if path else ""))
+        address = loop.run(
+            self._server.start(
+                connection_folder(), port=port, notebook=str(path) if path else ""
+            )
+        )
         self._status()
-        configured = client_configuration(address.connection_file, path.stem if path else "")
+        configured = client_configuration(
+            address.connection_file, path.stem if path else ""
+        )
         for client, (file, held) in configured.items():
             showing.line(f"{client}: {file}\n{_written(held)}")
 
@@ -101,7 +133,9 @@ class ServingMagics(Magics):
         if address is None:
             showing.line("Nothing is served outside: %mcp_serve does it.")
             return
-        names = [entry.name for entry in self._notebook.catalog if entry.origin == "shared"]
+        names = [
+            entry.name for entry in self._notebook.catalog if entry.origin == "shared"
+        ]
         shared = ", ".join(names) or "none yet; %mcp_share NAME"
         showing.line(
             f"Serving on {address.url} (SSE: {address.sse_url}), read-only, with the token in "
@@ -117,4 +151,8 @@ class ServingMagics(Magics):
 
 def _written(held: Any) -> str:
     """JSON over several lines, with each list on one."""
-    return re.sub(r"\[[^\[\]{}]*\]", lambda found: json.dumps(json.loads(found[0])), json.dumps(held, indent=2))
+    return re.sub(
+        r"\[[^\[\]{}]*\]",
+        lambda found: json.dumps(json.loads(found[0])),
+        json.dumps(held, indent=2),
+    )

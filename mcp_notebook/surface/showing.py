@@ -62,7 +62,9 @@ def called(notebook: Notebook, work: Work, into: str) -> Any:
     def hear(event: Any) -> None:
         if isinstance(event, ToolProgress):
             part = "" if event.fraction is None else f"{100 * event.fraction:.0f} %"
-            told[0] = "".join(f" · {word}" for word in (part, visible(event.message)[:120]) if word)
+            told[0] = "".join(
+                f" · {word}" for word in (part, visible(event.message)[:120]) if word
+            )
 
     def pump() -> None:
         if time.monotonic() - started > PATIENCE:
@@ -75,7 +77,9 @@ def called(notebook: Notebook, work: Work, into: str) -> Any:
     except BaseException:
         status.end(f"ended after {time.monotonic() - started:.1f} s")
         raise
-    tables = list(zip(result.reading.tables if result.reading else (), result.names, strict=False))
+    tables = list(
+        zip(result.reading.tables if result.reading else (), result.names, strict=False)
+    )
     lines = [_table_line(table, name) for table, name in tables]
     took = f"{time.monotonic() - started:.1f} s"
     if status.end(" · ".join([*lines[:1], took])):
@@ -87,7 +91,9 @@ def called(notebook: Notebook, work: Work, into: str) -> Any:
 
 def _table_line(table: Any, name: str) -> str:
     rows, columns = table.data.shape
-    said = [f"{name}: {rows:,} row{'s' * (rows != 1)} × {columns} column{'s' * (columns != 1)}"]
+    said = [
+        f"{name}: {rows:,} row{'s' * (rows != 1)} × {columns} column{'s' * (columns != 1)}"
+    ]
     if table.truncated:
         said.append(f"cut by the server: {table.truncated}")
     if table.approximate:
@@ -118,21 +124,32 @@ def tools(notebook: Notebook, names: Sequence[str]) -> None:
 
 def _arguments(schema: dict[str, Any]) -> str:
     required = set(schema.get("required") or ())
-    return ", ".join(n if n in required else f"{n}?" for n in schema.get("properties") or {})
+    return ", ".join(
+        n if n in required else f"{n}?" for n in schema.get("properties") or {}
+    )
 
 
 def status(notebook: Notebook, names: Sequence[str] = ()) -> None:
     """The table of sessions; of those that are named also the last lines of their private log."""
     from mcp_notebook.display import status_table_html
 
-    sessions = [notebook.sessions.get(name) for name in names] or list(notebook.sessions)
+    sessions = [notebook.sessions.get(name) for name in names] or list(
+        notebook.sessions
+    )
     if not sessions:
         line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
-    display(status_table_html([status_row(session.status()) for session in sessions]), raw=True)
+    display(
+        status_table_html([status_row(session.status()) for session in sessions]),
+        raw=True,
+    )
     for session in sessions if names else ():
         words = visible(session.log.last_words(), lines=True)
-        line(f"{session.name} logged:\n{words}" if words else f"{session.name} logged nothing.")
+        line(
+            f"{session.name} logged:\n{words}"
+            if words
+            else f"{session.name} logged nothing."
+        )
 
 
 def status_row(told: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +160,9 @@ def status_row(told: dict[str, Any]) -> dict[str, Any]:
         "transport": told["transport"],
         "era": told["era"],
         "version": told["server"],
-        "tools": f"{told['tools']}, {told['changed']} changed" if told["changed"] else str(told["tools"]),
+        "tools": f"{told['tools']}, {told['changed']} changed"
+        if told["changed"]
+        else str(told["tools"]),
         "uptime": _span(told["uptime"]),
         "restarts": told["restarts"],
         "calls": told["calls"],
@@ -155,7 +174,13 @@ def status_row(told: dict[str, Any]) -> dict[str, Any]:
 def _span(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )
 
 
 def rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
@@ -208,7 +233,9 @@ def preview(notebook: Notebook, name: str) -> None:
     table = notebook.table(name)
     sent = notebook.shown.get(name)
     if not sent and kind_of(table) not in ("frame", "arrow"):
-        raise ConfigError(f"{name} is no table in memory: %mcp_call notebook.describe_table table={name} describes it.")
+        raise ConfigError(
+            f"{name} is no table in memory: %mcp_call notebook.describe_table table={name} describes it."
+        )
     shaping = notebook.shaping()
     line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
 
@@ -218,15 +245,22 @@ def shared(notebook: Notebook, *, served: bool) -> None:
     from mcp_notebook.surface import sharing
 
     found = sharing.rows(notebook, served=served)
-    rows(found, empty="Claude can query no table yet: ask a question, or %mcp_share NAME.")
+    rows(
+        found,
+        empty="Claude can query no table yet: ask a question, or %mcp_share NAME.",
+    )
 
 
 def recording(notebook: Notebook) -> None:
     """Whether turns are recorded, and what is there to replay."""
     if notebook.recording is not None:
-        line(f"Recording the model's turns into {notebook.recording}; %claude_record off ends it.")
+        line(
+            f"Recording the model's turns into {notebook.recording}; %claude_record off ends it."
+        )
         return
     from mcp_notebook.replay import describe
 
     path = notebook.replay_file()
-    line(f"Not recording. {describe(path) if path else 'There are no recorded turns for this notebook.'}")
+    line(
+        f"Not recording. {describe(path) if path else 'There are no recorded turns for this notebook.'}"
+    )

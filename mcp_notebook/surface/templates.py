@@ -1,4 +1,6 @@
-"""Addresses from a template such as `shop://{table}/rows{?limit}`: which variable is being typed, and what is known."""
+"""Addresses from a template such as `shop://{table}/rows{?limit}`: which variable is
+being typed, and what is known.
+"""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +13,8 @@ _PIECE = re.compile(r"\{([^}]*)\}")
 class Typing:
     """A place in a template: `variable` is being typed and holds `value` so far.
 
-    `before` is what stands in front of the value; `after` the fixed text that follows it; `known` the variables before.
+    `before` is what stands in front of the value; `after` the fixed text that follows
+    it; `known` the variables before.
     """
 
     variable: str
@@ -22,7 +25,9 @@ class Typing:
 
 
 def typing_in(template: str, typed: str) -> Typing | None:
-    """Where in a template the typed address ends; None when it does not fit, or ends in fixed text."""
+    """Where in a template the typed address ends; None when it does not fit, or ends in
+    fixed text.
+    """
     pieces = _PIECE.split(template)  # fixed text and variables take turns
     rest, before, known = typed, "", dict[str, str]()
     for fixed, variable in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
@@ -33,7 +38,8 @@ def typing_in(template: str, typed: str) -> Typing | None:
         following = pieces[2 * (len(known) + 1)]
         end = rest.find(following) if following else -1
         if "," in name or variable[:1] in "?&;":
-            return None  # several variables in one, or a query: there is no one value to complete
+            # several variables in one, or a query: there is no one value to complete
+            return None
         if end < 0:
             return Typing(name, rest, before, following, known)
         known[name] = unquote(rest[:end])

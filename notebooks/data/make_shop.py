@@ -166,7 +166,9 @@ CATALOGUE: dict[str, tuple[float, tuple[tuple[str, int], ...]]] = {
         ),
     ),
 }
-PEOPLE: dict[str, tuple[float, str, str]] = {  # country: (weight, given names, family names)
+PEOPLE: dict[
+    str, tuple[float, str, str]
+] = {  # country: (weight, given names, family names)
     "Germany": (
         4,
         "Anna Jürgen Lukas Mia Sören Käthe Felix Änne",
@@ -219,10 +221,16 @@ def main(path: Path) -> None:
         connection.executescript(SCHEMA)
         connection.execute("BEGIN")
         customers = list(make_customers(rng))
-        connection.executemany("INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?)", customers)
+        connection.executemany(
+            "INSERT INTO customers VALUES (?, ?, ?, ?, ?, ?, ?)", customers
+        )
         products = list(make_products(rng))
-        connection.executemany("INSERT INTO categories VALUES (?, ?)", enumerate(CATALOGUE, 1))
-        connection.executemany("INSERT INTO products VALUES (?, ?, ?, ?, ?, ?)", products)
+        connection.executemany(
+            "INSERT INTO categories VALUES (?, ?)", enumerate(CATALOGUE, 1)
+        )
+        connection.executemany(
+            "INSERT INTO products VALUES (?, ?, ?, ?, ?, ?)", products
+        )
         for order, items in make_orders(rng, customers, products):
             connection.execute("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", order)
             connection.executemany("INSERT INTO order_items VALUES (?, ?, ?, ?)", items)
@@ -239,8 +247,20 @@ def make_customers(rng: random.Random, count: int = 1200) -> Iterator[tuple]:
         name = f"{rng.choice(given.split())} {rng.choice(family.split())}"
         email = f"customer{number}@example.com" if rng.random() > 0.06 else None
         phone = f"+{rng.randint(30, 99)} {rng.randint(100, 999)} {rng.randint(100000, 999999)}"
-        signup = FIRST_DAY - timedelta(days=200) + timedelta(days=int(880 * rng.random() ** 1.3))
-        yield number, name, email, phone if rng.random() > 0.35 else None, country, str(signup), rng.random() < 0.4
+        signup = (
+            FIRST_DAY
+            - timedelta(days=200)
+            + timedelta(days=int(880 * rng.random() ** 1.3))
+        )
+        yield (
+            number,
+            name,
+            email,
+            phone if rng.random() > 0.35 else None,
+            country,
+            str(signup),
+            rng.random() < 0.4,
+        )
 
 
 def make_products(rng: random.Random) -> Iterator[tuple]:
@@ -249,8 +269,19 @@ def make_products(rng: random.Random) -> Iterator[tuple]:
     for category_id, (category, (_, items)) in enumerate(CATALOGUE.items(), 1):
         for name, cents in items:
             number += 1
-            description = f"{name}, a favourite of our {category.lower()} customers." if rng.random() > 0.25 else None
-            yield number, category_id, name, description, cents / 100, rng.random() < 0.08
+            description = (
+                f"{name}, a favourite of our {category.lower()} customers."
+                if rng.random() > 0.25
+                else None
+            )
+            yield (
+                number,
+                category_id,
+                name,
+                description,
+                cents / 100,
+                rng.random() < 0.08,
+            )
 
 
 def make_orders(
@@ -261,16 +292,29 @@ def make_orders(
     number, day = 0, FIRST_DAY
     while day <= LAST_DAY:
         known = [customer for signup, customer in signups if signup <= day]
-        weights = {name: weight * demand(name, day) for name, (weight, _) in CATALOGUE.items()}
+        weights = {
+            name: weight * demand(name, day) for name, (weight, _) in CATALOGUE.items()
+        }
         mean = 1.9 * sum(weights.values()) * (1.25 if day.weekday() >= 5 else 0.9)
         for _ in range(max(0, round(rng.gauss(mean, math.sqrt(mean) / 2)))):
             number += 1
             items = make_items(rng, number, weights, products)
-            yield (number, rng.choice(known), str(day), status(rng, day), shipping(items)), items
+            yield (
+                (
+                    number,
+                    rng.choice(known),
+                    str(day),
+                    status(rng, day),
+                    shipping(items),
+                ),
+                items,
+            )
         day += timedelta(days=1)
 
 
-def make_items(rng: random.Random, order: int, weights: dict[str, float], products: list[tuple]) -> list[tuple]:
+def make_items(
+    rng: random.Random, order: int, weights: dict[str, float], products: list[tuple]
+) -> list[tuple]:
     """One to three products of an order, mostly of one category; older orders paid a little less."""
     names = list(weights)
     chosen: dict[int, tuple] = {}
@@ -279,9 +323,16 @@ def make_items(rng: random.Random, order: int, weights: dict[str, float], produc
         if rng.random() < 0.15:
             category = rng.choices(names, list(weights.values()))[0]
         product = rng.choice([p for p in products if p[1] == names.index(category) + 1])
-        quantity = rng.choices((1, 2, 3, 4), (70, 20, 7, 3))[0] if product[4] < 60 else 1
+        quantity = (
+            rng.choices((1, 2, 3, 4), (70, 20, 7, 3))[0] if product[4] < 60 else 1
+        )
         discount = rng.choice((1, 1, 1, 1, 0.95, 0.9))
-        chosen[product[0]] = (order, product[0], quantity, round(product[4] * discount, 2))
+        chosen[product[0]] = (
+            order,
+            product[0],
+            quantity,
+            round(product[4] * discount, 2),
+        )
     return list(chosen.values())
 
 
@@ -315,14 +366,20 @@ def status(rng: random.Random, day: date) -> str:
     if age < 4:
         return rng.choices(("pending", "paid", "cancelled"), (5, 4, 1))[0]
     if age < 12:
-        return rng.choices(("paid", "shipped", "cancelled", "pending"), (6, 3, 0.5, 0.5))[0]
+        return rng.choices(
+            ("paid", "shipped", "cancelled", "pending"), (6, 3, 0.5, 0.5)
+        )[0]
     return rng.choices(("shipped", "paid", "refunded", "cancelled"), (80, 8, 7, 5))[0]
 
 
 def shipping(items: list[tuple]) -> float:
     """Free from 100, else 4.90."""
-    return 0.0 if sum(quantity * price for _, _, quantity, price in items) >= 100 else 4.9
+    return (
+        0.0 if sum(quantity * price for _, _, quantity, price in items) >= 100 else 4.9
+    )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("shop.db"))
+    main(
+        Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("shop.db")
+    )

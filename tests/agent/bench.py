@@ -32,7 +32,10 @@ class Bench:
 
     @staticmethod
     def request_for(client):
-        return Request(backends.Backend(client, "live", "claude-x", "claude-x", "fake"), "Be brief.")
+        return Request(
+            backends.Backend(client, "live", "claude-x", "claude-x", "fake"),
+            "Be brief.",
+        )
 
     def keep(self, table, origin, index):
         name = f"t{len(self.tables) + 1}"
@@ -51,7 +54,12 @@ class Bench:
         messages = list(self.conversation.messages)
         if not messages or messages[-1]["role"] == "assistant":
             messages.append({"role": "user", "content": [text("next")]})
-        body = {"model": "m", "max_tokens": 1, "messages": messages, "tools": self.caller.toolset.definitions()}
+        body = {
+            "model": "m",
+            "max_tokens": 1,
+            "messages": messages,
+            "tools": self.caller.toolset.definitions(),
+        }
         return refusal(body) is None
 
 

@@ -2,8 +2,9 @@
 
 1. Five parallel calls of 0.5 s, from the first to the last event of the cell.
 2. The loop's own cost: a conversation of many turns through `agent.run`, against the same turns with nothing but
-   `messages.stream`, both over sockets against the same fake API; at most 1.1. The two take turns, which goes first
-   changes each round, and the best of all rounds counts: what else a machine does only ever adds.
+   `messages.stream`, both over sockets against the same fake API; at most 1.1. The two
+   take turns, which goes first changes each round, and the best of all rounds counts:
+   what else a machine does only ever adds.
 """
 
 import asyncio
@@ -45,20 +46,31 @@ async def parallel() -> float:
 
 
 def turns(body: dict[str, Any], _: int) -> Reply:
-    """A long cell as the model would write it, turn after turn: some words, a call; at last words alone."""
+    """A long cell as the model would write it, turn after turn: some words, a call; at
+    last words alone.
+    """
     said = sum(message["role"] == "assistant" for message in body["messages"])
     words = text("word " * WORDS)
-    return Reply([words, use("shop__page", {"sql": str(said)})] if said < TURNS else [words])
+    return Reply(
+        [words, use("shop__page", {"sql": str(said)})] if said < TURNS else [words]
+    )
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The fake API in a process of its own, so that what it takes is not counted; yields its address."""
+    """The fake API in a process of its own, so that what it takes is not counted;
+    yields its address.
+    """
     code = (
         "import sys; from tests.agent.figures import turns; from tests.fake_messages import FakeMessages\n"
         "with FakeMessages(turns) as api: print(api.url, flush=True); sys.stdin.read()"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     try:
         yield process.stdout.readline().strip()
@@ -86,7 +98,9 @@ async def looped(url: str) -> tuple[float, float]:
     """Seconds of the cell through the loop: CPU of the client, and wall."""
     async with client_of(url) as client:
         bench = Bench(None, shop(page=page), client=client)
-        bench.caller.budget.cell = type(bench.caller.budget.cell)(iterations=TURNS + 2, calls=TURNS + 2)
+        bench.caller.budget.cell = type(bench.caller.budget.cell)(
+            iterations=TURNS + 2, calls=TURNS + 2
+        )
         cpu, wall = time.process_time(), time.perf_counter()
         await drain(bench)
         return time.process_time() - cpu, time.perf_counter() - wall
@@ -100,15 +114,26 @@ async def bare(url: str) -> tuple[float, float]:
         cpu, wall = time.process_time(), time.perf_counter()
         for _ in range(TURNS + 1):
             async with client.messages.stream(
-                model="claude-x", max_tokens=4096, system="Be brief.", messages=messages, tools=tools
+                model="claude-x",
+                max_tokens=4096,
+                system="Be brief.",
+                messages=messages,
+                tools=tools,
             ) as stream:
                 async for _event in stream:
                     pass
                 message = await stream.get_final_message()
-            blocks = [b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True) for b in message.content]
+            blocks = [
+                b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True)
+                for b in message.content
+            ]
             messages.append({"role": "assistant", "content": blocks})
             results = [
-                {"type": "tool_result", "tool_use_id": b["id"], "content": page(b["input"]["sql"])}
+                {
+                    "type": "tool_result",
+                    "tool_use_id": b["id"],
+                    "content": page(b["input"]["sql"]),
+                }
                 for b in blocks
                 if b["type"] == "tool_use"
             ]
@@ -122,9 +147,13 @@ def main() -> None:
     seconds = asyncio.run(parallel())
     print(f"{CALLS} parallel calls of {SLEEP} s: {seconds:.2f} s (at most 0.8)")
     with server() as url:  # the first two rounds load what is loaded once
-        pairs = [_pair(url, first_bare=number % 2 == 0) for number in range(ROUNDS + 2)][2:]
+        pairs = [
+            _pair(url, first_bare=number % 2 == 0) for number in range(ROUNDS + 2)
+        ][2:]
     for index, what in enumerate(("CPU of the client", "wall")):
-        plain, ours = ([times[index] for times in side] for side in zip(*pairs, strict=True))
+        plain, ours = (
+            [times[index] for times in side] for side in zip(*pairs, strict=True)
+        )
         middle = statistics.median(o / p for o, p in zip(ours, plain, strict=True))
         print(
             f"{TURNS + 1} turns, {what}: bare {min(plain):.3f} s, the loop {min(ours):.3f} s, "
@@ -132,7 +161,9 @@ def main() -> None:
         )
 
 
-def _pair(url: str, *, first_bare: bool) -> tuple[tuple[float, float], tuple[float, float]]:
+def _pair(
+    url: str, *, first_bare: bool
+) -> tuple[tuple[float, float], tuple[float, float]]:
     """One round of both, bare and looped."""
     gc.collect()
     if first_bare:

@@ -1,4 +1,6 @@
-"""The fake Messages API without sockets: an HTTP transport that calls its ASGI app, byte for byte the same answers."""
+"""The fake Messages API without sockets: an HTTP transport that calls its ASGI app,
+byte for byte the same answers.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,22 +13,30 @@ from tests.fake_messages import FakeMessages
 
 
 class InProcess(httpx2.AsyncBaseTransport):
-    """Runs `api`'s app for each request in a task of the caller's loop; `closed` waits until the last has ended."""
+    """Runs `api`'s app for each request in a task of the caller's loop; `closed` waits
+    until the last has ended.
+    """
 
     def __init__(self, api: FakeMessages) -> None:
         self._api = api
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def client(self, transport: httpx2.AsyncBaseTransport | None = None) -> anthropic.AsyncAnthropic:
+    def client(
+        self, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> anthropic.AsyncAnthropic:
         """An ordinary client over this transport, or over one that wraps it."""
         http = httpx2.AsyncClient(transport=transport or self)
-        return anthropic.AsyncAnthropic(base_url="http://fake", api_key="test-key", http_client=http, max_retries=0)
+        return anthropic.AsyncAnthropic(
+            base_url="http://fake", api_key="test-key", http_client=http, max_retries=0
+        )
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         exchange = _Exchange(await request.aread())
         headers = [(k.lower().encode(), v.encode()) for k, v in request.headers.items()]
         scope = {"type": "http", "path": request.url.path, "headers": headers}
-        exchange.task = asyncio.create_task(self._api._app(scope, exchange.receive, exchange.send))
+        exchange.task = asyncio.create_task(
+            self._api._app(scope, exchange.receive, exchange.send)
+        )
         self._tasks.add(exchange.task)
         exchange.task.add_done_callback(self._tasks.discard)
         exchange.task.add_done_callback(exchange.ended)
@@ -37,20 +47,25 @@ class InProcess(httpx2.AsyncBaseTransport):
             raise
         if start is None:
             raise httpx2.ReadError("connection reset", request=request)
-        return httpx2.Response(start["status"], headers=start["headers"], stream=exchange, request=request)
+        return httpx2.Response(
+            start["status"], headers=start["headers"], stream=exchange, request=request
+        )
 
     async def closed(self) -> None:
         """Wait for the app's own tasks, which end soon after their client is gone."""
         while self._tasks:
             await asyncio.wait(list(self._tasks))
-        # What the app cancelled at its end, and generators of the HTTP client that Python closes when it collects
+        # What the app cancelled at its end, and generators of the HTTP client that
+        # Python closes when it collects
         # them, are gone a few turns of the loop later.
         for _ in range(4):
             await asyncio.sleep(0)
 
 
 class _Exchange(httpx2.AsyncByteStream):
-    """One request and its streamed answer; `transport` and the rest stand for what a reset needs of uvicorn."""
+    """One request and its streamed answer; `transport` and the rest stand for what a
+    reset needs of uvicorn.
+    """
 
     task: asyncio.Task[None]
 

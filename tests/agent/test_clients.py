@@ -38,7 +38,9 @@ async def test_the_next_cell_finds_the_client_and_its_connection(clients, monkey
         assert len(api.connections) == 1
 
 
-async def test_other_settings_make_another_client_and_the_old_one_is_closed_when_its_run_is_over(clients, monkeypatch):
+async def test_other_settings_make_another_client_and_the_old_one_is_closed_when_its_run_is_over(
+    clients, monkeypatch
+):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "one")
     old = backends.choose(clients=clients)
     async with old.used():
@@ -52,7 +54,9 @@ async def test_other_settings_make_another_client_and_the_old_one_is_closed_when
     assert new.client.api_key == "two"
 
 
-async def test_after_a_run_that_failed_the_next_has_a_client_of_its_own(clients, monkeypatch):
+async def test_after_a_run_that_failed_the_next_has_a_client_of_its_own(
+    clients, monkeypatch
+):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key")
     with FakeMessages([Fault(403, "no"), Reply([text("a")])]) as api:
         monkeypatch.setenv("ANTHROPIC_BASE_URL", api.url)
@@ -65,8 +69,15 @@ async def test_after_a_run_that_failed_the_next_has_a_client_of_its_own(clients,
     assert failed.client.is_closed()
 
 
-async def test_without_credentials_nothing_is_kept_and_a_login_is_seen_at_once(clients, monkeypatch):
-    for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "ANTHROPIC_PROFILE"):
+async def test_without_credentials_nothing_is_kept_and_a_login_is_seen_at_once(
+    clients, monkeypatch
+):
+    for name in (
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "ANTHROPIC_BASE_URL",
+        "ANTHROPIC_PROFILE",
+    ):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(BackendError, match="No model to ask"):
         backends.choose(clients=clients)

@@ -1,4 +1,6 @@
-"""The same question through every client of the SDK, each over its own wire: tools, the answer, the footer's name."""
+"""The same question through every client of the SDK, each over its own wire: tools, the
+answer, the footer's name.
+"""
 
 import os
 from collections.abc import Iterator
@@ -21,7 +23,11 @@ MODELS = {
     "AsyncAnthropicBedrock": "eu.anthropic.claude-sonnet-5-5-v1:0",
     "AsyncAnthropicVertex": "claude-sonnet-5-5@20260901",
 }
-AWS: dict[str, Any] = {"aws_access_key": "AKIDEXAMPLE", "aws_secret_key": "not-a-key", "aws_region": "eu-west-1"}
+AWS: dict[str, Any] = {
+    "aws_access_key": "AKIDEXAMPLE",
+    "aws_secret_key": "not-a-key",
+    "aws_region": "eu-west-1",
+}
 
 
 async def token() -> str:
@@ -32,8 +38,16 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "AsyncAnthropicBedrock": AWS,
     "AsyncAnthropicBedrockMantle": AWS,
     "AsyncAnthropicAWS": {**AWS, "workspace_id": "w"},
-    "AsyncAnthropicVertex": {"region": "europe-west1", "project_id": "acme", "access_token": "google-token"},
-    "AsyncAnthropicGoogleCloud": {"project": "acme", "workspace_id": "w", "token_provider": token},
+    "AsyncAnthropicVertex": {
+        "region": "europe-west1",
+        "project_id": "acme",
+        "access_token": "google-token",
+    },
+    "AsyncAnthropicGoogleCloud": {
+        "project": "acme",
+        "workspace_id": "w",
+        "token_provider": token,
+    },
     "AsyncAnthropicFoundry": {"resource": "acme", "api_key": "foundry-key"},
 }
 
@@ -51,7 +65,9 @@ def asked(name: str, api: FakeMessages) -> Cloud:
     cloud = Cloud(api, WIRES[name])
     http = httpx2.AsyncClient(transport=cloud)
     settings = here.notebook().settings
-    settings.client = getattr(anthropic, name)(**OPTIONS[name], http_client=http, max_retries=0)
+    settings.client = getattr(anthropic, name)(
+        **OPTIONS[name], http_client=http, max_retries=0
+    )
     settings.model = MODELS.get(name, "claude-sonnet-5-5")
     return cloud
 
@@ -62,7 +78,9 @@ def turns() -> list[Reply]:
 
 
 @pytest.mark.parametrize("name", WIRES)
-def test_a_question_with_a_call_is_answered_and_the_footer_names_the_cloud(name: str) -> None:
+def test_a_question_with_a_call_is_answered_and_the_footer_names_the_cloud(
+    name: str,
+) -> None:
     api = FakeMessages(turns())
     asked(name, api)
     answer = mcp_notebook.ask("What is the total of @orders?")
@@ -82,7 +100,9 @@ def test_the_clouds_of_others_get_marks_on_blocks_alone() -> None:
         asked(name, api)
         _ = mcp_notebook.ask("What is the total of @orders?", new=True).text
         assert "cache_control" not in api.requests[1]
-        assert api.requests[1]["messages"][-1]["content"][-1]["cache_control"] == {"type": "ephemeral"}
+        assert api.requests[1]["messages"][-1]["content"][-1]["cache_control"] == {
+            "type": "ephemeral"
+        }
 
 
 def test_an_exception_frame_of_bedrock_is_tried_again() -> None:
@@ -91,11 +111,15 @@ def test_an_exception_frame_of_bedrock_is_tried_again() -> None:
     assert mcp_notebook.ask("Hello?").text == "whole"
 
 
-def test_missing_credentials_of_a_cloud_are_told_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_of_a_cloud_are_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("CLOUDSDK_CONFIG", os.devnull)
     settings = here.notebook().settings
-    settings.client = anthropic.AsyncAnthropicVertex(region="europe-west1", project_id="acme")
+    settings.client = anthropic.AsyncAnthropicVertex(
+        region="europe-west1", project_id="acme"
+    )
     with pytest.raises(BackendError, match="AsyncAnthropicVertex") as told:
         _ = mcp_notebook.ask("Hello?").text
     assert "credentials" in told.value.message

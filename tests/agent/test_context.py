@@ -45,19 +45,30 @@ def test_another_order_of_servers_is_the_same_prefix():
 
 
 def test_many_tools_are_searched_for_and_the_notebooks_own_are_sent():
-    sessions = [ToySession("big", {f"t{n}": str for n in range(31)}), ToySession("notebook", {"query": str})]
+    sessions = [
+        ToySession("big", {f"t{n}": str for n in range(31)}),
+        ToySession("notebook", {"query": str}),
+    ]
     tools = Toolset.of(sessions).definitions(search=True)
     assert tools[0] == SEARCH
-    assert {t["name"] for t in tools if not t.get("defer_loading")} == {SEARCH["name"], "notebook__query"}
+    assert {t["name"] for t in tools if not t.get("defer_loading")} == {
+        SEARCH["name"],
+        "notebook__query",
+    }
     assert not any(t.get("defer_loading") for t in Toolset.of(sessions).definitions())
 
 
-@pytest.mark.parametrize(("address", "searches"), [("api.anthropic.com", True), ("127.0.0.1:8080", False)])
+@pytest.mark.parametrize(
+    ("address", "searches"), [("api.anthropic.com", True), ("127.0.0.1:8080", False)]
+)
 async def test_tools_are_searched_for_by_claude_itself_only(address, searches):
     with FakeMessages([DONE]) as api:
         bench = Bench(api, ToySession("big", {f"t{n}": str for n in range(31)}))
         client = api.client(max_retries=0)
-        bench.request = Request(backends.Backend(client, "live", "claude-x", "claude-x", address), "Be brief.")
+        bench.request = Request(
+            backends.Backend(client, "live", "claude-x", "claude-x", address),
+            "Be brief.",
+        )
         await bench.events()
         sent = api.requests[0]["tools"]
     assert (SEARCH["name"] in [t["name"] for t in sent]) is searches
@@ -80,7 +91,10 @@ def test_a_short_conversation_is_left_alone_and_a_long_one_trimmed_once():
     assert context.prepare(conversation, 60_000, None) == []
     conversation.tokens = 70_000
     assert "their tables stay" in context.prepare(conversation, 60_000, None)[0]
-    assert conversation.messages[2]["content"][0]["content"][0]["text"] == "[shop.query: its table stays]"
+    assert (
+        conversation.messages[2]["content"][0]["content"][0]["text"]
+        == "[shop.query: its table stays]"
+    )
     assert context.prepare(conversation, 60_000, None) == []
 
 
@@ -94,7 +108,9 @@ async def test_another_model_goes_on_without_the_thinking_of_the_first():
     with FakeMessages([Reply([thinking("hm"), text("Eight.")]), DONE]) as api:
         bench = Bench(api, shop())
         await bench.events()
-        backend = backends.Backend(api.client(max_retries=0), "live", "claude-y", "claude-y", "fake")
+        backend = backends.Backend(
+            api.client(max_retries=0), "live", "claude-y", "claude-y", "fake"
+        )
         bench.request = Request(backend, "Be brief.")
         await bench.events("And now?")
         sent = api.requests[1]
@@ -146,7 +162,9 @@ def test_a_client_that_is_not_async_is_refused_with_the_way_out():
 
     with pytest.raises(BackendError, match="async"):
         backends.choose(client=anthropic.Anthropic(api_key="x"))
-    chosen = backends.choose(client=anthropic.AsyncAnthropic(api_key="x"), model="claude-sonnet-5-5")
+    chosen = backends.choose(
+        client=anthropic.AsyncAnthropic(api_key="x"), model="claude-sonnet-5-5"
+    )
     assert chosen.label == "claude-sonnet-5-5 · AsyncAnthropic"
 
 
@@ -220,7 +238,9 @@ async def test_a_call_is_a_span_with_names_and_sizes_and_no_contents(monkeypatch
     ],
 )
 def test_a_servers_instructions_cannot_end_their_own_tag(words):
-    told: Any = SimpleNamespace(name="evil", instructions=f"Use query if a < b. {words}")
+    told: Any = SimpleNamespace(
+        name="evil", instructions=f"Use query if a < b. {words}"
+    )
     prompt = system_prompt([told])
     inside = prompt.split('<server name="evil">', 1)[1].rsplit("</server>", 1)[0]
     assert prompt.endswith("</server>")

@@ -1,9 +1,19 @@
 """The conversation is valid for the API after every kind of stop."""
 
-from mcp_notebook.agent.conversation import INTERRUPTED, Conversation, tool_result, transcript
+from mcp_notebook.agent.conversation import (
+    INTERRUPTED,
+    Conversation,
+    tool_result,
+    transcript,
+)
 from tests.message_rules import refusal
 
-USE = {"type": "tool_use", "id": "t1", "name": "shop__query", "input": {"sql": "select 1"}}
+USE = {
+    "type": "tool_use",
+    "id": "t1",
+    "name": "shop__query",
+    "input": {"sql": "select 1"},
+}
 
 
 def text(words):
@@ -33,7 +43,9 @@ def test_an_interrupted_reply_keeps_its_text_and_says_so():
     conversation = Conversation()
     conversation.ask([text("tell me")])
     conversation.interrupt("Sales grew by ")
-    assert conversation.messages[-1]["content"] == [text(f"Sales grew by {INTERRUPTED}")]
+    assert conversation.messages[-1]["content"] == [
+        text(f"Sales grew by {INTERRUPTED}")
+    ]
     valid(conversation)
 
 

@@ -1,4 +1,6 @@
-"""What goes wrong with the model's service is tried again, or told in one line; the conversation stays whole."""
+"""What goes wrong with the model's service is tried again, or told in one line; the
+conversation stays whole.
+"""
 
 import os
 
@@ -42,10 +44,18 @@ async def test_a_wait_that_is_too_long_is_told_instead_of_waited_for():
 
 
 @pytest.mark.parametrize(
-    ("status", "words"), [(401, "refused the credentials"), (404, "does not know the model"), (400, "refused the req")]
+    ("status", "words"),
+    [
+        (401, "refused the credentials"),
+        (404, "does not know the model"),
+        (400, "refused the req"),
+    ],
 )
 async def test_what_cannot_pass_is_not_tried_again(status, words):
-    with FakeMessages([Fault(status, "no")]) as api, pytest.raises(BackendError, match=words):
+    with (
+        FakeMessages([Fault(status, "no")]) as api,
+        pytest.raises(BackendError, match=words),
+    ):
         await Bench(api, shop()).events()
     assert len(api.requests) == 1
 
@@ -71,7 +81,13 @@ async def test_an_error_in_the_stream_after_a_call_keeps_the_call():
 
 async def test_a_conversation_that_no_longer_fits_loses_its_old_results_and_goes_on():
     long = "Lorem ipsum dolor sit. " * 1000
-    script = [Reply([use("shop__page")]), DONE, Reply([use("shop__query")]), Fault(400, "prompt is too long"), DONE]
+    script = [
+        Reply([use("shop__page")]),
+        DONE,
+        Reply([use("shop__query")]),
+        Fault(400, "prompt is too long"),
+        DONE,
+    ]
     with FakeMessages(script) as api:
         bench = Bench(api, shop(page=lambda sql="": long))
         await bench.events()
@@ -84,18 +100,25 @@ async def test_a_conversation_that_no_longer_fits_loses_its_old_results_and_goes
 
 
 async def test_when_nothing_can_be_trimmed_the_person_is_told_to_start_anew():
-    with FakeMessages([Fault(413, "request too large")]) as api, pytest.raises(ContextFull, match="--new"):
+    with (
+        FakeMessages([Fault(413, "request too large")]) as api,
+        pytest.raises(ContextFull, match="--new"),
+    ):
         await Bench(api, shop()).events()
 
 
 async def test_a_full_window_in_the_reply_is_told():
-    with FakeMessages([Reply([text("So")], stop_reason="model_context_window_exceeded")]) as api:
+    with FakeMessages(
+        [Reply([text("So")], stop_reason="model_context_window_exceeded")]
+    ) as api:
         events = await Bench(api, shop()).events()
     assert "--new" in next(e.message for e in events if isinstance(e, Stop))
 
 
 async def test_thinking_goes_back_as_it_came():
-    with FakeMessages([Reply([thinking("hm, a table"), use("shop__query")]), DONE]) as api:
+    with FakeMessages(
+        [Reply([thinking("hm, a table"), use("shop__query")]), DONE]
+    ) as api:
         bench = Bench(api, shop())
         await bench.events()
     assert api.refused == []
@@ -104,7 +127,9 @@ async def test_thinking_goes_back_as_it_came():
 
 async def test_a_lost_server_is_told_without_its_stderr():
     def lost(sql=""):
-        raise SessionError("server 'shop' stopped.", detail="Traceback: key=sk-abcdefghijklmnopqrstu")
+        raise SessionError(
+            "server 'shop' stopped.", detail="Traceback: key=sk-abcdefghijklmnopqrstu"
+        )
 
     with FakeMessages([Reply([use("shop__lost")]), DONE]) as api:
         events = await Bench(api, shop(lost=lost)).events()
@@ -119,7 +144,9 @@ async def test_an_error_of_a_server_that_quotes_the_environment_is_masked(monkey
         from mcp.types import CallToolResult, TextContent
 
         said = "cannot log in with correct-horse-battery"
-        return CallToolResult(content=[TextContent(type="text", text=said)], is_error=True)
+        return CallToolResult(
+            content=[TextContent(type="text", text=said)], is_error=True
+        )
 
     with FakeMessages([Reply([use("shop__failing")]), DONE]) as api:
         events = await Bench(api, shop(failing=failing)).events()
@@ -130,20 +157,29 @@ async def test_an_error_of_a_server_that_quotes_the_environment_is_masked(monkey
 
 
 async def test_secret_columns_reach_the_notebook_but_neither_the_model_nor_the_card():
-    rows = '[{"user": "ann", "password": "hush-1"}, {"user": "bob", "password": "hush-2"}]'
+    rows = (
+        '[{"user": "ann", "password": "hush-1"}, {"user": "bob", "password": "hush-2"}]'
+    )
     with FakeMessages([Reply([use("shop__users")]), DONE]) as api:
         bench = Bench(api, shop(users=lambda sql="": rows))
         events = await bench.events()
         sent = str(api.requests)
     result = next(e for e in events if isinstance(e, ToolResult))
-    assert "hush" not in sent + str(result.reading.tables[0].data.to_pylist()) + result.reading.text
+    assert (
+        "hush"
+        not in sent
+        + str(result.reading.tables[0].data.to_pylist())
+        + result.reading.text
+    )
     assert bench.tables["t1"].data.to_pylist()[0]["password"] == "hush-1"
 
 
 async def test_a_secret_argument_is_sent_to_the_tool_only():
     got = []
     login = shop(login=lambda **arguments: got.append(arguments) or "welcome")
-    with FakeMessages([Reply([use("shop__login", {"user": "ann", "password": "hush-hush"})]), DONE]) as api:
+    with FakeMessages(
+        [Reply([use("shop__login", {"user": "ann", "password": "hush-hush"})]), DONE]
+    ) as api:
         events = await Bench(api, login).events()
         sent = str(api.requests)
     assert got == [{"user": "ann", "password": "hush-hush"}]
@@ -159,6 +195,10 @@ def test_trimming_leaves_short_results_and_the_latest_message_alone():
         conversation.summaries[f"c{n}"] = f"[summary {n}]"
         conversation.reply([text("a")]) if n < 2 else None
     assert trim(conversation, keep=1) > 8_000
-    texts = [m["content"][0]["content"][0]["text"] for m in conversation.messages if "tool_use_id" in m["content"][0]]
+    texts = [
+        m["content"][0]["content"][0]["text"]
+        for m in conversation.messages
+        if "tool_use_id" in m["content"][0]
+    ]
     assert texts == ["[summary 0]", "x" * 20, "x" * 9_000]
     assert trim(conversation, keep=1) == 0

@@ -30,8 +30,13 @@ def stop(events):
         (Limits(dollars=0.000001), "$1e-06"),
     ],
 )
-async def test_the_limit_that_ended_the_cell_is_named_to_claude_and_to_the_person(limits, words):
-    script = [Reply([use("shop__query")], model="claude-sonnet-5-5"), Reply([text("So far: two rows.")])]
+async def test_the_limit_that_ended_the_cell_is_named_to_claude_and_to_the_person(
+    limits, words
+):
+    script = [
+        Reply([use("shop__query")], model="claude-sonnet-5-5"),
+        Reply([text("So far: two rows.")]),
+    ]
     with FakeMessages(script) as api:
         bench = Bench(api, shop(), limits=limits)
         events = await bench.events()
@@ -56,7 +61,11 @@ async def test_calls_beyond_the_limit_are_answered_but_not_run():
 async def test_a_used_up_notebook_budget_refuses_to_start():
     total = Spent(turns=3)
     with FakeMessages([]) as api:
-        bench = Bench(api, shop(), budget=Budget(Limits(), Limits(iterations=3, calls=0, seconds=0), total))
+        bench = Bench(
+            api,
+            shop(),
+            budget=Budget(Limits(), Limits(iterations=3, calls=0, seconds=0), total),
+        )
         with pytest.raises(BudgetError, match="3 model turns"):
             await bench.events()
     assert api.requests == []
@@ -64,7 +73,10 @@ async def test_a_used_up_notebook_budget_refuses_to_start():
 
 
 async def test_a_paused_turn_at_the_limit_says_so():
-    paused = Reply([text("Searching."), server_use("web_search", {"query": "x"})], stop_reason="pause_turn")
+    paused = Reply(
+        [text("Searching."), server_use("web_search", {"query": "x"})],
+        stop_reason="pause_turn",
+    )
     with FakeMessages([paused]) as api:
         events = await Bench(api, shop(), limits=Limits(iterations=1)).events()
     assert stop(events).reason == "limit"
@@ -73,7 +85,11 @@ async def test_a_paused_turn_at_the_limit_says_so():
 async def test_the_same_call_in_two_turns_runs_once_and_says_so():
     session = shop()
     same = {"sql": "select 1"}
-    script = [Reply([use("shop__query", same)]), Reply([use("shop__query", same)]), Reply([text("ok")])]
+    script = [
+        Reply([use("shop__query", same)]),
+        Reply([use("shop__query", same)]),
+        Reply([text("ok")]),
+    ]
     with FakeMessages(script) as api:
         events = await Bench(api, session).events()
         told = api.requests[2]["messages"][-1]["content"][0]["content"][0]["text"]
@@ -85,7 +101,10 @@ async def test_the_same_call_in_two_turns_runs_once_and_says_so():
 
 async def test_twins_in_one_reply_share_one_run():
     session = shop()
-    twins = [use("shop__query", {"sql": "a"}, id="x"), use("shop__query", {"sql": "a"}, id="y")]
+    twins = [
+        use("shop__query", {"sql": "a"}, id="x"),
+        use("shop__query", {"sql": "a"}, id="y"),
+    ]
     with FakeMessages([Reply(twins), Reply([text("ok")])]) as api:
         events = await Bench(api, session).events()
     assert len(session.called) == 1
@@ -116,8 +135,16 @@ async def test_a_failed_call_runs_again():
 
 
 async def test_after_a_call_that_may_change_things_earlier_answers_are_stale():
-    read, write = shop(), ToySession("web", {"post": lambda sql="": "posted"}, trusted=False)
-    script = [Reply([use("shop__query")]), Reply([use("web__post")]), Reply([use("shop__query")]), Reply([text("ok")])]
+    read, write = (
+        shop(),
+        ToySession("web", {"post": lambda sql="": "posted"}, trusted=False),
+    )
+    script = [
+        Reply([use("shop__query")]),
+        Reply([use("web__post")]),
+        Reply([use("shop__query")]),
+        Reply([text("ok")]),
+    ]
     with FakeMessages(script) as api:
         await Bench(api, read, write, rules=Rules(allow=("web.*",))).events()
     assert len(read.called) == 2

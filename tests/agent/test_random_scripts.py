@@ -1,5 +1,5 @@
-"""Whatever the model, the wire, the tools and the person do: the conversation is valid, the ledger adds up, nothing is
-left behind, and no secret is where it must not be."""
+"""Whatever the model, the wire, the tools and the person do: the conversation is valid,
+the ledger adds up, nothing is left behind, and no secret is where it must not be."""
 
 import asyncio
 import gc
@@ -34,7 +34,8 @@ from tests.agent.scripts import ENVIRONMENT, PLANTED, RESULT, Cell, conversation
 from tests.fake_messages import FakeMessages, Fault
 from tests.toy import ToySession
 
-HANGS = 120  # seconds; a cell takes a tenth of one, on a machine that has nothing else to do
+# seconds; a cell takes a tenth of one, on a machine that has nothing else to do
+HANGS = 120
 logger = logging.getLogger("mcp_notebook")
 
 
@@ -78,12 +79,17 @@ def _fails(**_: object) -> object:
 
 def sessions() -> list[ToySession]:
     """A trusted and another server, whose tools do all that tools do."""
-    secret_rows = [{"user": "ann", "password": RESULT, "note": f"uses {ENVIRONMENT}"}, {"user": "bob", "password": ""}]
+    secret_rows = [
+        {"user": "ann", "password": RESULT, "note": f"uses {ENVIRONMENT}"},
+        {"user": "bob", "password": ""},
+    ]
     trusted = {
         "rows": lambda **_: ROWS,
         "secrets": lambda **_: json.dumps(secret_rows),
         "words": lambda **_: f"Lorem ipsum, api_key={RESULT} and {ENVIRONMENT}. " * 9,
-        "quotes": lambda **_: json.dumps({"config": json.dumps({"client_secret": RESULT})}),
+        "quotes": lambda **_: json.dumps(
+            {"config": json.dumps({"client_secret": RESULT})}
+        ),
         "fails": _fails,
         "raises": _raises,
         "slow": _slow,
@@ -109,13 +115,23 @@ class World:
     async def play(self, cell: Cell, number: int) -> list[Event]:
         """One cell, driven as the notebook drives it."""
         script = iter(cell.turns)
-        self.api._script = lambda body, n: next(script, Fault(400, "the script is over", None))
+        self.api._script = lambda body, n: next(
+            script, Fault(400, "the script is over", None)
+        )
         budget = Budget(Limits(**cell.limits))
         old = self.bench.caller
-        caller = Caller(Toolset.of(sessions()), self.bench.keep, grants=old.grants, budget=budget)
-        view = View(mode="text" if number % 2 else "static", decide=caller.approvals.answer, screen=self.paper)  # type: ignore[arg-type]
+        caller = Caller(
+            Toolset.of(sessions()), self.bench.keep, grants=old.grants, budget=budget
+        )
+        view = View(
+            mode="text" if number % 2 else "static",
+            decide=caller.approvals.answer,
+            screen=self.paper,
+        )  # type: ignore[arg-type]
         seen: list[Event] = []
-        task = asyncio.create_task(self._drive(cell, caller, seen, view, f"cell{number}"))
+        task = asyncio.create_task(
+            self._drive(cell, caller, seen, view, f"cell{number}")
+        )
         if cell.way == "anywhere" and cell.interrupt is not None:
             for _ in range(cell.interrupt):
                 await asyncio.sleep(0)
@@ -129,10 +145,14 @@ class World:
         await self.wire.closed()
         return seen
 
-    async def _drive(self, cell: Cell, caller: Caller, seen: list[Event], view: View, name: str) -> None:
+    async def _drive(
+        self, cell: Cell, caller: Caller, seen: list[Event], view: View, name: str
+    ) -> None:
         answers = iter(cell.answers)
         prompt = [{"type": "text", "text": f"Question of {name}?"}]
-        stream = run(self.bench.conversation, prompt, request=self.bench.request, caller=caller)
+        stream = run(
+            self.bench.conversation, prompt, request=self.bench.request, caller=caller
+        )
         async with aclosing(stream) as events:
             async for event in events:
                 seen.append(event)
@@ -141,7 +161,11 @@ class World:
                 view.flush()
                 if isinstance(event, ToolCall) and event.needs_approval:
                     asked = call_record(event)
-                    self.paper.write(question_text(event) + repr(event) + str(call_payload(asked, buttons=True)))
+                    self.paper.write(
+                        question_text(event)
+                        + repr(event)
+                        + str(call_payload(asked, buttons=True))
+                    )
                     caller.approvals.answer(event.id, next(answers, "deny"))
                 if cell.way != "anywhere" and cell.interrupt == len(seen):
                     if cell.way == "close":
@@ -150,8 +174,9 @@ class World:
 
 
 async def settled() -> set[asyncio.Task[object]]:
-    """The tasks that stay. Python closes a generator that the HTTP client dropped in a task of its own, whenever it
-    collects it: such a task ends within a few turns of the loop, one that is left behind never does."""
+    """The tasks that stay. Python closes a generator that the HTTP client dropped in a
+    task of its own, whenever it collects it: such a task ends within a few turns of the
+    loop, one that is left behind never does."""
     for _ in range(100):
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if not left:
@@ -173,12 +198,17 @@ def check(world: World, seen: list[Event]) -> None:
     turns = [e for e in seen if isinstance(e, Usage)]
     footer = seen[-1] if seen and isinstance(seen[-1], Footer) else None
     if footer is not None:
-        assert (footer.turns, footer.output_tokens) == (len(turns), sum(u.output for u in turns))
+        assert (footer.turns, footer.output_tokens) == (
+            len(turns),
+            sum(u.output for u in turns),
+        )
         assert footer.calls == len(calls)
     places = {
         "request": json.dumps(world.api.requests),
         "ledger": repr(world.ledger.calls),
-        "ledger's file": world.ledger.file.read_text() if world.ledger.file.exists() else "",
+        "ledger's file": world.ledger.file.read_text()
+        if world.ledger.file.exists()
+        else "",
         "cassette": world.cassette.read_text() if world.cassette.exists() else "",
         "log": world.log.getvalue(),
         "output": "\n".join(world.paper.all),
@@ -192,7 +222,8 @@ def check(world: World, seen: list[Event]) -> None:
 def runner() -> Iterator[asyncio.Runner]:
     planted = mock.patch.dict(os.environ, {"PLANTED_API_KEY": ENVIRONMENT})
     gc.collect()
-    gc.freeze()  # what is loaded by now stays: looking at it again and again is a fifth of the time
+    # what is loaded by now stays: looking at it again and again is a fifth of the time
+    gc.freeze()
     with asyncio.Runner() as running, mock.patch.object(turn, "PAUSE", 0.0), planted:
         yield running
     gc.unfreeze()

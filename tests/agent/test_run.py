@@ -34,16 +34,29 @@ def kinds(events):
 
 async def test_a_call_becomes_a_table_and_claude_is_shown_a_preview():
     with FakeMessages(
-        [Reply([text("Looking."), use("shop__query", {"sql": "select 1"})]), Reply([text("Eight.")])]
+        [
+            Reply([text("Looking."), use("shop__query", {"sql": "select 1"})]),
+            Reply([text("Eight.")]),
+        ]
     ) as api:
         bench = Bench(api, shop())
         events = await bench.events()
         sent = api.requests[1]["messages"][-1]["content"][0]
-    assert kinds(events) == ["Usage", "ToolCall", "ToolStarted", "ToolResult", "Usage", "Stop", "Footer"]
+    assert kinds(events) == [
+        "Usage",
+        "ToolCall",
+        "ToolStarted",
+        "ToolResult",
+        "Usage",
+        "Stop",
+        "Footer",
+    ]
     assert bench.tables["t1"].data.num_rows == 2
     assert sent["type"] == "tool_result"
     assert "t1" in sent["content"][0]["text"]
-    assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "Looking.Eight."
+    assert (
+        "".join(e.text for e in events if isinstance(e, TextDelta)) == "Looking.Eight."
+    )
     assert bench.is_valid()
 
 
@@ -59,7 +72,10 @@ async def test_calls_of_one_reply_run_side_by_side():
         return "done"
 
     with FakeMessages(
-        [Reply([use("shop__wait", {"sql": "a"}), use("shop__wait", {"sql": "b"})]), Reply([text("ok")])]
+        [
+            Reply([use("shop__wait", {"sql": "a"}), use("shop__wait", {"sql": "b"})]),
+            Reply([text("ok")]),
+        ]
     ) as api:
         bench = Bench(api, shop(wait=wait))
         events = await bench.events()
@@ -67,7 +83,9 @@ async def test_calls_of_one_reply_run_side_by_side():
 
 
 async def test_results_go_back_in_the_order_of_the_calls():
-    first = Reply([use("shop__query", id="a"), use("nope", id="b"), use("shop__query", id="c")])
+    first = Reply(
+        [use("shop__query", id="a"), use("nope", id="b"), use("shop__query", id="c")]
+    )
     with FakeMessages([first, Reply([text("ok")])]) as api:
         bench = Bench(api, shop())
         await bench.events()
@@ -77,7 +95,9 @@ async def test_results_go_back_in_the_order_of_the_calls():
 
 
 async def test_at_the_limit_claude_sums_up_without_tools():
-    with FakeMessages([Reply([use("shop__query")]), Reply([text("So far: two rows.")])]) as api:
+    with FakeMessages(
+        [Reply([use("shop__query")]), Reply([text("So far: two rows.")])]
+    ) as api:
         bench = Bench(api, shop(), limits=Limits(iterations=1))
         events = await bench.events()
         last = api.requests[1]
@@ -88,7 +108,12 @@ async def test_at_the_limit_claude_sums_up_without_tools():
 
 
 async def test_a_cut_stream_is_tried_again_and_its_text_taken_back():
-    with FakeMessages([Reply([text("one two three four five")], breaks="cut", after=5), Reply([text("whole")])]) as api:
+    with FakeMessages(
+        [
+            Reply([text("one two three four five")], breaks="cut", after=5),
+            Reply([text("whole")]),
+        ]
+    ) as api:
         bench = Bench(api, shop())
         events = await bench.events()
     assert any(isinstance(e, TextDiscarded) for e in events)
@@ -98,7 +123,12 @@ async def test_a_cut_stream_is_tried_again_and_its_text_taken_back():
 
 @pytest.mark.parametrize("breaks", ["error", "reset"])
 async def test_a_stream_that_breaks_is_tried_again(breaks):
-    with FakeMessages([Reply([text("one two three four")], breaks=breaks, after=4), Reply([text("whole")])]) as api:
+    with FakeMessages(
+        [
+            Reply([text("one two three four")], breaks=breaks, after=4),
+            Reply([text("whole")]),
+        ]
+    ) as api:
         bench = Bench(api, shop())
         await bench.events()
     assert bench.conversation.messages[-1]["content"] == [text("whole")]
@@ -123,7 +153,9 @@ async def test_a_failure_after_a_call_keeps_what_was_found():
 
 async def test_a_call_cut_by_the_token_limit_never_runs_but_is_answered():
     session = shop()
-    with FakeMessages([Reply([use("shop__query")], stop_reason="max_tokens", half_tool=True)]) as api:
+    with FakeMessages(
+        [Reply([use("shop__query")], stop_reason="max_tokens", half_tool=True)]
+    ) as api:
         bench = Bench(api, session)
         events = await bench.events()
     assert session.called == []
@@ -134,7 +166,10 @@ async def test_a_call_cut_by_the_token_limit_never_runs_but_is_answered():
 async def test_pause_turn_goes_on():
     with FakeMessages(
         [
-            Reply([text("Searching."), server_use("web_search", {"query": "x"})], stop_reason="pause_turn"),
+            Reply(
+                [text("Searching."), server_use("web_search", {"query": "x"})],
+                stop_reason="pause_turn",
+            ),
             Reply([text("done")]),
         ]
     ) as api:
@@ -170,7 +205,12 @@ class Seen(list):
 
 async def test_an_interrupt_in_the_middle_of_the_answer_keeps_its_text():
     gate = Gate(after=6)
-    with FakeMessages([Reply([text("one two three four five six seven")], gate=gate), Reply([text("ok")])]) as api:
+    with FakeMessages(
+        [
+            Reply([text("one two three four five six seven")], gate=gate),
+            Reply([text("ok")]),
+        ]
+    ) as api:
         bench = Bench(api, shop())
         events = Seen()
         task = asyncio.create_task(events.collect(bench))
@@ -179,7 +219,9 @@ async def test_an_interrupt_in_the_middle_of_the_answer_keeps_its_text():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert bench.conversation.messages[-1]["content"][0]["text"].endswith(INTERRUPTED)
+        assert bench.conversation.messages[-1]["content"][0]["text"].endswith(
+            INTERRUPTED
+        )
         assert bench.is_valid()
         await bench.events("Go on.")
 
@@ -191,7 +233,12 @@ async def test_an_interrupt_during_a_call_keeps_the_finished_ones():
         running.set()
         await asyncio.Event().wait()
 
-    with FakeMessages([Reply([use("shop__query", id="a"), use("shop__slow", id="b")]), Reply([text("ok")])]) as api:
+    with FakeMessages(
+        [
+            Reply([use("shop__query", id="a"), use("shop__slow", id="b")]),
+            Reply([text("ok")]),
+        ]
+    ) as api:
         bench = Bench(api, shop(slow=slow))
         events = Seen()
         task = asyncio.create_task(events.collect(bench))
@@ -209,7 +256,9 @@ async def test_an_interrupt_during_a_call_keeps_the_finished_ones():
 
 async def test_a_call_waits_for_the_persons_answer():
     session = ToySession("web", {"fetch": lambda sql="": "page"}, trusted=False)
-    with FakeMessages([Reply([use("web__fetch", {"sql": "x\u202ey"}, id="a")]), Reply([text("ok")])]) as api:
+    with FakeMessages(
+        [Reply([use("web__fetch", {"sql": "x\u202ey"}, id="a")]), Reply([text("ok")])]
+    ) as api:
         bench = Bench(api, session)
         async with asyncio.timeout(GUARD), aclosing(bench.stream()) as stream:
             seen = []
@@ -258,7 +307,9 @@ async def test_a_failing_tool_is_an_error_for_claude_without_a_traceback():
 
 async def test_long_text_is_capped_and_says_so():
     with FakeMessages([Reply([use("shop__page")]), Reply([text("ok")])]) as api:
-        events = await Bench(api, shop(page=lambda sql="": "Lorem ipsum dolor. " * 10_000)).events()
+        events = await Bench(
+            api, shop(page=lambda sql="": "Lorem ipsum dolor. " * 10_000)
+        ).events()
     result = next(e for e in events if isinstance(e, ToolResult))
     assert len(result.shown) < 51_000
     assert "190,000 bytes" in result.shown
@@ -282,7 +333,10 @@ async def test_the_cached_prefix_is_read_again_in_the_second_turn():
 
 
 def test_tool_names_fit_the_api_and_stay_apart():
-    sessions = [ToySession("db", {"db.query": str, "db_query": str}), ToySession("x" * 60, {"y" * 120: str})]
+    sessions = [
+        ToySession("db", {"db.query": str, "db_query": str}),
+        ToySession("x" * 60, {"y" * 120: str}),
+    ]
     names = list(Toolset.of(sessions).by_name)
     assert len(set(names)) == 3
     assert all(len(n) <= 128 and "." not in n for n in names)

@@ -1,4 +1,6 @@
-"""Benchmarks of the results package: `python -m tests.benchmarks [name ...] [--size N]` prints ratios.
+"""Benchmarks of the results package: `python -m tests.benchmarks [name ...] [--size N]`
+prints ratios.
 
-Every candidate of a benchmark runs in the same process, in turn, and the fastest of its rounds counts.
+Every candidate of a benchmark runs in the same process, in turn, and the fastest of its
+rounds counts.
 """

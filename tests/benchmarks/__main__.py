@@ -1,4 +1,6 @@
-"""`python -m tests.benchmarks [name ...] [--size N] [--rounds N]`: all benchmarks, or those named."""
+"""`python -m tests.benchmarks [name ...] [--size N] [--rounds N]`: all benchmarks, or
+those named.
+"""
 
 import argparse
 
@@ -15,10 +17,21 @@ ALL: dict[str, Benchmark] = {
 
 def main() -> None:
     """Print a line or two a benchmark."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*ALL, "tokens", []], help="which; all when none is named")
-    parser.add_argument("--size", type=int, help="rows, in place of each benchmark's own size")
-    parser.add_argument("--rounds", type=int, default=5, help="of which the fastest counts")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description=__doc__
+    )
+    parser.add_argument(
+        "name",
+        nargs="*",
+        choices=[*ALL, "tokens", []],
+        help="which; all when none is named",
+    )
+    parser.add_argument(
+        "--size", type=int, help="rows, in place of each benchmark's own size"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="of which the fastest counts"
+    )
     parser.add_argument("--peak", metavar="CANDIDATE", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.peak:

@@ -7,14 +7,22 @@ from functools import lru_cache
 
 NAMES = ("id", "big", "score", "amount", "day", "at", "region", "note")
 _REGIONS = ("north", "south", "east", "west", "central")
-_NOTES = ("plain words here", 'it\'s "quoted", yes', "line one\nline two", "naïve café ☕ 日本", "a\\b | c")
+_NOTES = (
+    "plain words here",
+    'it\'s "quoted", yes',
+    "line one\nline two",
+    "naïve café ☕ 日本",
+    "a\\b | c",
+)
 
 Row = tuple[int, int, float | None, str, str, str, str, str | None]
 
 
 @lru_cache(maxsize=2)
 def rows(count: int) -> list[Row]:
-    """An id, an integer beyond 2^53, a nullable float, a decimal as text, a date, a time, a word, a nullable text."""
+    """An id, an integer beyond 2^53, a nullable float, a decimal as text, a date, a
+    time, a word, a nullable text.
+    """
     source = random.Random(1)
     return [_row(number, source) for number in range(count)]
 

@@ -1,4 +1,6 @@
-"""Tables that come as Arrow: embedded in the result, or as a file in a directory that we handed the server."""
+"""Tables that come as Arrow: embedded in the result, or as a file in a directory that
+we handed the server.
+"""
 
 import base64
 import tempfile
@@ -21,8 +23,13 @@ def _file(size: int) -> tuple[Path, str]:
     text = data.records_text(size)
     path = Path(_FOLDER.name) / f"{size}.arrow"
     if not path.exists():
-        table = results.read({"content": [{"type": "text", "text": text}]}).tables[0].data
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        table = (
+            results.read({"content": [{"type": "text", "text": text}]}).tables[0].data
+        )
+        with (
+            pa.OSFile(str(path), "wb") as sink,
+            pa.ipc.new_file(sink, table.schema) as writer,
+        ):
             writer.write_table(table)
     return path, text
 
@@ -43,9 +50,21 @@ def blob(size: int) -> Candidates:
 
 def link(size: int) -> Candidates:
     path, text = _file(size)
-    result = {"content": [{"type": "resource_link", "uri": path.as_uri(), "name": "t", "mimeType": ARROW}]}
+    result = {
+        "content": [
+            {
+                "type": "resource_link",
+                "uri": path.as_uri(),
+                "name": "t",
+                "mimeType": ARROW,
+            }
+        ]
+    }
     folders = (str(path.parent),)
-    return {"ours": lambda: _frame(result, allowed_dirs=folders), "the same as JSON text": lambda: read(text)}
+    return {
+        "ours": lambda: _frame(result, allowed_dirs=folders),
+        "the same as JSON text": lambda: read(text),
+    }
 
 
 BENCHMARKS = (

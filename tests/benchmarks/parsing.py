@@ -21,7 +21,10 @@ def read(text: str) -> pd.DataFrame:
 
 def records(size: int) -> Candidates:
     text = data.records_text(size)
-    return {"ours": lambda: read(text), "DataFrame(json.loads)": lambda: pd.DataFrame(json.loads(text))}
+    return {
+        "ours": lambda: read(text),
+        "DataFrame(json.loads)": lambda: pd.DataFrame(json.loads(text)),
+    }
 
 
 def columns(size: int) -> Candidates:
@@ -36,12 +39,18 @@ def columns(size: int) -> Candidates:
 
 def tuples(size: int) -> Candidates:
     text = repr(data.rows(size))
-    return {"ours": lambda: read(text), "DataFrame(literal_eval)": lambda: pd.DataFrame(ast.literal_eval(text))}
+    return {
+        "ours": lambda: read(text),
+        "DataFrame(literal_eval)": lambda: pd.DataFrame(ast.literal_eval(text)),
+    }
 
 
 def dicts(size: int) -> Candidates:
     text = repr(data.records(size))
-    return {"ours": lambda: read(text), "DataFrame(literal_eval)": lambda: pd.DataFrame(ast.literal_eval(text))}
+    return {
+        "ours": lambda: read(text),
+        "DataFrame(literal_eval)": lambda: pd.DataFrame(ast.literal_eval(text)),
+    }
 
 
 def comma_separated(size: int) -> Candidates:
@@ -50,11 +59,16 @@ def comma_separated(size: int) -> Candidates:
     writer.writerow(data.NAMES)
     writer.writerows(data.rows(size))
     text = buffer.getvalue()
-    return {"ours": lambda: read(text), "pd.read_csv": lambda: pd.read_csv(io.StringIO(text))}
+    return {
+        "ours": lambda: read(text),
+        "pd.read_csv": lambda: pd.read_csv(io.StringIO(text)),
+    }
 
 
 BENCHMARKS = (
-    Benchmark("records", "JSON records to a typed frame", records, 0.5, memory_goal=0.9),
+    Benchmark(
+        "records", "JSON records to a typed frame", records, 0.5, memory_goal=0.9
+    ),
     Benchmark("records-10", "the same, ten rows", lambda _: records(10), 2.0, size=10),
     Benchmark("columns", "JSON {columns, rows}", columns, None, memory_goal=None),
     Benchmark("tuples", "Python list of tuples", tuples, 0.25, memory_goal=0.2),

@@ -11,7 +11,9 @@ Candidates = Mapping[str, Callable[[], object]]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One comparison; `goal` is the largest ratio of times, `memory_goal` of peak memory (None: told, not judged)."""
+    """One comparison; `goal` is the largest ratio of times, `memory_goal` of peak
+    memory (None: told, not judged).
+    """
 
     name: str
     what: str
@@ -20,7 +22,9 @@ class Benchmark:
     memory_goal: float | None = None
     size: int = 100_000
 
-    def run(self, size: int | None = None, *, rounds: int = 5, memory: bool = True) -> str:
+    def run(
+        self, size: int | None = None, *, rounds: int = 5, memory: bool = True
+    ) -> str:
         """The lines of this benchmark at `size` rows."""
         size = size or self.size
         candidates = self.prepare(size)
@@ -29,7 +33,9 @@ class Benchmark:
         times = f"{mine.wall * 1e3:.1f} ms, {reference} {theirs.wall * 1e3:.1f} ms"
         wall = mine.wall / theirs.wall
         ratio = f"ratio {wall:.4f} (CPU {mine.cpu / theirs.cpu:.4f})"
-        lines = [f"{self.name:12} {self.what}, {size:,} rows: {times}; {ratio}{_goal(self.goal, wall)}"]
+        lines = [
+            f"{self.name:12} {self.what}, {size:,} rows: {times}; {ratio}{_goal(self.goal, wall)}"
+        ]
         if memory and self.memory_goal is not None:
             own, other = peak(self.name, ours, size), peak(self.name, reference, size)
             lines.append(
@@ -41,4 +47,8 @@ class Benchmark:
 
 def _goal(goal: float | None, ratio: float) -> str:
     """The goal, and whether this run reached it."""
-    return "" if goal is None else f"; goal <= {goal:g} {'holds' if ratio <= goal else 'MISSED'}"
+    return (
+        ""
+        if goal is None
+        else f"; goal <= {goal:g} {'holds' if ratio <= goal else 'MISSED'}"
+    )

@@ -31,9 +31,23 @@ def test_ours_and_the_reference_hold_the_same_values(name: str) -> None:
 
 
 def test_the_command_takes_names_and_a_size() -> None:
-    command = [sys.executable, "-m", "tests.benchmarks", "preview", "--size", "500", "--rounds", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks",
+        "preview",
+        "--size",
+        "500",
+        "--rounds",
+        "1",
+    ]
     answer = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=300
+        command,
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     assert "preview of a frame, 500 rows" in answer.stdout
 

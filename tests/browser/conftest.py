@@ -1,6 +1,7 @@
 """A JupyterLab a theme for the browser tests, and where their pictures go.
 
-Outside CI the tests skip when Chromium or JupyterLab is missing; in CI (the variable CI is set) that is a failure.
+Outside CI the tests skip when Chromium or JupyterLab is missing; in CI (the variable CI
+is set) that is a failure.
 """
 
 import importlib.util
@@ -36,20 +37,30 @@ def _browser_is_here() -> None:
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of screenshots: kept as output of CI, else temporary."""
-    folder = REPO / "ci-output" / "screenshots" if CI else tmp_path_factory.mktemp("screenshots")
+    folder = (
+        REPO / "ci-output" / "screenshots"
+        if CI
+        else tmp_path_factory.mktemp("screenshots")
+    )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium a module: Playwright holds the thread's event loop while it runs, and async tests come after."""
+    """One Chromium a module: Playwright holds the thread's event loop while it runs,
+    and async tests come after.
+    """
     with sync_playwright() as playwright:
         yield launch(playwright)
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def lab(request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lab]:
     """A JupyterLab in each theme."""
     folder = tmp_path_factory.mktemp("notebooks")
     with Lab(folder, theme=request.param, size=(1100, 900), browser=browser) as running:
@@ -57,7 +68,11 @@ def lab(request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pyte
 
 
 @pytest.fixture(scope="module")
-def light_lab(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def light_lab(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
     """A JupyterLab in the light theme, for what no theme changes."""
-    with Lab(tmp_path_factory.mktemp("notebooks"), size=(1100, 900), browser=browser) as running:
+    with Lab(
+        tmp_path_factory.mktemp("notebooks"), size=(1100, 900), browser=browser
+    ) as running:
         yield running

@@ -1,10 +1,12 @@
-"""A small driver for a real JupyterLab in headless Chromium: start it, open a notebook, run cells, look.
+"""A small driver for a real JupyterLab in headless Chromium: start it, open a notebook,
+run cells, look.
 
     with Lab(folder, theme="dark") as lab, lab.open("demo.ipynb") as page:
         page.run(0)
         page.screenshot("cell.png", cell=0)
 
-The server has settings, configuration and state of its own, no news and no update checks, and answers to a token only.
+The server has settings, configuration and state of its own, no news and no update
+checks, and answers to a token only.
 """
 
 import json
@@ -24,14 +26,27 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlparse
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Locator,
+    Page,
+    Playwright,
+    sync_playwright,
+)
 
 REPO = Path(__file__).resolve().parents[2]
 START = 90.0  # seconds that the server, a page or a kernel may take to be ready
 _SETTINGS = {
-    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/apputils-extension/notification": {
+        "fetchNews": "false",
+        "checkForUpdates": False,
+    },
     # Every cell and output is on the page, so that one below the fold can be looked at.
-    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none", "maxNumberOutputs": 10_000},
+    "@jupyterlab/notebook-extension/tracker": {
+        "windowingMode": "none",
+        "maxNumberOutputs": 10_000,
+    },
 }
 
 
@@ -57,13 +72,20 @@ class Lab:
         self._state = Path(tempfile.mkdtemp(prefix="lab-"))
 
     def __enter__(self) -> "Lab":
-        self._set("@jupyterlab/apputils-extension/themes", {"theme": f"JupyterLab {self.theme.title()}"})
+        self._set(
+            "@jupyterlab/apputils-extension/themes",
+            {"theme": f"JupyterLab {self.theme.title()}"},
+        )
         for plugin, values in _SETTINGS.items():
             self._set(plugin, values)
         self.port = _free_port()
         self._log = (self._state / "server.log").open("wb")
         self._server = subprocess.Popen(
-            self._command(), cwd=self.folder, env=self._variables(), stdout=self._log, stderr=self._log
+            self._command(),
+            cwd=self.folder,
+            env=self._variables(),
+            stdout=self._log,
+            stderr=self._log,
         )
         try:
             self._wait_for_server()
@@ -92,7 +114,9 @@ class Lab:
         """Open a notebook of the folder in single-document mode; its kernel is ready."""
         with self._context() as context:
             page = NotebookPage(context.new_page(), self.folder / notebook)
-            page.goto(f"http://127.0.0.1:{self.port}/doc/tree/{notebook}?reset&token={self.token}")
+            page.goto(
+                f"http://127.0.0.1:{self.port}/doc/tree/{notebook}?reset&token={self.token}"
+            )
             yield page
 
     @contextmanager
@@ -111,7 +135,9 @@ class Lab:
             raise RuntimeError("the Lab is not started: use it in a with statement")
         width, height = self.size
         context = self._browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=self.theme, device_scale_factor=2
+            viewport={"width": width, "height": height},
+            color_scheme=self.theme,
+            device_scale_factor=2,
         )
         try:
             yield context
@@ -135,7 +161,12 @@ class Lab:
             "LabApp.expose_app_in_browser": True,
             "LabApp.extension_manager": "readonly",
         }
-        return [sys.executable, "-m", "jupyterlab", *(f"--{name}={value}" for name, value in options.items())]
+        return [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
 
     def _variables(self) -> dict[str, str]:
         own = {
@@ -163,12 +194,17 @@ class Lab:
         end = time.monotonic() + START
         while self._request("/api/status") is None:
             if self._server.poll() is not None or time.monotonic() > end:
-                raise RuntimeError("JupyterLab did not start:\n" + (self._state / "server.log").read_text()[-3000:])
+                raise RuntimeError(
+                    "JupyterLab did not start:\n"
+                    + (self._state / "server.log").read_text()[-3000:]
+                )
             time.sleep(0.2)
 
     def _request(self, path: str, method: str = "GET") -> bytes | None:
         url = f"http://127.0.0.1:{self.port}{path}"
-        request = urllib.request.Request(url, method=method, headers={"Authorization": f"token {self.token}"})
+        request = urllib.request.Request(
+            url, method=method, headers={"Authorization": f"token {self.token}"}
+        )
         try:
             with urllib.request.urlopen(request, timeout=5) as answer:
                 return answer.read()
@@ -186,7 +222,12 @@ class NotebookPage:
         self.outside: list[str] = []  # requests to anything but the notebook server
         self._host = ""
         page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        page.on(
+            "console",
+            lambda said: (
+                self.errors.append(said.text) if said.type == "error" else None
+            ),
+        )
         page.on("request", lambda request: self._note(request.url))
 
     def goto(self, url: str) -> None:
@@ -214,11 +255,15 @@ class NotebookPage:
             }""",
             cell,
         )
-        self.page.wait_for_function(_PROMPT, arg=[cell, "*0123456789"], timeout=START * 1000)
+        self.page.wait_for_function(
+            _PROMPT, arg=[cell, "*0123456789"], timeout=START * 1000
+        )
 
     def wait(self, cell: int, timeout: float = 60) -> None:
         """Wait until a started cell has ended."""
-        self.page.wait_for_function(_PROMPT, arg=[cell, "0123456789"], timeout=timeout * 1000)
+        self.page.wait_for_function(
+            _PROMPT, arg=[cell, "0123456789"], timeout=timeout * 1000
+        )
 
     def run(self, cell: int, timeout: float = 60) -> None:
         """Run a cell to its end."""
@@ -238,7 +283,9 @@ class NotebookPage:
 
     def interrupt(self) -> None:
         """Send the kernel an interrupt, as the stop button does."""
-        self.page.evaluate("() => jupyterapp.commands.execute('notebook:interrupt-kernel')")
+        self.page.evaluate(
+            "() => jupyterapp.commands.execute('notebook:interrupt-kernel')"
+        )
 
     def screenshot(self, file: Path | str, cell: int | None = None) -> Path:
         """A picture of the whole page, or of one cell with its output, however tall."""
@@ -250,7 +297,9 @@ class NotebookPage:
         size = self.page.viewport_size
         box = self.cell(cell).bounding_box()
         if size and box and box["height"] > size["height"] - 120:
-            self.page.set_viewport_size({"width": size["width"], "height": int(box["height"]) + 160})
+            self.page.set_viewport_size(
+                {"width": size["width"], "height": int(box["height"]) + 160}
+            )
         self.page.mouse.move(0, 0)
         self.cell(cell).screenshot(path=str(file))
         if size:
@@ -259,7 +308,10 @@ class NotebookPage:
 
     def _note(self, url: str) -> None:
         parts = urlparse(url)
-        if parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != self._host:
+        if (
+            parts.scheme in ("http", "https", "ws", "wss")
+            and parts.netloc != self._host
+        ):
             self.outside.append(url)
 
 
@@ -274,8 +326,15 @@ _PROMPT = """([index, signs]) => {
 def launch(playwright: Playwright) -> Browser:
     """Chromium of the system."""
     # A container's /dev/shm is often too small for a long notebook.
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--force-color-profile=srgb"]
-    return playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--force-color-profile=srgb",
+    ]
+    return playwright.chromium.launch(
+        executable_path=shutil.which("chromium"), args=arguments
+    )
 
 
 def write_notebook(file: Path, cells: Sequence[str | tuple[str, str]]) -> Path:
@@ -286,13 +345,19 @@ def write_notebook(file: Path, cells: Sequence[str | tuple[str, str]]) -> Path:
     ]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    file.write_text(json.dumps({"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
+    file.write_text(
+        json.dumps(
+            {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+        )
+    )
     return file
 
 
 def _cell(name: str, kind: str, source: str) -> dict[str, Any]:
     cell = {"cell_type": kind, "id": name, "metadata": {}, "source": source}
-    return cell if kind == "markdown" else {**cell, "execution_count": None, "outputs": []}
+    return (
+        cell if kind == "markdown" else {**cell, "execution_count": None, "outputs": []}
+    )
 
 
 def _free_port() -> int:

@@ -1,6 +1,8 @@
-"""Cells for the browser tests: a view fed with scripted events, awaited like a real `%%claude` cell.
+"""Cells for the browser tests: a view fed with scripted events, awaited like a real
+`%%claude` cell.
 
-Run in a notebook's kernel: `from tests.browser.scripted import *` and then `await tour()` and so on.
+Run in a notebook's kernel: `from tests.browser.scripted import *` and then `await
+tour()` and so on.
 """
 
 import asyncio
@@ -47,7 +49,8 @@ def chart() -> str:
     rows = [
         b"\x00"
         + b"".join(
-            bytes((38, 110, 190) if 140 - y <= h else (236, 241, 247)) * 36 + bytes((236, 241, 247)) * 8
+            bytes((38, 110, 190) if 140 - y <= h else (236, 241, 247)) * 36
+            + bytes((236, 241, 247)) * 8
             for h in heights
         )
         for y in range(140)
@@ -63,7 +66,11 @@ def png(width: int, height: int, rows: bytes) -> bytes:
         (b"IEND", b""),
     )
     parts = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
@@ -75,29 +82,48 @@ def months(rows: int = 36) -> pa.Table:
         {
             "month": [f"2026-{5 + n // 6 % 6:02d}" for n in range(rows)],
             "category": [names[n % 6] for n in range(rows)],
-            "orders": pa.array([None if n % 11 == 7 else 410 - 9 * n for n in range(rows)], pa.int64()),
+            "orders": pa.array(
+                [None if n % 11 == 7 else 410 - 9 * n for n in range(rows)], pa.int64()
+            ),
             "revenue": pa.array(
-                [Decimal(9_000_000 - 137_219 * n).scaleb(-2) for n in range(rows)], pa.decimal128(18, 2)
+                [Decimal(9_000_000 - 137_219 * n).scaleb(-2) for n in range(rows)],
+                pa.decimal128(18, 2),
             ),
             "growth": [None if n < 6 else round(0.31 - n / 97, 4) for n in range(rows)],
-            "last_order": [dt.datetime(2026, 10, 1 + n % 28, 9, n % 60, 5) for n in range(rows)],
+            "last_order": [
+                dt.datetime(2026, 10, 1 + n % 28, 9, n % 60, 5) for n in range(rows)
+            ],
         }
     )
 
 
 def reading(data: pa.Table, **about: object) -> Reading:
     """A reading of one table."""
-    types = {name: "declared: " + str(data.schema.field(name).type) for name in data.column_names}
-    return Reading(tables=(Table(data=data, types=types, **about),), reader="structured content", received_bytes=48_213)  # type: ignore[arg-type]
+    types = {
+        name: "declared: " + str(data.schema.field(name).type)
+        for name in data.column_names
+    }
+    return Reading(
+        tables=(Table(data=data, types=types, **about),),
+        reader="structured content",
+        received_bytes=48_213,
+    )  # type: ignore[arg-type]
 
 
 async def play(
-    events: "Callable[[asyncio.Queue], AsyncIterator[Event]]", *, mode: str = "widget", **options: object
+    events: "Callable[[asyncio.Queue], AsyncIterator[Event]]",
+    *,
+    mode: str = "widget",
+    **options: object,
 ) -> None:
     """Show the events as a cell does: draw, look at the answers, beat."""
     answers: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
-    view = View(mode=mode, decide=lambda *answer: loop.call_soon_threadsafe(answers.put_nowait, answer), **options)  # type: ignore[arg-type]
+    view = View(
+        mode=mode,
+        decide=lambda *answer: loop.call_soon_threadsafe(answers.put_nowait, answer),
+        **options,
+    )  # type: ignore[arg-type]
     beat = asyncio.ensure_future(_beat(view))
     try:
         async for event in events(answers):
@@ -127,7 +153,10 @@ async def tour(answers: asyncio.Queue) -> AsyncIterator[Event]:
     yield ToolCall("a", "shop", "list_tables", {})
     yield ToolStarted("a")
     tables = pa.table(
-        {"table": ["customers", "orders", "order_items", "products", "categories"], "rows": [812, 4310, 11904, 160, 6]}
+        {
+            "table": ["customers", "orders", "order_items", "products", "categories"],
+            "rows": [812, 4310, 11904, 160, 6],
+        }
     )
     yield ToolResult("a", "ok", "5 tables", 0.021, 310, ("tables",), reading(tables))
     yield ToolCall("b", "shop", "query_database", {"sql": SQL})
@@ -148,11 +177,15 @@ async def tour(answers: asyncio.Queue) -> AsyncIterator[Event]:
 
 
 async def gallery(answers: asyncio.Queue) -> AsyncIterator[Event]:
-    """Every state that a finished or running card has; ends when the answer "stop" call is answered."""
+    """Every state that a finished or running card has; ends when the answer "stop" call
+    is answered.
+    """
     for name in "abcdefg":
         yield ToolCall(name, *_GALLERY[name])
         yield ToolStarted(name)
-    yield ToolResult("a", "ok", "by_month: 36 rows", 0.143, 48_213, ("by_month",), reading(months()))
+    yield ToolResult(
+        "a", "ok", "by_month: 36 rows", 0.143, 48_213, ("by_month",), reading(months())
+    )
     cut = reading(
         months(9),
         truncated="the server stops at 9 rows",
@@ -169,7 +202,14 @@ async def gallery(answers: asyncio.Queue) -> AsyncIterator[Event]:
         0.034,
     )
     yield ToolResult("d", "denied", "The person denied this call.", 0.0)
-    yield ToolResult("e", "ok", "1 image", 0.8, 900, images=(("image/png", chart()), ("image/svg+xml", "PHN2Zz4=")))
+    yield ToolResult(
+        "e",
+        "ok",
+        "1 image",
+        0.8,
+        900,
+        images=(("image/png", chart()), ("image/svg+xml", "PHN2Zz4=")),
+    )
     yield ToolProgress("f", 0.45, "page 9 of 20: https://example.org/catalogue?page=9")
     yield Note("The stream was cut after 2.1 s and is tried again.", "warning")
     await answers.get()
@@ -180,7 +220,11 @@ _GALLERY = {
     "b": (
         "warehouse",
         "run_query",
-        {"query": "select * from stock limit 9", "parameters": {"schema": "public", "tags": ["a", "b"]}, "limit": 9},
+        {
+            "query": "select * from stock limit 9",
+            "parameters": {"schema": "public", "tags": ["a", "b"]},
+            "limit": 9,
+        },
     ),
     "c": ("shop", "query_database", {"sql": "select revenu from orders"}),
     "d": ("shop", "delete_rows", {"table": "orders", "where": "status = 'cancelled'"}),
@@ -192,8 +236,15 @@ _GALLERY = {
 
 async def finished(answers: asyncio.Queue) -> AsyncIterator[Event]:
     """A cell that ends with two tables: one with a picture, one of 5,000 rows."""
-    by_month = pa.table({"month": [f"2026-{n:02d}" for n in range(1, 13)], "revenue": [100.5 * n for n in range(12)]})
-    rows = pa.table({"id": range(5_000), "kind": [f"kind {n % 7}" for n in range(5_000)]})
+    by_month = pa.table(
+        {
+            "month": [f"2026-{n:02d}" for n in range(1, 13)],
+            "revenue": [100.5 * n for n in range(12)],
+        }
+    )
+    rows = pa.table(
+        {"id": range(5_000), "kind": [f"kind {n % 7}" for n in range(5_000)]}
+    )
     for name, data in (("by_month", by_month), ("rows", rows)):
         yield ToolCall(name, "shop", "query_database", {"sql": f"select * from {name}"})
         yield ToolStarted(name)
@@ -208,7 +259,14 @@ async def approve(answers: asyncio.Queue) -> AsyncIterator[Event]:
         "where id in (select order_id from returns where received = true)"
     )
     claims = 'The tool says of itself that it changes data: "Runs any SQL."\nNot used in this notebook before.'
-    yield ToolCall("a", "shop", "execute", {"sql": sql, "commit": True}, needs_approval=True, claims=claims)
+    yield ToolCall(
+        "a",
+        "shop",
+        "execute",
+        {"sql": sql, "commit": True},
+        needs_approval=True,
+        claims=claims,
+    )
     call, answer = await answers.get()
     if answer == "deny":
         yield ToolResult("a", "denied", "The person denied this call.", 0.0)
@@ -274,13 +332,19 @@ async def mixtures(answers: asyncio.Queue) -> AsyncIterator[Event]:
         yield Note(f"mixture {number}")
 
 
-async def attacks(answers: asyncio.Queue, file: str, cases: slice, *, hold: bool) -> AsyncIterator[Event]:
+async def attacks(
+    answers: asyncio.Queue, file: str, cases: slice, *, hold: bool
+) -> AsyncIterator[Event]:
     """Payloads of the attack corpus, each in every place that is shown."""
     for number, payload in enumerate(payloads(Path(file))[cases]):
         name = f"attack-{number}"
         columns = {payload: [payload], f"{payload} 2": [None]}
         yield ToolCall(
-            name, payload, payload, {payload: payload, "sql": f"select '{payload}' from t -- {payload}"}, claims=payload
+            name,
+            payload,
+            payload,
+            {payload: payload, "sql": f"select '{payload}' from t -- {payload}"},
+            claims=payload,
         )
         yield ToolStarted(name)
         yield ToolProgress(name, 0.5, payload)
@@ -292,7 +356,9 @@ async def attacks(answers: asyncio.Queue, file: str, cases: slice, *, hold: bool
             0.1,
             10,
             (payload,),
-            None if failed else reading(pa.table(columns), notes=(payload,), truncated=payload),
+            None
+            if failed
+            else reading(pa.table(columns), notes=(payload,), truncated=payload),
             images=((payload, "!!!"), ("image/png", payload)),
         )
         yield Note(payload)
@@ -309,19 +375,67 @@ def lists() -> None:
     """The tables of `%mcp_tools`, `%mcp_status` and `%claude_history`."""
     query = "Run one read-only SQL statement and return its rows. " * 6
     tools = [
-        {"server": "shop", "tool": "query_database", "arguments": "sql, limit?", "description": query},
-        {"server": "shop", "tool": "list_tables", "arguments": "", "description": "The tables and their sizes."},
-        {"server": "web", "tool": "fetch", "arguments": "url", "description": "A page as text <b>not markup</b>, $5."},
+        {
+            "server": "shop",
+            "tool": "query_database",
+            "arguments": "sql, limit?",
+            "description": query,
+        },
+        {
+            "server": "shop",
+            "tool": "list_tables",
+            "arguments": "",
+            "description": "The tables and their sizes.",
+        },
+        {
+            "server": "web",
+            "tool": "fetch",
+            "arguments": "url",
+            "description": "A page as text <b>not markup</b>, $5.",
+        },
     ]
     state = [
-        {"server": "shop", "state": "ready", "era": "2025-11-25", "tools": 3, "calls": 12, "trusted": True},
-        {"server": "web", "state": "crashed", "era": "2025-06-18", "tools": 14, "calls": 0, "trusted": False},
+        {
+            "server": "shop",
+            "state": "ready",
+            "era": "2025-11-25",
+            "tools": 3,
+            "calls": 12,
+            "trusted": True,
+        },
+        {
+            "server": "web",
+            "state": "crashed",
+            "era": "2025-06-18",
+            "tools": 14,
+            "calls": 0,
+            "trusted": False,
+        },
     ]
     said = [
-        {"turn": 0, "role": "user", "kind": "text", "text": "How many orders were refunded?"},
-        {"turn": 1, "role": "assistant", "kind": "tool_use", "text": f"shop.query(sql={SQL!r})"},
-        {"turn": 2, "role": "user", "kind": "tool_result", "text": "orders: 955 rows\n" * 40},
+        {
+            "turn": 0,
+            "role": "user",
+            "kind": "text",
+            "text": "How many orders were refunded?",
+        },
+        {
+            "turn": 1,
+            "role": "assistant",
+            "kind": "tool_use",
+            "text": f"shop.query(sql={SQL!r})",
+        },
+        {
+            "turn": 2,
+            "role": "user",
+            "kind": "tool_result",
+            "text": "orders: 955 rows\n" * 40,
+        },
         {"turn": 3, "role": "assistant", "kind": "text", "text": "955 orders. " * 20},
     ]
-    for bundle in (tools_table_html(tools), status_table_html(state), history_bundle(said, "4 messages")):
+    for bundle in (
+        tools_table_html(tools),
+        status_table_html(state),
+        history_bundle(said, "4 messages"),
+    ):
         display(bundle, raw=True)

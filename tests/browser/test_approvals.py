@@ -1,4 +1,6 @@
-"""A whole `%%claude` cell in JupyterLab: the state line, every answer on the card, and no secret in the file."""
+"""A whole `%%claude` cell in JupyterLab: the state line, every answer on the card, and
+no secret in the file.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -39,12 +41,20 @@ def asked(request: pytest.FixtureRequest, browser, tmp_path_factory) -> Iterator
             "ANTHROPIC_API_KEY": api.api_key,
             "MCP_NOTEBOOK_CONFIG_DIR": str(folder / "config"),
         }
-        with Lab(folder, theme=request.param, environment=environment, size=(1100, 900), browser=browser) as lab:
+        with Lab(
+            folder,
+            theme=request.param,
+            environment=environment,
+            size=(1100, 900),
+            browser=browser,
+        ) as lab:
             yield Asked(lab, api, replies)
 
 
 def login() -> Reply:
-    return Reply([text("I sign in."), use("vault__login", {"user": "ann", "password": SECRET})])
+    return Reply(
+        [text("I sign in."), use("vault__login", {"user": "ann", "password": SECRET})]
+    )
 
 
 def opened(page: NotebookPage) -> None:
@@ -53,7 +63,9 @@ def opened(page: NotebookPage) -> None:
     page.start(2)
 
 
-def test_a_secret_is_seen_by_the_person_and_never_saved(asked: Asked, pictures: Path) -> None:
+def test_a_secret_is_seen_by_the_person_and_never_saved(
+    asked: Asked, pictures: Path
+) -> None:
     lab = asked.lab
     asked.replies[:] = [login(), Reply([text("I may not.")])]
     file = write_notebook(lab.folder / "secret.ipynb", [LOAD, CONNECT, ASK])
@@ -64,7 +76,9 @@ def test_a_secret_is_seen_by_the_person_and_never_saved(asked: Asked, pictures: 
         expect(card).not_to_contain_text(SECRET)
         expect(card).to_contain_text("password (30 characters)")
         expect(card).to_contain_text("You have not allowed this tool before.")
-        expect(card.locator("button.server")).to_have_text("This server's read-only tools (2)")
+        expect(card.locator("button.server")).to_have_text(
+            "This server's read-only tools (2)"
+        )
         page.screenshot(pictures / f"approval-secret-{lab.theme}.png", cell=2)
         card.get_by_role("button", name="Show them").click()
         expect(card).to_contain_text(SECRET)
@@ -97,10 +111,17 @@ def test_a_secret_is_seen_by_the_person_and_never_saved(asked: Asked, pictures: 
     assert SECRET not in str(asked.api.requests)
 
 
-def test_the_servers_reading_tools_are_allowed_together_by_keyboard(asked: Asked, pictures: Path) -> None:
+def test_the_servers_reading_tools_are_allowed_together_by_keyboard(
+    asked: Asked, pictures: Path
+) -> None:
     lab = asked.lab
     query = use("vault__query", {"sql": SQL})
-    asked.replies[:] = [login(), Reply([query]), Reply([use("vault__purge", {"table": "t"})]), Reply([text("done")])]
+    asked.replies[:] = [
+        login(),
+        Reply([query]),
+        Reply([use("vault__purge", {"table": "t"})]),
+        Reply([text("done")]),
+    ]
     write_notebook(lab.folder / "server.ipynb", [LOAD, CONNECT, ASK])
     with lab.open("server.ipynb") as page:
         opened(page)
@@ -118,7 +139,9 @@ def test_the_servers_reading_tools_are_allowed_together_by_keyboard(asked: Asked
         assert page.errors == []
 
 
-def test_a_state_line_says_what_goes_on_and_vanishes(asked: Asked, pictures: Path) -> None:
+def test_a_state_line_says_what_goes_on_and_vanishes(
+    asked: Asked, pictures: Path
+) -> None:
     lab = asked.lab
     early, late = Gate(0), Gate(12)
     thought = thinking("The table orders has no refunds. " * 3)

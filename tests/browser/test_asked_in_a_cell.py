@@ -1,4 +1,6 @@
-"""A whole `%%claude` cell in JupyterLab in which the server asks back: its form, its progress, what is saved of it."""
+"""A whole `%%claude` cell in JupyterLab in which the server asks back: its form, its
+progress, what is saved of it.
+"""
 
 import json
 import sys
@@ -17,14 +19,24 @@ CONNECT = f"%load_ext mcp_notebook\n%mcp_connect curious --legacy --allow '*' {s
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def lab(request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A JupyterLab whose kernels ask a scripted model: it calls the tool that the question names, then answers."""
+def lab(
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Lab]:
+    """A JupyterLab whose kernels ask a scripted model: it calls the tool that the
+    question names, then answers.
+    """
 
     def script(body: dict, _number: int) -> Reply:
         last = body["messages"][-1]["content"]
-        if isinstance(last, list) and any(block.get("type") == "tool_result" for block in last):
+        if isinstance(last, list) and any(
+            block.get("type") == "tool_result" for block in last
+        ):
             return Reply([text("That is settled.")])
-        return Reply([use(f"curious__{'login' if 'login' in json.dumps(last) else 'order'}")])
+        return Reply(
+            [use(f"curious__{'login' if 'login' in json.dumps(last) else 'order'}")]
+        )
 
     with FakeMessages(script) as api:
         environment = {
@@ -33,13 +45,21 @@ def lab(request: pytest.FixtureRequest, browser: Browser, tmp_path_factory: pyte
             "MCP_NOTEBOOK_CONFIG_DIR": str(tmp_path_factory.mktemp("config")),
         }
         folder = tmp_path_factory.mktemp("notebooks")
-        with Lab(folder, theme=request.param, size=(1100, 900), browser=browser, environment=environment) as running:
+        with Lab(
+            folder,
+            theme=request.param,
+            size=(1100, 900),
+            browser=browser,
+            environment=environment,
+        ) as running:
             running.api = api  # type: ignore[attr-defined]
             yield running
 
 
 def test_a_form_is_filled_in_while_the_call_runs(lab: Lab, pictures: Path) -> None:
-    write_notebook(lab.folder / "order.ipynb", [CONNECT, "%%claude\nOrder something to eat."])
+    write_notebook(
+        lab.folder / "order.ipynb", [CONNECT, "%%claude\nOrder something to eat."]
+    )
     with lab.open("order.ipynb") as page:
         page.run(0, timeout=90)
         page.start(1)
@@ -63,12 +83,22 @@ def test_a_form_is_filled_in_while_the_call_runs(lab: Lab, pictures: Path) -> No
         page.screenshot(pictures / f"claude-asked-{lab.theme}.png", cell=1)
         assert page.errors == []
         assert_saved_without(page, "widget-view", "ask-card")
-    answer = next(b for m in _sent(lab)[-1]["messages"] for b in m["content"] if b["type"] == "tool_result")
+    answer = next(
+        b
+        for m in _sent(lab)[-1]["messages"]
+        for b in m["content"]
+        if b["type"] == "tool_result"
+    )
     # What the person typed went to the server, whose own answer repeats it here.
-    assert "{'name': 'Ada Lovelace-Secret', 'pieces': 1, 'size': 'm', 'extras': ['milk']" in json.dumps(answer)
+    assert (
+        "{'name': 'Ada Lovelace-Secret', 'pieces': 1, 'size': 'm', 'extras': ['milk']"
+        in json.dumps(answer)
+    )
 
 
-def test_a_form_for_a_secret_says_so_and_keeps_nothing(lab: Lab, pictures: Path) -> None:
+def test_a_form_for_a_secret_says_so_and_keeps_nothing(
+    lab: Lab, pictures: Path
+) -> None:
     write_notebook(lab.folder / "login.ipynb", [CONNECT, "%%claude\nDo the login."])
     with lab.open("login.ipynb") as page:
         page.run(0, timeout=90)

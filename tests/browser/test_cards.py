@@ -1,4 +1,6 @@
-"""The cards in a real JupyterLab: every state is drawn, buttons work, and the saved notebook is whole."""
+"""The cards in a real JupyterLab: every state is drawn, buttons work, and the saved
+notebook is whole.
+"""
 
 import json
 import re
@@ -65,7 +67,9 @@ def test_a_result_is_sorted_filtered_and_paged(light_lab: Lab, pictures: Path) -
         for _ in range(3):
             card.get_by_label("Next page").click()
         expect(info).to_have_text("31–36 of 36")
-        assert card.bounding_box()["height"] == pytest.approx(height, abs=1), "a short last page moved the page"
+        assert card.bounding_box()["height"] == pytest.approx(height, abs=1), (
+            "a short last page moved the page"
+        )
         card.locator("th .sort").nth(3).click()
         card.locator("th .sort").nth(3).click()
         expect(rows.first).to_contain_text("90000.00")
@@ -79,8 +83,12 @@ def test_a_result_is_sorted_filtered_and_paged(light_lab: Lab, pictures: Path) -
         page.wait(1)
 
 
-def test_a_finished_card_shows_its_whole_table_until_the_kernel_ends(light_lab: Lab, pictures: Path) -> None:
-    write_notebook(light_lab.folder / "finished.ipynb", [IMPORT, "await play(finished)"])
+def test_a_finished_card_shows_its_whole_table_until_the_kernel_ends(
+    light_lab: Lab, pictures: Path
+) -> None:
+    write_notebook(
+        light_lab.folder / "finished.ipynb", [IMPORT, "await play(finished)"]
+    )
     with light_lab.open("finished.ipynb") as page:
         page.run(0)
         page.run(1)
@@ -88,11 +96,17 @@ def test_a_finished_card_shows_its_whole_table_until_the_kernel_ends(light_lab: 
         first, card = cards(page, 1).first, cards(page, 1).last
         expect(card).to_have_attribute("open", "")
         first.locator("> summary").click()
-        picture = first.get_by_role("img", name="Lines: revenue by month, 2026-01 to 2026-12")
+        picture = first.get_by_role(
+            "img", name="Lines: revenue by month, 2026-01 to 2026-12"
+        )
         expect(picture.locator("circle")).to_have_count(12)
-        expect(first.get_by_role("button", name="by_month.plot(x='month', y='revenue')")).to_be_visible()
+        expect(
+            first.get_by_role("button", name="by_month.plot(x='month', y='revenue')")
+        ).to_be_visible()
         # The button's own words name what it copies; where no clipboard is, they are selected.
-        expect(first.get_by_role("button", name="Copy as a cell that runs it")).to_have_text("copy as cell")
+        expect(
+            first.get_by_role("button", name="Copy as a cell that runs it")
+        ).to_have_text("copy as cell")
         page.screenshot(pictures / "finished-card.png", cell=1)
         looked_through(page, card)
         saved = json.dumps(page.save())
@@ -108,11 +122,15 @@ def test_a_finished_card_shows_its_whole_table_until_the_kernel_ends(light_lab: 
     with light_lab.open("finished.ipynb") as page:
         expect(page.output(1).locator("details.mcpn-card")).to_have_count(2)
         expect(cards(page, 1)).to_have_count(0)
-        expect(page.output(1).locator("img[alt^='Lines: revenue by month']")).to_have_count(1)
+        expect(
+            page.output(1).locator("img[alt^='Lines: revenue by month']")
+        ).to_have_count(1)
 
 
 def looked_through(page: NotebookPage, card: Locator) -> None:
-    """Sort, filter and page over rows that only the kernel has; the notebook's shortcuts hear nothing of it."""
+    """Sort, filter and page over rows that only the kernel has; the notebook's
+    shortcuts hear nothing of it.
+    """
     info, rows = card.locator(".info"), card.locator("tbody tr")
     expect(info).to_have_text("1–10 of 5,000")
     card.locator("th .sort").first.dblclick()
@@ -130,8 +148,12 @@ def looked_through(page: NotebookPage, card: Locator) -> None:
     assert page.page.locator(".jp-Notebook .jp-Cell").count() == 2
 
 
-@pytest.mark.parametrize(("choice", "key"), [("once", None), ("always", "Enter"), ("deny", "Space")])
-def test_an_answer_frees_the_waiting_cell(lab: Lab, pictures: Path, choice: str, key: str | None) -> None:
+@pytest.mark.parametrize(
+    ("choice", "key"), [("once", None), ("always", "Enter"), ("deny", "Space")]
+)
+def test_an_answer_frees_the_waiting_cell(
+    lab: Lab, pictures: Path, choice: str, key: str | None
+) -> None:
     write_notebook(lab.folder / f"{choice}.ipynb", [IMPORT, "await play(approve)"])
     with lab.open(f"{choice}.ipynb") as page:
         page.run(0)
@@ -150,7 +172,9 @@ def test_an_answer_frees_the_waiting_cell(lab: Lab, pictures: Path, choice: str,
         assert page.errors == []
 
 
-def test_keys_meant_for_a_card_do_not_reach_the_notebooks_shortcuts(light_lab: Lab) -> None:
+def test_keys_meant_for_a_card_do_not_reach_the_notebooks_shortcuts(
+    light_lab: Lab,
+) -> None:
     write_notebook(light_lab.folder / "keys.ipynb", [IMPORT, "await play(gallery)"])
     with light_lab.open("keys.ipynb") as page:
         page.run(0)
@@ -177,14 +201,22 @@ def test_lists_of_tools_look_right(lab: Lab, pictures: Path) -> None:
         expect(tables).to_have_count(3)
         for row in tables.last.locator("tr").all():
             cells = [
-                cell.locator("> *").first.bounding_box() or cell.bounding_box() for cell in row.locator("td").all()[1:]
+                cell.locator("> *").first.bounding_box() or cell.bounding_box()
+                for cell in row.locator("td").all()[1:]
             ]
-            assert cells[0]["x"] + cells[0]["width"] < cells[1]["x"], "one column lies over the other"
+            assert cells[0]["x"] + cells[0]["width"] < cells[1]["x"], (
+                "one column lies over the other"
+            )
         page.screenshot(pictures / f"lists-{lab.theme}.png", cell=1)
 
 
-def test_the_saved_notebook_reads_whole_after_reload_and_as_html(lab: Lab, pictures: Path, tmp_path: Path) -> None:
-    file = write_notebook(lab.folder / "tour.ipynb", [("markdown", "# Growth"), IMPORT, "await play(tour)"])
+def test_the_saved_notebook_reads_whole_after_reload_and_as_html(
+    lab: Lab, pictures: Path, tmp_path: Path
+) -> None:
+    file = write_notebook(
+        lab.folder / "tour.ipynb",
+        [("markdown", "# Growth"), IMPORT, "await play(tour)"],
+    )
     with lab.open("tour.ipynb") as page:
         page.run(1)
         page.run(2)
@@ -208,27 +240,41 @@ def test_the_saved_notebook_reads_whole_after_reload_and_as_html(lab: Lab, pictu
     with lab.look_at(html) as shown:
         shown.page.locator("details > summary").nth(2).click()
         expect(shown.page.locator("body")).to_contain_text("2026-10-01 09:00:05")
-        shown.page.screenshot(path=str(pictures / f"tour-nbconvert-{lab.theme}.png"), full_page=True)
+        shown.page.screenshot(
+            path=str(pictures / f"tour-nbconvert-{lab.theme}.png"), full_page=True
+        )
 
 
-def test_without_any_style_the_saved_card_still_reads(light_lab: Lab, pictures: Path, tmp_path: Path) -> None:
-    file = write_notebook(light_lab.folder / "bare.ipynb", [IMPORT, "await play(tour, expanded=True)"])
+def test_without_any_style_the_saved_card_still_reads(
+    light_lab: Lab, pictures: Path, tmp_path: Path
+) -> None:
+    file = write_notebook(
+        light_lab.folder / "bare.ipynb", [IMPORT, "await play(tour, expanded=True)"]
+    )
     with light_lab.open("bare.ipynb") as page:
         page.run(0)
         page.run(1)
         outputs = page.save()["cells"][1]["outputs"]
-    html = "<hr>".join("".join(output["data"].get("text/html", "")) for output in outputs)
+    html = "<hr>".join(
+        "".join(output["data"].get("text/html", "")) for output in outputs
+    )
     bare = re.sub(r' (?:style|class)="[^"]*"', "", html)  # what GitHub keeps
-    (tmp_path / "bare.html").write_text(f"<!doctype html><meta charset=utf-8><body>{bare}")
+    (tmp_path / "bare.html").write_text(
+        f"<!doctype html><meta charset=utf-8><body>{bare}"
+    )
     with light_lab.look_at(tmp_path / "bare.html") as shown:
         expect(shown.page.locator("table").first).to_be_visible()
         shown.page.screenshot(path=str(pictures / "bare.png"), full_page=True)
     assert file.is_file()
 
 
-@pytest.mark.skipif(not ATTACKS.is_dir(), reason="the attack corpus is not beside the clone")
+@pytest.mark.skipif(
+    not ATTACKS.is_dir(), reason="the attack corpus is not beside the clone"
+)
 @pytest.mark.parametrize("mode", ["widget", "static"])
-def test_no_attack_runs_or_loads_anything(light_lab: Lab, pictures: Path, tmp_path: Path, mode: str) -> None:
+def test_no_attack_runs_or_loads_anything(
+    light_lab: Lab, pictures: Path, tmp_path: Path, mode: str
+) -> None:
     corpus, live = ATTACKS / "html_injection.jsonl", mode == "widget"
     count, step = len(payloads(corpus)), 16
     call = f"attacks(answers, {str(corpus)!r}, slice({{}}, {{}}), hold={live})"
@@ -252,8 +298,12 @@ def test_no_attack_runs_or_loads_anything(light_lab: Lab, pictures: Path, tmp_pa
         assert_harmless(shown)
 
 
-def test_no_mixture_of_markdown_and_attacks_runs_or_loads_anything(light_lab: Lab, tmp_path: Path) -> None:
-    file = write_notebook(light_lab.folder / "mixtures.ipynb", [IMPORT, "await play(mixtures)"])
+def test_no_mixture_of_markdown_and_attacks_runs_or_loads_anything(
+    light_lab: Lab, tmp_path: Path
+) -> None:
+    file = write_notebook(
+        light_lab.folder / "mixtures.ipynb", [IMPORT, "await play(mixtures)"]
+    )
     with light_lab.open("mixtures.ipynb") as page:
         page.run(0)
         page.run(1, timeout=120)
@@ -265,18 +315,39 @@ def test_no_mixture_of_markdown_and_attacks_runs_or_loads_anything(light_lab: La
 
 
 def assert_harmless(page: NotebookPage) -> None:
-    """Nothing ran, nothing was asked of another place, nothing waits for a click; nbconvert's own scripts aside."""
+    """Nothing ran, nothing was asked of another place, nothing waits for a click;
+    nbconvert's own scripts aside.
+    """
     page.page.wait_for_load_state("networkidle")
     assert page.page.evaluate("() => window.__pwned") is None
-    assert [url for url in page.outside if not url.startswith("https://cdnjs.cloudflare.com/")] == []
+    assert [
+        url
+        for url in page.outside
+        if not url.startswith("https://cdnjs.cloudflare.com/")
+    ] == []
     found = page.page.locator(".jp-OutputArea-output").locator(
         "script, iframe, object, embed, style, link, img:not([src^='data:image/']), a[href^='javascript' i]"
     )
-    assert found.evaluate_all("nodes => nodes.map(node => node.outerHTML.slice(0, 200))") == []
+    assert (
+        found.evaluate_all("nodes => nodes.map(node => node.outerHTML.slice(0, 200))")
+        == []
+    )
 
 
 def export(notebook: Path, folder: Path, theme: str) -> Path:
     """The notebook as HTML by nbconvert."""
-    command = [sys.executable, "-m", "nbconvert", "--to", "html", f"--HTMLExporter.theme={theme}"]
-    subprocess.run([*command, f"--output-dir={folder}", str(notebook)], check=True, capture_output=True, timeout=120)
+    command = [
+        sys.executable,
+        "-m",
+        "nbconvert",
+        "--to",
+        "html",
+        f"--HTMLExporter.theme={theme}",
+    ]
+    subprocess.run(
+        [*command, f"--output-dir={folder}", str(notebook)],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     return folder / f"{notebook.stem}.html"

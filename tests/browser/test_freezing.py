@@ -13,11 +13,16 @@ def test_the_code_appears_in_the_next_cell_and_runs(light_lab: Lab, pictures):
     shutil.copy(REPO / "notebooks" / "data" / "shop.db", light_lab.folder)
     connect = "%load_ext mcp_notebook\n%mcp_connect shop mcp-notebook serve database --url sqlite:///shop.db"
     query = "%%mcp_sql shop --into countries\nselect country, count(*) as n from customers group by country"
-    write_notebook(light_lab.folder / "freeze.ipynb", [connect, query, "%mcp_freeze countries", "countries.n.sum()"])
+    write_notebook(
+        light_lab.folder / "freeze.ipynb",
+        [connect, query, "%mcp_freeze countries", "countries.n.sum()"],
+    )
     with light_lab.open("freeze.ipynb") as page:
         for cell in range(3):
             page.run(cell)
-        page.page.wait_for_function("() => document.querySelectorAll('.jp-Notebook .jp-Cell').length === 5")
+        page.page.wait_for_function(
+            "() => document.querySelectorAll('.jp-Notebook .jp-Cell').length === 5"
+        )
         page.run(3)
         page.run(4)
         page.screenshot(pictures / "freeze.png")

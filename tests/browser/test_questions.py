@@ -29,7 +29,9 @@ def test_a_form_is_filled_in_while_the_cell_waits(lab: Lab, pictures: Path) -> N
         page.wait(1)
         output = page.output(1)
         expect(output).to_contain_text("sent: name, pieces, size, extras, gift")
-        expect(output).to_contain_text("'name': 'Ada', 'pieces': 1, 'size': 'm', 'extras': ['milk'], 'gift': True")
+        expect(output).to_contain_text(
+            "'name': 'Ada', 'pieces': 1, 'size': 'm', 'extras': ['milk'], 'gift': True"
+        )
         expect(output.locator(".ask-card")).to_have_count(0)
         page.screenshot(pictures / f"form-after-{lab.theme}.png", cell=1)
         assert page.errors == []
@@ -38,7 +40,10 @@ def test_a_form_is_filled_in_while_the_cell_waits(lab: Lab, pictures: Path) -> N
 
 def test_a_page_a_turn_and_a_sign_in_are_consented_to(lab: Lab, pictures: Path) -> None:
     kinds = ["link", "choice", "sign-in"]
-    write_notebook(lab.folder / "consent.ipynb", [IMPORT, *(f"await ask({kind!r})" for kind in kinds)])
+    write_notebook(
+        lab.folder / "consent.ipynb",
+        [IMPORT, *(f"await ask({kind!r})" for kind in kinds)],
+    )
     with lab.open("consent.ipynb") as page:
         page.run(0)
         for cell, kind in enumerate(kinds, start=1):

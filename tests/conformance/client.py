@@ -1,7 +1,8 @@
 """The client command of the conformance suite, through our session code: `python client.py URL`.
 
-The suite says in MCP_CONFORMANCE_SCENARIO what to do, in MCP_CONFORMANCE_CONTEXT (JSON) with which credentials, and in
-MCP_CONFORMANCE_PROTOCOL_VERSION in which revision of the protocol.
+The suite says in MCP_CONFORMANCE_SCENARIO what to do, in MCP_CONFORMANCE_CONTEXT (JSON)
+with which credentials, and in MCP_CONFORMANCE_PROTOCOL_VERSION in which revision of the
+protocol.
 """
 
 import json
@@ -14,7 +15,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
-from mcp.types import CreateMessageResult, ElicitRequestFormParams, ElicitResult, TextContent
+from mcp.types import (
+    CreateMessageResult,
+    ElicitRequestFormParams,
+    ElicitResult,
+    TextContent,
+)
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
@@ -27,7 +33,14 @@ SCENARIO = os.environ.get("MCP_CONFORMANCE_SCENARIO", "initialize")
 CONTEXT: dict[str, Any] = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
 VERSION = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "")
 METADATA = "https://conformance-test.local/client-metadata.json"
-BLANKS = {"string": "x", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
+BLANKS = {
+    "string": "x",
+    "integer": 0,
+    "number": 0,
+    "boolean": False,
+    "object": {},
+    "array": [],
+}
 CALLS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "tools_call": [("add_numbers", {"a": 5, "b": 3})],
     "request-metadata": [("add_numbers", {"a": 5, "b": 3})],
@@ -35,7 +48,8 @@ CALLS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "sse-retry": [("test_reconnection", {})],
     "elicitation-sep1034-client-defaults": [("test_client_elicitation_defaults", {})],
     "sep-2322-client-request-state": [
-        (f"test_mrtr_{name}", {}) for name in ("echo_state", "unrelated", "no_state", "no_result_type")
+        (f"test_mrtr_{name}", {})
+        for name in ("echo_state", "unrelated", "no_state", "no_result_type")
     ],
 }
 
@@ -45,7 +59,11 @@ async def accept_defaults(server: str, params: Any) -> ElicitResult:
     if not isinstance(params, ElicitRequestFormParams):
         return ElicitResult(action="decline")
     fields = params.requested_schema.get("properties", {})
-    filled = {name: field.get("default", True) for name, field in fields.items() if _has_default(field)}
+    filled = {
+        name: field.get("default", True)
+        for name, field in fields.items()
+        if _has_default(field)
+    }
     return ElicitResult(action="accept", content=filled)
 
 
@@ -54,7 +72,9 @@ def _has_default(field: dict[str, Any]) -> bool:
 
 
 async def answer(server: str, params: Any) -> CreateMessageResult:
-    return CreateMessageResult(role="assistant", content=TextContent(type="text", text="hi"), model="none")
+    return CreateMessageResult(
+        role="assistant", content=TextContent(type="text", text="hi"), model="none"
+    )
 
 
 async def no_folders(server: str) -> list[str]:
@@ -71,22 +91,37 @@ def oauth() -> dict[str, str] | None:
     """The "oauth" entry that a person would write into the config for this scenario."""
     if not SCENARIO.startswith("auth/"):
         return None
-    told = {key: CONTEXT[key] for key in ("client_id", "client_secret") if CONTEXT.get(key)}
+    told = {
+        key: CONTEXT[key] for key in ("client_id", "client_secret") if CONTEXT.get(key)
+    }
     if SCENARIO == "auth/client-credentials-basic":
         return {**told, "grant": "client_credentials"}
     if SCENARIO == "auth/client-credentials-jwt":
         with tempfile.NamedTemporaryFile("w", suffix=".pem", delete=False) as key:
             key.write(CONTEXT["private_key_pem"])
-        return {**told, "private_key": key.name, "algorithm": CONTEXT.get("signing_algorithm", "ES256")}
-    return {**told, "client_metadata_url": METADATA, "redirect_uri": "http://localhost:3000/callback"}
+        return {
+            **told,
+            "private_key": key.name,
+            "algorithm": CONTEXT.get("signing_algorithm", "ES256"),
+        }
+    return {
+        **told,
+        "client_metadata_url": METADATA,
+        "redirect_uri": "http://localhost:3000/callback",
+    }
 
 
 def enterprise(url: str) -> httpx2.Auth | None:
     """Sign-in through a company's identity provider: an httpx2.Auth that the person brings."""
-    if SCENARIO not in ("auth/enterprise-managed-authorization", "auth/cross-app-access-complete-flow"):
+    if SCENARIO not in (
+        "auth/enterprise-managed-authorization",
+        "auth/cross-app-access-complete-flow",
+    ):
         return None
     parts = urlsplit(url)
-    metadata = httpx2.get(f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{parts.path}").json()
+    metadata = httpx2.get(
+        f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{parts.path}"
+    ).json()
 
     async def assertion(audience: str, resource: str) -> str:
         form = {
@@ -124,11 +159,20 @@ def calls(session: Session) -> list[tuple[str, dict[str, Any]]]:
     tools = {tool.name: tool for tool in session.tools}
     if SCENARIO == "http-custom-headers":
         wanted = CONTEXT.get("toolCalls", [])
-        return [(call["name"], call.get("arguments") or {}) for call in wanted if call["name"] in tools]
+        return [
+            (call["name"], call.get("arguments") or {})
+            for call in wanted
+            if call["name"] in tools
+        ]
     if SCENARIO == "http-invalid-tool-headers":
         return [(name, _blank(tool.input_schema)) for name, tool in tools.items()]
     if SCENARIO == "json-schema-2020-12-preservation":
-        return [("json_schema_echo", {"schema": tools["json_schema_2020_12_tool"].input_schema})]
+        return [
+            (
+                "json_schema_echo",
+                {"schema": tools["json_schema_2020_12_tool"].input_schema},
+            )
+        ]
     if SCENARIO.startswith("auth/"):
         return [(name, {}) for name in list(tools)[:1]]
     return CALLS.get(SCENARIO, [])
@@ -136,15 +180,28 @@ def calls(session: Session) -> list[tuple[str, dict[str, Any]]]:
 
 def _blank(schema: dict[str, Any]) -> dict[str, Any]:
     fields = schema.get("properties", {})
-    return {name: BLANKS.get(fields.get(name, {}).get("type"), "x") for name in schema.get("required", [])}
+    return {
+        name: BLANKS.get(fields.get(name, {}).get("type"), "x")
+        for name in schema.get("required", [])
+    }
 
 
 async def run(url: str) -> None:
-    asking = {"sample": answer, "roots": no_folders} if SCENARIO == "request-metadata" else {}
-    sessions = Sessions(hooks=SessionHooks(elicit=accept_defaults, authorize=follow_link, **asking))
+    asking = (
+        {"sample": answer, "roots": no_folders}
+        if SCENARIO == "request-metadata"
+        else {}
+    )
+    sessions = Sessions(
+        hooks=SessionHooks(elicit=accept_defaults, authorize=follow_link, **asking)
+    )
     bring = enterprise(url)
-    spec = HttpServer(url, transport="http", oauth=None if bring else oauth(), auth=bring)
-    legacy = (VERSION != "" and VERSION < "2026") or SCENARIO == "json-schema-ref-no-deref"
+    spec = HttpServer(
+        url, transport="http", oauth=None if bring else oauth(), auth=bring
+    )
+    legacy = (
+        VERSION != "" and VERSION < "2026"
+    ) or SCENARIO == "json-schema-ref-no-deref"
     session = await sessions.connect("suite", spec, legacy=legacy, timeout=40)
     for tool, arguments in calls(session):
         try:

@@ -1,4 +1,6 @@
-"""Runs the conformance scenarios one after the other and compares them with the expected failures; see run.sh."""
+"""Runs the conformance scenarios one after the other and compares them with the
+expected failures; see run.sh.
+"""
 
 import re
 import shlex
@@ -18,14 +20,20 @@ LIMIT = 120  # seconds for one scenario
 
 @dataclass(frozen=True)
 class Suite:
-    """One release of the suite, and the revision whose required scenarios are run (all when there is none)."""
+    """One release of the suite, and the revision whose required scenarios are run (all
+    when there is none).
+    """
 
     name: str
     folder: str
     revision: str = ""
 
 
-SUITES = (Suite("0.1.16", "a"), Suite("0.2 2025-11-25", "b", "2025-11-25"), Suite("0.2 2026-07-28", "b", "2026-07-28"))
+SUITES = (
+    Suite("0.1.16", "a"),
+    Suite("0.2 2025-11-25", "b", "2025-11-25"),
+    Suite("0.2 2026-07-28", "b", "2026-07-28"),
+)
 
 
 def expected_failures() -> set[str]:
@@ -35,23 +43,52 @@ def expected_failures() -> set[str]:
 
 def command(home: Path, suite: Suite) -> list[str]:
     node = home / "a" / "node_modules" / ".bin" / "node"
-    return [str(node), str(home / suite.folder / "node_modules/@modelcontextprotocol/conformance/dist/index.js")]
+    return [
+        str(node),
+        str(
+            home
+            / suite.folder
+            / "node_modules/@modelcontextprotocol/conformance/dist/index.js"
+        ),
+    ]
 
 
 def scenarios(home: Path, suite: Suite, role: str) -> list[str]:
     """Names under the role's heading of the suite's own list."""
     only = ["--requirements", suite.revision] if suite.revision else []
-    listed = subprocess.run([*command(home, suite), "list", *only], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        [*command(home, suite), "list", *only],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     headings = "|".join(re.escape(heading) for heading in HEADINGS.values())
     parts = re.split(f"^({headings})", listed, flags=re.MULTILINE)
-    return re.findall(r"^  - (\S+)", parts[parts.index(HEADINGS[role]) + 1], re.MULTILINE)
+    return re.findall(
+        r"^  - (\S+)", parts[parts.index(HEADINGS[role]) + 1], re.MULTILINE
+    )
 
 
-def run(home: Path, suite: Suite, role: str, scenario: str, url: str) -> tuple[bool, str]:
+def run(
+    home: Path, suite: Suite, role: str, scenario: str, url: str
+) -> tuple[bool, str]:
     """Did the scenario pass, and what the suite said of its checks."""
-    target = ["--command", CLIENT, "--timeout", "60000"] if role == "client" else ["--url", url]
+    target = (
+        ["--command", CLIENT, "--timeout", "60000"]
+        if role == "client"
+        else ["--url", url]
+    )
     revision = ["--spec-version", suite.revision] if suite.revision else []
-    words = [*command(home, suite), role, *target, "--scenario", scenario, "-o", str(home / "out"), *revision]
+    words = [
+        *command(home, suite),
+        role,
+        *target,
+        "--scenario",
+        scenario,
+        "-o",
+        str(home / "out"),
+        *revision,
+    ]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -72,12 +109,16 @@ def main() -> int:
 
 @contextmanager
 def served(role: str, rest: list[str]) -> Iterator[str]:
-    """The server under test: at the URL that is given first, else our fixture in a process of its own."""
+    """The server under test: at the URL that is given first, else our fixture in a
+    process of its own.
+    """
     if role != "server" or (rest and rest[0].startswith("http")):
         yield rest.pop(0) if role == "server" else ""
         return
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.conformance.fixture"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.conformance.fixture"],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as one:
         try:
             assert one.stdout is not None
@@ -91,7 +132,11 @@ def judge(home: Path, role: str, rest: list[str], url: str) -> int:
     wanted = set(rest) - {suite.name for suite in SUITES}
     expected, wrong = expected_failures(), 0
     for suite in suites:
-        names = [name for name in scenarios(home, suite, role) if not wanted or name in wanted]
+        names = [
+            name
+            for name in scenarios(home, suite, role)
+            if not wanted or name in wanted
+        ]
         passed = 0
         for name in names:
             start = time.monotonic()
@@ -99,10 +144,20 @@ def judge(home: Path, role: str, rest: list[str], url: str) -> int:
             passed += ok
             known = f"{suite.name} {name}" in expected
             wrong += ok == known
-            mark = {(True, False): "ok", (False, True): "expected failure", (False, False): "FAILED"}
+            mark = {
+                (True, False): "ok",
+                (False, True): "expected failure",
+                (False, False): "FAILED",
+            }
             told = mark.get((ok, known), "PASSED, remove it from the expected failures")
-            print(f"{suite.name}  {name}  {told}  {said}  {time.monotonic() - start:.1f} s", flush=True)
-        print(f"== {role}, suite {suite.name}: {passed} of {len(names)} scenarios pass", flush=True)
+            print(
+                f"{suite.name}  {name}  {told}  {said}  {time.monotonic() - start:.1f} s",
+                flush=True,
+            )
+        print(
+            f"== {role}, suite {suite.name}: {passed} of {len(names)} scenarios pass",
+            flush=True,
+        )
     return 1 if wrong else 0
 
 

@@ -1,4 +1,6 @@
-"""The report: one line a server, the total, every miss with its cause; exit code 1 below the thresholds."""
+"""The report: one line a server, the total, every miss with its cause; exit code 1
+below the thresholds.
+"""
 
 from __future__ import annotations
 
@@ -68,12 +70,17 @@ class Tally:
     def good(self) -> bool:
         """Whether the thresholds hold."""
         bad = self.silent or self.from_error or self.crash or self.slowest > SECONDS
-        return not bad and self.equal >= EQUAL * self.held and self.typed >= TYPED * self.held
+        return (
+            not bad
+            and self.equal >= EQUAL * self.held
+            and self.typed >= TYPED * self.held
+        )
 
 
 def score(folder: Path) -> dict[str, Tally]:
     """One tally a server."""
-    read({"content": [{"type": "text", "text": "a,b\n1,2\n"}]})  # so that no capture pays for imports
+    # so that no capture pays for imports
+    read({"content": [{"type": "text", "text": "a,b\n1,2\n"}]})
     tallies: dict[str, Tally] = defaultdict(Tally)
     for capture in captures(folder):
         _count(tallies[capture.server], capture)
@@ -88,28 +95,38 @@ def _count(tally: Tally, capture: Capture) -> None:
         return
     started = time.process_time()
     try:
-        reading = read(capture.result, output_schema=capture.output_schema, sql=capture.sql)
+        reading = read(
+            capture.result, output_schema=capture.output_schema, sql=capture.sql
+        )
     except Exception as error:  # boundary: a crash is what this report counts
         tally.crash += 1
-        tally.misses.append(f"{capture.server}/{capture.file} {capture.case}: crash {error!r} [ours]")
+        tally.misses.append(
+            f"{capture.server}/{capture.file} {capture.case}: crash {error!r} [ours]"
+        )
         return
     tally.slowest = max(tally.slowest, time.process_time() - started)
     if any("could not be read" in note for note in reading.notes):
         tally.crash += 1
-        tally.misses.append(f"{capture.server}/{capture.file} {capture.case}: {reading.notes} [ours]")
+        tally.misses.append(
+            f"{capture.server}/{capture.file} {capture.case}: {reading.notes} [ours]"
+        )
     _judge(tally, capture, reading)
 
 
 def _judge(tally: Tally, capture: Capture, reading: Reading) -> None:
     failed = (
-        capture.case in _ERRORS or bool(capture.result and capture.result.get("isError")) or _failed(capture, reading)
+        capture.case in _ERRORS
+        or bool(capture.result and capture.result.get("isError"))
+        or _failed(capture, reading)
     )
     if failed:
         tally.errors += 1
         tally.errors_known += reading.error is not None
         if reading.tables:
             tally.from_error += 1
-            tally.misses.append(f"{capture.server}/{capture.file} {capture.case}: table from an error [ours]")
+            tally.misses.append(
+                f"{capture.server}/{capture.file} {capture.case}: table from an error [ours]"
+            )
         elif reading.error is None:
             tally.misses.append(
                 f"{capture.server}/{capture.file} {capture.case}: error not recognised: {reading.text[:80]!r}"
@@ -126,7 +143,10 @@ def _failed(capture: Capture, reading: Reading) -> bool:
         return False
     text = str(capture.result)
     return not any(
-        str(cell) in text for row in capture.truth.rows[:5] for cell in row if isinstance(cell, str) and len(cell) > 3
+        str(cell) in text
+        for row in capture.truth.rows[:5]
+        for cell in row
+        if isinstance(cell, str) and len(cell) > 3
     )
 
 
@@ -168,15 +188,24 @@ def report(tallies: dict[str, Tally], *, misses: bool = True) -> str:
         "crash",
     )
     width = max(map(len, tallies), default=10)
-    lines = [f"{'server':{width}} " + " ".join(f"{name:>7}"[:12] for name in columns) + "  slowest"]
+    lines = [
+        f"{'server':{width}} "
+        + " ".join(f"{name:>7}"[:12] for name in columns)
+        + "  slowest"
+    ]
     total = Tally()
     for server, tally in tallies.items():
         lines.append(_line(server, tally, columns, width))
         total.add(tally)
     lines.append(_line("TOTAL", total, columns, width))
     held = max(total.held, 1)
-    lines.append(f"of what the carriers hold: equal {total.equal / held:.1%}, right types too {total.typed / held:.1%}")
-    reasons = ", ".join(f"{reason} {count}" for reason, count in total.kinds.most_common()) or "none"
+    lines.append(
+        f"of what the carriers hold: equal {total.equal / held:.1%}, right types too {total.typed / held:.1%}"
+    )
+    reasons = (
+        ", ".join(f"{reason} {count}" for reason, count in total.kinds.most_common())
+        or "none"
+    )
     lines.append(
         f"types as the driver has them: {total.exact} results ({total.exact / held:.1%}), "
         f"{total.columns_exact} of {total.columns} columns; the other columns: {reasons} (see tests/corpus/kinds.py)"
@@ -185,7 +214,9 @@ def report(tallies: dict[str, Tally], *, misses: bool = True) -> str:
 
 
 def _line(name: str, tally: Tally, columns: tuple[str, ...], width: int) -> str:
-    cells = " ".join(f"{getattr(tally, column):>{max(7, len(column))}}" for column in columns)
+    cells = " ".join(
+        f"{getattr(tally, column):>{max(7, len(column))}}" for column in columns
+    )
     return f"{name:{width}} {cells}  {tally.slowest:.2f} s"
 
 

@@ -17,7 +17,9 @@ UTC = dt.UTC
 
 
 def same(true: Any, got: Any) -> bool:
-    """Equal as a value; a text that writes the very value counts, a rounded or cut value does not."""
+    """Equal as a value; a text that writes the very value counts, a rounded or cut
+    value does not.
+    """
     if true is None or got is None:
         return true is None and got is None
     if isinstance(true, Tagged):
@@ -38,14 +40,19 @@ def _range(text: str, got: Any) -> bool:
     bounds = re.findall(r"-?\d+", text)
     if isinstance(got, str) and got.startswith(("Range(", "<Range ")):
         return re.findall(r"-?\d+", got) == bounds
-    return isinstance(got, dict) and [str(v) for k, v in got.items() if k in ("Lower", "Upper")] == bounds
+    return (
+        isinstance(got, dict)
+        and [str(v) for k, v in got.items() if k in ("Lower", "Upper")] == bounds
+    )
 
 
 def _numbers(true: Any, got: Any) -> bool | None:
     if not isinstance(true, (int, float, Decimal)):
         return None
     if isinstance(got, str):
-        if (got.lower() in ("true", "t") and true is True) or (got.lower() in ("false", "f") and true is False):
+        if (got.lower() in ("true", "t") and true is True) or (
+            got.lower() in ("false", "f") and true is False
+        ):
             return True
         try:
             got = Decimal(got)
@@ -93,9 +100,13 @@ def _clock(value: Any) -> dt.time | None:
     if isinstance(value, dt.timedelta):
         return (dt.datetime.min + value).time()
     if isinstance(value, dict) and "Microseconds" in value:
-        return (dt.datetime.min + dt.timedelta(microseconds=value["Microseconds"])).time()
+        return (
+            dt.datetime.min + dt.timedelta(microseconds=value["Microseconds"])
+        ).time()
     try:
-        return value if isinstance(value, dt.time) else dt.time.fromisoformat(str(value))
+        return (
+            value if isinstance(value, dt.time) else dt.time.fromisoformat(str(value))
+        )
     except ValueError:
         return None
 
@@ -104,21 +115,38 @@ def _duration(true: dt.timedelta, got: Any) -> bool:
     if isinstance(got, dt.timedelta):
         return got == true
     if isinstance(got, dict):
-        parts = {str(key).lower(): value for key, value in got.items() if isinstance(value, (int, float))}
+        parts = {
+            str(key).lower(): value
+            for key, value in got.items()
+            if isinstance(value, (int, float))
+        }
         known = {
             key: value
             for key, value in parts.items()
-            if key in ("days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
+            if key
+            in ("days", "hours", "minutes", "seconds", "milliseconds", "microseconds")
         }
         return dt.timedelta(**known) == true
     text = str(got)
-    if (clock := re.fullmatch(r"(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)) is not None:
+    if (
+        clock := re.fullmatch(r"(?:(\d+) days?,? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", text)
+    ) is not None:
         days, hours, minutes, seconds = clock.groups()
-        found = dt.timedelta(days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds))
+        found = dt.timedelta(
+            days=int(days or 0),
+            hours=int(hours),
+            minutes=int(minutes),
+            seconds=float(seconds),
+        )
         return found == true
-    if (iso := re.fullmatch(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?", text)) is not None:
+    if (
+        iso := re.fullmatch(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:([\d.]+)S)?", text)
+    ) is not None:
         days, hours, minutes, seconds = (float(part or 0) for part in iso.groups())
-        return dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds) == true
+        return (
+            dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+            == true
+        )
     return text in (str(true.total_seconds()), str(int(true.total_seconds())))
 
 
@@ -129,7 +157,13 @@ def _bytes(true: Any, got: Any) -> bool | None:
         return got == true
     if not isinstance(got, str):
         return False
-    forms = {true.hex(), f"\\x{true.hex()}", f"0x{true.hex()}", base64.b64encode(true).decode(), f"x'{true.hex()}'"}
+    forms = {
+        true.hex(),
+        f"\\x{true.hex()}",
+        f"0x{true.hex()}",
+        base64.b64encode(true).decode(),
+        f"x'{true.hex()}'",
+    }
     if got in forms or got.lower() in forms:
         return True
     if re.fullmatch(r"b(['\"]).*\1", got, re.DOTALL):
@@ -153,7 +187,9 @@ def _nested(true: Any, got: Any) -> bool | None:
 def _pairs(true: Any, got: Any) -> bool:
     """A map as a list of pairs, a tuple as a list."""
     if isinstance(true, dict) and isinstance(got, list):
-        return got == [list(pair) for pair in true.items()] or got == list(true.values())
+        return got == [list(pair) for pair in true.items()] or got == list(
+            true.values()
+        )
     return False
 
 
@@ -169,13 +205,17 @@ def _loads(text: str) -> Any:
 
 def _array(text: str) -> Any:
     """`{1,NULL,"a,b"}` as PostgreSQL writes an array; any other text as it is."""
-    if not re.fullmatch(r'\{(?:(?:"[^"\\]*"|[^",{}]+),)*(?:"[^"\\]*"|[^",{}]+)\}', text):
+    if not re.fullmatch(
+        r'\{(?:(?:"[^"\\]*"|[^",{}]+),)*(?:"[^"\\]*"|[^",{}]+)\}', text
+    ):
         return text
     return [_element(item) for item in re.findall(r'"[^"]*"|[^",{}]+', text)]
 
 
 def _element(text: str) -> Any:
-    """An element of an array as PostgreSQL writes it: quoted, NULL, a whole number or a bare word."""
+    """An element of an array as PostgreSQL writes it: quoted, NULL, a whole number or a
+    bare word.
+    """
     if text == "NULL":
         return None
     return int(text) if re.fullmatch(r"-?\d+", text) else text.strip('"')

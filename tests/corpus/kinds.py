@@ -1,10 +1,12 @@
-"""The exact judgement of types: the kind of each column against the Python kind that the database's driver gave.
+"""The exact judgement of types: the kind of each column against the Python kind that
+the database's driver gave.
 
-A difference gets one of these reasons. "no such type": pandas and Arrow have none (UUID, address, range, an integer
-beyond 64 bits) and the value is there in full. "told more": the driver gives a text in which a date, a timestamp or a
-document is written, and we read it. "not in the carrier": the result writes both kinds alike (a whole decimal and an
-integer in quotes, a time of day and a duration, UTC and no zone after `toISOString`, midnight and a date, bytes as
-text). "ours": everything else.
+A difference gets one of these reasons. "no such type": pandas and Arrow have none
+(UUID, address, range, an integer beyond 64 bits) and the value is there in full. "told
+more": the driver gives a text in which a date, a timestamp or a document is written,
+and we read it. "not in the carrier": the result writes both kinds alike (a whole
+decimal and an integer in quotes, a time of day and a duration, UTC and no zone after
+`toISOString`, midnight and a date, bytes as text). "ours": everything else.
 """
 
 from __future__ import annotations
@@ -30,7 +32,12 @@ _CHECKS = (
     ("bytes", pa.types.is_binary),
     ("nested", pa.types.is_nested),
 )
-NO_SUCH_TYPE, TOLD_MORE, NOT_IN_CARRIER, OURS = "no such type", "told more", "not in the carrier", "ours"
+NO_SUCH_TYPE, TOLD_MORE, NOT_IN_CARRIER, OURS = (
+    "no such type",
+    "told more",
+    "not in the carrier",
+    "ours",
+)
 _REASONS = {
     ("tagged", "text"): NO_SUCH_TYPE, ("int", "decimal"): NO_SUCH_TYPE, ("tagged", "nested"): NO_SUCH_TYPE,
     ("text", "date"): TOLD_MORE, ("text", "timestamp"): TOLD_MORE, ("text", "timestamp UTC"): TOLD_MORE,
@@ -46,7 +53,9 @@ _REASONS = {
 
 
 def differences(table: Table, truth: Truth) -> list[str]:
-    """For each column with a value the reason why its kind differs from the driver's, "" when it is the same."""
+    """For each column with a value the reason why its kind differs from the driver's,
+    "" when it is the same.
+    """
     found = []
     for number in range(table.data.num_columns):
         true = {kind_of(row[number]) for row in truth.rows if row[number] is not None}

@@ -1,4 +1,6 @@
-"""Captures and their truth on disk, and the tags in which the truth writes values that JSON has not."""
+"""Captures and their truth on disk, and the tags in which the truth writes values that
+JSON has not.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Truth:
-    """Columns, database types (None for SQLite) and rows of a statement; `error` when the database refused it."""
+    """Columns, database types (None for SQLite) and rows of a statement; `error` when
+    the database refused it.
+    """
 
     columns: tuple[str, ...]
     types: tuple[str, ...] | None
@@ -46,7 +50,11 @@ class Capture:
 
 def captures(folder: Path) -> Iterator[Capture]:
     """All captures below a folder, in order."""
-    for server in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("_")):
+    for server in sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith("_")
+    ):
         for path in sorted(server.glob("*.json*")):
             if path.name.startswith("_"):
                 continue
@@ -66,13 +74,20 @@ def _truth(folder: Path, name: str | None) -> Truth | None:
     if not name:
         return None
     parts = Path(name).parts
-    relative = Path(*parts[parts.index("_truth") :]) if "_truth" in parts else Path(name)
+    relative = (
+        Path(*parts[parts.index("_truth") :]) if "_truth" in parts else Path(name)
+    )
     for path in (folder / relative, folder / f"{relative}.gz"):
         if path.exists():
             held = _load(path)
             rows = [[untagged(cell) for cell in row] for row in held.get("rows", [])]
             types = held.get("db_types")
-            return Truth(tuple(held.get("columns", ())), tuple(types) if types else None, rows, held.get("error"))
+            return Truth(
+                tuple(held.get("columns", ())),
+                tuple(types) if types else None,
+                rows,
+                held.get("error"),
+            )
     return None
 
 

@@ -1,4 +1,6 @@
-"""What the display tests share: a list in place of the screen, a reading, and a reader of HTML that is strict."""
+"""What the display tests share: a list in place of the screen, a reading, and a reader
+of HTML that is strict.
+"""
 
 import os
 from html.parser import HTMLParser
@@ -10,8 +12,24 @@ import pytest
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.results import Reading, Table
 
-ATTACKS = Path(os.environ.get("MCP_NOTEBOOK_ATTACKS", Path(__file__).parents[3] / "shared" / "attacks"))
-TAGS = {"details", "summary", "div", "span", "b", "i", "code", "pre", "small", "br", "img"} | {
+ATTACKS = Path(
+    os.environ.get(
+        "MCP_NOTEBOOK_ATTACKS", Path(__file__).parents[3] / "shared" / "attacks"
+    )
+)
+TAGS = {
+    "details",
+    "summary",
+    "div",
+    "span",
+    "b",
+    "i",
+    "code",
+    "pre",
+    "small",
+    "br",
+    "img",
+} | {
     "table",
     "thead",
     "tbody",
@@ -19,11 +37,23 @@ TAGS = {"details", "summary", "div", "span", "b", "i", "code", "pre", "small", "
     "th",
     "td",
 }
-ATTRIBUTES = {"class", "style", "align", "open", "title", "src", "alt", "width", "height"}
+ATTRIBUTES = {
+    "class",
+    "style",
+    "align",
+    "open",
+    "title",
+    "src",
+    "alt",
+    "width",
+    "height",
+}
 
 
 class FakeScreen:
-    """Keeps what was drawn: `shown` is the last bundle of each output in order, `sent` everything that was sent."""
+    """Keeps what was drawn: `shown` is the last bundle of each output in order, `sent`
+    everything that was sent.
+    """
 
     def __init__(self) -> None:
         self.shown: list[dict] = []
@@ -44,7 +74,9 @@ class FakeScreen:
 
 
 class Strict(HTMLParser):
-    """Reads our HTML: only known tags and attributes, nothing that runs or loads; `text` is what a reader sees."""
+    """Reads our HTML: only known tags and attributes, nothing that runs or loads;
+    `text` is what a reader sees.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -73,11 +105,19 @@ class Strict(HTMLParser):
 
 
 def call(name: str = "a", *, asks: bool = False, **arguments: object) -> ToolCall:
-    return ToolCall(name, "shop", "query", arguments or {"sql": "select 1"}, needs_approval=asks)
+    return ToolCall(
+        name, "shop", "query", arguments or {"sql": "select 1"}, needs_approval=asks
+    )
 
 
-def result(name: str = "a", data: pa.Table | None = None, **about: object) -> ToolResult:
-    reading = None if data is None else Reading(tables=(Table(data=data, **about),), reader="test")  # type: ignore[arg-type]
+def result(
+    name: str = "a", data: pa.Table | None = None, **about: object
+) -> ToolResult:
+    reading = (
+        None
+        if data is None
+        else Reading(tables=(Table(data=data, **about),), reader="test")
+    )  # type: ignore[arg-type]
     return ToolResult(name, "ok", "what Claude saw", 0.25, 9_000, ("sales",), reading)
 
 

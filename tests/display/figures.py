@@ -1,6 +1,8 @@
-"""What a long answer costs on the wire: `python -m tests.display.figures [CHARACTERS] [CHARACTERS A SECOND]`.
+"""What a long answer costs on the wire: `python -m tests.display.figures [CHARACTERS]
+[CHARACTERS A SECOND]`.
 
-Prints the bytes of all bundles that a view sends for one answer of paragraphs and code, and of what is saved.
+Prints the bytes of all bundles that a view sends for one answer of paragraphs and code,
+and of what is saved.
 """
 
 import json
@@ -10,8 +12,15 @@ from mcp_notebook.display.view import View
 from mcp_notebook.events import Footer, TextDelta
 
 TOKEN = 5  # characters
-PARAGRAPH = "The revenue of `Garden` grew by **12 %** in May, mostly because of one large order in the north. " * 4
-CODE = "```python\n" + 'by_month.query("month > 3").plot(x="month", y="revenue")\n' * 6 + "```"
+PARAGRAPH = (
+    "The revenue of `Garden` grew by **12 %** in May, mostly because of one large order in the north. "
+    * 4
+)
+CODE = (
+    "```python\n"
+    + 'by_month.query("month > 3").plot(x="month", y="revenue")\n' * 6
+    + "```"
+)
 
 
 class Counting:
@@ -44,9 +53,13 @@ def answer(characters: int) -> str:
 
 
 def sent(text: str, pace: float) -> Counting:
-    """The answer as a model streams it at `pace` characters a second, drawn at every beat of 40 ms."""
+    """The answer as a model streams it at `pace` characters a second, drawn at every
+    beat of 40 ms.
+    """
     screen, now = Counting(), [0.0]
-    view = View(mode="static", decide=lambda *_: None, screen=screen, clock=lambda: now[0])
+    view = View(
+        mode="static", decide=lambda *_: None, screen=screen, clock=lambda: now[0]
+    )
     beat = 0.0
     for start in range(0, len(text), TOKEN):
         view.show(TextDelta(text[start : start + TOKEN]))
@@ -64,5 +77,9 @@ if __name__ == "__main__":
     text = answer(int(size))
     screen = sent(text, pace)
     saved = sum(len(json.dumps(bundle).encode()) for bundle in screen.last.values())
-    print(f"{len(text):,} characters at {pace:g} a second: {screen.messages} messages, {screen.bytes:,} bytes")
-    print(f"{screen.bytes / len(text):.1f} times the text on the wire, {saved / len(text):.2f} times in the file")
+    print(
+        f"{len(text):,} characters at {pace:g} a second: {screen.messages} messages, {screen.bytes:,} bytes"
+    )
+    print(
+        f"{screen.bytes / len(text):.1f} times the text on the wire, {saved / len(text):.2f} times in the file"
+    )

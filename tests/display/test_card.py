@@ -35,7 +35,9 @@ def test_an_answer_counts_while_the_call_waits_and_only_then() -> None:
     assert answers == ["once"]
 
 
-@pytest.mark.parametrize("answer", ["yes", "", None, "server", ["once"], {"answer": "once"}])
+@pytest.mark.parametrize(
+    "answer", ["yes", "", None, "server", ["once"], {"answer": "once"}]
+)
 def test_anything_but_an_answer_is_ignored(answer: object) -> None:
     shown, answers = card(call_record(call(asks=True)))
     click(shown, answer)
@@ -49,7 +51,9 @@ def test_without_buttons_no_click_counts() -> None:
 
 
 def test_a_call_too_long_to_be_shown_whole_can_only_be_denied() -> None:
-    shown, answers = card(call_record(call(asks=True, sql="select 1 -- " + "x" * 1_200_000)))
+    shown, answers = card(
+        call_record(call(asks=True, sql="select 1 -- " + "x" * 1_200_000))
+    )
     click(shown, "once")
     click(shown, "deny")
     assert answers == ["deny"]
@@ -68,11 +72,26 @@ def test_the_payload_stays_below_two_hundred_kilobytes_whatever_comes() -> None:
     huge = pa.table({f'"c\\{n}"': ['"\\ü' * 900] * 3_000 for n in range(150)})
     table = Table(data=huge, notes=("n" * 9_000,) * 3, truncated="t" * 9_000)
     reading = Reading(tables=(table,) * 12, text="ü" * 500_000, reader="test")
-    asked = ToolCall("a", "s" * 9_000, "t" * 9_000, {f"k{n}": "\x00" * 5_000 for n in range(50)}, claims="c" * 9_000)
+    asked = ToolCall(
+        "a",
+        "s" * 9_000,
+        "t" * 9_000,
+        {f"k{n}": "\x00" * 5_000 for n in range(50)},
+        claims="c" * 9_000,
+    )
     for outcome in ("ok", "error"):
-        record = call_record(asked, ToolResult("a", outcome, "ü" * 500_000, 1.0, 9, ("n",) * 12, reading))
-        sent = [call_payload(record, buttons=True), head_payload(record), result_payload(record)]
-        assert len(json.dumps(sent, ensure_ascii=False, allow_nan=False).encode()) < 200_000
+        record = call_record(
+            asked, ToolResult("a", outcome, "ü" * 500_000, 1.0, 9, ("n",) * 12, reading)
+        )
+        sent = [
+            call_payload(record, buttons=True),
+            head_payload(record),
+            result_payload(record),
+        ]
+        assert (
+            len(json.dumps(sent, ensure_ascii=False, allow_nan=False).encode())
+            < 200_000
+        )
 
 
 def test_values_travel_as_text_so_that_nothing_is_rounded() -> None:
@@ -82,20 +101,35 @@ def test_values_travel_as_text_so_that_nothing_is_rounded() -> None:
 
 
 def test_what_adding_binary_fractions_leaves_behind_is_not_shown() -> None:
-    sent = result_payload(call_record(call(), result(data=pa.table({"total": [59288.31000000016, 0.1 + 0.2]}))))
+    sent = result_payload(
+        call_record(
+            call(), result(data=pa.table({"total": [59288.31000000016, 0.1 + 0.2]}))
+        )
+    )
     assert sent["tables"][0]["rows"] == (("59288.31",), ("0.3",))
 
 
 def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
     sent = result_payload(call_record(call(), result(data=months(900))))
-    assert sent["tables"][0]["partial"] == "The first 200 of 900 rows are here; sorting and the filter see those."
-    assert result_payload(call_record(call(), result(data=months())))["tables"][0]["partial"] == ""
+    assert (
+        sent["tables"][0]["partial"]
+        == "The first 200 of 900 rows are here; sorting and the filter see those."
+    )
+    assert (
+        result_payload(call_record(call(), result(data=months())))["tables"][0][
+            "partial"
+        ]
+        == ""
+    )
 
 
 @pytest.mark.parametrize(
     ("asked", "line"),
     [
-        (ToolCall("a", "shop", "query_database", {"sql": "select 1"}), "%%mcp_sql shop --tool query_database"),
+        (
+            ToolCall("a", "shop", "query_database", {"sql": "select 1"}),
+            "%%mcp_sql shop --tool query_database",
+        ),
         (ToolCall("a", "notebook", "query", {"sql": "select 1"}), "%%mcp_sql notebook"),
         (ToolCall("a", "shop", "query", {"sql": "select 1", "limit": 3}), ""),
         (ToolCall("a", "shop", "read", {"path": "a.csv"}), ""),
@@ -104,7 +138,9 @@ def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
         (ToolCall("a", "shop\nx", "query", {"sql": "select 1"}), ""),
     ],
 )
-def test_a_call_that_is_its_sql_can_be_copied_as_a_cell(asked: ToolCall, line: str) -> None:
+def test_a_call_that_is_its_sql_can_be_copied_as_a_cell(
+    asked: ToolCall, line: str
+) -> None:
     assert call_payload(call_record(asked), buttons=False)["cell"] == line
 
 

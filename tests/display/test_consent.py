@@ -1,4 +1,6 @@
-"""The question before a call: whole, answered by a letter, and without a secret in what is saved."""
+"""The question before a call: whole, answered by a letter, and without a secret in what
+is saved.
+"""
 
 import builtins
 import sys
@@ -7,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from mcp_notebook.display.card import Card
-from mcp_notebook.display.consent import ask_by_input, choices, question_text, understood
+from mcp_notebook.display.consent import (
+    ask_by_input,
+    choices,
+    question_text,
+    understood,
+)
 from mcp_notebook.display.record import call_record
 from mcp_notebook.display.static import render_call
 from mcp_notebook.events import Approval, ToolCall
@@ -17,12 +24,24 @@ READING = Approval(reading=("query", "list_tables"))
 
 
 def asked(approval: Approval | None = None, **arguments: object) -> ToolCall:
-    return ToolCall("a", "shop", "query", arguments or {"sql": "select 1"}, True, "It says it reads.", approval)
+    return ToolCall(
+        "a",
+        "shop",
+        "query",
+        arguments or {"sql": "select 1"},
+        True,
+        "It says it reads.",
+        approval,
+    )
 
 
 def secret() -> ToolCall:
     given = {"user": "ann", "password": SECRET}
-    return asked(Approval(arguments=given, hidden=("password (15 characters)",)), user="ann", password="***")
+    return asked(
+        Approval(arguments=given, hidden=("password (15 characters)",)),
+        user="ann",
+        password="***",
+    )
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, *answers: object) -> list[str]:
@@ -60,7 +79,9 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: object) -> list[str]:
         ([RuntimeError], "deny"),
     ],
 )
-def test_only_a_clear_yes_allows(monkeypatch: pytest.MonkeyPatch, said: list, answer: str) -> None:
+def test_only_a_clear_yes_allows(
+    monkeypatch: pytest.MonkeyPatch, said: list, answer: str
+) -> None:
     answering(monkeypatch, *said)
     assert ask_by_input(asked(READING)) == answer
 
@@ -131,7 +152,13 @@ def test_what_is_saved_of_a_question_holds_no_secret() -> None:
     call = secret()
     record = call_record(call)
     card = Card(record, lambda _: None, buttons=True, expanded=False)
-    saved = [str(card.get_state()), str(render_call(record)), question_text(call), repr(call), repr(record)]
+    saved = [
+        str(card.get_state()),
+        str(render_call(record)),
+        question_text(call),
+        repr(call),
+        repr(record),
+    ]
     assert not [text for text in saved if SECRET in text]
     assert "password (15 characters)" in saved[0]
 
@@ -152,7 +179,12 @@ def test_the_card_sends_secrets_when_asked_and_while_the_question_is_open() -> N
 
 def test_a_card_takes_the_answers_that_it_offers_and_a_denial_with_words() -> None:
     answers: list[str] = []
-    card = Card(call_record(asked(Approval(lasting=False))), answers.append, buttons=True, expanded=False)
+    card = Card(
+        call_record(asked(Approval(lasting=False))),
+        answers.append,
+        buttons=True,
+        expanded=False,
+    )
     for said in ("always", "server", "deny: " + "x" * 5_000, "deny: too wide", "once"):
         card._handle_custom_msg({"answer": said}, [])
     assert answers == ["deny: too wide", "once"]

@@ -42,8 +42,13 @@ def test_any_page_of_the_table_is_shown_as_it_came() -> None:
     assert page["rows"][0][2:5] == ("0.05", "2033-09-04", '["x", "4995"]')
 
 
-@pytest.mark.parametrize(("column", "down", "first"), [(0, True, "4999"), (2, False, "4999"), (3, True, "4999")])
-def test_a_column_is_sorted_over_all_rows_by_value(column: int, down: bool, first: str) -> None:
+@pytest.mark.parametrize(
+    ("column", "down", "first"),
+    [(0, True, "4999"), (2, False, "4999"), (3, True, "4999")],
+)
+def test_a_column_is_sorted_over_all_rows_by_value(
+    column: int, down: bool, first: str
+) -> None:
     assert ids(by=column, down=down)[0] == first
 
 
@@ -71,7 +76,9 @@ def test_the_filter_looks_into_every_column_in_any_case() -> None:
     assert page_of(find="nowhere") == {"rows": [], "found": 0}
 
 
-def test_what_arrow_cannot_order_is_answered_with_nothing_and_the_next_question_counts() -> None:
+def test_what_arrow_cannot_order_is_answered_with_nothing_and_the_next_question_counts() -> (
+    None
+):
     months = pa.array([(1, 2, 3), None, (0, 1, 0)], pa.month_day_nano_interval())
     explorer = Explorer(pa.table({"span": months, "n": [1, 2, 3]}))
     assert explorer.page({"by": 0}) is None
@@ -82,7 +89,16 @@ def test_what_is_found_is_sorted() -> None:
     assert ids(find="kind 1", by=0, down=True)[:2] == ["4999", "4996"]
 
 
-@pytest.mark.parametrize("asked", [{"by": 99}, {"by": "id"}, {"by": -1}, {"start": -5}, {"start": "x", "count": None}])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"by": 99},
+        {"by": "id"},
+        {"by": -1},
+        {"start": -5},
+        {"start": "x", "count": None},
+    ],
+)
 def test_what_is_no_sensible_question_counts_as_not_asked(asked: dict) -> None:
     assert [row[0] for row in page_of(**asked)["rows"]] == [str(n) for n in range(10)]
 
@@ -101,13 +117,20 @@ class Heard(Card):
 
 @pytest.fixture
 def card() -> Card:
-    shown = Heard(call_record(call(), result(data=DATA)), lambda answer: None, buttons=False, expanded=False)
+    shown = Heard(
+        call_record(call(), result(data=DATA)),
+        lambda answer: None,
+        buttons=False,
+        expanded=False,
+    )
     shown.heard = []  # type: ignore[attr-defined]
     return shown
 
 
 def look(card: Card, **asked: object) -> object:
-    card._handle_custom_msg({"look": {"id": "q", "table": 0, "start": 0, "count": 2, **asked}}, [])
+    card._handle_custom_msg(
+        {"look": {"id": "q", "table": 0, "start": 0, "count": 2, **asked}}, []
+    )
     return card.heard.pop()  # type: ignore[attr-defined]
 
 
@@ -124,7 +147,9 @@ def test_a_table_that_is_not_there_is_answered_with_nothing(card: Card) -> None:
 
 
 @pytest.mark.parametrize("message", [None, [], {"table": "0"}, {}])
-def test_a_message_that_asks_nothing_is_not_answered(card: Card, message: object) -> None:
+def test_a_message_that_asks_nothing_is_not_answered(
+    card: Card, message: object
+) -> None:
     card._handle_custom_msg({"look": message}, [])
     assert card.heard == []  # type: ignore[attr-defined]
 

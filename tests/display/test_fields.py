@@ -8,7 +8,9 @@ from mcp_notebook.display.form import Form, payload
 
 
 def one(**told):
-    (field,) = fields_of({"type": "object", "properties": {"x": told}, "required": ["x"]})
+    (field,) = fields_of(
+        {"type": "object", "properties": {"x": told}, "required": ["x"]}
+    )
     return field
 
 
@@ -22,7 +24,10 @@ def one(**told):
         ({"type": "string", "enum": ["a"]}, "choice"),
         ({"type": "string", "oneOf": [{"const": "a", "title": "A"}]}, "choice"),
         ({"type": "array", "items": {"type": "string", "enum": ["a"]}}, "choices"),
-        ({"type": "array", "items": {"anyOf": [{"const": "a", "title": "A"}]}}, "choices"),
+        (
+            {"type": "array", "items": {"anyOf": [{"const": "a", "title": "A"}]}},
+            "choices",
+        ),
     ],
 )
 def test_each_kind_of_the_schema_has_a_field(told, kind):
@@ -56,8 +61,16 @@ def test_what_no_form_can_show_is_refused(schema):
         ({"type": "array", "items": {"enum": ["a", "b"]}}, "a, b", ["a", "b"]),
         ({"type": "string", "format": "email"}, "ada@example.org", "ada@example.org"),
         ({"type": "string", "format": "date"}, "2026-11-23", "2026-11-23"),
-        ({"type": "string", "format": "date-time"}, "2026-11-23T09:00:00+01:00", "2026-11-23T09:00:00+01:00"),
-        ({"type": "string", "format": "uri"}, "https://example.org", "https://example.org"),
+        (
+            {"type": "string", "format": "date-time"},
+            "2026-11-23T09:00:00+01:00",
+            "2026-11-23T09:00:00+01:00",
+        ),
+        (
+            {"type": "string", "format": "uri"},
+            "https://example.org",
+            "https://example.org",
+        ),
     ],
 )
 def test_what_was_typed_becomes_the_schemas_value(told, typed, value):
@@ -75,9 +88,17 @@ def test_what_was_typed_becomes_the_schemas_value(told, typed, value):
         ({"type": "string", "maxLength": 2}, "abc", "At most 2 characters."),
         ({"type": "string", "enum": ["a"]}, "b", "Choose one of the list."),
         ({"type": "array", "items": {"enum": ["a"]}}, ["b"], "Choose from the list."),
-        ({"type": "array", "minItems": 2, "items": {"enum": ["a", "b"]}}, ["a"], "Choose at least 2."),
+        (
+            {"type": "array", "minItems": 2, "items": {"enum": ["a", "b"]}},
+            ["a"],
+            "Choose at least 2.",
+        ),
         ({"type": "string", "format": "email"}, "ada", "An e-mail address."),
-        ({"type": "string", "format": "date"}, "23.11.2026", "A date such as 2026-11-23."),
+        (
+            {"type": "string", "format": "date"},
+            "23.11.2026",
+            "A date such as 2026-11-23.",
+        ),
         ({"type": "boolean"}, "perhaps", "Yes or no."),
     ],
 )
@@ -87,14 +108,19 @@ def test_what_does_not_fit_is_said_in_a_few_words(told, typed, said):
 
 
 def test_an_empty_field_is_left_out_unless_it_is_needed():
-    schema = {"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["b"]}
+    schema = {
+        "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
+        "required": ["b"],
+    }
     assert filled(fields_of(schema), {"a": "", "b": ""}) == ({}, {"b": "Needed."})
     assert filled(fields_of(schema), {"b": "0"}) == ({"b": 0}, {})
 
 
 def test_a_form_answers_once_and_only_when_all_is_right():
     answers: list[Answer] = []
-    form = Form(Question("s", "form", "m", (one(type="integer", maximum=9),)), answers.append)
+    form = Form(
+        Question("s", "form", "m", (one(type="integer", maximum=9),)), answers.append
+    )
     form._clicked(None, {"action": "accept", "values": {"x": "10"}}, None)
     assert form.wrong == {"x": "At most 9."}
     form._clicked(None, {"action": "sudo", "values": {"x": "1"}}, None)
@@ -106,14 +132,18 @@ def test_a_form_answers_once_and_only_when_all_is_right():
 
 
 def test_hidden_characters_of_a_question_are_made_visible():
-    told = payload(Question("s", "form", "pay\u202e now", (one(type="string", title="a\u200bb"),)))
+    told = payload(
+        Question("s", "form", "pay\u202e now", (one(type="string", title="a\u200bb"),))
+    )
     assert told["message"] == "pay\\u202e now"
     assert told["fields"][0]["title"] == "a\\u200bb"
 
 
 def test_what_stays_names_fields_and_no_values():
     question = Question("s", "form", "<b>Card?</b>", (one(type="string"),))
-    bundle = outcome_bundle(question, outcome_of(question, Answer("accept", {"x": "4111 1111"})))
+    bundle = outcome_bundle(
+        question, outcome_of(question, Answer("accept", {"x": "4111 1111"}))
+    )
     assert "sent: x" in bundle["text/plain"]
     assert "4111" not in str(bundle)
     assert "<b>" not in bundle["text/html"]

@@ -25,7 +25,9 @@ TERMINAL = SimpleNamespace()
         ("widget", TERMINAL, "text"),
     ],
 )
-def test_live_cards_only_where_a_person_is_at_a_notebook(setting: str, shell: object, mode: str) -> None:
+def test_live_cards_only_where_a_person_is_at_a_notebook(
+    setting: str, shell: object, mode: str
+) -> None:
     assert choose_mode(setting, shell) == mode
 
 

@@ -1,4 +1,6 @@
-"""Claude's prose keeps its meaning, and nothing in it runs or loads, whatever a markdown reader takes it for."""
+"""Claude's prose keeps its meaning, and nothing in it runs or loads, whatever a
+markdown reader takes it for.
+"""
 
 import json
 from html.parser import HTMLParser
@@ -22,12 +24,25 @@ class Dangers(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in {"script", "img", "iframe", "style", "svg", "object", "embed", "link", "details", "base", "form"}:
+        if tag in {
+            "script",
+            "img",
+            "iframe",
+            "style",
+            "svg",
+            "object",
+            "embed",
+            "link",
+            "details",
+            "base",
+            "form",
+        }:
             self.found.append(tag)
         for name, value in attrs:
             target = "".join((value or "").split()).lower()
             if name.startswith("on") or (
-                name in {"href", "src"} and target.startswith(("javascript:", "data:", "vbs"))
+                name in {"href", "src"}
+                and target.startswith(("javascript:", "data:", "vbs"))
             ):
                 self.found.append(f"{name}={value}")
 
@@ -43,19 +58,26 @@ def test_a_hostile_reply_is_harmless(text: str) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(st.one_of(st.sampled_from(HOSTILE), st.sampled_from(GLUE)), max_size=12))
-def test_no_mixture_of_code_lists_quotes_and_attacks_lets_one_through(pieces: list[str]) -> None:
+@given(
+    st.lists(st.one_of(st.sampled_from(HOSTILE), st.sampled_from(GLUE)), max_size=12)
+)
+def test_no_mixture_of_code_lists_quotes_and_attacks_lets_one_through(
+    pieces: list[str],
+) -> None:
     assert dangers("".join(pieces)) == []
 
 
 @pytest.mark.skipif(
-    not (ATTACKS / "html_injection.jsonl").is_file(), reason="the attack corpus is not beside the clone"
+    not (ATTACKS / "html_injection.jsonl").is_file(),
+    reason="the attack corpus is not beside the clone",
 )
 def test_every_text_of_the_attack_corpus_is_harmless_in_prose() -> None:
     for line in (ATTACKS / "html_injection.jsonl").read_text().splitlines():
         payload = json.loads(line)["payload"]
         assert dangers(payload) == [], payload
-        assert dangers(f"before `code` {payload}\n\n```\n{payload}\n```\n") == [], payload
+        assert dangers(f"before `code` {payload}\n\n```\n{payload}\n```\n") == [], (
+            payload
+        )
 
 
 @pytest.mark.parametrize(
@@ -78,5 +100,8 @@ def test_ordinary_prose_reads_as_written(text: str, shown: str) -> None:
 
 
 def test_links_to_places_stay_and_links_that_run_do_not() -> None:
-    assert prose("[a](mailto:x@y.z) [b](#part) [c](data/x.csv)") == "[a](mailto:x@y.z) [b](#part) [c](data/x.csv)"
+    assert (
+        prose("[a](mailto:x@y.z) [b](#part) [c](data/x.csv)")
+        == "[a](mailto:x@y.z) [b](#part) [c](data/x.csv)"
+    )
     assert prose("[a](javascript:1)") == "[a]\\(javascript:1)"

@@ -9,13 +9,30 @@ import pytest
 from mcp_notebook.display.safe import MAX_IMAGE, clip, escape, picture, visible
 from tests.browser.scripted import png
 
-HAVE_A_GLYPH = {0x600, 0x601, 0x602, 0x603, 0x604, 0x605, 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
+HAVE_A_GLYPH = {
+    0x600,
+    0x601,
+    0x602,
+    0x603,
+    0x604,
+    0x605,
+    0x6DD,
+    0x70F,
+    0x890,
+    0x891,
+    0x8E2,
+    0x110BD,
+    0x110CD,
+}
 
 
 def test_every_control_format_and_surrogate_character_is_an_escape() -> None:
     for code in range(sys.maxunicode + 1):
         character = chr(code)
-        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and code not in HAVE_A_GLYPH:
+        if (
+            unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+            and code not in HAVE_A_GLYPH
+        ):
             shown = visible(f"a{character}b")
             assert character not in shown, hex(code)
             assert shown.startswith("a\\"), hex(code)
@@ -40,7 +57,9 @@ def test_hidden_characters_are_written_as_escapes(text: str, shown: str) -> None
     assert visible(text).encode()
 
 
-@pytest.mark.parametrize("text", ["Größe 12 €", "玩具", "👩\u200d🚀", "می\u200cخواهم", "a̐éö̲", "naïve $5"])
+@pytest.mark.parametrize(
+    "text", ["Größe 12 €", "玩具", "👩\u200d🚀", "می\u200cخواهم", "a̐éö̲", "naïve $5"]
+)
 def test_ordinary_text_of_any_script_stays(text: str) -> None:
     assert visible(text) == text
 
@@ -54,7 +73,10 @@ def test_marks_beyond_the_third_on_a_letter_are_escapes() -> None:
 
 
 def test_escaping_leaves_no_markup_and_no_formula() -> None:
-    assert escape("<b a='1' c=\"2\">&lt; $5") == "&lt;b a=&#x27;1&#x27; c=&quot;2&quot;&gt;&amp;lt; <span>$</span>5"
+    assert (
+        escape("<b a='1' c=\"2\">&lt; $5")
+        == "&lt;b a=&#x27;1&#x27; c=&quot;2&quot;&gt;&amp;lt; <span>$</span>5"
+    )
 
 
 def test_clipping_says_that_something_is_missing() -> None:

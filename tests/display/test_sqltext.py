@@ -63,11 +63,16 @@ def test_a_subquery_is_indented() -> None:
 
 def test_short_and_already_broken_queries_stay_as_written() -> None:
     assert pretty("select 1") == "select 1"
-    assert pretty("select a,\n       b from t " + "-- long " * 20).startswith("select a,\n       b from t")
+    assert pretty("select a,\n       b from t " + "-- long " * 20).startswith(
+        "select a,\n       b from t"
+    )
 
 
 def test_keywords_functions_strings_numbers_and_comments_are_told_apart() -> None:
-    found = {text.strip(): kind for kind, text in parts("select count(*), 'it''s', 12 from t -- why")}
+    found = {
+        text.strip(): kind
+        for kind, text in parts("select count(*), 'it''s', 12 from t -- why")
+    }
     assert found["select"] == "k"
     assert found["count"] == "f"
     assert found["'it''s'"] == "s"
@@ -88,5 +93,7 @@ def test_keywords_functions_strings_numbers_and_comments_are_told_apart() -> Non
         ("sql", 5, False),
     ],
 )
-def test_sql_is_recognised_by_how_it_begins(name: str, value: object, yes: bool) -> None:
+def test_sql_is_recognised_by_how_it_begins(
+    name: str, value: object, yes: bool
+) -> None:
     assert is_sql(name, value) is yes

@@ -21,26 +21,45 @@ CORPUS = ATTACKS / "html_injection.jsonl"
 
 
 def payloads() -> list[str]:
-    return [json.loads(line)["payload"] for line in CORPUS.read_text().splitlines()] if CORPUS.is_file() else []
+    return (
+        [json.loads(line)["payload"] for line in CORPUS.read_text().splitlines()]
+        if CORPUS.is_file()
+        else []
+    )
 
 
 @pytest.mark.skipif(not payloads(), reason="the attack corpus is not beside the clone")
 def test_no_text_of_the_attack_corpus_becomes_markup_in_any_place() -> None:
     for payload in payloads():
         data = pa.table({payload: [payload, None]})
-        table = Table(data=data, types={payload: payload}, notes=(payload,), truncated=payload)
-        asked = ToolCall("a", payload, payload, {payload: payload, "sql": f"select '{payload}'"}, claims=payload)
-        reading = Reading(tables=(table,), text=payload, reader="test", notes=(payload,))
+        table = Table(
+            data=data, types={payload: payload}, notes=(payload,), truncated=payload
+        )
+        asked = ToolCall(
+            "a",
+            payload,
+            payload,
+            {payload: payload, "sql": f"select '{payload}'"},
+            claims=payload,
+        )
+        reading = Reading(
+            tables=(table,), text=payload, reader="test", notes=(payload,)
+        )
         images = ((payload, "!!!"), ("image/png", payload))
         for outcome in ("ok", "error"):
-            ended = ToolResult("a", outcome, payload, 0.1, 9, (payload,), reading, images)
+            ended = ToolResult(
+                "a", outcome, payload, 0.1, 9, (payload,), reading, images
+            )
             bundle = render_call(call_record(asked, ended))
             read = Strict(bundle["text/html"])
             shown = visible(payload, lines=True)
             assert shown in read.text or len(payload) > 60, payload
             assert bundle["text/plain"].encode()
             assert "\x1b" not in bundle["text/plain"]
-        for bundle in (small_line(payload), tools_table_html([{"tool": payload, "description": payload * 20}])):
+        for bundle in (
+            small_line(payload),
+            tools_table_html([{"tool": payload, "description": payload * 20}]),
+        ):
             Strict(bundle["text/html"])
             assert visible(bundle["text/plain"], lines=True) == bundle["text/plain"]
 
@@ -48,12 +67,37 @@ def test_no_text_of_the_attack_corpus_becomes_markup_in_any_place() -> None:
 def test_a_card_holds_the_call_the_outcome_and_the_first_rows() -> None:
     asked = ToolCall("a", "shop", "query_database", {"sql": SQL, "limit": 36})
     cut = "the server stops at 36 rows"
-    table = Table(data=months(), truncated=cut, approximate=True, notes=("Dates came as text.",))
-    ended = ToolResult("a", "ok", "seen", 0.143, 48_213, ("by_month",), Reading(tables=(table,), reader="test"))
+    table = Table(
+        data=months(), truncated=cut, approximate=True, notes=("Dates came as text.",)
+    )
+    ended = ToolResult(
+        "a",
+        "ok",
+        "seen",
+        0.143,
+        48_213,
+        ("by_month",),
+        Reading(tables=(table,), reader="test"),
+    )
     bundle = render_call(call_record(asked, ended))
     read = Strict(bundle["text/html"]).text
-    parts = ["shop.query_database", "36 rows × 6 columns", "143 ms", "by_month", "group by 1, 2", "Garden & outdoor"]
-    parts += ["NULL", "90000.00", "2026-10-01 09:00:05", "cut by the server", "approximate", "Dates came as text.", cut]
+    parts = [
+        "shop.query_database",
+        "36 rows × 6 columns",
+        "143 ms",
+        "by_month",
+        "group by 1, 2",
+        "Garden & outdoor",
+    ]
+    parts += [
+        "NULL",
+        "90000.00",
+        "2026-10-01 09:00:05",
+        "cut by the server",
+        "approximate",
+        "Dates came as text.",
+        cut,
+    ]
     for text in (read, bundle["text/plain"]):
         assert [part for part in parts if part not in text] == []
     assert "first 10 of 36 rows" in read
@@ -64,7 +108,9 @@ def test_a_card_holds_the_call_the_outcome_and_the_first_rows() -> None:
 
 def test_the_text_form_is_an_aligned_table() -> None:
     data = pa.table({"name": ["Ünal", "玩具", None], "total": [1, 22, 333]})
-    lines = render_call(call_record(call(), result(data=data)))["text/plain"].splitlines()
+    lines = render_call(call_record(call(), result(data=data)))[
+        "text/plain"
+    ].splitlines()
     assert lines[0] == "✓ shop.query · 3 rows × 2 columns · 250 ms"
     assert lines[3:] == [
         "    sales: 3 rows × 2 columns",
@@ -96,14 +142,22 @@ def test_a_card_that_stays_is_bounded_whatever_the_call_and_the_result_are() -> 
     many = {f"{n}" + "k" * 25_000: "line\n" * 5_000 for n in range(60)}
     asked = ToolCall("a", "s" * 9_000, "t" * 9_000, many)
     for outcome in ("ok", "error"):
-        bundle = render_call(call_record(asked, ToolResult("a", outcome, "line\n" * 50_000, 0.1)))
+        bundle = render_call(
+            call_record(asked, ToolResult("a", outcome, "line\n" * 50_000, 0.1))
+        )
         assert len(bundle["text/html"]) < 80_000
         assert len(bundle["text/plain"]) <= 60_000
         assert "… and 56 more arguments" in bundle["text/html"]
 
 
 def test_images_are_shown_when_they_are_whole_rasters_and_named_when_not() -> None:
-    ended = ToolResult("a", "ok", "", 0.1, images=(("image/png", chart()), ("image/svg+xml", "PHN2Zz4=")))
+    ended = ToolResult(
+        "a",
+        "ok",
+        "",
+        0.1,
+        images=(("image/png", chart()), ("image/svg+xml", "PHN2Zz4=")),
+    )
     html = render_call(call_record(call(), ended))["text/html"]
     assert html.count("<img ") == 1
     assert "An image (image/svg+xml, 6 B) is not shown" in Strict(html).text
@@ -123,12 +177,25 @@ def test_lists_are_tables_with_long_texts_clipped_and_kept_in_the_title() -> Non
 
 
 def test_text_tables_count_wide_characters_as_two() -> None:
-    lines = aligned(["a", "n"], [["玩具", "1"], ["x", "22"]], [False, True]).splitlines()
+    lines = aligned(
+        ["a", "n"], [["玩具", "1"], ["x", "22"]], [False, True]
+    ).splitlines()
     assert lines == ["a      n", "----  --", "玩具   1", "x     22"]
 
 
 def test_the_footer_is_one_line() -> None:
-    footer = Footer("claude-sonnet-5-5 · live", 3, 4, 4_310, 512, 8_000, 0.0123, 8.43, 1_234_567, ("replay differs",))
+    footer = Footer(
+        "claude-sonnet-5-5 · live",
+        3,
+        4,
+        4_310,
+        512,
+        8_000,
+        0.0123,
+        8.43,
+        1_234_567,
+        ("replay differs",),
+    )
     assert footer_line(footer) == (
         "claude-sonnet-5-5 · live · 3 calls · 12.3k tokens in (8,000 cached), 512 out · $0.012 · 8.4 s · "
         "1.2 MB kept out of the model · replay differs"
@@ -152,7 +219,14 @@ def test_why_a_cell_stopped_is_one_line(stop: Stop, line: str) -> None:
 
 def test_amounts_durations_and_sizes_have_the_figures_that_count() -> None:
     amounts = [dollars(amount) for amount in (0, 0.00001, 0.0042, 0.0123, 0.1, 12.345)]
-    assert amounts == ["$0", "less than $0.0001", "$0.0042", "$0.012", "$0.10", "$12.35"]
+    assert amounts == [
+        "$0",
+        "less than $0.0001",
+        "$0.0042",
+        "$0.012",
+        "$0.10",
+        "$12.35",
+    ]
     times = [duration(seconds) for seconds in (0.0214, 1.44, 59.99, 125)]
     assert times == ["21 ms", "1.4 s", "1 min 00 s", "2 min 05 s"]
     sizes = [byte_size(count) for count in (0, 999, 1000, 48_213, 999_999, 3_100_000)]
@@ -162,7 +236,9 @@ def test_amounts_durations_and_sizes_have_the_figures_that_count() -> None:
 def test_a_long_text_beside_tables_is_folded_and_a_short_one_stands() -> None:
     for words, folded in (("5 rows in 3 ms", False), ("Row 1 holds id 1. " * 30, True)):
         reading = Reading(tables=(Table(data=months()),), text=words, reader="test")
-        record = call_record(call(), ToolResult("a", "ok", "seen", 0.25, 9_000, ("sales",), reading))
+        record = call_record(
+            call(), ToolResult("a", "ok", "seen", 0.25, 9_000, ("sales",), reading)
+        )
         bundle = render_call(record)
         assert ("What the tool said besides" in bundle["text/html"]) is folded
         assert words in bundle["text/html"]

@@ -7,7 +7,15 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.display.tables import BUDGET, CELL, COLUMNS, ROWS, kind, texts, view_tables
+from mcp_notebook.display.tables import (
+    BUDGET,
+    CELL,
+    COLUMNS,
+    ROWS,
+    kind,
+    texts,
+    view_tables,
+)
 from mcp_notebook.results import Table
 
 UTC = dt.UTC
@@ -16,25 +24,42 @@ UTC = dt.UTC
 @pytest.mark.parametrize(
     ("array", "shown"),
     [
-        (pa.array([2**63 - 1, -(2**63), None]), ["9223372036854775807", "-9223372036854775808", None]),
+        (
+            pa.array([2**63 - 1, -(2**63), None]),
+            ["9223372036854775807", "-9223372036854775808", None],
+        ),
         (pa.array([Decimal("1234.5600"), None]), ["1234.5600", None]),
-        (pa.array([0.1, 3.0, float("nan"), float("inf"), 1e300]), ["0.1", "3.0", "NaN", "inf", "1e+300"]),
+        (
+            pa.array([0.1, 3.0, float("nan"), float("inf"), 1e300]),
+            ["0.1", "3.0", "NaN", "inf", "1e+300"],
+        ),
         (pa.array([0.1, 2.5, None], pa.float32()), ["0.1", "2.5", None]),
         (pa.array([True, False, None]), ["true", "false", None]),
-        (pa.array([b"\x00\xff", b"x" * 50]), ["0x00ff", f"0x{(b'x' * 40).hex()}… (50 bytes)"]),
+        (
+            pa.array([b"\x00\xff", b"x" * 50]),
+            ["0x00ff", f"0x{(b'x' * 40).hex()}… (50 bytes)"],
+        ),
         (pa.array([dt.date(2026, 11, 23), None]), ["2026-11-23", None]),
-        (pa.array([dt.datetime(2026, 11, 23, 9, 5, 7, 250000)]), ["2026-11-23 09:05:07.25"]),
+        (
+            pa.array([dt.datetime(2026, 11, 23, 9, 5, 7, 250000)]),
+            ["2026-11-23 09:05:07.25"],
+        ),
         (pa.array([dt.datetime(2026, 11, 23, tzinfo=UTC)]), ["2026-11-23 00:00:00Z"]),
         (pa.array([2**62], pa.timestamp("s")), None),
         (pa.array([dt.time(9, 30)]), ["09:30:00"]),
         (pa.array([[1, None, 0]], pa.list_(pa.int64())), ["[1, null, 0]"]),
-        (pa.array([{"a": Decimal("1.50"), "b": dt.date(2026, 1, 2)}]), ['{"a": "1.50", "b": "2026-01-02"}']),
+        (
+            pa.array([{"a": Decimal("1.50"), "b": dt.date(2026, 1, 2)}]),
+            ['{"a": "1.50", "b": "2026-01-02"}'],
+        ),
         (pa.array(["a", None, "a"]).dictionary_encode(), ["a", None, "a"]),
         (pa.array(["line\nend", "\u202eevil"]), ["line\\nend", "\\u202eevil"]),
         (pa.nulls(2), [None, None]),
     ],
 )
-def test_every_kind_of_value_is_shown_exactly(array: pa.Array, shown: list | None) -> None:
+def test_every_kind_of_value_is_shown_exactly(
+    array: pa.Array, shown: list | None
+) -> None:
     found = texts(pa.chunked_array([array]))
     assert len(found) == len(array)
     if shown is not None:
@@ -72,8 +97,13 @@ def test_cells_columns_and_bytes_are_bounded() -> None:
     wide = pa.table({f"c{n}": ["ü\\" * 5_000] * ROWS for n in range(200)})
     views = view_tables((Table(data=wide), Table(data=wide)), ("one", "two"))
     assert all(len(view.columns) == COLUMNS and view.width == 200 for view in views)
-    assert all(len(cell or "") <= CELL for view in views for row in view.rows for cell in row)
-    assert len(json.dumps([view.rows for view in views], ensure_ascii=False).encode()) <= BUDGET
+    assert all(
+        len(cell or "") <= CELL for view in views for row in view.rows for cell in row
+    )
+    assert (
+        len(json.dumps([view.rows for view in views], ensure_ascii=False).encode())
+        <= BUDGET
+    )
 
 
 def test_an_empty_table_has_columns_and_no_rows() -> None:

@@ -46,16 +46,32 @@ def texts(screen: FakeScreen) -> list[str]:
 
 def test_text_calls_and_text_are_three_outputs_in_order(screen: FakeScreen) -> None:
     shown = view(screen)
-    for event in (TextDelta("First "), TextDelta("look."), call(), ToolStarted("a"), result(), TextDelta("Done.")):
+    for event in (
+        TextDelta("First "),
+        TextDelta("look."),
+        call(),
+        ToolStarted("a"),
+        result(),
+        TextDelta("Done."),
+    ):
         shown.show(event)
         shown.flush()
     shown.close()
-    assert [next(iter(bundle)) for bundle in screen.shown] == ["text/markdown", "text/html", "text/markdown"]
-    assert screen.shown[0] == {"text/markdown": "First look.", "text/plain": "First look."}
+    assert [next(iter(bundle)) for bundle in screen.shown] == [
+        "text/markdown",
+        "text/html",
+        "text/markdown",
+    ]
+    assert screen.shown[0] == {
+        "text/markdown": "First look.",
+        "text/plain": "First look.",
+    }
     assert screen.shown[2]["text/markdown"] == "Done."
 
 
-def test_text_is_sent_at_most_ten_times_a_second_and_always_whole_at_the_end(screen: FakeScreen) -> None:
+def test_text_is_sent_at_most_ten_times_a_second_and_always_whole_at_the_end(
+    screen: FakeScreen,
+) -> None:
     clock = Clock()
     shown = view(screen, clock=clock)
     for _ in range(200):  # two seconds
@@ -93,10 +109,14 @@ def test_a_saved_answer_weighs_at_most_three_times_its_text(screen: FakeScreen) 
     shown = view(screen)
     shown.show(TextDelta(text))
     shown.close()
-    assert sum(len(value) for bundle in screen.shown for value in bundle.values()) <= 3 * len(text)
+    assert sum(
+        len(value) for bundle in screen.shown for value in bundle.values()
+    ) <= 3 * len(text)
 
 
-def test_discarded_text_gives_its_place_to_the_note_that_follows(screen: FakeScreen) -> None:
+def test_discarded_text_gives_its_place_to_the_note_that_follows(
+    screen: FakeScreen,
+) -> None:
     shown = view(screen)
     shown.show(TextDelta("Half a sen"))
     shown.flush()
@@ -119,7 +139,9 @@ def test_text_discarded_before_it_was_drawn_leaves_nothing(screen: FakeScreen) -
     assert screen.shown == []
 
 
-def test_parallel_calls_end_in_any_order_each_in_its_own_card(screen: FakeScreen) -> None:
+def test_parallel_calls_end_in_any_order_each_in_its_own_card(
+    screen: FakeScreen,
+) -> None:
     shown = view(screen)
     for event in (call("a"), call("b"), ToolStarted("a"), ToolStarted("b")):
         shown.show(event)
@@ -152,7 +174,9 @@ def test_a_call_without_an_end_is_cancelled(screen: FakeScreen) -> None:
     assert screen.shown[1]["text/plain"] == "⊘ Stopped by you."
 
 
-def test_notes_stops_and_the_footer_are_lines_and_usage_is_none(screen: FakeScreen) -> None:
+def test_notes_stops_and_the_footer_are_lines_and_usage_is_none(
+    screen: FakeScreen,
+) -> None:
     shown = view(screen)
     for event in (
         Note("one"),
@@ -178,7 +202,9 @@ def test_events_of_an_unknown_call_are_ignored(screen: FakeScreen) -> None:
     assert screen.shown == []
 
 
-def test_a_widget_leaves_html_that_its_card_wakes_while_the_kernel_lives(screen: FakeScreen) -> None:
+def test_a_widget_leaves_html_that_its_card_wakes_while_the_kernel_lives(
+    screen: FakeScreen,
+) -> None:
     shown = view(screen, "widget")
     shown.show(call())
     assert WIDGET in screen.shown[0]
@@ -197,14 +223,20 @@ def test_a_widget_leaves_html_that_its_card_wakes_while_the_kernel_lives(screen:
 
 
 @pytest.mark.parametrize("mode", ["static", "widget"])
-def test_the_card_of_the_last_table_stands_open_at_the_end(screen: FakeScreen, mode: str) -> None:
+def test_the_card_of_the_last_table_stands_open_at_the_end(
+    screen: FakeScreen, mode: str
+) -> None:
     shown = view(screen, mode)
     for event in (
         call("a"), result("a", data=months()), call("b"), result("b", data=months()), call("c"), result("c"),
     ):  # fmt: skip
         shown.show(event)
     shown.close()
-    assert [" open" in bundle["text/html"][:200] for bundle in screen.shown] == [False, True, False]
+    assert [" open" in bundle["text/html"][:200] for bundle in screen.shown] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_a_checksum_in_the_footer_is_short(screen: FakeScreen) -> None:
@@ -224,7 +256,14 @@ def test_closing_twice_draws_nothing_more(screen: FakeScreen) -> None:
 
 def test_text_mode_writes_lines_and_cards_and_shows_nothing(screen: FakeScreen) -> None:
     shown = view(screen, "text")
-    for event in (TextDelta("First\nsec"), call(asks=True), ToolStarted("a"), result(), TextDelta("<b>"), Footer("m")):
+    for event in (
+        TextDelta("First\nsec"),
+        call(asks=True),
+        ToolStarted("a"),
+        result(),
+        TextDelta("<b>"),
+        Footer("m"),
+    ):
         shown.show(event)
         shown.flush()
     shown.close()
@@ -241,15 +280,26 @@ def test_text_mode_writes_lines_and_cards_and_shows_nothing(screen: FakeScreen) 
     ]
 
 
-@pytest.mark.parametrize("module", ["mcp_notebook.display", "mcp_notebook.display.view"])
+@pytest.mark.parametrize(
+    "module", ["mcp_notebook.display", "mcp_notebook.display.view"]
+)
 def test_importing_the_package_or_the_view_loads_nothing_slow(module: str) -> None:
-    slow = "{'pandas', 'pyarrow', 'ipywidgets', 'anywidget', 'duckdb', 'mcp', 'anthropic'}"
+    slow = (
+        "{'pandas', 'pyarrow', 'ipywidgets', 'anywidget', 'duckdb', 'mcp', 'anthropic'}"
+    )
     code = f"import sys, {module}; sys.exit(str({slow} & set(sys.modules)) if {slow} & set(sys.modules) else 0)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True).stderr == ""
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], check=False, capture_output=True, text=True
+        ).stderr
+        == ""
+    )
 
 
 @pytest.mark.parametrize("pace", [100, 2_000])
-def test_a_long_answer_is_one_output_and_sends_a_small_multiple_of_itself(pace: int) -> None:
+def test_a_long_answer_is_one_output_and_sends_a_small_multiple_of_itself(
+    pace: int,
+) -> None:
     text = answer(64 * 1024)
     screen = sent(text, pace)
     outputs = list(screen.last.values())
@@ -258,7 +308,9 @@ def test_a_long_answer_is_one_output_and_sends_a_small_multiple_of_itself(pace: 
     assert screen.bytes < 64 * len(text)
 
 
-def test_a_long_answer_that_is_cut_short_stays_whole_in_two_outputs(screen: FakeScreen) -> None:
+def test_a_long_answer_that_is_cut_short_stays_whole_in_two_outputs(
+    screen: FakeScreen,
+) -> None:
     clock, text = Clock(), answer(20_000)
     shown = view(screen, clock=clock)
     for start in range(0, len(text), 50):
@@ -270,7 +322,9 @@ def test_a_long_answer_that_is_cut_short_stays_whole_in_two_outputs(screen: Fake
     assert len(screen.shown) == 2
 
 
-def test_what_goes_on_is_said_after_a_moment_and_gives_its_place_to_the_answer(screen: FakeScreen) -> None:
+def test_what_goes_on_is_said_after_a_moment_and_gives_its_place_to_the_answer(
+    screen: FakeScreen,
+) -> None:
     clock = Clock()
     shown = view(screen, clock=clock, live=True)
     for event, seconds in (
@@ -288,7 +342,10 @@ def test_what_goes_on_is_said_after_a_moment_and_gives_its_place_to_the_answer(s
     shown.show(Working("writing", "shop.query"))
     clock.now += 1
     shown.flush()
-    assert texts(screen) == ["It is eight.", "◌ claude-x writes a call of shop.query · 1 s"]
+    assert texts(screen) == [
+        "It is eight.",
+        "◌ claude-x writes a call of shop.query · 1 s",
+    ]
     shown.show(call())
     shown.show(Footer("m"))
     shown.close()
@@ -296,7 +353,9 @@ def test_what_goes_on_is_said_after_a_moment_and_gives_its_place_to_the_answer(s
     assert not any("thinking" in text or "writes" in text for text in texts(screen))
 
 
-def test_a_wait_without_an_answer_leaves_one_line_that_says_so(screen: FakeScreen) -> None:
+def test_a_wait_without_an_answer_leaves_one_line_that_says_so(
+    screen: FakeScreen,
+) -> None:
     clock = Clock()
     shown = view(screen, clock=clock, live=True)
     shown.show(Working("asking", "claude-x"))
@@ -316,7 +375,9 @@ def test_nobody_watching_means_no_state_line(screen: FakeScreen) -> None:
     assert screen.shown == []
 
 
-def test_the_state_line_of_live_cards_is_a_widget_that_is_gone_at_the_end(screen: FakeScreen) -> None:
+def test_the_state_line_of_live_cards_is_a_widget_that_is_gone_at_the_end(
+    screen: FakeScreen,
+) -> None:
     clock = Clock()
     shown = view(screen, "widget", clock=clock, live=True)
     for question in ("first", "second"):
@@ -331,7 +392,9 @@ def test_the_state_line_of_live_cards_is_a_widget_that_is_gone_at_the_end(screen
     assert all(WIDGET not in bundle for bundle in screen.shown)
 
 
-def test_an_answer_that_never_ends_can_be_read_as_text_but_for_its_last_paragraphs(screen: FakeScreen) -> None:
+def test_an_answer_that_never_ends_can_be_read_as_text_but_for_its_last_paragraphs(
+    screen: FakeScreen,
+) -> None:
     clock, text = Clock(), answer(12_000)
     shown = view(screen, clock=clock)
     for start in range(0, len(text), 50):

@@ -37,7 +37,11 @@ def test_with_all_every_call_is_there_and_the_failed_ones_are_commented_out(made
     made.call("list_tables", {}, "tables")
     made.query("select nope from orders", outcome="error")
     made.query("select * from orders", "orders")
-    assert tools(made.chosen(cells=("one",), everything=True)) == ["tables", "# query_database", "orders"]
+    assert tools(made.chosen(cells=("one",), everything=True)) == [
+        "tables",
+        "# query_database",
+        "orders",
+    ]
 
 
 def test_tools_that_list_data_do_not_count_as_exploring(made):
@@ -75,7 +79,11 @@ def test_a_named_table_brings_what_it_needs_from_earlier_cells_and_by_hand(made)
     made.query("select 2", "other")
     made.ask("two")
     made.own("select * from orders", "half", cell="two")
-    made.own('with half_2 as (select * from "half") select * from half_2', "whole", cell="two")
+    made.own(
+        'with half_2 as (select * from "half") select * from half_2',
+        "whole",
+        cell="two",
+    )
     assert tools(made.chosen("whole")) == ["orders", "half", "whole"]
 
 
@@ -102,13 +110,21 @@ def test_the_same_call_after_a_write_is_frozen_again(made):
     made.call("insert_row", {"v": 1}, facts=UNKNOWN)
     made.query("select count(*) from t", "t")
     made.own("select * from t", "after")
-    assert tools(made.chosen(cells=("one",))) == ["t", "before", "# insert_row", "t", "after"]
+    assert tools(made.chosen(cells=("one",))) == [
+        "t",
+        "before",
+        "# insert_row",
+        "t",
+        "after",
+    ]
 
 
 def test_a_table_that_another_call_replaced_is_left_out(made):
     made.query("select 1", "x", into="x")
     made.query("select 2", "x", into="x")
-    assert [c.call.arguments["sql"] for c in made.chosen(cells=("one",)).choices] == ["select 2"]
+    assert [c.call.arguments["sql"] for c in made.chosen(cells=("one",)).choices] == [
+        "select 2"
+    ]
 
 
 def test_a_replaced_table_on_which_another_rests_is_kept_in_its_place(made):
@@ -125,7 +141,10 @@ def test_calls_of_tools_that_may_write_are_commented_out_and_what_needs_them(mad
     assert tools(chosen) == ["# job", "# after_job"]
     assert "--include-writes" in chosen.choices[0].why_not
     assert "needs a table of shop.run_job" in chosen.choices[1].why_not
-    assert tools(made.chosen(cells=("one",), include_writes=True)) == ["job", "after_job"]
+    assert tools(made.chosen(cells=("one",), include_writes=True)) == [
+        "job",
+        "after_job",
+    ]
 
 
 def test_of_an_unknown_sql_tool_a_select_counts_as_reading(made):
@@ -141,7 +160,9 @@ def test_a_write_before_a_named_table_on_the_same_server_is_shown(made):
     assert tools(made.chosen("t")) == ["# query", "t"]
 
 
-def test_a_table_that_the_persons_code_put_in_the_place_of_a_result_is_the_persons_own(made):
+def test_a_table_that_the_persons_code_put_in_the_place_of_a_result_is_the_persons_own(
+    made,
+):
     made.query("select 1", "orders")
     made.namespace["orders"] = made.namespace["orders"].head(1)
     made.own("select * from orders", "n")
@@ -181,7 +202,9 @@ def test_a_name_that_cannot_be_frozen_is_one_sentence(made, name, words):
 
 
 def test_nothing_to_freeze_is_one_sentence(made):
-    with pytest.raises(DataError, match="Nothing to freeze yet: no tool has been called"):
+    with pytest.raises(
+        DataError, match="Nothing to freeze yet: no tool has been called"
+    ):
         made.chosen(cells=("one",))
     made.query("select 1", "orders")
     made.ask("two")

@@ -44,19 +44,33 @@ def test_a_row_that_stands_twice_counts_twice():
         ([2**64 - 1], np.array([2**64 - 1], dtype=np.uint64)),
         ([1, None], pd.array([1, None], dtype="Int64")),
         ([None, "a"], pd.array(["", "a"], dtype="str").take([-1, 1], allow_fill=True)),
-        (pd.to_datetime(["2026-01-02"]).as_unit("s"), pd.to_datetime(["2026-01-02"]).as_unit("ns")),
+        (
+            pd.to_datetime(["2026-01-02"]).as_unit("s"),
+            pd.to_datetime(["2026-01-02"]).as_unit("ns"),
+        ),
         (
             pd.to_datetime(["2026-01-02T12:00+02:00"], utc=True),
-            pd.to_datetime(["2026-01-02T10:00"]).tz_localize("UTC").tz_convert("Asia/Tokyo"),
+            pd.to_datetime(["2026-01-02T10:00"])
+            .tz_localize("UTC")
+            .tz_convert("Asia/Tokyo"),
         ),
-        ([dt.date(2026, 1, 2)], pd.array([dt.date(2026, 1, 2)], dtype=pd.ArrowDtype(pa.date32()))),
-        ([dt.datetime(1, 1, 1)], pd.array([dt.datetime(1, 1, 1)], dtype=pd.ArrowDtype(pa.timestamp("us")))),
+        (
+            [dt.date(2026, 1, 2)],
+            pd.array([dt.date(2026, 1, 2)], dtype=pd.ArrowDtype(pa.date32())),
+        ),
+        (
+            [dt.datetime(1, 1, 1)],
+            pd.array([dt.datetime(1, 1, 1)], dtype=pd.ArrowDtype(pa.timestamp("us"))),
+        ),
         ([b"\x00"], pd.array([b"\x00"], dtype=pd.ArrowDtype(pa.binary()))),
         ([[1, 2]], pd.array([[1, 2]], dtype=pd.ArrowDtype(pa.list_(pa.int64())))),
         ([{"a": 1, "b": None}], [{"b": None, "a": 1}]),
         (["a"], pd.Categorical(["a"], categories=["b", "a"])),
         ([pd.Timedelta("1s")], [dt.timedelta(seconds=1)]),
-        ([dt.time(1, 2, 3)], pd.array([dt.time(1, 2, 3)], dtype=pd.ArrowDtype(pa.time64("us")))),
+        (
+            [dt.time(1, 2, 3)],
+            pd.array([dt.time(1, 2, 3)], dtype=pd.ArrowDtype(pa.time64("us"))),
+        ),
     ],
 )
 def test_equal_values_are_equal_whatever_holds_them(a, b):
@@ -77,7 +91,10 @@ def test_equal_values_are_equal_whatever_holds_them(a, b):
         ([None], [""]),
         (["null"], [None]),
         ([dt.date(2026, 1, 2)], [dt.datetime(2026, 1, 2)]),
-        (pd.to_datetime(["2026-01-02"]), pd.to_datetime(["2026-01-02"]).tz_localize("UTC")),
+        (
+            pd.to_datetime(["2026-01-02"]),
+            pd.to_datetime(["2026-01-02"]).tz_localize("UTC"),
+        ),
         ([[1, 2]], [[2, 1]]),
         ([[1, [2]]], [[1, 2]]),
         ([{"a": 1}], [{"a": 1, "b": None}]),
@@ -92,14 +109,20 @@ def test_different_values_are_different(a, b):
 
 def test_nan_and_null_differ_where_a_column_tells_them_apart():
     both = pd.array(pa.array([float("nan"), None]), dtype=pd.ArrowDtype(pa.float64()))
-    nulls = pd.array(pa.array([None, None], pa.float64()), dtype=pd.ArrowDtype(pa.float64()))
+    nulls = pd.array(
+        pa.array([None, None], pa.float64()), dtype=pd.ArrowDtype(pa.float64())
+    )
     assert len(compare(frame(x=both), frame(x=nulls)).added) == 1
     assert compare(frame(x=[np.nan]), frame(x=[np.nan])).same
 
 
 def test_columns_and_types_that_changed_are_named_and_the_rest_is_compared():
     found = compare(frame(a=[1], gone=["x"], t=[1]), frame(a=[1], new=["y"], t=[1.0]))
-    assert (found.lost_columns, found.new_columns, found.types) == (("gone",), ("new",), {"t": ("int64", "float64")})
+    assert (found.lost_columns, found.new_columns, found.types) == (
+        ("gone",),
+        ("new",),
+        {"t": ("int64", "float64")},
+    )
     assert len(found.added) == 0
     assert not found.same
     assert "columns gone: gone" in repr(found)
@@ -111,7 +134,9 @@ def test_with_a_key_changed_rows_are_told_from_new_ones():
     found = compare(before, after, key="id")
     assert (found.added.id.tolist(), found.removed.id.tolist()) == ([4], [1])
     assert dict(found.cells) == {"total": 1}
-    assert found.changed.to_dict("records") == [{"id": 2, "total before": 2.0, "total after": 2.5}]
+    assert found.changed.to_dict("records") == [
+        {"id": 2, "total before": 2.0, "total after": 2.5}
+    ]
     assert repr(found).splitlines() == [
         "1 row added, 1 removed, 1 changed (3 before, 3 after)",
         "values changed in total (1)",
@@ -119,7 +144,11 @@ def test_with_a_key_changed_rows_are_told_from_new_ones():
 
 
 def test_a_key_of_several_columns():
-    found = compare(frame(a=[1, 1], b=[1, 2], v=[1, 2]), frame(a=[1, 1], b=[2, 1], v=[2, 7]), key=["a", "b"])
+    found = compare(
+        frame(a=[1, 1], b=[1, 2], v=[1, 2]),
+        frame(a=[1, 1], b=[2, 1], v=[2, 7]),
+        key=["a", "b"],
+    )
     assert found.changed[["a", "b"]].values.tolist() == [[1, 1]]
 
 
@@ -148,7 +177,9 @@ def test_repeated_and_odd_column_names():
 
 def test_tables_without_rows_or_columns():
     assert compare(pd.DataFrame(), pd.DataFrame()).same
-    assert compare(frame(a=pd.Series([], dtype="str")), frame(a=pd.Series([], dtype="str"))).same
+    assert compare(
+        frame(a=pd.Series([], dtype="str")), frame(a=pd.Series([], dtype="str"))
+    ).same
     assert len(compare(frame(a=pd.Series([], dtype="int64")), frame(a=[1])).added) == 1
 
 
@@ -172,5 +203,7 @@ def test_any_values_in_any_order_are_the_same_and_one_more_is_one_more(values, r
     random.shuffle(shuffled)
     a, b = (pd.DataFrame({"x": pd.Series(v, dtype=object)}) for v in (values, shuffled))
     assert compare(a, b).same
-    more = pd.DataFrame({"x": pd.Series([*shuffled, "one more, longer than the others"], dtype=object)})
+    more = pd.DataFrame(
+        {"x": pd.Series([*shuffled, "one more, longer than the others"], dtype=object)}
+    )
     assert (len(compare(a, more).added), len(compare(a, more).removed)) == (1, 0)

@@ -1,4 +1,6 @@
-"""Secrets never reach a frozen file: a variable stands in their place, or the call is commented out."""
+"""Secrets never reach a frozen file: a variable stands in their place, or the call is
+commented out.
+"""
 
 import json
 
@@ -22,12 +24,16 @@ def made(**environ: str) -> Made:
 def everything(notebook: Made, *names: str) -> str:
     """All that could be written."""
     parts = [notebook.script(*names, checks=True, answers=True), notebook.cell(*names)]
-    return "\n".join([*parts, document(notebook.cells(*names, checks=True, answers=True))])
+    return "\n".join(
+        [*parts, document(notebook.cells(*names, checks=True, answers=True))]
+    )
 
 
 def test_an_argument_that_a_variable_holds_is_read_from_it():
     notebook = made(SHOP_API_KEY=KEY)
-    notebook.call("find", {"api_key": KEY, "q": f"with {KEY} inside"}, "found", facts=READS)
+    notebook.call(
+        "find", {"api_key": KEY, "q": f"with {KEY} inside"}, "found", facts=READS
+    )
     source = notebook.script("found")
     assert 'api_key=os.environ["SHOP_API_KEY"]' in source
     assert 'q="with " + os.environ["SHOP_API_KEY"] + " inside"' in source
@@ -38,7 +44,10 @@ def test_an_argument_that_a_variable_holds_is_read_from_it():
 def test_a_secret_in_a_statement_is_read_from_its_variable_and_the_magic_is_not_used():
     notebook = made(DB_PASSWORD=KEY)
     notebook.query(f"select * from login('u', '{KEY}')", "rows")
-    assert 'sql="select * from login(\'u\', \'" + os.environ["DB_PASSWORD"]' in notebook.cells("rows")[-1].source
+    assert (
+        'sql="select * from login(\'u\', \'" + os.environ["DB_PASSWORD"]'
+        in notebook.cells("rows")[-1].source
+    )
     assert KEY not in everything(notebook, "rows")
 
 
@@ -62,7 +71,10 @@ def test_a_secret_that_no_variable_holds_comments_the_call_out(arguments):
     for secret in ("hunter2", "abc123", "xyzzy-0815", SHAPED, "s3cr3t!"):
         assert secret not in written
     assert "***" not in written
-    assert "# Not run: a secret stood in it that no environment variable holds: set SHOP_" in written
+    assert (
+        "# Not run: a secret stood in it that no environment variable holds: set SHOP_"
+        in written
+    )
     assert "os.environ[" in written
 
 
@@ -84,7 +96,9 @@ def test_an_exact_value_of_a_secret_variable_is_found_however_short():
         (("uvx", "srv", SHAPED), {}, SHAPED, "uvx srv ${SHOP_SECRET}"),
     ],
 )  # fmt: skip
-def test_a_secret_in_the_connect_line_becomes_a_variable_to_set(words, options, secret, written):
+def test_a_secret_in_the_connect_line_becomes_a_variable_to_set(
+    words, options, secret, written
+):
     notebook = made()
     notebook.connect("shop", *words, **options)
     notebook.query("select 1", "rows")
@@ -96,7 +110,9 @@ def test_a_secret_in_the_connect_line_becomes_a_variable_to_set(words, options, 
 
 def test_a_variable_of_the_connect_line_stays_as_it_was_written():
     notebook = made(TOKEN=KEY)
-    notebook.connect("shop", "https://example.com/mcp", headers=("Authorization: Bearer ${TOKEN}",))
+    notebook.connect(
+        "shop", "https://example.com/mcp", headers=("Authorization: Bearer ${TOKEN}",)
+    )
     notebook.query("select 1", "rows")
     assert "Bearer ${TOKEN}" in notebook.script("rows")
     assert "# Set" not in notebook.script("rows")
@@ -122,8 +138,11 @@ def test_questions_and_answers_are_masked():
 
 def test_ordinary_words_are_no_secrets():
     notebook = made(HOME="/root", LANG="C.UTF-8", EDITOR="vi")
-    notebook.query("select '/root', 'C.UTF-8' from tokens where keyword = 'x' and author = 'y'", "rows")
-    assert "os.environ" not in notebook.script("rows")
-    assert json.dumps("select '/root', 'C.UTF-8' from tokens where keyword = 'x' and author = 'y'") in notebook.script(
-        "rows"
+    notebook.query(
+        "select '/root', 'C.UTF-8' from tokens where keyword = 'x' and author = 'y'",
+        "rows",
     )
+    assert "os.environ" not in notebook.script("rows")
+    assert json.dumps(
+        "select '/root', 'C.UTF-8' from tokens where keyword = 'x' and author = 'y'"
+    ) in notebook.script("rows")

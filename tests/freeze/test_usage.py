@@ -1,4 +1,6 @@
-"""Which tables a cell of code uses: in Python, in SQL over them, in magics; not in texts or in others' SQL."""
+"""Which tables a cell of code uses: in Python, in SQL over them, in magics; not in
+texts or in others' SQL.
+"""
 
 import pytest
 

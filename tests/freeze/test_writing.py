@@ -1,4 +1,6 @@
-"""What is written down: exact arguments, the names of the notebook, forms that people would write."""
+"""What is written down: exact arguments, the names of the notebook, forms that people
+would write.
+"""
 
 import ast
 import json
@@ -46,7 +48,13 @@ def argument(source: str, function: str) -> dict[str, object]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == function:
             given = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg}
-            return given | dict(enumerate(ast.literal_eval(a) for a in node.args if not isinstance(a, ast.Name)))
+            return given | dict(
+                enumerate(
+                    ast.literal_eval(a)
+                    for a in node.args
+                    if not isinstance(a, ast.Name)
+                )
+            )
     raise AssertionError(f"no call of {function} in\n{source}")
 
 
@@ -65,7 +73,9 @@ def test_an_argument_is_written_exactly_in_a_script(made, sql):
 
 @pytest.mark.parametrize("sql", ODD)
 def test_an_argument_is_written_exactly_in_a_notebook(made, sql):
-    """In a cell magic only white space around a statement may go, as it does when the magic runs it."""
+    """In a cell magic only white space around a statement may go, as it does when the
+    magic runs it.
+    """
     from IPython.core.inputtransformer2 import TransformerManager
 
     made.query(sql, "orders")
@@ -86,22 +96,32 @@ def test_sql_is_a_magic_in_a_notebook_and_a_method_in_a_script(made):
 
 def test_the_other_sql_tool_of_a_server_is_named(made):
     made.call("execute", {"sql": "select 1"}, "a", facts=Facts(reads=True, sql="sql"))
-    assert made.cells("a")[-1].source.startswith("%%mcp_sql shop --into a --tool execute\n")
+    assert made.cells("a")[-1].source.startswith(
+        "%%mcp_sql shop --into a --tool execute\n"
+    )
 
 
 def test_a_query_with_further_arguments_is_python(made):
     made.call("query_database", {"sql": "select 1", "limit": 5}, "a")
-    assert 'a = shop.query_database(sql="select 1", limit=5)' in made.cells("a")[-1].source
+    assert (
+        'a = shop.query_database(sql="select 1", limit=5)' in made.cells("a")[-1].source
+    )
 
 
 def test_names_that_python_cannot_write_go_in_a_dict_and_in_brackets(made):
-    made.call("get-rows.v2", {"from": "2026", "max-rows": 5}, "a", facts=Facts(reads=True))
-    assert 'a = shop["get-rows.v2"]({"from": "2026", "max-rows": 5})' in made.script("a")
+    made.call(
+        "get-rows.v2", {"from": "2026", "max-rows": 5}, "a", facts=Facts(reads=True)
+    )
+    assert 'a = shop["get-rows.v2"]({"from": "2026", "max-rows": 5})' in made.script(
+        "a"
+    )
 
 
 def test_the_names_of_the_notebook_are_kept(made):
     made.query("select 1", "sales_by_month", into="by_month")
-    assert made.cell("by_month").endswith('by_month = shop.query_database(sql="select 1")')
+    assert made.cell("by_month").endswith(
+        'by_month = shop.query_database(sql="select 1")'
+    )
 
 
 def test_another_name_that_code_uses_is_kept_too(made):
@@ -123,7 +143,10 @@ def test_a_call_made_again_under_another_name_is_written_once(made):
 def test_sql_over_earlier_results_names_them(made):
     made.query("select 1", "orders", into="o")
     made.own("select count(*) from orders", "n")
-    assert 'n = mcp_notebook.sql("select count(*) from orders", orders=o)' in made.script("n")
+    assert (
+        'n = mcp_notebook.sql("select count(*) from orders", orders=o)'
+        in made.script("n")
+    )
 
 
 def test_sql_over_the_notebooks_tables_is_a_magic_where_the_names_are_the_same(made):
@@ -137,7 +160,10 @@ def test_sql_over_the_notebooks_tables_is_a_magic_where_the_names_are_the_same(m
 
 def test_several_tables_of_one_call_are_all_named(made):
     made.call("report", {"year": 2026}, "head", "lines", facts=Facts(reads=True))
-    assert 'head, lines = mcp_notebook.call("shop.report", {"year": 2026}, tables=True)' in made.script("head")
+    assert (
+        'head, lines = mcp_notebook.call("shop.report", {"year": 2026}, tables=True)'
+        in made.script("head")
+    )
 
 
 def test_a_servers_object_takes_no_tables_name(made):
@@ -152,11 +178,15 @@ def test_a_servers_object_takes_no_tables_name(made):
 
 def test_a_servers_object_takes_no_variable_of_the_open_notebook(made):
     made.query("select 1", "orders")
-    assert 'shop_server = mcp_notebook.server("shop")' in made.cell("orders", reserved=("shop",))
+    assert 'shop_server = mcp_notebook.server("shop")' in made.cell(
+        "orders", reserved=("shop",)
+    )
 
 
 def test_each_server_is_connected_once_and_first(made):
-    made.connect("web", "https://example.com/mcp", headers=("Authorization: Bearer ${TOKEN}",))
+    made.connect(
+        "web", "https://example.com/mcp", headers=("Authorization: Bearer ${TOKEN}",)
+    )
     made.call("list_issues", {}, "issues", server="web", facts=Facts(reads=True))
     made.query("select 1", "orders")
     setup = made.cells("issues", "orders")[1].source
@@ -165,15 +195,24 @@ def test_each_server_is_connected_once_and_first(made):
         "%mcp_connect shop mcp-notebook serve database --url sqlite:///shop.db",
         'web = mcp_notebook.server("web")',
     ]
-    assert 'headers={"Authorization": "Bearer ${TOKEN}"}' in made.script("issues", "orders")
+    assert 'headers={"Authorization": "Bearer ${TOKEN}"}' in made.script(
+        "issues", "orders"
+    )
 
 
 def test_a_server_that_was_connected_otherwise_between_calls_is_connected_again(made):
     made.query("select 1", "old")
-    made.connect("shop", "mcp-notebook", "serve", "database", "--url", "sqlite:///other.db")
+    made.connect(
+        "shop", "mcp-notebook", "serve", "database", "--url", "sqlite:///other.db"
+    )
     made.query("select 1", "new")
     source = made.script("old", "new")
-    assert source.index("shop.db") < source.index("old =") < source.index("other.db") < source.index("new =")
+    assert (
+        source.index("shop.db")
+        < source.index("old =")
+        < source.index("other.db")
+        < source.index("new =")
+    )
 
 
 def test_in_the_open_notebook_a_connected_server_needs_no_line(made):
@@ -183,15 +222,34 @@ def test_in_the_open_notebook_a_connected_server_needs_no_line(made):
 
 
 def test_options_of_the_connection_are_kept(made):
-    made.connect("db", "uvx", "x y", env=("PGPASSWORD",), allow=("read_*",), cwd="sub", timeout=90.0, legacy=True)
+    made.connect(
+        "db",
+        "uvx",
+        "x y",
+        env=("PGPASSWORD",),
+        allow=("read_*",),
+        cwd="sub",
+        timeout=90.0,
+        legacy=True,
+    )
     made.call("q", {"a": 1}, "t", server="db", facts=Facts(reads=True))
-    line = next(s for s in made.cells("t")[1].source.splitlines() if s.startswith("%mcp_connect"))
+    line = next(
+        s
+        for s in made.cells("t")[1].source.splitlines()
+        if s.startswith("%mcp_connect")
+    )
     from mcp_notebook.surface import connecting
 
     parsed = connecting.parse(line.removeprefix("%mcp_connect "))
     assert connecting.route("db", parsed) == made.trail.routes["db"]
     source = made.script("t")
-    for piece in ('allow=["read_*"]', 'env=["PGPASSWORD"]', 'cwd="sub"', "timeout=90.0", "legacy=True"):
+    for piece in (
+        'allow=["read_*"]',
+        'env=["PGPASSWORD"]',
+        'cwd="sub"',
+        "timeout=90.0",
+        "legacy=True",
+    ):
         assert piece in source
 
 
@@ -207,17 +265,25 @@ def test_a_commented_call_says_why_and_no_line_of_it_runs(made):
     made.query("select 1", "orders")
     block = made.script(cells=("one",)).partition("# Not run: ")[2]
     assert "--include-writes" in block
-    assert [type(s).__name__ for s in statements(made.script(cells=("one",)))] == ["Import", "Assign", "Assign"]
+    assert [type(s).__name__ for s in statements(made.script(cells=("one",)))] == [
+        "Import",
+        "Assign",
+        "Assign",
+    ]
 
 
 def test_the_question_is_a_comment_and_the_models_words_only_when_asked_for(made):
-    made.trail.runs["one"].words = "There are **40**.\n<img src='https://evil.example/x'>"
+    made.trail.runs[
+        "one"
+    ].words = "There are **40**.\n<img src='https://evil.example/x'>"
     made.query("select 1", "orders")
     assert "# Asked: How many orders?" in made.script("orders")
     assert "40" not in made.script("orders")
     assert "# | There are **40**." in made.script("orders", answers=True)
     words = made.cells("orders", answers=True)[2].source
-    assert words.endswith("```text\nThere are **40**.\n<img src='https://evil.example/x'>\n```")
+    assert words.endswith(
+        "```text\nThere are **40**.\n<img src='https://evil.example/x'>\n```"
+    )
     assert "not code" in words
 
 
@@ -233,10 +299,17 @@ def test_a_check_follows_each_table(made):
     frame = pd.DataFrame({"it's": [1, 2], 'a "q"\n': ["x", None]})
     made.query("select 1", "orders", frames=(frame,))
     source = made.script("orders", checks=True)
-    assert argument(source, "mcp_notebook.check")["columns"] == {"it's": "int64", 'a "q"\n': "str"}
+    assert argument(source, "mcp_notebook.check")["columns"] == {
+        "it's": "int64",
+        'a "q"\n': "str",
+    }
     assert argument(source, "mcp_notebook.check")["rows"] == 2
-    assert "strict=False" in made.script("orders", checks=True, style=Style(strict=False))
-    assert made.cells("orders", checks=True)[-1].source.startswith("mcp_notebook.check(")
+    assert "strict=False" in made.script(
+        "orders", checks=True, style=Style(strict=False)
+    )
+    assert made.cells("orders", checks=True)[-1].source.startswith(
+        "mcp_notebook.check("
+    )
 
 
 def test_a_check_holds_the_rows_as_they_came_whatever_was_done_to_them_since(made):
@@ -257,12 +330,20 @@ def test_a_table_that_is_gone_has_no_check_and_says_so(made):
 
 
 def test_columns_that_hide_their_values_leave_no_trace_in_a_check(made):
-    made.query("select 1", "u", frames=(pd.DataFrame({"password": ["x"], "Email": ["y"], "n": [1]}),))
+    made.query(
+        "select 1",
+        "u",
+        frames=(pd.DataFrame({"password": ["x"], "Email": ["y"], "n": [1]}),),
+    )
     source = made.script("u", checks=True, mask=("email",))
     assert argument(source, "mcp_notebook.check")["ignore"] == ["password", "Email"]
     other = Made()
     other.ask("one", "How many orders?")
-    other.query("select 1", "u", frames=(pd.DataFrame({"password": ["zz"], "Email": ["q"], "n": [1]}),))
+    other.query(
+        "select 1",
+        "u",
+        frames=(pd.DataFrame({"password": ["zz"], "Email": ["q"], "n": [1]}),),
+    )
     assert other.script("u", checks=True, mask=("email",)) == source
 
 
@@ -284,7 +365,9 @@ def test_the_notebook_file_is_valid_and_the_same_each_time(made):
     assert text == document(made.cells("orders", checks=True))
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
-    assert [c.source for c in notebook.cells] == [c.source for c in made.cells("orders", checks=True)]
+    assert [c.source for c in notebook.cells] == [
+        c.source for c in made.cells("orders", checks=True)
+    ]
 
 
 def test_a_huge_statement_is_written_whole(made):
@@ -294,7 +377,10 @@ def test_a_huge_statement_is_written_whole(made):
 
 
 def test_a_long_line_folds_at_its_clauses():
-    sql = "SELECT a, count(*) FROM t LEFT JOIN u USING (id) WHERE a > 1 GROUP BY a ORDER BY count(*) DESC LIMIT 5 " * 2
+    sql = (
+        "SELECT a, count(*) FROM t LEFT JOIN u USING (id) WHERE a > 1 GROUP BY a ORDER BY count(*) DESC LIMIT 5 "
+        * 2
+    )
     lines = folded(sql).splitlines()
     assert len(lines) > 6
     assert all(len(line) < 120 for line in lines)
@@ -308,8 +394,15 @@ def test_any_text_is_read_back_exactly(value):
 
 
 _JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abcxyz \"'\n", max_size=5), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text("abcxyz \"'\n", max_size=5), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -323,12 +416,24 @@ def test_any_arguments_are_read_back_exactly(value):
 def test_what_is_written_is_tidy_python(made, tmp_path):
     made.query(ODD[0] * 3, "orders")
     made.call(
-        "find", {"filter": {"a": [1, {"b": None}], "long": "x" * 120}, "n": 1.5}, "found", facts=Facts(reads=True)
+        "find",
+        {"filter": {"a": [1, {"b": None}], "long": "x" * 120}, "n": 1.5},
+        "found",
+        facts=Facts(reads=True),
     )
     made.own("select * from orders", "n")
     file = tmp_path / "frozen.py"
     file.write_text(made.script("orders", "found", "n", checks=True))
-    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E4,E7,E9,F,I", str(file)]
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--isolated",
+        "--select",
+        "E4,E7,E9,F,I",
+        str(file),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout
 

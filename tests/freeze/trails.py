@@ -1,4 +1,6 @@
-"""A run as it is kept in memory, made by hand: calls, their tables, the notebook's variables and its cells of code."""
+"""A run as it is kept in memory, made by hand: calls, their tables, the notebook's
+variables and its cells of code.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +27,9 @@ class Made:
         self.namespace: dict[str, Any] = {}
         self.code = [""]
         self.environ = dict(environ or {})
-        self.connect("shop", "mcp-notebook", "serve", "database", "--url", "sqlite:///shop.db")
+        self.connect(
+            "shop", "mcp-notebook", "serve", "database", "--url", "sqlite:///shop.db"
+        )
 
     def connect(self, name: str, *words: str, **options: Any) -> None:
         """`%mcp_connect name words`."""
@@ -49,9 +53,19 @@ class Made:
         frames: tuple[pd.DataFrame, ...] = (),
         truncated: str = "",
     ) -> Call:
-        """A call that gave tables under these names; `into` is the name asked for, for the last one."""
+        """A call that gave tables under these names; `into` is the name asked for, for
+        the last one.
+        """
         number = len(self.trail.calls)
-        made = Call(f"c{number}", server, tool, dict(arguments), facts, cell, at=len(self.code) - 1)
+        made = Call(
+            f"c{number}",
+            server,
+            tool,
+            dict(arguments),
+            facts,
+            cell,
+            at=len(self.code) - 1,
+        )
         self.trail.sent(made, dict(self.namespace) if server == "notebook" else None)
         for index, name in enumerate(names):
             frame = frames[index] if frames else pd.DataFrame({"n": [number, index]})
@@ -73,7 +87,11 @@ class Made:
         return self.call("query", {"sql": sql}, *names, server="notebook", **options)
 
     def around(self) -> Surroundings:
-        return Surroundings(self.namespace, self.code, problem=lambda call: problem_with(call, self.environ))
+        return Surroundings(
+            self.namespace,
+            self.code,
+            problem=lambda call: problem_with(call, self.environ),
+        )
 
     def chosen(self, *names: str, **wish: Any) -> Chosen:
         return choose(self.trail, Wish(names, **wish), self.around())
@@ -87,21 +105,47 @@ class Made:
         **wish: Any,
     ) -> Plan:
         chosen, sealer = self.chosen(*names, **wish), Sealer(self.environ)
-        return plan(chosen, self.trail, self.around(), sealer, checks=checks, mask=mask, reserved=reserved)
+        return plan(
+            chosen,
+            self.trail,
+            self.around(),
+            sealer,
+            checks=checks,
+            mask=mask,
+            reserved=reserved,
+        )
 
-    def script(self, *names: str, style: Style | None = None, answers: bool = False, **wish: Any) -> str:
-        return script(self.plan(*names, **wish), style or Style(), heading="Frozen", answers=answers)
+    def script(
+        self,
+        *names: str,
+        style: Style | None = None,
+        answers: bool = False,
+        **wish: Any,
+    ) -> str:
+        return script(
+            self.plan(*names, **wish),
+            style or Style(),
+            heading="Frozen",
+            answers=answers,
+        )
 
-    def cell(self, *names: str, connected: tuple[str, ...] = ("shop",), **wish: Any) -> str:
+    def cell(
+        self, *names: str, connected: tuple[str, ...] = ("shop",), **wish: Any
+    ) -> str:
         return cell(self.plan(*names, **wish), Style(), connected=connected)
 
     def cells(self, *names: str, answers: bool = False, **wish: Any) -> list[Cell]:
-        return cells(self.plan(*names, **wish), Style(), heading="# Frozen", answers=answers)
+        return cells(
+            self.plan(*names, **wish), Style(), heading="# Frozen", answers=answers
+        )
 
 
 def tools(chosen: Chosen) -> list[str]:
-    """The first table, or else the tool, of each chosen call; with a # before those that are commented out."""
+    """The first table, or else the tool, of each chosen call; with a # before those
+    that are commented out.
+    """
     return [
-        ("# " if choice.why_not else "") + next((k.name for k in choice.call.kept()), choice.call.tool)
+        ("# " if choice.why_not else "")
+        + next((k.name for k in choice.call.kept()), choice.call.tool)
         for choice in chosen.choices
     ]

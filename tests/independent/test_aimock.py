@@ -23,11 +23,16 @@ FIXTURES: list[dict[str, Any]] = [
             "toolCalls": [{"name": "shop__query", "arguments": json.dumps(SQL)}],
         },
     },
-    {"match": {"userMessage": PROMPT, "hasToolResult": True}, "response": {"content": "There are 300 orders."}},
+    {
+        "match": {"userMessage": PROMPT, "hasToolResult": True},
+        "response": {"content": "There are 300 orders."},
+    },
 ]
 
 
-async def test_a_recorded_conversation_replays_the_same(aimock_command: Path, tmp_path: Path):
+async def test_a_recorded_conversation_replays_the_same(
+    aimock_command: Path, tmp_path: Path
+):
     seen: list[dict[str, Any]] = []
 
     def query(arguments: dict[str, Any]) -> str:
@@ -42,7 +47,9 @@ async def test_a_recorded_conversation_replays_the_same(aimock_command: Path, tm
     assert seen == [SQL, SQL]
 
 
-async def test_a_connection_that_is_destroyed_is_not_recorded(aimock_command: Path, tmp_path: Path):
+async def test_a_connection_that_is_destroyed_is_not_recorded(
+    aimock_command: Path, tmp_path: Path
+):
     sidecar = tmp_path / "demo.claude.json"
     broken = running(aimock_command, FIXTURES, tmp_path, "--chaos-disconnect", "1")
     with broken as url, pytest.raises(anthropic.APIConnectionError):
@@ -56,5 +63,7 @@ async def test_a_rate_limit_is_the_sdks_own_error(aimock_command: Path, tmp_path
         with pytest.raises(anthropic.RateLimitError):
             async with client:
                 await client.messages.create(
-                    model="claude-test", max_tokens=9, messages=[{"role": "user", "content": PROMPT}]
+                    model="claude-test",
+                    max_tokens=9,
+                    messages=[{"role": "user", "content": PROMPT}],
                 )

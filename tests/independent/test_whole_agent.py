@@ -1,4 +1,6 @@
-"""The whole agent against an independent Messages API: tools, tables, conversation, and the faults that it injects."""
+"""The whole agent against an independent Messages API: tools, tables, conversation, and
+the faults that it injects.
+"""
 
 import json
 from pathlib import Path
@@ -28,7 +30,10 @@ FIXTURES: list[dict[str, Any]] = [
             "toolCalls": [{"name": "notebook__query", "arguments": json.dumps(SQL)}],
         },
     },
-    {"match": {"userMessage": PROMPT, "hasToolResult": True}, "response": {"content": "The total is **6**."}},
+    {
+        "match": {"userMessage": PROMPT, "hasToolResult": True},
+        "response": {"content": "The total is **6**."},
+    },
 ]
 
 
@@ -36,9 +41,16 @@ def environment(url: str) -> dict[str, str]:
     return {"ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": API_KEY}
 
 
-def test_a_cell_in_a_kernel_asks_calls_and_answers(aimock_command: Path, tmp_path: Path) -> None:
-    with running(aimock_command, FIXTURES, tmp_path) as url, kernel(tmp_path, environment(url)) as cells:
-        cells.run("%load_ext mcp_notebook\nimport pandas as pd\norders = pd.DataFrame({'n': [1, 2, 3]})")
+def test_a_cell_in_a_kernel_asks_calls_and_answers(
+    aimock_command: Path, tmp_path: Path
+) -> None:
+    with (
+        running(aimock_command, FIXTURES, tmp_path) as url,
+        kernel(tmp_path, environment(url)) as cells,
+    ):
+        cells.run(
+            "%load_ext mcp_notebook\nimport pandas as pd\norders = pd.DataFrame({'n': [1, 2, 3]})"
+        )
         ran = cells.run(f"%%claude --into total\n{PROMPT}")
         assert ran.status == "ok", ran.text
         assert "The total is **6**." in ran.text
@@ -47,7 +59,11 @@ def test_a_cell_in_a_kernel_asks_calls_and_answers(aimock_command: Path, tmp_pat
         assert "You are welcome." in cells.run("%%claude\nThanks").text
 
 
-CHAOS = {"--chaos-disconnect": "Cannot reach", "--chaos-ratelimit": "busy", "--chaos-drop": "failed"}
+CHAOS = {
+    "--chaos-disconnect": "Cannot reach",
+    "--chaos-ratelimit": "busy",
+    "--chaos-drop": "failed",
+}
 
 
 @pytest.mark.parametrize("chaos", CHAOS)
@@ -56,7 +72,10 @@ def test_its_faults_are_told_in_a_sentence(
 ) -> None:
     monkeypatch.setattr(turn, "PAUSE", 0.0)
     options = (chaos, "1")
-    with running(aimock_command, FIXTURES, tmp_path, *options) as url, notebook(tmp_path, environment(url)) as state:
+    with (
+        running(aimock_command, FIXTURES, tmp_path, *options) as url,
+        notebook(tmp_path, environment(url)) as state,
+    ):
         with pytest.raises(BackendError, match=CHAOS[chaos]):
             _ = mcp_notebook.ask(PROMPT).text
         assert state.conversation.messages == []

@@ -36,7 +36,11 @@ def _text(output: Mapping[str, Any]) -> str:
     if "traceback" in output:
         return "\n".join(output["traceback"])
     if "data" in output:
-        return output["data"].get("text/markdown") or output["data"].get("text/plain") or ""
+        return (
+            output["data"].get("text/markdown")
+            or output["data"].get("text/plain")
+            or ""
+        )
     return output.get("text", "")
 
 
@@ -45,7 +49,8 @@ class Kernel:
 
     def __init__(self, manager: KernelManager) -> None:
         self.manager = manager
-        self.replies: dict[str, str] = {}  # how other cells than the one that is collected ended
+        # how other cells than the one that is collected ended
+        self.replies: dict[str, str] = {}
         self.client = manager.client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=GUARD)
@@ -54,8 +59,12 @@ class Kernel:
         """Send a cell without waiting for it."""
         return self.client.execute(code, allow_stdin=stdin)
 
-    def finish(self, message_id: str, *, on_output: Any = None, answer: str | None = None) -> Ran:
-        """Collect a cell's outputs until it is idle and answered; `on_output(kernel, ran)` sees each as it comes."""
+    def finish(
+        self, message_id: str, *, on_output: Any = None, answer: str | None = None
+    ) -> Ran:
+        """Collect a cell's outputs until it is idle and answered; `on_output(kernel,
+        ran)` sees each as it comes.
+        """
         ran, began, displays = Ran(), time.monotonic(), {}
         idle = False
         while time.monotonic() - began < GUARD and not (idle and ran.status):
@@ -68,7 +77,9 @@ class Kernel:
                 if reply["parent_header"].get("msg_id") == message_id:
                     ran.status = reply["content"]["status"]
                 else:
-                    self.replies[reply["parent_header"].get("msg_id", "")] = reply["content"].get("status", "")
+                    self.replies[reply["parent_header"].get("msg_id", "")] = reply[
+                        "content"
+                    ].get("status", "")
         assert idle, f"the cell hung; outputs so far: {ran.text}"
         ran.seconds = time.monotonic() - began
         return ran
@@ -77,18 +88,24 @@ class Kernel:
         """How a queued cell ended; its reply may have come while another cell was collected."""
         while message_id not in self.replies:
             reply = self.client.get_shell_msg(timeout=GUARD)
-            self.replies[reply["parent_header"].get("msg_id", "")] = reply["content"].get("status", "")
+            self.replies[reply["parent_header"].get("msg_id", "")] = reply[
+                "content"
+            ].get("status", "")
         return self.replies[message_id]
 
     def run(self, code: str, **options: Any) -> Ran:
         """Run a cell to its end."""
-        return self.finish(self.start(code, stdin=options.get("answer") is not None), **options)
+        return self.finish(
+            self.start(code, stdin=options.get("answer") is not None), **options
+        )
 
     def interrupt(self) -> None:
         """What the stop button does."""
         self.manager.interrupt_kernel()
 
-    def _one_output(self, message_id: str, ran: Ran, displays: dict[str, dict], on_output: Any) -> bool:
+    def _one_output(
+        self, message_id: str, ran: Ran, displays: dict[str, dict], on_output: Any
+    ) -> bool:
         try:
             message = self.client.get_iopub_msg(timeout=0.05)
         except Exception:  # boundary: queue.Empty of whichever queue the client uses
@@ -117,7 +134,12 @@ def kernel(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[K
     """A fresh kernel in a folder; gone at the end, whatever happened."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(
-        cwd=str(folder), env={**_environment(), "MCP_NOTEBOOK_CONFIG_DIR": str(folder), **(environ or {})}
+        cwd=str(folder),
+        env={
+            **_environment(),
+            "MCP_NOTEBOOK_CONFIG_DIR": str(folder),
+            **(environ or {}),
+        },
     )
     running = Kernel(manager)
     try:
@@ -128,5 +150,9 @@ def kernel(folder: Path, environ: Mapping[str, str] | None = None) -> Iterator[K
 
 
 def _environment() -> dict[str, str]:
-    keep = {k: v for k, v in os.environ.items() if not k.startswith("ANTHROPIC") and k != "JPY_SESSION_NAME"}
+    keep = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith("ANTHROPIC") and k != "JPY_SESSION_NAME"
+    }
     return {**keep, "PYTHONWARNINGS": "default"}

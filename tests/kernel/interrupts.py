@@ -1,7 +1,9 @@
-"""Interrupts at random moments of cells in a real kernel: `python -m tests.kernel.interrupts [COUNT]`.
+"""Interrupts at random moments of cells in a real kernel: `python -m
+tests.kernel.interrupts [COUNT]`.
 
-Half of them hit a `%%claude` cell (while the model streams, or while it waits for a tool), half a `%mcp_call`. Held:
-the cell ends within 2 s of the interrupt, and the next call is right.
+Half of them hit a `%%claude` cell (while the model streams, or while it waits for a
+tool), half a `%mcp_call`. Held: the cell ends within 2 s of the interrupt, and the next
+call is right.
 """
 
 import random
@@ -24,7 +26,9 @@ WORDS = " ".join(f"word{n}" for n in range(400))
 
 @dataclass(frozen=True)
 class Hit:
-    """One interrupt: which cell, after how long, when the cell ended, and whether all was right afterwards."""
+    """One interrupt: which cell, after how long, when the cell ended, and whether all
+    was right afterwards.
+    """
 
     cell: str
     after: float
@@ -35,7 +39,9 @@ class Hit:
 
 @contextmanager
 def cells() -> Iterator[Kernel]:
-    """A kernel with a slow server, whose model streams slowly or asks for a long call, by the prompt."""
+    """A kernel with a slow server, whose model streams slowly or asks for a long call,
+    by the prompt.
+    """
 
     def reply(body: dict, number: int) -> Reply:
         said = str(body["messages"][-1])
@@ -49,7 +55,8 @@ def cells() -> Iterator[Kernel]:
             running.run("%load_ext mcp_notebook")
             ran = running.run(f"%mcp_connect plain --allow '*' {sys.executable} {SLOW}")
             assert ran.status == "ok", ran.text
-            running.run("%%claude\nHELLO")  # the first cell loads what the later ones are interrupted in
+            # the first cell loads what the later ones are interrupted in
+            running.run("%%claude\nHELLO")
             yield running
 
 
@@ -63,15 +70,28 @@ def hit(running: Kernel, cell: str, after: float) -> Hit:
     seconds = time.monotonic() - began
     again = running.run("%mcp_call plain.echo text=again")
     ended = ran.status == "error" and "Traceback" not in ran.text
-    return Hit(cell.split(maxsplit=1)[0], after, seconds, ended, again.status == "ok" and "again" in again.text)
+    return Hit(
+        cell.split(maxsplit=1)[0],
+        after,
+        seconds,
+        ended,
+        again.status == "ok" and "again" in again.text,
+    )
 
 
 def hits(count: int, seed: int = 4) -> list[Hit]:
     """Interrupts of three kinds of cells in turn, 0.05 to 1.5 s after their start."""
     chance = random.Random(seed)
-    kinds = ["%%claude --new\nTell me.", LONG_CALL, "%%claude --new\nWAIT for it.", LONG_CALL]
+    kinds = [
+        "%%claude --new\nTell me.",
+        LONG_CALL,
+        "%%claude --new\nWAIT for it.",
+        LONG_CALL,
+    ]
     with cells() as running:
-        return [hit(running, kinds[n % 4], chance.uniform(0.05, 1.5)) for n in range(count)]
+        return [
+            hit(running, kinds[n % 4], chance.uniform(0.05, 1.5)) for n in range(count)
+        ]
 
 
 def main(count: int) -> int:
@@ -80,8 +100,12 @@ def main(count: int) -> int:
     slowest = max(found, key=lambda h: h.seconds)
     wrong = [h for h in found if not h.ended or not h.right or h.seconds > LIMIT]
     times = sorted(h.seconds for h in found)
-    print(f"{len(found)} interrupts: cell ended after {times[len(times) // 2]:.2f} s (median), {slowest.seconds:.2f} s")
-    print(f"(slowest, {slowest.cell}); next call right {sum(h.right for h in found)} of {len(found)}")
+    print(
+        f"{len(found)} interrupts: cell ended after {times[len(times) // 2]:.2f} s (median), {slowest.seconds:.2f} s"
+    )
+    print(
+        f"(slowest, {slowest.cell}); next call right {sum(h.right for h in found)} of {len(found)}"
+    )
     for bad in wrong:
         print(bad)
     return int(bool(wrong))

@@ -1,4 +1,6 @@
-"""The agent's own commands in a real kernel: budgets, typed answers, dry runs, branches, costs, what is remembered."""
+"""The agent's own commands in a real kernel: budgets, typed answers, dry runs,
+branches, costs, what is remembered.
+"""
 
 import json
 import sys
@@ -16,7 +18,9 @@ SQL = {"sql": "select sum(n) as total from orders"}
 
 
 def reply(body, n):
-    """The scripted model: it looks once into the table `orders`, then answers in the form asked for."""
+    """The scripted model: it looks once into the table `orders`, then answers in the
+    form asked for.
+    """
     said = str(body["messages"])
     if "forever" in said and body.get("tool_choice") is None:
         return Reply([use("notebook__query", {"sql": f"select {n} as x from orders"})])
@@ -47,7 +51,12 @@ def running(api, tmp_path_factory):
 
 
 def test_a_typed_answer_is_the_cells_value_and_binds_to_a_name(running):
-    assert running.run("%%claude --new --as list[int] --into numbers\nWhich n are there?").status == "ok"
+    assert (
+        running.run(
+            "%%claude --new --as list[int] --into numbers\nWhich n are there?"
+        ).status
+        == "ok"
+    )
     assert running.run("print(sum(numbers))").text.strip() == "6"
     shown = running.run("%%claude --new --as list[int]\nWhich n are there?")
     assert any(d.get("text/plain") == "[1, 2, 3]" for d in shown.data)
@@ -85,7 +94,9 @@ def test_the_limit_that_ended_a_cell_is_shown(running):
 
 def test_a_dollar_budget_without_a_price_refuses_to_start(running):
     # A client of the person's own: nothing says what it costs.
-    running.run("import anthropic\nmine = anthropic.AsyncAnthropic()\n%config MCPNotebook.client = 'mine'")
+    running.run(
+        "import anthropic\nmine = anthropic.AsyncAnthropic()\n%config MCPNotebook.client = 'mine'"
+    )
     ran = running.run("%%claude --max-usd 0.2 -m house-model\nHello?")
     answered = running.run("%%claude --new\nHello?").text
     running.run("%config MCPNotebook.client = None")
@@ -107,7 +118,9 @@ def test_a_branch_goes_its_own_way_and_one_can_come_back(running):
 
 def test_costs_are_a_table_by_cell_server_and_tool(running):
     assert "turns" in running.run("%claude_cost").text
-    ran = running.run("print(sorted(get_ipython().run_line_magic('claude_cost', 'server').server))")
+    ran = running.run(
+        "print(sorted(get_ipython().run_line_magic('claude_cost', 'server').server))"
+    )
     assert "notebook" in ran.text
     assert running.run("%claude_cost planets").status == "error"
 
@@ -133,13 +146,19 @@ def test_a_question_as_a_function_shows_like_a_cell_and_is_a_value(running):
     running.run("import mcp_notebook")
     shown = running.run(ASK)
     assert shown.status == "ok", shown.text
-    assert [next(iter(d)) for d in shown.data] == ["text/html", "text/markdown", "text/html"]
+    assert [next(iter(d)) for d in shown.data] == [
+        "text/html",
+        "text/markdown",
+        "text/html",
+    ]
     assert "It is **6**." in shown.text
     awaited = running.run(
         f"answer = await {ASK}\nprint(answer.text, [t.total.tolist() for t in answer.tables.values()])"
     )
     assert awaited.text.strip() == "It is **6**. [[6]]"
-    plain = running.run(f"def sums(n):\n    return [{ASK}.value.total[0] for _ in range(n)]\nprint(sum(sums(2)))")
+    plain = running.run(
+        f"def sums(n):\n    return [{ASK}.value.total[0] for _ in range(n)]\nprint(sum(sums(2)))"
+    )
     assert plain.text.strip() == "12"
     streamed = running.run(ASK.replace("new=True", "new=True, show=True"))
     assert streamed.text.count("It is **6**.") == 1
@@ -149,7 +168,8 @@ def test_a_state_line_is_seen_while_a_person_waits_and_vanishes(running):
     seen = []
     running.run("%config MCPNotebook.cards = 'static'")
     ran = running.finish(
-        running.start("%%claude --new\nAnswer slowly.", stdin=True), on_output=lambda _, ran: seen.append(ran.text)
+        running.start("%%claude --new\nAnswer slowly.", stdin=True),
+        on_output=lambda _, ran: seen.append(ran.text),
     )
     running.run("%config MCPNotebook.cards = 'auto'")
     assert any("Asking claude-sonnet-5-5" in text for text in seen), seen
@@ -160,24 +180,35 @@ def test_a_state_line_is_seen_while_a_person_waits_and_vanishes(running):
 def test_without_a_person_there_is_no_state_line(running):
     seen = []
     ran = running.finish(
-        running.start("%%claude --new\nAnswer slowly."), on_output=lambda _, ran: seen.append(ran.text)
+        running.start("%%claude --new\nAnswer slowly."),
+        on_output=lambda _, ran: seen.append(ran.text),
     )
     assert ran.status == "ok"
     assert "one two three four" in ran.text
     assert not any("Asking" in text or "Getting ready" in text for text in seen)
 
 
-def test_a_denial_typed_with_its_reason_reaches_claude_and_no_secret_is_in_the_output(running, api):
+def test_a_denial_typed_with_its_reason_reaches_claude_and_no_secret_is_in_the_output(
+    running, api
+):
     assert running.run(f"%mcp_connect vault {sys.executable} {VAULT}").status == "ok"
     running.run("%config MCPNotebook.cards = 'static'")
-    ran = running.run("%%claude --new\nSign in.", answer="n because the vault is closed")
+    ran = running.run(
+        "%%claude --new\nSign in.", answer="n because the vault is closed"
+    )
     running.run("%config MCPNotebook.cards = 'auto'\n%mcp_disconnect vault")
     assert ran.status == "ok", ran.text
     assert "password: ***" in ran.text
     assert "Secrets are sent but not shown: password (30 characters)." in ran.text
-    assert "2 tools of vault say that they only read; that is the server's claim." in ran.text
+    assert (
+        "2 tools of vault say that they only read; that is the server's claim."
+        in ran.text
+    )
     assert SECRET not in json.dumps(ran.outputs)
     assert "says: the vault is closed" in str(api.requests[-1]["messages"][-1])
     assert (
-        "the vault is closed" in running.run("print(get_ipython().run_line_magic('mcp_log', '').error.iloc[-1])").text
+        "the vault is closed"
+        in running.run(
+            "print(get_ipython().run_line_magic('mcp_log', '').error.iloc[-1])"
+        ).text
     )

@@ -23,8 +23,13 @@ def folder(tmp_path_factory) -> Path:
     """A folder with a small database and a server that takes its time."""
     path = tmp_path_factory.mktemp("cells")
     with sqlite3.connect(path / "shop.db") as database:
-        database.execute("create table orders (id integer primary key, total decimal(10,2), day date)")
-        database.executemany("insert into orders values (?, ?, ?)", [(i, i * 1.5, "2026-01-02") for i in range(1, 41)])
+        database.execute(
+            "create table orders (id integer primary key, total decimal(10,2), day date)"
+        )
+        database.executemany(
+            "insert into orders values (?, ?, ?)",
+            [(i, i * 1.5, "2026-01-02") for i in range(1, 41)],
+        )
     (path / "slow.py").write_text(
         "import asyncio\n"
         "from mcp.server import MCPServer\n"
@@ -50,7 +55,9 @@ def api():
 @pytest.fixture
 def cells(folder, api):
     """A kernel with the extension, whose model is the scripted one."""
-    with kernel(folder, {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": api.api_key}) as running:
+    with kernel(
+        folder, {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": api.api_key}
+    ) as running:
         assert running.run(LOAD).status == "ok"
         yield running
 
@@ -64,7 +71,10 @@ def query(sql: str):
 
 
 def test_a_question_gives_text_a_card_and_a_dataframe(cells, api):
-    api.replies += [Reply([text("Let me look."), query("select * from orders")]), Reply([text("There are **40**.")])]
+    api.replies += [
+        Reply([text("Let me look."), query("select * from orders")]),
+        Reply([text("There are **40**.")]),
+    ]
     assert cells.run(CONNECT).status == "ok"
     ran = ask(cells, options="--into orders_table")
     assert ran.status == "ok", ran.text
@@ -82,7 +92,10 @@ def test_a_question_gives_text_a_card_and_a_dataframe(cells, api):
 def test_the_prompt_is_sent_as_written(cells, api):
     api.replies += [Reply([text("ok")])]
     ask(cells, 'What is {"a": 1} and {secret} for $HOME?')
-    assert api.requests[0]["messages"][0]["content"][0]["text"] == 'What is {"a": 1} and {secret} for $HOME?'
+    assert (
+        api.requests[0]["messages"][0]["content"][0]["text"]
+        == 'What is {"a": 1} and {secret} for $HOME?'
+    )
 
 
 def test_the_conversation_goes_on_until_new(cells, api):
@@ -105,7 +118,9 @@ def test_nested_in_another_magic_it_runs_synchronously(cells, api, magic):
 
 def test_in_a_loop_it_runs_synchronously(cells, api):
     api.replies += [Reply([text("answer A")]), Reply([text("answer B")])]
-    ran = cells.run("for q in ('a', 'b'):\n    get_ipython().run_cell_magic('claude', '', q)")
+    ran = cells.run(
+        "for q in ('a', 'b'):\n    get_ipython().run_cell_magic('claude', '', q)"
+    )
     assert ran.status == "ok", ran.text
     assert "answer A" in ran.text
     assert "answer B" in ran.text
@@ -119,9 +134,14 @@ def test_queued_cells_run_after_it(cells, api):
     assert cells.status_of(second) == "ok"
 
 
-def test_an_interrupt_while_the_model_streams_ends_the_cell_and_keeps_the_conversation(cells, api):
+def test_an_interrupt_while_the_model_streams_ends_the_cell_and_keeps_the_conversation(
+    cells, api
+):
     gate = Gate(after=7)
-    api.replies += [Reply([text("one two three four five six seven eight")], gate=gate), Reply([text("going on")])]
+    api.replies += [
+        Reply([text("one two three four five six seven eight")], gate=gate),
+        Reply([text("going on")]),
+    ]
     message = cells.start("%%claude\nTell me.")
     assert gate.reached.wait(60)
     cells.interrupt()
@@ -159,7 +179,10 @@ def test_an_interrupt_during_a_call_ends_the_cell_and_the_session_lives(cells, a
 
 
 def test_without_a_person_a_foreign_tool_is_denied(cells, api):
-    api.replies += [Reply([use("slow__sleep", {"seconds": 0})]), Reply([text("I may not.")])]
+    api.replies += [
+        Reply([use("slow__sleep", {"seconds": 0})]),
+        Reply([text("I may not.")]),
+    ]
     cells.run(SLOW_SERVER.replace("--allow '*' ", ""))
     ran = ask(cells, "Sleep.")
     assert "denied" in ran.text
@@ -167,7 +190,10 @@ def test_without_a_person_a_foreign_tool_is_denied(cells, api):
 
 
 def test_a_person_is_asked_with_the_whole_call(cells, api):
-    api.replies += [Reply([use("slow__sleep", {"seconds": 0})]), Reply([text("slept well")])]
+    api.replies += [
+        Reply([use("slow__sleep", {"seconds": 0})]),
+        Reply([text("slept well")]),
+    ]
     cells.run(SLOW_SERVER.replace("--allow '*' ", ""))
     cells.run("%config MCPNotebook.cards = 'static'")
     ran = cells.run("%%claude\nSleep.", answer="y")
@@ -199,25 +225,48 @@ def test_unloading_takes_everything_back(cells):
 
 
 def test_sql_of_the_person_runs_over_the_notebooks_own_tables(cells):
-    cells.run("import pandas as pd; mine = pd.DataFrame({'a': [1, 2, 3]})\n%mcp_share mine")
-    ran = cells.run("%%mcp_sql notebook --into doubled\nselect a * 2 as b from mine order by a")
+    cells.run(
+        "import pandas as pd; mine = pd.DataFrame({'a': [1, 2, 3]})\n%mcp_share mine"
+    )
+    ran = cells.run(
+        "%%mcp_sql notebook --into doubled\nselect a * 2 as b from mine order by a"
+    )
     assert ran.status == "ok", ran.text
-    assert cells.run("print(doubled.b.tolist(), doubled.attrs['mcp']['server'])").text.strip() == "[2, 4, 6] notebook"
+    assert (
+        cells.run(
+            "print(doubled.b.tolist(), doubled.attrs['mcp']['server'])"
+        ).text.strip()
+        == "[2, 4, 6] notebook"
+    )
     cells.run("mine.loc[0, 'a'] = 100")
-    assert "200" in cells.run("%%mcp_sql notebook\nselect max(a) * 2 as top from mine").text
+    assert (
+        "200"
+        in cells.run("%%mcp_sql notebook\nselect max(a) * 2 as top from mine").text
+    )
     assert "query" in cells.run("%mcp_log").text
 
 
-def test_shared_tables_are_served_outside_behind_a_token_that_is_not_shown(cells, tmp_path):
-    cells.run("import pandas as pd; mine = pd.DataFrame({'a': [1, 2, 3]})\n%mcp_share mine")
+def test_shared_tables_are_served_outside_behind_a_token_that_is_not_shown(
+    cells, tmp_path
+):
+    cells.run(
+        "import pandas as pd; mine = pd.DataFrame({'a': [1, 2, 3]})\n%mcp_share mine"
+    )
     ran = cells.run("%mcp_serve")
     assert ran.status == "ok", ran.text
-    file = Path(next(line for line in ran.text.splitlines() if "with the token in" in line).split(" in ")[-1])
+    file = Path(
+        next(
+            line for line in ran.text.splitlines() if "with the token in" in line
+        ).split(" in ")[-1]
+    )
     connection = json.loads(file.read_text())
     assert file.stat().st_mode & 0o077 == 0
     assert connection["token"] not in ran.text
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(urllib.request.Request(connection["url"], data=b"{}", method="POST"), timeout=20)
+        urllib.request.urlopen(
+            urllib.request.Request(connection["url"], data=b"{}", method="POST"),
+            timeout=20,
+        )
     assert cells.run("%mcp_serve --stop").status == "ok"
     assert not file.exists()
 

@@ -1,4 +1,6 @@
-"""A run in a real kernel, frozen: what is written runs without a model and gives the same tables."""
+"""A run in a real kernel, frozen: what is written runs without a model and gives the
+same tables.
+"""
 
 import json
 import os
@@ -28,7 +30,11 @@ def script_of(model: dict[str, list]):
 
     def reply(body, n):
         said = [m["content"][0] for m in body["messages"] if m["role"] == "user"]
-        word = next(b["text"] for b in reversed(said) if b["type"] == "text").split()[0].strip(",.")
+        word = (
+            next(b["text"] for b in reversed(said) if b["type"] == "text")
+            .split()[0]
+            .strip(",.")
+        )
         played[word] = played.get(word, 0) + 1
         return model[word][played[word] - 1]
 
@@ -37,14 +43,30 @@ def script_of(model: dict[str, list]):
 
 MODEL = {
     "Who": [
-        Reply([use("shop__list_tables"), use("office__list_people", {"status": "left", "limit": 2})]),
+        Reply(
+            [
+                use("shop__list_tables"),
+                use("office__list_people", {"status": "left", "limit": 2}),
+            ]
+        ),
         Reply([use("shop__query_database", {"sql": "select nope"})]),
-        Reply([use("shop__query_database", {"sql": BY_COUNTRY}), use("office__add_note", {"text": "seen"})]),
+        Reply(
+            [
+                use("shop__query_database", {"sql": BY_COUNTRY}),
+                use("office__add_note", {"text": "seen"}),
+            ]
+        ),
         Reply([use("notebook__query", {"sql": JOINED})]),
         Reply([text("Ána and **Bo**.")]),
     ],
-    "Report": [Reply([use("office__report"), use("office__get-rooms_v2", {"floor": 3})]), Reply([text("Done.")])],
-    "Hidden": [Reply([use("office__motto", {"token": "hunter2hunter2"})]), Reply([text("Said.")])],
+    "Report": [
+        Reply([use("office__report"), use("office__get-rooms_v2", {"floor": 3})]),
+        Reply([text("Done.")]),
+    ],
+    "Hidden": [
+        Reply([use("office__motto", {"token": "hunter2hunter2"})]),
+        Reply([text("Said.")]),
+    ],
 }
 
 
@@ -60,7 +82,11 @@ def folder(tmp_path_factory) -> Path:
 def cells(folder):
     """A kernel in which the questions were asked; the tests freeze what it holds."""
     with FakeMessages(script_of(MODEL)) as api:
-        environ = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": api.api_key, "OFFICE_TOKEN": "hunter2hunter2"}
+        environ = {
+            "ANTHROPIC_BASE_URL": api.url,
+            "ANTHROPIC_API_KEY": api.api_key,
+            "OFFICE_TOKEN": "hunter2hunter2",
+        }
         with kernel(folder, environ) as running:
             for code in (
                 "%load_ext mcp_notebook",
@@ -78,9 +104,9 @@ def run_notebook(file: Path, **environ: str) -> nbformat.NotebookNode:
     """Execute a notebook as nbclient and papermill do: no model, no key, nobody there."""
     notebook = nbformat.read(file, as_version=4)
     nbformat.validate(notebook)
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(file.parent)}}).execute(
-        env=clean(**environ)
-    )
+    NotebookClient(
+        notebook, timeout=120, resources={"metadata": {"path": str(file.parent)}}
+    ).execute(env=clean(**environ))
     return notebook
 
 
@@ -91,7 +117,12 @@ def clean(**environ: str) -> dict[str, str]:
 
 def run_script(file: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, file.name], cwd=file.parent, env=clean(**environ), capture_output=True, text=True, timeout=120
+        [sys.executable, file.name],
+        cwd=file.parent,
+        env=clean(**environ),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -114,7 +145,11 @@ def next_cell(cells: Kernel, code: str) -> str:
     while reply["parent_header"].get("msg_id") != message:
         reply = cells.client.get_shell_msg(timeout=60)
     assert reply["content"]["status"] == "ok", "\n".join(reply["content"]["traceback"])
-    return next(p["text"] for p in reply["content"]["payload"] if p["source"] == "set_next_input")
+    return next(
+        p["text"]
+        for p in reply["content"]["payload"]
+        if p["source"] == "set_next_input"
+    )
 
 
 def test_what_contributed_is_frozen_and_what_is_left_out_is_said(cells):
@@ -131,7 +166,9 @@ def test_what_contributed_is_frozen_and_what_is_left_out_is_said(cells):
 
 def test_a_frozen_notebook_runs_alone_and_gives_the_same_tables(cells, folder):
     freeze(cells, "--to frozen.ipynb")
-    sources = [c.source for c in nbformat.read(folder / "frozen.ipynb", as_version=4).cells]
+    sources = [
+        c.source for c in nbformat.read(folder / "frozen.ipynb", as_version=4).cells
+    ]
     assert f"%%mcp_sql shop --into customers\n{BY_COUNTRY}" in sources
     assert "%%mcp_sql notebook --into who" in "\n".join(sources)
     expected = cells.run("print(who.to_json())").text.strip()
@@ -151,7 +188,11 @@ def test_a_frozen_script_runs_alone_and_fails_when_the_data_changed(cells, folde
     other = folder / "changed"
     shutil.copytree(folder / "data", other / "data")
     shutil.copytree(folder / "frozen.frozen", other / "frozen.frozen")
-    source = (folder / "frozen.py").read_text().replace("group by 1", "where country <> 'Sweden' group by 1")
+    source = (
+        (folder / "frozen.py")
+        .read_text()
+        .replace("group by 1", "where country <> 'Sweden' group by 1")
+    )
     (other / "frozen.py").write_text(source)
     done = run_script(other / "frozen.py")
     assert done.returncode == 1
@@ -186,7 +227,9 @@ def test_with_a_person_there_the_code_goes_into_the_next_cell(cells):
 
 
 def test_tables_that_code_was_given_can_be_queried_in_the_next_cell(cells):
-    cells.run('import mcp_notebook\npeople_now = mcp_notebook.server("office").list_people()')
+    cells.run(
+        'import mcp_notebook\npeople_now = mcp_notebook.server("office").list_people()'
+    )
     ran = cells.run("%%mcp_sql notebook --into n\nselect count(*) as n from people_now")
     assert ran.status == "ok", ran.text
     source = source_of(cells, "n")
@@ -221,7 +264,9 @@ def test_a_secret_argument_is_read_from_its_variable(cells, folder):
     source = (folder / "hidden.py").read_text()
     assert 'office.motto(token=os.environ["OFFICE_TOKEN"])' in source
     assert "hunter2" not in source
-    assert run_script(folder / "hidden.py", OFFICE_TOKEN="hunter2hunter2").returncode == 0
+    assert (
+        run_script(folder / "hidden.py", OFFICE_TOKEN="hunter2hunter2").returncode == 0
+    )
 
 
 def test_a_server_that_is_gone_is_connected_by_the_code(cells):

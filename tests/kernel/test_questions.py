@@ -1,4 +1,6 @@
-"""A server's questions in a real kernel: asked in the input box, declined without a person, consented to, paid for."""
+"""A server's questions in a real kernel: asked in the input box, declined without a
+person, consented to, paid for.
+"""
 
 import sys
 from pathlib import Path
@@ -60,11 +62,16 @@ def answered(cells: Kernel, code: str, *lines: str):
 
 
 def test_a_form_is_asked_line_by_line_and_checked(cells):
-    ran = answered(cells, "%mcp_call curious.order", "A", "Ada", "", "12", "3", "m", "milk", "y")
+    ran = answered(
+        cells, "%mcp_call curious.order", "A", "Ada", "", "12", "3", "m", "milk", "y"
+    )
     assert ran.status == "ok", ran.text
     assert "At least 2 characters." in ran.text
     assert "At most 9." in ran.text
-    assert "{'name': 'Ada', 'pieces': 3, 'size': 'm', 'extras': ['milk'], 'gift': True}" in ran.text
+    assert (
+        "{'name': 'Ada', 'pieces': 3, 'size': 'm', 'extras': ['milk'], 'gift': True}"
+        in ran.text
+    )
     assert "sent: name, pieces, size, extras, gift" in ran.text
 
 
@@ -88,7 +95,15 @@ def test_a_page_is_opened_with_consent_only(cells):
     assert "decline" in cells.run(call).text
 
 
-@pytest.mark.parametrize("url", ["http://pay.example.org", "javascript:alert(1)", "https://a@b.example", "file:///etc"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://pay.example.org",
+        "javascript:alert(1)",
+        "https://a@b.example",
+        "file:///etc",
+    ],
+)
 def test_a_page_that_is_not_https_is_declined_without_asking(cells, url):
     ran = cells.run(f"%mcp_call curious.visit url={url}", answer="y")
     assert "decline" in ran.text
@@ -140,7 +155,16 @@ def test_a_question_that_nobody_answers_in_time_is_cancelled(cells):
 
 def test_status_says_all_that_is_known(cells):
     ran = cells.run("%mcp_status")
-    for word in ("curious", "ready", "stdio", "2025-11-25", "uptime", "restarts", "p50 (ms)", "last error"):
+    for word in (
+        "curious",
+        "ready",
+        "stdio",
+        "2025-11-25",
+        "uptime",
+        "restarts",
+        "p50 (ms)",
+        "last error",
+    ):
         assert word in ran.text
 
 
@@ -163,7 +187,9 @@ def test_a_call_by_hand_shows_how_far_it_is(cells):
     assert ran.status == "ok", ran.text
     assert any("running … 1 s · " in text and "% · step " in text for text in seen)
     assert "running" not in ran.text
-    assert "its sign-in is forgotten" in cells.run("%mcp_disconnect plain --forget").text
+    assert (
+        "its sign-in is forgotten" in cells.run("%mcp_disconnect plain --forget").text
+    )
 
 
 def test_a_changed_tool_is_shown_and_needs_consent(cells):
@@ -179,6 +205,8 @@ def test_a_changed_tool_is_shown_and_needs_consent(cells):
 
 
 def test_tools_are_marked_as_safe_to_repeat(cells):
-    line = CONNECT.replace("--legacy", "--legacy --safe 'order'").replace("curious ", "two ", 1)
+    line = CONNECT.replace("--legacy", "--legacy --safe 'order'").replace(
+        "curious ", "two ", 1
+    )
     assert cells.run(line).status == "ok"
     assert "{'order'}" in cells.run("print(n.sessions.get('two').safe_tools)").text

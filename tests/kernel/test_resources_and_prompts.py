@@ -1,4 +1,6 @@
-"""Resources and prompts of a server in a real kernel: read, attached, completed, put into a cell."""
+"""Resources and prompts of a server in a real kernel: read, attached, completed, put
+into a cell.
+"""
 
 import sys
 from pathlib import Path
@@ -26,7 +28,9 @@ def cells(api, tmp_path_factory):
     environ = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": api.api_key}
     with kernel(tmp_path_factory.mktemp("library"), environ) as running:
         assert running.run("%load_ext mcp_notebook").status == "ok"
-        ran = running.run(f"%mcp_connect library --allow '*' {sys.executable} {LIBRARY}")
+        ran = running.run(
+            f"%mcp_connect library --allow '*' {sys.executable} {LIBRARY}"
+        )
         assert ran.status == "ok", ran.text
         yield running
 
@@ -58,9 +62,14 @@ def test_a_resource_with_rows_becomes_a_dataframe(cells, uri, shape):
     assert shape in cells.run("print(table.shape)").text
 
 
-def test_a_resource_is_named_after_its_address_and_read_again_under_the_same_name(cells):
+def test_a_resource_is_named_after_its_address_and_read_again_under_the_same_name(
+    cells,
+):
     for _ in range(2):
-        assert "orders: 3 rows × 3 columns" in cells.run("%mcp_read library data://orders.csv").text
+        assert (
+            "orders: 3 rows × 3 columns"
+            in cells.run("%mcp_read library data://orders.csv").text
+        )
 
 
 def test_a_text_is_printed(cells):
@@ -74,13 +83,20 @@ def test_what_is_not_there_is_one_sentence(cells):
     assert "Traceback" not in ran.text
 
 
-def test_a_mentioned_resource_is_attached_tables_as_previews_and_texts_without_secrets(cells, api):
+def test_a_mentioned_resource_is_attached_tables_as_previews_and_texts_without_secrets(
+    cells, api
+):
     first = len(api.requests)
     api.replies += [Reply([text("ok")])]
-    ran = cells.run("%%claude --new\nSum @library:data://orders.csv by the rules (@library:note://rules).")
+    ran = cells.run(
+        "%%claude --new\nSum @library:data://orders.csv by the rules (@library:note://rules)."
+    )
     assert ran.status == "ok", ran.text
     blocks = [b["text"] for b in api.requests[first]["messages"][0]["content"]]
-    assert blocks[0] == "Sum @library:data://orders.csv by the rules (@library:note://rules)."
+    assert (
+        blocks[0]
+        == "Sum @library:data://orders.csv by the rules (@library:note://rules)."
+    )
     assert "`orders`" in blocks[1] or "orders:" in blocks[1]
     assert "3 rows" in blocks[1]
     assert "Totals are in euros." in blocks[2]
@@ -88,7 +104,9 @@ def test_a_mentioned_resource_is_attached_tables_as_previews_and_texts_without_s
     assert "(3, 3)" in cells.run("print(orders.shape)").text
 
 
-def test_a_mention_that_cannot_be_read_ends_the_cell_before_the_model_is_asked(cells, api):
+def test_a_mention_that_cannot_be_read_ends_the_cell_before_the_model_is_asked(
+    cells, api
+):
     asked = len(api.requests)
     ran = cells.run("%%claude\nLook at @library:note://nothing please.")
     assert ran.status == "error"
@@ -105,7 +123,9 @@ def test_a_table_that_a_result_links_to_comes_with_it(cells, api):
     assert "3 rows" in str(api.requests[first + 1]["messages"][-1])
 
 
-def test_a_prompt_goes_into_the_next_cell_and_names_only_its_own_servers_resources(cells):
+def test_a_prompt_goes_into_the_next_cell_and_names_only_its_own_servers_resources(
+    cells,
+):
     message = cells.start('%mcp_prompt library.report country=FI style="very long"')
     payload: list = []
     while not payload:
@@ -113,7 +133,9 @@ def test_a_prompt_goes_into_the_next_cell_and_names_only_its_own_servers_resourc
         if reply["parent_header"].get("msg_id") == message:
             payload = reply["content"]["payload"]
     cell = payload[0]["text"]
-    assert cell.startswith("%%claude\nWrite a very long report on FI from @library:data://orders.csv")
+    assert cell.startswith(
+        "%%claude\nWrite a very long report on FI from @library:data://orders.csv"
+    )
     assert "@shop" not in cell
 
 

@@ -1,4 +1,6 @@
-"""Sharing in a real kernel: by magics and functions, what the conversation and clients outside see."""
+"""Sharing in a real kernel: by magics and functions, what the conversation and clients
+outside see.
+"""
 
 import json
 import threading
@@ -51,7 +53,12 @@ def rpc(folder: Path, tool: str, arguments: dict) -> dict:
 
 def call_by_file(file: Path, tool: str, arguments: dict) -> dict:
     held = json.loads(file.read_text())
-    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    body = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments},
+    }
     body["params"]["_meta"] = {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
@@ -75,28 +82,53 @@ def test_a_table_is_shared_under_another_name_and_listed_with_what_it_is(cells):
     cells.run("%config MCPNotebook.mask = ['email']")
     ran = cells.run("%mcp_share sales --as revenue --about 'Sales of May'")
     assert ran.status == "ok", ran.text
-    for word in ("revenue", "sales", "DataFrame", "email", "outside after %mcp_serve", "not yet", "Sales of May"):
+    for word in (
+        "revenue",
+        "sales",
+        "DataFrame",
+        "email",
+        "outside after %mcp_serve",
+        "not yet",
+        "Sales of May",
+    ):
         assert word in ran.text, word
 
 
-def test_the_persons_own_sql_sees_masked_values_and_its_result_is_kept_from_the_model(cells):
-    """Under a new name the values would be seen; without them, a result goes to the conversation as ever."""
-    ran = cells.run("%%mcp_sql notebook --into one\nselect 'real: ' || email as e from revenue order by id limit 1")
+def test_the_persons_own_sql_sees_masked_values_and_its_result_is_kept_from_the_model(
+    cells,
+):
+    """Under a new name the values would be seen; without them, a result goes to the
+    conversation as ever.
+    """
+    ran = cells.run(
+        "%%mcp_sql notebook --into one\nselect 'real: ' || email as e from revenue order by id limit 1"
+    )
     assert "made from masked columns (email)" in ran.text
     assert cells.run("print(one.e[0])").text.strip() == "real: x1"
     cells.run("%%mcp_sql notebook --into plain\nselect id from revenue")
-    listed = [line.split()[0] for line in cells.run("%mcp_shared").text.splitlines()[1:] if line.split()]
+    listed = [
+        line.split()[0]
+        for line in cells.run("%mcp_shared").text.splitlines()[1:]
+        if line.split()
+    ]
     assert "plain" in listed
     assert "one" not in listed
 
 
 def test_files_and_objects_are_shared_by_path_and_by_function(cells):
-    """A data file under its stem; an object that no variable holds under the name it is given; taken back by name."""
+    """A data file under its stem; an object that no variable holds under the name it is
+    given; taken back by name.
+    """
     assert "more" in cells.run("%mcp_share more.csv").text
-    assert cells.run("print(mcp_notebook.share(pd.DataFrame({'z': [7]}), as_='made'))").text.strip() == "made"
-    assert cells.run("print(mcp_notebook.share('sales'), mcp_notebook.share(sales, as_='again'))").text.strip() == (
-        "sales again"
+    assert (
+        cells.run(
+            "print(mcp_notebook.share(pd.DataFrame({'z': [7]}), as_='made'))"
+        ).text.strip()
+        == "made"
     )
+    assert cells.run(
+        "print(mcp_notebook.share('sales'), mcp_notebook.share(sales, as_='again'))"
+    ).text.strip() == ("sales again")
     cells.run("%%mcp_sql notebook --into two\nselect z, a, b from made, more")
     assert cells.run("print(two.iloc[0].tolist())").text.strip() == "[7, 1, 2]"
     assert cells.run("mcp_notebook.unshare('made', 'again')").status == "ok"
@@ -129,21 +161,35 @@ def test_what_cannot_be_shared_is_one_sentence(cells, line: str, why: str):
     assert "Traceback" not in ran.text
 
 
-def test_what_claude_made_and_what_a_question_names_goes_outside_only_when_it_is_shared(cells, api, folder):
-    """The conversation has them by themselves; a name in a question does not open a table to others."""
+def test_what_claude_made_and_what_a_question_names_goes_outside_only_when_it_is_shared(
+    cells, api, folder
+):
+    """The conversation has them by themselves; a name in a question does not open a
+    table to others.
+    """
     cells.run("%mcp_share sales\nmine = pd.DataFrame({'secret': [1]})")
-    api.replies += [Reply([use("notebook__query", {"sql": "select count(*) as n from mine"})]), Reply([text("One.")])]
+    api.replies += [
+        Reply([use("notebook__query", {"sql": "select count(*) as n from mine"})]),
+        Reply([text("One.")]),
+    ]
     assert cells.run("%%claude --into counted\nCount @mine").status == "ok"
     served = cells.run("%mcp_serve")
     assert served.status == "ok", served.text
-    listed = [row[0] for row in rpc(folder, "list_tables", {})["structuredContent"]["rows"]]
+    listed = [
+        row[0] for row in rpc(folder, "list_tables", {})["structuredContent"]["rows"]
+    ]
     assert listed == ["revenue", "sales"]
     assert rpc(folder, "query", {"sql": "select * from mine"})["isError"]
     cells.run("%mcp_share counted")
     assert "counted" in str(rpc(folder, "list_tables", {})["structuredContent"])
-    api.replies += [Reply([use("notebook__query", {"sql": "select 5 as n from mine"})]), Reply([text("Five.")])]
+    api.replies += [
+        Reply([use("notebook__query", {"sql": "select 5 as n from mine"})]),
+        Reply([text("Five.")]),
+    ]
     assert cells.run("%%claude --into counted\nAgain @mine").status == "ok"
-    assert rpc(folder, "query", {"sql": "select n from counted"})["structuredContent"]["rows"] == [[5]]
+    assert rpc(folder, "query", {"sql": "select n from counted"})["structuredContent"][
+        "rows"
+    ] == [[5]]
     shown = cells.run("%mcp_shared").text
     assert "this conversation and clients outside" in shown
     assert "s ago" in shown or "min ago" in shown
@@ -153,7 +199,10 @@ def test_the_model_is_never_told_a_masked_value(cells, api):
     """Whatever its statement makes of the column: what is sent to the model holds none."""
     count = len(api.requests)
     sql = "select email as e, upper(email) as u, substr(email, 2) as s from sales"
-    api.replies += [Reply([use("notebook__query", {"sql": sql})]), Reply([text("Done.")])]
+    api.replies += [
+        Reply([use("notebook__query", {"sql": sql})]),
+        Reply([text("Done.")]),
+    ]
     assert cells.run("%%claude\nShow @sales").status == "ok"
     sent = json.dumps(api.requests[count:], default=str)
     assert "masked:" in sent
@@ -161,13 +210,19 @@ def test_the_model_is_never_told_a_masked_value(cells, api):
 
 
 def test_outside_clients_are_answered_while_a_cell_runs_and_see_what_is_served(cells):
-    """The main thread computes; the answer comes before the cell's end. The configuration names the notebook."""
+    """The main thread computes; the answer comes before the cell's end. The
+    configuration names the notebook.
+    """
     status = cells.run("%mcp_serve --status").text
     assert "Serving on http://127.0.0.1:" in status
-    (file,) = Path(status.split("with the token in ")[1].split("\n")[0]).parent.glob("*.json")
+    (file,) = Path(status.split("with the token in ")[1].split("\n")[0]).parent.glob(
+        "*.json"
+    )
     answers: list = []
     ask = threading.Thread(
-        target=lambda: answers.append(call_by_file(file, "query", {"sql": "select count(*) from sales"}))
+        target=lambda: answers.append(
+            call_by_file(file, "query", {"sql": "select count(*) from sales"})
+        )
     )
     running = cells.start("import os, time\nuntil = time.time() + 60\n"
                           "while not os.path.exists('stop') and time.time() < until: sum(range(1000))\n"
@@ -180,7 +235,10 @@ def test_outside_clients_are_answered_while_a_cell_runs_and_see_what_is_served(c
     configured = cells.run("%mcp_serve").text
     assert '"--kernel", "analysis"]' in configured
     assert json.loads(file.read_text())["token"] not in configured
-    assert cells.run("%mcp_serve --stop").text.strip() == "The shared tables are no longer served outside."
+    assert (
+        cells.run("%mcp_serve --stop").text.strip()
+        == "The shared tables are no longer served outside."
+    )
     assert not file.exists()
 
 

@@ -1,4 +1,6 @@
-"""Signing in to a server in real kernels: by a link and the loopback, by a pasted address, once for all kernels."""
+"""Signing in to a server in real kernels: by a link and the loopback, by a pasted
+address, once for all kernels.
+"""
 
 import json
 import re
@@ -89,7 +91,9 @@ def secrets_in(text: str) -> list[str]:
     return re.findall(r"secret-\w+|code=[\w-]+|code_verifier", text)
 
 
-def test_a_person_signs_in_by_a_link_and_other_kernels_need_not(guarded: Guarded, tmp_path: Path) -> None:
+def test_a_person_signs_in_by_a_link_and_other_kernels_need_not(
+    guarded: Guarded, tmp_path: Path
+) -> None:
     browser = Browser(to_the_end=True)
     connect = f"%mcp_connect vault {guarded.url}"
     with notebook(tmp_path) as cells:
@@ -100,7 +104,10 @@ def test_a_person_signs_in_by_a_link_and_other_kernels_need_not(guarded: Guarded
         assert "Signed in: the notebook goes on." in browser.pages[0]
         assert "the garden gate is open" in cells.run(CALL).text
         assert secrets_in(json.dumps(ran.outputs)) == []
-        logs = [path.read_text("utf-8", "replace") for path in (tmp_path / "tmp").rglob("*.log")]
+        logs = [
+            path.read_text("utf-8", "replace")
+            for path in (tmp_path / "tmp").rglob("*.log")
+        ]
         assert logs
         assert secrets_in("\n".join(logs)) == []
         # The server takes the token back while the session lives: it is renewed without a question.
@@ -108,7 +115,12 @@ def test_a_person_signs_in_by_a_link_and_other_kernels_need_not(guarded: Guarded
         assert "the garden gate is open" in cells.run(CALL).text
     (kept,) = (tmp_path / "data").rglob("*.json")
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert guarded.seen() == ["registered", "signed in", "authorization_code given", "refresh_token given"]
+    assert guarded.seen() == [
+        "registered",
+        "signed in",
+        "authorization_code given",
+        "refresh_token given",
+    ]
     with notebook(tmp_path) as second:  # nobody is there to be asked
         ran = second.run(connect)
         assert "vault: connected" in ran.text, ran.text
@@ -122,7 +134,9 @@ def test_a_person_signs_in_by_a_link_and_other_kernels_need_not(guarded: Guarded
     assert guarded.seen()[4:] == ["refresh_token given"]
 
 
-def test_where_the_browser_is_elsewhere_the_address_is_pasted(guarded: Guarded, tmp_path: Path) -> None:
+def test_where_the_browser_is_elsewhere_the_address_is_pasted(
+    guarded: Guarded, tmp_path: Path
+) -> None:
     browser = Browser(to_the_end=False)
     connect = f"%mcp_connect vault --oauth {guarded.url}"
     with notebook(tmp_path, JUPYTERHUB_USER="ada") as cells:
@@ -134,7 +148,9 @@ def test_where_the_browser_is_elsewhere_the_address_is_pasted(guarded: Guarded, 
         assert secrets_in(json.dumps(ran.outputs)) == []
 
 
-def test_a_wrong_address_and_a_refusal_end_the_sign_in_with_one_sentence(guarded: Guarded, tmp_path: Path) -> None:
+def test_a_wrong_address_and_a_refusal_end_the_sign_in_with_one_sentence(
+    guarded: Guarded, tmp_path: Path
+) -> None:
     with notebook(tmp_path, JUPYTERHUB_USER="ada") as cells:
         connect = f"%mcp_connect vault {guarded.url}"
         wrong = cells.run(connect, answer="https://example.org/no/code/here")

@@ -7,7 +7,9 @@ from mcp_notebook.local.engine import Piece
 
 
 class FakeEngine:
-    """Writes one text a request, a character at a time; `done` "length" ends it at the limit of tokens."""
+    """Writes one text a request, a character at a time; `done` "length" ends it at the
+    limit of tokens.
+    """
 
     def __init__(self, *texts: str | Exception, done: str = "stop") -> None:
         self._texts = list(texts)

@@ -3,8 +3,9 @@
     python -m tests.weights models          fetch the weights, once (1.1 GB)
     python -m tests.local.questions models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
 
-Everything is what a person has: a kernel, the bundled database server, `mcp-notebook local`'s model, the magics. An
-answer counts when the rows of the model's last table hold the right values. Exit code 0 for at least three of five.
+Everything is what a person has: a kernel, the bundled database server, `mcp-notebook
+local`'s model, the magics. An answer counts when the rows of the model's last table
+hold the right values. Exit code 0 for at least three of five.
 """
 
 import argparse
@@ -25,7 +26,12 @@ SCHEMA = """\
 CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, country TEXT);
 CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customers(id), order_date TEXT,
                      status TEXT, amount REAL);"""
-CUSTOMERS = [(1, "Ada", "Norway"), (2, "Bo", "Sweden"), (3, "Cem", "Turkey"), (4, "Dag", "Norway")]
+CUSTOMERS = [
+    (1, "Ada", "Norway"),
+    (2, "Bo", "Sweden"),
+    (3, "Cem", "Turkey"),
+    (4, "Dag", "Norway"),
+]
 STATUSES = ("paid", "paid", "refunded", "shipped", "paid", "cancelled")
 TOLD = f"The server shop has these tables:\n{SCHEMA}\nstatus is paid, refunded, shipped or cancelled.\n"
 QUESTIONS = {  # question -> the SQL whose rows are right
@@ -61,7 +67,13 @@ def database(path: Path) -> sqlite3.Connection:
     connection.executemany(
         "INSERT INTO orders VALUES (?, ?, ?, ?, ?)",
         [
-            (n, n * 7 % 4 + 1, f"{2025 + n % 2}-{n % 5 + 1:02}-{n % 28 + 1:02}", STATUSES[n % 6], n * 3 % 50 + 9.5)
+            (
+                n,
+                n * 7 % 4 + 1,
+                f"{2025 + n % 2}-{n % 5 + 1:02}-{n % 28 + 1:02}",
+                STATUSES[n % 6],
+                n * 3 % 50 + 9.5,
+            )
             for n in range(1, 61)
         ],
     )
@@ -72,7 +84,9 @@ def database(path: Path) -> sqlite3.Connection:
 def right(rows: list[Any], gold: list[tuple[Any, ...]]) -> bool:
     """Whether each right row is among the rows, whatever other columns stand beside its values."""
     found = [{_plain(value) for value in row} for row in rows]
-    return len(rows) == len(gold) and all(any({_plain(v) for v in row} <= f for f in found) for row in gold)
+    return len(rows) == len(gold) and all(
+        any({_plain(v) for v in row} <= f for f in found) for row in gold
+    )
 
 
 def _plain(value: Any) -> str:
@@ -93,8 +107,16 @@ def main() -> int:
     """Ask all, print what came, and the score."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model", help="a GGUF file")
-    parser.add_argument("--threads", type=int, default=0, help="of the engine; 0: its own choice")
-    parser.add_argument("--only", type=int, nargs="*", default=[1, 2, 3, 4, 5], help="numbers of the questions")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="of the engine; 0: its own choice"
+    )
+    parser.add_argument(
+        "--only",
+        type=int,
+        nargs="*",
+        default=[1, 2, 3, 4, 5],
+        help="numbers of the questions",
+    )
     options = parser.parse_args()
     driver.GUARD = SECONDS
     folder, score = Path(tempfile.mkdtemp(prefix="questions-")), 0
@@ -105,13 +127,20 @@ def main() -> int:
         kernel(folder, server.environment) as cells,
     ):
         print(server.label, cells.run(LOAD).text, flush=True)
-        for question, sql in (list(QUESTIONS.items())[number - 1] for number in options.only):
+        for question, sql in (
+            list(QUESTIONS.items())[number - 1] for number in options.only
+        ):
             started = time.monotonic()
             rows, shown = ask(cells, question)
             good = right(rows, gold.execute(sql).fetchall())
             score += good
-            print(f"{'right' if good else 'WRONG'}  {question}  ({time.monotonic() - started:.0f} s)")
-            print("\n".join(f"       {line}" for line in shown.splitlines()[-12:]), flush=True)
+            print(
+                f"{'right' if good else 'WRONG'}  {question}  ({time.monotonic() - started:.0f} s)"
+            )
+            print(
+                "\n".join(f"       {line}" for line in shown.splitlines()[-12:]),
+                flush=True,
+            )
         print(cells.run(CALLS).text)
     needed = min(NEEDED, len(options.only))
     print(f"{score} of {len(options.only)} right, {needed} needed")

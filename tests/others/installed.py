@@ -1,6 +1,8 @@
-"""Other people's servers, installed for a test run: PyPI ones by the SDK they need, npm ones in one folder.
+"""Other people's servers, installed for a test run: PyPI ones by the SDK they need, npm
+ones in one folder.
 
-CI installs them for real. Elsewhere they are used when MCP_NOTEBOOK_SERVERS names a folder to install them into.
+CI installs them for real. Elsewhere they are used when MCP_NOTEBOOK_SERVERS names a
+folder to install them into.
 """
 
 import os
@@ -14,11 +16,13 @@ from pathlib import Path
 import pytest
 
 INSTALL_SECONDS = 900
-# Servers that do not cap the SDK but need its first version share one environment; the others get today's.
+# Servers that do not cap the SDK but need its first version share one environment; the
+# others get today's.
 PYPI = {
     "mcp1": ("mcp<2", "mcp-server-sqlite", "mcp-server-time", "mcp-server-git", "mcp-server-fetch",
              "sqlite-mcp-server", "mcp-server-duckdb", "pytz", "mcp-server-calculator"),
-    "mcp2": ("mcp-alchemy==2026.10.15.202659",),  # pinned: pip takes minutes to look through its many releases
+    # pinned: pip takes minutes to look through its many releases
+    "mcp2": ("mcp-alchemy==2026.10.15.202659",),
 }  # fmt: skip
 OFFICIAL = "@modelcontextprotocol/server-"
 NPM = (*(OFFICIAL + name for name in ("everything", "memory", "filesystem", "sequential-thinking")),
@@ -26,21 +30,38 @@ NPM = (*(OFFICIAL + name for name in ("everything", "memory", "filesystem", "seq
 SCRIPTS = {
     "dbhub": "@bytebase/dbhub/dist/index.js",
     "git": "@cyanheads/git-mcp-server/dist/index.js",
-    **{name: f"{OFFICIAL}{name}/dist/index.js" for name in ("everything", "memory", "filesystem")},
+    **{
+        name: f"{OFFICIAL}{name}/dist/index.js"
+        for name in ("everything", "memory", "filesystem")
+    },
     "sequential-thinking": f"{OFFICIAL}sequential-thinking/dist/index.js",
 }
 
 
 @cache
 def folder() -> Path:
-    """Where the servers are, installed at the first question; skips outside CI when no folder is named."""
+    """Where the servers are, installed at the first question; skips outside CI when no
+    folder is named.
+    """
     named = os.environ.get("MCP_NOTEBOOK_SERVERS")
     if not named and not os.environ.get("CI"):
-        pytest.skip("other people's servers are installed in CI, or when MCP_NOTEBOOK_SERVERS names a folder for them")
-    path = Path(named) if named else Path(os.environ.get("RUNNER_TEMP", "/tmp")) / "mcp-notebook-servers"
+        pytest.skip(
+            "other people's servers are installed in CI, or when MCP_NOTEBOOK_SERVERS names a folder for them"
+        )
+    path = (
+        Path(named)
+        if named
+        else Path(os.environ.get("RUNNER_TEMP", "/tmp")) / "mcp-notebook-servers"
+    )
     path.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor() as pool:  # side by side: they wait for the network, not for each other
-        list(pool.map(lambda install: install(), [lambda: _npm(path), *(_pypi_job(path, name) for name in PYPI)]))
+    # side by side: they wait for the network, not for each other
+    with ThreadPoolExecutor() as pool:
+        list(
+            pool.map(
+                lambda install: install(),
+                [lambda: _npm(path), *(_pypi_job(path, name) for name in PYPI)],
+            )
+        )
     return path
 
 
@@ -52,7 +73,10 @@ def pypi(command: str) -> list[str]:
 
 def npm(name: str) -> list[str]:
     """The command line that starts a server from npm, one of SCRIPTS."""
-    return [str(shutil.which("node")), str(folder() / "npm" / "node_modules" / SCRIPTS[name])]
+    return [
+        str(shutil.which("node")),
+        str(folder() / "npm" / "node_modules" / SCRIPTS[name]),
+    ]
 
 
 def _pypi_job(path: Path, name: str):
@@ -74,7 +98,13 @@ def _npm(path: Path) -> None:
     home = path / "npm"
     home.mkdir(exist_ok=True)
     if _done(home) != NPM:
-        options = ("--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "--loglevel=error")
+        options = (
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--omit=optional",
+            "--loglevel=error",
+        )
         _run("npm", "install", *options, "--prefix", str(home), *NPM)
         (home / "installed").write_text("\n".join(NPM))
 
@@ -85,4 +115,6 @@ def _done(home: Path) -> tuple[str, ...]:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, check=True, timeout=INSTALL_SECONDS, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        command, check=True, timeout=INSTALL_SECONDS, stdout=subprocess.DEVNULL
+    )

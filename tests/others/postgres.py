@@ -1,4 +1,6 @@
-"""A private PostgreSQL cluster on loopback, made and removed by the tests. It refuses root, so another user runs it."""
+"""A private PostgreSQL cluster on loopback, made and removed by the tests. It refuses
+root, so another user runs it.
+"""
 
 import os
 import pwd
@@ -29,11 +31,41 @@ def cluster() -> Iterator[str]:
     port = _free_port()
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories='' -c fsync=off"
     try:
-        _as(user, home / "initdb", "-D", data / "pg", "-U", "demo", "-A", "trust", "--no-sync")
-        _as(user, home / "pg_ctl", "-D", data / "pg", "-w", "-l", data / "log", "-o", options, "start")
+        _as(
+            user,
+            home / "initdb",
+            "-D",
+            data / "pg",
+            "-U",
+            "demo",
+            "-A",
+            "trust",
+            "--no-sync",
+        )
+        _as(
+            user,
+            home / "pg_ctl",
+            "-D",
+            data / "pg",
+            "-w",
+            "-l",
+            data / "log",
+            "-o",
+            options,
+            "start",
+        )
         yield f"postgresql://demo@127.0.0.1:{port}/postgres"
     finally:
-        _as(user, home / "pg_ctl", "-D", data / "pg", "-m", "immediate", "stop", check=False)
+        _as(
+            user,
+            home / "pg_ctl",
+            "-D",
+            data / "pg",
+            "-m",
+            "immediate",
+            "stop",
+            check=False,
+        )
         shutil.rmtree(data, ignore_errors=True)
 
 

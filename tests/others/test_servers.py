@@ -1,4 +1,6 @@
-"""Servers by other people work through our sessions: they connect, list, and answer a call that becomes a table."""
+"""Servers by other people work through our sessions: they connect, list, and answer a
+call that becomes a table.
+"""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +15,8 @@ from tests.others.catalog import Other, others, prepare
 from tests.others.postgres import cluster
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
-AT_ONCE = 3  # servers that start at the same time; more only slow each other down on a small machine
+# servers that start at the same time; more only slow each other down on a small machine
+AT_ONCE = 3
 TABLES = {"sqlite": {"id": [1, 2], "name": ["it's", None]}}
 
 
@@ -33,15 +36,21 @@ async def said(sessions: Sessions, other: Other) -> str:
     reading = read(outcome.result)
     text = str(outcome.result.content)
     await sessions.disconnect(other.name)
-    if (outcome.result.is_error or reading.error is not None) != other.fails or other.says not in text.replace(
-        "\\'", "'"
-    ):
+    if (
+        outcome.result.is_error or reading.error is not None
+    ) != other.fails or other.says not in text.replace("\\'", "'"):
         return f"{other.name} answered {text[:200]}"
     wanted = TABLES.get(other.name)
-    return "" if wanted is None or reading.tables[0].data.to_pydict() == wanted else f"{other.name} gave another table"
+    return (
+        ""
+        if wanted is None or reading.tables[0].data.to_pydict() == wanted
+        else f"{other.name} gave another table"
+    )
 
 
-async def test_a_dozen_servers_from_pypi_and_npm_connect_list_and_answer(sessions: Sessions, tmp_path: Path):
+async def test_a_dozen_servers_from_pypi_and_npm_connect_list_and_answer(
+    sessions: Sessions, tmp_path: Path
+):
     prepare(tmp_path)
     known = others(tmp_path)
     gate = asyncio.Semaphore(AT_ONCE)
@@ -50,10 +59,13 @@ async def test_a_dozen_servers_from_pypi_and_npm_connect_list_and_answer(session
         async with gate:
             try:
                 return await said(sessions, other)
-            except Exception as error:  # boundary: one server's failure must not hide the others'
+            except Exception as error:
+                # boundary: one server's failure must not hide the others'
                 return f"{other.name}: {error} {getattr(error, 'detail', '')}"
 
-    wrong = [line for line in await asyncio.gather(*(one(other) for other in known)) if line]
+    wrong = [
+        line for line in await asyncio.gather(*(one(other) for other in known)) if line
+    ]
     assert len(known) >= 12
     assert not wrong, "\n".join(wrong)
 
@@ -70,8 +82,16 @@ async def test_a_server_that_needs_the_older_sdk_says_how_to_get_it(sessions: Se
 
 async def test_dbhub_from_npm_on_postgresql(sessions: Sessions):
     with cluster() as url:
-        words = [*installed.npm("dbhub"), "--transport", "stdio", "--dsn", f"{url}?sslmode=disable"]
-        session: Session = await sessions.connect("dbhub", parse_target(words), timeout=180)
+        words = [
+            *installed.npm("dbhub"),
+            "--transport",
+            "stdio",
+            "--dsn",
+            f"{url}?sslmode=disable",
+        ]
+        session: Session = await sessions.connect(
+            "dbhub", parse_target(words), timeout=180
+        )
         sql = "select g as n, 'x' || g as label, g * 1.5::numeric as price from generate_series(1, 3) g"
         outcome = await session.call("execute_sql", {"sql": sql})
     (table,) = read(outcome.result, sql=sql).tables

@@ -10,12 +10,24 @@ from mcp_notebook.replay.keys import fingerprint
 ASKED = {"role": "user", "content": "How many?"}
 
 
-def conversation(id: str = "toolu_1", sql: str = "select 1", result: Any = "3", **use: Any) -> dict[str, Any]:
-    call = {"type": "tool_use", "id": id, "name": "shop__query", "input": {"sql": sql}, **use}
+def conversation(
+    id: str = "toolu_1", sql: str = "select 1", result: Any = "3", **use: Any
+) -> dict[str, Any]:
+    call = {
+        "type": "tool_use",
+        "id": id,
+        "name": "shop__query",
+        "input": {"sql": sql},
+        **use,
+    }
     answer = {"type": "tool_result", "tool_use_id": id, "content": result}
     return {
         "model": "a",
-        "messages": [ASKED, {"role": "assistant", "content": [call]}, {"role": "user", "content": [answer]}],
+        "messages": [
+            ASKED,
+            {"role": "assistant", "content": [call]},
+            {"role": "user", "content": [answer]},
+        ],
     }
 
 
@@ -28,7 +40,13 @@ BASE = fingerprint(conversation())
         conversation(id="toolu_2"),
         conversation(result=[{"type": "text", "text": "4"}]),
         conversation(caller={"type": "direct"}, cache_control={"type": "ephemeral"}),
-        {**conversation(), "model": "b", "max_tokens": 5, "stream": True, "thinking": {"type": "adaptive"}},
+        {
+            **conversation(),
+            "model": "b",
+            "max_tokens": 5,
+            "stream": True,
+            "thinking": {"type": "adaptive"},
+        },
         {
             **conversation(),
             "messages": [
@@ -47,7 +65,10 @@ def test_ids_results_models_and_marks_are_not_in_the_key(same: dict[str, Any]):
     [
         conversation(sql="select 2"),
         {**conversation(), "messages": conversation()["messages"][:1]},
-        {**conversation(), "output_config": {"format": {"type": "json_schema", "schema": {}}}},
+        {
+            **conversation(),
+            "output_config": {"format": {"type": "json_schema", "schema": {}}},
+        },
     ],
 )
 def test_words_calls_and_the_form_of_the_answer_are(other: dict[str, Any]):
@@ -56,7 +77,9 @@ def test_words_calls_and_the_form_of_the_answer_are(other: dict[str, Any]):
 
 def test_thinking_is_left_out():
     with_thinking = conversation()
-    with_thinking["messages"][1]["content"].insert(0, {"type": "thinking", "thinking": "x", "signature": "y"})
+    with_thinking["messages"][1]["content"].insert(
+        0, {"type": "thinking", "thinking": "x", "signature": "y"}
+    )
     assert fingerprint(with_thinking).key == BASE.key
 
 
@@ -70,7 +93,14 @@ def test_results_are_told_apart_with_their_call():
 def test_the_schemas_that_the_notebook_adds_to_a_prompt_are_drift_and_not_key():
     def asked(schema: str) -> Any:
         return fingerprint(
-            {"messages": [{"role": "user", "content": user_blocks("Use @t", ["t"], lambda name: schema)}]}
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": user_blocks("Use @t", ["t"], lambda name: schema),
+                    }
+                ]
+            }
         )
 
     before, after = asked("a int64"), asked("a int64, b string")

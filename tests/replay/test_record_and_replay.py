@@ -19,7 +19,11 @@ def count_rows(body: dict[str, Any], n: int) -> Reply:
     last = body["messages"][-1]["content"]
     if last[0]["type"] == "text":
         return Reply(
-            [thinking("Count."), text("I look. "), use("shop__query", {"sql": f"-- {last[0]['text']}\nselect 1"})]
+            [
+                thinking("Count."),
+                text("I look. "),
+                use("shop__query", {"sql": f"-- {last[0]['text']}\nselect 1"}),
+            ]
         )
     return Reply([text(f"There are {last[0]['content']}.")], usage={"output_tokens": 7})
 
@@ -29,9 +33,17 @@ def sidecar(tmp_path: Path) -> Path:
     return tmp_path / "demo.claude.json"
 
 
-async def record(path: Path, *prompts: str, script: Any = count_rows, source: str = "", **options: Any) -> list[Any]:
+async def record(
+    path: Path,
+    *prompts: str,
+    script: Any = count_rows,
+    source: str = "",
+    **options: Any,
+) -> list[Any]:
     with FakeMessages(script) as api:
-        return await ask(RecordTransport(path, source=source), *prompts, url=api.url, **options)
+        return await ask(
+            RecordTransport(path, source=source), *prompts, url=api.url, **options
+        )
 
 
 async def miss(path: Path, *prompts: str, **options: Any) -> str:
@@ -53,7 +65,11 @@ async def test_a_conversation_replays_word_for_word_without_the_server(sidecar: 
     live = await record(sidecar, "How many orders?", "And customers?")
     player = ReplayTransport(sidecar, pace=0)
     replayed = await ask(player, "How many orders?", "And customers?")
-    assert [words(m) for m in replayed] == [words(m) for m in live] == ["There are rows: 300."] * 2
+    assert (
+        [words(m) for m in replayed]
+        == [words(m) for m in live]
+        == ["There are rows: 300."] * 2
+    )
     assert replayed[0].usage.output_tokens == 7
     assert player.drift == []
 
@@ -66,13 +82,18 @@ async def test_the_label_names_date_and_source(sidecar: Path):
 
 async def test_scripted_turns_are_called_so(sidecar: Path):
     await record(sidecar, "How many orders?", source="scripted")
-    assert ReplayTransport(sidecar).recorded == "replayed (scripted turns: no model wrote them)"
+    assert (
+        ReplayTransport(sidecar).recorded
+        == "replayed (scripted turns: no model wrote them)"
+    )
 
 
 async def test_a_result_that_changed_is_drift_and_shown_with_both_sides(sidecar: Path):
     await record(sidecar, "How many orders?")
     player = ReplayTransport(sidecar, pace=0)
-    (answer,) = await ask(player, "How many orders?", result=lambda arguments: "rows: 290")
+    (answer,) = await ask(
+        player, "How many orders?", result=lambda arguments: "rows: 290"
+    )
     assert words(answer) == "There are rows: 300."
     (drift,) = player.drift
     assert (drift.recorded, drift.live) == ("rows: 300", "rows: 290")
@@ -88,13 +109,20 @@ async def test_the_same_drift_is_told_once(sidecar: Path):
     class Fresh(ReplayTransport):
         """As a notebook makes one for each cell: nothing is known of what was told before."""
 
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        async def handle_async_request(
+            self, request: httpx2.Request
+        ) -> httpx2.Response:
             player = ReplayTransport(sidecar, pace=0)
             response = await player.handle_async_request(request)
             told.extend(player.drift)
             return response
 
-    await ask(Fresh(sidecar), "How many orders?", "And customers?", result=lambda arguments: "rows: 290")
+    await ask(
+        Fresh(sidecar),
+        "How many orders?",
+        "And customers?",
+        result=lambda arguments: "rows: 290",
+    )
     assert [drift.call.count("customers") for drift in told] == [0, 1]
 
 
@@ -102,12 +130,23 @@ async def test_the_same_drift_is_told_once(sidecar: Path):
     ("change", "said"),
     [
         ({"system": "You are someone else."}, "another system prompt"),
-        ({"tools": [{**TOOL, "description": "Run any SQL"}]}, "other tool descriptions"),
-        ({"tools": [{**TOOL, "input_schema": {"type": "object"}}]}, "other tool arguments"),
-        ({"tools": [TOOL, {**TOOL, "name": "new__tool"}]}, "other tools: new now new__tool"),
+        (
+            {"tools": [{**TOOL, "description": "Run any SQL"}]},
+            "other tool descriptions",
+        ),
+        (
+            {"tools": [{**TOOL, "input_schema": {"type": "object"}}]},
+            "other tool arguments",
+        ),
+        (
+            {"tools": [TOOL, {**TOOL, "name": "new__tool"}]},
+            "other tools: new now new__tool",
+        ),
     ],
 )
-async def test_another_setup_plays_and_is_said(sidecar: Path, change: dict[str, Any], said: str):
+async def test_another_setup_plays_and_is_said(
+    sidecar: Path, change: dict[str, Any], said: str
+):
     await record(sidecar, "How many orders?")
     player = ReplayTransport(sidecar, pace=0)
     await ask(player, "How many orders?", **change)
@@ -117,7 +156,9 @@ async def test_another_setup_plays_and_is_said(sidecar: Path, change: dict[str, 
 
 async def test_a_recorded_call_of_a_missing_tool_says_what_to_connect(sidecar: Path):
     await record(sidecar, "How many orders?")
-    said = await miss(sidecar, "How many orders?", tools=[{**TOOL, "name": "other__query"}])
+    said = await miss(
+        sidecar, "How many orders?", tools=[{**TOOL, "name": "other__query"}]
+    )
     assert "shop__query" in said
     assert "%mcp_connect shop" in said
 
@@ -135,7 +176,9 @@ async def test_a_miss_is_not_retried(sidecar: Path):
     asked = 0
 
     class Counting(ReplayTransport):
-        async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        async def handle_async_request(
+            self, request: httpx2.Request
+        ) -> httpx2.Response:
             nonlocal asked
             asked += 1
             return await super().handle_async_request(request)
@@ -154,7 +197,9 @@ async def test_the_same_request_twice_plays_both_replies_in_order(sidecar: Path)
     with FakeMessages([Reply([text("one")]), Reply([text("two")])]) as api:
         recorder = RecordTransport(sidecar)
         await ask(recorder, "Say", url=api.url)
-        await ask(RecordTransport(sidecar.with_name("unused"), recorder), "Say", url=api.url)
+        await ask(
+            RecordTransport(sidecar.with_name("unused"), recorder), "Say", url=api.url
+        )
     player = ReplayTransport(sidecar, pace=0)
     said = [words((await ask(player, "Say"))[0]) for _ in range(3)]
     assert said == ["one", "two", "one"]
@@ -171,7 +216,10 @@ async def test_recording_a_prompt_again_replaces_its_turns_only(sidecar: Path):
     ]
 
 
-@pytest.mark.parametrize("fault", [Reply([text("half of it")], breaks="cut", after=4), Fault(529), Fault(400)])
+@pytest.mark.parametrize(
+    "fault",
+    [Reply([text("half of it")], breaks="cut", after=4), Fault(529), Fault(400)],
+)
 async def test_cut_and_refused_replies_are_not_recorded(sidecar: Path, fault: Any):
     script = [fault, Reply([text("whole")]), Reply([text("whole")])]
     with FakeMessages(script) as api:
@@ -180,11 +228,17 @@ async def test_cut_and_refused_replies_are_not_recorded(sidecar: Path, fault: An
             message = (await ask(recorder, "Say", url=api.url))[0]
         except anthropic.BadRequestError:
             message = None
-    kept = [reply["content"][0]["text"] for turn in turns(sidecar) for reply in turn["replies"]]
+    kept = [
+        reply["content"][0]["text"]
+        for turn in turns(sidecar)
+        for reply in turn["replies"]
+    ]
     assert kept == ([words(message)] if message and message.stop_reason else [])
 
 
-async def test_secrets_headers_and_long_results_stay_out_of_the_file(sidecar: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_secrets_headers_and_long_results_stay_out_of_the_file(
+    sidecar: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("SHOP_TOKEN", "correct-horse-battery")
     secret = "sk-ant-api03-abcdefghijklmnopqrstuvwxyz"
     row = f"token correct-horse-battery, key {secret}, " + "x" * 9000
@@ -205,18 +259,28 @@ async def test_counting_tokens_and_other_paths_have_a_clear_error(sidecar: Path)
     http = anthropic.DefaultAsyncHttpxClient(transport=ReplayTransport(sidecar))
     async with anthropic.AsyncAnthropic(api_key="x", http_client=http) as client:
         with pytest.raises(anthropic.AnthropicError) as caught:
-            await client.messages.count_tokens(model="m", messages=[{"role": "user", "content": "x"}])
+            await client.messages.count_tokens(
+                model="m", messages=[{"role": "user", "content": "x"}]
+            )
     assert "cannot count tokens" in str(caught.value.__cause__)
 
 
 async def test_without_streaming_too(sidecar: Path):
     with FakeMessages([Reply([text("hi")])]) as api:
         for transport in (RecordTransport(sidecar), ReplayTransport):
-            transport = transport if isinstance(transport, RecordTransport) else transport(sidecar)
+            transport = (
+                transport
+                if isinstance(transport, RecordTransport)
+                else transport(sidecar)
+            )
             http = anthropic.DefaultAsyncHttpxClient(transport=transport)
-            async with anthropic.AsyncAnthropic(api_key="test-key", base_url=api.url, http_client=http) as client:
+            async with anthropic.AsyncAnthropic(
+                api_key="test-key", base_url=api.url, http_client=http
+            ) as client:
                 message = await client.messages.create(
-                    model="m", max_tokens=9, messages=[{"role": "user", "content": "hello"}]
+                    model="m",
+                    max_tokens=9,
+                    messages=[{"role": "user", "content": "hello"}],
                 )
             assert words(message) == "hi"
     assert len(api.requests) == 1
@@ -232,7 +296,11 @@ async def test_a_file_recorded_meanwhile_is_played(sidecar: Path):
 async def test_describe_names_prompts_turns_and_sources(sidecar: Path):
     await record(sidecar, "How many orders?", source="qwen · llama.cpp")
     (prompt,) = describe(sidecar).prompts
-    assert (prompt.prompt, prompt.turns, prompt.source) == ("How many orders?", 2, "qwen · llama.cpp")
+    assert (prompt.prompt, prompt.turns, prompt.source) == (
+        "How many orders?",
+        2,
+        "qwen · llama.cpp",
+    )
     assert "How many orders?" in str(describe(sidecar))
 
 
@@ -242,10 +310,15 @@ async def test_describe_names_prompts_turns_and_sources(sidecar: Path):
         ("no json", "not a file of recorded turns"),
         ("[]", "not a file of recorded turns"),
         ('{"format": "mcp-notebook recorded turns", "version": 9}', "version 9"),
-        ('{"format": "mcp-notebook recorded turns", "version": 1, "turns": [{}]}', "damaged"),
+        (
+            '{"format": "mcp-notebook recorded turns", "version": 1, "turns": [{}]}',
+            "damaged",
+        ),
     ],
 )
-def test_a_file_that_is_none_is_refused_in_one_sentence(sidecar: Path, content: str, said: str):
+def test_a_file_that_is_none_is_refused_in_one_sentence(
+    sidecar: Path, content: str, said: str
+):
     sidecar.write_text(content)
     for transport in (ReplayTransport, RecordTransport):
         with pytest.raises(BackendError, match=said):

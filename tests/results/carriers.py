@@ -1,4 +1,6 @@
-"""One table written in every format that servers send, as plainly as they write it; NULL as each format does."""
+"""One table written in every format that servers send, as plainly as they write it;
+NULL as each format does.
+"""
 
 from __future__ import annotations
 
@@ -29,18 +31,30 @@ def _markdown(sheet: Sheet, *, null: str, escape: bool) -> str:
             cells = [cell.replace("|", "\\|").replace("\n", "<br>") for cell in cells]
         return "| " + " | ".join(cells) + " |"
 
-    return "\n".join([line(sheet.names), line(["---"] * len(sheet.names)), *map(line, texts(sheet, null))])
+    return "\n".join(
+        [
+            line(sheet.names),
+            line(["---"] * len(sheet.names)),
+            *map(line, texts(sheet, null)),
+        ]
+    )
 
 
 def _psql(sheet: Sheet) -> str:
     wide = widths(sheet, "")
-    header = "|".join(f" {name:^{width}} " for name, width in zip(sheet.names, wide, strict=True)).rstrip()
+    header = "|".join(
+        f" {name:^{width}} " for name, width in zip(sheet.names, wide, strict=True)
+    ).rstrip()
     rule = "+".join("-" * (width + 2) for width in wide)
     body = [
-        "|".join(f" {cell:<{width}} " for cell, width in zip(row, wide, strict=True)).rstrip()
+        "|".join(
+            f" {cell:<{width}} " for cell, width in zip(row, wide, strict=True)
+        ).rstrip()
         for row in texts(sheet, "")
     ]
-    return "\n".join([header, rule, *body, f"({len(body)} row{'' if len(body) == 1 else 's'})", ""])
+    return "\n".join(
+        [header, rule, *body, f"({len(body)} row{'' if len(body) == 1 else 's'})", ""]
+    )
 
 
 def _mysql(sheet: Sheet) -> str:
@@ -48,19 +62,37 @@ def _mysql(sheet: Sheet) -> str:
     rule = "+" + "+".join("-" * (width + 2) for width in wide) + "+"
 
     def line(cells: Sequence[str]) -> str:
-        return "|" + "|".join(f" {cell:<{width}} " for cell, width in zip(cells, wide, strict=True)) + "|"
+        return (
+            "|"
+            + "|".join(
+                f" {cell:<{width}} " for cell, width in zip(cells, wide, strict=True)
+            )
+            + "|"
+        )
 
-    return "\n".join([rule, line(sheet.names), rule, *map(line, texts(sheet, "NULL")), rule])
+    return "\n".join(
+        [rule, line(sheet.names), rule, *map(line, texts(sheet, "NULL")), rule]
+    )
 
 
 def _drawn(sheet: Sheet, null: str) -> str:
     """sqlite3 -box and rich's square boxes."""
-    text = _mysql(sheet) if null == "NULL" else _mysql(Sheet(sheet.names, tuple(map(tuple, texts(sheet, null)))))
+    text = (
+        _mysql(sheet)
+        if null == "NULL"
+        else _mysql(Sheet(sheet.names, tuple(map(tuple, texts(sheet, null)))))
+    )
     lines = text.split("\n")
-    rules = [n for n, line in enumerate(lines) if line.startswith("+-") and set(line) <= set("+-")]
+    rules = [
+        n
+        for n, line in enumerate(lines)
+        if line.startswith("+-") and set(line) <= set("+-")
+    ]
     for n, line in enumerate(lines):
         if n in rules:
-            left, cross, right = "┌┬┐" if n == rules[0] else "└┴┘" if n == rules[-1] else "├┼┤"
+            left, cross, right = (
+                "┌┬┐" if n == rules[0] else "└┴┘" if n == rules[-1] else "├┼┤"
+            )
             lines[n] = left + line[1:-1].replace("-", "─").replace("+", cross) + right
         else:
             lines[n] = line.replace("|", "│")
@@ -70,14 +102,20 @@ def _drawn(sheet: Sheet, null: str) -> str:
 def _sqlite_columns(sheet: Sheet) -> str:
     wide = widths(sheet, "")
     lines = [sheet.names, tuple("-" * width for width in wide), *texts(sheet, "")]
-    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, wide, strict=True)) for row in lines)
+    return "\n".join(
+        "  ".join(f"{cell:<{w}}" for cell, w in zip(row, wide, strict=True))
+        for row in lines
+    )
 
 
 def _vertical(sheet: Sheet, marker: str, null: str) -> str:
     width = max(map(len, sheet.names))
     blocks = []
     for number, row in enumerate(texts(sheet, null), start=1):
-        fields = [f"{name:>{width}}: {cell}" for name, cell in zip(sheet.names, row, strict=True)]
+        fields = [
+            f"{name:>{width}}: {cell}"
+            for name, cell in zip(sheet.names, row, strict=True)
+        ]
         blocks.append("\n".join([marker.format(number), *fields]))
     return "\n".join(blocks)
 
@@ -87,13 +125,18 @@ def _expanded(sheet: Sheet) -> str:
     lines = []
     for number, row in enumerate(texts(sheet, ""), start=1):
         lines.append(f"-[ RECORD {number} ]".ljust(width + 1, "-") + "+--------")
-        lines += [f"{name:<{width}} | {cell}" for name, cell in zip(sheet.names, row, strict=True)]
+        lines += [
+            f"{name:<{width}} | {cell}"
+            for name, cell in zip(sheet.names, row, strict=True)
+        ]
     return "\n".join(lines)
 
 
 def _key_values(sheet: Sheet) -> str:
     return "\n\n".join(
-        "\n".join(f"{name}: {cell}" for name, cell in zip(sheet.names, row, strict=True))
+        "\n".join(
+            f"{name}: {cell}" for name, cell in zip(sheet.names, row, strict=True)
+        )
         for row in texts(sheet, "NULL")
     )
 
@@ -101,7 +144,8 @@ def _key_values(sheet: Sheet) -> str:
 def _html(sheet: Sheet) -> str:
     head = "".join(f"<th>{html.escape(name)}</th>" for name in sheet.names)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in texts(sheet, "NULL")
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in texts(sheet, "NULL")
     )
     return f"<table><tr>{head}</tr>{body}</table>"
 
@@ -116,19 +160,35 @@ def _xml(sheet: Sheet) -> str:
 
 def _joined(sheet: Sheet, separator: str, null: str, *, rule: bool = False) -> str:
     """Values joined with a separator, nothing quoted."""
-    header, *rows = [separator.join(row) for row in [list(sheet.names), *texts(sheet, null)]]
+    header, *rows = [
+        separator.join(row) for row in [list(sheet.names), *texts(sheet, null)]
+    ]
     return "\n".join([header, *(["-" * 30] if rule else []), *rows])
 
 
 def _toon(sheet: Sheet) -> str:
     def cell(value: Any) -> str:
         value = jsonable(value)
-        plain = isinstance(value, str) and value.replace("-", "").replace(" ", "").isalpha()
-        words = value in ("true", "false", "null") or value != str(value).strip() or str(value).startswith("-")
+        plain = (
+            isinstance(value, str) and value.replace("-", "").replace(" ", "").isalpha()
+        )
+        words = (
+            value in ("true", "false", "null")
+            or value != str(value).strip()
+            or str(value).startswith("-")
+        )
         return value if plain and not words else json.dumps(value, ensure_ascii=False)
 
-    names = ",".join(name if name.isidentifier() else json.dumps(name, ensure_ascii=False) for name in sheet.names)
-    return "\n".join([f"rows[{len(sheet.rows)}]{{{names}}}:", *("  " + ",".join(map(cell, row)) for row in sheet.rows)])
+    names = ",".join(
+        name if name.isidentifier() else json.dumps(name, ensure_ascii=False)
+        for name in sheet.names
+    )
+    return "\n".join(
+        [
+            f"rows[{len(sheet.rows)}]{{{names}}}:",
+            *("  " + ",".join(map(cell, row)) for row in sheet.rows),
+        ]
+    )
 
 
 def _frame(sheet: Sheet) -> pd.DataFrame:

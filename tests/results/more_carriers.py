@@ -1,4 +1,6 @@
-"""More ways to write one table: a row a line, terminals' and wikis' tables, and the JSON of services."""
+"""More ways to write one table: a row a line, terminals' and wikis' tables, and the
+JSON of services.
+"""
 
 # ruff: noqa: E501  (a table reads best with a case a line)
 
@@ -12,43 +14,80 @@ from typing import Any
 from tests.results.sheets import Sheet, Writer, jsonable, lists, records, texts, widths
 
 
-def _pairs(sheet: Sheet, *, prefix: str, field: str, separator: str, null: str = "None") -> str:
+def _pairs(
+    sheet: Sheet, *, prefix: str, field: str, separator: str, null: str = "None"
+) -> str:
     """`Row 1: a=1, b=2`, and the like."""
     return "\n".join(
         prefix.format(number)
-        + separator.join(field.format(name=name, cell=cell) for name, cell in zip(sheet.names, row, strict=True))
+        + separator.join(
+            field.format(name=name, cell=cell)
+            for name, cell in zip(sheet.names, row, strict=True)
+        )
         for number, row in enumerate(texts(sheet, null), start=1)
     )
 
 
 def _each(sheet: Sheet, prefix: str, write: Callable[[Any], str]) -> str:
-    return "\n".join(prefix.format(number) + write(row) for number, row in enumerate(sheet.records, start=1))
+    return "\n".join(
+        prefix.format(number) + write(row)
+        for number, row in enumerate(sheet.records, start=1)
+    )
 
 
 def _json_each(sheet: Sheet, prefix: str) -> str:
-    return "\n".join(prefix.format(number) + json.dumps(row) for number, row in enumerate(records(sheet), start=1))
+    return "\n".join(
+        prefix.format(number) + json.dumps(row)
+        for number, row in enumerate(records(sheet), start=1)
+    )
 
 
 def _grid(sheet: Sheet, marks: str, *, between: bool = False, null: str = "") -> str:
     """A box: corners of three lines, the flat line, the bar; `between`: a rule below every row."""
-    top, middle, bottom, flat, bar = marks[:3], marks[3:6], marks[6:9], marks[9], marks[10]
+    top, middle, bottom, flat, bar = (
+        marks[:3],
+        marks[3:6],
+        marks[6:9],
+        marks[9],
+        marks[10],
+    )
     wide = widths(sheet, null)
 
     def rule(corners: str) -> str:
-        return corners[0] + corners[1].join(flat * (width + 2) for width in wide) + corners[2]
+        return (
+            corners[0]
+            + corners[1].join(flat * (width + 2) for width in wide)
+            + corners[2]
+        )
 
     def line(cells: Sequence[str]) -> str:
-        return bar + bar.join(f" {cell:<{width}} " for cell, width in zip(cells, wide, strict=True)) + bar
+        return (
+            bar
+            + bar.join(
+                f" {cell:<{width}} " for cell, width in zip(cells, wide, strict=True)
+            )
+            + bar
+        )
 
     rows = [line(row) for row in texts(sheet, null)]
     inner = f"\n{rule(middle)}\n" if between else "\n"
-    return "\n".join([rule(top), line(sheet.names), rule(middle), inner.join(rows), rule(bottom)])
+    return "\n".join(
+        [rule(top), line(sheet.names), rule(middle), inner.join(rows), rule(bottom)]
+    )
 
 
 def _columns(
-    sheet: Sheet, gap: str, *, null: str = "", rule: str = "", crossing: str = "", framed: bool = False
+    sheet: Sheet,
+    gap: str,
+    *,
+    null: str = "",
+    rule: str = "",
+    crossing: str = "",
+    framed: bool = False,
 ) -> str:
-    """Padded cells with a gap between them; a rule of this mark below the names, and if framed at both ends."""
+    """Padded cells with a gap between them; a rule of this mark below the names, and if
+    framed at both ends.
+    """
     wide = widths(sheet, null)
     rows = [
         gap.join(f"{cell:<{width}}" for cell, width in zip(row, wide, strict=True))
@@ -71,16 +110,29 @@ def _jira(sheet: Sheet) -> str:
 
 def _mediawiki(sheet: Sheet) -> str:
     body = [f"|-\n| {' || '.join(row)}" for row in texts(sheet, "NULL")]
-    return "\n".join(['{| class="wikitable"', f"! {' !! '.join(sheet.names)}", *body, "|}"])
+    return "\n".join(
+        ['{| class="wikitable"', f"! {' !! '.join(sheet.names)}", *body, "|}"]
+    )
 
 
 def _asciidoc(sheet: Sheet) -> str:
-    return "\n".join(["|===", *("|" + " |".join(row) for row in [sheet.names, *texts(sheet, "NULL")]), "|==="])
+    return "\n".join(
+        [
+            "|===",
+            *("|" + " |".join(row) for row in [sheet.names, *texts(sheet, "NULL")]),
+            "|===",
+        ]
+    )
 
 
 def _textile(sheet: Sheet) -> str:
-    body = ["|" + "|".join(f"<. {cell} " for cell in row) + "|" for row in texts(sheet, "NULL")]
-    return "\n".join(["|" + "|".join(f"_. {name} " for name in sheet.names) + "|", *body])
+    body = [
+        "|" + "|".join(f"<. {cell} " for cell in row) + "|"
+        for row in texts(sheet, "NULL")
+    ]
+    return "\n".join(
+        ["|" + "|".join(f"_. {name} " for name in sheet.names) + "|", *body]
+    )
 
 
 def _framed_records(sheet: Sheet) -> str:
@@ -93,31 +145,53 @@ def _framed_records(sheet: Sheet) -> str:
     for number, row in enumerate(texts(sheet, ""), start=1):
         left, cross, right = "┌┬┐" if number == 1 else "├┼┤"
         label = f"[ RECORD {number} ]"
-        lines.append((left + "─" + label).ljust(wide + 3, "─") + cross + "─" * (longest + 2) + right)
-        lines += [f"│ {name:<{wide}} │ {cell:<{longest}} │" for name, cell in zip(sheet.names, row, strict=True)]
+        lines.append(
+            (left + "─" + label).ljust(wide + 3, "─")
+            + cross
+            + "─" * (longest + 2)
+            + right
+        )
+        lines += [
+            f"│ {name:<{wide}} │ {cell:<{longest}} │"
+            for name, cell in zip(sheet.names, row, strict=True)
+        ]
     return "\n".join([*lines, "└" + "─" * (wide + 2) + "┴" + "─" * (longest + 2) + "┘"])
 
 
 def _spark_records(sheet: Sheet) -> str:
-    wide, longest = max(map(len, sheet.names)), max(map(len, [c for row in texts(sheet, "NULL") for c in row]))
+    wide, longest = (
+        max(map(len, sheet.names)),
+        max(map(len, [c for row in texts(sheet, "NULL") for c in row])),
+    )
     blocks = []
     for number, row in enumerate(texts(sheet, "NULL")):
-        fields = [f" {name:<{wide}} | {cell:<{longest}} " for name, cell in zip(sheet.names, row, strict=True)]
-        blocks.append("\n".join([f"-RECORD {number}".ljust(wide + longest + 5, "-"), *fields]))
+        fields = [
+            f" {name:<{wide}} | {cell:<{longest}} "
+            for name, cell in zip(sheet.names, row, strict=True)
+        ]
+        blocks.append(
+            "\n".join([f"-RECORD {number}".ljust(wide + longest + 5, "-"), *fields])
+        )
     return "\n".join(blocks)
 
 
 def _sqlite_lines(sheet: Sheet) -> str:
     wide = max(map(len, sheet.names))
     return "\n\n".join(
-        "\n".join(f"{name:>{wide}} = {cell}" for name, cell in zip(sheet.names, row, strict=True))
+        "\n".join(
+            f"{name:>{wide}} = {cell}"
+            for name, cell in zip(sheet.names, row, strict=True)
+        )
         for row in texts(sheet, "")
     )
 
 
 def _bulleted(sheet: Sheet) -> str:
     return "\n\n".join(
-        f"### Row {number}\n" + "\n".join(f"- **{name}:** {cell}" for name, cell in zip(sheet.names, row, strict=True))
+        f"### Row {number}\n"
+        + "\n".join(
+            f"- **{name}:** {cell}" for name, cell in zip(sheet.names, row, strict=True)
+        )
         for number, row in enumerate(texts(sheet, "NULL"), start=1)
     )
 
@@ -147,7 +221,10 @@ def _escaped_tsv(sheet: Sheet) -> str:
 def _html_rows(sheet: Sheet) -> str:
     """sqlite3 -html: rows without a table around them."""
     head = "".join(f"<TH>{html.escape(name)}</TH>\n" for name in sheet.names)
-    body = ["".join(f"<TD>{html.escape(cell)}</TD>\n" for cell in row) for row in texts(sheet, "")]
+    body = [
+        "".join(f"<TD>{html.escape(cell)}</TD>\n" for cell in row)
+        for row in texts(sheet, "")
+    ]
     return "\n".join(f"<TR>{row}</TR>" for row in [head, *body])
 
 
@@ -158,7 +235,9 @@ def _wrapped_cells(sheet: Sheet, wrap: Callable[[Any], Any]) -> list[list[Any]]:
 def _aws(value: Any) -> dict[str, Any]:
     if value is None:
         return {"isNull": True}
-    kind = {bool: "booleanValue", int: "longValue", float: "doubleValue"}.get(type(value), "stringValue")
+    kind = {bool: "booleanValue", int: "longValue", float: "doubleValue"}.get(
+        type(value), "stringValue"
+    )
     return {kind: value}
 
 
@@ -175,12 +254,21 @@ def _libsql(value: Any) -> dict[str, Any]:
         return {"type": "null"}
     if type(value) is int:
         return {"type": "integer", "value": str(value)}
-    return {"type": "float", "value": value} if isinstance(value, float) else {"type": "text", "value": str(value)}
+    return (
+        {"type": "float", "value": value}
+        if isinstance(value, float)
+        else {"type": "text", "value": str(value)}
+    )
 
 
 def _nodes(sheet: Sheet) -> str:
-    edges = [{"cursor": str(number), "node": row} for number, row in enumerate(records(sheet))]
-    return json.dumps({"data": {"things": {"edges": edges, "pageInfo": {"hasNextPage": False}}}})
+    edges = [
+        {"cursor": str(number), "node": row}
+        for number, row in enumerate(records(sheet))
+    ]
+    return json.dumps(
+        {"data": {"things": {"edges": edges, "pageInfo": {"hasNextPage": False}}}}
+    )
 
 
 def _fields(sheet: Sheet) -> list[dict[str, str]]:
@@ -188,7 +276,12 @@ def _fields(sheet: Sheet) -> list[dict[str, str]]:
 
 
 def _cells(sheet: Sheet) -> list[dict[str, Any]]:
-    return [{"f": row} for row in _wrapped_cells(sheet, lambda cell: {"v": cell if cell is None else str(cell)})]
+    return [
+        {"f": row}
+        for row in _wrapped_cells(
+            sheet, lambda cell: {"v": cell if cell is None else str(cell)}
+        )
+    ]
 
 
 MORE: dict[str, Writer] = {

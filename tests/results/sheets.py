@@ -25,12 +25,19 @@ Writer = Callable[[Sheet], str]
 
 def jsonable(value: Any) -> Any:
     """What JSON can say as it is, anything else as text."""
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+    return (
+        value
+        if value is None or isinstance(value, (bool, int, float, str))
+        else str(value)
+    )
 
 
 def records(sheet: Sheet) -> list[dict[str, Any]]:
     """A JSON object a row."""
-    return [{name: jsonable(cell) for name, cell in record.items()} for record in sheet.records]
+    return [
+        {name: jsonable(cell) for name, cell in record.items()}
+        for record in sheet.records
+    ]
 
 
 def lists(sheet: Sheet) -> list[list[Any]]:
@@ -45,4 +52,7 @@ def texts(sheet: Sheet, null: Any) -> list[list[Any]]:
 
 def widths(sheet: Sheet, null: str) -> list[int]:
     """How wide each column is when it is drawn."""
-    return [max(map(len, column)) for column in zip(sheet.names, *texts(sheet, null), strict=True)]
+    return [
+        max(map(len, column))
+        for column in zip(sheet.names, *texts(sheet, null), strict=True)
+    ]

@@ -1,4 +1,6 @@
-"""Other people's servers, captured: the thresholds of the report hold, and so does its own arithmetic."""
+"""Other people's servers, captured: the thresholds of the report hold, and so does its
+own arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def total_of(folder: Path) -> Tally:
 def save(folder: Path, name: str, result: dict[str, Any] | None, **more: Any) -> None:
     path = folder / "server" / f"{name}.json.gz"
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(gzip.compress(json.dumps({"case": name, "result": result, **more}).encode()))
+    path.write_bytes(
+        gzip.compress(json.dumps({"case": name, "result": result, **more}).encode())
+    )
 
 
 @pytest.mark.slow
@@ -47,15 +51,33 @@ def test_the_report_tells_equal_lossy_and_wrong_apart(tmp_path: Path) -> None:
     truth = tmp_path / "_truth" / "pg"
     truth.mkdir(parents=True)
     (truth / "t.json").write_text(
-        json.dumps({"columns": ["a", "b"], "db_types": ["int8", "text"], "rows": [[{"$int": "9007199254740993"}, "x"]]})
+        json.dumps(
+            {
+                "columns": ["a", "b"],
+                "db_types": ["int8", "text"],
+                "rows": [[{"$int": "9007199254740993"}, "x"]],
+            }
+        )
     )
     at = {"truth": "captures/_truth/pg/t.json"}
     block = lambda text: {"content": [{"type": "text", "text": text}]}  # noqa: E731
     save(tmp_path, "equal", block('[{"a": "9007199254740993", "b": "x"}]'), **at)
     save(tmp_path, "rounded", block('[{"a": 9007199254740992, "b": "x"}]'), **at)
     save(tmp_path, "err_table", block("Error: no such table"), **at)
-    save(tmp_path, "wrong", block('[{"a": 9007199254740993, "b": "y, not x"}, {"a": 1, "b": "x"}]'), **at)
+    save(
+        tmp_path,
+        "wrong",
+        block('[{"a": 9007199254740993, "b": "y, not x"}, {"a": 1, "b": "x"}]'),
+        **at,
+    )
     total = total_of(tmp_path)
-    assert (total.n, total.scored, total.equal, total.typed, total.lossy, total.silent) == (4, 3, 1, 1, 1, 1)
+    assert (
+        total.n,
+        total.scored,
+        total.equal,
+        total.typed,
+        total.lossy,
+        total.silent,
+    ) == (4, 3, 1, 1, 1, 1)
     assert (total.errors, total.from_error) == (1, 0)
     assert not total.good

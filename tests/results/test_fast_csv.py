@@ -28,7 +28,9 @@ def no_size_is_small() -> Iterator[None]:
 def read(text: str, *, large: int, infer: bool = True) -> list[tuple]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited, "LARGE", large)
-        reading = results.read({"content": [{"type": "text", "text": text}]}, infer=infer)
+        reading = results.read(
+            {"content": [{"type": "text", "text": text}]}, infer=infer
+        )
     return [
         (t.data.schema, repr(t.data.to_pylist()), t.notes, dict(t.types), t.approximate, t.names)
         for t in reading.tables
@@ -36,9 +38,13 @@ def read(text: str, *, large: int, infer: bool = True) -> list[tuple]:
 
 
 def taken(text: str) -> bool:
-    """Whether Arrow took the text; what it gave is compared with the exact path, with types and without."""
+    """Whether Arrow took the text; what it gave is compared with the exact path, with
+    types and without.
+    """
     for infer in (True, False):
-        assert read(text, large=0, infer=infer) == read(text, large=1 << 60, infer=infer)
+        assert read(text, large=0, infer=infer) == read(
+            text, large=1 << 60, infer=infer
+        )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited, "LARGE", 0)
         return delimited.large(text) is not None
@@ -54,7 +60,22 @@ KINDS = [
     st.floats().map(repr), st.floats(-1000, 1000).map(repr), st.decimals(-999, 999, places=2).map(str),
     st.booleans().map(str), st.sampled_from(["1,234", "12", "5,000.50"]), st.text(max_size=6),
 ]  # fmt: skip
-DAMAGES = ['"', '""', ",", "\n", "\n\n", "\r", " ", "x", '"x', 'x"', "", "\0", "\ud800", "\ufeff"]
+DAMAGES = [
+    '"',
+    '""',
+    ",",
+    "\n",
+    "\n\n",
+    "\r",
+    " ",
+    "x",
+    '"x',
+    'x"',
+    "",
+    "\0",
+    "\ud800",
+    "\ufeff",
+]
 EMPTY = st.sampled_from(["", "NULL", "None"])
 NAMES = ["id", "name", "zip code", "größe", "x_1", "at"]
 
@@ -65,7 +86,12 @@ def tables(draw: st.DrawFn) -> list[Sequence[str]]:
     width = draw(st.integers(2, 5))
     kinds = [draw(st.sampled_from(KINDS)) for _ in range(width)]
     kinds = [
-        draw(st.sampled_from([kind, kind, st.one_of(kind, EMPTY), st.one_of(kind, st.just(""))])) for kind in kinds
+        draw(
+            st.sampled_from(
+                [kind, kind, st.one_of(kind, EMPTY), st.one_of(kind, st.just(""))]
+            )
+        )
+        for kind in kinds
     ]
     return [NAMES[:width], *draw(st.lists(st.tuples(*kinds), min_size=1, max_size=8))]
 
@@ -80,35 +106,71 @@ FORMS = st.fixed_dictionaries(
     {
         "delimiter": st.sampled_from([",", "\t", ";"]),
         "lineterminator": st.sampled_from(["\n", "\r\n", "\r"]),
-        "quoting": st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+        "quoting": st.sampled_from(
+            [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]
+        ),
     }
 )
 
 
 @settings(max_examples=400, deadline=None)
 @given(tables(), FORMS)
-def test_any_table_in_any_form_is_the_same_or_left_alone(table: list[Sequence[str]], form: dict) -> None:
+def test_any_table_in_any_form_is_the_same_or_left_alone(
+    table: list[Sequence[str]], form: dict
+) -> None:
     taken(written(table, **form))
 
 
 @settings(max_examples=300, deadline=None)
 @given(tables(), st.data())
-def test_quoted_and_bare_empty_cells_are_the_same_or_left_alone(table: list, data: st.DataObject) -> None:
+def test_quoted_and_bare_empty_cells_are_the_same_or_left_alone(
+    table: list, data: st.DataObject
+) -> None:
     lines = [",".join(table[0])]
     for row in table[1:]:
         cells = [cell.replace('"', '""') for cell in row]
-        quote = [any(mark in cell for mark in '",\n\r') or data.draw(st.booleans()) for cell in cells]
-        lines.append(",".join(f'"{cell}"' if on else cell for cell, on in zip(cells, quote, strict=True)))
-    taken("\n".join(lines) + data.draw(st.sampled_from(["", "\n", "\n\n", "\r\n", "\n \n", "\nCOMMIT\n"])))
+        quote = [
+            any(mark in cell for mark in '",\n\r') or data.draw(st.booleans())
+            for cell in cells
+        ]
+        lines.append(
+            ",".join(
+                f'"{cell}"' if on else cell
+                for cell, on in zip(cells, quote, strict=True)
+            )
+        )
+    taken(
+        "\n".join(lines)
+        + data.draw(st.sampled_from(["", "\n", "\n\n", "\r\n", "\n \n", "\nCOMMIT\n"]))
+    )
 
 
 @settings(max_examples=400, deadline=None)
 @given(tables(), FORMS, st.data())
-def test_a_damaged_text_is_the_same_or_left_alone(table: list, form: dict, data: st.DataObject) -> None:
+def test_a_damaged_text_is_the_same_or_left_alone(
+    table: list, form: dict, data: st.DataObject
+) -> None:
     text = written(table, **form)
     at = data.draw(st.integers(0, len(text) - 1))
     damage = data.draw(
-        st.sampled_from(['"', '""', ",", "\n", "\n\n", "\r", " ", "x", '"x', 'x"', "", "\0", "\ud800", "\ufeff"])
+        st.sampled_from(
+            [
+                '"',
+                '""',
+                ",",
+                "\n",
+                "\n\n",
+                "\r",
+                " ",
+                "x",
+                '"x',
+                'x"',
+                "",
+                "\0",
+                "\ud800",
+                "\ufeff",
+            ]
+        )
     )
     taken(text[:at] + damage + text[at + data.draw(st.integers(0, 2)) :])
 
@@ -116,12 +178,17 @@ def test_a_damaged_text_is_the_same_or_left_alone(table: list, form: dict, data:
 PLAIN = [("id", "name"), *((str(n), f"name {n}") for n in range(50))]
 
 
-@pytest.mark.parametrize("form", [{}, {"delimiter": "\t"}, {"quoting": csv.QUOTE_ALL}, {"lineterminator": "\r\n"}])
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"delimiter": "\t"}, {"quoting": csv.QUOTE_ALL}, {"lineterminator": "\r\n"}],
+)
 def test_usual_texts_are_taken(form: dict) -> None:
     assert taken(written(PLAIN, **form))
 
 
-@pytest.mark.parametrize("cell", ['"a"b', 'a"b', '"a', 'a"', '"a" ', ' "a"', '"a""', '"a"",b"c'])
+@pytest.mark.parametrize(
+    "cell", ['"a"b', 'a"b', '"a', 'a"', '"a" ', ' "a"', '"a""', '"a"",b"c']
+)
 def test_a_quote_out_of_place_is_left_to_the_exact_path(cell: str) -> None:
     assert not taken(written(PLAIN) + f'7,{cell}\n8,"z"\n')
 
@@ -131,7 +198,10 @@ def test_an_empty_line_is_a_record_of_its_own() -> None:
 
 
 def test_empty_cells_with_and_without_quotes_stay_apart() -> None:
-    text = written([("id", "name", "n"), *((str(n), f"name {n}", "1") for n in range(30))]) + '30,"",\n31,,""\n'
+    text = (
+        written([("id", "name", "n"), *((str(n), f"name {n}", "1") for n in range(30))])
+        + '30,"",\n31,,""\n'
+    )
     assert taken(text)
     (table,) = results.read({"content": [{"type": "text", "text": text}]}).tables
     assert table.data["name"].to_pylist()[-2:] == ["", None]

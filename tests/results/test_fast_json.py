@@ -32,7 +32,10 @@ def same_as_exact(text: str, strictness: infer.Strictness = "numbers") -> bool:
         want = infer.column(values, text=strictness)
         have = fast_columns.column(fast, text=strictness)
         assert have.array.type == want.array.type
-        assert have.array.equals(want.array) or have.array.to_pylist().__repr__() == want.array.to_pylist().__repr__()
+        assert (
+            have.array.equals(want.array)
+            or have.array.to_pylist().__repr__() == want.array.to_pylist().__repr__()
+        )
         assert (have.type_note, have.note) == (want.type_note, want.note)
     return True
 
@@ -40,7 +43,19 @@ def same_as_exact(text: str, strictness: infer.Strictness = "numbers") -> bool:
 TEXTS = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
-        ["", "null", ": null", '": null', '}, {"a": 1', ', "b": 2', "2024-01-01", "007", "1.50", "-0", "\\"]
+        [
+            "",
+            "null",
+            ": null",
+            '": null',
+            '}, {"a": 1',
+            ', "b": 2',
+            "2024-01-01",
+            "007",
+            "1.50",
+            "-0",
+            "\\",
+        ]
     ),
 )
 DATES = st.dates().map(str)
@@ -72,14 +87,19 @@ KINDS = [
     st.lists(st.integers(), max_size=2),
     st.none(),
 ]
-KEYS = st.sampled_from(["id", "a", "b c", "null", "name", "größe", "x_1", "Ünï", "a, b", 'q"', "value"])
+KEYS = st.sampled_from(
+    ["id", "a", "b c", "null", "name", "größe", "x_1", "Ünï", "a, b", 'q"', "value"]
+)
 
 
 @st.composite
 def records(draw: st.DrawFn) -> list[dict]:
     names = draw(st.lists(KEYS, min_size=1, max_size=5, unique=True))
     columns = [st.one_of(draw(st.sampled_from(KINDS)), st.none()) for _ in names]
-    columns = [draw(st.sampled_from([column, draw(st.sampled_from(KINDS))])) for column in columns]
+    columns = [
+        draw(st.sampled_from([column, draw(st.sampled_from(KINDS))]))
+        for column in columns
+    ]
     rows = draw(st.lists(st.tuples(*columns), min_size=2, max_size=12))
     return [dict(zip(names, row, strict=True)) for row in rows]
 
@@ -88,18 +108,44 @@ LAYOUTS = [{}, {"separators": (",", ":")}, {"indent": 2}, {"ensure_ascii": False
 
 
 @settings(max_examples=400, deadline=None)
-@given(records(), st.sampled_from(LAYOUTS), st.sampled_from(["numbers", "dates", "all", "keep"]))
-def test_any_records_in_any_layout_are_the_same_or_left_alone(rows: list[dict], layout: dict, strictness) -> None:
+@given(
+    records(),
+    st.sampled_from(LAYOUTS),
+    st.sampled_from(["numbers", "dates", "all", "keep"]),
+)
+def test_any_records_in_any_layout_are_the_same_or_left_alone(
+    rows: list[dict], layout: dict, strictness
+) -> None:
     same_as_exact(json.dumps(rows, **layout), strictness)
 
 
 @settings(max_examples=300, deadline=None)
 @given(records(), st.sampled_from(LAYOUTS), st.data())
-def test_a_damaged_text_is_the_same_or_left_alone(rows: list[dict], layout: dict, data: st.DataObject) -> None:
+def test_a_damaged_text_is_the_same_or_left_alone(
+    rows: list[dict], layout: dict, data: st.DataObject
+) -> None:
     text = json.dumps(rows, **layout)
     at = data.draw(st.integers(0, len(text) - 1))
     damage = data.draw(
-        st.sampled_from(['"', ",", "}", "{", " ", "0", "1", ".5", "e5", "null", "\\", "x", "", ":", "\n"])
+        st.sampled_from(
+            [
+                '"',
+                ",",
+                "}",
+                "{",
+                " ",
+                "0",
+                "1",
+                ".5",
+                "e5",
+                "null",
+                "\\",
+                "x",
+                "",
+                ":",
+                "\n",
+            ]
+        )
     )
     text = text[:at] + damage + text[at + data.draw(st.integers(0, 2)) :]
     try:
@@ -108,18 +154,29 @@ def test_a_damaged_text_is_the_same_or_left_alone(rows: list[dict], layout: dict
         assert fast_json.table(text) is None
     else:
         value = jsontext.loads(text)
-        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        if (
+            isinstance(value, list)
+            and value
+            and all(isinstance(row, dict) for row in value)
+        ):
             same_as_exact(text)
 
 
 ROWS = [
-    {"id": n, "price": n / 7, "note": None if n % 3 else f'say "{n}", ok\n', "day": f"2024-01-{n % 28 + 1:02}"}
+    {
+        "id": n,
+        "price": n / 7,
+        "note": None if n % 3 else f'say "{n}", ok\n',
+        "day": f"2024-01-{n % 28 + 1:02}",
+    }
     for n in range(1000)  # more than the sample sees
 ]
 LATE = 970  # a row the sample does not see
 
 
-@pytest.mark.parametrize("layout", [{}, {"separators": (",", ":")}, {"indent": 2}, {"indent": "\t"}])
+@pytest.mark.parametrize(
+    "layout", [{}, {"separators": (",", ":")}, {"indent": 2}, {"indent": "\t"}]
+)
 def test_plain_records_are_taken_in_every_usual_layout(layout: dict) -> None:
     assert same_as_exact(json.dumps(ROWS, **layout))
 
@@ -158,7 +215,9 @@ def changed(row: int, **cells: object) -> str:
         json.dumps(ROWS).replace('{"id": 970,', '{"id": 970, "id": 41,'),
         json.dumps(ROWS).replace('"id": 970,', '"id": 0970,'),
         json.dumps(ROWS).replace('"price": 138.57142857142858', '"price": 5.50'),
-        json.dumps(ROWS).replace('"price": 138.57142857142858', '"price": 5.71428571428571412345'),
+        json.dumps(ROWS).replace(
+            '"price": 138.57142857142858', '"price": 5.71428571428571412345'
+        ),
         json.dumps(ROWS).replace('"id": 970,', ""),
         json.dumps(ROWS).replace('say \\"969\\"', "\\ud800"),
         "[]",
@@ -176,6 +235,8 @@ def test_a_null_word_within_a_string_does_not_hide_a_missing_field() -> None:
     assert fast_json.table(json.dumps(rows)) is None
 
 
-def test_a_column_that_is_null_in_the_sample_finds_its_type_by_its_first_value() -> None:
+def test_a_column_that_is_null_in_the_sample_finds_its_type_by_its_first_value() -> (
+    None
+):
     rows = [{"id": n, "late": "here" if n == 1777 else None} for n in range(3000)]
     assert same_as_exact(json.dumps(rows))

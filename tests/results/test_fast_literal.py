@@ -18,11 +18,14 @@ def no_size_is_small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_literal, "SMALL", 0)
         patch.setattr(fast_columns, "SMALL", 0)
-        patch.setattr(fast_literal, "_BLOCK", 200)  # so that a few rows make many blocks
+        # so that a few rows make many blocks
+        patch.setattr(fast_literal, "_BLOCK", 200)
         yield
 
 
-def same_as_exact(text: str, fast_path: Callable = fast_literal.table, exact: Callable = literal.loads) -> bool:
+def same_as_exact(
+    text: str, fast_path: Callable = fast_literal.table, exact: Callable = literal.loads
+) -> bool:
     """Whether the fast path took the text; what it gave is compared with the exact path."""
     found = fast_path(text)
     if found is None:
@@ -36,7 +39,9 @@ def same_as_exact(text: str, fast_path: Callable = fast_literal.table, exact: Ca
         want = infer.column(list(values), text="numbers")
         have = fast_columns.column(fast, text="numbers")
         assert have.array.type == want.array.type
-        assert have.array.equals(want.array) or repr(have.array.to_pylist()) == repr(want.array.to_pylist())
+        assert have.array.equals(want.array) or repr(have.array.to_pylist()) == repr(
+            want.array.to_pylist()
+        )
         assert have.note == want.note
     return True
 
@@ -70,11 +75,19 @@ KINDS = [
     st.one_of(st.integers(-(2**60), 2**60), st.floats(-1e9, 1e9)),
     st.booleans(),
     TEXTS,
-    st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-(10**9), max_value=10**9),
+    st.decimals(
+        allow_nan=False,
+        allow_infinity=False,
+        places=3,
+        min_value=-(10**9),
+        max_value=10**9,
+    ),
     st.decimals(min_value=-100, max_value=100),
     st.dates(),
     st.datetimes(),
-    st.datetimes(timezones=st.sampled_from([dt.UTC, dt.timezone(dt.timedelta(hours=2))])),
+    st.datetimes(
+        timezones=st.sampled_from([dt.UTC, dt.timezone(dt.timedelta(hours=2))])
+    ),
     st.uuids(),
     st.one_of(st.integers(), TEXTS),
     st.one_of(st.dates(), TEXTS),
@@ -90,7 +103,9 @@ def rows(draw: st.DrawFn) -> list:
     names = draw(st.lists(KEYS, min_size=1, max_size=5, unique=True))
     columns = [st.one_of(draw(st.sampled_from(KINDS)), st.none()) for _ in names]
     found = draw(st.lists(st.tuples(*columns), min_size=1, max_size=20))
-    form = draw(st.sampled_from([tuple, list, lambda row: dict(zip(names, row, strict=True))]))
+    form = draw(
+        st.sampled_from([tuple, list, lambda row: dict(zip(names, row, strict=True))])
+    )
     return [form(row) for row in found]
 
 
@@ -102,11 +117,32 @@ def test_any_rows_are_the_same_or_left_alone(value: list) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(rows(), st.data())
-def test_a_damaged_text_is_the_same_or_left_alone(value: list, data: st.DataObject) -> None:
+def test_a_damaged_text_is_the_same_or_left_alone(
+    value: list, data: st.DataObject
+) -> None:
     text = repr(value)
     at = data.draw(st.integers(0, len(text) - 1))
     damage = data.draw(
-        st.sampled_from(["'", '"', ",", "(", ")", " ", "0", "_", ".5", "e5", "None", "\\", "b", "", ":", "N"])
+        st.sampled_from(
+            [
+                "'",
+                '"',
+                ",",
+                "(",
+                ")",
+                " ",
+                "0",
+                "_",
+                ".5",
+                "e5",
+                "None",
+                "\\",
+                "b",
+                "",
+                ":",
+                "N",
+            ]
+        )
     )
     text = text[:at] + damage + text[at + data.draw(st.integers(0, 2)) :]
     try:
@@ -116,16 +152,21 @@ def test_a_damaged_text_is_the_same_or_left_alone(value: list, data: st.DataObje
     else:
         try:
             same_as_exact(text)
-        except (TypeError, AttributeError, ValueError) as error:  # the damaged value is no list of rows any more
+        except (TypeError, AttributeError, ValueError) as error:
+            # the damaged value is no list of rows any more
             raise AssertionError(text) from error
 
 
-@pytest.mark.parametrize("text", ["[(None,), (0)]", "[(1,), (2), (3,)]", "[('a',), ('b')]"])
+@pytest.mark.parametrize(
+    "text", ["[(None,), (0)]", "[(1,), (2), (3,)]", "[('a',), ('b')]"]
+)
 def test_a_value_in_brackets_is_no_tuple(text: str) -> None:
     assert fast_literal.table(text) is None
 
 
-def test_a_line_end_on_the_edge_of_a_block_is_left_to_the_exact_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_end_on_the_edge_of_a_block_is_left_to_the_exact_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     text = repr([("ab\r\ncd", 1)] * 3)
     found = []
     for size in range(8, 40):
@@ -140,12 +181,23 @@ DAY = dt.datetime(2024, 1, 1)
 KEYED = "abcdefghij"
 REST = (DAY.replace(tzinfo=dt.UTC), UUID(int=7), None)
 PLAIN = [
-    (n, n / 7, None if n % 3 else f"it's {n}\n", True, Decimal(n) / 4, DAY.date(), DAY.replace(hour=n % 24), *REST)
+    (
+        n,
+        n / 7,
+        None if n % 3 else f"it's {n}\n",
+        True,
+        Decimal(n) / 4,
+        DAY.date(),
+        DAY.replace(hour=n % 24),
+        *REST,
+    )
     for n in range(100)
 ]
 
 
-@pytest.mark.parametrize("form", [tuple, list, lambda row: dict(zip(KEYED, row, strict=True))])
+@pytest.mark.parametrize(
+    "form", [tuple, list, lambda row: dict(zip(KEYED, row, strict=True))]
+)
 def test_plain_rows_of_every_kind_are_taken(form) -> None:
     assert same_as_exact(repr([form(row) for row in PLAIN]))
     assert same_as_exact(repr(tuple(form(row) for row in PLAIN)))
@@ -164,4 +216,6 @@ def test_a_string_that_holds_a_key_or_a_row_end_changes_nothing() -> None:
 
 def test_a_uuid_that_is_none_stays_its_source_text() -> None:
     good = "e3e70682-c209-4cac-629f-6fbed82c07cd"
-    same_as_exact(f"[(UUID('{good}'),), (UUID('f728b4fa-4248-5e3a-0a5d02f346baa9455'),)]")
+    same_as_exact(
+        f"[(UUID('{good}'),), (UUID('f728b4fa-4248-5e3a-0a5d02f346baa9455'),)]"
+    )

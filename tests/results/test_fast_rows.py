@@ -29,7 +29,23 @@ JSON_KINDS = [
     st.booleans(),
     TEXTS,
     st.sampled_from(
-        ["], [", '"', '", "', "\\", "[1, 2]", "true", "null", "\1", "\3", "],[", ', "', ',"x', "\\n", "x, ", "\ud800"]
+        [
+            "], [",
+            '"',
+            '", "',
+            "\\",
+            "[1, 2]",
+            "true",
+            "null",
+            "\1",
+            "\3",
+            "],[",
+            ', "',
+            ',"x',
+            "\\n",
+            "x, ",
+            "\ud800",
+        ]
     ),
     st.one_of(st.integers(), TEXTS),
     st.lists(st.integers(), max_size=2),
@@ -44,9 +60,15 @@ DAMAGES = ['"', ",", "[", "]", " ", "0", ".50", "e5", "null", "\\", "", "N", "Na
 @st.composite
 def json_rows(draw: st.DrawFn) -> str:
     width = draw(st.integers(1, 5))
-    columns = [st.one_of(draw(st.sampled_from(JSON_KINDS)), st.none()) for _ in range(width)]
+    columns = [
+        st.one_of(draw(st.sampled_from(JSON_KINDS)), st.none()) for _ in range(width)
+    ]
     rows = draw(st.lists(st.tuples(*columns), min_size=1, max_size=20))
-    layout = draw(st.sampled_from([{}, {"separators": (",", ":")}, {"ensure_ascii": False}, {"indent": 1}]))
+    layout = draw(
+        st.sampled_from(
+            [{}, {"separators": (",", ":")}, {"ensure_ascii": False}, {"indent": 1}]
+        )
+    )
     return json.dumps(rows, **layout)
 
 
@@ -58,7 +80,9 @@ def test_any_json_rows_are_the_same_or_left_alone(text: str) -> None:
 
 @settings(max_examples=400, deadline=None)
 @given(json_rows(), st.data())
-def test_damaged_json_rows_are_the_same_or_left_alone(text: str, data: st.DataObject) -> None:
+def test_damaged_json_rows_are_the_same_or_left_alone(
+    text: str, data: st.DataObject
+) -> None:
     at = data.draw(st.integers(0, len(text) - 1))
     damage = data.draw(st.sampled_from(DAMAGES))
     text = text[:at] + damage + text[at + data.draw(st.integers(0, 2)) :]
@@ -73,21 +97,34 @@ def test_damaged_json_rows_are_the_same_or_left_alone(text: str, data: st.DataOb
             raise AssertionError(text) from error
 
 
-@pytest.mark.parametrize("layout", [{}, {"separators": (",", ":")}, {"ensure_ascii": False}])
+@pytest.mark.parametrize(
+    "layout", [{}, {"separators": (",", ":")}, {"ensure_ascii": False}]
+)
 def test_plain_json_rows_are_taken(layout: dict) -> None:
-    rows = [[n, n / 7, None if n % 3 else f'say "{n}"\n é', n % 2 == 0, None] for n in range(100)]
+    rows = [
+        [n, n / 7, None if n % 3 else f'say "{n}"\n é', n % 2 == 0, None]
+        for n in range(100)
+    ]
     assert same_as_exact(json.dumps(rows, **layout), fast_rows.table, jsontext.loads)
 
 
-@pytest.mark.parametrize("cell", ["1.50", "0.12345678901234567890", "NaN", "N", "\1", "9007199254740993"])
+@pytest.mark.parametrize(
+    "cell", ["1.50", "0.12345678901234567890", "NaN", "N", "\1", "9007199254740993"]
+)
 def test_a_json_number_that_is_no_float_is_left_to_the_exact_path(cell: str) -> None:
     assert fast_rows.table(f"[[0.5, 1], [{cell}, 2], [0.25, 3]]") is None
 
 
 def test_a_string_that_holds_a_row_end_or_a_cell_end_changes_nothing() -> None:
-    rows = [["x], [y", 1, 'a, "b', '", "'], ["p], [q", 2, "\\", "\n"], ["é☕", 3, "", None]]
+    rows = [
+        ["x], [y", 1, 'a, "b', '", "'],
+        ["p], [q", 2, "\\", "\n"],
+        ["é☕", 3, "", None],
+    ]
     assert same_as_exact(json.dumps(rows * 40), fast_rows.table, jsontext.loads)
-    assert same_as_exact(json.dumps(rows * 40, separators=(",", ":")), fast_rows.table, jsontext.loads)
+    assert same_as_exact(
+        json.dumps(rows * 40, separators=(",", ":")), fast_rows.table, jsontext.loads
+    )
 
 
 NO_PLAIN_ROWS = [

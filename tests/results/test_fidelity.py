@@ -1,7 +1,8 @@
 """Hard type cases: what arrives is exactly what was sent, or the table says what is lost.
 
-Each case is one result, the names and values it must give, and the Arrow type of its first column. The first 21 are
-those on which the usual parsers were compared (`json.loads` with `DataFrame` gets 17 of them, DuckDB 14, polars 12).
+Each case is one result, the names and values it must give, and the Arrow type of its
+first column. The first 21 are those on which the usual parsers were compared
+(`json.loads` with `DataFrame` gets 17 of them, DuckDB 14, polars 12).
 """
 
 # ruff: noqa: E501  (a table reads best with a case a line)
@@ -23,7 +24,9 @@ UTC = ZoneInfo("UTC")  # what Arrow gives back
 
 @dataclass(frozen=True)
 class Case:
-    """`result` is a text or structured content; `values` are the columns in order; `said` must stand in a note."""
+    """`result` is a text or structured content; `values` are the columns in order;
+    `said` must stand in a note.
+    """
 
     claim: str
     result: Any
@@ -33,11 +36,20 @@ class Case:
     said: str = ""
 
 
-def one(claim: str, result: Any, values: list[Any], kind: Any, said: str = "", name: str = "a") -> Case:
+def one(
+    claim: str,
+    result: Any,
+    values: list[Any],
+    kind: Any,
+    said: str = "",
+    name: str = "a",
+) -> Case:
     return Case(claim, result, (name,), (values,), kind, said)
 
 
-def many(claim: str, result: Any, kind: Any, said: str = "", **columns: list[Any]) -> Case:
+def many(
+    claim: str, result: Any, kind: Any, said: str = "", **columns: list[Any]
+) -> Case:
     return Case(claim, result, tuple(columns), tuple(columns.values()), kind, said)
 
 
@@ -172,7 +184,9 @@ def cells(column: pa.ChunkedArray) -> list[Any]:
     if isinstance(column.type, pa.BaseExtensionType):
         return column.cast(pa.string()).to_pylist()
     if column.type == pa.timestamp("ns"):
-        return [value.replace(" ", "T") for value in column.cast(pa.string()).to_pylist()]
+        return [
+            value.replace(" ", "T") for value in column.cast(pa.string()).to_pylist()
+        ]
     return column.to_pylist()
 
 
@@ -191,7 +205,9 @@ def test_every_hard_case_is_exact_or_marked(case: Case) -> None:
     for have, want in zip(table.data.columns, case.values, strict=True):
         assert repr(cells(have)) == repr(want)
     if case.names:
-        assert same_type(table.data.column(0).type, case.type), table.data.column(0).type
+        assert same_type(table.data.column(0).type, case.type), table.data.column(
+            0
+        ).type
     assert case.said in " ".join(table.notes)
 
 

@@ -27,9 +27,17 @@ def structured(value: Any, body: str = "done") -> dict[str, Any]:
 
 
 JSON = json.dumps(RECORDS, ensure_ascii=False)
-COLUMNS = [{"name": "id", "type": "INTEGER"}, {"name": "name", "type": "TEXT"}, {"name": "score", "type": "DOUBLE"}]
+COLUMNS = [
+    {"name": "id", "type": "INTEGER"},
+    {"name": "name", "type": "TEXT"},
+    {"name": "score", "type": "DOUBLE"},
+]
 AWS = [
-    [{"longValue": row[0]}, {"stringValue": row[1]}, {"isNull": True} if row[2] is None else {"doubleValue": row[2]}]
+    [
+        {"longValue": row[0]},
+        {"stringValue": row[1]},
+        {"isNull": True} if row[2] is None else {"doubleValue": row[2]},
+    ]
     for row in ROWS
 ]
 
@@ -43,27 +51,72 @@ VALUES = {
     "unknown names for both": {"kopf": NAMES, "zeilen": ROWS},
     "typed columns": {"columns": COLUMNS, "rows": ROWS},
     "fields and records": {"fields": COLUMNS, "records": RECORDS},
-    "meta of ClickHouse": {"meta": COLUMNS, "data": ROWS, "rows": 3, "statistics": {"elapsed": 0.1}},
-    "schema beside, rows deeper": {"manifest": {"schema": {"columns": COLUMNS}}, "result": {"data_array": ROWS}},
-    "BigQuery": {"schema": {"fields": COLUMNS}, "rows": [{"f": [{"v": cell} for cell in row]} for row in ROWS]},
+    "meta of ClickHouse": {
+        "meta": COLUMNS,
+        "data": ROWS,
+        "rows": 3,
+        "statistics": {"elapsed": 0.1},
+    },
+    "schema beside, rows deeper": {
+        "manifest": {"schema": {"columns": COLUMNS}},
+        "result": {"data_array": ROWS},
+    },
+    "BigQuery": {
+        "schema": {"fields": COLUMNS},
+        "rows": [{"f": [{"v": cell} for cell in row]} for row in ROWS],
+    },
     "Neo4j": {
-        "results": [{"columns": NAMES, "data": [{"row": row, "meta": [None] * 3} for row in ROWS]}],
+        "results": [
+            {
+                "columns": NAMES,
+                "data": [{"row": row, "meta": [None] * 3} for row in ROWS],
+            }
+        ],
         "errors": [],
     },
-    "AWS data API": {"columnMetadata": [{"label": n, "typeName": "x"} for n in NAMES], "records": AWS},
-    "Kusto": {"Tables": [{"TableName": "T", "Columns": [{"ColumnName": n} for n in NAMES], "Rows": ROWS}]},
-    "column lists": {"id": [1, 2, 3], "name": ["Ana", "Bo", "Cé"], "score": [1.5, None, 2.25]},
+    "AWS data API": {
+        "columnMetadata": [{"label": n, "typeName": "x"} for n in NAMES],
+        "records": AWS,
+    },
+    "Kusto": {
+        "Tables": [
+            {
+                "TableName": "T",
+                "Columns": [{"ColumnName": n} for n in NAMES],
+                "Rows": ROWS,
+            }
+        ]
+    },
+    "column lists": {
+        "id": [1, 2, 3],
+        "name": ["Ana", "Bo", "Cé"],
+        "score": [1.5, None, 2.25],
+    },
     "pandas split": {"columns": NAMES, "index": [0, 1, 2], "data": ROWS},
     "pandas table": {"schema": {"fields": COLUMNS, "primaryKey": []}, "data": RECORDS},
     "pandas index": {str(number): record for number, record in enumerate(RECORDS)},
-    "pandas columns": {n: {str(i): row[k] for i, row in enumerate(ROWS)} for k, n in enumerate(NAMES)},
-    "types beside": {"columns": NAMES, "columnTypes": ["BIGINT", "VARCHAR", "DOUBLE"], "rows": ROWS},
+    "pandas columns": {
+        n: {str(i): row[k] for i, row in enumerate(ROWS)} for k, n in enumerate(NAMES)
+    },
+    "types beside": {
+        "columns": NAMES,
+        "columnTypes": ["BIGINT", "VARCHAR", "DOUBLE"],
+        "rows": ROWS,
+    },
     "header row": [NAMES, *ROWS],
     "sheet values": {"range": "A1:C4", "values": [NAMES, *ROWS]},
-    "warnings beside": {"success": True, "warnings": [], "error": None, "data": {"items": RECORDS}},
+    "warnings beside": {
+        "success": True,
+        "warnings": [],
+        "error": None,
+        "data": {"items": RECORDS},
+    },
     "GraphQL": {"data": {"people": {"nodes": RECORDS, "totalCount": 3}}},
     "Elasticsearch SQL": {"columns": COLUMNS, "rows": ROWS, "cursor": ""},
-    "schema as a map": {"schema": {"id": "int", "name": "string", "score": "double"}, "rows": ROWS},
+    "schema as a map": {
+        "schema": {"id": "int", "name": "string", "score": "double"},
+        "rows": ROWS,
+    },
 }
 
 TEXTS = {
@@ -77,9 +130,13 @@ TEXTS = {
     "text in JSON": json.dumps({"result": JSON}),
     "text in JSON twice": json.dumps({"result": json.dumps({"output": JSON})}),
     "wrapped blocks": json.dumps([{"type": "text", "text": JSON, "annotations": None}]),
-    "CSV in JSON": json.dumps({"csv": "id,name,score\n1,Ana,1.5\n2,Bo,\n3,Cé,2.25\n", "row_count": 3}),
+    "CSV in JSON": json.dumps(
+        {"csv": "id,name,score\n1,Ana,1.5\n2,Bo,\n3,Cé,2.25\n", "row_count": 3}
+    ),
     "python records": repr(RECORDS),
-    "python columns and tuples": repr({"columns": NAMES, "rows": [tuple(row) for row in ROWS], "row_count": 3}),
+    "python columns and tuples": repr(
+        {"columns": NAMES, "rows": [tuple(row) for row in ROWS], "row_count": 3}
+    ),
     "python after prose": f"Rows:\n{RECORDS!r}",
     "csv": "id,name,score\n1,Ana,1.5\n2,Bo,\n3,Cé,2.25",
     "csv with CRLF": "id,name,score\r\n1,Ana,1.5\r\n2,Bo,\r\n3,Cé,2.25\r\n",
@@ -214,12 +271,21 @@ def test_one_block_a_row() -> None:
 
 
 def test_one_block_a_cell_beside_structured_rows() -> None:
-    blocks = [{"type": "text", "text": str(cell)} for row in [NAMES, *ROWS] for cell in row]
-    assert_table({"content": blocks, "structuredContent": {"result": [NAMES, *ROWS]}}, "cells")
+    blocks = [
+        {"type": "text", "text": str(cell)} for row in [NAMES, *ROWS] for cell in row
+    ]
+    assert_table(
+        {"content": blocks, "structuredContent": {"result": [NAMES, *ROWS]}}, "cells"
+    )
 
 
 def test_notes_in_other_blocks_are_text_and_not_rows() -> None:
-    result = {"content": [{"type": "text", "text": JSON}, {"type": "text", "text": "Query execution time: 3.1 ms"}]}
+    result = {
+        "content": [
+            {"type": "text", "text": JSON},
+            {"type": "text", "text": "Query execution time: 3.1 ms"},
+        ]
+    }
     assert_table(result, "note after")
     assert "3.1 ms" in read(result).text
     assert_table({"content": list(reversed(result["content"]))}, "note before")
@@ -239,7 +305,10 @@ def test_rows_of_two_statements_in_one_list_are_told_apart() -> None:
 
 def test_two_markdown_tables_are_two_tables() -> None:
     tables = read(text("# A\n\n|a|\n|-|\n|1|\n\n# B\n\n|b|c|\n|-|-|\n|2|x|\n")).tables
-    assert [table.data.to_pylist() for table in tables] == [[{"a": 1}], [{"b": 2, "c": "x"}]]
+    assert [table.data.to_pylist() for table in tables] == [
+        [{"a": 1}],
+        [{"b": 2, "c": "x"}],
+    ]
 
 
 def test_no_rows_with_names_is_an_empty_table_with_these_columns() -> None:
@@ -261,14 +330,19 @@ def test_no_rows_with_names_is_an_empty_table_with_these_columns() -> None:
 def test_no_rows_without_names_take_them_from_the_statement() -> None:
     for body in ("[]", "()", '{"rows": [], "rowCount": 0}', "No rows returned", ""):
         content = [{"type": "text", "text": body}] if body else []
-        (table,) = read({"content": content}, sql="SELECT a, t.b AS c FROM t WHERE 1=0").tables
+        (table,) = read(
+            {"content": content}, sql="SELECT a, t.b AS c FROM t WHERE 1=0"
+        ).tables
         assert table.data.column_names == ["a", "c"], body
         assert any("statement" in note for note in table.notes)
 
 
 def test_rows_without_names_are_numbered_and_said_to_be() -> None:
     (table,) = read(text("[(1, 'a'), (2, None)]")).tables
-    assert table.data.to_pylist() == [{"column_0": 1, "column_1": "a"}, {"column_0": 2, "column_1": None}]
+    assert table.data.to_pylist() == [
+        {"column_0": 1, "column_1": "a"},
+        {"column_0": 2, "column_1": None},
+    ]
     assert table.approximate
     assert "no column names" in table.notes[0]
 
@@ -291,7 +365,9 @@ def test_repeated_names_keep_all_values() -> None:
 
 
 def test_columns_that_collapsed_are_missed_by_the_statement() -> None:
-    (table,) = read(text('[{"name": "x"}]'), sql="SELECT a.name, b.name FROM a JOIN b").tables
+    (table,) = read(
+        text('[{"name": "x"}]'), sql="SELECT a.name, b.name FROM a JOIN b"
+    ).tables
     assert table.approximate
     assert any("`name`" in note and "2 columns" in note for note in table.notes)
 
@@ -299,7 +375,10 @@ def test_columns_that_collapsed_are_missed_by_the_statement() -> None:
 def test_a_lone_object_is_a_row_but_an_outcome_is_none() -> None:
     (table,) = read(text('{"id": 1, "tags": ["a"], "at": {"x": 1}}')).tables
     assert table.data.to_pylist() == [{"id": 1, "tags": ["a"], "at": {"x": 1}}]
-    for body in ('{"success": true, "rowsAffected": 3}', '{"status": "ok", "message": "Table created"}'):
+    for body in (
+        '{"success": true, "rowsAffected": 3}',
+        '{"status": "ok", "message": "Table created"}',
+    ):
         assert not read(text(body)).tables
 
 
@@ -314,11 +393,25 @@ def test_declared_types_are_used_and_said() -> None:
     ]
     value = {
         "columns": [{"name": name, "type": kind} for name, kind in columns],
-        "rows": [["9007199254740993", "1.5000", "true", "2024-02-29", "2024-02-29 10:00:00", "007"]],
+        "rows": [
+            [
+                "9007199254740993",
+                "1.5000",
+                "true",
+                "2024-02-29",
+                "2024-02-29 10:00:00",
+                "007",
+            ]
+        ],
     }
     (table,) = read(structured(value)).tables
     row = table.data.to_pylist()[0]
-    assert (row["a"], row["b"], row["c"], row["f"]) == (9007199254740993, Decimal("1.5000"), True, "007")
+    assert (row["a"], row["b"], row["c"], row["f"]) == (
+        9007199254740993,
+        Decimal("1.5000"),
+        True,
+        "007",
+    )
     assert table.types["a"] == "declared: int64 (BIGINT)"
     assert str(table.data.schema.field("d").type) == "date32[day]"
     assert str(table.data.schema.field("e").type) == "timestamp[us]"
@@ -331,6 +424,8 @@ def test_the_type_numbers_of_node_postgres_are_declarations() -> None:
 
 
 def test_the_output_schema_keeps_text_text() -> None:
-    schema = {"properties": {"rows": {"items": {"properties": {"code": {"type": "string"}}}}}}
+    schema = {
+        "properties": {"rows": {"items": {"properties": {"code": {"type": "string"}}}}}
+    }
     (table,) = read(structured({"rows": [{"code": "12"}]}), output_schema=schema).tables
     assert table.data.to_pylist() == [{"code": "12"}]

@@ -55,16 +55,29 @@ TEXTS = {
     "open AsciiDoc": "|===\n|a|b\n" * 10_000,
     "Textile": "|_. a |_. b |\n" + "|<. 1 |<. 2 |\n" * 10_000,
     "columns of blanks": "name   n\n" + "x      1\n" * 20_000,
-    "blank columns that never align": "".join(" " * (n % 97) + "x   y\n" for n in range(20_000)),
+    "blank columns that never align": "".join(
+        " " * (n % 97) + "x   y\n" for n in range(20_000)
+    ),
     "colours": "\x1b[" * 100_000,
     "a string of JSON": '"' + "\\n" * 100_000 + '"',
     "strings around strings": '"' + '\\"' * 50_000 + '"',
     "backslashes": "a\tb\n" + "\\x\t\\n\n" * 20_000,
     "annotations": "#datatype,string\n" * 20_000,
-    "objects about answers": json.dumps([{"a": [{"b": [{"c": [{"columns": ["x"], "rows": [1]}] * 20}] * 20}]}] * 8),
+    "objects about answers": json.dumps(
+        [{"a": [{"b": [{"c": [{"columns": ["x"], "rows": [1]}] * 20}] * 20}]}] * 8
+    ),
     "one-letter objects": json.dumps([{"a": {"L": [{"S": "x"}] * 50_000}}]),
-    "extended JSON": json.dumps([{"a": {"$numberLong": "9" * 100_000}, "b": {"$date": {"$numberLong": "9" * 30}}}]),
-    "many series": json.dumps([{"metric": {f"l{n}": "x"}, "value": [n, "1"]} for n in range(400)]),
+    "extended JSON": json.dumps(
+        [
+            {
+                "a": {"$numberLong": "9" * 100_000},
+                "b": {"$date": {"$numberLong": "9" * 30}},
+            }
+        ]
+    ),
+    "many series": json.dumps(
+        [{"metric": {f"l{n}": "x"}, "value": [n, "1"]} for n in range(400)]
+    ),
     "YAML quotes": "- a: '" + "''" * 100_000,
     "YAML keys": "- " + "a #" * 60_000 + ": x",
     "YAML anchors": "- a: &x 1\n  b: *x\n" * 10_000,
@@ -111,7 +124,9 @@ def test_what_is_no_tool_result_is_an_error_or_empty(result: object) -> None:
 
 
 def test_an_unknown_kind_of_block_is_named() -> None:
-    reading = read({"content": [{"type": "hologram", "data": 1}, {"type": "text", "text": "hi"}]})
+    reading = read(
+        {"content": [{"type": "hologram", "data": 1}, {"type": "text", "text": "hi"}]}
+    )
     assert reading.text == "hi"
     assert "hologram" in reading.notes[0]
 
@@ -164,7 +179,10 @@ def test_code_in_a_literal_is_never_run(tmp_path: Path) -> None:
 
 def test_structured_content_wins_over_another_text_and_says_so() -> None:
     reading = read(
-        {"content": [{"type": "text", "text": '[{"a": 1}, {"a": 2}]'}], "structuredContent": {"rows": [{"a": 1}]}}
+        {
+            "content": [{"type": "text", "text": '[{"a": 1}, {"a": 2}]'}],
+            "structuredContent": {"rows": [{"a": 1}]},
+        }
     )
     assert reading.tables[0].data.num_rows == 1
     assert "2 rows" in "".join(reading.tables[0].notes)
@@ -178,9 +196,15 @@ def test_attacks_on_the_reading_of_results_survive() -> None:
         case = json.loads(line)
         if case["layer"] != "text_to_df":
             continue
-        body = case.get("body") or "".join(piece * times for piece, times in case.get("parts", ()))
+        body = case.get("body") or "".join(
+            piece * times for piece, times in case.get("parts", ())
+        )
         reading = read(of_text(body))
-        if "text kept" in case["expected"] and "or" not in case["expected"] and "warning" not in case["expected"]:
+        if (
+            "text kept" in case["expected"]
+            and "or" not in case["expected"]
+            and "warning" not in case["expected"]
+        ):
             assert not reading.tables, case["id"]
 
 

@@ -16,12 +16,21 @@ from hypothesis import strategies as st
 from mcp_notebook.results.values.literal import loads
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(), st.binary()
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(),
+    st.binary(),
 )
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
-        st.lists(inner), st.tuples(inner), st.tuples(inner, inner), st.dictionaries(SCALARS, inner), st.sets(SCALARS)
+        st.lists(inner),
+        st.tuples(inner),
+        st.tuples(inner, inner),
+        st.dictionaries(SCALARS, inner),
+        st.sets(SCALARS),
     ),
     max_leaves=12,
 )
@@ -39,7 +48,9 @@ def test_every_repr_is_read_back_as_literal_eval_does(value: object) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.text(alphabet="()[]{}'\"\\,: 01x.eENTb#-+_rn\n", max_size=14).filter(lambda text: not re.search(r"\w\(", text))
+    st.text(alphabet="()[]{}'\"\\,: 01x.eENTb#-+_rn\n", max_size=14).filter(
+        lambda text: not re.search(r"\w\(", text)
+    )
 )
 def test_what_python_refuses_is_refused_and_the_rest_is_equal(text: str) -> None:
     try:
@@ -48,7 +59,8 @@ def test_what_python_refuses_is_refused_and_the_rest_is_equal(text: str) -> None
         return
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of escapes that Python will refuse one day
+            # of escapes that Python will refuse one day
+            warnings.simplefilter("ignore")
             expected = ast.literal_eval(f"({text.strip()}\n)")
     except (ValueError, SyntaxError, TypeError, MemoryError):
         pytest.fail(f"{text!r} is no literal, and was read as {value!r}")
@@ -97,18 +109,33 @@ UTC_MOMENT = dt.datetime(2024, 2, 29, 1, tzinfo=dt.UTC)
         ("datetime.timedelta(days=-1, seconds=5)", dt.timedelta(days=-1, seconds=5)),
         ("datetime.datetime(2024, 2, 29, 1, 0)", dt.datetime(2024, 2, 29, 1)),
         ("datetime.datetime(2024, 2, 29, 1, tzinfo=datetime.timezone.utc)", UTC_MOMENT),
-        ("datetime.datetime(2024, 2, 29, 1, tzinfo=zoneinfo.ZoneInfo(key='Etc/UTC'))", UTC_MOMENT),
-        ("datetime.datetime(2024, 2, 29, 1, tzinfo=<StaticTzInfo 'Etc/UTC'>)", UTC_MOMENT),
+        (
+            "datetime.datetime(2024, 2, 29, 1, tzinfo=zoneinfo.ZoneInfo(key='Etc/UTC'))",
+            UTC_MOMENT,
+        ),
+        (
+            "datetime.datetime(2024, 2, 29, 1, tzinfo=<StaticTzInfo 'Etc/UTC'>)",
+            UTC_MOMENT,
+        ),
         ("datetime.datetime(2024, 2, 29, 1, tzinfo=<UTC>)", UTC_MOMENT),
-        ("datetime.datetime(2024, 2, 28, 20, tzinfo=<DstTzInfo 'US/Eastern' EST-1 day, 19:00:00 STD>)", UTC_MOMENT),
-        ("datetime.datetime(2024, 2, 29, 2, tzinfo=datetime.timezone(datetime.timedelta(seconds=3600)))", UTC_MOMENT),
+        (
+            "datetime.datetime(2024, 2, 28, 20, tzinfo=<DstTzInfo 'US/Eastern' EST-1 day, 19:00:00 STD>)",
+            UTC_MOMENT,
+        ),
+        (
+            "datetime.datetime(2024, 2, 29, 2, tzinfo=datetime.timezone(datetime.timedelta(seconds=3600)))",
+            UTC_MOMENT,
+        ),
         (
             "datetime.datetime(2024, 2, 29, 3, tzinfo=psycopg2.tz.FixedOffsetTimezone(offset=120, name=None))",
             UTC_MOMENT,
         ),
         ("Timestamp('2024-02-29 01:00:00+0000', tz='UTC')", UTC_MOMENT),
         ("zoneinfo.ZoneInfo(key='Europe/Paris')", ZoneInfo("Europe/Paris")),
-        ("UUID('12345678-1234-5678-1234-567812345678')", UUID("12345678-1234-5678-1234-567812345678")),
+        (
+            "UUID('12345678-1234-5678-1234-567812345678')",
+            UUID("12345678-1234-5678-1234-567812345678"),
+        ),
         ("[np.float64(1.5), np.int64(3), np.True_, np.str_('x')]", [1.5, 3, True, "x"]),
         ("[inf, -inf]", [float("inf"), float("-inf")]),
         ("[NaT, <NA>]", [None, None]),
@@ -119,7 +146,10 @@ UTC_MOMENT = dt.datetime(2024, 2, 29, 1, tzinfo=dt.UTC)
         ("frozenset({1})", {1}),
         ("set()", set()),
         ("Row(id=1, name='x')", {"id": 1, "name": "x"}),
-        ("<Record id=1 name='x y' d=datetime.date(2024, 1, 2)>", {"id": 1, "name": "x y", "d": dt.date(2024, 1, 2)}),
+        (
+            "<Record id=1 name='x y' d=datetime.date(2024, 1, 2)>",
+            {"id": 1, "name": "x y", "d": dt.date(2024, 1, 2)},
+        ),
         ("IPv4Address('10.0.0.1')", "10.0.0.1"),
     ],
 )

@@ -1,4 +1,6 @@
-"""Printed frames, drawn tables with types, YAML, TOON, XML, fences and tags: read, said what is lost, shown by name."""
+"""Printed frames, drawn tables with types, YAML, TOON, XML, fences and tags: read, said
+what is lost, shown by name.
+"""
 
 # ruff: noqa: E501  (a table reads best with a case a line)
 
@@ -85,18 +87,26 @@ def test_an_explanation_names_the_reader(case: str, reader: str) -> None:
 
 def test_rows_that_pandas_leaves_out_are_said_with_the_whole_number() -> None:
     table = table_of(repr(pd.DataFrame({"id": range(200), "x": [1.5] * 200})))
-    assert (table.data.num_rows, table.total_rows, bool(table.truncated)) == (10, 200, True)
+    assert (table.data.num_rows, table.total_rows, bool(table.truncated)) == (
+        10,
+        200,
+        True,
+    )
 
 
 def test_rows_that_duckdb_and_polars_leave_out_are_said() -> None:
     drawn = table_of(str(duckdb.sql("select i, i * 2 as j from range(1000) r(i)")))
     assert drawn.truncated
-    cut = POLARS.replace("(3, 3)", "(300, 3)").replace("│ 2   ┆ Bo   ┆ null  │", "│ …   ┆ …    ┆ …     │")
+    cut = POLARS.replace("(3, 3)", "(300, 3)").replace(
+        "│ 2   ┆ Bo   ┆ null  │", "│ …   ┆ …    ┆ …     │"
+    )
     assert (table_of(cut).truncated != "", table_of(cut).total_rows) == (True, 300)
 
 
 def test_what_printing_loses_is_said_by_the_name_of_the_column() -> None:
-    printed = table_of(pd.DataFrame({"id": [1, 2], "x": [0.1234567891, 2.0]}).to_string())
+    printed = table_of(
+        pd.DataFrame({"id": [1, 2], "x": [0.1234567891, 2.0]}).to_string()
+    )
     assert printed.approximate
     assert any("`x`" in note and "six digits" in note for note in printed.notes)
     long = table_of(POLARS.replace("Ana ", "An… "))
@@ -142,7 +152,9 @@ def test_text_that_only_looks_alike_is_no_table(text: str) -> None:
     assert not of_text(text).tables
 
 
-TABLE = pa.table({"id": pa.array([1, None], pa.int64()), "day": pa.array([0, 1], pa.date32())})
+TABLE = pa.table(
+    {"id": pa.array([1, None], pa.int64()), "day": pa.array([0, 1], pa.date32())}
+)
 
 
 def _stream() -> bytes:
@@ -160,7 +172,11 @@ def _parquet() -> bytes:
 
 @pytest.mark.parametrize(("data", "mime"), [(_stream(), "application/vnd.apache.arrow.stream"), (_parquet(), "application/vnd.apache.parquet"), (_stream(), "")])  # fmt: skip
 def test_arrow_streams_and_parquet_come_as_blobs(data: bytes, mime: str) -> None:
-    resource = {"uri": "table://t", "mimeType": mime, "blob": base64.b64encode(data).decode()}
+    resource = {
+        "uri": "table://t",
+        "mimeType": mime,
+        "blob": base64.b64encode(data).decode(),
+    }
     (table,) = read({"content": [{"type": "resource", "resource": resource}]}).tables
     assert table.data.equals(TABLE)
 
@@ -192,13 +208,17 @@ def test_rows_that_may_be_missing_are_said(text: str) -> None:
 
 
 def test_rows_below_a_blank_line_belong_to_the_table() -> None:
-    table = table_of("id  name  total\n--  ----  -----\n1   a     3\n\n2   b     4\n\nThat is all.")
+    table = table_of(
+        "id  name  total\n--  ----  -----\n1   a     3\n\n2   b     4\n\nThat is all."
+    )
     assert table.data["id"].to_pylist()[-1] == 2
     assert table.approximate
 
 
 def test_a_value_of_backticks_closes_no_fence() -> None:
-    assert table_of("Rows:\n```csv\nid,total\n```,7\nx,8\n```\n").data["id"].to_pylist() == ["```", "x"]
+    assert table_of("Rows:\n```csv\nid,total\n```,7\nx,8\n```\n").data[
+        "id"
+    ].to_pylist() == ["```", "x"]
 
 
 def test_a_list_inside_a_record_is_a_value() -> None:
@@ -211,13 +231,17 @@ def test_a_list_inside_an_outcome_is_the_answer() -> None:
     assert table.data["id"].to_pylist() == [1, 2]
 
 
-def test_a_tsv_whose_header_ends_where_its_longest_row_does_is_no_printed_frame() -> None:
+def test_a_tsv_whose_header_ends_where_its_longest_row_does_is_no_printed_frame() -> (
+    None
+):
     reading = of_text("id\tname\nNULL\t\nNULL\t4917012345\nNULL\t4917012345\n")
     assert reading.reader == "csv"
 
 
 def test_a_value_of_dashes_begins_no_table_inside_a_box() -> None:
-    assert table_of("+----+\n| id |\n+----+\n| a  |\n| -- |\n+----+").data["id"].to_pylist() == ["a", "--"]
+    assert table_of("+----+\n| id |\n+----+\n| a  |\n| -- |\n+----+").data[
+        "id"
+    ].to_pylist() == ["a", "--"]
 
 
 def test_borders_without_bars_between_them_are_no_box() -> None:
@@ -225,4 +249,6 @@ def test_borders_without_bars_between_them_are_no_box() -> None:
 
 
 def test_a_printed_frame_of_flags_alone_is_a_table() -> None:
-    assert table_of("Result:\n\n   id  name\nFalse False\n True False").data["id"].to_pylist() == [False, True]
+    assert table_of("Result:\n\n   id  name\nFalse False\n True False").data[
+        "id"
+    ].to_pylist() == [False, True]

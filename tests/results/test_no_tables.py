@@ -74,12 +74,29 @@ ERROR_VALUES: list[Any] = [
     [{"error": "no such table"}],
     [{"Error": "no such table"}],
     {"error": {"code": -32000, "message": "no such table"}},
-    {"errors": [{"message": "no such table", "locations": [{"line": 1, "column": 2}]}], "data": None},
+    {
+        "errors": [
+            {"message": "no such table", "locations": [{"line": 1, "column": 2}]}
+        ],
+        "data": None,
+    },
     {"code": "ER_NO_SUCH_TABLE", "message": "no such table", "sqlState": "42S02"},
-    {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "no such table"},
+    {
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "detail": "no such table",
+    },
     {"statusCode": 500, "message": "Internal error"},
     {"isError": True, "message": "no such table"},
-    {"sql": "SELECT 1", "success": False, "rows": 0, "columns": None, "data": None, "error": "[Error]: no such table"},
+    {
+        "sql": "SELECT 1",
+        "success": False,
+        "rows": 0,
+        "columns": None,
+        "data": None,
+        "error": "[Error]: no such table",
+    },
     {"success": False, "data": {"rows": [], "count": 0}, "error": "no such table"},
     {"error": "Rate limit exceeded", "retry_after": 5},
 ]
@@ -147,7 +164,9 @@ def test_prose_stays_text(text: str) -> None:
 
 
 def test_a_flagged_error_wins_over_a_table() -> None:
-    reading = read({"content": [{"type": "text", "text": '[{"a": 1}]'}], "isError": True})
+    reading = read(
+        {"content": [{"type": "text", "text": '[{"a": 1}]'}], "isError": True}
+    )
     assert not reading.tables
     assert reading.error
 
@@ -189,12 +208,18 @@ def test_rows_that_only_speak_of_errors_are_rows(body: str, sql: str) -> None:
 
 
 def test_a_long_text_about_databases_is_no_error() -> None:
-    page = "How we fixed a deadlock.\n\nThe database is locked whenever two writers meet.\n" * 4
+    page = (
+        "How we fixed a deadlock.\n\nThe database is locked whenever two writers meet.\n"
+        * 4
+    )
     assert read({"content": [{"type": "text", "text": page}]}).error is None
 
 
 def test_an_error_column_that_was_asked_for_is_data() -> None:
-    reading = read({"content": [{"type": "text", "text": '[{"error": "x"}]'}]}, sql="SELECT error FROM log LIMIT 1")
+    reading = read(
+        {"content": [{"type": "text", "text": '[{"error": "x"}]'}]},
+        sql="SELECT error FROM log LIMIT 1",
+    )
     assert reading.error is None
     assert reading.tables[0].data.to_pylist() == [{"error": "x"}]
 

@@ -1,4 +1,6 @@
-"""A result that the server cut says so, by flag, by words or by counts; a whole one is left alone."""
+"""A result that the server cut says so, by flag, by words or by counts; a whole one is
+left alone.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,13 @@ CUT: list[Any] = [
 ]
 
 WHOLE: list[Any] = [
-    {"rows": ROWS, "truncated": False, "hasMore": False, "nextCursor": None, "rowCount": 3},
+    {
+        "rows": ROWS,
+        "truncated": False,
+        "hasMore": False,
+        "nextCursor": None,
+        "rowCount": 3,
+    },
     {"rows": [{"truncated": True, "next": "x", "total": 99}], "rowCount": 1},
     {"rows": ROWS, "maxRows": 1000, "limit": 500, "executionTimeMs": 5000},
     f"Query executed successfully. Retrieved 3 rows.\n\n{TEXT}",
@@ -60,11 +68,18 @@ def test_a_whole_result_is_not_called_cut(body: Any) -> None:
 
 def test_the_total_is_known_when_the_server_tells_it() -> None:
     assert table_of({"rows": ROWS, "rowCount": 10_000}).total_rows == 10_000
-    assert table_of({"rows": ROWS, "message": "Showing first 3 of 120 rows"}).total_rows == 120
+    assert (
+        table_of({"rows": ROWS, "message": "Showing first 3 of 120 rows"}).total_rows
+        == 120
+    )
 
 
 def test_a_round_number_of_rows_is_a_hint_unless_the_statement_asked_for_it() -> None:
-    result = {"content": [{"type": "text", "text": json.dumps([{"a": n} for n in range(100)])}]}
+    result = {
+        "content": [
+            {"type": "text", "text": json.dumps([{"a": n} for n in range(100)])}
+        ]
+    }
     assert any("may have a limit" in note for note in read(result).tables[0].notes)
     assert not read(result, sql="SELECT a FROM t LIMIT 100").tables[0].notes
 
@@ -81,21 +96,27 @@ def cut_of(body: str, **options: Any) -> Table:
 
 def test_a_limit_that_the_server_put_into_the_statement_is_a_cut() -> None:
     rows = [{"id": n} for n in range(1000)]
-    body = json.dumps({"query": "SELECT * FROM (SELECT id FROM t) AS q LIMIT 1000", "rows": rows})
+    body = json.dumps(
+        {"query": "SELECT * FROM (SELECT id FROM t) AS q LIMIT 1000", "rows": rows}
+    )
     assert "added LIMIT 1,000" in cut_of(body, sql="SELECT id FROM t").truncated
     assert not cut_of(body, sql="SELECT id FROM t LIMIT 1000").truncated
 
 
 def test_as_many_rows_as_an_argument_allows_may_not_be_all() -> None:
     body = json.dumps([{"id": n} for n in range(7)])
-    assert "`max_rows` allows" in " ".join(cut_of(body, arguments={"sql": "SELECT id FROM t", "max_rows": 7}).notes)
+    assert "`max_rows` allows" in " ".join(
+        cut_of(body, arguments={"sql": "SELECT id FROM t", "max_rows": 7}).notes
+    )
     assert not cut_of(body, arguments={"max_rows": 8}).notes
     own = cut_of(body, sql="SELECT id FROM t LIMIT 7", arguments={"max_rows": 7})
     assert not own.notes
 
 
 def test_a_report_about_one_object_counts_no_rows_of_it() -> None:
-    assert not cut_of(json.dumps({"dataset": "p", "total_rows": 30, "columns": 4})).truncated
+    assert not cut_of(
+        json.dumps({"dataset": "p", "total_rows": 30, "columns": 4})
+    ).truncated
 
 
 @pytest.mark.parametrize(
@@ -107,10 +128,14 @@ def test_a_report_about_one_object_counts_no_rows_of_it() -> None:
         "The query returned no rows.",
     ],
 )
-def test_words_for_no_rows_are_an_empty_table_with_the_columns_of_the_statement(body: str) -> None:
+def test_words_for_no_rows_are_an_empty_table_with_the_columns_of_the_statement(
+    body: str,
+) -> None:
     table = cut_of(body, sql="SELECT id, name FROM t")
     assert (table.data.column_names, table.data.num_rows) == (["id", "name"], 0)
 
 
 def test_columns_named_beside_words_for_no_rows_are_taken() -> None:
-    assert cut_of("Query result is empty\n\n**Column names:** id, name").data.column_names == ["id", "name"]
+    assert cut_of(
+        "Query result is empty\n\n**Column names:** id, name"
+    ).data.column_names == ["id", "name"]

@@ -1,4 +1,6 @@
-"""Rows as other languages print them: read exactly where texts are in quotes, with a word of doubt where not."""
+"""Rows as other languages print them: read exactly where texts are in quotes, with a
+word of doubt where not.
+"""
 
 from __future__ import annotations
 
@@ -142,8 +144,16 @@ def test_json_among_prose_stays_jsons() -> None:
 
 def test_toml_tables_and_inline_tables() -> None:
     rows = [{"id": 1, "name": "a"}, {"id": 2, "name": None}]
-    assert table('[[rows]]\nid = 1\nname = "a"\n\n[[rows]]\nid = 2\n').data.to_pylist() == rows
-    assert table('rows = [\n  { id = 1, name = "a" },\n  { id = 2 },\n]\n').data.to_pylist() == rows
+    assert (
+        table('[[rows]]\nid = 1\nname = "a"\n\n[[rows]]\nid = 2\n').data.to_pylist()
+        == rows
+    )
+    assert (
+        table(
+            'rows = [\n  { id = 1, name = "a" },\n  { id = 2 },\n]\n'
+        ).data.to_pylist()
+        == rows
+    )
 
 
 def test_a_latex_tabular() -> None:
@@ -151,7 +161,10 @@ def test_a_latex_tabular() -> None:
         "\\begin{tabular}{ll}\n\\toprule\n id & name \\\\\n\\midrule\n 1 & a\\_b \\& c \\\\\n 2 & 50\\% \\\\\n"
         "\\bottomrule\n\\end{tabular}"
     )
-    assert table(text).data.to_pylist() == [{"id": 1, "name": "a_b & c"}, {"id": 2, "name": "50%"}]
+    assert table(text).data.to_pylist() == [
+        {"id": 1, "name": "a_b & c"},
+        {"id": 2, "name": "50%"},
+    ]
 
 
 def test_a_line_break_in_a_drawn_table_of_one_column_is_said() -> None:

@@ -1,4 +1,6 @@
-"""The preview says what a table is, within a budget, the same every time, and never a masked value."""
+"""The preview says what a table is, within a budget, the same every time, and never a
+masked value.
+"""
 
 import datetime as dt
 from decimal import Decimal
@@ -20,18 +22,33 @@ def sales(rows: int) -> pd.DataFrame:
             "big": [2**53 + n for n in range(rows)],
             "price": [n / 7 if n % 7 else None for n in range(rows)],
             "code": [f"{n:05}" for n in range(rows)],
-            "day": pd.to_datetime([dt.date(2024, 1, 1) + dt.timedelta(days=n % 500) for n in range(rows)]),
-            "at": pd.to_datetime([dt.datetime(2024, 1, 1) + dt.timedelta(seconds=37 * n) for n in range(rows)]),
-            "region": [("north", "south", "east", "a very, long name")[n % 4] for n in range(rows)],
+            "day": pd.to_datetime(
+                [dt.date(2024, 1, 1) + dt.timedelta(days=n % 500) for n in range(rows)]
+            ),
+            "at": pd.to_datetime(
+                [
+                    dt.datetime(2024, 1, 1) + dt.timedelta(seconds=37 * n)
+                    for n in range(rows)
+                ]
+            ),
+            "region": [
+                ("north", "south", "east", "a very, long name")[n % 4]
+                for n in range(rows)
+            ],
             "note": [
-                None if n % 5 == 0 else f'note {n} "quoted",\n and a long tail of words {n * 7919}' for n in range(rows)
+                None
+                if n % 5 == 0
+                else f'note {n} "quoted",\n and a long tail of words {n * 7919}'
+                for n in range(rows)
             ],
         }
     )
 
 
 def test_it_says_name_shape_columns_and_rows() -> None:
-    text = preview(pa.table({"id": [1, 2, 3], "name": ["a", "", None]}), "people", rows=3)
+    text = preview(
+        pa.table({"id": [1, 2, 3], "name": ["a", "", None]}), "people", rows=3
+    )
     assert text == (
         "people: 3 rows × 2 columns; query it by that name\n"
         "columns:\n"
@@ -47,7 +64,9 @@ def test_it_says_name_shape_columns_and_rows() -> None:
 
 @pytest.mark.parametrize("rows", [10, 1_000, 30_000])
 @pytest.mark.parametrize("arrow", [True, False])
-def test_ten_rows_of_eight_columns_take_at_most_900_tokens_whatever_the_row_count(rows: int, arrow: bool) -> None:
+def test_ten_rows_of_eight_columns_take_at_most_900_tokens_whatever_the_row_count(
+    rows: int, arrow: bool
+) -> None:
     frame = sales(rows)
     text = preview(pa.Table.from_pandas(frame) if arrow else frame, "sales", rows=10)
     assert len(text.encode()) / BYTES_A_TOKEN <= 900
@@ -75,9 +94,15 @@ def test_what_comes_from_a_sample_says_so() -> None:
 
 @pytest.mark.parametrize("rows", [3, 30_000])
 @pytest.mark.parametrize("arrow", [True, False])
-def test_a_masked_column_shows_no_value_range_or_frequent_value(rows: int, arrow: bool) -> None:
-    frame = pd.DataFrame({"Email": [SECRET] * rows, "salary": [77777] * rows, "id": range(rows)})
-    text = preview(pa.Table.from_pandas(frame) if arrow else frame, "t", mask=["email", "SAL*"])
+def test_a_masked_column_shows_no_value_range_or_frequent_value(
+    rows: int, arrow: bool
+) -> None:
+    frame = pd.DataFrame(
+        {"Email": [SECRET] * rows, "salary": [77777] * rows, "id": range(rows)}
+    )
+    text = preview(
+        pa.Table.from_pandas(frame) if arrow else frame, "t", mask=["email", "SAL*"]
+    )
     assert SECRET not in text
     assert "77777" not in text
     assert "- Email text; masked" in text
@@ -87,8 +112,12 @@ def test_a_masked_column_shows_no_value_range_or_frequent_value(rows: int, arrow
 def test_a_masked_name_inside_nested_values_is_hidden_too() -> None:
     struct = pa.table({"who": [{"email": SECRET, "id": 1}]})
     json_text = pa.array([f'{{"email": "{SECRET}"}}'], pa.string())
-    json_table = pa.table({"who": pa.ExtensionArray.from_storage(pa.json_(pa.string()), json_text)})
-    frame = pd.DataFrame({"who": [[{"deep": {"email": SECRET}}], {"email": SECRET}, "x"]})
+    json_table = pa.table(
+        {"who": pa.ExtensionArray.from_storage(pa.json_(pa.string()), json_text)}
+    )
+    frame = pd.DataFrame(
+        {"who": [[{"deep": {"email": SECRET}}], {"email": SECRET}, "x"]}
+    )
     for data in (struct, json_table, frame):
         text = preview(data, "t", mask=["email"])
         assert SECRET not in text
@@ -96,8 +125,16 @@ def test_a_masked_name_inside_nested_values_is_hidden_too() -> None:
 
 
 def test_control_and_bidi_characters_are_written_out() -> None:
-    text = preview(pa.table({"a\u202e\nb": ["x\x1b[31m\u200b\U000e0041", "line\nbreak"]}), "t\r\n", notes=["n\u2066"])
-    assert not [c for c in text if c != "\n" and (ord(c) < 32 or c in "\u202e\u200b\u2066\U000e0041")]
+    text = preview(
+        pa.table({"a\u202e\nb": ["x\x1b[31m\u200b\U000e0041", "line\nbreak"]}),
+        "t\r\n",
+        notes=["n\u2066"],
+    )
+    assert not [
+        c
+        for c in text
+        if c != "\n" and (ord(c) < 32 or c in "\u202e\u200b\u2066\U000e0041")
+    ]
     assert "x\\u001b[31m\\u200b\\U000e0041" in text
     assert "line\\nbreak" in text
     assert text.startswith("t\\r\\n: 2 rows")
@@ -105,7 +142,9 @@ def test_control_and_bidi_characters_are_written_out() -> None:
 
 @pytest.mark.parametrize("limit", [200, 1_000, None])
 @pytest.mark.parametrize("columns", [1, 60, 200, 5_000])
-def test_the_byte_cap_holds_for_wide_tables_and_huge_cells(columns: int, limit: int | None) -> None:
+def test_the_byte_cap_holds_for_wide_tables_and_huge_cells(
+    columns: int, limit: int | None
+) -> None:
     values = pa.array(["é" * 20_000] * 12)
     table = pa.table({f"a_rather_long_column_name_{n}": values for n in range(columns)})
     text = preview(table, "wide", rows=10, max_bytes=limit)
@@ -126,7 +165,12 @@ def test_more_rows_are_shown_when_asked_for() -> None:
 
 
 def test_notes_and_a_cut_stand_at_the_top() -> None:
-    text = preview(pa.table({"a": [1]}), "t", notes=["`a` is in UTC"] * 12, truncated="showing first 1 of 9")
+    text = preview(
+        pa.table({"a": [1]}),
+        "t",
+        notes=["`a` is in UTC"] * 12,
+        truncated="showing first 1 of 9",
+    )
     lines = text.splitlines()
     assert lines[1] == "incomplete: showing first 1 of 9"
     assert lines[2] == "note: `a` is in UTC"
@@ -142,7 +186,10 @@ class Hostile:
 
 def test_objects_without_hash_or_repr_are_survived() -> None:
     frame = pd.DataFrame(
-        {"mixed": [Hostile(), {1}, [1, "x"], None, 2**200], "when": [dt.time(1), dt.timedelta(1), 1j, b"\x00", "x"]}
+        {
+            "mixed": [Hostile(), {1}, [1, "x"], None, 2**200],
+            "when": [dt.time(1), dt.timedelta(1), 1j, b"\x00", "x"],
+        }
     )
     text = preview(frame, "t")
     assert "<Hostile>" in text
@@ -154,7 +201,10 @@ def test_objects_without_hash_or_repr_are_survived() -> None:
     ("values", "words"),
     [
         (pa.array([Decimal("1.50"), None]), "decimal(3,2); 1 null; all 1.50"),
-        (pa.array([dt.date(2024, 1, 1), dt.date(2024, 1, 3)]), "date; 2024-01-01 to 2024-01-03"),
+        (
+            pa.array([dt.date(2024, 1, 1), dt.date(2024, 1, 3)]),
+            "date; 2024-01-01 to 2024-01-03",
+        ),
         (
             pa.array([dt.datetime(2024, 1, 1)], pa.timestamp("us", "UTC")),
             "timestamp UTC; all 2024-01-01 00:00:00+00:00",
@@ -166,7 +216,10 @@ def test_objects_without_hash_or_repr_are_survived() -> None:
         (pa.nulls(2), "null; all null"),
         (pa.array(["a", "a"]).dictionary_encode(), "text; 1 distinct: a 2"),
         (pa.array([float("nan"), 1.0]), "float64; all 1.0"),
-        (pa.array([dt.timedelta(hours=36)]), 'duration; 1 distinct: "1 day, 12:00:00" 1'),
+        (
+            pa.array([dt.timedelta(hours=36)]),
+            'duration; 1 distinct: "1 day, 12:00:00" 1',
+        ),
     ],
 )
 def test_each_type_is_named_and_ranged(values: pa.Array, words: str) -> None:
@@ -174,7 +227,13 @@ def test_each_type_is_named_and_ranged(values: pa.Array, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [pa.table({}), pd.DataFrame(), pd.DataFrame({"a": []}), pa.table({"a": pa.array([], pa.int64())})]
+    "data",
+    [
+        pa.table({}),
+        pd.DataFrame(),
+        pd.DataFrame({"a": []}),
+        pa.table({"a": pa.array([], pa.int64())}),
+    ],
 )
 def test_an_empty_table_has_a_preview(data: object) -> None:
     assert preview(data, "t").startswith("t: 0 rows")
@@ -184,7 +243,9 @@ def test_repeated_and_odd_column_labels_are_survived() -> None:
     frame = pd.DataFrame([[1, 2, 3]], columns=pd.Index(["a", "a", 7], dtype=object))
     text = preview(frame, "t")
     assert "a,a,7\n1,2,3" in text
-    assert "- x.y int64" in preview(pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("x", "y")])), "t")
+    assert "- x.y int64" in preview(
+        pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("x", "y")])), "t"
+    )
 
 
 def test_pandas_extension_types_are_survived() -> None:
@@ -195,7 +256,9 @@ def test_pandas_extension_types_are_survived() -> None:
             "category": pd.Categorical(["a", "b"]),
             "nullable": pd.array([1, None], "Int64"),
             "sparse": pd.arrays.SparseArray([0, 1]),
-            "zoned": pd.to_datetime(["2024-01-01", "2024-01-02"]).tz_localize("Europe/Paris"),
+            "zoned": pd.to_datetime(["2024-01-01", "2024-01-02"]).tz_localize(
+                "Europe/Paris"
+            ),
         }
     )
     text = preview(frame, "t")

@@ -42,33 +42,56 @@ def parquet() -> bytes:
 
 
 def embedded(**resource: str) -> dict[str, Any]:
-    return {"content": [{"type": "resource", "resource": {"uri": "demo://x", **resource}}]}
+    return {
+        "content": [{"type": "resource", "resource": {"uri": "demo://x", **resource}}]
+    }
 
 
 def link(uri: str) -> dict[str, Any]:
     return {"content": [{"type": "resource_link", "uri": uri, "name": "result"}]}
 
 
-@pytest.mark.parametrize("data", [arrow_file(), arrow_stream(), parquet()], ids=["file", "stream", "parquet"])
-def test_a_binary_table_is_read_by_its_content_whatever_its_type_says(data: bytes) -> None:
-    reading = read(embedded(blob=base64.b64encode(data).decode(), mimeType="application/octet-stream"))
+@pytest.mark.parametrize(
+    "data", [arrow_file(), arrow_stream(), parquet()], ids=["file", "stream", "parquet"]
+)
+def test_a_binary_table_is_read_by_its_content_whatever_its_type_says(
+    data: bytes,
+) -> None:
+    reading = read(
+        embedded(
+            blob=base64.b64encode(data).decode(), mimeType="application/octet-stream"
+        )
+    )
     assert reading.tables[0].data.to_pylist() == ROWS
     assert reading.tables[0].types["a"] == "declared: int64"
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,x\n2,\n", '[{"a": 1, "b": "x"}, {"a": 2, "b": null}]'])
+@pytest.mark.parametrize(
+    "text", ["a,b\n1,x\n2,\n", '[{"a": 1, "b": "x"}, {"a": 2, "b": null}]']
+)
 def test_a_text_resource_is_read_like_a_text(text: str) -> None:
-    assert read(embedded(text=text, mimeType="text/csv")).tables[0].data.to_pylist() == ROWS
+    assert (
+        read(embedded(text=text, mimeType="text/csv")).tables[0].data.to_pylist()
+        == ROWS
+    )
 
 
 def test_other_blobs_stay_what_they_are() -> None:
-    reading = read(embedded(blob=base64.b64encode(b"PK\x03\x04").decode(), mimeType="application/zip"))
+    reading = read(
+        embedded(
+            blob=base64.b64encode(b"PK\x03\x04").decode(), mimeType="application/zip"
+        )
+    )
     assert not reading.tables
     assert "demo://x" in reading.text
 
 
 def test_a_file_below_an_allowed_folder_is_mapped(tmp_path: Path) -> None:
-    for name, data in (("t.arrow", arrow_file()), ("t.parquet", parquet()), ("s.arrow", arrow_stream())):
+    for name, data in (
+        ("t.arrow", arrow_file()),
+        ("t.parquet", parquet()),
+        ("s.arrow", arrow_stream()),
+    ):
         path = tmp_path / name
         path.write_bytes(data)
         reading = read(link(path.as_uri()), allowed_dirs=(tmp_path,))
@@ -111,7 +134,12 @@ def test_a_link_that_fails_leaves_the_rest_of_the_result() -> None:
     def fetch(uri: str) -> object:
         raise OSError("gone")
 
-    result = {"content": [*link("demo://x")["content"], {"type": "text", "text": '[{"a": 1}]'}]}
+    result = {
+        "content": [
+            *link("demo://x")["content"],
+            {"type": "text", "text": '[{"a": 1}]'},
+        ]
+    }
     reading = read(result, fetch=fetch)
     assert len(reading.tables) == 1
     assert "gone" in reading.notes[0]
@@ -151,40 +179,64 @@ def _workbook(*sheets: tuple[str, list[list[object]]]) -> str:
             "_rels/.rels",
             f'<Relationships xmlns="{package}/relationships"><Relationship Id="r" Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         )
-        listed = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, (name, _) in numbered)
+        listed = "".join(
+            f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>'
+            for n, (name, _) in numbered
+        )
         book.writestr(
-            "xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>'
+            "xl/workbook.xml",
+            f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}</sheets></workbook>',
         )
         links = "".join(
-            f'<Relationship Id="r{n}" Type="{office}/worksheet" Target="worksheets/s{n}.xml"/>' for n, _ in numbered
+            f'<Relationship Id="r{n}" Type="{office}/worksheet" Target="worksheets/s{n}.xml"/>'
+            for n, _ in numbered
         )
         book.writestr(
-            "xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}/relationships">{links}</Relationships>'
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{package}/relationships">{links}</Relationships>',
         )
         for n, (_, rows) in numbered:
             body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
             book.writestr(
-                f"xl/worksheets/s{n}.xml", f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>'
+                f"xl/worksheets/s{n}.xml",
+                f'<worksheet xmlns="{main}"><sheetData>{body}</sheetData></worksheet>',
             )
     return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _as_excel(blob: str) -> dict[str, Any]:
     mime = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-    return {"content": [{"type": "resource", "resource": {"uri": "file:///a.xlsx", "mimeType": mime, "blob": blob}}]}
+    return {
+        "content": [
+            {
+                "type": "resource",
+                "resource": {"uri": "file:///a.xlsx", "mimeType": mime, "blob": blob},
+            }
+        ]
+    }
 
 
 def test_each_sheet_of_a_workbook_is_a_table() -> None:
-    blob = _workbook(("people", [["id", "name", "score"], [1, "Ana", 1.5], [2, None, 2]]), ("notes", [[3, 4], [5, 6]]))
+    blob = _workbook(
+        ("people", [["id", "name", "score"], [1, "Ana", 1.5], [2, None, 2]]),
+        ("notes", [[3, 4], [5, 6]]),
+    )
     reading = read(_as_excel(blob))
     (table,) = reading.tables
-    assert table.data.to_pylist() == [{"id": 1, "name": "Ana", "score": 1.5}, {"id": 2, "name": None, "score": 2.0}]
+    assert table.data.to_pylist() == [
+        {"id": 1, "name": "Ana", "score": 1.5},
+        {"id": 2, "name": None, "score": 2.0},
+    ]
     assert table.approximate
     assert "taken as the header" in str(table.notes)
 
 
 def test_text_in_a_workbook_stays_text_and_long_numbers_are_doubted() -> None:
-    (table,) = read(_as_excel(_workbook(("s", [["zip", "big"], ["00501", 9007199254740993], ["12", 1]])))).tables
+    (table,) = read(
+        _as_excel(
+            _workbook(("s", [["zip", "big"], ["00501", 9007199254740993], ["12", 1]]))
+        )
+    ).tables
     assert table.data.column("zip").to_pylist() == ["00501", "12"]
     assert "`big` may be rounded" in str(table.notes)
 
@@ -194,6 +246,10 @@ def test_a_broken_workbook_is_said() -> None:
     assert "cannot be read" in str(read(_as_excel(blob)).rejected)
 
 
-def test_without_its_package_a_workbook_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_package_a_workbook_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "python_calamine", None)
-    assert "pip install 'mcp-notebook[excel]'" in str(read(_as_excel(_workbook(("s", [["a"], [1]])))).rejected)
+    assert "pip install 'mcp-notebook[excel]'" in str(
+        read(_as_excel(_workbook(("s", [["a"], [1]])))).rejected
+    )

@@ -1,4 +1,6 @@
-"""Shapes that databases' and services' own APIs answer with: rows out of their wrappings, each value in its type."""
+"""Shapes that databases' and services' own APIs answer with: rows out of their
+wrappings, each value in its type.
+"""
 
 # ruff: noqa: E501  (an answer reads best on a line)
 
@@ -45,7 +47,10 @@ def test_mongodbs_extended_json_is_typed() -> None:
 
 
 def test_a_document_that_only_looks_like_extended_json_stays_one() -> None:
-    assert rows([{"a": {"$oid": 7, "b": 1}}, {"a": {"$oid": 8, "b": 2}}])[0]["a"] == {"$oid": 7, "b": 1}
+    assert rows([{"a": {"$oid": 7, "b": 1}}, {"a": {"$oid": 8, "b": 2}}])[0]["a"] == {
+        "$oid": 7,
+        "b": 1,
+    }
     assert "not a number" in str(rows([{"a": {"$numberLong": "not a number"}}]))
 
 
@@ -54,22 +59,38 @@ def test_dynamodbs_cells_are_values() -> None:
               "tags": {"L": [{"S": "a"}]}}, {"id": {"N": "2"}, "price": {"NULL": True}, "name": {"S": ""}, "ok": {"BOOL": False},
               "tags": {"L": []}}]  # fmt: skip
     found = rows({"Items": items, "Count": 2})
-    assert found[0] == {"id": 12345678901234567890, "price": Decimal("1.50"), "name": "x", "ok": True, "tags": ["a"]}
+    assert found[0] == {
+        "id": 12345678901234567890,
+        "price": Decimal("1.50"),
+        "name": "x",
+        "ok": True,
+        "tags": ["a"],
+    }
     assert (found[1]["price"], found[1]["name"]) == (None, "")
 
 
 def test_objects_with_dynamodbs_letters_beside_other_cells_stay_objects() -> None:
-    assert rows([{"id": 1, "size": {"S": "small"}}, {"id": 2, "size": {"S": "big"}}])[0]["size"] == {"S": "small"}
+    assert rows([{"id": 1, "size": {"S": "small"}}, {"id": 2, "size": {"S": "big"}}])[
+        0
+    ]["size"] == {"S": "small"}
 
 
 def test_snowflakes_days_and_seconds_are_dates_and_times() -> None:
     kinds = [("day", "date"), ("at", "timestamp_ntz"), ("n", "fixed")]
     answer = {
-        "resultSetMetaData": {"rowType": [{"name": name, "type": kind, "scale": 0} for name, kind in kinds]},
+        "resultSetMetaData": {
+            "rowType": [
+                {"name": name, "type": kind, "scale": 0} for name, kind in kinds
+            ]
+        },
         "data": [["19727", "1704456000.000000000", "7"], [None, None, "8"]],
     }
     found = rows(answer)
-    assert found[0] == {"day": dt.date(2024, 1, 5), "at": dt.datetime(2024, 1, 5, 12), "n": 7}
+    assert found[0] == {
+        "day": dt.date(2024, 1, 5),
+        "at": dt.datetime(2024, 1, 5, 12),
+        "n": 7,
+    }
     assert found[1] == {"day": None, "at": None, "n": 8}
 
 
@@ -86,7 +107,12 @@ def test_athenas_first_row_of_names_is_no_row() -> None:
 def test_series_become_one_table_with_their_labels_as_columns() -> None:
     columns = ["time", "value"]
     series = [
-        {"name": "cpu", "tags": {"host": h}, "columns": columns, "values": [["2024-01-05T12:00:00Z", v]]}
+        {
+            "name": "cpu",
+            "tags": {"host": h},
+            "columns": columns,
+            "values": [["2024-01-05T12:00:00Z", v]],
+        }
         for h, v in (("a", 1.5), ("b", 2))
     ]
     assert rows({"results": [{"statement_id": 0, "series": series}]}) == [
@@ -96,7 +122,9 @@ def test_series_become_one_table_with_their_labels_as_columns() -> None:
         {"metric": {"job": "a"}, "values": [[1704456000, "1"]]},
         {"metric": {"job": "b", "up": "x"}, "value": [1704456000.5, "0.5"]},
     ]
-    found = rows({"status": "success", "data": {"resultType": "matrix", "result": points}})
+    found = rows(
+        {"status": "success", "data": {"resultType": "matrix", "result": points}}
+    )
     assert found[0] == {"job": "a", "up": None, "timestamp": NOON, "value": 1.0}
     assert found[1]["timestamp"] == NOON + dt.timedelta(seconds=0.5)
 
@@ -111,19 +139,31 @@ def test_series_become_one_table_with_their_labels_as_columns() -> None:
         ([{"id": "k", "key": "k", "value": 1, "doc": {"n": 1}}], ["n", "id", "key", "value"]),
     ],
 )  # fmt: skip
-def test_fields_inside_one_key_of_each_row_are_columns(records: list[dict[str, Any]], names: list[str]) -> None:
+def test_fields_inside_one_key_of_each_row_are_columns(
+    records: list[dict[str, Any]], names: list[str]
+) -> None:
     found = table({"data": records})
     assert found.data.column_names == names
     assert "are columns here" in str(found.notes)
 
 
 def test_a_json_column_among_others_stays_a_column() -> None:
-    assert table([{"id": 1, "price": 2.5, "attributes": {"a": 1}}]).data.column_names == ["id", "price", "attributes"]
+    assert table(
+        [{"id": 1, "price": 2.5, "attributes": {"a": 1}}]
+    ).data.column_names == ["id", "price", "attributes"]
 
 
 def test_a_range_of_cells_has_its_names_in_the_first_row_or_column() -> None:
-    by_rows = {"range": "A1:B3", "majorDimension": "ROWS", "values": [["id", "name"], ["1", "Ana"], ["2"]]}
-    by_columns = {"range": "A1:B3", "majorDimension": "COLUMNS", "values": [["id", "1", "2"], ["name", "Ana"]]}
+    by_rows = {
+        "range": "A1:B3",
+        "majorDimension": "ROWS",
+        "values": [["id", "name"], ["1", "Ana"], ["2"]],
+    }
+    by_columns = {
+        "range": "A1:B3",
+        "majorDimension": "COLUMNS",
+        "values": [["id", "1", "2"], ["name", "Ana"]],
+    }
     for answer in (by_rows, by_columns):
         assert rows(answer) == [{"id": 1, "name": "Ana"}, {"id": 2, "name": None}]
         assert table(answer).approximate
@@ -139,7 +179,10 @@ def test_a_range_of_cells_has_its_names_in_the_first_row_or_column() -> None:
     ],
 )  # fmt: skip
 def test_types_below_the_names_are_declared(text: str) -> None:
-    assert rows(text) == [{"id": 2**53 + 1, "at": dt.date(2024, 1, 5)}, {"id": 2, "at": None}]
+    assert rows(text) == [
+        {"id": 2**53 + 1, "at": dt.date(2024, 1, 5)},
+        {"id": 2, "at": None},
+    ]
     assert all(kind.startswith("declared") for kind in table(text).types.values())
 
 
@@ -151,17 +194,26 @@ def test_annotated_csv_is_typed_by_its_annotations() -> None:
 
 
 def test_integers_that_javascript_cannot_hold_come_back_as_integers() -> None:
-    assert rows([{"n": "9007199254740993"}, {"n": 5}, {"n": None}]) == [{"n": 2**53 + 1}, {"n": 5}, {"n": None}]
+    assert rows([{"n": "9007199254740993"}, {"n": 5}, {"n": None}]) == [
+        {"n": 2**53 + 1},
+        {"n": 5},
+        {"n": None},
+    ]
     assert "json" in str(table([{"n": "007"}, {"n": 5}]).types["n"])
 
 
 def test_bytes_with_their_encoding_are_bytes() -> None:
-    assert rows([{"raw": {"__bytes__": "0001ff", "encoding": "hex", "size": 3}}]) == [{"raw": b"\0\1\xff"}]
+    assert rows([{"raw": {"__bytes__": "0001ff", "encoding": "hex", "size": 3}}]) == [
+        {"raw": b"\0\1\xff"}
+    ]
     wrong = {"__bytes__": "0001ff", "encoding": "hex", "size": 4}
     assert rows([{"raw": wrong}]) == [{"raw": wrong}]
 
 
-@pytest.mark.parametrize("shown", ["<3 bytes>", "<BLOB 3B>", "<binary data: 3 bytes>", "[binary data]", "(3 bytes)"])
+@pytest.mark.parametrize(
+    "shown",
+    ["<3 bytes>", "<BLOB 3B>", "<binary data: 3 bytes>", "[binary data]", "(3 bytes)"],
+)
 def test_a_placeholder_for_bytes_is_said(shown: str) -> None:
     assert "`raw`" in str(table([{"raw": shown, "n": 1}]).notes)
 
@@ -188,10 +240,16 @@ def test_errors_in_more_dresses(text: str) -> None:
 
 
 def test_a_rows_own_error_column_is_no_failure() -> None:
-    assert not reading([{"id": 1, "error": "timeout of the pump"}, {"id": 2, "error": None}]).error
+    assert not reading(
+        [{"id": 1, "error": "timeout of the pump"}, {"id": 2, "error": None}]
+    ).error
     assert not reading([{"id": 1, "error": "worn"}]).error
     assert not read(
-        {"content": [{"type": "text", "text": '{"id": 1, "error": "no such table: x"}'}]},
+        {
+            "content": [
+                {"type": "text", "text": '{"id": 1, "error": "no such table: x"}'}
+            ]
+        },
         sql="select id, error from log",
     ).error
 
@@ -212,10 +270,15 @@ def test_a_report_in_place_of_rows_is_no_row(answer: dict[str, Any], sql: str) -
 
 def test_rows_that_are_counts_are_rows_when_the_statement_says_so() -> None:
     answer = {"content": [{"type": "text", "text": '[{"changes": 3}]'}]}
-    assert read(answer, sql="select changes from log").tables[0].data.to_pylist() == [{"changes": 3}]
+    assert read(answer, sql="select changes from log").tables[0].data.to_pylist() == [
+        {"changes": 3}
+    ]
 
 
 def test_blocks_of_json_and_of_python_are_one_table() -> None:
     blocks = ["{'id': 1, 'raw': b'\\x00'}", '{"id": 2, "raw": null}']
     found = read({"content": [{"type": "text", "text": text} for text in blocks]})
-    assert found.tables[0].data.to_pylist() == [{"id": 1, "raw": b"\0"}, {"id": 2, "raw": None}]
+    assert found.tables[0].data.to_pylist() == [
+        {"id": 1, "raw": b"\0"},
+        {"id": 2, "raw": None},
+    ]

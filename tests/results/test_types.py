@@ -57,7 +57,9 @@ UTC = dt.UTC
     ],
     ids=str,
 )
-def test_the_narrowest_type_that_keeps_every_value(values: list[Any], kind: str) -> None:
+def test_the_narrowest_type_that_keeps_every_value(
+    values: list[Any], kind: str
+) -> None:
     found = column(values)
     assert str(found.array.type) == kind
     assert found.array.null_count == values.count(None)
@@ -82,7 +84,9 @@ def test_the_narrowest_type_that_keeps_every_value(values: list[Any], kind: str)
     ],
     ids=str,
 )
-def test_text_becomes_a_number_only_when_every_value_is_a_canonical_one(values: list[str], kind: str) -> None:
+def test_text_becomes_a_number_only_when_every_value_is_a_canonical_one(
+    values: list[str], kind: str
+) -> None:
     assert str(column(values, text="numbers").array.type) == kind
 
 
@@ -109,14 +113,32 @@ def test_codes_and_phones_in_quotes_stay_text() -> None:
 
 
 def test_infer_off_leaves_every_text_alone() -> None:
-    (table,) = read({"content": [{"type": "text", "text": '[{"n": "1", "d": "2024-02-29"}]'}]}, infer=False).tables
+    (table,) = read(
+        {"content": [{"type": "text", "text": '[{"n": "1", "d": "2024-02-29"}]'}]},
+        infer=False,
+    ).tables
     assert table.data.to_pylist() == [{"n": "1", "d": "2024-02-29"}]
 
 
 def test_json_numbers_keep_their_digits() -> None:
-    (table,) = read({"content": [{"type": "text", "text": '[{"a": 99999999999999.9999}, {"a": 0.1}]'}]}).tables
-    assert table.data["a"].to_pylist() == [Decimal("99999999999999.9999"), Decimal("0.1000")]
-    (table,) = read({"content": [{"type": "text", "text": '[{"a": 1.4665957446808511}, {"a": 1.5}]'}]}).tables
+    (table,) = read(
+        {
+            "content": [
+                {"type": "text", "text": '[{"a": 99999999999999.9999}, {"a": 0.1}]'}
+            ]
+        }
+    ).tables
+    assert table.data["a"].to_pylist() == [
+        Decimal("99999999999999.9999"),
+        Decimal("0.1000"),
+    ]
+    (table,) = read(
+        {
+            "content": [
+                {"type": "text", "text": '[{"a": 1.4665957446808511}, {"a": 1.5}]'}
+            ]
+        }
+    ).tables
     assert table.data["a"].to_pylist()[0] == Decimal("1.4665957446808511")
 
 
@@ -131,7 +153,9 @@ def test_text_is_taken_where_structured_content_lost_digits() -> None:
         ("99999999999999.9999", 1e14, Decimal("99999999999999.9999")),
     ):
         block = {"type": "text", "text": f'{{"rows": [{{"v": {body}}}]}}'}
-        (table,) = read({"content": [block], "structuredContent": {"rows": [{"v": parsed}]}}).tables
+        (table,) = read(
+            {"content": [block], "structuredContent": {"rows": [{"v": parsed}]}}
+        ).tables
         assert table.data["v"].to_pylist() == [exact]
 
 
@@ -151,26 +175,56 @@ def test_text_is_taken_where_structured_content_lost_digits() -> None:
         ('[{"a": 1, "b": 2}, {"a": 1}]', "no value"),
     ],
 )
-def test_what_may_be_lost_is_said_by_the_name_of_its_column(body: str, words: str) -> None:
+def test_what_may_be_lost_is_said_by_the_name_of_its_column(
+    body: str, words: str
+) -> None:
     (table,) = read({"content": [{"type": "text", "text": body}]}).tables
-    assert any(words in note and ("`a`" in note or "`b`" in note) for note in table.notes), table.notes
+    assert any(
+        words in note and ("`a`" in note or "`b`" in note) for note in table.notes
+    ), table.notes
 
 
 def test_null_empty_and_the_word_stay_apart_in_json() -> None:
-    (table,) = read({"content": [{"type": "text", "text": '[{"a": null}, {"a": ""}, {"a": "NULL"}]'}]}).tables
+    (table,) = read(
+        {
+            "content": [
+                {"type": "text", "text": '[{"a": null}, {"a": ""}, {"a": "NULL"}]'}
+            ]
+        }
+    ).tables
     assert table.data["a"].to_pylist() == [None, "", "NULL"]
     assert not table.notes
 
 
 def test_null_and_empty_stay_apart_where_csv_quotes_the_empty_text() -> None:
-    (table,) = read({"content": [{"type": "text", "text": 'a,b\n1,""\n2,\n3,NULL\n'}]}).tables
+    (table,) = read(
+        {"content": [{"type": "text", "text": 'a,b\n1,""\n2,\n3,NULL\n'}]}
+    ).tables
     assert table.data["b"].to_pylist()[:2] == ["", None]
 
 
 def test_a_frame_has_types_that_pandas_users_know() -> None:
     rows = [
-        {"i": 1, "n": 1, "f": 0.5, "d": "1.50", "t": "2024-02-29T10:00:00Z", "day": "2024-02-29", "s": "x", "b": True},
-        {"i": 2, "n": None, "f": None, "d": "2.25", "t": None, "day": None, "s": None, "b": None},
+        {
+            "i": 1,
+            "n": 1,
+            "f": 0.5,
+            "d": "1.50",
+            "t": "2024-02-29T10:00:00Z",
+            "day": "2024-02-29",
+            "s": "x",
+            "b": True,
+        },
+        {
+            "i": 2,
+            "n": None,
+            "f": None,
+            "d": "2.25",
+            "t": None,
+            "day": None,
+            "s": None,
+            "b": None,
+        },
     ]
     (table,) = read({"content": [{"type": "text", "text": json.dumps(rows)}]}).tables
     frame = table.to_pandas(attrs={"server": "demo"})
@@ -186,7 +240,11 @@ def test_a_frame_has_types_that_pandas_users_know() -> None:
 def test_every_column_of_a_frame_can_be_changed_and_the_table_stays() -> None:
     cells = {"i": 1, "n": 1, "f": 0.5, "d": "1.50", "t": "2024-02-29T10:00:00Z", "u": "2024-02-29T10:00:00",
              "day": "2024-02-29", "s": "x", "b": True, "m": 1, "z": None}  # fmt: skip
-    rows = [cells, {**cells, "n": None, "s": None}, {**cells, "i": 7, "f": 2.0, "b": False, "m": "a", "s": "y"}]
+    rows = [
+        cells,
+        {**cells, "n": None, "s": None},
+        {**cells, "i": 7, "f": 2.0, "b": False, "m": "a", "s": "y"},
+    ]
     (table,) = read({"content": [{"type": "text", "text": json.dumps(rows)}]}).tables
     frame = table.to_pandas()
     for at in range(frame.shape[1]):
@@ -198,20 +256,36 @@ def test_every_column_of_a_frame_can_be_changed_and_the_table_stays() -> None:
 def test_exact_decimals_and_integers_with_nulls_can_be_plotted() -> None:
     pytest.importorskip("matplotlib").use("Agg")
     (table,) = read(
-        {"content": [{"type": "text", "text": '[{"m": "a", "d": "1.50", "n": null}, {"m": "b", "d": "2.25", "n": 3}]'}]}
+        {
+            "content": [
+                {
+                    "type": "text",
+                    "text": '[{"m": "a", "d": "1.50", "n": null}, {"m": "b", "d": "2.25", "n": 3}]',
+                }
+            ]
+        }
     ).tables
     assert table.to_pandas().set_index("m").plot(kind="bar") is not None
 
 
 def test_values_of_several_shapes_come_back_as_python_objects() -> None:
-    (table,) = read({"content": [{"type": "text", "text": '[{"a": {"b": [1]}}, {"a": [2]}, {"a": null}]'}]}).tables
+    (table,) = read(
+        {
+            "content": [
+                {"type": "text", "text": '[{"a": {"b": [1]}}, {"a": [2]}, {"a": null}]'}
+            ]
+        }
+    ).tables
     assert isinstance(table.data.schema.field("a").type, pa.JsonType)
     assert table.to_pandas()["a"].tolist() == [{"b": [1]}, [2], None]
 
 
 def test_frames_of_one_result_are_set_and_named_each_for_itself() -> None:
     text = '[{"id": 1, "big": 2, "name": "a"}, {"id": 3, "big": 4, "name": null}]'
-    first, second = (results.to_dataframe({"content": [{"type": "text", "text": text}]}) for _ in range(2))
+    first, second = (
+        results.to_dataframe({"content": [{"type": "text", "text": text}]})
+        for _ in range(2)
+    )
     assert first is not None
     assert second is not None
     first.loc[0, "id"] = 7
@@ -223,7 +297,12 @@ def test_frames_of_one_result_are_set_and_named_each_for_itself() -> None:
 
 
 def test_a_long_frame_can_be_set() -> None:
-    text = json.dumps([{"id": n, "at": "2024-01-02T03:04:05", "x": 1.5, "on": True} for n in range(5000)])
+    text = json.dumps(
+        [
+            {"id": n, "at": "2024-01-02T03:04:05", "x": 1.5, "on": True}
+            for n in range(5000)
+        ]
+    )
     frame = results.to_dataframe({"content": [{"type": "text", "text": text}]})
     assert frame is not None
     frame.loc[0, "id"] = 7

@@ -29,7 +29,10 @@ def test_no_rows_beside_warnings_are_no_rows_and_not_the_warnings() -> None:
 
 
 def test_rows_under_the_statements_names_by_their_numbers_are_columns() -> None:
-    found = table('{"id": {"0": 1, "1": 2}, "name": {"0": "a", "1": null}}', "SELECT id, name FROM t")
+    found = table(
+        '{"id": {"0": 1, "1": 2}, "name": {"0": "a", "1": null}}',
+        "SELECT id, name FROM t",
+    )
     assert found.data.to_pylist() == [{"id": 1, "name": "a"}, {"id": 2, "name": None}]
     empty = table('{"id": {}, "name": {}}', "SELECT id, name FROM t")
     assert (empty.data.column_names, empty.data.num_rows) == (["id", "name"], 0)
@@ -56,7 +59,9 @@ def test_a_declared_timestamp_in_javascripts_form_says_what_that_loses() -> None
         }
     )
     found = table(text)
-    assert found.data.column("at")[0].as_py() == dt.datetime(2024, 2, 29, 23, 59, 59, 123000, tzinfo=dt.UTC)
+    assert found.data.column("at")[0].as_py() == dt.datetime(
+        2024, 2, 29, 23, 59, 59, 123000, tzinfo=dt.UTC
+    )
     assert any("`at` is written as JavaScript dates" in note for note in found.notes)
 
 
@@ -70,7 +75,9 @@ def test_a_refusal_with_a_key_of_its_own_is_an_error() -> None:
 
 
 def test_a_row_with_a_column_named_error_is_a_row() -> None:
-    found = reading('{"id": 7, "job": "nightly", "error": "none so far", "detail": "x"}')
+    found = reading(
+        '{"id": 7, "job": "nightly", "error": "none so far", "detail": "x"}'
+    )
     assert found.error is None
     assert found.tables[0].data.num_rows == 1
 
@@ -83,7 +90,10 @@ def test_bars_in_a_markdown_table_of_one_column_are_in_its_values() -> None:
 
 
 def test_numbers_under_a_rule_are_numbers_however_they_are_set() -> None:
-    found = table("  track_id\n----------\n         1\n        10\n       100", "SELECT track_id FROM t")
+    found = table(
+        "  track_id\n----------\n         1\n        10\n       100",
+        "SELECT track_id FROM t",
+    )
     assert found.data.column("track_id").to_pylist() == [1, 10, 100]
 
 
@@ -112,5 +122,14 @@ def test_a_line_that_may_go_on_with_the_row_above_is_said(text: str) -> None:
 
 
 def test_a_counted_psql_table_is_sure_of_its_rows() -> None:
-    (table,) = read({"content": [{"type": "text", "text": " id | n\n----+---\n 1  | a\n    | b\n(2 rows)"}]}).tables
+    (table,) = read(
+        {
+            "content": [
+                {
+                    "type": "text",
+                    "text": " id | n\n----+---\n 1  | a\n    | b\n(2 rows)",
+                }
+            ]
+        }
+    ).tables
     assert not table.approximate

@@ -1,4 +1,6 @@
-"""The attack corpora: one JSON object a line, in a folder beside the repository or named by a variable."""
+"""The attack corpora: one JSON object a line, in a folder beside the repository or
+named by a variable.
+"""
 
 import json
 import os
@@ -14,15 +16,23 @@ OWN = {
     "sql_sqlite.jsonl": as_cases("more-lite", SQLITE),
     "sql_postgres.jsonl": as_cases("more-pg", POSTGRES),
 }
-FOLDER = Path(os.environ.get("MCP_NOTEBOOK_ATTACKS", Path(__file__).parents[3] / "shared" / "attacks"))
+FOLDER = Path(
+    os.environ.get(
+        "MCP_NOTEBOOK_ATTACKS", Path(__file__).parents[3] / "shared" / "attacks"
+    )
+)
 
 
 def cases(name: str) -> list[Any]:
-    """The corpus and our own further cases as pytest parameters; where the corpus is not there, a skip says so."""
+    """The corpus and our own further cases as pytest parameters; where the corpus is
+    not there, a skip says so.
+    """
     path = FOLDER / name
     more = [_parameter(case) for case in OWN.get(name, ())]
     if not path.is_file():
-        missing = pytest.mark.skip(reason=f"no attack corpus {name} (MCP_NOTEBOOK_ATTACKS)")
+        missing = pytest.mark.skip(
+            reason=f"no attack corpus {name} (MCP_NOTEBOOK_ATTACKS)"
+        )
         return [pytest.param({}, marks=missing), *more]
     lines = path.read_text(encoding="utf-8").splitlines()
     return [*(_parameter(json.loads(line)) for line in lines if line.strip()), *more]
@@ -31,11 +41,17 @@ def cases(name: str) -> list[Any]:
 def statement(case: dict[str, Any], **places: object) -> str:
     """The case's SQL with its `{W}` and `{DB}` filled in."""
     parts = case.get("statement_parts")
-    text = "".join(piece * count for piece, count in parts) if parts else case["statement"]
+    text = (
+        "".join(piece * count for piece, count in parts) if parts else case["statement"]
+    )
     for place, value in places.items():
         text = text.replace(f"{{{place}}}", str(value))
     return text
 
 
 def _parameter(case: dict[str, Any]) -> Any:
-    return pytest.param(case, id=case["id"], marks=[pytest.mark.slow] if case.get("category") == "dos" else [])
+    return pytest.param(
+        case,
+        id=case["id"],
+        marks=[pytest.mark.slow] if case.get("category") == "dos" else [],
+    )

@@ -1,4 +1,6 @@
-"""Fixtures of the server tests: the sample database, a small database that attacks know, an in-process client."""
+"""Fixtures of the server tests: the sample database, a small database that attacks
+know, an in-process client.
+"""
 
 import sqlite3
 from collections.abc import AsyncIterator
@@ -18,7 +20,9 @@ SHOP = Path(__file__).parents[2] / "notebooks" / "data" / "shop.db"
 
 @pytest.fixture
 def small_database(tmp_path: Path) -> Path:
-    """A database with awkward contents: what a statement must not change, and values that are hard to carry."""
+    """A database with awkward contents: what a statement must not change, and values
+    that are hard to carry.
+    """
     path = tmp_path / "small.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
@@ -36,7 +40,9 @@ def small_database(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def database_client(path: Path, *, tables: list[str] | None = None, **limits: Any) -> AsyncIterator[Client]:
+async def database_client(
+    path: Path, *, tables: list[str] | None = None, **limits: Any
+) -> AsyncIterator[Client]:
     """A client connected in process to the database server of a SQLite file."""
     engine = open_engine(f"sqlite:///{path}", tables=tables)
     async with Client(await build_database_server(engine, Limits(**limits))) as client:

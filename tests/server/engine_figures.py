@@ -1,8 +1,10 @@
-"""What asking a shared table costs over asking its engine bare: `python -m tests.server.engine_figures [--spark]`.
+"""What asking a shared table costs over asking its engine bare: `python -m
+tests.server.engine_figures [--spark]`.
 
-Each pair runs alternately in one process; the figures are medians of wall time and their ratio. On Spark the order in a
-pair alternates, both sides end as an Arrow table, a statement is asked again and a new one each time, the ratio is the
-median of the pairs' with the middle half of them, and the rows that leave Spark are counted.
+Each pair runs alternately in one process; the figures are medians of wall time and
+their ratio. On Spark the order in a pair alternates, both sides end as an Arrow table,
+a statement is asked again and a new one each time, the ratio is the median of the
+pairs' with the middle half of them, and the rows that leave Spark are counted.
 """
 
 import argparse
@@ -25,7 +27,9 @@ from tests.server.spark_sessions import running
 QUESTION = "select k, count(*) as n, sum(x) as s from events group by k order by k"
 
 
-async def pair(bare: Callable[[], Any], ours: Callable[[], Awaitable[Any]], times: int) -> tuple[float, float]:
+async def pair(
+    bare: Callable[[], Any], ours: Callable[[], Awaitable[Any]], times: int
+) -> tuple[float, float]:
     """Medians in milliseconds, after one run of each for warmth."""
     spent: tuple[list[float], list[float]] = ([], [])
     for number in range(times + 1):
@@ -47,7 +51,9 @@ def shared(value: Any) -> Notebook:
 
 
 async def kinds(rows: int, times: int, folder: Path) -> None:
-    """Every kind of this machine, in the worker and in this process, against DuckDB on the same Arrow table."""
+    """Every kind of this machine, in the worker and in this process, against DuckDB on
+    the same Arrow table.
+    """
     table = rows_of(rows)
     pq.write_table(table, folder / "bare.parquet")
     connection = duckdb.connect()
@@ -61,12 +67,18 @@ async def kinds(rows: int, times: int, folder: Path) -> None:
 
         def bare(kind: str = kind) -> Any:
             if kind in ("parquet", "parquet pattern", "arrow dataset"):
-                return connection.sql(QUESTION.replace("events", f"'{folder}/bare.parquet'")).to_arrow_table()
+                return connection.sql(
+                    QUESTION.replace("events", f"'{folder}/bare.parquet'")
+                ).to_arrow_table()
             return connection.sql(QUESTION).to_arrow_table()
 
         for name, ask in (("worker", runner.query), ("in process", local_answer)):
-            one, other = await pair(bare, lambda ask=ask, n=notebook: ask(n.catalog, QUESTION), times)
-            print(f"{kind:24} {name:11} bare {one:8.1f} ms  shared {other:8.1f} ms  ratio {other / one:6.2f}")
+            one, other = await pair(
+                bare, lambda ask=ask, n=notebook: ask(n.catalog, QUESTION), times
+            )
+            print(
+                f"{kind:24} {name:11} bare {one:8.1f} ms  shared {other:8.1f} ms  ratio {other / one:6.2f}"
+            )
     with postgres_with_rows(rows=min(rows, 100_000)) as (server, ibis_connection):
         import psycopg
 
@@ -85,7 +97,9 @@ async def kinds(rows: int, times: int, folder: Path) -> None:
 async def ratios(
     bare: Callable[[int], Any], ours: Callable[[int], Awaitable[Any]], times: int
 ) -> tuple[float, float, list[float]]:
-    """Medians in milliseconds, and the quartiles of the pairs' ratios; three pairs come before for warmth."""
+    """Medians in milliseconds, and the quartiles of the pairs' ratios; three pairs come
+    before for warmth.
+    """
     spent: list[tuple[float, float]] = []
     for number in range(times + 3):
         took = [0.0, 0.0]
@@ -96,11 +110,16 @@ async def ratios(
         spent.append((took[0], took[1]))
     kept = spent[3:]
     quarters = statistics.quantiles((other / one for one, other in kept), n=4)
-    return (*(statistics.median(side) * 1000 for side in zip(*kept, strict=True)), quarters)
+    return (
+        *(statistics.median(side) * 1000 for side in zip(*kept, strict=True)),
+        quarters,
+    )
 
 
 async def spark(rows: int, times: int, folder: Path) -> None:
-    """A preview of 200 rows: `spark.sql(q).limit(n).toArrow()` against `query`, classic and Connect."""
+    """A preview of 200 rows: `spark.sql(q).limit(n).toArrow()` against `query`, classic
+    and Connect.
+    """
     runner = SqlRunner()
     with running(folder) as sparks:
         path = str(folder / "events.parquet")
@@ -112,16 +131,25 @@ async def spark(rows: int, times: int, folder: Path) -> None:
             events = session.read.parquet(path)
             events.createOrReplaceTempView("events")
             notebook = shared(events)
-            for sql in ("select * from events", "select * from events where k = {n}", QUESTION):
+            for sql in (
+                "select * from events",
+                "select * from events where k = {n}",
+                QUESTION,
+            ):
                 moved: list[int] = []
 
                 def bare(number: int, sql: str = sql, session: Any = session) -> Any:
                     return session.sql(sql.format(n=number)).limit(200).toArrow()
 
                 async def ours(
-                    number: int, sql: str = sql, notebook: Notebook = notebook, moved: list[int] = moved
+                    number: int,
+                    sql: str = sql,
+                    notebook: Notebook = notebook,
+                    moved: list[int] = moved,
                 ) -> None:
-                    answer = await runner.query(notebook.catalog, sql.format(n=number), limit=200)
+                    answer = await runner.query(
+                        notebook.catalog, sql.format(n=number), limit=200
+                    )
                     moved.append(answer.data.num_rows)
 
                 one, other, quarters = await ratios(bare, ours, times)
@@ -137,10 +165,16 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rows", type=int, default=1_000_000)
     options.add_argument("--times", type=int, default=9)
-    options.add_argument("--spark", action="store_true", help="Spark instead of the kinds of this machine")
+    options.add_argument(
+        "--spark",
+        action="store_true",
+        help="Spark instead of the kinds of this machine",
+    )
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run((spark if chosen.spark else kinds)(chosen.rows, chosen.times, Path(folder)))
+        asyncio.run(
+            (spark if chosen.spark else kinds)(chosen.rows, chosen.times, Path(folder))
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The same table on every kind of place that can be shared, for tests that ask all of them the same."""
+"""The same table on every kind of place that can be shared, for tests that ask all of
+them the same.
+"""
 
 import importlib.util
 import shutil
@@ -30,7 +32,9 @@ ROWS_SQL = """
 
 
 def rows_of(rows: int = 100) -> pa.Table:
-    """`rows` rows with an integer, a text, a double with nulls, a decimal, a date, a timestamp and a boolean."""
+    """`rows` rows with an integer, a text, a double with nulls, a decimal, a date, a
+    timestamp and a boolean.
+    """
     return duckdb.sql(ROWS_SQL.format(rows=rows)).to_arrow_table()
 
 
@@ -58,7 +62,9 @@ class Stream:
 
 def _without_dates(table: pa.Table) -> pa.Table:
     """The interchange protocol has neither decimals nor dates."""
-    return table.drop(["p"]).set_column(3, "d", table.column("d").cast(pa.timestamp("us")))
+    return table.drop(["p"]).set_column(
+        3, "d", table.column("d").cast(pa.timestamp("us"))
+    )
 
 
 def _saved(write: Callable[[Path], Any], path: Path) -> Path:
@@ -85,7 +91,10 @@ def _ibis_sqlite(table: pa.Table, folder: Path) -> Any:
     connection.con.execute(
         "create table events (id integer, k text, x real, p decimal(10, 2), d date, t timestamp, b boolean)"
     )
-    rows = [(r["id"], r["k"], r["x"], float(r["p"]), str(r["d"]), str(r["t"]), r["b"]) for r in table.to_pylist()]
+    rows = [
+        (r["id"], r["k"], r["x"], float(r["p"]), str(r["d"]), str(r["t"]), r["b"])
+        for r in table.to_pylist()
+    ]
     connection.con.executemany("insert into events values (?, ?, ?, ?, ?, ?, ?)", rows)
     connection.con.commit()
     return connection.table("events")
@@ -106,18 +115,31 @@ LOCAL: dict[str, Callable[[pa.Table, Path], Any]] = {
     "polars lazy": lambda table, folder: pl.from_arrow(table).lazy(),  # type: ignore[union-attr]
     "arrow": lambda table, folder: table,
     "arrow reader": lambda table, folder: table.to_reader(),
-    "arrow dataset": lambda table, folder: ds.dataset(_saved(lambda p: pq.write_table(table, p), folder / "d.parquet")),
+    "arrow dataset": lambda table, folder: ds.dataset(
+        _saved(lambda p: pq.write_table(table, p), folder / "d.parquet")
+    ),
     "arrow dataset in memory": lambda table, folder: ds.dataset(table),
     "stream": lambda table, folder: Stream(table),
     "interchange": lambda table, folder: Interchange(_without_dates(table)),
-    "parquet": lambda table, folder: _saved(lambda p: pq.write_table(table, p), folder / "t.parquet"),
-    "parquet pattern": lambda table, folder: str(
-        _saved(lambda p: pq.write_table(table, p), folder / "part-0.parquet").parent / "part-*.parquet"
+    "parquet": lambda table, folder: _saved(
+        lambda p: pq.write_table(table, p), folder / "t.parquet"
     ),
-    "feather": lambda table, folder: _saved(lambda p: pa.feather.write_feather(table, p), folder / "t.feather"),
-    "csv": lambda table, folder: str(_saved(lambda p: pa.csv.write_csv(table, p), folder / "t.csv")),
+    "parquet pattern": lambda table, folder: str(
+        _saved(lambda p: pq.write_table(table, p), folder / "part-0.parquet").parent
+        / "part-*.parquet"
+    ),
+    "feather": lambda table, folder: _saved(
+        lambda p: pa.feather.write_feather(table, p), folder / "t.feather"
+    ),
+    "csv": lambda table, folder: str(
+        _saved(lambda p: pa.csv.write_csv(table, p), folder / "t.csv")
+    ),
     "json lines": lambda table, folder: _saved(
-        lambda p: table.to_pandas().astype({"d": str, "t": str}).to_json(p, orient="records", lines=True),
+        lambda p: (
+            table.to_pandas()
+            .astype({"d": str, "t": str})
+            .to_json(p, orient="records", lines=True)
+        ),
         folder / "t.jsonl",
     ),
     "duckdb relation": _relation,
@@ -127,16 +149,20 @@ LOCAL: dict[str, Callable[[pa.Table, Path], Any]] = {
 }
 """How each kind of this machine is made of an Arrow table."""
 
-if importlib.util.find_spec("datafusion") is not None:  # Ibis 12 works with DataFusion before 49
+# Ibis 12 works with DataFusion before 49
+if importlib.util.find_spec("datafusion") is not None:
     LOCAL["ibis on datafusion"] = _ibis_datafusion
 
 
 @contextmanager
 def postgres_with_rows(rows: int = 100) -> Iterator[tuple[PostgresServer, Any]]:
-    """A PostgreSQL server with the rows as its table `events`, and an Ibis connection of an ordinary role."""
+    """A PostgreSQL server with the rows as its table `events`, and an Ibis connection
+    of an ordinary role.
+    """
     import psycopg
 
-    # Not pytest's temporary folder: another user runs the server, and a socket's path must be short.
+    # Not pytest's temporary folder: another user runs the server, and a socket's path
+    # must be short.
     folder = Path(tempfile.mkdtemp(prefix="mcpn-pg-", dir="/tmp"))
     folder.chmod(0o755)
     with postgres_running(folder) as server:
@@ -145,12 +171,25 @@ def postgres_with_rows(rows: int = 100) -> Iterator[tuple[PostgresServer, Any]]:
                 "create table events (id bigint, k text, x double precision, p numeric(10,2), d date, t timestamp, "
                 "b boolean)"
             )
-            with connection.cursor() as cursor, cursor.copy("copy events from stdin") as copy:
-                for row in zip(*(column.to_pylist() for column in rows_of(rows).columns), strict=True):
+            with (
+                connection.cursor() as cursor,
+                cursor.copy("copy events from stdin") as copy,
+            ):
+                for row in zip(
+                    *(column.to_pylist() for column in rows_of(rows).columns),
+                    strict=True,
+                ):
                     copy.write_row(row)
-            connection.execute("create table hidden (s text); insert into hidden values ('not shared')")
+            connection.execute(
+                "create table hidden (s text); insert into hidden values ('not shared')"
+            )
             connection.execute("grant select on events, hidden to ro")
-        yield server, ibis.postgres.connect(user="ro", host=str(server.folder), database="postgres")
+        yield (
+            server,
+            ibis.postgres.connect(
+                user="ro", host=str(server.folder), database="postgres"
+            ),
+        )
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,11 +1,13 @@
-"""The figures of the notebook's server: `python -m tests.server.figures [NAME ...]`; without a name, all of them.
+"""The figures of the notebook's server: `python -m tests.server.figures [NAME ...]`;
+without a name, all of them.
 
 clients    100 clients x 10 queries over HTTP: how many are right, how long they take
-local      SQL in this process over a shared frame, against bare DuckDB on the same frame: time and memory
-worker     the fixed cost of a query in the worker process
-busy       a client outside while the main thread computes, against the same while it is idle: p50, and the slowest
-limits     statements that eat time or memory: when they end, what the kernel's memory does, when the next one answers
-handover   a million rows from `mcp-notebook serve database` to a DataFrame: side channel against JSON text
+local      SQL in this process over a shared frame, against bare DuckDB on the same
+frame: time and memory worker     the fixed cost of a query in the worker process busy
+a client outside while the main thread computes, against the same while it is idle: p50,
+and the slowest limits     statements that eat time or memory: when they end, what the
+kernel's memory does, when the next one answers handover   a million rows from
+`mcp-notebook serve database` to a DataFrame: side channel against JSON text
 """
 
 import asyncio
@@ -57,7 +59,8 @@ def frame(rows: int) -> pd.DataFrame:
             "id": np.arange(rows),
             "amount": rng.random(rows) * 100,
             "kind": words[rng.integers(0, 50, rows)],
-            "day": np.datetime64("2026-01-01", "us") + rng.integers(0, 365, rows).astype("timedelta64[D]"),
+            "day": np.datetime64("2026-01-01", "us")
+            + rng.integers(0, 365, rows).astype("timedelta64[D]"),
         }
     )
 
@@ -86,7 +89,9 @@ def shared(**tables: Any) -> Notebook:
 async def client_of(url: str, headers: dict[str, str]) -> Any:
     async with (
         httpx2.AsyncClient(headers=headers, timeout=120) as http,
-        Client(streamable_http_client(url, http_client=http), read_timeout_seconds=120) as client,
+        Client(
+            streamable_http_client(url, http_client=http), read_timeout_seconds=120
+        ) as client,
     ):
         yield client
 
@@ -100,7 +105,9 @@ async def clients() -> None:
             for step in range(10):
                 began = time.perf_counter()
                 sql = f"select {number * 10 + step} as n, count(*) as c from sales where id < {number}"
-                content = (await client.call_tool("query", {"sql": sql})).structured_content
+                content = (
+                    await client.call_tool("query", {"sql": sql})
+                ).structured_content
                 taken.append(time.perf_counter() - began)
                 right += content["rows"] == [[number * 10 + step, number]]
         return right
@@ -110,7 +117,9 @@ async def clients() -> None:
         right = sum(await asyncio.gather(*(one(number) for number in range(100))))
         seconds = time.perf_counter() - began
     p50, p95 = statistics.median(taken), sorted(taken)[int(0.95 * len(taken))]
-    print(f"clients: {right} of 1000 right in {seconds:.1f} s; p50 {p50:.2f} s, p95 {p95:.2f} s (both ends here)")
+    print(
+        f"clients: {right} of 1000 right in {seconds:.1f} s; p50 {p50:.2f} s, p95 {p95:.2f} s (both ends here)"
+    )
 
 
 def local() -> None:
@@ -134,7 +143,9 @@ def local() -> None:
             return connection.sql(sql).to_arrow_table()
 
         candidates = {"ours": ours, "bare": bare, "warm": warm}
-        best = {name: one.wall for name, one in interleaved(candidates, rounds=9).items()}
+        best = {
+            name: one.wall for name, one in interleaved(candidates, rounds=9).items()
+        }
         more = max(0, typical_peak(ours, warm))
         print(
             f"local, {rows:,} rows: {best['ours'] * 1e3:.1f} ms; bare DuckDB {best['warm'] * 1e3:.1f} ms on an open "
@@ -143,13 +154,18 @@ def local() -> None:
         )
 
 
-def typical_peak(one: Callable[[], object], other: Callable[[], object], rounds: int = 15) -> float:
-    """How much higher the one's peak above what the process holds is than the other's, by the medians of runs in turn.
+def typical_peak(
+    one: Callable[[], object], other: Callable[[], object], rounds: int = 15
+) -> float:
+    """How much higher the one's peak above what the process holds is than the other's,
+    by the medians of runs in turn.
 
     A single run of each would say what the allocators do at their first use.
     """
     peaks = [(own_peak(one), own_peak(other)) for _ in range(rounds)]
-    return statistics.median(peak for peak, _ in peaks) - statistics.median(peak for _, peak in peaks)
+    return statistics.median(peak for peak, _ in peaks) - statistics.median(
+        peak for _, peak in peaks
+    )
 
 
 def timed(run: Callable[[], object]) -> float:
@@ -174,13 +190,17 @@ async def worker() -> None:
             await runner.query(notebook.catalog, "select 1 as one from t limit 1")
             times.append(time.perf_counter() - began)
         best, p50 = min(times) * 1e3, statistics.median(times) * 1e3
-        print(f"worker, {rows:,} rows: first query {first * 1e3:.0f} ms, then {best:.1f} ms at best, p50 {p50:.1f} ms")
+        print(
+            f"worker, {rows:,} rows: first query {first * 1e3:.0f} ms, then {best:.1f} ms at best, p50 {p50:.1f} ms"
+        )
     print(f"worker: start {started:.2f} s")
     await runner.close()
 
 
 def busy() -> None:
-    """The server's loop runs on a thread, as in a kernel, and the client in a process of its own."""
+    """The server's loop runs on a thread, as in a kernel, and the client in a process
+    of its own.
+    """
     script = (
         "import asyncio, json, sys\nfrom tests.server.figures import probe\n"
         "print(json.dumps(asyncio.run(probe(*json.loads(sys.argv[1])))))"
@@ -188,7 +208,9 @@ def busy() -> None:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True).start()
     entered = outside(shared(sales=frame(100_000)))
-    url, headers = asyncio.run_coroutine_threadsafe(entered.__aenter__(), loop).result(60)
+    url, headers = asyncio.run_coroutine_threadsafe(entered.__aenter__(), loop).result(
+        60
+    )
     import subprocess
 
     def ask(while_waiting: Callable[[], object]) -> tuple[float, float]:
@@ -205,16 +227,22 @@ def busy() -> None:
         f"busy: p50 {idle[0] * 1e3:.1f} ms idle, {computing[0] * 1e3:.1f} ms computing: "
         f"{computing[0] / idle[0]:.2f} times; the slowest {idle[1] * 1e3:.0f} and {computing[1] * 1e3:.0f} ms"
     )
-    asyncio.run_coroutine_threadsafe(entered.__aexit__(None, None, None), loop).result(60)
+    asyncio.run_coroutine_threadsafe(entered.__aexit__(None, None, None), loop).result(
+        60
+    )
 
 
-async def probe(url: str, headers: dict[str, str], count: int = 60) -> tuple[float, float]:
+async def probe(
+    url: str, headers: dict[str, str], count: int = 60
+) -> tuple[float, float]:
     """p50 of a small query and the slowest, from outside; five come before for warmth."""
     times = []
     async with client_of(url, headers) as client:
         for number in range(count + 5):
             began = time.perf_counter()
-            await client.call_tool("query", {"sql": f"select count(*) from sales where id > {number}"})
+            await client.call_tool(
+                "query", {"sql": f"select count(*) from sales where id > {number}"}
+            )
             times.append(time.perf_counter() - began)
     return statistics.median(times[5:]), max(times[5:])
 
@@ -269,13 +297,37 @@ async def handing() -> None:
             connection.register("f", frame(rows))
             connection.execute("create table sales as select * from f")
         sessions = Sessions()
-        words = ("-m", "mcp_notebook", "serve", "database", "--url", f"duckdb:///{path}", "--max-rows", str(rows))
-        side = await sessions.connect("side", handover.offered(StdioServer(sys.executable, words)), timeout=60)
+        words = (
+            "-m",
+            "mcp_notebook",
+            "serve",
+            "database",
+            "--url",
+            f"duckdb:///{path}",
+            "--max-rows",
+            str(rows),
+        )
+        side = await sessions.connect(
+            "side", handover.offered(StdioServer(sys.executable, words)), timeout=60
+        )
         query = {"sql": "select * from sales"}
         sides = [await by_side(side, query) for _ in range(3)]
-        bare = timed(lambda: duckdb.connect(str(path), read_only=True).sql("select * from sales").to_arrow_table())
+        bare = timed(
+            lambda: (
+                duckdb.connect(str(path), read_only=True)
+                .sql("select * from sales")
+                .to_arrow_table()
+            )
+        )
         await sessions.close_all(0.5)
-    result = {"content": [{"type": "text", "text": frame(rows).to_json(orient="records", date_format="iso")}]}
+    result = {
+        "content": [
+            {
+                "type": "text",
+                "text": frame(rows).to_json(orient="records", date_format="iso"),
+            }
+        ]
+    }
     began = time.perf_counter()
     assert len(to_dataframe(result)) == rows  # type: ignore[arg-type]
     as_json = time.perf_counter() - began
@@ -305,7 +357,9 @@ async def by_side(session: Any, query: dict[str, str]) -> tuple[float, float]:
     kept.append(reading.tables[0].to_pandas())
     taken = time.perf_counter() - began_reading
     assert len(kept[0]) == 1_000_000
-    await shape(outcome, tool, Origin("s", "q", query, "1", "", 0.0), keep, Shaping(), session)
+    await shape(
+        outcome, tool, Origin("s", "q", query, "1", "", 0.0), keep, Shaping(), session
+    )
     assert uris
     return called - began, taken
 

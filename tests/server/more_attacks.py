@@ -1,10 +1,12 @@
-"""Further statements of the corpora's classes, aimed at what DuckDB 2, SQLite and PostgreSQL offer beside plain SELECT.
+"""Further statements of the corpora's classes, aimed at what DuckDB 2, SQLite and
+PostgreSQL offer beside plain SELECT.
 
-Each is (statement, what must come of it): "refused", "allowed" (a control, which must give rows), or "harmless" (may
-run, and leaves nothing behind). `{W}` is a folder that must stay as it is, `{DB}` the SQLite file.
-A WINDOW that nothing uses is not run. A message in PostgreSQL's log of changes (`pg_logical_emit_message`) needs no
-right to write; who minds revokes it from the role.
-Before version 16 PostgreSQL makes large objects in a read-only transaction, too: they go with it.
+Each is (statement, what must come of it): "refused", "allowed" (a control, which must
+give rows), or "harmless" (may run, and leaves nothing behind). `{W}` is a folder that
+must stay as it is, `{DB}` the SQLite file. A WINDOW that nothing uses is not run. A
+message in PostgreSQL's log of changes (`pg_logical_emit_message`) needs no right to
+write; who minds revokes it from the role. Before version 16 PostgreSQL makes large
+objects in a read-only transaction, too: they go with it.
 """
 
 DUCKDB = (
@@ -56,7 +58,10 @@ DUCKDB = (
     ("insert into df values (3, 'c')", "refused"),
     ("merge into df using df as s on df.id = s.id when matched then delete", "refused"),
     ("with d as (delete from df returning *) select * from d", "refused"),
-    ("with recursive r as (select 1 as n union all (update df set id = 1 returning 1)) select * from r", "refused"),
+    (
+        "with recursive r as (select 1 as n union all (update df set id = 1 returning 1)) select * from r",
+        "refused",
+    ),
     ("truncate df", "refused"),
     ("set threads = 1", "refused"),
     ("reset memory_limit", "refused"),
@@ -72,7 +77,10 @@ DUCKDB = (
     ("commit; select 1", "refused"),
     ("checkpoint", "refused"),
     ("vacuum", "refused"),
-    ("select * from json_execute_serialized_sql(json_serialize_sql('select * from api_keys'))", "refused"),
+    (
+        "select * from json_execute_serialized_sql(json_serialize_sql('select * from api_keys'))",
+        "refused",
+    ),
     ("select * from duckdb_logs()", "refused"),
     ("select write_log('x', level := 'error')", "refused"),
     ("select * from read_duckdb('{W}/a.csv')", "refused"),
@@ -84,16 +92,28 @@ DUCKDB = (
     ("select * from sqlite_master", "refused"),
     ("from df select (select k from api_keys)", "refused"),
     ("select * from df where exists (from api_keys)", "refused"),
-    ("select * from df qualify row_number() over (order by (select max(k) from api_keys)) = 1", "refused"),
+    (
+        "select * from df qualify row_number() over (order by (select max(k) from api_keys)) = 1",
+        "refused",
+    ),
     ("select * from df order by (select k from api_keys limit 1)", "refused"),
     ("select * from df asof join api_keys on id >= k", "refused"),
     ("select * from df, lateral (select * from api_keys)", "refused"),
     ("select list_transform([1], x -> (select count(*) from api_keys))", "refused"),
     ("with api_keys as (select * from api_keys) select * from api_keys", "refused"),
-    ("with a as (with api_keys as (select 1 as k) from api_keys) select * from a, api_keys", "refused"),
-    ("select * from (from api_keys) where 1 in (with api_keys as (select 1) from api_keys)", "refused"),
+    (
+        "with a as (with api_keys as (select 1 as k) from api_keys) select * from a, api_keys",
+        "refused",
+    ),
+    (
+        "select * from (from api_keys) where 1 in (with api_keys as (select 1) from api_keys)",
+        "refused",
+    ),
     ("with x as (from api_keys), api_keys as (select 1 as k) from x", "refused"),
-    ("with recursive api_keys as (select k from api_keys union all select k from api_keys) from api_keys", "refused"),
+    (
+        "with recursive api_keys as (select k from api_keys union all select k from api_keys) from api_keys",
+        "refused",
+    ),
     ("from main.api_keys", "refused"),
     ("from memory.main.api_keys", "refused"),
     ("from temp.api_keys", "refused"),
@@ -103,7 +123,10 @@ DUCKDB = (
     ("from df anti join api_keys on true", "refused"),
     ("select (select struct_pack(k) from api_keys)", "refused"),
     ("select array(select k from api_keys)", "refused"),
-    ("from df group by all having count(*) > (select count(*) from api_keys)", "refused"),
+    (
+        "from df group by all having count(*) > (select count(*) from api_keys)",
+        "refused",
+    ),
     ("from df window w as (order by (select max(k) from api_keys))", "harmless"),
     ("from df limit (select length(k) from api_keys)", "refused"),
     ("from (values ((select k from api_keys))) v(x)", "refused"),
@@ -132,12 +155,21 @@ DUCKDB = (
     ("select * from sql_auto_complete('select * from ')", "refused"),
     ("explain from api_keys", "refused"),
     ("summarize (from api_keys)", "refused"),
-    ("with api_keys as (select id as k from df) select count(k) as n from api_keys", "allowed"),
-    ("with recursive r(n) as (select 1 union all select n + 1 from r where n < 3) from r", "allowed"),
+    (
+        "with api_keys as (select id as k from df) select count(k) as n from api_keys",
+        "allowed",
+    ),
+    (
+        "with recursive r(n) as (select 1 union all select n + 1 from r where n < 3) from r",
+        "allowed",
+    ),
     ("select (with df2 as (from df) select count(*) from df2) as n", "allowed"),
     ("select * exclude (id) replace (upper(name) as name) from df", "allowed"),
     ("select 'drop table df; --' as note, \"name\" from df", "allowed"),
-    ("with t as materialized (select * from df) select count(*) as n from t", "allowed"),
+    (
+        "with t as materialized (select * from df) select count(*) as n from t",
+        "allowed",
+    ),
     ("select unnest(range(3)) as n", "allowed"),
     ("select * from df tablesample 100%", "allowed"),
     ("select * from df using sample 5 rows", "allowed"),
@@ -202,9 +234,15 @@ SQLITE = (
     ("pragma main.wal_checkpoint(truncate)", "refused"),
     ("explain query plan delete from t", "harmless"),
     ("release s", "refused"),
-    ("with w(b) as (select b from t) select upper(b) as u from w order by 1", "allowed"),
+    (
+        "with w(b) as (select b from t) select upper(b) as u from w order by 1",
+        "allowed",
+    ),
     ("select a, b from t where b <> 'delete from t' order by a", "allowed"),
-    ("/* insert */ with r(n) as (values(1) union all select n + 1 from r where n < 3) select n from r", "allowed"),
+    (
+        "/* insert */ with r(n) as (values(1) union all select n + 1 from r where n < 3) select n from r",
+        "allowed",
+    ),
     ("select replace(b, 'x', 'insert') as r from t", "allowed"),
 )
 
@@ -262,7 +300,10 @@ POSTGRES = (
     ("alter system set work_mem = '1GB'", "refused"),
     ("create extension dblink", "refused"),
     ("create function f() returns int language sql as 'select 1'", "refused"),
-    ("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'", "harmless"),
+    (
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'",
+        "harmless",
+    ),
     ("select pg_reload_conf()", "refused"),
     ("select pg_switch_wal()", "refused"),
     ("select pg_create_logical_replication_slot('x', 'test_decoding')", "refused"),
@@ -280,7 +321,10 @@ POSTGRES = (
     ("select pg_replication_origin_create('x')", "refused"),
     ("select pg_export_snapshot()", "harmless"),
     ("select currval('sq')", "refused"),
-    ("select xmlparse(document '<!DOCTYPE a [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><a>&x;</a>')", "harmless"),
+    (
+        "select xmlparse(document '<!DOCTYPE a [<!ENTITY x SYSTEM \"file:///etc/passwd\">]><a>&x;</a>')",
+        "harmless",
+    ),
     ("select table_to_xml('pg_authid', true, false, '')", "refused"),
     ("select database_to_xml(true, false, '')", "harmless"),
     ("select cursor_to_xml('c', 1, true, false, '')", "refused"),
@@ -300,9 +344,16 @@ POSTGRES = (
 )
 
 
-def as_cases(prefix: str, statements: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+def as_cases(
+    prefix: str, statements: tuple[tuple[str, str], ...]
+) -> list[dict[str, str]]:
     """The statements in the form of the corpora."""
     return [
-        {"id": f"{prefix}-{number:03d}", "category": "more", "statement": sql, "expected": expected}
+        {
+            "id": f"{prefix}-{number:03d}",
+            "category": "more",
+            "statement": sql,
+            "expected": expected,
+        }
         for number, (sql, expected) in enumerate(statements, 1)
     ]

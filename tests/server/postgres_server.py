@@ -1,4 +1,6 @@
-"""A private PostgreSQL server for the tests: made in a temporary folder, reached by a socket in it, gone afterwards."""
+"""A private PostgreSQL server for the tests: made in a temporary folder, reached by a
+socket in it, gone afterwards.
+"""
 
 import os
 import pwd
@@ -31,7 +33,9 @@ SETUP = """
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """`url(role)` connects as that role; the roles are postgres (superuser), ro (may write, too) and writer."""
+    """`url(role)` connects as that role; the roles are postgres (superuser), ro (may
+    write, too) and writer.
+    """
 
     folder: Path
 
@@ -69,12 +73,27 @@ def running(folder: Path) -> Iterator[PostgresServer]:
 
     def run(program: str, *arguments: str) -> None:
         subprocess.run(
-            [binaries / program, *arguments], check=True, user=user, cwd=folder, timeout=120, stdout=subprocess.DEVNULL
+            [binaries / program, *arguments],
+            check=True,
+            user=user,
+            cwd=folder,
+            timeout=120,
+            stdout=subprocess.DEVNULL,
         )
 
     run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync")
     options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-    run("pg_ctl", "-D", str(data), "-l", str(folder / "log"), "-o", options, "-w", "start")
+    run(
+        "pg_ctl",
+        "-D",
+        str(data),
+        "-l",
+        str(folder / "log"),
+        "-o",
+        options,
+        "-w",
+        "start",
+    )
     server = PostgresServer(folder)
     try:
         _set_up(server)
@@ -89,7 +108,9 @@ def _set_up(server: PostgresServer) -> None:
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(SETUP.encode())
         for extension in ("dblink",):
-            if connection.execute("select 1 from pg_available_extensions where name = %s", [extension]).fetchone():
+            if connection.execute(
+                "select 1 from pg_available_extensions where name = %s", [extension]
+            ).fetchone():
                 connection.execute(f"create extension {extension}".encode())
 
 

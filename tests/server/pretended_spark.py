@@ -1,4 +1,6 @@
-"""A DataFrame that is Spark's by its type alone: what a statement would send is noted, and nothing runs."""
+"""A DataFrame that is Spark's by its type alone: what a statement would send is noted,
+and nothing runs.
+"""
 
 from typing import Any
 

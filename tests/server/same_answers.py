@@ -62,20 +62,36 @@ _WHOLE = [
     "select e.id, v.label from events e join (values (1, 'one'), (2, 'two')) as v(id, label) on e.id = v.id order by 1",
     "select id, K as Key from events where K = 'k1' order by KEY, ID limit 2",
 ]
-_AGGREGATES = [e for line in _EXPRESSIONS.split("\n") for e in line.split("|") if e.strip()]
+_AGGREGATES = [
+    e for line in _EXPRESSIONS.split("\n") for e in line.split("|") if e.strip()
+]
 
 
 def _parts(line: str) -> list[str]:
     """The expressions of a line; `||` is an operator of theirs."""
-    return [part.replace("\0", "||") for part in line.replace(" || ", " \0 ").split("|") if part.strip()]
+    return [
+        part.replace("\0", "||")
+        for part in line.replace(" || ", " \0 ").split("|")
+        if part.strip()
+    ]
 
 
 _SCALARS = [e for line in _BY_ROW.split("\n") for e in _parts(line)]
 
 
-def _together(expressions: list[str], template: str, dialect: str, chunk: int = 20) -> list[str]:
+def _together(
+    expressions: list[str], template: str, dialect: str, chunk: int = 20
+) -> list[str]:
     """Statements over many expressions each, without those that are refused for the dialect."""
-    columns = {"id": "integer", "k": "text", "x": "float", "p": "decimal", "d": "date", "t": "timestamp", "b": "bool"}
+    columns = {
+        "id": "integer",
+        "k": "text",
+        "x": "float",
+        "p": "decimal",
+        "d": "date",
+        "t": "timestamp",
+        "b": "bool",
+    }
     taken = []
     for expression in expressions:
         with contextlib.suppress(ToolError):
@@ -83,17 +99,26 @@ def _together(expressions: list[str], template: str, dialect: str, chunk: int = 
             taken.append(expression)
     assert len(taken) > len(expressions) * 0.8
     listed = [f"{expression} as r{number}" for number, expression in enumerate(taken)]
-    return [template.format(", ".join(listed[at : at + chunk])) for at in range(0, len(listed), chunk)]
+    return [
+        template.format(", ".join(listed[at : at + chunk]))
+        for at in range(0, len(listed), chunk)
+    ]
 
 
 def statements(dialect: str) -> dict[str, bool]:
-    """What is asked of both, and whether it may be refused; few statements, since an engine may take a second each."""
-    by_group = _together(_AGGREGATES, "select k, {} from events group by k order by k", dialect)
+    """What is asked of both, and whether it may be refused; few statements, since an
+    engine may take a second each.
+    """
+    by_group = _together(
+        _AGGREGATES, "select k, {} from events group by k order by k", dialect
+    )
     by_row = _together(_SCALARS, "select id, {} from events order by id", dialect)
     return {**dict.fromkeys([*by_group, *by_row], False), **dict.fromkeys(_WHOLE, True)}
 
 
-async def all_differences(runner: SqlRunner, here: Notebook, there: Notebook, dialect: str) -> list[str]:
+async def all_differences(
+    runner: SqlRunner, here: Notebook, there: Notebook, dialect: str
+) -> list[str]:
     """What differs, statement by statement."""
     found = []
     for sql, may_refuse in statements(dialect).items():
@@ -103,7 +128,9 @@ async def all_differences(runner: SqlRunner, here: Notebook, there: Notebook, di
     return found
 
 
-async def differences(runner: SqlRunner, here: Notebook, there: Notebook, sql: str, *, may_refuse: bool) -> str:
+async def differences(
+    runner: SqlRunner, here: Notebook, there: Notebook, sql: str, *, may_refuse: bool
+) -> str:
     """What is different, "" for nothing: names, types' families, values (doubles to 12 digits)."""
     expected = await runner.query(here.catalog, sql)
     try:
@@ -120,7 +147,11 @@ async def differences(runner: SqlRunner, here: Notebook, there: Notebook, sql: s
         return f"{len(got)} rows, not {len(wanted)}"
     for one, other in zip(got, wanted, strict=True):
         if not all(_same(one[name], other[name]) for name in other):
-            different = {name: (one[name], other[name]) for name in other if not _same(one[name], other[name])}
+            different = {
+                name: (one[name], other[name])
+                for name in other
+                if not _same(one[name], other[name])
+            }
             return f"(there, here) {different}"
     return ""
 
@@ -128,12 +159,17 @@ async def differences(runner: SqlRunner, here: Notebook, there: Notebook, sql: s
 def _alike(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """A NULL has no type of its own in DuckDB, and precisions of decimals differ."""
     pairs = zip(one, other, strict=True)
-    return all(a == b or b == '"NULL"' or (a.startswith("DECIMAL") and b.startswith("DECIMAL")) for a, b in pairs)
+    return all(
+        a == b or b == '"NULL"' or (a.startswith("DECIMAL") and b.startswith("DECIMAL"))
+        for a, b in pairs
+    )
 
 
 def _same(one: Any, other: Any) -> bool:
     if isinstance(one, float) and isinstance(other, float):
-        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12) or (math.isnan(one) and math.isnan(other))
+        return math.isclose(one, other, rel_tol=1e-12, abs_tol=1e-12) or (
+            math.isnan(one) and math.isnan(other)
+        )
     if isinstance(one, Decimal) and isinstance(other, Decimal):
         return one == other
     return type(one) is type(other) and one == other

@@ -37,13 +37,21 @@ class Sparks:
     def state(self) -> str:
         """Everything that a statement could have changed, as one text; views of ours go first."""
         spark_frames.let_go()
-        files = sorted(str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if "_mcp_" not in p.name)
+        files = sorted(
+            str(p.relative_to(self.folder))
+            for p in self.folder.rglob("*")
+            if "_mcp_" not in p.name
+        )
         found = [files]
         for session in (self.classic, self.connect):
             found += [
                 sorted(str(table) for table in session.catalog.listTables()),
                 sorted(str(database) for database in session.catalog.listDatabases()),
-                sorted(str(row) for row in session.sql("SET").collect() if "executionId" not in str(row)),
+                sorted(
+                    str(row)
+                    for row in session.sql("SET").collect()
+                    if "executionId" not in str(row)
+                ),
             ]
         return str(found)
 
@@ -52,7 +60,9 @@ class Sparks:
 def running(folder: Path) -> Iterator[Sparks]:
     """Start Spark, or skip with the reason where this machine has no Java and is no CI."""
     java = shutil.which("java") is not None or "JAVA_HOME" in os.environ
-    if not os.environ.get("CI") and (not java or importlib.util.find_spec("pyspark") is None):
+    if not os.environ.get("CI") and (
+        not java or importlib.util.find_spec("pyspark") is None
+    ):
         pytest.skip("Spark needs Java 17 and pip install 'mcp-notebook[spark]'")
     from pyspark.sql import SparkSession
     from pyspark.sql.connect.session import SparkSession as Remote
@@ -88,7 +98,9 @@ def running(folder: Path) -> Iterator[Sparks]:
 
 @contextmanager
 def calls(way: str) -> Iterator[list[str]]:
-    """What is asked of Spark meanwhile: methods of the JVM's objects (looking into answers is none), or requests."""
+    """What is asked of Spark meanwhile: methods of the JVM's objects (looking into
+    answers is none), or requests.
+    """
     from py4j.java_gateway import GatewayClient
     from pyspark.sql.connect.client.core import SparkConnectClient
 
@@ -96,7 +108,10 @@ def calls(way: str) -> Iterator[list[str]]:
     if way == "classic":
         owner, names = GatewayClient, ["send_command"]
     else:
-        owner, names = SparkConnectClient, ["execute_command", "to_table", "schema", "_analyze"]
+        owner, names = (
+            SparkConnectClient,
+            ["execute_command", "to_table", "schema", "_analyze"],
+        )
     originals = {name: getattr(owner, name) for name in names}
 
     def counted(name: str) -> Any:
@@ -123,7 +138,11 @@ def moved(way: str) -> Iterator[list[int]]:
     from pyspark.sql.classic.dataframe import DataFrame
     from pyspark.sql.connect.client.core import SparkConnectClient
 
-    owner, name = (DataFrame, "toArrow") if way == "classic" else (SparkConnectClient, "_execute_and_fetch")
+    owner, name = (
+        (DataFrame, "toArrow")
+        if way == "classic"
+        else (SparkConnectClient, "_execute_and_fetch")
+    )
     original, seen = getattr(owner, name), []
 
     def counted(self: Any, *arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Prompts over the tables, completion from the server, and list changes for clients of both eras."""
+"""Prompts over the tables, completion from the server, and list changes for clients of
+both eras.
+"""
 
 import asyncio
 from typing import Any
@@ -27,10 +29,22 @@ def served(notebook: Notebook, runner: SqlRunner, **options: Any) -> Client:
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
-        ("explore_table", {"table": "sales", "question": "Why {odd}?"}, "In particular: Why {odd}?"),
-        ("compare_periods", {"table": "sales", "date_column": "day", "measure": "amount"}, "by its column day"),
+        (
+            "explore_table",
+            {"table": "sales", "question": "Why {odd}?"},
+            "In particular: Why {odd}?",
+        ),
+        (
+            "compare_periods",
+            {"table": "sales", "date_column": "day", "measure": "amount"},
+            "by its column day",
+        ),
         ("find_data_problems", {"table": "SALES"}, "occur twice"),
-        ("join_tables", {"left": "sales", "right": "customers"}, "Columns of customers: id int64, city"),
+        (
+            "join_tables",
+            {"left": "sales", "right": "customers"},
+            "Columns of customers: id int64, city",
+        ),
     ],
 )
 async def test_a_prompt_holds_the_columns_of_its_tables(
@@ -38,7 +52,9 @@ async def test_a_prompt_holds_the_columns_of_its_tables(
 ):
     """So that a model can begin with the first query; braces in an argument are just braces."""
     async with served(notebook, runner) as client:
-        prompts = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
+        prompts = {
+            prompt.name: prompt for prompt in (await client.list_prompts()).prompts
+        }
         got = await client.get_prompt(name, arguments)
     text = got.messages[0].content.text
     assert expected in text
@@ -66,13 +82,19 @@ async def test_a_wrong_prompt_says_what_is_right(
 
 
 async def test_tables_and_columns_are_completed(notebook: Notebook, runner: SqlRunner):
-    """Columns of the table that was given, dates where a date is wanted, and the name in a resource's address."""
+    """Columns of the table that was given, dates where a date is wanted, and the name
+    in a resource's address.
+    """
     prompt = PromptReference(name="compare_periods")
     rows = ResourceTemplateReference(uri="notebook://tables/{name}/rows.csv")
     async with served(notebook, runner) as client:
 
-        async def values(ref: Any, argument: str, value: str, **known: str) -> list[str]:
-            answer = await client.complete(ref, {"name": argument, "value": value}, context_arguments=known or None)
+        async def values(
+            ref: Any, argument: str, value: str, **known: str
+        ) -> list[str]:
+            answer = await client.complete(
+                ref, {"name": argument, "value": value}, context_arguments=known or None
+            )
             return answer.completion.values
 
         assert await values(prompt, "table", "S") == ["sales", "customers"]
@@ -83,8 +105,12 @@ async def test_tables_and_columns_are_completed(notebook: Notebook, runner: SqlR
         assert await values(rows, "name", "cu") == ["customers"]
 
 
-async def test_clients_of_both_eras_hear_of_a_new_table_once(notebook: Notebook, runner: SqlRunner):
-    """A listener on its stream, a session with a handshake by notification; who left is told nothing."""
+async def test_clients_of_both_eras_hear_of_a_new_table_once(
+    notebook: Notebook, runner: SqlRunner
+):
+    """A listener on its stream, a session with a handshake by notification; who left is
+    told nothing.
+    """
     server = build_notebook_server(notebook.catalog, runner=runner)
     heard: list[str] = []
 
@@ -94,7 +120,10 @@ async def test_clients_of_both_eras_hear_of_a_new_table_once(notebook: Notebook,
     gone = Client(server, mode="legacy", message_handler=hear)
     async with gone:
         pass
-    async with Client(server, mode="legacy", message_handler=hear) as legacy, Client(server) as modern:
+    async with (
+        Client(server, mode="legacy", message_handler=hear) as legacy,
+        Client(server) as modern,
+    ):
         assert legacy.server_capabilities.resources.list_changed
         async with modern.listen(resources_list_changed=True) as events:
             await asyncio.to_thread(notebook.catalog.add, "again", variable="sales")

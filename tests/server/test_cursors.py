@@ -20,7 +20,9 @@ def numbered(rows: int = 25) -> pd.DataFrame:
     return pd.DataFrame({"id": range(rows), "text": [f"row {n}" for n in range(rows)]})
 
 
-async def page(client: Client, cursor: str = "", sql: str = SQL, limit: int = 10) -> Any:
+async def page(
+    client: Client, cursor: str = "", sql: str = SQL, limit: int = 10
+) -> Any:
     arguments = {"sql": sql, "limit": limit, **({"cursor": cursor} if cursor else {})}
     return await client.call_tool("query", arguments)
 
@@ -34,7 +36,9 @@ def served(notebook: Notebook, runner: SqlRunner, form: Any = "json") -> Client:
     return Client(build_notebook_server(notebook.catalog, form=form, runner=runner))
 
 
-async def test_pages_hold_every_row_once_and_the_last_has_no_cursor(notebook: Notebook, runner: SqlRunner):
+async def test_pages_hold_every_row_once_and_the_last_has_no_cursor(
+    notebook: Notebook, runner: SqlRunner
+):
     """10, 10 and 5 of 25 rows; pages of any size go together."""
     seen: list[int] = []
     async with served(notebook, runner) as client:
@@ -50,10 +54,15 @@ async def test_pages_hold_every_row_once_and_the_last_has_no_cursor(notebook: No
 
 
 async def test_the_text_names_the_cursor_too(notebook: Notebook, runner: SqlRunner):
-    """For hosts that read only text, and in this notebook, where the same rows give the same words."""
+    """For hosts that read only text, and in this notebook, where the same rows give the
+    same words.
+    """
     async with served(notebook, runner) as client:
         result = await page(client)
-        assert f"cursor {result.structured_content['next_cursor']}" in result.content[0].text
+        assert (
+            f"cursor {result.structured_content['next_cursor']}"
+            in result.content[0].text
+        )
     said = []
     for _ in range(2):
         async with served(notebook, runner, "arrow") as client:
@@ -63,7 +72,9 @@ async def test_the_text_names_the_cursor_too(notebook: Notebook, runner: SqlRunn
     assert said[0] == said[1]
 
 
-async def test_a_change_of_rows_that_were_served_ends_the_paging(notebook: Notebook, runner: SqlRunner):
+async def test_a_change_of_rows_that_were_served_ends_the_paging(
+    notebook: Notebook, runner: SqlRunner
+):
     """No page that does not fit; a change behind them is simply seen."""
     async with served(notebook, runner) as client:
         cursor = (await page(client)).structured_content["next_cursor"]

@@ -13,11 +13,21 @@ from mcp_notebook.server.engines.sqlite import SqliteEngine
 from tests.server.conftest import SHOP, database_client, query
 
 
-async def test_declared_types_come_from_the_schema_and_others_from_the_values(small_database: Path):
-    """Columns of tables carry their declared type, expressions and contradicted declarations what the values are."""
+async def test_declared_types_come_from_the_schema_and_others_from_the_values(
+    small_database: Path,
+):
+    """Columns of tables carry their declared type, expressions and contradicted
+    declarations what the values are.
+    """
     async with database_client(small_database) as client:
-        result = await query(client, "select *, n + 1 as e, max(d) over () as m, strftime('%Y-%m', d) as y from typed")
-    types = {c["name"]: (c["type"], c["declared"]) for c in result.structured_content["columns"]}
+        result = await query(
+            client,
+            "select *, n + 1 as e, max(d) over () as m, strftime('%Y-%m', d) as y from typed",
+        )
+    types = {
+        c["name"]: (c["type"], c["declared"])
+        for c in result.structured_content["columns"]
+    }
     assert types == {
         "n": ("INTEGER", True),
         "d": ("DATE", True),
@@ -46,11 +56,18 @@ async def test_declared_types_survive_joins_aliases_ctes_and_views():
 
 
 async def test_our_reader_takes_the_declared_types(small_database: Path):
-    """A DataFrame made from an answer has the database's types, also where all values are missing."""
+    """A DataFrame made from an answer has the database's types, also where all values
+    are missing.
+    """
     async with database_client(small_database) as client:
         schema = (await client.list_tools()).tools[-1].output_schema
-        (table,) = read(await query(client, "select n, d, p, f, s from typed"), output_schema=schema).tables
-        (empty,) = read(await query(client, "select n, d, p from typed where false"), output_schema=schema).tables
+        (table,) = read(
+            await query(client, "select n, d, p, f, s from typed"), output_schema=schema
+        ).tables
+        (empty,) = read(
+            await query(client, "select n, d, p from typed where false"),
+            output_schema=schema,
+        ).tables
     kinds = [str(field.type) for field in table.data.schema]
     assert kinds[:2] == ["int64", "date32[day]"]
     assert kinds[2].startswith("decimal128(")
@@ -59,10 +76,14 @@ async def test_our_reader_takes_the_declared_types(small_database: Path):
     assert empty.data.column_names == ["n", "d", "p"]
 
 
-async def test_values_that_json_cannot_hold_are_carried_without_loss(small_database: Path):
+async def test_values_that_json_cannot_hold_are_carried_without_loss(
+    small_database: Path,
+):
     """Integers beyond 2^53 stay integers with a notice, bytes are base64, booleans are booleans."""
     async with database_client(small_database) as client:
-        content = (await query(client, "select n, f, x, 9e999 as inf from typed limit 1")).structured_content
+        content = (
+            await query(client, "select n, f, x, 9e999 as inf from typed limit 1")
+        ).structured_content
     assert content["rows"] == [[9007199254740993, True, {"base64": "AP8="}, "Infinity"]]
     assert "beyond 2^53 in n" in content["notice"]
 
@@ -70,7 +91,9 @@ async def test_values_that_json_cannot_hold_are_carried_without_loss(small_datab
 async def test_text_that_is_not_utf8_does_not_break_the_answer(small_database: Path):
     """Invalid bytes in a text column are replaced."""
     async with database_client(small_database) as client:
-        content = (await query(client, "select cast(x'41ff' as text) as t")).structured_content
+        content = (
+            await query(client, "select cast(x'41ff' as text) as t")
+        ).structured_content
     assert content["rows"] == [["A\ufffd"]]
 
 
@@ -86,13 +109,19 @@ async def test_exactly_as_many_rows_as_allowed_is_not_a_cut():
     """The limit itself is not a truncation."""
     async with database_client(SHOP, rows=9) as client:
         content = (await query(client, "select * from categories")).structured_content
-    assert (content["row_count"], content["truncated"], "notice" in content) == (9, False, False)
+    assert (content["row_count"], content["truncated"], "notice" in content) == (
+        9,
+        False,
+        False,
+    )
 
 
 async def test_bytes_are_capped_with_a_notice_that_says_so():
     """An answer in few but large rows is cut as well."""
     async with database_client(SHOP, bytes=100_000) as client:
-        result = await query(client, "select a.description || hex(zeroblob(5000)) as d from products a")
+        result = await query(
+            client, "select a.description || hex(zeroblob(5000)) as d from products a"
+        )
     assert result.structured_content["truncated"]
     assert "0.1 MB" in result.structured_content["notice"]
     assert len(json.dumps(result.structured_content)) < 110_000
@@ -112,12 +141,21 @@ async def test_the_text_of_an_answer_is_short_and_says_what_it_leaves_out():
     ("sql", "expected"),
     [
         ("select * from ordrs", "Did you mean orders"),
-        ("select totl from order_items", "order_items(order_id, product_id, quantity, unit_price)"),
+        (
+            "select totl from order_items",
+            "order_items(order_id, product_id, quantity, unit_price)",
+        ),
         ("select statuss from orders", "Did you mean status?"),
         ("select country from orders", "country is a column of customers, sales"),
-        ("select date_trunc('month', order_date) from orders", "strftime('%Y-%m', column)"),
+        (
+            "select date_trunc('month', order_date) from orders",
+            "strftime('%Y-%m', column)",
+        ),
         ("select extract(year from order_date) from orders", "strftime('%Y', column)"),
-        ("select * from orders where order_date > date('now') - interval '6 months'", "date(column, '-6 months')"),
+        (
+            "select * from orders where order_date > date('now') - interval '6 months'",
+            "date(column, '-6 months')",
+        ),
         ("delete from orders", "read-only: write one SELECT"),
         ("select 1; delete from orders", "more than one statement"),
         ("", "write one SELECT"),
@@ -148,7 +186,10 @@ async def test_list_tables_and_describe_table_tell_what_a_query_needs():
     async with database_client(SHOP) as client:
         tables = (await client.call_tool("list_tables", {})).structured_content["rows"]
         described = await client.call_tool("describe_table", {"table": "Orders"})
-    assert [row[:2] for row in tables][-2:] == [["products", "table"], ["sales", "view"]]
+    assert [row[:2] for row in tables][-2:] == [
+        ["products", "table"],
+        ["sales", "view"],
+    ]
     by_name = {row[0]: row for row in described.structured_content["rows"]}
     assert by_name["status"][5] == "cancelled | paid | pending | refunded | shipped"
     assert by_name["customer_id"][4] == "customers.id"
@@ -167,20 +208,34 @@ async def test_describing_an_unknown_table_offers_near_misses():
 async def test_explain_gives_the_plan_without_running():
     """The plan is a table like any answer."""
     async with database_client(SHOP) as client:
-        content = (await client.call_tool("explain", {"sql": "select * from orders where id = 3"})).structured_content
+        content = (
+            await client.call_tool(
+                "explain", {"sql": "select * from orders where id = 3"}
+            )
+        ).structured_content
     assert any("SEARCH orders" in str(row) for row in content["rows"])
 
 
 async def test_tools_are_described_for_a_model():
-    """Every tool is marked read-only, has an output schema, and every argument an example and a description."""
+    """Every tool is marked read-only, has an output schema, and every argument an
+    example and a description.
+    """
     async with database_client(SHOP) as client:
         tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == ["describe_table", "explain", "list_tables", "query_database"]
+    assert [tool.name for tool in tools] == [
+        "describe_table",
+        "explain",
+        "list_tables",
+        "query_database",
+    ]
     for tool in tools:
         assert tool.annotations is not None
         assert tool.annotations.read_only_hint
         assert tool.output_schema
-        assert all(p["examples"] and p["description"] for p in tool.input_schema["properties"].values())
+        assert all(
+            p["examples"] and p["description"]
+            for p in tool.input_schema["properties"].values()
+        )
 
 
 @pytest.mark.parametrize(
@@ -192,7 +247,9 @@ async def test_tools_are_described_for_a_model():
         ("query_databse", {}, "Did you mean query_database?"),
     ],
 )
-async def test_wrong_arguments_are_tool_errors(tool: str, arguments: dict, expected: str):
+async def test_wrong_arguments_are_tool_errors(
+    tool: str, arguments: dict, expected: str
+):
     """A wrong call is told what is wrong with it."""
     async with database_client(SHOP) as client:
         result = await client.call_tool(tool, arguments)
@@ -213,14 +270,27 @@ async def test_instructions_hold_the_schema_and_are_the_same_each_time():
 
 
 async def test_only_named_tables_are_served(small_database: Path):
-    """With an allow-list other tables can be neither read, described nor seen in the schema table."""
+    """With an allow-list other tables can be neither read, described nor seen in the
+    schema table.
+    """
     async with database_client(small_database, tables=["t"]) as client:
-        assert [row[0] for row in (await client.call_tool("list_tables", {})).structured_content["rows"]] == ["t"]
-        for sql in ("select * from secrets", "select sql from sqlite_master", "select (select k from secrets) from t"):
+        assert [
+            row[0]
+            for row in (await client.call_tool("list_tables", {})).structured_content[
+                "rows"
+            ]
+        ] == ["t"]
+        for sql in (
+            "select * from secrets",
+            "select sql from sqlite_master",
+            "select (select k from secrets) from t",
+        ):
             result = await query(client, sql)
             assert result.is_error, sql
             assert "hidden" not in result.content[0].text
-        assert not (await query(client, "with q as (select a from t) select * from q")).is_error
+        assert not (
+            await query(client, "with q as (select a from t) select * from q")
+        ).is_error
 
 
 @pytest.mark.parametrize(
@@ -246,7 +316,9 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path):
         open_engine(f"sqlite:///{path}")
 
 
-async def test_a_path_with_odd_characters_is_opened_as_named(tmp_path: Path, small_database: Path):
+async def test_a_path_with_odd_characters_is_opened_as_named(
+    tmp_path: Path, small_database: Path
+):
     """Question marks and percent signs in a file name are not URI syntax."""
     odd = tmp_path / "a?mode=rwc%20#.db"
     odd.write_bytes(small_database.read_bytes())

@@ -1,4 +1,6 @@
-"""Statements to the notebook's query tool and to a DuckDB file: nothing is changed, read, left or outlived."""
+"""Statements to the notebook's query tool and to a DuckDB file: nothing is changed,
+read, left or outlived.
+"""
 
 import time
 from collections.abc import AsyncIterator
@@ -34,7 +36,9 @@ async def runner() -> AsyncIterator[SqlRunner]:
 
 @pytest.mark.parametrize("case", cases("sql_duckdb.jsonl"))
 async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: Path):
-    """Variables and files are the same afterwards; controls give rows, attacks are refused, all within the deadline."""
+    """Variables and files are the same afterwards; controls give rows, attacks are
+    refused, all within the deadline.
+    """
     notebook = Notebook(df=pd.DataFrame({"id": [1, 2], "name": ["a", "b"]}))
     notebook.variables |= {
         "api_keys": pd.DataFrame({"k": ["of-no-one-elses-business"]}),
@@ -44,7 +48,9 @@ async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: P
     (tmp_path / "a.csv").write_text("x\n1\n")
     before, files = notebook.variables["df"].copy(), sorted(tmp_path.rglob("*"))
     await runner.start()
-    async with Client(build_notebook_server(notebook.catalog, runner=runner, timeout=DEADLINE)) as client:
+    async with Client(
+        build_notebook_server(notebook.catalog, runner=runner, timeout=DEADLINE)
+    ) as client:
         started = time.monotonic()
         result = await client.call_tool("query", {"sql": statement(case, W=tmp_path)})
         seconds = time.monotonic() - started
@@ -59,10 +65,14 @@ async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: P
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def served_file(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Path, Any]]:
+async def served_file(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> AsyncIterator[tuple[Path, Any]]:
     path = tmp_path_factory.mktemp("file") / "small.duckdb"
     with duckdb.connect(str(path)) as connection:
-        connection.execute("create table df as select * from (values (1, 'a'), (2, 'b')) v(id, name)")
+        connection.execute(
+            "create table df as select * from (values (1, 'a'), (2, 'b')) v(id, name)"
+        )
         connection.execute("create view base as select * from df")
     engine = open_engine(f"duckdb:///{path}")
     yield path, await build_database_server(engine, Limits(seconds=FILE_DEADLINE))
@@ -70,8 +80,12 @@ async def served_file(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator
 
 
 @pytest.mark.parametrize("case", cases("sql_duckdb.jsonl"))
-async def test_attack_on_a_duckdb_file(case: dict, served_file: tuple[Path, Any], tmp_path: Path):
-    """The same statements to the database server: the file's bytes and the folder are the same afterwards."""
+async def test_attack_on_a_duckdb_file(
+    case: dict, served_file: tuple[Path, Any], tmp_path: Path
+):
+    """The same statements to the database server: the file's bytes and the folder are
+    the same afterwards.
+    """
     path, server = served_file
     (tmp_path / "a.csv").write_text("x\n1\n")
     before, files = path.read_bytes(), sorted(tmp_path.rglob("*"))
@@ -86,4 +100,6 @@ async def test_attack_on_a_duckdb_file(case: dict, served_file: tuple[Path, Any]
     assert sorted(path.parent.iterdir()) == [path]
     assert seconds < FILE_DEADLINE + 7  # a hang guard; the machine may be busy
     if case["expected"] != "harmless":
-        assert result.is_error == (case["expected"] == "refused"), result.content[0].text
+        assert result.is_error == (case["expected"] == "refused"), result.content[
+            0
+        ].text

@@ -19,9 +19,15 @@ from tests.server.conftest import query
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "small.duckdb"
     with duckdb.connect(str(path)) as connection:
-        connection.execute("create table base (a integer primary key, kind varchar, day date, price decimal(10,2))")
-        connection.execute("insert into base values (1, 'x', '2026-05-01', 1.50), (2, 'y', '2026-06-01', null)")
-        connection.execute("create table child (base integer references base(a), big hugeint)")
+        connection.execute(
+            "create table base (a integer primary key, kind varchar, day date, price decimal(10,2))"
+        )
+        connection.execute(
+            "insert into base values (1, 'x', '2026-05-01', 1.50), (2, 'y', '2026-06-01', null)"
+        )
+        connection.execute(
+            "create table child (base integer references base(a), big hugeint)"
+        )
         connection.execute("insert into child values (1, 9007199254740993)")
         connection.execute("create schema other")
         connection.execute('create view other."odd name" as select a, kind from base')
@@ -37,14 +43,18 @@ async def engine(file: Path) -> AsyncIterator[Engine]:
 
 @asynccontextmanager
 async def served(engine: Engine) -> AsyncIterator[Client]:
-    async with Client(await build_database_server(engine, Limits(seconds=3.0))) as client:
+    async with Client(
+        await build_database_server(engine, Limits(seconds=3.0))
+    ) as client:
         yield client
 
 
 async def test_types_are_declared_and_exact(engine: Engine):
     """DuckDB types every column of an answer."""
     async with served(engine) as client:
-        content = (await query(client, "select *, a * 2 as e from base order by a")).structured_content
+        content = (
+            await query(client, "select *, a * 2 as e from base order by a")
+        ).structured_content
         assert [(c["name"], c["type"]) for c in content["columns"]] == [
             ("a", "INTEGER"),
             ("kind", "VARCHAR"),
@@ -67,7 +77,10 @@ async def test_the_instructions_hold_the_schema(engine: Engine):
     """Keys, references, values, spans, and views of other schemas."""
     async with served(engine) as client:
         assert client.instructions
-        assert "base (2 rows): a INTEGER key, kind VARCHAR: x|y, day DATE 2026-05-01..2026-06-01" in client.instructions
+        assert (
+            "base (2 rows): a INTEGER key, kind VARCHAR: x|y, day DATE 2026-05-01..2026-06-01"
+            in client.instructions
+        )
         assert "base INTEGER -> base.a" in client.instructions
         assert "other.odd name (view, 2 rows)" in client.instructions
 
@@ -75,15 +88,23 @@ async def test_the_instructions_hold_the_schema(engine: Engine):
 async def test_tables_of_other_schemas_are_queried_and_described(engine: Engine):
     """By their qualified name."""
     async with served(engine) as client:
-        assert (await query(client, 'select count(*) from other."odd name"')).structured_content["rows"] == [[2]]
-        described = await client.call_tool("describe_table", {"table": "other.odd name"})
+        assert (
+            await query(client, 'select count(*) from other."odd name"')
+        ).structured_content["rows"] == [[2]]
+        described = await client.call_tool(
+            "describe_table", {"table": "other.odd name"}
+        )
         assert [row[0] for row in described.structured_content["rows"]] == ["a", "kind"]
 
 
 async def test_explain_does_not_run(engine: Engine):
     """The plan comes as lines of text."""
     async with served(engine) as client:
-        content = (await client.call_tool("explain", {"sql": "select kind from base where a = 1"})).structured_content
+        content = (
+            await client.call_tool(
+                "explain", {"sql": "select kind from base where a = 1"}
+            )
+        ).structured_content
         assert "base" in str(content["rows"])
 
 
@@ -94,10 +115,15 @@ async def test_explain_does_not_run(engine: Engine):
         ("delete from base", "read-only"),
         ("with t as (delete from base returning *) select * from t", "Refused"),
         ("select * from read_csv('/etc/passwd')", "files cannot be read"),
-        ("select levenshtein(repeat('a', 200000), repeat('b', 200000))", "stopped after 3 s"),
+        (
+            "select levenshtein(repeat('a', 200000), repeat('b', 200000))",
+            "stopped after 3 s",
+        ),
     ],
 )
-async def test_refusals_and_the_deadline(engine: Engine, file: Path, sql: str, expected: str):
+async def test_refusals_and_the_deadline(
+    engine: Engine, file: Path, sql: str, expected: str
+):
     """The file is the same afterwards, and the next statement is answered."""
     async with served(engine) as client:
         before = file.read_bytes()
@@ -144,8 +170,12 @@ NARROWED = (
 
 
 @pytest.mark.parametrize("sql", NARROWED)
-async def test_a_table_that_is_not_offered_is_reached_by_no_name_or_macro(sql: str, tmp_path: Path):
-    """Neither where a WITH elsewhere has its name, nor through a view or a macro, also one called like a function."""
+async def test_a_table_that_is_not_offered_is_reached_by_no_name_or_macro(
+    sql: str, tmp_path: Path
+):
+    """Neither where a WITH elsewhere has its name, nor through a view or a macro, also
+    one called like a function.
+    """
     with duckdb.connect(str(tmp_path / "two.duckdb")) as connection:
         connection.execute(
             "create table df as select 1 as id; create table secret as select 'not offered' as s; "
@@ -156,7 +186,10 @@ async def test_a_table_that_is_not_offered_is_reached_by_no_name_or_macro(sql: s
     engine = open_engine(f"duckdb:///{tmp_path / 'two.duckdb'}", tables=["df"])
     async with Client(await build_database_server(engine, Limits())) as client:
         result = await query(client, sql)
-        inner = await query(client, "with secret as (select id from df) select count(*) as n from secret")
+        inner = await query(
+            client,
+            "with secret as (select id from df) select count(*) as n from secret",
+        )
     await engine.close()
     assert "not offered" not in f"{result.content} {result.structured_content}"
     assert result.is_error

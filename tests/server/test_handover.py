@@ -1,4 +1,6 @@
-"""Large answers over the side channel: a file for the host that offers a folder, capped text for any other."""
+"""Large answers over the side channel: a file for the host that offers a folder, capped
+text for any other.
+"""
 
 import datetime as dt
 import decimal
@@ -29,7 +31,9 @@ ROWS = 5_000
 
 
 @pytest.fixture(scope="module", params=["sqlite", "duckdb"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> str:
     """A database of either kind with 5,000 rows of awkward types."""
     path = tmp_path_factory.mktemp("large") / f"large.{request.param}"
     types = "n BIGINT, d DATE, p DECIMAL(10,2), t TEXT, f DOUBLE, s TIMESTAMP"
@@ -45,8 +49,12 @@ def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     else:
         with duckdb.connect(str(path)) as connection:
             connection.execute(f"create table big ({types})")
-            connection.executemany("insert into big values (?, ?, ?, ?, ?, ?)", rows[:50])
-            connection.execute(f"insert into big select big.* from big, range({ROWS // 50 - 1})")
+            connection.executemany(
+                "insert into big values (?, ?, ?, ?, ?, ?)", rows[:50]
+            )
+            connection.execute(
+                f"insert into big select big.* from big, range({ROWS // 50 - 1})"
+            )
     return f"{request.param}:///{path}"
 
 
@@ -58,8 +66,12 @@ async def sessions() -> AsyncIterator[Sessions]:
 
 
 async def connected(sessions: Sessions, url: str, *, offer: bool = True) -> Session:
-    spec = StdioServer(sys.executable, ("-m", "mcp_notebook", "serve", "database", "--url", url))
-    return await sessions.connect("db", handover.offered(spec) if offer else spec, timeout=60, trusted=True)
+    spec = StdioServer(
+        sys.executable, ("-m", "mcp_notebook", "serve", "database", "--url", url)
+    )
+    return await sessions.connect(
+        "db", handover.offered(spec) if offer else spec, timeout=60, trusted=True
+    )
 
 
 async def shaped(session: Session, sql: str) -> tuple[Any, list[Any]]:
@@ -76,8 +88,12 @@ async def shaped(session: Session, sql: str) -> tuple[Any, list[Any]]:
     return await shape(outcome, tool, origin, keep, Shaping(), session), kept
 
 
-async def test_a_large_answer_comes_as_a_file_and_equals_the_answer_in_json(sessions: Sessions, url: str):
-    """Every value and type; the model is shown a preview; no file is left, and the table stays readable."""
+async def test_a_large_answer_comes_as_a_file_and_equals_the_answer_in_json(
+    sessions: Sessions, url: str
+):
+    """Every value and type; the model is shown a preview; no file is left, and the
+    table stays readable.
+    """
     session = await connected(sessions, url)
     (folder,) = handover.folders(session.spec)
     result, (table,) = await shaped(session, "select * from big order by n")
@@ -97,17 +113,23 @@ async def test_a_large_answer_comes_as_a_file_and_equals_the_answer_in_json(sess
     assert isinstance(row["s"], dt.datetime)
 
 
-async def test_a_small_answer_stays_in_json_and_a_cut_one_says_so(sessions: Sessions, url: str):
+async def test_a_small_answer_stays_in_json_and_a_cut_one_says_so(
+    sessions: Sessions, url: str
+):
     """A file is for what is worth it; its cap is a million rows."""
     session = await connected(sessions, url)
-    outcome = await session.call("query_database", {"sql": "select count(*) as n from big"})
+    outcome = await session.call(
+        "query_database", {"sql": "select count(*) as n from big"}
+    )
     assert outcome.result.structured_content["rows"] == [[ROWS]]
     result, (table,) = await shaped(session, "select a.n from big a, big b")
     assert table.data.num_rows == 1_000_000
     assert "cut after 1,000,000 rows" in result.shown
 
 
-async def test_a_host_that_offers_no_folder_gets_capped_rows_and_text_with_a_notice(sessions: Sessions, url: str):
+async def test_a_host_that_offers_no_folder_gets_capped_rows_and_text_with_a_notice(
+    sessions: Sessions, url: str
+):
     """Any other host, honestly."""
     session = await connected(sessions, url, offer=False)
     sql = "select a.n from big a, (select 1 union all select 2 union all select 3) b"
@@ -149,7 +171,12 @@ def test_only_files_below_the_folder_are_removed(tmp_path: Path):
         folder.mkdir()
         (folder / "x.arrow").write_text("x")
     (mine / "link").symlink_to(other / "x.arrow")
-    uris = [(mine / "x.arrow").as_uri(), (other / "x.arrow").as_uri(), (mine / "link").as_uri(), "https://x/y"]
+    uris = [
+        (mine / "x.arrow").as_uri(),
+        (other / "x.arrow").as_uri(),
+        (mine / "link").as_uri(),
+        "https://x/y",
+    ]
     handover.take(uris, (mine,))
     assert (other / "x.arrow").exists()
     assert (mine / "link").is_symlink()
@@ -160,4 +187,7 @@ def test_a_server_at_a_url_is_offered_nothing():
     """Only a process on this machine shares our folders."""
     spec = StdioServer("x")
     assert handover.folders(spec) == ()
-    assert handover.offered(replace(spec, env={"A": "b"})).env.keys() == {"A", handover.VARIABLE}
+    assert handover.offered(replace(spec, env={"A": "b"})).env.keys() == {
+        "A",
+        handover.VARIABLE,
+    }

@@ -56,11 +56,16 @@ def shared(**variables: Any) -> Notebook:
 
 
 @pytest.mark.parametrize("kind", LOCAL)
-async def test_the_same_cell_gives_the_same_answer_on_every_kind(kind: str, runner: SqlRunner, tmp_path: Path):
+async def test_the_same_cell_gives_the_same_answer_on_every_kind(
+    kind: str, runner: SqlRunner, tmp_path: Path
+):
     """One statement, typed by the person and written by a model, whatever the variable is."""
     expected = _expected()
     notebook = shared(events=LOCAL[kind](rows_of(), tmp_path))
-    for answer in (await runner.query(notebook.catalog, CELL), await local_answer(notebook.catalog, CELL)):
+    for answer in (
+        await runner.query(notebook.catalog, CELL),
+        await local_answer(notebook.catalog, CELL),
+    ):
         assert answer.data.to_pylist() == expected
     counted = await runner.query(notebook.catalog, "select count(*) as n from events")
     assert counted.data.to_pylist() == [{"n": 100}]
@@ -73,7 +78,9 @@ def _expected() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("kind", LOCAL)
-async def test_every_kind_is_listed_and_described(kind: str, runner: SqlRunner, tmp_path: Path):
+async def test_every_kind_is_listed_and_described(
+    kind: str, runner: SqlRunner, tmp_path: Path
+):
     """Columns with types, rows where they are known for free, and first rows."""
     notebook = shared(events=LOCAL[kind](rows_of(), tmp_path))
     tools = TableTools(notebook.catalog, runner, "arrow", Masks, 30.0)
@@ -94,16 +101,24 @@ async def test_a_changed_file_is_read_anew(runner: SqlRunner, tmp_path: Path):
         text.write_text("a\n" + "1\n" * rows)
         pq.write_table(pa.table({"a": [1] * rows}), columns)
         for name in ("text", "columns"):
-            answer = await runner.query(notebook.catalog, f"select count(*) as n from {name}")
+            answer = await runner.query(
+                notebook.catalog, f"select count(*) as n from {name}"
+            )
             assert answer.data.to_pylist() == [{"n": rows}]
-            assert (await local_answer(notebook.catalog, f"select count(*) as n from {name}")).data == answer.data
+            assert (
+                await local_answer(
+                    notebook.catalog, f"select count(*) as n from {name}"
+                )
+            ).data == answer.data
     text.unlink()
     with pytest.raises(ToolError, match=r"no file .*t\.csv"):
         await runner.query(notebook.catalog, "select * from text")
 
 
 async def test_only_the_files_of_the_path_are_read(runner: SqlRunner, tmp_path: Path):
-    """The worker stays locked: no other file by name, table function or pattern, and nothing is written."""
+    """The worker stays locked: no other file by name, table function or pattern, and
+    nothing is written.
+    """
     pq.write_table(pa.table({"a": [1]}), tmp_path / "t.parquet")
     (tmp_path / "secret.csv").write_text("s\nhidden\n")
     notebook = shared(t=tmp_path / "t.parquet")
@@ -124,17 +139,31 @@ async def test_only_the_files_of_the_path_are_read(runner: SqlRunner, tmp_path: 
     assert pq.read_table(tmp_path / "t.parquet").to_pylist() == [{"a": 1}]
 
 
-async def test_folders_with_key_value_names_give_their_keys_as_columns(runner: SqlRunner, tmp_path: Path):
+async def test_folders_with_key_value_names_give_their_keys_as_columns(
+    runner: SqlRunner, tmp_path: Path
+):
     """A folder and a pattern of hive partitions, of Parquet and of text."""
     for year in (2025, 2026):
         for form in ("pq", "csv"):
             (tmp_path / form / f"year={year}").mkdir(parents=True)
-        pq.write_table(pa.table({"a": [year % 100]}), tmp_path / "pq" / f"year={year}" / "0.parquet")
+        pq.write_table(
+            pa.table({"a": [year % 100]}),
+            tmp_path / "pq" / f"year={year}" / "0.parquet",
+        )
         (tmp_path / "csv" / f"year={year}" / "0.csv").write_text(f"a\n{year % 100}\n")
-    notebook = shared(folder=tmp_path / "pq", pattern=str(tmp_path / "pq" / "*" / "*.parquet"), text=tmp_path / "csv")
+    notebook = shared(
+        folder=tmp_path / "pq",
+        pattern=str(tmp_path / "pq" / "*" / "*.parquet"),
+        text=tmp_path / "csv",
+    )
     for name in ("folder", "pattern", "text"):
-        answer = await runner.query(notebook.catalog, f"select year, a from {name} order by 1")
-        assert [(int(r["year"]), r["a"]) for r in answer.data.to_pylist()] == [(2025, 25), (2026, 26)]
+        answer = await runner.query(
+            notebook.catalog, f"select year, a from {name} order by 1"
+        )
+        assert [(int(r["year"]), r["a"]) for r in answer.data.to_pylist()] == [
+            (2025, 25),
+            (2026, 26),
+        ]
 
 
 @pytest.mark.parametrize(
@@ -161,7 +190,9 @@ async def test_a_file_that_cannot_be_read_is_named_with_the_reason(
     assert said in (await tools.list_tables()).content[0].text  # type: ignore[union-attr]
 
 
-async def test_a_text_opens_a_file_only_where_the_person_shared_it(runner: SqlRunner, tmp_path: Path):
+async def test_a_text_opens_a_file_only_where_the_person_shared_it(
+    runner: SqlRunner, tmp_path: Path
+):
     """A variable that a call produced and that became a path is no table."""
     (tmp_path / "t.csv").write_text("a\n1\n")
     notebook = Notebook(t=str(tmp_path / "t.csv"))
@@ -178,7 +209,9 @@ async def test_a_lazy_frame_computes_only_the_columns_that_are_asked(runner: Sql
         asked.append([values.name])
         return values
 
-    notebook = shared(t=frame.with_columns(pl.col("b").map_batches(expensive, return_dtype=pl.String)))
+    notebook = shared(
+        t=frame.with_columns(pl.col("b").map_batches(expensive, return_dtype=pl.String))
+    )
     files = list(runner._folder.glob("spool-*"))
     await runner.query(notebook.catalog, "select count(*), sum(a) from t")
     assert asked == []
@@ -196,7 +229,9 @@ async def test_a_lazy_frame_that_fails_says_so(runner: SqlRunner, tmp_path: Path
         await runner.query(notebook.catalog, "select * from t")
 
 
-async def test_a_stream_is_read_once_and_kept(runner: SqlRunner, monkeypatch: pytest.MonkeyPatch):
+async def test_a_stream_is_read_once_and_kept(
+    runner: SqlRunner, monkeypatch: pytest.MonkeyPatch
+):
     """Two statements see the same rows; one that is too long is refused with the way out."""
     notebook = shared(t=rows_of().to_reader())
     for _ in range(2):
@@ -213,14 +248,21 @@ async def test_a_filtered_dataset_stays_filtered(runner: SqlRunner, tmp_path: Pa
     pq.write_table(rows_of(), tmp_path / "t.parquet")
     notebook = shared(t=ds.dataset(tmp_path / "t.parquet").filter(ds.field("id") < 10))
     for ask in (runner.query, local_answer):
-        answer = await ask(notebook.catalog, "select count(*) as n, max(id) as top from t where k = 'k0'")
+        answer = await ask(
+            notebook.catalog,
+            "select count(*) as n, max(id) as top from t where k = 'k0'",
+        )
         assert answer.data.to_pylist() == [{"n": 4, "top": 9}]
 
 
-async def test_kinds_join_in_one_statement_and_small_tables_move(runner: SqlRunner, tmp_path: Path):
+async def test_kinds_join_in_one_statement_and_small_tables_move(
+    runner: SqlRunner, tmp_path: Path
+):
     """The notes say what moved from where."""
     kinds = ("pandas", "csv", "duckdb relation", "ibis on duckdb")
-    notebook = shared(**{name.replace(" ", "_"): LOCAL[name](rows_of(), tmp_path) for name in kinds})
+    notebook = shared(
+        **{name.replace(" ", "_"): LOCAL[name](rows_of(), tmp_path) for name in kinds}
+    )
     sql = """select count(*) as n, sum(r.x) as s from pandas join csv using (id)
              join duckdb_relation r using (id) join ibis_on_duckdb i using (id) where i.k = 'k1'"""
     for ask in (runner.query, local_answer):
@@ -236,11 +278,17 @@ async def test_a_large_table_is_not_brought_over(runner: SqlRunner):
     """The refusal says what to do."""
     relation = duckdb.connect().sql("select range as id from range(1000000)")
     notebook = shared(big=relation, small=pd.DataFrame({"id": [1]}))
-    with pytest.raises(ToolError, match="aggregate or filter big in a query of its own"):
-        await runner.query(notebook.catalog, "select count(*) from big join small using (id)")
+    with pytest.raises(
+        ToolError, match="aggregate or filter big in a query of its own"
+    ):
+        await runner.query(
+            notebook.catalog, "select count(*) from big join small using (id)"
+        )
 
 
-async def test_a_relation_is_asked_in_its_own_database_without_being_read_whole(runner: SqlRunner):
+async def test_a_relation_is_asked_in_its_own_database_without_being_read_whole(
+    runner: SqlRunner,
+):
     """A table larger than memory is only counted; temporary and registered ones are found, too."""
     connection = duckdb.connect()
     connection.execute("create temp table mine as select 1 as a")
@@ -254,7 +302,10 @@ async def test_a_relation_is_asked_in_its_own_database_without_being_read_whole(
     assert answer.data.num_rows == 3
     for name, value in (("mine", 1), ("frame", 2)):
         answer = await runner.query(notebook.catalog, f"select a from {name}")
-        assert (answer.data.to_pylist(), answer.notes) == ([{"a": value}], ("computed on DuckDB",))
+        assert (answer.data.to_pylist(), answer.notes) == (
+            [{"a": value}],
+            ("computed on DuckDB",),
+        )
     assert connection.sql("select 42").fetchall() == [(42,)]
 
 
@@ -262,7 +313,10 @@ async def test_a_relation_is_asked_in_its_own_database_without_being_read_whole(
     ("statement", "said"),
     [
         ("select * from other", "no table 'other'"),
-        ("select * from (with other as (select 1 as a) select * from other) q, other", "other"),
+        (
+            "select * from (with other as (select 1 as a) select * from other) q, other",
+            "other",
+        ),
         ("select getenv('HOME') from t", "getenv"),
         ("select repeat('a', 1000000000) from t", "repeat"),
         ("select mine(a) from t", "mine"),
@@ -283,13 +337,17 @@ async def test_a_statement_in_the_persons_database_reaches_only_what_is_shared(
 ):
     """Neither their other tables and functions nor files and settings, and nothing changes."""
     connection = duckdb.connect()
-    connection.execute("create table t as select 1 as a; create table other as select 'hidden' as s")
+    connection.execute(
+        "create table t as select 1 as a; create table other as select 'hidden' as s"
+    )
     connection.execute("create macro mine(x) as x + 1; create sequence s")
     notebook = shared(t=connection.table("t"))
     with pytest.raises(ToolError) as caught:
         await runner.query(notebook.catalog, statement)
     assert said in str(caught.value)
-    assert connection.sql("select (select count(*) from t), (select count(*) from other)").fetchall() == [(1, 1)]
+    assert connection.sql(
+        "select (select count(*) from t), (select count(*) from other)"
+    ).fetchall() == [(1, 1)]
 
 
 async def test_a_statement_on_a_relation_ends_at_its_deadline(runner: SqlRunner):
@@ -298,12 +356,16 @@ async def test_a_statement_on_a_relation_ends_at_its_deadline(runner: SqlRunner)
     notebook = shared(t=connection.sql("select range as a from range(100000)"))
     with pytest.raises(ToolError, match=r"stopped after 0\.5 s on DuckDB"):
         await runner.query(
-            notebook.catalog, "select count(*) from t x, t y, t z where x.a + y.a * z.a = 7", timeout=0.5
+            notebook.catalog,
+            "select count(*) from t x, t y, t z where x.a + y.a * z.a = 7",
+            timeout=0.5,
         )
     assert connection.sql("select 1").fetchall() == [(1,)]
 
 
-async def test_the_persons_connection_stays_free_while_a_relation_is_asked(runner: SqlRunner):
+async def test_the_persons_connection_stays_free_while_a_relation_is_asked(
+    runner: SqlRunner,
+):
     """A result that they are reading is not disturbed, nor does it hold up the answer."""
     connection = duckdb.connect()
     connection.execute("create table t as select range as a from range(100000)")
@@ -324,12 +386,18 @@ async def test_a_closed_connection_says_what_to_do(runner: SqlRunner):
         await runner.query(notebook.catalog, "select * from t")
 
 
-async def test_files_are_resources_and_tables_elsewhere_show_their_schema(runner: SqlRunner, tmp_path: Path):
+async def test_files_are_resources_and_tables_elsewhere_show_their_schema(
+    runner: SqlRunner, tmp_path: Path
+):
     """Rows of what is elsewhere come by a query only."""
     (tmp_path / "t.csv").write_text("a,b\n1,x\n")
     notebook = shared(t=tmp_path / "t.csv", r=duckdb.connect().sql("select 1 as a"))
     async with Client(build_notebook_server(notebook.catalog, runner=runner)) as client:
-        rows = (await client.read_resource("notebook://tables/t/rows.csv")).contents[0].text  # type: ignore[union-attr]
+        rows = (
+            (await client.read_resource("notebook://tables/t/rows.csv"))
+            .contents[0]
+            .text
+        )  # type: ignore[union-attr]
         schema = (await client.read_resource("notebook://tables/r")).contents[0].text  # type: ignore[union-attr]
         with pytest.raises(MCPError, match="not in memory"):
             await client.read_resource("notebook://tables/r/rows.csv")

@@ -26,13 +26,25 @@ def server_of(notebook: Notebook, runner: SqlRunner, **options: Any) -> Any:
 
 
 async def test_a_query_gives_the_whole_table_as_arrow(runner: SqlRunner):
-    """In process an answer is an embedded Arrow file that our reader turns into a table with exact types."""
+    """In process an answer is an embedded Arrow file that our reader turns into a table
+    with exact types.
+    """
     notebook = Notebook(t=sample())
     async with Client(server_of(notebook, runner)) as client:
-        result = await client.call_tool("query", {"sql": "select id, amount::decimal(10,2) as amount, day from t"})
+        result = await client.call_tool(
+            "query", {"sql": "select id, amount::decimal(10,2) as amount, day from t"}
+        )
     (table,) = read(result).tables
-    assert [str(field.type) for field in table.data.schema] == ["int64", "decimal128(10, 2)", "timestamp[us]"]
-    assert table.data.column("amount").to_pylist() == [decimal.Decimal("1.50"), None, decimal.Decimal("2.50")]
+    assert [str(field.type) for field in table.data.schema] == [
+        "int64",
+        "decimal128(10, 2)",
+        "timestamp[us]",
+    ]
+    assert table.data.column("amount").to_pylist() == [
+        decimal.Decimal("1.50"),
+        None,
+        decimal.Decimal("2.50"),
+    ]
     assert result.structured_content is None
 
 
@@ -48,17 +60,31 @@ async def test_a_cut_answer_says_so(runner: SqlRunner):
 
 
 async def test_clients_outside_get_structured_content_with_types(runner: SqlRunner):
-    """The json form declares an output schema, and exact values as text where a double would round."""
+    """The json form declares an output schema, and exact values as text where a double
+    would round.
+    """
     table = pa.table(
-        {"d": pa.array([decimal.Decimal("0.10")], pa.decimal128(10, 2)), "l": [[1, 2]], "f": [float("inf")]}
+        {
+            "d": pa.array([decimal.Decimal("0.10")], pa.decimal128(10, 2)),
+            "l": [[1, 2]],
+            "f": [float("inf")],
+        }
     )
     async with Client(server_of(Notebook(t=table), runner, form="json")) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        content = (await client.call_tool("query", {"sql": "select * from t"})).structured_content
+        content = (
+            await client.call_tool("query", {"sql": "select * from t"})
+        ).structured_content
         listed = (await client.call_tool("list_tables", {})).structured_content
-        described = (await client.call_tool("describe_table", {"table": "t"})).structured_content
+        described = (
+            await client.call_tool("describe_table", {"table": "t"})
+        ).structured_content
     assert tools["query"].output_schema
-    assert content["columns"][0] == {"name": "d", "type": "DECIMAL(10,2)", "declared": True}
+    assert content["columns"][0] == {
+        "name": "d",
+        "type": "DECIMAL(10,2)",
+        "declared": True,
+    }
     assert content["rows"] == [["0.10", [1, 2], "Infinity"]]
     assert listed["rows"][0][:2] == ["t", 1]
     assert described["rows"][0] == ["d", "decimal128(10, 2)", 0, False, "0.10"]
@@ -68,17 +94,27 @@ async def test_tools_are_described_for_a_model(runner: SqlRunner):
     """Read-only marks, descriptions and an example for each argument."""
     async with Client(server_of(Notebook(), runner)) as client:
         tools = (await client.list_tools()).tools
-    assert [tool.name for tool in tools] == ["describe_table", "list_tables", "profile_table", "query"]
+    assert [tool.name for tool in tools] == [
+        "describe_table",
+        "list_tables",
+        "profile_table",
+        "query",
+    ]
     for tool in tools:
         assert tool.annotations is not None
         assert tool.annotations.read_only_hint
-        assert all(p["examples"] and p["description"] for p in tool.input_schema["properties"].values())
+        assert all(
+            p["examples"] and p["description"]
+            for p in tool.input_schema["properties"].values()
+        )
 
 
 async def test_list_tables_tells_names_rows_types_and_origin(runner: SqlRunner):
     """One line a table, with what a query needs; what is no table any more says so."""
     notebook = Notebook(t=sample(), gone=sample())
-    notebook.catalog.add("sales", variable="t", origin="shared", description="Sales of May")
+    notebook.catalog.add(
+        "sales", variable="t", origin="shared", description="Sales of May"
+    )
     notebook.variables["gone"] = 1
     async with Client(server_of(notebook, runner)) as client:
         text = (await client.call_tool("list_tables", {})).content[0].text
@@ -91,13 +127,22 @@ async def test_list_tables_tells_names_rows_types_and_origin(runner: SqlRunner):
 async def test_no_tables_are_said_in_words(runner: SqlRunner):
     """An empty notebook is not an empty answer."""
     async with Client(server_of(Notebook(), runner)) as client:
-        assert "no tables yet" in (await client.call_tool("list_tables", {})).content[0].text
+        assert (
+            "no tables yet"
+            in (await client.call_tool("list_tables", {})).content[0].text
+        )
 
 
-async def test_describe_table_shows_what_a_preview_shows_under_the_masks(runner: SqlRunner):
+async def test_describe_table_shows_what_a_preview_shows_under_the_masks(
+    runner: SqlRunner,
+):
     """Types, nulls and first rows; a masked column never shows a value."""
-    async with Client(server_of(Notebook(t=sample()), runner, mask=lambda: ["name"])) as client:
-        text = (await client.call_tool("describe_table", {"table": "T"})).content[0].text
+    async with Client(
+        server_of(Notebook(t=sample()), runner, mask=lambda: ["name"])
+    ) as client:
+        text = (
+            (await client.call_tool("describe_table", {"table": "T"})).content[0].text
+        )
     assert text.startswith("t: 3 rows × 4 columns")
     assert "1 null" in text
     assert "2026-02-01" in text
@@ -127,7 +172,9 @@ async def test_each_table_is_a_resource(runner: SqlRunner):
         base = str(resource.uri)
         schema = json.loads((await client.read_resource(base)).contents[0].text)
         csv = (await client.read_resource(f"{base}/rows.csv")).contents[0].text
-        arrow = base64.b64decode((await client.read_resource(f"{base}/rows.arrow")).contents[0].blob)
+        arrow = base64.b64decode(
+            (await client.read_resource(f"{base}/rows.arrow")).contents[0].blob
+        )
         with pytest.raises(MCPError, match="no resource"):
             await client.read_resource(f"{base}/rows.exe")
         with pytest.raises(MCPError, match="no table"):
@@ -141,7 +188,10 @@ async def test_a_change_of_what_is_offered_is_announced(runner: SqlRunner):
     """A client that listens hears of a new table, whichever thread added it."""
     notebook = Notebook(t=sample())
     server = server_of(notebook, runner)
-    async with Client(server) as client, client.listen(resources_list_changed=True) as events:
+    async with (
+        Client(server) as client,
+        client.listen(resources_list_changed=True) as events,
+    ):
         await asyncio.to_thread(notebook.catalog.add, "again", variable="t")
         with anyio.fail_after(10):
             event = await anext(aiter(events))

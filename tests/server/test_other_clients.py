@@ -1,4 +1,6 @@
-"""Clients that others wrote reach the shared tables with the token and by our configuration, and not without it."""
+"""Clients that others wrote reach the shared tables with the token and by our
+configuration, and not without it.
+"""
 
 import asyncio
 import json
@@ -12,7 +14,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from mcp_notebook.server.outside import Address, OutsideServer, client_configuration, read_connection
+from mcp_notebook.server.outside import (
+    Address,
+    OutsideServer,
+    client_configuration,
+    read_connection,
+)
 from tests.server.node_clients import installed, node
 from tests.server.notebooks import Notebook, sample
 
@@ -38,7 +45,9 @@ async def outside(notebook: Notebook, tmp_path: Path) -> AsyncIterator[Address]:
     await server.stop()
 
 
-async def run(*words: str, on_line: Any = None, **environment: str) -> tuple[int, str, str]:
+async def run(
+    *words: str, on_line: Any = None, **environment: str
+) -> tuple[int, str, str]:
     """A program's exit code, output and errors; `on_line` sees each line of output as it comes."""
     process = await asyncio.create_subprocess_exec(
         *words,
@@ -69,21 +78,32 @@ async def inspect(clients: Path, *words: str) -> tuple[int, str, str]:
 async def test_the_typescript_sdk_lists_queries_pages_and_hears_of_changes(
     clients: Path, outside: Address, notebook: Notebook
 ):
-    """Over Streamable HTTP and over SSE: tools, typed rows, cursors, resources, prompts, completion, list changes."""
+    """Over Streamable HTTP and over SSE: tools, typed rows, cursors, resources,
+    prompts, completion, list changes.
+    """
     _, token = read_connection(outside.connection_file)
 
     def change(line: str) -> None:
         if line.startswith("connected"):
-            notebook.catalog.add(f"after_{line.split()[1]}", variable="sales", origin="shared")
+            notebook.catalog.add(
+                f"after_{line.split()[1]}", variable="sales", origin="shared"
+            )
 
     script = str(clients / "other_client.mjs")
-    code, out, errors = await run(node(clients), script, outside.url, outside.sse_url, token, on_line=change)
+    code, out, errors = await run(
+        node(clients), script, outside.url, outside.sse_url, token, on_line=change
+    )
     assert code == 0, errors
     said = json.loads(out.splitlines()[-1])
     for transport in ("http", "sse"):
         seen = said[transport]
         assert "error" not in seen, seen
-        assert seen["tools"] == ["describe_table", "list_tables", "profile_table", "query"]
+        assert seen["tools"] == [
+            "describe_table",
+            "list_tables",
+            "profile_table",
+            "query",
+        ]
         assert "private" not in seen["tables"]
         assert "sales" in seen["tables"]
         assert seen["rows"] == [[1, "a"], [2, "b"], [3, "c"]]
@@ -93,16 +113,25 @@ async def test_the_typescript_sdk_lists_queries_pages_and_hears_of_changes(
         assert seen["change"] == "heard", transport
 
 
-async def test_the_typescript_sdk_is_refused_without_the_token_and_with_another(clients: Path, outside: Address):
+async def test_the_typescript_sdk_is_refused_without_the_token_and_with_another(
+    clients: Path, outside: Address
+):
     """On both transports."""
     script = str(clients / "other_client.mjs")
     for token in ([], ["x" * 43]):
-        _, out, _ = await run(node(clients), script, outside.url, outside.sse_url, *token)
+        _, out, _ = await run(
+            node(clients), script, outside.url, outside.sse_url, *token
+        )
         said = json.loads(out.splitlines()[-1])
-        assert all("401" in said[transport]["message"] + said[transport]["error"] for transport in ("http", "sse"))
+        assert all(
+            "401" in said[transport]["message"] + said[transport]["error"]
+            for transport in ("http", "sse")
+        )
 
 
-async def test_the_inspector_lists_and_queries_with_the_token_and_is_refused_without(clients: Path, outside: Address):
+async def test_the_inspector_lists_and_queries_with_the_token_and_is_refused_without(
+    clients: Path, outside: Address
+):
     """Its command line, over Streamable HTTP."""
     _, token = read_connection(outside.connection_file)
     at = (outside.url, "--transport", "http")
@@ -110,7 +139,14 @@ async def test_the_inspector_lists_and_queries_with_the_token_and_is_refused_wit
     code, out, errors = await inspect(clients, *at, *header, "--method", "tools/list")
     assert code == 0, errors
     assert [tool["name"] for tool in json.loads(out)["tools"]][-1] == "query"
-    asked = ("--method", "tools/call", "--tool-name", "query", "--tool-arg", "sql=select sum(id) as n from sales")
+    asked = (
+        "--method",
+        "tools/call",
+        "--tool-name",
+        "query",
+        "--tool-arg",
+        "sql=select sum(id) as n from sales",
+    )
     code, out, errors = await inspect(clients, *at, *header, *asked)
     assert code == 0, errors
     assert json.loads(out)["structuredContent"]["rows"] == [[6]]
@@ -123,24 +159,44 @@ async def test_the_inspector_lists_and_queries_with_the_token_and_is_refused_wit
 async def test_the_inspector_starts_what_the_printed_configuration_says(
     clients: Path, outside: Address, tmp_path: Path
 ):
-    """The configuration for Claude Desktop, Claude Code and Cursor, read by a program that is not ours."""
+    """The configuration for Claude Desktop, Claude Code and Cursor, read by a program
+    that is not ours.
+    """
     for client, (_, held) in client_configuration(outside.connection_file).items():
         if "mcpServers" not in held:
             continue
         file = tmp_path / "config.json"
         file.write_text(json.dumps(held))
-        words = ("--config", str(file), "--server", "notebook", "--method", "tools/call", "--tool-name", "list_tables")
+        words = (
+            "--config",
+            str(file),
+            "--server",
+            "notebook",
+            "--method",
+            "tools/call",
+            "--tool-name",
+            "list_tables",
+        )
         code, out, errors = await inspect(clients, *words)
         assert code == 0, f"{client}: {errors}"
-        assert [row[0] for row in json.loads(out)["structuredContent"]["rows"]] == ["sales"], client
+        assert [row[0] for row in json.loads(out)["structuredContent"]["rows"]] == [
+            "sales"
+        ], client
         assert held["mcpServers"]["notebook"]["command"] == sys.executable
 
 
 async def claude(clients: Path, home: Path, *words: str) -> tuple[int, str, str]:
     """Claude Code's command line, which needs no key for this, with a home folder of its own."""
     binary = clients / "node_modules" / ".bin" / "claude"
-    quiet = {"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1", "DISABLE_AUTOUPDATER": "1"}
-    own = {"HOME": str(home), "CLAUDE_CONFIG_DIR": str(home / ".claude"), "MCP_TIMEOUT": "100000"}
+    quiet = {
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+    }
+    own = {
+        "HOME": str(home),
+        "CLAUDE_CONFIG_DIR": str(home / ".claude"),
+        "MCP_TIMEOUT": "100000",
+    }
     return await run(str(binary), *words, **quiet, **own)
 
 
@@ -150,11 +206,24 @@ def health(out: str) -> dict[str, str]:
     return {name: rest.rpartition(" - ")[2] for name, _, rest in lines}
 
 
-async def test_claude_code_takes_the_configuration_and_connects(clients: Path, outside: Address, tmp_path: Path):
-    """The bridge as printed, HTTP with the token and without, and the database server; it checks by connecting."""
+async def test_claude_code_takes_the_configuration_and_connects(
+    clients: Path, outside: Address, tmp_path: Path
+):
+    """The bridge as printed, HTTP with the token and without, and the database server;
+    it checks by connecting.
+    """
     _, token = read_connection(outside.connection_file)
-    sqlite3.connect(tmp_path / "shop.db").execute("create table sales (id integer)").connection.close()
-    database = ["-m", "mcp_notebook", "serve", "database", "--url", f"sqlite:///{tmp_path / 'shop.db'}"]
+    sqlite3.connect(tmp_path / "shop.db").execute(
+        "create table sales (id integer)"
+    ).connection.close()
+    database = [
+        "-m",
+        "mcp_notebook",
+        "serve",
+        "database",
+        "--url",
+        f"sqlite:///{tmp_path / 'shop.db'}",
+    ]
     _, held = client_configuration(outside.connection_file)["Claude Code"]
     web = {"type": "http", "url": outside.url}
     servers = {
@@ -164,9 +233,13 @@ async def test_claude_code_takes_the_configuration_and_connects(clients: Path, o
         "database": {"type": "stdio", "command": sys.executable, "args": database},
     }
     for name, server in servers.items():
-        code, out, errors = await claude(clients, tmp_path, "mcp", "add-json", name, json.dumps(server))
+        code, out, errors = await claude(
+            clients, tmp_path, "mcp", "add-json", name, json.dumps(server)
+        )
         assert code == 0, f"{name}: {out} {errors}"
-    code, _, errors = await claude(clients, tmp_path, "mcp", "add-json", "wrong", json.dumps({"type": "odd"}))
+    code, _, errors = await claude(
+        clients, tmp_path, "mcp", "add-json", "wrong", json.dumps({"type": "odd"})
+    )
     assert code != 0, "it checks nothing"
     _, out, errors = await claude(clients, tmp_path, "mcp", "list")
     said = health(out)
@@ -178,7 +251,8 @@ async def test_claude_code_takes_the_configuration_and_connects(clients: Path, o
     }, f"{out} {errors}"
 
 
-# What VS Code's own schema of mcp.json says of a server that it starts, as far as ours uses it: no other property.
+# What VS Code's own schema of mcp.json says of a server that it starts, as far as ours
+# uses it: no other property.
 # https://github.com/microsoft/vscode/blob/main/src/vs/workbench/contrib/mcp/common/mcpConfiguration.ts
 _VS_CODE = {
     "type": "object",
@@ -197,7 +271,9 @@ _VS_CODE = {
                     "args": {"type": "array", "items": {"type": "string"}},
                     "cwd": {"type": "string"},
                     "envFile": {"type": "string"},
-                    "env": {"additionalProperties": {"type": ["null", "string", "number"]}},
+                    "env": {
+                        "additionalProperties": {"type": ["null", "string", "number"]}
+                    },
                 },
             },
         },

@@ -1,4 +1,6 @@
-"""Statements rewritten for another engine: only names of ours, nothing but what is known, bounded at the end."""
+"""Statements rewritten for another engine: only names of ours, nothing but what is
+known, bounded at the end.
+"""
 
 import json
 from pathlib import Path
@@ -17,7 +19,10 @@ from tests.server.attacks import statement
 from tests.server.notebooks import Notebook
 from tests.server.pretended_spark import pretend
 
-TABLES = {"sales": {"id": "integer", "k": "text", "x": "float", "d": "date", "l": "list"}, "Other": {"id": "integer"}}
+TABLES = {
+    "sales": {"id": "integer", "k": "text", "x": "float", "d": "date", "l": "list"},
+    "Other": {"id": "integer"},
+}
 
 
 def text_of(sql: str, dialect: str = "spark", rows: int = 11) -> str:
@@ -26,7 +31,10 @@ def text_of(sql: str, dialect: str = "spark", rows: int = 11) -> str:
     return " ".join(plan.text(dict.fromkeys(plan.tables, "SELECT 1 AS one")).split())
 
 
-@pytest.mark.parametrize("dialect", ["spark", "postgres", "duckdb", "trino", "snowflake", "bigquery", "mysql"])
+@pytest.mark.parametrize(
+    "dialect",
+    ["spark", "postgres", "duckdb", "trino", "snowflake", "bigquery", "mysql"],
+)
 @pytest.mark.parametrize(
     "sql",
     [
@@ -39,7 +47,9 @@ def text_of(sql: str, dialect: str = "spark", rows: int = 11) -> str:
 )
 def test_every_table_of_the_text_has_a_name_of_ours(sql: str, dialect: str):
     """Whatever the scopes, nothing that the statement named is looked up by the engine."""
-    for table in sqlglot.parse_one(text_of(sql, dialect), read=dialect).find_all(exp.Table):
+    for table in sqlglot.parse_one(text_of(sql, dialect), read=dialect).find_all(
+        exp.Table
+    ):
         assert table.name.startswith("_mcp_")
         assert not table.args.get("db")
 
@@ -52,7 +62,10 @@ def test_every_table_of_the_text_has_a_name_of_ours(sql: str, dialect: str):
         ("select id from sales limit 500 offset 3", "LIMIT 11 OFFSET 3"),
         ("select id from sales fetch first 500 rows only", "LIMIT 11"),
         ("select id from sales union select id from other", "LIMIT 11"),
-        ("select id from sales qualify row_number() over (order by id) = 1", "LIMIT 11"),
+        (
+            "select id from sales qualify row_number() over (order by id) = 1",
+            "LIMIT 11",
+        ),
         ("select distinct on (k) k, x from sales order by k limit 2", "LIMIT 2"),
         ("(select id from sales)", "LIMIT 11"),
     ],
@@ -65,13 +78,19 @@ def test_the_statement_is_bounded_at_its_end(sql: str, end: str):
 def test_functions_are_on_the_lists_by_names_that_exist():
     """A name that sqlglot does not give to any function would never allow anything."""
     known = {kind.sql_name().lower() for kind in exp.ALL_FUNCTIONS} | {"anonymous"}
-    named = functions._EVERYWHERE | functions.ALLOWED["spark"] | functions.ALLOWED["postgres"]
+    named = (
+        functions._EVERYWHERE
+        | functions.ALLOWED["spark"]
+        | functions.ALLOWED["postgres"]
+    )
     assert sorted(named - known) == []
 
 
 def test_the_lists_hold_nothing_that_reads_runs_or_waits():
     """A second look at what was typed by hand."""
-    everything = functions._EVERYWHERE.union(*functions.ALLOWED.values(), *functions.OWN.values())
+    everything = functions._EVERYWHERE.union(
+        *functions.ALLOWED.values(), *functions.OWN.values()
+    )
     for word in ("reflect", "java", "file", "env", "setting", "user", "sleep", "read", "script", "http", "ai_", "csv",
                  "xml", "lo_", "query", "version", "database", "catalog", "repeat", "sequence", "generate", "range",
                  "error", "assert", "url", "load", "input"):  # fmt: skip
@@ -87,7 +106,10 @@ def test_the_lists_hold_nothing_that_reads_runs_or_waits():
         ("select * from a.b.sales", "plain names"),
         ("select * from sales tablesample 5%", "TABLESAMPLE"),
         ("select list(x) from sales", "array_agg"),
-        ("select cast(mystery as int) from (select max(x) + max(id) as mystery from sales) q", "floor(x) or round(x)"),
+        (
+            "select cast(mystery as int) from (select max(x) + max(id) as mystery from sales) q",
+            "floor(x) or round(x)",
+        ),
         ("select date_diff('week', d, d) from sales", "'day', 'month' and 'year'"),
         ("select strftime(d, '%A') from sales", "strftime works"),
         ("select k like 'a\\_%' from sales", "ESCAPE"),
@@ -122,7 +144,11 @@ def test_there_is_one_with_at_the_top_for_spark():
         "(with y as (select 1 as a) select * from y) r"
     )
     assert text.upper().count("WITH ") == 1
-    assert text.index("`_mcp_1` AS") < text.index("`_mcp_w0` AS") < text.index("FROM `_mcp_w0`")
+    assert (
+        text.index("`_mcp_1` AS")
+        < text.index("`_mcp_w0` AS")
+        < text.index("FROM `_mcp_w0`")
+    )
 
 
 _WORDS = """
@@ -138,22 +164,32 @@ def test_no_text_gets_through_with_another_table_or_function(pieces: list[str]):
     """Whatever is put together either is refused or names nothing but ours."""
     for read in ("duckdb", "spark"):
         try:
-            plan = make("select " + " ".join(pieces), "spark", TABLES, rows=5, read=read)
+            plan = make(
+                "select " + " ".join(pieces), "spark", TABLES, rows=5, read=read
+            )
         except ToolError:
             continue
         text = plan.text(dict.fromkeys(plan.tables, "SELECT 1"))
         tree = sqlglot.parse_one(text, read="spark")
         assert all(table.name.startswith("_mcp_") for table in tree.find_all(exp.Table))
-        assert not any(f.name.lower() == "reflect" for f in tree.find_all(exp.Anonymous))
+        assert not any(
+            f.name.lower() == "reflect" for f in tree.find_all(exp.Anonymous)
+        )
         assert "${" not in text
 
 
 STATEMENTS = [
-    json.loads(line) for line in (Path(__file__).parent / "spark_statements.jsonl").read_text().splitlines() if line
+    json.loads(line)
+    for line in (Path(__file__).parent / "spark_statements.jsonl")
+    .read_text()
+    .splitlines()
+    if line
 ]
 
 
-async def test_the_corpus_is_judged_before_spark_is_asked(monkeypatch: pytest.MonkeyPatch, runner: SqlRunner):
+async def test_the_corpus_is_judged_before_spark_is_asked(
+    monkeypatch: pytest.MonkeyPatch, runner: SqlRunner
+):
     """The same statements as `test_spark` runs, on any machine: what is refused is never sent."""
     value, place = pretend(monkeypatch)
     notebook = Notebook(events=value)
@@ -166,7 +202,11 @@ async def test_the_corpus_is_judged_before_spark_is_asked(monkeypatch: pytest.Mo
             outcome = "ran"
         except ToolError as error:
             outcome = str(error)
-        told = outcome == "ran" if case.get("allowed") else outcome != "ran" and case["says"].lower() in outcome.lower()
+        told = (
+            outcome == "ran"
+            if case.get("allowed")
+            else outcome != "ran" and case["says"].lower() in outcome.lower()
+        )
         if not told or bool(place.sent) is not bool(case.get("allowed")):
             wrong.append((case["id"], outcome))
     assert wrong == []

@@ -1,4 +1,6 @@
-"""PostgreSQL behind the same tools, and the statements that must not change it, on a real server."""
+"""PostgreSQL behind the same tools, and the statements that must not change it, on a
+real server.
+"""
 
 import shutil
 import tempfile
@@ -23,7 +25,8 @@ DEADLINE = 2.0
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    # Not pytest's temporary folder: another user runs the server, and a socket's path must be short.
+    # Not pytest's temporary folder: another user runs the server, and a socket's path
+    # must be short.
     folder = Path(tempfile.mkdtemp(prefix="mcpn-pg-", dir="/tmp"))
     folder.chmod(0o755)
     try:
@@ -34,7 +37,9 @@ def server() -> Iterator[PostgresServer]:
 
 
 async def client_of(server: PostgresServer, **limits: float) -> Client:
-    return Client(await build_database_server(open_engine(server.url("ro")), Limits(**limits)))  # type: ignore[arg-type]
+    return Client(
+        await build_database_server(open_engine(server.url("ro")), Limits(**limits))
+    )  # type: ignore[arg-type]
 
 
 async def test_types_and_values(server: PostgresServer):
@@ -68,21 +73,33 @@ async def test_the_instructions_hold_the_schema(server: PostgresServer):
 async def test_an_endless_answer_is_cut_at_its_limit(server: PostgresServer):
     """Rows are read in chunks, never to the end."""
     async with await client_of(server, rows=50, seconds=10) as client:
-        content = (await query(client, "select generate_series(1, 100000000000)")).structured_content
+        content = (
+            await query(client, "select generate_series(1, 100000000000)")
+        ).structured_content
     assert (content["row_count"], content["truncated"]) == (50, True)
 
 
 async def test_errors_say_what_to_change(server: PostgresServer):
     """Near misses, the server's hint, and percent signs are just characters."""
     async with await client_of(server) as client:
-        assert "Did you mean typed?" in (await query(client, "select * from type")).content[0].text
-        assert "does not exist" in (await query(client, "select c from t")).content[0].text
-        assert (await query(client, "select '%s 100%' as p")).structured_content["rows"] == [["%s 100%"]]
+        assert (
+            "Did you mean typed?"
+            in (await query(client, "select * from type")).content[0].text
+        )
+        assert (
+            "does not exist" in (await query(client, "select c from t")).content[0].text
+        )
+        assert (await query(client, "select '%s 100%' as p")).structured_content[
+            "rows"
+        ] == [["%s 100%"]]
         plan = await client.call_tool("explain", {"sql": "select * from t"})
     assert "Seq Scan" in str(plan.structured_content["rows"])
 
 
-@pytest.mark.parametrize(("role", "why"), [("postgres", "is a superuser"), ("writer", "may write the server's files")])
+@pytest.mark.parametrize(
+    ("role", "why"),
+    [("postgres", "is a superuser"), ("writer", "may write the server's files")],
+)
 async def test_a_dangerous_role_is_refused(server: PostgresServer, role: str, why: str):
     """Before anything is served, with the way out."""
     with pytest.raises(ConfigError, match=f"The role {role} .*{why}.*ordinary role"):
@@ -98,7 +115,9 @@ async def test_an_unreachable_server_is_one_clear_sentence():
 
 @pytest.mark.parametrize("case", cases("sql_postgres.jsonl"))
 async def test_attack_on_postgres(case: dict, server: PostgresServer, tmp_path: Path):
-    """The server's state and the folder are the same afterwards; controls run, attacks are refused."""
+    """The server's state and the folder are the same afterwards; controls run, attacks
+    are refused.
+    """
     tmp_path.chmod(0o777)
     before = server.state()
     async with await client_of(server, seconds=DEADLINE) as client:
@@ -111,4 +130,6 @@ async def test_attack_on_postgres(case: dict, server: PostgresServer, tmp_path: 
     assert seconds < DEADLINE + 6  # a hang guard; the machine may be busy
     assert again.structured_content["rows"] == [[2]]
     if case["expected"] != "harmless":
-        assert result.is_error == (case["expected"] == "refused"), result.content[0].text
+        assert result.is_error == (case["expected"] == "refused"), result.content[
+            0
+        ].text

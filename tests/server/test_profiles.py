@@ -15,15 +15,23 @@ from mcp_notebook.server.query import SqlRunner
 from tests.server.notebooks import Notebook
 
 
-async def profiled(runner: SqlRunner, table: object, **options: object) -> tuple[str, dict, dict]:
+async def profiled(
+    runner: SqlRunner, table: object, **options: object
+) -> tuple[str, dict, dict]:
     """The text, the structured content, and its rows by column."""
-    server = build_notebook_server(Notebook(t=table).catalog, form="json", runner=runner, **options)  # type: ignore[arg-type]
+    server = build_notebook_server(
+        Notebook(t=table).catalog, form="json", runner=runner, **options
+    )  # type: ignore[arg-type]
     async with Client(server) as client:
         result = await client.call_tool("profile_table", {"table": "T"})
     assert not result.is_error, result.content[0].text
     content = result.structured_content
     names = [column["name"] for column in content["columns"]]
-    return result.content[0].text, content, {row[0]: dict(zip(names, row, strict=True)) for row in content["rows"]}
+    return (
+        result.content[0].text,
+        content,
+        {row[0]: dict(zip(names, row, strict=True)) for row in content["rows"]},
+    )
 
 
 async def test_the_figures_are_those_of_the_data(runner: SqlRunner):
@@ -40,20 +48,35 @@ async def test_the_figures_are_those_of_the_data(runner: SqlRunner):
     text, content, rows = await profiled(runner, frame)
     assert (content["table_rows"], content["duplicate_rows"]) == (8, 0)
     assert content["candidate_keys"] == [["id"], ["day"]]
-    assert [rows["kind"][key] for key in ("nulls", "distinct", "distinct_is_exact")] == [1, 3, True]
+    assert [
+        rows["kind"][key] for key in ("nulls", "distinct", "distinct_is_exact")
+    ] == [1, 3, True]
     assert rows["kind"]["top"] == "a: 4 | b: 2 | c: 1"
-    assert (rows["price"]["min"], rows["price"]["max"], rows["price"]["mean"]) == ("1.0", "7.0", 4.0)
-    assert rows["price"]["stddev"] == pytest.approx(np.std([1, 2, 3, 4, 5, 6, 7], ddof=1))
+    assert (rows["price"]["min"], rows["price"]["max"], rows["price"]["mean"]) == (
+        "1.0",
+        "7.0",
+        4.0,
+    )
+    assert rows["price"]["stddev"] == pytest.approx(
+        np.std([1, 2, 3, 4, 5, 6, 7], ddof=1)
+    )
     assert rows["price"]["median"] == "4.0"
     assert rows["day"]["min"].startswith("2026-01-01")
-    assert text.startswith("t: 8 rows × 5 columns; no duplicate rows; candidate keys: id, day")
-    assert "- kind: VARCHAR; 1 null (12.5%); 3 distinct; most frequent: a 50.0%, b 25.0%, c 12.5%" in text
+    assert text.startswith(
+        "t: 8 rows × 5 columns; no duplicate rows; candidate keys: id, day"
+    )
+    assert (
+        "- kind: VARCHAR; 1 null (12.5%); 3 distinct; most frequent: a 50.0%, b 25.0%, c 12.5%"
+        in text
+    )
     assert "≈" not in text
 
 
 async def test_duplicates_and_keys_of_two_columns_are_found(runner: SqlRunner):
     """A pair that tells rows apart; whole rows that come twice."""
-    pairs = pd.DataFrame([(a, b) for a in range(5) for b in range(4)], columns=["a", "b"])
+    pairs = pd.DataFrame(
+        [(a, b) for a in range(5) for b in range(4)], columns=["a", "b"]
+    )
     _, content, _ = await profiled(runner, pairs)
     assert content["candidate_keys"] == [["a", "b"]]
     text, content, _ = await profiled(runner, pd.concat([pairs, pairs.head(3)]))
@@ -62,13 +85,18 @@ async def test_duplicates_and_keys_of_two_columns_are_found(runner: SqlRunner):
 
 
 async def test_every_type_is_profiled(runner: SqlRunner):
-    """Decimals, dates, times, zones, durations, bytes, lists, structs, categories, all null, none."""
+    """Decimals, dates, times, zones, durations, bytes, lists, structs, categories, all
+    null, none.
+    """
     table = pa.table(
         {
             "d": pa.array([decimal.Decimal("1.10"), None], pa.decimal128(10, 2)),
             "day": pa.array([dt.date(2026, 1, 2), None]),
             "time": pa.array([dt.time(1, 2), None]),
-            "stamp": pa.array([dt.datetime(2026, 1, 2, tzinfo=dt.UTC), None], pa.timestamp("us", "UTC")),
+            "stamp": pa.array(
+                [dt.datetime(2026, 1, 2, tzinfo=dt.UTC), None],
+                pa.timestamp("us", "UTC"),
+            ),
             "span": pa.array([dt.timedelta(1), None]),
             "bytes": pa.array([b"x", None]),
             "list": [[1], None],
@@ -91,7 +119,12 @@ async def test_every_type_is_profiled(runner: SqlRunner):
 
 async def test_a_wide_table_still_fits_a_model(runner: SqlRunner):
     """About 900 tokens, whatever the columns are; what is left out is said."""
-    frame = pd.DataFrame({f"a rather long column name {n}": [f"value {i} {n}" for i in range(50)] for n in range(200)})
+    frame = pd.DataFrame(
+        {
+            f"a rather long column name {n}": [f"value {i} {n}" for i in range(50)]
+            for n in range(200)
+        }
+    )
     text, content, _ = await profiled(runner, frame)
     assert len(text.encode()) <= TEXT_BYTES
     assert "more columns" in text
@@ -102,7 +135,9 @@ async def test_a_wide_table_still_fits_a_model(runner: SqlRunner):
 async def test_estimates_of_a_large_table_are_marked(runner: SqlRunner):
     """Above a million rows distinct values are estimated; a key is proven all the same."""
     rows = 1_000_001
-    text, content, columns = await profiled(runner, pd.DataFrame({"id": np.arange(rows), "x": np.arange(rows) % 1000}))
+    text, content, columns = await profiled(
+        runner, pd.DataFrame({"id": np.arange(rows), "x": np.arange(rows) % 1000})
+    )
     assert content["candidate_keys"] == [["id"]]
     assert columns["id"]["distinct"] == rows
     assert not columns["x"]["distinct_is_exact"]
@@ -120,12 +155,18 @@ async def test_a_masked_column_tells_counts_and_no_values(runner: SqlRunner):
     assert rows["pin"]["masked"]
 
 
-async def test_what_does_not_fit_the_deadline_is_left_out_with_a_note(runner: SqlRunner):
+async def test_what_does_not_fit_the_deadline_is_left_out_with_a_note(
+    runner: SqlRunner,
+):
     """The columns come, the costly rest is named as not counted."""
     rng = np.random.default_rng(7)
-    frame = pd.DataFrame({f"c{n}": rng.integers(0, 1 << 60, 900_000) for n in range(12)})
+    frame = pd.DataFrame(
+        {f"c{n}": rng.integers(0, 1 << 60, 900_000) for n in range(12)}
+    )
     await runner.start()
-    server = build_notebook_server(Notebook(t=frame).catalog, runner=runner, timeout=0.3)
+    server = build_notebook_server(
+        Notebook(t=frame).catalog, runner=runner, timeout=0.3
+    )
     async with Client(server) as client:
         result = await client.call_tool("profile_table", {"table": "t"})
     text = result.content[0].text

@@ -1,4 +1,6 @@
-"""What is read of a table that is not in memory: the columns that a statement names, changed on the way."""
+"""What is read of a table that is not in memory: the columns that a statement names,
+changed on the way.
+"""
 
 from pathlib import Path
 
@@ -38,4 +40,7 @@ def test_spooled_rows_can_be_changed_on_the_way(tmp_path: Path):
         Scan((str(tmp_path / "t.parquet"),), "parquet"),
         lambda table: table.set_column(1, "email", pa.array(["masked"] * len(table))),
     )
-    assert hidden.open().to_table().to_pylist() == [{"a": 1, "email": "masked"}, {"a": 2, "email": "masked"}]
+    assert hidden.open().to_table().to_pylist() == [
+        {"a": 1, "email": "masked"},
+        {"a": 2, "email": "masked"},
+    ]

@@ -1,4 +1,6 @@
-"""SQL over the notebook's variables, in the worker and in this process: the current values, exactly."""
+"""SQL over the notebook's variables, in the worker and in this process: the current
+values, exactly.
+"""
 
 import asyncio
 import contextlib
@@ -77,7 +79,15 @@ def rebind_to_arrow(notebook: Notebook) -> None:
     notebook.variables["t"] = pa.table({"id": [43]})
 
 
-CHANGES = [change_a_cell, set_missing, change_text, add_a_column, delete_a_column, rename_a_column, append_a_row]
+CHANGES = [
+    change_a_cell,
+    set_missing,
+    change_text,
+    add_a_column,
+    delete_a_column,
+    rename_a_column,
+    append_a_row,
+]
 
 
 @pytest.mark.parametrize("change", [*CHANGES, rebind, rebind_to_arrow])
@@ -92,14 +102,27 @@ async def test_a_query_sees_the_variable_as_it_is_now(change: Any, ways: Ways):
     assert after != before
     assert len(after) == count
     assert [row["id"] for row in after] == (
-        expected["id"].to_pylist() if isinstance(expected, pa.Table) else expected["id"].tolist()
+        expected["id"].to_pylist()
+        if isinstance(expected, pa.Table)
+        else expected["id"].tolist()
     )
 
 
-@pytest.mark.parametrize("dtype", ["Int64", "boolean", "category", "object", "string[python]", "int64[pyarrow]"])
+@pytest.mark.parametrize(
+    "dtype",
+    ["Int64", "boolean", "category", "object", "string[python]", "int64[pyarrow]"],
+)
 async def test_every_kind_of_column_is_seen_as_it_is_now(dtype: str, ways: Ways):
-    """Masked, categorical, object and Arrow columns do not hide a change in place, one value or one missing."""
-    values = [True, False, True] if dtype == "boolean" else ["x", "y", "x"] if "int" not in dtype.lower() else [1, 2, 3]
+    """Masked, categorical, object and Arrow columns do not hide a change in place, one
+    value or one missing.
+    """
+    values = (
+        [True, False, True]
+        if dtype == "boolean"
+        else ["x", "y", "x"]
+        if "int" not in dtype.lower()
+        else [1, 2, 3]
+    )
     notebook = Notebook(t=pd.DataFrame({"c": pd.array(values, dtype=dtype)}))
     for change in (values[1], None, values[0]):
         notebook.variables["t"].loc[0, "c"] = change
@@ -120,7 +143,9 @@ async def test_an_unchanged_table_is_written_once(runner: SqlRunner):
 async def test_of_columns_of_objects_only_those_that_the_statement_names_are_converted(
     ways: Ways, monkeypatch: pytest.MonkeyPatch
 ):
-    """The others stay in the file of the first query; a list that changed inside its cell is seen, in order."""
+    """The others stay in the file of the first query; a list that changed inside its
+    cell is seen, in order.
+    """
     converted: list[str] = []
     whole = arrow._column
 
@@ -132,15 +157,21 @@ async def test_of_columns_of_objects_only_those_that_the_statement_names_are_con
     tags = pd.Series([["a"], ["b"]], dtype=object)
     prices = pd.Series([decimal.Decimal("1.10"), None], dtype=object)
     notebook = Notebook(
-        t=pd.DataFrame({"tags": tags, "n": [1, 2], "price": prices}), priced=pd.DataFrame({"p": prices})
+        t=pd.DataFrame({"tags": tags, "n": [1, 2], "price": prices}),
+        priced=pd.DataFrame({"p": prices}),
     )
     first = {"tags": ["a"], "n": 1, "price": decimal.Decimal("1.10")}
     assert await ways.rows(notebook, "select * from t where n = 1") == [first]
     kept = set(ways.runner._folder.glob("*.arrow"))
     converted.clear()
     notebook.variables["t"].loc[0, "tags"].append("c")
-    answer = await ways.runner.query(notebook.catalog, "select n, tags from t order by n")
-    assert answer.data.to_pylist() == [{"n": 1, "tags": ["a", "c"]}, {"n": 2, "tags": ["b"]}]
+    answer = await ways.runner.query(
+        notebook.catalog, "select n, tags from t order by n"
+    )
+    assert answer.data.to_pylist() == [
+        {"n": 1, "tags": ["a", "c"]},
+        {"n": 2, "tags": ["b"]},
+    ]
     assert converted == ["tags"]
     assert set(ways.runner._folder.glob("*.arrow")) == kept
     assert len(kept) == 1
@@ -186,11 +217,17 @@ async def test_types_come_back_exactly(ways: Ways):
             "n": pa.array([2**53 + 1, None], pa.int64()),
             "d": pa.array([decimal.Decimal("1.10"), None], pa.decimal128(10, 2)),
             "day": pa.array([dt.date(2026, 1, 2), None], pa.date32()),
-            "stamp": pa.array([dt.datetime(2026, 1, 2, tzinfo=dt.UTC), None], pa.timestamp("us", "UTC")),
+            "stamp": pa.array(
+                [dt.datetime(2026, 1, 2, tzinfo=dt.UTC), None],
+                pa.timestamp("us", "UTC"),
+            ),
         }
     )
     notebook = Notebook(t=table)
-    (row,) = await ways.rows(notebook, "select sum(n) as n, sum(d) as d, max(day) as day, max(stamp) as stamp from t")
+    (row,) = await ways.rows(
+        notebook,
+        "select sum(n) as n, sum(d) as d, max(day) as day, max(stamp) as stamp from t",
+    )
     assert row == {
         "n": 2**53 + 1,
         "d": decimal.Decimal("1.10"),
@@ -198,14 +235,19 @@ async def test_types_come_back_exactly(ways: Ways):
         "stamp": dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
     }
     answer = await ways.runner.query(
-        notebook.catalog, "select sum(n) as n, max(day) - min(day) as span, d from t group by d"
+        notebook.catalog,
+        "select sum(n) as n, max(day) - min(day) as span, d from t group by d",
     )
     assert answer.types[0] == "HUGEINT"
     assert pa.types.is_int64(answer.data.schema.field("n").type)
 
 
-async def test_objects_survive_and_what_cannot_becomes_text_with_a_note(runner: SqlRunner):
-    """Decimals, dates and lists in object columns keep their types; mixtures are text, and the answer says so."""
+async def test_objects_survive_and_what_cannot_becomes_text_with_a_note(
+    runner: SqlRunner,
+):
+    """Decimals, dates and lists in object columns keep their types; mixtures are text,
+    and the answer says so.
+    """
     frame = pd.DataFrame(
         {
             "price": pd.Series([decimal.Decimal("1.10"), None], dtype=object),
@@ -222,7 +264,9 @@ async def test_objects_survive_and_what_cannot_becomes_text_with_a_note(runner: 
         "span": "2026-01",
     }
     assert [note.split(":")[0] for note in answer.notes] == ["mixed", "span"]
-    assert run_local_query(Notebook(t=frame).catalog, "select mixed from t").to_pylist() == [
+    assert run_local_query(
+        Notebook(t=frame).catalog, "select mixed from t"
+    ).to_pylist() == [
         {"mixed": "1"},
         {"mixed": "x"},
     ]
@@ -230,18 +274,24 @@ async def test_objects_survive_and_what_cannot_becomes_text_with_a_note(runner: 
 
 async def test_names_of_indexes_and_columns_work_in_sql(ways: Ways):
     """A meaningful index becomes columns; repeated and odd names are made usable."""
-    frame = pd.DataFrame([[1, 2, 3]], columns=["a", "A", 5], index=pd.Index(["k"], name="key"))
+    frame = pd.DataFrame(
+        [[1, 2, 3]], columns=["a", "A", 5], index=pd.Index(["k"], name="key")
+    )
     assert await ways.rows(Notebook(t=frame), 'select key, a, "A_2", "5" from t') == [
         {"key": "k", "a": 1, "A_2": 2, "5": 3}
     ]
     filtered = sample().query("id > 1")
-    assert list((await ways.rows(Notebook(t=filtered), "select * from t"))[0]) == list(filtered.columns)
+    assert list((await ways.rows(Notebook(t=filtered), "select * from t"))[0]) == list(
+        filtered.columns
+    )
 
 
 async def test_anything_that_exports_arrow_is_a_table(ways: Ways):
     """A DuckDB relation stands for every such type; a Series has no columns and is none."""
     relation = duckdb.sql("select 1 as one, 'x' as two")
-    assert await ways.rows(Notebook(r=relation), "select * from r") == [{"one": 1, "two": "x"}]
+    assert await ways.rows(Notebook(r=relation), "select * from r") == [
+        {"one": 1, "two": "x"}
+    ]
     with pytest.raises(DataError, match="not a table"):
         Notebook(s=pd.Series([1])).catalog.resolve("s")
 
@@ -249,18 +299,28 @@ async def test_anything_that_exports_arrow_is_a_table(ways: Ways):
 async def test_lists_of_tables_name_all_and_read_none(ways: Ways):
     """SHOW TABLES and information_schema know every offered table."""
     notebook = Notebook(t=sample(), other=sample())
-    assert await ways.rows(notebook, "show tables") == [{"name": "other"}, {"name": "t"}]
-    found = await ways.rows(notebook, "select column_name from information_schema.columns where table_name = 'other'")
+    assert await ways.rows(notebook, "show tables") == [
+        {"name": "other"},
+        {"name": "t"},
+    ]
+    found = await ways.rows(
+        notebook,
+        "select column_name from information_schema.columns where table_name = 'other'",
+    )
     assert [row["column_name"] for row in found] == ["id", "name", "amount", "day"]
 
 
 async def test_rows_and_bytes_are_bounded_with_a_reason(runner: SqlRunner):
     """An endless table stops at the limit at once; a wide one at its bytes."""
     notebook = Notebook(t=sample())
-    answer = await runner.query(notebook.catalog, "select * from range(100000000000)", limit=10)
+    answer = await runner.query(
+        notebook.catalog, "select * from range(100000000000)", limit=10
+    )
     assert (answer.data.num_rows, "cut after 10 rows" in answer.truncated) == (10, True)
     wide = await runner.query(
-        notebook.catalog, "select repeat('x', 1000) as s from range(100000)", max_bytes=20_000_000
+        notebook.catalog,
+        "select repeat('x', 1000) as s from range(100000)",
+        max_bytes=20_000_000,
     )
     assert "20 MB" in wide.truncated
     assert 0 < wide.data.nbytes <= 20_000_000
@@ -292,13 +352,17 @@ async def test_errors_say_what_to_change(sql: str, expected: str, runner: SqlRun
     assert here.value.message == str(caught.value)
 
 
-async def test_the_deadline_kills_the_worker_and_the_next_query_is_answered(runner: SqlRunner):
+async def test_the_deadline_kills_the_worker_and_the_next_query_is_answered(
+    runner: SqlRunner,
+):
     """A statement that cannot be interrupted ends all the same."""
     notebook = Notebook(t=sample())
     await runner.start()
     with pytest.raises(ToolError, match=r"stopped after 0\.5 s"):
         await runner.query(
-            notebook.catalog, "select levenshtein(repeat('a', 200000), repeat('b', 200000))", timeout=0.5
+            notebook.catalog,
+            "select levenshtein(repeat('a', 200000), repeat('b', 200000))",
+            timeout=0.5,
         )
     answer = await runner.query(notebook.catalog, "select count(*) as n from t")
     assert answer.data.to_pylist() == [{"n": 3}]
@@ -309,7 +373,9 @@ async def test_a_cancelled_query_does_not_mix_up_the_next_answer(runner: SqlRunn
     notebook = Notebook(t=sample())
     await runner.start()
     asked = asyncio.ensure_future(
-        runner.query(notebook.catalog, "select sum(hash(range) % 3) from range(100000000000)")
+        runner.query(
+            notebook.catalog, "select sum(hash(range) % 3) from range(100000000000)"
+        )
     )
     done, _ = await asyncio.wait({asked}, timeout=0.3)
     assert not done
@@ -330,10 +396,14 @@ async def test_a_worker_that_died_is_replaced(runner: SqlRunner):
     await process.wait()
     with pytest.raises(ToolError, match="worker process"):
         await runner.query(notebook.catalog, "select 1")
-    assert (await runner.query(notebook.catalog, "select 1 as n")).data.to_pylist() == [{"n": 1}]
+    assert (await runner.query(notebook.catalog, "select 1 as n")).data.to_pylist() == [
+        {"n": 1}
+    ]
 
 
-async def test_the_worker_has_no_secrets_and_a_private_folder(runner: SqlRunner, monkeypatch: pytest.MonkeyPatch):
+async def test_the_worker_has_no_secrets_and_a_private_folder(
+    runner: SqlRunner, monkeypatch: pytest.MonkeyPatch
+):
     """The notebook's environment variables do not reach it."""
     monkeypatch.setenv("SOME_API_KEY", "secret-value")
     await runner.start()
@@ -374,7 +444,11 @@ async def main():
 asyncio.run(main())
 """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", script, cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-c",
+        script,
+        cwd=Path(__file__).parents[2],
+        stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     pid, folder = out.decode().split()
@@ -387,9 +461,16 @@ asyncio.run(main())
 async def test_queries_side_by_side_each_get_their_own_answer(runner: SqlRunner):
     """Many at once, over two tables."""
     notebook = Notebook(t=sample(), u=sample())
-    asked = [runner.query(notebook.catalog, f"select {n} as n, count(*) as c from {'tu'[n % 2]}") for n in range(30)]
+    asked = [
+        runner.query(
+            notebook.catalog, f"select {n} as n, count(*) as c from {'tu'[n % 2]}"
+        )
+        for n in range(30)
+    ]
     answers = await asyncio.gather(*asked)
-    assert [answer.data.to_pylist() for answer in answers] == [[{"n": n, "c": 3}] for n in range(30)]
+    assert [answer.data.to_pylist() for answer in answers] == [
+        [{"n": n, "c": 3}] for n in range(30)
+    ]
 
 
 def test_a_local_query_leaves_the_frame_and_the_connection_as_they_were():

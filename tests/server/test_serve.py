@@ -1,4 +1,6 @@
-"""The server as a process: stdio, Streamable HTTP and HTTP+SSE, with token, Host and Origin checks."""
+"""The server as a process: stdio, Streamable HTTP and HTTP+SSE, with token, Host and
+Origin checks.
+"""
 
 import asyncio
 import os
@@ -19,7 +21,13 @@ from tests.server.conftest import SHOP
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-the-tests-only"
-COMMAND = ["-m", "mcp_notebook.server.commands", "database", "--url", f"sqlite:///{SHOP}"]
+COMMAND = [
+    "-m",
+    "mcp_notebook.server.commands",
+    "database",
+    "--url",
+    f"sqlite:///{SHOP}",
+]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "SHOP_TOKEN": TOKEN}
 
 
@@ -27,7 +35,11 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "SHOP_TOKEN": TOKEN}
 async def served(*options: str) -> AsyncIterator[str]:
     """Start the server as a process and give the address that it announces."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *COMMAND, *options, env=ENVIRONMENT, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        *COMMAND,
+        *options,
+        env=ENVIRONMENT,
+        stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None
     try:
@@ -44,7 +56,9 @@ async def count_tables(client: Client) -> int:
 
 async def test_stdio():
     """A client that starts the command talks to the database."""
-    parameters = StdioServerParameters(command=sys.executable, args=COMMAND, env=ENVIRONMENT)
+    parameters = StdioServerParameters(
+        command=sys.executable, args=COMMAND, env=ENVIRONMENT
+    )
     async with Client(parameters) as client:
         assert await count_tables(client) == 6
 
@@ -55,22 +69,32 @@ async def test_streamable_http_and_sse_on_loopback():
         assert address.startswith("http://127.0.0.1:")
         async with Client(address) as client:
             assert await count_tables(client) == 6
-        async with Client(sse_client(address.replace("/mcp", "/sse")), mode="legacy") as client:
+        async with Client(
+            sse_client(address.replace("/mcp", "/sse")), mode="legacy"
+        ) as client:
             assert await count_tables(client) == 6
         async with httpx2.AsyncClient() as http:
-            assert (await http.get(address.replace("/mcp", "/health"))).json()["status"] == "ok"
+            assert (await http.get(address.replace("/mcp", "/health"))).json()[
+                "status"
+            ] == "ok"
 
 
 async def test_a_token_is_asked_for_and_compared():
     """Without the token or with another one: 401; with it: an answer."""
     async with served("--transport", "http", "--token-env", "SHOP_TOKEN") as address:
         async with httpx2.AsyncClient() as http:
-            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}):
+            for headers in (
+                {},
+                {"Authorization": "Bearer wrong"},
+                {"Authorization": TOKEN},
+            ):
                 for path in ("/mcp", "/sse"):
                     url = address.replace("/mcp", path)
                     assert (await http.get(url, headers=headers)).status_code == 401
         with_token = httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"})
-        async with Client(streamable_http_client(address, http_client=with_token)) as client:
+        async with Client(
+            streamable_http_client(address, http_client=with_token)
+        ) as client:
             assert await count_tables(client) == 6
 
 
@@ -82,12 +106,16 @@ async def test_a_token_is_asked_for_and_compared():
         ({"Origin": "http://localhost:1"}, 403),
     ],
 )
-async def test_other_hosts_and_origins_are_refused(headers: dict[str, str], status: int):
+async def test_other_hosts_and_origins_are_refused(
+    headers: dict[str, str], status: int
+):
     """DNS rebinding and pages of other local ports do not reach the tools."""
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
     accept = {"Accept": "application/json, text/event-stream"}
     async with served("--transport", "http") as address, httpx2.AsyncClient() as http:
-        assert (await http.post(address, json=call, headers={**accept, **headers})).status_code == status
+        assert (
+            await http.post(address, json=call, headers={**accept, **headers})
+        ).status_code == status
 
 
 async def test_serving_beyond_loopback_needs_a_token():
@@ -106,7 +134,11 @@ def test_a_short_or_missing_token_is_refused():
 async def test_a_wrong_url_ends_the_process_with_one_sentence():
     """No traceback for what the person must mend."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *COMMAND[:-1], "sqlite:///nowhere.db", env=ENVIRONMENT, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        *COMMAND[:-1],
+        "sqlite:///nowhere.db",
+        env=ENVIRONMENT,
+        stderr=asyncio.subprocess.PIPE,
     )
     _, err = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 2

@@ -12,7 +12,9 @@ from tests.server.conftest import SHOP
 def test_the_generator_reproduces_the_committed_file(tmp_path: Path):
     """Same schema and rows; the bytes may differ with SQLite's version."""
     made = tmp_path / "made.db"
-    subprocess.run([sys.executable, SHOP.with_name("make_shop.py"), made], check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, SHOP.with_name("make_shop.py"), made], check=True, timeout=120
+    )
     assert _dump(made) == _dump(SHOP)
 
 
@@ -20,13 +22,26 @@ def test_it_is_about_a_megabyte_with_awkward_values():
     """Small enough to commit, with NULLs, letters of many alphabets and decimals."""
     assert 500_000 < SHOP.stat().st_size < 1_500_000
     with closing(sqlite3.connect(SHOP)) as connection:
-        assert _one(connection, "select count(*) from customers where phone is null") > 100
-        assert _one(connection, "select count(*) from customers where name glob '*[ぁ-ん一-龥Α-ω]*'") > 50
-        assert _one(connection, "select count(*) from products where description is null") > 5
+        assert (
+            _one(connection, "select count(*) from customers where phone is null") > 100
+        )
+        assert (
+            _one(
+                connection,
+                "select count(*) from customers where name glob '*[ぁ-ん一-龥Α-ω]*'",
+            )
+            > 50
+        )
+        assert (
+            _one(connection, "select count(*) from products where description is null")
+            > 5
+        )
 
 
 def test_coffee_and_running_grew_most_over_the_last_six_months():
-    """June to November against the same months a year before: the answer to the quickstart's first question."""
+    """June to November against the same months a year before: the answer to the
+    quickstart's first question.
+    """
     sql = """
         with halves as (
           select category,
@@ -44,7 +59,10 @@ def test_references_hold():
     """Every foreign key has its row."""
     with closing(sqlite3.connect(SHOP)) as connection:
         assert connection.execute("pragma foreign_key_check").fetchall() == []
-        assert _one(connection, "select min(order_date) || max(order_date) from orders") == "2024-12-012026-11-22"
+        assert (
+            _one(connection, "select min(order_date) || max(order_date) from orders")
+            == "2024-12-012026-11-22"
+        )
 
 
 def _dump(path: Path) -> list[str]:

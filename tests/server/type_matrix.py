@@ -11,7 +11,8 @@ from mcp_notebook.server.query import SqlRunner
 from tests.server.notebooks import Notebook
 
 _UTC = dt.datetime(2026, 5, 1, 10, 30, 0, 123456, tzinfo=dt.UTC)
-# column: value, test of the Arrow type, and how DuckDB, Spark and PostgreSQL write it ("" where it has no such type)
+# column: value, test of the Arrow type, and how DuckDB, Spark and PostgreSQL write it
+# ("" where it has no such type)
 TYPES: dict[str, tuple[Any, Any, str, str, str]] = {
     "whole": (7, kinds.is_int32, "7::integer", "7", "7::int"),
     "large": (2**53 + 1, kinds.is_int64, "9007199254740993", "9007199254740993L", "9007199254740993::bigint"),
@@ -44,22 +45,36 @@ _COLUMN = {"duckdb": 2, "spark": 3, "postgres": 4}
 def select(engine: str) -> str:
     """A SELECT of the row, and of a row of nulls, in the engine's own SQL."""
     at = _COLUMN[engine]
-    columns = ", ".join(f"{entry[at]} as {name}" for name, entry in TYPES.items() if entry[at])
+    columns = ", ".join(
+        f"{entry[at]} as {name}" for name, entry in TYPES.items() if entry[at]
+    )
     names = [name for name, entry in TYPES.items() if entry[at]]
     nulls = ", ".join(f"case when n = 1 then {name} end as {name}" for name in names)
-    series = "(select 1 as n union all select 2)" if engine != "spark" else "(select id as n from range(1, 3))"
+    series = (
+        "(select 1 as n union all select 2)"
+        if engine != "spark"
+        else "(select id as n from range(1, 3))"
+    )
     return f"select n, {nulls} from (select {columns}) r cross join {series} s"
 
 
 async def wrong(runner: SqlRunner, notebook: Notebook, engine: str) -> list[str]:
-    """The columns whose type or value an answer got wrong: `events` is the table, `n` numbers its rows."""
-    table = (await runner.query(notebook.catalog, "select * from events order by n")).data
+    """The columns whose type or value an answer got wrong: `events` is the table, `n`
+    numbers its rows.
+    """
+    table = (
+        await runner.query(notebook.catalog, "select * from events order by n")
+    ).data
     found = []
     for name, entry in TYPES.items():
         if not entry[_COLUMN[engine]]:
             continue
         kind, values = table.schema.field(name).type, table.column(name).to_pylist()
-        if not entry[1](kind) or not _same(values[0], entry[0]) or values[1] is not None:
+        if (
+            not entry[1](kind)
+            or not _same(values[0], entry[0])
+            or values[1] is not None
+        ):
             found.append(f"{name}: {kind} {values}")
     return found
 

@@ -13,8 +13,14 @@ HTML = (
 )
 
 
-def answer(body: bytes, kind: str = "text/plain", status: int = 200, **headers: str) -> bytes:
-    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", "Connection: close"]
+def answer(
+    body: bytes, kind: str = "text/plain", status: int = 200, **headers: str
+) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status} X",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    ]
     lines += [f"Content-Type: {kind}"] if kind else []
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
@@ -32,7 +38,9 @@ ANSWERS: dict[str, bytes] = {
     "/notype-binary": answer(b"\xff\xfe\xfa", ""),
     "/utf7": answer(b"+ADw-script+AD4-", "text/html; charset=utf-7"),
     "/html-script": answer(HTML.encode(), "text/html"),
-    "/meta-refresh": answer(b'<meta http-equiv="refresh" content="0;url=/small">stay', "text/html"),
+    "/meta-refresh": answer(
+        b'<meta http-equiv="refresh" content="0;url=/small">stay', "text/html"
+    ),
     "/set-cookie": answer(b"ok", Set_Cookie="a=b"),
     "/status500": answer(b"broken", status=500),
     "/204": b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
@@ -44,8 +52,16 @@ ANSWERS: dict[str, bytes] = {
     "/to-file": answer(b"", status=302, Location="file:///etc/passwd"),
 }
 ENDLESS = {
-    "/huge": (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n", b"x" * 100_000, 0.0),
-    "/liar": (b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n", b"x" * 100_000, 0.0),
+    "/huge": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n",
+        b"x" * 100_000,
+        0.0,
+    ),
+    "/liar": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n\r\n",
+        b"x" * 100_000,
+        0.0,
+    ),
     "/chunk-forever": (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"fa0\r\n" + b"x" * 4_000 + b"\r\n",
@@ -63,7 +79,9 @@ class Web:
     port: int = 0
     requests: list[str] = field(default_factory=list)
 
-    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             request = (await reader.readuntil(b"\r\n\r\n")).decode()
             self.requests.append(request)
@@ -80,7 +98,9 @@ class Web:
             writer.write(ANSWERS.get(path, answer(b"not here", status=404)))
         await writer.drain()
 
-    async def _endless(self, writer: asyncio.StreamWriter, head: bytes, piece: bytes, pause: float) -> None:
+    async def _endless(
+        self, writer: asyncio.StreamWriter, head: bytes, piece: bytes, pause: float
+    ) -> None:
         writer.write(head)
         while not writer.is_closing():
             writer.write(piece)

@@ -1,8 +1,9 @@
 """An MCP server behind OAuth 2.1, with its own authorization server: `python guarded.py PORT`.
 
-It registers clients, wants PKCE and an exact redirect address, gives access tokens with a lifetime and refresh tokens
-that work once. Who opens the sign-in link has signed in. `/seen` tells what was asked of it, `/lifetime?seconds=N` sets
-how long tokens last from now on, `/revoke` ends every access token.
+It registers clients, wants PKCE and an exact redirect address, gives access tokens with
+a lifetime and refresh tokens that work once. Who opens the sign-in link has signed in.
+`/seen` tells what was asked of it, `/lifetime?seconds=N` sets how long tokens last from
+now on, `/revoke` ends every access token.
 """
 
 import base64
@@ -48,10 +49,14 @@ class Issuer:
         ]
 
     async def resource(self, request: Request) -> Response:
-        return JSONResponse({"resource": f"{self.base}/mcp", "authorization_servers": [self.base]})
+        return JSONResponse(
+            {"resource": f"{self.base}/mcp", "authorization_servers": [self.base]}
+        )
 
     async def metadata(self, request: Request) -> Response:
-        places = {f"{name}_endpoint": f"{self.base}/{path}" for name, path in _PLACES.items()}
+        places = {
+            f"{name}_endpoint": f"{self.base}/{path}" for name, path in _PLACES.items()
+        }
         return JSONResponse({"issuer": self.base, **places, **_ABLE})
 
     async def register(self, request: Request) -> Response:
@@ -59,13 +64,18 @@ class Issuer:
         client = f"client-{len(self.clients)}"
         self.clients[client] = told["redirect_uris"]
         self.seen.append("registered")
-        return JSONResponse({**told, "client_id": client, "token_endpoint_auth_method": "none"}, 201)
+        return JSONResponse(
+            {**told, "client_id": client, "token_endpoint_auth_method": "none"}, 201
+        )
 
     async def authorize(self, request: Request) -> Response:
         told = dict(request.query_params)
         if told["redirect_uri"] not in self.clients.get(told["client_id"], ()):
             return Response("this address is not registered", 400)
-        if told.get("code_challenge_method") != "S256" or told.get("resource") != f"{self.base}/mcp":
+        if (
+            told.get("code_challenge_method") != "S256"
+            or told.get("resource") != f"{self.base}/mcp"
+        ):
             return Response("PKCE and the resource are needed", 400)
         code = secrets.token_urlsafe(8)
         self.codes[code] = told
@@ -78,16 +88,32 @@ class Issuer:
         if told["grant_type"] == "authorization_code":
             asked = self.codes.pop(told["code"], {})
             hashed = hashlib.sha256(told["code_verifier"].encode()).digest()
-            fits = base64.urlsafe_b64encode(hashed).rstrip(b"=").decode() == asked.get("code_challenge")
-            client = asked.get("client_id") if fits and told["redirect_uri"] == asked["redirect_uri"] else None
+            fits = base64.urlsafe_b64encode(hashed).rstrip(b"=").decode() == asked.get(
+                "code_challenge"
+            )
+            client = (
+                asked.get("client_id")
+                if fits and told["redirect_uri"] == asked["redirect_uri"]
+                else None
+            )
         else:
             client = self.renewals.pop(told["refresh_token"], None)
         self.seen.append(f"{told['grant_type']} {'given' if client else 'refused'}")
         if client is None or client != told["client_id"]:
             return JSONResponse({"error": "invalid_grant"}, 400)
-        access, renewal = f"secret-access-{secrets.token_hex(8)}", f"secret-renewal-{secrets.token_hex(8)}"
-        self.access[access], self.renewals[renewal] = time.time() + self.lifetime, client
-        given = {"access_token": access, "refresh_token": renewal, "token_type": "Bearer"}
+        access, renewal = (
+            f"secret-access-{secrets.token_hex(8)}",
+            f"secret-renewal-{secrets.token_hex(8)}",
+        )
+        self.access[access], self.renewals[renewal] = (
+            time.time() + self.lifetime,
+            client,
+        )
+        given = {
+            "access_token": access,
+            "refresh_token": renewal,
+            "token_type": "Bearer",
+        }
         return JSONResponse({**given, "expires_in": int(self.lifetime)})
 
     async def tell(self, request: Request) -> Response:
@@ -130,7 +156,9 @@ class Gate:
             return
         error = 'error="invalid_token", ' if header else ""
         where = f'resource_metadata="{self._issuer.base}/.well-known/oauth-protected-resource/mcp"'
-        refusal = Response("sign in first", 401, {"www-authenticate": f"Bearer {error}{where}"})
+        refusal = Response(
+            "sign in first", 401, {"www-authenticate": f"Bearer {error}{where}"}
+        )
         await refusal(scope, receive, send)
 
 
@@ -145,10 +173,18 @@ def build(base: str) -> ASGIApp:
         return "the garden gate is open"
 
     inner = server.streamable_http_app()
-    app = Starlette(routes=[*inner.routes, *issuer.routes()], lifespan=lambda _: server.session_manager.run())
+    app = Starlette(
+        routes=[*inner.routes, *issuer.routes()],
+        lifespan=lambda _: server.session_manager.run(),
+    )
     return Gate(app, issuer)
 
 
 if __name__ == "__main__":
     port = int(sys.argv[1])
-    uvicorn.run(build(f"http://127.0.0.1:{port}"), host="127.0.0.1", port=port, log_level="critical")
+    uvicorn.run(
+        build(f"http://127.0.0.1:{port}"),
+        host="127.0.0.1",
+        port=port,
+        log_level="critical",
+    )

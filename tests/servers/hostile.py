@@ -1,6 +1,8 @@
-"""An HTTP server that speaks MCP (2025-06-18) and misbehaves in the way its path names: `with Hostile() as server`.
+"""An HTTP server that speaks MCP (2025-06-18) and misbehaves in the way its path names:
+`with Hostile() as server`.
 
-`/NAME/mcp` initializes and lists as it should unless NAME says otherwise; a call gets what NAME says.
+`/NAME/mcp` initializes and lists as it should unless NAME says otherwise; a call gets
+what NAME says.
 """
 
 import json
@@ -15,22 +17,45 @@ JSON, SSE = "application/json", "text/event-stream"
 OK = {"content": [{"type": "text", "text": "ok"}]}
 OBJECT: dict[str, Any] = {"type": "object"}
 ORDER = {"type": "object", "properties": {"n": {"type": "integer"}}}
-CYCLE = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}
+CYCLE = {
+    "type": "object",
+    "properties": {"a": {"$ref": "#/$defs/a"}},
+    "$defs": {"a": {"$ref": "#/$defs/a"}},
+}
 STORM = 1000
 TOOLS: dict[str, list[dict[str, Any]]] = {
     "names": [
         {"name": name, "inputSchema": OBJECT}
-        for name in ("t", "x" * 300, "x" * 299 + "y", "продажи", "a b", "a\nb", "", "🙂", "t", "t​", "../t", "__")
+        for name in (
+            "t",
+            "x" * 300,
+            "x" * 299 + "y",
+            "продажи",
+            "a b",
+            "a\nb",
+            "",
+            "🙂",
+            "t",
+            "t​",
+            "../t",
+            "__",
+        )
     ],
     "schemas": [
         {"name": "t", "inputSchema": CYCLE, "outputSchema": CYCLE},
         {"name": "huge", "inputSchema": {**OBJECT, "description": "x" * 1_000_000}},
-        {"name": "deep", "inputSchema": json.loads('{"type":"object","not":' * 90 + "{}" + "}" * 90)},
+        {
+            "name": "deep",
+            "inputSchema": json.loads('{"type":"object","not":' * 90 + "{}" + "}" * 90),
+        },
         {"name": "list", "inputSchema": []},
         {"name": "bool", "inputSchema": True},
         {"name": "number", "inputSchema": {"type": "number"}},
         {"name": "null", "inputSchema": None},
-        {"name": "remote", "inputSchema": {"type": "object", "$ref": "http://169.254.169.254/schema"}},
+        {
+            "name": "remote",
+            "inputSchema": {"type": "object", "$ref": "http://169.254.169.254/schema"},
+        },
     ],
     "described": [{"name": "t", "description": "x" * 2_000_000, "inputSchema": OBJECT}],
 }
@@ -72,17 +97,27 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> Any:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
         name, method = self.path.split("/")[1], body.get("method")
-        self.server.asked.append(("POST", self.path, dict(self.headers.items()), method))
-        if "id" not in body or method is None:  # a notification, or an answer to what was asked here
+        self.server.asked.append(
+            ("POST", self.path, dict(self.headers.items()), method)
+        )
+        # a notification, or an answer to what was asked here
+        if "id" not in body or method is None:
             return self.whole(202, "text/plain", b"")
         self.id = body["id"]
-        self.token = ((body.get("params") or {}).get("_meta") or {}).get("progressToken")
+        self.token = ((body.get("params") or {}).get("_meta") or {}).get(
+            "progressToken"
+        )
         if method == "server/discover":
             return self.reply(error={"code": -32601, "message": "Method not found"})
         if method == "initialize":
             info = {"name": "hostile", "version": "1"}
-            told = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {"listChanged": True}}}
-            return self.reply({**told, "serverInfo": info}, session=self.server.session())
+            told = {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {"tools": {"listChanged": True}},
+            }
+            return self.reply(
+                {**told, "serverInfo": info}, session=self.server.session()
+            )
         if method == "tools/list":
             return self.list(name, (body.get("params") or {}).get("cursor"))
         self.server.calls += 1
@@ -110,7 +145,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def twice(self) -> None:
         wrong = {"content": [{"type": "text", "text": "second"}]}
-        self.stream(*({"jsonrpc": "2.0", "id": self.id, "result": result} for result in (OK, wrong)))
+        self.stream(
+            *(
+                {"jsonrpc": "2.0", "id": self.id, "result": result}
+                for result in (OK, wrong)
+            )
+        )
 
     def null_result(self) -> None:
         self.message({"jsonrpc": "2.0", "id": self.id, "result": None})
@@ -125,19 +165,33 @@ class Handler(BaseHTTPRequestHandler):
         self.whole(200, JSON, b"")
 
     def big_error(self) -> None:
-        self.reply(error={"code": -1, "message": "no " * 500_000, "data": {"x": ["y" * 1000] * 1000}})
+        self.reply(
+            error={
+                "code": -1,
+                "message": "no " * 500_000,
+                "data": {"x": ["y" * 1000] * 1000},
+            }
+        )
 
     def login_page(self) -> None:
         self.whole(200, "text/html", b"<html><form action=/login>Sign in</form></html>")
 
     def wrong_type(self) -> None:
-        self.whole(200, "text/plain", json.dumps({"jsonrpc": "2.0", "id": self.id, "result": OK}).encode())
+        self.whole(
+            200,
+            "text/plain",
+            json.dumps({"jsonrpc": "2.0", "id": self.id, "result": OK}).encode(),
+        )
 
     def not_json(self) -> None:
         self.whole(200, JSON, b"Internal error: see /var/log")
 
     def batch(self) -> None:
-        self.whole(200, JSON, json.dumps([{"jsonrpc": "2.0", "id": self.id, "result": OK}]).encode())
+        self.whole(
+            200,
+            JSON,
+            json.dumps([{"jsonrpc": "2.0", "id": self.id, "result": OK}]).encode(),
+        )
 
     def redirect(self) -> None:
         self.whole(307, "text/plain", b"", ("location", f"{self.server.other}/ok/mcp"))
@@ -156,7 +210,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def session_gone(self) -> Any:
         if self.headers.get("mcp-session-id") == "session-1":
-            return self.whole(404, JSON, b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"gone"}}')
+            return self.whole(
+                404,
+                JSON,
+                b'{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"gone"}}',
+            )
         return self.reply(OK)
 
     def session_always_gone(self) -> None:
@@ -177,8 +235,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def odd_events(self) -> None:
         self.open_stream()
-        self.piece(b": comment\r\n\r\nevent: strange\ndata: {}\n\nretry: never\ndata\n\ndata: not json\n\n\xff\xfe\n\n")
-        self.piece(f"data: {json.dumps({'jsonrpc': '2.0', 'id': self.id, 'result': OK})}\n\n".encode())
+        self.piece(
+            b": comment\r\n\r\nevent: strange\ndata: {}\n\nretry: never\ndata\n\ndata: not json\n\n\xff\xfe\n\n"
+        )
+        self.piece(
+            f"data: {json.dumps({'jsonrpc': '2.0', 'id': self.id, 'result': OK})}\n\n".encode()
+        )
         self.piece(b"")
 
     def silent_stream(self) -> None:
@@ -197,21 +259,38 @@ class Handler(BaseHTTPRequestHandler):
         self.stream(*storm, {"jsonrpc": "2.0", "id": self.id, "result": OK})
 
     def elicit_storm(self) -> None:
-        self.stream(*(elicit(n) for n in range(200)), {"jsonrpc": "2.0", "id": self.id, "result": OK})
+        self.stream(
+            *(elicit(n) for n in range(200)),
+            {"jsonrpc": "2.0", "id": self.id, "result": OK},
+        )
 
     def sample_storm(self) -> None:
-        self.stream(*(sample(n) for n in range(200)), {"jsonrpc": "2.0", "id": self.id, "result": OK})
+        self.stream(
+            *(sample(n) for n in range(200)),
+            {"jsonrpc": "2.0", "id": self.id, "result": OK},
+        )
 
-    def reply(self, result: Any = None, *, error: Any = None, session: str = "") -> None:
+    def reply(
+        self, result: Any = None, *, error: Any = None, session: str = ""
+    ) -> None:
         what = {"error": error} if error is not None else {"result": result}
-        self.message({"jsonrpc": "2.0", "id": self.id, **what}, *([("mcp-session-id", session)] if session else []))
+        self.message(
+            {"jsonrpc": "2.0", "id": self.id, **what},
+            *([("mcp-session-id", session)] if session else []),
+        )
 
     def message(self, message: Any, *headers: tuple[str, str]) -> None:
         self.whole(200, JSON, json.dumps(message).encode(), *headers)
 
-    def whole(self, status: int, kind: str, body: bytes, *headers: tuple[str, str]) -> None:
+    def whole(
+        self, status: int, kind: str, body: bytes, *headers: tuple[str, str]
+    ) -> None:
         self.send_response(status)
-        for name, value in (("content-type", kind), ("content-length", str(len(body))), *headers):
+        for name, value in (
+            ("content-type", kind),
+            ("content-length", str(len(body))),
+            *headers,
+        ):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -237,7 +316,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Hostile(ThreadingHTTPServer):
-    """The server on a loopback port; `asked` are (verb, path, headers, JSON-RPC method) in order."""
+    """The server on a loopback port; `asked` are (verb, path, headers, JSON-RPC method)
+    in order.
+    """
 
     daemon_threads = True
 
@@ -251,7 +332,11 @@ class Hostile(ThreadingHTTPServer):
     def bomb(self) -> bytes:
         """200 KB of gzip that are 200 MB, made piece by piece."""
         packed = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
-        pieces = [packed.compress(b'{"jsonrpc":"2.0","id":4,"result":{"content":[{"type":"text","text":"')]
+        pieces = [
+            packed.compress(
+                b'{"jsonrpc":"2.0","id":4,"result":{"content":[{"type":"text","text":"'
+            )
+        ]
         pieces += [packed.compress(b"x" * 1_000_000) for _ in range(200)]
         return b"".join([*pieces, packed.compress(b'"}]}}'), packed.flush()])
 

@@ -48,7 +48,14 @@ def build() -> MCPServer:
     @server.tool()
     def export() -> list[ResourceLink]:
         """Export the orders; returns a link."""
-        return [ResourceLink(type="resource_link", uri="data://orders.csv", name="orders", mime_type="text/csv")]
+        return [
+            ResourceLink(
+                type="resource_link",
+                uri="data://orders.csv",
+                name="orders",
+                mime_type="text/csv",
+            )
+        ]
 
     @server.prompt()
     def report(country: str, style: str = "short") -> str:
@@ -58,7 +65,11 @@ def build() -> MCPServer:
     @server.completion()
     async def complete(ref, argument, context) -> Completion:
         known = {"country": ["FI", "FR", "SE"], "name": ["orders", "others", "people"]}
-        return Completion(values=[v for v in known.get(argument.name, []) if v.startswith(argument.value)])
+        return Completion(
+            values=[
+                v for v in known.get(argument.name, []) if v.startswith(argument.value)
+            ]
+        )
 
     return server
 

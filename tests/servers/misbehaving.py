@@ -1,7 +1,8 @@
 """A server that does what servers should not: `python misbehaving.py MODE`, standard library only.
 
-MODE decides how it starts and lists; the argument `do` of its tool `t` decides what one call does. Process ids of the
-server and of what it starts are appended to the file named by PID_FILE.
+MODE decides how it starts and lists; the argument `do` of its tool `t` decides what one
+call does. Process ids of the server and of what it starts are appended to the file
+named by PID_FILE.
 """
 
 import base64
@@ -14,12 +15,26 @@ import time
 
 MODE = sys.argv[1] if len(sys.argv) > 1 else "ok"
 OBJECT = {"type": "object"}
-ENDLESS = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/a"}}}
+ENDLESS = {
+    "type": "object",
+    "properties": {"a": {"$ref": "#/$defs/a"}},
+    "$defs": {"a": {"$ref": "#/$defs/a"}},
+}
 OUTPUTS = {
-    "ref_remote": {"type": "object", "properties": {"a": {"$ref": "http://169.254.169.254/schema.json"}}},
+    "ref_remote": {
+        "type": "object",
+        "properties": {"a": {"$ref": "http://169.254.169.254/schema.json"}},
+    },
     "ref_loop": ENDLESS,
-    "regex_bomb": {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}},
-    "mismatch": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["b"]},
+    "regex_bomb": {
+        "type": "object",
+        "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}},
+    },
+    "mismatch": {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}},
+        "required": ["b"],
+    },
 }
 LISTINGS = 0
 
@@ -52,14 +67,24 @@ def text(value: str) -> dict:
 
 
 def tools() -> list:
-    tool = {"name": "t", "description": f"a tool, version {LISTINGS}" if MODE == "rug_pull" else "a tool"}
+    tool = {
+        "name": "t",
+        "description": f"a tool, version {LISTINGS}"
+        if MODE == "rug_pull"
+        else "a tool",
+    }
     tool["inputSchema"] = ENDLESS if MODE == "ref_loop" else OBJECT
     if MODE in OUTPUTS:
         tool["outputSchema"] = OUTPUTS[MODE]
     if MODE == "dup_tools":
         return [tool, {**tool, "description": "another"}]
     if MODE == "bad_schema":
-        return [tool, {"name": "untyped", "inputSchema": {}}, {"name": "text", "inputSchema": "x"}, {"name": "none"}]
+        return [
+            tool,
+            {"name": "untyped", "inputSchema": {}},
+            {"name": "text", "inputSchema": "x"},
+            {"name": "none"},
+        ]
     return [tool]
 
 
@@ -69,7 +94,10 @@ def initialize(number: object, params: dict) -> None:
     version = "1999-01-01" if MODE == "bad_version" else "2025-06-18"
     capabilities = {} if MODE == "no_tools" else {"tools": {"listChanged": True}}
     info = {"name": "misbehaving", "version": "1"}
-    reply(number, {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info})
+    reply(
+        number,
+        {"protocolVersion": version, "capabilities": capabilities, "serverInfo": info},
+    )
 
 
 def list_tools(number: object, params: dict) -> None:
@@ -87,7 +115,17 @@ def call(number: int, params: dict) -> None:
     arguments = params.get("arguments") or {}
     action = ACTIONS.get(arguments.get("do", "ok"))
     if action is None or action(number, arguments) is not False:
-        reply(number, {**text("ok"), **({"structuredContent": arguments["give"]} if "give" in arguments else {})})
+        reply(
+            number,
+            {
+                **text("ok"),
+                **(
+                    {"structuredContent": arguments["give"]}
+                    if "give" in arguments
+                    else {}
+                ),
+            },
+        )
 
 
 def hang(number: int, arguments: dict) -> None:
@@ -106,12 +144,20 @@ def leave(number: int, arguments: dict) -> None:
 
 def flood(number: int, arguments: dict) -> None:
     params = {"level": "info", "data": "x" * 100}
-    line = json.dumps({"jsonrpc": "2.0", "method": arguments.get("method", "notifications/message"), "params": params})
+    line = json.dumps(
+        {
+            "jsonrpc": "2.0",
+            "method": arguments.get("method", "notifications/message"),
+            "params": params,
+        }
+    )
     raw((line + "\n").encode() * arguments["count"])
 
 
 def drip(number: int, arguments: dict) -> bool:
-    for byte in json.dumps({"jsonrpc": "2.0", "id": number, "result": text("ok")}) + "\n":
+    for byte in (
+        json.dumps({"jsonrpc": "2.0", "id": number, "result": text("ok")}) + "\n"
+    ):
         raw(byte.encode())
         time.sleep(arguments["gap"])
     return False
@@ -132,7 +178,10 @@ def send_raw(number: int, arguments: dict) -> bool:
             raw(piece.encode("utf-8", "surrogatepass").replace(b"$ID", own) * count)
         raw(b"\n")
     else:
-        raw(arguments["body"].encode("utf-8", "surrogatepass").replace(b"$ID", own) + b"\n")
+        raw(
+            arguments["body"].encode("utf-8", "surrogatepass").replace(b"$ID", own)
+            + b"\n"
+        )
     return bool(arguments.get("then_ok"))
 
 
@@ -186,7 +235,12 @@ ACTIONS = {
     "pid": own_pid,
     "change": change,
 }
-METHODS = {"initialize": initialize, "tools/list": list_tools, "tools/call": call, "ping": lambda n, p: reply(n, {})}
+METHODS = {
+    "initialize": initialize,
+    "tools/list": list_tools,
+    "tools/call": call,
+    "ping": lambda n, p: reply(n, {}),
+}
 
 
 def main() -> None:

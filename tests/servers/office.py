@@ -1,4 +1,6 @@
-"""A server whose tools are no SQL: a table by choice, a text, two tables at once, a write. `python office.py`."""
+"""A server whose tools are no SQL: a table by choice, a text, two tables at once, a
+write. `python office.py`.
+"""
 
 from typing import Literal
 
@@ -14,7 +16,9 @@ def build() -> MCPServer:
     notes: list[str] = []
 
     @server.tool(annotations=READS)
-    def list_people(status: Literal["active", "left"] = "active", limit: int = 10) -> list[dict[str, object]]:
+    def list_people(
+        status: Literal["active", "left"] = "active", limit: int = 10
+    ) -> list[dict[str, object]]:
         """The people of the office."""
         people = [
             {"name": "Ána", "country": "Spain"},
@@ -37,7 +41,9 @@ def build() -> MCPServer:
     def report() -> CallToolResult:
         """Two tables."""
         texts = ["a,b\n1,x\n2,y\n", "total\n3\n4\n"]
-        return CallToolResult(content=[TextContent(type="text", text=text) for text in texts])
+        return CallToolResult(
+            content=[TextContent(type="text", text=text) for text in texts]
+        )
 
     @server.tool()
     def add_note(text: str) -> list[dict[str, object]]:

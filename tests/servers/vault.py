@@ -1,4 +1,6 @@
-"""A server of somebody else's for tests of approvals: `python vault.py`; it says which of its tools only read."""
+"""A server of somebody else's for tests of approvals: `python vault.py`; it says which
+of its tools only read.
+"""
 
 from mcp.server import MCPServer
 from mcp.types import ToolAnnotations

@@ -40,7 +40,9 @@ def pid_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def odd() -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Odd,), {"asked": asked}))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), type("Handler", (Odd,), {"asked": asked})
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", asked
     server.shutdown()

@@ -1,4 +1,6 @@
-"""Replies that are wrong in one way each, for `misbehaving.py`'s `raw`; `$ID` is the id of the call."""
+"""Replies that are wrong in one way each, for `misbehaving.py`'s `raw`; `$ID` is the id
+of the call.
+"""
 
 RESULT = '{"jsonrpc":"2.0","id":$ID,"result":'
 GOOD = '{"content":[{"type":"text","text":"x"}]}'
@@ -17,14 +19,18 @@ KEPT = {  # the session mends these, or they are right though odd: the call has 
     "text null": RESULT + '{"content":[{"type":"text","text":null}]}}',
     "text missing": RESULT + '{"content":[{"type":"text"}]}}',
     "image no data": RESULT + '{"content":[{"type":"image"}]}}',
-    "image bad base64": RESULT + '{"content":[{"type":"image","data":"!!!","mimeType":"image/png"}]}}',
-    "resource empty": RESULT + '{"content":[{"type":"resource","resource":{"uri":"x://y"}}]}}',
-    "resource bad uri": RESULT + '{"content":[{"type":"resource","resource":{"uri":"not a uri","text":"t"}}]}}',
+    "image bad base64": RESULT
+    + '{"content":[{"type":"image","data":"!!!","mimeType":"image/png"}]}}',
+    "resource empty": RESULT
+    + '{"content":[{"type":"resource","resource":{"uri":"x://y"}}]}}',
+    "resource bad uri": RESULT
+    + '{"content":[{"type":"resource","resource":{"uri":"not a uri","text":"t"}}]}}',
     "link no name": RESULT + '{"content":[{"type":"resource_link","uri":"x://y"}]}}',
     "structured list": RESULT + '{"content":[],"structuredContent":[1]}}',
     "structured text": RESULT + '{"content":[],"structuredContent":"x"}}',
     "meta list": RESULT + '{"content":[],"_meta":[]}}',
-    "annotations text": RESULT + '{"content":[{"type":"text","text":"x","annotations":"a"}]}}',
+    "annotations text": RESULT
+    + '{"content":[{"type":"text","text":"x","annotations":"a"}]}}',
     "extra keys": RESULT + '{"content":[],"surprise":{"a":1}}}',
     "resultType": RESULT + '{"resultType":"odd","content":[]}}',
     "content-length framing": "Content-Length: 20\r\n\r\n" + RESULT + GOOD + "}",
@@ -60,7 +66,9 @@ ENDED = {  # the call ends at once with one sentence
     "NULs": RESULT + GOOD + "}\0\0",
     "tab indent": '{\n\t"jsonrpc": "2.0",\n\t"id": $ID,\n\t"result": {"content": []}\n}',
     "negative id": '{"jsonrpc":"2.0","id":-5,"result":' + GOOD + "}",
-    "huge id": '{"jsonrpc":"2.0","id":999999999999999999999999999999,"result":' + GOOD + "}",
+    "huge id": '{"jsonrpc":"2.0","id":999999999999999999999999999999,"result":'
+    + GOOD
+    + "}",
 }
 BESIDE = {  # no reply at all: they pass by, and the reply that follows is taken
     "html": "<html><body>502 Bad Gateway</body></html>",

@@ -1,7 +1,8 @@
-"""Figures of robustness and speed, each printed with its bound: `python -m tests.sessions.robustness [NAME ...]`.
+"""Figures of robustness and speed, each printed with its bound: `python -m
+tests.sessions.robustness [NAME ...]`.
 
-Names: kills interrupts deaths malformed flood waiting overhead lines memory. Without a name: all of them. Exit status 1
-when a bound is not met.
+Names: kills interrupts deaths malformed flood waiting overhead lines memory. Without a
+name: all of them. Exit status 1 when a bound is not met.
 """
 
 import asyncio
@@ -56,7 +57,9 @@ async def misbehaving_session(mode: str = "ok", **options: Any) -> Any:
 async def right(session: Session) -> bool:
     """Does a fresh call get its own answer?"""
     token = str(random.random())
-    outcome = await session.call("t", {"do": "ok", "give": {"token": token}}, timeout=10)
+    outcome = await session.call(
+        "t", {"do": "ok", "give": {"token": token}}, timeout=10
+    )
     return outcome.result.structured_content == {"token": token}
 
 
@@ -82,12 +85,16 @@ async def kills(count: int = 50) -> None:
             recoveries.append(time.monotonic() - start)
     met = wrong == 0 and max(errors) < 1 and max(recoveries) < 2
     show(
-        "kills", f"{len(errors)} of {count} clear errors ({spread(errors)}), next call right: {spread(recoveries)}", met
+        "kills",
+        f"{len(errors)} of {count} clear errors ({spread(errors)}), next call right: {spread(recoveries)}",
+        met,
     )
 
 
 async def interrupts(count: int = 50) -> None:
-    """A call is cancelled at a random moment: it ends, and the next call on the same session is right."""
+    """A call is cancelled at a random moment: it ends, and the next call on the same
+    session is right.
+    """
     ends, wrong = [], 0
     async with misbehaving_session() as session:
         for _ in range(count):
@@ -99,28 +106,46 @@ async def interrupts(count: int = 50) -> None:
             ends.append(time.monotonic() - start)
             wrong += not await right(session)
         restarts = session.status()["restarts"]
-    show("interrupts", f"{count} calls ended ({spread(ends)}), {wrong} wrong answers", max(ends) < 2 and not wrong)
+    show(
+        "interrupts",
+        f"{count} calls ended ({spread(ends)}), {wrong} wrong answers",
+        max(ends) < 2 and not wrong,
+    )
     assert restarts == 0
 
 
 def deaths() -> None:
-    """A kernel ends in five ways, idle and busy, with a grandchild that ignores SIGTERM: what is left after 2 s?"""
+    """A kernel ends in five ways, idle and busy, with a grandchild that ignores
+    SIGTERM: what is left after 2 s?
+    """
     left = 0
     with tempfile.TemporaryDirectory() as folder:
-        for number, (way, activity) in enumerate((w, a) for w in WAYS for a in ("idle", "busy")):
-            numbers = end_a_kernel(way, "grandchild_ignores", activity, Path(folder) / str(number))
+        for number, (way, activity) in enumerate(
+            (w, a) for w in WAYS for a in ("idle", "busy")
+        ):
+            numbers = end_a_kernel(
+                way, "grandchild_ignores", activity, Path(folder) / str(number)
+            )
             left += not none_left(numbers, 2)
-    show("deaths", f"{len(WAYS)} ways x idle and busy, 3 processes each: {left} runs left one after 2 s", left == 0)
+    show(
+        "deaths",
+        f"{len(WAYS)} ways x idle and busy, 3 processes each: {left} runs left one after 2 s",
+        left == 0,
+    )
 
 
 async def malformed() -> None:
     """Replies that cannot be read: the call ends within 1 s and the session goes on."""
     times, kept, timeouts = [], 0, 0
     cases: list[Any] = [case for case in wire_cases() if case["name"] not in BESIDE]
-    cases += [{"name": name, "body": body} for name, body in {**own.KEPT, **own.ENDED}.items()]
+    cases += [
+        {"name": name, "body": body} for name, body in {**own.KEPT, **own.ENDED}.items()
+    ]
     async with misbehaving_session() as session:
         for case in cases:
-            arguments = {key: case[key] for key in ("parts", "body", "base64") if key in case}
+            arguments = {
+                key: case[key] for key in ("parts", "body", "base64") if key in case
+            }
             start = time.monotonic()
             try:
                 await session.call("t", {"do": "raw", **arguments}, timeout=5)
@@ -129,8 +154,18 @@ async def malformed() -> None:
                 times.append(time.monotonic() - start)
             kept += await right(session)
         restarts = session.status()["restarts"]
-    met = bool(cases) and max(times) < 1 and kept == len(cases) and restarts == 0 and timeouts == 0
-    show("malformed", f"{len(cases)} replies, {len(times)} errors ({spread(times)}), session alive after {kept}", met)
+    met = (
+        bool(cases)
+        and max(times) < 1
+        and kept == len(cases)
+        and restarts == 0
+        and timeouts == 0
+    )
+    show(
+        "malformed",
+        f"{len(cases)} replies, {len(times)} errors ({spread(times)}), session alive after {kept}",
+        met,
+    )
 
 
 async def flood(count: int = 20_000) -> None:
@@ -143,7 +178,11 @@ async def flood(count: int = 20_000) -> None:
         seconds = time.monotonic() - start
         watch.cancel()
     worst = max(lags, default=0.0)
-    show("flood", f"{count} notifications: call done in {seconds:.2f} s, worst lag {1000 * worst:.0f} ms", seconds < 5)
+    show(
+        "flood",
+        f"{count} notifications: call done in {seconds:.2f} s, worst lag {1000 * worst:.0f} ms",
+        seconds < 5,
+    )
 
 
 async def _watch_lag(lags: list[float]) -> None:
@@ -173,7 +212,9 @@ async def waiting(count: int = 5, seconds: float = 3.0) -> None:
     alone, _ = await timed({"s0": late(seconds)})
     several = {f"s{n}": late(seconds) for n in range(count)}
     together, done = await timed({**several, "bad": misbehaving("crash_start")})
-    failed = [name for name, session in done.items() if isinstance(session, NotebookError)]
+    failed = [
+        name for name, session in done.items() if isinstance(session, NotebookError)
+    ]
     figures = f"slowest alone {alone:.2f} s, {count} and a failing one {together:.2f} s ({together / alone:.2f} times)"
     show("waiting", figures, together < 1.25 * alone and failed == ["bad"])
 
@@ -185,7 +226,11 @@ async def overhead(rounds: int = 60) -> None:
     pairs: dict[str, tuple[Callable[[], Any], Any, str]] = {
         "stdio": (lambda: stdio_client(stdio), plain(), "auto"),
         "http": (lambda: streamable_http_client(web.url), HttpServer(web.url), "auto"),
-        "http legacy": (lambda: streamable_http_client(web.url), HttpServer(web.url), "legacy"),
+        "http legacy": (
+            lambda: streamable_http_client(web.url),
+            HttpServer(web.url),
+            "legacy",
+        ),
         "sse": (lambda: sse_client(old.url), HttpServer(old.url), "legacy"),
         "in-process": (build, InProcessServer(build), "auto"),
     }
@@ -201,13 +246,19 @@ async def overhead(rounds: int = 60) -> None:
             )
         await sessions.close_all()
         ratio = ours_ms / theirs_ms
-        show(f"overhead {name}", f"SDK {theirs_ms:.2f} ms, ours {ours_ms:.2f} ms: {ratio:.2f} times", ratio <= 1.2)
+        show(
+            f"overhead {name}",
+            f"SDK {theirs_ms:.2f} ms, ours {ours_ms:.2f} ms: {ratio:.2f} times",
+            ratio <= 1.2,
+        )
     web.kill()
     old.kill()
 
 
 async def _in_turns(
-    first: Callable[[], Awaitable[Any]], second: Callable[[], Awaitable[Any]], rounds: int
+    first: Callable[[], Awaitable[Any]],
+    second: Callable[[], Awaitable[Any]],
+    rounds: int,
 ) -> tuple[float, float]:
     """Median milliseconds of each over interleaved batches of five calls."""
     times: tuple[list[float], list[float]] = ([], [])
@@ -228,13 +279,19 @@ async def lines() -> None:
         for megabytes in (10, 40, 50):
             took[megabytes] = min([await _big(session, megabytes) for _ in range(5)])
     spec = misbehaving()
-    async with Client(stdio_client(StdioServerParameters(command=spec.command, args=list(spec.args)))) as bare:
+    async with Client(
+        stdio_client(StdioServerParameters(command=spec.command, args=list(spec.args)))
+    ) as bare:
         start = time.perf_counter()
         await bare.call_tool("t", {"do": "big", "size": 10_000_000})
         sdk = time.perf_counter() - start
     growth = took[40] / took[10]
     figures = ", ".join(f"{size} MB {seconds:.2f} s" for size, seconds in took.items())
-    show("lines", f"{figures}; 40/10 MB: {growth:.1f} times; the SDK's reader 10 MB {sdk:.2f} s", growth < 7)
+    show(
+        "lines",
+        f"{figures}; 40/10 MB: {growth:.1f} times; the SDK's reader 10 MB {sdk:.2f} s",
+        growth < 7,
+    )
 
 
 async def _big(session: Session, megabytes: int) -> float:
@@ -244,8 +301,13 @@ async def _big(session: Session, megabytes: int) -> float:
 
 
 async def memory() -> None:
-    """A line of 100 MB, and one of 50 MB that never ends, against a cap of 16 MB: refused early and small."""
-    for name, arguments in {"100 MB": {"do": "big"}, "unended 100 MB": {"do": "unended"}}.items():
+    """A line of 100 MB, and one of 50 MB that never ends, against a cap of 16 MB:
+    refused early and small.
+    """
+    for name, arguments in {
+        "100 MB": {"do": "big"},
+        "unended 100 MB": {"do": "unended"},
+    }.items():
         async with misbehaving_session() as session:
             await right(session)
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -258,11 +320,25 @@ async def memory() -> None:
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
             if name == "100 MB":
                 refused = refused and await right(session)
-        show(f"memory {name}", f"refused in {seconds:.2f} s, peak grew by {grown:.0f} MB", refused and grown < 48)
+        show(
+            f"memory {name}",
+            f"refused in {seconds:.2f} s, peak grew by {grown:.0f} MB",
+            refused and grown < 48,
+        )
 
 
 def all_of(names: list[str]) -> Iterator[Callable[[], Any]]:
-    known = (memory, kills, interrupts, deaths, malformed, flood, waiting, overhead, lines)
+    known = (
+        memory,
+        kills,
+        interrupts,
+        deaths,
+        malformed,
+        flood,
+        waiting,
+        overhead,
+        lines,
+    )
     yield from (check for check in known if not names or check.__name__ in names)
 
 

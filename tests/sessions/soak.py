@@ -1,4 +1,6 @@
-"""Five servers at one call a second each: growth of memory and descriptors. `python -m tests.sessions.soak MINUTES`."""
+"""Five servers at one call a second each: growth of memory and descriptors. `python -m
+tests.sessions.soak MINUTES`.
+"""
 
 import asyncio
 import os
@@ -30,14 +32,23 @@ async def soak(minutes: float, web: str, old: str) -> bool:
     await asyncio.gather(*(_calls(session, WARM_UP, 0.02) for session in sessions))
     memory, descriptors = used.memory_info().rss, used.num_fds()
     watch = asyncio.create_task(_watch(used, 6.0 * minutes))
-    wrong = sum(await asyncio.gather(*(_calls(session, round(60 * minutes), 1.0) for session in sessions)))
+    wrong = sum(
+        await asyncio.gather(
+            *(_calls(session, round(60 * minutes), 1.0) for session in sessions)
+        )
+    )
     watch.cancel()
-    grown, opened = (used.memory_info().rss - memory) / 1e6, used.num_fds() - descriptors
+    grown, opened = (
+        (used.memory_info().rss - memory) / 1e6,
+        used.num_fds() - descriptors,
+    )
     restarts = sum(session.status()["restarts"] for session in sessions)
     print(
         f"{minutes:g} minutes, {len(specs)} servers: {wrong} wrong, {restarts} restarts, memory grew by {grown:.1f} MB,"
     )
-    print(f"descriptors by {opened} (of {descriptors}), tasks {len(asyncio.all_tasks())}")
+    print(
+        f"descriptors by {opened} (of {descriptors}), tasks {len(asyncio.all_tasks())}"
+    )
     await sessions.close_all()
     return not wrong and grown < 50 and opened <= 2
 
@@ -46,7 +57,10 @@ async def _watch(used: psutil.Process, pause: float) -> None:
     """Print a line every `pause` seconds, so that a run that is cut short has shown something."""
     while True:
         memory = used.memory_info().rss / 1e6
-        print(f"{time.strftime('%H:%M')} {memory:.1f} MB, {used.num_fds()} descriptors", flush=True)
+        print(
+            f"{time.strftime('%H:%M')} {memory:.1f} MB, {used.num_fds()} descriptors",
+            flush=True,
+        )
         await asyncio.sleep(pause)
 
 

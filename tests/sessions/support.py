@@ -14,14 +14,20 @@ from mcp_notebook.config import StdioServer
 
 ROOT = Path(__file__).parent.parent.parent
 SERVERS = Path(__file__).parent.parent / "servers"
-ATTACKS = Path(os.environ.get("MCP_NOTEBOOK_ATTACKS", ROOT.parent / "shared" / "attacks"))
+ATTACKS = Path(
+    os.environ.get("MCP_NOTEBOOK_ATTACKS", ROOT.parent / "shared" / "attacks")
+)
 
 
-def misbehaving(mode: str = "ok", pid_file: Path | None = None, **env: str) -> StdioServer:
+def misbehaving(
+    mode: str = "ok", pid_file: Path | None = None, **env: str
+) -> StdioServer:
     """The raw server of tests/servers in one of its modes."""
     if pid_file is not None:
         env["PID_FILE"] = str(pid_file)
-    return StdioServer(sys.executable, ("-S", str(SERVERS / "misbehaving.py"), mode), env)
+    return StdioServer(
+        sys.executable, ("-S", str(SERVERS / "misbehaving.py"), mode), env
+    )
 
 
 def plain() -> StdioServer:
@@ -39,7 +45,9 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+    status = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True
+    ).stdout.strip()
     return bool(status) and not status.startswith("Z")
 
 
@@ -72,7 +80,9 @@ def wait_for_port(port: int) -> None:
 
 
 class HttpProcess:
-    """The plain server as a process on a loopback port; it can be killed and started again on the same port."""
+    """The plain server as a process on a loopback port; it can be killed and started
+    again on the same port.
+    """
 
     def __init__(self, kind: str, port: int | None = None) -> None:
         self.kind, self.port = kind, port or free_port()
@@ -84,7 +94,9 @@ class HttpProcess:
 
     def start(self) -> None:
         command = [sys.executable, str(SERVERS / "plain.py"), self.kind, str(self.port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_for_port(self.port)
 
     def kill(self) -> None:
@@ -105,7 +117,9 @@ class Odd(BaseHTTPRequestHandler):
         self.answer()
 
     def answer(self) -> None:
-        self.asked.append(f"{self.command} {self.path} {self.headers.get('authorization', '')}".strip())
+        self.asked.append(
+            f"{self.command} {self.path} {self.headers.get('authorization', '')}".strip()
+        )
         if self.path.startswith("/html"):
             self.reply(200, "text/html", b"<html>hello</html>")
         elif self.path.startswith("/cut"):
@@ -116,16 +130,25 @@ class Odd(BaseHTTPRequestHandler):
             self.wfile.write(b'{"jsonrpc"')
         elif self.path.startswith("/401"):
             self.reply(
-                401, "text/plain", b"no", ("www-authenticate", 'Bearer resource_metadata="http://169.254.1.1/x"')
+                401,
+                "text/plain",
+                b"no",
+                ("www-authenticate", 'Bearer resource_metadata="http://169.254.1.1/x"'),
             )
         elif self.path.startswith("/json"):
             self.reply(200, "application/json", json.dumps({"hello": "world"}).encode())
         else:
             self.reply(int(self.path[1:4]), "text/plain", b"sorry")
 
-    def reply(self, status: int, kind: str, body: bytes, *headers: tuple[str, str]) -> None:
+    def reply(
+        self, status: int, kind: str, body: bytes, *headers: tuple[str, str]
+    ) -> None:
         self.send_response(status)
-        for name, value in (("content-type", kind), ("content-length", str(len(body))), *headers):
+        for name, value in (
+            ("content-type", kind),
+            ("content-length", str(len(body))),
+            *headers,
+        ):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)

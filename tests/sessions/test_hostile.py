@@ -1,4 +1,6 @@
-"""Servers behind a URL that break the protocol on purpose: one sentence each, bounded memory, the session goes on."""
+"""Servers behind a URL that break the protocol on purpose: one sentence each, bounded
+memory, the session goes on.
+"""
 
 import resource
 from collections.abc import Iterator
@@ -34,7 +36,8 @@ REFUSED = {  # name -> what the sentence says
     "session_always_gone": "does not keep our session; connect again",
     "half_line": "closed its connection during t; the call may have run",
 }
-NOTICED = {  # name -> the names of the tools that can be used, and what is said of the others
+# name -> the names of the tools that can be used, and what is said of the others
+NOTICED = {
     "schemas": ({"t", "deep", "remote"}, ["huge", "list", "bool", "number", "null"]),
     "cursor_same": ({"t"}, ["the listing of tools does not end"]),
     "cursor_odd": ({"t"}, ["the listing of tools does not end"]),
@@ -51,11 +54,15 @@ def hostile() -> Iterator[Hostile]:
 
 
 async def open_session(server: Hostile, name: str, sessions: Sessions) -> Any:
-    return await sessions.connect("s", HttpServer(server.url(name), {"Authorization": "Bearer of-one-server"}))
+    return await sessions.connect(
+        "s", HttpServer(server.url(name), {"Authorization": "Bearer of-one-server"})
+    )
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-async def test_what_can_be_understood_is_answered(name: str, hostile: Hostile, sessions: Sessions) -> None:
+async def test_what_can_be_understood_is_answered(
+    name: str, hostile: Hostile, sessions: Sessions
+) -> None:
     session = await open_session(hostile, name, sessions)
     for _ in range(2):
         outcome = await session.call("t", timeout=60)
@@ -64,7 +71,9 @@ async def test_what_can_be_understood_is_answered(name: str, hostile: Hostile, s
 
 
 @pytest.mark.parametrize("name", REFUSED)
-async def test_what_cannot_ends_its_call_in_one_sentence(name: str, hostile: Hostile) -> None:
+async def test_what_cannot_ends_its_call_in_one_sentence(
+    name: str, hostile: Hostile
+) -> None:
     sessions = Sessions(cap=1_000_000)
     session = await open_session(hostile, name, sessions)
     for _ in range(2):
@@ -81,42 +90,55 @@ async def test_what_cannot_ends_its_call_in_one_sentence(name: str, hostile: Hos
 
 
 @pytest.mark.parametrize("name", NOTICED)
-async def test_a_listing_keeps_what_is_usable(name: str, hostile: Hostile, sessions: Sessions) -> None:
+async def test_a_listing_keeps_what_is_usable(
+    name: str, hostile: Hostile, sessions: Sessions
+) -> None:
     session = await open_session(hostile, name, sessions)
     usable, said = NOTICED[name]
     assert usable is None or {tool.name for tool in session.tools} == usable
     assert all(any(word in notice for notice in session.notices) for word in said)
 
 
-async def test_a_huge_error_is_an_error_of_the_tool(hostile: Hostile, sessions: Sessions) -> None:
+async def test_a_huge_error_is_an_error_of_the_tool(
+    hostile: Hostile, sessions: Sessions
+) -> None:
     session = await open_session(hostile, "big_error", sessions)
     assert (await session.call("t", timeout=60)).result.is_error
 
 
-async def test_a_stream_that_only_says_it_lives_ends_at_the_calls_limit(hostile: Hostile, sessions: Sessions) -> None:
+async def test_a_stream_that_only_says_it_lives_ends_at_the_calls_limit(
+    hostile: Hostile, sessions: Sessions
+) -> None:
     session = await open_session(hostile, "silent_stream", sessions)
     with pytest.raises(SessionError, match="did not answer within"):
         await session.call("t", timeout=0.5)
     await session.refresh_tools()
 
 
-async def test_a_small_packed_reply_takes_no_large_memory(hostile: Hostile, sessions: Sessions) -> None:
+async def test_a_small_packed_reply_takes_no_large_memory(
+    hostile: Hostile, sessions: Sessions
+) -> None:
     assert len(hostile.bomb) < 300_000
     await (await open_session(hostile, "ok", sessions)).call("t")
     session = await open_session(hostile, "gzip_bomb", sessions)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(SessionError, match="larger than 17 MB"):
         await session.call("t", timeout=60)
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 100  # of 200 MB
+    # of 200 MB
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 100
 
 
-async def test_a_session_that_the_server_forgot_is_opened_anew_once(hostile: Hostile, sessions: Sessions) -> None:
+async def test_a_session_that_the_server_forgot_is_opened_anew_once(
+    hostile: Hostile, sessions: Sessions
+) -> None:
     session = await open_session(hostile, "session_gone", sessions)
     await session.call("t", timeout=60)
     assert hostile.sessions == 2
 
 
-async def test_a_storm_of_questions_is_answered_and_the_call_ends(hostile: Hostile) -> None:
+async def test_a_storm_of_questions_is_answered_and_the_call_ends(
+    hostile: Hostile,
+) -> None:
     asked = 0
 
     async def elicit(server: str, params: Any) -> tuple[str, None]:
@@ -131,7 +153,9 @@ async def test_a_storm_of_questions_is_answered_and_the_call_ends(hostile: Hosti
     assert asked == 200
 
 
-async def test_a_storm_of_list_changes_is_listed_a_few_times(hostile: Hostile, sessions: Sessions) -> None:
+async def test_a_storm_of_list_changes_is_listed_a_few_times(
+    hostile: Hostile, sessions: Sessions
+) -> None:
     session = await open_session(hostile, "changed_storm", sessions)
     await session.call("t", timeout=60)
     listings = [asked for asked in hostile.asked if asked[3] == "tools/list"]

@@ -15,10 +15,14 @@ SIZE = 3_000_000
 
 
 async def echo(session: Session, text: str = "hi") -> str:
-    return (await session.call("echo", {"text": text}, timeout=20)).result.content[0].text
+    return (
+        (await session.call("echo", {"text": text}, timeout=20)).result.content[0].text
+    )
 
 
-@pytest.mark.parametrize(("kind", "legacy"), [("http", False), ("http", True), ("sse", False)])
+@pytest.mark.parametrize(
+    ("kind", "legacy"), [("http", False), ("http", True), ("sse", False)]
+)
 async def test_a_server_that_is_killed_and_restarted_is_used_again(
     kind: str, legacy: bool, http_server: Start, sessions: Sessions
 ) -> None:
@@ -37,16 +41,22 @@ async def test_a_server_that_is_killed_and_restarted_is_used_again(
     assert session.state == "ready"
 
 
-@pytest.mark.parametrize(("kind", "legacy"), [("http", False), ("http", True), ("sse", False)])
+@pytest.mark.parametrize(
+    ("kind", "legacy"), [("http", False), ("http", True), ("sse", False)]
+)
 async def test_a_reply_of_several_megabytes_comes_whole(
     kind: str, legacy: bool, http_server: Start, sessions: Sessions
 ) -> None:
-    session = await sessions.connect("web", HttpServer(http_server(kind).url), legacy=legacy)
+    session = await sessions.connect(
+        "web", HttpServer(http_server(kind).url), legacy=legacy
+    )
     assert len(await echo(session, "x" * SIZE)) == SIZE
 
 
 @pytest.mark.parametrize("kind", ["http", "sse"])
-async def test_a_reply_over_the_cap_is_refused_and_the_session_goes_on(kind: str, http_server: Start) -> None:
+async def test_a_reply_over_the_cap_is_refused_and_the_session_goes_on(
+    kind: str, http_server: Start
+) -> None:
     sessions = Sessions(cap=SIZE)
     session = await sessions.connect("web", HttpServer(http_server(kind).url))
     with pytest.raises(SessionError):
@@ -55,7 +65,9 @@ async def test_a_reply_over_the_cap_is_refused_and_the_session_goes_on(kind: str
     await sessions.close_all()
 
 
-async def test_an_address_of_the_older_transport_is_found_by_itself(http_server: Start, sessions: Sessions) -> None:
+async def test_an_address_of_the_older_transport_is_found_by_itself(
+    http_server: Start, sessions: Sessions
+) -> None:
     session = await sessions.connect("old", HttpServer(http_server("sse").url))
     assert session.transport == "sse"
     assert session.state == "ready"
@@ -87,8 +99,12 @@ async def test_an_address_that_is_no_server_says_what_is_there(
     assert all(path in line for line in odd[1])
 
 
-async def test_headers_are_sent_and_never_shown(odd: tuple[str, list[str]], sessions: Sessions) -> None:
-    spec = HttpServer(odd[0] + "/401?token=query-secret", {"Authorization": "Bearer header-secret"})
+async def test_headers_are_sent_and_never_shown(
+    odd: tuple[str, list[str]], sessions: Sessions
+) -> None:
+    spec = HttpServer(
+        odd[0] + "/401?token=query-secret", {"Authorization": "Bearer header-secret"}
+    )
     with pytest.raises(ConnectError) as failure:
         await sessions.connect("web", spec)
     assert "Bearer header-secret" in odd[1][0]

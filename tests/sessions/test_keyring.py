@@ -1,6 +1,7 @@
 """Tokens in a real keyring: gnome-keyring on a message bus of its own, as a desktop has it.
 
-Skips where gnome-keyring, dbus or the keyring package are missing; in CI (the variable CI is set) that is a failure.
+Skips where gnome-keyring, dbus or the keyring package are missing; in CI (the variable
+CI is set) that is a failure.
 """
 
 import importlib.util
@@ -40,7 +41,9 @@ def home(tmp_path: Path) -> Path:
     missing = [name for name in NEEDED if shutil.which(name) is None]
     missing += ["keyring"] if importlib.util.find_spec("keyring") is None else []
     if missing or sys.platform != "linux":
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs {', '.join(missing) or 'Linux'}")
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(
+            f"needs {', '.join(missing) or 'Linux'}"
+        )
     return tmp_path
 
 
@@ -49,7 +52,9 @@ def on_a_desktop(home: Path, *steps: str) -> str:
     script = home / "store.py"
     script.write_text(STORE)
     unlock = "printf 'a password' | gnome-keyring-daemon --unlock --components=secrets >/dev/null"
-    words = " && ".join([unlock, *(f'"{sys.executable}" "{script}" {step}' for step in steps)])
+    words = " && ".join(
+        [unlock, *(f'"{sys.executable}" "{script}" {step}' for step in steps)]
+    )
     kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     environment = {
         **kept,
@@ -70,11 +75,18 @@ def on_a_desktop(home: Path, *steps: str) -> str:
 
 
 def files_with(home: Path, secret: bytes) -> list[Path]:
-    return [path for path in home.rglob("*") if path.is_file() and secret in path.read_bytes()]
+    return [
+        path
+        for path in home.rglob("*")
+        if path.is_file() and secret in path.read_bytes()
+    ]
 
 
-def test_a_token_stays_in_the_keyring_for_the_next_kernel_and_in_no_file(home: Path) -> None:
+def test_a_token_stays_in_the_keyring_for_the_next_kernel_and_in_no_file(
+    home: Path,
+) -> None:
     assert on_a_desktop(home, "write", "read").split() == ["the-secret", "True"]
     assert files_with(home, b"the-secret") == []
-    assert on_a_desktop(home, "read").split() == ["the-secret", "True"]  # after a restart of the keyring too
+    # after a restart of the keyring too
+    assert on_a_desktop(home, "read").split() == ["the-secret", "True"]
     assert on_a_desktop(home, "forget", "read").split() == ["nothing", "False"]

@@ -35,15 +35,30 @@ how = Path(sys.argv[3] + ".how").read_text()
 if how == "os._exit":
     os._exit(1)
 """
-WAYS = {"kill -9": signal.SIGKILL, "SIGTERM": signal.SIGTERM, "SIGINT": signal.SIGINT, "exit": 0, "os._exit": 0}
+WAYS = {
+    "kill -9": signal.SIGKILL,
+    "SIGTERM": signal.SIGTERM,
+    "SIGINT": signal.SIGINT,
+    "exit": 0,
+    "os._exit": 0,
+}
 
 
-def end_a_kernel(way: str, mode: str, activity: str, path: Path, **environ: str) -> list[int]:
-    """Start a process with a session, end it that way, and give the pids of the server and its children."""
+def end_a_kernel(
+    way: str, mode: str, activity: str, path: Path, **environ: str
+) -> list[int]:
+    """Start a process with a session, end it that way, and give the pids of the server
+    and its children.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environ}
     command = [sys.executable, "-c", KERNEL, mode, activity, str(path)]
     kernel = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd=ROOT,
     )
     assert kernel.stdin is not None
     assert kernel.stdout is not None
@@ -67,21 +82,30 @@ def some_started(path: Path) -> bool:
 
 def ways() -> list[Any]:
     usual = ("kill -9", "exit")
-    return [way if way in usual else pytest.param(way, marks=pytest.mark.slow) for way in WAYS]
+    return [
+        way if way in usual else pytest.param(way, marks=pytest.mark.slow)
+        for way in WAYS
+    ]
 
 
 @pytest.mark.parametrize("activity", ["idle", "busy"])
 @pytest.mark.parametrize("way", ways())
-def test_no_process_is_left_when_the_kernel_ends(way: str, activity: str, pid_file: Path) -> None:
+def test_no_process_is_left_when_the_kernel_ends(
+    way: str, activity: str, pid_file: Path
+) -> None:
     numbers = end_a_kernel(way, "grandchild_ignores", activity, pid_file)
     assert len(numbers) == 3
     assert none_left(numbers, 5)
 
 
 @pytest.mark.parametrize("mode", ["ok", "ignore_term", "grandchild_ignores"])
-def test_a_killed_kernel_leaves_no_private_log(mode: str, pid_file: Path, tmp_path: Path) -> None:
+def test_a_killed_kernel_leaves_no_private_log(
+    mode: str, pid_file: Path, tmp_path: Path
+) -> None:
     (tmp_path / "tmp").mkdir()
-    numbers = end_a_kernel("kill -9", mode, "busy", pid_file, TMPDIR=str(tmp_path / "tmp"))
+    numbers = end_a_kernel(
+        "kill -9", mode, "busy", pid_file, TMPDIR=str(tmp_path / "tmp")
+    )
     assert none_left(numbers, 5)
     deadline = time.monotonic() + 5
     while list((tmp_path / "tmp").iterdir()) and time.monotonic() < deadline:
@@ -89,7 +113,9 @@ def test_a_killed_kernel_leaves_no_private_log(mode: str, pid_file: Path, tmp_pa
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_the_next_kernel_removes_the_logs_of_dead_ones_and_leaves_those_in_use(tmp_path: Path) -> None:
+def test_the_next_kernel_removes_the_logs_of_dead_ones_and_leaves_those_in_use(
+    tmp_path: Path,
+) -> None:
     def log(name: str, age: float = 60) -> Path:
         path = tmp_path / f"mcp-notebook-log-{name}.log"
         path.write_text(name)
@@ -118,23 +144,33 @@ def test_the_next_kernel_removes_the_logs_of_dead_ones_and_leaves_those_in_use(t
     assert not held.exists()
 
 
-@pytest.mark.parametrize("mode", ["ok", "ignore_term", "ignore_eof", "grandchild", "grandchild_ignores"])
-async def test_no_process_is_left_after_a_disconnect(mode: str, sessions: Sessions, pid_file: Path) -> None:
+@pytest.mark.parametrize(
+    "mode", ["ok", "ignore_term", "ignore_eof", "grandchild", "grandchild_ignores"]
+)
+async def test_no_process_is_left_after_a_disconnect(
+    mode: str, sessions: Sessions, pid_file: Path
+) -> None:
     await sessions.connect("s", misbehaving(mode, pid_file))
     async with asyncio.timeout(6):
         await sessions.disconnect("s")
     assert none_left(pids(pid_file), 2)
 
 
-async def test_what_a_server_left_behind_ends_when_it_crashes(sessions: Sessions, pid_file: Path) -> None:
+async def test_what_a_server_left_behind_ends_when_it_crashes(
+    sessions: Sessions, pid_file: Path
+) -> None:
     session = await sessions.connect("s", misbehaving("grandchild", pid_file))
     os.kill(pids(pid_file)[0], signal.SIGKILL)
     assert none_left(pids(pid_file), 2)
     assert session.state in ("crashed", "ready")
 
 
-async def test_a_connect_that_is_cancelled_leaves_no_process(sessions: Sessions, pid_file: Path) -> None:
-    connecting = asyncio.create_task(sessions.connect("s", misbehaving("hang_init", pid_file)))
+async def test_a_connect_that_is_cancelled_leaves_no_process(
+    sessions: Sessions, pid_file: Path
+) -> None:
+    connecting = asyncio.create_task(
+        sessions.connect("s", misbehaving("hang_init", pid_file))
+    )
     assert await asyncio.to_thread(some_started, pid_file)
     connecting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -39,7 +39,9 @@ def test_a_line_over_the_cap_is_told_at_once_and_let_go() -> None:
 def asked(*numbers: int, method: str = "tools/call", cap: int = 1000) -> Tap:
     tap = Tap(cap=cap)
     for number in numbers:
-        tap.outbound(SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=number, method=method)))
+        tap.outbound(
+            SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=number, method=method))
+        )
     return tap
 
 
@@ -65,38 +67,72 @@ def test_a_broken_reply_without_a_name_ends_the_only_call_or_none() -> None:
     assert ended(asked(7, 8).line(b'{"jsonrpc":"2.0","result":{bad}}')) == []
 
 
-def test_a_stream_that_stays_open_is_never_the_call_that_a_stray_reply_belongs_to() -> None:
-    assert ended(asked(7, method="subscriptions/listen").line(b'{"jsonrpc":"2.0","result":{bad}}')) == []
+def test_a_stream_that_stays_open_is_never_the_call_that_a_stray_reply_belongs_to() -> (
+    None
+):
+    assert (
+        ended(
+            asked(7, method="subscriptions/listen").line(
+                b'{"jsonrpc":"2.0","result":{bad}}'
+            )
+        )
+        == []
+    )
 
 
 def test_logs_on_stdout_are_noise_even_as_json() -> None:
     tap = asked(1)
-    for line in (b'{"level":"info"}', b"{", b'  "a": 1', b"}", b"", b"  \r", b"\x1b[32mready\x1b[0m"):
+    for line in (
+        b'{"level":"info"}',
+        b"{",
+        b'  "a": 1',
+        b"}",
+        b"",
+        b"  \r",
+        b"\x1b[32mready\x1b[0m",
+    ):
         assert tap.line(line) == []
     assert tap.noise_lines == 5
 
 
 def test_a_broken_notification_ends_no_call() -> None:
-    assert asked(1).line(b'{"jsonrpc":"2.0","method":"notifications/progress","params":{bad}}') == []
+    assert (
+        asked(1).line(
+            b'{"jsonrpc":"2.0","method":"notifications/progress","params":{bad}}'
+        )
+        == []
+    )
 
 
-def test_a_late_reply_is_let_go_and_one_that_nobody_asked_for_ends_the_only_call() -> None:
+def test_a_late_reply_is_let_go_and_one_that_nobody_asked_for_ends_the_only_call() -> (
+    None
+):
     tap = asked(1, 2)
     params = {"requestId": 1}
-    cancel = JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params=params)
+    cancel = JSONRPCNotification(
+        jsonrpc="2.0", method="notifications/cancelled", params=params
+    )
     tap.outbound(SessionMessage(cancel))
     assert tap.line(b'{"jsonrpc":"2.0","id":1,"result":{}}') == []
     assert ended(tap.line(b'{"jsonrpc":"2.0","id":99,"result":{}}')) == [2]
 
 
 def test_an_error_without_an_id_ends_the_only_call() -> None:
-    line = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}'
+    line = (
+        b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}'
+    )
     assert ended(asked(4).line(line)) == [4]
 
 
 def test_too_many_notifications_of_one_kind_are_let_go_and_replies_are_not() -> None:
     tap = asked(1)
-    line = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": 1}})
+    line = json.dumps(
+        {
+            "jsonrpc": "2.0",
+            "method": "notifications/message",
+            "params": {"level": "info", "data": 1},
+        }
+    )
     passed = sum(len(tap.line(line.encode())) for _ in range(1000))
     assert BURST <= passed < 2 * BURST
     assert len(tap.line(b'{"jsonrpc":"2.0","id":1,"result":{}}')) == 1

@@ -60,7 +60,9 @@ async def test_a_restart_compares_with_what_was_seen_first(sessions: Sessions) -
 
 
 @pytest.mark.parametrize(("legacy", "told"), [(True, 1), (False, 0)])
-async def test_a_server_of_the_older_protocol_is_told_when_the_folders_change(legacy: bool, told: int) -> None:
+async def test_a_server_of_the_older_protocol_is_told_when_the_folders_change(
+    legacy: bool, told: int
+) -> None:
     heard = asyncio.Event()
     count = 0
 
@@ -74,7 +76,9 @@ async def test_a_server_of_the_older_protocol_is_told_when_the_folders_change(le
 
     def server() -> MCPServer:
         made = MCPServer("curious")
-        made._lowlevel_server.add_notification_handler("notifications/roots/list_changed", NotificationParams, changed)
+        made._lowlevel_server.add_notification_handler(
+            "notifications/roots/list_changed", NotificationParams, changed
+        )
         return made
 
     for hooks, times in ((SessionHooks(), 0), (SessionHooks(roots=folders), told)):
@@ -88,7 +92,9 @@ async def test_a_server_of_the_older_protocol_is_told_when_the_folders_change(le
         assert count == times
 
 
-async def test_a_server_that_is_gone_is_not_started_to_be_told(sessions: Sessions) -> None:
+async def test_a_server_that_is_gone_is_not_started_to_be_told(
+    sessions: Sessions,
+) -> None:
     sessions.hooks = SessionHooks(roots=_nowhere)
     session = await sessions.connect("s", misbehaving())
     assert session.upkeep.connection is not None

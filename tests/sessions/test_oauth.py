@@ -1,4 +1,6 @@
-"""Signing in: where the answer comes from, what is refused, and where tokens stay. The flow: tests/conformance."""
+"""Signing in: where the answer comes from, what is refused, and where tokens stay. The
+flow: tests/conformance.
+"""
 
 import asyncio
 import os
@@ -45,7 +47,9 @@ async def test_the_answer_can_be_pasted() -> None:
     assert (await answer.wait()).code == "pasted"
 
 
-@pytest.mark.parametrize("link", ["file:///x$(calc)", "http://issuer.example.com/a", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "link", ["file:///x$(calc)", "http://issuer.example.com/a", "javascript:alert(1)"]
+)
 async def test_a_link_that_is_not_https_is_never_shown(link: str) -> None:
     with pytest.raises(ConnectError, match="not https"):
         await SignIn("s", never, None).ask(link)
@@ -53,7 +57,9 @@ async def test_a_link_that_is_not_https_is_never_shown(link: str) -> None:
 
 async def test_a_refusal_is_told_in_the_issuers_words() -> None:
     async def refused(server: str, url: str) -> str:
-        return "http://127.0.0.1/callback?error=access_denied&error_description=not+today"
+        return (
+            "http://127.0.0.1/callback?error=access_denied&error_description=not+today"
+        )
 
     answer = SignIn("s", refused, None)
     await answer.ask(LINK)
@@ -66,7 +72,9 @@ async def test_without_a_person_there_is_no_link() -> None:
         await SignIn("s", None, None).ask(LINK)
 
 
-@pytest.mark.parametrize("address", ["http://169.254.169.254/x", "https://10.0.0.8/x", "https://[fd00::1]/x"])
+@pytest.mark.parametrize(
+    "address", ["http://169.254.169.254/x", "https://10.0.0.8/x", "https://[fd00::1]/x"]
+)
 async def test_metadata_inside_a_private_network_is_not_fetched(address: str) -> None:
     trouble = HttpTrouble()
     spec = HttpServer("https://example.com/mcp", auth=httpx2.BasicAuth("a", "b"))
@@ -82,12 +90,20 @@ async def test_tokens_stay_in_a_file_of_this_user_alone(tmp_path: Path) -> None:
     (file,) = (tmp_path / "tokens").iterdir()
     assert os.stat(file).st_mode & 0o777 == 0o600
     assert os.stat(tmp_path / "tokens").st_mode & 0o777 == 0o700
-    again = await TokenStore("https://example.com/mcp", tmp_path / "tokens").get_tokens()
+    again = await TokenStore(
+        "https://example.com/mcp", tmp_path / "tokens"
+    ).get_tokens()
     assert again is not None
     assert again.access_token == "secret"
-    assert await TokenStore("https://example.com/other", tmp_path / "tokens").get_tokens() is None
+    assert (
+        await TokenStore("https://example.com/other", tmp_path / "tokens").get_tokens()
+        is None
+    )
     await store.forget()
-    assert await TokenStore("https://example.com/mcp", tmp_path / "tokens").get_tokens() is None
+    assert (
+        await TokenStore("https://example.com/mcp", tmp_path / "tokens").get_tokens()
+        is None
+    )
 
 
 async def test_a_damaged_file_of_tokens_is_as_good_as_none(tmp_path: Path) -> None:
@@ -102,16 +118,29 @@ async def test_a_damaged_file_of_tokens_is_as_good_as_none(tmp_path: Path) -> No
     [
         ({}, "ByPerson"),
         ({"client_id": "a"}, "ByPerson"),
-        ({"client_id": "a", "client_secret": "b", "grant": "client_credentials"}, "ClientCredentialsOAuthProvider"),
+        (
+            {"client_id": "a", "client_secret": "b", "grant": "client_credentials"},
+            "ClientCredentialsOAuthProvider",
+        ),
     ],
 )
-def test_the_config_decides_the_kind_of_sign_in(oauth: dict[str, str], kind: str, tmp_path: Path) -> None:
+def test_the_config_decides_the_kind_of_sign_in(
+    oauth: dict[str, str], kind: str, tmp_path: Path
+) -> None:
     spec = HttpServer("https://example.com/mcp", oauth=oauth)
-    assert type(make_auth("s", spec, never, TokenStore(spec.url, tmp_path))).__name__ == kind
+    assert (
+        type(make_auth("s", spec, never, TokenStore(spec.url, tmp_path))).__name__
+        == kind
+    )
 
 
-@pytest.mark.parametrize("missing", [{"grant": "client_credentials"}, {"private_key": "no.pem", "client_id": "a"}])
-def test_an_incomplete_sign_in_is_said_so(missing: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "missing",
+    [{"grant": "client_credentials"}, {"private_key": "no.pem", "client_id": "a"}],
+)
+def test_an_incomplete_sign_in_is_said_so(
+    missing: dict[str, str], tmp_path: Path
+) -> None:
     spec = HttpServer("https://example.com/mcp", oauth=missing)
     with pytest.raises(ConnectError, match="oauth"):
         make_auth("s", spec, never, TokenStore(spec.url, tmp_path))

@@ -49,7 +49,9 @@ def asking() -> MCPServer:
 
     @server.tool()
     async def think(ctx: Context) -> str:
-        said = [SamplingMessage(role="user", content=TextContent(type="text", text="why?"))]
+        said = [
+            SamplingMessage(role="user", content=TextContent(type="text", text="why?"))
+        ]
         result = await ctx.session.create_message(messages=said, max_tokens=10)
         return result.content.text
 
@@ -65,15 +67,23 @@ def text_of(outcome: Any) -> str:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-async def test_a_server_in_this_process_is_called(legacy: bool, sessions: Sessions) -> None:
+async def test_a_server_in_this_process_is_called(
+    legacy: bool, sessions: Sessions
+) -> None:
     session = await sessions.connect("here", InProcessServer(build), legacy=legacy)
     outcome = await session.call("echo", {"text": "hi"})
-    assert (text_of(outcome), outcome.received_bytes, session.transport) == ("hi", 2, "in-process")
+    assert (text_of(outcome), outcome.received_bytes, session.transport) == (
+        "hi",
+        2,
+        "in-process",
+    )
 
 
 async def test_resources_prompts_and_completions(sessions: Sessions) -> None:
     session = await sessions.connect("here", InProcessServer(build))
-    assert [str(resource.uri) for resource in await session.list_resources()] == ["note://one"]
+    assert [str(resource.uri) for resource in await session.list_resources()] == [
+        "note://one"
+    ]
     assert (await session.read_resource("note://one")).contents[0].text == "first note"
     assert await session.list_resource_templates() == []
     assert [prompt.name for prompt in await session.list_prompts()] == ["greet"]
@@ -82,7 +92,9 @@ async def test_resources_prompts_and_completions(sessions: Sessions) -> None:
     with pytest.raises(SessionError, match="server 'here' said"):
         await session.read_resource("note://none")
     with pytest.raises(SessionError):
-        await session.complete(PromptReference(type="ref/prompt", name="greet"), "name", "A")
+        await session.complete(
+            PromptReference(type="ref/prompt", name="greet"), "name", "A"
+        )
 
 
 async def test_a_server_without_resources_has_none(sessions: Sessions) -> None:
@@ -92,7 +104,9 @@ async def test_a_server_without_resources_has_none(sessions: Sessions) -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-async def test_a_question_of_a_server_reaches_the_person_and_the_clock_stands_still(legacy: bool) -> None:
+async def test_a_question_of_a_server_reaches_the_person_and_the_clock_stands_still(
+    legacy: bool,
+) -> None:
     async def elicit(server: str, params: Any) -> ElicitResult:
         await asyncio.sleep(0.6)
         return ElicitResult(action="accept", content={"colour": f"red for {server}"})
@@ -117,9 +131,15 @@ async def test_a_call_that_needs_a_page_first_runs_once_the_page_was_visited(
             return "read"
         if not tells and len(tried) > 3:
             return "read"
-        page = ElicitRequestURLParams(message="Link your files", url="https://files.example/link", elicitation_id="e1")
+        page = ElicitRequestURLParams(
+            message="Link your files",
+            url="https://files.example/link",
+            elicitation_id="e1",
+        )
         if tells:
-            asyncio.get_running_loop().call_later(0.2, lambda: keep(ctx.session.send_elicit_complete("e1")))
+            asyncio.get_running_loop().call_later(
+                0.2, lambda: keep(ctx.session.send_elicit_complete("e1"))
+            )
         raise UrlElicitationRequiredError([page])
 
     tasks: list[Any] = []
@@ -132,23 +152,33 @@ async def test_a_call_that_needs_a_page_first_runs_once_the_page_was_visited(
         return ElicitResult(action="accept")
 
     sessions = Sessions(hooks=SessionHooks(elicit=elicit))
-    session = await sessions.connect("files", InProcessServer(lambda: server), legacy=True)
+    session = await sessions.connect(
+        "files", InProcessServer(lambda: server), legacy=True
+    )
     assert text_of(await session.call("read", timeout=5)) == "read"
     assert opened == ["https://files.example/link"]
     assert len(tried) == (2 if tells else 4)
     await sessions.close_all()
 
 
-async def test_a_page_that_the_person_declines_leaves_the_call_undone(sessions: Sessions) -> None:
+async def test_a_page_that_the_person_declines_leaves_the_call_undone(
+    sessions: Sessions,
+) -> None:
     server = MCPServer("files")
 
     @server.tool()
     async def read() -> str:
-        page = ElicitRequestURLParams(message="Link", url="https://files.example/link", elicitation_id="e1")
+        page = ElicitRequestURLParams(
+            message="Link", url="https://files.example/link", elicitation_id="e1"
+        )
         raise UrlElicitationRequiredError([page], "Link your files")
 
-    session = await sessions.connect("files", InProcessServer(lambda: server), legacy=True)
-    with pytest.raises(SessionError, match=r"declined or not finished \(Link your files\)"):
+    session = await sessions.connect(
+        "files", InProcessServer(lambda: server), legacy=True
+    )
+    with pytest.raises(
+        SessionError, match=r"declined or not finished \(Link your files\)"
+    ):
         await session.call("read")
     assert session.state == "ready"
 
@@ -158,9 +188,15 @@ async def test_without_a_person_every_question_is_declined(sessions: Sessions) -
     assert (await session.call("paint")).result.is_error
 
 
-async def test_sampling_and_roots_are_there_only_when_given(sessions: Sessions, tmp_path: Path) -> None:
+async def test_sampling_and_roots_are_there_only_when_given(
+    sessions: Sessions, tmp_path: Path
+) -> None:
     async def sample(server: str, params: Any) -> CreateMessageResult:
-        return CreateMessageResult(role="assistant", content=TextContent(type="text", text="because"), model="m")
+        return CreateMessageResult(
+            role="assistant",
+            content=TextContent(type="text", text="because"),
+            model="m",
+        )
 
     async def roots(server: str) -> list[Path]:
         return [tmp_path]
@@ -189,7 +225,9 @@ async def test_a_server_logs_from_the_level_that_it_is_asked_for_into_its_privat
 
         return logging_server
 
-    session = await sessions.connect("chatty", InProcessServer(server), legacy=legacy, log_level="warning")
+    session = await sessions.connect(
+        "chatty", InProcessServer(server), legacy=legacy, log_level="warning"
+    )
     assert text_of(await session.call("work")) == "done"
     await sessions.get("chatty").refresh_tools()  # what was sent before has arrived
     assert "[error] the disk is full" in session.log.tail()
@@ -215,14 +253,18 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
         sessions.get("shpo")
 
 
-async def test_a_bad_name_or_command_is_refused_before_anything_starts(sessions: Sessions) -> None:
+async def test_a_bad_name_or_command_is_refused_before_anything_starts(
+    sessions: Sessions,
+) -> None:
     with pytest.raises(ConfigError, match="not usable"):
         await sessions.connect("a b", plain())
     with pytest.raises(ConfigError, match="server 's' cannot start"):
         await sessions.connect("s", StdioServer("no-such-program-xyz"))
 
 
-async def test_a_server_of_the_same_name_takes_the_place_when_it_works(sessions: Sessions) -> None:
+async def test_a_server_of_the_same_name_takes_the_place_when_it_works(
+    sessions: Sessions,
+) -> None:
     first = await sessions.connect("s", misbehaving())
     with pytest.raises(ConnectError):
         await sessions.connect("s", misbehaving("crash_start"))
@@ -233,8 +275,14 @@ async def test_a_server_of_the_same_name_takes_the_place_when_it_works(sessions:
         await first.call("t")
 
 
-async def test_servers_connect_side_by_side_each_with_its_own_failure(sessions: Sessions) -> None:
-    specs = {"a": misbehaving(), "b": misbehaving("crash_start"), "c": InProcessServer(build)}
+async def test_servers_connect_side_by_side_each_with_its_own_failure(
+    sessions: Sessions,
+) -> None:
+    specs = {
+        "a": misbehaving(),
+        "b": misbehaving("crash_start"),
+        "c": InProcessServer(build),
+    }
     done = await sessions.connect_all(specs)
     assert isinstance(done["b"], ConnectError)
     assert [session.name for session in sessions] == ["a", "c"]
@@ -296,17 +344,31 @@ assert logging.getLogger().handlers == []
 
 def test_nothing_prints_into_a_cell() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", SILENT], capture_output=True, text=True, env=environment, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", SILENT],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_importing_the_package_does_not_import_the_sdk() -> None:
     code = "import sys, mcp_notebook.sessions, mcp_notebook.sessions.registry; print('mcp' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
     assert done.stdout.strip() == "False"
 
 
-async def test_a_server_of_the_older_era_is_not_probed_again_by_the_next_kernel(tmp_path: Path) -> None:
+async def test_a_server_of_the_older_era_is_not_probed_again_by_the_next_kernel(
+    tmp_path: Path,
+) -> None:
     memory = tmp_path / "user" / "eras.json"
     for number in range(2):
         sessions = Sessions(memory=memory)
@@ -315,7 +377,8 @@ async def test_a_server_of_the_older_era_is_not_probed_again_by_the_next_kernel(
         assert ("trying again" in session.log.tail()) == (number == 0)
         await sessions.close_all(0.1)
     kept = json.loads(memory.read_text())
-    memory.write_text(json.dumps(dict.fromkeys(kept, 1.0)))  # a month later it is asked again
+    # a month later it is asked again
+    memory.write_text(json.dumps(dict.fromkeys(kept, 1.0)))
     sessions = Sessions(memory=memory)
     session = await sessions.connect("s", misbehaving("die_on_probe"))
     assert "trying again" in session.log.tail()

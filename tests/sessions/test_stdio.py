@@ -22,18 +22,24 @@ async def do(session: Session, action: str, **arguments: Any) -> Any:
     return await session.call("t", {"do": action, **arguments}, timeout=20)
 
 
-async def test_a_tool_gives_its_result_and_the_size_that_came(sessions: Sessions) -> None:
+async def test_a_tool_gives_its_result_and_the_size_that_came(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("plain", plain())
     outcome = await session.call("echo", {"text": "hello"})
     assert text_of(outcome) == "hello"
     assert outcome.received_bytes > len("hello")
     assert outcome.warnings == ()
-    assert [tool.name for tool in session.tools] == sorted(tool.name for tool in session.tools)
+    assert [tool.name for tool in session.tools] == sorted(
+        tool.name for tool in session.tools
+    )
     assert session.state == "ready"
     assert session.era == "2026-07-28"
 
 
-async def test_a_tool_that_fails_is_an_outcome_and_no_exception(sessions: Sessions) -> None:
+async def test_a_tool_that_fails_is_an_outcome_and_no_exception(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("plain", plain())
     assert (await session.call("fail", {"text": "no such table"})).result.is_error
     assert (await session.call("nonesuch")).result.is_error
@@ -44,7 +50,9 @@ async def test_a_server_gets_utc_and_named_variables_but_no_secrets_of_the_kerne
 ) -> None:
     monkeypatch.setenv("KERNEL_SECRET", "hidden")
     spec = plain()
-    session = await sessions.connect("plain", type(spec)(spec.command, spec.args, {"NAMED": "given"}))
+    session = await sessions.connect(
+        "plain", type(spec)(spec.command, spec.args, {"NAMED": "given"})
+    )
     environment = (await session.call("environment")).result.structured_content
     assert environment["TZ"] == "UTC"
     assert environment["NAMED"] == "given"
@@ -56,7 +64,9 @@ async def test_a_crash_is_one_sentence_with_the_last_words_and_the_next_call_sta
 ) -> None:
     session = await sessions.connect("s", misbehaving())
     start = time.monotonic()
-    with pytest.raises(SessionError, match=r"'s' was ended by signal 9 during t; the call may have run") as failure:
+    with pytest.raises(
+        SessionError, match=r"'s' was ended by signal 9 during t; the call may have run"
+    ) as failure:
         await do(session, "die", last_words="disk on fire\n")
     assert time.monotonic() - start < 5
     assert "disk on fire" in failure.value.detail
@@ -65,23 +75,31 @@ async def test_a_crash_is_one_sentence_with_the_last_words_and_the_next_call_sta
     assert session.status()["restarts"] == 1
 
 
-async def test_calls_in_flight_all_fail_when_the_server_ends(sessions: Sessions) -> None:
+async def test_calls_in_flight_all_fail_when_the_server_ends(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving())
     calls = [do(session, "ok", n=n) for n in range(3)]
-    results = await asyncio.gather(*calls, do(session, "exit", code=3), do(session, "ok"), return_exceptions=True)
+    results = await asyncio.gather(
+        *calls, do(session, "exit", code=3), do(session, "ok"), return_exceptions=True
+    )
     assert [text_of(result) for result in results[:3]] == ["ok"] * 3
     assert all(isinstance(result, SessionError) for result in results[3:])
     assert "exited with code 3" in str(results[3])
 
 
-async def test_a_trusted_server_is_asked_again_after_a_crash(sessions: Sessions) -> None:
+async def test_a_trusted_server_is_asked_again_after_a_crash(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving(), trusted=True)
     with pytest.raises(SessionError):
         await do(session, "die")
     assert session.status()["restarts"] == 2
 
 
-async def test_a_server_that_always_crashes_is_given_up(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_always_crashes_is_given_up(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("mcp_notebook.sessions.upkeep.BACKOFF", (0.0,))
     session = await sessions.connect("s", misbehaving())
     for _ in range(6):
@@ -91,7 +109,9 @@ async def test_a_server_that_always_crashes_is_given_up(sessions: Sessions, monk
         await do(session, "ok")
 
 
-async def test_a_call_that_takes_too_long_ends_in_time_and_a_hung_server_is_started_anew(sessions: Sessions) -> None:
+async def test_a_call_that_takes_too_long_ends_in_time_and_a_hung_server_is_started_anew(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving())
     start = time.monotonic()
     with pytest.raises(CallTimeout, match=r"did not answer within 0\.3 s"):
@@ -100,7 +120,9 @@ async def test_a_call_that_takes_too_long_ends_in_time_and_a_hung_server_is_star
     assert text_of(await do(session, "ok")) == "ok"
 
 
-async def test_a_server_that_was_only_slow_is_not_started_anew(sessions: Sessions) -> None:
+async def test_a_server_that_was_only_slow_is_not_started_anew(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("plain", plain())
     with pytest.raises(CallTimeout):
         await session.call("wait", {"seconds": 30}, timeout=0.2)
@@ -108,7 +130,9 @@ async def test_a_server_that_was_only_slow_is_not_started_anew(sessions: Session
     assert session.status()["restarts"] == 0
 
 
-async def test_a_cancelled_call_leaves_a_session_that_gives_right_answers(sessions: Sessions) -> None:
+async def test_a_cancelled_call_leaves_a_session_that_gives_right_answers(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("plain", plain())
     for n in range(5):
         slow = asyncio.create_task(session.call("wait", {"seconds": 30}))
@@ -123,34 +147,47 @@ async def test_progress_arrives_as_fractions_and_messages(sessions: Sessions) ->
     session = await sessions.connect("plain", plain())
     heard: list[tuple[float | None, str]] = []
     await session.call(
-        "wait", {"seconds": 0.1}, on_progress=lambda fraction, message: heard.append((fraction, message))
+        "wait",
+        {"seconds": 0.1},
+        on_progress=lambda fraction, message: heard.append((fraction, message)),
     )
     assert (0.1, "step 1") in heard
 
 
-async def test_noise_on_stdout_is_skipped_and_counted_and_never_in_an_error(sessions: Sessions) -> None:
+async def test_noise_on_stdout_is_skipped_and_counted_and_never_in_an_error(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving("banner"))
-    assert text_of(await do(session, "print", line="password=hunter22 at host db1")) == "ok"
+    assert (
+        text_of(await do(session, "print", line="password=hunter22 at host db1"))
+        == "ok"
+    )
     with pytest.raises(SessionError) as failure:
         await do(session, "die")
     assert "hunter22" not in failure.value.message + failure.value.detail
 
 
-async def test_an_error_of_the_protocol_is_a_result_that_claude_can_mend(sessions: Sessions) -> None:
+async def test_an_error_of_the_protocol_is_a_result_that_claude_can_mend(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving())
     outcome = await do(session, "error", code=-32602, message="column is missing")
     assert outcome.result.is_error
     assert text_of(outcome) == "column is missing"
 
 
-async def test_a_flood_of_notifications_does_not_starve_the_call(sessions: Sessions) -> None:
+async def test_a_flood_of_notifications_does_not_starve_the_call(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving())
     assert text_of(await do(session, "flood", count=20_000)) == "ok"
     assert session.upkeep.connection is not None
     assert session.upkeep.connection.tap.dropped > 19_000
 
 
-async def test_a_storm_of_list_changes_is_not_a_storm_of_listings(sessions: Sessions) -> None:
+async def test_a_storm_of_list_changes_is_not_a_storm_of_listings(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving("rug_pull"))
     await do(session, "flood", count=1000, method="notifications/tools/list_changed")
     await do(session, "ok")
@@ -192,16 +229,30 @@ def wire_cases() -> list[Mapping[str, Any]]:
     if not path.exists():
         return []
     cases = [json.loads(line) for line in path.read_text().splitlines()]
-    plain_cases = [c for c in cases if c["layer"] == "wire" and not {"drip_seconds_per_byte", "stderr_bytes"} & set(c)]
+    plain_cases = [
+        c
+        for c in cases
+        if c["layer"] == "wire"
+        and not {"drip_seconds_per_byte", "stderr_bytes"} & set(c)
+    ]
     large = ("line_100mb", "line_10mb", "no_newline_50mb", "flood_20k_notifications")
     return [case for case in plain_cases if case["name"] not in large]
 
 
-READABLE = {"nan", "dup_content", "reply_twice", "crlf", "big_exponent", "unknown_content_type"}
+READABLE = {
+    "nan",
+    "dup_content",
+    "reply_twice",
+    "crlf",
+    "big_exponent",
+    "unknown_content_type",
+}
 BESIDE = {"ansi_banner", "empty_lines", "progress_unknown_token", "list_changed_storm"}
 
 
-async def test_replies_that_are_wrong_in_one_way_are_mended_or_end_their_own_call(sessions: Sessions) -> None:
+async def test_replies_that_are_wrong_in_one_way_are_mended_or_end_their_own_call(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving())
     for name, body in malformed.KEPT.items():
         assert await session.call("t", {"do": "raw", "body": body}, timeout=20), name
@@ -216,11 +267,15 @@ async def test_replies_that_are_wrong_in_one_way_are_mended_or_end_their_own_cal
         assert failure.message.count("\n") == 0
         assert text_of(await do(session, "ok")) == "ok"
     for body in malformed.BESIDE.values():
-        await session.call("t", {"do": "raw", "then_ok": True, "body": body}, timeout=20)
+        await session.call(
+            "t", {"do": "raw", "then_ok": True, "body": body}, timeout=20
+        )
     assert session.status()["restarts"] == 0
 
 
-async def test_a_part_that_is_wrong_is_left_out_and_the_rest_is_kept(sessions: Sessions) -> None:
+async def test_a_part_that_is_wrong_is_left_out_and_the_rest_is_kept(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving())
     good = '{"type":"text","text":"rows"}'
     parts = f'[{good},null,"bare",{{"type":"image"}},{{"type":"text","text":7}}]'
@@ -234,16 +289,26 @@ async def test_a_part_that_is_wrong_is_left_out_and_the_rest_is_kept(sessions: S
 
 async def test_a_call_that_got_only_noise_says_so(sessions: Sessions) -> None:
     session = await sessions.connect("s", misbehaving())
-    with pytest.raises(CallTimeout, match=r"1 line\(s\) of its stdout that are not MCP came instead"):
-        await session.call("t", {"do": "raw", "body": "<html>502 Bad Gateway</html>"}, timeout=0.5)
+    with pytest.raises(
+        CallTimeout, match=r"1 line\(s\) of its stdout that are not MCP came instead"
+    ):
+        await session.call(
+            "t", {"do": "raw", "body": "<html>502 Bad Gateway</html>"}, timeout=0.5
+        )
 
 
-@pytest.mark.skipif(not wire_cases(), reason="the attack corpus is not beside the checkout")
+@pytest.mark.skipif(
+    not wire_cases(), reason="the attack corpus is not beside the checkout"
+)
 @pytest.mark.parametrize("case", wire_cases(), ids=lambda case: case["name"])
-async def test_a_malformed_reply_ends_its_own_call_and_no_other(case: Mapping[str, Any], sessions: Sessions) -> None:
+async def test_a_malformed_reply_ends_its_own_call_and_no_other(
+    case: Mapping[str, Any], sessions: Sessions
+) -> None:
     session = await sessions.connect("s", misbehaving())
     arguments = {key: case[key] for key in ("parts", "body", "base64") if key in case}
-    call = session.call("t", {"do": "raw", "then_ok": case["name"] in BESIDE, **arguments}, timeout=20)
+    call = session.call(
+        "t", {"do": "raw", "then_ok": case["name"] in BESIDE, **arguments}, timeout=20
+    )
     if case["name"] in READABLE | BESIDE:
         await call
     else:
@@ -262,21 +327,32 @@ async def test_a_malformed_reply_ends_its_own_call_and_no_other(case: Mapping[st
         ("die_after_init", r"exited with code 4|closed its connection"),
     ],
 )
-async def test_a_server_that_does_not_start_says_why(mode: str, sentence: str, sessions: Sessions) -> None:
+async def test_a_server_that_does_not_start_says_why(
+    mode: str, sentence: str, sessions: Sessions
+) -> None:
     with pytest.raises(ConnectError, match=sentence):
         await sessions.connect("s", misbehaving(mode))
     assert sessions.names() == []
 
 
-async def test_a_server_that_never_answers_is_given_up_and_gone(sessions: Sessions, pid_file: Any) -> None:
+async def test_a_server_that_never_answers_is_given_up_and_gone(
+    sessions: Sessions, pid_file: Any
+) -> None:
     told: list[str] = []
     with pytest.raises(ConnectError, match=r"did not answer within 1\.2 s"):
-        await sessions.connect("s", misbehaving("hang_init", pid_file), timeout=1.2, on_progress=told.append)
+        await sessions.connect(
+            "s",
+            misbehaving("hang_init", pid_file),
+            timeout=1.2,
+            on_progress=told.append,
+        )
     assert told[0] == "starting … 1 s"
     assert none_left(pids(pid_file), 5)
 
 
-async def test_a_server_that_dies_on_the_probe_is_asked_the_older_way(sessions: Sessions) -> None:
+async def test_a_server_that_dies_on_the_probe_is_asked_the_older_way(
+    sessions: Sessions,
+) -> None:
     spec = misbehaving("die_on_probe")
     session = await sessions.connect("s", spec)
     assert session.era == "2025-06-18"
@@ -287,7 +363,9 @@ async def test_a_server_without_tools_is_connected(sessions: Sessions) -> None:
     assert (await sessions.connect("s", misbehaving("no_tools"))).tools == ()
 
 
-async def test_bad_tools_are_left_out_and_named_and_the_others_work(sessions: Sessions) -> None:
+async def test_bad_tools_are_left_out_and_named_and_the_others_work(
+    sessions: Sessions,
+) -> None:
     session = await sessions.connect("s", misbehaving("bad_schema"))
     assert [tool.name for tool in session.tools] == ["t"]
     assert len(session.notices) == 3

@@ -1,4 +1,6 @@
-"""A server that asks for the client's certificate: by path, in one file or two, checked by its own authority."""
+"""A server that asks for the client's certificate: by path, in one file or two, checked
+by its own authority.
+"""
 
 import datetime
 import ipaddress
@@ -30,30 +32,52 @@ class Authority:
     """Signs certificates into a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.name, self.key = folder, _name("authority"), ec.generate_private_key(ec.SECP256R1())
+        self.folder, self.name, self.key = (
+            folder,
+            _name("authority"),
+            ec.generate_private_key(ec.SECP256R1()),
+        )
         self.own = self._sign("authority", self.key.public_key(), is_authority=True)
         (folder / "ca.pem").write_bytes(self.own.public_bytes(PEM))
 
     def issue(self, name: str, password: bytes | None = None) -> None:
         """NAME.crt, NAME.key and both in NAME.pem."""
         key = ec.generate_private_key(ec.SECP256R1())
-        hidden = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+        hidden = (
+            serialization.BestAvailableEncryption(password)
+            if password
+            else serialization.NoEncryption()
+        )
         certificate = self._sign(name, key.public_key()).public_bytes(PEM)
         private = key.private_bytes(PEM, PKCS8, hidden)
         (self.folder / f"{name}.crt").write_bytes(certificate)
         (self.folder / f"{name}.key").write_bytes(private)
         (self.folder / f"{name}.pem").write_bytes(certificate + private)
 
-    def _sign(self, name: str, key: ec.EllipticCurvePublicKey, *, is_authority: bool = False) -> x509.Certificate:
-        here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        builder = x509.CertificateBuilder(self.name, _name(name), key, x509.random_serial_number())
+    def _sign(
+        self, name: str, key: ec.EllipticCurvePublicKey, *, is_authority: bool = False
+    ) -> x509.Certificate:
+        here = x509.SubjectAlternativeName(
+            [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        )
+        builder = x509.CertificateBuilder(
+            self.name, _name(name), key, x509.random_serial_number()
+        )
         builder = builder.not_valid_before(NOW - datetime.timedelta(days=1))
         builder = builder.not_valid_after(NOW + datetime.timedelta(days=1))
-        builder = builder.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
-        whose = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = builder.add_extension(
+            x509.BasicConstraints(is_authority, None), critical=True
+        )
+        whose = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+            self.key.public_key()
+        )
         builder = builder.add_extension(whose, critical=False)
-        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        return builder.add_extension(here, critical=False).sign(self.key, hashes.SHA256())
+        builder = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key), critical=False
+        )
+        return builder.add_extension(here, critical=False).sign(
+            self.key, hashes.SHA256()
+        )
 
 
 def _name(name: str) -> x509.Name:
@@ -73,7 +97,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(folder: Path) -> Iterator[str]:
     port = free_port()
-    files = {"ssl_certfile": folder / "server.crt", "ssl_keyfile": folder / "server.key"}
+    files = {
+        "ssl_certfile": folder / "server.crt",
+        "ssl_keyfile": folder / "server.key",
+    }
     config = uvicorn.Config(
         build().streamable_http_app(), host="127.0.0.1", port=port, log_level="critical", **files,
         ssl_ca_certs=str(folder / "ca.pem"), ssl_cert_reqs=ssl.CERT_REQUIRED, timeout_graceful_shutdown=1,
@@ -97,7 +124,9 @@ async def answer(folder: Path, sessions: Sessions, url: str, **files: str) -> st
     return (await session.call("echo", {"text": "hi"})).result.content[0].text  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("files", [{"certificate": "me.pem"}, {"certificate": "me.crt", "key": "me.key"}])
+@pytest.mark.parametrize(
+    "files", [{"certificate": "me.pem"}, {"certificate": "me.crt", "key": "me.key"}]
+)
 async def test_a_certificate_by_path_opens_the_door(
     files: dict[str, str], folder: Path, url: str, sessions: Sessions
 ) -> None:
@@ -107,7 +136,10 @@ async def test_a_certificate_by_path_opens_the_door(
 async def test_without_it_or_with_an_unknown_authority_the_sentence_says_tls(
     folder: Path, url: str, sessions: Sessions
 ) -> None:
-    with pytest.raises(ConnectError, match=r"server 's' cannot be reached: the (TLS )?connection to 127\.0\.0\.1"):
+    with pytest.raises(
+        ConnectError,
+        match=r"server 's' cannot be reached: the (TLS )?connection to 127\.0\.0\.1",
+    ):
         await answer(folder, sessions, url, ca="ca.pem")
     with pytest.raises(ConnectError, match="TLS connection"):
         await answer(folder, sessions, url, certificate="me.pem")

@@ -1,7 +1,9 @@
-"""Servers described wrongly, or that are wrong themselves: each gets one sentence with the fix, or does no harm.
+"""Servers described wrongly, or that are wrong themselves: each gets one sentence with
+the fix, or does no harm.
 
-OWN holds a case for every name below. Where a corpus of such cases stands beside the checkout, each of its cases runs
-as well, and one that no test names is a failure. What only reading a file shows is in tests/test_config_files.py.
+OWN holds a case for every name below. Where a corpus of such cases stands beside the
+checkout, each of its cases runs as well, and one that no test names is a failure. What
+only reading a file shows is in tests/test_config_files.py.
 """
 
 import json
@@ -16,7 +18,13 @@ from typing import Any
 import pytest
 
 from mcp_notebook.agent.toolset import api_name
-from mcp_notebook.config import describe, discover, find_server, load_servers, spec_fingerprint
+from mcp_notebook.config import (
+    describe,
+    discover,
+    find_server,
+    load_servers,
+    spec_fingerprint,
+)
 from mcp_notebook.errors import ConfigError, ConnectError, NotebookError
 from mcp_notebook.policy import Start, Starts
 from mcp_notebook.sessions import Sessions
@@ -52,12 +60,20 @@ OWN: dict[str, Any] = {
     "url_with_credentials": address("https://me:pass@host.example/mcp"),
     "url_http_private": address("http://10.1.2.3:8000/mcp"),
     "url_bad_scheme": address("gopher://host.example/mcp"),
-    "header_crlf": address("https://host.example/mcp", headers={"A": "1\r\nHost: other"}),
+    "header_crlf": address(
+        "https://host.example/mcp", headers={"A": "1\r\nHost: other"}
+    ),
     "command_is_dir": server("/usr"),
-    "crash_at_start": server("python3", "-c", "import sys; print('boom: no DB', file=sys.stderr); sys.exit(3)"),
+    "crash_at_start": server(
+        "python3",
+        "-c",
+        "import sys; print('boom: no DB', file=sys.stderr); sys.exit(3)",
+    ),
     "crash_after_init": odd_server("die_after_init"),
     "exit_zero": server("python3", "-c", "pass"),
-    "garbage_stdout": server("python3", "-c", "print('Starting...'); import time; time.sleep(60)"),
+    "garbage_stdout": server(
+        "python3", "-c", "print('Starting...'); import time; time.sleep(60)"
+    ),
     "hang_initialize": server("sleep", "600"),
     "command_shell_meta": server("echo", *SHELL_WORDS),
     "wrong_protocol": odd_server("bad_version"),
@@ -75,7 +91,9 @@ OWN: dict[str, Any] = {
     "schema_ref_loop": odd_server("ref_loop"),
     "schema_regex_bomb": odd_server("regex_bomb"),
     "endless_paging": odd_server("endless_cursor"),
-    "name_collision": {"mcpServers": {"db": {"command": "uvx"}, "DB": {"command": "npx"}}},
+    "name_collision": {
+        "mcpServers": {"db": {"command": "uvx"}, "DB": {"command": "npx"}}
+    },
     "unset_var_default": server("uvx", env={"T": "${NO_SUCH_VAR_XYZ:-d}"}),
     "secret_literal": server("uvx", env={"API_KEY": "sk-" + "ant-0123456789abc"}),
     "env_ld_preload": server("uvx", env={"LD_PRELOAD": "/tmp/other.so"}),
@@ -101,7 +119,8 @@ REFUSED = {  # name -> what the sentence of the ConfigError says
     "url_bad_scheme": "only http:// and https://",
     "header_crlf": "line break in the header 'A'",
 }
-UNREACHABLE = {  # name -> what the sentence of the ConnectError (or, at the start, ConfigError) says
+# name -> what the sentence of the ConnectError (or, at the start, ConfigError) says
+UNREACHABLE = {
     "command_is_dir": "is a directory",
     "crash_at_start": r"exited with code 3",
     "crash_after_init": r"exited with code 4|closed its connection",
@@ -131,19 +150,35 @@ CONNECTED = {  # name -> how many tools, and whether something is said about the
 
 READ = ("name_collision", "unset_var_default", "secret_literal", "env_ld_preload", "url_token_query",
         "name_too_long_for_api")  # fmt: skip
-NEVER_STARTED = ("notebook_metadata_config", "config_changed_after_approval", "project_dir_config")
+NEVER_STARTED = (
+    "notebook_metadata_config",
+    "config_changed_after_approval",
+    "project_dir_config",
+)
 TESTED = {*REFUSED, *UNREACHABLE, *CONNECTED, *READ, *NEVER_STARTED}
 
 
 def corpus() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in CORPUS.read_text().splitlines()] if CORPUS.exists() else []
+    return (
+        [json.loads(line) for line in CORPUS.read_text().splitlines()]
+        if CORPUS.exists()
+        else []
+    )
 
 
 def cases(names: Iterable[str]) -> list[Any]:
     """Our own cases of these names, and the corpus's."""
     wanted = set(names)
-    own = [pytest.param({"name": name, "config": OWN[name]}, id=name) for name in OWN if name in wanted]
-    more = [pytest.param(case, id=f"{case['name']}-corpus") for case in corpus() if case["name"] in wanted]
+    own = [
+        pytest.param({"name": name, "config": OWN[name]}, id=name)
+        for name in OWN
+        if name in wanted
+    ]
+    more = [
+        pytest.param(case, id=f"{case['name']}-corpus")
+        for case in corpus()
+        if case["name"] in wanted
+    ]
     return own + more
 
 
@@ -156,11 +191,17 @@ def test_every_case_is_named_by_a_test() -> None:
 def config(tmp_path: Path, odd: tuple[str, list[str]]) -> Any:
     """Writes a case's config as a file, with our misbehaving servers in their places."""
     fake = tmp_path / "fake"
-    fake.write_text(f'#!/bin/sh\nexec {sys.executable} -S {SERVERS / "misbehaving.py"} "$@"\n')
+    fake.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -S {SERVERS / "misbehaving.py"} "$@"\n'
+    )
     fake.chmod(fake.stat().st_mode | stat.S_IXUSR)
 
     def write(case: Mapping[str, Any]) -> Path:
-        text = case["config"] if isinstance(case["config"], str) else json.dumps(case["config"])
+        text = (
+            case["config"]
+            if isinstance(case["config"], str)
+            else json.dumps(case["config"])
+        )
         path = tmp_path / ".mcp.json"
         path.write_text(text.replace("{FAKE}", str(fake)).replace("{HTTP}", odd[0]))
         return path
@@ -169,7 +210,9 @@ def config(tmp_path: Path, odd: tuple[str, list[str]]) -> Any:
 
 
 @pytest.mark.parametrize("case", cases(REFUSED))
-def test_a_wrong_description_is_refused_before_anything_starts(case: Mapping[str, Any], config: Any) -> None:
+def test_a_wrong_description_is_refused_before_anything_starts(
+    case: Mapping[str, Any], config: Any
+) -> None:
     with pytest.raises(ConfigError, match=REFUSED[case["name"]]) as error:
         load_servers(config(case), {})
     assert "\n" not in error.value.message
@@ -183,8 +226,11 @@ async def test_a_server_that_cannot_be_reached_says_why(
     (spec,) = load_servers(config(case)).values()
     slow = case["name"] in ("garbage_stdout", "hang_initialize")
     if case["name"] == "garbage_stdout":
-        spec = replace(spec, args=("-u", *spec.args))  # what stays in the server's own buffer, nobody can quote
-    with pytest.raises((ConnectError, ConfigError), match=UNREACHABLE[case["name"]]) as error:
+        # what stays in the server's own buffer, nobody can quote
+        spec = replace(spec, args=("-u", *spec.args))
+    with pytest.raises(
+        (ConnectError, ConfigError), match=UNREACHABLE[case["name"]]
+    ) as error:
         await sessions.connect("s", spec, timeout=2 if slow else 20)
     assert "'s'" in error.value.message
     assert not Path("/tmp/pwned").exists()
@@ -224,33 +270,50 @@ def test_what_is_only_unusual_is_read_with_a_word_and_nothing_secret_shows(
 
 
 @pytest.mark.parametrize("case", cases(NEVER_STARTED))
-def test_nothing_starts_by_being_there(case: Mapping[str, Any], config: Any, tmp_path: Path) -> None:
+def test_nothing_starts_by_being_there(
+    case: Mapping[str, Any], config: Any, tmp_path: Path
+) -> None:
     path = config(case)
-    if case["name"] == "notebook_metadata_config":  # a notebook that brings a config is no config
+    # a notebook that brings a config is no config
+    if case["name"] == "notebook_metadata_config":
         path.rename(tmp_path / "evil.ipynb")
-        (tmp_path / "evil.ipynb").write_text(json.dumps({"cells": [], "metadata": case["config"], "nbformat": 4}))
+        (tmp_path / "evil.ipynb").write_text(
+            json.dumps({"cells": [], "metadata": case["config"], "nbformat": 4})
+        )
         assert find_server("s", tmp_path) is None
         assert not any(found.name == "s" for found in discover(tmp_path, tmp_path))
         return
     assert [found.name for found in discover(tmp_path, tmp_path)] == ["s"]
     assert not Path("/tmp/pwned").exists()
     (spec,) = load_servers(path).values()
-    starts, seen = Starts(tmp_path / "starts.json"), Start(path, "s", describe(spec), spec_fingerprint(spec))
+    starts, seen = (
+        Starts(tmp_path / "starts.json"),
+        Start(path, "s", describe(spec), spec_fingerprint(spec)),
+    )
     assert starts.is_new(seen)
     starts.keep(seen)
     assert not starts.is_new(seen)
     assert starts.before(seen) is None
     other = replace(spec, args=("-c", "print(1)"))
     changed = Start(path, "s", describe(other), spec_fingerprint(other))
-    assert Starts(tmp_path / "starts.json").before(changed) == seen.what  # another kernel knows it too
+    # another kernel knows it too
+    assert Starts(tmp_path / "starts.json").before(changed) == seen.what
 
 
-async def test_a_server_for_the_older_sdk_gets_the_remedy(tmp_path: Path, sessions: Sessions) -> None:
+async def test_a_server_for_the_older_sdk_gets_the_remedy(
+    tmp_path: Path, sessions: Sessions
+) -> None:
     old = tmp_path / "old.py"
-    old.write_text("raise ImportError(\"cannot import name 'FastMCP' from 'mcp.server'\")")
+    old.write_text(
+        "raise ImportError(\"cannot import name 'FastMCP' from 'mcp.server'\")"
+    )
     (tmp_path / ".mcp.json").write_text(
-        json.dumps({"mcpServers": {"s": {"command": sys.executable, "args": [str(old)]}}})
+        json.dumps(
+            {"mcpServers": {"s": {"command": sys.executable, "args": [str(old)]}}}
+        )
     )
     (spec,) = load_servers(tmp_path / ".mcp.json").values()
-    with pytest.raises(NotebookError, match=r"written for mcp 1\.x.*uvx --with 'mcp<2'"):
+    with pytest.raises(
+        NotebookError, match=r"written for mcp 1\.x.*uvx --with 'mcp<2'"
+    ):
         await sessions.connect("s", spec)

@@ -1,4 +1,6 @@
-"""A script's own notebook for tests: the environment says who answers, a table `orders` is there to ask about."""
+"""A script's own notebook for tests: the environment says who answers, a table `orders`
+is there to ask about.
+"""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -18,8 +20,16 @@ _OTHERS = ("ANTHROPIC", "AWS_", "GOOGLE")
 @contextmanager
 def notebook(folder: Path, environ: Mapping[str, str]) -> Iterator[Notebook]:
     """What `mcp_notebook.ask` works on, fresh, with nothing of the machine's own credentials."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OTHERS)}
-    with mock.patch.dict(os.environ, {**kept, "MCP_NOTEBOOK_CONFIG_DIR": str(folder), **environ}, clear=True):
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_OTHERS)
+    }
+    with mock.patch.dict(
+        os.environ,
+        {**kept, "MCP_NOTEBOOK_CONFIG_DIR": str(folder), **environ},
+        clear=True,
+    ):
         here._plain = None
         state = here.notebook()
         state.bind("orders", pd.DataFrame({"n": [1, 2, 3]}))

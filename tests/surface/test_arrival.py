@@ -31,13 +31,19 @@ def begin(folder: Path, one: Start, answer: str | None) -> list[str]:
     return said
 
 
-def test_the_first_start_shows_the_whole_command_and_the_next_says_nothing(tmp_path: Path) -> None:
+def test_the_first_start_shows_the_whole_command_and_the_next_says_nothing(
+    tmp_path: Path,
+) -> None:
     one = start(tmp_path, "-m", "shop")
-    assert begin(tmp_path, one, None) == [f"shop: {tmp_path}/.mcp.json starts API_KEY=••• python -m shop"]
+    assert begin(tmp_path, one, None) == [
+        f"shop: {tmp_path}/.mcp.json starts API_KEY=••• python -m shop"
+    ]
     assert begin(tmp_path, one, None) == []
 
 
-def test_a_command_that_became_another_one_is_shown_and_needs_a_yes(tmp_path: Path) -> None:
+def test_a_command_that_became_another_one_is_shown_and_needs_a_yes(
+    tmp_path: Path,
+) -> None:
     begin(tmp_path, start(tmp_path, "-m", "shop"), None)
     other = start(tmp_path, "-c", "import os; os.system('x')")
     with pytest.raises(ConnectError, match="is not what it was"):

@@ -1,4 +1,6 @@
-"""`mcp_notebook.ask` and `connect` in plain Python: values, awaited or not, failures where they are looked at."""
+"""`mcp_notebook.ask` and `connect` in plain Python: values, awaited or not, failures
+where they are looked at.
+"""
 
 import asyncio
 import sys
@@ -39,16 +41,23 @@ def script(model: Model, tmp_path: Path) -> Iterator[None]:
     """A script of its own for each test."""
     model.replies.clear()
     model.requests.clear()
-    with notebook(tmp_path, {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": model.api_key}):
+    with notebook(
+        tmp_path, {"ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": model.api_key}
+    ):
         yield
 
 
 def total() -> list[Reply]:
     query = use("notebook__query", {"sql": "select sum(n) as total from orders"})
-    return [Reply([text("Let me look."), query]), Reply([text("It is **6**.")], model="claude-sonnet-5-5")]
+    return [
+        Reply([text("Let me look."), query]),
+        Reply([text("It is **6**.")], model="claude-sonnet-5-5"),
+    ]
 
 
-def test_an_answer_holds_text_tables_calls_and_cost(model: Model, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_holds_text_tables_calls_and_cost(
+    model: Model, capfd: pytest.CaptureFixture[str]
+) -> None:
     model.replies += total()
     answer = mcp_notebook.ask("What is the total of @orders?")
     assert answer.text == "Let me look.\n\nIt is **6**."
@@ -56,9 +65,15 @@ def test_an_answer_holds_text_tables_calls_and_cost(model: Model, capfd: pytest.
     (name,) = answer.tables
     assert answer.tables[name]["total"].tolist() == [6]
     assert answer.value is answer.tables[name]
-    assert [(c.server, c.tool, c.outcome, c.rows) for c in answer.calls] == [("notebook", "query", "ok", 1)]
+    assert [(c.server, c.tool, c.outcome, c.rows) for c in answer.calls] == [
+        ("notebook", "query", "ok", 1)
+    ]
     assert answer.cost == 0.0  # what answers on this machine costs nothing
-    assert (answer.usage.turns, answer.usage.calls, answer.stop.reason) == (2, 1, "done")
+    assert (answer.usage.turns, answer.usage.calls, answer.stop.reason) == (
+        2,
+        1,
+        "done",
+    )
     assert capfd.readouterr().out == ""
 
 
@@ -108,7 +123,9 @@ def test_a_form_that_was_not_met_has_no_value(model: Model) -> None:
         _ = mcp_notebook.ask("Which n?", form=list[int]).value
 
 
-def test_a_failure_is_raised_at_every_look_and_the_next_question_goes_on(model: Model) -> None:
+def test_a_failure_is_raised_at_every_look_and_the_next_question_goes_on(
+    model: Model,
+) -> None:
     model.replies += [Fault(400, "no such thing"), Reply([text("fine")])]
     answer = mcp_notebook.ask("Hello?")
     for _ in range(2):
@@ -119,7 +136,9 @@ def test_a_failure_is_raised_at_every_look_and_the_next_question_goes_on(model: 
         mcp_notebook.ask("x", into="not a name")
 
 
-def test_an_answer_without_a_model_says_what_to_do_and_that_there_is_none(tmp_path: Path) -> None:
+def test_an_answer_without_a_model_says_what_to_do_and_that_there_is_none(
+    tmp_path: Path,
+) -> None:
     with notebook(tmp_path, {}):
         answer = mcp_notebook.ask("Hello?")
         assert repr(answer) == "<Answer: not looked at yet>"
@@ -130,7 +149,9 @@ def test_an_answer_without_a_model_says_what_to_do_and_that_there_is_none(tmp_pa
 
 def test_a_dry_run_needs_no_model(tmp_path: Path) -> None:
     with notebook(tmp_path, {}) as state:
-        run = CellRun(state, Ask(prompt="What is in @orders?", dry_run=True), shown="none")
+        run = CellRun(
+            state, Ask(prompt="What is in @orders?", dry_run=True), shown="none"
+        )
         run.start()
         run.blocked()
     said = "".join(event.text for event in run.seen if isinstance(event, TextDelta))
@@ -153,10 +174,15 @@ async def test_a_cancelled_wait_ends_the_run(model: Model) -> None:
 
 
 def test_a_server_is_connected_called_and_closed_without_magics(model: Model) -> None:
-    plain = mcp_notebook.connect("plain", [sys.executable, str(PLAIN), "stdio"], allow=["echo"])
+    plain = mcp_notebook.connect(
+        "plain", [sys.executable, str(PLAIN), "stdio"], allow=["echo"]
+    )
     assert "echo" in plain
     assert plain.echo(text="hi") == "hi"
-    model.replies += [Reply([use("plain__echo", {"text": "there"})]), Reply([text("It said there.")])]
+    model.replies += [
+        Reply([use("plain__echo", {"text": "there"})]),
+        Reply([text("It said there.")]),
+    ]
     answer = mcp_notebook.ask("Echo there.")
     assert [c.outcome for c in answer.calls] == ["ok"]
     mcp_notebook.disconnect("plain")

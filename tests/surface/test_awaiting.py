@@ -14,12 +14,22 @@ def transformed(cell, awaiting):
 
 def test_a_whole_claude_cell_is_awaited_once():
     awaiting = AwaitTransformer()
-    assert transformed("%%claude --new\nHow many {orders}?", awaiting).startswith("await get_ipython()")
+    assert transformed("%%claude --new\nHow many {orders}?", awaiting).startswith(
+        "await get_ipython()"
+    )
     assert awaiting.take()
     assert not awaiting.take()
 
 
-@pytest.mark.parametrize("cell", ["%%time\n%%claude\nhi", "%%capture out\nx = 1", "x = 1", "%%mcp_sql shop\nselect 1"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%%time\n%%claude\nhi",
+        "%%capture out\nx = 1",
+        "x = 1",
+        "%%mcp_sql shop\nselect 1",
+    ],
+)
 def test_other_cells_stay_as_they_are(cell):
     awaiting = AwaitTransformer()
     assert "await" not in transformed(cell, awaiting)

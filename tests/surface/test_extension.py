@@ -14,7 +14,9 @@ from mcp_notebook.surface.serving import ServingMagics
 def run(code: str) -> str:
     shell = "from IPython.core.interactiveshell import InteractiveShell as S; shell = S.instance();"
     command = [sys.executable, "-c", shell + code]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=120
+    ).stdout
 
 
 def test_every_magic_is_registered_before_its_first_use():
@@ -32,12 +34,16 @@ def test_loading_makes_none_of_the_parts():
 
 
 def test_a_first_use_does_what_the_magic_does():
-    out = run("shell.run_line_magic('load_ext', 'mcp_notebook'); shell.run_line_magic('mcp_tools', '')")
+    out = run(
+        "shell.run_line_magic('load_ext', 'mcp_notebook'); shell.run_line_magic('mcp_tools', '')"
+    )
     assert "No server is connected yet" in out
 
 
 def test_help_is_that_of_the_magic_itself():
-    out = run("shell.run_line_magic('load_ext', 'mcp_notebook'); print(shell.find_cell_magic('claude').__doc__)")
+    out = run(
+        "shell.run_line_magic('load_ext', 'mcp_notebook'); print(shell.find_cell_magic('claude').__doc__)"
+    )
     assert "--max-usd" in out
 
 

@@ -1,4 +1,6 @@
-"""Servers as Python objects: methods made of the tools' own descriptions, in plain Python without a notebook."""
+"""Servers as Python objects: methods made of the tools' own descriptions, in plain
+Python without a notebook.
+"""
 
 import datetime
 import inspect
@@ -42,7 +44,9 @@ def test_a_methods_signature_and_words_are_those_of_the_tool(office):
     assert signature.parameters["limit"].default == 10
     text = office.list_people.__doc__
     assert text.startswith("The people of the office.")
-    assert "status : string, optional, default 'active', one of 'active', 'left'" in text
+    assert (
+        "status : string, optional, default 'active', one of 'active', 'left'" in text
+    )
     assert "It says that it only reads." in text
     assert "does not say" in office.add_note.__doc__
 
@@ -67,7 +71,10 @@ def test_arguments_by_place_and_pythons_own_kinds_of_values(office):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (lambda o: o.list_people(stats="left"), "no argument 'stats'. Did you mean 'status'"),
+        (
+            lambda o: o.list_people(stats="left"),
+            "no argument 'stats'. Did you mean 'status'",
+        ),
         (lambda o: o.add_note(), "add_note needs text"),
         (lambda o: o.add_note("a", "b"), "takes 1 arguments, and 2 were given"),
         (lambda o: o.add_note("a", text="b"), "given 'text' twice"),
@@ -102,20 +109,29 @@ def test_dates_and_sets_go_as_json_has_them():
 
 
 def test_a_call_by_name_and_all_its_tables(office):
-    assert mcp_notebook.call("office.list_people", {"limit": 1}).name.tolist() == ["Ána"]
+    assert mcp_notebook.call("office.list_people", {"limit": 1}).name.tolist() == [
+        "Ána"
+    ]
     first, second = mcp_notebook.call("office.report", tables=True)
     assert (first.b.tolist(), second.total.tolist()) == (["x", "y"], [3, 4])
     assert mcp_notebook.call("office.motto", tables=True) == []
 
 
 def test_a_resource(office):
-    assert mcp_notebook.resource("office", "data://desks.csv").desk.tolist() == ["D1", "D2"]
+    assert mcp_notebook.resource("office", "data://desks.csv").desk.tolist() == [
+        "D1",
+        "D2",
+    ]
 
 
 def test_sql_over_tables_that_are_named(office):
     people = office.list_people()
     rooms = pd.DataFrame({"country": ["Spain", "Japan"], "n": [1, 2]})
-    joined = mcp_notebook.sql("select name, n from p join rooms using (country) order by n", p=people, rooms=rooms)
+    joined = mcp_notebook.sql(
+        "select name, n from p join rooms using (country) order by n",
+        p=people,
+        rooms=rooms,
+    )
     assert joined.values.tolist() == [["Ána", 1], ["Cy", 2]]
     assert len(mcp_notebook.sql("from rooms", rooms=rooms, limit=1)) == 1
     with pytest.raises(DataError, match=r"no table 'people'.*Name the tables"):
@@ -134,8 +150,12 @@ async def test_the_same_with_await(office):
     people = await office.aio.list_people(limit=2)
     assert len(people) == 2
     assert await mcp_notebook.acall("office.motto") == "We open at nine."
-    assert (await mcp_notebook.asql("select count(*) as n from people", people=people)).n[0] == 2
-    assert (await (await mcp_notebook.aconnect("second", build())).aio.motto()) == "We open at nine."
+    assert (
+        await mcp_notebook.asql("select count(*) as n from people", people=people)
+    ).n[0] == 2
+    assert (
+        await (await mcp_notebook.aconnect("second", build())).aio.motto()
+    ) == "We open at nine."
 
 
 async def test_without_await_it_works_where_a_loop_runs(office):
@@ -178,6 +198,12 @@ def test_in_a_script_the_servers_end_with_it(tmp_path: Path):
         f"office = mcp_notebook.connect('office', [sys.executable, {str(OFFICE)!r}])\n"
         "print(office.list_people().shape, mcp_notebook.server('office').motto())\n"
     )
-    done = subprocess.run([sys.executable, "s.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "s.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.stdout.strip() == "(3, 3) We open at nine.", done.stderr
     assert done.returncode == 0

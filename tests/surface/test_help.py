@@ -33,7 +33,9 @@ for text in {cells!r}:
 def said(script: str, cells: list[str]) -> list[str]:
     """What each cell printed, in one shell."""
     command = [sys.executable, "-c", script.format(cells=cells)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=120
+    )
     return ended.stdout.split("###\n")[1:]
 
 
@@ -51,21 +53,41 @@ def test_what_is_not_understood_is_a_sentence_that_says_where_to_look():
         ["%%claude --modle x\nhi", "%%mcp_sql\nselect 1", "%%mcp_sql s --timeout x\nselect 1",
          "%mcp_connect --alow y shop cmd", "%mcp_connect", "%mcp_call a.b {x}", "%mcp_freeze --no-check"],
     )  # fmt: skip
-    assert "ConfigError: Unknown option --modle; did you mean --model? %%claude? lists what there is." in modle
-    assert "ConfigError: Name the server: %%mcp_sql SERVER [--into NAME]; there are notebook." in server
+    assert (
+        "ConfigError: Unknown option --modle; did you mean --model? %%claude? lists what there is."
+        in modle
+    )
+    assert (
+        "ConfigError: Name the server: %%mcp_sql SERVER [--into NAME]; there are notebook."
+        in server
+    )
     assert "invalid float value" in seconds
     assert "Unknown option --alow; did you mean --allow?" in alow
     assert "%mcp_connect --help says more." in nothing
     assert 'write them as {"sql": "select 1"}' in json
-    assert "Nothing to freeze yet" in freeze, "argparse takes what an option begins with"
-    assert "Traceback" not in "".join((modle, server, seconds, alow, nothing, json, freeze))
+    assert "Nothing to freeze yet" in freeze, (
+        "argparse takes what an option begins with"
+    )
+    assert "Traceback" not in "".join(
+        (modle, server, seconds, alow, nothing, json, freeze)
+    )
 
 
 def test_options_complete_after_a_dash():
     claude, connect, sql, other, below = said(
-        COMPLETED, ["%%claude --ma", "%mcp_connect --al", "%%mcp_sql shop --t", "%mcp_log -", "%nothing -"]
+        COMPLETED,
+        [
+            "%%claude --ma",
+            "%mcp_connect --al",
+            "%%mcp_sql shop --t",
+            "%mcp_log -",
+            "%nothing -",
+        ],
     )
-    assert claude.strip() == "['--max-calls', '--max-iterations', '--max-seconds', '--max-tokens', '--max-usd']"
+    assert (
+        claude.strip()
+        == "['--max-calls', '--max-iterations', '--max-seconds', '--max-tokens', '--max-usd']"
+    )
     assert connect.strip() == "['--allow', '--allow-insecure']"
     assert sql.strip() == "['--timeout', '--tool']"
     assert other.strip() == below.strip() == "[]"
@@ -73,7 +95,11 @@ def test_options_complete_after_a_dash():
 
 @pytest.mark.parametrize(
     ("option", "words"),
-    [("--modle", "did you mean --model?"), ("--modle=x", "did you mean --model?"), ("--xyz", "Unknown option --xyz.")],
+    [
+        ("--modle", "did you mean --model?"),
+        ("--modle=x", "did you mean --model?"),
+        ("--xyz", "Unknown option --xyz."),
+    ],
 )
 def test_an_option_that_is_near_is_named(option, words):
     assert words in unknown(option, ["--model", "--new"])

@@ -1,4 +1,6 @@
-"""A run that shows nothing of itself: its questions, that it goes on when it takes long, and then what it took."""
+"""A run that shows nothing of itself: its questions, that it goes on when it takes
+long, and then what it took.
+"""
 
 import pytest
 
@@ -24,7 +26,13 @@ def run(screen: FakeScreen, seconds: float, *, live: bool, asks: bool = False) -
     """A run whose model takes so many seconds."""
     clock = Clock()
     view = View(
-        mode="static", decide=lambda *_: None, live=live, patience=LONG, screen=screen, clock=clock, buttons=False
+        mode="static",
+        decide=lambda *_: None,
+        live=live,
+        patience=LONG,
+        screen=screen,
+        clock=clock,
+        buttons=False,
     )
     quiet = Questions(view)
     asked: ToolCall = call(asks=asks)
@@ -33,7 +41,13 @@ def run(screen: FakeScreen, seconds: float, *, live: bool, asks: bool = False) -
         quiet.flush()
     clock.now += seconds
     quiet.flush()
-    for event in (TextDelta("Some words"), asked, ToolResult("a", "ok", "x", 0.1), Note("a note"), Footer("claude-x")):
+    for event in (
+        TextDelta("Some words"),
+        asked,
+        ToolResult("a", "ok", "x", 0.1),
+        Note("a note"),
+        Footer("claude-x"),
+    ):
         quiet.show(event)
         quiet.flush()
     quiet.close()
@@ -44,7 +58,9 @@ def test_a_short_run_shows_nothing(screen: FakeScreen) -> None:
     assert screen.sent == []
 
 
-def test_a_long_run_says_that_it_goes_on_and_what_it_took_stands_there_at_the_end(screen: FakeScreen) -> None:
+def test_a_long_run_says_that_it_goes_on_and_what_it_took_stands_there_at_the_end(
+    screen: FakeScreen,
+) -> None:
     run(screen, LONG * 2, live=True)
     assert screen.sent[0]["text/plain"] == "◌ Asking claude-x · 4 s"
     (left,) = screen.shown

@@ -1,7 +1,9 @@
-"""Whether a table is worth a picture, and which: decided from types and values; names only tell keys from quantities.
+"""Whether a table is worth a picture, and which: decided from types and values; names
+only tell keys from quantities.
 
-Two shapes are: values in the order of a time column, as lines, and one row a category, as bars. A time column with one
-text column of few values beside it gives a line a value. Anything else is better read as a table.
+Two shapes are: values in the order of a time column, as lines, and one row a category,
+as bars. A time column with one text column of few values beside it gives a line a
+value. Anything else is better read as a table.
 """
 
 import math
@@ -24,21 +26,31 @@ COLUMNS = 12  # wider tables are records, not results
 LABEL = 28  # characters
 _T = TypeVar("_T")
 _PERIOD = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?|-?(?:Q([1-4])|W(\d{2})))?")
-_KEY = re.compile(r"(?:^|_)(?:id|key|code|zip|year|month|day|week|quarter|hour)s?$", re.IGNORECASE)
+_KEY = re.compile(
+    r"(?:^|_)(?:id|key|code|zip|year|month|day|week|quarter|hour)s?$", re.IGNORECASE
+)
 
 
 def choose(data: pa.Table, name: str) -> Chart | None:
-    """The chart of a table of 3 to 5,000 rows, None when there is none worth looking at; `name` is its variable."""
+    """The chart of a table of 3 to 5,000 rows, None when there is none worth looking
+    at; `name` is its variable.
+    """
     if not (LEAST <= data.num_rows <= ROWS and 2 <= data.num_columns <= COLUMNS):
         return None
-    measures = [field.name for field in data.schema if _measures(field, data[field.name])]
+    measures = [
+        field.name for field in data.schema if _measures(field, data[field.name])
+    ]
     keys = [column for column in data.column_names if column not in measures]
     if not measures or not 1 <= len(keys) <= 2:
         return None
     times = {key: places for key in keys if (places := _places(data[key]))}
     if len(keys) == 1:
         key = keys[0]
-        return _over_time(data, name, key, times[key], measures) if times else _by_category(data, name, key, measures)
+        return (
+            _over_time(data, name, key, times[key], measures)
+            if times
+            else _by_category(data, name, key, measures)
+        )
     if len(times) != 1:
         return None
     time = next(iter(times))
@@ -49,9 +61,15 @@ def choose(data: pa.Table, name: str) -> Chart | None:
 def _measures(field: pa.Field, column: pa.ChunkedArray) -> bool:
     """Whether a column holds quantities: numbers that are no keys."""
     type_ = field.type
-    if not (pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)):
+    if not (
+        pa.types.is_integer(type_)
+        or pa.types.is_floating(type_)
+        or pa.types.is_decimal(type_)
+    ):
         return False
-    return column.null_count < len(column) and not (pa.types.is_integer(type_) and _KEY.search(field.name))
+    return column.null_count < len(column) and not (
+        pa.types.is_integer(type_) and _KEY.search(field.name)
+    )
 
 
 def _places(column: pa.ChunkedArray) -> tuple[float, ...]:
@@ -60,15 +78,24 @@ def _places(column: pa.ChunkedArray) -> tuple[float, ...]:
         return ()
     type_ = column.type
     if pa.types.is_date(type_) or pa.types.is_timestamp(type_):
-        whole = pc.cast(pc.cast(column, pa.timestamp("us", getattr(type_, "tz", None)), safe=False), pa.int64())
+        whole = pc.cast(
+            pc.cast(column, pa.timestamp("us", getattr(type_, "tz", None)), safe=False),
+            pa.int64(),
+        )
         return tuple(float(value) for value in whole.to_pylist())
     if pa.types.is_integer(type_):
         years = column.to_pylist()
-        return tuple(map(float, years)) if all(1900 <= year <= 2200 for year in years) else ()
+        return (
+            tuple(map(float, years))
+            if all(1900 <= year <= 2200 for year in years)
+            else ()
+        )
     if not _is_text(type_):
         return ()
     found = [_PERIOD.fullmatch(text) for text in column.to_pylist()]
-    forms = {tuple(group is not None for group in match.groups()) for match in found if match}
+    forms = {
+        tuple(group is not None for group in match.groups()) for match in found if match
+    }
     if not all(found) or len(forms) != 1:  # years among months have no common scale
         return ()
     return tuple(_place(match) for match in found if match)
@@ -76,65 +103,133 @@ def _places(column: pa.ChunkedArray) -> tuple[float, ...]:
 
 def _place(match: "re.Match[str]") -> float:
     """Years from the year 0."""
-    year, month, day, quarter, week = (float(group) if group else 0.0 for group in match.groups())
-    part = (month - 1) / 12 + max(0.0, day - 1) / 372 if month else (quarter - 1) / 4 if quarter else week / 53
+    year, month, day, quarter, week = (
+        float(group) if group else 0.0 for group in match.groups()
+    )
+    part = (
+        (month - 1) / 12 + max(0.0, day - 1) / 372
+        if month
+        else (quarter - 1) / 4
+        if quarter
+        else week / 53
+    )
     return year + part
 
 
 def _is_text(type_: pa.DataType) -> bool:
-    return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)
+    return (
+        pa.types.is_string(type_)
+        or pa.types.is_large_string(type_)
+        or pa.types.is_string_view(type_)
+    )
 
 
-def _over_time(data: pa.Table, name: str, key: str, places: tuple[float, ...], measures: Sequence[str]) -> Chart | None:
+def _over_time(
+    data: pa.Table,
+    name: str,
+    key: str,
+    places: tuple[float, ...],
+    measures: Sequence[str],
+) -> Chart | None:
     if len(set(places)) < len(places):
         return None
     order = sorted(range(len(places)), key=places.__getitem__)
     shown = measures[:PANELS]
-    panels = tuple(Panel(_word(one), (Series(_word(one), _picked(_floats(data[one]), order)),)) for one in shown)
-    columns = f"y={shown[0]!r}" if len(shown) == 1 else f"y={list(shown)!r}, subplots=True"
-    code = f"{_frame(data, name, shown)}{_sorted(key, order)}.plot(x={key!r}, {columns})"
+    panels = tuple(
+        Panel(_word(one), (Series(_word(one), _picked(_floats(data[one]), order)),))
+        for one in shown
+    )
+    columns = (
+        f"y={shown[0]!r}" if len(shown) == 1 else f"y={list(shown)!r}, subplots=True"
+    )
+    code = (
+        f"{_frame(data, name, shown)}{_sorted(key, order)}.plot(x={key!r}, {columns})"
+    )
     labels = _picked(_labels(data[key]), order)
     title = f"{', '.join(map(_word, shown))} by {_word(key)}"
-    return Chart("line", title, _word(key), _picked(places, order), labels, panels, code)
+    return Chart(
+        "line", title, _word(key), _picked(places, order), labels, panels, code
+    )
 
 
-def _lines(data: pa.Table, name: str, time: str, places: tuple[float, ...], other: str, measure: str) -> Chart | None:
+def _lines(
+    data: pa.Table,
+    name: str,
+    time: str,
+    places: tuple[float, ...],
+    other: str,
+    measure: str,
+) -> Chart | None:
     """A line a value of `other`; every pair of time and value at most once."""
-    if not (_is_text(data[other].type) or pa.types.is_boolean(data[other].type)) or data[other].null_count:
+    if (
+        not (_is_text(data[other].type) or pa.types.is_boolean(data[other].type))
+        or data[other].null_count
+    ):
         return None
     names = data[other].to_pylist()
     distinct = list(dict.fromkeys(names))
-    pairs = dict(zip(zip(places, names, strict=True), _floats(data[measure]), strict=True))
+    pairs = dict(
+        zip(zip(places, names, strict=True), _floats(data[measure]), strict=True)
+    )
     labels = dict(zip(places, _labels(data[time]), strict=True))
     at = tuple(sorted(labels))
     if not 2 <= len(distinct) <= LINES or len(pairs) < len(names) or len(at) < LEAST:
         return None
-    series = tuple(Series(_word(str(one)), tuple(pairs.get((place, one)) for place in at)) for one in distinct)
+    series = tuple(
+        Series(_word(str(one)), tuple(pairs.get((place, one)) for place in at))
+        for one in distinct
+    )
     code = f"{_frame(data, name, [measure])}.pivot(index={time!r}, columns={other!r}, values={measure!r}).plot()"
     title = f"{_word(measure)} by {_word(time)} and {_word(other)}"
     panel = (Panel(_word(measure), series),)
-    return Chart("line", title, _word(time), at, tuple(labels[place] for place in at), panel, code)
+    return Chart(
+        "line",
+        title,
+        _word(time),
+        at,
+        tuple(labels[place] for place in at),
+        panel,
+        code,
+    )
 
 
-def _by_category(data: pa.Table, name: str, key: str, measures: Sequence[str]) -> Chart | None:
+def _by_category(
+    data: pa.Table, name: str, key: str, measures: Sequence[str]
+) -> Chart | None:
     column = data[key]
-    if data.num_rows > BARS or not (_is_text(column.type) or pa.types.is_boolean(column.type)):
+    if data.num_rows > BARS or not (
+        _is_text(column.type) or pa.types.is_boolean(column.type)
+    ):
         return None
     if column.null_count > 1 or len(pc.unique(column)) < data.num_rows:
         return None
     shown = measures[:PANELS]
-    panels = tuple(Panel(_word(one), (Series(_word(one), _floats(data[one])),)) for one in shown)
-    columns = f"y={shown[0]!r}" if len(shown) == 1 else f"y={list(shown)!r}, subplots=True"
+    panels = tuple(
+        Panel(_word(one), (Series(_word(one), _floats(data[one])),)) for one in shown
+    )
+    columns = (
+        f"y={shown[0]!r}" if len(shown) == 1 else f"y={list(shown)!r}, subplots=True"
+    )
     code = f"{_frame(data, name, shown)}[::-1].plot.barh(x={key!r}, {columns})"
     labels = _labels(column)
     title = f"{', '.join(map(_word, shown))} by {_word(key)}"
-    return Chart("bar", title, _word(key), tuple(map(float, range(len(labels)))), labels, panels, code)
+    return Chart(
+        "bar",
+        title,
+        _word(key),
+        tuple(map(float, range(len(labels)))),
+        labels,
+        panels,
+        code,
+    )
 
 
 def _frame(data: pa.Table, name: str, columns: Sequence[str]) -> str:
     """The variable in the code; decimals become floats there, because pandas draws no decimals."""
     exact = [one for one in columns if pa.types.is_decimal(data.schema.field(one).type)]
-    return (name or "table") + (f".astype({dict.fromkeys(exact, 'float')!r})" if exact else "")
+    return (name or "table") + (
+        f".astype({dict.fromkeys(exact, 'float')!r})" if exact else ""
+    )
 
 
 def _sorted(key: str, order: Sequence[int]) -> str:
@@ -143,11 +238,15 @@ def _sorted(key: str, order: Sequence[int]) -> str:
 
 def _floats(column: pa.ChunkedArray) -> Values:
     values = (None if value is None else float(value) for value in column.to_pylist())
-    return tuple(value if value is not None and math.isfinite(value) else None for value in values)
+    return tuple(
+        value if value is not None and math.isfinite(value) else None
+        for value in values
+    )
 
 
 def _labels(column: pa.ChunkedArray) -> tuple[str, ...]:
-    from mcp_notebook.display.tables import texts  # tables.py chooses a chart for each of its tables
+    # tables.py chooses a chart for each of its tables
+    from mcp_notebook.display.tables import texts
 
     found = ["NULL" if text is None else text for text in texts(column)]
     if all(text.endswith(" 00:00:00") for text in found):

@@ -21,19 +21,32 @@ Points = list[tuple[float, float | None]]
 def draw(chart: Chart) -> Drawing:
     """The drawing of a chart."""
     shapes, height = (_lines if chart.kind == "line" else _bars)(chart)
-    return Drawing(chart.title, _alt(chart), WIDTH, round(height), tuple(shapes), chart.code)
+    return Drawing(
+        chart.title, _alt(chart), WIDTH, round(height), tuple(shapes), chart.code
+    )
 
 
 def _alt(chart: Chart) -> str:
     what = "Lines" if chart.kind == "line" else "Bars"
     ends = f", {chart.labels[0]} to {chart.labels[-1]}" if chart.kind == "line" else ""
-    values = [value for panel in chart.panels for one in panel.series for value in one.values if value is not None]
+    values = [
+        value
+        for panel in chart.panels
+        for one in panel.series
+        for value in one.values
+        if value is not None
+    ]
     return f"{what}: {chart.title}{ends}; values from {short(min(values))} to {short(max(values))}"
 
 
 def _lines(chart: Chart) -> tuple[list[Shape], float]:
     tall = TALL if len(chart.panels) == 1 else LOW
-    left = max(_wide(_mark(tick)) for panel in chart.panels for tick in _ticks(panel, tall)) + 8
+    left = (
+        max(
+            _wide(_mark(tick)) for panel in chart.panels for tick in _ticks(panel, tall)
+        )
+        + 8
+    )
     place = span(chart.at[0], chart.at[-1], left + 6, WIDTH - 8)
     shapes, y = [], 0.0
     for panel in chart.panels:
@@ -42,7 +55,9 @@ def _lines(chart: Chart) -> tuple[list[Shape], float]:
         ticks = _ticks(panel, tall)
         height = span(ticks[0], ticks[-1], y + tall - 4, y + 8)
         for tick in ticks:
-            shapes.append(Shape("path", {"d": f"M{left:.0f},{height(tick):.1f}H{WIDTH}"}, "grid"))
+            shapes.append(
+                Shape("path", {"d": f"M{left:.0f},{height(tick):.1f}H{WIDTH}"}, "grid")
+            )
             shapes.append(_text(left - 5, height(tick) + 4, _mark(tick), "end"))
         for number, one in enumerate(panel.series):
             points = [
@@ -53,7 +68,8 @@ def _lines(chart: Chart) -> tuple[list[Shape], float]:
             if len(points) * len(panel.series) <= POINTS:
                 named = f", {one.name}" if len(panel.series) > 1 else ""
                 tips = [
-                    f"{label}{named}: {value or 0:,.10g}" for label, value in zip(chart.labels, one.values, strict=True)
+                    f"{label}{named}: {value or 0:,.10g}"
+                    for label, value in zip(chart.labels, one.values, strict=True)
                 ]
                 shapes += _marks(points, tips, f"fill{number}")
         y += tall
@@ -61,7 +77,9 @@ def _lines(chart: Chart) -> tuple[list[Shape], float]:
 
 
 def _ticks(panel: Panel, tall: int) -> list[float]:
-    values = [value for one in panel.series for value in one.values if value is not None] or [0.0]
+    values = [
+        value for one in panel.series for value in one.values if value is not None
+    ] or [0.0]
     low, high = min(values), max(values)
     if low > 0 and low < 0.6 * high:  # near enough to nothing: say how far
         low = 0.0
@@ -75,14 +93,20 @@ def _mark(tick: float) -> str:
 def _head(panel: Panel, y: float, *, several: bool) -> tuple[list[Shape], float]:
     """What stands above a panel: its title among several, a legend for several lines."""
     if len(panel.series) == 1:
-        return ([_text(0, y + 12, panel.title, "start")], y + HEAD) if several else ([], y)
+        return (
+            ([_text(0, y + 12, panel.title, "start")], y + HEAD) if several else ([], y)
+        )
     shapes, x = [], 0.0
     for number, one in enumerate(panel.series):
         size = _wide(one.name) + 28
         if x and x + size > WIDTH:
             x, y = 0.0, y + HEAD
         shapes.append(
-            Shape("rect", {"x": round(x), "y": round(y + 4), "width": 9, "height": 9, "rx": 2}, f"fill{number}")
+            Shape(
+                "rect",
+                {"x": round(x), "y": round(y + 4), "width": 9, "height": 9, "rx": 2},
+                f"fill{number}",
+            )
         )
         shapes.append(_text(x + 14, y + 12, one.name, "start"))
         x += size
@@ -101,7 +125,12 @@ def _path(points: Points) -> str:
 def _marks(points: Points, tips: Sequence[str], look: str) -> Iterator[Shape]:
     for (x, y), tip in zip(points, tips, strict=True):
         if y is not None:
-            yield Shape("circle", {"cx": round(x, 1), "cy": round(y, 1), "r": 2.2}, look, tip=tip)
+            yield Shape(
+                "circle",
+                {"cx": round(x, 1), "cy": round(y, 1), "r": 2.2},
+                look,
+                tip=tip,
+            )
 
 
 def _thinned(points: Points) -> Points:
@@ -110,12 +139,18 @@ def _thinned(points: Points) -> Points:
     step, kept = -(-2 * len(points) // MOST), []
     for start in range(0, len(points), step):
         some = [point for point in points[start : start + step] if point[1] is not None]
-        ends = {min(some, key=lambda p: p[1] or 0.0), max(some, key=lambda p: p[1] or 0.0)} if some else set()
+        ends = (
+            {min(some, key=lambda p: p[1] or 0.0), max(some, key=lambda p: p[1] or 0.0)}
+            if some
+            else set()
+        )
         kept += sorted(ends) or [points[start]]
     return kept
 
 
-def _axis(chart: Chart, place: Callable[[float], float], y: float, left: float) -> Iterator[Shape]:
+def _axis(
+    chart: Chart, place: Callable[[float], float], y: float, left: float
+) -> Iterator[Shape]:
     """Labels from the first on in even steps, as many as have room."""
     widest = max(map(_wide, chart.labels))
     room = max(2, int((WIDTH - left) // (widest + 18)))
@@ -129,7 +164,9 @@ def _axis(chart: Chart, place: Callable[[float], float], y: float, left: float) 
 
 
 def _step(steps: int, most: int) -> int:
-    """The least step of which at most `most` are taken; one that ends on the last place when it is near."""
+    """The least step of which at most `most` are taken; one that ends on the last place
+    when it is near.
+    """
     least = max(1, -(-steps // most))
     return next((step for step in range(least, 2 * least) if steps % step == 0), least)
 
@@ -139,7 +176,10 @@ def _bars(chart: Chart) -> tuple[list[Shape], float]:
     several = len(chart.panels) > 1
     top = HEAD if several else 0
     wide = (WIDTH - left) / len(chart.panels)
-    shapes = [_text(left - 6, top + BAR * row + 15, label, "end") for row, label in enumerate(chart.labels)]
+    shapes = [
+        _text(left - 6, top + BAR * row + 15, label, "end")
+        for row, label in enumerate(chart.labels)
+    ]
     for number, panel in enumerate(chart.panels):
         x = left + number * wide
         if several:
@@ -148,10 +188,13 @@ def _bars(chart: Chart) -> tuple[list[Shape], float]:
     return shapes, top + BAR * len(chart.labels) + 4
 
 
-def _column(one: Series, labels: Sequence[str], x: float, wide: float, top: float) -> Iterator[Shape]:
+def _column(
+    one: Series, labels: Sequence[str], x: float, wide: float, top: float
+) -> Iterator[Shape]:
     values = [value for value in one.values if value is not None]
     room = max(_wide(short(value)) for value in values) + 14
-    before = room if min(values) < 0 else 0.0  # a number stands at the end of its bar, on either side
+    # a number stands at the end of its bar, on either side
+    before = room if min(values) < 0 else 0.0
     width = span(min(0.0, *values), max(0.0, *values), x + before, x + wide - room)
     zero = width(0.0)
     for row, (label, value) in enumerate(zip(labels, one.values, strict=True)):
@@ -160,13 +203,26 @@ def _column(one: Series, labels: Sequence[str], x: float, wide: float, top: floa
             continue
         end, y = width(value), top + BAR * row + 3
         size = max(1.0, abs(end - zero))
-        box = {"x": round(min(zero, end), 1), "y": y, "width": round(size, 1), "height": BAR - 6, "rx": 2}
+        box = {
+            "x": round(min(zero, end), 1),
+            "y": y,
+            "width": round(size, 1),
+            "height": BAR - 6,
+            "rx": 2,
+        }
         yield Shape("rect", box, "fill0", tip=f"{label}: {value:,.10g}")
-        yield _text(end + (5 if value >= 0 else -5), y + 12, short(value), "start" if value >= 0 else "end")
+        yield _text(
+            end + (5 if value >= 0 else -5),
+            y + 12,
+            short(value),
+            "start" if value >= 0 else "end",
+        )
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> Shape:
-    return Shape("text", {"x": round(x, 1), "y": round(y, 1), "text-anchor": anchor}, "ink", text)
+    return Shape(
+        "text", {"x": round(x, 1), "y": round(y, 1), "text-anchor": anchor}, "ink", text
+    )
 
 
 def _wide(text: str) -> float:

@@ -24,7 +24,9 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """`at` are the places of `labels` along the axis, in order. `code` draws the same with pandas."""
+    """`at` are the places of `labels` along the axis, in order. `code` draws the same
+    with pandas.
+    """
 
     kind: Literal["line", "bar"]
     title: str

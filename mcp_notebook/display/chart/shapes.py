@@ -1,7 +1,7 @@
 """A drawing as a list of shapes, and the same as an SVG image that needs nothing around it.
 
-An image knows no theme, so its colours are middle ones that read on white and on black; a live card gives the shapes
-the theme's own by their class.
+An image knows no theme, so its colours are middle ones that read on white and on black;
+a live card gives the shapes the theme's own by their class.
 """
 
 import base64
@@ -16,7 +16,9 @@ FONT = 11  # pixels
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One element. `look` names its colours: `grid`, `ink`, `line0` or `fill0` and up. `tip` is said at the mouse."""
+    """One element. `look` names its colours: `grid`, `ink`, `line0` or `fill0` and up.
+    `tip` is said at the mouse.
+    """
 
     tag: Literal["path", "rect", "circle", "text"]
     at: dict[str, Any]
@@ -47,8 +49,12 @@ def svg(drawing: Drawing) -> str:
 
 
 def _element(shape: Shape) -> str:
-    at = "".join(f' {name}="{html.escape(str(value))}"' for name, value in shape.at.items())
-    return f"<{shape.tag}{at}{_look(shape.look)}>{html.escape(shape.text)}</{shape.tag}>"
+    at = "".join(
+        f' {name}="{html.escape(str(value))}"' for name, value in shape.at.items()
+    )
+    return (
+        f"<{shape.tag}{at}{_look(shape.look)}>{html.escape(shape.text)}</{shape.tag}>"
+    )
 
 
 def _look(look: str) -> str:
@@ -58,5 +64,7 @@ def _look(look: str) -> str:
         return f' fill="{INK}"'
     colour = COLOURS[int(look[-1])]
     if look.startswith("line"):
-        return f' fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round"'
+        return (
+            f' fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round"'
+        )
     return f' fill="{colour}"'

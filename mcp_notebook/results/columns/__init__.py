@@ -1,1 +1,3 @@
-"""From raw columns to typed Arrow columns: declared and inferred types, NULLs, and what was lost."""
+"""From raw columns to typed Arrow columns: declared and inferred types, NULLs, and what
+was lost.
+"""

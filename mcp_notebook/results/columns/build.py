@@ -1,4 +1,6 @@
-"""A raw table becomes a typed one: names made unique, columns typed, and what was lost or guessed said by name."""
+"""A raw table becomes a typed one: names made unique, columns typed, and what was lost
+or guessed said by name.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.results import statement
-from mcp_notebook.results.columns import fast_columns, fast_nulls, infer, losses, nulls, numeric, strings
+from mcp_notebook.results.columns import (
+    fast_columns,
+    fast_nulls,
+    infer,
+    losses,
+    nulls,
+    numeric,
+    strings,
+)
 from mcp_notebook.results.raw import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 
@@ -25,14 +35,22 @@ _FEW = 256
 _TEXT_OR_NULL = {str, type(None)}
 # Arrow's own tests of a type (`pa.types.is_…`) take several times as long as a look at its number.
 _STRING, _NULL, _INT64 = pa.string().id, pa.null().id, pa.int64().id
-_WIDE = {pa.uint64().id, pa.decimal32(1).id, pa.decimal64(1).id, pa.decimal128(1).id, pa.decimal256(1).id}
+_WIDE = {
+    pa.uint64().id,
+    pa.decimal32(1).id,
+    pa.decimal64(1).id,
+    pa.decimal128(1).id,
+    pa.decimal256(1).id,
+}
 _FLOATS = {pa.float16().id, pa.float32().id, pa.float64().id}
 
 
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
     """Type every column of `raw`; notes name the columns they are about."""
     names, name_notes, guessed = _names(raw, sql)
-    columns, null_notes, ready = _without_nulls(raw, names) if infer_types else (fast_nulls.as_sent(raw), [], {})
+    columns, null_notes, ready = (
+        _without_nulls(raw, names) if infer_types else (fast_nulls.as_sent(raw), [], {})
+    )
     text = raw.text if infer_types else "keep"
     if text == "numbers" and nulls.all_text(raw):
         text = "all"
@@ -45,11 +63,18 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         types[name] = typed.type_note
         if typed.note:
             notes.append(f"`{name}` {typed.note}")
-    untyped = [number for number, array in enumerate(arrays) if _is_text(array.type)]  # a typed value lost no text
-    notes += losses.found([columns[number] for number in untyped], [names[number] for number in untyped])
+    # a typed value lost no text
+    untyped = [number for number, array in enumerate(arrays) if _is_text(array.type)]
+    notes += losses.found(
+        [columns[number] for number in untyped], [names[number] for number in untyped]
+    )
     notes += _rounded(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
     notes += _identifiers(arrays, names, types) if text == "all" else []
-    data = pa.Table.from_arrays(arrays, names=list(names)) if names else _no_columns(raw.rows)
+    data = (
+        pa.Table.from_arrays(arrays, names=list(names))
+        if names
+        else _no_columns(raw.rows)
+    )
     return Table(
         data,
         types=types,
@@ -70,14 +95,20 @@ def _no_columns(rows: int) -> pa.Table:
     return pa.table({}) if not rows else pa.table({"column_0": pa.nulls(rows)})
 
 
-def _without_nulls(raw: Raw, names: Sequence[str]) -> tuple[Sequence[Cells], list[str], dict[int, infer.Column]]:
+def _without_nulls(
+    raw: Raw, names: Sequence[str]
+) -> tuple[Sequence[Cells], list[str], dict[int, infer.Column]]:
     if raw.rows and any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
         return fast_nulls.taken_out(raw, names)
     return *nulls.taken_out(raw, names), {}
 
 
 def _column(
-    values: Cells, declared: str | None, text: infer.Strictness, name: str, done: infer.Column | None = None
+    values: Cells,
+    declared: str | None,
+    text: infer.Strictness,
+    name: str,
+    done: infer.Column | None = None,
 ) -> infer.Column:
     """One column typed; `done` is what it gives with all texts believed, if that is known."""
     if isinstance(values, pa.ChunkedArray):
@@ -86,7 +117,11 @@ def _column(
         present = [value for value in values if value is not None]
         if strings.CODE_NAME.search(name):
             text = "dates"
-        elif declared is None and all(map(_BYTES.fullmatch, present)) and (found := _binary(values)) is not None:
+        elif (
+            declared is None
+            and all(map(_BYTES.fullmatch, present))
+            and (found := _binary(values)) is not None
+        ):
             return found
         elif declared is None and _like_codes(present):
             text = "dates"
@@ -110,40 +145,65 @@ def _binary(values: Cells) -> infer.Column | None:
 
 
 def _bytes(text: str) -> bytes:
-    """A bytes literal alone: `literal_eval` of a string that a regular expression has fully matched."""
+    """A bytes literal alone: `literal_eval` of a string that a regular expression has
+    fully matched.
+    """
     return ast.literal_eval(text.removeprefix("bytearray(").removesuffix(")"))
 
 
 def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
-    """Fractions in quotes in a format that has numbers are decimals: a float would have come as a number."""
-    if not pa.types.is_floating(typed.array.type) or not typed.type_note.startswith("converted"):
+    """Fractions in quotes in a format that has numbers are decimals: a float would have
+    come as a number.
+    """
+    if not pa.types.is_floating(typed.array.type) or not typed.type_note.startswith(
+        "converted"
+    ):
         return typed
-    if not all(value is None or (type(value) is str and strings.is_plain(value)) for value in values):
+    if not all(
+        value is None or (type(value) is str and strings.is_plain(value))
+        for value in values
+    ):
         return typed
-    array, note = numeric.decimals([None if value is None else Decimal(value) for value in values])
+    array, note = numeric.decimals(
+        [None if value is None else Decimal(value) for value in values]
+    )
     return infer.Column(array, f"converted from text: {infer.short(array.type)}", note)
 
 
 def _arrow_column(
-    values: pa.ChunkedArray, declared: str | None, text: infer.Strictness, name: str, done: infer.Column | None = None
+    values: pa.ChunkedArray,
+    declared: str | None,
+    text: infer.Strictness,
+    name: str,
+    done: infer.Column | None = None,
 ) -> infer.Column:
     """The same for a column that a fast reader left in Arrow."""
     if text in ("numbers", "all") and strings.CODE_NAME.search(name):
         text, done = "dates", None
-    if text in ("numbers", "all") and declared is None and pa.types.is_string(values.type):
+    if (
+        text in ("numbers", "all")
+        and declared is None
+        and pa.types.is_string(values.type)
+    ):
         head = values.slice(0, _FEW).drop_null().to_pylist()
         if head and _BYTES.fullmatch(head[0]):
             return _column(values.to_pylist(), declared, text, name)
         if _may_be_codes(head) and _like_codes(values.drop_null().to_pylist()):
             text, done = "dates", None
     typed = done or fast_columns.column(values, declared, text=text)
-    if text == "numbers" and pa.types.is_floating(typed.array.type) and typed.type_note.startswith("converted"):
+    if (
+        text == "numbers"
+        and pa.types.is_floating(typed.array.type)
+        and typed.type_note.startswith("converted")
+    ):
         return _quoted_decimals(typed, values.to_pylist())
     return typed
 
 
 def _like_codes(present: Sequence[Any]) -> bool:
-    """Digits of one length of 9 to 15 in many distinct values: phone numbers or ids rather than amounts."""
+    """Digits of one length of 9 to 15 in many distinct values: phone numbers or ids
+    rather than amounts.
+    """
     return len(present) > 1 and _may_be_codes(present) and len(set(present)) > 1
 
 
@@ -183,18 +243,26 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
     width = len(raw.columns) if raw.columns or raw.names is None else len(raw.names)
     if raw.names is None:
         return _missing_names(width, asked)
-    names = tuple(name.encode("utf-8", "backslashreplace").decode() for name in raw.names)
+    names = tuple(
+        name.encode("utf-8", "backslashreplace").decode() for name in raw.names
+    )
     result = unique(names)
     notes = []
     if len(set(names)) < len(names):
         repeated = [name for name, count in Counter(names).items() if count > 1]
         notes.append(f"{listing(repeated)} came more than once and got numbers")
         if same := _same_values(raw, repeated):
-            shown = [name for sent, name in zip(names, result, strict=True) if sent in same]
-            notes.append(f"the columns {listing(shown)} hold the same values; one may have overwritten the others")
+            shown = [
+                name for sent, name in zip(names, result, strict=True) if sent in same
+            ]
+            notes.append(
+                f"the columns {listing(shown)} hold the same values; one may have overwritten the others"
+            )
     fewer = asked is not None and len(asked) > len(names)
     if fewer and asked is not None:
-        lost = [name for name, count in Counter(filter(None, asked)).items() if count > 1] or [n for n in asked if n]
+        lost = [
+            name for name, count in Counter(filter(None, asked)).items() if count > 1
+        ] or [n for n in asked if n]
         notes.append(
             f"the statement selects {len(asked)} columns and {len(names)} came; "
             f"of those with one name ({listing(lost)}) only the last came"
@@ -205,14 +273,26 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
 def _same_values(raw: Raw, repeated: Sequence[str]) -> list[str]:
     """Repeated names whose columns are equal in every row."""
     pairs = list(zip(raw.names or (), raw.columns, strict=False))
-    found = {name: [column for other, column in pairs if other == name] for name in repeated}
-    return [name for name, columns in found.items() if raw.rows and all(columns[0] == other for other in columns[1:])]
+    found = {
+        name: [column for other, column in pairs if other == name] for name in repeated
+    }
+    return [
+        name
+        for name, columns in found.items()
+        if raw.rows and all(columns[0] == other for other in columns[1:])
+    ]
 
 
-def _missing_names(width: int, asked: Sequence[str | None] | None) -> tuple[tuple[str, ...], list[str], bool]:
+def _missing_names(
+    width: int, asked: Sequence[str | None] | None
+) -> tuple[tuple[str, ...], list[str], bool]:
     if asked is not None and all(asked) and (width in (0, len(asked))):
         names = unique([name or "" for name in asked])
-        return names, ["the server sent no column names; these are from the statement"], False
+        return (
+            names,
+            ["the server sent no column names; these are from the statement"],
+            False,
+        )
     if not width:
         return (), ["no rows came, and the server sent no column names"], False
     return (
@@ -234,13 +314,23 @@ def _rounded(arrays: Sequence[pa.Array], names: Sequence[str]) -> list[str]:
     return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
 
 
-def _identifiers(arrays: Sequence[pa.Array], names: Sequence[str], types: dict[str, str]) -> list[str]:
-    """A format in which everything is text does not tell long numbers from identifiers of digits."""
+def _identifiers(
+    arrays: Sequence[pa.Array], names: Sequence[str], types: dict[str, str]
+) -> list[str]:
+    """A format in which everything is text does not tell long numbers from identifiers
+    of digits.
+    """
     long = [
         name for array, name in zip(arrays, names, strict=True)
         if types[name].startswith("converted") and _large_integers(array)
     ]  # fmt: skip
-    return [f"long whole numbers in {listing(long)} were read as numbers; they may be identifiers"] if long else []
+    return (
+        [
+            f"long whole numbers in {listing(long)} were read as numbers; they may be identifiers"
+        ]
+        if long
+        else []
+    )
 
 
 def _looks_rounded(value: int | Decimal) -> bool:
@@ -253,12 +343,22 @@ def _large_integers(array: pa.Array) -> list[int]:
     if kind.id in _WIDE:
         if kind.id != pa.uint64().id and kind.scale:
             return []
-        return [int(value) for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
+        return [
+            int(value)
+            for value in array.to_pylist()
+            if value is not None and abs(value) >= _SAFE_INTEGER
+        ]
     if kind.id != _INT64:
         return []
     if len(array) <= _FEW:  # a kernel's call costs more than a few Python objects
-        return [value for value in array.to_pylist() if value is not None and abs(value) >= _SAFE_INTEGER]
-    beyond = pc.or_(pc.greater_equal(array, _SAFE_INTEGER), pc.less_equal(array, -_SAFE_INTEGER))
+        return [
+            value
+            for value in array.to_pylist()
+            if value is not None and abs(value) >= _SAFE_INTEGER
+        ]
+    beyond = pc.or_(
+        pc.greater_equal(array, _SAFE_INTEGER), pc.less_equal(array, -_SAFE_INTEGER)
+    )
     large = array.filter(beyond).drop_null()
     # Of a long column a few tell: most are not rounded, and no object a cell is made.
     head = large.slice(0, 64).to_pylist()
@@ -267,12 +367,22 @@ def _large_integers(array: pa.Array) -> list[int]:
 
 def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
     """JSON has no Infinity and no NaN: servers write null in their place."""
-    found = [name for name, array in zip(names, arrays, strict=True) if _only_finite(array)]
-    return [f"null in {listing(found)} may stand for NaN or Infinity, which JSON cannot say"] if found else []
+    found = [
+        name for name, array in zip(names, arrays, strict=True) if _only_finite(array)
+    ]
+    return (
+        [
+            f"null in {listing(found)} may stand for NaN or Infinity, which JSON cannot say"
+        ]
+        if found
+        else []
+    )
 
 
 def _only_finite(array: pa.Array) -> bool:
-    """A column of floats with nulls and without one NaN or Infinity, or a column without any value."""
+    """A column of floats with nulls and without one NaN or Infinity, or a column
+    without any value.
+    """
     if array.type.id == _NULL:
         return len(array) > 0
     if array.type.id not in _FLOATS or not array.null_count:

@@ -1,4 +1,5 @@
-"""Types that a server declares: database names, driver codes, JSON-schema words, and the conversion to them.
+"""Types that a server declares: database names, driver codes, JSON-schema words, and
+the conversion to them.
 
 A declaration is followed only when every value agrees with it; `convert` returns None otherwise.
 """
@@ -26,13 +27,17 @@ _FLOAT = re.compile(
     r"(?:f32|f64|float|double|real|float\d+|double precision|binary_(?:float|double)|bfloat16|number_float)"
     r"(?: precision)?"
 )
-_DECIMAL = re.compile(r"(?:big)?(?:decimal|numeric|newdecimal|dec|fixed)(?:32|64|128|256)?")
+_DECIMAL = re.compile(
+    r"(?:big)?(?:decimal|numeric|newdecimal|dec|fixed)(?:32|64|128|256)?"
+)
 _BOOL = re.compile(r"bool(?:ean)?")
 _DATE = re.compile(r"date(?:32)?(?:\[day\])?|datetime\.date")
 _STAMP = re.compile(
     r"datetime(?:2|64)?(?:\[.*\])?|timestamp(?:_(?:ntz|s|ms|us|ns))?(?: without time zone)?|smalldatetime"
 )
-_STAMPTZ = re.compile(r"timestamp(?:_l?tz|tz)|timestamp with(?: local)? time zone|datetimeoffset|datetimetz")
+_STAMPTZ = re.compile(
+    r"timestamp(?:_l?tz|tz)|timestamp with(?: local)? time zone|datetimeoffset|datetimetz"
+)
 _TIME = re.compile(r"time(?: without time zone)?(?:64|32)?")
 _TEXT = re.compile(
     r"(?:n?var)?(?:n?char)(?:acter)?2?(?: varying)?|character(?: varying)?|text|string|str|(?:tiny|medium|long)text|"
@@ -40,7 +45,9 @@ _TEXT = re.compile(
 )
 _DAYS = re.compile(r"-?\d{1,6}", re.ASCII)
 _SECONDS = re.compile(r"-?\d{1,11}\.\d{9}", re.ASCII)
-_BINARY = re.compile(r"bytea|blob|binary|varbinary|(?:tiny|medium|long)blob|image|raw|bytes|large_binary")
+_BINARY = re.compile(
+    r"bytea|blob|binary|varbinary|(?:tiny|medium|long)blob|image|raw|bytes|large_binary"
+)
 
 # PostgreSQL's type numbers as node-postgres and DB-API drivers pass them on (pg_type.dat).
 POSTGRES_OIDS = {
@@ -53,7 +60,8 @@ POSTGRES_OIDS = {
 def kind(name: str) -> str | None:
     """The family a declared type belongs to, or None when we do not know it.
 
-    "int", "float", "decimal", "bool", "date", "timestamp", "timestamptz", "time", "text" or "binary".
+    "int", "float", "decimal", "bool", "date", "timestamp", "timestamptz", "time",
+    "text" or "binary".
     """
     name = " ".join(name.strip().split())
     while match := _WRAPPED.fullmatch(name):
@@ -71,18 +79,33 @@ def kind(name: str) -> str | None:
 
 
 def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | None:
-    """The values in the declared family, exactly; None when one does not fit it (then the declaration is ignored).
+    """The values in the declared family, exactly; None when one does not fit it (then
+    the declaration is ignored).
 
     `name` is the whole type, which may name a time zone.
     """
     try:
-        return _in_zone(values, zone[1]) if (zone := _ZONE.search(name)) else _CONVERTERS[family](values)
-    except (ValueError, TypeError, InvalidOperation, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError, KeyError):
+        return (
+            _in_zone(values, zone[1])
+            if (zone := _ZONE.search(name))
+            else _CONVERTERS[family](values)
+        )
+    except (
+        ValueError,
+        TypeError,
+        InvalidOperation,
+        OverflowError,
+        pa.ArrowInvalid,
+        pa.ArrowTypeError,
+        KeyError,
+    ):
         return None
 
 
 def _int(values: Sequence[Any]) -> pa.Array | None:
-    return numeric.integers([None if value is None else _as_int(value) for value in values])[0]
+    return numeric.integers(
+        [None if value is None else _as_int(value) for value in values]
+    )[0]
 
 
 def _as_int(value: Any) -> int:
@@ -94,7 +117,9 @@ def _as_int(value: Any) -> int:
 
 
 def _float(values: Sequence[Any]) -> pa.Array:
-    return pa.array([None if value is None else _as_float(value) for value in values], pa.float64())
+    return pa.array(
+        [None if value is None else _as_float(value) for value in values], pa.float64()
+    )
 
 
 def _as_float(value: Any) -> float:
@@ -118,23 +143,45 @@ def _as_decimal(value: Any) -> Decimal:
 
 
 def _bool(values: Sequence[Any]) -> pa.Array:
-    return pa.array([None if value is None else _TRUTH[value] for value in values], pa.bool_())
+    return pa.array(
+        [None if value is None else _TRUTH[value] for value in values], pa.bool_()
+    )
 
 
 def _date(values: Sequence[Any]) -> pa.Array | None:
     """Dates, their text, or days since 1970 as text (Snowflake)."""
-    if any(values) and all(value is None or (type(value) is str and _DAYS.fullmatch(value)) for value in values):
-        return pa.array([None if value is None else int(value) for value in values], pa.int32()).cast(pa.date32())
+    if any(values) and all(
+        value is None or (type(value) is str and _DAYS.fullmatch(value))
+        for value in values
+    ):
+        return pa.array(
+            [None if value is None else int(value) for value in values], pa.int32()
+        ).cast(pa.date32())
     return _typed(values, dt.date, pa.date32())
 
 
 def _stamp(values: Sequence[Any]) -> pa.Array | None:
-    """Timestamps, their text, or seconds since 1970 with nine digits of a fraction as text (Snowflake)."""
-    if any(values) and all(value is None or (type(value) is str and _SECONDS.fullmatch(value)) for value in values):
-        exact = [None if value is None else int(Decimal(value) * 10**9) for value in values]
-        return pa.array(exact, pa.int64()).cast(pa.timestamp("ns")).cast(pa.timestamp("us"))
+    """Timestamps, their text, or seconds since 1970 with nine digits of a fraction as
+    text (Snowflake).
+    """
+    if any(values) and all(
+        value is None or (type(value) is str and _SECONDS.fullmatch(value))
+        for value in values
+    ):
+        exact = [
+            None if value is None else int(Decimal(value) * 10**9) for value in values
+        ]
+        return (
+            pa.array(exact, pa.int64())
+            .cast(pa.timestamp("ns"))
+            .cast(pa.timestamp("us"))
+        )
     found = _typed(values, dt.datetime, pa.timestamp("us"))
-    return found if found is None or pa.types.is_timestamp(found.type) else found.cast(pa.timestamp("us"))
+    return (
+        found
+        if found is None or pa.types.is_timestamp(found.type)
+        else found.cast(pa.timestamp("us"))
+    )
 
 
 def _typed(values: Sequence[Any], wanted: type, arrow: pa.DataType) -> pa.Array | None:
@@ -147,7 +194,9 @@ def _typed(values: Sequence[Any], wanted: type, arrow: pa.DataType) -> pa.Array 
 
 
 def _stamptz(values: Sequence[Any]) -> pa.Array | None:
-    """Instants only: where the values lack a zone and the type names none, the session's zone is not known."""
+    """Instants only: where the values lack a zone and the type names none, the
+    session's zone is not known.
+    """
     found = _stamp(values)
     return found if found is not None and found.type.tz else None
 
@@ -169,7 +218,9 @@ def _text(values: Sequence[Any]) -> pa.Array:
 
 
 def _binary(values: Sequence[Any]) -> pa.Array:
-    return pa.array([None if value is None else _as_bytes(value) for value in values], pa.binary())
+    return pa.array(
+        [None if value is None else _as_bytes(value) for value in values], pa.binary()
+    )
 
 
 def _as_bytes(value: Any) -> bytes:

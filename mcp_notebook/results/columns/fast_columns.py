@@ -1,7 +1,8 @@
-"""`infer.column` for a column that is in Arrow already: the same answer without a Python object a cell.
+"""`infer.column` for a column that is in Arrow already: the same answer without a
+Python object a cell.
 
-Each step either proves the exact path's answer with Arrow's kernels or hands the column over to `infer` and `strings`,
-whose rules these are. A test holds the two equal.
+Each step either proves the exact path's answer with Arrow's kernels or hands the column
+over to `infer` and `strings`, whose rules these are. A test holds the two equal.
 """
 
 import datetime as dt
@@ -21,8 +22,12 @@ _STAMP = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|\+00:00)?$"
 _MIDNIGHT = r"^\d{4}-\d\d-\d\dT00:00:00(?:\.0{3,6})?Z$"
 _NODE = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
 _NUMBER = r"^-?(?:0|[1-9]\d*)(?:\.\d+)?$"
-_NUMERIC = re.compile(r"[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf|infinity|nan)", re.ASCII | re.IGNORECASE)
-_PEOPLE = re.compile(r"-?(?:\d{1,3}(?:,\d{3})*|\d{4})(?:\.\d+)?", re.ASCII)  # as `strings.grouped` allows
+_NUMERIC = re.compile(
+    r"[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf|infinity|nan)",
+    re.ASCII | re.IGNORECASE,
+)
+# as `strings.grouped` allows
+_PEOPLE = re.compile(r"-?(?:\d{1,3}(?:,\d{3})*|\d{4})(?:\.\d+)?", re.ASCII)
 _LONGEST_INTEGER = 18
 _LONGEST_DECIMAL = 38
 _LONGEST_FLOAT = 16  # fifteen digits and a point: any float keeps them
@@ -32,7 +37,12 @@ _FIRST_DAY = pa.scalar(dt.date(1, 1, 1))
 _FIRST_STAMP = dt.datetime(1, 1, 2)
 
 
-def column(array: pa.Array | pa.ChunkedArray, declared: str | None = None, *, text: Strictness = "dates") -> Column:
+def column(
+    array: pa.Array | pa.ChunkedArray,
+    declared: str | None = None,
+    *,
+    text: Strictness = "dates",
+) -> Column:
     """What `infer.column(array.to_pylist(), declared, text=text)` gives; arguments as there."""
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     if declared or len(array) < SMALL or array.null_count == len(array):
@@ -43,15 +53,23 @@ def column(array: pa.Array | pa.ChunkedArray, declared: str | None = None, *, te
 
 
 def _from_text(array: pa.StringArray, text: Strictness) -> Column:
-    """The steps of `infer` for strings: the first of them that may apply is tried fast, then exactly."""
+    """The steps of `infer` for strings: the first of them that may apply is tried fast,
+    then exactly.
+    """
     sample = _sample(array)
     temporal = strings.temporal(sample) if text != "keep" else None
     if temporal is None and not _may_be_number(sample, text):
         return Column(array, "inferred: text")
-    fast = (_dates(array) or _stamps(array, temporal.note)) if temporal else _numbers(array)
+    fast = (
+        (_dates(array) or _stamps(array, temporal.note))
+        if temporal
+        else _numbers(array)
+    )
     if fast is None:
         return infer.column(array.to_pylist(), text=text)
-    return Column(fast.array, f"converted from text: {short(fast.array.type)}", fast.note)
+    return Column(
+        fast.array, f"converted from text: {short(fast.array.type)}", fast.note
+    )
 
 
 def _sample(array: pa.StringArray) -> list[str]:
@@ -62,14 +80,18 @@ def _sample(array: pa.StringArray) -> list[str]:
 
 
 def _may_be_number(sample: Sequence[str], text: Strictness) -> bool:
-    """Whether a rule for numbers or flags may take the column; False is certain, since it asks every value."""
+    """Whether a rule for numbers or flags may take the column; False is certain, since
+    it asks every value.
+    """
     if text in ("keep", "dates"):
         return False
     if all(map(_NUMERIC.fullmatch, sample)):
         return True
     if text == "all" and all(map(_PEOPLE.fullmatch, sample)):
         return True
-    return text == "all" and all(value.lower() in ("true", "false", "t", "f") for value in sample)
+    return text == "all" and all(
+        value.lower() in ("true", "false", "t", "f") for value in sample
+    )
 
 
 def _dates(array: pa.StringArray) -> strings.Typed | None:
@@ -79,9 +101,14 @@ def _dates(array: pa.StringArray) -> strings.Typed | None:
         return None
     if longest == 10:
         return _as_dates(array, "")
-    if not _all(pc.ends_with(array, "Z")) or not _all(pc.match_substring_regex(array, _MIDNIGHT)):
+    if not _all(pc.ends_with(array, "Z")) or not _all(
+        pc.match_substring_regex(array, _MIDNIGHT)
+    ):
         return None
-    return _as_dates(pc.utf8_slice_codeunits(array, 0, 10), "was midnight UTC in every row, shown as dates")
+    return _as_dates(
+        pc.utf8_slice_codeunits(array, 0, 10),
+        "was midnight UTC in every row, shown as dates",
+    )
 
 
 def _as_dates(array: pa.Array, note: str) -> strings.Typed | None:
@@ -93,10 +120,15 @@ def _as_dates(array: pa.Array, note: str) -> strings.Typed | None:
 
 
 def _stamps(array: pa.StringArray, note: str) -> strings.Typed | None:
-    """Timestamps to the microsecond, all without a zone or all in UTC; `note` is for those of JavaScript."""
+    """Timestamps to the microsecond, all without a zone or all in UTC; `note` is for
+    those of JavaScript.
+    """
     shortest, longest = _lengths(array)
-    one_form = shortest == longest == _SECONDS  # Arrow's parser knows no other form of that length without a zone
-    in_utc = not one_form and _all(pc.or_(pc.ends_with(array, "Z"), pc.ends_with(array, "+00:00")))
+    # Arrow's parser knows no other form of that length without a zone
+    one_form = shortest == longest == _SECONDS
+    in_utc = not one_form and _all(
+        pc.or_(pc.ends_with(array, "Z"), pc.ends_with(array, "+00:00"))
+    )
     if not one_form and not _all(pc.match_substring_regex(array, _STAMP)):
         return None
     if in_utc and _all(pc.match_substring_regex(array, _MIDNIGHT)):
@@ -107,7 +139,11 @@ def _stamps(array: pa.StringArray, note: str) -> strings.Typed | None:
         return None
     if _any(pc.less(stamps.cast(pa.int64()), _microseconds(_FIRST_STAMP))):
         return None
-    node = in_utc and shortest == longest == _MILLISECONDS and _all(pc.match_substring_regex(array, _NODE))
+    node = (
+        in_utc
+        and shortest == longest == _MILLISECONDS
+        and _all(pc.match_substring_regex(array, _NODE))
+    )
     return strings.Typed(stamps, note if node else "")
 
 
@@ -121,10 +157,18 @@ def _numbers(array: pa.StringArray) -> strings.Typed | None:
     marks = _besides_digits(array)
     try:
         if b"." not in marks:
-            return _integers(array, signed=bool(marks)) if longest <= _LONGEST_INTEGER else None
+            return (
+                _integers(array, signed=bool(marks))
+                if longest <= _LONGEST_INTEGER
+                else None
+            )
         points = pc.find_substring(array, ".")
         if (scale := _one_scale(array, points)) is not None:
-            return _decimals(array, points, scale) if not marks.translate(None, b".-") else None
+            return (
+                _decimals(array, points, scale)
+                if not marks.translate(None, b".-")
+                else None
+            )
         return _floats(array, longest)
     except pa.ArrowInvalid:
         return None
@@ -137,34 +181,50 @@ def _besides_digits(array: pa.StringArray) -> bytes:
 
 
 def _all_plain(array: pa.Array) -> bool:
-    return _all(pc.match_substring_regex(array, _NUMBER)) and not _any(pc.equal(array, "-0"))
+    return _all(pc.match_substring_regex(array, _NUMBER)) and not _any(
+        pc.equal(array, "-0")
+    )
 
 
 def _integers(array: pa.StringArray, *, signed: bool) -> strings.Typed | None:
-    """Integers that would be written as they came: those with a sign are written once more, to see it."""
+    """Integers that would be written as they came: those with a sign are written once
+    more, to see it.
+    """
     values = pc.cast(array, pa.int64())
     if signed:
-        return strings.Typed(values) if _all(pc.equal(pc.cast(values, pa.string()), array)) else None
+        return (
+            strings.Typed(values)
+            if _all(pc.equal(pc.cast(values, pa.string()), array))
+            else None
+        )
     padded = pc.and_(pc.starts_with(array, "0"), pc.greater(pc.binary_length(array), 1))
     return None if _any(padded) else strings.Typed(values)
 
 
 def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
-    """Floats, when each keeps its number: shorter ones do, and those that are the shortest way to write a float."""
+    """Floats, when each keeps its number: shorter ones do, and those that are the
+    shortest way to write a float.
+    """
     values = pc.cast(array, pa.float64())
     if longest <= _LONGEST_FLOAT:
         return strings.Typed(values) if _all_plain(array) else None
     sizes = pc.min_max(pc.abs(values))
-    if not (sizes["min"].as_py() > _SMALL_FLOAT and sizes["max"].as_py() < _LARGE_FLOAT) and not _all_plain(array):
+    if not (
+        sizes["min"].as_py() > _SMALL_FLOAT and sizes["max"].as_py() < _LARGE_FLOAT
+    ) and not _all_plain(array):
         return None  # may be written with an exponent, which Arrow also prints
     odd = array.filter(pc.not_equal(pc.cast(values, pa.string()), array)).unique()
-    if len(odd) and not (_all_plain(odd) and all(map(strings.float_holds, odd.to_pylist()))):
+    if len(odd) and not (
+        _all_plain(odd) and all(map(strings.float_holds, odd.to_pylist()))
+    ):
         return None
     return strings.Typed(values)
 
 
 def _one_scale(array: pa.Array, points: pa.Array) -> int | None:
-    """The number of digits after the point when it is one for all and padded, as `strings.fixed_scale` asks."""
+    """The number of digits after the point when it is one for all and padded, as
+    `strings.fixed_scale` asks.
+    """
     scales = pc.subtract(pc.subtract(pc.binary_length(array), points), 1)
     ends = pc.min_max(scales)
     if pc.min(points).as_py() < 0 or ends["min"] != ends["max"]:
@@ -174,7 +234,9 @@ def _one_scale(array: pa.Array, points: pa.Array) -> int | None:
 
 
 def _decimals(array: pa.Array, points: pa.Array, scale: int) -> strings.Typed | None:
-    """Of texts in digits, points and minus: decimals with one digit, or without a zero, before the point."""
+    """Of texts in digits, points and minus: decimals with one digit, or without a zero,
+    before the point.
+    """
     whole = pc.subtract(points, pc.cast(pc.starts_with(array, "-"), pa.int32()))
     sizes = pc.min_max(whole)
     precision = sizes["max"].as_py() + scale
@@ -182,7 +244,9 @@ def _decimals(array: pa.Array, points: pa.Array, scale: int) -> strings.Typed | 
         return None
     values = pc.cast(array, pa.decimal128(precision, scale))
     zero = pc.or_(pc.starts_with(array, "0"), pc.starts_with(array, "-0"))
-    return None if _any(pc.and_(zero, pc.not_equal(whole, 1))) else strings.Typed(values)
+    return (
+        None if _any(pc.and_(zero, pc.not_equal(whole, 1))) else strings.Typed(values)
+    )
 
 
 def _lengths(array: pa.Array) -> tuple[int, int]:

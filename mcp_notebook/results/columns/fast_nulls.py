@@ -1,4 +1,5 @@
-"""`nulls.taken_out` for columns that are in Arrow already: the same answer without a Python object a cell.
+"""`nulls.taken_out` for columns that are in Arrow already: the same answer without a
+Python object a cell.
 
 A column that turns out typed on the way is handed on as such, so that it is converted once.
 """
@@ -15,7 +16,13 @@ import pyarrow.compute as pc
 
 from mcp_notebook.results.columns import fast_columns, threads
 from mcp_notebook.results.columns.infer import Column
-from mcp_notebook.results.columns.nulls import NULL_WORDS, all_text, left_notes, null_notes, suspected
+from mcp_notebook.results.columns.nulls import (
+    NULL_WORDS,
+    all_text,
+    left_notes,
+    null_notes,
+    suspected,
+)
 from mcp_notebook.results.raw import Cells, Raw
 
 _TEXT = "inferred: text"
@@ -31,7 +38,8 @@ class TakenOut(NamedTuple):
 
 @dataclass(frozen=True)
 class _Seen:
-    """A column: typed already, or the cells that are a word for NULL (None: no such cell) and whether some are empty.
+    """A column: typed already, or the cells that are a word for NULL (None: no such
+    cell) and whether some are empty.
 
     `bare` is the column with null in place of every such word, when only then it is typed.
     """
@@ -55,7 +63,9 @@ def taken_out(raw: Raw, names: Sequence[str]) -> TakenOut:
     words = raw.nulls or NULL_WORDS
     known = pa.array(dict.fromkeys(words if raw.empty_is_text else [*words, ""]))
     gaps = "" in words
-    seen = threads.each(lambda column: _seen(column, known, gaps), raw.columns, rows=raw.rows)
+    seen = threads.each(
+        lambda column: _seen(column, known, gaps), raw.columns, rows=raw.rows
+    )
     token = _token(seen)
     columns, unsure, empty, others = [], [], [], []
     for item, name in zip(seen, names, strict=True):
@@ -65,11 +75,21 @@ def taken_out(raw: Raw, names: Sequence[str]) -> TakenOut:
         cleaned, doubt = _cleaned(item, token, gaps)
         columns.append(cleaned)
         unsure += [name] if doubt else []
-        left = set(cleaned.filter(pc.is_in(cleaned, value_set=known)).drop_null().unique().to_pylist())
+        left = set(
+            cleaned.filter(pc.is_in(cleaned, value_set=known))
+            .drop_null()
+            .unique()
+            .to_pylist()
+        )
         empty += [name] if "" in left and gaps else []
         others += [name] if left - {""} else []
-    ready = {number: item.typed for number, item in enumerate(seen) if item.typed is not None}
-    notes = [*null_notes(token, unsure, bool(unsure) and not token), *left_notes(empty, others)]
+    ready = {
+        number: item.typed for number, item in enumerate(seen) if item.typed is not None
+    }
+    notes = [
+        *null_notes(token, unsure, bool(unsure) and not token),
+        *left_notes(empty, others),
+    ]
     return TakenOut(tuple(columns), notes, ready)
 
 
@@ -89,8 +109,14 @@ def _seen(column: Cells, known: pa.Array, gaps: bool) -> _Seen:
 
 
 def _typed(column: Cells) -> Column | None:
-    """The column as what its texts say, when that is more than text and no word in it means NULL."""
-    typed = fast_columns.column(column, text="all") if column.null_count < len(column) else None
+    """The column as what its texts say, when that is more than text and no word in it
+    means NULL.
+    """
+    typed = (
+        fast_columns.column(column, text="all")
+        if column.null_count < len(column)
+        else None
+    )
     return None if typed is None or typed.type_note == _TEXT else typed
 
 
@@ -101,20 +127,26 @@ def _token(seen: Sequence[_Seen]) -> str:
         if item.words is not None:
             counts.update(item.column.filter(item.words).to_pylist())
         if item.bare is not None:
-            counts.update(item.column.filter(item.bare.is_null()).drop_null().to_pylist())
+            counts.update(
+                item.column.filter(item.bare.is_null()).drop_null().to_pylist()
+            )
     counts.pop("", None)
     return max(counts, key=lambda word: counts[word], default="")
 
 
 def _cleaned(item: _Seen, token: str, gaps: bool) -> tuple[Cells, bool]:
-    """The column with null where the server wrote NULL, and whether a text of that spelling could be meant."""
+    """The column with null where the server wrote NULL, and whether a text of that
+    spelling could be meant.
+    """
     if token:
         column = _filled(item.column) if item.gaps else item.column
         equal = pc.equal(column, token)
         return _null_where(column, equal), bool(pc.any(equal).as_py())
     if not gaps:
         return item.column, False
-    return (item.column if item.words is None else _null_where(item.column, item.words)), True
+    return (
+        item.column if item.words is None else _null_where(item.column, item.words)
+    ), True
 
 
 def _null_where(column: Any, flags: Any) -> pa.ChunkedArray:
@@ -122,5 +154,7 @@ def _null_where(column: Any, flags: Any) -> pa.ChunkedArray:
 
 
 def _filled(column: Cells) -> Cells:
-    plain = not isinstance(column, pa.ChunkedArray) or not pa.types.is_string(column.type)
+    plain = not isinstance(column, pa.ChunkedArray) or not pa.types.is_string(
+        column.type
+    )
     return column if plain or not column.null_count else column.fill_null("")

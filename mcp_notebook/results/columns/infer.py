@@ -1,8 +1,10 @@
-"""One column: a list of Python values becomes an Arrow array of the narrowest type that holds every value exactly.
+"""One column: a list of Python values becomes an Arrow array of the narrowest type that
+holds every value exactly.
 
-Nothing is rounded: integers that do not fit 64 bits become decimals, integers beside fractions become floats only
-when each of them survives it, values of several kinds are kept as JSON. What a text says is believed in three steps
-(`Strictness`): a declared type always, ISO dates by default, numbers only where the caller says so.
+Nothing is rounded: integers that do not fit 64 bits become decimals, integers beside
+fractions become floats only when each of them survives it, values of several kinds are
+kept as JSON. What a text says is believed in three steps (`Strictness`): a declared
+type always, ISO dates by default, numbers only where the caller says so.
 """
 
 from __future__ import annotations
@@ -29,46 +31,70 @@ _PLAIN = {
     float: (pa.float64(), "inferred: double"),
     bool: (pa.bool_(), "inferred: bool"),
 }  # fmt: skip
-_SHORT = {pa.string().id: "text", pa.large_string().id: "text", pa.null().id: "unknown, no value"}
+_SHORT = {
+    pa.string().id: "text",
+    pa.large_string().id: "text",
+    pa.null().id: "unknown, no value",
+}
 _LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
 
 
 class Column(NamedTuple):
-    """An Arrow array, where its type comes from, and a note for the person ("" when all is as sent)."""
+    """An Arrow array, where its type comes from, and a note for the person ("" when all
+    is as sent).
+    """
 
     array: pa.Array
     type_note: str
     note: str = ""
 
 
-def column(values: Sequence[Any], declared: str | None = None, *, text: Strictness = "dates") -> Column:
+def column(
+    values: Sequence[Any], declared: str | None = None, *, text: Strictness = "dates"
+) -> Column:
     """Type one column.
 
-    `values` are Python objects as the parser gave them, None for NULL. `declared` is the database's name of the type
-    ("BIGINT", "Nullable(DateTime64(3, 'UTC'))"), used when every value agrees with it. `text` says how far strings
-    are believed: "keep" not at all, "dates" strict ISO dates and timestamps, "numbers" canonical numbers too
-    (flagged "converted from text"), "all" also true/false (for formats in which everything is text).
+    `values` are Python objects as the parser gave them, None for NULL. `declared` is
+    the database's name of the type ("BIGINT", "Nullable(DateTime64(3, 'UTC'))"), used
+    when every value agrees with it. `text` says how far strings are believed: "keep"
+    not at all, "dates" strict ISO dates and timestamps, "numbers" canonical numbers too
+    (flagged "converted from text"), "all" also true/false (for formats in which
+    everything is text).
     """
     kinds = set(map(type, values)) - {type(None)}
     if dict in kinds:
         values = [_plain(value) for value in values]
         kinds = set(map(type, values)) - {type(None)}
-    if declared and (wanted := types.kind(declared)) and (found := types.convert(values, wanted, declared)) is not None:
-        note = strings.node_note(values) if kinds == {str} and pa.types.is_timestamp(found.type) else ""
+    if (
+        declared
+        and (wanted := types.kind(declared))
+        and (found := types.convert(values, wanted, declared)) is not None
+    ):
+        note = (
+            strings.node_note(values)
+            if kinds == {str} and pa.types.is_timestamp(found.type)
+            else ""
+        )
         return Column(found, f"declared: {short(found.type)} ({declared})", note)
     if len(kinds) == 1 and (plain := _as_it_is(values, *kinds)) is not None:
         return plain
     if kinds == {str}:
         return _from_text(values, text, declared)
-    if kinds == {int, str} and text in ("numbers", "all") and (whole := _long_integers(values)) is not None:
+    if (
+        kinds == {int, str}
+        and text in ("numbers", "all")
+        and (whole := _long_integers(values)) is not None
+    ):
         return whole
     array, note = _exact(values, kinds)
     return Column(array, f"inferred: {short(array.type)}", note)
 
 
 def _as_it_is(values: Sequence[Any], kind: type) -> Column | None:
-    """A column of what Arrow has under the same name; None for other kinds and integers of more than 64 bits."""
+    """A column of what Arrow has under the same name; None for other kinds and integers
+    of more than 64 bits.
+    """
     found = _PLAIN.get(kind)
     if found is None:
         return None
@@ -79,32 +105,53 @@ def _as_it_is(values: Sequence[Any], kind: type) -> Column | None:
 
 
 def _long_integers(values: Sequence[Any]) -> Column | None:
-    """Integers of which those that JavaScript cannot hold came as text; None when another text is among them."""
-    whole = [int(value) if type(value) is str and _LONG.fullmatch(value) else value for value in values]
+    """Integers of which those that JavaScript cannot hold came as text; None when
+    another text is among them.
+    """
+    whole = [
+        int(value) if type(value) is str and _LONG.fullmatch(value) else value
+        for value in values
+    ]
     if not all(value is None or type(value) is int for value in whole):
         return None
     if any(type(value) is str and abs(int(value)) < _EXACT_FLOAT for value in values):
         return None
-    array, note = numeric.integers([None if value is None else int(value) for value in whole])
+    array, note = numeric.integers(
+        [None if value is None else int(value) for value in whole]
+    )
     return Column(array, f"converted from text: {short(array.type)}", note)
 
 
 def short(kind: pa.DataType) -> str:
-    """A type's name for people: "json" rather than "extension<arrow.json>", "text" rather than "string"."""
+    """A type's name for people: "json" rather than "extension<arrow.json>", "text"
+    rather than "string".
+    """
     return "json" if isinstance(kind, pa.JsonType) else _SHORT.get(kind.id) or str(kind)
 
 
 def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) -> Column:
     if text != "keep" and (found := strings.temporal(values)) is not None:
-        return Column(found.array, f"converted from text: {short(found.array.type)}", found.note)
+        return Column(
+            found.array, f"converted from text: {short(found.array.type)}", found.note
+        )
     if text in ("numbers", "all") and (number := strings.numbers(values)) is not None:
-        return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
+        return Column(
+            number.array,
+            f"converted from text: {short(number.array.type)}",
+            number.note,
+        )
     if text == "all" and (number := strings.grouped(values)) is not None:
-        return Column(number.array, f"converted from text: {short(number.array.type)}", number.note)
+        return Column(
+            number.array,
+            f"converted from text: {short(number.array.type)}",
+            number.note,
+        )
     if text == "all" and (flags := strings.booleans(values)) is not None:
         return Column(flags.array, "converted from text: bool", flags.note)
     array, note = _strings(values)
-    return Column(array, f"declared: text ({declared})" if declared else "inferred: text", note)
+    return Column(
+        array, f"declared: text ({declared})" if declared else "inferred: text", note
+    )
 
 
 def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
@@ -130,23 +177,35 @@ def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
     if kinds == {int}:
         return numeric.integers(values)
     present = [value for value in values if value is not None]
-    if Decimal not in kinds and all(_float_is(value) for value in present if type(value) is int):
-        return pa.array([None if value is None else float(value) for value in values], pa.float64()), ""
+    if Decimal not in kinds and all(
+        _float_is(value) for value in present if type(value) is int
+    ):
+        return pa.array(
+            [None if value is None else float(value) for value in values], pa.float64()
+        ), ""
     if not all(math.isfinite(value) for value in present if type(value) is not int):
         return _not_finite(values)
-    return numeric.decimals([None if value is None else _as_decimal(value) for value in values])
+    return numeric.decimals(
+        [None if value is None else _as_decimal(value) for value in values]
+    )
 
 
 def _float_is(value: int) -> bool:
     """Whether a float prints with the very digits: JavaScript writes 1e16 as a whole number."""
-    return abs(value) <= _EXACT_FLOAT or (abs(value) < 10**21 and int(Decimal(repr(float(value)))) == value)
+    return abs(value) <= _EXACT_FLOAT or (
+        abs(value) < 10**21 and int(Decimal(repr(float(value)))) == value
+    )
 
 
 def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, str]:
-    """Numbers in more digits than a float needs: floats if all are as printed with 17 digits, else decimals."""
+    """Numbers in more digits than a float needs: floats if all are as printed with 17
+    digits, else decimals.
+    """
     floats = [None if value is None else float(value) for value in values]
     long = [value for value in values if type(value) is Digits]
-    printed = others <= {float, int} and all(strings.float_holds(str(value)) for value in long)
+    printed = others <= {float, int} and all(
+        strings.float_holds(str(value)) for value in long
+    )
     if printed and len(long) >= _MANY_DIGITS:
         return pa.array(floats, pa.float64()), ""
     exact = [value if type(value) is not Digits else Decimal(value) for value in values]
@@ -157,11 +216,14 @@ def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, s
 def _not_finite(values: Sequence[Any]) -> tuple[pa.Array, str]:
     """Infinity or NaN beside decimals or huge integers: floats when each survives it, else text."""
     floats = [None if value is None else _float(value) for value in values]
-    if all(b is None or not math.isfinite(b) or Decimal(repr(b)) == a for a, b in zip(values, floats, strict=True)):
+    if all(
+        b is None or not math.isfinite(b) or Decimal(repr(b)) == a
+        for a, b in zip(values, floats, strict=True)
+    ):
         return pa.array(floats, pa.float64()), ""
-    return pa.array([None if value is None else str(value) for value in values], pa.string()), (
-        "mixes exact decimals with NaN or Infinity, kept as text"
-    )
+    return pa.array(
+        [None if value is None else str(value) for value in values], pa.string()
+    ), ("mixes exact decimals with NaN or Infinity, kept as text")
 
 
 def _float(value: Any) -> float:
@@ -179,9 +241,10 @@ def _strings(values: Sequence[Any]) -> tuple[pa.Array, str]:
     try:
         return pa.array(values, pa.string()), ""
     except (UnicodeEncodeError, pa.ArrowInvalid):
-        return pa.array([None if value is None else _encodable(value) for value in values], pa.string()), (
-            "has characters that are no valid Unicode, written as \\ud800"
-        )
+        return pa.array(
+            [None if value is None else _encodable(value) for value in values],
+            pa.string(),
+        ), ("has characters that are no valid Unicode, written as \\ud800")
 
 
 def _encodable(value: str) -> str:
@@ -192,14 +255,24 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
     present = [value for value in values if value is not None]
     aware = [value.utcoffset() is not None for value in present]
     if not any(aware):
-        return pa.array([None if v is None else v.replace(tzinfo=None) for v in values], pa.timestamp("us")), ""
+        return pa.array(
+            [None if v is None else v.replace(tzinfo=None) for v in values],
+            pa.timestamp("us"),
+        ), ""
     if not all(aware):
-        return pa.array([None if v is None else v.isoformat() for v in values], pa.string()), (
-            "mixes times with and without a zone, kept as text"
-        )
+        return pa.array(
+            [None if v is None else v.isoformat() for v in values], pa.string()
+        ), ("mixes times with and without a zone, kept as text")
     offsets = {value.utcoffset() for value in present}
-    note = "" if offsets == {dt.timedelta(0)} else "is shown in UTC (sent with other offsets)"
-    return pa.array([None if v is None else strings.to_utc(v) for v in values], pa.timestamp("us", "UTC")), note
+    note = (
+        ""
+        if offsets == {dt.timedelta(0)}
+        else "is shown in UTC (sent with other offsets)"
+    )
+    return pa.array(
+        [None if v is None else strings.to_utc(v) for v in values],
+        pa.timestamp("us", "UTC"),
+    ), note
 
 
 def _times(values: Sequence[Any]) -> tuple[pa.Array, str]:
@@ -223,7 +296,9 @@ def _binary(values: Sequence[Any]) -> tuple[pa.Array, str]:
 
 
 def _uuids(values: Sequence[Any]) -> tuple[pa.Array, str]:
-    return pa.array([None if value is None else str(value) for value in values], pa.string()), ""
+    return pa.array(
+        [None if value is None else str(value) for value in values], pa.string()
+    ), ""
 
 
 def _lists(values: Sequence[Any]) -> tuple[pa.Array, str]:
@@ -247,12 +322,17 @@ def _structs(values: Sequence[Any]) -> tuple[pa.Array, str]:
         return _mixed(values)
     if any(value is not None and value.keys() != first.keys() for value in values):
         return _mixed(values)
-    columns = [_items([None if value is None else value[key] for value in values]) for key in keys]
+    columns = [
+        _items([None if value is None else value[key] for value in values])
+        for key in keys
+    ]
     arrays = [array for array, _ in columns if array is not None]
     if len(arrays) < len(keys) or any(_loose(array.type) for array in arrays):
         return _mixed(values)
     mask = pa.array([value is None for value in values])
-    return pa.StructArray.from_arrays(arrays, names=keys, mask=mask), "; ".join(note for _, note in columns if note)
+    return pa.StructArray.from_arrays(arrays, names=keys, mask=mask), "; ".join(
+        note for _, note in columns if note
+    )
 
 
 def _items(values: list[Any]) -> tuple[pa.Array | None, str]:
@@ -270,13 +350,23 @@ def _loose(kind: pa.DataType) -> bool:
 def _mixed(values: Sequence[Any]) -> tuple[pa.Array, str]:
     """Values of several kinds: as JSON when JSON can say them, else as their text."""
     kinds = set(map(type, values))
-    note = "" if kinds <= {dict, list, tuple, type(None)} else "has values of several types, kept as JSON"
+    note = (
+        ""
+        if kinds <= {dict, list, tuple, type(None)}
+        else "has values of several types, kept as JSON"
+    )
     try:
-        encoded = [None if value is None else json.dumps(value, ensure_ascii=_has_surrogate(value)) for value in values]
+        encoded = [
+            None
+            if value is None
+            else json.dumps(value, ensure_ascii=_has_surrogate(value))
+            for value in values
+        ]
     except (TypeError, ValueError, RecursionError):
-        return pa.array([None if value is None else _encodable(str(value)) for value in values], pa.string()), (
-            "has values of several types, kept as their text"
-        )
+        return pa.array(
+            [None if value is None else _encodable(str(value)) for value in values],
+            pa.string(),
+        ), ("has values of several types, kept as their text")
     storage = pa.array(encoded, pa.string())
     return pa.ExtensionArray.from_storage(pa.json_(pa.string()), storage), note
 

@@ -1,4 +1,6 @@
-"""NULL in formats that write it as a word or leave it empty: found, taken out, and said where a text could be meant."""
+"""NULL in formats that write it as a word or leave it empty: found, taken out, and said
+where a text could be meant.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,26 @@ NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NUL
 
 
 def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[str]]:
-    """Columns whose NULLs came as a word, with None in their place, and a note where a text could be meant."""
+    """Columns whose NULLs came as a word, with None in their place, and a note where a
+    text could be meant.
+    """
     if not raw.rows:
         return tuple(() for _ in names), []
     words = raw.nulls or (NULL_WORDS if all_text(raw) else ())
     if not words:
         return raw.columns, suspected(raw, names)
-    counts = Counter(cell for column in raw.columns for cell in column if type(cell) is str and cell in words)
+    counts = Counter(
+        cell
+        for column in raw.columns
+        for cell in column
+        if type(cell) is str and cell in words
+    )
     counts[""] = 0  # an empty cell is NULL only where nothing else is
-    token = max(counts, key=lambda word: counts[word], default="") if any(counts.values()) else ""
+    token = (
+        max(counts, key=lambda word: counts[word], default="")
+        if any(counts.values())
+        else ""
+    )
     empty_is_null = "" in words and not token
     known = set(words) if raw.empty_is_text else {*words, ""}
     columns, unsure, blanks, empty, others = [], [], [], [], []
@@ -38,13 +51,18 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
         left = {cell for cell in cleaned if type(cell) is str and cell in words}
         empty += [name] if "" in left else []
         others += [name] if left - {""} else []
-    return tuple(columns), [*null_notes(token, unsure, bool(blanks)), *left_notes(empty, others)]
+    return tuple(columns), [
+        *null_notes(token, unsure, bool(blanks)),
+        *left_notes(empty, others),
+    ]
 
 
 def _null_words_of(
     column: Cells, token: str, known: Collection[str], empty_is_null: bool
 ) -> tuple[Sequence[Any], bool]:
-    """The column without its NULL word, and whether a text of the same spelling could have been meant."""
+    """The column without its NULL word, and whether a text of the same spelling could
+    have been meant.
+    """
     if not any(cell in known for cell in column if type(cell) is str):
         return column, False
     bare = [None if type(cell) is str and cell in known else cell for cell in column]
@@ -52,7 +70,11 @@ def _null_words_of(
         return bare, False
     if token:
         return [None if cell == token else cell for cell in column], token in column
-    return ([None if cell == "" else cell for cell in column], True) if empty_is_null else (column, False)
+    return (
+        ([None if cell == "" else cell for cell in column], True)
+        if empty_is_null
+        else (column, False)
+    )
 
 
 def null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
@@ -64,41 +86,85 @@ def null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
 
 
 def left_notes(empty: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Where one word is NULL in the table, an empty cell or another such word was taken for a text."""
-    notes = [f"an empty cell in {listing(empty)} may stand for NULL; shown as empty text"] if empty else []
+    """Where one word is NULL in the table, an empty cell or another such word was taken
+    for a text.
+    """
+    notes = (
+        [f"an empty cell in {listing(empty)} may stand for NULL; shown as empty text"]
+        if empty
+        else []
+    )
     if others:
-        notes.append(f"a word for nothing (None, NULL, …) in {listing(others)} may stand for NULL; shown as text")
+        notes.append(
+            f"a word for nothing (None, NULL, …) in {listing(others)} may stand for NULL; shown as text"
+        )
     return notes
 
 
 def _typed(values: Sequence[str | None]) -> bool:
-    return any(rule(values) for rule in (strings.temporal, strings.numbers, strings.grouped, strings.booleans))
+    return any(
+        rule(values)
+        for rule in (
+            strings.temporal,
+            strings.numbers,
+            strings.grouped,
+            strings.booleans,
+        )
+    )
 
 
 def all_text(raw: Raw) -> bool:
-    """Whether the server turned everything into text: no cell of another kind, and not text alone."""
+    """Whether the server turned everything into text: no cell of another kind, and not
+    text alone.
+    """
     if any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
-        raw = replace(raw, columns=tuple(column.slice(0, 200).to_pylist() for column in raw.columns))
+        raw = replace(
+            raw,
+            columns=tuple(column.slice(0, 200).to_pylist() for column in raw.columns),
+        )
     cells = [cell for column in raw.columns for cell in column[:200]]
-    if len(raw.columns) < 2 or not cells or not all(type(cell) is str for cell in cells):
+    if (
+        len(raw.columns) < 2
+        or not cells
+        or not all(type(cell) is str for cell in cells)
+    ):
         return False
-    return any(strings.numbers([c for c in column if c not in NULL_WORDS]) for column in raw.columns)
+    return any(
+        strings.numbers([c for c in column if c not in NULL_WORDS])
+        for column in raw.columns
+    )
 
 
 def suspected(raw: Raw, names: Sequence[str]) -> list[str]:
-    """In JSON without one null, a text that is a whole column's "None" may be how the server writes NULL."""
+    """In JSON without one null, a text that is a whole column's "None" may be how the
+    server writes NULL.
+    """
     if not raw.json or any(_has_null(column) for column in raw.columns):
         return []
-    hit = [name for column, name in zip(raw.columns, names, strict=True) if _has_null_word(column)]
-    return [f"a text None or NULL in {listing(hit)} may be how the server writes NULL"] if hit else []
+    hit = [
+        name
+        for column, name in zip(raw.columns, names, strict=True)
+        if _has_null_word(column)
+    ]
+    return (
+        [f"a text None or NULL in {listing(hit)} may be how the server writes NULL"]
+        if hit
+        else []
+    )
 
 
 def _has_null(column: Cells) -> bool:
-    return bool(column.null_count) if isinstance(column, pa.ChunkedArray) else any(cell is None for cell in column)
+    return (
+        bool(column.null_count)
+        if isinstance(column, pa.ChunkedArray)
+        else any(cell is None for cell in column)
+    )
 
 
 def _has_null_word(column: Cells) -> bool:
     if isinstance(column, pa.ChunkedArray):
         words = pa.array(["None", "NULL"])
-        return pa.types.is_string(column.type) and bool(pc.any(pc.is_in(column, value_set=words)).as_py())
+        return pa.types.is_string(column.type) and bool(
+            pc.any(pc.is_in(column, value_set=words)).as_py()
+        )
     return any(cell in ("None", "NULL") for cell in column if type(cell) is str)

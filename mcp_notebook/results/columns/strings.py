@@ -1,7 +1,8 @@
-"""What a column of strings says: dates, times, numbers, flags; believed only when all agree and nothing is lost.
+"""What a column of strings says: dates, times, numbers, flags; believed only when all
+agree and nothing is lost.
 
-A conversion is reversible: the typed values written back in the same form give the same strings, so "007", "1e5",
-"+1" and " 5" never become numbers.
+A conversion is reversible: the typed values written back in the same form give the same
+strings, so "007", "1e5", "+1" and " 5" never become numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from mcp_notebook.results.columns import numeric
 
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _STAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( ?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( ?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?",
+    re.ASCII,
 )
 _NANOSECONDS = re.compile(r"\.\d{7}", re.ASCII)
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?", re.ASCII)
@@ -61,11 +63,16 @@ def _repeated(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 def _all_match(pattern: re.Pattern[str], values: Sequence[str | None]) -> bool:
     """Whether every text is of the pattern, in one call: several times as fast as a call each."""
-    present = [value for value in values if value is not None] if None in values else values
+    present = (
+        [value for value in values if value is not None] if None in values else values
+    )
     if not present or not pattern.fullmatch(present[0] or ""):
         return not present
     joined = "\0".join(present) + "\0"  # pyright: ignore[reportCallIssue, reportArgumentType]
-    return joined.count("\0") == len(present) and _repeated(pattern).fullmatch(joined) is not None
+    return (
+        joined.count("\0") == len(present)
+        and _repeated(pattern).fullmatch(joined) is not None
+    )
 
 
 def temporal(values: Sequence[str | None]) -> Typed | None:
@@ -87,13 +94,20 @@ def _dates(values: Sequence[str | None]) -> Typed | None:
     if not _all_match(_DATE, values):
         return None
     try:
-        return Typed(pa.array([None if v is None else dt.date.fromisoformat(v) for v in values], pa.date32()))
+        return Typed(
+            pa.array(
+                [None if v is None else dt.date.fromisoformat(v) for v in values],
+                pa.date32(),
+            )
+        )
     except ValueError:
         return None
 
 
 def _midnights(values: Sequence[str | None]) -> Typed | None:
-    """A column that is midnight UTC throughout is a column of dates, as Node's drivers send them."""
+    """A column that is midnight UTC throughout is a column of dates, as Node's drivers
+    send them.
+    """
     if not _all_match(_MIDNIGHT, values):
         return None
     dates = _dates([None if value is None else value[:10] for value in values])
@@ -109,21 +123,32 @@ def _stamps(values: Sequence[str | None]) -> Typed | None:
     if None in zones and len(zones) > 1:
         return None
     finest = (
-        6 if plain else max(len(match[3] or "") for value in values if value and (match := _STAMP.fullmatch(value)))
+        6
+        if plain
+        else max(
+            len(match[3] or "")
+            for value in values
+            if value and (match := _STAMP.fullmatch(value))
+        )
     )
     unit = "us" if finest <= 6 else "ns"
     kind = pa.timestamp(unit) if zones == {None} else pa.timestamp(unit, "UTC")
     if unit == "ns":
         array = _nanoseconds(values, parsed, kind)
     else:
-        array = pa.array(parsed if zones == {None} else [_utc(value) for value in parsed], kind)
+        array = pa.array(
+            parsed if zones == {None} else [_utc(value) for value in parsed], kind
+        )
     return array and Typed(array, _stamp_note(values, zones))
 
 
 def _parsed(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
     """Timestamps that Python reads as they are; None when one is on no calendar."""
     try:
-        return [None if value is None else dt.datetime.fromisoformat(value) for value in values]
+        return [
+            None if value is None else dt.datetime.fromisoformat(value)
+            for value in values
+        ]
     except ValueError:
         return None
 
@@ -141,7 +166,11 @@ def _matched(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
 
 
 def _stamp_note(values: Sequence[str | None], zones: set[dt.timedelta | None]) -> str:
-    shifted = "is shown in UTC (sent with other offsets)" if zones - {None, dt.timedelta(0)} else ""
+    shifted = (
+        "is shown in UTC (sent with other offsets)"
+        if zones - {None, dt.timedelta(0)}
+        else ""
+    )
     return node_note(values) or shifted
 
 
@@ -160,7 +189,9 @@ def _stamp(match: re.Match[str]) -> dt.datetime | None:
     zone = (zone or "").strip()
     offset = "+00:00" if zone in ("Z", "UTC") else zone
     try:
-        return dt.datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6].ljust(6, '0')}{offset}")
+        return dt.datetime.fromisoformat(
+            f"{day}T{clock}.{(fraction or '0')[:6].ljust(6, '0')}{offset}"
+        )
     except ValueError:
         return None
 
@@ -178,7 +209,9 @@ def _utc(value: dt.datetime | None) -> dt.datetime | None:
 
 
 def _nanoseconds(
-    values: Sequence[str | None], parsed: Sequence[dt.datetime | None], kind: pa.TimestampType
+    values: Sequence[str | None],
+    parsed: Sequence[dt.datetime | None],
+    kind: pa.TimestampType,
 ) -> pa.Array | None:
     """Timestamps finer than a microsecond, which `datetime` cannot hold."""
     epoch = dt.datetime(1970, 1, 1)
@@ -200,7 +233,10 @@ def _nanoseconds(
 def times(values: Sequence[str | None]) -> pa.Array | None:
     """Times of day, when every value is HH:MM:SS[.ffffff]; None when any is not."""
     try:
-        return pa.array([None if v is None else dt.time.fromisoformat(v) for v in values], pa.time64("us"))
+        return pa.array(
+            [None if v is None else dt.time.fromisoformat(v) for v in values],
+            pa.time64("us"),
+        )
     except (ValueError, pa.ArrowInvalid):
         return None
 
@@ -208,7 +244,8 @@ def times(values: Sequence[str | None]) -> pa.Array | None:
 def numbers(values: Sequence[str | None]) -> Typed | None:
     """Integers, decimals or floats when every value is a canonical number; None when any is not.
 
-    Fractions become decimals when they are padded to one scale or too long for a float, else floats.
+    Fractions become decimals when they are padded to one scale or too long for a float,
+    else floats.
     """
     present = [value for value in values if value is not None]
     if not present or present[0][:1] not in _NUMBER_STARTS:
@@ -220,40 +257,66 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
     plain = _all_match(_PLAIN, present)
     if plain or _all_match(_FLOAT, present):
         return _fractions(values, present, plain=plain)
-    if not all(value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present):
+    if not all(
+        value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present
+    ):
         return None
     words = sorted({value for value in present if value.lower() in _SPECIAL})
-    found = _fractions(values, present, plain=False) if len(words) < len(set(present)) else None
+    found = (
+        _fractions(values, present, plain=False)
+        if len(words) < len(set(present))
+        else None
+    )
     # A word among numbers may also be a text: said.
-    return found and found._replace(note=f"has {', '.join(words)} among its numbers, taken for no text")
+    return found and found._replace(
+        note=f"has {', '.join(words)} among its numbers, taken for no text"
+    )
 
 
 def grouped(values: Sequence[str | None]) -> Typed | None:
-    """Numbers written for people, "1,234.50" among others; None when no value has such commas or one is no number."""
+    """Numbers written for people, "1,234.50" among others; None when no value has such
+    commas or one is no number.
+    """
     present = [value for value in values if value is not None]
     if not any(map(_GROUPED.fullmatch, present)):
         return None
-    if not all(_GROUPED.fullmatch(value) or (is_plain(value) and len(value.split(".")[0]) < 5) for value in present):
+    if not all(
+        _GROUPED.fullmatch(value) or (is_plain(value) and len(value.split(".")[0]) < 5)
+        for value in present
+    ):
         return None
-    found = numbers([None if value is None else value.replace(",", "") for value in values])
+    found = numbers(
+        [None if value is None else value.replace(",", "") for value in values]
+    )
     fraction = any("." in value for value in present)
     doubt = "; fractions may be rounded" if fraction else ""
-    return found and Typed(found.array, f"was written with commas between thousands{doubt}")
+    return found and Typed(
+        found.array, f"was written with commas between thousands{doubt}"
+    )
 
 
-def _fractions(values: Sequence[str | None], present: list[str], *, plain: bool) -> Typed | None:
+def _fractions(
+    values: Sequence[str | None], present: list[str], *, plain: bool
+) -> Typed | None:
     if plain and (fixed_scale(present) or not all(map(float_holds, present))):
         return Typed(*numeric.written_decimals(values))
-    certain = any(_DECIMAL.fullmatch(v) or _SCIENTIFIC.fullmatch(v) or v.lower() in _SPECIAL for v in present)
+    certain = any(
+        _DECIMAL.fullmatch(v) or _SCIENTIFIC.fullmatch(v) or v.lower() in _SPECIAL
+        for v in present
+    )
     if not certain:
         return None  # only integers and exponents such as 1e5: more likely codes
     if not all(value.lower() in _SPECIAL or float_holds(value) for value in present):
         return None
-    return Typed(pa.array([None if v is None else float(v) for v in values], pa.float64()))
+    return Typed(
+        pa.array([None if v is None else float(v) for v in values], pa.float64())
+    )
 
 
 def fixed_scale(present: Sequence[str]) -> bool:
-    """Whether fractions are padded with zeros to one scale, as decimals are and floats are not ("1.50", "2.25")."""
+    """Whether fractions are padded with zeros to one scale, as decimals are and floats
+    are not ("1.50", "2.25").
+    """
     scales = {len(value.partition(".")[2]) for value in present}
     return (
         len(scales) == 1
@@ -263,18 +326,27 @@ def fixed_scale(present: Sequence[str]) -> bool:
 
 
 def float_holds(text: str) -> bool:
-    """Whether a 64-bit float keeps this number as written (to the 17 digits that printers of floats use)."""
+    """Whether a 64-bit float keeps this number as written (to the 17 digits that
+    printers of floats use).
+    """
     value = float(text)
     exact = Decimal(text)
     return Decimal(repr(value)) == exact or Decimal(format(value, ".17g")) == exact
 
 
 def booleans(values: Sequence[str | None]) -> Typed | None:
-    """true/false in one spelling throughout, both or either; None otherwise. A lone letter column needs both."""
+    """true/false in one spelling throughout, both or either; None otherwise. A lone
+    letter column needs both.
+    """
     found = {value.lower() for value in values if value is not None}
     for pair in _FLAGS:
         if found and found <= pair and (len(found) == 2 or "true" in pair):
-            return Typed(pa.array([None if v is None else v.lower()[0] == "t" for v in values], pa.bool_()))
+            return Typed(
+                pa.array(
+                    [None if v is None else v.lower()[0] == "t" for v in values],
+                    pa.bool_(),
+                )
+            )
     return None
 
 

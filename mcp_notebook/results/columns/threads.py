@@ -1,4 +1,6 @@
-"""The columns of a long table in two threads: Arrow works on them without the interpreter's lock."""
+"""The columns of a long table in two threads: Arrow works on them without the
+interpreter's lock.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def each(work: Callable[[Item], Answer], items: Iterable[Item], *, rows: int = MANY) -> list[Answer]:
+def each(
+    work: Callable[[Item], Answer], items: Iterable[Item], *, rows: int = MANY
+) -> list[Answer]:
     """The answer for each item, in their order; a table of few rows is not worth a thread."""
     if rows < MANY:
         return [work(item) for item in items]

@@ -1,6 +1,8 @@
-"""Cells that an object stands for: bytes, and the typed values of MongoDB, DynamoDB, libSQL and others.
+"""Cells that an object stands for: bytes, and the typed values of MongoDB, DynamoDB,
+libSQL and others.
 
-An object is undone only where its keys leave no doubt; DynamoDB's one-letter keys count when every cell has them.
+An object is undone only where its keys leave no doubt; DynamoDB's one-letter keys count
+when every cell has them.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from typing import Any
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DYNAMO = {"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"}
 _TAGS = {"null", "integer", "float", "text", "blob"}
-_LONGEST = 6_000  # digits of a number; int() of more takes longer than the text is worth
+# digits of a number; int() of more takes longer than the text is worth
+_LONGEST = 6_000
 
 
 def plain(value: dict[str, Any]) -> Any:
@@ -26,17 +29,35 @@ def plain(value: dict[str, Any]) -> Any:
     decode = _EXTENDED.get(next(iter(value), "")) if len(value) == 1 else None
     try:
         return decode(next(iter(value.values()))) if decode else _bytes(value)
-    except (ValueError, TypeError, KeyError, OverflowError, InvalidOperation, binascii.Error, AttributeError):
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        InvalidOperation,
+        binascii.Error,
+        AttributeError,
+    ):
         return value
 
 
 def _bytes(value: dict[str, Any]) -> Any:
-    """Node's `{"type": "Buffer", "data": [0, 1]}`, and one text beside its `encoding` and perhaps its size."""
-    if value.keys() == {"type", "data"} and value["type"] == "Buffer" and type(value["data"]) is list:
+    """Node's `{"type": "Buffer", "data": [0, 1]}`, and one text beside its `encoding`
+    and perhaps its size.
+    """
+    if (
+        value.keys() == {"type", "data"}
+        and value["type"] == "Buffer"
+        and type(value["data"]) is list
+    ):
         return bytes(value["data"])
     if value.get("encoding") not in ("base64", "hex"):
         return value
-    texts = [item for key, item in value.items() if key not in ("encoding", "type") and type(item) is str]
+    texts = [
+        item
+        for key, item in value.items()
+        if key not in ("encoding", "type") and type(item) is str
+    ]
     sizes = [item for item in value.values() if type(item) is int]
     if len(texts) != 1:
         return value
@@ -85,8 +106,8 @@ _EXTENDED: Mapping[str, Callable[[Any], Any]] = {
 def rows(cells: Sequence[Sequence[Any]]) -> list[list[Any]] | None:
     """Rows whose every cell is wrapped in one way, undone; None when they are not.
 
-    `{"v": 1}` (BigQuery, Google's charts), `{"stringValue": "x"}` and `{"isNull": true}` (AWS), `{"S": "x"}`
-    (DynamoDB), `{"type": "integer", "value": "1"}` (libSQL).
+    `{"v": 1}` (BigQuery, Google's charts), `{"stringValue": "x"}` and `{"isNull":
+    true}` (AWS), `{"S": "x"}` (DynamoDB), `{"type": "integer", "value": "1"}` (libSQL).
     """
     flat = [cell for row in cells for cell in row if cell is not None]
     if not flat or not all(type(cell) is dict and len(cell) <= 2 for cell in flat):
@@ -94,7 +115,9 @@ def rows(cells: Sequence[Sequence[Any]]) -> list[list[Any]] | None:
     keys = {key for cell in flat for key in cell}
     for fits, undo in _WRAPPINGS:
         if fits(keys, flat):
-            return [[None if cell is None else undo(cell) for cell in row] for row in cells]
+            return [
+                [None if cell is None else undo(cell) for cell in row] for row in cells
+            ]
     return None
 
 
@@ -102,7 +125,11 @@ def _of_libsql(cell: dict[str, Any]) -> Any:
     kind, value = cell["type"], cell.get("value", cell.get("base64"))
     if kind == "integer" and type(value) is str and len(value) < _LONGEST:
         return int(value)
-    return _base64_or(value + "=" * (-len(value) % 4)) if kind == "blob" and type(value) is str else value
+    return (
+        _base64_or(value + "=" * (-len(value) % 4))
+        if kind == "blob" and type(value) is str
+        else value
+    )
 
 
 def _of_dynamo(cell: dict[str, Any]) -> Any:
@@ -112,18 +139,44 @@ def _of_dynamo(cell: dict[str, Any]) -> Any:
     if kind == "N":
         return _number(value)
     if kind == "L":
-        return [_of_dynamo(item) for item in value] if all(map(_is_dynamo, value)) else value
+        return (
+            [_of_dynamo(item) for item in value]
+            if all(map(_is_dynamo, value))
+            else value
+        )
     if kind == "M":
-        return {key: _of_dynamo(item) if _is_dynamo(item) else item for key, item in value.items()}
-    return [_number(item) for item in value] if kind == "NS" else _base64_or(value) if kind == "B" else value
+        return {
+            key: _of_dynamo(item) if _is_dynamo(item) else item
+            for key, item in value.items()
+        }
+    return (
+        [_number(item) for item in value]
+        if kind == "NS"
+        else _base64_or(value)
+        if kind == "B"
+        else value
+    )
 
 
 def _is_dynamo(cell: Any) -> bool:
-    return type(cell) is dict and len(cell) == 1 and cell.keys() <= _DYNAMO and _fits_dynamo(*next(iter(cell.items())))
+    return (
+        type(cell) is dict
+        and len(cell) == 1
+        and cell.keys() <= _DYNAMO
+        and _fits_dynamo(*next(iter(cell.items())))
+    )
 
 
 def _fits_dynamo(kind: str, value: Any) -> bool:
-    wanted = {"M": dict, "L": list, "SS": list, "NS": list, "BS": list, "BOOL": bool, "NULL": bool}.get(kind, str)
+    wanted = {
+        "M": dict,
+        "L": list,
+        "SS": list,
+        "NS": list,
+        "BS": list,
+        "BOOL": bool,
+        "NULL": bool,
+    }.get(kind, str)
     return type(value) is wanted
 
 

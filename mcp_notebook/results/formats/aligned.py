@@ -1,7 +1,7 @@
 """Columns told apart by nothing but blanks: names above values, cut where every line is blank.
 
-tabulate's plain tables, PowerShell, kubectl, rich without borders. Taken only when a column is numbers or dates
-throughout, since prose in columns looks the same.
+tabulate's plain tables, PowerShell, kubectl, rich without borders. Taken only when a
+column is numbers or dates throughout, since prose in columns looks the same.
 """
 
 from __future__ import annotations
@@ -21,23 +21,35 @@ _WIDEST = 20_000
 
 def read(text: str) -> Answer:
     """The first block of lines in columns."""
-    lines = text.expandtabs(8).splitlines() if "\t" in text and len(text) < _WIDEST else text.splitlines()
+    lines = (
+        text.expandtabs(8).splitlines()
+        if "\t" in text and len(text) < _WIDEST
+        else text.splitlines()
+    )
     reason = "no lines in columns"
     for start, end in _blocks(lines):
-        body = [line for line in lines[start:end] if line.strip() and not _is_rule(line)]
+        body = [
+            line for line in lines[start:end] if line.strip() and not _is_rule(line)
+        ]
         answer = _table(body)
         if not isinstance(answer, str):
-            return Taken(answer.raws, "\n".join([*lines[:start], *lines[end:]]).strip(), "low")
+            return Taken(
+                answer.raws, "\n".join([*lines[:start], *lines[end:]]).strip(), "low"
+            )
         reason = answer
     return reason
 
 
 def _blocks(lines: Sequence[str]) -> list[tuple[int, int]]:
-    """Runs of lines that have a gap of two blanks, or are blank or rules between such; a few of them at most."""
+    """Runs of lines that have a gap of two blanks, or are blank or rules between such;
+    a few of them at most.
+    """
     found: list[tuple[int, int]] = []
     start = None
     for number, line in enumerate([*lines, "."]):
-        inside = bool(_GAP.search(line.strip())) or (start is not None and (not line.strip() or _is_rule(line)))
+        inside = bool(_GAP.search(line.strip())) or (
+            start is not None and (not line.strip() or _is_rule(line))
+        )
         if inside and start is None:
             start = number
         elif not inside and start is not None:
@@ -55,7 +67,8 @@ def _table(body: Sequence[str]) -> Answer:
     cells = [[line[a:b].strip() for a, b in edges] for line in body]
     names, *rows = cells
     if not all(names) or any(
-        strings.is_number(name) or strings.is_temporal(name) or name[-1] in ".:;,!?|" for name in names
+        strings.is_number(name) or strings.is_temporal(name) or name[-1] in ".:;,!?|"
+        for name in names
     ):
         return "no names above its columns"
     if not any(_typed(column) for column in zip(*rows, strict=True)):
@@ -70,7 +83,9 @@ def _is_rule(line: str) -> bool:
 
 
 def _edges(body: Sequence[str]) -> list[tuple[int, int]]:
-    """Where each column begins and ends: between places that are blank in every line, of which the header shows two."""
+    """Where each column begins and ends: between places that are blank in every line,
+    of which the header shows two.
+    """
     width = max(map(len, body))
     filled = bytearray(width)
     for line in body:
@@ -84,8 +99,11 @@ def _edges(body: Sequence[str]) -> list[tuple[int, int]]:
         at += length
     merged: list[tuple[int, int]] = []
     for begin, end in columns:
-        lone = merged and not body[0][begin:end].strip()  # a column without a name belongs to the one before
-        narrow = merged and begin - merged[-1][1] < 2 and not _is_gap(body, merged[-1][1])
+        # a column without a name belongs to the one before
+        lone = merged and not body[0][begin:end].strip()
+        narrow = (
+            merged and begin - merged[-1][1] < 2 and not _is_gap(body, merged[-1][1])
+        )
         if lone or narrow:
             merged[-1] = (merged[-1][0], end)
         else:
@@ -94,7 +112,9 @@ def _edges(body: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def _is_gap(body: Sequence[str], at: int) -> bool:
-    """Whether one blank parts two columns: in the header two words, and below values that are cut at it."""
+    """Whether one blank parts two columns: in the header two words, and below values
+    that are cut at it.
+    """
     return all(len(line) <= at or line[at] == " " for line in body) and any(
         "  " in line[max(at - 3, 0) : at + 4] for line in body
     )
@@ -104,4 +124,6 @@ def _typed(column: Sequence[str]) -> bool:
     present = [cell for cell in column if cell and cell not in NULL_WORDS]
     if present and all(cell.lower() in ("true", "false") for cell in present):
         return True
-    return len(present) > 1 and (all(map(strings.is_number, present)) or all(map(strings.is_temporal, present)))
+    return len(present) > 1 and (
+        all(map(strings.is_number, present)) or all(map(strings.is_temporal, present))
+    )

@@ -1,8 +1,10 @@
-"""Records as languages print them without quotes: values are cut at the next name, and the table says so.
+"""Records as languages print them without quotes: values are cut at the next name, and
+the table says so.
 
-Java (`[{id=1, name=Ada}]`), Kotlin (`[Row(id=1, name=Ada)]`), Go (`[map[id:1 name:Ada]]`, `[{ID:1 Name:Ada}]`) and C#
-(`{ id = 1, name = Ada }` a line). A name is one that every record has, in one order; where a record has one twice, or
-a lone record of Go leaves open what is a name, there is no table.
+Java (`[{id=1, name=Ada}]`), Kotlin (`[Row(id=1, name=Ada)]`), Go (`[map[id:1
+name:Ada]]`, `[{ID:1 Name:Ada}]`) and C# (`{ id = 1, name = Ada }` a line). A name is
+one that every record has, in one order; where a record has one twice, or a lone record
+of Go leaves open what is a name, there is no table.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ _NAME = r"[^\W\d][\w.$]*"
 class _Form(NamedTuple):
     """How a language begins, parts and ends a list of records, and writes names."""
 
-    start: re.Pattern[str]  # its first group is what goes before each record, its second the first name
+    # its first group is what goes before each record, its second the first name
+    start: re.Pattern[str]
     between: str
     end: str
     equals: str
@@ -33,7 +36,9 @@ _FORMS = (
     _Form(re.compile(rf"\[(map\[)({_NAME}):"), "] ", "]]", ":", " "),
     _Form(re.compile(rf"\[(&?\{{)({_NAME}):(?! )"), "} ", "}]", ":", " "),
     _Form(re.compile(rf"\[([A-Z]\w*\()({_NAME})="), "), ", ")]", "=", ", "),
-    _Form(re.compile(rf"(\{{ )({_NAME}) = "), " }\n", " }", " = ", ", ", (*NULL_WORDS, "")),
+    _Form(
+        re.compile(rf"(\{{ )({_NAME}) = "), " }\n", " }", " = ", ", ", (*NULL_WORDS, "")
+    ),
 )
 
 
@@ -46,7 +51,10 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
             continue
         opening = start[1] + start[2] + form.equals
         inner = body[start.end() : len(body) - len(form.end)]
-        records = [start[2] + form.equals + record for record in inner.split(form.between + opening)]
+        records = [
+            start[2] + form.equals + record
+            for record in inner.split(form.between + opening)
+        ]
         answer = _table(records, form, selected)
         if not isinstance(answer, str):
             return Taken((answer,), confidence="medium")
@@ -57,7 +65,12 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
 def _table(records: Sequence[str], form: _Form, selected: Sequence[str]) -> Raw | str:
     names = _names(records, form)
     known = bool(selected) and set(names) == set(selected)
-    if not known and form.separator == " " and len(records) == 1 and _leaves_open(records[0], names, form):
+    if (
+        not known
+        and form.separator == " "
+        and len(records) == 1
+        and _leaves_open(records[0], names, form)
+    ):
         return "ambiguous: one record does not tell names from values"
     if len(set(names)) < len(names):
         return "ambiguous: a name is in every record twice"
@@ -74,7 +87,9 @@ def _table(records: Sequence[str], form: _Form, selected: Sequence[str]) -> Raw 
 
 def _names(records: Sequence[str], form: _Form) -> list[str]:
     """The names that all records have, in the order of the record with the fewest."""
-    pattern = re.compile(rf"(?:^|{re.escape(form.separator)})({_NAME}){re.escape(form.equals)}")
+    pattern = re.compile(
+        rf"(?:^|{re.escape(form.separator)})({_NAME}){re.escape(form.equals)}"
+    )
     found = [pattern.findall(record) for record in records]
     common = set.intersection(*map(set, found))
     return [name for name in min(found, key=len) if name in common]

@@ -1,7 +1,8 @@
 """Tables inside borders: mysql, psql with borders, DuckDB, Polars, ClickHouse, rich, tabulate.
 
-Cells are cut at the bars, or at the corners of the border when a value holds a bar itself. DuckDB and Polars write the
-types below the names; both leave out rows and cut long values, which is said.
+Cells are cut at the bars, or at the corners of the border when a value holds a bar
+itself. DuckDB and Polars write the types below the names; both leave out rows and cut
+long values, which is said.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ def read(text: str) -> Answer:
         return raw
     rest = "\n".join([*lines[:first], *lines[last + 1 :]]).strip()
     whole = _WHOLE.search(rest)
-    total = int(re.sub(r"\D", "", whole[1] or whole[2])) if whole and raw.truncated else 0
+    total = (
+        int(re.sub(r"\D", "", whole[1] or whole[2])) if whole and raw.truncated else 0
+    )
     return Taken((replace(raw, total_rows=total or None),), rest=rest)
 
 
@@ -81,22 +84,37 @@ def _several_boxes(text: str) -> Answer:
             continue
         raws += answer.raws
         rest.append(answer.rest)
-    return Taken(tuple(raws), rest="\n".join(filter(None, rest))) if raws else "no borders"
+    return (
+        Taken(tuple(raws), rest="\n".join(filter(None, rest))) if raws else "no borders"
+    )
 
 
 def _is_torn(part: str) -> bool:
-    """Whether a part of the text begins inside a box: a line ends in a bar above the first border."""
-    above = itertools.takewhile(lambda line: not _is_border(line) and not _is_named_border(line), part.splitlines())
+    """Whether a part of the text begins inside a box: a line ends in a bar above the
+    first border.
+    """
+    above = itertools.takewhile(
+        lambda line: not _is_border(line) and not _is_named_border(line),
+        part.splitlines(),
+    )
     return any(line.rstrip()[-1:] in _BARS for line in map(str.rstrip, above) if line)
 
 
 def _is_named_border(line: str) -> bool:
     """ClickHouse writes the names into the upper border: "┌─id─┬─name─┐"."""
-    return line[:1] in ("┌", "╭") and bool(_CLICKHOUSE.fullmatch(line)) and not _BORDER.fullmatch(line)
+    return (
+        line[:1] in ("┌", "╭")
+        and bool(_CLICKHOUSE.fullmatch(line))
+        and not _BORDER.fullmatch(line)
+    )
 
 
 def _is_border(line: str) -> bool:
-    return bool(_BORDER.fullmatch(line.strip())) and bool(_CORNER.search(line)) and line.strip()[0] not in "-=─━"
+    return (
+        bool(_BORDER.fullmatch(line.strip()))
+        and bool(_CORNER.search(line))
+        and line.strip()[0] not in "-=─━"
+    )
 
 
 def _box(lines: Sequence[str]) -> Raw | str:
@@ -122,12 +140,28 @@ def _box(lines: Sequence[str]) -> Raw | str:
 def _header(lines: list[list[str]]) -> _Header:
     """Names and the types that DuckDB and Polars write below them."""
     columns = list(zip(*lines, strict=False))
-    ruled = next((n for n, row in enumerate(lines) if n and all(cell in ("---", "", "…") for cell in row)), None)
+    ruled = next(
+        (
+            n
+            for n, row in enumerate(lines)
+            if n and all(cell in ("---", "", "…") for cell in row)
+        ),
+        None,
+    )
     if ruled is not None:
         names = [" ".join(filter(None, column[:ruled])) for column in columns]
-        return _Header(names, tuple("".join(column[ruled + 1 :]) or None for column in columns), polars=True)
-    if len(lines) == 2 and all(_is_type(column[1]) or column[0] == "…" for column in columns):
-        return _Header([column[0] for column in columns], tuple(column[1] or None for column in columns))
+        return _Header(
+            names,
+            tuple("".join(column[ruled + 1 :]) or None for column in columns),
+            polars=True,
+        )
+    if len(lines) == 2 and all(
+        _is_type(column[1]) or column[0] == "…" for column in columns
+    ):
+        return _Header(
+            [column[0] for column in columns],
+            tuple(column[1] or None for column in columns),
+        )
     return _Header([" ".join(filter(None, column)) for column in columns])
 
 
@@ -135,15 +169,28 @@ def _is_type(text: str) -> bool:
     return bool(declared.kind(text) or _DUCKDB_TYPE.fullmatch(text))
 
 
-def _without_dots(header: _Header, rows: list[list[str]]) -> tuple[_Header, list[list[str]], str]:
+def _without_dots(
+    header: _Header, rows: list[list[str]]
+) -> tuple[_Header, list[list[str]], str]:
     """Without the rows and columns of dots that stand for what was left out."""
     kept = [row for row in rows if not row or not all(cell in _DOTS for cell in row)]
-    cut = "rows in the middle are left out of the drawn table" if len(kept) < len(rows) else ""
-    dots = [n for n, name in enumerate(header.names) if name == "…" and all(row[n] in ("…", "") for row in kept)]
+    cut = (
+        "rows in the middle are left out of the drawn table"
+        if len(kept) < len(rows)
+        else ""
+    )
+    dots = [
+        n
+        for n, name in enumerate(header.names)
+        if name == "…" and all(row[n] in ("…", "") for row in kept)
+    ]
     if dots:
         kept = [[cell for n, cell in enumerate(row) if n not in dots] for row in kept]
         kinds = tuple(kind for n, kind in enumerate(header.kinds) if n not in dots)
-        header = header._replace(names=[name for n, name in enumerate(header.names) if n not in dots], kinds=kinds)
+        header = header._replace(
+            names=[name for n, name in enumerate(header.names) if n not in dots],
+            kinds=kinds,
+        )
         cut = cut or "columns in the middle are left out of the drawn table"
     return header, kept, cut
 
@@ -153,54 +200,125 @@ def _told(header: _Header, rows: list[list[str]], cut: str) -> Raw:
     by_node = header.names[:1] == ["(index)"]
     header, rows = _without_index(header, rows)
     rows, joined = _unwrapped(header, rows) if header.polars else (rows, [])
-    quoted = [n for n, column in enumerate(zip(*rows, strict=True)) if _is_quoted(column)]
+    quoted = [
+        n for n, column in enumerate(zip(*rows, strict=True)) if _is_quoted(column)
+    ]
     bare = code_rows.decoded if by_node else _bare
-    rows = [[bare(cell) if n in quoted and cell[:1] in _QUOTES else cell for n, cell in enumerate(row)] for row in rows]
-    raw = from_rows(header.names, rows, text="all", nulls=_SOFT_NULLS, declared=header.kinds)
-    raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
+    rows = [
+        [
+            bare(cell) if n in quoted and cell[:1] in _QUOTES else cell
+            for n, cell in enumerate(row)
+        ]
+        for row in rows
+    ]
+    raw = from_rows(
+        header.names, rows, text="all", nulls=_SOFT_NULLS, declared=header.kinds
+    )
+    raw = (
+        raw.noted("spaces at the ends of values are lost in a drawn table")
+        if rows
+        else raw
+    )
     columns = list(zip(header.names, raw.columns, strict=True))
-    ends = [name for name, column in columns if any(cell.endswith("…") for cell in column)]
+    ends = [
+        name for name, column in columns if any(cell.endswith("…") for cell in column)
+    ]
     if quoted:
-        raw = raw.noted(f"quotes around the values of {listing([header.names[n] for n in quoted])} were taken off")
-    if len(rows) > 1 and len(header.names) == 1 and not all(strings.is_number(row[0]) for row in rows):
-        raw = raw.noted(f"a line break in a value of `{header.names[0]}` would look like another row", approximate=True)
+        raw = raw.noted(
+            f"quotes around the values of {listing([header.names[n] for n in quoted])} were taken off"
+        )
+    if (
+        len(rows) > 1
+        and len(header.names) == 1
+        and not all(strings.is_number(row[0]) for row in rows)
+    ):
+        raw = raw.noted(
+            f"a line break in a value of `{header.names[0]}` would look like another row",
+            approximate=True,
+        )
     if ends:
-        raw = raw.noted(f"long values in {listing(ends)} are cut where they end with …", approximate=True)
+        raw = raw.noted(
+            f"long values in {listing(ends)} are cut where they end with …",
+            approximate=True,
+        )
     if joined:
-        raw = raw.noted(f"lines of long values in {listing(joined)} were put together again", approximate=True)
-    if header.polars and (floats := [n for n, kind in zip(header.names, header.kinds, strict=True) if kind in _FLOATS]):
-        raw = raw.noted(f"Polars prints fractions to six digits; {listing(floats)} may be rounded", approximate=True)
-    if not header.polars and rows and "" in (column := [row[0] for row in rows])[1:] and column[0]:
-        raw = raw.noted("a row with an empty first cell may continue the row above it", approximate=True)
+        raw = raw.noted(
+            f"lines of long values in {listing(joined)} were put together again",
+            approximate=True,
+        )
+    if header.polars and (
+        floats := [
+            n
+            for n, kind in zip(header.names, header.kinds, strict=True)
+            if kind in _FLOATS
+        ]
+    ):
+        raw = raw.noted(
+            f"Polars prints fractions to six digits; {listing(floats)} may be rounded",
+            approximate=True,
+        )
+    if (
+        not header.polars
+        and rows
+        and "" in (column := [row[0] for row in rows])[1:]
+        and column[0]
+    ):
+        raw = raw.noted(
+            "a row with an empty first cell may continue the row above it",
+            approximate=True,
+        )
     return replace(raw, truncated=cut)
 
 
-def _without_index(header: _Header, rows: list[list[str]]) -> tuple[_Header, list[list[str]]]:
+def _without_index(
+    header: _Header, rows: list[list[str]]
+) -> tuple[_Header, list[list[str]]]:
     """Node's console.table numbers the rows in a column of its own."""
-    if header.names[:1] != ["(index)"] or [row[0] for row in rows] != [str(n) for n in range(len(rows))]:
+    if header.names[:1] != ["(index)"] or [row[0] for row in rows] != [
+        str(n) for n in range(len(rows))
+    ]:
         return header, rows
     return header._replace(names=header.names[1:]), [row[1:] for row in rows]
 
 
 def _is_quoted(column: Sequence[str]) -> bool:
     """Whether a program put every text in quotes: console.table, sqlite3 -box --quote."""
-    texts = [cell for cell in column if cell and cell not in NULL_WORDS and cell != "undefined"]
-    return bool(texts) and all(len(cell) > 1 and cell[0] == cell[-1] in _QUOTES for cell in texts)
+    texts = [
+        cell
+        for cell in column
+        if cell and cell not in NULL_WORDS and cell != "undefined"
+    ]
+    return bool(texts) and all(
+        len(cell) > 1 and cell[0] == cell[-1] in _QUOTES for cell in texts
+    )
 
 
 def _bare(cell: str) -> str:
     return cell[1:-1].replace("''", "'") if cell[:1] in _QUOTES else cell
 
 
-def _unwrapped(header: _Header, rows: list[list[str]]) -> tuple[list[list[str]], list[str]]:
-    """Polars wraps long values: a line without a value in every column that is no text goes on with the row above."""
-    fixed = [n for n, kind in enumerate(header.kinds) if kind not in ("str", "cat", "enum", "binary")]
+def _unwrapped(
+    header: _Header, rows: list[list[str]]
+) -> tuple[list[list[str]], list[str]]:
+    """Polars wraps long values: a line without a value in every column that is no text
+    goes on with the row above.
+    """
+    fixed = [
+        n
+        for n, kind in enumerate(header.kinds)
+        if kind not in ("str", "cat", "enum", "binary")
+    ]
     result: list[list[str]] = []
     joined: set[str] = set()
     for row in rows:
         if result and fixed and not any(row[n] for n in fixed):
-            joined |= {name for name, cell in zip(header.names, row, strict=True) if cell}
-            result[-1] = [" ".join(filter(None, cells)) for cells in zip(result[-1], row, strict=True)]
+            joined |= {
+                name for name, cell in zip(header.names, row, strict=True) if cell
+            }
+            result[-1] = [
+                " ".join(filter(None, cells))
+                for cells in zip(result[-1], row, strict=True)
+            ]
         else:
             result.append(row)
     return result, sorted(joined)
@@ -231,8 +349,12 @@ def _split_all(block: Sequence[str]) -> list[list[str]]:
     return [_cells(line) for line in block]
 
 
-def _rows_of(block: Sequence[str], width: int, border: str, *, single: bool) -> list[list[str]] | str:
-    """The rows of one block: a line each, or all lines one row when every row has its own border."""
+def _rows_of(
+    block: Sequence[str], width: int, border: str, *, single: bool
+) -> list[list[str]] | str:
+    """The rows of one block: a line each, or all lines one row when every row has its
+    own border.
+    """
     rows = []
     pending = ""
     for line in block:
@@ -256,7 +378,9 @@ def _rows_of(block: Sequence[str], width: int, border: str, *, single: bool) -> 
 
 
 def _by_place(line: str, border: str) -> list[str] | None:
-    """Cells cut where the border has its corners; only when line and border are drawn to one length."""
+    """Cells cut where the border has its corners; only when line and border are drawn
+    to one length.
+    """
     if len(line.rstrip()) != len(border.rstrip()):
         return None
     at = [n for n, mark in enumerate(border) if mark in _TOPS]

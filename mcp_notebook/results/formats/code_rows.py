@@ -1,8 +1,10 @@
 """Lists of records as other languages print them, with texts in quotes: nothing has to be guessed.
 
-JavaScript (`util.inspect`: `[ { id: 1, name: 'Ada' } ]`), Ruby (`[{"id"=>1, :name=>"Ada"}]`, `[{id: 1}]`), Elixir
-(`[%{id: 1}]`), Rust (`[Row { id: 1, name: Some("Ada") }]`) and PHP (`var_export`: `array ( 0 => array ( … ), )`).
-The whole list must be of this grammar; one word that is none of a language's constants and nothing is taken.
+JavaScript (`util.inspect`: `[ { id: 1, name: 'Ada' } ]`), Ruby (`[{"id"=>1,
+:name=>"Ada"}]`, `[{id: 1}]`), Elixir (`[%{id: 1}]`), Rust (`[Row { id: 1, name:
+Some("Ada") }]`) and PHP (`var_export`: `array ( 0 => array ( … ), )`). The whole list
+must be of this grammar; one word that is none of a language's constants and nothing is
+taken.
 """
 
 from __future__ import annotations
@@ -31,8 +33,20 @@ _TOKEN = re.compile(
 _MORE = re.compile(r"\s*\.\.\. (\d+) more items?")
 _WORDS = {"null": None, "nil": None, "NULL": None, "None": None, "undefined": None, "true": True, "false": False,
           "NaN": float("nan"), "Infinity": float("inf")}  # fmt: skip
-_ESCAPE = re.compile(r"\\(?:u\{([0-9a-fA-F]+)\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_LETTERS = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "e": "\x1b", "b": "\b", "f": "\f", "v": "\v", "a": "\a"}
+_ESCAPE = re.compile(
+    r"\\(?:u\{([0-9a-fA-F]+)\}|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))", re.DOTALL
+)
+_LETTERS = {
+    "n": "\n",
+    "t": "\t",
+    "r": "\r",
+    "0": "\0",
+    "e": "\x1b",
+    "b": "\b",
+    "f": "\f",
+    "v": "\v",
+    "a": "\a",
+}
 _CLOSES = {"{": "}", "%{": "}", "[": "]", "(": ")"}
 _DEPTH = 60
 
@@ -64,7 +78,11 @@ def _cut(raw: Raw, more: int) -> Raw:
     """With what the printer says it left out."""
     if not more:
         return raw
-    return replace(raw, truncated=f"the printed list leaves out {more:,} items", total_rows=raw.rows + more)
+    return replace(
+        raw,
+        truncated=f"the printed list leaves out {more:,} items",
+        total_rows=raw.rows + more,
+    )
 
 
 class _Reader:
@@ -112,7 +130,9 @@ class _Reader:
         return "".join(parts)
 
     def _items(self, close: str, depth: int) -> Any:
-        """What is in brackets: a dict when its items have keys, a list when not or when the keys are PHP's numbers."""
+        """What is in brackets: a dict when its items have keys, a list when not or when
+        the keys are PHP's numbers.
+        """
         keys: list[Any] = []
         values: list[Any] = []
         while not self._take(close):

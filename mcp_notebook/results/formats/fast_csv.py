@@ -1,6 +1,7 @@
 """A long, regular CSV or TSV straight into Arrow, every cell as text, or None at the first doubt.
 
-Arrow's reader forgives quotes that RFC 4180 does not know, so all quotes of the text are looked at before.
+Arrow's reader forgives quotes that RFC 4180 does not know, so all quotes of the text
+are looked at before.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _ENDS = b"\r\n"
 
 
 class Cells(NamedTuple):
-    """All cells as text, null where a cell was empty without quotes; `empty_quoted`: others were empty within them."""
+    """All cells as text, null where a cell was empty without quotes; `empty_quoted`:
+    others were empty within them.
+    """
 
     table: pa.Table
     quoted: bool
@@ -35,7 +38,9 @@ class _Quotes(NamedTuple):
 
 
 def read(text: str, names: Sequence[str], delimiter: str) -> Cells | None:
-    """The table below a header of these (unique) names; None when it is not plainly records of one width."""
+    """The table below a header of these (unique) names; None when it is not plainly
+    records of one width.
+    """
     try:
         data = text.lstrip("\ufeff").encode()
     except UnicodeEncodeError:
@@ -56,7 +61,9 @@ def read(text: str, names: Sequence[str], delimiter: str) -> Cells | None:
     # Its second thread costs more than it gains.
     reading = pa_csv.ReadOptions(use_threads=False, block_size=_block_size(data))
     try:
-        table = pa_csv.read_csv(pa.py_buffer(data).slice(0, end), reading, parsing, options)
+        table = pa_csv.read_csv(
+            pa.py_buffer(data).slice(0, end), reading, parsing, options
+        )
     except pa.ArrowInvalid:
         return None
     if table.column_names != list(names) or _has_blank_row(table):
@@ -65,7 +72,9 @@ def read(text: str, names: Sequence[str], delimiter: str) -> Cells | None:
 
 
 def may_be_padded(table: pa.Table) -> bool:
-    """Whether all cells of a column have one length and some have blanks at their ends: the exact path looks at it."""
+    """Whether all cells of a column have one length and some have blanks at their ends:
+    the exact path looks at it.
+    """
     return any(map(_may_be_padded, table.columns))
 
 
@@ -73,27 +82,44 @@ def _may_be_padded(column: pa.ChunkedArray) -> bool:
     ends = pc.min_max(pc.utf8_length(column))
     if ends["min"].as_py() != ends["max"].as_py():
         return False
-    return bool(pc.any(pc.or_(pc.starts_with(column, " "), pc.ends_with(column, " "))).as_py())
+    return bool(
+        pc.any(pc.or_(pc.starts_with(column, " "), pc.ends_with(column, " "))).as_py()
+    )
 
 
 def _block_size(data: bytes) -> int:
     """A size whose edges part no `\r\n`: of one in quotes, Arrow loses the second half."""
     sizes = range(BLOCK, 2 * BLOCK)
     return next(
-        (size for size in sizes if all(data[edge - 1 : edge + 1] != b"\r\n" for edge in range(size, len(data), size))),
+        (
+            size
+            for size in sizes
+            if all(
+                data[edge - 1 : edge + 1] != b"\r\n"
+                for edge in range(size, len(data), size)
+            )
+        ),
         len(data),
     )
 
 
 def _has_blank_row(table: pa.Table) -> bool:
-    """Whether a row is empty throughout, as Arrow reads an empty line, which is a record of one cell."""
+    """Whether a row is empty throughout, as Arrow reads an empty line, which is a
+    record of one cell.
+    """
     if not all(column.null_count for column in table.columns):
         return False
-    return bool(pc.any(functools.reduce(pc.and_, (column.is_null() for column in table.columns))).as_py())
+    return bool(
+        pc.any(
+            functools.reduce(pc.and_, (column.is_null() for column in table.columns))
+        ).as_py()
+    )
 
 
 def _end(data: bytes) -> int:
-    """Where the last record ends, one line end included (Arrow misreads an empty last cell without); 0 for nowhere."""
+    """Where the last record ends, one line end included (Arrow misreads an empty last
+    cell without); 0 for nowhere.
+    """
     tail = data[-4096:]
     kept = tail.rstrip(_ENDS)
     return len(data) - len(tail) + len(kept) + 1 if kept else 0
@@ -102,9 +128,10 @@ def _end(data: bytes) -> int:
 def _quotes(data: bytes, delimiter: str) -> _Quotes | None:
     """What quotes do in the text; None when one is out of place.
 
-    Every second quote opens: it stands at a cell's start, or behind the quote with which it is one character of a
-    value. Every other closes: it stands at a cell's end, or before such a quote. Block by block, for the places of
-    all quotes may take more memory than the text.
+    Every second quote opens: it stands at a cell's start, or behind the quote with
+    which it is one character of a value. Every other closes: it stands at a cell's end,
+    or before such a quote. Block by block, for the places of all quotes may take more
+    memory than the text.
     """
     codes = np.frombuffer(data, np.uint8)
     around = np.zeros(256, bool)
@@ -114,14 +141,19 @@ def _quotes(data: bytes, delimiter: str) -> _Quotes | None:
     waiting = np.empty(0, np.intp)
     found = empty = False
     for start in range(0, len(codes), BLOCK):
-        at = np.concatenate([waiting, np.flatnonzero(codes[start : start + BLOCK] == _QUOTE) + start])
+        at = np.concatenate(
+            [waiting, np.flatnonzero(codes[start : start + BLOCK] == _QUOTE) + start]
+        )
         pairs = len(at) // 2 * 2
         opens, closes, waiting = at[:pairs:2], at[1:pairs:2], at[pairs:]
         if not pairs:
             continue
-        before, after = codes[opens - 1], codes[closes + 1]  # a line end is the last byte, and stands for the first
+        # a line end is the last byte, and stands for the first
+        before, after = codes[opens - 1], codes[closes + 1]
         if not (allowed[before].all() and allowed[after].all()):
             return None
         found = True
-        empty = empty or bool((around[before] & around[after] & (closes == opens + 1)).any())
+        empty = empty or bool(
+            (around[before] & around[after] & (closes == opens + 1)).any()
+        )
     return None if len(waiting) else _Quotes(found, empty)

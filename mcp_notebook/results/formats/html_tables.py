@@ -10,7 +10,8 @@ from mcp_notebook.results.formats import fitting
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
 
 MAX_SPAN = 1000
-_NULLS = (*NULL_WORDS, "\xa0 ", "\xa0", "")  # psql writes NULL as a space that does not break
+# psql writes NULL as a space that does not break
+_NULLS = (*NULL_WORDS, "\xa0 ", "\xa0", "")
 
 
 @dataclass
@@ -63,7 +64,9 @@ class _Tables(HTMLParser):
 
     def _end_cell(self) -> None:
         if self.cell is not None and self.depth <= 1:
-            self.grids[-1].rows[-1] += [(self.kind, "".join(self.cell))] * max(self.span, 1)
+            self.grids[-1].rows[-1] += [(self.kind, "".join(self.cell))] * max(
+                self.span, 1
+            )
             self.cell = None
 
 
@@ -80,7 +83,9 @@ def read(text: str) -> Answer:
     raws = [raw for grid in parser.grids if (raw := _raw(grid)) is not None]
     if not raws:
         return "its tables have no header and no even rows"
-    outside = "\n".join(line.strip() for line in "".join(parser.outside).splitlines() if line.strip())
+    outside = "\n".join(
+        line.strip() for line in "".join(parser.outside).splitlines() if line.strip()
+    )
     return Taken(tuple(raws), rest=outside)
 
 
@@ -92,27 +97,56 @@ def _raw(grid: _Grid) -> Raw | None:
     if not headers:
         if len(rows) < 2:
             return None
-        return from_rows(None, [[text for _, text in row] for row in rows], text="all", nulls=NULL_WORDS)
+        return from_rows(
+            None,
+            [[text for _, text in row] for row in rows],
+            text="all",
+            nulls=NULL_WORDS,
+        )
     body = [row for row in rows if row not in headers]
     names = [text.strip() for _, text in headers[-1]]
     if _is_sheet(names, body):
         return _sheet(body)
     rows = [[text for _, text in row] for row in body]
-    if any(text != text.strip(" ") for _, text in headers[-1]):  # tabulate pads names and values alike
-        raw = from_rows(names, [[text.strip(" ") for text in row] for row in rows], text="all", nulls=_NULLS)
-        return raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
+    # tabulate pads names and values alike
+    if any(text != text.strip(" ") for _, text in headers[-1]):
+        raw = from_rows(
+            names,
+            [[text.strip(" ") for text in row] for row in rows],
+            text="all",
+            nulls=_NULLS,
+        )
+        return (
+            raw.noted("spaces at the ends of values are lost in a drawn table")
+            if rows
+            else raw
+        )
     return fitting.without_padding(from_rows(names, rows, text="all", nulls=_NULLS))
 
 
 def _is_sheet(names: list[str], body: list[list[tuple[bool, str]]]) -> bool:
     """A spreadsheet's frame: an empty corner, letters above, row numbers at the left."""
-    letters = all(name.isalpha() and name.isupper() and len(name) <= 3 for name in names[1:])
-    return names[0] == "" and len(names) > 1 and letters and all(row[0][0] and row[0][1].isdecimal() for row in body)
+    letters = all(
+        name.isalpha() and name.isupper() and len(name) <= 3 for name in names[1:]
+    )
+    return (
+        names[0] == ""
+        and len(names) > 1
+        and letters
+        and all(row[0][0] and row[0][1].isdecimal() for row in body)
+    )
 
 
 def _sheet(body: list[list[tuple[bool, str]]]) -> Raw | None:
     if not body:
         return None
     cells = [[text for _, text in row[1:]] for row in body]
-    raw = from_rows([name.strip() for name in cells[0]], cells[1:], text="all", nulls=(*NULL_WORDS, ""))
-    return raw.noted("a spreadsheet's first row was taken as the header", approximate=True)
+    raw = from_rows(
+        [name.strip() for name in cells[0]],
+        cells[1:],
+        text="all",
+        nulls=(*NULL_WORDS, ""),
+    )
+    return raw.noted(
+        "a spreadsheet's first row was taken as the header", approximate=True
+    )

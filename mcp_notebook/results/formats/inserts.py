@@ -10,7 +10,8 @@ from mcp_notebook.results.values import jsontext
 
 _NAME = r"(?:\"(?:[^\"]|\"\")+\"|`[^`]+`|\[[^\]]+\]|[^\W\d][\w$]*)"
 _HEAD = re.compile(
-    rf"\s*INSERT\s+INTO\s+({_NAME}(?:\.{_NAME})*)\s*\(\s*({_NAME}(?:\s*,\s*{_NAME})*)\s*\)\s*VALUES\s*", re.IGNORECASE
+    rf"\s*INSERT\s+INTO\s+({_NAME}(?:\.{_NAME})*)\s*\(\s*({_NAME}(?:\s*,\s*{_NAME})*)\s*\)\s*VALUES\s*",
+    re.IGNORECASE,
 )
 _FIRST = re.compile(r"^[ \t]{0,40}INSERT\s+INTO\b", re.IGNORECASE | re.MULTILINE)
 _VALUE = re.compile(
@@ -43,11 +44,16 @@ def read(text: str) -> Answer:
     names = [_bare(name) for name in re.findall(_NAME, columns)]
     if not rows or any(len(row) != len(names) for row in rows):
         return "its rows are not as wide as its columns"
-    if re.search(r"\bINSERT\s+INTO\b|^[ \t]{0,40}\(", text[at:], re.IGNORECASE | re.MULTILINE):
+    if re.search(
+        r"\bINSERT\s+INTO\b|^[ \t]{0,40}\(", text[at:], re.IGNORECASE | re.MULTILINE
+    ):
         return "ambiguous: a statement does not end where its row does"
     raw = from_rows(names, rows)
     if escapes:
-        raw = raw.noted("a backslash before a quote may be an escape or a part of the text", approximate=True)
+        raw = raw.noted(
+            "a backslash before a quote may be an escape or a part of the text",
+            approximate=True,
+        )
     return Taken((raw,), rest=f"{text[: start.start()]}\n{text[at:]}".strip())
 
 

@@ -10,7 +10,9 @@ from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import fitting
 from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
 
-_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*|[ \t]*\|(?:-+\+)+-+\|[ \t]*")
+_RULE = re.compile(
+    r"[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*|[ \t]*\|(?:-+\+)+-+\|[ \t]*"
+)
 _BORDER = re.compile(r"[ \t]*\+[-=+]{2,}\+[ \t]*")
 _CELL = re.compile(r"(?<!\\)\|")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -35,15 +37,26 @@ def read(text: str) -> Answer:
             return raw
         raws.append(raw)
         at = end
-    return Taken(tuple(raws), rest="\n".join(rest).strip()) if raws else "no line of |---|---|"
+    return (
+        Taken(tuple(raws), rest="\n".join(rest).strip())
+        if raws
+        else "no line of |---|---|"
+    )
 
 
 def _table_end(lines: list[str], at: int) -> int | None:
     """The line after the table that starts at `at`, None when none starts there."""
-    if at + 1 >= len(lines) or "|" not in lines[at] or "|" not in lines[at + 1] or not _RULE.fullmatch(lines[at + 1]):
+    if (
+        at + 1 >= len(lines)
+        or "|" not in lines[at]
+        or "|" not in lines[at + 1]
+        or not _RULE.fullmatch(lines[at + 1])
+    ):
         return None
     # A drawn box (Polars writes dashes between names and types), or a row in the middle of one.
-    if at and (_BORDER.fullmatch(lines[at - 1]) or lines[at - 1].lstrip().startswith("|")):
+    if at and (
+        _BORDER.fullmatch(lines[at - 1]) or lines[at - 1].lstrip().startswith("|")
+    ):
         return None
     lines[at + 1] = lines[at + 1].replace("+", "|")  # Emacs' tables cross their rule
     width = len(_cells(lines[at + 1]))
@@ -52,8 +65,11 @@ def _table_end(lines: list[str], at: int) -> int | None:
     end = at + 2
     outer = lines[at].lstrip().startswith("|")
     closed = outer and lines[at].rstrip().endswith("|")
-    is_open = False  # a cell with a line break goes on below, until a line ends with a bar
-    while end < len(lines) and (is_open or (lines[end].lstrip().startswith("|") if outer else "|" in lines[end])):
+    # a cell with a line break goes on below, until a line ends with a bar
+    is_open = False
+    while end < len(lines) and (
+        is_open or (lines[end].lstrip().startswith("|") if outer else "|" in lines[end])
+    ):
         is_open = closed and not lines[end].rstrip().endswith("|")
         end += 1
     return end
@@ -61,8 +77,18 @@ def _table_end(lines: list[str], at: int) -> int | None:
 
 def _table(lines: list[str]) -> Raw | str:
     width = len(_cells(lines[1]))
-    header = [_plain(cell) for cell in (_cells(lines[0]) if len(_cells(lines[0])) == width else _loose_cells(lines[0]))]
-    body, joined = _joined(lines[2:], closed=lines[0].lstrip().startswith("|") and lines[0].rstrip().endswith("|"))
+    header = [
+        _plain(cell)
+        for cell in (
+            _cells(lines[0])
+            if len(_cells(lines[0])) == width
+            else _loose_cells(lines[0])
+        )
+    ]
+    body, joined = _joined(
+        lines[2:],
+        closed=lines[0].lstrip().startswith("|") and lines[0].rstrip().endswith("|"),
+    )
     if body is None:
         return "ambiguous: a row of the markdown table does not end"
     rows = [[_inner(line)] if width == 1 else _cells(line) for line in body]
@@ -74,14 +100,25 @@ def _table(lines: list[str]) -> Raw | str:
         rows, repaired = fitted.rows, fitted.repaired
     plain, kinds = _typed([[_plain(cell) for cell in row] for row in rows])
     raw = from_rows(header, plain, text="all", nulls=(*NULL_WORDS, ""), declared=kinds)
-    raw = raw.noted("spaces at the ends of values are lost in a drawn table") if rows else raw
+    raw = (
+        raw.noted("spaces at the ends of values are lost in a drawn table")
+        if rows
+        else raw
+    )
     if width == 1 and any(_CELL.search(row[0]) for row in rows):
-        raw = raw.noted(f"bars inside values of {listing(header)} are not escaped", approximate=True)
+        raw = raw.noted(
+            f"bars inside values of {listing(header)} are not escaped", approximate=True
+        )
     if joined:
-        raw = raw.noted("line breaks inside values were put together again", approximate=True)
+        raw = raw.noted(
+            "line breaks inside values were put together again", approximate=True
+        )
     if repaired:
         touched = listing([header[number] for number in sorted(repaired)])
-        raw = raw.noted(f"bars inside values are not escaped; cells of {touched} were put together", approximate=True)
+        raw = raw.noted(
+            f"bars inside values are not escaped; cells of {touched} were put together",
+            approximate=True,
+        )
     return raw
 
 
@@ -114,7 +151,9 @@ def _cells_of(width: int) -> Callable[[str], list[str]]:
 
     def cut(row: str) -> list[str]:
         loose = _loose_cells(row)
-        return [cell.strip() for cell in (loose if len(loose) >= width else _cells(row))]
+        return [
+            cell.strip() for cell in (loose if len(loose) >= width else _cells(row))
+        ]
 
     return cut
 

@@ -1,4 +1,6 @@
-"""PHP's `var_dump` (texts with their length in bytes: exact) and `print_r` (nothing quoted: said) of lists of rows."""
+"""PHP's `var_dump` (texts with their length in bytes: exact) and `print_r` (nothing
+quoted: said) of lists of rows.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,11 @@ def read(text: str) -> Answer:
     """The rows of a text that is such a list."""
     if "=>" not in text:
         return "no array of PHP"
-    return _printed(text) if (start := _DUMP.search(text.encode("utf-8", "replace"))) is None else _dumped(text, start)
+    return (
+        _printed(text)
+        if (start := _DUMP.search(text.encode("utf-8", "replace"))) is None
+        else _dumped(text, start)
+    )
 
 
 def _dumped(text: str, start: re.Match[bytes]) -> Answer:
@@ -52,7 +58,11 @@ def _value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         return data[at:end].decode("utf-8", "replace"), end + 1
     if kind == "float":
         return float(match["float"]), at
-    return {"null": None, "flag": match["flag"] == b"true", "int": int(match["int"] or 0)}[kind], at
+    return {
+        "null": None,
+        "flag": match["flag"] == b"true",
+        "int": int(match["int"] or 0),
+    }[kind], at
 
 
 def _entries(data: bytes, at: int, depth: int) -> tuple[dict[str, Any], int]:
@@ -70,7 +80,9 @@ def _printed(text: str) -> Answer:
     if start is None:
         return "no array of PHP"
     rows, at = [], start.end()
-    while (record := _RECORD.match(text, at)) and (end := text.find(_END, record.end())) >= 0:
+    while (record := _RECORD.match(text, at)) and (
+        end := text.find(_END, record.end())
+    ) >= 0:
         rows.append(_fields(text[record.end() : end + 1]))
         at = end + len(_END)
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
@@ -83,4 +95,7 @@ def _printed(text: str) -> Answer:
 def _fields(record: str) -> dict[str, str]:
     names = list(_FIELD.finditer(record))
     ends = [*(name.start() for name in names[1:]), len(record)]
-    return {name[1]: record[name.end() : end].removesuffix("\n") for name, end in zip(names, ends, strict=True)}
+    return {
+        name[1]: record[name.end() : end].removesuffix("\n")
+        for name, end in zip(names, ends, strict=True)
+    }

@@ -1,7 +1,9 @@
-"""A DataFrame as pandas prints it: right-aligned columns below their names, with or without the index.
+"""A DataFrame as pandas prints it: right-aligned columns below their names, with or
+without the index.
 
-`to_string()` and `repr()` round fractions to six digits and pad with spaces, so the table is always approximate and
-says where. Rows and columns that pandas left out ("..", "...") make it truncated.
+`to_string()` and `repr()` round fractions to six digits and pad with spaces, so the
+table is always approximate and says where. Rows and columns that pandas left out ("..",
+"...") make it truncated.
 """
 
 from __future__ import annotations
@@ -33,9 +35,15 @@ class _Block(NamedTuple):
 def read(text: str) -> Answer:
     """The printed frame in a text; what stands around it is the rest."""
     if (empty := _EMPTY.search(text)) is not None:
-        names = [name.strip() for name in empty[1].split(",")] if empty[1].strip() else []
+        names = (
+            [name.strip() for name in empty[1].split(",")] if empty[1].strip() else []
+        )
         rest = text[: empty.start()] + text[empty.end() :]
-        return Taken((Raw(tuple(names), tuple(() for _ in names), 0),), rest.strip()) if names else "no columns in it"
+        return (
+            Taken((Raw(tuple(names), tuple(() for _ in names), 0),), rest.strip())
+            if names
+            else "no columns in it"
+        )
     lines = text.splitlines()
     reason = "no rows of one length below right-aligned names"
     for block in _blocks(lines):
@@ -48,10 +56,16 @@ def read(text: str) -> Answer:
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
-    """The longest run of lines of one length: below the line above it, if that is a header that lost its padding."""
+    """The longest run of lines of one length: below the line above it, if that is a
+    header that lost its padding.
+    """
     runs, start = [], 0
     for number in range(1, len(lines) + 1):
-        if number == len(lines) or len(lines[number]) != len(lines[start]) or not lines[number].strip():
+        if (
+            number == len(lines)
+            or len(lines[number]) != len(lines[start])
+            or not lines[number].strip()
+        ):
             runs.append((number - start, -start, number))
             start = number
     count, negative, end = max(runs, default=(0, 0, 0))
@@ -60,7 +74,9 @@ def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
         return
     above = lines[start - 1].rstrip(" \r") if start else ""
     if above.strip() and len(above) < len(lines[start]):
-        yield _Block(above.rjust(len(lines[start])), list(lines[start:end]), start - 1, end)
+        yield _Block(
+            above.rjust(len(lines[start])), list(lines[start:end]), start - 1, end
+        )
     if count > 1:
         yield _Block(lines[start], list(lines[start + 1 : end]), start, end)
 
@@ -68,13 +84,23 @@ def _blocks(lines: Sequence[str]) -> Iterator[_Block]:
 def _separated(block: _Block) -> bool:
     """Whether the lines are cut by commas, tabs, semicolons or bars rather than by their places."""
     marks = ((mark, block.header.count(mark)) for mark in ",\t;|")
-    return any(count and all(line.count(mark) == count for line in block.body) for mark, count in marks)
+    return any(
+        count and all(line.count(mark) == count for line in block.body)
+        for mark, count in marks
+    )
 
 
 def _names_the_index(line: str, header: str) -> bool:
-    """The line on which pandas writes the name of the index: nothing else is in it, and nothing above it."""
+    """The line on which pandas writes the name of the index: nothing else is in it, and
+    nothing above it.
+    """
     name = line.rstrip()
-    return bool(name) and not line[:1].isspace() and "  " not in name and not header[: len(name)].strip()
+    return (
+        bool(name)
+        and not line[:1].isspace()
+        and "  " not in name
+        and not header[: len(name)].strip()
+    )
 
 
 def _table(block: _Block) -> Raw | str:
@@ -115,7 +141,9 @@ def _index_width(header: str, body: Sequence[str]) -> int:
     return gaps[0] if len(gaps) == 1 else 0
 
 
-def _columns(header: str, body: Sequence[str], start: int) -> tuple[list[str], list[int]]:
+def _columns(
+    header: str, body: Sequence[str], start: int
+) -> tuple[list[str], list[int]]:
     """Names and where each column ends; a name of several words is one column."""
     names: list[str] = []
     ends: list[int] = []
@@ -129,12 +157,16 @@ def _columns(header: str, body: Sequence[str], start: int) -> tuple[list[str], l
 
 
 def _bounded(body: Sequence[str], ends: Sequence[int], start: int) -> bool:
-    """Whether values end at the last of these places in every row that has one: then a column does."""
+    """Whether values end at the last of these places in every row that has one: then a
+    column does.
+    """
     start = ends[-2] if len(ends) > 1 else start
     at = ends[-1]
     return (
         all(not line[at : at + 1].strip() for line in body)
-        and all(line[at - 1 : at].strip() or not line[start:at].strip() for line in body)
+        and all(
+            line[at - 1 : at].strip() or not line[start:at].strip() for line in body
+        )
         and any(line[start:at].strip() for line in body)
     )
 
@@ -144,7 +176,11 @@ def _cut(line: str, ends: Sequence[int], width: int) -> list[str] | None:
     cells, start = ([line[:width].strip()] if width else []), width
     for end in ends:
         cell = line[start:end]
-        if line[end : end + 1].strip() or (cell.strip() and not cell[-1:].strip()) or (start and cell[:1].strip()):
+        if (
+            line[end : end + 1].strip()
+            or (cell.strip() and not cell[-1:].strip())
+            or (start and cell[:1].strip())
+        ):
             return None
         cells.append(cell.strip())
         start = end
@@ -153,14 +189,25 @@ def _cut(line: str, ends: Sequence[int], width: int) -> list[str] | None:
 
 def _is_index(labels: Sequence[str]) -> bool:
     numbers = [label for label in labels if not _DOTS.fullmatch(label)]
-    return bool(numbers) and all(label.isdecimal() for label in numbers) and len(set(numbers)) == len(numbers)
+    return (
+        bool(numbers)
+        and all(label.isdecimal() for label in numbers)
+        and len(set(numbers)) == len(numbers)
+    )
 
 
 def _typed(rows: Sequence[Sequence[str]]) -> bool:
     """Whether one column at least is numbers or dates throughout."""
     for column in zip(*rows, strict=True):
-        present = [cell for cell in column if cell and cell not in _NULLS and not _DOTS.fullmatch(cell)]
-        if present and any(all(map(test, present)) for test in (strings.is_number, strings.is_temporal, _is_flag)):
+        present = [
+            cell
+            for cell in column
+            if cell and cell not in _NULLS and not _DOTS.fullmatch(cell)
+        ]
+        if present and any(
+            all(map(test, present))
+            for test in (strings.is_number, strings.is_temporal, _is_flag)
+        ):
             return True
     return False
 
@@ -169,9 +216,17 @@ def _is_flag(cell: str) -> bool:
     return cell in ("True", "False")
 
 
-def _assembled(names: list[str], rows: list[list[str]], indexed: bool, index_name: str) -> Raw | str:
-    kept = [row for row in rows if not all(_DOTS.fullmatch(cell) for cell in row if cell)]
-    cut = "rows in the middle are left out of the printed frame" if len(kept) < len(rows) else ""
+def _assembled(
+    names: list[str], rows: list[list[str]], indexed: bool, index_name: str
+) -> Raw | str:
+    kept = [
+        row for row in rows if not all(_DOTS.fullmatch(cell) for cell in row if cell)
+    ]
+    cut = (
+        "rows in the middle are left out of the printed frame"
+        if len(kept) < len(rows)
+        else ""
+    )
     labels = [row[0] for row in kept] if indexed else []
     plain = indexed and _is_index(labels) and not index_name
     if indexed:
@@ -182,42 +237,73 @@ def _assembled(names: list[str], rows: list[list[str]], indexed: bool, index_nam
         names = names[:at] + names[at + 1 :]
         kept = [row[:at] + row[at + 1 :] for row in kept]
         cut = cut or "columns in the middle are left out of the printed frame"
-    columns = tuple(_floats(column) if _fractions(column) else column for column in zip(*kept, strict=True))
-    return Raw(tuple(names), columns, len(kept), text="all", nulls=(*_NULLS, ""), truncated=cut)
+    columns = tuple(
+        _floats(column) if _fractions(column) else column
+        for column in zip(*kept, strict=True)
+    )
+    return Raw(
+        tuple(names), columns, len(kept), text="all", nulls=(*_NULLS, ""), truncated=cut
+    )
 
 
 def _floats(column: Sequence[str]) -> Sequence[str | float | None]:
-    """Fractions as floats, which is what pandas prints with one number of digits; other columns as they are."""
+    """Fractions as floats, which is what pandas prints with one number of digits; other
+    columns as they are.
+    """
     if not all(cell in _NULLS or strings.is_number(cell) for cell in column):
         return column
     return [None if cell in _NULLS else float(cell) for cell in column]
 
 
 def _told(raw: Raw, rest: str) -> Raw:
-    """With what printing may have changed, column by column, and the whole size where pandas says it."""
+    """With what printing may have changed, column by column, and the whole size where
+    pandas says it.
+    """
     names = raw.names or ()
     shape = _SHAPE.search(rest)
     total = int(shape[1].replace(",", "")) if shape else None
     raw = replace(raw, total_rows=total if total != raw.rows else None)
-    floats = [name for name, column in zip(names, raw.columns, strict=True) if _has_floats(column)]
-    cut = [name for name, texts in _texts(raw) if any(text.endswith("...") for text in texts)]
-    escaped = [name for name, texts in _texts(raw) if any("\\" in text for text in texts)]
+    floats = [
+        name
+        for name, column in zip(names, raw.columns, strict=True)
+        if _has_floats(column)
+    ]
+    cut = [
+        name
+        for name, texts in _texts(raw)
+        if any(text.endswith("...") for text in texts)
+    ]
+    escaped = [
+        name for name, texts in _texts(raw) if any("\\" in text for text in texts)
+    ]
     if floats:
-        raw = raw.noted(f"pandas prints fractions to six digits; {listing(floats)} may be rounded")
+        raw = raw.noted(
+            f"pandas prints fractions to six digits; {listing(floats)} may be rounded"
+        )
     if cut:
-        raw = raw.noted(f"long texts in {listing(cut)} may be cut where they end with ...")
+        raw = raw.noted(
+            f"long texts in {listing(cut)} may be cut where they end with ..."
+        )
     if escaped:
-        raw = raw.noted(f"a backslash in {listing(escaped)} may be how pandas prints a line break or a tab")
-    return raw.noted("spaces at the ends of values are lost in a printed frame", approximate=True)
+        raw = raw.noted(
+            f"a backslash in {listing(escaped)} may be how pandas prints a line break or a tab"
+        )
+    return raw.noted(
+        "spaces at the ends of values are lost in a printed frame", approximate=True
+    )
 
 
 def _texts(raw: Raw) -> list[tuple[str, list[str]]]:
     pairs = zip(raw.names or (), raw.columns, strict=True)
-    return [(name, [cell for cell in column if type(cell) is str]) for name, column in pairs]
+    return [
+        (name, [cell for cell in column if type(cell) is str]) for name, column in pairs
+    ]
 
 
 def _has_floats(column: Sequence[str | float | None]) -> bool:
-    return any(type(cell) is float for cell in column) or _fractions([c for c in column if type(c) is str])
+    return any(type(cell) is float for cell in column) or _fractions(
+        [c for c in column if type(c) is str]
+    )
 
 
 def _fractions(column: Sequence[str]) -> bool:

@@ -17,20 +17,31 @@ _TAG = re.compile(
 
 
 def read(text: str, delimiter: str) -> list[list[str | None]] | None:
-    """RFC 4180 records; an empty cell is None where the text quotes empty ones. None when a quote is out of place."""
+    """RFC 4180 records; an empty cell is None where the text quotes empty ones. None
+    when a quote is out of place.
+    """
     if '"' not in text:
         return [list(line.split(delimiter)) for line in END.split(text)]
-    cell = re.compile(rf'(?:"((?:[^"]|"")*)"|([^{re.escape(delimiter)}\r\n"]*))({re.escape(delimiter)}|\r\n|\n|\r|\Z)')
+    cell = re.compile(
+        rf'(?:"((?:[^"]|"")*)"|([^{re.escape(delimiter)}\r\n"]*))({re.escape(delimiter)}|\r\n|\n|\r|\Z)'
+    )
     records: list[list[str | None]] = [[]]
     empty_quoted, at = False, 0
     while (match := cell.match(text, at)) is not None:
-        records[-1].append(match[1].replace('""', '"') if match[1] is not None else match[2] or None)
+        records[-1].append(
+            match[1].replace('""', '"') if match[1] is not None else match[2] or None
+        )
         empty_quoted = empty_quoted or match[1] == ""
         at = match.end()
         if match[3] != delimiter:
             if at == len(text):
-                # Who quotes an empty text leaves NULL unquoted (psql); elsewhere the two cannot be told apart.
-                return records if empty_quoted else [[cell or "" for cell in row] for row in records]
+                # Who quotes an empty text leaves NULL unquoted (psql); elsewhere the
+                # two cannot be told apart.
+                return (
+                    records
+                    if empty_quoted
+                    else [[cell or "" for cell in row] for row in records]
+                )
             records.append([])
     return None
 
@@ -53,16 +64,28 @@ def is_header(names: Sequence[str]) -> bool:
 
 
 def _is_name(name: str) -> bool:
-    if not name or len(name) > 100 or strings.is_number(name) or strings.is_temporal(name):
+    if (
+        not name
+        or len(name) > 100
+        or strings.is_number(name)
+        or strings.is_temporal(name)
+    ):
         return False
-    return name.count(" ") <= 5 and not name.endswith((".", "!", "?", ":", ";")) and ": " not in name
+    return (
+        name.count(" ") <= 5
+        and not name.endswith((".", "!", "?", ":", ";"))
+        and ": " not in name
+    )
 
 
 def has_typed(rows: Sequence[Sequence[str | None]]) -> bool:
     """Whether one column at least is numbers, dates or flags throughout."""
     for column in zip(*rows[:500], strict=True):
         present = [cell for cell in column if cell and cell not in NULL_WORDS]
-        if present and any(all(map(test, present)) for test in (strings.is_number, strings.is_temporal, _is_flag)):
+        if present and any(
+            all(map(test, present))
+            for test in (strings.is_number, strings.is_temporal, _is_flag)
+        ):
             return True
     return False
 

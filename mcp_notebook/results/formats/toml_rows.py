@@ -1,4 +1,5 @@
-"""TOML's arrays of tables: `[[rows]]` and below it one `name = value` a line. TOML has no null: it leaves a key out.
+"""TOML's arrays of tables: `[[rows]]` and below it one `name = value` a line. TOML has
+no null: it leaves a key out.
 
 Short rows may stand as inline tables in a list: `rows = [{ id = 1 }]`.
 """

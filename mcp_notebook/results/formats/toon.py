@@ -1,7 +1,8 @@
 """TOON tables: `items[2]{id,name}:` and below it one line a row, indented.
 
-Values are JSON's, texts in quotes only where they need them; the delimiter (comma, tab or bar) stands in the brackets.
-Source: the TOON specification, sections on tabular arrays and quoting.
+Values are JSON's, texts in quotes only where they need them; the delimiter (comma, tab
+or bar) stands in the brackets. Source: the TOON specification, sections on tabular
+arrays and quoting.
 """
 
 from __future__ import annotations
@@ -63,17 +64,30 @@ def _table(match: re.Match[str], lines: Sequence[str]) -> Raw | str:
     rows = [_cells(line.strip(" "), mark) for line in lines]
     if any(len(row) != len(names) for row in rows):
         return f"ambiguous: a row does not have {len(names)} values"
-    raw = from_rows(names, [[_value(cell) for cell in row] for row in rows], path=(match["key"] or "").strip('"'))
+    raw = from_rows(
+        names,
+        [[_value(cell) for cell in row] for row in rows],
+        path=(match["key"] or "").strip('"'),
+    )
     count = int(match["count"])
     if count > len(rows):
-        return replace(raw, truncated=f"the list has {count:,} rows and {len(rows):,} came", total_rows=count)
+        return replace(
+            raw,
+            truncated=f"the list has {count:,} rows and {len(rows):,} came",
+            total_rows=count,
+        )
     if count < len(rows):
-        return raw.noted(f"the list announces {count:,} rows and {len(rows):,} came", approximate=True)
+        return raw.noted(
+            f"the list announces {count:,} rows and {len(rows):,} came",
+            approximate=True,
+        )
     return raw
 
 
 def _cells(line: str, mark: str) -> list[str]:
-    """The line cut at the delimiter outside quotes; none when a quote does not end where a cell does."""
+    """The line cut at the delimiter outside quotes; none when a quote does not end
+    where a cell does.
+    """
     if '"' not in line:
         return [cell.strip() for cell in line.split(mark)]
     cells, at = [], 0
@@ -81,7 +95,10 @@ def _cells(line: str, mark: str) -> list[str]:
         start = _BLANKS.match(line, at).end()  # type: ignore[union-attr]
         if line[start : start + 1] == '"':
             quoted = _QUOTED.match(line, start)
-            if quoted is None or line[quoted.end() : quoted.end() + 1] not in ("", mark):
+            if quoted is None or line[quoted.end() : quoted.end() + 1] not in (
+                "",
+                mark,
+            ):
                 return []
             cells.append(quoted[1])
             at = quoted.end() + 1

@@ -1,4 +1,6 @@
-"""One value a line, `name: value`: records behind markers (`1. row`, `-[ RECORD 1 ]-`, `Row 1:`) or blank lines."""
+"""One value a line, `name: value`: records behind markers (`1. row`, `-[ RECORD 1 ]-`,
+`Row 1:`) or blank lines.
+"""
 
 from __future__ import annotations
 
@@ -23,26 +25,48 @@ _RULE = re.compile(r"[-=─*_]{2,}")
 _COLON = re.compile(r" {0,64}([^\s:][^:\n]{0,100}?) {0,64}:(?:[ \t](.*)|)", re.DOTALL)
 _BAR = re.compile(r" {0,64}([^\s|][^|\n]{0,100}?) {0,64}\|(?:[ \t](.*)|)", re.DOTALL)
 _EQUALS = re.compile(r" {0,64}([^\s=][^=\n]{0,100}?) = (.*)|", re.DOTALL)
-_EQUALS_LINE = re.compile(r"\s*[^\s=][^=\n]{0,100}? = [^\n]*\n {0,64}[^\s=][^=\n]{0,100}? = ")
+_EQUALS_LINE = re.compile(
+    r"\s*[^\s=][^=\n]{0,100}? = [^\n]*\n {0,64}[^\s=][^=\n]{0,100}? = "
+)
 _PLAIN = str.maketrans(
-    {"│": "|", "║": "|", **dict.fromkeys("─━═", "-"), **dict.fromkeys("┌├┬┼┤┐└┴┘╔╠╦╬╣╗╚╩╝╒╞╤╪╡╕╘╧╛", "+")}
+    {
+        "│": "|",
+        "║": "|",
+        **dict.fromkeys("─━═", "-"),
+        **dict.fromkeys("┌├┬┼┤┐└┴┘╔╠╦╬╣╗╚╩╝╒╞╤╪╡╕╘╧╛", "+"),
+    }
 )
 _WORDS = [
-    form(word) for word in ("row", "record", "result", "entry", "item") for form in (str.lower, str.title, str.upper)
+    form(word)
+    for word in ("row", "record", "result", "entry", "item")
+    for form in (str.lower, str.title, str.upper)
 ]
 _WORDS += ["\n--", "\n=="]
-_TRAILER = re.compile(r"(?:result|total|rows?|\(\d+ rows?\)|showing|query|note|\d+ rows? in set)\b.*", re.IGNORECASE)
+_TRAILER = re.compile(
+    r"(?:result|total|rows?|\(\d+ rows?\)|showing|query|note|\d+ rows? in set)\b.*",
+    re.IGNORECASE,
+)
 
 
 def read(text: str) -> Answer:
-    """Records of the same names in the same order; a line without a name continues the value above it."""
-    if "\n\n" not in text and "\n\r\n" not in text and not any(word in text for word in _WORDS):
+    """Records of the same names in the same order; a line without a name continues the
+    value above it.
+    """
+    if (
+        "\n\n" not in text
+        and "\n\r\n" not in text
+        and not any(word in text for word in _WORDS)
+    ):
         return "no markers of rows and no records that repeat"
     framed = bool(_FRAMED.search(text))
     text = _unframed(text) if framed else text
-    field = _BAR if _PSQL.search(text) else _EQUALS if _EQUALS_LINE.match(text) else _COLON
+    field = (
+        _BAR if _PSQL.search(text) else _EQUALS if _EQUALS_LINE.match(text) else _COLON
+    )
     lines = text.splitlines()
-    chunks, rest, marked = _chunks(_unbulleted(lines) if field is _COLON else lines, field)
+    chunks, rest, marked = _chunks(
+        _unbulleted(lines) if field is _COLON else lines, field
+    )
     if not chunks or (not marked and len(chunks) < 2):
         return "no markers of rows and no records that repeat"
     names = _names(chunks, field)
@@ -52,9 +76,15 @@ def read(text: str) -> Answer:
     for chunk in chunks:
         row = _row(chunk, names, field, strict=not marked)
         if row is None:
-            return "its records do not have the same names" if not marked else "ambiguous: a record lacks a column"
+            return (
+                "its records do not have the same names"
+                if not marked
+                else "ambiguous: a record lacks a column"
+            )
         rows.append([value for value, _ in row])
-        touched |= {name for name, (_, several) in zip(names, row, strict=True) if several}
+        touched |= {
+            name for name, (_, several) in zip(names, row, strict=True) if several
+        }
     spark = text.startswith("-RECORD")
     if spark:  # Spark pads values
         rows = [[value.strip(" ") for value in row] for row in rows]
@@ -64,9 +94,19 @@ def read(text: str) -> Answer:
     if spark or framed:
         raw = raw.noted("spaces at the ends of values are lost in a drawn table")
     if touched:
-        raw = raw.noted(f"line breaks inside {listing(sorted(touched))} were put together again")
-    raw = raw if marked else raw.noted("records were told apart by their repeating names", approximate=True)
-    return Taken((raw,), rest="\n".join(rest).strip(), confidence="high" if marked else "low")
+        raw = raw.noted(
+            f"line breaks inside {listing(sorted(touched))} were put together again"
+        )
+    raw = (
+        raw
+        if marked
+        else raw.noted(
+            "records were told apart by their repeating names", approximate=True
+        )
+    )
+    return Taken(
+        (raw,), rest="\n".join(rest).strip(), confidence="high" if marked else "low"
+    )
 
 
 def _unframed(text: str) -> str:
@@ -83,13 +123,21 @@ def _unframed(text: str) -> str:
 def _unbulleted(lines: Sequence[str]) -> Sequence[str]:
     """`- **name:** value` and `- name: value` as `name: value`, where every field is written so."""
     found = [_BULLET.fullmatch(line) for line in lines]
-    plain = [line for line, match in zip(lines, found, strict=True) if match is None and _COLON.fullmatch(line)]
+    plain = [
+        line
+        for line, match in zip(lines, found, strict=True)
+        if match is None and _COLON.fullmatch(line)
+    ]
     if sum(map(bool, found)) < 2 or any(
-        not _MARKER.fullmatch(line.strip(" *#")) for line in plain if line.strip()[-1:] != ":"
+        not _MARKER.fullmatch(line.strip(" *#"))
+        for line in plain
+        if line.strip()[-1:] != ":"
     ):
         return lines
     return [
-        f"{match[1] or match[3]}: {match[2] or match[4] or ''}" if match else _bare(line)
+        f"{match[1] or match[3]}: {match[2] or match[4] or ''}"
+        if match
+        else _bare(line)
         for line, match in zip(lines, found, strict=True)
     ]
 
@@ -106,16 +154,27 @@ def _nulls(field: re.Pattern[str]) -> tuple[str, ...]:
 
 
 def _aligned(chunks: Sequence[Sequence[str]], names: Sequence[str]) -> bool:
-    """Whether the values of all names begin in one column, which names of different lengths reach only by padding."""
+    """Whether the values of all names begin in one column, which names of different
+    lengths reach only by padding.
+    """
     if len({len(name) for name in names}) < 2:
         return False
-    starts = [len(line) - len(line[len(name) + 1 :].lstrip(" ")) for line, name in zip(chunks[0], names, strict=False)]
+    starts = [
+        len(line) - len(line[len(name) + 1 :].lstrip(" "))
+        for line, name in zip(chunks[0], names, strict=False)
+    ]
     return len(set(starts)) == 1 and starts[0] > max(map(len, names)) + 1
 
 
-def _chunks(lines: Sequence[str], field: re.Pattern[str]) -> tuple[list[list[str]], list[str], bool]:
+def _chunks(
+    lines: Sequence[str], field: re.Pattern[str]
+) -> tuple[list[list[str]], list[str], bool]:
     """The lines of each record, what stands outside them, and whether markers told them apart."""
-    marks = [number for number, line in enumerate(lines) if len(line) < 200 and _MARKER.fullmatch(line.strip())]
+    marks = [
+        number
+        for number, line in enumerate(lines)
+        if len(line) < 200 and _MARKER.fullmatch(line.strip())
+    ]
     if not marks:
         return _paragraphs(lines, field)
     chunks = []
@@ -126,15 +185,21 @@ def _chunks(lines: Sequence[str], field: re.Pattern[str]) -> tuple[list[list[str
         chunks.append(body)
     tail: list[str] = []
     last = chunks[-1]
-    blank = max((number for number, line in enumerate(last) if not line.strip()), default=None)
-    if blank is not None and all(_TRAILER.match(line.strip()) for line in last[blank:] if line.strip()):
+    blank = max(
+        (number for number, line in enumerate(last) if not line.strip()), default=None
+    )
+    if blank is not None and all(
+        _TRAILER.match(line.strip()) for line in last[blank:] if line.strip()
+    ):
         tail, chunks[-1] = last[blank:], last[:blank]
     elif last and re.match(r"\d+ rows? in set|\(\d+ rows?\)", last[-1]):
         tail, chunks[-1] = last[-1:], last[:-1]
     return [_trimmed(chunk) for chunk in chunks], [*lines[: marks[0]], *tail], True
 
 
-def _paragraphs(lines: Sequence[str], field: re.Pattern[str]) -> tuple[list[list[str]], list[str], bool]:
+def _paragraphs(
+    lines: Sequence[str], field: re.Pattern[str]
+) -> tuple[list[list[str]], list[str], bool]:
     chunks: list[list[str]] = [[]]
     for line in lines:
         if not line.strip() or _RULE.fullmatch(line.strip()):
@@ -162,14 +227,20 @@ def _names(chunks: Sequence[Sequence[str]], field: re.Pattern[str]) -> tuple[str
         found = [field.fullmatch(line) for line in chunk]
         if found and all(found):
             return tuple(match[1] for match in found if match)
-    first = [match[1] for line in chunks[0] if (match := field.fullmatch(line))] if chunks else []
+    first = (
+        [match[1] for line in chunks[0] if (match := field.fullmatch(line))]
+        if chunks
+        else []
+    )
     return tuple(first)
 
 
 def _row(
     chunk: Sequence[str], names: Sequence[str], field: re.Pattern[str], *, strict: bool
 ) -> list[tuple[str, bool]] | None:
-    """The values of one record in the order of `names`, each with whether it went over several lines."""
+    """The values of one record in the order of `names`, each with whether it went over
+    several lines.
+    """
     values: list[tuple[str, bool]] = []
     for line in chunk:
         match = field.fullmatch(line)

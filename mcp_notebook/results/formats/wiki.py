@@ -1,4 +1,6 @@
-"""Tables in wiki markup: Jira's `||names||`, MediaWiki's `{| … |}`, AsciiDoc's `|===`, Textile's `|_. names|`."""
+"""Tables in wiki markup: Jira's `||names||`, MediaWiki's `{| … |}`, AsciiDoc's `|===`,
+Textile's `|_. names|`.
+"""
 
 from __future__ import annotations
 
@@ -43,16 +45,28 @@ def _table(rows: Sequence[Sequence[str]] | None, rest: str) -> Answer:
     if any(len(row) != len(names) for row in body):
         return "ambiguous: a row of the wiki table has another width; a value may hold its separator"
     raw: Raw = from_rows(names, body, text="all", nulls=_NULLS)
-    return Taken((raw.noted("spaces at the ends of values are lost in a drawn table") if body else raw,), rest=rest)
+    return Taken(
+        (
+            raw.noted("spaces at the ends of values are lost in a drawn table")
+            if body
+            else raw,
+        ),
+        rest=rest,
+    )
 
 
 def _until(lines: Sequence[str], at: int, *, starts: str) -> int:
     """The line after the rows, each of which begins with this mark."""
-    return next((n for n in range(at, len(lines)) if not lines[n].lstrip().startswith(starts)), len(lines))
+    return next(
+        (n for n in range(at, len(lines)) if not lines[n].lstrip().startswith(starts)),
+        len(lines),
+    )
 
 
 def _jira(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
-    """`||id||name||` above `|1|x|`; MoinMoin writes two bars in every row and three quotes around names."""
+    """`||id||name||` above `|1|x|`; MoinMoin writes two bars in every row and three
+    quotes around names.
+    """
     end = _until(lines, at, starts="|")
     rows = []
     for line in lines[at:end]:
@@ -60,13 +74,21 @@ def _jira(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
         if not body.endswith("|"):
             return [], 0
         bar = "||" if body.startswith("||") else "|"
-        rows.append([_unmarked(cell) for cell in body.removeprefix(bar).removesuffix(bar).split(bar)])
+        rows.append(
+            [
+                _unmarked(cell)
+                for cell in body.removeprefix(bar).removesuffix(bar).split(bar)
+            ]
+        )
     return rows, end
 
 
 def _unmarked(cell: str) -> str:
     return (
-        re.sub(r"^<(?:[-|:()^v#]|\w+=)[^<>]*>", "", cell.strip()).strip().strip("'").strip()
+        re.sub(r"^<(?:[-|:()^v#]|\w+=)[^<>]*>", "", cell.strip())
+        .strip()
+        .strip("'")
+        .strip()
         if "'''" in cell or "<" in cell
         else cell.strip()
     )
@@ -76,8 +98,13 @@ def _textile(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
     end = _until(lines, at, starts="|")
     if not all(line.rstrip().endswith("|") for line in lines[at:end]):
         return [], 0
-    cut = [line.strip().removeprefix("|").removesuffix("|").split("|") for line in lines[at:end]]
-    return [[_ALIGNED.sub("", cell.strip(), count=1).strip() for cell in row] for row in cut], end
+    cut = [
+        line.strip().removeprefix("|").removesuffix("|").split("|")
+        for line in lines[at:end]
+    ]
+    return [
+        [_ALIGNED.sub("", cell.strip(), count=1).strip() for cell in row] for row in cut
+    ], end
 
 
 def _starts_media(line: str) -> bool:
@@ -92,7 +119,10 @@ def _media(lines: Sequence[str], at: int) -> tuple[list[list[str]], int]:
             rows.append([])
         elif line.startswith(("!", "|")) and not line.startswith("|+"):
             cells = re.split(r"!!|\|\|" if line[0] == "!" else r"\|\|", line[1:])
-            rows[-1] += [cell[match.end() if (match := _ATTRIBUTES.match(cell)) else 0 :].strip() for cell in cells]
+            rows[-1] += [
+                cell[match.end() if (match := _ATTRIBUTES.match(cell)) else 0 :].strip()
+                for cell in cells
+            ]
         elif line and not line.startswith("|+"):
             return [], 0
     return [row for row in rows if row], end

@@ -1,6 +1,8 @@
-"""Rows in XML: `<rows><row><id>1</id></row></rows>`, `<row id="1"/>` and `<field name="id">1</field>` (mysql --xml).
+"""Rows in XML: `<rows><row><id>1</id></row></rows>`, `<row id="1"/>` and `<field
+name="id">1</field>` (mysql --xml).
 
-Read with the standard library's expat; a document type, and with it every entity of one's own, is refused.
+Read with the standard library's expat; a document type, and with it every entity of
+one's own, is refused.
 """
 
 from __future__ import annotations
@@ -42,7 +44,10 @@ def _tables(element: ElementTree.Element, depth: int) -> Iterator[Raw]:
     tags = Counter(child.tag for child in children)
     for tag, count in tags.items():
         rows = [_record(child) for child in children if child.tag == tag]
-        if all(rows) and (count > 1 or _name(tag).lower() in ("row", "record", "item", "entry", "result")):
+        if all(rows) and (
+            count > 1
+            or _name(tag).lower() in ("row", "record", "item", "entry", "result")
+        ):
             yield _table([row for row in rows if row])
             return
     for child in children if depth < _MANY else ():
@@ -52,7 +57,11 @@ def _tables(element: ElementTree.Element, depth: int) -> Iterator[Raw]:
 def _table(rows: list[dict[str, str | None]]) -> Raw:
     raw = from_records(rows, text="all", nulls=NULL_WORDS)
     blank = any(value == "" for row in rows for value in row.values())
-    return raw.noted("an empty element may stand for NULL", approximate=True) if blank else raw
+    return (
+        raw.noted("an empty element may stand for NULL", approximate=True)
+        if blank
+        else raw
+    )
 
 
 def _record(row: ElementTree.Element) -> dict[str, str | None] | None:

@@ -10,7 +10,8 @@ from decimal import Decimal
 HIDDEN = "***"
 _FLOAT_DIGITS = 8
 
-# Controls, bidi marks, zero-width and tag characters, fillers, line separators and half surrogates: what can hide or
+# Controls, bidi marks, zero-width and tag characters, fillers, line separators and half
+# surrogates: what can hide or
 # reorder text. https://trojansource.codes and Unicode TR36.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -32,7 +33,9 @@ def clipped(text: str, width: int) -> str:
 
 
 def shown(value: object, masked: Masked, *, limit: int = 200) -> str | None:
-    """A value as one line of at most about `limit` characters; None for NULL. Masked keys inside it are hidden."""
+    """A value as one line of at most about `limit` characters; None for NULL. Masked
+    keys inside it are hidden.
+    """
     if value is None:
         return None
     if isinstance(value, str):
@@ -42,7 +45,9 @@ def shown(value: object, masked: Masked, *, limit: int = 200) -> str | None:
     if isinstance(value, dt.datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, bytes):
-        return f"0x{value[: limit // 4].hex()}" + (f"… ({len(value):,} bytes)" if len(value) > limit // 4 else "")
+        return f"0x{value[: limit // 4].hex()}" + (
+            f"… ({len(value):,} bytes)" if len(value) > limit // 4 else ""
+        )
     if isinstance(value, list | tuple | Mapping):
         return escaped(_compact(_redacted(value, masked))[: limit + 1])
     return escaped(_safe_str(value)[: limit + 1])
@@ -59,12 +64,18 @@ def json_shown(source: str | None, masked: Masked, *, limit: int = 200) -> str |
 
 
 def number(value: bool | int | float | Decimal) -> str:
-    """A number as text; floats to eight digits, integers of more than forty digits by their size."""
+    """A number as text; floats to eight digits, integers of more than forty digits by
+    their size.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
         exact = repr(value)
-        return exact if len(exact) <= _FLOAT_DIGITS + 3 or not math.isfinite(value) else f"{value:.{_FLOAT_DIGITS}g}"
+        return (
+            exact
+            if len(exact) <= _FLOAT_DIGITS + 3 or not math.isfinite(value)
+            else f"{value:.{_FLOAT_DIGITS}g}"
+        )
     if isinstance(value, int) and value.bit_length() > 133:
         return f"an integer of {value.bit_length():,} bits"
     return clipped(str(value), 60)
@@ -82,7 +93,9 @@ def _redacted(value: object, masked: Masked, depth: int = 0) -> object:
         return "…"
     if isinstance(value, Mapping):
         return {
-            str(key): HIDDEN if masked(str(key)) else _redacted(inner, masked, depth + 1)
+            str(key): HIDDEN
+            if masked(str(key))
+            else _redacted(inner, masked, depth + 1)
             for key, inner in list(value.items())[:50]
         }
     if isinstance(value, list | tuple):
@@ -92,7 +105,9 @@ def _redacted(value: object, masked: Masked, depth: int = 0) -> object:
 
 def _compact(value: object) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_safe_str)
+        return json.dumps(
+            value, ensure_ascii=False, separators=(",", ":"), default=_safe_str
+        )
     except (ValueError, TypeError):
         return _safe_str(value)
 

@@ -1,7 +1,9 @@
-"""What can be said about one column in a few words: its type, its nulls, its range or its most frequent values.
+"""What can be said about one column in a few words: its type, its nulls, its range or
+its most frequent values.
 
-Nulls and ranges are of all rows. Distinct and frequent values are exact up to `SAMPLE` rows and come from evenly
-spread blocks of rows above that; then they are marked (`≈`, `5+ distinct`), and the same table gives the same words.
+Nulls and ranges are of all rows. Distinct and frequent values are exact up to `SAMPLE`
+rows and come from evenly spread blocks of rows above that; then they are marked (`≈`,
+`5+ distinct`), and the same table gives the same words.
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ _FEW = 20
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """One column in words; `range` and `frequent` are "" when there is nothing to say or the column is masked."""
+    """One column in words; `range` and `frequent` are "" when there is nothing to say
+    or the column is masked.
+    """
 
     name: str
     type: str
@@ -32,7 +36,9 @@ class ColumnFacts:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A column's values in Arrow form: all of them, or (objects only) a sample that stands for `rows` of them."""
+    """A column's values in Arrow form: all of them, or (objects only) a sample that
+    stands for `rows` of them.
+    """
 
     name: str
     values: pa.ChunkedArray
@@ -47,22 +53,42 @@ def sources(data: Any, masked: Masked) -> list[Source]:
     Objects that Arrow has no type for are there as text, with masked keys inside them hidden.
     """
     if isinstance(data, pa.Table):
-        return [_arrow_source(str(name), data.column(at)) for at, name in enumerate(data.column_names)]
-    return [_series_source(_label(label), data.iloc[:, at], masked) for at, label in enumerate(data.columns)]
+        return [
+            _arrow_source(str(name), data.column(at))
+            for at, name in enumerate(data.column_names)
+        ]
+    return [
+        _series_source(_label(label), data.iloc[:, at], masked)
+        for at, label in enumerate(data.columns)
+    ]
 
 
 def describe(source: Source, masked: Masked) -> ColumnFacts:
     """The facts of one column; of a masked one only type and nulls."""
-    nulls = "" if not source.nulls else "all null" if source.nulls == source.rows else f"{source.nulls:,} null"
+    nulls = (
+        ""
+        if not source.nulls
+        else "all null"
+        if source.nulls == source.rows
+        else f"{source.nulls:,} null"
+    )
     if masked(source.name):
         return ColumnFacts(source.name, source.type, nulls, frequent="masked")
     if source.nulls == source.rows:
         return ColumnFacts(source.name, source.type, nulls)
-    return ColumnFacts(source.name, source.type, nulls, _range(source, masked), _frequent(source, masked))
+    return ColumnFacts(
+        source.name,
+        source.type,
+        nulls,
+        _range(source, masked),
+        _frequent(source, masked),
+    )
 
 
 def type_name(kind: pa.DataType) -> str:
-    """An Arrow type in the words of a database: `text`, `timestamp UTC`, `decimal(10,2)`, `list of int64`."""
+    """An Arrow type in the words of a database: `text`, `timestamp UTC`,
+    `decimal(10,2)`, `list of int64`.
+    """
     if isinstance(kind, pa.JsonType):
         return "json"
     if isinstance(kind, pa.ExtensionType | pa.BaseExtensionType):
@@ -73,7 +99,11 @@ def type_name(kind: pa.DataType) -> str:
         return f"decimal({kind.precision},{kind.scale})"
     if pa.types.is_timestamp(kind):
         return f"timestamp {kind.tz}" if kind.tz else "timestamp"
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if (
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_fixed_size_list(kind)
+    ):
         return f"list of {type_name(kind.value_type)}"
     if pa.types.is_struct(kind):
         return clipped("struct(" + ", ".join(f.name for f in kind) + ")", 60)
@@ -82,7 +112,9 @@ def type_name(kind: pa.DataType) -> str:
 
 _PLAIN_NAMES = {
     **dict.fromkeys(("string", "large_string", "string_view"), "text"),
-    **dict.fromkeys(("binary", "large_binary", "fixed_size_binary", "binary_view"), "binary"),
+    **dict.fromkeys(
+        ("binary", "large_binary", "fixed_size_binary", "binary_view"), "binary"
+    ),
     **dict.fromkeys(("date32", "date64"), "date"),
     **dict.fromkeys(("time32", "time64"), "time"),
     "duration": "duration",
@@ -100,7 +132,9 @@ def _arrow_source(name: str, values: pa.ChunkedArray) -> Source:
     kind = type_name(values.type)
     nulls = values.null_count
     if isinstance(values.type, pa.BaseExtensionType):
-        values = pa.chunked_array([chunk.storage for chunk in values.chunks], values.type.storage_type)
+        values = pa.chunked_array(
+            [chunk.storage for chunk in values.chunks], values.type.storage_type
+        )
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     return Source(name, values, len(values), nulls, kind)
@@ -113,14 +147,23 @@ def _series_source(name: str, series: Any, masked: Masked) -> Source:
         array = pa.array(series, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
         return _object_source(name, series, masked)
-    if isinstance(array.type, pa.BaseExtensionType):  # pandas' periods and intervals: their text says more
+    # pandas' periods and intervals: their text says more
+    if isinstance(array.type, pa.BaseExtensionType):
         return _object_source(name, series, masked)
-    return _arrow_source(name, array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
+    return _arrow_source(
+        name, array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    )
 
 
 def _object_source(name: str, series: Any, masked: Masked) -> Source:
-    """A column of Python objects: a sample of them, as Arrow when they are of one kind and else as text."""
-    sample = [value for start, count in _spread(len(series), _OBJECTS) for value in series.iloc[start : start + count]]
+    """A column of Python objects: a sample of them, as Arrow when they are of one kind
+    and else as text.
+    """
+    sample = [
+        value
+        for start, count in _spread(len(series), _OBJECTS)
+        for value in series.iloc[start : start + count]
+    ]
     missing = series.isna()
     try:
         values = pa.array(sample, from_pandas=True)
@@ -128,11 +171,15 @@ def _object_source(name: str, series: Any, masked: Masked) -> Source:
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         values = pa.array([shown(value, masked) for value in sample], pa.string())
         kind = "object"
-    return Source(name, pa.chunked_array([values]), len(series), int(missing.sum()), kind)
+    return Source(
+        name, pa.chunked_array([values]), len(series), int(missing.sum()), kind
+    )
 
 
 def _spread(rows: int, wanted: int) -> list[tuple[int, int]]:
-    """(start, count) of evenly spread blocks with `wanted` rows in all, or the one block of everything."""
+    """(start, count) of evenly spread blocks with `wanted` rows in all, or the one
+    block of everything.
+    """
     if rows <= wanted:
         return [(0, rows)]
     size = wanted // _BLOCKS
@@ -140,7 +187,12 @@ def _spread(rows: int, wanted: int) -> list[tuple[int, int]]:
 
 
 def _has_range(kind: pa.DataType) -> bool:
-    checks = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_temporal)
+    checks = (
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_decimal,
+        pa.types.is_temporal,
+    )
     return any(check(kind) for check in checks)
 
 
@@ -153,10 +205,21 @@ def _range(source: Source, masked: Masked) -> str:
     except (pa.ArrowException, ValueError, OverflowError):
         return ""
     about = "≈" if len(source.values) < source.rows else ""
-    return "" if low is None else f"all {low}" if low == high and not about else f"{about}{low} to {high}"
+    return (
+        ""
+        if low is None
+        else f"all {low}"
+        if low == high and not about
+        else f"{about}{low} to {high}"
+    )
 
 
-_NOT_COUNTED = (pa.types.is_floating, pa.types.is_decimal, pa.types.is_nested, pa.types.is_null)
+_NOT_COUNTED = (
+    pa.types.is_floating,
+    pa.types.is_decimal,
+    pa.types.is_nested,
+    pa.types.is_null,
+)
 
 
 def _frequent(source: Source, masked: Masked) -> str:
@@ -165,7 +228,11 @@ def _frequent(source: Source, masked: Masked) -> str:
     if source.type == "json" or any(check(values.type) for check in _NOT_COUNTED):
         return ""
     sample = pa.chunked_array(
-        [chunk for start, count in _spread(len(values), SAMPLE) for chunk in values.slice(start, count).chunks],
+        [
+            chunk
+            for start, count in _spread(len(values), SAMPLE)
+            for chunk in values.slice(start, count).chunks
+        ],
         values.type,
     ).drop_null()
     if not len(sample):
@@ -188,7 +255,8 @@ def _distinct(different: int, among: int, exact: bool) -> str:
 
 def _tops(counts: pa.Array, among: int, exact: bool, masked: Masked) -> str:
     pairs = [
-        (count.as_py(), shown(value.as_py(), masked) or "") for value, count in zip(*counts.flatten(), strict=True)
+        (count.as_py(), shown(value.as_py(), masked) or "")
+        for value, count in zip(*counts.flatten(), strict=True)
     ]
     pairs.sort(key=lambda pair: (-pair[0], pair[1]))
     words = [

@@ -1,8 +1,9 @@
 """Large JSON arrays of flat records straight into Arrow, or None at the first doubt.
 
-Rows from several places of the text tell the fields and types; Arrow's JSON reader then decodes with that schema and
-refuses what does not fit. What it would let pass (missing fields, numbers that a float does not hold) is checked
-after. `jsontext.loads` and `infer` give the same values, only slower and with an object a cell.
+Rows from several places of the text tell the fields and types; Arrow's JSON reader then
+decodes with that schema and refuses what does not fit. What it would let pass (missing
+fields, numbers that a float does not hold) is checked after. `jsontext.loads` and
+`infer` give the same values, only slower and with an object a cell.
 """
 
 import json
@@ -25,20 +26,29 @@ _ROWS_A_PLACE = 8
 _FEW = 4
 _EXACT_FLOAT = 2**53
 _DECODE = json.JSONDecoder().raw_decode
-_FIRST = re.compile(r'[ \t\r\n]*\[[ \t\r\n]*(\{[ \t\r\n]*"[A-Za-z_][A-Za-z0-9_ ]*"[ \t\r\n]*:)')
+_FIRST = re.compile(
+    r'[ \t\r\n]*\[[ \t\r\n]*(\{[ \t\r\n]*"[A-Za-z_][A-Za-z0-9_ ]*"[ \t\r\n]*:)'
+)
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _SPACE = r"[ \t\r\n]*"
 _BLOCK = 1 << 20
 _WORKERS = 2
-_TYPES: Mapping[type, pa.DataType] = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
+_TYPES: Mapping[type, pa.DataType] = {
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    bool: pa.bool_(),
+}
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """How a program wrote its records: what stands between two of them and between two fields, as bytes on one line.
+    """How a program wrote its records: what stands between two of them and between two
+    fields, as bytes on one line.
 
-    Each holds the unescaped quote that opens a key, which no string can hold; so each occurrence is what it seems
-    (or lies inside a nested value, which the decoder refuses).
+    Each holds the unescaped quote that opens a key, which no string can hold; so each
+    occurrence is what it seems (or lies inside a nested value, which the decoder
+    refuses).
     """
 
     fields: dict[str, pa.DataType]
@@ -49,10 +59,12 @@ class _Layout:
 
 
 def table(text: str) -> pa.Table | None:
-    """The table of a JSON array of flat objects that all have the same keys in the same order, in plain types.
+    """The table of a JSON array of flat objects that all have the same keys in the same
+    order, in plain types.
 
-    Columns are int64, float64, bool, string, or null when no row has a value; strings are not converted. None when
-    the text is anything else, is small, or anything in it is in doubt (then `jsontext.loads` must read it).
+    Columns are int64, float64, bool, string, or null when no row has a value; strings
+    are not converted. None when the text is anything else, is small, or anything in it
+    is in doubt (then `jsontext.loads` must read it).
     """
     first = _FIRST.match(text) if len(text) >= SMALL else None
     end = len(text.rstrip(" \t\r\n"))
@@ -61,18 +73,28 @@ def table(text: str) -> pa.Table | None:
     try:
         layout = _layout(text, first.start(1), end, first[1])
         return layout and _table(text, first.start(1), end - 1, layout)
-    except (ValueError, RecursionError):  # no JSON for Python's decoder or Arrow's, or no Unicode
+    except (ValueError, RecursionError):
+        # no JSON for Python's decoder or Arrow's, or no Unicode
         return None
 
 
 def _table(text: str, start: int, end: int, layout: _Layout) -> pa.Table | None:
-    """The records in blocks that stay in the processor's cache; one is decoded while the next is prepared."""
+    """The records in blocks that stay in the processor's cache; one is decoded while
+    the next is prepared.
+    """
     with ThreadPoolExecutor(_WORKERS) as pool:
-        blocks = list(pool.map(lambda cut: _checked(text[slice(*cut)], layout), _cuts(text, start, end, layout)))
+        blocks = list(
+            pool.map(
+                lambda cut: _checked(text[slice(*cut)], layout),
+                _cuts(text, start, end, layout),
+            )
+        )
     return None if None in blocks else pa.concat_tables(blocks)
 
 
-def _cuts(text: str, start: int, end: int, layout: _Layout) -> Iterator[tuple[int, int]]:
+def _cuts(
+    text: str, start: int, end: int, layout: _Layout
+) -> Iterator[tuple[int, int]]:
     """Start and end of blocks of whole records."""
     while True:
         cut = text.find(layout.separator, start + _BLOCK, end)
@@ -84,25 +106,43 @@ def _cuts(text: str, start: int, end: int, layout: _Layout) -> Iterator[tuple[in
 
 
 def _layout(text: str, opened: int, end: int, opening: str) -> _Layout | None:
-    """The layout by the first two records and the fields by records at several places; None when they differ."""
+    """The layout by the first two records and the fields by records at several places;
+    None when they differ.
+    """
     record, stop = _DECODE(text, opened)
-    second = re.compile(rf"\}}{_SPACE},{_SPACE}{re.escape(opening)}").match(text, stop - 1)
+    second = re.compile(rf"\}}{_SPACE},{_SPACE}{re.escape(opening)}").match(
+        text, stop - 1
+    )
     if second is None or type(record) is not dict:
         return None
-    fields = _fields(text, list(_sample(text, opened, end, second[0], len(opening))), list(record))
+    fields = _fields(
+        text, list(_sample(text, opened, end, second[0], len(opening))), list(record)
+    )
     between = _between_fields(text[opened:stop], list(record)) if fields else None
     if not fields or between is None:
         return None
     colon = re.search(rf'"{_SPACE}:', opening)
     return _Layout(
-        fields, second[0], _one_line(second[0]), tuple(map(_one_line, between)), _one_line(colon[0] if colon else "")
+        fields,
+        second[0],
+        _one_line(second[0]),
+        tuple(map(_one_line, between)),
+        _one_line(colon[0] if colon else ""),
     )
 
 
-def _sample(text: str, opened: int, end: int, separator: str, keyed: int) -> Iterator[object]:
-    """Records from places all over the text; `keyed` characters of the separator belong to the next record."""
+def _sample(
+    text: str, opened: int, end: int, separator: str, keyed: int
+) -> Iterator[object]:
+    """Records from places all over the text; `keyed` characters of the separator belong
+    to the next record.
+    """
     for place in range(_PLACES):
-        start = text.find(separator, opened + (end - opened) * place // _PLACES) if place else opened
+        start = (
+            text.find(separator, opened + (end - opened) * place // _PLACES)
+            if place
+            else opened
+        )
         at = start + len(separator) - keyed if place else start
         for _ in range(_ROWS_A_PLACE if start >= 0 else 0):
             record, stop = _DECODE(text, at)
@@ -112,23 +152,36 @@ def _sample(text: str, opened: int, end: int, separator: str, keyed: int) -> Ite
             at = stop - 1 + len(separator) - keyed
 
 
-def _fields(text: str, records: Sequence[object], names: list[str]) -> dict[str, pa.DataType] | None:
+def _fields(
+    text: str, records: Sequence[object], names: list[str]
+) -> dict[str, pa.DataType] | None:
     kinds: dict[str, set[type]] = {name: set() for name in names}
     for record in records:
         if type(record) is not dict or list(record) != names:
             return None
         for name, value in record.items():
             kinds[name].add(type(value))
-    if any(not name or not name.isprintable() or '"' in name or "\\" in name for name in names):
+    if any(
+        not name or not name.isprintable() or '"' in name or "\\" in name
+        for name in names
+    ):
         return None
     found = {name: _type(name, kinds[name] - {type(None)}, text) for name in names}
-    return {name: kind for name, kind in found.items() if kind is not None} if None not in found.values() else None
+    return (
+        {name: kind for name, kind in found.items() if kind is not None}
+        if None not in found.values()
+        else None
+    )
 
 
 def _type(name: str, kinds: set[type], text: str) -> pa.DataType | None:
-    """The Arrow type for values of these kinds; a column without any is looked up by its first value."""
+    """The Arrow type for values of these kinds; a column without any is looked up by
+    its first value.
+    """
     if not kinds:
-        value = re.search(rf'"{re.escape(name)}"{_SPACE}:{_SPACE}(?!null|[ \t\r\n])', text)
+        value = re.search(
+            rf'"{re.escape(name)}"{_SPACE}:{_SPACE}(?!null|[ \t\r\n])', text
+        )
         if value is None:
             return pa.null()
         kinds = {type(_DECODE(text, value.end())[0])}
@@ -141,7 +194,9 @@ def _between_fields(record: str, names: Sequence[str]) -> list[str] | None:
     """What stands before each value of the first record, from the comma or brace on."""
     found, at = [], 0
     for name in names:
-        start = re.compile(rf'[{{,]{_SPACE}"{re.escape(name)}"{_SPACE}:{_SPACE}').search(record, at)
+        start = re.compile(
+            rf'[{{,]{_SPACE}"{re.escape(name)}"{_SPACE}:{_SPACE}'
+        ).search(record, at)
         if start is None:
             return None
         found.append(start[0])
@@ -150,11 +205,17 @@ def _between_fields(record: str, names: Sequence[str]) -> list[str] | None:
 
 
 def _checked(records: str, layout: _Layout) -> pa.Table | None:
-    """The decoded records, if all of them are there with all their fields and nothing was rounded."""
-    floats = [name for name, kind in layout.fields.items() if pa.types.is_floating(kind)]
+    """The decoded records, if all of them are there with all their fields and nothing
+    was rounded.
+    """
+    floats = [
+        name for name, kind in layout.fields.items() if pa.types.is_floating(kind)
+    ]
     lines = _quoted(_lines(records, layout), layout)
     found = _decoded(lines, {**layout.fields, **dict.fromkeys(floats, pa.string())})
-    if found.num_rows != lines.count(b"\n") + 1 or found.column_names != list(layout.fields):
+    if found.num_rows != lines.count(b"\n") + 1 or found.column_names != list(
+        layout.fields
+    ):
         return None
     if not _nulls_written(found, lines, layout.colon):
         return None
@@ -179,9 +240,13 @@ def _one_line(text: str) -> bytes:
 
 
 def _quoted(lines: bytes, layout: _Layout) -> bytes:
-    """The lines with each value of a float field in quotes, so that its digits can be seen after decoding."""
+    """The lines with each value of a float field in quotes, so that its digits can be
+    seen after decoding.
+    """
     floats = [pa.types.is_floating(kind) for kind in layout.fields.values()]
-    for before, closes, opens in zip(layout.between_fields, [False, *floats[:-1]], floats, strict=True):
+    for before, closes, opens in zip(
+        layout.between_fields, [False, *floats[:-1]], floats, strict=True
+    ):
         if not opens and not closes:
             continue
         quoted = before.removesuffix(b" ") + b'"' if opens else before
@@ -200,23 +265,33 @@ def _decoded(lines: bytes, fields: dict[str, pa.DataType]) -> pa.Table:
         pa.BufferReader(lines),
         read_options=pa_json.ReadOptions(block_size=len(lines) + 1, use_threads=False),
         parse_options=pa_json.ParseOptions(
-            explicit_schema=pa.schema(list(fields.items())), unexpected_field_behavior="error"
+            explicit_schema=pa.schema(list(fields.items())),
+            unexpected_field_behavior="error",
         ),
     )
 
 
 def _nulls_written(found: pa.Table, lines: bytes, colon: bytes) -> bool:
-    """Whether every null of the table stands in the text, which is to say that no record lacks a field.
+    """Whether every null of the table stands in the text, which is to say that no
+    record lacks a field.
 
     Neither quote of a key can be within a string: there a backslash would precede it.
     """
-    nulls = {name: column.null_count for name, column in zip(found.column_names, found.columns, strict=True)}
+    nulls = {
+        name: column.null_count
+        for name, column in zip(found.column_names, found.columns, strict=True)
+    }
     nulls = {name: count for name, count in nulls.items() if count}
     space = b" null" if lines.find(colon + b" null") >= 0 else b"null"
     if len(nulls) > _FEW:
         written = colon + space
-        return lines.count(written) - lines.count(b"\\" + written) == sum(nulls.values())
-    return all(lines.count(b'"' + name.encode() + colon + space) == count for name, count in nulls.items())
+        return lines.count(written) - lines.count(b"\\" + written) == sum(
+            nulls.values()
+        )
+    return all(
+        lines.count(b'"' + name.encode() + colon + space) == count
+        for name, count in nulls.items()
+    )
 
 
 def as_floats(digits: pa.ChunkedArray) -> pa.ChunkedArray | None:

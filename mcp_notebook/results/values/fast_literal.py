@@ -1,10 +1,11 @@
 """Large Python-literal lists of flat rows straight into Arrow, or None at the first doubt.
 
-A regular expression parts the text into strings and constructor calls (tokens) and what stands between them. From both
-two CSV texts are made: one with the strings, one in which each string is only marked and every other cell is there.
-Arrow reads both; a column is converted when all its cells are of one kind, so no text can pass for a number. Nothing is
-evaluated, and no Python object a cell outlives its block. `literal.loads`, and then `infer`, give the same
-values, slower.
+A regular expression parts the text into strings and constructor calls (tokens) and what
+stands between them. From both two CSV texts are made: one with the strings, one in
+which each string is only marked and every other cell is there. Arrow reads both; a
+column is converted when all its cells are of one kind, so no text can pass for a
+number. Nothing is evaluated, and no Python object a cell outlives its block.
+`literal.loads`, and then `infer`, give the same values, slower.
 """
 
 import re
@@ -51,10 +52,12 @@ class _Block(NamedTuple):
 
 
 def table(text: str) -> pa.Table | None:
-    """The table of a Python list of equal tuples, lists or dicts of plain values; tuples and lists give empty names.
+    """The table of a Python list of equal tuples, lists or dicts of plain values;
+    tuples and lists give empty names.
 
-    Columns are int64, float64, bool, string, decimal128, date32, timestamp, or null when no row has a value; strings
-    are not converted. None when the text is small, is anything else, or anything in it is in doubt.
+    Columns are int64, float64, bool, string, decimal128, date32, timestamp, or null
+    when no row has a value; strings are not converted. None when the text is small, is
+    anything else, or anything in it is in doubt.
     """
     rows = _ROWS.match(text) if len(text) >= SMALL else None
     if rows is None or "\0" in text:
@@ -89,7 +92,8 @@ def _table(text: str, rows: re.Match[str]) -> pa.Table:
 def _without_keys(body: str, names: Sequence[object]) -> tuple[str, int]:
     """The values of the records alone, and how many records there are.
 
-    A key between its quotes may also stand in a string in double quotes; then it is found once too often.
+    A key between its quotes may also stand in a string in double quotes; then it is
+    found once too often.
     """
     rows = None
     for at, name in enumerate(names):
@@ -106,7 +110,9 @@ def _without_keys(body: str, names: Sequence[object]) -> tuple[str, int]:
 
 
 def _blocks(body: str, between: str, single: bool) -> Iterator[_Block]:
-    """The rows as CSV, about a megabyte of text at a time; `single`: they are tuples of one value."""
+    """The rows as CSV, about a megabyte of text at a time; `single`: they are tuples of
+    one value.
+    """
     start = 0
     while start < len(body):
         cut = start
@@ -126,18 +132,28 @@ def _block(parts: list[str], between: str, single: bool) -> _Block:
     tokens, outside = parts[1::2], "\0".join(parts[::2])
     if any(mark in outside for mark in ("\n", _NULL, _TRUE, _FALSE)):
         raise _Doubt
-    if single and outside.count(f",{between}") + outside.endswith(",") != outside.count(between) + 1:
+    if (
+        single
+        and outside.count(f",{between}") + outside.endswith(",")
+        != outside.count(between) + 1
+    ):
         raise _Doubt  # (0) is no tuple
     if between == "), (":
-        outside = outside.replace(",), (", "), (").removesuffix(",")  # a tuple of one value has a comma behind it
+        # a tuple of one value has a comma behind it
+        outside = outside.replace(",), (", "), (").removesuffix(",")
     outside = outside.replace(between, "\n").replace(", ", ",")
-    for written, short in zip(("None", "True", "False"), (_NULL, _TRUE, _FALSE), strict=True):
+    for written, short in zip(
+        ("None", "True", "False"), (_NULL, _TRUE, _FALSE), strict=True
+    ):
         outside = outside.replace(written, short)
     if outside.translate(_BARE) or not _apart(outside):
         raise _Doubt
     cells = [""] * (2 * len(tokens) + 1)
     cells[::2] = outside.split("\0")
-    cells[1::2] = [token if token[0] == _QUOTE and "\\" not in token else _cell(token) for token in tokens]
+    cells[1::2] = [
+        token if token[0] == _QUOTE and "\\" not in token else _cell(token)
+        for token in tokens
+    ]
     whole = "".join(cells).encode()
     cells[1::2] = [_TEXT if token[0] == _QUOTE else token for token in cells[1::2]]
     return _Block(whole, "".join(cells).encode(), outside.count("\n") + 1)
@@ -193,25 +209,47 @@ def _is_utc(zone: str) -> bool:
 
 def _columns(blocks: list[_Block], width: int, rows: int) -> list[pa.ChunkedArray]:
     bare = _csv(b"\n".join(block.marked for block in blocks), width)
-    texts = [name for name, column in zip(bare.column_names, bare.columns, strict=True) if _all_start(column, _TEXT)]
-    whole = _csv(b"\n".join(block.whole for block in blocks), width, texts) if texts else bare
+    texts = [
+        name
+        for name, column in zip(bare.column_names, bare.columns, strict=True)
+        if _all_start(column, _TEXT)
+    ]
+    whole = (
+        _csv(b"\n".join(block.whole for block in blocks), width, texts)
+        if texts
+        else bare
+    )
     if not bare.num_rows == whole.num_rows == rows:
         raise _Doubt
-    return [whole[name] if name in texts else _typed(bare[name]) for name in bare.column_names]
+    return [
+        whole[name] if name in texts else _typed(bare[name])
+        for name in bare.column_names
+    ]
 
 
 def _all_start(cells: pa.ChunkedArray, mark: str) -> bool:
-    return cells.null_count < len(cells) and bool(pc.all(pc.starts_with(cells, mark)).as_py())
+    return cells.null_count < len(cells) and bool(
+        pc.all(pc.starts_with(cells, mark)).as_py()
+    )
 
 
 def _csv(data: bytes, width: int, only: Sequence[str] = ()) -> pa.Table:
     names = [str(number) for number in range(width)]
-    if any(data[edge - 1 : edge + 1] == b"\r\n" for edge in range(_MAX_READ, len(data), _MAX_READ)):
-        raise _Doubt  # of a line end in quotes that the edge of its block parts, Arrow loses the second half
+    if any(
+        data[edge - 1 : edge + 1] == b"\r\n"
+        for edge in range(_MAX_READ, len(data), _MAX_READ)
+    ):
+        # of a line end in quotes that the edge of its block parts, Arrow loses the
+        # second half
+        raise _Doubt
     return pa_csv.read_csv(
         pa.BufferReader(data),
-        read_options=pa_csv.ReadOptions(column_names=names, block_size=max(_BLOCK, min(len(data), _MAX_READ))),
-        parse_options=pa_csv.ParseOptions(quote_char=_QUOTE, newlines_in_values=True, ignore_empty_lines=False),
+        read_options=pa_csv.ReadOptions(
+            column_names=names, block_size=max(_BLOCK, min(len(data), _MAX_READ))
+        ),
+        parse_options=pa_csv.ParseOptions(
+            quote_char=_QUOTE, newlines_in_values=True, ignore_empty_lines=False
+        ),
         convert_options=pa_csv.ConvertOptions(
             include_columns=list(only),
             column_types=dict.fromkeys(names, pa.string()),
@@ -256,13 +294,19 @@ def _flags(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _floats(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
-    """Floats, if none overflows and the integers among them are plain and small enough for a float."""
+    """Floats, if none overflows and the integers among them are plain and small enough
+    for a float.
+    """
     values = pc.cast(cells, pa.float64())
-    if pc.any(pc.and_(pc.is_inf(values), pc.invert(pc.match_substring(cells, "inf")))).as_py():
+    if pc.any(
+        pc.and_(pc.is_inf(values), pc.invert(pc.match_substring(cells, "inf")))
+    ).as_py():
         return None
     whole = pc.invert(pc.match_substring_regex(cells, "[.ein]"))
     largest = pc.max(pc.abs(values.filter(whole))).as_py()
-    if not pc.all(pc.match_substring_regex(cells.filter(whole), _INTEGER), min_count=0).as_py():
+    if not pc.all(
+        pc.match_substring_regex(cells.filter(whole), _INTEGER), min_count=0
+    ).as_py():
         return None
     return values if largest is None or largest < _EXACT_FLOAT else None
 
@@ -271,9 +315,12 @@ def _decimals(digits: pa.ChunkedArray) -> pa.ChunkedArray:
     """Decimals of the finest scale, as `numeric.decimals` has them."""
     points = pc.find_substring(digits, ".")
     lengths = pc.binary_length(digits)
-    fractions = pc.if_else(pc.less(points, 0), 0, pc.subtract(pc.subtract(lengths, points), 1))
+    fractions = pc.if_else(
+        pc.less(points, 0), 0, pc.subtract(pc.subtract(lengths, points), 1)
+    )
     whole = pc.subtract(
-        pc.if_else(pc.less(points, 0), lengths, points), pc.cast(pc.starts_with(digits, "-"), pa.int32())
+        pc.if_else(pc.less(points, 0), lengths, points),
+        pc.cast(pc.starts_with(digits, "-"), pa.int32()),
     )
     scale = pc.max(fractions).as_py()
     precision = pc.max(whole).as_py() + scale

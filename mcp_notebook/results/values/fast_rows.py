@@ -1,9 +1,10 @@
 """Large JSON arrays of flat rows straight into Arrow, or None at the first doubt.
 
-Rows of JSON are nearly CSV. Three marks, which no JSON text can hold, make them so: one for an escaped backslash, one
-for an escaped quote, and one behind each quote that opens a string, so that a string is known from a number after
-Arrow's CSV reader has taken the quotes away. All quotes are looked at: a mark follows every second, and every other
-ends its cell.
+Rows of JSON are nearly CSV. Three marks, which no JSON text can hold, make them so: one
+for an escaped backslash, one for an escaped quote, and one behind each quote that opens
+a string, so that a string is known from a number after Arrow's CSV reader has taken the
+quotes away. All quotes are looked at: a mark follows every second, and every other ends
+its cell.
 """
 
 import json
@@ -29,7 +30,9 @@ class _Doubt(ValueError):
 
 
 def table(text: str) -> pa.Table | None:
-    """The table of a JSON array of equal rows of plain values; int64, float64, bool, string or null, empty names."""
+    """The table of a JSON array of equal rows of plain values; int64, float64, bool,
+    string or null, empty names.
+    """
     start = _START.match(text) if len(text) >= SMALL else None
     body = text.rstrip(" \t\r\n")
     if start is None or not body.endswith("]]"):
@@ -38,16 +41,26 @@ def table(text: str) -> pa.Table | None:
         first, end = json.JSONDecoder().raw_decode(text, start.end() - 1)
         between = "], [" if text.startswith("], [", end - 1) else "],["
         cuts = _cuts(body, start.end(), len(body) - 2, between)
-        cells = pa.concat_tables(threads.each(lambda cut: _cells(body[slice(*cut)], between, len(first)), cuts))
+        cells = pa.concat_tables(
+            threads.each(
+                lambda cut: _cells(body[slice(*cut)], between, len(first)), cuts
+            )
+        )
         space = between[2:-1]
-        columns = threads.each(lambda at: _column(cells.column(at), space if at else "", between), range(len(first)))
+        columns = threads.each(
+            lambda at: _column(cells.column(at), space if at else "", between),
+            range(len(first)),
+        )
         return pa.Table.from_arrays(columns, names=[""] * len(first))
-    except (ValueError, RecursionError):  # no plain JSON for one of the readers, or no Unicode
+    except (ValueError, RecursionError):
+        # no plain JSON for one of the readers, or no Unicode
         return None
 
 
 def _cuts(text: str, start: int, end: int, between: str) -> list[tuple[int, int]]:
-    """Start and end of blocks of whole rows; a cut within a string leaves a quote without its other."""
+    """Start and end of blocks of whole rows; a cut within a string leaves a quote
+    without its other.
+    """
     cuts = []
     while (cut := text.find(between, start + _BLOCK, end)) >= 0:
         cuts.append((start, cut))
@@ -56,14 +69,22 @@ def _cuts(text: str, start: int, end: int, between: str) -> list[tuple[int, int]
 
 
 def _cells(rows: str, between: str, width: int) -> pa.Table:
-    """The cells of some rows as text: strings behind their mark, null for null, everything else as it is written."""
+    """The cells of some rows as text: strings behind their mark, null for null,
+    everything else as it is written.
+    """
     data = rows.encode()
     if not width or not rows or (np.frombuffer(data, np.uint8) < ord(" ")).any():
         raise _Doubt  # a mark, or a layout over several lines
     space = between[2:-1].encode()
     if b"\\" in data:
         data = data.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE)
-    data = b"\n" + data.replace(between.encode(), b"\n").replace(b"," + space + b'"', b',"' + _TEXT) + b"\n"
+    data = (
+        b"\n"
+        + data.replace(between.encode(), b"\n").replace(
+            b"," + space + b'"', b',"' + _TEXT
+        )
+        + b"\n"
+    )
     if rows.startswith(('"', "null")):
         data = data.replace(b'\n"', b'\n"' + _TEXT)
     if not _quotes_are_in_place(data):
@@ -81,7 +102,9 @@ def _cells(rows: str, between: str, width: int) -> pa.Table:
 
 
 def _quotes_are_in_place(data: bytes) -> bool:
-    """Whether a mark follows every second quote, the end of its cell every other, and no line is empty."""
+    """Whether a mark follows every second quote, the end of its cell every other, and
+    no line is empty.
+    """
     codes = np.frombuffer(data, np.uint8)
     behind = codes[np.flatnonzero(codes == ord('"')) + 1]
     opens, closes = behind[::2], behind[1::2]
@@ -91,8 +114,12 @@ def _quotes_are_in_place(data: bytes) -> bool:
     return bool(marked and ended) and not (ends[1:] & ends[:-1]).any()
 
 
-def _column(cells: pa.ChunkedArray, space: str, between: str) -> pa.Array | pa.ChunkedArray:
-    """The values of a column whose cells are all strings, numbers or flags; `space` stands before what is no string."""
+def _column(
+    cells: pa.ChunkedArray, space: str, between: str
+) -> pa.Array | pa.ChunkedArray:
+    """The values of a column whose cells are all strings, numbers or flags; `space`
+    stands before what is no string.
+    """
     if cells.null_count == len(cells):
         return pa.nulls(len(cells))
     array = pa.concat_arrays(cells.chunks)
@@ -124,10 +151,17 @@ def _strings(array: pa.StringArray, between: str) -> pa.StringArray:
     for mark, written in back.items():
         if mark in held:
             plain = written[-1] if mark != b"\n" else written
-            array = pc.replace_substring(array, mark.decode(), plain if escaped is None else written)
+            array = pc.replace_substring(
+                array, mark.decode(), plain if escaped is None else written
+            )
     if escaped is None:
         return array
-    return _decoded(array, escaped if all(mark not in held for mark in back) else pc.match_substring(array, "\\"))
+    return _decoded(
+        array,
+        escaped
+        if all(mark not in held for mark in back)
+        else pc.match_substring(array, "\\"),
+    )
 
 
 def _decoded(array: pa.StringArray, escaped: pa.BooleanArray) -> pa.StringArray:
@@ -136,4 +170,6 @@ def _decoded(array: pa.StringArray, escaped: pa.BooleanArray) -> pa.StringArray:
     values = json.loads('["' + '","'.join(written) + '"]')
     if len(values) != len(written):
         raise _Doubt
-    return pc.replace_with_mask(array, pc.fill_null(escaped, False), pa.array(values, pa.string()))
+    return pc.replace_with_mask(
+        array, pc.fill_null(escaped, False), pa.array(values, pa.string())
+    )

@@ -1,7 +1,7 @@
 """JSON in a text, exact: whole, in lines, fenced, in a tag, or after prose.
 
-Integers keep every digit, a number with a fraction that no float holds stays a decimal, a repeated key keeps all
-values.
+Integers keep every digit, a number with a fraction that no float holds stays a decimal,
+a repeated key keeps all values.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ class Parsed(NamedTuple):
 
 
 def parse(text: str) -> Parsed | str:
-    """The JSON of a text that starts with it, whole or line by line; the reason if there is none."""
-    if not text.lstrip("\ufeff \t\r\n").startswith(("[", "{")):  # unlike strip, lstrip seldom copies
+    """The JSON of a text that starts with it, whole or line by line; the reason if
+    there is none.
+    """
+    # unlike strip, lstrip seldom copies
+    if not text.lstrip("\ufeff \t\r\n").startswith(("[", "{")):
         return "does not start with [ or {"
     body = text.strip("\ufeff \t\r\n")
     try:
@@ -39,12 +42,18 @@ def parse(text: str) -> Parsed | str:
 
 
 def parse_inside(text: str) -> Parsed | str:
-    """JSON within prose, a fence or a tag: the first value that is a table or an object; else the reason."""
+    """JSON within prose, a fence or a tag: the first value that is a table or an
+    object; else the reason.
+    """
     for fence in _FENCE.finditer(text):
         found = parse(fence[1])
         if not isinstance(found, str):
-            return found._replace(rest=(text[: fence.start()] + text[fence.end() :]).strip(), whole=False)
-    for number, start in enumerate(_START.finditer(text) if "[" in text or "{" in text else ()):
+            return found._replace(
+                rest=(text[: fence.start()] + text[fence.end() :]).strip(), whole=False
+            )
+    for number, start in enumerate(
+        _START.finditer(text) if "[" in text or "{" in text else ()
+    ):
         if number >= _ATTEMPTS:
             break
         found = _decode(text, start.start(1))
@@ -56,7 +65,9 @@ def parse_inside(text: str) -> Parsed | str:
 
 
 def loads(text: str) -> Any:
-    """`json.loads` that keeps what it reads; `ValueError` when the text is no JSON, also for absurd nesting."""
+    """`json.loads` that keeps what it reads; `ValueError` when the text is no JSON,
+    also for absurd nesting.
+    """
     try:
         return _DECODER.decode(text)
     except RecursionError:
@@ -69,7 +80,9 @@ def loads(text: str) -> Any:
 
 def _decode_huge(text: str) -> Any:
     try:
-        return json.loads(text, parse_float=number, object_pairs_hook=_object, parse_int=_huge)
+        return json.loads(
+            text, parse_float=number, object_pairs_hook=_object, parse_int=_huge
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -99,15 +112,26 @@ def _sequence(text: str) -> Parsed | None:
 def _substantial(value: Any) -> bool:
     if isinstance(value, dict):
         return bool(value)
-    return isinstance(value, list) and bool(value) and all(isinstance(item, (dict, list)) for item in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(item, (dict, list)) for item in value)
+    )
 
 
 def number(text: str) -> float | Decimal:
-    """A float, unless the digits say more: padded with zeros it is a decimal, too long for a float it may be."""
+    """A float, unless the digits say more: padded with zeros it is a decimal, too long
+    for a float it may be.
+    """
     value = float(text)
     if repr(value) == text:
         return value
-    if "e" not in text and "E" not in text and text.endswith("0") and not text.endswith(".0"):
+    if (
+        "e" not in text
+        and "E" not in text
+        and text.endswith("0")
+        and not text.endswith(".0")
+    ):
         return Decimal(text)
     try:
         return value if Decimal(repr(value)) == Decimal(text) else Digits(text)

@@ -1,7 +1,8 @@
-"""Large results the fast way: the records go straight into Arrow, the envelope around them is read with two records.
+"""Large results the fast way: the records go straight into Arrow, the envelope around
+them is read with two records.
 
-The answer is that of the exact path or none: the fast readers refuse what they cannot prove, and then `texts.read`
-reads the whole.
+The answer is that of the exact path or none: the fast readers refuse what they cannot
+prove, and then `texts.read` reads the whole.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ Read = Callable[[str], tuple[Raw, ...]]
 
 
 def columns(text: str) -> tuple[str, pa.Table] | None:
-    """The text with its one long list cut to two records, and the whole list as a table; None to read it exactly."""
+    """The text with its one long list cut to two records, and the whole list as a
+    table; None to read it exactly.
+    """
     if len(text) < SMALL:
         return None
     before = int(len(text) * (1 - _SHARE))
-    for number, start in enumerate(_RECORDS.finditer(text, 0, before) if text.find("[", 0, before) >= 0 else ()):
+    for number, start in enumerate(
+        _RECORDS.finditer(text, 0, before) if text.find("[", 0, before) >= 0 else ()
+    ):
         if number >= _TRIES:
             return None
         found = _cut(text, start.start(), start.end())
@@ -73,7 +78,12 @@ def _two(text: str, at: int) -> str | None:
     try:
         end = _end(text, at)
         comma = text.index(",", end)
-        second = comma + 1 + len(text[comma + 1 : comma + 256]) - len(text[comma + 1 : comma + 256].lstrip())
+        second = (
+            comma
+            + 1
+            + len(text[comma + 1 : comma + 256])
+            - len(text[comma + 1 : comma + 256].lstrip())
+        )
         return f"{text[at:end]}, {text[second : _end(text, second)]}"
     except (ValueError, RecursionError):
         return None
@@ -87,13 +97,23 @@ def _end(text: str, at: int) -> int:
 
 
 def filled(raws: tuple[Raw, ...], table: pa.Table) -> Raw | None:
-    """The one table of the sample with all its rows; None when the sample was read as something else."""
+    """The one table of the sample with all its rows; None when the sample was read as
+    something else.
+    """
     if len(raws) != 1 or raws[0].rows != 2:
         return None
     raw = raws[0]
     if raw.names is None or not any(table.column_names):
         same = len(raw.columns) == table.num_columns
-        return replace(raw, columns=tuple(table.columns), rows=table.num_rows) if same else None
+        return (
+            replace(raw, columns=tuple(table.columns), rows=table.num_rows)
+            if same
+            else None
+        )
     if set(raw.names) != set(table.column_names) or len(raw.names) != table.num_columns:
         return None
-    return replace(raw, columns=tuple(table.column(name) for name in raw.names), rows=table.num_rows)
+    return replace(
+        raw,
+        columns=tuple(table.column(name) for name in raw.names),
+        rows=table.num_rows,
+    )

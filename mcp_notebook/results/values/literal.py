@@ -1,7 +1,9 @@
-"""Python literal text, the `str(rows)` that many servers send, read exactly and without ever evaluating it.
+"""Python literal text, the `str(rows)` that many servers send, read exactly and without
+ever evaluating it.
 
-The grammar is that of `ast.literal_eval` without complex numbers and implicit top-level tuples, plus the reprs that
-database drivers put among literals: `Decimal('1.20')`, `datetime.datetime(...)`, `UUID(...)`, `<memory at 0x..>`.
+The grammar is that of `ast.literal_eval` without complex numbers and implicit top-level
+tuples, plus the reprs that database drivers put among literals: `Decimal('1.20')`,
+`datetime.datetime(...)`, `UUID(...)`, `<memory at 0x..>`.
 """
 
 import math
@@ -15,9 +17,7 @@ MAX_CHARS = 64 * 1024 * 1024
 MAX_DEPTH = 100
 _MANY = 256
 
-_STRING = (
-    r"""'''(?:[^\\]|\\.)*?'''|\"""(?:[^\\]|\\.)*?\"""|'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*\""""
-)
+_STRING = r"""'''(?:[^\\]|\\.)*?'''|\"""(?:[^\\]|\\.)*?\"""|'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*\""""
 _TOKEN = re.compile(
     rf"""[ \t\r\n\f]*(?:
       (?P<string>(?:[bB][rR]?|[rR][bB]?|[uU])?(?:{_STRING}))
@@ -32,17 +32,24 @@ _NAMED = re.compile(r"[ \t\r\n\f]*([^\W\d]\w*)[ \t]*=(?!=)")
 _BARE = re.compile(r"[ \t]*([\w.<>']+)")
 _TO_CLOSE = re.compile(rf"(?:{_STRING}|[^()\[\]{{}}'\"])*", re.DOTALL)
 _RECORD = re.compile(r"<Record((?: [^\W\d]\w*=).*)>\Z", re.DOTALL)
-_WORD_NUMBERS = {name: float(name.rpartition(".")[2]) for name in ("inf", "nan", "np.inf", "np.nan")}
+_WORD_NUMBERS = {
+    name: float(name.rpartition(".")[2]) for name in ("inf", "nan", "np.inf", "np.nan")
+}
 
 
-def loads(text: str, *, max_chars: int = MAX_CHARS, max_depth: int = MAX_DEPTH) -> object:
+def loads(
+    text: str, *, max_chars: int = MAX_CHARS, max_depth: int = MAX_DEPTH
+) -> object:
     """The value of one Python literal; a call that is not known becomes its source text.
 
-    Takes time linear in the text. Raises `ValueError` with the position for anything that is not one complete
-    literal, for complex numbers, and above `max_chars` characters or `max_depth` levels of nesting.
+    Takes time linear in the text. Raises `ValueError` with the position for anything
+    that is not one complete literal, for complex numbers, and above `max_chars`
+    characters or `max_depth` levels of nesting.
     """
     if len(text) > max_chars:
-        raise ValueError(f"A Python literal of {len(text):,} characters is above the limit of {max_chars:,}.")
+        raise ValueError(
+            f"A Python literal of {len(text):,} characters is above the limit of {max_chars:,}."
+        )
     parser = _Parser(text, max_depth)
     value = parser.value(0)
     parser.end()
@@ -104,7 +111,9 @@ class _Parser:
 
     def string(self, source: str) -> str | bytes:
         value = self.decoded(source)
-        while (following := _TOKEN.match(self.text, self.at)) and following.lastgroup == "string":
+        while (
+            following := _TOKEN.match(self.text, self.at)
+        ) and following.lastgroup == "string":
             self.at = following.end()
             more = self.decoded(following["string"])
             if type(more) is not type(value):
@@ -164,7 +173,11 @@ class _Parser:
 
     def signed(self, sign: str) -> int | float:
         token = self.token()
-        number = self.number(token["number"]) if token["number"] else _WORD_NUMBERS.get(token["name"] or "")
+        number = (
+            self.number(token["number"])
+            if token["number"]
+            else _WORD_NUMBERS.get(token["name"] or "")
+        )
         if number is None:
             raise self.error("a sign before something that is no number")
         return -number if sign == "-" else number
@@ -207,12 +220,20 @@ class _Parser:
         return []
 
     def hashable(self, keys: list[object]) -> list[Hashable]:
-        """The same keys, unless one is not hashable or so many collide that building would not be linear."""
+        """The same keys, unless one is not hashable or so many collide that building
+        would not be linear.
+        """
         try:
-            hashes = sorted(map(hash, keys)) if len(keys) > _MANY else list(map(hash, keys))
+            hashes = (
+                sorted(map(hash, keys)) if len(keys) > _MANY else list(map(hash, keys))
+            )
         except TypeError as error:
             raise self.error("a key that is no plain value") from error
-        if len(keys) > _MANY and _most_equal(hashes) > _MANY and len(set(map(repr, keys))) > _MANY:
+        if (
+            len(keys) > _MANY
+            and _most_equal(hashes) > _MANY
+            and len(set(map(repr, keys))) > _MANY
+        ):
             raise self.error("too many colliding keys")
         return keys  # type: ignore[return-value]
 

@@ -1,7 +1,8 @@
 """The constructor calls that may stand inside Python literal text, and the value each one means.
 
-A call is looked up by name in a fixed table; nothing is ever evaluated or imported by name. A call that is not in
-the table, or whose arguments do not fit, raises `UnknownCall`, and the parser then keeps its source text.
+A call is looked up by name in a fixed table; nothing is ever evaluated or imported by
+name. A call that is not in the table, or whose arguments do not fit, raises
+`UnknownCall`, and the parser then keeps its source text.
 """
 
 import datetime as dt
@@ -15,13 +16,31 @@ Args = Sequence[object]
 Options = Mapping[str, object]
 
 _MODULES = frozenset(
-    {"datetime", "decimal", "uuid", "zoneinfo", "collections", "builtins", "types", "ipaddress", "pathlib"}
+    {
+        "datetime",
+        "decimal",
+        "uuid",
+        "zoneinfo",
+        "collections",
+        "builtins",
+        "types",
+        "ipaddress",
+        "pathlib",
+    }
     | {"numpy", "np", "pandas", "pd", "pandas._libs.tslibs.timestamps", "pendulum"}
-    | {"psycopg2.tz", "dateutil.tz", "cassandra.util", "asyncpg.pgproto.pgproto", "bson.decimal128"}
+    | {
+        "psycopg2.tz",
+        "dateutil.tz",
+        "cassandra.util",
+        "asyncpg.pgproto.pgproto",
+        "bson.decimal128",
+    }
 )
 _ISO_FRACTION = re.compile(r"\.\d{6}(\d+)")
 _PYTZ_STATIC = re.compile(r"<(?:StaticTzInfo '([^']+)'|(UTC))>\Z")
-_PYTZ_DST = re.compile(r"<DstTzInfo '[^']+' \S*?(?:(-?\d+) days?, )?([+-]?\d+):(\d\d):(\d\d) (?:STD|DST)>\Z")
+_PYTZ_DST = re.compile(
+    r"<DstTzInfo '[^']+' \S*?(?:(-?\d+) days?, )?([+-]?\d+):(\d\d):(\d\d) (?:STD|DST)>\Z"
+)
 _WORDS: dict[str, object] = {
     "None": None,
     "True": True,
@@ -55,7 +74,9 @@ def word(name: str) -> object:
 
 
 def bracketed(source: str) -> object:
-    """The value of a `<...>` repr: pytz zones become `tzinfo`, `<NA>` becomes None, all else stays text."""
+    """The value of a `<...>` repr: pytz zones become `tzinfo`, `<NA>` becomes None, all
+    else stays text.
+    """
     if source == "<NA>":
         return None
     static = _PYTZ_STATIC.match(source)
@@ -64,7 +85,9 @@ def bracketed(source: str) -> object:
     summer = _PYTZ_DST.match(source)
     if summer:
         days, hours, minutes, seconds = (int(part or 0) for part in summer.groups())
-        return dt.timezone(dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds))
+        return dt.timezone(
+            dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        )
     return source
 
 
@@ -76,12 +99,21 @@ def call(name: str, args: Args, options: Options) -> object:
         return _record(last, args, options)
     try:
         return build(*args, **options)
-    except (TypeError, ValueError, ArithmeticError, InvalidOperation, AttributeError, KeyError) as error:
+    except (
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        InvalidOperation,
+        AttributeError,
+        KeyError,
+    ) as error:
         raise UnknownCall(name) from error
 
 
 def _record(name: str, args: Args, options: Options) -> dict[str, object]:
-    """A named tuple, `Row(id=1, name='x')`: its fields. A range says more as text than as fields."""
+    """A named tuple, `Row(id=1, name='x')`: its fields. A range says more as text than
+    as fields.
+    """
     if args or not options or name.lower().endswith("range"):
         raise UnknownCall(name)
     return dict(options)
@@ -134,7 +166,9 @@ def _datetime64(value: str, unit: str = "") -> object:
 
 
 def _fixed_offset(offset: object = 0, name: object = None) -> dt.tzinfo:
-    """psycopg2's `FixedOffsetTimezone(offset=60, name=None)`: minutes, or a timedelta in newer versions."""
+    """psycopg2's `FixedOffsetTimezone(offset=60, name=None)`: minutes, or a timedelta
+    in newer versions.
+    """
     if isinstance(offset, dt.timedelta):
         return dt.timezone(offset)
     if not isinstance(offset, int):
@@ -186,7 +220,9 @@ def _utc(*_: object) -> dt.tzinfo:
     return dt.UTC
 
 
-def _table(build: Callable[..., object], names: str) -> dict[str, Callable[..., object]]:
+def _table(
+    build: Callable[..., object], names: str
+) -> dict[str, Callable[..., object]]:
     return dict.fromkeys(names.split(), build)
 
 
@@ -213,9 +249,13 @@ _CALLS: dict[str, Callable[..., object]] = {
     **_table(_sequence, "array deque list tuple"),
     **_table(_set, "frozenset"),
     **_table(_bytes, "bytes bytearray memoryview"),
-    **_table(_text, "str str_ IPv4Address IPv6Address IPv4Network IPv6Network IPv4Interface IPv6Interface ObjectId"),
+    **_table(
+        _text,
+        "str str_ IPv4Address IPv6Address IPv4Network IPv6Network IPv4Interface IPv6Interface ObjectId",
+    ),
     **_table(_text, "PosixPath WindowsPath PurePosixPath"),
     **_table(
-        _number, "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 longdouble bool_ bool"
+        _number,
+        "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 longdouble bool_ bool",
     ),
 }

@@ -2,7 +2,10 @@
 
 import re
 
-_ESCAPE = re.compile(r"\\(\r\n|[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|.)", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(\r\n|[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|.)",
+    re.DOTALL,
+)
 _ESCAPES = {
     "\n": "",
     "\r\n": "",
@@ -20,7 +23,9 @@ _ESCAPES = {
 
 
 def decoded(source: str) -> str | bytes:
-    """The value of one string token with its prefix and quotes; `ValueError` with the reason when it has none."""
+    """The value of one string token with its prefix and quotes; `ValueError` with the
+    reason when it has none.
+    """
     quote_at = 0
     while source[quote_at] not in "'\"":
         quote_at += 1
@@ -56,7 +61,11 @@ def _unescaped_byte(escape: re.Match[str]) -> str:
     code = escape[1]
     if code[0] in "uUN":
         return "\\" + code
-    return chr(ord(_unescaped(escape)[0]) & 0xFF) if code[0] in "01234567" else _unescaped(escape)
+    return (
+        chr(ord(_unescaped(escape)[0]) & 0xFF)
+        if code[0] in "01234567"
+        else _unescaped(escape)
+    )
 
 
 def _unicode_name(name: str) -> str:

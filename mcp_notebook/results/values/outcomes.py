@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-_ABOUT_ROWS = {"rowsaffected", "rows_affected", "affectedrows", "affected_rows", "rows", "rowcount", "row_count"}
+_ABOUT_ROWS = {
+    "rowsaffected",
+    "rows_affected",
+    "affectedrows",
+    "affected_rows",
+    "rows",
+    "rowcount",
+    "row_count",
+}
 OUTCOME = {
     "success", "ok", "status", "message", "msg", "rowsaffected", "rows_affected", "affectedrows", "affected_rows",
     "changes", "rowcount", "row_count", "lastinsertid", "last_insert_id", "lastinsertrowid", "insertid",
@@ -16,12 +24,16 @@ OUTCOME = {
 
 
 def is_record(value: dict[str, Any]) -> bool:
-    """A lone object is a row, unless it only reports an outcome (`{"success": true, "rowsAffected": 3}`)."""
+    """A lone object is a row, unless it only reports an outcome (`{"success": true,
+    "rowsAffected": 3}`).
+    """
     keys = {str(key).lower() for key in value}
     return bool(value) and not keys <= OUTCOME and not _reports(keys)
 
 
 def _reports(keys: set[str]) -> bool:
-    """A message about rows: it says how it went, to how many, and most of its keys are of that kind."""
+    """A message about rows: it says how it went, to how many, and most of its keys are
+    of that kind.
+    """
     told = keys & OUTCOME
     return "message" in told and len(told) * 2 > len(keys) and bool(told & _ABOUT_ROWS)

@@ -1,7 +1,9 @@
-"""Tables in a parsed value (JSON or Python literal): envelopes of any name and depth, records, columns and rows.
+"""Tables in a parsed value (JSON or Python literal): envelopes of any name and depth,
+records, columns and rows.
 
-What counts is the shape, not the name: a list of objects, a list of rows of one width beside a list of as many names,
-columns of one length. Names only help to choose among several lists.
+What counts is the shape, not the name: a list of objects, a list of rows of one width
+beside a list of as many names, columns of one length. Names only help to choose among
+several lists.
 """
 
 from __future__ import annotations
@@ -25,29 +27,50 @@ _MAIN = (
 )  # fmt: skip
 _BY_COLUMN = (by_column.lists, by_column.indexed, by_column.labelled)
 _NESTED = frozenset({dict, list, tuple})
-_ABOUT = {"warnings", "notices", "hints", "messages", "errors", "issues", "suggestions", "notes", "violations", "logs"}
+_ABOUT = {
+    "warnings",
+    "notices",
+    "hints",
+    "messages",
+    "errors",
+    "issues",
+    "suggestions",
+    "notes",
+    "violations",
+    "logs",
+}
 _SCALAR = (str, int, float, bool, type(None))
 
 
 def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | str:
-    """All tables of a value, or why there is none. `selected` are the columns of the statement, if known."""
+    """All tables of a value, or why there is none. `selected` are the columns of the
+    statement, if known.
+    """
     if _depth_exceeds(value, 64):
         return "nested too deeply"
     widest = value[0] if isinstance(value, (list, tuple)) and value else value
-    if isinstance(widest, (dict, list, tuple)) and len(widest) > MAX_COLUMNS and widest is not value:
+    if (
+        isinstance(widest, (dict, list, tuple))
+        and len(widest) > MAX_COLUMNS
+        and widest is not value
+    ):
         return f"{len(widest):,} columns are more than the limit of {MAX_COLUMNS:,}"
     found = tuple(_find(value, "", 0, tuple(selected)))
     return found or "no list of records, rows or columns in it"
 
 
-def _find(value: Any, path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+def _find(
+    value: Any, path: str, depth: int, selected: tuple[str, ...]
+) -> Iterator[Raw]:
     if isinstance(value, (list, tuple)):
         yield from _in_list(value, path, depth, selected)
     elif isinstance(value, dict) and depth <= MAX_DEPTH:
         yield from _in_dict(value, path, depth, selected)
 
 
-def _in_list(value: Sequence[Any], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+def _in_list(
+    value: Sequence[Any], path: str, depth: int, selected: tuple[str, ...]
+) -> Iterator[Raw]:
     if not value:
         yield Raw(None, (), 0, path=path)
     elif all(type(item) is dict for item in value):
@@ -56,22 +79,35 @@ def _in_list(value: Sequence[Any], path: str, depth: int, selected: tuple[str, .
         yield from _in_lists(value, path, depth, selected)
     elif (raw := layouts.named_first(value, path)) is not None:
         yield raw
-    elif all(isinstance(item, _SCALAR) for item in value) and len({type(item) for item in value} - {type(None)}) == 1:
+    elif (
+        all(isinstance(item, _SCALAR) for item in value)
+        and len({type(item) for item in value} - {type(None)}) == 1
+    ):
         name = path.rpartition(".")[2] or "value"
         yield Raw((name,), (tuple(value),), len(value), path=path)
 
 
-def _in_dicts(value: Sequence[dict[str, Any]], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+def _in_dicts(
+    value: Sequence[dict[str, Any]], path: str, depth: int, selected: tuple[str, ...]
+) -> Iterator[Raw]:
     if not _names(value[0], selected):
         for rule in (series.of_list, layouts.opened, layouts.typed_records):
             if (raw := rule(value, path)) is not None:
                 yield raw
                 return
-    if len(value) <= 64 and all(_is_result_set(item) for item in value) and not _names(value[0], selected):
+    if (
+        len(value) <= 64
+        and all(_is_result_set(item) for item in value)
+        and not _names(value[0], selected)
+    ):
         for number, item in enumerate(value):
             yield from _in_dict(item, f"{path}[{number}]", depth + 1, selected)
         return
-    if len(value) <= _ANSWERS and all(_answers(item) for item in value) and not _names(value[0], selected):
+    if (
+        len(value) <= _ANSWERS
+        and all(_answers(item) for item in value)
+        and not _names(value[0], selected)
+    ):
         for item in value:
             yield from _in_dict(item, path, depth + 1, selected)
         return
@@ -82,7 +118,9 @@ def _in_dicts(value: Sequence[dict[str, Any]], path: str, depth: int, selected: 
             continue
         raw = from_records(group, path=path)
         yield (
-            raw.noted("the server joined the rows of several statements; each is a table here")
+            raw.noted(
+                "the server joined the rows of several statements; each is a table here"
+            )
             if len(groups) > 1
             else raw
         )
@@ -90,12 +128,18 @@ def _in_dicts(value: Sequence[dict[str, Any]], path: str, depth: int, selected: 
 
 def _is_result_set(item: dict[str, Any]) -> bool:
     """An object with rows of its own, such as `{"rows": [...], "rowCount": 2}`."""
-    inner = [key for key, sub in item.items() if type(sub) is list and (not sub or type(sub[0]) in (dict, list))]
+    inner = [
+        key
+        for key, sub in item.items()
+        if type(sub) is list and (not sub or type(sub[0]) in (dict, list))
+    ]
     return any(key.lower() in _MAIN for key in inner)
 
 
 def _answers(item: dict[str, Any]) -> bool:
-    """An object about an answer: a level or two inside it are columns beside rows that are lists (libSQL, InfluxDB)."""
+    """An object about an answer: a level or two inside it are columns beside rows that
+    are lists (libSQL, InfluxDB).
+    """
     level = [item]
     for _ in range(_ANSWER_DEPTH):
         level = [
@@ -111,7 +155,9 @@ def _answers(item: dict[str, Any]) -> bool:
 
 
 def _statements(value: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
-    """Rows of several statements in one list have disjoint sets of keys; anything else is one table."""
+    """Rows of several statements in one list have disjoint sets of keys; anything else
+    is one table.
+    """
     groups: list[list[dict[str, Any]]] = []
     for item in value:
         if groups and groups[-1][0].keys() == item.keys():
@@ -125,7 +171,9 @@ def _statements(value: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]
     return [*groups] if len(set().union(*keys)) == total and all(keys) else [value]
 
 
-def _in_lists(value: Sequence[Sequence[Any]], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+def _in_lists(
+    value: Sequence[Sequence[Any]], path: str, depth: int, selected: tuple[str, ...]
+) -> Iterator[Raw]:
     if (cells := wrappers.rows(value)) is not None:
         yield from headings.bare_rows(cells, path)
         return
@@ -134,15 +182,24 @@ def _in_lists(value: Sequence[Sequence[Any]], path: str, depth: int, selected: t
         for number, item in enumerate(nested):
             yield from _in_list(item, f"{path}[{number}]", depth + 1, selected)
         return
-    if any(item and all(type(sub) in (list, tuple) for sub in item) for item in value) and depth < 2:
-        deeper = [raw for n, item in enumerate(value) for raw in _in_list(item, f"{path}[{n}]", depth + 1, selected)]
+    if (
+        any(item and all(type(sub) in (list, tuple) for sub in item) for item in value)
+        and depth < 2
+    ):
+        deeper = [
+            raw
+            for n, item in enumerate(value)
+            for raw in _in_list(item, f"{path}[{n}]", depth + 1, selected)
+        ]
         if all(raw.columns for raw in deeper):
             yield from deeper
             return
     yield from headings.bare_rows(value, path)
 
 
-def _in_dict(value: dict[str, Any], path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+def _in_dict(
+    value: dict[str, Any], path: str, depth: int, selected: tuple[str, ...]
+) -> Iterator[Raw]:
     if _names(value, selected):
         raw = by_column.under_names(value, path)
         yield raw if raw is not None else from_records([value], path=path)
@@ -154,7 +211,12 @@ def _in_dict(value: dict[str, Any], path: str, depth: int, selected: tuple[str, 
     if lists := _candidates(value):
         yield from _choose(value, lists, path, depth, selected)
         return
-    inner = [raw for key, sub in value.items() if type(sub) is dict for raw in _deeper(sub, key, path, depth, selected)]
+    inner = [
+        raw
+        for key, sub in value.items()
+        if type(sub) is dict
+        for raw in _deeper(sub, key, path, depth, selected)
+    ]
     if inner:
         yield from inner
     elif depth == 0 and outcomes.is_record(value):
@@ -166,28 +228,42 @@ def _names(value: Mapping[str, Any], selected: tuple[str, ...]) -> bool:
     return bool(selected) and set(value) == set(selected)
 
 
-def _deeper(sub: dict[str, Any], key: str, path: str, depth: int, selected: tuple[str, ...]) -> Iterator[Raw]:
+def _deeper(
+    sub: dict[str, Any], key: str, path: str, depth: int, selected: tuple[str, ...]
+) -> Iterator[Raw]:
     if depth < MAX_DEPTH:
         yield from _in_dict(sub, f"{path}.{key}" if path else key, depth + 1, selected)
 
 
 def _paired(value: dict[str, Any], path: str) -> Raw | None:
-    """Names in one list, rows in another, whatever the two are called and however deep the names are."""
+    """Names in one list, rows in another, whatever the two are called and however deep
+    the names are.
+    """
     for key, rows in _row_lists(value):
         others = {name: sub for name, sub in value.items() if name != key}
         for columns in headings.candidates(others):
-            if (raw := headings.pair(columns, rows, f"{path}.{key}" if path else key)) is not None:
+            if (
+                raw := headings.pair(columns, rows, f"{path}.{key}" if path else key)
+            ) is not None:
                 return raw
     return None
 
 
 def _row_lists(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
-    """The lists that may hold rows, the most likely name first; one that lies one level deeper too."""
-    found = [(key, sub) for key, sub in value.items() if type(sub) in (list, tuple) and _may_be_rows(sub)]
+    """The lists that may hold rows, the most likely name first; one that lies one level
+    deeper too.
+    """
+    found = [
+        (key, sub)
+        for key, sub in value.items()
+        if type(sub) in (list, tuple) and _may_be_rows(sub)
+    ]
     for key, sub in value.items():
         if type(sub) is dict:
             found += [
-                (f"{key}.{name}", rows) for name, rows in sub.items() if type(rows) is list and _may_be_rows(rows)
+                (f"{key}.{name}", rows)
+                for name, rows in sub.items()
+                if type(rows) is list and _may_be_rows(rows)
             ]
     return sorted(found, key=lambda item: _rank(item[0].rpartition(".")[2]))
 
@@ -204,8 +280,16 @@ def _rank(key: str) -> int:
 def _candidates(value: dict[str, Any]) -> list[tuple[str, list[Any]]]:
     """The keys whose value may be rows: a list of objects, or of lists of one width."""
     found = [(key, sub) for key, sub in value.items() if type(sub) in (list, tuple)]
-    rows = [(key, sub) for key, sub in found if sub and all(type(item) is dict for item in sub)]
-    rows += [(key, sub) for key, sub in found if sub and all(type(item) in (list, tuple) and item for item in sub)]
+    rows = [
+        (key, sub)
+        for key, sub in found
+        if sub and all(type(item) is dict for item in sub)
+    ]
+    rows += [
+        (key, sub)
+        for key, sub in found
+        if sub and all(type(item) in (list, tuple) and item for item in sub)
+    ]
     none = [(key, sub) for key, sub in found if not sub and key.lower() in _MAIN]
     if rows and not (none and all(key.lower() in _ABOUT for key, _ in rows)):
         return sorted(rows, key=lambda item: _rank(item[0]))
@@ -213,7 +297,11 @@ def _candidates(value: dict[str, Any]) -> list[tuple[str, list[Any]]]:
 
 
 def _choose(
-    value: dict[str, Any], lists: list[tuple[str, list[Any]]], path: str, depth: int, selected: tuple[str, ...]
+    value: dict[str, Any],
+    lists: list[tuple[str, list[Any]]],
+    path: str,
+    depth: int,
+    selected: tuple[str, ...],
 ) -> Iterator[Raw]:
     """One list is the table; with a main name among several that one; else each is a table."""
     named = [(key, sub) for key, sub in lists if _rank(key) < len(_MAIN)]
@@ -224,7 +312,14 @@ def _choose(
         if len(lists) > 1:
             others = [name for name, _ in lists if name != key]
             found = [
-                replace(raw, notes=(*raw.notes, f"is `{key}`; the result also has {listing(others)}")) for raw in found
+                replace(
+                    raw,
+                    notes=(
+                        *raw.notes,
+                        f"is `{key}`; the result also has {listing(others)}",
+                    ),
+                )
+                for raw in found
             ]
         yield from found
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one statement may take: rows and bytes of the answer, seconds of time, characters of SQL."""
+    """What one statement may take: rows and bytes of the answer, seconds of time,
+    characters of SQL.
+    """
 
     rows: int = 10_000
     bytes: int = 5_000_000
@@ -25,7 +27,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:
-    """A column of a table. `values` are all its distinct values when they are few, `span` its least and greatest."""
+    """A column of a table. `values` are all its distinct values when they are few,
+    `span` its least and greatest.
+    """
 
     name: str
     type: str
@@ -45,14 +49,18 @@ class TableInfo:
     columns: tuple[ColumnInfo, ...] = field(default=())
     rows: int | None = None
     definition: str = ""  # the SQL that made it, where the engine keeps it
-    schema: str = ""  # where the engine has schemas and this is not the default one; `name` is then `schema.table`
+    # where the engine has schemas and this is not the default one; `name` is then
+    # `schema.table`
+    schema: str = ""
 
     @property
     def source(self) -> str:
         """The table as it stands in FROM, quoted."""
         if not self.schema:
             return quote(self.name)
-        return f"{quote(self.schema)}.{quote(self.name.removeprefix(f'{self.schema}.'))}"
+        return (
+            f"{quote(self.schema)}.{quote(self.name.removeprefix(f'{self.schema}.'))}"
+        )
 
 
 def quote(name: str) -> str:
@@ -61,10 +69,13 @@ def quote(name: str) -> str:
 
 
 class Engine(Protocol):
-    """A read-only database. All methods are safe to call concurrently; each uses its own connection."""
+    """A read-only database. All methods are safe to call concurrently; each uses its
+    own connection.
+    """
 
     name: str  # what people call this database, e.g. "shop.db"
-    dialect: str  # e.g. "SQLite"; no version, so that prompts are the same on every machine
+    # e.g. "SQLite"; no version, so that prompts are the same on every machine
+    dialect: str
     hints: str  # how to write SQL for it, for the model
 
     async def schema(self) -> tuple[TableInfo, ...]:
@@ -72,7 +83,9 @@ class Engine(Protocol):
         ...
 
     async def survey(self, table: TableInfo) -> TableInfo:
-        """The table with row count, few-valued columns and date spans, from a bounded look at its rows."""
+        """The table with row count, few-valued columns and date spans, from a bounded
+        look at its rows.
+        """
         ...
 
     async def query(self, sql: str, limits: Limits) -> Answer:
@@ -95,8 +108,8 @@ class Engine(Protocol):
 def open_engine(url: str, *, tables: Sequence[str] | None = None) -> Engine:
     """The engine for `sqlite:///path`, `duckdb:///path` or `postgresql://user@host/database`.
 
-    Raises `ConfigError` for any other URL and for a file that is not usable. `tables`, when given, are the only tables
-    and views that statements may read.
+    Raises `ConfigError` for any other URL and for a file that is not usable. `tables`,
+    when given, are the only tables and views that statements may read.
     """
     scheme = url.partition(":")[0].lower()
     # Each engine's driver loads only when the engine is named.
@@ -119,7 +132,9 @@ def open_engine(url: str, *, tables: Sequence[str] | None = None) -> Engine:
 
 
 def path_of(url: str) -> Path:
-    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`; raises `ConfigError` when there is none."""
+    """The file of `sqlite:///relative.db` or `sqlite:////absolute.db`; raises
+    `ConfigError` when there is none.
+    """
     parts = urlsplit(url)
     path = unquote(parts.path)[1:]
     if parts.netloc or not path:
@@ -127,5 +142,7 @@ def path_of(url: str) -> Path:
             f"{url} names no file: write {parts.scheme}:///data/shop.db, or four slashes for a full path."
         )
     if not Path(path).is_file():
-        raise ConfigError(f"There is no database file {path} in {Path.cwd()}: check the path in the URL.")
+        raise ConfigError(
+            f"There is no database file {path} in {Path.cwd()}: check the path in the URL."
+        )
     return Path(path)

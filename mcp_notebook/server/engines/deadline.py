@@ -8,11 +8,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def run_until(work: Callable[[], T], cancel: Callable[[], None], seconds: float, *, again: float = 0.05) -> T:
+async def run_until(
+    work: Callable[[], T],
+    cancel: Callable[[], None],
+    seconds: float,
+    *,
+    again: float = 0.05,
+) -> T:
     """The result of `work()`; at the deadline, or when the caller is cancelled, `cancel()` ends it.
 
-    At the deadline `cancel` is repeated every `again` seconds until the work ends, because it has no effect between
-    two statements; what the driver then raises is what the caller gets.
+    At the deadline `cancel` is repeated every `again` seconds until the work ends,
+    because it has no effect between two statements; what the driver then raises is what
+    the caller gets.
     """
     done = threading.Event()
 

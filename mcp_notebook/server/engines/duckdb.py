@@ -1,7 +1,8 @@
 """A DuckDB file, read only, in a worker process that can be killed.
 
-The file is opened `read_only` on a locked connection without access to other files, the network or extensions; each
-statement is checked (`sqlguard`) and ends with its process at the deadline: DuckDB cannot always be interrupted.
+The file is opened `read_only` on a locked connection without access to other files, the
+network or extensions; each statement is checked (`sqlguard`) and ends with its process
+at the deadline: DuckDB cannot always be interrupted.
 """
 
 import asyncio
@@ -52,7 +53,9 @@ class DuckDbEngine:
         self.hints = "Take the month of a date with date_trunc('month', column); PIVOT is not available."
         self._allowed = None if tables is None else {name.lower() for name in tables}
         self._folder = Path(tempfile.mkdtemp(prefix="mcp-notebook-"))
-        self._cleanup = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._cleanup = weakref.finalize(
+            self, shutil.rmtree, self._folder, ignore_errors=True
+        )
         self._worker = Worker(self._folder, database=str(path.resolve()))
         self._count = 0
 
@@ -60,9 +63,15 @@ class DuckDbEngine:
         try:
             columns, keys = await self._own(_COLUMNS), await self._own(_KEYS)
         except DataError as error:
-            raise ConfigError(f"{self.name} cannot be served. {error.message}") from error
+            raise ConfigError(
+                f"{self.name} cannot be served. {error.message}"
+            ) from error
         tables = build_tables(columns, keys)
-        return tuple(t for t in tables if self._allowed is None or t.name.lower() in self._allowed)
+        return tuple(
+            t
+            for t in tables
+            if self._allowed is None or t.name.lower() in self._allowed
+        )
 
     async def survey(self, table: TableInfo) -> TableInfo:
         async def ask(sql: str) -> list[tuple]:
@@ -70,7 +79,8 @@ class DuckDbEngine:
 
         try:
             return await survey(table, ask)
-        except ToolError:  # too slow, or a view that does not run: its columns are enough
+        except ToolError:
+            # too slow, or a view that does not run: its columns are enough
             return table
 
     async def table(self, sql: str, limits: Limits) -> TableAnswer:
@@ -79,11 +89,15 @@ class DuckDbEngine:
 
     async def query(self, sql: str, limits: Limits) -> Answer:
         answer = await self.table(sql, limits)
-        return await asyncio.to_thread(as_answer, answer, rows=limits.rows, max_bytes=limits.bytes)
+        return await asyncio.to_thread(
+            as_answer, answer, rows=limits.rows, max_bytes=limits.bytes
+        )
 
     async def explain(self, sql: str, limits: Limits) -> Answer:
         checked = await self._checked(sql)
-        plan = (await self._worker.ask({"explain": checked["sql"]}, limits.seconds))["plan"]
+        plan = (await self._worker.ask({"explain": checked["sql"]}, limits.seconds))[
+            "plan"
+        ]
         return Answer((Column("plan", "TEXT"),), [[line] for line in plan.splitlines()])
 
     async def close(self) -> None:
@@ -92,10 +106,18 @@ class DuckDbEngine:
 
     async def _checked(self, sql: str) -> dict[str, Any]:
         offered = [table.name for table in await self.schema()]
-        macros = [] if self._allowed is None else [name.lower() for (name,) in await self._own(_MACROS)]
-        checked = await self._worker.ask({"check": sql, "offered": offered, "macros": macros}, CHECK_SECONDS)
+        macros = (
+            []
+            if self._allowed is None
+            else [name.lower() for (name,) in await self._own(_MACROS)]
+        )
+        checked = await self._worker.ask(
+            {"check": sql, "offered": offered, "macros": macros}, CHECK_SECONDS
+        )
         if checked["lists_tables"] and self._allowed is not None:
-            raise ToolError("Refused: use list_tables and describe_table to see the tables.")
+            raise ToolError(
+                "Refused: use list_tables and describe_table to see the tables."
+            )
         return checked
 
     async def _own(self, sql: str, seconds: float = _OWN.seconds) -> list[tuple]:
@@ -106,7 +128,13 @@ class DuckDbEngine:
     async def _run(self, sql: str, limits: Limits, seconds: float) -> TableAnswer:
         self._count += 1
         out = self._folder / f"{self._count}.arrow"
-        request = {"run": sql, "tables": {}, "rows": limits.rows, "bytes": limits.bytes, "out": str(out)}
+        request = {
+            "run": sql,
+            "tables": {},
+            "rows": limits.rows,
+            "bytes": limits.bytes,
+            "out": str(out),
+        }
         try:
             answer = await self._worker.ask(request, seconds)
             return await asyncio.to_thread(_take, out, answer)

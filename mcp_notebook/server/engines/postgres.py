@@ -1,8 +1,10 @@
-"""PostgreSQL that cannot be talked into writing: an ordinary role, a read-only session and transaction for each call.
+"""PostgreSQL that cannot be talked into writing: an ordinary role, a read-only session
+and transaction for each call.
 
-Not a filter of words but the server decides: the role is refused when it could write files or run programs, the session
-and the transaction are READ ONLY, and the statement goes by the extended protocol, which takes exactly one. The
-connection is closed after each call, so that no setting, lock or temporary object lasts.
+Not a filter of words but the server decides: the role is refused when it could write
+files or run programs, the session and the transaction are READ ONLY, and the statement
+goes by the extended protocol, which takes exactly one. The connection is closed after
+each call, so that no setting, lock or temporary object lasts.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
@@ -24,7 +26,9 @@ try:
     import psycopg
     from psycopg import sql as composed
 except ImportError as error:
-    raise ConfigError("PostgreSQL needs a driver: pip install 'mcp-notebook[postgres]'.") from error
+    raise ConfigError(
+        "PostgreSQL needs a driver: pip install 'mcp-notebook[postgres]'."
+    ) from error
 
 T = TypeVar("T")
 
@@ -78,7 +82,9 @@ class PostgresEngine:
 
     def __init__(self, url: str, *, tables: Sequence[str] | None = None) -> None:
         if tables is not None:
-            raise ConfigError("--table does not bind PostgreSQL: use a role that may SELECT from these tables only.")
+            raise ConfigError(
+                "--table does not bind PostgreSQL: use a role that may SELECT from these tables only."
+            )
         self._url = url
         self.name = urlsplit(url).path.strip("/") or "postgres"
         self.dialect = "PostgreSQL"
@@ -86,7 +92,10 @@ class PostgresEngine:
         self._refuse_dangerous_role()
 
     async def schema(self) -> tuple[TableInfo, ...]:
-        columns, keys = await self._own(_COLUMNS, OWN_SECONDS), await self._own(_KEYS, OWN_SECONDS)
+        columns, keys = (
+            await self._own(_COLUMNS, OWN_SECONDS),
+            await self._own(_KEYS, OWN_SECONDS),
+        )
         return build_tables(columns, keys)
 
     async def survey(self, table: TableInfo) -> TableInfo:
@@ -95,14 +104,19 @@ class PostgresEngine:
 
         try:
             return await survey(table, ask, exact_count=False)
-        except psycopg.Error:  # too slow, or a view that does not run: its columns are enough
+        except psycopg.Error:
+            # too slow, or a view that does not run: its columns are enough
             return table
 
     async def query(self, sql: str, limits: Limits) -> Answer:
         if len(sql) > limits.sql_length:
-            raise ToolError(f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed.")
+            raise ToolError(
+                f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed."
+            )
         try:
-            return await self._run(lambda connection: _fetch(connection, sql, limits), limits.seconds)
+            return await self._run(
+                lambda connection: _fetch(connection, sql, limits), limits.seconds
+            )
         except (psycopg.Error, UnicodeEncodeError, ValueError) as error:
             raise ToolError(await self._explained(error, limits)) from error
 
@@ -125,12 +139,18 @@ class PostgresEngine:
             f"-c idle_in_transaction_session_timeout={milliseconds + 5000}"
         )
         connection = psycopg.connect(
-            self._url, autocommit=True, options=options, connect_timeout=10, application_name="mcp-notebook"
+            self._url,
+            autocommit=True,
+            options=options,
+            connect_timeout=10,
+            application_name="mcp-notebook",
         )
         connection.execute("BEGIN TRANSACTION READ ONLY")
         return connection
 
-    async def _run(self, work: "Callable[[psycopg.Connection[tuple]], T]", seconds: float) -> T:
+    async def _run(
+        self, work: "Callable[[psycopg.Connection[tuple]], T]", seconds: float
+    ) -> T:
         """Run `work` on a fresh connection; at the deadline the server is asked to cancel."""
         connection = await asyncio.to_thread(self._connect, seconds)
 
@@ -138,12 +158,17 @@ class PostgresEngine:
             with closing(connection):
                 return work(connection)
 
-        # A little later than the server's own timeout: its message is the better one, but a statement can unset it.
-        return await run_until(working, lambda: _cancel(connection), seconds + 0.2, again=0.5)
+        # A little later than the server's own timeout: its message is the better one,
+        # but a statement can unset it.
+        return await run_until(
+            working, lambda: _cancel(connection), seconds + 0.2, again=0.5
+        )
 
     async def _own(self, sql: str, seconds: float) -> list[tuple]:
         statement = composed.SQL(sql)  # pyright: ignore[reportArgumentType] - statements of ours, names quoted
-        return await self._run(lambda connection: connection.execute(statement).fetchall(), seconds)
+        return await self._run(
+            lambda connection: connection.execute(statement).fetchall(), seconds
+        )
 
     async def _explained(self, error: Exception, limits: Limits) -> str:
         if isinstance(error, psycopg.errors.QueryCanceled):
@@ -161,8 +186,12 @@ class PostgresEngine:
             with closing(self._connect(OWN_SECONDS)) as connection:
                 row = connection.execute(_DANGERS).fetchone() or ("?",)
         except psycopg.Error as error:
-            raise ConfigError(f"PostgreSQL cannot be reached: {' '.join(str(error).split())[:300]}") from error
-        dangers = [meaning for meaning, holds in zip(_MEANINGS, row[1:], strict=False) if holds]
+            raise ConfigError(
+                f"PostgreSQL cannot be reached: {' '.join(str(error).split())[:300]}"
+            ) from error
+        dangers = [
+            meaning for meaning, holds in zip(_MEANINGS, row[1:], strict=False) if holds
+        ]
         if dangers:
             raise ConfigError(
                 f"The role {row[0]} {' and '.join(dangers)}, which a read-only transaction does not prevent: connect "
@@ -172,15 +201,21 @@ class PostgresEngine:
 
 def _fetch(connection: "psycopg.Connection[tuple]", sql: str, limits: Limits) -> Answer:
     with connection.cursor() as cursor:
-        # `stream` sends by the extended protocol, which refuses a second statement, and reads in chunks.
+        # `stream` sends by the extended protocol, which refuses a second statement, and
+        # reads in chunks.
         rows = cursor.stream(sql.encode(), size=_CHUNK)
         kept, cut = within(_checked(rows), limits.rows, limits.bytes)
         described = cursor.description or []
-        columns = tuple(Column(column.name, _type(column.type_display), declared=True) for column in described)
+        columns = tuple(
+            Column(column.name, _type(column.type_display), declared=True)
+            for column in described
+        )
         if cut:
             connection.cancel()
     if not columns:
-        raise ToolError("The statement gives no rows. This database is read-only: write one SELECT.")
+        raise ToolError(
+            "The statement gives no rows. This database is read-only: write one SELECT."
+        )
     notices = "; ".join(filter(None, [cut, big_integer_notice(columns, kept)]))
     return Answer(columns, kept, truncated=bool(cut), notice=notices)
 
@@ -189,15 +224,30 @@ def _checked(rows: Iterator[tuple]) -> Iterator[Sequence[Any]]:
     try:
         yield from rows
     except psycopg.ProgrammingError as error:
-        if "didn't produce a result" in str(error) or "can't be used with" in str(error):
-            raise ToolError("The statement gives no rows. This database is read-only: write one SELECT.") from error
+        if "didn't produce a result" in str(error) or "can't be used with" in str(
+            error
+        ):
+            raise ToolError(
+                "The statement gives no rows. This database is read-only: write one SELECT."
+            ) from error
         raise
 
 
 def _type(display: str) -> str:
     """PostgreSQL's short names as the SQL words that readers know."""
-    words = {"int2": "SMALLINT", "int4": "INTEGER", "int8": "BIGINT", "float4": "REAL", "float8": "DOUBLE"}
-    words |= {"bool": "BOOLEAN", "timestamptz": "TIMESTAMP WITH TIME ZONE", "numeric": "DECIMAL", "bytea": "BLOB"}
+    words = {
+        "int2": "SMALLINT",
+        "int4": "INTEGER",
+        "int8": "BIGINT",
+        "float4": "REAL",
+        "float8": "DOUBLE",
+    }
+    words |= {
+        "bool": "BOOLEAN",
+        "timestamptz": "TIMESTAMP WITH TIME ZONE",
+        "numeric": "DECIMAL",
+        "bytea": "BLOB",
+    }
     name, opened, rest = display.partition("(")
     return words.get(name, name.upper()) + opened + rest
 

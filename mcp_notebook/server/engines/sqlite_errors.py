@@ -31,12 +31,17 @@ _INSTEAD = {
 _INTERVAL = re.compile(r"\binterval\b\s*('|\d)", re.IGNORECASE)
 
 
-def explain_error(error: Exception, tables: Sequence[TableInfo], sql: str, seconds: float) -> str:
+def explain_error(
+    error: Exception, tables: Sequence[TableInfo], sql: str, seconds: float
+) -> str:
     """One or two sentences: what SQLite said, and what to change."""
     said = str(error)
     if said == "interrupted":
         return f"The statement was stopped after {seconds:g} s. Filter or aggregate earlier, or add LIMIT."
-    if said in ("not authorized", "attempt to write a readonly database") or "prohibited" in said:
+    if (
+        said in ("not authorized", "attempt to write a readonly database")
+        or "prohibited" in said
+    ):
         return f"Refused ({said}). {READ_ONLY}"
     if "one statement at a time" in said:
         return f"Refused: more than one statement. {READ_ONLY}"
@@ -62,7 +67,14 @@ def _advice(said: str, tables: Sequence[TableInfo], sql: str) -> str:
 def _column_advice(name: str, tables: Sequence[TableInfo], sql: str) -> str:
     words = {word.lower() for word in re.findall(r"\w+", sql)}
     used = [table for table in tables if table.name.lower() in words] or list(tables)
-    listing = "; ".join(f"{table.name}({', '.join(c.name for c in table.columns)})" for table in used[:5])
-    elsewhere = [t.name for t in tables if t not in used and any(c.name.lower() == name.lower() for c in t.columns)]
+    listing = "; ".join(
+        f"{table.name}({', '.join(c.name for c in table.columns)})"
+        for table in used[:5]
+    )
+    elsewhere = [
+        t.name
+        for t in tables
+        if t not in used and any(c.name.lower() == name.lower() for c in t.columns)
+    ]
     hint = f" {name} is a column of {', '.join(elsewhere)}." if elsewhere else ""
     return f"{hint}{did_you_mean(name, [c.name for t in used for c in t.columns])} Columns: {listing}."

@@ -1,8 +1,10 @@
-"""Column types of a SQLite answer: the declared type where SQLite itself can prove it, else what the values are.
+"""Column types of a SQLite answer: the declared type where SQLite itself can prove it,
+else what the values are.
 
-Python's sqlite3 does not expose where a result column comes from. SQLite does, though, for the columns of a view:
-so the statement becomes a view in an empty in-memory copy of the schema and `table_xinfo` tells each column's declared
-type. The copy's types carry a mark, because newer SQLite versions also give expressions a type (their affinity).
+Python's sqlite3 does not expose where a result column comes from. SQLite does, though,
+for the columns of a view: so the statement becomes a view in an empty in-memory copy of
+the schema and `table_xinfo` tells each column's declared type. The copy's types carry a
+mark, because newer SQLite versions also give expressions a type (their affinity).
 """
 
 import re
@@ -21,7 +23,9 @@ _TYPE_WORDS = re.compile(r"[A-Za-z][A-Za-z0-9_ ]*(\(\s*\d+\s*(,\s*\d+\s*)?\))?")
 
 
 def declared_types(tables: Sequence[TableInfo], sql: str, width: int) -> list[str]:
-    """The declared type of each of the `width` result columns, "" where the column is no table column."""
+    """The declared type of each of the `width` result columns, "" where the column is
+    no table column.
+    """
     with closing(sqlite3.connect(":memory:")) as copy:
         for table in tables:
             with suppress(sqlite3.Error):  # a view over something that is gone
@@ -31,32 +35,52 @@ def declared_types(tables: Sequence[TableInfo], sql: str, width: int) -> list[st
             rows = copy.execute("pragma temp.table_info(described)").fetchall()
         except (sqlite3.Error, sqlite3.Warning):  # EXPLAIN and PRAGMA cannot be views
             return [""] * width
-    types = [row[2].removeprefix(_MARK) if row[2].startswith(_MARK) else "" for row in rows]
+    types = [
+        row[2].removeprefix(_MARK) if row[2].startswith(_MARK) else "" for row in rows
+    ]
     return types if len(types) == width else [""] * width
 
 
-def column_types(names: Sequence[str], declared: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[Column, ...]:
-    """Name and type of each column; a declared type that the values contradict gives way to what they are."""
+def column_types(
+    names: Sequence[str], declared: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[Column, ...]:
+    """Name and type of each column; a declared type that the values contradict gives
+    way to what they are.
+    """
     columns = []
     for index, (name, type_) in enumerate(zip(names, declared, strict=True)):
         values = [row[index] for row in rows if row[index] is not None]
         proven = bool(type_) and _fits(type_, values)
-        columns.append(Column(name, type_.upper() if proven else _type_of(values), declared=proven))
+        columns.append(
+            Column(name, type_.upper() if proven else _type_of(values), declared=proven)
+        )
     return tuple(columns)
 
 
-def typed_rows(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
-    """The rows with the 0 and 1 of BOOLEAN columns as false and true; all else as SQLite gave it."""
-    booleans = {index for index, column in enumerate(columns) if column.type.startswith("BOOL")}
+def typed_rows(
+    columns: Sequence[Column], rows: Sequence[Sequence[Any]]
+) -> list[Sequence[Any]]:
+    """The rows with the 0 and 1 of BOOLEAN columns as false and true; all else as
+    SQLite gave it.
+    """
+    booleans = {
+        index for index, column in enumerate(columns) if column.type.startswith("BOOL")
+    }
     if not booleans:
         return list(rows)
-    return [[bool(v) if i in booleans and v is not None else v for i, v in enumerate(row)] for row in rows]
+    return [
+        [bool(v) if i in booleans and v is not None else v for i, v in enumerate(row)]
+        for row in rows
+    ]
 
 
 def _empty_copy(table: TableInfo) -> str:
     if table.kind == "view":
         return table.definition
-    columns = ", ".join(f'"{c.name.replace(chr(34), chr(34) * 2)}" {_marked(c.type)}' for c in table.columns)
+    columns = ", ".join(
+        f'"{c.name.replace(chr(34), chr(34) * 2)}" {_marked(c.type)}'
+        for c in table.columns
+    )
     return f'create table "{table.name.replace(chr(34), chr(34) * 2)}" ({columns})'
 
 
@@ -65,7 +89,9 @@ def _marked(type_: str) -> str:
 
 
 def _fits(type_: str, values: Sequence[Any]) -> bool:
-    """SQLite stores any value in any column: a declared type holds only when the values bear it out."""
+    """SQLite stores any value in any column: a declared type holds only when the values
+    bear it out.
+    """
     kind = type_.upper()
     if kind.startswith("BOOL"):
         return all(type(value) is int and value in (0, 1) for value in values)
@@ -88,7 +114,13 @@ def _type_of(values: Sequence[Any]) -> str:
         return "INTEGER"
     if kinds == {bytes}:
         return "BLOB"
-    return "DOUBLE" if kinds and kinds <= {int, float} else "TEXT" if kinds <= {int, float, str} else "ANY"
+    return (
+        "DOUBLE"
+        if kinds and kinds <= {int, float}
+        else "TEXT"
+        if kinds <= {int, float, str}
+        else "ANY"
+    )
 
 
 def _text_type(values: Sequence[str]) -> str:

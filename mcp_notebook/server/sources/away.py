@@ -1,9 +1,11 @@
-"""Statements over tables of other engines: planned, run there, and their bounded answer given DuckDB's types.
+"""Statements over tables of other engines: planned, run there, and their bounded answer
+given DuckDB's types.
 
-A statement whose tables are all on one engine runs there; at most one row more than the limit moves. In a statement
-that joins tables of several places, those of other engines are brought over when they are small (`MOST_ROWS`,
-`MOST_BYTES`, only the columns that the statement names) and it runs on this machine; else it is refused with the way
-out. The answer's notes say where it was computed and what moved.
+A statement whose tables are all on one engine runs there; at most one row more than the
+limit moves. In a statement that joins tables of several places, those of other engines
+are brought over when they are small (`MOST_ROWS`, `MOST_BYTES`, only the columns that
+the statement names) and it runs on this machine; else it is refused with the way out.
+The answer's notes say where it was computed and what moved.
 """
 
 import contextlib
@@ -32,7 +34,9 @@ MOST_BYTES = 64_000_000
 
 @dataclass(frozen=True)
 class Prepared:
-    """A statement ready to run: the job, where it runs, and what DuckDB says its columns are (None: ask the engine)."""
+    """A statement ready to run: the job, where it runs, and what DuckDB says its
+    columns are (None: ask the engine).
+    """
 
     job: Job
     place: Place
@@ -44,15 +48,19 @@ def places(catalog: "Catalog", names: Iterable[str]) -> dict[str, Place]:
     """Those of the named tables that live on another engine; raises `ToolError`."""
     try:
         values = {name: catalog.resolve(name) for name in names}
-        return {name: place_of(value) for name, value in values.items() if is_away(value)}
+        return {
+            name: place_of(value) for name, value in values.items() if is_away(value)
+        }
     except DataError as error:
         raise ToolError(error.message) from error
 
 
 def mentioned(catalog: "Catalog", sql: str) -> dict[str, Place]:
-    """Tables on other engines whose names stand in the statement's text, so that a plan can come with its check.
+    """Tables on other engines whose names stand in the statement's text, so that a plan
+    can come with its check.
 
-    Rather too few than an error: what cannot be asked now is told by `places` when the statement turns out to need it.
+    Rather too few than an error: what cannot be asked now is told by `places` when the
+    statement turns out to need it.
     """
     text, found = sql.lower(), {}
     for name in catalog.names():
@@ -65,26 +73,48 @@ def mentioned(catalog: "Catalog", sql: str) -> dict[str, Place]:
 
 def one_engine(found: Mapping[str, Place], names: Sequence[str]) -> bool:
     """Whether all the named tables are on one engine."""
-    return bool(found) and len(found) == len(names) and len({place.key for place in found.values()}) == 1
+    return (
+        bool(found)
+        and len(found) == len(names)
+        and len({place.key for place in found.values()}) == 1
+    )
 
 
-def request(found: Mapping[str, Place], hidden: Mapping[str, Sequence[str]], rows: int) -> dict[str, Any]:
-    """What `planning` is to know for a plan over tables of one engine: their columns, and the views that it has of
-    them, which show no masked (`hidden`) column. Raises `ToolError`.
+def request(
+    found: Mapping[str, Place], hidden: Mapping[str, Sequence[str]], rows: int
+) -> dict[str, Any]:
+    """What `planning` is to know for a plan over tables of one engine: their columns,
+    and the views that it has of them, which show no masked (`hidden`) column. Raises
+    `ToolError`.
     """
     tables = {
-        name: {"schema": packed(columns_of(place)), "view": "" if hidden[name] else place.view()}
+        name: {
+            "schema": packed(columns_of(place)),
+            "view": "" if hidden[name] else place.view(),
+        }
         for name, place in found.items()
     }
-    return {"dialect": next(iter(found.values())).dialect, "rows": rows, "tables": tables}
+    return {
+        "dialect": next(iter(found.values())).dialect,
+        "rows": rows,
+        "tables": tables,
+    }
 
 
 def prepare(
-    answer: Mapping[str, Any], found: Mapping[str, Place], hidden: Mapping[str, Sequence[str]], seconds: float
+    answer: Mapping[str, Any],
+    found: Mapping[str, Place],
+    hidden: Mapping[str, Sequence[str]],
+    seconds: float,
 ) -> Prepared:
     """The job of a plan; `hidden` names masked columns by table."""
-    plan = Plan(**{key: answer[key] for key in ("body", "ctes", "recursive", "tables", "judge")})
-    tables = {p: (found[name], Masking(tuple(hidden[name]))) for p, name in plan.tables.items()}
+    plan = Plan(
+        **{key: answer[key] for key in ("body", "ctes", "recursive", "tables", "judge")}
+    )
+    tables = {
+        p: (found[name], Masking(tuple(hidden[name])))
+        for p, name in plan.tables.items()
+    }
     place = next(iter(found.values()))
     job = place.job(plan, tables, seconds)
     if not answer["judged"]:
@@ -97,12 +127,16 @@ def explained(error: BaseException, place: Place) -> ToolError:
     return error if isinstance(error, ToolError) else ToolError(place.explain(error))
 
 
-def finish(table: pa.Table, prepared: Prepared, *, limit: int, max_bytes: int) -> TableAnswer:
+def finish(
+    table: pa.Table, prepared: Prepared, *, limit: int, max_bytes: int
+) -> TableAnswer:
     """The rows within both bounds, under the names and types that DuckDB gives them."""
     truncated = ""
     if table.num_rows > limit:
         table = table.slice(0, limit)
-        truncated = f"cut after {limit:,} rows, there are more: aggregate, filter or use OFFSET"
+        truncated = (
+            f"cut after {limit:,} rows, there are more: aggregate, filter or use OFFSET"
+        )
     kept = _fitting(table, max_bytes)
     if kept < table.num_rows:
         table = table.slice(0, kept)
@@ -111,8 +145,16 @@ def finish(table: pa.Table, prepared: Prepared, *, limit: int, max_bytes: int) -
     notes = (f"computed on {prepared.place.name}",)
     if judged is None or len(judged) != table.num_columns:
         table = table.rename_columns(unique_names(table.column_names))
-        return TableAnswer(table, tuple(type_word(field.type) for field in table.schema), truncated, notes)
-    columns = [typed(column, field.type) for column, field in zip(table.columns, judged, strict=True)]
+        return TableAnswer(
+            table,
+            tuple(type_word(field.type) for field in table.schema),
+            truncated,
+            notes,
+        )
+    columns = [
+        typed(column, field.type)
+        for column, field in zip(table.columns, judged, strict=True)
+    ]
     types = [
         word if column.type == field.type else type_word(column.type)
         for word, column, field in zip(prepared.types, columns, judged, strict=True)
@@ -120,7 +162,9 @@ def finish(table: pa.Table, prepared: Prepared, *, limit: int, max_bytes: int) -
     other = [
         f"{field.name} is {column.type} here, {word} in DuckDB"
         for word, column, field in zip(prepared.types, columns, judged, strict=True)
-        if column.type != field.type and word != '"NULL"' and not pa.types.is_decimal(column.type)
+        if column.type != field.type
+        and word != '"NULL"'
+        and not pa.types.is_decimal(column.type)
     ]
     table = pa.table(columns, names=unique_names(judged.names))
     return TableAnswer(table, tuple(types), truncated, (*notes, *other))
@@ -142,7 +186,11 @@ def refuse_large(name: str, rows: int, place: Place) -> ToolError:
 def typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     """The column as DuckDB would give it, where no value is lost by that; else as it came."""
     try:
-        if pa.types.is_timestamp(column.type) and column.type.tz and not getattr(wanted, "tz", None):
+        if (
+            pa.types.is_timestamp(column.type)
+            and column.type.tz
+            and not getattr(wanted, "tz", None)
+        ):
             column = pc.local_timestamp(column)  # pyright: ignore[reportAttributeAccessIssue]
         return column.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
@@ -151,10 +199,13 @@ def typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
 
 def type_word(kind: pa.DataType) -> str:
     """DuckDB's word for an Arrow type."""
-    import duckdb  # a third of a second to load, for answers that DuckDB could not judge only
+    # a third of a second to load, for answers that DuckDB could not judge only
+    import duckdb
 
     with duckdb.connect() as connection:
-        return str(connection.from_arrow(pa.schema([("c", kind)]).empty_table()).types[0])
+        return str(
+            connection.from_arrow(pa.schema([("c", kind)]).empty_table()).types[0]
+        )
 
 
 def _fitting(table: pa.Table, max_bytes: int) -> int:

@@ -1,8 +1,10 @@
-"""DuckDB relations and Ibis tables on DuckDB: the statement runs in the person's own database, in this process.
+"""DuckDB relations and Ibis tables on DuckDB: the statement runs in the person's own
+database, in this process.
 
-On a cursor of their connection in a read-only transaction, so that the connection stays free for the person. What only
-the connection itself knows (temporary tables, registered objects) is read on the connection, where DuckDB refuses to
-run two statements at a time rather than mixing them.
+On a cursor of their connection in a read-only transaction, so that the connection stays
+free for the person. What only the connection itself knows (temporary tables, registered
+objects) is read on the connection, where DuckDB refuses to run two statements at a time
+rather than mixing them.
 """
 
 import contextlib
@@ -48,20 +50,38 @@ class DuckTable:
     def view(self) -> str:
         return ""
 
-    def job(self, plan: "Plan", tables: "Mapping[str, tuple[DuckTable, Masking]]", seconds: float) -> "DuckJob":
+    def job(
+        self,
+        plan: "Plan",
+        tables: "Mapping[str, tuple[DuckTable, Masking]]",
+        seconds: float,
+    ) -> "DuckJob":
         def source(table: DuckTable, masking: Masking) -> str:
             masked = set(masking.columns)
             if not masked:
                 return table.select
-            return projection(f"(\n{table.select}\n)", {n: n in masked for n in table.columns.names}, "duckdb")
+            return projection(
+                f"(\n{table.select}\n)",
+                {n: n in masked for n in table.columns.names},
+                "duckdb",
+            )
 
-        sources = {private: source(table, masking) for private, (table, masking) in tables.items()}
-        return DuckJob(self.connection, plan.text(sources, hint="NOT MATERIALIZED "), seconds)
+        sources = {
+            private: source(table, masking)
+            for private, (table, masking) in tables.items()
+        }
+        return DuckJob(
+            self.connection, plan.text(sources, hint="NOT MATERIALIZED "), seconds
+        )
 
     def explain(self, error: BaseException) -> str:
         if isinstance(error, duckdb.ConnectionException):
             return "The DuckDB connection of this table is closed: connect again and make the table anew."
-        return f"DuckDB says: {first_lines(error)}" if isinstance(error, Exception) else first_sentence(error)
+        return (
+            f"DuckDB says: {first_lines(error)}"
+            if isinstance(error, Exception)
+            else first_sentence(error)
+        )
 
 
 @dataclass(eq=False)
@@ -77,7 +97,8 @@ class DuckJob:
     def run(self) -> "pa.Table":
         with contextlib.closing(self.connection.cursor()) as cursor:
             self._running = cursor
-            with contextlib.suppress(duckdb.Error):  # a locked configuration: then there is nothing to find anyway
+            # a locked configuration: then there is nothing to find anyway
+            with contextlib.suppress(duckdb.Error):
                 cursor.execute("SET python_enable_replacements = false")
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             try:
@@ -99,13 +120,16 @@ class DuckJob:
     def _on_connection(self) -> "pa.Table":
         until = time.monotonic() + self.seconds
         while True:
-            self._running = None  # interrupting the connection could end a statement of the person's
+            # interrupting the connection could end a statement of the person's
+            self._running = None
             try:
                 relation = self.connection.sql(self.text)
                 self._running = self.connection
                 return relation.to_arrow_table()
             except duckdb.Error as error:
-                if "busy with another call" not in str(error) and "has an open result" not in str(error):
+                if "busy with another call" not in str(
+                    error
+                ) and "has an open result" not in str(error):
                     raise
                 if time.monotonic() > until or self._cancelled.wait(_WAIT):
                     raise DataError(
@@ -118,8 +142,11 @@ class DuckJob:
 def relation_of(relation: Any) -> DuckTable:
     """A relation as a table; raises `DataError` when its connection is closed."""
     try:
-        write = getattr(relation, "_registry_text", relation.sql_query)  # parameters written in, where it can
-        return DuckTable(_connection_of(relation), write(), _schema_of(relation), relation)
+        # parameters written in, where it can
+        write = getattr(relation, "_registry_text", relation.sql_query)
+        return DuckTable(
+            _connection_of(relation), write(), _schema_of(relation), relation
+        )
     except duckdb.Error as error:
         raise DataError(
             "The DuckDB connection of this relation is closed or the relation is no longer valid: "
@@ -131,14 +158,19 @@ def _connection_of(relation: Any) -> "duckdb.DuckDBPyConnection":
     # DuckDB has no public way from a relation to its connection.
     connection = getattr(relation, "_con", None)
     if connection is None:
-        raise DataError("This version of DuckDB does not tell a relation's connection: share its Arrow table instead.")
+        raise DataError(
+            "This version of DuckDB does not tell a relation's connection: share its Arrow table instead."
+        )
     return connection
 
 
 def _schema_of(relation: Any) -> "pa.Schema":
-    """Of its names and types alone: running anything on the connection could get into the person's way."""
+    """Of its names and types alone: running anything on the connection could get into
+    the person's way.
+    """
     types = (
-        f"CAST(NULL AS {kind}) AS {quote(name)}" for name, kind in zip(relation.columns, relation.types, strict=True)
+        f"CAST(NULL AS {kind}) AS {quote(name)}"
+        for name, kind in zip(relation.columns, relation.types, strict=True)
     )
     with duckdb.connect() as own:
         return own.sql(f"SELECT {', '.join(types)} LIMIT 0").to_arrow_table().schema

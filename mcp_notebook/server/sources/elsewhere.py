@@ -1,4 +1,6 @@
-"""Queries over tables of other engines for one runner of SQL: plan, run within the deadline, bring over."""
+"""Queries over tables of other engines for one runner of SQL: plan, run within the
+deadline, bring over.
+"""
 
 import asyncio
 import json
@@ -32,7 +34,8 @@ Hidden = Callable[[Sequence[str]], Sequence[str]]
 
 @dataclass(frozen=True)
 class Here:
-    """A statement that runs on this machine: what the check said, and tables of other engines that were brought over.
+    """A statement that runs on this machine: what the check said, and tables of other
+    engines that were brought over.
 
     `empty` are tables of other engines that the statement only describes.
     """
@@ -49,7 +52,9 @@ def nothing(names: Sequence[str]) -> Sequence[str]:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one answer may hold, take and show: rows, bytes, seconds, and the columns that it must not see."""
+    """What one answer may hold, take and show: rows, bytes, seconds, and the columns
+    that it must not see.
+    """
 
     rows: int
     bytes: int
@@ -58,19 +63,30 @@ class Bounds:
 
 
 class Elsewhere:
-    """`ask` answers `requests`. What was found of a statement is kept in `known` for the same text over tables of the
-    same names, columns and engines: whatever a verdict depends on.
+    """`ask` answers `requests`. What was found of a statement is kept in `known` for
+    the same text over tables of the same names, columns and engines: whatever a verdict
+    depends on.
     """
 
-    def __init__(self, ask: Ask, known: "Remembered[dict[str, Any]] | None" = None) -> None:
+    def __init__(
+        self, ask: Ask, known: "Remembered[dict[str, Any]] | None" = None
+    ) -> None:
         self._ask = ask
         self._known = known or Remembered()
         self._room: asyncio.Semaphore | None = None
 
-    async def route(self, catalog: "Catalog", sql: str, bounds: Bounds) -> "TableAnswer | Here":
-        """The answer when the statement's tables are on one other engine, else what runs here; raises `ToolError`."""
+    async def route(
+        self, catalog: "Catalog", sql: str, bounds: Bounds
+    ) -> "TableAnswer | Here":
+        """The answer when the statement's tables are on one other engine, else what
+        runs here; raises `ToolError`.
+        """
         far = any(_is_away(catalog, name) for name in catalog.names())
-        near = await asyncio.to_thread(_groups, away.mentioned, catalog, sql, bounds) if far else []
+        near = (
+            await asyncio.to_thread(_groups, away.mentioned, catalog, sql, bounds)
+            if far
+            else []
+        )
         try:
             checked = await self._checked(sql, catalog.names(), near, bounds.seconds)
         except ToolError:
@@ -82,21 +98,39 @@ class Elsewhere:
         if "refused" in checked:
             raise ToolError(checked["refused"])
         if "planned" in checked:
-            group = next(group for group in near if group.found.keys() >= set(checked["tables"]))
+            group = next(
+                group for group in near if group.found.keys() >= set(checked["tables"])
+            )
             return await self._run(checked["planned"], group, bounds)
-        found = await asyncio.to_thread(away.places, catalog, checked["tables"]) if far else {}
+        found = (
+            await asyncio.to_thread(away.places, catalog, checked["tables"])
+            if far
+            else {}
+        )
         if checked["describes"]:
             return Here(checked, {}, found)
         if away.one_engine(found, checked["tables"]):
             return await self.query(checked["sql"], found, bounds)
-        return Here(checked, await self.bring(checked["sql"], found, bounds) if found else {}, {})
+        return Here(
+            checked,
+            await self.bring(checked["sql"], found, bounds) if found else {},
+            {},
+        )
 
     async def _checked(
         self, sql: str, offered: tuple[str, ...], near: "list[_Group]", seconds: float
     ) -> Mapping[str, Any]:
-        """DuckDB's own check of the statement with the tables that it names, and a plan where one engine has them."""
-        request = {"check": sql, "offered": offered, "engines": [group.request for group in near]}
-        return await self._asked(request, PLAN_SECONDS if near else min(CHECK_SECONDS, seconds))
+        """DuckDB's own check of the statement with the tables that it names, and a plan
+        where one engine has them.
+        """
+        request = {
+            "check": sql,
+            "offered": offered,
+            "engines": [group.request for group in near],
+        }
+        return await self._asked(
+            request, PLAN_SECONDS if near else min(CHECK_SECONDS, seconds)
+        )
 
     async def _asked(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         question = json.dumps(request)
@@ -107,12 +141,20 @@ class Elsewhere:
                 self._known.put(question, known)
         return known
 
-    async def query(self, sql: str, found: Mapping[str, Place], bounds: Bounds) -> TableAnswer:
+    async def query(
+        self, sql: str, found: Mapping[str, Place], bounds: Bounds
+    ) -> TableAnswer:
         """The bounded answer of a statement over tables of one engine; raises `ToolError`."""
         group = await asyncio.to_thread(_Group.of, found, bounds)
-        return await self._run(await self._asked({**group.request, "plan": sql}, PLAN_SECONDS), group, bounds)
+        return await self._run(
+            await self._asked({**group.request, "plan": sql}, PLAN_SECONDS),
+            group,
+            bounds,
+        )
 
-    async def _run(self, planned: Mapping[str, Any], group: "_Group", bounds: Bounds) -> TableAnswer:
+    async def _run(
+        self, planned: Mapping[str, Any], group: "_Group", bounds: Bounds
+    ) -> TableAnswer:
         prepared = away.prepare(planned, group.found, group.hidden, bounds.seconds)
         self._room = self._room or asyncio.Semaphore(_AT_ONCE)
         async with self._room:
@@ -122,14 +164,28 @@ class Elsewhere:
                 raise ToolError(str(error)) from error
             except Exception as error:  # boundary: every engine raises its own errors
                 raise away.explained(error, prepared.place) from error
-        answer = await asyncio.to_thread(away.finish, table, prepared, limit=bounds.rows, max_bytes=bounds.bytes)
-        masked = list(dict.fromkeys(name for table in planned["tables"].values() for name in group.hidden[table]))
+        answer = await asyncio.to_thread(
+            away.finish, table, prepared, limit=bounds.rows, max_bytes=bounds.bytes
+        )
+        masked = list(
+            dict.fromkeys(
+                name
+                for table in planned["tables"].values()
+                for name in group.hidden[table]
+            )
+        )
         told = f"{', '.join(masked)}: masked, 'masked' stands in place of each value"
         return replace(answer, notes=(*answer.notes, told)) if masked else answer
 
-    async def in_own_dialect(self, catalog: "Catalog", sql: str, bounds: Bounds) -> TableAnswer | None:
-        """The answer of a statement that is no DuckDB SQL but an engine's own; None when no table's engine reads it."""
-        names = [entry.name for entry in catalog.entries() if _is_away(catalog, entry.name)]
+    async def in_own_dialect(
+        self, catalog: "Catalog", sql: str, bounds: Bounds
+    ) -> TableAnswer | None:
+        """The answer of a statement that is no DuckDB SQL but an engine's own; None
+        when no table's engine reads it.
+        """
+        names = [
+            entry.name for entry in catalog.entries() if _is_away(catalog, entry.name)
+        ]
         if not names:
             return None
         for group in _by_engine(await asyncio.to_thread(away.places, catalog, names)):
@@ -139,30 +195,47 @@ class Elsewhere:
             return await self.query(sql, group, bounds)
         return None
 
-    async def bring(self, sql: str, found: Mapping[str, Place], bounds: Bounds) -> dict[str, TableAnswer]:
-        """Small tables of other engines, with the columns that the statement names; raises `ToolError`."""
+    async def bring(
+        self, sql: str, found: Mapping[str, Place], bounds: Bounds
+    ) -> dict[str, TableAnswer]:
+        """Small tables of other engines, with the columns that the statement names;
+        raises `ToolError`.
+        """
         columns = {name: place.schema().names for name, place in found.items()}
         wanted = await self.needed(sql, columns)
         brought = {}
         for name, place in found.items():
-            listed = ", ".join(quote(column) for column in wanted[name] or columns[name][:1])
+            listed = ", ".join(
+                quote(column) for column in wanted[name] or columns[name][:1]
+            )
             part = f"SELECT {listed} FROM {quote(name)}"  # noqa: S608 - names are quoted
             most = replace(bounds, rows=away.MOST_ROWS, bytes=away.MOST_BYTES)
             answer = await self.query(part, {name: place}, most)
             if answer.truncated:
                 raise away.refuse_large(name, answer.data.num_rows, place)
             note = away.brought_note(name, answer.data.num_rows, place)
-            brought[name] = TableAnswer(answer.data, answer.types, notes=(note, *answer.notes[1:]))
+            brought[name] = TableAnswer(
+                answer.data, answer.types, notes=(note, *answer.notes[1:])
+            )
         return brought
 
-    async def needed(self, sql: str, columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    async def needed(
+        self, sql: str, columns: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[str]]:
         """Which columns of the tables the statement can need."""
-        request = {"columns_of": sql, "tables": {name: list(names) for name, names in columns.items()}}
+        request = {
+            "columns_of": sql,
+            "tables": {name: list(names) for name, names in columns.items()},
+        }
         return (await self._ask(request, PLAN_SECONDS))["columns"]
 
     async def _is_in(self, sql: str, dialect: str) -> bool:
         try:
-            return bool((await self._ask({"reads": sql, "dialect": dialect}, PLAN_SECONDS))["reads"])
+            return bool(
+                (await self._ask({"reads": sql, "dialect": dialect}, PLAN_SECONDS))[
+                    "reads"
+                ]
+            )
         except ToolError:
             return False
 
@@ -185,11 +258,19 @@ class _Group:
 
     @classmethod
     def of(cls, found: Mapping[str, Place], bounds: Bounds) -> "_Group":
-        hidden = {name: tuple(bounds.hidden(away.columns_of(place).names)) for name, place in found.items()}
+        hidden = {
+            name: tuple(bounds.hidden(away.columns_of(place).names))
+            for name, place in found.items()
+        }
         return cls(found, hidden, away.request(found, hidden, bounds.rows + 1))
 
 
-def _groups(look: Callable[..., Mapping[str, Place]], catalog: "Catalog", sql: str, bounds: Bounds) -> list[_Group]:
+def _groups(
+    look: Callable[..., Mapping[str, Place]],
+    catalog: "Catalog",
+    sql: str,
+    bounds: Bounds,
+) -> list[_Group]:
     return [_Group.of(group, bounds) for group in _by_engine(look(catalog, sql))]
 
 

@@ -1,7 +1,9 @@
-"""A statement in DuckDB's words, changed where another engine means something else by the words that sqlglot gives it.
+"""A statement in DuckDB's words, changed where another engine means something else by
+the words that sqlglot gives it.
 
-Integer casts round, averages of decimals are doubles, positions beyond a list give NULL, `date_diff` counts boundaries:
-each rule makes the engine compute what DuckDB computes. What has no exact counterpart is refused with the way out.
+Integer casts round, averages of decimals are doubles, positions beyond a list give
+NULL, `date_diff` counts boundaries: each rule makes the engine compute what DuckDB
+computes. What has no exact counterpart is refused with the way out.
 """
 
 from collections.abc import Mapping
@@ -18,7 +20,9 @@ _BY_DIALECT: Mapping[str, Mapping[type[exp.Expr], Rule]] = {
 
 
 def exact(query: exp.Query, dialect: str, kinds: Kinds) -> exp.Query:
-    """The statement with the rules of the engine applied; raises `ToolError` for what cannot be said exactly there."""
+    """The statement with the rules of the engine applied; raises `ToolError` for what
+    cannot be said exactly there.
+    """
     rules = {**EVERYWHERE, **_BY_DIALECT.get(dialect, {})}
 
     def changed(node: exp.Expr) -> exp.Expr:

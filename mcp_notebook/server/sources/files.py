@@ -1,4 +1,6 @@
-"""Data files as tables: one file, a folder of them or a pattern, by a path that the person shared."""
+"""Data files as tables: one file, a folder of them or a pattern, by a path that the
+person shared.
+"""
 
 import glob
 import os
@@ -25,7 +27,9 @@ class FileTable:
         try:
             found = [os.stat(file) for file in self.files]
         except OSError as error:
-            raise DataError(f"{error.filename} cannot be read ({error.strerror}): check the path.") from error
+            raise DataError(
+                f"{error.filename} cannot be read ({error.strerror}): check the path."
+            ) from error
         return self, tuple((s.st_mtime_ns, s.st_size, s.st_ino) for s in found)
 
 
@@ -45,7 +49,11 @@ def _below(folder: str) -> list[str]:
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
-        found += [os.path.join(place, name) for name in sorted(names) if not name.startswith((".", "_"))]
+        found += [
+            os.path.join(place, name)
+            for name in sorted(names)
+            if not name.startswith((".", "_"))
+        ]
         if len(found) > MOST_FILES:
             break
     return [path for path in found if format_of(path)]
@@ -61,7 +69,9 @@ def _base(pattern: str) -> str:
 def _of(files: list[str], named: str, base: str) -> FileTable:
     files = [os.path.abspath(file) for file in files if os.path.isfile(file)]
     if not files:
-        raise DataError(f"There is no data file at {named}: {', '.join(sorted(set(DATA_SUFFIXES)))} are known.")
+        raise DataError(
+            f"There is no data file at {named}: {', '.join(sorted(set(DATA_SUFFIXES)))} are known."
+        )
     if len(files) > MOST_FILES:
         raise DataError(
             f"There are more than {MOST_FILES:,} files at {named}: share an Ibis or DuckDB table over them."
@@ -69,6 +79,16 @@ def _of(files: list[str], named: str, base: str) -> FileTable:
     formats = {format_of(file) for file in files}
     if len(formats) != 1 or formats == {""}:
         names = ", ".join(sorted(form or "an unknown format" for form in formats))
-        raise DataError(f"The files at {named} are {names}: a table's files must be all of one known format.")
-    partitioned = any("=" in part for file in files for part in Path(os.path.relpath(file, base or "/")).parts[:-1])
-    return FileTable(tuple(files), formats.pop(), os.path.abspath(base) if base and partitioned else "")
+        raise DataError(
+            f"The files at {named} are {names}: a table's files must be all of one known format."
+        )
+    partitioned = any(
+        "=" in part
+        for file in files
+        for part in Path(os.path.relpath(file, base or "/")).parts[:-1]
+    )
+    return FileTable(
+        tuple(files),
+        formats.pop(),
+        os.path.abspath(base) if base and partitioned else "",
+    )

@@ -1,8 +1,10 @@
-"""Which functions a statement may call on another engine, and how those that differ are written there.
+"""Which functions a statement may call on another engine, and how those that differ are
+written there.
 
-An allow-list, by the names that sqlglot gives functions: what is not named here is refused, whatever it does. A
-function is on it when it reads nothing but its arguments, makes no more than its arguments' size, and gives on that
-engine what it gives in DuckDB, if need be after one of the rewrites (`exact`). `tests/server/test_same_answers`
+An allow-list, by the names that sqlglot gives functions: what is not named here is
+refused, whatever it does. A function is on it when it reads nothing but its arguments,
+makes no more than its arguments' size, and gives on that engine what it gives in
+DuckDB, if need be after one of the rewrites (`exact`). `tests/server/test_same_answers`
 compares the answers.
 """
 
@@ -44,8 +46,10 @@ _POSTGRES = {
     "median", "percentile_cont", "percentile_disc", "quantile", "group_concat", "array_agg", "array_to_string", "md5",
     "regr_slope", "regr_intercept", "ascii", "initcap", "rand", "regexp_like",
 }  # fmt: skip
-# The engine's own functions by their own names, for those who know the engine. Not among them: whatever reads files,
-# settings or the session, runs code, fails or waits on purpose, or makes values of any size from small ones.
+# The engine's own functions by their own names, for those who know the engine. Not
+# among them: whatever reads files,
+# settings or the session, runs code, fails or waits on purpose, or makes values of any
+# size from small ones.
 _SPARK_OWN = {
     "percentile", "percentile_approx", "approx_percentile", "collect_list", "collect_set", "date_format", "to_date",
     "to_timestamp", "size", "array_contains", "element_at", "array_join", "array_position", "array_union",
@@ -72,10 +76,23 @@ _POSTGRES_OWN = {
 
 ALLOWED: Mapping[str, set[str]] = {"spark": _SPARK, "postgres": _POSTGRES}
 OWN: Mapping[str, set[str]] = {"spark": _SPARK_OWN, "postgres": _POSTGRES_OWN}
-IN_DUCKDB = {"now", "date_part", "mean", "bool_and", "bool_or", "isnull", "cardinality", "age", "array_length", "every"}
+IN_DUCKDB = {
+    "now",
+    "date_part",
+    "mean",
+    "bool_and",
+    "bool_or",
+    "isnull",
+    "cardinality",
+    "age",
+    "array_length",
+    "every",
+}
 """Names of OWN that DuckDB knows, too."""
-# In DuckDB every function of a DuckDB without extensions and macros of the person's, but for these: settings and
-# session, side effects, and what cannot be interrupted or makes values of any size (`sqlguard` has more).
+# In DuckDB every function of a DuckDB without extensions and macros of the person's,
+# but for these: settings and
+# session, side effects, and what cannot be interrupted or makes values of any size
+# (`sqlguard` has more).
 DUCKDB_REFUSED = {
     "getenv", "current_setting", "getvariable", "current_query", "nextval", "currval", "setval", "setseed", "sleep_ms",
     "write_log", "error", "repeat", "lpad", "rpad", "pad", "space", "range", "generate_series", "list_resize",
@@ -87,20 +104,30 @@ DUCKDB_REFUSED = {
 
 
 def check(query: exp.Query, dialect: str, *, read: str = "duckdb") -> None:
-    """Refuse functions that the engine's list does not name; raises `ToolError` that names the function.
+    """Refuse functions that the engine's list does not name; raises `ToolError` that
+    names the function.
 
-    `read` is the dialect that the statement is written in: the engine's own words mean what the engine makes of them.
+    `read` is the dialect that the statement is written in: the engine's own words mean
+    what the engine makes of them.
     """
     for function in functions(query):
         name = name_of(function)
         if not _allowed(function, name, dialect, read):
             near = did_you_mean(name, sorted(_EVERYWHERE | ALLOWED.get(dialect, set())))
-            raise ToolError(f"Refused: the function {name} is not available for this table.{near}")
+            raise ToolError(
+                f"Refused: the function {name} is not available for this table.{near}"
+            )
 
 
 def calls_own(query: exp.Query, dialect: str) -> bool:
-    """Whether the statement calls functions by a name that only the engine knows, so that DuckDB cannot judge it."""
-    names = {name_of(function) for function in functions(query) if isinstance(function, exp.Anonymous)}
+    """Whether the statement calls functions by a name that only the engine knows, so
+    that DuckDB cannot judge it.
+    """
+    names = {
+        name_of(function)
+        for function in functions(query)
+        if isinstance(function, exp.Anonymous)
+    }
     return dialect != "duckdb" and bool(names & OWN.get(dialect, set()) - IN_DUCKDB)
 
 

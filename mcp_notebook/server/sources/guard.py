@@ -1,8 +1,10 @@
-"""The static check of SQL for an engine that could do more than read: an allow-list of what a statement may consist of.
+"""The static check of SQL for an engine that could do more than read: an allow-list of
+what a statement may consist of.
 
-Spark has no read-only mode: a SELECT can run Java (`reflect`), a program (`TRANSFORM ... USING`), read files in table
-position and expand `${env:...}`. So a statement is parsed by sqlglot, every part of it must be known to be harmless,
-and what the engine gets is written anew from the parsed tree, without comments and hints.
+Spark has no read-only mode: a SELECT can run Java (`reflect`), a program (`TRANSFORM
+... USING`), read files in table position and expand `${env:...}`. So a statement is
+parsed by sqlglot, every part of it must be known to be harmless, and what the engine
+gets is written anew from the parsed tree, without comments and hints.
 """
 
 import contextlib
@@ -20,7 +22,8 @@ MAX_NODES = 10_000
 
 _ONE_SELECT = "Write one SELECT (WITH and set operations work too)."
 
-# Every class of node that may stand in a statement; functions have a list of their own. What sqlglot learns to parse
+# Every class of node that may stand in a statement; functions have a list of their own.
+# What sqlglot learns to parse
 # later is refused until it is named here.
 _PARTS = {
     "Select", "Union", "Except", "Intersect", "Subquery", "From", "Join", "Where", "Group", "Having", "Qualify",
@@ -49,24 +52,37 @@ class UnreadableError(ToolError):
 
 
 def parse(sql: str, dialect: str) -> exp.Query:
-    """The one SELECT of the text, its parts checked (but not its functions and names); raises `ToolError`."""
+    """The one SELECT of the text, its parts checked (but not its functions and names);
+    raises `ToolError`.
+    """
     if len(sql) > MAX_LENGTH:
-        raise ToolError(f"The statement has {len(sql):,} characters; {MAX_LENGTH:,} are allowed.")
+        raise ToolError(
+            f"The statement has {len(sql):,} characters; {MAX_LENGTH:,} are allowed."
+        )
     try:
         with _quiet():
-            found = [tree for tree in sqlglot.parse(sql, read=dialect) if tree is not None]
+            found = [
+                tree for tree in sqlglot.parse(sql, read=dialect) if tree is not None
+            ]
     except (SqlglotError, ValueError) as error:
-        raise UnreadableError(f"The statement cannot be read: {first_line(error)}") from error
+        raise UnreadableError(
+            f"The statement cannot be read: {first_line(error)}"
+        ) from error
     except RecursionError:
-        raise ToolError("The statement is nested too deeply: name parts of it in a WITH.") from None
+        raise ToolError(
+            "The statement is nested too deeply: name parts of it in a WITH."
+        ) from None
     statements = [tree for tree in found if not isinstance(tree, exp.Semicolon)]
     if len(statements) != 1:
         raise ToolError(f"{len(statements)} statements were given. {_ONE_SELECT}")
     query = statements[0]
-    while isinstance(query, exp.Subquery) and set(_given(query)) == {"this"}:  # parentheses around it all
+    # parentheses around it all
+    while isinstance(query, exp.Subquery) and set(_given(query)) == {"this"}:
         query = query.this
     if not isinstance(query, exp.Select | exp.SetOperation):
-        raise ToolError(f"Refused: {_said(query)} is not a SELECT that this table's engine may run. {_ONE_SELECT}")
+        raise ToolError(
+            f"Refused: {_said(query)} is not a SELECT that this table's engine may run. {_ONE_SELECT}"
+        )
     query.pop()
     for number, node in enumerate(query.walk()):
         if number > MAX_NODES:
@@ -107,12 +123,16 @@ def name_of(function: exp.Expr) -> str:
     """What a function is called, as the model knows it."""
     if isinstance(function, exp.Anonymous | exp.AnonymousAggFunc):
         return function.name.lower()
-    return function.sql_name().lower() if isinstance(function, exp.Func) else function.key
+    return (
+        function.sql_name().lower() if isinstance(function, exp.Func) else function.key
+    )
 
 
 def first_line(error: BaseException) -> str:
     """The first line of a message, without the marks that sqlglot puts around the place."""
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    lines = [line for line in str(error).splitlines() if line.strip()] or [
+        type(error).__name__
+    ]
     return lines[0].replace("\x1b[4m", "").replace("\x1b[0m", "")[:300]
 
 
@@ -131,15 +151,25 @@ def _refuse_unknown(node: exp.Expr) -> None:
     if isinstance(node, exp.Select):
         unknown = set(_given(node)) - _SELECT_ARGS
         if unknown:
-            raise ToolError(f"Refused: {sorted(unknown)[0].strip('_')} is not available for this table.")
+            raise ToolError(
+                f"Refused: {sorted(unknown)[0].strip('_')} is not available for this table."
+            )
     if isinstance(node, exp.Join) and node.method:
-        raise ToolError(f"Refused: {node.method} JOIN is not available for this table: write JOIN ... ON.")
+        raise ToolError(
+            f"Refused: {node.method} JOIN is not available for this table: write JOIN ... ON."
+        )
     if isinstance(node, exp.DataType) and node.this == exp.DType.USERDEFINED:
         raise ToolError(f"There is no type {node.sql()!r}.")
     if isinstance(node, exp.Dot) and not isinstance(node.expression, exp.Identifier):
-        raise ToolError(f"Refused: {node.sql()[:60]}: a function cannot be called by the name of a schema.")
-    if isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery | exp.Explode | exp.Posexplode):
-        raise ToolError("Refused: LATERAL works with a subquery, explode or unnest only.")
+        raise ToolError(
+            f"Refused: {node.sql()[:60]}: a function cannot be called by the name of a schema."
+        )
+    if isinstance(node, exp.Lateral) and not isinstance(
+        node.this, exp.Subquery | exp.Explode | exp.Posexplode
+    ):
+        raise ToolError(
+            "Refused: LATERAL works with a subquery, explode or unnest only."
+        )
 
 
 def _given(node: exp.Expr) -> list[str]:

@@ -1,8 +1,10 @@
-"""Ibis tables: the shared expression is compiled by its backend and stands in a WITH before the checked statement.
+"""Ibis tables: the shared expression is compiled by its backend and stands in a WITH
+before the checked statement.
 
-DuckDB, PostgreSQL and Spark backends run as those engines do here: read-only where the engine can, with a cancel. For
-any other backend (those of this machine are `near`) the statement goes through Ibis' own `sql`, and the deadline ends
-the waiting, not the statement.
+DuckDB, PostgreSQL and Spark backends run as those engines do here: read-only where the
+engine can, with a cancel. For any other backend (those of this machine are `near`) the
+statement goes through Ibis' own `sql`, and the deadline ends the waiting, not the
+statement.
 """
 
 from collections.abc import Hashable, Mapping
@@ -24,12 +26,15 @@ def table_of(expression: Any) -> Place:
     """The expression on its backend; raises `DataError` when it has none."""
     try:
         backend = expression.get_backend()
-        # Tables in memory and functions of the person's have to be known to the backend first, as for `.execute()`.
+        # Tables in memory and functions of the person's have to be known to the backend
+        # first, as for `.execute()`.
         backend._run_pre_execute_hooks(expression)
         select = str(backend.compile(expression))
         schema = expression.schema().to_pyarrow()
     except Exception as error:  # boundary: every backend raises its own driver's errors
-        raise DataError(f"This Ibis table cannot be asked now: {first_sentence(error)}") from error
+        raise DataError(
+            f"This Ibis table cannot be asked now: {first_sentence(error)}"
+        ) from error
     if backend.name == "pyspark":
         from mcp_notebook.server.sources.spark import SparkTable
 
@@ -84,11 +89,20 @@ class IbisTable:
     def view(self) -> str:
         return ""
 
-    def job(self, plan: "Plan", tables: "Mapping[str, tuple[IbisTable, Masking]]", seconds: float) -> "IbisJob":
+    def job(
+        self,
+        plan: "Plan",
+        tables: "Mapping[str, tuple[IbisTable, Masking]]",
+        seconds: float,
+    ) -> "IbisJob":
         sources = {}
         for private, (table, masking) in tables.items():
             masked = set(masking.columns)
-            inner = projection(f"({table.select}) t", {n: n in masked for n in table.columns.names}, self.dialect)
+            inner = projection(
+                f"({table.select}) t",
+                {n: n in masked for n in table.columns.names},
+                self.dialect,
+            )
             sources[private] = inner if masked else table.select
         return IbisJob(self.backend, plan.text(sources), self.dialect)
 

@@ -1,4 +1,6 @@
-"""Tables of this machine that are not in memory: what DuckDB scans for a statement, and what must be made first."""
+"""Tables of this machine that are not in memory: what DuckDB scans for a statement, and
+what must be made first.
+"""
 
 import os
 from collections.abc import Callable, Sequence
@@ -37,9 +39,11 @@ def no_columns(names: Sequence[str]) -> Sequence[str]:
     return ()
 
 
-def ready(value: Any, spool: Spool, needed: Pick, *, hidden: Pick = no_columns) -> Ready:
-    """What to scan for a stored table now; `needed` picks the columns that the statement names, `hidden` those whose
-    values it must not see.
+def ready(
+    value: Any, spool: Spool, needed: Pick, *, hidden: Pick = no_columns
+) -> Ready:
+    """What to scan for a stored table now; `needed` picks the columns that the
+    statement names, `hidden` those whose values it must not see.
 
     Raises `DataError` when the table cannot be read.
     """
@@ -78,7 +82,11 @@ def _ready(value: Any, spool: Spool, needed: Pick) -> Ready:
     if kind == "near":
         return Ready(spool.near(value, wanted), passing=True)
     scan = _files_of(value)
-    return Ready(scan) if scan is not None else Ready(spool.dataset(value, wanted), passing=True)
+    return (
+        Ready(scan)
+        if scan is not None
+        else Ready(spool.dataset(value, wanted), passing=True)
+    )
 
 
 def schema_of(value: Any) -> pa.Schema:
@@ -112,7 +120,11 @@ def count(value: Any) -> int | None:
     kind = kind_of(value)
     if kind == "file":
         table = file_table(value)
-        scan = Scan(table.files, table.format, table.base) if table.format == "parquet" else None
+        scan = (
+            Scan(table.files, table.format, table.base)
+            if table.format == "parquet"
+            else None
+        )
     else:
         scan = _files_of(value) if kind == "dataset" else None
     if scan is None or scan.format != "parquet" or len(scan.files) > 100:
@@ -123,21 +135,36 @@ def count(value: Any) -> int | None:
 def _collected(frame: Any) -> pa.Table:
     try:
         return frame.collect().to_arrow()
-    except Exception as error:  # boundary: Polars' own errors, and those of the person's functions
-        raise DataError(f"Polars cannot compute the lazy frame: {first_sentence(error)}") from error
+    except Exception as error:
+        # boundary: Polars' own errors, and those of the person's functions
+        raise DataError(
+            f"Polars cannot compute the lazy frame: {first_sentence(error)}"
+        ) from error
 
 
 def _files_of(dataset: Any) -> Scan | None:
-    """The local files of a dataset that reads them whole, when they opened anew are the same table."""
+    """The local files of a dataset that reads them whole, when they opened anew are the
+    same table.
+    """
     form = type(getattr(dataset, "format", None)).__name__
     local = type(getattr(dataset, "filesystem", None)).__name__ == "LocalFileSystem"
-    if not local or form not in ("ParquetFileFormat", "IpcFileFormat") or getattr(dataset, "_scan_options", None):
+    if (
+        not local
+        or form not in ("ParquetFileFormat", "IpcFileFormat")
+        or getattr(dataset, "_scan_options", None)
+    ):
         return None
     files = [os.path.abspath(file) for file in dataset.files]
     base = os.path.commonpath(files) if files else ""
-    partitioned = any("=" in part for file in files for part in Path(os.path.relpath(file, base)).parts[:-1])
+    partitioned = any(
+        "=" in part
+        for file in files
+        for part in Path(os.path.relpath(file, base)).parts[:-1]
+    )
     for root in [base] if partitioned else [""]:
-        scan = Scan(tuple(files), "parquet" if form.startswith("Parquet") else "arrow", root)
+        scan = Scan(
+            tuple(files), "parquet" if form.startswith("Parquet") else "arrow", root
+        )
         if files and scan.open().schema.equals(dataset.schema):
             return scan
     return None
@@ -147,5 +174,7 @@ def _checked(scan: Scan) -> Scan:
     try:
         scan.open()
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{scan.files[0]} cannot be read as {scan.format}: {first_sentence(error)}") from error
+        raise DataError(
+            f"{scan.files[0]} cannot be read as {scan.format}: {first_sentence(error)}"
+        ) from error
     return scan

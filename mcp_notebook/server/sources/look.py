@@ -1,4 +1,6 @@
-"""A shared value at a glance: columns, rows where they are known for free, and where its queries run."""
+"""A shared value at a glance: columns, rows where they are known for free, and where
+its queries run.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +25,9 @@ _DUCKDB = "write DuckDB SQL"
 
 @dataclass(frozen=True)
 class Look:
-    """What listing a table says. `rows` is None when counting would cost a query; `where` is "" in memory."""
+    """What listing a table says. `rows` is None when counting would cost a query;
+    `where` is "" in memory.
+    """
 
     schema: pa.Schema
     rows: int | None
@@ -32,17 +36,25 @@ class Look:
 
     @property
     def said(self) -> str:
-        """What the table is, when it is no frame in memory: "a Spark DataFrame, queried on Spark"."""
+        """What the table is, when it is no frame in memory: "a Spark DataFrame, queried
+        on Spark".
+        """
         return f"{self.what}, queried {self.where}" if self.where else self.what
 
 
 def look(value: Any) -> Look:
-    """Columns, rows and place of a shared value, without a job on another engine; raises `DataError`."""
+    """Columns, rows and place of a shared value, without a job on another engine;
+    raises `DataError`.
+    """
     kind = kind_of(value)
     what = _WORDS.get(kind or "", "")
     if is_away(value):
         place = place_of(value)
-        how = _DUCKDB if place.dialect == "duckdb" else f"{_DUCKDB}, which is translated to {place.name}'s"
+        how = (
+            _DUCKDB
+            if place.dialect == "duckdb"
+            else f"{_DUCKDB}, which is translated to {place.name}'s"
+        )
         return Look(schema_at(place), None, what, f"on {place.name}: {how}")
     if kind == "near":
         what = f"an Ibis table on {value.name}"
@@ -53,7 +65,9 @@ def look(value: Any) -> Look:
 
 
 def schema_text(value: Any) -> str:
-    """`column type, column type`, for the words on a table that the person named in a question; raises `DataError`."""
+    """`column type, column type`, for the words on a table that the person named in a
+    question; raises `DataError`.
+    """
     if kind_of(value) == "frame":
         return ", ".join(f"{name} {dtype}" for name, dtype in value.dtypes.items())
     seen = look(value)

@@ -1,8 +1,10 @@
-"""Ibis tables whose engine is on this machine: SQLite, Polars and DataFusion. DuckDB computes over what they give.
+"""Ibis tables whose engine is on this machine: SQLite, Polars and DataFusion. DuckDB
+computes over what they give.
 
-Their SQL is not exact enough to stand in for DuckDB's: SQLite has no types for its results, so that a column which
-begins with a whole number lost its fractions, and the Polars backend has none of its own. So the columns that a
-statement names are taken out by Ibis, under the types that the expression declares, and nothing leaves the machine.
+Their SQL is not exact enough to stand in for DuckDB's: SQLite has no types for its
+results, so that a column which begins with a whole number lost its fractions, and the
+Polars backend has none of its own. So the columns that a statement names are taken out
+by Ibis, under the types that the expression declares, and nothing leaves the machine.
 """
 
 from collections.abc import Iterator, Sequence
@@ -45,7 +47,10 @@ class NearTable:
     def batches(self, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """All rows of these columns; raises `DataError`."""
         with self._asked() as backend:
-            if backend is not self.backend and backend.execute(self.expression.count()) > MOST_ROWS:
+            if (
+                backend is not self.backend
+                and backend.execute(self.expression.count()) > MOST_ROWS
+            ):
                 raise DataError(
                     f"This SQLite table has more than {MOST_ROWS:,} rows: filter or aggregate it in Ibis and share "
                     "that, or serve the file by mcp-notebook serve database."
@@ -54,13 +59,16 @@ class NearTable:
 
     @contextmanager
     def _asked(self) -> Iterator[Any]:
-        """The backend, on this thread. SQLite's connections belong to the thread that made them, the person's."""
+        """The backend, on this thread. SQLite's connections belong to the thread that
+        made them, the person's.
+        """
         own = self._own_sqlite() if self.backend.name == "sqlite" else None
         try:
             yield own or self.backend
         except DataError:
             raise
-        except Exception as error:  # boundary: every backend raises its own driver's errors
+        except Exception as error:
+            # boundary: every backend raises its own driver's errors
             raise DataError(f"{self.name} says: {first_sentence(error)}") from error
         finally:
             if own is not None:
@@ -69,7 +77,9 @@ class NearTable:
     def _own_sqlite(self) -> Any:
         arguments, options = self.backend._con_args, self.backend._con_kwargs
         if str((*arguments, options.get("database"))[0] or ":memory:") == ":memory:":
-            raise DataError("An SQLite database in memory can be read by its own thread only: share its rows.")
+            raise DataError(
+                "An SQLite database in memory can be read by its own thread only: share its rows."
+            )
         return self.backend.connect(*arguments, **options)
 
 

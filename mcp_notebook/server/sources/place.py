@@ -1,4 +1,6 @@
-"""What every engine with shared tables offers: what it is called, a table's columns, how a statement runs there."""
+"""What every engine with shared tables offers: what it is called, a table's columns,
+how a statement runs there.
+"""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ class Masking:
 
 
 class Job(Protocol):
-    """One statement on an engine. `run` blocks; `cancel` may be called from another thread, also more than once."""
+    """One statement on an engine. `run` blocks; `cancel` may be called from another
+    thread, also more than once.
+    """
 
     def run(self) -> "pa.Table":
         """The rows; raises whatever the engine raises."""
@@ -32,8 +36,8 @@ class Job(Protocol):
 class Place(Protocol):
     """A table on its engine.
 
-    `name` is what people call the engine, `dialect` sqlglot's word for its SQL. Tables of an equal `key` can stand in
-    one statement.
+    `name` is what people call the engine, `dialect` sqlglot's word for its SQL. Tables
+    of an equal `key` can stand in one statement.
     """
 
     @property
@@ -50,11 +54,14 @@ class Place(Protocol):
         ...
 
     def view(self) -> str:
-        """The name under which the engine itself knows the table for us, "" where each statement has to say it."""
+        """The name under which the engine itself knows the table for us, "" where each
+        statement has to say it.
+        """
         ...
 
     def job(self, plan: "Plan", tables: Any, seconds: float) -> Job:
-        """The plan as a job; `tables` gives for each of its private names the place and the masked columns.
+        """The plan as a job; `tables` gives for each of its private names the place and
+        the masked columns.
 
         What is a view stands in the plan by the view's name.
         """
@@ -66,14 +73,18 @@ class Place(Protocol):
 
 
 def projection(source: str, columns: "Mapping[str, bool]", dialect: str) -> str:
-    """`SELECT` of the columns from the source; of a masked one (True) only whether there is a value."""
+    """`SELECT` of the columns from the source; of a masked one (True) only whether
+    there is a value.
+    """
     from sqlglot import exp
 
     def quoted(name: str) -> str:
         return exp.to_identifier(name, quoted=True).sql(dialect=dialect)
 
     parts = [
-        f"CASE WHEN {quoted(n)} IS NULL THEN NULL ELSE 'masked' END AS {quoted(n)}" if masked else quoted(n)
+        f"CASE WHEN {quoted(n)} IS NULL THEN NULL ELSE 'masked' END AS {quoted(n)}"
+        if masked
+        else quoted(n)
         for n, masked in columns.items()
     ]
     return f"SELECT {', '.join(parts)} FROM {source}"  # noqa: S608 - names are quoted
@@ -81,7 +92,9 @@ def projection(source: str, columns: "Mapping[str, bool]", dialect: str) -> str:
 
 def first_sentence(error: BaseException, limit: int = 300) -> str:
     """An engine's message without stack, plan and picture."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [
+        type(error).__name__
+    ]
     kept = [lines[0]]
     for line in lines[1:3]:
         if line.startswith(("'", "+-", "at ", "==", "JVM", "LINE", "^", ";")):

@@ -1,4 +1,6 @@
-"""Where a shared table lives. Each engine's module loads when a value of its kind is met, so none is a dependency."""
+"""Where a shared table lives. Each engine's module loads when a value of its kind is
+met, so none is a dependency.
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,7 +1,9 @@
-"""Ibis tables on PostgreSQL: the statement runs on a connection of its own, in a read-only transaction.
+"""Ibis tables on PostgreSQL: the statement runs on a connection of its own, in a
+read-only transaction.
 
-The connection is made with the parameters of the person's and closed after the statement, so that nothing of theirs is
-held up or changed; what lives in their session alone (temporary tables, an open transaction) is not seen.
+The connection is made with the parameters of the person's and closed after the
+statement, so that nothing of theirs is held up or changed; what lives in their session
+alone (temporary tables, an open transaction) is not seen.
 """
 
 import contextlib
@@ -54,17 +56,33 @@ class PostgresTable:
     def view(self) -> str:
         return ""
 
-    def job(self, plan: "Plan", tables: "Mapping[str, tuple[PostgresTable, Masking]]", seconds: float) -> "PostgresJob":
+    def job(
+        self,
+        plan: "Plan",
+        tables: "Mapping[str, tuple[PostgresTable, Masking]]",
+        seconds: float,
+    ) -> "PostgresJob":
         def source(table: PostgresTable, masking: Masking) -> str:
             masked = set(masking.columns)
-            inner = projection(f"(\n{table.select}\n) AS t", {n: n in masked for n in table.columns.names}, "postgres")
+            inner = projection(
+                f"(\n{table.select}\n) AS t",
+                {n: n in masked for n in table.columns.names},
+                "postgres",
+            )
             return inner if masked else table.select
 
-        sources = {private: source(table, masking) for private, (table, masking) in tables.items()}
-        return PostgresJob(self.connection, plan.text(sources, hint="NOT MATERIALIZED "), seconds)
+        sources = {
+            private: source(table, masking)
+            for private, (table, masking) in tables.items()
+        }
+        return PostgresJob(
+            self.connection, plan.text(sources, hint="NOT MATERIALIZED "), seconds
+        )
 
     def explain(self, error: BaseException) -> str:
-        if isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.QueryCanceled):
+        if isinstance(error, psycopg.OperationalError) and not isinstance(
+            error, psycopg.errors.QueryCanceled
+        ):
             return f"{_GONE} ({first_sentence(error, 120)})"
         if isinstance(error, psycopg.errors.UndefinedTable):
             return (
@@ -87,13 +105,17 @@ class PostgresJob:
         info = self.connection.info
         parameters = {**info.get_parameters(), "password": info.password}
         with contextlib.closing(
-            psycopg.connect(**parameters, connect_timeout=10, application_name="mcp-notebook")  # pyright: ignore[reportArgumentType]
+            psycopg.connect(
+                **parameters, connect_timeout=10, application_name="mcp-notebook"
+            )  # pyright: ignore[reportArgumentType]
         ) as connection:
             self._running = connection
             connection.read_only = True
             with connection.cursor() as cursor:
                 milliseconds = int(self.seconds * 1000) + 200
-                cursor.execute(f"SET LOCAL statement_timeout = {milliseconds:d}".encode())
+                cursor.execute(
+                    f"SET LOCAL statement_timeout = {milliseconds:d}".encode()
+                )
                 cursor.execute("SET LOCAL lock_timeout = 2000")
                 # A prepared statement is exactly one statement.
                 cursor.execute(self.text.encode(), prepare=True)
@@ -106,9 +128,14 @@ class PostgresJob:
                 running.cancel_safe(timeout=1.0)
 
 
-def _table(described: "Sequence[psycopg.Column]", rows: Sequence[Sequence[Any]]) -> pa.Table:
+def _table(
+    described: "Sequence[psycopg.Column]", rows: Sequence[Sequence[Any]]
+) -> pa.Table:
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(described)
-    arrays = [_array(column, values) for column, values in zip(described, columns, strict=True)]
+    arrays = [
+        _array(column, values)
+        for column, values in zip(described, columns, strict=True)
+    ]
     return pa.Table.from_arrays(arrays, names=[column.name for column in described])
 
 
@@ -120,21 +147,33 @@ def _array(column: "psycopg.Column", values: Sequence[Any]) -> pa.Array:
         return pa.array([None if v is None else _text(v) for v in values], pa.string())
     try:
         return pa.array(values, pa.list_(kind) if element else kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):  # infinity, NaN in a numeric, years beyond 9999
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        # infinity, NaN in a numeric, years beyond 9999
         return pa.array([None if v is None else _text(v) for v in values], pa.string())
 
 
 def _decimal(column: "psycopg.Column", values: Sequence[Any]) -> pa.DataType:
     """The declared precision, else one that holds all values."""
-    if column.precision is not None and column.scale is not None and column.precision <= 38:
+    if (
+        column.precision is not None
+        and column.scale is not None
+        and column.precision <= 38
+    ):
         return pa.decimal128(column.precision, column.scale)
-    flat = [v for value in values if value is not None for v in (value if isinstance(value, list) else [value])]
+    flat = [
+        v
+        for value in values
+        if value is not None
+        for v in (value if isinstance(value, list) else [value])
+    ]
     parts = [v.as_tuple() for v in flat if isinstance(v, Decimal) and v.is_finite()]
     scale = max((-int(part.exponent) for part in parts), default=0)
     scale = max(scale, 0)
     digits = max((len(part.digits) + int(part.exponent) for part in parts), default=1)
     width = max(digits, 1) + scale
-    return pa.decimal128(38, scale) if width <= 38 else pa.decimal256(76, min(scale, 76))
+    return (
+        pa.decimal128(38, scale) if width <= 38 else pa.decimal256(76, min(scale, 76))
+    )
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,15 @@ from functools import partial
 from sqlglot import exp
 
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources.rules import Kinds, Rule, call, cast, extract, kind_of, trunc
+from mcp_notebook.server.sources.rules import (
+    Kinds,
+    Rule,
+    call,
+    cast,
+    extract,
+    kind_of,
+    trunc,
+)
 
 
 def _round(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -22,7 +30,11 @@ def _extract(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     field = extract(node, kinds).this.name.upper()
     names = {"DAYOFWEEK": "DOW", "DAYOFYEAR": "DOY"}
     node.set("this", exp.var(names.get(field, field)))
-    return exp.Floor(this=node.copy()) if field == "SECOND" and not isinstance(node.parent, exp.Floor) else node
+    return (
+        exp.Floor(this=node.copy())
+        if field == "SECOND" and not isinstance(node.parent, exp.Floor)
+        else node
+    )
 
 
 def _contains(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -31,7 +43,9 @@ def _contains(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 
 
 def _ends_with(node: exp.Expr, kinds: Kinds) -> exp.Expr:
-    end = exp.Right(this=node.this.copy(), expression=exp.Length(this=node.expression.copy()))
+    end = exp.Right(
+        this=node.this.copy(), expression=exp.Length(this=node.expression.copy())
+    )
     return exp.Paren(this=exp.EQ(this=end, expression=node.expression.copy()))
 
 
@@ -48,17 +62,23 @@ def _size(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 
 
 def _length(node: exp.Expr, kinds: Kinds) -> exp.Expr:
-    return call("CARDINALITY", node.this) if kind_of(node.this, kinds) == "list" else node
+    return (
+        call("CARDINALITY", node.this) if kind_of(node.this, kinds) == "list" else node
+    )
 
 
 def _try_cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
-    raise ToolError("TRY_CAST is not available for this table: filter the rows first, then CAST.")
+    raise ToolError(
+        "TRY_CAST is not available for this table: filter the rows first, then CAST."
+    )
 
 
 def _no_using(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     """SEMI and ANTI joins become EXISTS, for which sqlglot needs the condition."""
     if node.text("kind").upper() in ("SEMI", "ANTI") and not node.args.get("on"):
-        raise ToolError("Write SEMI JOIN and ANTI JOIN with ON here, or as WHERE EXISTS (...).")
+        raise ToolError(
+            "Write SEMI JOIN and ANTI JOIN with ON here, or as WHERE EXISTS (...)."
+        )
     return node
 
 

@@ -1,9 +1,19 @@
-"""What Spark means otherwise: casts that cut, averages and quotients of decimals, positions beyond a list, weekdays."""
+"""What Spark means otherwise: casts that cut, averages and quotients of decimals,
+positions beyond a list, weekdays.
+"""
 
 from sqlglot import exp
 
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources.rules import INTEGERS, Kinds, Rule, call, cast, extract, kind_of
+from mcp_notebook.server.sources.rules import (
+    INTEGERS,
+    Kinds,
+    Rule,
+    call,
+    cast,
+    extract,
+    kind_of,
+)
 
 
 def _cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -15,7 +25,9 @@ def _cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     if kind in ("integer", "text", "bool", "date", "timestamp"):
         return node
     if kind not in ("float", "decimal"):
-        raise ToolError("A cast to an integer rounds in some engines and cuts in others: cast floor(x) or round(x).")
+        raise ToolError(
+            "A cast to an integer rounds in some engines and cuts in others: cast floor(x) or round(x)."
+        )
     rounded = call("BROUND" if kind == "float" else "ROUND", node.this)
     node.set("this", rounded)
     node.meta["rounded"] = True
@@ -24,7 +36,11 @@ def _cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 
 def _div(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     sides = (kind_of(node.this, kinds), kind_of(node.expression, kinds))
-    if "interval" in sides or set(sides) <= {"integer", "float"} or isinstance(node.this, exp.Cast):
+    if (
+        "interval" in sides
+        or set(sides) <= {"integer", "float"}
+        or isinstance(node.this, exp.Cast)
+    ):
         return node
     node.set("this", cast(node.this, "double"))
     return node
@@ -54,8 +70,14 @@ def _percentile(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 
 def _within(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     inner, order = node.this, node.expression
-    if not (isinstance(inner, exp.PercentileCont) and isinstance(order, exp.Order) and len(order.expressions) == 1):
-        raise ToolError("WITHIN GROUP works here with percentile_cont(p) WITHIN GROUP (ORDER BY x) only.")
+    if not (
+        isinstance(inner, exp.PercentileCont)
+        and isinstance(order, exp.Order)
+        and len(order.expressions) == 1
+    ):
+        raise ToolError(
+            "WITHIN GROUP works here with percentile_cont(p) WITHIN GROUP (ORDER BY x) only."
+        )
     ordered = order.expressions[0]
     if ordered.args.get("desc"):
         raise ToolError("Write percentile_cont with an ascending ORDER BY here.")
@@ -65,14 +87,31 @@ def _within(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 def _extract(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     field = extract(node, kinds).this.name.upper()
     if field in ("DOW", "DAYOFWEEK"):
-        return exp.Paren(this=exp.Sub(this=call("DAYOFWEEK", node.expression), expression=exp.Literal.number(1)))
+        return exp.Paren(
+            this=exp.Sub(
+                this=call("DAYOFWEEK", node.expression),
+                expression=exp.Literal.number(1),
+            )
+        )
     if field == "ISODOW":
-        return exp.Paren(this=exp.Add(this=call("WEEKDAY", node.expression), expression=exp.Literal.number(1)))
-    return exp.Floor(this=node.copy()) if field == "SECOND" and not isinstance(node.parent, exp.Floor) else node
+        return exp.Paren(
+            this=exp.Add(
+                this=call("WEEKDAY", node.expression), expression=exp.Literal.number(1)
+            )
+        )
+    return (
+        exp.Floor(this=node.copy())
+        if field == "SECOND" and not isinstance(node.parent, exp.Floor)
+        else node
+    )
 
 
 def _day_of_week(node: exp.Expr, kinds: Kinds) -> exp.Expr:
-    return exp.Paren(this=exp.Sub(this=call("DAYOFWEEK", node.this), expression=exp.Literal.number(1)))
+    return exp.Paren(
+        this=exp.Sub(
+            this=call("DAYOFWEEK", node.this), expression=exp.Literal.number(1)
+        )
+    )
 
 
 def _week(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -80,22 +119,35 @@ def _week(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 
 
 def _concat(node: exp.Expr, kinds: Kinds) -> exp.Expr:
-    parts = [part if kind_of(part, kinds) == "text" else cast(part, "text") for part in node.expressions]
+    parts = [
+        part if kind_of(part, kinds) == "text" else cast(part, "text")
+        for part in node.expressions
+    ]
     node.set("expressions", parts)
     return node
 
 
 def _length(node: exp.Expr, kinds: Kinds) -> exp.Expr:
-    return exp.ArraySize(this=node.this.copy()) if kind_of(node.this, kinds) == "list" else node
+    return (
+        exp.ArraySize(this=node.this.copy())
+        if kind_of(node.this, kinds) == "list"
+        else node
+    )
 
 
 def _bracket(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     """A position beyond the list is NULL in DuckDB and an error in Spark's brackets."""
     if kind_of(node.this, kinds) == "text":
-        raise ToolError("Take parts of a text with substring(text, start, length) here.")
+        raise ToolError(
+            "Take parts of a text with substring(text, start, length) here."
+        )
     if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Neg):
         raise ToolError("Positions in a list count from 1 here: list[1].")
-    return call("GET", node.this, node.expressions[0]) if kind_of(node.this, kinds) == "list" else node
+    return (
+        call("GET", node.this, node.expressions[0])
+        if kind_of(node.this, kinds) == "list"
+        else node
+    )
 
 
 RULES: dict[type[exp.Expr], Rule] = {

@@ -1,7 +1,8 @@
 """Files that DuckDB reads through Arrow: column by column, with filters pushed down, never whole.
 
-DuckDB itself stays locked out of the file system. `allowed_paths` would let it write the file, too (COPY, ATTACH), so
-the file is opened by Arrow, for reading, and DuckDB is handed the dataset.
+DuckDB itself stays locked out of the file system. `allowed_paths` would let it write
+the file, too (COPY, ATTACH), so the file is opened by Arrow, for reading, and DuckDB is
+handed the dataset.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,9 @@ import pyarrow.dataset as ds
 
 @dataclass(frozen=True)
 class Scan:
-    """Files of one table. `format` is "parquet" or "arrow"; below `base`, folders `key=value` are columns ("" none)."""
+    """Files of one table. `format` is "parquet" or "arrow"; below `base`, folders
+    `key=value` are columns ("" none).
+    """
 
     files: tuple[str, ...]
     format: str
@@ -28,8 +31,15 @@ class Scan:
         return cls(tuple(value["files"]), value["format"], value["base"])
 
     def open(self) -> "ds.Dataset":
-        """The dataset; raises `pyarrow.ArrowInvalid` or `OSError` for a file that is gone or broken."""
+        """The dataset; raises `pyarrow.ArrowInvalid` or `OSError` for a file that is
+        gone or broken.
+        """
         kind = "ipc" if self.format == "arrow" else "parquet"
         if not self.base:
             return ds.dataset(list(self.files), format=kind)
-        return ds.dataset(list(self.files), format=kind, partitioning="hive", partition_base_dir=self.base)
+        return ds.dataset(
+            list(self.files),
+            format=kind,
+            partitioning="hive",
+            partition_base_dir=self.base,
+        )

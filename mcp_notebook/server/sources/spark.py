@@ -1,7 +1,8 @@
-"""Spark DataFrames, classic and Connect: the statement runs in their own session, over names of ours for the frames.
+"""Spark DataFrames, classic and Connect: the statement runs in their own session, over
+names of ours for the frames.
 
-A classic job is cancelled by its job group (tags do not reach `toArrow`, which collects in a thread of the JVM), one of
-Connect by its tag.
+A classic job is cancelled by its job group (tags do not reach `toArrow`, which collects
+in a thread of the JVM), one of Connect by its tag.
 https://spark.apache.org/docs/latest/api/python/reference/pyspark.sql/spark_session.html
 """
 
@@ -34,7 +35,9 @@ class SparkTable:
 
     @classmethod
     def of(cls, value: Any) -> "SparkTable":
-        """Raises `DataError` for a stream, a stopped session, and a frame that Spark cannot make sense of any more."""
+        """Raises `DataError` for a stream, a stopped session, and a frame that Spark
+        cannot make sense of any more.
+        """
         if type(value).__module__.startswith("pyspark.pandas"):
             value = value.to_spark()
         session = value.sparkSession
@@ -61,7 +64,12 @@ class SparkTable:
         kept = spark_frames.known(self.frame)
         return kept.name if kept.plain else ""
 
-    def job(self, plan: "Plan", tables: "Mapping[str, tuple[SparkTable, Masking]]", seconds: float) -> "SparkJob":
+    def job(
+        self,
+        plan: "Plan",
+        tables: "Mapping[str, tuple[SparkTable, Masking]]",
+        seconds: float,
+    ) -> "SparkJob":
         return SparkJob(self.session, plan, tables)
 
     def explain(self, error: BaseException) -> str:
@@ -82,9 +90,16 @@ class SparkJob:
     tag: str = field(default_factory=lambda: f"mcp-notebook-{secrets.token_hex(8)}")
 
     def run(self) -> "pa.Table":
-        sources = {private: self._select(private) for private in self.tables if private != self._name(private)}
+        sources = {
+            private: self._select(private)
+            for private in self.tables
+            if private != self._name(private)
+        }
         text = self.plan.text(sources)
-        frames = {spark_frames.known(table.frame).name: table.frame for table, _ in self.tables.values()}
+        frames = {
+            spark_frames.known(table.frame).name: table.frame
+            for table, _ in self.tables.values()
+        }
         with self._cancellable():
             if is_connect(self.session):
                 return spark_connect.rows(self.session, text, frames)
@@ -94,7 +109,8 @@ class SparkJob:
                 return self.session.sql(text).toArrow()
 
     def cancel(self) -> None:
-        with contextlib.suppress(Exception):  # boundary: the session may be gone, which the job itself reports
+        # boundary: the session may be gone, which the job itself reports
+        with contextlib.suppress(Exception):
             if is_connect(self.session):
                 self.session.interruptTag(self.tag)
             else:
@@ -104,7 +120,9 @@ class SparkJob:
     def _cancellable(self) -> Iterator[None]:
         """Group and tag are this thread's."""
         if not is_connect(self.session):
-            self.session.sparkContext.setJobGroup(self.tag, "a query of the notebook's server", True)
+            self.session.sparkContext.setJobGroup(
+                self.tag, "a query of the notebook's server", True
+            )
             yield
             return
         self.session.addTag(self.tag)
@@ -120,15 +138,25 @@ class SparkJob:
         table, masking = self.tables[private]
         masked = set(masking.columns)
         if masked:
-            return projection(self._name(private), {name: name in masked for name in table.frame.columns}, "spark")
+            return projection(
+                self._name(private),
+                {name: name in masked for name in table.frame.columns},
+                "spark",
+            )
         fields = spark_frames.known(table.frame).fields
-        loose = ", ".join(f"{_looser(f.dataType, f.name)} AS {_quoted(f.name)}" for f in fields)
+        loose = ", ".join(
+            f"{_looser(f.dataType, f.name)} AS {_quoted(f.name)}" for f in fields
+        )
         return f"SELECT {loose} FROM {self._name(private)}"  # noqa: S608 - names are quoted
 
 
 def _looser(kind: Any, name: str) -> str:
     """The column; a strict struct is cast to one whose fields may be null."""
-    return f"CAST({_quoted(name)} AS {kind.simpleString()})" if spark_frames.strict(kind) else _quoted(name)
+    return (
+        f"CAST({_quoted(name)} AS {kind.simpleString()})"
+        if spark_frames.strict(kind)
+        else _quoted(name)
+    )
 
 
 def _quoted(name: str) -> str:

@@ -1,7 +1,8 @@
 """A statement on Spark Connect as one request: its text with the plans of the frames that it names.
 
-`session.sql(text, **frames).toArrow()` makes three, one that has the text looked at, one for the columns and one for
-the rows, and for each of them the server analyses the frames' plans anew: it lists their files and reads a footer.
+`session.sql(text, **frames).toArrow()` makes three, one that has the text looked at,
+one for the columns and one for the rows, and for each of them the server analyses the
+frames' plans anew: it lists their files and reads a footer.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ def rows(session: Any, text: str, frames: Mapping[str, Any]) -> "pa.Table":
 
 
 def _unsent(session: Any, text: str, frames: Mapping[str, Any]) -> Any:
-    """A DataFrame of the statement that the server has not heard of; None where PySpark has other insides than these.
+    """A DataFrame of the statement that the server has not heard of; None where PySpark
+    has other insides than these.
 
     `session.sql` sends it at once, since the text might be a command; ours is a checked SELECT.
     """
@@ -39,7 +41,9 @@ def _unsent(session: Any, text: str, frames: Mapping[str, Any]) -> Any:
 
 
 def _with_places(text: str, frames: Mapping[str, Any]) -> str:
-    """The text for `session.sql(text, **frames)`, which formats it: our names in braces, other braces doubled."""
+    """The text for `session.sql(text, **frames)`, which formats it: our names in
+    braces, other braces doubled.
+    """
     text = text.replace("{", "{{").replace("}", "}}")
     for name in frames:
         text = text.replace(f"`{name}`", f"{{{name}}}")

@@ -1,8 +1,10 @@
-"""What is kept of a Spark frame for as long as it lives: its columns, and on a classic session a private view of it.
+"""What is kept of a Spark frame for as long as it lives: its columns, and on a classic
+session a private view of it.
 
-A classic frame's plan is settled when it is made, so a view of it gives what the frame gives, and one view for many
-statements spares each of them two ways to the JVM. It goes with the frame, and after a minute in which no statement
-used it. Connect may settle a frame anew for any of its actions: there each statement carries the frame's plan.
+A classic frame's plan is settled when it is made, so a view of it gives what the frame
+gives, and one view for many statements spares each of them two ways to the JVM. It goes
+with the frame, and after a minute in which no statement used it. Connect may settle a
+frame anew for any of its actions: there each statement carries the frame's plan.
 """
 
 import contextlib
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IDLE_SECONDS = 60.0
-_CASTABLE = re.compile(r"[\w<>:, ()]+")  # type names without anything that would need quotes
+_CASTABLE = re.compile(
+    r"[\w<>:, ()]+"
+)  # type names without anything that would need quotes
 _KNOWN: "weakref.WeakKeyDictionary[Any, Frame]" = weakref.WeakKeyDictionary()
 
 
@@ -30,7 +34,9 @@ class Frame:
     def __init__(self, frame: Any) -> None:
         """Raises `DataError` for a stream."""
         if frame.isStreaming:
-            raise DataError("A streaming DataFrame has no rows to query: share one that reads what it has written.")
+            raise DataError(
+                "A streaming DataFrame has no rows to query: share one that reads what it has written."
+            )
         self.fields = frame.schema.fields
         self.columns = arrow(frame.schema)
         self.name = f"_mcp_{secrets.token_hex(8)}"
@@ -71,7 +77,8 @@ class Frame:
                 _drop(self._session, self.name)
 
     def _later(self, seconds: float) -> None:
-        # On a thread of its own: whoever drops the last reference of a frame is not to wait for the JVM.
+        # On a thread of its own: whoever drops the last reference of a frame is not to
+        # wait for the JVM.
         self._idle = threading.Timer(seconds, self.let_go)
         self._idle.daemon = True
         self._idle.start()
@@ -92,11 +99,15 @@ def let_go() -> None:
 
 
 def strict(kind: Any) -> bool:
-    """Whether it is a struct whose fields must not be null, which Spark cannot hand over where the struct is null.
+    """Whether it is a struct whose fields must not be null, which Spark cannot hand
+    over where the struct is null.
 
     `toArrow` fails with "Can't view array of type struct<...>".
     """
-    return "'nullable': False" in str(kind.jsonValue()) and _CASTABLE.fullmatch(kind.simpleString()) is not None
+    return (
+        "'nullable': False" in str(kind.jsonValue())
+        and _CASTABLE.fullmatch(kind.simpleString()) is not None
+    )
 
 
 def arrow(schema: Any) -> "pa.Schema":
@@ -110,8 +121,13 @@ def arrow(schema: Any) -> "pa.Schema":
 
 
 def _drop(session: Any, name: str) -> None:
-    """Not by `catalog.dropTempView`, which takes a frame out of the cache into which the person put it."""
+    """Not by `catalog.dropTempView`, which takes a frame out of the cache into which
+    the person put it.
+    """
     try:
         session._jsparkSession.sessionState().catalog().dropTempView(name)
-    except Exception as error:  # boundary: the session may have ended, and the view with it
-        logging.getLogger(__name__).debug("a temporary view was not dropped: %s", type(error).__name__)
+    except Exception as error:
+        # boundary: the session may have ended, and the view with it
+        logging.getLogger(__name__).debug(
+            "a temporary view was not dropped: %s", type(error).__name__
+        )

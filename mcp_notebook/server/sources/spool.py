@@ -1,7 +1,9 @@
-"""Tables that DuckDB cannot scan where they are, as a Parquet file of ours: CSV and JSON text, lazy frames, datasets.
+"""Tables that DuckDB cannot scan where they are, as a Parquet file of ours: CSV and
+JSON text, lazy frames, datasets.
 
-Written as a stream, so that memory does not grow with the table. Text files are read anew when they change; lazy frames
-are computed for each statement, and only the columns that it names.
+Written as a stream, so that memory does not grow with the table. Text files are read
+anew when they change; lazy frames are computed for each statement, and only the columns
+that it names.
 """
 
 import contextlib
@@ -30,7 +32,9 @@ class Spool:
         self._texts: dict[tuple[str, ...], tuple[Hashable, Scan]] = {}
 
     def text_files(self, table: FileTable) -> Scan:
-        """CSV or JSON files as read by DuckDB's reader; raises `DataError` for what it cannot read."""
+        """CSV or JSON files as read by DuckDB's reader; raises `DataError` for what it
+        cannot read.
+        """
         state = table.state()
         known = self._texts.get(table.files)
         if known is not None and known[0] == state:
@@ -48,14 +52,21 @@ class Spool:
         path = self._new()
         try:
             frame.select(list(columns)).sink_parquet(path)
-        except Exception as error:  # boundary: Polars' own errors, and those of the person's functions
-            raise DataError(f"Polars cannot compute the lazy frame: {first_sentence(error)}") from error
+        except Exception as error:
+            # boundary: Polars' own errors, and those of the person's functions
+            raise DataError(
+                f"Polars cannot compute the lazy frame: {first_sentence(error)}"
+            ) from error
         return Scan((str(path),), "parquet")
 
     def near(self, table: NearTable, columns: Sequence[str]) -> Scan:
-        """These columns of an Ibis table; the caller drops the scan after the statement. Raises `DataError`."""
+        """These columns of an Ibis table; the caller drops the scan after the
+        statement. Raises `DataError`.
+        """
         path = self._new()
-        with pq.ParquetWriter(path, pa.schema([table.schema.field(name) for name in columns])) as writer:
+        with pq.ParquetWriter(
+            path, pa.schema([table.schema.field(name) for name in columns])
+        ) as writer:
             for batch in table.batches(columns):
                 writer.write_table(pa.Table.from_batches([batch]).cast(writer.schema))
         return Scan((str(path),), "parquet")
@@ -70,7 +81,9 @@ class Spool:
         return Scan((str(path),), "parquet")
 
     def changed(self, scan: Scan, change: Callable[[pa.Table], pa.Table]) -> Scan:
-        """The scan's rows after `change`, batch by batch; the caller drops it after the statement."""
+        """The scan's rows after `change`, batch by batch; the caller drops it after the
+        statement.
+        """
         path, writer = self._new(), None
         dataset = scan.open()
         for batch in dataset.to_batches():
@@ -110,7 +123,9 @@ def copy_text(table: FileTable, path: Path) -> None:
             )
         except duckdb.Error as error:
             path.unlink(missing_ok=True)
-            raise DataError(f"{table.files[0]} cannot be read as {table.format}: {first_sentence(error)}") from error
+            raise DataError(
+                f"{table.files[0]} cannot be read as {table.format}: {first_sentence(error)}"
+            ) from error
 
 
 def read_text(table: FileTable, rows: int) -> pa.Table:
@@ -122,6 +137,10 @@ def read_text(table: FileTable, rows: int) -> pa.Table:
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         try:
             source = f"SELECT * FROM {reader}($files, union_by_name = true{hive}) LIMIT {rows:d}"  # noqa: S608 - a number
-            return connection.sql(source, params={"files": list(table.files)}).to_arrow_table()
+            return connection.sql(
+                source, params={"files": list(table.files)}
+            ).to_arrow_table()
         except duckdb.Error as error:
-            raise DataError(f"{table.files[0]} cannot be read as {table.format}: {first_sentence(error)}") from error
+            raise DataError(
+                f"{table.files[0]} cannot be read as {table.format}: {first_sentence(error)}"
+            ) from error

@@ -1,4 +1,6 @@
-"""Objects that hand over Arrow: streams that can be read once are read into memory and kept for their lifetime."""
+"""Objects that hand over Arrow: streams that can be read once are read into memory and
+kept for their lifetime.
+"""
 
 import weakref
 from typing import Any
@@ -21,7 +23,9 @@ def once(reader: Any) -> pa.Table:
     try:
         known = _READ.get(reader)
     except TypeError:
-        raise DataError("This stream can be read once only: share a table made of it.") from None
+        raise DataError(
+            "This stream can be read once only: share a table made of it."
+        ) from None
     if known is not None:
         return known
     batches, size = [], 0
@@ -45,5 +49,13 @@ def interchanged(value: Any) -> pa.Table:
 
     try:
         return pyarrow.interchange.from_dataframe(value)
-    except (NotImplementedError, RuntimeError, TypeError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"This {type(value).__name__} cannot be handed over as a table: {error}") from error
+    except (
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        pa.ArrowException,
+    ) as error:
+        raise DataError(
+            f"This {type(value).__name__} cannot be handed over as a table: {error}"
+        ) from error

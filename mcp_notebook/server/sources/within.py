@@ -1,4 +1,6 @@
-"""A job of another engine with a deadline: cancelled there, and left behind when the engine does not let go of it."""
+"""A job of another engine with a deadline: cancelled there, and left behind when the
+engine does not let go of it.
+"""
 
 import asyncio
 import queue
@@ -18,7 +20,8 @@ _IDLE: "list[_Hand]" = []
 async def within(job: Job, seconds: float, place: str) -> Any:
     """What `job.run()` gives; raises `ToolError` at the deadline and whatever the job raises.
 
-    The job has a daemon thread to itself: one that an engine never ends must not hold up others or the kernel's exit.
+    The job has a daemon thread to itself: one that an engine never ends must not hold
+    up others or the kernel's exit.
     """
     working = _in_thread(job.run)
     try:
@@ -29,7 +32,9 @@ async def within(job: Job, seconds: float, place: str) -> Any:
     except asyncio.CancelledError:
         _in_thread(job.cancel)
         raise
-    raise ToolError(f"The statement was stopped after {seconds:g} s on {place}. Filter or aggregate earlier.")
+    raise ToolError(
+        f"The statement was stopped after {seconds:g} s on {place}. Filter or aggregate earlier."
+    )
 
 
 async def _cancelled(job: Job, working: "asyncio.Future[Any]") -> None:
@@ -53,7 +58,8 @@ def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
     def working() -> None:
         try:
             result = work()
-        except BaseException as error:  # boundary: it is raised where the future is awaited
+        except BaseException as error:
+            # boundary: it is raised where the future is awaited
             _call(loop, settle, future.set_exception, error)
         else:
             _call(loop, settle, future.set_result, result)
@@ -67,7 +73,9 @@ def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
 
 
 class _Hand(threading.Thread):
-    """A daemon thread for one job after the other: Spark opens a connection for every new thread."""
+    """A daemon thread for one job after the other: Spark opens a connection for every
+    new thread.
+    """
 
     def __init__(self) -> None:
         super().__init__(name="mcp-notebook-engine", daemon=True)

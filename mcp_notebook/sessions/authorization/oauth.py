@@ -1,7 +1,8 @@
-"""OAuth for HTTP servers, as "oauth": {...} in the config, `--oauth`, or a server's own answer asks for it.
+"""OAuth for HTTP servers, as "oauth": {...} in the config, `--oauth`, or a server's own
+answer asks for it.
 
-A person signs in (see signin), or a key does. What is learnt stays in the token store, so that the next kernel neither
-asks nor registers again.
+A person signs in (see signin), or a key does. What is learnt stays in the token store,
+so that the next kernel neither asks nor registers again.
 """
 
 from collections.abc import AsyncGenerator
@@ -30,11 +31,18 @@ from mcp_notebook.sessions.authorization.signin import Authorize, SignIn
 from mcp_notebook.sessions.authorization.tokens import TokenStore
 
 
-def make_auth(name: str, spec: HttpServer, authorize: Authorize | None, store: TokenStore | None = None) -> httpx2.Auth:
-    """The authorization that `spec.oauth` describes; ConnectError when it needs a person and there is none.
+def make_auth(
+    name: str,
+    spec: HttpServer,
+    authorize: Authorize | None,
+    store: TokenStore | None = None,
+) -> httpx2.Auth:
+    """The authorization that `spec.oauth` describes; ConnectError when it needs a
+    person and there is none.
 
-    Keys: client_id, client_secret, scope, issuer; grant "client_credentials"; private_key (path of a PEM file) and
-    algorithm; redirect_uri, client_metadata_url. All are optional: without them the notebook registers itself.
+    Keys: client_id, client_secret, scope, issuer; grant "client_credentials";
+    private_key (path of a PEM file) and algorithm; redirect_uri, client_metadata_url.
+    All are optional: without them the notebook registers itself.
     """
     told = dict(spec.oauth or {})
     store = store or TokenStore(spec.url)
@@ -44,13 +52,23 @@ def make_auth(name: str, spec: HttpServer, authorize: Authorize | None, store: T
         if told.get("grant") == "client_credentials":
             return _by_secret(spec, told, store)
     except KeyError as missing:
-        raise ConnectError(f'server {name!r} needs {missing} in its "oauth" settings.') from None
+        raise ConnectError(
+            f'server {name!r} needs {missing} in its "oauth" settings.'
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not a PEM file"
-        raise ConnectError(f'server {name!r}: the private_key of its "oauth" cannot be read: {reason}.') from None
-    if (metadata := told.get("client_metadata_url")) and not metadata.startswith("https://"):
-        raise ConnectError(f'server {name!r}: the client_metadata_url of its "oauth" should begin with https://.')
-    return ByPerson(spec, told, store, SignIn(name, authorize, told.get("redirect_uri")))
+        raise ConnectError(
+            f'server {name!r}: the private_key of its "oauth" cannot be read: {reason}.'
+        ) from None
+    if (metadata := told.get("client_metadata_url")) and not metadata.startswith(
+        "https://"
+    ):
+        raise ConnectError(
+            f'server {name!r}: the client_metadata_url of its "oauth" should begin with https://.'
+        )
+    return ByPerson(
+        spec, told, store, SignIn(name, authorize, told.get("redirect_uri"))
+    )
 
 
 def _by_key(spec: HttpServer, told: dict[str, str], store: TokenStore) -> httpx2.Auth:
@@ -70,7 +88,9 @@ def _by_key(spec: HttpServer, told: dict[str, str], store: TokenStore) -> httpx2
     )
 
 
-def _by_secret(spec: HttpServer, told: dict[str, str], store: TokenStore) -> httpx2.Auth:
+def _by_secret(
+    spec: HttpServer, told: dict[str, str], store: TokenStore
+) -> httpx2.Auth:
     return ClientCredentialsOAuthProvider(
         server_url=spec.url,
         storage=store,
@@ -82,12 +102,15 @@ def _by_secret(spec: HttpServer, told: dict[str, str], store: TokenStore) -> htt
 
 
 class ByPerson(OAuthClientProvider):
-    """The SDK's provider with a memory across kernels: it knows when a stored token ends and where to renew it.
+    """The SDK's provider with a memory across kernels: it knows when a stored token
+    ends and where to renew it.
 
     Alone it takes a stored token for valid, and asks the person again when the server refuses it.
     """
 
-    def __init__(self, spec: HttpServer, told: dict[str, str], store: TokenStore, sign_in: SignIn) -> None:
+    def __init__(
+        self, spec: HttpServer, told: dict[str, str], store: TokenStore, sign_in: SignIn
+    ) -> None:
         metadata = OAuthClientMetadata(
             client_name="mcp-notebook",
             redirect_uris=[AnyUrl(sign_in.redirect_uri)],
@@ -97,13 +120,16 @@ class ByPerson(OAuthClientProvider):
         super().__init__(
             server_url=spec.url,
             client_metadata=metadata,
-            storage=_Registered(store, told, sign_in.redirect_uri) if "client_id" in told else store,
+            storage=_Registered(store, told, sign_in.redirect_uri)
+            if "client_id" in told
+            else store,
             redirect_handler=sign_in.ask,
             callback_handler=sign_in.wait,
             client_metadata_url=told.get("client_metadata_url"),
         )
         self._sign_in = sign_in
-        self._registered_here = True  # the sign-in comes back to an address that the client is registered with
+        # the sign-in comes back to an address that the client is registered with
+        self._registered_here = True
 
     @property
     def _store(self) -> TokenStore:
@@ -116,13 +142,22 @@ class ByPerson(OAuthClientProvider):
         context.token_expiry_time = await self._store.expiry()
         known = await self._store.get_metadata()
         context.oauth_metadata = _model(OAuthMetadata, known.get("server"))
-        context.protected_resource_metadata = _model(ProtectedResourceMetadata, known.get("resource"))
+        context.protected_resource_metadata = _model(
+            ProtectedResourceMetadata, known.get("resource")
+        )
         context.auth_server_url = known.get("issuer")
-        registered = context.client_info.redirect_uris if context.client_info is not None else None
-        self._registered_here = not registered or self._sign_in.adopt(str(registered[0]))
+        registered = (
+            context.client_info.redirect_uris
+            if context.client_info is not None
+            else None
+        )
+        self._registered_here = not registered or self._sign_in.adopt(
+            str(registered[0])
+        )
         context.client_metadata.redirect_uris = [AnyUrl(self._sign_in.redirect_uri)]
         if not self._registered_here and not context.can_refresh_token():
-            context.client_info = None  # something else listens at its address: the notebook registers anew
+            # something else listens at its address: the notebook registers anew
+            context.client_info = None
 
     async def _handle_refresh_response(self, response: httpx2.Response) -> bool:
         renewed = await super()._handle_refresh_response(response)
@@ -140,8 +175,12 @@ class ByPerson(OAuthClientProvider):
             }
         )
 
-    async def _auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        """The SDK's flow, with one try to renew a token that the server no longer takes before a person is asked."""
+    async def _auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """The SDK's flow, with one try to renew a token that the server no longer takes
+        before a person is asked.
+        """
         if self._initialized and not self.context.is_token_valid():
             await self._newer_token()
         flow = super()._auth_flow(request)
@@ -152,7 +191,9 @@ class ByPerson(OAuthClientProvider):
                 renewed = True
                 good = await self._newer_token()
                 if not good and self.context.can_refresh_token():
-                    good = await self._handle_refresh_response((yield await self._refresh_token()))
+                    good = await self._handle_refresh_response(
+                        (yield await self._refresh_token())
+                    )
                 if good:
                     self._add_auth_header(request)
                     response = yield request
@@ -162,7 +203,9 @@ class ByPerson(OAuthClientProvider):
                 return
 
     async def _newer_token(self) -> bool:
-        """Whether another kernel has renewed the token since: a refresh token often works only once."""
+        """Whether another kernel has renewed the token since: a refresh token often
+        works only once.
+        """
         before = self.context.current_tokens
         self._store.forget_what_was_read()
         await self._initialize()
@@ -171,13 +214,17 @@ class ByPerson(OAuthClientProvider):
 
     def _may_renew(self, response: httpx2.Response) -> bool:
         invalid = extract_field_from_www_auth(response, "error") == "invalid_token"
-        return response.status_code == 401 and invalid and self.context.can_refresh_token()
+        return (
+            response.status_code == 401 and invalid and self.context.can_refresh_token()
+        )
 
 
 class _Registered(TokenStore):
     """Tokens from the store, the client from the config."""
 
-    def __init__(self, store: TokenStore, told: dict[str, str], redirect_uri: str) -> None:
+    def __init__(
+        self, store: TokenStore, told: dict[str, str], redirect_uri: str
+    ) -> None:
         self.__dict__.update(store.__dict__)
         secret = told.get("client_secret")
         self._client = OAuthClientInformationFull(
@@ -202,4 +249,6 @@ def _model(kind: Any, told: Any) -> Any:
 
 
 def _plain(model: BaseModel | None) -> dict[str, Any] | None:
-    return model.model_dump(mode="json", exclude_none=True) if model is not None else None
+    return (
+        model.model_dump(mode="json", exclude_none=True) if model is not None else None
+    )

@@ -1,7 +1,8 @@
-"""One sign-in of a person: the link is shown, the answer comes to a listener on loopback or is pasted.
+"""One sign-in of a person: the link is shown, the answer comes to a listener on
+loopback or is pasted.
 
-Nothing opens by itself. Where there is no loopback (on a Hub or Binder), the person pastes the address that the
-browser ended on.
+Nothing opens by itself. Where there is no loopback (on a Hub or Binder), the person
+pastes the address that the browser ended on.
 """
 
 import asyncio
@@ -25,9 +26,13 @@ Authorize = Callable[[str, str], Awaitable[str | None]]
 
 
 class SignIn:
-    """The two handlers that the SDK's provider asks for: `ask` shows the link, `wait` gives the code."""
+    """The two handlers that the SDK's provider asks for: `ask` shows the link, `wait`
+    gives the code.
+    """
 
-    def __init__(self, name: str, authorize: Authorize | None, redirect_uri: str | None) -> None:
+    def __init__(
+        self, name: str, authorize: Authorize | None, redirect_uri: str | None
+    ) -> None:
         self._name, self._authorize = name, authorize
         self._told = redirect_uri is not None
         self.redirect_uri = redirect_uri or f"http://127.0.0.1:{_free_port()}/callback"
@@ -37,7 +42,9 @@ class SignIn:
         self._showing: asyncio.Task[None] | None = None
 
     def adopt(self, redirect_uri: str) -> bool:
-        """Use the address that this notebook registered with earlier; False when something else listens there."""
+        """Use the address that this notebook registered with earlier; False when
+        something else listens there.
+        """
         if redirect_uri == self.redirect_uri:
             return True
         if self._told or not _is_free(_port(redirect_uri)):
@@ -48,16 +55,24 @@ class SignIn:
     async def ask(self, url: str) -> None:
         """The SDK's redirect handler."""
         if self._authorize is None:
-            raise ConnectError(f"server {self._name!r} asks to sign in, which needs a person at the notebook.")
+            raise ConnectError(
+                f"server {self._name!r} asks to sign in, which needs a person at the notebook."
+            )
         parts = urlsplit(url)
-        if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname)):
-            raise ConnectError(f"server {self._name!r} names a sign-in address that is not https; it is refused.")
+        if parts.scheme != "https" and not (
+            parts.scheme == "http" and is_loopback(parts.hostname)
+        ):
+            raise ConnectError(
+                f"server {self._name!r} names a sign-in address that is not https; it is refused."
+            )
         self._state = parse_qs(parts.query).get("state", [""])[0]
         self._answer = asyncio.get_running_loop().create_future()
         if is_loopback(urlsplit(self.redirect_uri).hostname):
             # The port is taken or there is no loopback: the answer can still be pasted.
             with suppress(OSError):
-                self._server = await asyncio.start_server(self._receive, "127.0.0.1", _port(self.redirect_uri))
+                self._server = await asyncio.start_server(
+                    self._receive, "127.0.0.1", _port(self.redirect_uri)
+                )
         self._showing = asyncio.create_task(self._show(self._authorize, url))
 
     async def wait(self) -> AuthorizationCodeResult:
@@ -68,7 +83,9 @@ class SignIn:
                 address = await self._answer
             return _result(self._name, address)
         except TimeoutError:
-            raise ConnectError(f"nobody signed in to server {self._name!r} within {AUTHORIZE_LIMIT:g} s.") from None
+            raise ConnectError(
+                f"nobody signed in to server {self._name!r} within {AUTHORIZE_LIMIT:g} s."
+            ) from None
         finally:
             if self._server is not None:
                 self._server.close()
@@ -81,8 +98,13 @@ class SignIn:
             pasted = await authorize(self._name, url)
         except NotebookError as error:  # nobody is there, or it was declined
             pasted = self._fail(error)
-        except Exception as error:  # boundary: a hook of the display; its failure ends the wait
-            pasted = self._fail(ConnectError(f"the sign-in could not be shown ({type(error).__name__})."))
+        except Exception as error:
+            # boundary: a hook of the display; its failure ends the wait
+            pasted = self._fail(
+                ConnectError(
+                    f"the sign-in could not be shown ({type(error).__name__})."
+                )
+            )
         if pasted and not self._answer.done():
             self._answer.set_result(pasted)
 
@@ -90,11 +112,17 @@ class SignIn:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 
-    async def _receive(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _receive(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """One request to the listener; only one that holds this sign-in's state is the answer."""
         assert self._answer is not None
         with suppress(TimeoutError, ConnectionError, ValueError):
-            words = (await asyncio.wait_for(reader.readline(), 5)).decode("latin-1").split(" ")
+            words = (
+                (await asyncio.wait_for(reader.readline(), 5))
+                .decode("latin-1")
+                .split(" ")
+            )
             address = words[1] if len(words) > 1 else ""
             status, said = self._judge(address)
             body = PAGE.format(html.escape(said)).encode()
@@ -109,8 +137,13 @@ class SignIn:
         if parts.path != urlsplit(self.redirect_uri).path:
             return "404 Not Found", "There is nothing here."
         query = parse_qs(parts.query)
-        if not secrets.compare_digest(query.get("state", [""])[0].encode(), self._state.encode()):
-            return "400 Bad Request", "This belongs to another sign-in; follow the link in the notebook again."
+        if not secrets.compare_digest(
+            query.get("state", [""])[0].encode(), self._state.encode()
+        ):
+            return (
+                "400 Bad Request",
+                "This belongs to another sign-in; follow the link in the notebook again.",
+            )
         if "code" not in query:
             return "200 OK", f"Signing in did not work: {_reason(query)}."
         return "200 OK", "Signed in: the notebook goes on."
@@ -129,18 +162,31 @@ def is_loopback(host: str | None) -> bool:
 def _result(name: str, address: str) -> AuthorizationCodeResult:
     query = parse_qs(urlsplit(address.strip().strip("'\"<>")).query)
     if "code" not in query:
-        raise ConnectError(f"signing in to server {name!r} did not work: {_reason(query)}.")
+        raise ConnectError(
+            f"signing in to server {name!r} did not work: {_reason(query)}."
+        )
     one = {key: values[0] for key, values in query.items()}
-    return AuthorizationCodeResult(code=one["code"], state=one.get("state"), iss=one.get("iss"))
+    return AuthorizationCodeResult(
+        code=one["code"], state=one.get("state"), iss=one.get("iss")
+    )
 
 
 def _reason(query: dict[str, list[str]]) -> str:
     told = query.get("error_description") or query.get("error")
-    return told[0][:200].rstrip(".") if told else "the address holds no code; paste the whole of it"
+    return (
+        told[0][:200].rstrip(".")
+        if told
+        else "the address holds no code; paste the whole of it"
+    )
 
 
 def _has_code(answer: "asyncio.Future[str]") -> bool:
-    return answer.done() and not answer.cancelled() and answer.exception() is None and "code=" in answer.result()
+    return (
+        answer.done()
+        and not answer.cancelled()
+        and answer.exception() is None
+        and "code=" in answer.result()
+    )
 
 
 def _port(uri: str) -> int:

@@ -1,4 +1,6 @@
-"""Where OAuth tokens stay between kernels: the system's keyring when there is one, else a file of this user alone."""
+"""Where OAuth tokens stay between kernels: the system's keyring when there is one, else
+a file of this user alone.
+"""
 
 import asyncio
 import hashlib
@@ -20,7 +22,9 @@ SERVICE = "mcp-notebook"
 class TokenStore:
     """The SDK's TokenStorage for one server; never part of a notebook."""
 
-    def __init__(self, url: str, folder: Path | None = None, *, use_keyring: bool = True) -> None:
+    def __init__(
+        self, url: str, folder: Path | None = None, *, use_keyring: bool = True
+    ) -> None:
         self._key = hashlib.sha256(url.encode()).hexdigest()[:32]
         self._folder = folder or _default_folder()
         self._keyring = _keyring() if use_keyring and folder is None else None
@@ -31,9 +35,14 @@ class TokenStore:
         return OAuthToken.model_validate(found) if found else None
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        # A token says how long it is good for, which means nothing to the kernel that reads it tomorrow.
-        ends = time.time() + tokens.expires_in if tokens.expires_in is not None else None
-        await self._keep(tokens=tokens.model_dump(mode="json", exclude_none=True), expires_at=ends)
+        # A token says how long it is good for, which means nothing to the kernel that
+        # reads it tomorrow.
+        ends = (
+            time.time() + tokens.expires_in if tokens.expires_in is not None else None
+        )
+        await self._keep(
+            tokens=tokens.model_dump(mode="json", exclude_none=True), expires_at=ends
+        )
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         found = (await self._load()).get("client")
@@ -43,7 +52,9 @@ class TokenStore:
         await self._keep(client=client_info.model_dump(mode="json", exclude_none=True))
 
     async def expiry(self) -> float | None:
-        """When the stored token ends, in seconds since the epoch; None when its server did not say."""
+        """When the stored token ends, in seconds since the epoch; None when its server
+        did not say.
+        """
         return (await self._load()).get("expires_at")
 
     async def get_metadata(self) -> dict[str, Any]:
@@ -84,8 +95,13 @@ class TokenStore:
             return None
         try:
             return self._keyring.get_password(SERVICE, self._key)
-        except Exception:  # boundary: back ends raise what they like, for one when the keyring is locked
-            logger.warning("the system's keyring cannot be read; tokens are kept in a file", exc_info=True)
+        except Exception:
+            # boundary: back ends raise what they like, for one when the keyring is
+            # locked
+            logger.warning(
+                "the system's keyring cannot be read; tokens are kept in a file",
+                exc_info=True,
+            )
             self._keyring = None
             return None
 
@@ -96,8 +112,12 @@ class TokenStore:
                 self._keyring.set_password(SERVICE, self._key, text)
                 self._path.unlink(missing_ok=True)  # from a time without a keyring
                 return
-            except Exception:  # boundary: as above; a few also have a limit on the length
-                logger.warning("the system's keyring cannot be written; tokens are kept in a file", exc_info=True)
+            except Exception:
+                # boundary: as above; a few also have a limit on the length
+                logger.warning(
+                    "the system's keyring cannot be written; tokens are kept in a file",
+                    exc_info=True,
+                )
                 self._keyring = None
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, new = tempfile.mkstemp(dir=self._folder, prefix=".")  # 0600

@@ -1,6 +1,7 @@
 """Bodies of HTTP replies within bounds: unpacked piece by piece, and refused past a cap.
 
-httpx unpacks a piece whole, however large it becomes: 200 KB of gzip are 200 MB of memory before anyone can count.
+httpx unpacks a piece whole, however large it becomes: 200 KB of gzip are 200 MB of
+memory before anyone can count.
 """
 
 import zlib
@@ -16,7 +17,8 @@ ANY_HEADER = 32 + zlib.MAX_WBITS
 
 
 def bounded(response: httpx2.Response, cap: int) -> None:
-    """Give a reply a body that ends in a StreamError when it breaks, cannot be unpacked or passes the cap.
+    """Give a reply a body that ends in a StreamError when it breaks, cannot be unpacked
+    or passes the cap.
 
     An event stream may be as long as it likes: its events have their own bound.
     """
@@ -39,12 +41,18 @@ class _Body(httpx2.AsyncByteStream):
                 for piece in unpack(chunk):
                     size += len(piece)
                     if self._cap is not None and size > self._cap:
-                        raise httpx2.StreamError(f"the reply is larger than {self._cap / 1e6:.0f} MB")
+                        raise httpx2.StreamError(
+                            f"the reply is larger than {self._cap / 1e6:.0f} MB"
+                        )
                     yield piece
         except httpx2.TransportError as error:
-            raise httpx2.StreamError("the connection broke in the middle of the reply") from error
+            raise httpx2.StreamError(
+                "the connection broke in the middle of the reply"
+            ) from error
         except zlib.error:
-            raise httpx2.StreamError(f"the reply is not packed with {self._encoding}, as it says") from None
+            raise httpx2.StreamError(
+                f"the reply is not packed with {self._encoding}, as it says"
+            ) from None
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -54,7 +62,9 @@ def _unpacker(encoding: str) -> Any:
     if encoding in ("", "identity"):
         return lambda chunk: (chunk,)
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise httpx2.StreamError(f"the reply is packed with {encoding[:40]}, which was not asked for")
+        raise httpx2.StreamError(
+            f"the reply is packed with {encoding[:40]}, which was not asked for"
+        )
     packed = zlib.decompressobj(ANY_HEADER)
 
     def unpack(chunk: bytes) -> Iterator[bytes]:

@@ -1,4 +1,6 @@
-"""Lines that are meant as JSON-RPC and are not: whom they answer, as far as that can be read, and what is wrong."""
+"""Lines that are meant as JSON-RPC and are not: whom they answer, as far as that can be
+read, and what is wrong.
+"""
 
 import json
 import re
@@ -15,7 +17,11 @@ BODY = re.compile(rb'"(?:result|error|params)"\s*:')
 def ids_in(head: bytes, tail: bytes) -> Iterator[int | str]:
     """The ids that the top level of a broken line names, before its body or at its very end."""
     for found in (*ID.findall(_before_body(head)), *LAST_ID.findall(tail)):
-        yield found[1:-1].decode("utf-8", "replace") if found.startswith(b'"') else int(found)
+        yield (
+            found[1:-1].decode("utf-8", "replace")
+            if found.startswith(b'"')
+            else int(found)
+        )
 
 
 def is_asking(line: bytes) -> bool:
@@ -25,21 +31,30 @@ def is_asking(line: bytes) -> bool:
 
 def is_like_a_message(line: bytes) -> bool:
     """Whether a line that is no message was meant to be one."""
-    # Servers print banners and logs on stdout, some of them as JSON: only what names the protocol counts as a reply.
+    # Servers print banners and logs on stdout, some of them as JSON: only what names
+    # the protocol counts as a reply.
     return b"\0" in line[:100] or any(
-        mark in line[:4096] or mark in line[-512:] for mark in (b'"jsonrpc"', b"'jsonrpc'")
+        mark in line[:4096] or mark in line[-512:]
+        for mark in (b'"jsonrpc"', b"'jsonrpc'")
     )
 
 
 def reply_without_version(line: bytes) -> dict[str, Any] | None:
     """A reply that lacks nothing but the "jsonrpc" of the protocol, else None."""
-    if b'"jsonrpc"' in line[:4096] or line[:1] != b"{" or not BODY.search(line[:4096]) or len(line) > MOST:
+    if (
+        b'"jsonrpc"' in line[:4096]
+        or line[:1] != b"{"
+        or not BODY.search(line[:4096])
+        or len(line) > MOST
+    ):
         return None
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    good = isinstance(found.get("id"), int | str) and ("result" in found or "error" in found)
+    good = isinstance(found.get("id"), int | str) and (
+        "result" in found or "error" in found
+    )
     return found if good and "jsonrpc" not in found else None
 
 

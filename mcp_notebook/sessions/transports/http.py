@@ -1,8 +1,9 @@
 """An HTTP client for MCP whose failures are ordinary replies.
 
-In the SDK's Streamable HTTP transport a refused connection, a cut body or a failing authorization ends the task group
-of the whole connection (python-sdk#3560), and the status of a refusal is lost. Here each becomes a JSON-RPC error that
-answers its own request, and the connection goes on.
+In the SDK's Streamable HTTP transport a refused connection, a cut body or a failing
+authorization ends the task group of the whole connection (python-sdk#3560), and the
+status of a refusal is lost. Here each becomes a JSON-RPC error that answers its own
+request, and the connection goes on.
 """
 
 import asyncio
@@ -23,10 +24,13 @@ from mcp_notebook.sessions.transports.bodies import ENCODINGS, bounded
 
 logger = logging.getLogger(__name__)
 
-REFUSED = -32098  # our own code: the server or the network said no before the tool could run or while it ran
+# our own code: the server or the network said no before the tool could run or while it
+# ran
+REFUSED = -32098
 ANSWER_BYTES = 64 * 1024  # bytes read of the body of a refusal
 SESSION_HEADER = "mcp-session-id"
-TIMEOUT = httpx2.Timeout(30.0, read=None)  # how long a tool may be silent is the call's own limit
+# how long a tool may be silent is the call's own limit
+TIMEOUT = httpx2.Timeout(30.0, read=None)
 
 
 @dataclass
@@ -54,7 +58,8 @@ class SofteningClient(httpx2.AsyncClient):
             response = await self._bounded(request, **options)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # boundary: anything raised here would end the whole connection (see above)
+        except Exception as error:
+            # boundary: anything raised here would end the whole connection (see above)
             logger.info("request failed", exc_info=True)
             self._trouble.status, self._trouble.sentence = None, why(error, request.url)
             return _refusal(request, message, 503, self._trouble.sentence)
@@ -63,7 +68,9 @@ class SofteningClient(httpx2.AsyncClient):
         self._trouble.status = response.status_code
         return response
 
-    async def _bounded(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+    async def _bounded(
+        self, request: httpx2.Request, *, stream: bool = False, **options: Any
+    ) -> httpx2.Response:
         """The reply with a body that has bounds; read whole unless it is streamed."""
         response = await super().send(request, stream=True, **options)
         bounded(response, self._cap)
@@ -75,53 +82,85 @@ class SofteningClient(httpx2.AsyncClient):
         return response
 
     async def _refused(
-        self, request: httpx2.Request, message: dict[str, Any], response: httpx2.Response
+        self,
+        request: httpx2.Request,
+        message: dict[str, Any],
+        response: httpx2.Response,
     ) -> httpx2.Response:
         body = await _read_some(response)
         status = response.status_code
-        self._trouble.status, self._trouble.sentence = status, refusal_sentence(status, request.url)
-        self._trouble.sign_in = status == 401 and "resource_metadata" in response.headers.get("www-authenticate", "")
+        self._trouble.status, self._trouble.sentence = (
+            status,
+            refusal_sentence(status, request.url),
+        )
+        self._trouble.sign_in = (
+            status == 401
+            and "resource_metadata" in response.headers.get("www-authenticate", "")
+        )
         in_session = SESSION_HEADER in request.headers
         if in_session and (status == 404 or (status == 400 and b"ession" in body)):
             self._trouble.session_lost = True
         if _is_error_reply(body):
             headers = {"content-type": "application/json"}
-            return httpx2.Response(status, content=body, headers=headers, request=request)
+            return httpx2.Response(
+                status, content=body, headers=headers, request=request
+            )
         return _refusal(request, message, status, self._trouble.sentence)
 
 
-def make_client(spec: HttpServer, trouble: HttpTrouble, cap: int, auth: Any = None) -> SofteningClient:
+def make_client(
+    spec: HttpServer, trouble: HttpTrouble, cap: int, auth: Any = None
+) -> SofteningClient:
     """A client for one server; a client certificate is read from `spec.certificate`."""
     headers = {"accept-encoding": ENCODINGS, **spec.headers}
-    options: dict[str, Any] = {"headers": headers, "timeout": TIMEOUT, "auth": auth or spec.auth}
+    options: dict[str, Any] = {
+        "headers": headers,
+        "timeout": TIMEOUT,
+        "auth": auth or spec.auth,
+    }
     if spec.certificate is not None or spec.ca is not None:
         options["verify"] = _tls(spec)
     if options["auth"] is not None:
         options["event_hooks"] = {"request": [_only_outside(spec.url)]}
     # Shorter than the five seconds after which uvicorn closes an idle connection.
-    return SofteningClient(trouble, cap, limits=httpx2.Limits(keepalive_expiry=3.0), **options)
+    return SofteningClient(
+        trouble, cap, limits=httpx2.Limits(keepalive_expiry=3.0), **options
+    )
 
 
 def _tls(spec: HttpServer) -> ssl.SSLContext:
-    """What the server is checked with, and what it may check us with; ConnectError when a file is not usable."""
+    """What the server is checked with, and what it may check us with; ConnectError when
+    a file is not usable.
+    """
     try:
-        context = ssl.create_default_context(cafile=os.path.expanduser(spec.ca) if spec.ca else None)
+        context = ssl.create_default_context(
+            cafile=os.path.expanduser(spec.ca) if spec.ca else None
+        )
         if spec.certificate is not None:
             key = os.path.expanduser(spec.key) if spec.key else None
-            # Without this an encrypted key asks for its password on the terminal of the notebook's server.
-            context.load_cert_chain(os.path.expanduser(spec.certificate), key, password=_no_password)
+            # Without this an encrypted key asks for its password on the terminal of the
+            # notebook's server.
+            context.load_cert_chain(
+                os.path.expanduser(spec.certificate), key, password=_no_password
+            )
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "strerror", None) or str(error)
-        raise ConnectError(f"the certificate, key or ca of {mask(spec.url)} is not usable: {reason}.") from None
+        raise ConnectError(
+            f"the certificate, key or ca of {mask(spec.url)} is not usable: {reason}."
+        ) from None
     return context
 
 
 def _no_password() -> str:
-    raise ValueError("the key is encrypted; use one without a password that only you can read")
+    raise ValueError(
+        "the key is encrypted; use one without a password that only you can read"
+    )
 
 
 def _only_outside(own: str) -> Any:
-    """A request hook: metadata that a server names must not lead into this machine's network (SSRF)."""
+    """A request hook: metadata that a server names must not lead into this machine's
+    network (SSRF).
+    """
     home = urlsplit(own).hostname
 
     async def check(request: httpx2.Request) -> None:
@@ -131,8 +170,12 @@ def _only_outside(own: str) -> Any:
             address = ipaddress.ip_address(request.url.host)
         except ValueError:
             return
-        if not address.is_global and not (address.is_loopback and home in ("localhost", "127.0.0.1", "::1")):
-            raise httpx2.UnsupportedProtocol("the server names an address inside a private network, which is refused")
+        if not address.is_global and not (
+            address.is_loopback and home in ("localhost", "127.0.0.1", "::1")
+        ):
+            raise httpx2.UnsupportedProtocol(
+                "the server names an address inside a private network, which is refused"
+            )
 
     return check
 
@@ -148,7 +191,12 @@ def why(error: BaseException, url: httpx2.URL | str) -> str:
         text = str(error).lower()
         if "certificate" in text or "ssl" in text:
             return f"the TLS connection to {place} failed ({mask(str(error))[:120]})"
-        if "name or service" in text or "nodename" in text or "getaddrinfo" in text or "resolution" in text:
+        if (
+            "name or service" in text
+            or "nodename" in text
+            or "getaddrinfo" in text
+            or "resolution" in text
+        ):
             return f"the host of {place} is not known"
         return f"the connection to {place} was refused; is the server running?"
     if isinstance(error, httpx2.TimeoutException):
@@ -168,7 +216,11 @@ def refusal_sentence(status: int, url: httpx2.URL | str) -> str:
         )
     if status == 404:
         path = urlsplit(str(url)).path
-        hint = "" if path.rstrip("/").endswith("/mcp") else "; the address of an MCP server often ends in /mcp"
+        hint = (
+            ""
+            if path.rstrip("/").endswith("/mcp")
+            else "; the address of an MCP server often ends in /mcp"
+        )
         return f"{place} has nothing at {path or '/'} (HTTP 404){hint}"
     if status == 421:
         return f"{place} does not accept this host name (HTTP 421)"
@@ -181,7 +233,9 @@ def _place(url: str) -> str:
 
 
 def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
-    if request.method != "POST" or not request.headers.get("content-type", "").startswith("application/json"):
+    if request.method != "POST" or not request.headers.get(
+        "content-type", ""
+    ).startswith("application/json"):
         return None
     try:
         body = json.loads(request.content)
@@ -190,12 +244,18 @@ def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
     return body if isinstance(body, dict) and "jsonrpc" in body else None
 
 
-def _refusal(request: httpx2.Request, message: dict[str, Any], status: int, sentence: str) -> httpx2.Response:
+def _refusal(
+    request: httpx2.Request, message: dict[str, Any], status: int, sentence: str
+) -> httpx2.Response:
     if "id" not in message:
         return httpx2.Response(202, request=request)
     # The SDK's negotiation reads a plain 404 as "this method is not known here".
     code = -32601 if status == 404 else REFUSED
-    error = {"jsonrpc": "2.0", "id": message["id"], "error": {"code": code, "message": sentence}}
+    error = {
+        "jsonrpc": "2.0",
+        "id": message["id"],
+        "error": {"code": code, "message": sentence},
+    }
     return httpx2.Response(status, json=error, request=request)
 
 
@@ -218,4 +278,8 @@ def _is_error_reply(body: bytes) -> bool:
         reply = json.loads(body)
     except ValueError:
         return False
-    return isinstance(reply, dict) and reply.get("jsonrpc") == "2.0" and isinstance(reply.get("error"), dict)
+    return (
+        isinstance(reply, dict)
+        and reply.get("jsonrpc") == "2.0"
+        and isinstance(reply.get("error"), dict)
+    )

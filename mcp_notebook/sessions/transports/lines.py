@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-EDGE = 4096  # bytes kept of both ends of a line that is too long: its id stands in one of them
+# bytes kept of both ends of a line that is too long: its id stands in one of them
+EDGE = 4096
 
 
 @dataclass(frozen=True)
 class TooLong:
-    """A line over the cap. `ended` is False while it still runs: the first sign that it is too long."""
+    """A line over the cap. `ended` is False while it still runs: the first sign that it
+    is too long.
+    """
 
     head: bytes
     tail: bytes
@@ -19,7 +22,8 @@ class TooLong:
 class LineSplitter:
     """Feed it what was read; it yields whole lines without their line break.
 
-    Each byte is looked at once and joined once, where repeated `(buffer + chunk).split()` is quadratic.
+    Each byte is looked at once and joined once, where repeated `(buffer +
+    chunk).split()` is quadratic.
     """
 
     def __init__(self, cap: int) -> None:
@@ -48,7 +52,11 @@ class LineSplitter:
         if self._size <= self._cap:
             return
         self._over = True
-        self._head = self._parts[0][:EDGE] if len(self._parts[0]) >= EDGE else b"".join(self._parts)[:EDGE]
+        self._head = (
+            self._parts[0][:EDGE]
+            if len(self._parts[0]) >= EDGE
+            else b"".join(self._parts)[:EDGE]
+        )
         self._tail = piece[-EDGE:]
         self._parts = []
         yield TooLong(self._head, b"", self._size, ended=False)

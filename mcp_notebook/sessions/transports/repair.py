@@ -1,4 +1,5 @@
-"""Replies with one bad part keep their good parts: the bad part is left out, or read as what it must mean, and named.
+"""Replies with one bad part keep their good parts: the bad part is left out, or read as
+what it must mean, and named.
 
 The SDK refuses such a reply as a whole, and the rows in it would be lost.
 """
@@ -7,7 +8,8 @@ import json
 from collections.abc import MutableMapping
 from typing import Any
 
-LARGEST = 100_000  # bytes of a schema: it goes to the model with every turn, and is paid for
+# bytes of a schema: it goes to the model with every turn, and is paid for
+LARGEST = 100_000
 # What a block of each type cannot be without
 BLOCKS = {
     "text": ("text",),
@@ -18,12 +20,20 @@ BLOCKS = {
 }
 
 
-def repair_reply(method: str, result: dict[str, Any], refused: MutableMapping[str, str], warnings: list[str]) -> None:
+def repair_reply(
+    method: str,
+    result: dict[str, Any],
+    refused: MutableMapping[str, str],
+    warnings: list[str],
+) -> None:
     """Mend a reply in place before the SDK sees it."""
     if "_meta" in result and not isinstance(result["_meta"], dict):
         result.pop("_meta")
-    if method.endswith("/list") and not isinstance(result.get("nextCursor"), str | None):
-        # A number is written as text; what is no cursor at all would lose the page that came with it.
+    if method.endswith("/list") and not isinstance(
+        result.get("nextCursor"), str | None
+    ):
+        # A number is written as text; what is no cursor at all would lose the page that
+        # came with it.
         cursor = result.pop("nextCursor")
         if isinstance(cursor, int) and not isinstance(cursor, bool):
             result["nextCursor"] = str(cursor)
@@ -39,18 +49,29 @@ def _structured(result: dict[str, Any], warnings: list[str]) -> None:
     if content is not None and not isinstance(content, dict):
         # As the specification wraps what is no object.
         result["structuredContent"] = {"result": content}
-        warnings.append("the structured content is no object; it is kept under 'result'")
+        warnings.append(
+            "the structured content is no object; it is kept under 'result'"
+        )
 
 
 def _usable(tool: Any, refused: MutableMapping[str, str]) -> bool:
-    if not isinstance(tool, dict) or not isinstance(tool.get("name"), str) or not tool["name"]:
+    if (
+        not isinstance(tool, dict)
+        or not isinstance(tool.get("name"), str)
+        or not tool["name"]
+    ):
         refused["(unnamed)"] = "a tool of the listing has no name"
         return False
     reason = _unusable_schema(tool.get("inputSchema"))
     if reason:
         refused[tool["name"]] = reason
         return False
-    for key, kind in (("outputSchema", dict), ("annotations", dict), ("_meta", dict), ("icons", list)):
+    for key, kind in (
+        ("outputSchema", dict),
+        ("annotations", dict),
+        ("_meta", dict),
+        ("icons", list),
+    ):
         if key in tool and not isinstance(tool[key], kind):
             tool.pop(key)
     for key in ("title", "description"):
@@ -67,7 +88,11 @@ def _unusable_schema(schema: Any) -> str:
     if "properties" in schema and not isinstance(schema["properties"], dict):
         return 'the "properties" of its input schema are not an object'
     size = len(json.dumps(schema))
-    return f"its input schema has {size:,} bytes, more than {LARGEST:,}" if size > LARGEST else ""
+    return (
+        f"its input schema has {size:,} bytes, more than {LARGEST:,}"
+        if size > LARGEST
+        else ""
+    )
 
 
 def _block(block: Any, warnings: list[str]) -> Any:
@@ -76,19 +101,37 @@ def _block(block: Any, warnings: list[str]) -> Any:
         return {"type": "text", "text": block}
     if not isinstance(block, dict):
         return _left_out("a part of the reply is no object", warnings)
-    kind = block.setdefault("type", "text") if isinstance(block.get("text"), str) else block.get("type")
+    kind = (
+        block.setdefault("type", "text")
+        if isinstance(block.get("text"), str)
+        else block.get("type")
+    )
     if not isinstance(kind, str) or kind not in BLOCKS:
-        return _left_out(f"the reply holds a part of the unknown type {str(kind)[:40]!r}", warnings)
+        return _left_out(
+            f"the reply holds a part of the unknown type {str(kind)[:40]!r}", warnings
+        )
     for key in ("annotations", "_meta"):
         if key in block and not isinstance(block[key], dict):
             block.pop(key)
-    if kind == "text" and isinstance(block.get("text"), int | float) and not isinstance(block["text"], bool):
+    if (
+        kind == "text"
+        and isinstance(block.get("text"), int | float)
+        and not isinstance(block["text"], bool)
+    ):
         block["text"] = str(block["text"])
-    missing = [key for key in BLOCKS[kind] if not isinstance(block.get(key), dict if key == "resource" else str)]
+    missing = [
+        key
+        for key in BLOCKS[kind]
+        if not isinstance(block.get(key), dict if key == "resource" else str)
+    ]
     if missing:
-        return _left_out(f"a part of the reply of the type {kind!r} has no {missing[0]}", warnings)
+        return _left_out(
+            f"a part of the reply of the type {kind!r} has no {missing[0]}", warnings
+        )
     held = block.get("resource") if kind == "resource" else None
-    if isinstance(held, dict) and not any(isinstance(held.get(key), str) for key in ("text", "blob")):
+    if isinstance(held, dict) and not any(
+        isinstance(held.get(key), str) for key in ("text", "blob")
+    ):
         return _left_out("an embedded resource of the reply is empty", warnings)
     return block
 

@@ -1,6 +1,8 @@
-"""The older HTTP+SSE transport (protocol 2024-11-05): one long event stream down, one POST a message up.
+"""The older HTTP+SSE transport (protocol 2024-11-05): one long event stream down, one
+POST a message up.
 
-Our own, because the SDK's has a fixed cap of 1 MiB an event and dies as a whole when one POST fails.
+Our own, because the SDK's has a fixed cap of 1 MiB an event and dies as a whole when
+one POST fails.
 """
 
 import asyncio
@@ -13,7 +15,13 @@ import httpx2
 from mcp.shared.message import SessionMessage
 from mcp.types import ErrorData, JSONRPCError, JSONRPCRequest
 
-from mcp_notebook.sessions.transports.http import REFUSED, HttpTrouble, SofteningClient, refusal_sentence, why
+from mcp_notebook.sessions.transports.http import (
+    REFUSED,
+    HttpTrouble,
+    SofteningClient,
+    refusal_sentence,
+    why,
+)
 from mcp_notebook.sessions.transports.streams import Reader, Stream
 from mcp_notebook.sessions.transports.tap import Tap
 
@@ -29,7 +37,9 @@ class NotSse(Exception):
 class SseTransport:
     """The SDK's Transport protocol over one event stream."""
 
-    def __init__(self, url: str, client: SofteningClient, tap: Tap, trouble: HttpTrouble) -> None:
+    def __init__(
+        self, url: str, client: SofteningClient, tap: Tap, trouble: HttpTrouble
+    ) -> None:
         self._url, self._client, self._tap, self._trouble = url, client, tap, trouble
         self._queue: asyncio.Queue[SessionMessage | None] = asyncio.Queue(QUEUE)
         self._endpoint: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -39,14 +49,21 @@ class SseTransport:
     async def __aenter__(self) -> "tuple[SseReader, SseWriter]":
         headers = {"accept": "text/event-stream", "cache-control": "no-store"}
         try:
-            response = await self._stack.enter_async_context(self._client.stream("GET", self._url, headers=headers))
+            response = await self._stack.enter_async_context(
+                self._client.stream("GET", self._url, headers=headers)
+            )
         except httpx2.TransportError as error:
             self._trouble.status, self._trouble.sentence = None, why(error, self._url)
             raise NotSse(self._trouble.sentence) from error
-        if response.status_code != 200 or "text/event-stream" not in response.headers.get("content-type", ""):
+        if (
+            response.status_code != 200
+            or "text/event-stream" not in response.headers.get("content-type", "")
+        ):
             await self._stack.aclose()
             raise NotSse(self._refusal(response))
-        self._pump = asyncio.create_task(self._read(httpx2.EventSource(response, max_event_size=self._tap.cap)))
+        self._pump = asyncio.create_task(
+            self._read(httpx2.EventSource(response, max_event_size=self._tap.cap))
+        )
         return SseReader(self._queue, self._tap), SseWriter(self, self._tap)
 
     async def __aexit__(self, *error: object) -> None:
@@ -62,8 +79,14 @@ class SseTransport:
         number = item.message.id if isinstance(item.message, JSONRPCRequest) else None
         if response.status_code < 400 or number is None:
             return
-        error = ErrorData(code=REFUSED, message=self._trouble.sentence or refusal_sentence(response.status_code, ""))
-        for message in self._tap.inbound(SessionMessage(JSONRPCError(jsonrpc="2.0", id=number, error=error))):
+        error = ErrorData(
+            code=REFUSED,
+            message=self._trouble.sentence
+            or refusal_sentence(response.status_code, ""),
+        )
+        for message in self._tap.inbound(
+            SessionMessage(JSONRPCError(jsonrpc="2.0", id=number, error=error))
+        ):
             await self._queue.put(message)
 
     async def _read(self, events: httpx2.EventSource) -> None:
@@ -71,12 +94,18 @@ class SseTransport:
             async for event in events:
                 await self._take(event)
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.SSEError, NotSse) as error:
-            self._trouble.sentence = str(error) if isinstance(error, NotSse) else why(error, self._url)
+            self._trouble.sentence = (
+                str(error) if isinstance(error, NotSse) else why(error, self._url)
+            )
             if isinstance(error, httpx2.SSEError):
-                self._trouble.sentence = f"a reply of more than {self._tap.cap / 1e6:.0f} MB was refused"
+                self._trouble.sentence = (
+                    f"a reply of more than {self._tap.cap / 1e6:.0f} MB was refused"
+                )
         finally:
             if not self._endpoint.done():
-                self._endpoint.set_exception(NotSse(self._trouble.sentence or "the event stream ended at once"))
+                self._endpoint.set_exception(
+                    NotSse(self._trouble.sentence or "the event stream ended at once")
+                )
                 self._endpoint.exception()  # nobody may be waiting for it
             self._tap.closed.set()
             self._queue.put_nowait(None) if not self._queue.full() else None
@@ -85,7 +114,9 @@ class SseTransport:
         if event.event == "endpoint":
             endpoint = urljoin(self._url, event.data)
             if urlsplit(endpoint)[:2] != urlsplit(self._url)[:2]:
-                raise NotSse("the event stream names an endpoint on another host, which is refused")
+                raise NotSse(
+                    "the event stream names an endpoint on another host, which is refused"
+                )
             if not self._endpoint.done():
                 self._endpoint.set_result(endpoint)
         elif event.event == "message" and event.data:
@@ -96,7 +127,9 @@ class SseTransport:
         self._trouble.status = response.status_code
         if response.status_code == 200:
             kind = response.headers.get("content-type", "no type").split(";")[0]
-            self._trouble.sentence = f"the address answers with {kind}, it is not an MCP server"
+            self._trouble.sentence = (
+                f"the address answers with {kind}, it is not an MCP server"
+            )
         else:
             self._trouble.sentence = refusal_sentence(response.status_code, self._url)
         return self._trouble.sentence

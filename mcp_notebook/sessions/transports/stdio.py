@@ -1,4 +1,5 @@
-"""Our stdio transport: reads in linear time with a cap, and a line that cannot be read ends its own call only.
+"""Our stdio transport: reads in linear time with a cap, and a line that cannot be read
+ends its own call only.
 
 The SDK's reader is quadratic in the size of a line (50 MB: 51 s) and has no cap.
 """
@@ -24,7 +25,9 @@ class StdioTransport:
         self._process, self._tap = process, tap
 
     async def __aenter__(self) -> "tuple[LineReader, LineWriter]":
-        return LineReader(self._process.stdout, self._tap), LineWriter(self._process.stdin, self._tap)
+        return LineReader(self._process.stdout, self._tap), LineWriter(
+            self._process.stdin, self._tap
+        )
 
     async def __aexit__(self, *error: object) -> None:
         return None
@@ -66,7 +69,10 @@ class LineWriter(Stream):
         self._tap.outbound(item)
         if self._stdin.is_closing():
             raise anyio.ClosedResourceError
-        self._stdin.write(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
+        self._stdin.write(
+            item.message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+            + b"\n"
+        )
         try:
             await self._stdin.drain()
         except ConnectionError as error:

@@ -1,4 +1,6 @@
-"""What every stream of messages can do beside its own reading or writing (mcp.shared._stream_protocols)."""
+"""What every stream of messages can do beside its own reading or writing
+(mcp.shared._stream_protocols).
+"""
 
 from abc import ABC, abstractmethod
 from typing import Self

@@ -1,7 +1,9 @@
-"""Between a transport and the SDK: sizes of replies, floods of notifications, and replies that cannot be read.
+"""Between a transport and the SDK: sizes of replies, floods of notifications, and
+replies that cannot be read.
 
-The SDK drops a reply that it cannot parse and the call waits for its timeout; here it ends at once. The SDK starts a
-task for every notification, so that 20,000 of them take many seconds; here what nobody could read is let go.
+The SDK drops a reply that it cannot parse and the call waits for its timeout; here it
+ends at once. The SDK starts a task for every notification, so that 20,000 of them take
+many seconds; here what nobody could read is let go.
 """
 
 import asyncio
@@ -32,19 +34,24 @@ from mcp_notebook.sessions.transports.lines import TooLong
 from mcp_notebook.sessions.transports.repair import repair_reply
 
 UNREADABLE = -32093  # our own code for errors made here
-BLOCKING = "subscriptions/listen"  # a request that stays open: it is never the one that a stray reply belongs to
+# a request that stays open: it is never the one that a stray reply belongs to
+BLOCKING = "subscriptions/listen"
 
 
 @dataclass
 class CallRecord:
-    """What the tap notes about one call of ours, found through the context of the task that sends it."""
+    """What the tap notes about one call of ours, found through the context of the task
+    that sends it.
+    """
 
     received_bytes: int = 0
     failure: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
-current_call: ContextVar[CallRecord | None] = ContextVar("mcp_notebook_call", default=None)
+current_call: ContextVar[CallRecord | None] = ContextVar(
+    "mcp_notebook_call", default=None
+)
 
 
 @dataclass
@@ -56,7 +63,9 @@ class _Pending:
 class Tap:
     """The open requests of one connection, and what came in its way."""
 
-    def __init__(self, *, cap: int, noise: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self, *, cap: int, noise: Callable[[str], None] = lambda line: None
+    ) -> None:
         self.cap = cap
         self.closed = asyncio.Event()
         self.received = 0  # messages
@@ -64,11 +73,13 @@ class Tap:
         self.unreadable = 0
         self.dropped = 0
         self.first_noise = ""
-        self.refused: dict[str, str] = {}  # tool name -> why the listing's entry is not usable
+        # tool name -> why the listing's entry is not usable
+        self.refused: dict[str, str] = {}
         self._noise = noise
         self._pending: dict[int | str, _Pending] = {}
         self._issued = 0
-        self._settled = False  # the line over the cap that is running has ended its call
+        # the line over the cap that is running has ended its call
+        self._settled = False
         self._buckets: dict[str, Bucket] = {}
 
     def outbound(self, message: SessionMessage) -> None:
@@ -78,7 +89,10 @@ class Tap:
             self._pending[body.id] = _Pending(body.method, current_call.get())
             if isinstance(body.id, int):
                 self._issued = max(self._issued, body.id)
-        elif isinstance(body, JSONRPCNotification) and body.method == "notifications/cancelled":
+        elif (
+            isinstance(body, JSONRPCNotification)
+            and body.method == "notifications/cancelled"
+        ):
             self._pending.pop((body.params or {}).get("requestId"), None)  # type: ignore[arg-type]
 
     def line(self, line: bytes | TooLong) -> list[SessionMessage]:
@@ -93,7 +107,9 @@ class Tap:
             return self._not_a_message(line)
         return self.inbound(SessionMessage(message), len(line), line)
 
-    def inbound(self, message: SessionMessage, size: int = 0, raw: bytes = b"") -> list[SessionMessage]:
+    def inbound(
+        self, message: SessionMessage, size: int = 0, raw: bytes = b""
+    ) -> list[SessionMessage]:
         """A parsed message from any transport: passed on, mended or let go."""
         self.received += 1
         body = message.message
@@ -105,9 +121,18 @@ class Tap:
         return [message]
 
     def _reply(
-        self, message: SessionMessage, body: JSONRPCResponse | JSONRPCError, size: int, raw: bytes
+        self,
+        message: SessionMessage,
+        body: JSONRPCResponse | JSONRPCError,
+        size: int,
+        raw: bytes,
     ) -> list[SessionMessage]:
-        if isinstance(body.id, str) and body.id not in self._pending and body.id.isascii() and body.id.isdigit():
+        if (
+            isinstance(body.id, str)
+            and body.id not in self._pending
+            and body.id.isascii()
+            and body.id.isdigit()
+        ):
             body.id = int(body.id)  # servers that write every id as text
         pending = self._pending.pop(body.id, None) if body.id is not None else None
         if pending is None:
@@ -119,8 +144,12 @@ class Tap:
             repair_reply(pending.method, body.result, self.refused, warnings)
         return [message]
 
-    def _stray(self, body: JSONRPCResponse | JSONRPCError, raw: bytes) -> list[SessionMessage]:
-        """A reply to no open request: late ones are let go, others end the call that they must be meant for."""
+    def _stray(
+        self, body: JSONRPCResponse | JSONRPCError, raw: bytes
+    ) -> list[SessionMessage]:
+        """A reply to no open request: late ones are let go, others end the call that
+        they must be meant for.
+        """
         named = self._named(raw, b"")
         if isinstance(body.id, int) and 0 < body.id <= self._issued and not named:
             return []
@@ -130,17 +159,24 @@ class Tap:
         return self._end(named, "answered with an id that nobody asked with")
 
     def _not_a_message(self, line: bytes) -> list[SessionMessage]:
-        if (reply := reply_without_version(line)) is not None and reply.get("id") in self._pending:
+        if (reply := reply_without_version(line)) is not None and reply.get(
+            "id"
+        ) in self._pending:
             return self.line(json.dumps({"jsonrpc": "2.0", **reply}).encode())
         if not is_like_a_message(line):
             return self._count_noise(line)
         self.unreadable += 1
         if is_asking(line):
             return []
-        return self._end(self._named(line, line[-512:]), f"sent a reply that cannot be read ({why_unreadable(line)})")
+        return self._end(
+            self._named(line, line[-512:]),
+            f"sent a reply that cannot be read ({why_unreadable(line)})",
+        )
 
     def _too_long(self, line: TooLong) -> list[SessionMessage]:
-        """Ends the call as soon as the cap is passed, or at the line's end when only that names the call."""
+        """Ends the call as soon as the cap is passed, or at the line's end when only
+        that names the call.
+        """
         if not line.ended:
             self.unreadable += 1
             self._settled = False
@@ -151,26 +187,43 @@ class Tap:
             return []
         self._settled = True
         size = f"{self.cap / 1e6:.0f} MB"
-        return self._end(named, f"sent a reply of more than {size}, which was refused; ask for fewer rows or columns")
+        return self._end(
+            named,
+            f"sent a reply of more than {size}, which was refused; ask for fewer rows or columns",
+        )
 
     def _end(self, named: list[int | str], sentence: str) -> list[SessionMessage]:
-        """Errors that end the named requests, or the only open one; several unnamed ones wait for their timeout."""
+        """Errors that end the named requests, or the only open one; several unnamed
+        ones wait for their timeout.
+        """
         ids = named or (self._open() if len(self._open()) == 1 else [])
         messages = []
         for number in ids:
             pending = self._pending.pop(number)
             if pending.record is not None:
                 pending.record.failure = sentence
-            error = JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=UNREADABLE, message=sentence))
+            error = JSONRPCError(
+                jsonrpc="2.0",
+                id=number,
+                error=ErrorData(code=UNREADABLE, message=sentence),
+            )
             messages.append(SessionMessage(error))
         return messages
 
     def _open(self) -> list[int | str]:
-        return [number for number, pending in self._pending.items() if pending.method != BLOCKING]
+        return [
+            number
+            for number, pending in self._pending.items()
+            if pending.method != BLOCKING
+        ]
 
     def _named(self, head: bytes, tail: bytes) -> list[int | str]:
         """Open requests that a broken line names."""
-        return list(dict.fromkeys(number for number in ids_in(head, tail) if number in self._pending))
+        return list(
+            dict.fromkeys(
+                number for number in ids_in(head, tail) if number in self._pending
+            )
+        )
 
     def _count_noise(self, line: bytes) -> list[SessionMessage]:
         text = line[:200].decode("utf-8", "replace").strip()

@@ -26,7 +26,9 @@ class TappedRead(Reader):
             except BaseException:
                 self._tap.closed.set()
                 raise
-            self._ready = [item] if isinstance(item, Exception) else list(self._tap.inbound(item))
+            self._ready = (
+                [item] if isinstance(item, Exception) else list(self._tap.inbound(item))
+            )
         return self._ready.pop(0)
 
     async def aclose(self) -> None:
