@@ -25,7 +25,7 @@ from mcp_notebook.results.columns import (
     numeric,
     strings,
 )
-from mcp_notebook.results.raw import Cells, Raw, listing
+from mcp_notebook.results.raw_table import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 
 _LITERAL = r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")"""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from mcp_notebook.results.columns import declared, strings, wrappers
-from mcp_notebook.results.raw import Raw, from_records, from_rows
+from mcp_notebook.results.raw_table import Raw, from_records, from_rows
 
 _NAME_KEYS = (
     "name",

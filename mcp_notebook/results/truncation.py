@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from mcp_notebook.results import statement
-from mcp_notebook.results.raw import Raw
+from mcp_notebook.results.raw_table import Raw
 
 _FLAGS = (
     "truncated", "is_truncated", "istruncated", "has_more", "hasmore", "more", "more_rows", "morerows", "limited",

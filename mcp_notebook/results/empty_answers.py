@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from mcp_notebook.results import content, statement
 from mcp_notebook.results.columns import build
-from mcp_notebook.results.raw import Raw
+from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.reading import Table
 
 _SENTENCE = re.compile(

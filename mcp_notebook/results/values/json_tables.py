@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from mcp_notebook.results.columns import wrappers
-from mcp_notebook.results.raw import Raw, from_records, from_rows, listing
-from mcp_notebook.results.values import by_column, headings, layouts, outcomes, series
+from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
+from mcp_notebook.results.values import json_headings, json_layouts
 
 MAX_DEPTH = 8
 _ANSWERS, _ANSWER_DEPTH = 8, 3
@@ -25,7 +25,7 @@ _MAIN = (
     "output", "table", "query_result", "queryresult", "tuples", "elements", "list", "content", "payload",
     "response", "body", "value", "nodes", "series",
 )  # fmt: skip
-_BY_COLUMN = (by_column.lists, by_column.indexed, by_column.labelled)
+_BY_COLUMN = (json_layouts.lists, json_layouts.indexed, json_layouts.labelled)
 _NESTED = frozenset({dict, list, tuple})
 _ABOUT = {
     "warnings",
@@ -40,6 +40,23 @@ _ABOUT = {
     "logs",
 }
 _SCALAR = (str, int, float, bool, type(None))
+_ABOUT_ROWS = {
+    "rowsaffected",
+    "rows_affected",
+    "affectedrows",
+    "affected_rows",
+    "rows",
+    "rowcount",
+    "row_count",
+}
+OUTCOME = {
+    "success", "ok", "status", "message", "msg", "rowsaffected", "rows_affected", "affectedrows", "affected_rows",
+    "changes", "rowcount", "row_count", "lastinsertid", "last_insert_id", "lastinsertrowid", "insertid",
+    "insert_id", "command", "error", "executiontime", "execution_time", "executiontimems", "execution_time_ms",
+    "duration", "elapsed", "acknowledged", "note", "warning", "warnings", "info", "changedrows", "fieldcount",
+    "warningstatus", "serverstatus", "_meta", "deletedcount", "insertedcount", "matchedcount", "modifiedcount",
+    "done", "completed", "code", "hint", "sql", "query", "columns", "data", "rows", "truncated",
+}  # fmt: skip
 
 
 def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | str:
@@ -77,7 +94,7 @@ def _in_list(
         yield from _in_dicts(value, path, depth, selected)
     elif all(type(item) in (list, tuple) for item in value):
         yield from _in_lists(value, path, depth, selected)
-    elif (raw := layouts.named_first(value, path)) is not None:
+    elif (raw := json_layouts.named_first(value, path)) is not None:
         yield raw
     elif (
         all(isinstance(item, _SCALAR) for item in value)
@@ -91,7 +108,11 @@ def _in_dicts(
     value: Sequence[dict[str, Any]], path: str, depth: int, selected: tuple[str, ...]
 ) -> Iterator[Raw]:
     if not _names(value[0], selected):
-        for rule in (series.of_list, layouts.opened, layouts.typed_records):
+        for rule in (
+            json_layouts.of_list,
+            json_layouts.opened,
+            json_layouts.typed_records,
+        ):
             if (raw := rule(value, path)) is not None:
                 yield raw
                 return
@@ -113,7 +134,7 @@ def _in_dicts(
         return
     groups = _statements(value)
     for group in groups:
-        if (cells := headings.nested_cells(group)) is not None:
+        if (cells := json_headings.nested_cells(group)) is not None:
             yield from_rows(None, cells, path=path)
             continue
         raw = from_records(group, path=path)
@@ -149,7 +170,7 @@ def _answers(item: dict[str, Any]) -> bool:
             for each in (sub[:_ANSWERS] if type(sub) is list else (sub,))
             if type(each) is dict and each
         ][:_ANSWERS]
-        if any(map(headings.has_rows, level)):
+        if any(map(json_headings.has_rows, level)):
             return True
     return False
 
@@ -175,7 +196,7 @@ def _in_lists(
     value: Sequence[Sequence[Any]], path: str, depth: int, selected: tuple[str, ...]
 ) -> Iterator[Raw]:
     if (cells := wrappers.rows(value)) is not None:
-        yield from headings.bare_rows(cells, path)
+        yield from json_headings.bare_rows(cells, path)
         return
     nested = [item for item in value if item and all(type(sub) is dict for sub in item)]
     if nested and len(nested) == len([item for item in value if item]):
@@ -194,17 +215,22 @@ def _in_lists(
         if all(raw.columns for raw in deeper):
             yield from deeper
             return
-    yield from headings.bare_rows(value, path)
+    yield from json_headings.bare_rows(value, path)
 
 
 def _in_dict(
     value: dict[str, Any], path: str, depth: int, selected: tuple[str, ...]
 ) -> Iterator[Raw]:
     if _names(value, selected):
-        raw = by_column.under_names(value, path)
+        raw = json_layouts.under_names(value, path)
         yield raw if raw is not None else from_records([value], path=path)
         return
-    for rule in (layouts.sheet, layouts.described_columns, _paired, *_BY_COLUMN):
+    for rule in (
+        json_layouts.sheet,
+        json_layouts.described_columns,
+        _paired,
+        *_BY_COLUMN,
+    ):
         if (raw := rule(value, path)) is not None:
             yield raw
             return
@@ -219,7 +245,7 @@ def _in_dict(
     ]
     if inner:
         yield from inner
-    elif depth == 0 and outcomes.is_record(value):
+    elif depth == 0 and is_record(value):
         yield from_records([value], path=path)
 
 
@@ -241,9 +267,11 @@ def _paired(value: dict[str, Any], path: str) -> Raw | None:
     """
     for key, rows in _row_lists(value):
         others = {name: sub for name, sub in value.items() if name != key}
-        for columns in headings.candidates(others):
+        for columns in json_headings.candidates(others):
             if (
-                raw := headings.pair(columns, rows, f"{path}.{key}" if path else key)
+                raw := json_headings.pair(
+                    columns, rows, f"{path}.{key}" if path else key
+                )
             ) is not None:
                 return raw
     return None
@@ -322,6 +350,22 @@ def _choose(
                 for raw in found
             ]
         yield from found
+
+
+def is_record(value: dict[str, Any]) -> bool:
+    """A lone object is a row, unless it only reports an outcome (`{"success": true,
+    "rowsAffected": 3}`).
+    """
+    keys = {str(key).lower() for key in value}
+    return bool(value) and not keys <= OUTCOME and not _reports(keys)
+
+
+def _reports(keys: set[str]) -> bool:
+    """A message about rows: it says how it went, to how many, and most of its keys are
+    of that kind.
+    """
+    told = keys & OUTCOME
+    return "message" in told and len(told) * 2 > len(keys) and bool(told & _ABOUT_ROWS)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
