@@ -12,40 +12,29 @@ from typing import Any, NamedTuple
 from mcp_notebook.results.columns import declared, strings, wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows
 
-_NAME_KEYS = (
-    "name",
-    "column_name",
-    "columnname",
-    "column",
-    "field",
-    "fieldname",
-    "field_name",
-    "label",
-    "title",
-    "key",
-    "id",
+# Where one column is an object: the keys of its name and of its type, likeliest first.
+_NAME_KEYS = tuple(
+    "name column_name columnname column field fieldname field_name label title key "
+    "id".split()
 )
-_TYPE_KEYS = (
-    "type", "data_type", "datatype", "type_name", "typename", "type_text", "column_type", "columntype", "db_type",
-    "dbtype", "dtype", "sql_type", "sqltype", "dataTypeName",
-)  # fmt: skip
-_LIST_KEYS = (
-    "columns", "fields", "column_names", "columnnames", "headers", "header", "meta", "schema", "cols", "names",
-    "colnames", "columninfo", "column_info", "columnmetadata", "column_metadata", "resultsetmetadata", "metadata",
-    "keys", "attributes", "fieldnames", "field_names", "columnheaders", "labels", "manifest", "description",
-    "columns_info", "fieldinfo",
-)  # fmt: skip
-_TYPE_LISTS = (
-    "columntypes",
-    "column_types",
-    "types",
-    "datatypes",
-    "data_types",
-    "dtypes",
-    "field_types",
-    "col_types",
+_TYPE_KEYS = tuple(
+    "type data_type datatype type_name typename type_text column_type columntype "
+    "db_type dbtype dtype sql_type sqltype dataTypeName".split()
 )
-_SCALAR = (str, int, float, bool, type(None))
+# In an envelope: the keys of the list of columns, likeliest first, and of their types.
+_LIST_KEYS = tuple(
+    "columns fields column_names columnnames headers header meta schema cols names "
+    "colnames columninfo column_info columnmetadata column_metadata resultsetmetadata "
+    "metadata keys attributes fieldnames field_names columnheaders labels manifest "
+    "description columns_info fieldinfo".split()
+)
+_TYPE_LISTS = frozenset(
+    "columntypes column_types types datatypes data_types dtypes field_types "
+    "col_types".split()
+)
+# Where the cells of a row stand: BigQuery, Google's charts, Neo4j, Athena, others.
+_CELL_KEYS = ("f", "c", "row", "Data", "cells")
+_MAX_DEPTH = 3
 
 
 class Columns(NamedTuple):
@@ -58,19 +47,20 @@ class Columns(NamedTuple):
     sure: bool
 
 
+# --- finding the columns in an envelope
+
+
 def has_rows(value: Mapping[str, Any]) -> bool:
     """Whether a list that is called columns stands beside a list of rows, each a list."""
-    named = any(
-        str(key).lower() in _LIST_KEYS and type(sub) is list and sub
-        for key, sub in value.items()
-    )
-    return named and any(
-        str(key).lower() not in _LIST_KEYS
-        and type(sub) is list
-        and bool(sub)
-        and all(type(row) is list for row in sub)
-        for key, sub in value.items()
-    )
+    has_columns = has_lists = False
+    for key, sub in value.items():
+        if type(sub) is not list or not sub:
+            continue
+        if _lists_columns(key):
+            has_columns = True
+        elif all(type(row) is list for row in sub):
+            has_lists = True
+    return has_columns and has_lists
 
 
 def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
@@ -78,128 +68,143 @@ def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
     nested ones after.
     """
     ranked = sorted(value.items(), key=lambda item: _rank(item[0]))
-    types = next(
-        (sub for key, sub in value.items() if str(key).lower() in _TYPE_LISTS), None
-    )
+    types = _types_beside(value)
     for key, sub in ranked:
-        sure = str(key).lower() in _LIST_KEYS
-        if (columns := _columns(sub, sure)) is not None:
-            yield _with_types(columns, types)
+        columns = _read_columns(sub, sure=_lists_columns(key))
+        if columns is not None:
+            yield _declare_types(columns, types)
+    if depth >= _MAX_DEPTH:
+        return
     for key, sub in ranked:
-        if type(sub) is dict and depth < 3:
-            if str(key).lower() in _LIST_KEYS and (mapped := _mapped(sub)) is not None:
-                yield mapped
-            yield from candidates(sub, depth + 1)
+        if type(sub) is not dict:
+            continue
+        if _lists_columns(key) and (columns := _read_mapping(sub)) is not None:
+            yield columns
+        yield from candidates(sub, depth + 1)
 
 
-def _rank(key: str) -> int:
+def _lists_columns(key: Any) -> bool:
+    return str(key).lower() in _LIST_KEYS
+
+
+def _rank(key: Any) -> int:
     lowered = str(key).lower()
     return _LIST_KEYS.index(lowered) if lowered in _LIST_KEYS else len(_LIST_KEYS)
 
 
-def _columns(value: Any, sure: bool) -> Columns | None:
+def _types_beside(value: Mapping[str, Any]) -> Any:
+    for key, sub in value.items():
+        if str(key).lower() in _TYPE_LISTS:
+            return sub
+    return None
+
+
+def _read_columns(value: Any, *, sure: bool) -> Columns | None:
+    """A list of names, of objects that name themselves, or of pairs of name and type."""
     if type(value) not in (list, tuple) or not value:
         return None
     if all(type(item) is str for item in value):
         return Columns(tuple(value), (None,) * len(value), sure)
     if all(type(item) is dict for item in value):
-        pairs = [_described(item) for item in value]
-        if all(name is not None for name, _ in pairs):
-            return Columns(
-                tuple(str(name) for name, _ in pairs),
-                tuple(kind for _, kind in pairs),
-                sure,
-            )
-    if sure and all(
-        type(item) in (list, tuple) and item and type(item[0]) is str for item in value
-    ):
-        kinds = tuple(
-            str(item[1]) if len(item) > 1 and type(item[1]) is str else None
-            for item in value
-        )
-        return Columns(tuple(item[0] for item in value), kinds, sure)
-    return None
+        names, kinds = zip(*map(_read_column, value), strict=True)
+        return None if None in names else Columns(names, kinds, sure)
+    return _read_pairs(value) if sure else None
 
 
-def _described(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _read_column(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The name and the type of a column that is an object."""
     lowered = {str(key).lower(): sub for key, sub in item.items()}
-    name = next(
-        (lowered[key] for key in _NAME_KEYS if type(lowered.get(key)) is str), None
-    )
+    name = _first_text(map(lowered.get, _NAME_KEYS))
+    # node-postgres names the type by its number in PostgreSQL's catalog.
     oid = lowered.get("datatypeid", lowered.get("type_oid", lowered.get("oid")))
     if type(oid) is int and oid in declared.POSTGRES_OIDS:
         return name, declared.POSTGRES_OIDS[oid]
-    kind = next(
-        (lowered[key] for key in _TYPE_KEYS if type(lowered.get(key)) is str), None
-    )
+    kind = _first_text(map(lowered.get, _TYPE_KEYS))
     if type(lowered.get("type")) is dict:
-        kind = next((sub for sub in lowered["type"].values() if type(sub) is str), kind)
+        inner = _first_text(lowered["type"].values())
+        kind = kind if inner is None else inner
     return name, kind
 
 
-def _mapped(value: Mapping[str, Any]) -> Columns | None:
+def _first_text(values: Any) -> str | None:
+    return next((value for value in values if type(value) is str), None)
+
+
+def _read_pairs(value: Sequence[Any]) -> Columns | None:
+    """`[["id", "INTEGER"], ["name", "TEXT"]]`, and a driver's `description`."""
+    names, kinds = [], []
+    for item in value:
+        if type(item) not in (list, tuple) or not item or type(item[0]) is not str:
+            return None
+        has_kind = len(item) > 1 and type(item[1]) is str
+        names.append(item[0])
+        kinds.append(item[1] if has_kind else None)
+    return Columns(tuple(names), tuple(kinds), sure=True)
+
+
+def _read_mapping(value: Mapping[str, Any]) -> Columns | None:
     """`{"id": "BIGINT", "name": "TEXT"}` under a key that says columns or schema."""
-    if not value or not all(
-        type(sub) is str and declared.kind(sub) for sub in value.values()
-    ):
+    for kind in value.values():
+        if type(kind) is not str or not declared.kind(kind):
+            return None
+    if not value:
         return None
     return Columns(tuple(map(str, value)), tuple(value.values()), sure=True)
 
 
-def _with_types(columns: Columns, types: Any) -> Columns:
-    if (
-        type(types) is list
-        and len(types) == len(columns.names)
-        and all(type(kind) is str for kind in types)
-    ):
-        return columns._replace(declared=tuple(types))
+def _declare_types(columns: Columns, types: Any) -> Columns:
+    """With the types that the envelope has beside the names: a list, or one by name."""
     if type(types) is dict and set(columns.names) <= types.keys():
-        return columns._replace(
-            declared=tuple(str(types[name]) for name in columns.names)
-        )
-    return columns
+        kinds = [str(types[name]) for name in columns.names]
+        return columns._replace(declared=tuple(kinds))
+    if type(types) is not list or len(types) != len(columns.names):
+        return columns
+    if not all(type(kind) is str for kind in types):
+        return columns
+    return columns._replace(declared=tuple(types))
+
+
+# --- names and rows together
 
 
 def pair(columns: Columns, rows: Sequence[Any], path: str) -> Raw | None:
     """Names and rows that fit each other as one table; None when they do not."""
-    width = len(columns.names)
     if not rows:
-        return (
-            from_rows(columns.names, [], declared=columns.declared, path=path)
-            if columns.sure
-            else None
-        )
+        return _read_rows(columns, [], path) if columns.sure else None
     if all(type(row) is dict for row in rows):
         return _pair_records(columns, rows, path)
     if not all(type(row) in (list, tuple) for row in rows):
         return None
-    if all(len(row) == width for row in rows):
-        raw = from_rows(
-            columns.names, _unwrapped(rows), declared=columns.declared, path=path
-        )
-        return _without_header(raw) if width > 1 else raw
-    return _ragged(columns, rows, path) if columns.sure else None
+    width = len(columns.names)
+    if any(len(row) != width for row in rows):
+        return _pair_ragged(columns, rows, path) if columns.sure else None
+    raw = _read_rows(columns, _cells_of(rows), path)
+    return _drop_repeated_names(raw) if width > 1 else raw
 
 
-def _without_header(raw: Raw) -> Raw:
+def _read_rows(columns: Columns, rows: Sequence[Sequence[Any]], path: str) -> Raw:
+    return from_rows(columns.names, rows, declared=columns.declared, path=path)
+
+
+def _drop_repeated_names(raw: Raw) -> Raw:
     """Without a first row that repeats the names (Athena)."""
     if not raw.rows or [column[0] for column in raw.columns] != list(raw.names or ()):
         return raw
-    raw = replace(
-        raw, columns=tuple(column[1:] for column in raw.columns), rows=raw.rows - 1
-    )
+    rest = tuple(column[1:] for column in raw.columns)
+    raw = replace(raw, columns=rest, rows=raw.rows - 1)
     return raw.noted("the first row repeated the names and was left out")
 
 
-def _ragged(columns: Columns, rows: Sequence[Sequence[Any]], path: str) -> Raw | None:
+def _pair_ragged(
+    columns: Columns, rows: Sequence[Sequence[Any]], path: str
+) -> Raw | None:
     """Rows shorter than the header lost blank cells at their end; longer ones cannot be placed."""
     width = len(columns.names)
     if any(len(row) > width for row in rows):
         return None
     short = sum(len(row) < width for row in rows)
     filled = [[*row, *[None] * (width - len(row))] for row in rows]
-    raw = from_rows(columns.names, filled, declared=columns.declared, path=path)
-    return raw.noted(
+    return _read_rows(columns, filled, path).noted(
         f"{short} rows had fewer cells than columns; filled with null at their end",
         approximate=True,
     )
@@ -208,25 +213,24 @@ def _ragged(columns: Columns, rows: Sequence[Sequence[Any]], path: str) -> Raw |
 def _pair_records(
     columns: Columns, rows: Sequence[dict[str, Any]], path: str
 ) -> Raw | None:
-    keys = dict.fromkeys(key for row in rows for key in row)
-    if (cells := nested_cells(rows)) is not None and all(
-        len(row) == len(columns.names) for row in cells
-    ):
-        return _without_header(
-            from_rows(columns.names, cells, declared=columns.declared, path=path)
-        )
-    if not columns.sure or not set(keys) <= set(columns.names):
+    width = len(columns.names)
+    cells = nested_cells(rows)
+    if cells is not None and all(len(row) == width for row in cells):
+        return _drop_repeated_names(_read_rows(columns, cells, path))
+    known = set(columns.names)
+    if not columns.sure or not all(row.keys() <= known for row in rows):
         return None
-    repeated = [name for name, count in Counter(columns.names).items() if count > 1]
     names = tuple(dict.fromkeys(columns.names))
+    # The first column of a name gives the type, so it is set last.
     kinds = dict(zip(reversed(columns.names), reversed(columns.declared), strict=True))
-    raw = from_records(
-        rows, names, declared=tuple(kinds[name] for name in names), path=path
-    )
-    if not repeated:
+    types = tuple(kinds[name] for name in names)
+    raw = from_records(rows, names, declared=types, path=path)
+    if len(names) == width:
         return raw
+    counts = Counter(columns.names)
+    repeated = next(name for name in names if counts[name] > 1)
     return raw.noted(
-        f"`{repeated[0]}` is the name of several columns and only the last one came",
+        f"`{repeated}` is the name of several columns and only the last one came",
         approximate=True,
     )
 
@@ -236,85 +240,86 @@ def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
     `{"row": [...], "meta": [...]}`.
     """
     first = rows[0] if rows else {}
-    key = next(
-        (
-            name
-            for name in ("f", "c", "row", "Data", "cells")
-            if type(first.get(name)) is list
-        ),
-        None,
-    )
-    if (
-        key is None
-        or len(first) > 3
-        or not all(type(row.get(key)) is list for row in rows)
-    ):
+    keys = [key for key in _CELL_KEYS if type(first.get(key)) is list]
+    if not keys or len(first) > 3:
         return None
-    return _unwrapped([row[key] for row in rows])
+    if not all(type(row.get(keys[0])) is list for row in rows):
+        return None
+    return _cells_of([row[keys[0]] for row in rows])
 
 
-def _unwrapped(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+def _cells_of(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """The cells themselves where each is in an object of its own."""
     return wrappers.rows(rows) or [list(row) for row in rows]
 
 
-def bare_rows(rows: Sequence[Sequence[Any]], path: str) -> Iterator[Raw]:
-    """Rows without names: a first row of distinct texts above other kinds is taken as
-    the header, and said.
+# --- rows without names
+
+
+def read_bare_rows(rows: Sequence[Sequence[Any]], path: str) -> list[Raw]:
+    """Rows without names as one table or none: a first row of distinct texts above
+    other kinds is taken as the header, and said.
     """
     width = max(map(len, rows))
-    if not width or all(type(cell) is dict for row in rows for cell in row):
-        return
-    if (kinds := _types_row(rows)) is not None:
+    if not width or all(set(map(type, row)) <= {dict} for row in rows):
+        return []
+    kinds = _types_below_names(rows)
+    if kinds is not None:
         raw = pair(Columns(tuple(rows[0]), kinds, sure=True), rows[2:], path)
         if raw is not None:
-            yield raw
-            return
-    header = _header(rows)
-    if header is not None:
-        raw = pair(Columns(header, (None,) * len(header), sure=True), rows[1:], path)
-        if raw is not None:
-            yield raw.noted("the first row was taken as the header", approximate=True)
-        return
+            return [raw]
+    names = _header(rows)
+    if names is not None:
+        raw = pair(Columns(names, (None,) * len(names), sure=True), rows[1:], path)
+        if raw is None:
+            return []
+        return [raw.noted("the first row was taken as the header", approximate=True)]
     if any(len(row) != width for row in rows):
-        return
-    yield from_rows(None, rows, path=path)
+        return []
+    return [from_rows(None, rows, path=path)]
 
 
-def _types_row(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
+def _types_below_names(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
     """The types in the row below the names (ClickHouse's `…WithNamesAndTypes`)."""
-    if len(rows) < 2 or not all(
-        type(cell) is str and cell for row in rows[:2] for cell in row
-    ):
+    if len(rows) < 2 or len(rows[0]) != len(rows[1]):
         return None
-    fits = len(rows[0]) == len(rows[1]) and not all(map(declared.kind, rows[0]))
-    return tuple(rows[1]) if fits and all(map(declared.kind, rows[1])) else None
+    names, kinds = rows[0], rows[1]
+    if not all(type(cell) is str and cell for cell in (*names, *kinds)):
+        return None
+    # Names that are all types too are a table of types.
+    if all(map(declared.kind, names)) or not all(map(declared.kind, kinds)):
+        return None
+    return tuple(kinds)
+
+
+def _header(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
+    """The first row, when it is of distinct texts and one column has another kind of
+    value below.
+    """
+    first = rows[0]
+    if len(rows) < 2 or not all(type(cell) is str and cell.strip() for cell in first):
+        return None
+    if len(set(first)) < len(first):
+        return None
+    for number, name in enumerate(first):
+        below = [row[number] for row in rows[1:] if number < len(row)]
+        if _differs_below(name, [cell for cell in below if cell is not None]):
+            return tuple(first)
+    return None
+
+
+def _differs_below(name: str, cells: Sequence[Any]) -> bool:
+    """Whether the cells are of another kind than the name above them: no texts at all,
+    or texts that are values.
+    """
+    if not cells:
+        return False
+    if not any(type(cell) is str for cell in cells):
+        return True
+    if not all(type(cell) is str and _is_value(cell) for cell in cells):
+        return False
+    return not _is_value(name)
 
 
 def _is_value(text: str) -> bool:
     return strings.is_number(text) or strings.is_temporal(text)
-
-
-def _header(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
-    first = rows[0]
-    if (
-        len(rows) < 2
-        or not all(type(cell) is str and cell.strip() for cell in first)
-        or len(set(first)) < len(first)
-    ):
-        return None
-    for number in range(len(first)):
-        below = [
-            row[number]
-            for row in rows[1:]
-            if number < len(row) and row[number] is not None
-        ]
-        if below and not any(type(cell) is str for cell in below):
-            return tuple(first)
-        if (
-            below
-            and all(type(cell) is str and _is_value(cell) for cell in below)
-            and not _is_value(first[number])
-        ):
-            return tuple(first)
-    return None

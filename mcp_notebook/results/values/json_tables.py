@@ -8,291 +8,303 @@ several lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_notebook.results.columns import wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
 from mcp_notebook.results.values import json_headings, json_layouts
 
-MAX_DEPTH = 8
-_ANSWERS, _ANSWER_DEPTH = 8, 3
 MAX_COLUMNS = 20_000
-_MAIN = (
-    "rows", "data", "records", "result", "results", "items", "values", "documents", "docs", "hits", "resultset",
-    "result_set", "recordset", "recordsets", "rowset", "row_data", "data_array", "dataset", "datasets", "entries",
-    "output", "table", "query_result", "queryresult", "tuples", "elements", "list", "content", "payload",
-    "response", "body", "value", "nodes", "series",
-)  # fmt: skip
-_BY_COLUMN = (json_layouts.lists, json_layouts.indexed, json_layouts.labelled)
-_NESTED = frozenset({dict, list, tuple})
-_ABOUT = {
-    "warnings",
-    "notices",
-    "hints",
-    "messages",
-    "errors",
-    "issues",
-    "suggestions",
-    "notes",
-    "violations",
-    "logs",
-}
+MAX_DEPTH = 8  # of envelopes around rows
+_MAX_NESTING = 64  # of anything, cells too
+_MOST_RESULT_SETS = 64
+_MOST_STATEMENTS = 8
+_ANSWERS, _ANSWER_DEPTH = 8, 3
+_DEEPEST_LIST_OF_TABLES = 2
+
+_CONTAINERS = frozenset({dict, list, tuple})
 _SCALAR = (str, int, float, bool, type(None))
-_ABOUT_ROWS = {
-    "rowsaffected",
-    "rows_affected",
-    "affectedrows",
-    "affected_rows",
-    "rows",
-    "rowcount",
-    "row_count",
-}
-OUTCOME = {
-    "success", "ok", "status", "message", "msg", "rowsaffected", "rows_affected", "affectedrows", "affected_rows",
-    "changes", "rowcount", "row_count", "lastinsertid", "last_insert_id", "lastinsertrowid", "insertid",
-    "insert_id", "command", "error", "executiontime", "execution_time", "executiontimems", "execution_time_ms",
-    "duration", "elapsed", "acknowledged", "note", "warning", "warnings", "info", "changedrows", "fieldcount",
-    "warningstatus", "serverstatus", "_meta", "deletedcount", "insertedcount", "matchedcount", "modifiedcount",
-    "done", "completed", "code", "hint", "sql", "query", "columns", "data", "rows", "truncated",
-}  # fmt: skip
+
+# Keys that hold a result's rows, the likeliest first.
+_ROW_KEYS = tuple(
+    "rows data records result results items values documents docs hits resultset "
+    "result_set recordset recordsets rowset row_data data_array dataset datasets "
+    "entries output table query_result queryresult tuples elements list content "
+    "payload response body value nodes series".split()
+)
+# Keys that hold remarks about rows, which may themselves be lists of objects.
+_REMARK_KEYS = frozenset(
+    "warnings notices hints messages errors issues suggestions notes violations "
+    "logs".split()
+)
+_COUNT_KEYS = frozenset(
+    "rowsaffected rows_affected affectedrows affected_rows rows rowcount "
+    "row_count".split()
+)
+OUTCOME = frozenset(
+    "success ok status message msg rowsaffected rows_affected affectedrows "
+    "affected_rows changes rowcount row_count lastinsertid last_insert_id "
+    "lastinsertrowid insertid insert_id command error executiontime execution_time "
+    "executiontimems execution_time_ms duration elapsed acknowledged note warning "
+    "warnings info changedrows fieldcount warningstatus serverstatus _meta "
+    "deletedcount insertedcount matchedcount modifiedcount done completed code hint "
+    "sql query columns data rows truncated".split()
+)
+"""Keys, in lower case, of an object that tells how a statement went."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a value stands in the result, and the columns of the statement, if known."""
+
+    path: str = ""
+    depth: int = 0
+    selected: tuple[str, ...] = ()
+
+    def enter(self, key: str) -> _Place:
+        """The place of an object's value."""
+        path = f"{self.path}.{key}" if self.path else key
+        return replace(self, path=path, depth=self.depth + 1)
+
+    def enter_item(self, number: int) -> _Place:
+        """The place of a list's item."""
+        return replace(self, path=f"{self.path}[{number}]", depth=self.depth + 1)
+
+    def is_row_of_statement(self, value: Mapping[str, Any]) -> bool:
+        """Whether the object has just the columns that the statement asked for."""
+        return bool(self.selected) and set(value) == set(self.selected)
 
 
 def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | str:
     """All tables of a value, or why there is none. `selected` are the columns of the
     statement, if known.
     """
-    if _depth_exceeds(value, 64):
+    if _depth_exceeds(value, _MAX_NESTING):
         return "nested too deeply"
-    widest = value[0] if isinstance(value, (list, tuple)) and value else value
-    if (
-        isinstance(widest, (dict, list, tuple))
-        and len(widest) > MAX_COLUMNS
-        and widest is not value
-    ):
-        return f"{len(widest):,} columns are more than the limit of {MAX_COLUMNS:,}"
-    found = tuple(_find(value, "", 0, tuple(selected)))
-    return found or "no list of records, rows or columns in it"
+    place = _Place(selected=tuple(selected))
+    found: list[Raw] = []
+    if isinstance(value, dict):
+        found = _tables_of_object(value, place)
+    elif isinstance(value, (list, tuple)):
+        if value and isinstance(value[0], (dict, list, tuple)):
+            width = len(value[0])
+            if width > MAX_COLUMNS:
+                return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
+        found = _tables_of_list(value, place)
+    return tuple(found) or "no list of records, rows or columns in it"
 
 
-def _find(
-    value: Any, path: str, depth: int, selected: tuple[str, ...]
-) -> Iterator[Raw]:
-    if isinstance(value, (list, tuple)):
-        yield from _in_list(value, path, depth, selected)
-    elif isinstance(value, dict) and depth <= MAX_DEPTH:
-        yield from _in_dict(value, path, depth, selected)
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    """Whether containers stand in each other more than `limit` deep, without recursion."""
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(limit):
+        inner = [item.values() if type(item) is dict else item for item in level]
+        # most rows hold plain cells only: one look at all their types spares the cells
+        deeper = [x for x in inner if not _CONTAINERS.isdisjoint(map(type, x))]
+        level = [sub for items in deeper for sub in items if type(sub) in _CONTAINERS]
+        if not level:
+            return False
+    return True
 
 
-def _in_list(
-    value: Sequence[Any], path: str, depth: int, selected: tuple[str, ...]
-) -> Iterator[Raw]:
+# --- lists
+
+
+def _tables_of_list(value: Sequence[Any], place: _Place) -> list[Raw]:
     if not value:
-        yield Raw(None, (), 0, path=path)
-    elif all(type(item) is dict for item in value):
-        yield from _in_dicts(value, path, depth, selected)
-    elif all(type(item) in (list, tuple) for item in value):
-        yield from _in_lists(value, path, depth, selected)
-    elif (raw := json_layouts.named_first(value, path)) is not None:
-        yield raw
-    elif (
-        all(isinstance(item, _SCALAR) for item in value)
-        and len({type(item) for item in value} - {type(None)}) == 1
-    ):
-        name = path.rpartition(".")[2] or "value"
-        yield Raw((name,), (tuple(value),), len(value), path=path)
+        return [Raw(None, (), 0, path=place.path)]
+    kinds = set(map(type, value))
+    if kinds == {dict}:
+        return _tables_of_records(value, place)
+    if kinds <= {list, tuple}:
+        return _tables_of_rows(value, place)
+    raw = json_layouts.read_names_before_records(value, place.path)
+    if raw is None:
+        raw = _read_scalars(value, place.path)
+    return [] if raw is None else [raw]
 
 
-def _in_dicts(
-    value: Sequence[dict[str, Any]], path: str, depth: int, selected: tuple[str, ...]
-) -> Iterator[Raw]:
-    if not _names(value[0], selected):
-        for rule in (
-            json_layouts.of_list,
-            json_layouts.opened,
-            json_layouts.typed_records,
-        ):
-            if (raw := rule(value, path)) is not None:
-                yield raw
-                return
-    if (
-        len(value) <= 64
-        and all(_is_result_set(item) for item in value)
-        and not _names(value[0], selected)
-    ):
-        for number, item in enumerate(value):
-            yield from _in_dict(item, f"{path}[{number}]", depth + 1, selected)
-        return
-    if (
-        len(value) <= _ANSWERS
-        and all(_answers(item) for item in value)
-        and not _names(value[0], selected)
-    ):
-        for item in value:
-            yield from _in_dict(item, path, depth + 1, selected)
-        return
-    groups = _statements(value)
-    for group in groups:
-        if (cells := json_headings.nested_cells(group)) is not None:
-            yield from_rows(None, cells, path=path)
-            continue
-        raw = from_records(group, path=path)
-        yield (
-            raw.noted(
-                "the server joined the rows of several statements; each is a table here"
-            )
-            if len(groups) > 1
-            else raw
-        )
+def _read_scalars(value: Sequence[Any], path: str) -> Raw | None:
+    """A list of values of one kind is a column that has its key's name."""
+    kinds = {type(item) for item in value} - {type(None)}
+    if len(kinds) != 1 or not all(isinstance(item, _SCALAR) for item in value):
+        return None
+    name = path.rpartition(".")[2] or "value"
+    return Raw((name,), (tuple(value),), len(value), path=path)
 
 
-def _is_result_set(item: dict[str, Any]) -> bool:
+def _tables_of_records(records: Sequence[dict[str, Any]], place: _Place) -> list[Raw]:
+    # What has just the columns of the statement is its rows, whatever else it looks like.
+    if place.is_row_of_statement(records[0]):
+        return _tables_by_statement(records, place.path)
+    for read_layout in json_layouts.OF_RECORDS:
+        raw = read_layout(records, place.path)
+        if raw is not None:
+            return [raw]
+    found: list[Raw] = []
+    if len(records) <= _MOST_RESULT_SETS and all(map(_is_result_set, records)):
+        for number, record in enumerate(records):
+            found += _tables_of_object(record, place.enter_item(number))
+        return found
+    if len(records) <= _ANSWERS and all(map(_holds_an_answer, records)):
+        for record in records:
+            found += _tables_of_object(record, replace(place, depth=place.depth + 1))
+        return found
+    return _tables_by_statement(records, place.path)
+
+
+def _is_result_set(record: dict[str, Any]) -> bool:
     """An object with rows of its own, such as `{"rows": [...], "rowCount": 2}`."""
-    inner = [
-        key
-        for key, sub in item.items()
-        if type(sub) is list and (not sub or type(sub[0]) in (dict, list))
-    ]
-    return any(key.lower() in _MAIN for key in inner)
+    for key, sub in record.items():
+        holds_rows = type(sub) is list and (not sub or type(sub[0]) in (dict, list))
+        if holds_rows and key.lower() in _ROW_KEYS:
+            return True
+    return False
 
 
-def _answers(item: dict[str, Any]) -> bool:
+def _holds_an_answer(record: dict[str, Any]) -> bool:
     """An object about an answer: a level or two inside it are columns beside rows that
     are lists (libSQL, InfluxDB).
     """
-    level = [item]
+    level = [record]
     for _ in range(_ANSWER_DEPTH):
-        level = [
-            each
-            for holder in level
-            for sub in holder.values()
-            for each in (sub[:_ANSWERS] if type(sub) is list else (sub,))
-            if type(each) is dict and each
-        ][:_ANSWERS]
+        level = _objects_inside(level)[:_ANSWERS]
         if any(map(json_headings.has_rows, level)):
             return True
     return False
 
 
-def _statements(value: Sequence[dict[str, Any]]) -> list[Sequence[dict[str, Any]]]:
+def _objects_inside(holders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for holder in holders:
+        for sub in holder.values():
+            items = sub[:_ANSWERS] if type(sub) is list else (sub,)
+            found += [item for item in items if type(item) is dict and item]
+    return found
+
+
+def _tables_by_statement(records: Sequence[dict[str, Any]], path: str) -> list[Raw]:
+    groups = _split_by_statement(records)
+    found = []
+    for group in groups:
+        cells = json_headings.nested_cells(group)
+        if cells is not None:
+            found.append(from_rows(None, cells, path=path))
+            continue
+        raw = from_records(group, path=path)
+        if len(groups) > 1:
+            raw = raw.noted(
+                "the server joined the rows of several statements; each is a table here"
+            )
+        found.append(raw)
+    return found
+
+
+def _split_by_statement(
+    records: Sequence[dict[str, Any]],
+) -> Sequence[Sequence[dict[str, Any]]]:
     """Rows of several statements in one list have disjoint sets of keys; anything else
     is one table.
     """
     groups: list[list[dict[str, Any]]] = []
-    for item in value:
-        if groups and groups[-1][0].keys() == item.keys():
-            groups[-1].append(item)
-        else:
-            groups.append([item])
-            if len(groups) > 8:
-                return [value]
+    for record in records:
+        if groups and groups[-1][0].keys() == record.keys():
+            groups[-1].append(record)
+            continue
+        groups.append([record])
+        if len(groups) > _MOST_STATEMENTS:
+            return [records]
     keys = [set(group[0]) for group in groups]
-    total = sum(map(len, keys))
-    return [*groups] if len(set().union(*keys)) == total and all(keys) else [value]
+    are_disjoint = len(set().union(*keys)) == sum(map(len, keys))
+    return groups if are_disjoint and all(keys) else [records]
 
 
-def _in_lists(
-    value: Sequence[Sequence[Any]], path: str, depth: int, selected: tuple[str, ...]
-) -> Iterator[Raw]:
-    if (cells := wrappers.rows(value)) is not None:
-        yield from json_headings.bare_rows(cells, path)
-        return
-    nested = [item for item in value if item and all(type(sub) is dict for sub in item)]
-    if nested and len(nested) == len([item for item in value if item]):
-        for number, item in enumerate(nested):
-            yield from _in_list(item, f"{path}[{number}]", depth + 1, selected)
-        return
-    if (
-        any(item and all(type(sub) in (list, tuple) for sub in item) for item in value)
-        and depth < 2
-    ):
-        deeper = [
-            raw
-            for n, item in enumerate(value)
-            for raw in _in_list(item, f"{path}[{n}]", depth + 1, selected)
-        ]
-        if all(raw.columns for raw in deeper):
-            yield from deeper
-            return
-    yield from json_headings.bare_rows(value, path)
+def _tables_of_rows(value: Sequence[Sequence[Any]], place: _Place) -> list[Raw]:
+    cells = wrappers.rows(value)
+    if cells is not None:
+        return json_headings.read_bare_rows(cells, place.path)
+    filled = [item for item in value if item]
+    found: list[Raw] = []
+    # A list of result sets, each a list of records (mssql's recordsets).
+    if filled and all(set(map(type, item)) == {dict} for item in filled):
+        for number, item in enumerate(filled):
+            found += _tables_of_list(item, place.enter_item(number))
+        return found
+    # Or each a list of rows: believed only when every table then has columns, as cells
+    # may be lists too.
+    may_be_tables = any(set(map(type, item)) <= {list, tuple} for item in filled)
+    if may_be_tables and place.depth < _DEEPEST_LIST_OF_TABLES:
+        for number, item in enumerate(value):
+            found += _tables_of_list(item, place.enter_item(number))
+        if all(raw.columns for raw in found):
+            return found
+    return json_headings.read_bare_rows(value, place.path)
 
 
-def _in_dict(
-    value: dict[str, Any], path: str, depth: int, selected: tuple[str, ...]
-) -> Iterator[Raw]:
-    if _names(value, selected):
-        raw = json_layouts.under_names(value, path)
-        yield raw if raw is not None else from_records([value], path=path)
-        return
-    for rule in (
-        json_layouts.sheet,
-        json_layouts.described_columns,
-        _paired,
-        *_BY_COLUMN,
-    ):
-        if (raw := rule(value, path)) is not None:
-            yield raw
-            return
-    if lists := _candidates(value):
-        yield from _choose(value, lists, path, depth, selected)
-        return
-    inner = [
-        raw
-        for key, sub in value.items()
-        if type(sub) is dict
-        for raw in _deeper(sub, key, path, depth, selected)
-    ]
-    if inner:
-        yield from inner
-    elif depth == 0 and is_record(value):
-        yield from_records([value], path=path)
+# --- objects
 
 
-def _names(value: Mapping[str, Any], selected: tuple[str, ...]) -> bool:
-    """Whether the object is exactly one row of the statement."""
-    return bool(selected) and set(value) == set(selected)
+def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
+    if place.is_row_of_statement(value):
+        raw = json_layouts.read_columns_by_number(value, place.path)
+        return [raw if raw is not None else from_records([value], path=place.path)]
+    for read_layout in _OF_OBJECT:
+        raw = read_layout(value, place.path)
+        if raw is not None:
+            return [raw]
+    lists = _lists_of_rows(value)
+    if lists:
+        return _choose_tables(value, lists, place)
+    found: list[Raw] = []
+    if place.depth < MAX_DEPTH:
+        for key, sub in value.items():
+            if type(sub) is dict:
+                found += _tables_of_object(sub, place.enter(key))
+    if not found and place.depth == 0 and _is_row(value):
+        found.append(from_records([value], path=place.path))
+    return found
 
 
-def _deeper(
-    sub: dict[str, Any], key: str, path: str, depth: int, selected: tuple[str, ...]
-) -> Iterator[Raw]:
-    if depth < MAX_DEPTH:
-        yield from _in_dict(sub, f"{path}.{key}" if path else key, depth + 1, selected)
-
-
-def _paired(value: dict[str, Any], path: str) -> Raw | None:
+def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:
     """Names in one list, rows in another, whatever the two are called and however deep
     the names are.
     """
-    for key, rows in _row_lists(value):
+    for key, rows in _lists_beside_names(value):
         others = {name: sub for name, sub in value.items() if name != key}
         for columns in json_headings.candidates(others):
-            if (
-                raw := json_headings.pair(
-                    columns, rows, f"{path}.{key}" if path else key
-                )
-            ) is not None:
+            raw = json_headings.pair(columns, rows, f"{path}.{key}" if path else key)
+            if raw is not None:
                 return raw
     return None
 
 
-def _row_lists(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
+# From the strictest to the loosest: the last two take any object of equal parts.
+_OF_OBJECT = (
+    json_layouts.read_sheet,
+    json_layouts.read_described_columns,
+    _read_names_beside_rows,
+    json_layouts.read_equal_lists,
+    json_layouts.read_pandas_dict,
+    json_layouts.read_named_objects,
+)
+
+
+def _lists_beside_names(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
     """The lists that may hold rows, the most likely name first; one that lies one level
     deeper too.
     """
-    found = [
-        (key, sub)
-        for key, sub in value.items()
-        if type(sub) in (list, tuple) and _may_be_rows(sub)
-    ]
+    found = []
     for key, sub in value.items():
-        if type(sub) is dict:
-            found += [
-                (f"{key}.{name}", rows)
-                for name, rows in sub.items()
-                if type(rows) is list and _may_be_rows(rows)
-            ]
+        if type(sub) in (list, tuple) and _may_be_rows(sub):
+            found.append((key, sub))
+    for key, sub in value.items():
+        if type(sub) is not dict:
+            continue
+        for name, rows in sub.items():
+            if type(rows) is list and _may_be_rows(rows):
+                found.append((f"{key}.{name}", rows))
     return sorted(found, key=lambda item: _rank(item[0].rpartition(".")[2]))
 
 
@@ -302,81 +314,60 @@ def _may_be_rows(value: Sequence[Any]) -> bool:
 
 def _rank(key: str) -> int:
     lowered = key.lower()
-    return _MAIN.index(lowered) if lowered in _MAIN else len(_MAIN)
+    return _ROW_KEYS.index(lowered) if lowered in _ROW_KEYS else len(_ROW_KEYS)
 
 
-def _candidates(value: dict[str, Any]) -> list[tuple[str, list[Any]]]:
-    """The keys whose value may be rows: a list of objects, or of lists of one width."""
-    found = [(key, sub) for key, sub in value.items() if type(sub) in (list, tuple)]
-    rows = [
-        (key, sub)
-        for key, sub in found
-        if sub and all(type(item) is dict for item in sub)
-    ]
-    rows += [
-        (key, sub)
-        for key, sub in found
-        if sub and all(type(item) in (list, tuple) and item for item in sub)
-    ]
-    none = [(key, sub) for key, sub in found if not sub and key.lower() in _MAIN]
-    if rows and not (none and all(key.lower() in _ABOUT for key, _ in rows)):
-        return sorted(rows, key=lambda item: _rank(item[0]))
-    return none
+def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
+    """The keys whose value may be rows: a list of objects, or of lists that are not
+    empty; else the empty lists under a name for rows.
+    """
+    lists = [item for item in value.items() if type(item[1]) in (list, tuple)]
+    filled = [item for item in lists if set(map(type, item[1])) == {dict}]
+    filled += [item for item in lists if _holds_lists(item[1])]
+    empty = [item for item in lists if not item[1] and item[0].lower() in _ROW_KEYS]
+    # No rows, and remarks beside them: the remarks are not the rows.
+    if empty and all(key.lower() in _REMARK_KEYS for key, _ in filled):
+        return empty
+    return sorted(filled, key=lambda item: _rank(item[0])) or empty
 
 
-def _choose(
-    value: dict[str, Any],
-    lists: list[tuple[str, list[Any]]],
-    path: str,
-    depth: int,
-    selected: tuple[str, ...],
-) -> Iterator[Raw]:
-    """One list is the table; with a main name among several that one; else each is a table."""
-    named = [(key, sub) for key, sub in lists if _rank(key) < len(_MAIN)]
-    chosen = named[:1] or lists
-    for key, sub in chosen:
-        inner = f"{path}.{key}" if path else key
-        found = list(_in_list(sub, inner, depth + 1, selected))
+def _holds_lists(value: Sequence[Any]) -> bool:
+    return bool(value) and all(type(item) in (list, tuple) and item for item in value)
+
+
+def _choose_tables(
+    value: dict[str, Any], lists: list[tuple[str, Sequence[Any]]], place: _Place
+) -> list[Raw]:
+    """One list is the table; with a name for rows among several that one; else each is
+    a table.
+    """
+    named = [item for item in lists if _rank(item[0]) < len(_ROW_KEYS)]
+    found: list[Raw] = []
+    for key, sub in named[:1] or lists:
+        tables = _tables_of_list(sub, place.enter(key))
         if len(lists) > 1:
             others = [name for name, _ in lists if name != key]
-            found = [
-                replace(
-                    raw,
-                    notes=(
-                        *raw.notes,
-                        f"is `{key}`; the result also has {listing(others)}",
-                    ),
-                )
-                for raw in found
-            ]
-        yield from found
+            note = f"is `{key}`; the result also has {listing(others)}"
+            tables = [raw.noted(note) for raw in tables]
+        found += tables
+    return found
 
 
-def is_record(value: dict[str, Any]) -> bool:
+def _is_row(value: dict[str, Any]) -> bool:
     """A lone object is a row, unless it only reports an outcome (`{"success": true,
     "rowsAffected": 3}`).
     """
     keys = {str(key).lower() for key in value}
-    return bool(value) and not keys <= OUTCOME and not _reports(keys)
+    return bool(value) and not keys <= OUTCOME and not _is_report(keys)
 
 
-def _reports(keys: set[str]) -> bool:
+def _is_report(keys: set[str]) -> bool:
     """A message about rows: it says how it went, to how many, and most of its keys are
     of that kind.
     """
-    told = keys & OUTCOME
-    return "message" in told and len(told) * 2 > len(keys) and bool(told & _ABOUT_ROWS)
-
-
-def _depth_exceeds(value: Any, limit: int) -> bool:
-    level = [value] if type(value) in _NESTED else []
-    for _ in range(limit):
-        inner = [item.values() if type(item) is dict else item for item in level]
-        deeper = [items for items in inner if not _NESTED.isdisjoint(map(type, items))]
-        level = [sub for items in deeper for sub in items if type(sub) in _NESTED]
-        if not level:
-            return False
-    return True
-
-
-Rule = Callable[[dict[str, Any], str], Raw | None]
+    about = keys & OUTCOME
+    return (
+        "message" in about
+        and len(about) * 2 > len(keys)
+        and not about.isdisjoint(_COUNT_KEYS)
+    )
