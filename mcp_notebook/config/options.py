@@ -55,6 +55,10 @@ class Kind:
         """The value of a keyword argument that is not None; raises ConfigError."""
         raise NotImplementedError
 
+    def from_entry(self, value: Any, what: str) -> Any:
+        """The value of a key of a config file, as far as it means the same there."""
+        return self.empty
+
     def to_python(self, value: Any) -> Any:
         """The keyword argument that is read as this value."""
         return value
@@ -75,6 +79,10 @@ class Switch(Kind):
 
     def from_python(self, value: Any, what: str) -> bool:
         return bool(value)
+
+    def from_entry(self, value: Any, what: str) -> bool:
+        # Hosts also write an object for what is more than a switch, such as "oauth".
+        return value is True
 
 
 @dataclass(frozen=True)
@@ -362,15 +370,17 @@ class ConnectOptions:
         return options.without_options_after_url()
 
     @classmethod
-    def from_entry(cls, entry: Mapping[str, Any]) -> "ConnectOptions":
-        """The switches that a server's entry in a config file turns on."""
-        return cls(
-            **{
-                name: True
-                for name, option in OPTIONS.items()
-                if isinstance(option.kind, Switch) and entry.get(option.entry) is True
-            }
-        )
+    def from_entry(cls, entry: Mapping[str, Any], where: str) -> "ConnectOptions":
+        """The options that a server's entry in a config file holds in the same form;
+        what is more in it is read in `entries`. Raises ConfigError that begins with `where`.
+        """
+        values: dict[str, Any] = {
+            name: option.kind.from_entry(
+                entry.get(option.entry), f'{where}: "{option.entry}"'
+            )
+            for name, option in OPTIONS.items()
+        }
+        return cls(**values)
 
     @property
     def name(self) -> str:

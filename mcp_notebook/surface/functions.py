@@ -173,7 +173,7 @@ async def _connected(
     options = ConnectOptions.from_call(name, target, given)
     if options.in_process:
         options.refuse_misplaced("server object", name)
-        spec = InProcessServer(lambda: target)
+        spec = InProcessServer(lambda: target, options)
     else:
         # of one name, a wrong server is raised
         spec = cast("ServerSpec", connecting.resolve(options)[name])
