@@ -298,7 +298,7 @@ class ConnectOptions:
     timeout: float | None = _option(
         "--timeout",
         Seconds(),
-        "how long connecting may take",
+        "seconds that connecting may take, if more than usual",
         value="SECONDS",
         sealing="as it is",
     )

@@ -177,8 +177,7 @@ async def _connected(
     else:
         # of one name, a wrong server is raised
         spec = cast("ServerSpec", connecting.resolve(options)[name])
-    timeout = options.timeout or state.settings.connect_timeout
-    session = await opening.opened(state, name, spec, options, timeout, {name: ""})
+    session = await opening.opened(state, name, spec, options, {name: ""})
     for note in arrival.notes_on(session, state.sessions):
         here.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
