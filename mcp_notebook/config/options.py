@@ -22,6 +22,7 @@ USAGE = "Write %mcp_connect NAME COMMAND ..., %mcp_connect NAME URL, or %mcp_con
 TRANSPORTS = ("auto", "http", "sse")
 # TOKEN=... before a command, for its environment
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+MOST_SECONDS = 3600  # that a host takes as seconds in a file
 # Letters that mean nothing to a shell or to IPython, so that the word needs no quotes.
 _UNQUOTED = re.compile(r"[\w@%+=:,./~${}?&*-]+")
 
@@ -123,6 +124,15 @@ class Seconds(Kind):
         if not is_number or not math.isfinite(value) or value < 0:
             raise ConfigError(f"{what} takes seconds, not {value!r}.")
         return float(value) or None
+
+    def from_entry(self, value: Any, what: str) -> float | None:
+        # Claude Code, Gemini CLI and Copilot write milliseconds, Cline and Roo Code
+        # seconds up to an hour; numbers below 1000 Claude Code itself ignores.
+        if value is None:
+            return None
+        number = self.from_python(value, what)
+        is_milliseconds = number is not None and number > MOST_SECONDS
+        return number / 1000 if is_milliseconds else number
 
 
 class Texts(Kind):
@@ -298,9 +308,10 @@ class ConnectOptions:
     timeout: float | None = _option(
         "--timeout",
         Seconds(),
-        "seconds that connecting may take, if more than usual",
+        "how long each call of its tools may take, before MCPNotebook.tool_timeout",
         value="SECONDS",
         sealing="as it is",
+        entry="timeout",
     )
     legacy: bool = _option(
         "--legacy",

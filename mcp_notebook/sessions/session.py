@@ -173,8 +173,10 @@ class Session(ToolList, Questions):
         return outcome
 
     def seconds_for(self, asked: float | None, usual: float = CALL_TIMEOUT) -> float:
-        """How long one call may take: what was asked for it, else what is usual."""
-        return asked or usual
+        """How long one call may take: what was asked for it, else what was set for the
+        server, else what is usual.
+        """
+        return asked or self.spec.options.timeout or usual
 
     async def refresh_tools(self) -> None:
         """List the tools again and compare them with the pinned definitions."""
