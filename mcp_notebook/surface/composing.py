@@ -13,8 +13,8 @@ from mcp_notebook.events import Event, Working
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.surface import answering, resources
-from mcp_notebook.surface.ask import Ask
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.options import Settled
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Block
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 async def events_of(
     notebook: Notebook,
-    ask: Ask,
+    options: Settled,
     conversation: Conversation,
     caller_of: Any,
     attended: bool,
@@ -42,8 +42,8 @@ async def events_of(
     )
     from mcp_notebook.agent.run import run
 
-    composed = await compose(notebook, ask)
-    if ask.dry_run:
+    composed = await compose(notebook, options)
+    if options.dry_run:
         stream = answering.dry_run(
             conversation, composed.request, composed.prompt, composed.toolset
         )
@@ -54,7 +54,7 @@ async def events_of(
             yield note
         caller = caller_of(
             composed.toolset,
-            notebook.rules(ask.allow, attended=attended),
+            notebook.rules(options.allow, attended=attended),
             composed.budget,
         )
         stream = run(
@@ -75,7 +75,7 @@ class Composed:
     budget: Budget
 
 
-async def compose(notebook: Notebook, ask: Ask) -> Composed:
+async def compose(notebook: Notebook, options: Settled) -> Composed:
     """Sessions, backend, budget and prompt of one question; raises our exceptions where
     something is missing.
     """
@@ -83,43 +83,49 @@ async def compose(notebook: Notebook, ask: Ask) -> Composed:
     from mcp_notebook.agent.request import Request
     from mcp_notebook.agent.toolset import Toolset
 
-    backend = _backend(notebook, ask)  # first, for without one nothing needs to start
+    backend = _backend(
+        notebook, options
+    )  # first, for without one nothing needs to start
     await notebook.own_session()
-    sessions = _chosen(notebook, ask.servers)
+    sessions = _chosen(notebook, options.servers)
     for session in sessions:
         session.safe_tools |= notebook.repeatable(session)
-    budget = budget_of(notebook, ask, backend)
-    form = answering.form_of(notebook, ask.form)
+    budget = budget_of(notebook, options, backend)
+    form = answering.form_of(notebook, options.form)
     request = Request(
         backend,
         prompts.system_prompt(sessions),
-        max_tokens=notebook.settings.max_tokens,
-        effort=ask.effort or notebook.settings.effort,
+        max_tokens=options.max_tokens,
+        effort=options.effort,
         schema=form.schema if form else None,
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
     )
     return Composed(
-        request, await _prompt(notebook, ask, budget), Toolset.of(sessions), budget
+        request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget
     )
 
 
-async def _prompt(notebook: Notebook, ask: Ask, budget: Budget) -> "list[Block]":
+async def _prompt(
+    notebook: Notebook, options: Settled, budget: Budget
+) -> "list[Block]":
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
     from mcp_notebook.agent import prompts
     from mcp_notebook.server.sources.look import schema_text
 
-    for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
+    for name in (names := prompts.referenced(options.prompt, notebook.shell.user_ns)):
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
     schemas = {
         name: await asyncio.to_thread(schema_text, notebook.table(name))
         for name in names
     }
-    blocks = prompts.user_blocks(ask.prompt, names, lambda name: schemas[name])
-    for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):
+    blocks = prompts.user_blocks(options.prompt, names, lambda name: schemas[name])
+    for block in await resources.attached(
+        notebook, options.prompt, options.rows_to_model
+    ):
         blocks.append({**block, "text": budget.fit(block["text"])})
     return blocks
 
@@ -130,20 +136,20 @@ def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
     return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
 
 
-def _backend(notebook: Notebook, ask: Ask) -> Any:
+def _backend(notebook: Notebook, options: Settled) -> Any:
     """Who answers a cell; a dry run needs nobody."""
     from mcp_notebook.agent import backends
 
     try:
-        return backend_of(notebook, ask)
+        return backend_of(notebook, options.model, replay=options.replay)
     except BackendError:
-        if not ask.dry_run or ask.replay:
+        if not options.dry_run or options.replay:
             raise
-        return backends.nobody(ask.model or notebook.settings.model)
+        return backends.nobody(options.model)
 
 
-def backend_of(notebook: Notebook, ask: Ask) -> Any:
-    """Who answers a cell; raises BackendError."""
+def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> Any:
+    """Who answers; raises BackendError. `model` empty: the settings say which."""
     from mcp_notebook.agent import backends
     from mcp_notebook.replay import RecordTransport, ReplayTransport
 
@@ -160,8 +166,8 @@ def backend_of(notebook: Notebook, ask: Ask) -> Any:
         )
     return backends.choose(
         client=notebook.client(),
-        model=ask.model or settings.model,
-        prefer="replay" if ask.replay else settings.backend,  # type: ignore[arg-type]
+        model=model or settings.model,
+        prefer="replay" if replay else settings.backend,  # type: ignore[arg-type]
         replay=ReplayTransport(path)
         if path is not None and notebook.recording is None
         else None,
@@ -170,17 +176,17 @@ def backend_of(notebook: Notebook, ask: Ask) -> Any:
     )
 
 
-def budget_of(notebook: Notebook, ask: Ask, backend: Any) -> Budget:
+def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
     """The budget of one cell within the notebook's; raises BudgetError when dollars
     cannot be counted.
     """
     settings = notebook.settings
     limits = Limits(
-        iterations=ask.max_iterations or settings.max_iterations,
-        calls=ask.max_calls or settings.max_calls,
-        seconds=ask.max_seconds or settings.max_seconds,
-        tokens=ask.max_tokens or settings.max_cell_tokens,
-        dollars=ask.max_usd if ask.max_usd is not None else (settings.max_usd or None),
+        iterations=options.max_iterations,
+        calls=options.max_calls,
+        seconds=options.max_seconds,
+        tokens=options.max_cell_tokens,
+        dollars=options.max_usd or None,
         rows=settings.max_rows_to_model,
         bytes=settings.max_bytes_to_model,
     )
