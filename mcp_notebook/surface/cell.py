@@ -25,8 +25,8 @@ from mcp_notebook.events import (
 from mcp_notebook.freeze.trail import Run
 from mcp_notebook.masking import seal_text
 from mcp_notebook.policy import Budget
-from mcp_notebook.surface import answering, byhand
-from mcp_notebook.surface.composing import events_of
+from mcp_notebook.surface import byhand
+from mcp_notebook.surface.composing import events_of, form_of, value_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions
 from mcp_notebook.surface.presence import buttons_work, is_attended
@@ -271,9 +271,9 @@ class CellRun:
         if not self._options.form:
             self._name_last_table()
         elif stop.reason == "done" and not self._options.dry_run:
-            form = answering.form_of(self._notebook, self._options.form)
+            form = form_of(self._notebook, self._options.form)
             assert form is not None
-            self.value = answering.value_of(self._conversation, form)
+            self.value = value_of(self._conversation, form)
             if self._options.into:
                 self._notebook.shell.user_ns[self._options.into] = self.value
                 self.value = None
