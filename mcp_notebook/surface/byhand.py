@@ -89,7 +89,7 @@ async def perform(
         event,
         keep=keep,
         shaping=notebook.shaping(),
-        timeout=timeout or notebook.settings.tool_timeout,
+        timeout=session.seconds_for(timeout, notebook.settings.tool_timeout),
         emit=emit,
     )
     notebook.ledger.record(result, cell=BY_HAND)
