@@ -140,6 +140,7 @@ class Caller:
         if denial:
             return ToolResult(prepared.event.id, "denied", denial, 0.0)
         emit(ToolStarted(prepared.event.id))
+        limit = prepared.session.seconds_for(None, self.timeout)
         left = self.budget.seconds_left()
         call = replace(prepared.event, arguments=prepared.arguments)
         self.sent(call)
@@ -149,7 +150,7 @@ class Caller:
             call,
             keep=self.keep,
             shaping=replace(self.shaping, grant=self.budget.rows),
-            timeout=self.timeout if left is None else min(self.timeout, left),
+            timeout=limit if left is None else min(limit, left),
             emit=emit,
         )
 
