@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "naming", "pipes", "wire"},
-    {"events", "loop", "config", "masking"},
+    {"errors", "kinds", "naming", "pipes", "secrets", "wire"},
+    {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},
     {"surface", "demo"},

@@ -16,6 +16,7 @@ from mcp_notebook.config.expand import expand, unexpanded
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
 from mcp_notebook.config.target import check_headers, check_url, notes_on
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.secrets import NameLevel, has_secret_shape, is_secret_name
 
 TRANSPORTS = {"http": "http", "streamable-http": "http", "streamableHttp": "http", "streamable_http": "http",
               "remote": "http", "sse": "sse"}  # fmt: skip
@@ -40,8 +41,6 @@ OAUTH = {"clientId": "client_id", "CLIENT_ID": "client_id", "clientSecret": "cli
          "CLIENT_SECRET": "client_secret", "redirectUri": "redirect_uri", "callbackPort": "redirect_uri"}  # fmt: skip
 OAUTH_KEYS = ("client_id", "client_secret", "scope", "issuer", "grant", "private_key", "algorithm", "redirect_uri",
               "client_metadata_url", "enabled", *OAUTH)  # fmt: skip
-LITERAL_SECRET = re.compile(r"(sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|eyJ)[\w-]{8,}")
-SECRET_VARIABLE = re.compile(r"(token|secret|passw|api_?key|credential)", re.IGNORECASE)
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]")
 SHELL = re.compile(r"&&|\|\||[|;<>]")
 
@@ -440,10 +439,8 @@ def _unquoted(value: str) -> str:
 
 
 def _looks_secret(name: str, value: str) -> bool:
-    return bool(
-        LITERAL_SECRET.search(value)
-        or (SECRET_VARIABLE.search(name) and len(value) >= 6)
-    )
+    is_named = is_secret_name(name, NameLevel.VARIABLE)
+    return has_secret_shape(value) or (is_named and len(value) >= 6)
 
 
 def _folder_of(path: Path) -> Path:
