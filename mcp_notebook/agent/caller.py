@@ -143,13 +143,14 @@ class Caller:
         if denial:
             return ToolResult(prepared.event.id, "denied", denial, 0.0)
         emit(ToolStarted(prepared.event.id))
+        limit = prepared.session.seconds_for(None, self.timeout)
         left = self.budget.seconds_left()
         return await self.path.send(
             Sending(
                 prepared.event, prepared.arguments, prepared.session, prepared.tool
             ),
             shaping=replace(self.shaping, grant=self.budget.rows),
-            timeout=self.timeout if left is None else min(self.timeout, left),
+            timeout=limit if left is None else min(limit, left),
             emit=emit,
         )
 

@@ -99,7 +99,7 @@ def read_entry(
             )
     fields = _Fields(entry, where, environ, _folder_of(path))
     spec = _http(fields) if _is_http(fields) else _stdio(fields)
-    wanted = ConnectOptions.from_entry(entry)
+    wanted = ConnectOptions.from_entry(entry, where)
     if options is not None:
         wanted = wanted.overridden_by(options)
     return apply_options(spec, wanted, environ, where=where)

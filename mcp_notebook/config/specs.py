@@ -1,5 +1,8 @@
 """A server, described: how to start it or where it is. Values of env and headers never
 show in a repr.
+
+`options` of each are those that it is connected with, of the person and of its file;
+those that make another server of it are applied in the other fields already.
 """
 
 import hashlib
@@ -10,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.secrets import is_secret_option, mask_line
 
@@ -27,6 +31,7 @@ class StdioServer:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
+    options: ConnectOptions = field(default=ConnectOptions(), compare=False)
     # what the person should know before it starts
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -49,6 +54,7 @@ class HttpServer:
     ca: str | None = None
     # client_id, client_secret, scope, ...; None: no OAuth
     oauth: Mapping[str, str] | None = None
+    options: ConnectOptions = field(default=ConnectOptions(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     # an httpx2.Auth of the person's own, instead of `oauth`
     auth: object | None = field(default=None, compare=False)
@@ -62,6 +68,7 @@ class InProcessServer:
     """A server object of the MCP SDK in this process; `build` makes it."""
 
     build: Callable[[], object]
+    options: ConnectOptions = field(default=ConnectOptions(), compare=False)
 
 
 ServerSpec = StdioServer | HttpServer | InProcessServer

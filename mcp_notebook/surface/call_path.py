@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook import naming
+from mcp_notebook import sql_words
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.freeze.trail import Facts, Kind
@@ -113,7 +113,7 @@ class NotebookCalls:
         sent = self.send(
             sending,
             shaping=self._notebook.shaping(),
-            timeout=timeout or self._notebook.settings.tool_timeout,
+            timeout=session.seconds_for(timeout, self._notebook.settings.tool_timeout),
             emit=self.tell,
         )
         return await self._through(call, sent)
@@ -225,7 +225,7 @@ def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
     """The argument that takes an SQL text, when nothing else is required; else an empty string."""
     properties = schema.get("properties") or {}
     required = set(schema.get("required") or ())
-    for name in naming.SQL_ARGUMENTS:
+    for name in sql_words.SQL_ARGUMENTS:
         if name not in properties or not required <= {name}:
             continue
         of_argument = (properties[name] or {}).get("description", "")

@@ -176,12 +176,11 @@ async def _connected(
     options = ConnectOptions.from_call(name, target, given)
     if options.in_process:
         options.refuse_misplaced("server object", name)
-        spec = InProcessServer(lambda: target)
+        spec = InProcessServer(lambda: target, options)
     else:
         # of one name, a wrong server is raised
         spec = cast("ServerSpec", connecting.resolve(options)[name])
-    timeout = options.timeout or state.settings.connect_timeout
-    session = await opening.opened(state, name, spec, options, timeout, {name: ""})
+    session = await opening.opened(state, name, spec, options, {name: ""})
     for note in arrival.notes_on(session, state.sessions):
         here.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
