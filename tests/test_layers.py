@@ -12,7 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "naming", "pipes", "wire"},
+    {"errors", "kinds", "pipes", "sql_functions", "wire"},
+    {"sql_words"},
+    {"naming", "sql_effects"},
     {"events", "loop", "config", "masking"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},
@@ -27,7 +29,7 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
-    "sqlglot": {"server"},
+    "sqlglot": {"server", "sql_effects"},
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
     "pyarrow": {"results", "server", "display", "agent", "freeze"},

@@ -15,11 +15,11 @@ from mcp_notebook.agent.sealing import secret_columns
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult
 from mcp_notebook.masking import seal_text
-from mcp_notebook.naming import sql_of
 from mcp_notebook.policy.budgets import cut
 from mcp_notebook.results import read
 from mcp_notebook.results.shown.preview import preview
 from mcp_notebook.sessions import handover
+from mcp_notebook.sql_words import sql_of
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Reading, Table

@@ -15,7 +15,6 @@ from mcp_notebook.results import (
     nothing,
     notices,
     resources,
-    statement,
     structured,
     texts,
 )
@@ -23,6 +22,7 @@ from mcp_notebook.results.columns import build
 from mcp_notebook.results.raw import Raw
 from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
 from mcp_notebook.results.values.shapes import MAX_COLUMNS
+from mcp_notebook.sql_words import is_query
 
 log = logging.getLogger(__name__)
 MAX_CELLS = 100_000_000
@@ -155,7 +155,7 @@ def _not_a_result(raw: Raw, sql: str) -> str:
     """An empty list without names is an answer only to a query."""
     if raw.rows or raw.names is not None or raw.columns:
         return ""
-    if sql and not statement.is_query(sql):
+    if sql and not is_query(sql):
         return "an empty list after a statement that is no query"
     return ""
 

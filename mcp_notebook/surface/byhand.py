@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook import naming
+from mcp_notebook import sql_words
 from mcp_notebook.errors import CallError, ConfigError
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.trail import Facts
@@ -165,7 +165,7 @@ def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
     """The argument that takes an SQL text, when nothing else is required; else an empty string."""
     properties = schema.get("properties") or {}
     required = set(schema.get("required") or ())
-    for name in naming.SQL_ARGUMENTS:
+    for name in sql_words.SQL_ARGUMENTS:
         told = f"{description} {(properties.get(name) or {}).get('description', '')}".lower()
         if name in properties and required <= {name} and (name != "q" or "sql" in told):
             return name
