@@ -12,7 +12,7 @@ from typing import Any
 from mcp_notebook.results import readers, texts
 from mcp_notebook.results.content import Parts
 from mcp_notebook.results.texts import Found
-from mcp_notebook.results.values import jsontext, large
+from mcp_notebook.results.values import jsontext, large_lists
 from mcp_notebook.sql_words import selected_columns
 
 _MANY = 200
@@ -170,14 +170,14 @@ def _many_rows(pieces: Sequence[str], names: tuple[str, ...]) -> Found | None:
     """Very many blocks of one object each, by the fast reader."""
     if len(pieces) < _MANY or not all(piece[:1] == "{" for piece in pieces):
         return None
-    cut = large.columns("[" + ",".join(pieces) + "]")
+    cut = large_lists.cut_to_sample("[" + ",".join(pieces) + "]")
     found = (
         texts.from_value(jsontext.loads(cut[0]), "json", selected=names)
         if cut
         else None
     )
     raw = (
-        large.filled(found.raws, cut[1])
+        large_lists.fill_sample(found.raws, cut[1])
         if cut and found and cut[1].num_rows == len(pieces)
         else None
     )

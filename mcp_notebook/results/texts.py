@@ -12,7 +12,7 @@ from mcp_notebook.results import error_detection, readers
 from mcp_notebook.results.formats import delimited, wrapped
 from mcp_notebook.results.raw_table import Raw, Taken
 from mcp_notebook.results.reading import Confidence, Rejected
-from mcp_notebook.results.values import json_tables, jsontext, large
+from mcp_notebook.results.values import json_tables, jsontext, large_lists
 
 _LEAF_DEPTH = 3
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
@@ -60,11 +60,11 @@ def _undressed(text: str) -> str:
 
 def _large(text: str, selected: Sequence[str], depth: int) -> Found | None:
     """A long list of records by the fast readers, None when they do not vouch for it."""
-    cut = large.columns(text)
+    cut = large_lists.cut_to_sample(text)
     if cut is None:
         return None
     found = _read(cut[0], selected, depth)
-    raw = large.filled(found.raws, cut[1])
+    raw = large_lists.fill_sample(found.raws, cut[1])
     return raw and replace(found, raws=(raw,))
 
 
