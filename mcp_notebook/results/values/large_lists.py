@@ -2,7 +2,7 @@
 them is read with two records.
 
 The answer is that of the exact path or none: the fast readers refuse what they cannot
-prove, and then `texts.read` reads the whole.
+prove, and then `texts.read_text` reads the whole.
 """
 
 from __future__ import annotations
