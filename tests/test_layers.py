@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "naming", "pipes", "wire"},
+    {"errors", "kinds", "naming", "pipes", "untrusted_text", "wire"},
     {"events", "loop", "config", "masking"},
+    {"values"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},
     {"surface", "demo"},
@@ -30,7 +31,7 @@ HOMES = {
     "sqlglot": {"server"},
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
-    "pyarrow": {"results", "server", "display", "agent", "freeze"},
+    "pyarrow": {"values", "results", "server", "display", "agent", "freeze"},
     "xllamacpp": {"local"},
     "python_calamine": {"results"},
 }

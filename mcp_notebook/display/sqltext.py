@@ -6,7 +6,7 @@ sent. This is a reading aid for any dialect, not a parser.
 
 import re
 
-from mcp_notebook.display.safe import visible
+from mcp_notebook.untrusted_text import visible
 
 # (kind, text); kind is "k"eyword, "f"unction, "s"tring, "n"umber, "c"omment or "" for
 # the rest
