@@ -12,12 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import mcp_notebook
 from mcp_notebook.agent.sealing import seal_result
 from mcp_notebook.display.explore import Explorer
 from mcp_notebook.display.static import _CELL as OF_HTML
 from mcp_notebook.display.static import _table as table_html
 from mcp_notebook.display.tables import view_tables
 from mcp_notebook.events import ToolResult
+from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.results.frames import to_frame
 from mcp_notebook.results.shown.preview import preview
@@ -179,7 +181,9 @@ def test_a_column_of_any_kind_is_hashed_compared_masked_sealed_sorted_and_framed
     data = table_of(column)
     frame = to_frame(Table(data=data), attrs={})
     again = frame.iloc[::-1]
-    assert len(again) == len(frame)
+    assert mcp_notebook.compare(frame, again).same
+    print_of_frame, print_of_again = str(fingerprint(frame)), str(fingerprint(again))
+    assert print_of_frame == print_of_again
     masked = Masks(("c",)).apply(data, "t")
     nulls = column_texts(data["c"]).count(None)
     assert masked["c"].null_count == nulls
