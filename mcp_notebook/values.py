@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.masking import MASK
+from mcp_notebook.secrets import MASK
 from mcp_notebook.untrusted_text import clip, visible
 
 CELL = 160  # characters of one value

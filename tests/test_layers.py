@@ -12,9 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "naming", "pipes", "untrusted_text", "wire"},
-    {"events", "loop", "config", "masking"},
-    {"values"},
+    {"errors", "kinds", "pipes", "secrets", "sql_functions", "untrusted_text", "wire"},
+    {"sql_words", "values"},
+    {"naming", "sql_effects"},
+    {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},
     {"surface", "demo"},
@@ -28,7 +29,7 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
-    "sqlglot": {"server"},
+    "sqlglot": {"server", "sql_effects"},
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
     "pyarrow": {"values", "results", "server", "display", "agent", "freeze"},

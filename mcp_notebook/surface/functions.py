@@ -5,13 +5,13 @@ They go through the same sessions, limits and log as the magics; a call is the p
 own, so nothing is asked.
 """
 
-import shlex
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mcp_notebook.config import InProcessServer
+from mcp_notebook.config import ConnectOptions, InProcessServer, ServerSpec
+from mcp_notebook.config.options import connect_signature, describe_keywords
 from mcp_notebook.errors import ConfigError, DataError
-from mcp_notebook.freeze.route import Route
 from mcp_notebook.surface import (
     arrival,
     byhand,
@@ -21,11 +21,13 @@ from mcp_notebook.surface import (
     resources,
     sharing,
 )
-from mcp_notebook.surface.connecting import Wanted
+from mcp_notebook.surface.call_path import NotebookCalls
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
 
 if TYPE_CHECKING:
+    from mcp_notebook.agent.calls import Keep, Origin
+    from mcp_notebook.results import Table
     from mcp_notebook.server.catalog import Catalog
 
 Target = str | Sequence[str] | object
@@ -35,10 +37,8 @@ def connect(name: str, target: Target = "", **options: Any) -> Server:
     """Connect a server, keep its session open in this process, and return its object.
 
     `target`: a command line or a URL as in `%mcp_connect`, a list of words, or a server
-    object of the MCP SDK; without one, the server of that name in .mcp.json. Options:
-    `config` (a file with "mcpServers"), `headers` (a dict), `env` (names of variables
-    to pass on), `cwd`, `transport`, `timeout` (seconds), `allow`, `safe`, `legacy`.
-    `${VAR}` in any of them is taken from the environment. Raises ConfigError or
+    object of the MCP SDK; without one, the server of that name in .mcp.json. `${VAR}` in
+    it, in headers and in paths is taken from the environment. Raises ConfigError or
     ConnectError.
     """
     state = here.notebook()
@@ -51,6 +51,13 @@ async def aconnect(name: str, target: Target = "", **options: Any) -> Server:
     state = here.notebook()
     await here.awaited(state, _connected(state, name, target, options))
     return server(name)
+
+
+# The keywords and their meaning are those of the options, which are declared once.
+for _door in (connect, aconnect):
+    _door.__signature__ = connect_signature()  # type: ignore[attr-defined]
+    _words = inspect.cleandoc(_door.__doc__ or "")
+    _door.__doc__ = f"{_words}\n\nOptions:\n\n{describe_keywords()}"
 
 
 def disconnect(name: str) -> None:
@@ -164,19 +171,16 @@ def __getattr__(name: str) -> Any:
 
 
 async def _connected(
-    state: Notebook, name: str, target: Target, options: Mapping[str, Any]
+    state: Notebook, name: str, target: Target, given: Mapping[str, Any]
 ) -> None:
-    wanted = _wanted(name, target, options)
-    if isinstance(target, str | Sequence):
-        spec = connecting.resolve(wanted)[name]
-        if isinstance(spec, ConfigError):
-            raise spec
+    options = ConnectOptions.from_call(name, target, given)
+    if options.in_process:
+        options.refuse_misplaced("server object", name)
+        spec = InProcessServer(lambda: target, options)
     else:
-        spec = InProcessServer(lambda: target)
-    timeout = wanted.timeout or state.settings.connect_timeout
-    session = await opening.opened(state, name, spec, wanted, timeout, {name: ""})
-    if isinstance(spec, InProcessServer):
-        state.trail.connected(Route(name, in_process=True))
+        # of one name, a wrong server is raised
+        spec = cast("ServerSpec", connecting.resolve(options)[name])
+    session = await opening.opened(state, name, spec, options, {name: ""})
     for note in arrival.notes_on(session, state.sessions):
         here.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
@@ -192,49 +196,6 @@ async def _connected(
         raise
 
 
-def _wanted(name: str, target: Target, options: Mapping[str, Any]) -> Wanted:
-    known = (
-        "config",
-        "headers",
-        "env",
-        "cwd",
-        "transport",
-        "timeout",
-        "allow",
-        "safe",
-        "legacy",
-    )
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise ConfigError(
-            f"connect has no option {unknown[0]!r}; its options: {', '.join(known)}."
-        )
-    headers = options.get("headers") or {}
-    return Wanted(
-        names=(name,),
-        words=_words(target),
-        allow=_several(options.get("allow")),
-        safe=_several(options.get("safe")),
-        env=_several(options.get("env")),
-        headers=tuple(f"{key}: {value}" for key, value in headers.items()),
-        transport=options.get("transport") or "",
-        cwd=str(options.get("cwd") or ""),
-        timeout=options.get("timeout"),
-        config=str(options.get("config") or ""),
-        legacy=bool(options.get("legacy")),
-    )
-
-
-def _words(target: Target) -> tuple[str, ...]:
-    if isinstance(target, str):
-        return tuple(shlex.split(target))
-    return tuple(map(str, target)) if isinstance(target, Sequence) else ()
-
-
-def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())
-
-
 async def _called(
     state: Notebook,
     server: str,
@@ -246,16 +207,23 @@ async def _called(
 ) -> Any:
     frames: list[Any] = []
     sent = {name: plain(value, name) for name, value in arguments.items()}
-    result = await byhand.perform(
-        state, server, tool, sent, keep=_keeper(state, frames), timeout=timeout
-    )
+    calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
+    result = await byhand.perform(calls, server, tool, sent, timeout=timeout)
     return _value(frames, tables, lambda: byhand.text_of(result))
 
 
-def _keeper(state: Notebook, frames: list[Any]) -> Callable[..., str]:
-    def keep(table: Any, origin: Any, index: int) -> str:
-        frames.append(state.hand_out(table, origin, index))
-        return f"{origin.tool}"
+def _keep_for_code(state: Notebook, frames: list[Any]) -> "Keep":
+    """Hands the tables of a call to the person's code, which names them."""
+
+    def keep(
+        tables: "Sequence[Table]",
+        origin: "Origin",
+        write: Callable[[Sequence[str]], str],
+    ) -> tuple[tuple[str, ...], str]:
+        written = write([origin.tool] * len(tables))
+        for index, table in enumerate(tables):
+            frames.append(state.hand_out(table, origin, index))
+        return (), written
 
     return keep
 
@@ -273,11 +241,10 @@ async def _queried(
         raise ConfigError("There is no SQL in the text.")
     arguments = {"sql": text} if limit is None else {"sql": text, "limit": limit}
     frames: list[Any] = []
+    calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
     catalog = _catalog(state, tables)
     try:
-        await byhand.perform_own_sql(
-            state, arguments, catalog, keep=_keeper(state, frames), given=tables
-        )
+        await byhand.perform_own_sql(state, calls, arguments, catalog, given=tables)
     except DataError as error:
         hint = (
             ""
@@ -302,11 +269,12 @@ def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
 
 
 async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:
-    origin, reading = await resources.fetched(state, server, uri)
+    frames: list[Any] = []
+    result = await resources.read_resource(
+        state, server, uri, keep=_keep_for_code(state, frames)
+    )
+    reading = result.reading
+    assert reading is not None  # a resource that was read has one
     if reading.error is not None:
         raise DataError(f"{uri} of {server} cannot be read: {reading.error}")
-    frames = [
-        state.hand_out(table, origin, index)
-        for index, table in enumerate(reading.tables)
-    ]
     return _value(frames, tables, lambda: reading.text)

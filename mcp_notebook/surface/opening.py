@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from mcp_notebook import config, loop
-from mcp_notebook.config import ServerSpec
+from mcp_notebook.config import ConnectOptions, ServerSpec
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.policy import Start
 from mcp_notebook.sessions import handover
@@ -16,18 +16,18 @@ from mcp_notebook.surface.presence import is_attended
 from mcp_notebook.surface.showing import PATIENCE, StatusLine, line
 
 
-def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
+def connect(notebook: Notebook, options: ConnectOptions) -> None:
     """Connect what was asked for, side by side, each with its own line; the first
     failure is raised at the end.
     """
-    resolved = connecting.resolve(wanted)
+    resolved = connecting.resolve(options)
     servers = {
         name: spec
         for name, spec in resolved.items()
         if not isinstance(spec, ConfigError)
     }
     attended = is_attended(notebook.shell)
-    for name, path in connecting.sources(wanted).items():
+    for name, path in connecting.sources(options).items():
         if name in servers:
             start = Start(
                 path,
@@ -36,12 +36,11 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
                 config.spec_fingerprint(servers[name]),
             )
             arrival.may_start(notebook, start, attended=attended, say=line, ask=input)
-    timeout = wanted.timeout or notebook.settings.connect_timeout
     lines = {name: StatusLine() for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
     futures = {
-        name: loop.submit(opened(notebook, name, spec, wanted, timeout, progress))
+        name: loop.submit(opened(notebook, name, spec, options, progress))
         for name, spec in servers.items()
     }
     with notebook.desk.staffed(attended=attended, forms=False):
@@ -77,8 +76,7 @@ async def opened(
     notebook: Notebook,
     name: str,
     spec: ServerSpec,
-    wanted: connecting.Wanted,
-    timeout: float,
+    options: ConnectOptions,
     progress: dict[str, str],
 ) -> Any:
     """The session of one server, with what was asked for it; runs on the background loop."""
@@ -88,16 +86,18 @@ async def opened(
     session = await notebook.sessions.connect(
         name,
         handover.offered(spec) if bundled else spec,
-        timeout=timeout,
-        legacy=wanted.legacy,
+        # A server that is given long may start slowly too; one whose calls are to be
+        # short still has to start, and npx or uvx may load it first.
+        timeout=max(options.timeout or 0, notebook.settings.connect_timeout),
+        legacy=options.legacy,
         trusted=bundled,
         log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )
     arrival.pin(session, before)
-    arrival.mark_safe(session, wanted.safe)
-    notebook.allowed[name] = wanted.allow
-    notebook.trail.connected(connecting.route(name, wanted))
+    arrival.mark_safe(session, options.safe)
+    notebook.allowed[name] = options.allow
+    notebook.trail.connected(options.for_server(name))
     return session
 
 

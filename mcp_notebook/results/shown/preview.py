@@ -11,7 +11,6 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
 
-from mcp_notebook.masking import MASK
 from mcp_notebook.results.shown.facts import (
     ColumnFacts,
     Source,
@@ -19,6 +18,7 @@ from mcp_notebook.results.shown.facts import (
     quoted,
     sources,
 )
+from mcp_notebook.secrets import MASK
 from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import Masked, column_texts, value_text
 
