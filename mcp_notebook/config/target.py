@@ -14,11 +14,11 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from mcp_notebook.config.expand import expand
+from mcp_notebook.config.option_kinds import split_header
 from mcp_notebook.config.options import (
     ASSIGNMENT,
     ConnectOptions,
     is_url,
-    split_header,
 )
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, mask
 from mcp_notebook.errors import ConfigError

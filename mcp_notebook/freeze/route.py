@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.config.options import ConnectOptions, split_header
+from mcp_notebook.config.option_kinds import split_header
+from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.config.specs import SECRET_ITEM, SECRET_OPTION, USERINFO
 from mcp_notebook.freeze.sealing import Sealer
 
@@ -28,7 +29,7 @@ def seal_options(options: ConnectOptions, sealer: Sealer) -> ConnectOptions:
     variables that have to be set.
     """
     sealed: dict[str, Any] = {"words": tuple(_words(options, sealer))}
-    for name, option, value in options.given():
+    for name, option, value in options.items():
         if option.sealing == "header":
             sealed[name] = tuple(_header(options.name, one, sealer) for one in value)
         elif option.sealing == "text":
