@@ -12,10 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "pipes", "sql_functions", "wire"},
+    {"errors", "kinds", "pipes", "secrets", "sql_functions", "wire"},
     {"sql_words"},
     {"naming", "sql_effects"},
-    {"events", "loop", "config", "masking"},
+    {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},
     {"surface", "demo"},

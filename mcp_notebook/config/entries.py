@@ -17,6 +17,7 @@ from mcp_notebook.config.options import OPTIONS, ConnectOptions
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
 from mcp_notebook.config.target import apply_options, notes_on
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.secrets import NameLevel, has_secret_shape, is_secret_name
 
 # What "type" is called by one host or another, as the transport that it means
 TRANSPORTS = {
@@ -62,8 +63,6 @@ OAUTH_KEYS = (
     *OAUTH,
 )
 OAUTH_NAMES = {key: key for key in OAUTH_KEYS}
-LITERAL_SECRET = re.compile(r"(sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|eyJ)[\w-]{8,}")
-SECRET_VARIABLE = re.compile(r"(token|secret|passw|api_?key|credential)", re.IGNORECASE)
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]")
 SHELL = re.compile(r"&&|\|\||[|;<>]")
 
@@ -81,6 +80,17 @@ def read_entry(
     `options`: what the person wants beside; it goes before what the file says.
     """
     where = f"server {name!a} in {path}"
+    _check_server_name(name, path)
+    _check_shape(entry, where)
+    fields = _Fields(entry, where, environ, _folder_of(path))
+    spec = _http(fields) if _is_http(fields) else _stdio(fields)
+    wanted = ConnectOptions.from_entry(entry, where)
+    if options is not None:
+        wanted = wanted.overridden_by(options)
+    return apply_options(spec, wanted, environ, where=where)
+
+
+def _check_server_name(name: str, path: Path) -> None:
     try:
         check_name(name)
     except ConfigError as error:
@@ -89,21 +99,19 @@ def read_entry(
         raise ConfigError(
             f"{path}: {error.message[:-1]} {rule}; rename it, for example {suggestion!r}."
         ) from None
+
+
+def _check_shape(entry: Any, where: str) -> None:
     if not isinstance(entry, dict):
         raise ConfigError(
-            f'{where} should be an object with "command" and "args", or with "url", it is {json_kind(entry)}.'
+            f'{where} should be an object with "command" and "args", or with "url", '
+            f"it is {json_kind(entry)}."
         )
     for key in ("disabled", "enabled"):
         if not isinstance(entry.get(key, True), bool):
             raise ConfigError(
                 f'{where}: "{key}" should be true or false, it is {json_kind(entry[key])}.'
             )
-    fields = _Fields(entry, where, environ, _folder_of(path))
-    spec = _http(fields) if _is_http(fields) else _stdio(fields)
-    wanted = ConnectOptions.from_entry(entry, where)
-    if options is not None:
-        wanted = wanted.overridden_by(options)
-    return apply_options(spec, wanted, environ, where=where)
 
 
 class _Fields:
@@ -203,21 +211,14 @@ def _is_http(fields: _Fields) -> bool:
     """
     entry, url = fields.entry, _url_key(fields.entry)
     has_url, has_command = url in entry, "command" in entry
-    transport = entry.get("type", entry.get("transport"))
-    if transport is not None and not isinstance(transport, str):
-        raise fields.wrong_key(
-            f'"type" should be "stdio", "http" or "sse", it is {json_kind(transport)}.'
-        )
-    if transport and transport not in (*TRANSPORTS, *LOCAL, "auto"):
-        raise fields.wrong(
-            f'has type {transport!a}; possible are "stdio", "http" and "sse".'
-        )
+    _check_type(fields)
     if has_url and has_command:
         raise fields.wrong(
             'has both "command" and "url"; one of the two says how to reach it.'
         )
     if not has_url and not has_command:
         raise fields.wrong(f'has neither "command" nor "url"{_meant_key(entry)}.')
+    transport = _type_of(entry)
     if transport in TRANSPORTS and has_command:
         raise fields.wrong(
             f'has type {transport!a} and a "command"; with that type it needs a "url".'
@@ -227,6 +228,22 @@ def _is_http(fields: _Fields) -> bool:
             f'has type {transport!a} and a "{url}"; with a url the type is "http".'
         )
     return has_url
+
+
+def _type_of(entry: Mapping[str, Any]) -> Any:
+    return entry.get("type", entry.get("transport"))
+
+
+def _check_type(fields: _Fields) -> None:
+    written = _type_of(fields.entry)
+    if written is not None and not isinstance(written, str):
+        raise fields.wrong_key(
+            f'"type" should be "stdio", "http" or "sse", it is {json_kind(written)}.'
+        )
+    if written and written not in (*TRANSPORTS, *LOCAL, "auto"):
+        raise fields.wrong(
+            f'has type {written!a}; possible are "stdio", "http" and "sse".'
+        )
 
 
 def _url_key(entry: Mapping[str, Any]) -> str:
@@ -450,9 +467,8 @@ def _unquoted(value: str) -> str:
 
 
 def _looks_secret(name: str, value: str) -> bool:
-    if LITERAL_SECRET.search(value):
-        return True
-    return SECRET_VARIABLE.search(name) is not None and len(value) >= 6
+    is_named = is_secret_name(name, NameLevel.VARIABLE)
+    return has_secret_shape(value) or (is_named and len(value) >= 6)
 
 
 def _folder_of(path: Path) -> Path:

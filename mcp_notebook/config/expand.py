@@ -84,7 +84,7 @@ def _unset(name: str, inside: str, where: str) -> ConfigError:
 def _known(name: str, folder: Path | None) -> str | None:
     """What editors know by themselves: folders, and how paths are written."""
     known = {
-        "userHome": str(Path.home()),
+        "userHome": str(Path(os.path.expanduser("~"))),
         "pathSeparator": os.sep,
         "/": os.sep,
     }
