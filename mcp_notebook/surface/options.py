@@ -119,6 +119,14 @@ class AskOptions:
             choices=("low", "medium", "high", "xhigh", "max"),
         ),
     ] = ""
+    system: Annotated[
+        str,
+        Option(
+            "what the system prompt says beside the rules, e.g. 'Answer in French.'",
+            flags=("--system",),
+            setting="",
+        ),
+    ] = ""
     servers: Annotated[
         Sequence[str],
         Option(
