@@ -21,7 +21,7 @@ from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.composing import compose
 from mcp_notebook.surface.help import options_of
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.options import OPTIONS, AskOptions, Option
+from mcp_notebook.surface.options import OPTIONS, AskOptions, AskOption
 from mcp_notebook.surface.settings import MCPNotebook
 from tests.fake_messages import FakeMessages, Reply, text
 from tests.surface.scripted import notebook
@@ -66,7 +66,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def values_of(option: Option) -> st.SearchStrategy[Any]:
+def values_of(option: AskOption) -> st.SearchStrategy[Any]:
     if option.name in SAMPLES:
         return SAMPLES[option.name]
     if option.choices:
