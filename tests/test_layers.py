@@ -12,8 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "naming", "pipes", "wire"},
-    {"events", "loop", "config", "masking"},
+    {"errors", "kinds", "pipes", "secrets", "sql_functions", "wire"},
+    {"sql_words"},
+    {"naming", "sql_effects"},
+    {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},
     {"surface", "demo"},
@@ -27,7 +29,7 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
-    "sqlglot": {"server"},
+    "sqlglot": {"server", "sql_effects"},
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
     "pyarrow": {"results", "server", "display", "agent", "freeze"},
