@@ -86,7 +86,8 @@ def level(part: str) -> int:
 
 def ours(module: str) -> str | None:
     words = module.split(".")
-    if words[0] != "mcp_notebook":
+    # The version is one text in the package's own file, which imports nothing itself.
+    if words[0] != "mcp_notebook" or module == "mcp_notebook.__version__":
         return None
     return (
         words[1]
