@@ -15,14 +15,10 @@ from typing import Literal
 
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.secrets import is_secret_option, mask_line
 
 HIDDEN = "•••"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# user:password@ in any URL, and the value of a query item or an option that is named like a secret
-USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@?#]+@", re.IGNORECASE)
-SECRETIVE = r"[\w-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential|signature)[\w-]*"
-SECRET_ITEM = re.compile(rf"(?P<name>\b{SECRETIVE}=)[^&\s#'\"]+", re.IGNORECASE)
-SECRET_OPTION = re.compile(rf"--?{SECRETIVE}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -128,10 +124,7 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
     """The text without the given secrets, without user:password@ and without values
     named like secrets.
     """
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-    text = USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
-    return SECRET_ITEM.sub(rf"\g<name>{HIDDEN}", text)
+    return mask_line(text, secrets, mark=HIDDEN)
 
 
 def spec_fingerprint(spec: ServerSpec) -> str:
@@ -160,4 +153,4 @@ def _hide(args: Iterable[str]) -> Iterable[str]:
     hide_next = False
     for arg in args:
         yield HIDDEN if hide_next else arg
-        hide_next = bool(SECRET_OPTION.fullmatch(arg))
+        hide_next = is_secret_option(arg)

@@ -38,12 +38,10 @@ README = Path(__file__).parents[2] / "README.md"
 # Letters that a shell, IPython or Python could take for something else
 TEXT = st.text("ab Z9é-_=:/.,'\"\\$%!?#*~\n(){}", max_size=8)
 WORD = TEXT.filter(lambda word: not word.startswith("-") and "://" not in word)
+NAME = st.text(string.ascii_lowercase, min_size=1, max_size=8)
 # A busy machine may take long for the first example.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-NAME = st.text(string.ascii_lowercase, min_size=1, max_size=8)
-HEADER_# A busy machine may take long for the first example.
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-NAME = st.text(string.ascii_letters + "-", min_size=1, max_size=6)
+HEADER_NAME = st.text(string.ascii_letters + "-", min_size=1, max_size=6)
 
 
 def values_of(name: str) -> st.SearchStrategy[Any]:
