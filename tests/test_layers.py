@@ -17,7 +17,7 @@ LADDER = [
     {"naming", "sql_effects"},
     {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
-    {"agent", "display", "server", "replay", "local", "freeze"},
+    {"agent", "display", "server", "replay", "freeze"},
     {"surface", "demo"},
     {"cli"},
     {"__init__", "__main__"},
@@ -25,7 +25,7 @@ LADDER = [
 HOMES = {
     "mcp": {"sessions", "server"},
     "mcp_types": {"sessions", "server"},
-    "anthropic": {"agent", "replay", "local"},
+    "anthropic": {"agent", "replay"},
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
@@ -33,7 +33,6 @@ HOMES = {
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
     "pyarrow": {"results", "server", "display", "agent", "freeze"},
-    "xllamacpp": {"local"},
     "python_calamine": {"results"},
 }
 SLOW = (
