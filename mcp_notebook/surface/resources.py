@@ -192,12 +192,14 @@ def shown_to_model(
     """
     # with the readers, at the first resource
     from mcp_notebook.agent.calls import previews
-    from mcp_notebook.policy.budgets import cut
+    from mcp_notebook.policy.budgets import cut_text
 
     shaping = notebook.shaping(rows_to_model)
     parts = previews(reading.tables, names, shaping)
     text = reading.error or ("" if reading.tables else reading.text)
     if text.strip():
-        parts.append(cut(text, shaping.text_bytes, "\n[cut: the resource is longer]"))
+        parts.append(
+            cut_text(text, shaping.text_bytes, "\n[cut: the resource is longer]")
+        )
     shown = "\n\n".join(parts) or "(it is empty or no text)"
     return seal_text(shown, prose=not reading.tables)

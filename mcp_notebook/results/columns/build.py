@@ -24,7 +24,7 @@ from mcp_notebook.results.columns import (
     numeric,
     strings,
 )
-from mcp_notebook.results.raw import Cells, Raw, listing
+from mcp_notebook.results.raw_table import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 from mcp_notebook.sql_words import selected_columns
 

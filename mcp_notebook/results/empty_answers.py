@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from mcp_notebook.results import content
 from mcp_notebook.results.columns import build
-from mcp_notebook.results.raw import Raw
+from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.reading import Table
 from mcp_notebook.sql_words import is_query, names_among, selected_columns
 
