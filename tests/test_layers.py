@@ -17,7 +17,7 @@ LADDER = [
     {"naming", "sql_effects"},
     {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
-    {"agent", "display", "server", "replay", "local", "freeze"},
+    {"agent", "display", "server", "replay", "freeze"},
     {"surface", "demo"},
     {"cli"},
     {"__init__", "__main__"},
@@ -25,7 +25,7 @@ LADDER = [
 HOMES = {
     "mcp": {"sessions", "server"},
     "mcp_types": {"sessions", "server"},
-    "anthropic": {"agent", "replay", "local"},
+    "anthropic": {"agent", "replay"},
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
@@ -33,7 +33,6 @@ HOMES = {
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
     "pyarrow": {"values", "results", "server", "display", "agent", "freeze"},
-    "xllamacpp": {"local"},
     "python_calamine": {"results"},
 }
 SLOW = (
@@ -86,7 +85,8 @@ def level(part: str) -> int:
 
 def ours(module: str) -> str | None:
     words = module.split(".")
-    if words[0] != "mcp_notebook":
+    # The version is one text in the package's own file, which imports nothing itself.
+    if words[0] != "mcp_notebook" or module == "mcp_notebook.__version__":
         return None
     return (
         words[1]
