@@ -99,38 +99,46 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return without_view(column)
 
 
-def column_values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
-    """A column's values in Python, structures and maps as dicts; what Python cannot hold
-    (a year beyond 9999) is there as its text. Never raises.
+def column_values(
+    column: pa.ChunkedArray | pa.Array, *, map_as_dict: bool = False
+) -> list[Any]:
+    """A column's values in Python; what Python cannot hold (a year beyond 9999) is there
+    as its text. Never raises.
+
+    A map is a list of pairs or, `map_as_dict`, a dict: of equal keys the last counts.
     """
     try:
-        return column.to_pylist(maps_as_pydicts="lossy")
+        return column.to_pylist(maps_as_pydicts="lossy" if map_as_dict else None)
     except (ValueError, OverflowError, LookupError):
-        return [_python_value(value) for value in column]
+        return [_python_value(value, map_as_dict) for value in column]
 
 
-def _python_value(value: Any) -> Any:
+def _python_value(value: Any, map_as_dict: bool) -> Any:
     value = _bare(value)
     fields = _fields(value)
     if fields is not None:
-        return _python_fields(fields)
+        pairs = [
+            (_python_value(key, map_as_dict), _python_value(inner, map_as_dict))
+            for key, inner in fields
+        ]
+        is_map = isinstance(value, pa.MapScalar)
+        return pairs if is_map and not map_as_dict else _joined_fields(pairs)
     items = _items(value)
     if items is not None:
-        return [_python_value(item) for item in items]
-    if value is None:
-        return None
+        return [_python_value(item, map_as_dict) for item in items]
+    if not isinstance(value, pa.Scalar):
+        return value
     try:
         return value.as_py()
     except (ValueError, OverflowError, LookupError):  # LookupError: an unknown zone
         return value_kind(value.type).write(value)
 
 
-def _python_fields(fields: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+def _joined_fields(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     """A dict; fields of one name, which Arrow allows, are a list under it."""
     found: dict[Any, list[Any]] = {}
-    for key, value in fields:
-        name = _python_value(key) if isinstance(key, pa.Scalar) else key
-        found.setdefault(name, []).append(_python_value(value))
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
     return {key: each[0] if len(each) == 1 else each for key, each in found.items()}
 
 
