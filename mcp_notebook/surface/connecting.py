@@ -94,7 +94,8 @@ def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> Server
     if elsewhere is not None:
         raise ConfigError(
             f"No .mcp.json here or above names a server {name!r}, and the one of "
-            f"{elsewhere.host} does: %mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
+            f"{elsewhere.host} does: "
+            f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
         )
     of_project = [found.name for found in known if found.host == "project"]
     near = difflib.get_close_matches(name, of_project, 1, 0.7)
