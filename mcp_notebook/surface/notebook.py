@@ -17,7 +17,7 @@ from mcp_notebook.events import ToolCall
 from mcp_notebook.freeze.trail import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches, user_file
+from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.surface import notebook_file
@@ -224,7 +224,7 @@ class Notebook:
         return {
             tool.name
             for tool in session.tools
-            if matches(patterns, session.name, tool.name)
+            if matches_any(patterns, session.name, tool.name)
         }
 
     def _write_log(self, name: str) -> None:
