@@ -232,7 +232,8 @@ def _aliases(
 
 def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | None:
     # pandas is loaded by then: there are tables.
-    from mcp_notebook.freeze.fingerprint import fingerprint, types_of
+    from mcp_notebook.freeze.compare import column_types
+    from mcp_notebook.freeze.fingerprint import fingerprint
 
     calls = (*reversed(choice.again), choice.call)
     rows = next(
@@ -245,7 +246,7 @@ def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | N
     )
     if rows is None:
         return None
-    types = types_of(rows)
+    types = column_types(rows)
     hidden = tuple(column for column in types if is_hidden(column, mask))
     shown = [index for index, column in enumerate(types) if column not in hidden]
     return Check(
