@@ -252,4 +252,3 @@ def _call_record(opened: _Open, result: ToolResult) -> CallRecord:
         call_id=opened.call.id,
         turn=opened.turn,
     )
-

@@ -68,7 +68,7 @@ class Caller:
         arguments = copy.deepcopy(block["input"])
         key = key_of(block["name"], arguments)
         first = self.repeats.first(key)
-        claims = "" if session.trusted else policy.claims(tool.annotations)
+        claims = "" if session.trusted else policy.claim_text(tool.annotations)
         event = ToolCall(
             block["id"],
             session.name,
@@ -181,7 +181,7 @@ class Caller:
         finally:
             del self._asking[prepared.event.id]
         if said.startswith("deny"):
-            return policy.denial(said.partition(":")[2].strip())
+            return policy.denial_text(said.partition(":")[2].strip())
         if decision.always:
             self._remember(said, prepared)
         if _unchanged(prepared.session, prepared.tool):
@@ -205,7 +205,9 @@ class Caller:
         spec = _spec(session)
         self.grants.add(
             *(
-                policy.grant(session.name, spec, t.name, t.fingerprint, t.definition)
+                policy.make_grant(
+                    session.name, spec, t.name, t.fingerprint, t.definition
+                )
                 for t in tools
             )
         )
@@ -219,7 +221,7 @@ class Caller:
     def _decide(
         self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]
     ) -> policy.Decision:
-        asked = policy.Asked(
+        asked = policy.CallRequest(
             session.name,
             tool.name,
             arguments,

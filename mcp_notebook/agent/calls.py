@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mcp_notebook.agent.sealing import secret_columns
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult
-from mcp_notebook.policy.budgets import cut
+from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read
 from mcp_notebook.results.shown.preview import preview
 from mcp_notebook.secrets import seal_text
@@ -262,4 +262,6 @@ def _result(
 
 def _capped(text: str, shaping: Shaping) -> str:
     size = len(text.encode("utf-8", "replace"))
-    return cut(text, shaping.text_bytes, f"\n[cut: the first part of {size:,} bytes]")
+    return cut_text(
+        text, shaping.text_bytes, f"\n[cut: the first part of {size:,} bytes]"
+    )

@@ -74,12 +74,12 @@ class Asked:
         or BackendError.
         """
         from mcp_notebook.agent import sampling
-        from mcp_notebook.surface.composing import backend_of
+        from mcp_notebook.surface.compose import backend_of
 
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
         budget = Budget(Limits(), settings.notebook_limits(), self._notebook.spent)
-        if self._turns >= settings.sampling_turns or budget.exhausted():
+        if self._turns >= settings.sampling_turns or budget.limit_reached_before():
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
             )

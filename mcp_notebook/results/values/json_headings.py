@@ -14,23 +14,81 @@ from mcp_notebook.results.raw_table import Raw, from_records, from_rows
 
 # Where one column is an object: the keys of its name and of its type, likeliest first.
 _NAME_KEYS = tuple(
-    "name column_name columnname column field fieldname field_name label title key "
-    "id".split()
+    [
+        "name",
+        "column_name",
+        "columnname",
+        "column",
+        "field",
+        "fieldname",
+        "field_name",
+        "label",
+        "title",
+        "key",
+        "id",
+    ]
 )
 _TYPE_KEYS = tuple(
-    "type data_type datatype type_name typename type_text column_type columntype "
-    "db_type dbtype dtype sql_type sqltype dataTypeName".split()
+    [
+        "type",
+        "data_type",
+        "datatype",
+        "type_name",
+        "typename",
+        "type_text",
+        "column_type",
+        "columntype",
+        "db_type",
+        "dbtype",
+        "dtype",
+        "sql_type",
+        "sqltype",
+        "dataTypeName",
+    ]
 )
 # In an envelope: the keys of the list of columns, likeliest first, and of their types.
 _LIST_KEYS = tuple(
-    "columns fields column_names columnnames headers header meta schema cols names "
-    "colnames columninfo column_info columnmetadata column_metadata resultsetmetadata "
-    "metadata keys attributes fieldnames field_names columnheaders labels manifest "
-    "description columns_info fieldinfo".split()
+    [
+        "columns",
+        "fields",
+        "column_names",
+        "columnnames",
+        "headers",
+        "header",
+        "meta",
+        "schema",
+        "cols",
+        "names",
+        "colnames",
+        "columninfo",
+        "column_info",
+        "columnmetadata",
+        "column_metadata",
+        "resultsetmetadata",
+        "metadata",
+        "keys",
+        "attributes",
+        "fieldnames",
+        "field_names",
+        "columnheaders",
+        "labels",
+        "manifest",
+        "description",
+        "columns_info",
+        "fieldinfo",
+    ]
 )
 _TYPE_LISTS = frozenset(
-    "columntypes column_types types datatypes data_types dtypes field_types "
-    "col_types".split()
+    [
+        "columntypes",
+        "column_types",
+        "types",
+        "datatypes",
+        "data_types",
+        "dtypes",
+        "field_types",
+        "col_types",
+    ]
 )
 # Where the cells of a row stand: BigQuery, Google's charts, Neo4j, Athena, others.
 _CELL_KEYS = ("f", "c", "row", "Data", "cells")

@@ -21,8 +21,18 @@ _INSIDE: tuple[tuple[str, frozenset[str]], ...] = (
     (
         "_source",
         frozenset(
-            "_index _id _score _type _version _seq_no _primary_term _routing _ignored "
-            "sort".split()
+            [
+                "_index",
+                "_id",
+                "_score",
+                "_type",
+                "_version",
+                "_seq_no",
+                "_primary_term",
+                "_routing",
+                "_ignored",
+                "sort",
+            ]
         ),
     ),
     ("doc", frozenset({"id", "key", "value"})),  # CouchDB

@@ -29,28 +29,121 @@ _SCALAR = (str, int, float, bool, type(None))
 
 # Keys that hold a result's rows, the likeliest first.
 _ROW_KEYS = tuple(
-    "rows data records result results items values documents docs hits resultset "
-    "result_set recordset recordsets rowset row_data data_array dataset datasets "
-    "entries output table query_result queryresult tuples elements list content "
-    "payload response body value nodes series".split()
+    [
+        "rows",
+        "data",
+        "records",
+        "result",
+        "results",
+        "items",
+        "values",
+        "documents",
+        "docs",
+        "hits",
+        "resultset",
+        "result_set",
+        "recordset",
+        "recordsets",
+        "rowset",
+        "row_data",
+        "data_array",
+        "dataset",
+        "datasets",
+        "entries",
+        "output",
+        "table",
+        "query_result",
+        "queryresult",
+        "tuples",
+        "elements",
+        "list",
+        "content",
+        "payload",
+        "response",
+        "body",
+        "value",
+        "nodes",
+        "series",
+    ]
 )
 # Keys that hold remarks about rows, which may themselves be lists of objects.
 _REMARK_KEYS = frozenset(
-    "warnings notices hints messages errors issues suggestions notes violations "
-    "logs".split()
+    [
+        "warnings",
+        "notices",
+        "hints",
+        "messages",
+        "errors",
+        "issues",
+        "suggestions",
+        "notes",
+        "violations",
+        "logs",
+    ]
 )
 _COUNT_KEYS = frozenset(
-    "rowsaffected rows_affected affectedrows affected_rows rows rowcount "
-    "row_count".split()
+    [
+        "rowsaffected",
+        "rows_affected",
+        "affectedrows",
+        "affected_rows",
+        "rows",
+        "rowcount",
+        "row_count",
+    ]
 )
 OUTCOME = frozenset(
-    "success ok status message msg rowsaffected rows_affected affectedrows "
-    "affected_rows changes rowcount row_count lastinsertid last_insert_id "
-    "lastinsertrowid insertid insert_id command error executiontime execution_time "
-    "executiontimems execution_time_ms duration elapsed acknowledged note warning "
-    "warnings info changedrows fieldcount warningstatus serverstatus _meta "
-    "deletedcount insertedcount matchedcount modifiedcount done completed code hint "
-    "sql query columns data rows truncated".split()
+    [
+        "success",
+        "ok",
+        "status",
+        "message",
+        "msg",
+        "rowsaffected",
+        "rows_affected",
+        "affectedrows",
+        "affected_rows",
+        "changes",
+        "rowcount",
+        "row_count",
+        "lastinsertid",
+        "last_insert_id",
+        "lastinsertrowid",
+        "insertid",
+        "insert_id",
+        "command",
+        "error",
+        "executiontime",
+        "execution_time",
+        "executiontimems",
+        "execution_time_ms",
+        "duration",
+        "elapsed",
+        "acknowledged",
+        "note",
+        "warning",
+        "warnings",
+        "info",
+        "changedrows",
+        "fieldcount",
+        "warningstatus",
+        "serverstatus",
+        "_meta",
+        "deletedcount",
+        "insertedcount",
+        "matchedcount",
+        "modifiedcount",
+        "done",
+        "completed",
+        "code",
+        "hint",
+        "sql",
+        "query",
+        "columns",
+        "data",
+        "rows",
+        "truncated",
+    ]
 )
 """Keys, in lower case, of an object that tells how a statement went."""
 
