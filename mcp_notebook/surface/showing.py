@@ -8,12 +8,12 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
-from mcp_notebook.display.safe import visible
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.presence import is_attended
+from mcp_notebook.untrusted_text import visible
 
 PATIENCE = 0.8  # seconds before a running call shows that it is running
 

@@ -17,16 +17,14 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 import mcp_notebook
 from mcp_notebook.config import ConnectOptions, HttpServer, StdioServer
-from mcp_notebook.config.options import (
-    FLAGS,
-    OPTIONS,
+from mcp_notebook.config.option_kinds import (
     Headers,
     Seconds,
     Switch,
     Texts,
     VariableNames,
-    options_table,
 )
+from mcp_notebook.config.options import FLAGS, OPTIONS, options_table
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.surface.completion import complete
