@@ -21,7 +21,7 @@ from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.composing import compose
 from mcp_notebook.surface.help import options_of
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.options import OPTIONS, AskOptions, AskOption
+from mcp_notebook.surface.options import OPTIONS, AskOption, AskOptions
 from mcp_notebook.surface.settings import MCPNotebook
 from tests.fake_messages import FakeMessages, Reply, text
 from tests.surface.scripted import notebook
