@@ -29,7 +29,7 @@ from mcp_notebook.secrets import MASK, NameLevel, is_secret_name, seal_arguments
 from mcp_notebook.surface import byhand, resources
 from mcp_notebook.surface.call_path import NotebookCalls
 from mcp_notebook.surface.cell import CellRun
-from mcp_notebook.surface.freezing import Freeze, freeze
+from mcp_notebook.surface.freeze_cells import Freeze, freeze
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions
 from tests.fake_messages import FakeMessages, Fault, Reply, text, use

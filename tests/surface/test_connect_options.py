@@ -29,7 +29,7 @@ from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.surface.completion import complete
 from mcp_notebook.surface.connecting import resolve
-from mcp_notebook.surface.magics import MCPMagics
+from mcp_notebook.surface.mcp_magics import MCPMagics
 from tests.freeze.trails import Made
 
 README = Path(__file__).parents[2] / "README.md"
