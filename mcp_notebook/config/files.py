@@ -50,15 +50,16 @@ def load_each(
 
     Those that the file switches off are there only when they are named.
     """
-    only = options.names if options is not None else ()
+    named = options.names if options is not None else ()
     entries = read_entries(path)
-    for name in only:
+    for name in named:
         if name not in entries:
             raise ConfigError(
                 f"{path} names no server {name!r}; it names: {', '.join(entries) or 'none'}."
             )
     found: dict[str, ServerSpec | ConfigError] = {}
-    for name in only or [name for name, entry in entries.items() if not is_off(entry)]:
+    switched_on = [name for name, entry in entries.items() if not is_off(entry)]
+    for name in named or switched_on:
         try:
             found[name] = read_entry(name, entries[name], path, environ, options)
         except ConfigError as error:

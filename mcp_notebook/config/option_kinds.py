@@ -74,7 +74,8 @@ class Text(Kind):
         if not isinstance(value, str | os.PathLike):
             raise ConfigError(f"{what} takes a text, not {value!r}.")
         text = os.fspath(value)
-        if text and self.choices and text not in self.choices:
+        possible = ("", *self.choices)
+        if self.choices and text not in possible:
             listed = ", ".join(self.choices)
             raise ConfigError(f"{what} takes one of {listed}, not {text!r}.")
         return text
@@ -109,8 +110,9 @@ class Seconds(Kind):
         if value is None:
             return None
         number = self.from_python(value, what)
-        is_milliseconds = number is not None and number > MOST_SECONDS
-        return number / 1000 if is_milliseconds else number
+        if number is None or number <= MOST_SECONDS:
+            return number
+        return number / 1000
 
 
 class Texts(Kind):
@@ -172,7 +174,8 @@ class Headers(Kind):
         if not isinstance(value, Mapping):
             raise ConfigError(f"{what} takes a dict of names and values.")
         for name, text in value.items():
-            if not isinstance(name, str) or not isinstance(text, str) or ":" in name:
+            is_text = isinstance(name, str) and isinstance(text, str)
+            if not is_text or ":" in name:
                 raise ConfigError(f"{what} takes a dict of names and values.")
         return tuple(f"{name.strip()}: {text.strip()}" for name, text in value.items())
 

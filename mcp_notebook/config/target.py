@@ -184,7 +184,8 @@ def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ConfigError(
-                f"{where} has a header with the unusable name {name!a}; letters, digits and - make one."
+                f"{where} has a header with the unusable name {name!a}; letters, digits "
+                "and - make one."
             )
         if re.search(r"[\r\n\0]", value):
             raise ConfigError(
@@ -213,7 +214,8 @@ def _check_scheme(url: str, parts: SplitResult, where: str) -> None:
         )
     if parts.scheme not in ("http", "https"):
         raise ConfigError(
-            f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// are possible."
+            f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// "
+            "are possible."
         )
 
 
