@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import socket
 
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 

@@ -17,6 +17,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+
+from mcp_notebook.values import column_values
+
 TEXT_BYTES = 20_000  # what a host that reads only text gets of a result
 SAFE_INTEGER = 2**53
 
@@ -36,7 +40,10 @@ OUTPUT_SCHEMA: dict[str, Any] = {
                     },
                     "declared": {
                         "type": "boolean",
-                        "description": "true: the type is declared in the schema; false: it was read off the values",
+                        "description": (
+                            "true: the type is declared in the schema; false: it was "
+                            "read off the values"
+                        ),
                     },
                 },
                 "required": ["name", "type", "declared"],
@@ -170,11 +177,13 @@ def within(
         if len(kept) == max_rows:
             return (
                 kept,
-                f"cut after {max_rows:,} rows, there are more: aggregate, filter or use LIMIT and OFFSET",
+                f"cut after {max_rows:,} rows, there are more: aggregate, filter or "
+                "use LIMIT and OFFSET",
             )
         if used > max_bytes:
             return kept, (
-                f"cut after {len(kept):,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more: "
+                f"cut after {len(kept):,} rows because the answer reached "
+                f"{max_bytes / 1e6:g} MB, there are more: "
                 "select fewer columns, aggregate or filter"
             )
         kept.append(row)
@@ -191,7 +200,8 @@ def big_integer_notice(columns: Sequence[Column], rows: Sequence[Sequence[Any]])
         )
     ]
     return (
-        f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as doubles round them"
+        f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as "
+        "doubles round them"
         if big
         else ""
     )
@@ -204,7 +214,8 @@ def _closing(answer: Answer, shown: int) -> list[str]:
     ]
     if shown < total:
         lines.append(
-            f"(this text holds the first {shown:,} of them, the structured content holds all {total:,})"
+            f"(this text holds the first {shown:,} of them, the structured content "
+            f"holds all {total:,})"
         )
     if answer.cursor:
         lines.append(f"(for the next rows: the same sql with cursor {answer.cursor})")
@@ -217,3 +228,33 @@ def _csv_line(values: Sequence[Any]) -> str:
         ["" if value is None else value for value in values]
     )
     return line.getvalue()
+
+
+@dataclass(frozen=True, eq=False)
+class TableAnswer:
+    """A query's answer: the rows up to the limits, DuckDB's type of each column, why it
+    was cut ("" when whole).
+    """
+
+    data: pa.Table
+    types: tuple[str, ...]
+    truncated: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def as_answer(answer: TableAnswer, *, rows: int, max_bytes: int) -> Answer:
+    """The answer as rows of plain values under DuckDB's types, within both caps."""
+    columns = tuple(
+        Column(name, kind, declared=True)
+        for name, kind in zip(answer.data.column_names, answer.types, strict=True)
+    )
+    values = zip(*map(column_values, answer.data.columns), strict=True)
+    kept, cut = within(values, rows, max_bytes)
+    truncated = cut or answer.truncated
+    notices = [truncated, *answer.notes, big_integer_notice(columns, kept)]
+    return Answer(
+        columns,
+        kept,
+        truncated=bool(truncated),
+        notice="; ".join(filter(None, notices)),
+    )

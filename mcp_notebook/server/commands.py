@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     database.add_argument(
         "--url",
         default="",
-        help="sqlite:///file.db, duckdb:///file or postgresql://user@host/db (default: $DATABASE_URL)",
+        help=(
+            "sqlite:///file.db, duckdb:///file or postgresql://user@host/db (default: "
+            "$DATABASE_URL)"
+        ),
     )
     database.add_argument(
         "--table",

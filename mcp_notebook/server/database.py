@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 import mcp_types as types
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column
+from mcp_notebook.server.answer import (
+    OUTPUT_SCHEMA,
+    Answer,
+    Column,
+    TableAnswer,
+    as_answer,
+)
 from mcp_notebook.server.engines import Engine, Limits, TableInfo, open_engine
 from mcp_notebook.server.handover import LARGE, Handover, as_table, is_small
-from mcp_notebook.server.mend import ToolError, did_you_mean
 from mcp_notebook.server.overview import full_line, overview
 from mcp_notebook.server.serve import Transport, serve, token_from
-from mcp_notebook.server.tabular import TableAnswer, as_answer
+from mcp_notebook.server.tool_errors import ToolError, did_you_mean
 from mcp_notebook.server.tools import Tool, build_server
 
 if TYPE_CHECKING:
@@ -28,7 +33,8 @@ SURVEYED_TABLES = 40
 _SQL = {
     "type": "string",
     "description": (
-        "One SELECT statement (WITH ... SELECT and VALUES work too). No semicolon-separated statements, no parameters."
+        "One SELECT statement (WITH ... SELECT and VALUES work too). No "
+        "semicolon-separated statements, no parameters."
     ),
     "minLength": 1,
     "maxLength": 100_000,
@@ -112,7 +118,8 @@ def instructions(engine: Engine, tables: list[TableInfo]) -> str:
     most about 4.5 kB.
     """
     return (
-        f"{engine.name} is a read-only {engine.dialect} database. Ask it with query_database and one SELECT in that "
+        f"{engine.name} is a read-only {engine.dialect} database. Ask it with "
+        "query_database and one SELECT in that "
         f"dialect; aggregate in SQL. {engine.hints}\nTables:\n{overview(tables)}"
     )
 
@@ -135,8 +142,10 @@ class DatabaseTools:
             Tool(
                 "query_database",
                 "Query the database",
-                f"Run one read-only SELECT in the {dialect} dialect and get the rows with their column types. "
-                f"Aggregate and filter in SQL: at most {rows:,} rows or {megabytes:g} MB come back, and a statement "
+                f"Run one read-only SELECT in the {dialect} dialect and get the rows "
+                "with their column types. "
+                f"Aggregate and filter in SQL: at most {rows:,} rows or {megabytes:g} "
+                "MB come back, and a statement "
                 f"may take {self._limits.seconds:g} seconds. {self._engine.hints}",
                 self.query_database,
                 {"sql": _SQL},
@@ -146,21 +155,25 @@ class DatabaseTools:
             Tool(
                 "list_tables",
                 "List tables",
-                "List every table and view with its kind, row count and columns. Takes no arguments.",
+                "List every table and view with its kind, row count and columns. "
+                "Takes no arguments.",
                 self.list_tables,
             ),
             Tool(
                 "describe_table",
                 "Describe a table",
-                "Describe the columns of one table or view: type, nullability, key, reference to another table, the "
-                "values of few-valued text columns, the first and last date of date columns; with sample rows.",
+                "Describe the columns of one table or view: type, nullability, key, "
+                "reference to another table, the "
+                "values of few-valued text columns, the first and last date of date "
+                "columns; with sample rows.",
                 self.describe_table,
                 {"table": _TABLE},
             ),
             Tool(
                 "explain",
                 "Explain a query plan",
-                "Show how the database would run one SELECT, without running it. Use it when a query is slow.",
+                "Show how the database would run one SELECT, without running it. Use "
+                "it when a query is slow.",
                 self.explain,
                 {"sql": _SQL},
             ),
@@ -227,7 +240,8 @@ class DatabaseTools:
         by_lower = {known.lower(): table for known, table in tables.items()}
         if name.lower() not in by_lower:
             raise ToolError(
-                f"There is no table {name!r}.{did_you_mean(name, tables)} Tables: {', '.join(tables)}."
+                f"There is no table {name!r}.{did_you_mean(name, tables)} Tables: "
+                f"{', '.join(tables)}."
             )
         return by_lower[name.lower()]
 

@@ -18,9 +18,8 @@ import pyarrow as pa
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results.columns import declared
-from mcp_notebook.server.answer import Answer, size_of, to_json
-from mcp_notebook.server.engines import Limits
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.answer import Answer, TableAnswer, size_of, to_json
+from mcp_notebook.server.engines.interface import Limits
 from mcp_notebook.values import column_values
 
 VARIABLE = "MCP_NOTEBOOK_HANDOVER"
@@ -94,7 +93,8 @@ def preview(answer: TableAnswer) -> str:
         f"{n} {k}" for n, k in zip(data.column_names[:40], answer.types, strict=False)
     )
     said = [
-        f"{data.num_rows:,} rows of {data.num_columns} columns ({columns}), handed over as an Arrow file."
+        f"{data.num_rows:,} rows of {data.num_columns} columns ({columns}), handed "
+        "over as an Arrow file."
     ]
     head = data.slice(0, PREVIEW_ROWS)
     first = zip(*map(column_values, head.columns[:12]), strict=True)

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
 
 _INSTRUCTIONS = (
-    "Tables in the person's notebook: results of earlier calls and DataFrames that the person shared, all read-only. "
-    "`query` runs one SELECT in the DuckDB dialect over them and joins tables that came from different servers; "
+    "Tables in the person's notebook: results of earlier calls and DataFrames that "
+    "the person shared, all read-only. "
+    "`query` runs one SELECT in the DuckDB dialect over them and joins tables that "
+    "came from different servers; "
     "the rows stay in the notebook."
 )
 

@@ -183,7 +183,8 @@ def find_connection(folder: Path, name: str = "") -> Path:
         )
     what = f"No kernel {name!r} serves" if name else "No kernel serves"
     raise ConnectError(
-        f"{what} its tables: run %mcp_serve in the notebook.{f' Serving now: {known}.' if known else ''}"
+        f"{what} its tables: run %mcp_serve in the "
+        f"notebook.{f' Serving now: {known}.' if known else ''}"
     )
 
 

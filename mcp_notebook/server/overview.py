@@ -6,7 +6,7 @@ and the same on every start.
 
 from collections.abc import Callable, Sequence
 
-from mcp_notebook.server.engines import ColumnInfo, TableInfo
+from mcp_notebook.server.engines.interface import ColumnInfo, TableInfo
 
 OVERVIEW_BYTES = 4_000
 
@@ -22,7 +22,10 @@ def overview(tables: Sequence[TableInfo], max_bytes: int = OVERVIEW_BYTES) -> st
     names = ", ".join(table.name for table in tables)
     if len(names.encode()) <= max_bytes:
         return f"{names}\n(describe_table gives the columns)"
-    return f"{len(tables)} tables and views: list_tables names them, describe_table gives their columns."
+    return (
+        f"{len(tables)} tables and views: list_tables names them, describe_table gives "
+        "their columns."
+    )
 
 
 def full_line(table: TableInfo) -> str:

@@ -6,7 +6,7 @@ import codecs
 from email.message import Message
 from html.parser import HTMLParser
 
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 
 _TYPES = (
     "text/",

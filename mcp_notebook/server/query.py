@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.server.answer import TableAnswer
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.here import local_answer, run_local_query
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.shipping import Needed, Placed, Shipping, write_table
 from mcp_notebook.server.sources.elsewhere import Bounds, Elsewhere, Here, nothing
 from mcp_notebook.server.sources.local import STORED, Ready, ready, schema_of
 from mcp_notebook.server.sources.spool import Spool, drop
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.server.worker import Worker
 
 if TYPE_CHECKING:
@@ -182,7 +182,10 @@ class SqlRunner:
             ]
             if not hidden:
                 raise
-            said = f"{', '.join(hidden)}: masked, its values are text tokens here; count and GROUP BY work."
+            said = (
+                f"{', '.join(hidden)}: masked, its values are text tokens here; count "
+                "and GROUP BY work."
+            )
             raise ToolError(f"{error} {said}") from error
 
     async def rest(self) -> None:

@@ -9,7 +9,7 @@ from mcp import Client
 
 from mcp_notebook.server.addresses import is_public
 from mcp_notebook.server.fetch import Rules, build_fetch_server, fetch
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.attacks import cases, statement
 from tests.server.web import Web, serving
 

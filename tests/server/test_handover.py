@@ -154,7 +154,7 @@ def test_only_a_private_folder_of_this_user_is_taken(tmp_path: Path):
 
 def test_what_the_host_left_goes_when_the_server_ends(tmp_path: Path):
     """A host that died between call and reading leaves no rows behind."""
-    from mcp_notebook.server.tabular import TableAnswer
+    from mcp_notebook.server.answer import TableAnswer
 
     tmp_path.chmod(0o700)
     handing = Handover(tmp_path)

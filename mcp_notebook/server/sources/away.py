@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.server.answer import TableAnswer
 from mcp_notebook.server.arrow import unique_names
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.columns import packed, unpacked
 from mcp_notebook.server.sources.place import Job, Masking, Place
 from mcp_notebook.server.sources.places import is_away, place_of, schema_at
 from mcp_notebook.server.sources.plan import Plan
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import DECIMAL, TIMESTAMP, value_kind
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 
 from sqlglot import exp
 
-from mcp_notebook.server.mend import ToolError, did_you_mean
 from mcp_notebook.server.sources.guard import functions, name_of
 from mcp_notebook.server.sqlguard import REFUSED_FUNCTIONS
+from mcp_notebook.server.tool_errors import ToolError, did_you_mean
 
 _EVERYWHERE = {
     # aggregates

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.sql_effects import parse_statements
 
 MAX_LENGTH = 20_000  # characters

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 
 from mcp_notebook.server import duck, sqlguard
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources import guard, plan
 from mcp_notebook.server.sources.columns import packed, unpacked
 from mcp_notebook.server.sources.pruning import named_columns
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import value_kind
 
 

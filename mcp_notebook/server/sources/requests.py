@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from mcp_notebook.server import sqlguard
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 
 KINDS = {"check", "plan", "columns_of", "reads"}
 _DESCRIBES = re.compile(r"\s*(describe|desc|show)\b", re.IGNORECASE)

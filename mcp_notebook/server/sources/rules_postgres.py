@@ -4,7 +4,6 @@ from functools import partial
 
 from sqlglot import exp
 
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.rules import (
     Kinds,
     Rule,
@@ -14,6 +13,7 @@ from mcp_notebook.server.sources.rules import (
     kind_of,
     trunc,
 )
+from mcp_notebook.server.tool_errors import ToolError
 
 
 def _round(node: exp.Expr, kinds: Kinds) -> exp.Expr:

@@ -4,7 +4,6 @@ positions beyond a list, weekdays.
 
 from sqlglot import exp
 
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.rules import (
     INTEGERS,
     Kinds,
@@ -14,6 +13,7 @@ from mcp_notebook.server.sources.rules import (
     extract,
     kind_of,
 )
+from mcp_notebook.server.tool_errors import ToolError
 
 
 def _cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
