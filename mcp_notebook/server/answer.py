@@ -77,7 +77,7 @@ OUTPUT_SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class AnswerColumn:
     """A result column. `type` is an SQL word; `declared` tells a schema's word from one
     read off the values.
     """
@@ -88,10 +88,10 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RowsAnswer:
     """A bounded table: `truncated` means that more rows exist, `notice` says it in words."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[AnswerColumn, ...]
     rows: Sequence[Sequence[Any]]
     truncated: bool = False
     notice: str = ""
@@ -99,12 +99,12 @@ class Answer:
     preface: str = field(default="", compare=False)
     cursor: str = ""  # for the next rows, where the server has cursors
 
-    def with_cursor(self, cursor: str) -> "Answer":
+    def with_cursor(self, cursor: str) -> "RowsAnswer":
         """The same answer with the cursor for its next rows ("" for none)."""
         return replace(self, cursor=cursor)
 
 
-def structured(answer: Answer) -> dict[str, Any]:
+def structured(answer: RowsAnswer) -> dict[str, Any]:
     """The answer as JSON-ready structured content that follows `OUTPUT_SCHEMA`."""
     content: dict[str, Any] = {
         "columns": [
@@ -122,7 +122,7 @@ def structured(answer: Answer) -> dict[str, Any]:
     return content
 
 
-def as_text(answer: Answer, max_bytes: int = TEXT_BYTES) -> str:
+def as_text(answer: RowsAnswer, max_bytes: int = TEXT_BYTES) -> str:
     """The answer as CSV below a line of types, capped at `max_bytes` with a notice that says so."""
     lines, used = [], 0
     for row in answer.rows:
@@ -190,7 +190,9 @@ def within(
     return kept, ""
 
 
-def big_integer_notice(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> str:
+def big_integer_notice(
+    columns: Sequence[AnswerColumn], rows: Sequence[Sequence[Any]]
+) -> str:
     """A warning that names the columns whose integers a JavaScript client would round."""
     big = [
         column.name
@@ -207,7 +209,7 @@ def big_integer_notice(columns: Sequence[Column], rows: Sequence[Sequence[Any]])
     )
 
 
-def _closing(answer: Answer, shown: int) -> list[str]:
+def _closing(answer: RowsAnswer, shown: int) -> list[str]:
     total = len(answer.rows)
     lines = [
         f"({total:,} row{'' if total == 1 else 's'}{', ' + answer.notice if answer.notice else ''})"
@@ -242,17 +244,17 @@ class TableAnswer:
     notes: tuple[str, ...] = ()
 
 
-def as_answer(answer: TableAnswer, *, rows: int, max_bytes: int) -> Answer:
+def as_answer(answer: TableAnswer, *, rows: int, max_bytes: int) -> RowsAnswer:
     """The answer as rows of plain values under DuckDB's types, within both caps."""
     columns = tuple(
-        Column(name, kind, declared=True)
+        AnswerColumn(name, kind, declared=True)
         for name, kind in zip(answer.data.column_names, answer.types, strict=True)
     )
     values = zip(*map(column_values, answer.data.columns), strict=True)
     kept, cut = within(values, rows, max_bytes)
     truncated = cut or answer.truncated
     notices = [truncated, *answer.notes, big_integer_notice(columns, kept)]
-    return Answer(
+    return RowsAnswer(
         columns,
         kept,
         truncated=bool(truncated),

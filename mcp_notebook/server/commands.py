@@ -144,7 +144,7 @@ async def _fetch(args: argparse.Namespace) -> None:
 
 async def _notebook(args: argparse.Namespace) -> None:
     from mcp_notebook.server.bridge import serve_bridge  # as above
-    from mcp_notebook.server.outside import connection_folder, find_connection
+    from mcp_notebook.server.http_server import connection_folder, find_connection
 
     await serve_bridge(
         args.connection or find_connection(connection_folder(), args.kernel)

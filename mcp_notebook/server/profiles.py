@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from mcp_notebook.server.answer import Column, TableAnswer, to_json
+from mcp_notebook.server.answer import AnswerColumn, TableAnswer, to_json
 from mcp_notebook.server.engines.interface import quote
 from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import column_values
@@ -42,10 +42,10 @@ _TEXTS = ("VARCHAR", "ENUM", "BOOLEAN", "UUID")
 Ask = Callable[[str], Awaitable[TableAnswer]]
 
 COLUMNS = (
-    Column("column", "TEXT"), Column("type", "TEXT"), Column("nulls", "INTEGER"), Column("distinct", "INTEGER"),
-    Column("distinct_is_exact", "BOOLEAN"), Column("min", "TEXT"), Column("max", "TEXT"), Column("mean", "DOUBLE"),
-    Column("stddev", "DOUBLE"), Column("q25", "TEXT"), Column("median", "TEXT"), Column("q75", "TEXT"),
-    Column("top", "TEXT"), Column("masked", "BOOLEAN"),
+    AnswerColumn("column", "TEXT"), AnswerColumn("type", "TEXT"), AnswerColumn("nulls", "INTEGER"), AnswerColumn("distinct", "INTEGER"),
+    AnswerColumn("distinct_is_exact", "BOOLEAN"), AnswerColumn("min", "TEXT"), AnswerColumn("max", "TEXT"), AnswerColumn("mean", "DOUBLE"),
+    AnswerColumn("stddev", "DOUBLE"), AnswerColumn("q25", "TEXT"), AnswerColumn("median", "TEXT"), AnswerColumn("q75", "TEXT"),
+    AnswerColumn("top", "TEXT"), AnswerColumn("masked", "BOOLEAN"),
 )  # fmt: skip
 
 

@@ -16,14 +16,14 @@ from mcp_notebook.kinds import kind_of
 from mcp_notebook.server import profiles
 from mcp_notebook.server.answer import (
     OUTPUT_SCHEMA,
-    Answer,
-    Column,
+    AnswerColumn,
+    RowsAnswer,
     TableAnswer,
     as_answer,
     structured,
 )
 from mcp_notebook.server.catalog import Catalog, Entry
-from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Place
+from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, PagePosition
 from mcp_notebook.server.describing import (
     describe_elsewhere,
     describe_here,
@@ -179,7 +179,7 @@ class TableTools:
 
     async def query(
         self, sql: str, limit: int = 0, cursor: str = ""
-    ) -> Answer | types.CallToolResult:
+    ) -> RowsAnswer | types.CallToolResult:
         limit = limit or (JSON_ROWS if self._form == "json" else MAX_ROWS)
         place = self._cursors.place(cursor, sql)
         answer = await self._ask(sql, place.offset + limit)
@@ -192,8 +192,8 @@ class TableTools:
         return await asyncio.to_thread(self._as_json, sql, answer, page, place)
 
     def _as_json(
-        self, sql: str, answer: TableAnswer, page: TableAnswer, place: Place
-    ) -> Answer:
+        self, sql: str, answer: TableAnswer, page: TableAnswer, place: PagePosition
+    ) -> RowsAnswer:
         shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
         following = (
             self._following(sql, answer, place.offset + len(shown.rows), place)
@@ -203,7 +203,7 @@ class TableTools:
         return shown.with_cursor(following)
 
     def _following(
-        self, sql: str, answer: TableAnswer, served: int, place: Place
+        self, sql: str, answer: TableAnswer, served: int, place: PagePosition
     ) -> str:
         """The cursor for the rows after those served, "" when there are none or it
         would not lead on.
@@ -228,14 +228,14 @@ class TableTools:
             for entry in self._catalog.entries()
         ]
         columns = [
-            Column("table", "TEXT"),
-            Column("rows", "INTEGER"),
-            Column("columns", "TEXT"),
-            Column("about", "TEXT"),
+            AnswerColumn("table", "TEXT"),
+            AnswerColumn("rows", "INTEGER"),
+            AnswerColumn("columns", "TEXT"),
+            AnswerColumn("about", "TEXT"),
         ]
         return self._described(
             "\n".join(listing(listed)) or "There are no tables yet.",
-            Answer(tuple(columns), listed),
+            RowsAnswer(tuple(columns), listed),
         )
 
     async def describe_table(self, table: str) -> types.CallToolResult:
@@ -250,13 +250,13 @@ class TableTools:
         if entry.description:
             text = f"{entry.description}\n{text}"
         columns = (
-            Column("column", "TEXT"),
-            Column("type", "TEXT"),
-            Column("nulls", "INTEGER"),
-            Column("masked", "BOOLEAN"),
-            Column("sample", "TEXT"),
+            AnswerColumn("column", "TEXT"),
+            AnswerColumn("type", "TEXT"),
+            AnswerColumn("nulls", "INTEGER"),
+            AnswerColumn("masked", "BOOLEAN"),
+            AnswerColumn("sample", "TEXT"),
         )
-        return self._described(text, Answer(columns, fields))
+        return self._described(text, RowsAnswer(columns, fields))
 
     async def profile_table(self, table: str) -> types.CallToolResult:
         entry, _ = self._found(table)
@@ -271,7 +271,7 @@ class TableTools:
         told = await profiles.profile(entry.name, ask, self._masks().columns)
         result = self._described(
             profiles.as_text(told),
-            Answer(
+            RowsAnswer(
                 profiles.COLUMNS, [profiles.row_of(column) for column in told.columns]
             ),
         )
@@ -295,7 +295,7 @@ class TableTools:
         assert entry is not None
         return entry, value
 
-    def _described(self, text: str, answer: Answer) -> types.CallToolResult:
+    def _described(self, text: str, answer: RowsAnswer) -> types.CallToolResult:
         """Words for the model; in the json form the facts as structured content, too."""
         content = structured(answer) if self._form == "json" else None
         return types.CallToolResult(
@@ -303,7 +303,7 @@ class TableTools:
         )
 
 
-def _page(answer: TableAnswer, place: Place) -> TableAnswer:
+def _page(answer: TableAnswer, place: PagePosition) -> TableAnswer:
     """The answer without the rows that were served before; raises `ToolError` when they changed."""
     if not place.offset:
         return answer

@@ -14,7 +14,7 @@ import mcp_types as types
 from mcp.server.lowlevel import NotificationOptions, Server
 
 from mcp_notebook import __version__
-from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, as_text, structured
+from mcp_notebook.server.answer import OUTPUT_SCHEMA, RowsAnswer, as_text, structured
 from mcp_notebook.server.tool_errors import ToolError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Tool:
     name: str
     title: str
     description: str
-    run: Callable[..., Awaitable[Answer | types.CallToolResult]]
+    run: Callable[..., Awaitable[RowsAnswer | types.CallToolResult]]
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output_schema: Mapping[str, Any] | None = field(
         default_factory=lambda: OUTPUT_SCHEMA
@@ -165,7 +165,7 @@ async def call(
     return outcome if isinstance(outcome, types.CallToolResult) else to_result(outcome)
 
 
-def to_result(answer: Answer) -> types.CallToolResult:
+def to_result(answer: RowsAnswer) -> types.CallToolResult:
     """The answer as a tool result: structured content whole, text as a capped CSV."""
     return types.CallToolResult(
         content=[types.TextContent(text=as_text(answer))],

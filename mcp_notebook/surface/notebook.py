@@ -270,7 +270,7 @@ class Notebook:
             from mcp_notebook.config import InProcessServer
 
             # loads mcp and duckdb
-            from mcp_notebook.server.notebook import build_notebook_server
+            from mcp_notebook.server.notebook_server import build_notebook_server
 
             spec = InProcessServer(
                 lambda: build_notebook_server(

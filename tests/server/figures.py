@@ -33,7 +33,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_notebook.agent.calls import Origin, Shaping, shape
 from mcp_notebook.config import StdioServer
 from mcp_notebook.results import read, to_dataframe
-from mcp_notebook.server.outside import OutsideServer, read_connection
+from mcp_notebook.server.http_server import OutsideServer, read_connection
 from mcp_notebook.server.query import SqlRunner, run_local_query
 from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.sessions import Sessions, handover

@@ -22,7 +22,7 @@ from mcp_notebook.config import StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
 from mcp_notebook.server.database import build_database_server
-from mcp_notebook.server.engines import Limits, open_engine
+from mcp_notebook.server.engines import StatementLimits, open_engine
 from mcp_notebook.server.handover import Handover
 from mcp_notebook.sessions import Session, Sessions, handover
 from tests.server.conftest import query
@@ -103,7 +103,9 @@ async def test_a_large_answer_comes_as_a_file_and_equals_the_answer_in_json(
     assert "5,000 rows of 6 columns" in result.shown
     assert list(folder.iterdir()) == []
     engine = open_engine(url)
-    async with Client(await build_database_server(engine, Limits(rows=ROWS))) as client:
+    async with Client(
+        await build_database_server(engine, StatementLimits(rows=ROWS))
+    ) as client:
         (same,) = read(await query(client, "select * from big order by n")).tables
     await engine.close()
     assert table.data.to_pylist() == same.data.to_pylist()
@@ -158,7 +160,7 @@ def test_what_the_host_left_goes_when_the_server_ends(tmp_path: Path):
 
     tmp_path.chmod(0o700)
     handing = Handover(tmp_path)
-    handing.hand(TableAnswer(pa.table({"a": [1]}), ("INTEGER",)))
+    handing.write_answer(TableAnswer(pa.table({"a": [1]}), ("INTEGER",)))
     (file,) = tmp_path.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     handing.clean()

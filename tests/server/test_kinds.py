@@ -20,7 +20,7 @@ from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.notebook_server import build_notebook_server
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources import streams
 from mcp_notebook.server.table_tools import TableTools

@@ -5,9 +5,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.server.engines.interface import Engine, Limits, TableInfo
+from mcp_notebook.server.engines.interface import Engine, StatementLimits, TableInfo
 
-__all__ = ["Engine", "Limits", "TableInfo", "open_engine"]
+__all__ = ["Engine", "StatementLimits", "TableInfo", "open_engine"]
 
 
 def open_engine(url: str, *, tables: Sequence[str] | None = None) -> Engine:

@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 
 from mcp_notebook.errors import ConfigError, DataError
-from mcp_notebook.server.answer import Answer, Column, TableAnswer, as_answer
+from mcp_notebook.server.answer import AnswerColumn, RowsAnswer, TableAnswer, as_answer
 from mcp_notebook.server.engines.interface import (
-    Limits,
+    StatementLimits,
     TableInfo,
     build_tables,
     survey_table,
@@ -29,7 +29,7 @@ from mcp_notebook.values import column_values
 
 CHECK_SECONDS = 5.0
 SURVEY_SECONDS = 2.0
-_OWN = Limits(rows=100_000, bytes=64_000_000, seconds=10.0)
+_OWN = StatementLimits(rows=100_000, bytes=64_000_000, seconds=10.0)
 
 _COLUMNS = """
     SELECT CASE WHEN c.table_schema = 'main' THEN '' ELSE c.table_schema END, c.table_name,
@@ -92,22 +92,22 @@ class DuckDbEngine:
             # too slow, or a view that does not run: its columns are enough
             return table
 
-    async def table(self, sql: str, limits: Limits) -> TableAnswer:
+    async def table(self, sql: str, limits: StatementLimits) -> TableAnswer:
         checked = await self._check(sql)
         return await self._run(checked["sql"], limits, limits.seconds)
 
-    async def query(self, sql: str, limits: Limits) -> Answer:
+    async def query(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         answer = await self.table(sql, limits)
         return await asyncio.to_thread(
             as_answer, answer, rows=limits.rows, max_bytes=limits.bytes
         )
 
-    async def explain(self, sql: str, limits: Limits) -> Answer:
+    async def explain(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         checked = await self._check(sql)
         request = {"explain": checked["sql"]}
         answer = await self._worker.ask(request, limits.seconds)
         lines = answer["plan"].splitlines()
-        return Answer((Column("plan", "TEXT"),), [[line] for line in lines])
+        return RowsAnswer((AnswerColumn("plan", "TEXT"),), [[line] for line in lines])
 
     async def close(self) -> None:
         await self._worker.close()
@@ -134,7 +134,9 @@ class DuckDbEngine:
         data = (await self._run(sql, _OWN, seconds)).data
         return list(zip(*map(column_values, data.columns), strict=True))
 
-    async def _run(self, sql: str, limits: Limits, seconds: float) -> TableAnswer:
+    async def _run(
+        self, sql: str, limits: StatementLimits, seconds: float
+    ) -> TableAnswer:
         self._count += 1
         out = self._folder / f"{self._count}.arrow"
         request = {

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
-from mcp_notebook.server.answer import Answer, TableAnswer
+from mcp_notebook.server.answer import RowsAnswer, TableAnswer
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StatementLimits:
     """What one statement may take: rows and bytes of the answer, seconds of time,
     characters of SQL.
     """
@@ -86,15 +86,17 @@ class Engine(Protocol):
         """
         ...
 
-    async def query(self, sql: str, limits: Limits) -> Answer:
+    async def query(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         """Run one read-only statement; raises `ToolError` with what to change."""
         ...
 
-    async def table(self, sql: str, limits: Limits) -> Answer | TableAnswer:
+    async def table(
+        self, sql: str, limits: StatementLimits
+    ) -> RowsAnswer | TableAnswer:
         """The same with Arrow columns, where the engine has them at hand."""
         ...
 
-    async def explain(self, sql: str, limits: Limits) -> Answer:
+    async def explain(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         """The engine's plan for one read-only statement; raises `ToolError`."""
         ...
 
@@ -161,7 +163,7 @@ async def survey_table(
     counted = source
     if not exact_count:
         # An engine without cheap counts stops after one row more than is looked at.
-        counted = f"(SELECT 1 FROM {source} LIMIT {SURVEY_ROWS + 1}) AS bounded"
+        counted = f"(SELECT 1 FROM {source} LIMIT {SURVEY_ROWS + 1}) AS bounded"  # noqa: S608
     ((count,),) = await ask(f"SELECT count(*) FROM {counted}")  # noqa: S608 - quoted identifiers
     if count > SURVEY_ROWS:
         return replace(table, rows=count if exact_count else None)

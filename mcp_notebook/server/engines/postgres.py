@@ -15,9 +15,14 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.server.answer import Answer, Column, big_integer_notice, within
+from mcp_notebook.server.answer import (
+    AnswerColumn,
+    RowsAnswer,
+    big_integer_notice,
+    within,
+)
 from mcp_notebook.server.engines.interface import (
-    Limits,
+    StatementLimits,
     TableInfo,
     build_tables,
     run_until,
@@ -118,7 +123,7 @@ class PostgresEngine:
             # too slow, or a view that does not run: its columns are enough
             return table
 
-    async def query(self, sql: str, limits: Limits) -> Answer:
+    async def query(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         if len(sql) > limits.sql_length:
             raise ToolError(
                 f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed."
@@ -130,10 +135,10 @@ class PostgresEngine:
         except (psycopg.Error, UnicodeEncodeError, ValueError) as error:
             raise ToolError(await self._explain_error(error, limits)) from error
 
-    async def table(self, sql: str, limits: Limits) -> Answer:
+    async def table(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         return await self.query(sql, limits)
 
-    async def explain(self, sql: str, limits: Limits) -> Answer:
+    async def explain(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         # ANALYZE would run the statement, so it is not taken from the model's text.
         if sql.lstrip().lower().startswith(("analyze", "analyse", "(")):
             raise ToolError("Give the SELECT alone, without EXPLAIN options.")
@@ -182,7 +187,7 @@ class PostgresEngine:
             lambda connection: connection.execute(statement).fetchall(), seconds
         )
 
-    async def _explain_error(self, error: Exception, limits: Limits) -> str:
+    async def _explain_error(self, error: Exception, limits: StatementLimits) -> str:
         if isinstance(error, psycopg.errors.QueryCanceled):
             return (
                 f"The statement was stopped after {limits.seconds:g} s. Filter or "
@@ -222,7 +227,9 @@ class PostgresEngine:
             )
 
 
-def _fetch(connection: "psycopg.Connection[tuple]", sql: str, limits: Limits) -> Answer:
+def _fetch(
+    connection: "psycopg.Connection[tuple]", sql: str, limits: StatementLimits
+) -> RowsAnswer:
     with connection.cursor() as cursor:
         # `stream` sends by the extended protocol, which refuses a second statement, and
         # reads in chunks.
@@ -230,7 +237,7 @@ def _fetch(connection: "psycopg.Connection[tuple]", sql: str, limits: Limits) ->
         kept, cut = within(_refuse_no_result(rows), limits.rows, limits.bytes)
         described = cursor.description or []
         columns = tuple(
-            Column(column.name, _sql_type(column.type_display), declared=True)
+            AnswerColumn(column.name, _sql_type(column.type_display), declared=True)
             for column in described
         )
         if cut:
@@ -239,7 +246,7 @@ def _fetch(connection: "psycopg.Connection[tuple]", sql: str, limits: Limits) ->
     if not columns:
         raise ToolError(_NO_ROWS)
     notices = "; ".join(filter(None, [cut, big_integer_notice(columns, kept)]))
-    return Answer(columns, kept, truncated=bool(cut), notice=notices)
+    return RowsAnswer(columns, kept, truncated=bool(cut), notice=notices)
 
 
 def _refuse_no_result(rows: Iterator[tuple]) -> Iterator[Sequence[Any]]:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.server.answer import Answer, big_integer_notice, within
+from mcp_notebook.server.answer import RowsAnswer, big_integer_notice, within
 from mcp_notebook.server.engines.interface import (
     ColumnInfo,
-    Limits,
+    StatementLimits,
     TableInfo,
     run_until,
     survey_table,
@@ -94,7 +94,7 @@ class SqliteEngine:
             lambda connection: connection.execute(sql).fetchall(), SURVEY_SECONDS
         )
 
-    async def query(self, sql: str, limits: Limits) -> Answer:
+    async def query(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         if len(sql) > limits.sql_length:
             raise ToolError(
                 f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed."
@@ -108,10 +108,10 @@ class SqliteEngine:
                 explain_error(error, self._schema(), sql, limits.seconds)
             ) from error
 
-    async def table(self, sql: str, limits: Limits) -> Answer:
+    async def table(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         return await self.query(sql, limits)
 
-    async def explain(self, sql: str, limits: Limits) -> Answer:
+    async def explain(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         return await self.query(f"EXPLAIN QUERY PLAN {sql}", limits)
 
     async def close(self) -> None:
@@ -168,8 +168,8 @@ class SqliteEngine:
         return authorize
 
     def _fetch(
-        self, connection: sqlite3.Connection, sql: str, limits: Limits
-    ) -> Answer:
+        self, connection: sqlite3.Connection, sql: str, limits: StatementLimits
+    ) -> RowsAnswer:
         cursor = connection.execute(sql)
         if cursor.description is None:
             raise ToolError(
@@ -181,7 +181,7 @@ class SqliteEngine:
         declared = declared_types(self._schema(), sql, len(names))
         columns = column_types(names, declared, rows)
         notices = filter(None, [cut, big_integer_notice(columns, rows)])
-        return Answer(
+        return RowsAnswer(
             columns,
             typed_rows(columns, rows),
             truncated=bool(cut),

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any
 
-from mcp_notebook.server.answer import Column
+from mcp_notebook.server.answer import AnswerColumn
 from mcp_notebook.server.engines.interface import TableInfo, quote
 
 _MARK = "DECLARED_AS "
@@ -53,7 +53,7 @@ def declared_types(tables: Sequence[TableInfo], sql: str, width: int) -> list[st
 
 def column_types(
     names: Sequence[str], declared: Sequence[str], rows: Sequence[Sequence[Any]]
-) -> tuple[Column, ...]:
+) -> tuple[AnswerColumn, ...]:
     """Name and type of each column; a declared type that the values contradict gives
     way to what they are.
     """
@@ -63,13 +63,15 @@ def column_types(
         values = [row[index] for row in rows if row[index] is not None]
         proven = bool(type_) and _fits(type_, values)
         columns.append(
-            Column(name, type_.upper() if proven else _type_of(values), declared=proven)
+            AnswerColumn(
+                name, type_.upper() if proven else _type_of(values), declared=proven
+            )
         )
     return tuple(columns)
 
 
 def typed_rows(
-    columns: Sequence[Column], rows: Sequence[Sequence[Any]]
+    columns: Sequence[AnswerColumn], rows: Sequence[Sequence[Any]]
 ) -> list[Sequence[Any]]:
     """The rows with the 0 and 1 of BOOLEAN columns as false and true; all else as
     SQLite gave it.
