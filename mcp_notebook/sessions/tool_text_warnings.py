@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from mcp_notebook.sessions.values import ToolInfo
+from mcp_notebook.sessions.tools import ToolInfo
 
 ORDERS = re.compile(
     r"<\s*/?\s*(?:important|system|secret|instructions?|admin)\s*>"

@@ -2,7 +2,9 @@
 gone, or said no.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from mcp import MCPError
@@ -12,9 +14,9 @@ from pydantic import ValidationError
 from mcp_notebook.config import mask
 from mcp_notebook.errors import SessionError
 from mcp_notebook.sessions.connection import Connection
+from mcp_notebook.sessions.reply_repair.tap import UNREADABLE, CallRecord, current_call
 from mcp_notebook.sessions.transports.http import REFUSED
-from mcp_notebook.sessions.transports.tap import UNREADABLE, CallRecord, current_call
-from mcp_notebook.sessions.visits import PagesNeeded, pages_in
+from mcp_notebook.sessions.url_elicitation import PagesNeeded, pages_in
 
 GOES_ON = " The session goes on."
 CLOSED, TIMED_OUT, INVALID = -32000, -32001, -32600
@@ -160,3 +162,64 @@ def _progress(report: Callable[[float | None, str], None]) -> Any:
 
 def _short(text: str) -> str:
     return " ".join(text.split())[:160]
+
+
+class Clock:
+    """The running limits of one session."""
+
+    def __init__(self) -> None:
+        self._limits: set[asyncio.Timeout] = set()
+
+    @asynccontextmanager
+    async def limit(self, seconds: float) -> AsyncIterator[None]:
+        """`asyncio.timeout(seconds)` whose clock `stopped` can hold; raises TimeoutError."""
+        async with asyncio.timeout(seconds) as limit:
+            self._limits.add(limit)
+            try:
+                yield
+            finally:
+                self._limits.discard(limit)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Hold every running limit, and let each go on with the time it had left."""
+        loop = asyncio.get_running_loop()
+        held = [
+            (limit, at - loop.time())
+            for limit in self._limits
+            if (at := limit.when()) is not None
+        ]
+        for limit, _ in held:
+            limit.reschedule(None)
+        try:
+            yield
+        finally:
+            for limit, left in held:
+                if limit in self._limits and not limit.expired():
+                    limit.reschedule(loop.time() + left)
+
+
+PAGES = 100
+ITEMS = 5000
+
+
+async def all_pages(
+    fetch: Callable[[str | None], Awaitable[Any]], field: str
+) -> tuple[list[Any], str]:
+    """Items of every page and a note when the listing was cut (an empty one otherwise)."""
+    items: list[Any] = []
+    seen: set[str] = set()
+    cursor: str | None = None
+    for _ in range(PAGES):
+        page = await fetch(cursor)
+        items += getattr(page, field)
+        cursor = page.next_cursor
+        if not cursor:
+            return items, ""
+        if cursor in seen or len(items) >= ITEMS:
+            break
+        seen.add(cursor)
+    return (
+        items[:ITEMS],
+        f"the listing of {field.replace('_', ' ')} does not end; it was cut at {len(items[:ITEMS])}",
+    )

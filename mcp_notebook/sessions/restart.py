@@ -3,18 +3,19 @@ pauses, given up after a cap.
 """
 
 import asyncio
+import statistics
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_notebook.config import StdioServer, mask, secrets_of
 from mcp_notebook.errors import ConnectError, SessionError
-from mcp_notebook.sessions.calling import GOES_ON, ConnectionLost
 from mcp_notebook.sessions.connection import Connection, Opening
-from mcp_notebook.sessions.failures import exit_sentence
-from mcp_notebook.sessions.health import Health
-from mcp_notebook.sessions.opening import EXIT_WAIT, open_connection
+from mcp_notebook.sessions.opening import EXIT_WAIT, exit_sentence, open_connection
 from mcp_notebook.sessions.process import STOP_GRACE
+from mcp_notebook.sessions.requests import GOES_ON, ConnectionLost
 
 CALL_TIMEOUT = 60.0  # seconds for one answer of the server
 RESTARTS = 5  # crashes in a row after which the person has to connect again
@@ -22,6 +23,37 @@ BACKOFF = (0.0, 0.25, 1.0, 3.0, 8.0)  # seconds before a restart, by crashes in 
 # seconds in which a server that let a call wait has to answer something simple
 HUNG = 2.0
 Progress = Callable[[float | None, str], None]
+
+
+@dataclass
+class Health:
+    """Counters of one session; durations in seconds."""
+
+    restarts: int = 0
+    crashes: int = 0  # in a row, without a call that was answered in between
+    calls: int = 0
+    last_error: str = ""
+    since: float = field(default_factory=time.monotonic)
+    seconds: deque[float] = field(default_factory=lambda: deque(maxlen=200))
+
+    def answered(self, seconds: float) -> None:
+        """A call was answered, however the tool judged it."""
+        self.crashes = 0
+        self.seconds.append(seconds)
+
+    def row(self, *, ready: bool) -> dict[str, Any]:
+        """uptime in seconds, restarts, calls, p50 of the last 200 answered calls in
+        milliseconds, last error.
+        """
+        return {
+            "uptime": round(time.monotonic() - self.since, 1) if ready else 0.0,
+            "restarts": self.restarts,
+            "calls": self.calls,
+            "p50_ms": round(1000 * statistics.median(self.seconds), 1)
+            if self.seconds
+            else None,
+            "last_error": self.last_error,
+        }
 
 
 class Upkeep:

@@ -12,7 +12,7 @@ from mcp.types import (
 )
 
 from mcp_notebook.sessions.connection import Connection
-from mcp_notebook.sessions.pages import all_pages
+from mcp_notebook.sessions.requests import all_pages
 
 
 class Questions:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mcp_notebook.sessions import Sessions
-from mcp_notebook.sessions.leftovers import sweep
+from mcp_notebook.sessions.log import sweep
 from tests.sessions.support import ROOT, misbehaving, none_left, pids
 
 KERNEL = """
@@ -20,7 +20,7 @@ import asyncio, os, sys, threading
 from pathlib import Path
 from mcp_notebook import loop
 from mcp_notebook.sessions import Sessions
-from mcp_notebook.sessions.leftovers import sweep
+from mcp_notebook.sessions.log import sweep
 from tests.sessions.support import misbehaving
 
 mode, busy, path = sys.argv[1], sys.argv[2] == "busy", Path(sys.argv[3])

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from mcp_notebook.sessions.suspicion import suspicions
-from mcp_notebook.sessions.values import ToolInfo, fingerprint
+from mcp_notebook.sessions.tool_text_warnings import suspicions
+from mcp_notebook.sessions.tools import ToolInfo, fingerprint
 
 OTHERS = {"mail": ["send_email", "list"], "shop": ["query"]}
 

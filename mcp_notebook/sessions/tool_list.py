@@ -1,10 +1,8 @@
 """The tools of one server: listed, checked, pinned when first seen and compared at each listing."""
 
-from mcp_notebook.sessions.calling import guarded
-from mcp_notebook.sessions.changes import ToolChange, changes
 from mcp_notebook.sessions.connection import Connection
-from mcp_notebook.sessions.pages import all_pages
-from mcp_notebook.sessions.values import ToolInfo, tool_info
+from mcp_notebook.sessions.requests import all_pages, guarded
+from mcp_notebook.sessions.tools import ToolChange, ToolInfo, changes, tool_info
 
 
 class ToolList:
