@@ -29,21 +29,16 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mcp_notebook.results.formats import (
-    aligned,
     boxes,
-    columns_line,
     delimited,
-    html_tables,
-    markdown,
-    one_column,
-    printed,
+    indented,
+    light_markup,
+    printed_frames,
     row_lines,
     ruled,
-    toon,
+    spaced,
+    tagged,
     vertical,
-    wiki,
-    xml_rows,
-    yaml_rows,
 )
 from mcp_notebook.results.raw import Raw, Taken, from_records, from_rows
 from mcp_notebook.results.values import jsontext, literal
@@ -119,9 +114,9 @@ def parse_python(text: str) -> jsontext.Parsed | str:
         return f"no Python literal: {str(error)[:80]}"
     # Kotlin's [Row(id=1, name=Ada)] looks like calls of Python, but quotes no text:
     # the literal's reader then keeps the whole call as a text.
-    if _BARE_CALLS.match(body) and isinstance(value, list):
-        if any(type(item) is str for item in value):
-            return "calls whose values are not Python's"
+    looks_called = _BARE_CALLS.match(body) and isinstance(value, list)
+    if looks_called and any(type(item) is str for item in value):
+        return "calls whose values are not Python's"
     return jsontext.Parsed(value)
 
 
@@ -176,69 +171,69 @@ def _without_selected(
 _CORE_READERS = (
     FormatReader(
         "lines of one column",
-        one_column.named_lines,
+        delimited.read_selected_column,
         "only when the first line is exactly the one column of the statement, which no "
         "other format's first line is; its values may look like any format below",
     ),
     FormatReader(
         "html",
-        _without_selected(html_tables.read),
+        _without_selected(tagged.read_html),
         "proved by <table>; before xml, since HTML may be well-formed XML too",
     ),
     FormatReader(
         "wiki",
-        _without_selected(wiki.read),
+        _without_selected(light_markup.read_wiki),
         "before markdown: Jira's and MediaWiki's tables have bars as well, and more of "
         "a mark of their own",
     ),
     FormatReader(
         "markdown",
-        _without_selected(markdown.read),
+        _without_selected(light_markup.read_markdown),
         "before the drawn tables: its rule of bars and dashes is also what "
         "psql's border=2 and Emacs draw, and there it is more than a border",
     ),
     FormatReader(
         "boxed table",
-        _without_selected(boxes.read),
+        _without_selected(boxes.read_boxes),
         "before aligned tables: the borders inside a box are rules of dashes, too",
     ),
     FormatReader(
         "aligned table",
-        ruled.read,
+        ruled.read_ruled,
         "before one row a line: a header ruled off proves more than lines that look "
         "alike",
     ),
     FormatReader(
         "row lines",
-        _without_selected(row_lines.read),
+        _without_selected(row_lines.read_row_lines),
         "before records of one value a line: `Row 1: id=1, name=x` marks its rows as "
         "these do",
     ),
     FormatReader(
         "vertical",
-        _without_selected(vertical.read),
+        _without_selected(vertical.read_vertical),
         "before YAML: a list of `- **name:** value` is a record a paragraph, which "
         "YAML would read as mappings of one key",
     ),
     FormatReader(
         "toon",
-        _without_selected(toon.read),
+        _without_selected(indented.read_toon),
         "proved by `items[2]{id,name}:`; before YAML, whose lists its rows resemble",
     ),
     FormatReader(
         "yaml",
-        _without_selected(yaml_rows.read),
+        _without_selected(indented.read_yaml),
         "a list of mappings; after all that is proved by marks, for prose has bullets",
     ),
     FormatReader(
         "printed frame",
-        _without_selected(printed.read),
+        _without_selected(printed_frames.read_printed_frame),
         "recognized by lines of one length alone, so that every format with marks goes "
         "before",
     ),
     FormatReader(
         "xml",
-        _without_selected(xml_rows.read),
+        _without_selected(tagged.read_xml),
         "after the rest, whose values may hold an element; well-formed or not at all",
     ),
     FormatReader(
@@ -254,17 +249,17 @@ _CORE_READERS = (
     ),
     FormatReader(
         "columns line",
-        _without_selected(columns_line.read),
+        _without_selected(delimited.read_columns_line),
         "before csv: `Columns: ['id', 'name']` itself has commas",
     ),
     FormatReader(
         "csv",
-        delimited.csv,
+        delimited.read_csv,
         "nearly the last: commas are in every text, so it needs that nothing else did",
     ),
     FormatReader(
         "blanks",
-        _without_selected(aligned.read),
+        _without_selected(spaced.read_columns_between_blanks),
         "the last: columns that nothing but blanks holds apart are a guess",
     ),
 )

@@ -179,7 +179,7 @@ def _from_bytes(data: bytes, mime: str, options: Options) -> list[Table] | str:
     if (
         data.startswith(_ZIP) and ("sheet" in mime or "excel" in mime)
     ) or data.startswith(_OLD_EXCEL):
-        sheets = workbooks.read(data)
+        sheets = workbooks.read_workbook(data)
         return (
             sheets
             if isinstance(sheets, str)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import guard, readers
-from mcp_notebook.results.formats import delimited, wrapped
+from mcp_notebook.results.formats import delimited, tagged
 from mcp_notebook.results.raw import Raw, Taken
 from mcp_notebook.results.reading import Confidence, Rejected
 from mcp_notebook.results.values import jsontext, large, outcomes, shapes
@@ -86,7 +86,7 @@ def _read(text: str, selected: Sequence[str], depth: int) -> Found:
         and (error := guard.error_in_text(text)) is not None
     ):
         return Found(reader="guard", error=error, rejected=tuple(rejected))
-    answer = delimited.large(text)
+    answer = delimited.read_large_csv(text)
     if answer is not None:
         return _found_by("csv", answer, rejected)
     return _prefixed(_formats(text, selected, depth), rejected)
@@ -150,7 +150,7 @@ def _tables_of_value(
 
 def _wrapped(text: str, selected: Sequence[str], depth: int) -> Found | None:
     """The tables of fenced blocks or of a tag's body; None when they hold none."""
-    inside, rest = wrapped.bodies(text) if depth < _LEAF_DEPTH else ([], "")
+    inside, rest = tagged.find_wrapped_texts(text) if depth < _LEAF_DEPTH else ([], "")
     found = [
         (item, read(item.body, selected=selected, depth=depth + 1)) for item in inside
     ]
