@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from mcp_notebook.errors import ConnectError
-from mcp_notebook.policy import Start, matches
+from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
     session.safe_tools |= {
         tool.name
         for tool in session.tools
-        if matches(patterns, session.name, tool.name)
+        if matches_any(patterns, session.name, tool.name)
     }
 
 

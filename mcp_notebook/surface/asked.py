@@ -74,20 +74,19 @@ class Asked:
         or BackendError.
         """
         from mcp_notebook.agent import sampling
-        from mcp_notebook.surface.ask import Ask
         from mcp_notebook.surface.composing import backend_of
 
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
         budget = Budget(Limits(), settings.notebook_limits(), self._notebook.spent)
-        if self._turns >= settings.sampling_turns or budget.exhausted():
+        if self._turns >= settings.sampling_turns or budget.limit_reached_before():
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
             )
         if not await self._allowed(server, sampling.in_words(request)):
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
-        backend = backend_of(self._notebook, Ask(prompt=""))
+        backend = backend_of(self._notebook)
         async with backend.used():
             result, usage = await sampling.answer(
                 backend, request, max_tokens=settings.sampling_max_tokens

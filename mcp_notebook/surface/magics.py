@@ -21,8 +21,8 @@ from mcp_notebook.config.options import describe_flags
 from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface import byhand, connecting, opening, showing
-from mcp_notebook.surface.ask import check_name
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.options import check_name
 
 Emit = Callable[[Any], None]
 
@@ -52,7 +52,9 @@ class MCPMagics(Magics):
         with interruptible():
             opening.connect(self._notebook, options)
 
-    mcp_connect.__doc__ = f"{inspect.cleandoc(mcp_connect.__doc__)}\n{describe_flags()}"
+    mcp_connect.__doc__ = (
+        f"{inspect.cleandoc(mcp_connect.__doc__ or '')}\n{describe_flags()}"
+    )
 
     @line_magic
     def mcp_disconnect(self, line: str) -> None:

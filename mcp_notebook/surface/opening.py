@@ -36,12 +36,11 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.spec_fingerprint(servers[name]),
             )
             arrival.may_start(notebook, start, attended=attended, say=line, ask=input)
-    timeout = options.timeout or notebook.settings.connect_timeout
     lines = {name: StatusLine() for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
     futures = {
-        name: loop.submit(opened(notebook, name, spec, options, timeout, progress))
+        name: loop.submit(opened(notebook, name, spec, options, progress))
         for name, spec in servers.items()
     }
     with notebook.desk.staffed(attended=attended, forms=False):
@@ -78,7 +77,6 @@ async def opened(
     name: str,
     spec: ServerSpec,
     options: ConnectOptions,
-    timeout: float,
     progress: dict[str, str],
 ) -> Any:
     """The session of one server, with what was asked for it; runs on the background loop."""
@@ -88,7 +86,9 @@ async def opened(
     session = await notebook.sessions.connect(
         name,
         handover.offered(spec) if bundled else spec,
-        timeout=timeout,
+        # A server that is given long may start slowly too; one whose calls are to be
+        # short still has to start, and npx or uvx may load it first.
+        timeout=max(options.timeout or 0, notebook.settings.connect_timeout),
         legacy=options.legacy,
         trusted=bundled,
         log_level=notebook.settings.server_log or None,

@@ -121,7 +121,7 @@ class World:
         budget = Budget(Limits(**cell.limits))
         old = self.bench.caller
         caller = Caller(
-            Toolset.of(sessions()), self.bench.keep, grants=old.grants, budget=budget
+            Toolset.of(sessions()), self.bench, grants=old.grants, budget=budget
         )
         view = View(
             mode="text" if number % 2 else "static",

@@ -87,7 +87,7 @@ def test_options_complete_after_a_dash():
     )
     assert (
         claude.strip()
-        == "['--max-calls', '--max-iterations', '--max-seconds', '--max-tokens', '--max-usd']"
+        == "['--max-calls', '--max-cell-tokens', '--max-iterations', '--max-seconds', '--max-tokens', '--max-usd']"
     )
     assert connect.strip() == "['--allow', '--allow-insecure']"
     assert sql.strip() == "['--timeout', '--tool']"

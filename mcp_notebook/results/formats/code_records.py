@@ -23,8 +23,8 @@ from typing import Any, NamedTuple
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats.unquoted import decode_code_literal
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
-from mcp_notebook.results.values import jsontext, shapes
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.values import json_tables, jsontext
 
 # --- with quotes
 
@@ -83,7 +83,7 @@ def read_code_records(text: str, selected: Sequence[str] = ()) -> Answer:
     if not isinstance(value, list) or not all(type(item) is dict for item in value):
         return "its list holds no records"
 
-    raws = shapes.tables_in(value, selected=selected)
+    raws = json_tables.tables_in(value, selected=selected)
     if isinstance(raws, str):
         return raws
 

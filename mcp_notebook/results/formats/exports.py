@@ -9,8 +9,8 @@ from typing import Any
 
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw import Answer, Taken, from_records, from_rows
-from mcp_notebook.results.values import jsontext, shapes
+from mcp_notebook.results.raw_table import Answer, Taken, from_records, from_rows
+from mcp_notebook.results.values import json_tables, jsontext
 
 # --- INSERT INTO t (a, b) VALUES (1, 'x'), …
 
@@ -313,5 +313,5 @@ def read_toml(text: str, selected: Sequence[str] = ()) -> Answer:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         return f"no TOML: {str(error)[:80]}"
 
-    raws = shapes.tables_in(value, selected=selected)
+    raws = json_tables.tables_in(value, selected=selected)
     return raws if isinstance(raws, str) else Taken(raws)

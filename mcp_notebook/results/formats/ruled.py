@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from mcp_notebook.results.formats import spaced, unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
 from mcp_notebook.results.reading import Confidence
 
 _MAY_BE_RULE = re.compile(r"^[ \t]{0,200}-[-+| \t]*$", re.MULTILINE)
