@@ -172,90 +172,96 @@ _CORE_READERS = (
     FormatReader(
         "lines of one column",
         delimited.read_selected_column,
-        "only when the first line is exactly the one column of the statement, which no "
-        "other format's first line is; its values may look like any format below",
+        "only when the first line is exactly the one column of the statement; "
+        "before all whose marks a value of that column may hold: rules, JSON, "
+        "commas",
     ),
     FormatReader(
         "html",
         _without_selected(tagged.read_html),
-        "proved by <table>; before xml, since HTML may be well-formed XML too",
+        "proved by <table>; before xml, since well-formed HTML is XML as well",
     ),
     FormatReader(
         "wiki",
         _without_selected(light_markup.read_wiki),
-        "before markdown: Jira's and MediaWiki's tables have bars as well, and more of "
-        "a mark of their own",
+        "proved by marks of its own; before printed frames, as its padded rows are "
+        "lines of one length",
     ),
     FormatReader(
         "markdown",
         _without_selected(light_markup.read_markdown),
-        "before the drawn tables: its rule of bars and dashes is also what "
-        "psql's border=2 and Emacs draw, and there it is more than a border",
+        "before aligned tables: `a | b` above `--|--` is both, and here a cell may "
+        "hold an escaped bar",
     ),
     FormatReader(
         "boxed table",
         _without_selected(boxes.read_boxes),
-        "before aligned tables: the borders inside a box are rules of dashes, too",
+        "proved by corners; before columns between blanks, which the cells of a box "
+        "are too",
     ),
     FormatReader(
         "aligned table",
         ruled.read_ruled,
-        "before one row a line: a header ruled off proves more than lines that look "
-        "alike",
+        "before printed frames, JSON in text, csv and blanks: its rows may be lines "
+        "of one length, and its cells hold JSON, commas and gaps",
     ),
     FormatReader(
         "row lines",
         _without_selected(row_lines.read_row_lines),
-        "before records of one value a line: `Row 1: id=1, name=x` marks its rows as "
-        "these do",
+        "before vertical, the columns line, and JSON or Python in text: each row is "
+        "a literal by itself, and the lines above may name the columns",
     ),
     FormatReader(
         "vertical",
         _without_selected(vertical.read_vertical),
-        "before YAML: a list of `- **name:** value` is a record a paragraph, which "
-        "YAML would read as mappings of one key",
+        "before YAML: `- name: x` in paragraphs is a record each; before JSON in "
+        "text, which a value may be",
     ),
     FormatReader(
         "toon",
         _without_selected(indented.read_toon),
-        "proved by `items[2]{id,name}:`; before YAML, whose lists its rows resemble",
+        "proved by `items[2]{id,name}:`, which no other reader takes: its place is "
+        "free",
     ),
     FormatReader(
         "yaml",
         _without_selected(indented.read_yaml),
-        "a list of mappings; after all that is proved by marks, for prose has bullets",
+        "proved by a list of mappings; before printed frames, as its lines may be "
+        "of one length",
     ),
     FormatReader(
         "printed frame",
         _without_selected(printed_frames.read_printed_frame),
-        "recognized by lines of one length alone, so that every format with marks goes "
-        "before",
+        "recognized by lines of one length alone, so after all formats with marks; "
+        "before csv and blanks, since it knows pandas' index and its dots",
     ),
     FormatReader(
         "xml",
         _without_selected(tagged.read_xml),
-        "after the rest, whose values may hold an element; well-formed or not at all",
+        "after html, whose tables are XML as well; beyond that its place is free",
     ),
     FormatReader(
         "json in text",
         _read_json_in_text,
-        "after the formats of whole texts, whose cells may hold JSON at the start of a "
-        "line",
+        "after the formats of whole texts, whose cells may hold JSON at the start "
+        "of a line; before Python, whose literals JSON's lists nearly are",
     ),
     FormatReader(
         "python in text",
         _read_python_in_text,
-        "after JSON, which Python's literals include but for its constants",
+        "after JSON in text; before csv, since a literal has commas",
     ),
     FormatReader(
         "columns line",
         _without_selected(delimited.read_columns_line),
-        "before csv: `Columns: ['id', 'name']` itself has commas",
+        "after row lines, for whose rows of literals the same line names the "
+        "columns; before csv, since the line itself has commas",
     ),
     FormatReader(
         "csv",
         delimited.read_csv,
-        "nearly the last: commas are in every text, so it needs that nothing else did",
+        "nearly the last: commas are in every text, so it needs that nothing else "
+        "took it; before blanks, since tabs make columns on a screen, too",
     ),
     FormatReader(
         "blanks",

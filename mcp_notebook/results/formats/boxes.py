@@ -71,6 +71,7 @@ def read_boxes(text: str) -> Answer:
     box = lines[first : last + 1]
     if not any(mark in box[1] for mark in _BARS):
         return "no bars between its borders"
+    # a blank line is between two boxes, or inside a value and then ambiguous
     if any(not line.strip() for line in box):
         return _read_several_boxes(text)
 
@@ -79,6 +80,7 @@ def read_boxes(text: str) -> Answer:
         return raw
 
     rest = "\n".join([*lines[:first], *lines[last + 1 :]]).strip()
+
     return Taken((_with_whole_size(raw, rest),), rest=rest)
 
 
@@ -89,6 +91,7 @@ def _with_whole_size(raw: Raw, rest: str) -> Raw:
         return raw
 
     total = int(re.sub(r"\D", "", said[1] or said[2]))
+
     return replace(raw, total_rows=total or None)
 
 
@@ -96,6 +99,7 @@ def _read_several_boxes(text: str) -> Answer:
     """Boxes with blank lines between them, each read for itself."""
     raws: list[Raw] = []
     rest: list[str] = []
+
     for part in re.split(r"\n[ \t]*\n", text):
         answer = read_boxes(part)
         if not isinstance(answer, str) and not _is_torn(part):
@@ -156,6 +160,7 @@ def _read_box(lines: Sequence[str]) -> Raw | str:
     width = len(header.names)
     # mysql and psql draw all rows as one block, tabulate's grid and Polars a block a row
     single = len(blocks) == 1
+
     for block in blocks:
         found = _rows_of_block(block, width, lines[0], single=single)
         if isinstance(found, str):
@@ -166,6 +171,7 @@ def _read_box(lines: Sequence[str]) -> Raw | str:
         return "ambiguous: rows of the box differ in width"
 
     header, rows, cut = _without_dots(header, rows)
+
     return _build_table(header, rows, cut)
 
 
@@ -189,6 +195,7 @@ def _split_at_bars(line: str) -> list[str]:
     bars = _DRAWN_BARS if body[:1] in _DRAWN_BARS else "|"
     body = body[1:] if body[:1] in _BARS else body
     body = body[:-1] if body[-1:] in _BARS else body
+
     return [cell.strip() for cell in re.split(f"[{bars}]", body)]
 
 
@@ -200,6 +207,7 @@ def _rows_of_block(
     """
     rows: Rows = []
     pending = ""  # a line that ends inside a value, where no bar closes it
+
     for line in block:
         whole = f"{pending}\n{line}" if pending else line
         if whole.rstrip()[-1:] not in _BARS:
@@ -236,6 +244,7 @@ def _split_at_corners(line: str, border: str) -> list[str] | None:
         return None
 
     edges = itertools.pairwise(corners)
+
     return [line[start + 1 : end].strip() for start, end in edges]
 
 
@@ -251,6 +260,7 @@ def _read_header(lines: Rows) -> _Header:
         kinds = ["".join(column[rule + 1 :]) or None for column in columns]
         return _Header(names, tuple(kinds), polars=True)
 
+    # DuckDB: names and types, with no rule between them
     has_types = len(lines) == 2 and all(map(_has_type_below, columns))
     if has_types:
         names, kinds = map(list, zip(*columns, strict=True))
@@ -301,6 +311,7 @@ def _without_dots(header: _Header, rows: Rows) -> tuple[_Header, Rows, str]:
     kinds = [header.kinds[n] for n in kept_columns] if header.kinds else []
     header = header._replace(names=names, kinds=tuple(kinds))
     cut = cut or "columns in the middle are left out of the drawn table"
+
     return header, [_pick(row, kept_columns) for row in kept], cut
 
 
@@ -331,6 +342,7 @@ def _build_table(header: _Header, rows: Rows, cut: str) -> Raw:
     quoted = [n for n, column in enumerate(columns) if _is_quoted(column)]
     # console.table writes JavaScript's literals, sqlite3 -quote those of SQL
     unquote = unquoted.decode_code_literal if by_node else _unquote_sql
+
     for row in rows:
         for number in quoted:
             if row[number][:1] in _QUOTES:
@@ -365,6 +377,7 @@ def _note_single_column(raw: Raw, header: _Header, rows: Rows) -> Raw:
         return raw
 
     note = f"a line break in a value of `{header.names[0]}` would look like another row"
+
     return raw.noted(note, approximate=True)
 
 
@@ -375,6 +388,7 @@ def _note_cut_values(raw: Raw, header: _Header) -> Raw:
         return raw
 
     note = f"long values in {listing(cut)} are cut where they end with …"
+
     return raw.noted(note, approximate=True)
 
 
@@ -389,6 +403,7 @@ def _note_rounded(raw: Raw, header: _Header) -> Raw:
         return raw
 
     note = f"Polars prints fractions to six digits; {listing(floats)} may be rounded"
+
     return raw.noted(note, approximate=True)
 
 
@@ -397,7 +412,9 @@ def _may_continue_above(rows: Rows) -> bool:
     second line of a long value.
     """
     firsts = [row[0] for row in rows]
-    return bool(firsts) and firsts[0] != "" and "" in firsts[1:]
+    if not firsts or firsts[0] == "":
+        return False
+    return "" in firsts[1:]
 
 
 def _without_node_index(header: _Header, rows: Rows) -> tuple[_Header, Rows]:
@@ -432,12 +449,14 @@ def _join_wrapped_rows(header: _Header, rows: Rows) -> tuple[Rows, list[str]]:
 
     whole: Rows = []
     joined: set[str] = set()
+
     for row in rows:
         if not whole or any(row[n] for n in fixed):
             whole.append(row)
             continue
 
         above = whole[-1]
+
         for number, cell in enumerate(row):
             if cell:
                 joined.add(header.names[number])

@@ -74,6 +74,7 @@ def read_code_records(text: str, selected: Sequence[str] = ()) -> Answer:
         return _NO_LIST
 
     parser = _CodeParser(text, start.start())
+
     try:
         value = parser.parse_value(0)
     except _NotCode as error:
@@ -160,6 +161,7 @@ class _CodeParser:
         """
         keys: list[Any] = []
         values: list[Any] = []
+
         while not self._take(close):
             more = _MORE_ITEMS.match(self.text, self.at)
             if more:
@@ -215,6 +217,7 @@ class _CodeParser:
             return False
 
         self.at = match.end()
+
         return True
 
     def _expect(self, mark: str) -> None:
@@ -298,6 +301,7 @@ def _table_of_bare_records(
         return "ambiguous: a name is in every record twice"
 
     rows: list[list[str]] = []
+
     for record in records:
         row = _cut_record(record, names, form)
         if row is None:
@@ -315,6 +319,7 @@ def _table_of_bare_records(
 
     shape = f"{form.separator}…{form.equals}"
     note = f"values are not quoted; one that holds {shape!r} would be cut"
+
     return raw.noted(note, approximate=True)
 
 
@@ -324,6 +329,7 @@ def _common_names(records: Sequence[str], form: _Form) -> list[str]:
     pattern = re.compile(rf"(?:^|{separator})({_NAME}){equals}")
     found = [pattern.findall(record) for record in records]
     common = set.intersection(*map(set, found))
+
     return [name for name in min(found, key=len) if name in common]
 
 
@@ -335,6 +341,7 @@ def _cut_record(record: str, names: Sequence[str], form: _Form) -> list[str] | N
 
     values: list[str] = []
     rest = record[len(first) :]
+
     for name in names[1:]:
         mark = form.separator + name + form.equals
         value, found, rest = rest.partition(mark)

@@ -57,6 +57,7 @@ def read_records(text: str, delimiter: str) -> list[Record] | None:
     records: list[Record] = [[]]
     empty_quoted = False
     at = 0
+
     while (match := cell_pattern.match(text, at)) is not None:
         quoted = match[1]
         if quoted is None:
@@ -197,6 +198,7 @@ def read_with_arrow(
     # Its second thread costs more than it gains.
     reading = pa_csv.ReadOptions(use_threads=False, block_size=_block_size(data))
     records = pa.py_buffer(data).slice(0, end)
+
     try:
         table = pa_csv.read_csv(records, reading, parsing, converting)
     except pa.ArrowInvalid:
@@ -221,6 +223,7 @@ def _may_be_padded_column(column: pa.ChunkedArray) -> bool:
 
     starts_blank = pc.starts_with(column, " ")
     ends_blank = pc.ends_with(column, " ")
+
     return bool(pc.any(pc.or_(starts_blank, ends_blank)).as_py())
 
 
@@ -242,6 +245,7 @@ def _has_blank_row(table: pa.Table) -> bool:
 
     nulls = (column.is_null() for column in table.columns)
     blank_rows = functools.reduce(pc.and_, nulls)
+
     return bool(pc.any(blank_rows).as_py())
 
 
@@ -269,6 +273,7 @@ def _look_at_quotes(data: bytes, delimiter: str) -> _Quotes | None:
     allowed[_QUOTE] = True
     waiting = np.empty(0, np.intp)  # a quote whose partner is in the next block
     found = empty = False
+
     for start in range(0, len(codes), ARROW_BLOCK):
         block = codes[start : start + ARROW_BLOCK]
         at = np.concatenate([waiting, np.flatnonzero(block == _QUOTE) + start])

@@ -28,6 +28,7 @@ _JUDGED = 500  # rows of a long text that are judged
 _WORD = re.compile(r"[^\W\d]\w*")
 _ESCAPE = re.compile(r"\\[^N]")
 _PROSE_CELL = 60  # characters
+# psql prints a NULL as nothing, and so a row of it as an empty line.
 _OPEN_END = "an empty last line may be a row with NULL"
 
 
@@ -39,6 +40,7 @@ def read_csv(text: str, selected: Sequence[str] = ()) -> Answer:
     body = csv_records.strip_command_tags(text.strip("\ufeff").strip("\r\n"))
     if not body:
         return "nothing but command tags"
+    # InfluxDB's annotations, in any order
     if body.startswith(("#datatype,", "#group,", "#default,")):
         return _read_annotated_csv(body)
     if body.lstrip()[:1] in "[{<":
@@ -46,6 +48,7 @@ def read_csv(text: str, selected: Sequence[str] = ()) -> Answer:
 
     first = LINE_END.split(body, maxsplit=1)[0]
     present = [mark for mark in DELIMITERS if mark in first]
+
     # what is most often in the first line is most likely the delimiter
     for delimiter in sorted(present, key=first.count, reverse=True):
         answer = _read_separated(body, delimiter, selected)
@@ -95,6 +98,7 @@ def _read_unquoted(text: str, delimiter: str, selected: Sequence[str]) -> Answer
 
     note = "quotes are not paired as in CSV; they were taken as part of the values"
     raws = [raw.noted(note, approximate=True) for raw in answer.raws]
+
     return replace(answer, raws=tuple(raws))
 
 
@@ -156,6 +160,7 @@ def _judge_large(
         return None
 
     whole = replace(judged.raws[0], columns=tuple(table.columns), rows=table.num_rows)
+
     return replace(judged, raws=(whole,))
 
 
@@ -193,6 +198,7 @@ def _judge(
 
     note = "values are not quoted; cells of {} were put together again"
     raw = unquoted.note_repairs(raw, names, repaired, note)
+
     return Taken((raw,), confidence="high" if quoted else "medium")
 
 
@@ -212,14 +218,20 @@ def _doubt_in(
     if csv_records.has_typed_column(rows):
         return ""
 
-    # A blank after each comma of the header, as in a list of words in prose.
-    is_spaced = delimiter == "," and all(name.startswith(" ") for name in names[1:])
+    is_spaced = delimiter == "," and _is_list_of_words(names)
+    # Prose has no tabs, seldom quotes around a word, and seldom two lines of three words
+    # between commas.
     is_large = len(names) > 2 and len(rows) > 1
-    is_data = vouched or quoted or is_large or delimiter == "\t" or not rows
-    if is_data and not is_spaced:
+    signs = (vouched, quoted, is_large, delimiter == "\t", not rows)
+    if any(signs) and not is_spaced:
         return ""
 
     return "nothing but commas speaks for data"
+
+
+def _is_list_of_words(names: Sequence[str]) -> bool:
+    """Whether a blank follows each comma, as in prose."""
+    return all(name.startswith(" ") for name in names[1:])
 
 
 def _are_identifiers(names: Sequence[str]) -> bool:
@@ -261,11 +273,13 @@ def _judge_headless(records: list[Record], delimiter: str, apart: bool) -> Answe
         return "no header, and nothing that speaks for data"
 
     cells = [cell for cell in itertools.chain.from_iterable(records) if cell]
+    # a quarter of sentences among the cells is a text with commas
     sentences = sum(map(_is_sentence, cells))
     if sentences * 4 > len(cells):
         return "reads like prose"
 
     raw = from_rows(None, records, **_options_of_cells(apart))
+
     return Taken((raw,), confidence="low")
 
 
@@ -301,11 +315,13 @@ def _read_annotated_csv(body: str) -> Answer:
 
     header, *rows = [row[1:] for row in records]
     known: tuple[str | None, ...] = ()
+    # the annotation and the rows begin with a cell that is no column
     if len(kinds) == len(header):
         known = tuple(map(_FLUX_TYPES.get, kinds))
 
     names = [name or "" for name in header]
     raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL, declared=known)
+
     return Taken((raw,))
 
 
@@ -400,6 +416,7 @@ def read_columns_line(text: str) -> Answer:
     if lines and _ROWS_LINE.fullmatch(lines[0]):
         lines = lines[1:]
 
+    # Python's join with ", " or with ","
     separator = ", " if any(", " in line for line in lines) else ","
     rows = [line.split(separator) for line in lines]
     if any(len(row) != len(names) for row in rows):
@@ -414,4 +431,5 @@ def read_columns_line(text: str) -> Answer:
         raw = raw.noted(note)
 
     rest = text[: found.start()].strip()
+
     return Taken((raw,), rest=rest, confidence="medium")

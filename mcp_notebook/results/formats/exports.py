@@ -45,6 +45,7 @@ def read_inserts(text: str, selected: Sequence[str] = ()) -> Answer:
     at = start.start()
     rows: list[list[Any]] = []
     columns = ""
+
     while head := _INSERT_HEAD.match(text, at):
         if columns and head[2] != columns:
             return "its statements have different columns"
@@ -92,6 +93,7 @@ def _read_insert_row(text: str, at: int) -> tuple[list[Any], int] | None:
 
     cells: list[Any] = []
     at = opening.end()
+
     while match := _SQL_VALUE.match(text, at):
         cells.append(_sql_value(match))
         mark = text[match.end() : match.end() + 1]
@@ -148,6 +150,7 @@ def read_php(text: str, selected: Sequence[str] = ()) -> Answer:
     # in bytes, since var_dump counts these
     data = text.encode("utf-8", "replace")
     start = _VAR_DUMP.search(data)
+
     return _read_print_r(text) if start is None else _read_var_dump(data, start.start())
 
 
@@ -162,6 +165,7 @@ def _read_var_dump(data: bytes, start: int) -> Answer:
         return "its array holds no rows"
 
     rest = (data[:start] + data[end:]).decode("utf-8", "replace").strip()
+
     return Taken((from_records(rows),), rest=rest)
 
 
@@ -191,6 +195,7 @@ def _dumped_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
 def _dumped_entries(data: bytes, at: int, depth: int) -> tuple[dict[str, Any], int]:
     entries: dict[str, Any] = {}
     match = _DUMPED.match(data, at)
+
     while match and match.lastgroup in ("key", "index"):
         name = match[match.lastgroup].decode("utf-8", "replace")
         entries[name], at = _dumped_value(data, match.end(), depth + 1)
@@ -208,6 +213,7 @@ def _read_print_r(text: str) -> Answer:
 
     rows: list[dict[str, str]] = []
     at = start.end()
+
     while row := _PRINTED_ROW.match(text, at):
         end = text.find(_PRINTED_END, row.end())
         if end < 0:
@@ -223,6 +229,7 @@ def _read_print_r(text: str) -> Answer:
         "PHP's print_r quotes nothing: null, false and the empty text look the same, "
         "true is 1"
     )
+
     return Taken((raw.noted(note, approximate=True),), confidence="medium")
 
 
@@ -231,6 +238,7 @@ def _printed_fields(row: str) -> dict[str, str]:
     names = list(_PRINTED_FIELD.finditer(row))
     ends = [name.start() for name in names[1:]]
     fields: dict[str, str] = {}
+
     for name, end in zip(names, [*ends, len(row)], strict=True):
         fields[name[1]] = row[name.end() : end].removesuffix("\n")
 
@@ -270,6 +278,7 @@ def read_latex(text: str, selected: Sequence[str] = ()) -> Answer:
         return "no tabular"
 
     raws = []
+
     for match in _TABULAR.finditer(text):
         body = _TABULAR_ARGUMENTS.sub("", match[2].strip())
         lines = _ROW_END.split(_TABULAR_RULE.sub("", body))
@@ -314,4 +323,5 @@ def read_toml(text: str, selected: Sequence[str] = ()) -> Answer:
         return f"no TOML: {str(error)[:80]}"
 
     raws = json_tables.tables_in(value, selected=selected)
+
     return raws if isinstance(raws, str) else Taken(raws)

@@ -24,14 +24,18 @@ from mcp_notebook.results.values import jsontext
 
 # --- YAML
 
+# A dash that begins an item, and a pair: its name stands in double quotes, in single
+# quotes, or plain, which may hold no sign that means something at its start.
 _ITEM = re.compile(r"^( *)- +(?=\S)")
 _PAIR = re.compile(
     r"""^( *)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|"""
     r"""[^\s\-?:,\[\]{}#&*!|>'"%@`](?:[^:#]|:(?=\S)|(?<=\S)#)*?)"""
     r""" *:(?: +(.*)|)$"""
 )
+# The name of the list, and scalars beside it.
 _KEY = re.compile(r"^([\w .-]+): *$")
 _YAML_SCALAR_LINE = re.compile(r"^([\w.-]+): +(\S.*)$")
+# `|-` and its like at the end of a line: the value is the lines below it.
 _BLOCK = re.compile(r"([|>])([+-]?)(\d?)\s*$")
 _LONGEST_YAML = 4_000_000  # read in a second or two
 _YAML_NULLS = ("", "~", "null", "Null", "NULL")
@@ -97,6 +101,7 @@ def read_yaml(text: str) -> Answer:
 
     indent = len(_match(_ITEM, lines[start])[1])
     end = start
+
     while end < len(lines) and _is_in_list(lines[end], indent):
         end += 1
     try:
@@ -109,8 +114,10 @@ def read_yaml(text: str) -> Answer:
     # `rows:` above the list is its key, not text
     has_key = start > 0 and _KEY.match(lines[start - 1])
     above = lines[: start - 1] if has_key else lines[:start]
+    # `---` parts documents
     rest = "\n".join([*above, *lines[end:]]).strip("- \n")
     confidence: Confidence = "high" if len(records) > 1 else "medium"
+
     return Taken((from_records(records),), rest, confidence, _yaml_scalars(rest))
 
 
@@ -136,6 +143,7 @@ def _are_rows(records: Sequence[dict[str, Any]]) -> bool:
         return len(records) > 1 and same
 
     common = set(first).intersection(*records)
+
     return len(common) * 2 > len(first)
 
 
@@ -157,6 +165,7 @@ def _read_mappings(lines: Sequence[str], indent: int) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = []
     at = 0
     inner = indent + 2  # the place at which the names of an item stand
+
     while at < len(lines):
         line = lines[at].rstrip("\r")
         if not line.strip():
@@ -192,6 +201,7 @@ def _end_of_value(lines: Sequence[str], start: int, inner: int, head: str) -> in
     """
     deeper = " " * (inner + 1)
     end = start
+
     while end < len(lines) and (
         not lines[end].strip() or lines[end].startswith(deeper)
     ):
@@ -253,6 +263,7 @@ def _fold(lines: Sequence[str]) -> str:
     """Lines as YAML folds them: one break is a space, each blank line a break."""
     text = lines[0]
     blanks = 0
+
     for line in lines[1:]:
         if not line.strip():
             blanks += 1
@@ -268,6 +279,7 @@ def _fold_double_quoted(lines: Sequence[str]) -> str:
     """The same in double quotes, where a backslash at the end joins without a space."""
     text = lines[0]
     blanks = 0
+
     for line in lines[1:]:
         if not line.strip():
             blanks += 1
@@ -313,6 +325,7 @@ def _decode_yaml_escape(match: re.Match[str]) -> str:
 
 def _yaml_plain(text: str) -> Any:
     """What a scalar without quotes means in YAML 1.2."""
+    # 1.1 has yes, no, octal and sexagesimal numbers as well: here they are texts
     if text in _YAML_NULLS:
         return None
     if text in _YAML_FLAGS:
@@ -325,6 +338,7 @@ def _yaml_plain(text: str) -> Any:
 
 # --- TOON
 
+# A key may be missing, in a list of lists; `#` before the count is an older form.
 _TOON_HEADER = re.compile(
     r"^(?P<indent> *)(?:- )?(?P<key>\"(?:[^\"\\]|\\.)*\"|[\w.]+)?"
     r"\[#?(?P<count>\d+)(?P<mark>[,\t|])?\]\{(?P<names>.+)\}:[ \t]*$"
@@ -344,6 +358,7 @@ def read_toon(text: str) -> Answer:
     raws: list[Raw] = []
     rest: list[str] = []
     at = 0
+
     while at < len(lines):
         header = _TOON_HEADER.match(lines[at])
         if header is None:
@@ -354,6 +369,7 @@ def read_toon(text: str) -> Answer:
         # rows are indented deeper than their header
         deeper = " " * (len(header["indent"]) + 1)
         end = at + 1
+
         while end < len(lines) and lines[end].startswith(deeper):
             end += 1
 
@@ -373,6 +389,7 @@ def _read_toon_table(header: re.Match[str], lines: Sequence[str]) -> Raw | str:
     mark = header["mark"] or ","
     names = [_toon_name(cell) for cell in _split_cells(header["names"], mark)]
     rows: list[list[Any]] = []
+
     for line in lines:
         cells = _split_cells(line.strip(" "), mark)
         if len(cells) != len(names):
@@ -401,6 +418,7 @@ def _split_cells(line: str, mark: str) -> list[str]:
 
     cells: list[str] = []
     at = 0
+
     while at <= len(line):
         start = at
         while line[start : start + 1] == " ":

@@ -15,7 +15,8 @@ READERS = (
     FormatReader(
         "code",
         code_records.read_code_records,
-        "texts in quotes: nothing of it is guessed, so it is asked before all others",
+        "texts in quotes, of which nothing is guessed; before Python in text, which "
+        "takes a part of such a list",
         position="first",
     ),
     FormatReader(
@@ -27,20 +28,20 @@ READERS = (
     FormatReader(
         "insert statements",
         exports.read_inserts,
-        "proved by INSERT INTO; a text in its values may hold any format below",
+        "proved by INSERT INTO; before formats that a text in its values may hold",
         position="after records without quotes",
     ),
     FormatReader(
         "php",
         exports.read_php,
-        "proved by its arrays; before the formats whose tables a value may hold",
+        "proved by its arrays; before formats that a text in its values may hold",
         position="after insert statements",
     ),
     FormatReader(
         "latex",
         exports.read_latex,
-        "proved by its environment; before markdown and CSV, whose separators it uses "
-        "in rules and column letters",
+        "proved by its environment; before formats whose separators it uses in "
+        "rules and in letters for columns",
         position="after lines of one column",
     ),
     FormatReader(

@@ -39,6 +39,7 @@ def read_markdown(text: str) -> Answer:
     raws: list[Raw] = []
     rest: list[str] = []
     at = 0
+
     while at < len(lines):
         end = _end_of_markdown_table(lines, at)
         if end is None:
@@ -69,6 +70,7 @@ def _end_of_markdown_table(lines: Sequence[str], at: int) -> int | None:
     # a cell with a line break goes on below, until a line ends with a bar
     is_open = False
     end = at + 2
+
     while end < len(lines):
         line = lines[end].strip()
         is_row = line.startswith("|") if has_outer_bars else "|" in line
@@ -97,6 +99,7 @@ def _starts_markdown_table(lines: Sequence[str], at: int) -> bool:
         return False
 
     width = _width_of_rule(rule)
+
     return width in (len(_split_at_bars(header)), len(_split_at_spaced_bars(header)))
 
 
@@ -141,6 +144,7 @@ def _read_markdown_table(lines: Sequence[str]) -> Raw | str:
         raw = raw.noted(note, approximate=True)
 
     note = "bars inside values are not escaped; cells of {} were put together"
+
     return unquoted.note_repairs(raw, header, repaired, note)
 
 
@@ -154,6 +158,7 @@ def _join_open_rows(lines: Sequence[str]) -> list[str]:
     """The rows, those with a line break in a value as one."""
     rows: list[str] = []
     is_open = False
+
     for line in lines:
         if is_open:
             rows[-1] += f"\n{line}"
@@ -236,6 +241,7 @@ def read_wiki(text: str) -> Answer:
         return "no wiki markup"
 
     lines = text.splitlines()
+
     # MediaWiki and AsciiDoc have marks around the table and stand first: their rows may
     # begin as a header of the others does.
     for starts_table, read_rows in (
@@ -273,6 +279,7 @@ def _table_of_wiki_rows(rows: Rows, rest: str) -> Answer:
         )
 
     raw = from_rows(names, body, text="all", nulls=EMPTY_OR_NULL)
+
     return Taken((unquoted.note_lost_spaces(raw),), rest=rest)
 
 
@@ -286,6 +293,7 @@ def _read_jira_rows(lines: Sequence[str], at: int) -> tuple[Rows, int]:
     """
     end = _end_of_barred_lines(lines, at)
     rows: Rows = []
+
     for line in map(str.strip, lines[at:end]):
         if not line.endswith("|"):
             return [], 0
@@ -310,6 +318,7 @@ def _read_textile_rows(lines: Sequence[str], at: int) -> tuple[Rows, int]:
     """`|_. id|_. name|` above `|1|x|`, each cell with an alignment before it or none."""
     end = _end_of_barred_lines(lines, at)
     rows: Rows = []
+
     for line in map(str.strip, lines[at:end]):
         if not line.endswith("|"):
             return [], 0
@@ -344,6 +353,7 @@ def _read_mediawiki_rows(lines: Sequence[str], at: int) -> tuple[Rows, int]:
     ends = (n + 1 for n in range(at, len(lines)) if lines[n].strip() == "|}")
     end = next(ends, 0)
     rows: Rows = [[]]
+
     for line in map(str.strip, lines[at + 1 : end - 1]):
         if not line or line.startswith("|+"):
             continue
@@ -373,6 +383,7 @@ def _read_asciidoc_rows(lines: Sequence[str], at: int) -> tuple[Rows, int]:
     ends = (n + 1 for n in range(at + 1, len(lines)) if _is_asciidoc_rule(lines[n]))
     end = next(ends, 0)
     rows: Rows = []
+
     for line in lines[at + 1 : end - 1]:
         if "|" in line:
             rows.append(list(map(_plain_asciidoc_cell, line.split("|")[1:])))

@@ -17,12 +17,17 @@ from mcp_notebook.results.columns import strings
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.raw_table import Answer, Raw, Taken, listing
 
+# What stands for a missing value in columns of floats, objects, dates and nullable types.
 _NULLS = ("NaN", "None", "NaT", "<NA>", "nan", "null")
+# The last line of a frame that is too long to be printed whole.
 _SHAPE = re.compile(r"\[([\d,]+) rows? x ([\d,]+) columns?\]")
 _EMPTY = re.compile(r"Empty DataFrame\s*\nColumns: \[(.*)\]\s*\nIndex: \[\]", re.DOTALL)
 _TOKEN = re.compile(r"\S+")
+# pandas writes ".." where a narrow column leaves rows out, and "..." elsewhere.
 _DOTS = re.compile(r"\.{2,3}")
 _LEFT_OUT = "..."  # pandas' name for the columns in the middle
+
+_ONLY_ALIGNED = "nothing but its alignment speaks for a table"
 
 Cells = Sequence[str | float | None]
 
@@ -44,6 +49,7 @@ def read_printed_frame(text: str) -> Answer:
 
     lines = text.splitlines()
     reason = "no rows of one length below right-aligned names"
+
     for block in _find_blocks(lines):
         raw = _read_block(block)
         if isinstance(raw, str):
@@ -64,7 +70,9 @@ def _read_empty_frame(text: str, empty: re.Match[str]) -> Answer:
 
     names = [name.strip() for name in empty[1].split(",")]
     raw = Raw(tuple(names), tuple(() for _ in names), 0)
+    # the index that it prints is empty, too, and no column
     rest = text[: empty.start()] + text[empty.end() :]
+
     return Taken((raw,), rest.strip())
 
 
@@ -94,6 +102,7 @@ def _longest_run(lines: Sequence[str]) -> tuple[int, int]:
     """
     best = (0, 0)
     start = 0
+
     for number in range(1, len(lines) + 1):
         line = lines[number] if number < len(lines) else ""
         if line.strip() and len(line) == len(lines[start]):
@@ -140,7 +149,7 @@ def _read_block(block: _Block) -> Raw | str:
 
     width = _index_width(block.header, body)
     names, ends = _find_columns(block.header, body, width)
-    if len(names) < (1 if width else 2):
+    if len(names) + bool(width) < 2:
         return "one column without an index is prose"
     if any(map(_is_value, names)):
         return "its names are values"
@@ -148,19 +157,34 @@ def _read_block(block: _Block) -> Raw | str:
     rows = _cut_rows(body, ends, width)
     if rows is None:
         return "ambiguous: a value does not end where its column does"
-    if not width and any("  " in row[0] for row in rows):
+    if width:
+        return _build_indexed_table(names, rows, index_name)
+
+    if any("  " in row[0] for row in rows):
         return "ambiguous: the first column may be an index"
+    if not _has_typed_column(rows):
+        return _ONLY_ALIGNED
 
-    numbered = width > 0 and _are_row_numbers([row[0] for row in rows])
-    if not numbered and not any(map(_is_typed, zip(*rows, strict=True))):
-        return "nothing but its alignment speaks for a table"
+    return _build_table(names, rows)
 
-    # The numbers that pandas gives rows are no column of the server's.
-    is_hidden = numbered and not index_name
-    if width and not is_hidden:
-        names = [index_name or "index", *names]
 
-    return _build_table(names, rows, hidden_index=is_hidden)
+def _build_indexed_table(
+    names: list[str], rows: list[list[str]], index_name: str
+) -> Raw | str:
+    """The table of rows that begin with a label; the numbers that pandas gives rows are
+    no column of the server's, an index with a name or with other labels is one.
+    """
+    numbered = _are_row_numbers([row[0] for row in rows])
+    if not numbered and not _has_typed_column(rows):
+        return _ONLY_ALIGNED
+    if numbered and not index_name:
+        return _build_table(names, rows, hidden_index=True)
+
+    return _build_table([index_name or "index", *names], rows)
+
+
+def _has_typed_column(rows: Sequence[Sequence[str]]) -> bool:
+    return any(map(_is_typed, zip(*rows, strict=True)))
 
 
 def _is_value(text: str) -> bool:
@@ -194,8 +218,10 @@ def _index_width(header: str, body: Sequence[str]) -> int:
     if all(strings.is_temporal(" ".join(line.split()[:2])) for line in body):
         return 0  # a date and a time of one column
 
+    # labels of any kind: one gap, in every row, between them and the first column
     blank = [at for at in range(room) if _is_blank_at(body, at)]
     gaps = [at for at in blank if at - 1 not in blank]
+
     return gaps[0] if len(gaps) == 1 else 0
 
 
@@ -209,6 +235,7 @@ def _find_columns(
     """Names and where each column ends; a name of several words is one column."""
     names: list[str] = []
     ends: list[int] = []
+
     for token in _TOKEN.finditer(header):
         one_blank = bool(ends) and token.start() - ends[-1] == 1
         if one_blank and not _ends_a_column(body, ends, start):
@@ -228,6 +255,7 @@ def _ends_a_column(body: Sequence[str], ends: Sequence[int], start: int) -> bool
     start = ends[-2] if len(ends) > 1 else start
     end = ends[-1]
     has_value = False
+
     for line in body:
         if line[end : end + 1].strip():
             return False  # a value goes over the place
@@ -245,6 +273,7 @@ def _cut_row(line: str, ends: Sequence[int], width: int) -> list[str] | None:
     """The cells of a row, the index first; None when a value goes over an edge."""
     cells = [line[:width].strip()] if width else []
     start = width
+
     for end in ends:
         cell = line[start:end]
         value = cell.strip()
@@ -283,7 +312,9 @@ def _is_typed(column: Sequence[str]) -> bool:
 # --- the table, and what printing may have changed
 
 
-def _build_table(names: list[str], rows: list[list[str]], *, hidden_index: bool) -> Raw:
+def _build_table(
+    names: list[str], rows: list[list[str]], *, hidden_index: bool = False
+) -> Raw:
     """The table without what stands for rows and columns left out; with `hidden_index`
     the rows begin with a number that is no column.
     """
@@ -301,6 +332,7 @@ def _build_table(names: list[str], rows: list[list[str]], *, hidden_index: bool)
 
     columns = tuple(map(_as_floats, zip(*kept, strict=True)))
     nulls = (*_NULLS, "")
+
     return Raw(tuple(names), columns, len(kept), text="all", nulls=nulls, truncated=cut)
 
 
@@ -336,6 +368,7 @@ def _note_losses(raw: Raw) -> Raw:
     floats: list[str] = []
     shortened: list[str] = []
     escaped: list[str] = []
+
     for name, column in zip(raw.names or (), raw.columns, strict=True):
         texts = [cell for cell in column if type(cell) is str]
         if any(type(cell) is float for cell in column) or _has_fractions(texts):
@@ -357,6 +390,7 @@ def _note_losses(raw: Raw) -> Raw:
         raw = raw.noted(f"a backslash in {listing(escaped)} {how}")
 
     note = "spaces at the ends of values are lost in a printed frame"
+
     return raw.noted(note, approximate=True)
 
 

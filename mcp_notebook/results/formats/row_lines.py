@@ -87,6 +87,7 @@ def _read_literals(lines: Sequence[str]) -> Answer:
     mark = _cut_mark(lines[first]).mark
     values: list[Any] = []
     end = first
+
     while end < len(lines):
         if lines[end].strip():
             value = _literal_with_mark(lines[end], mark)
@@ -127,6 +128,7 @@ def _has_names_above(before: Sequence[str], value: Any) -> bool:
 
 def _parse_row(body: str) -> dict[str, Any] | list[Any] | tuple[Any, ...] | None:
     """The one object, list or named tuple of a line."""
+    # JSON first: its true and null are no words of Python
     for parse in (jsontext.loads, literal.loads):
         try:
             value = parse(body)
@@ -196,6 +198,7 @@ def _read_fields(lines: Sequence[str]) -> Answer:
     mark = _cut_mark(lines[start]).mark
     bodies: list[str] = []
     end = start
+
     while end < len(lines):
         line = lines[end]
         if line.strip():
@@ -215,6 +218,7 @@ def _read_fields(lines: Sequence[str]) -> Answer:
         return raw
 
     rest = "\n".join([*lines[:start], *lines[end:]]).strip()
+
     return Taken((raw,), rest=rest, confidence="medium")
 
 
@@ -235,6 +239,7 @@ def _find_names(body: str) -> tuple[list[str], str]:
         return best
 
     ending = first[0][-1:]
+
     for separator in _SEPARATORS:
         matches = map(_FIELD.match, body.split(separator))
         names = [match[0] for match in matches if match and match[0][-1:] == ending]
@@ -264,6 +269,7 @@ def _table_of_fields(bodies: Sequence[str], *, is_numbered: bool) -> Raw | str:
         return _DIFFERENT_NAMES
 
     rows: list[list[str]] = []
+
     for body in bodies:
         row = _cut_fields(body, names, separator)
         if isinstance(row, str):
@@ -271,6 +277,7 @@ def _table_of_fields(bodies: Sequence[str], *, is_numbered: bool) -> Raw | str:
 
         rows.append(row)
 
+    # names come with what ends them: "id=", "**id:** "
     plain = [re.sub(r"[:=]", "", name).strip(" *`") for name in names]
     raw = from_rows(plain, rows, text="all", nulls=NULL_WORDS)
     if any("\n" in body for body in bodies):
@@ -280,6 +287,7 @@ def _table_of_fields(bodies: Sequence[str], *, is_numbered: bool) -> Raw | str:
     note = (
         f"values are not quoted; one that holds {separator!r} and a name would be cut"
     )
+
     return raw.noted(note, approximate=True)
 
 
@@ -290,6 +298,7 @@ def _cut_fields(body: str, names: Sequence[str], separator: str) -> list[str] | 
 
     values: list[str] = []
     rest = body[len(names[0]) :]
+
     for name in names[1:]:
         value, found, rest = rest.partition(separator + name)
         if not found:
@@ -298,6 +307,7 @@ def _cut_fields(body: str, names: Sequence[str], separator: str) -> list[str] | 
         values.append(value)
 
     values.append(rest)
+    # the first name stands at the line's start, where no value is
     later = frozenset(names[1:])
     if any(_holds_name(value, later, separator) for value in values):
         return "ambiguous: a name of the table is in a line more than once"

@@ -51,6 +51,7 @@ def read_ruled(text: str, selected: Sequence[str] = ()) -> Answer:
 
     raw = _note_null_row(raw, text.split("\n")[at + 1 :])
     rest = "\n".join([*before, *tail]).strip()
+
     return Taken((raw,), rest=rest, confidence=confidence)
 
 
@@ -96,6 +97,7 @@ def _is_rule(line: str, above: str) -> bool:
         return True
 
     runs = re.split(r"[+|\s]+", dashes)
+
     return all(len(run) > 1 for run in runs if run)
 
 
@@ -136,6 +138,7 @@ def _without_outer_rules(text: str) -> str:
 
     lines[rules[1]] = lines[rules[1]].replace("=", "-")
     outer = (rules[0], *rules[2:])
+
     return "\n".join(line for n, line in enumerate(lines) if n not in outer)
 
 
@@ -185,6 +188,7 @@ def _is_row_below(line: str, rule: str) -> bool:
             return False
 
     filled = [bool(line[start:end].strip()) for start, end in runs]
+
     return sum(filled) > 1 or not filled[0]
 
 
@@ -207,6 +211,7 @@ def _read_crossed(header: str, rule: str, body: list[str]) -> Raw | str:
     rows: list[list[str]] = []
     broken: set[int] = set()
     goes_on = False  # whether psql marked the line above as not the row's last
+
     for line in body:
         lines_up = _has_bars_at(line, places)
         cells = _cut_at(line, places) if lines_up else line.split("|")
@@ -228,6 +233,7 @@ def _read_crossed(header: str, rule: str, body: list[str]) -> Raw | str:
     stripped = [list(map(str.strip, row)) for row in rows]
     raw = from_rows(names, stripped, text="all", nulls=EMPTY_OR_NULL)
     raw = unquoted.note_lost_spaces(raw)
+
     return unquoted.note_repairs(raw, names, broken, _REPAIRED)
 
 
@@ -326,6 +332,7 @@ def _read_single_column(
     # blanks before a text may be its own
     column = list(map(str.strip if typed else str.rstrip, cells))
     raw = Raw((name,), (column,), len(body), text="all", nulls=EMPTY_OR_NULL)
+
     return unquoted.note_line_per_row(raw, name) if len(body) > 1 else raw
 
 
@@ -343,6 +350,7 @@ def _note_torn_row(raw: Raw, tail: Sequence[str]) -> Raw:
         return raw
 
     note = "a row with an empty first cell may continue the row above it"
+
     return raw.noted(note, approximate=True)
 
 

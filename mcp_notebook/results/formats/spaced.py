@@ -22,7 +22,8 @@ _SECOND_HALF = "\0"  # stands behind a wide character, for its second place on s
 _ROUNDED = 6  # significant digits that tabulate leaves of a fraction
 
 _RULE_MARKS = " \t-=─━═╺╸╶╴"  # what a line between names and rows consists of
-_GAP = re.compile(r"[ \t]{2,}|[ \t]$")
+# One blank is in every text, two are between columns.
+_GAP = re.compile(r"[ \t]{2,}")
 _WIDEST = 20_000
 _BLOCKS_TRIED = 8
 
@@ -47,6 +48,7 @@ def read_columns_below_dashes(header: str, rule: str, body: list[str]) -> Raw | 
         rows = _cut_at_starts(list(map(_widen, [header, *body])), starts)
     if rows is None:
         return "ambiguous: a value is wider than its column"
+    # the second places have done their work
     for row in rows:
         row[:] = [cell.replace(_SECOND_HALF, "") for cell in row]
 
@@ -102,6 +104,7 @@ def _widen(line: str) -> str:
         return line
 
     places: list[str] = []
+
     for mark in line:
         places.append(mark)
         if unicodedata.east_asian_width(mark) in "WF":
@@ -120,6 +123,7 @@ def _join_continued_rows(
     """
     joined: list[list[str]] = []
     touched: set[int] = set()
+
     for row in rows:
         is_row = not any(row) or any(row[number] for number in fixed)
         if not joined or not fixed or is_row:
@@ -135,7 +139,9 @@ def _join_continued_rows(
 
 def _may_continue_above(rows: Sequence[Sequence[str]]) -> bool:
     """Whether a row without a first cell is below one that has it."""
-    return bool(rows) and bool(rows[0][0]) and any(not row[0] for row in rows)
+    if not rows or not rows[0][0]:
+        return False
+    return any(not row[0] for row in rows)
 
 
 def _fixed_columns(rows: Sequence[Sequence[str]]) -> list[int]:
@@ -164,11 +170,13 @@ def _may_be_rounded(column: Sequence[str]) -> bool:
 
 def read_columns_between_blanks(text: str) -> Answer:
     """The first block of lines in columns."""
+    # tabs put values below each other as a terminal shows them
     if "\t" in text and len(text) < _WIDEST:
         text = text.expandtabs(8)
 
     lines = text.splitlines()
     reason = "no lines in columns"
+
     for start, end in _find_blocks(lines):
         block = lines[start:end]
         body = [line for line in block if line.strip() and not _is_rule(line)]
@@ -188,6 +196,7 @@ def _find_blocks(lines: Sequence[str]) -> list[Span]:
     """
     found: list[Span] = []
     start = None
+
     # a last line without a gap ends the last block
     for number, line in enumerate([*lines, "."]):
         has_gap = bool(_GAP.search(line.strip()))
@@ -220,6 +229,7 @@ def _read_block(body: Sequence[str]) -> Raw | str:
         "columns are told apart by blanks alone: cells may be cut elsewhere, "
         "spaces at the ends of values are lost"
     )
+
     return raw.noted(note, approximate=True)
 
 

@@ -109,6 +109,7 @@ def read_html(text: str) -> Answer:
 
     outside = "".join(parser.outside).splitlines()
     rest = "\n".join(line.strip() for line in outside if line.strip())
+
     return Taken(raws, rest=rest)
 
 
@@ -136,6 +137,7 @@ def _read_html_table(table: Sequence[HtmlRow]) -> Raw | None:
 
     stripped = unquoted.strip_blanks(cells)
     raw = from_rows(names, stripped, text="all", nulls=_HTML_NULLS)
+
     return unquoted.note_lost_spaces(raw)
 
 
@@ -164,7 +166,10 @@ def _is_sheet(names: Sequence[str], body: Sequence[HtmlRow]) -> bool:
 
 
 def _is_column_letter(name: str) -> bool:
-    return name.isalpha() and name.isupper() and len(name) <= 3
+    # a sheet of Excel ends with the column XFD
+    if len(name) > 3:
+        return False
+    return name.isalpha() and name.isupper()
 
 
 def _read_sheet(body: Sequence[HtmlRow]) -> Raw | None:
@@ -175,6 +180,7 @@ def _read_sheet(body: Sequence[HtmlRow]) -> Raw | None:
     names = [name.strip() for name in header]
     raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL)
     note = "a spreadsheet's first row was taken as the header"
+
     return raw.noted(note, approximate=True)
 
 
@@ -199,6 +205,7 @@ def read_xml(text: str) -> Answer:
         return "XML with a document type is not read"
 
     document = text[start.start() : end]
+
     try:
         root = ElementTree.fromstring(document)  # noqa: S314 - no document type, so no entities
     except (ElementTree.ParseError, ValueError) as error:
@@ -215,6 +222,7 @@ def _find_rows(element: ElementTree.Element, depth: int) -> Iterator[Raw]:
     """The first level on which elements repeat and hold nothing but fields."""
     children = list(element)
     tags = Counter(child.tag for child in children)
+
     for tag, count in tags.items():
         records = [_read_record(child) for child in children if child.tag == tag]
         filled = [record for record in records if record]
@@ -253,7 +261,9 @@ def _read_record(row: ElementTree.Element) -> dict[str, str | None] | None:
 
 
 def _text_of_field(field: ElementTree.Element) -> str | None:
-    return None if field.get(_XSI_NIL) in ("true", "1") else field.text or ""
+    if field.get(_XSI_NIL) in ("true", "1"):
+        return None
+    return field.text or ""
 
 
 def _local_name(tag: str) -> str:
@@ -314,6 +324,7 @@ def _take_out(
     inside: list[WrappedText] = []
     outside: list[str] = []
     after = 0
+
     for wrapping in found:
         outside += lines[after : wrapping.first]
         body = "".join(lines[wrapping.first + 1 : wrapping.last])
@@ -321,6 +332,7 @@ def _take_out(
         after = wrapping.last + 1
 
     outside += lines[after:]
+
     return inside, "".join(outside).strip()
 
 
@@ -355,6 +367,7 @@ def _find_tags(lines: Sequence[str]) -> Iterator[_Wrapping]:
         return
 
     after = 0
+
     for number, line in enumerate(lines):
         if number < after or "<" not in line:
             continue

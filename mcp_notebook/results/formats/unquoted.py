@@ -55,6 +55,7 @@ def note_repairs(
         return raw
 
     touched = listing([names[number] for number in numbers])
+
     return raw.noted(note.format(touched), approximate=True)
 
 
@@ -88,6 +89,7 @@ def fit_rows(
     rows: list[list[str]] = []
     repaired: set[int] = set()
     unfinished: list[str] = []
+
     for line, row in zip(lines, cells, strict=True):
         if unfinished:
             # the line above was too short, so its last value goes on here
@@ -129,6 +131,7 @@ def _checks_of_columns(
         return None
 
     columns = zip(*whole[:_SAMPLE], strict=True)
+
     return list(map(_check_of_column, columns))
 
 
@@ -157,6 +160,7 @@ def _place_cells(
         return whole
 
     ways: list[tuple[list[str], set[int]]] = []
+
     for number in range(width):
         if checks[number] is not None:
             continue  # a number or a date holds no separator
@@ -173,6 +177,7 @@ def _place_cells(
         return balanced[0]
 
     shown = separator.join(row)[:60]
+
     return f"ambiguous: {len(row)} cells for {width} columns in {shown!r}"
 
 
@@ -190,6 +195,7 @@ def _join_brackets(
     cells: list[str] = []
     joined: set[int] = set()
     depth = 0
+
     for cell in row:
         if depth > 0:
             cells[-1] += separator + cell
@@ -229,6 +235,7 @@ def strip_blanks(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     stripped: list[list[str]] = []
     for row in rows:
         stripped.append([cell.strip(" ") for cell in row])
+
     return stripped
 
 
@@ -241,11 +248,13 @@ def strip_padding(raw: Raw) -> Raw:
         return raw
 
     columns = list(raw.columns)
+
     for number in padded:
         columns[number] = [cell.strip(" ") for cell in columns[number]]
 
     names = [raw.names[number] for number in padded] if raw.names else []
     note = f"blanks that padded {listing(names)} to one width were taken off"
+
     return replace(raw, columns=tuple(columns)).noted(note)
 
 
@@ -261,6 +270,7 @@ def _is_padded(column: Sequence[object]) -> bool:
         return False
 
     bare = {len(text.strip(" ")) for text in texts}
+
     return len(bare) > 1 and max(bare) > 0
 
 
@@ -308,6 +318,7 @@ def undo_tsv_escapes(raw: Raw) -> Raw:
         return raw
 
     names = [name for n, name in enumerate(raw.names or ()) if n in touched]
+
     # One backslash that is no escape (a path of Windows) shows that none are.
     for number in touched:
         if not all(map(_has_only_escapes, filter(_has_escape, raw.columns[number]))):
@@ -315,16 +326,20 @@ def undo_tsv_escapes(raw: Raw) -> Raw:
             return raw.noted(note)
 
     columns = list(raw.columns)
+
     for number in touched:
         columns[number] = [_undo_escapes_in(cell) for cell in columns[number]]
 
     undone = replace(raw, columns=tuple(columns))
+
     return undone.noted(f"backslash escapes in {listing(names)} were undone")
 
 
 def _has_escape(cell: Any) -> bool:
+    if not isinstance(cell, str):
+        return False
     # \N is NULL in all three programs, and read as such later
-    return isinstance(cell, str) and "\\" in cell and cell != "\\N"
+    return "\\" in cell and cell != "\\N"
 
 
 def _has_only_escapes(cell: str) -> bool:
@@ -356,4 +371,5 @@ def _decode_code_escape(match: re.Match[str]) -> str:
         return _CODE_SIGNS.get(match[4], match[4])
 
     code = int(digits, 16)
+
     return chr(code) if code <= _LAST_CODE_POINT else match[0]

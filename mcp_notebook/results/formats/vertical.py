@@ -95,21 +95,11 @@ def read_vertical(text: str) -> Answer:
         return _NO_RECORDS
 
     names = _find_names(records.chunks, field)
-    if not names:
-        return _DIFFERENT_NAMES
+    found = _read_rows(records, names, field)
+    if isinstance(found, str):
+        return found
 
-    rows: list[list[str]] = []
-    touched: set[str] = set()
-    for chunk in records.chunks:
-        row = _read_record(chunk, names, field, may_continue=records.marked)
-        if row is None:
-            torn = "ambiguous: a record lacks a column"
-            return torn if records.marked else _DIFFERENT_NAMES
-
-        values, continued = row
-        rows.append(values)
-        touched.update(names[number] for number in continued)
-
+    rows, touched = found
     is_spark = text.startswith("-RECORD")
     rows = _strip_padding(rows, records.chunks[0], names, is_spark=is_spark)
     # psql leaves NULL empty
@@ -126,7 +116,31 @@ def read_vertical(text: str) -> Answer:
         return Taken((raw,), rest=rest, confidence="high")
 
     note = "records were told apart by their repeating names"
+
     return Taken((raw.noted(note, approximate=True),), rest=rest, confidence="low")
+
+
+def _read_rows(
+    records: _Records, names: Sequence[str], field: Field
+) -> tuple[list[list[str]], set[str]] | str:
+    """The values of all records, and the names of those that went over several lines."""
+    if not names:
+        return _DIFFERENT_NAMES
+
+    rows: list[list[str]] = []
+    touched: set[str] = set()
+
+    for chunk in records.chunks:
+        row = _read_record(chunk, names, field, may_continue=records.marked)
+        if row is None:
+            torn = "ambiguous: a record lacks a column"
+            return torn if records.marked else _DIFFERENT_NAMES
+
+        values, continued = row
+        rows.append(values)
+        touched.update(names[number] for number in continued)
+
+    return rows, touched
 
 
 def _strip_padding(
@@ -208,6 +222,7 @@ def _cut_at_markers(lines: Sequence[str]) -> _Records | None:
         return None
 
     chunks: list[list[str]] = []
+
     for start, end in zip(marks, [*marks[1:], len(lines)], strict=True):
         body = list(lines[start + 1 : end])
         if body and _RULE.fullmatch(body[0].strip()):
@@ -217,6 +232,7 @@ def _cut_at_markers(lines: Sequence[str]) -> _Records | None:
 
     chunks[-1], tail = _cut_off_trailer(chunks[-1])
     rest = [*lines[: marks[0]], *tail]
+
     return _Records(list(map(_without_last_blank, chunks)), rest, marked=True)
 
 
@@ -239,7 +255,9 @@ def _cut_off_trailer(chunk: list[str]) -> tuple[list[str], list[str]]:
 
 def _without_last_blank(chunk: list[str]) -> list[str]:
     """Without the one blank line that ends a record."""
-    return chunk[:-1] if chunk and not chunk[-1].strip() else chunk
+    if not chunk or chunk[-1].strip():
+        return chunk
+    return chunk[:-1]
 
 
 def _cut_at_blank_lines(lines: Sequence[str], field: Field) -> _Records | None:
@@ -256,6 +274,7 @@ def _cut_at_blank_lines(lines: Sequence[str], field: Field) -> _Records | None:
 
     chunks = [chunk for chunk in chunks if chunk]
     first = len(chunks)
+
     while first and all(map(field.fullmatch, chunks[first - 1])):
         first -= 1
     # a paragraph of fields above one of prose belongs to the prose
@@ -263,6 +282,7 @@ def _cut_at_blank_lines(lines: Sequence[str], field: Field) -> _Records | None:
         return None
 
     prose = list(itertools.chain.from_iterable(chunks[:first]))
+
     return _Records(chunks[first:], prose, marked=False)
 
 
@@ -292,6 +312,7 @@ def _read_record(
     """
     values: list[str] = []
     continued: set[int] = set()
+
     for line in chunk:
         match = field.fullmatch(line)
         is_complete = len(values) == len(names)
@@ -315,6 +336,7 @@ def _are_aligned(chunk: Sequence[str], names: Sequence[str]) -> bool:
         return False
 
     starts: set[int] = set()
+
     for line, name in zip(chunk, names, strict=False):
         value = line[len(name) + 1 :].lstrip(" ")
         starts.add(len(line) - len(value))

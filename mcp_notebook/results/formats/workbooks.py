@@ -40,6 +40,7 @@ def read_workbook(data: bytes) -> list[Raw] | str:
     raws = [
         raw for name, rows in sheets if (raw := _read_sheet(name, rows)) is not None
     ]
+
     return raws or "no sheet of it begins with a row of names"
 
 
@@ -66,6 +67,7 @@ def _read_sheet(name: str, rows: Sequence[Sequence[Any]]) -> Raw | None:
         return raw
 
     shown = ", ".join(f"`{label}`" for label in rounded)
+
     return raw.noted(f"Excel keeps fifteen digits of a number; {shown} may be rounded")
 
 
@@ -76,16 +78,20 @@ def _read_column(rows: Sequence[Sequence[Any]], number: int) -> list[Any]:
     is_whole = bool(present) and all(map(_is_whole_number, present))
 
     column: list[Any] = []
+
     for cell in cells:
         if cell == "":
             column.append(None)
         else:
             column.append(int(cell) if is_whole else cell)
+
     return column
 
 
 def _is_whole_number(cell: Any) -> bool:
-    return type(cell) is float and cell.is_integer() and abs(cell) < _INT64_END
+    if type(cell) is not float:
+        return False
+    return cell.is_integer() and abs(cell) < _INT64_END
 
 
 def _may_be_rounded(column: Sequence[Any]) -> bool:
