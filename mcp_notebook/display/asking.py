@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from mcp_notebook.display.fields import Field, value_of
 from mcp_notebook.display.inline import COLOURS, SANS, dim, tag
-from mcp_notebook.display.safe import escape, visible
+from mcp_notebook.display.safe import escape
+from mcp_notebook.untrusted_text import visible
 
 Action = Literal["accept", "decline", "cancel"]
 TRIES = 3

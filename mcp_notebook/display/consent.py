@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.display.record import Argument, readable
-from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.events import Approval, ToolCall
+from mcp_notebook.untrusted_text import clip, visible
 
 TRIES = 3
 REASON = 2_000  # characters of a reason at most

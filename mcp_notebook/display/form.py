@@ -10,7 +10,7 @@ import traitlets
 
 from mcp_notebook.display.asking import Answer, Question
 from mcp_notebook.display.fields import Field, filled
-from mcp_notebook.display.safe import visible
+from mcp_notebook.untrusted_text import visible
 
 _HERE = Path(__file__).parent
 

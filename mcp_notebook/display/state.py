@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
-from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.slots import Slots
 from mcp_notebook.display.static import small_line
 from mcp_notebook.display.wording import duration
 from mcp_notebook.events import Working
+from mcp_notebook.untrusted_text import clip, visible
 
 PATIENCE = 0.3  # seconds before something that goes on is worth a line
 BEAT = 1.0  # seconds between two drawings of a line that does not count by itself

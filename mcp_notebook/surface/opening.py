@@ -11,9 +11,9 @@ from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.policy import Start
 from mcp_notebook.sessions import handover
 from mcp_notebook.surface import arrival, connecting
+from mcp_notebook.surface.attended import is_attended
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.presence import is_attended
-from mcp_notebook.surface.showing import PATIENCE, StatusLine, line
+from mcp_notebook.surface.output import PATIENCE, StatusLine, show_line
 
 
 def connect(notebook: Notebook, options: ConnectOptions) -> None:
@@ -35,7 +35,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.describe(servers[name]),
                 config.spec_fingerprint(servers[name]),
             )
-            arrival.may_start(notebook, start, attended=attended, say=line, ask=input)
+            arrival.may_start(notebook, start, attended=attended, say=show_line, ask=input)
     lines = {name: StatusLine() for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
@@ -54,7 +54,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
         if isinstance(error, ConfigError)
     }
     for name, error in wrong.items():
-        line(f"{name}: not connected · {error}")
+        show_line(f"{name}: not connected · {error}")
     for future in futures.values():
         loop.wait(future)  # raises the first failure
     for error in wrong.values():
@@ -64,9 +64,9 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
 def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
     for note in arrival.notes_on(session, notebook.sessions):
-        line(f"{name}: {note}")
+        show_line(f"{name}: {note}")
     try:
-        arrival.accept(session, attended=attended, say=line, ask=input)
+        arrival.accept(session, attended=attended, say=show_line, ask=input)
     except ConnectError:
         loop.run(notebook.sessions.disconnect(name))
         raise

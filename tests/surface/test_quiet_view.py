@@ -6,7 +6,7 @@ import pytest
 
 from mcp_notebook.display import View
 from mcp_notebook.events import Footer, Note, TextDelta, ToolCall, ToolResult, Working
-from mcp_notebook.surface.quiet import LONG, Questions
+from mcp_notebook.surface.quiet_view import LONG, Questions
 from tests.display.conftest import FakeScreen, call
 
 
