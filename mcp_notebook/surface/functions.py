@@ -21,6 +21,7 @@ from mcp_notebook.surface import (
     resources,
     sharing,
 )
+from mcp_notebook.surface.asking import NOBODY
 from mcp_notebook.surface.connecting import Wanted
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
@@ -183,9 +184,8 @@ async def _connected(
     try:
         arrival.accept(
             session,
-            attended=False,
             say=lambda text: here.logger.warning("%s", text),
-            ask=lambda _: "",
+            ask=lambda _: NOBODY,
         )
     except Exception:
         await state.sessions.disconnect(name)

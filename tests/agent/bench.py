@@ -9,7 +9,9 @@ from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.events import Reply as Answer
 from mcp_notebook.policy import Budget, Limits
+from mcp_notebook.surface.asking import Asker, CallApprovals
 from tests.fake_messages import text
 from tests.message_rules import refusal
 from tests.toy import ToySession
@@ -27,7 +29,9 @@ class Bench:
         self.conversation = Conversation()
         self.tables = {}
         caller.setdefault("budget", Budget(limits))
-        self.caller = Caller(Toolset.of(sessions), self.keep, **caller)
+        self.approvals = CallApprovals(Asker())
+        tools = Toolset.of(sessions)
+        self.caller = Caller(tools, self.keep, self.approvals, **caller)
         self.request = self.request_for(client or api.client(max_retries=0))
 
     @staticmethod
@@ -36,6 +40,10 @@ class Bench:
             backends.Backend(client, "live", "claude-x", "claude-x", "fake"),
             "Be brief.",
         )
+
+    def answer(self, call_id, choice, reason=""):
+        """The person's answer to the question about a call."""
+        self.approvals.answer(call_id, Answer(choice, reason))
 
     def keep(self, table, origin, index):
         name = f"t{len(self.tables) + 1}"
