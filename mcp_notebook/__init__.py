@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mcp_notebook.freeze.check import check
     from mcp_notebook.freeze.compare import compare
     from mcp_notebook.results import explain, read, to_dataframe
-    from mcp_notebook.surface.answer import ask
+    from mcp_notebook.surface.ask_function import ask
     from mcp_notebook.surface.functions import (
         acall,
         aconnect,
@@ -69,7 +69,7 @@ _LAZY = {
     **dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results"),
     **dict.fromkeys(_FUNCTIONS, "mcp_notebook.surface.functions"),
     "CheckFailed": "mcp_notebook.errors",
-    "ask": "mcp_notebook.surface.answer",
+    "ask": "mcp_notebook.surface.ask_function",
     "check": "mcp_notebook.freeze.check",
     "compare": "mcp_notebook.freeze.compare",
 }

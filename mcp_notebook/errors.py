@@ -18,6 +18,9 @@ What Claude can mend is not an exception: it is a tool result with `is_error`. B
 their traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class NotebookError(Exception):
     """One clear sentence that says what to do next.
@@ -99,3 +102,10 @@ class Stopped(KeyboardInterrupt):
             str(self)
             or "Stopped. Servers stay connected and the conversation can go on."
         ]
+
+
+def unknown_option(option: str, known: Iterable[str]) -> str:
+    """`Unknown option --modle; did you mean --model?`"""
+    near = difflib.get_close_matches(option.partition("=")[0], list(known), 1, 0.6)
+    guess = f"; did you mean {near[0]}?" if near else "."
+    return f"Unknown option {option}{guess}"

@@ -5,23 +5,33 @@ sentence when it is not.
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from mcp_notebook.config import (
+    ConnectOptions,
     HttpServer,
+    ServerSpec,
     StdioServer,
+    build_server,
     describe,
     discover,
     find_server,
     load_servers,
     mask,
-    parse_target,
     resolve_command,
     spec_fingerprint,
 )
 from mcp_notebook.errors import ConfigError
+
+
+def parse_target(
+    words: list[str], environ: Mapping[str, str] = os.environ
+) -> ServerSpec:
+    """The server of `mcp_notebook.connect("s", words)`."""
+    return build_server(ConnectOptions.from_call("s", words, {}), environ)
 
 
 def write(path: Path, document: object) -> Path:
@@ -94,7 +104,7 @@ def test_scripts_of_this_environment_are_found_without_a_path(
         (["file:///etc/passwd"], "only http:// and https://"),
         (["http://192.168.1.10/mcp"], "clear text.*--allow-insecure"),
         (["https://user:pass@example.com/mcp"], "user or password inside its URL"),
-        (["https://example.com/mcp", "--colour"], "'--colour' is not understood"),
+        (["https://example.com/mcp", "--colour"], "Unknown option --colour"),
         (
             ["https://example.com/mcp", "--header", "A: b\r\nX: y"],
             "line break in the header 'A'",

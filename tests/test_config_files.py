@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mcp_notebook.config import (
+    ConnectOptions,
     HttpServer,
     StdioServer,
     discover,
@@ -333,9 +334,9 @@ def test_a_wrong_server_stops_none_of_the_others(tmp_path: Path) -> None:
     assert list(found) == ["bad", "good"]
     assert isinstance(found["bad"], ConfigError)
     assert isinstance(found["good"], StdioServer)
-    assert list(load_each(path, {}, only=("off",))) == ["off"]
+    assert list(load_each(path, {}, ConnectOptions(("off",)))) == ["off"]
     with pytest.raises(ConfigError, match="no server 'nope'; it names: bad, good, off"):
-        load_each(path, {}, only=("nope",))
+        load_each(path, {}, ConnectOptions(("nope",)))
 
 
 def test_what_looks_wrong_and_may_be_meant_is_a_note(tmp_path: Path) -> None:

@@ -13,33 +13,55 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.config.expand import expand, unexpanded
+from mcp_notebook.config.options import OPTIONS, ConnectOptions
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
-from mcp_notebook.config.target import check_headers, check_url, notes_on
+from mcp_notebook.config.target import apply_options, notes_on
 from mcp_notebook.errors import ConfigError
 
-TRANSPORTS = {"http": "http", "streamable-http": "http", "streamableHttp": "http", "streamable_http": "http",
-              "remote": "http", "sse": "sse"}  # fmt: skip
+# What "type" is called by one host or another, as the transport that it means
+TRANSPORTS = {
+    "http": "http",
+    "streamable-http": "http",
+    "streamableHttp": "http",
+    "streamable_http": "http",
+    "remote": "http",
+    "sse": "sse",
+}
 LOCAL = ("stdio", "local", "custom")
 URLS = ("url", "serverUrl", "httpUrl")  # of most hosts, of Windsurf, of Gemini
-OURS = (
-    "command",
-    "args",
-    "env",
-    "cwd",
-    "envFile",
-    "url",
-    "headers",
-    "type",
-    "oauth",
-    "certificate",
-    "key",
-    "ca",
-)
+FILES = ("certificate", "key", "ca")  # paths of PEM files
+# What is read here, also where no option of %mcp_connect means the same
+FOR_COMMANDS = ("command", "args", "env", "environment", "envFile", "cwd")
+FOR_URLS = ("url", "headers", "oauth", "auth", *FILES)
+OPTION_KEYS = tuple(option.entry for option in OPTIONS.values() if option.entry)
+KNOWN = frozenset((*FOR_COMMANDS, *FOR_URLS, *URLS, *OPTION_KEYS, "tools"))
+# Other hosts' words for what is called otherwise here are read, and not suggested.
+NOT_SUGGESTED = {"auth", "environment", "tools", "serverUrl", "httpUrl"}
+SUGGESTED = {key.lower(): key for key in sorted(KNOWN - NOT_SUGGESTED)}
 # What OAuth settings are called elsewhere: Claude Code and Gemini, Cursor
-OAUTH = {"clientId": "client_id", "CLIENT_ID": "client_id", "clientSecret": "client_secret", "scopes": "scope",
-         "CLIENT_SECRET": "client_secret", "redirectUri": "redirect_uri", "callbackPort": "redirect_uri"}  # fmt: skip
-OAUTH_KEYS = ("client_id", "client_secret", "scope", "issuer", "grant", "private_key", "algorithm", "redirect_uri",
-              "client_metadata_url", "enabled", *OAUTH)  # fmt: skip
+OAUTH = {
+    "clientId": "client_id",
+    "CLIENT_ID": "client_id",
+    "clientSecret": "client_secret",
+    "CLIENT_SECRET": "client_secret",
+    "scopes": "scope",
+    "redirectUri": "redirect_uri",
+    "callbackPort": "redirect_uri",
+}
+OAUTH_KEYS = (
+    "client_id",
+    "client_secret",
+    "scope",
+    "issuer",
+    "grant",
+    "private_key",
+    "algorithm",
+    "redirect_uri",
+    "client_metadata_url",
+    "enabled",
+    *OAUTH,
+)
+OAUTH_NAMES = {key: key for key in OAUTH_KEYS}
 LITERAL_SECRET = re.compile(r"(sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|eyJ)[\w-]{8,}")
 SECRET_VARIABLE = re.compile(r"(token|secret|passw|api_?key|credential)", re.IGNORECASE)
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]")
@@ -47,10 +69,16 @@ SHELL = re.compile(r"&&|\|\||[|;<>]")
 
 
 def read_entry(
-    name: str, entry: Any, path: Path, environ: Mapping[str, str]
+    name: str,
+    entry: Any,
+    path: Path,
+    environ: Mapping[str, str],
+    options: ConnectOptions | None = None,
 ) -> ServerSpec:
     """One description as a value, with its variables expanded; ConfigError names the
     server and the fix.
+
+    `options`: what the person wants beside; it goes before what the file says.
     """
     where = f"server {name!a} in {path}"
     try:
@@ -63,19 +91,23 @@ def read_entry(
         ) from None
     if not isinstance(entry, dict):
         raise ConfigError(
-            f'{where} should be an object with "command" and "args", or with "url", it is {kind(entry)}.'
+            f'{where} should be an object with "command" and "args", or with "url", it is {json_kind(entry)}.'
         )
     for key in ("disabled", "enabled"):
         if not isinstance(entry.get(key, True), bool):
             raise ConfigError(
-                f'{where}: "{key}" should be true or false, it is {kind(entry[key])}.'
+                f'{where}: "{key}" should be true or false, it is {json_kind(entry[key])}.'
             )
-    reader = _Entry(entry, where, environ, _folder_of(path))
-    return reader.http() if reader.is_http() else reader.stdio()
+    fields = _Fields(entry, where, environ, _folder_of(path))
+    spec = _http(fields) if _is_http(fields) else _stdio(fields)
+    wanted = ConnectOptions.from_entry(entry)
+    if options is not None:
+        wanted = wanted.overridden_by(options)
+    return apply_options(spec, wanted, environ, where=where)
 
 
-class _Entry:
-    """Takes fields out of one entry."""
+class _Fields:
+    """The fields of one entry, checked and expanded as they are taken."""
 
     def __init__(
         self,
@@ -84,334 +116,315 @@ class _Entry:
         environ: Mapping[str, str],
         folder: Path,
     ) -> None:
-        self.entry, self.where, self.environ, self.folder = (
-            entry,
-            where,
-            environ,
-            folder,
-        )
-        self.url = next(
-            (key for key in URLS if entry.get(key)),
-            next((key for key in URLS if key in entry), "url"),
-        )
+        self.entry, self.where = entry, where
+        self.environ, self.folder = environ, folder
 
-    def is_http(self) -> bool:
-        """Whether it has an address; ConfigError when it has both or neither, or says
-        something else by its type.
-        """
-        entry, has_url, has_command = (
-            self.entry,
-            self.url in self.entry,
-            "command" in self.entry,
-        )
-        told = entry.get("type", entry.get("transport"))
-        if told is not None and not isinstance(told, str):
-            raise ConfigError(
-                f'{self.where}: "type" should be "stdio", "http" or "sse", it is {kind(told)}.'
-            )
-        if told and told not in (*TRANSPORTS, *LOCAL, "auto"):
-            raise ConfigError(
-                f'{self.where} has type {told!a}; possible are "stdio", "http" and "sse".'
-            )
-        if has_url and has_command:
-            raise ConfigError(
-                f'{self.where} has both "command" and "url"; one of the two says how to reach it.'
-            )
-        if not has_url and not has_command:
-            raise ConfigError(
-                f'{self.where} has neither "command" nor "url"{self._near("command", "url")}.'
-            )
-        if told in TRANSPORTS and has_command:
-            raise ConfigError(
-                f'{self.where} has type {told!a} and a "command"; with that type it needs a "url".'
-            )
-        if told in LOCAL and has_url:
-            raise ConfigError(
-                f'{self.where} has type {told!a} and a "{self.url}"; with a url the type is "http".'
-            )
-        return has_url
+    def wrong(self, words: str) -> ConfigError:
+        """A complaint about the whole entry."""
+        return ConfigError(f"{self.where} {words}")
 
-    def stdio(self) -> StdioServer:
-        command, args, env = self._command()
-        env = {
-            **self._env_file(),
-            **env,
-            **self.mapping("environment"),
-            **self.mapping("env"),
-        }
-        for name in env:
-            if not name or re.search(r"[=\0]", name):
-                raise ConfigError(
-                    f'{self.where}: {name!a} in "env" is no name of a variable; rename it.'
-                )
-        spec = StdioServer(command, (*args, *self.words("args")), env, self._cwd())
-        idle = self._idle("url", "headers", "oauth", "auth", "certificate", "key", "ca")
-        notes = (
-            *notes_on(spec),
-            *self.literal_secrets("env"),
-            *self._odd_keys(),
-            *idle,
-        )
-        return replace(spec, notes=notes)
+    def wrong_key(self, words: str) -> ConfigError:
+        """A complaint about one key."""
+        return ConfigError(f"{self.where}: {words}")
 
-    def http(self) -> HttpServer:
-        insecure = self.entry.get("allowInsecure") is True
-        url = check_url(
-            self.text(self.url).strip(), where=self.where, allow_insecure=insecure
-        )
-        headers = check_headers(self.mapping("headers"), where=self.where)
-        told = self.entry.get("type") or self.entry.get("transport") or "auto"
-        # "http" in these files often means "some HTTP transport", so the older one stays possible
-        transport = "sse" if TRANSPORTS.get(told) == "sse" else "auto"
-        files = {
-            field: self._file(key)
-            for key, field in (
-                ("certificate", "certificate"),
-                ("key", "key"),
-                ("ca", "ca"),
-            )
-        }
-        idle = self._idle("command", "args", "env", "environment", "envFile", "cwd")
-        notes = (*self.literal_secrets("headers"), *self._odd_keys(), *idle)
-        return HttpServer(
-            url, headers, transport, insecure, oauth=self._oauth(), notes=notes, **files
-        )  # type: ignore[arg-type]
+    def inner(self, entry: Mapping[str, Any]) -> "_Fields":
+        """An object inside the entry, with fields of its own."""
+        return _Fields(entry, self.where, self.environ, self.folder)
 
     def text(self, key: str) -> str:
         value = self.entry[key]
         if not isinstance(value, str):
-            raise ConfigError(
-                f'{self.where}: "{key}" should be a string, it is {kind(value)}.'
+            raise self.wrong_key(
+                f'"{key}" should be a string, it is {json_kind(value)}.'
             )
-        return self._expand(value, key)
+        return self.expand(value, key)
 
-    def words(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str) -> tuple[str, ...]:
         values = self.entry.get(key) or []
         if isinstance(values, str):
-            fix = f"; write {json.dumps(_split(values))}" if "${" not in values else ""
-            raise ConfigError(
-                f'{self.where}: "{key}" should be a list of strings, it is a string{fix}.'
+            # Where to cut is not known before a variable is replaced.
+            fix = "" if "${" in values else f"; write {json.dumps(_split(values))}"
+            raise self.wrong_key(
+                f'"{key}" should be a list of strings, it is a string{fix}.'
             )
-        return self._texts(key, values)
+        if not isinstance(values, list):
+            raise self.wrong_key(
+                f'"{key}" should be a list of strings, it is {json_kind(values)}.'
+            )
+        for value in values:
+            if not isinstance(value, str):
+                fix = _fix_for(value, "each should be a string")
+                raise self.wrong_key(f'"{key}" holds {json_kind(value)}; {fix}.')
+        return tuple(self.expand(value, key) for value in values)
 
     def mapping(self, key: str) -> dict[str, str]:
         values = self.entry.get(key) or {}
         if not isinstance(values, dict):
             example = ' ({"NAME": "value"})'
-            raise ConfigError(
-                f'{self.where}: "{key}" should be an object of strings{example}, it is {kind(values)}.'
+            raise self.wrong_key(
+                f'"{key}" should be an object of strings{example}, it is {json_kind(values)}.'
             )
         for name, value in values.items():
             if not isinstance(value, str):
-                fix = (
-                    "write it in quotes"
-                    if isinstance(value, int | float)
-                    else "it should be a string"
-                )
-                raise ConfigError(
-                    f'{self.where}: {name} in "{key}" is {kind(value)}; {fix}.'
-                )
+                fix = _fix_for(value, "it should be a string")
+                raise self.wrong_key(f'{name} in "{key}" is {json_kind(value)}; {fix}.')
         return {
-            name: self._expand(value, f"{name} in {key}")
+            name: self.expand(value, f"{name} in {key}")
             for name, value in values.items()
         }
 
-    def literal_secrets(self, key: str) -> tuple[str, ...]:
-        values = self.entry.get(key) or {}
-        named = [
-            name
-            for name, value in values.items()
-            if "${" not in value and _looks_secret(name, value)
-        ]
-        bare = {
-            name: found
-            for name, value in values.items()
-            if (found := unexpanded(value))
-        }
-        return (
-            *(
-                f"{n} stands in the file as it is; ${{{n}}} keeps it out of the file"
-                for n in named
-                if n not in bare
-            ),
-            *(
-                f"{name} is passed on as ${found}; ${{{found}}} is the variable's value"
-                for name, found in bare.items()
-            ),
-        )
-
-    def _command(self) -> tuple[str, tuple[str, ...], dict[str, str]]:
-        """The program, and what the other ways to write it hold beside: a list of
-        words, or Zed's older object.
-        """
-        told = self.entry["command"]
-        if isinstance(told, list) and told:
-            first, *rest = self._texts("command", told)
-            return first, tuple(rest), {}
-        if isinstance(told, dict) and isinstance(told.get("path"), str):
-            inner = _Entry(
-                {**told, "command": told["path"]}, self.where, self.environ, self.folder
-            )
-            return inner.text("command"), inner.words("args"), inner.mapping("env")
-        command = self.text("command")
-        if not command.strip():
-            raise ConfigError(
-                f'{self.where} has an empty "command"; write the program that starts it.'
-            )
-        if WINDOWS_PATH.match(command) and os.name != "nt":
-            raise ConfigError(
-                f"{self.where} has a command for Windows, {command!r}; write the program's path here."
-            )
-        if re.search(r"\s", command) and not Path(os.path.expanduser(command)).exists():
-            raise ConfigError(
-                f"{self.where} has a whole command line as {_as_command(command)}."
-            )
-        return command, (), {}
-
-    def _texts(self, key: str, values: Any) -> tuple[str, ...]:
-        if not isinstance(values, list):
-            raise ConfigError(
-                f'{self.where}: "{key}" should be a list of strings, it is {kind(values)}.'
-            )
-        for value in values:
-            if not isinstance(value, str):
-                fix = (
-                    "write it in quotes"
-                    if isinstance(value, int | float)
-                    else "each should be a string"
-                )
-                raise ConfigError(f'{self.where}: "{key}" holds {kind(value)}; {fix}.')
-        return tuple(self._expand(value, key) for value in values)
-
-    def _cwd(self) -> str | None:
-        if not self.entry.get("cwd"):
-            return None
-        folder = self.folder / os.path.expanduser(self.text("cwd"))
-        if not folder.is_dir():
-            raise ConfigError(f'{self.where}: its "cwd" {folder} is no folder.')
-        return str(folder)
-
-    def _file(self, key: str) -> str | None:
+    def file(self, key: str) -> str | None:
+        """The path of an existing PEM file."""
         if not self.entry.get(key):
             return None
-        path = self.folder / os.path.expanduser(self.text(key))
+        path = self.path(key)
         if not path.is_file():
-            raise ConfigError(
-                f'{self.where}: its "{key}" {path} is no file; it is the path of a PEM file.'
+            raise self.wrong_key(
+                f'its "{key}" {path} is no file; it is the path of a PEM file.'
             )
         return str(path)
 
-    def _oauth(self) -> dict[str, str] | None:
-        told = self.entry.get("oauth", self.entry.get("auth"))
-        if (
-            told is None
-            or told is False
-            or (isinstance(told, dict) and told.get("enabled") is False)
-        ):
-            return None
-        if told is True:
-            return {}
-        if not isinstance(told, dict):
-            raise ConfigError(
-                f'{self.where}: "oauth" should be true or an object, it is {kind(told)}.'
-            )
-        plain = {
-            OAUTH.get(key, key): _joined(key, value)
-            for key, value in told.items()
-            if key != "enabled"
-        }
-        return _Entry({"oauth": plain}, self.where, self.environ, self.folder).mapping(
-            "oauth"
-        )
+    def path(self, key: str) -> Path:
+        """A path, which is relative to the file's folder."""
+        return self.folder / os.path.expanduser(self.text(key))
 
-    def _expand(self, text: str, key: str) -> str:
+    def expand(self, text: str, key: str) -> str:
         value = expand(text, self.environ, where=self.where, folder=self.folder)
         if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise ConfigError(
-                f"{self.where}: {key} holds a character that no program can be given; remove it."
+            raise self.wrong_key(
+                f"{key} holds a character that no program can be given; remove it."
             )
         return value
 
-    def _near(self, *wanted: str) -> str:
-        """A key that was meant to be one of these, as the rest of a complaint."""
-        for key in self.entry:
-            found = difflib.get_close_matches(
-                key.lower(), [*wanted, "cmd", "uri", "endpoint"], 1, 0.75
-            )
-            if found:
-                meant = "url" if found[0] in ("url", "uri", "endpoint") else "command"
-                return f'; it has {key!a}, and the key is "{meant}"'
-        return "; one of the two says how to reach it"
 
-    def _odd_keys(self) -> tuple[str, ...]:
-        odd = [
-            key
-            for key in self.entry
-            if key not in (*OURS, *URLS, "auth", "environment", "tools")
-        ]
-        near = {
-            key: difflib.get_close_matches(
-                key.lower(), [o.lower() for o in OURS], 1, 0.8
-            )
-            for key in odd
-        }
-        oauth = self.entry.get("oauth", self.entry.get("auth"))
-        for key in oauth if isinstance(oauth, dict) else ():
-            near[key] = (
-                []
-                if key in OAUTH_KEYS
-                else difflib.get_close_matches(key.lower(), OAUTH_KEYS, 1, 0.8)
-            )
-        return tuple(
-            f"{key!a} is not read; did you mean {found[0]!r}?"
-            for key, found in near.items()
-            if found
+def _is_http(fields: _Fields) -> bool:
+    """Whether it has an address; ConfigError when it has both or neither, or says
+    something else by its type.
+    """
+    entry, url = fields.entry, _url_key(fields.entry)
+    has_url, has_command = url in entry, "command" in entry
+    transport = entry.get("type", entry.get("transport"))
+    if transport is not None and not isinstance(transport, str):
+        raise fields.wrong_key(
+            f'"type" should be "stdio", "http" or "sse", it is {json_kind(transport)}.'
         )
-
-    def _idle(self, kind: str, *keys: str) -> tuple[str, ...]:
-        """Notes on what stands there and means something only for the other kind of server."""
-        return tuple(
-            f'"{key}" is only for a server with a "{kind}", and is not used'
-            for key in keys
-            if self.entry.get(key)
+    if transport and transport not in (*TRANSPORTS, *LOCAL, "auto"):
+        raise fields.wrong(
+            f'has type {transport!a}; possible are "stdio", "http" and "sse".'
         )
-
-    def _env_file(self) -> dict[str, str]:
-        if not self.entry.get("envFile"):
-            return {}
-        path = self.folder / os.path.expanduser(self.text("envFile"))
-        try:
-            lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-            raise ConfigError(
-                f"{self.where}: its envFile {path} cannot be read: {reason}."
-            ) from None
-        pairs = (
-            line.split("=", 1)
-            for line in lines
-            if "=" in line and not line.lstrip().startswith("#")
+    if has_url and has_command:
+        raise fields.wrong(
+            'has both "command" and "url"; one of the two says how to reach it.'
         )
-        return {
-            name.strip().removeprefix("export ").strip(): _unquoted(value)
-            for name, value in pairs
-        }
+    if not has_url and not has_command:
+        raise fields.wrong(f'has neither "command" nor "url"{_meant_key(entry)}.')
+    if transport in TRANSPORTS and has_command:
+        raise fields.wrong(
+            f'has type {transport!a} and a "command"; with that type it needs a "url".'
+        )
+    if transport in LOCAL and has_url:
+        raise fields.wrong(
+            f'has type {transport!a} and a "{url}"; with a url the type is "http".'
+        )
+    return has_url
 
 
-def kind(value: Any) -> str:
-    """A JSON value's kind in words."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return {dict: "an object", list: "a list", str: "a string"}.get(
-        type(value), "a number"
+def _url_key(entry: Mapping[str, Any]) -> str:
+    """The key of the address: the first that holds one, else the first that is there."""
+    filled = [key for key in URLS if entry.get(key)]
+    present = [key for key in URLS if key in entry]
+    return next(iter((*filled, *present)), "url")
+
+
+def _stdio(fields: _Fields) -> StdioServer:
+    command, args, env = _command(fields)
+    env = {
+        **_read_env_file(fields),
+        **env,
+        **fields.mapping("environment"),
+        **fields.mapping("env"),
+    }
+    for name in env:
+        if not name or re.search(r"[=\0]", name):
+            raise fields.wrong_key(
+                f'{name!a} in "env" is no name of a variable; rename it.'
+            )
+    spec = StdioServer(command, (*args, *fields.texts("args")), env, _cwd(fields))
+    notes = (
+        *notes_on(spec),
+        *_notes_on_secrets(fields.entry.get("env") or {}),
+        *_notes_on_keys(fields.entry),
+        *_notes_on_idle(fields.entry, "url", FOR_URLS),
+    )
+    return replace(spec, notes=notes)
+
+
+def _http(fields: _Fields) -> HttpServer:
+    entry = fields.entry
+    transport = entry.get("type") or entry.get("transport") or "auto"
+    certificate, key, ca = map(fields.file, FILES)
+    return HttpServer(
+        fields.text(_url_key(entry)).strip(),
+        fields.mapping("headers"),
+        # "http" in these files often means "some HTTP transport", so the older one stays possible
+        "sse" if TRANSPORTS.get(transport) == "sse" else "auto",
+        certificate=certificate,
+        key=key,
+        ca=ca,
+        oauth=_oauth(fields),
+        notes=(
+            *_notes_on_secrets(entry.get("headers") or {}),
+            *_notes_on_keys(entry),
+            *_notes_on_idle(entry, "command", FOR_COMMANDS),
+        ),
     )
 
 
-def _joined(key: str, value: Any) -> Any:
+def _command(fields: _Fields) -> tuple[str, tuple[str, ...], dict[str, str]]:
+    """The program, and what the other ways to write it hold beside: a list of
+    words, or Zed's older object.
+    """
+    written = fields.entry["command"]
+    if isinstance(written, list) and written:
+        first, *rest = fields.texts("command")
+        return first, tuple(rest), {}
+    if isinstance(written, dict) and isinstance(written.get("path"), str):
+        inner = fields.inner({**written, "command": written["path"]})
+        return inner.text("command"), inner.texts("args"), inner.mapping("env")
+    command = fields.text("command")
+    if not command.strip():
+        raise fields.wrong('has an empty "command"; write the program that starts it.')
+    if WINDOWS_PATH.match(command) and os.name != "nt":
+        raise fields.wrong(
+            f"has a command for Windows, {command!r}; write the program's path here."
+        )
+    if re.search(r"\s", command) and not Path(os.path.expanduser(command)).exists():
+        raise fields.wrong(f"has a whole command line as {_as_command(command)}.")
+    return command, (), {}
+
+
+def _cwd(fields: _Fields) -> str | None:
+    if not fields.entry.get("cwd"):
+        return None
+    folder = fields.path("cwd")
+    if not folder.is_dir():
+        raise fields.wrong_key(f'its "cwd" {folder} is no folder.')
+    return str(folder)
+
+
+def _oauth(fields: _Fields) -> dict[str, str] | None:
+    written = fields.entry.get("oauth", fields.entry.get("auth"))
+    if written is None or written is False:
+        return None
+    if written is True:
+        return {}
+    if not isinstance(written, dict):
+        raise fields.wrong_key(
+            f'"oauth" should be true or an object, it is {json_kind(written)}.'
+        )
+    if written.get("enabled") is False:
+        return None
+    plain = {
+        OAUTH.get(key, key): _oauth_text(key, value)
+        for key, value in written.items()
+        if key != "enabled"
+    }
+    return fields.inner({"oauth": plain}).mapping("oauth")
+
+
+def _oauth_text(key: str, value: Any) -> Any:
     if key == "callbackPort" and isinstance(value, int):
         return f"http://localhost:{value}/callback"
-    is_list = isinstance(value, list) and all(isinstance(one, str) for one in value)
-    return " ".join(value) if is_list else value
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return " ".join(value)
+    return value
+
+
+def _read_env_file(fields: _Fields) -> dict[str, str]:
+    if not fields.entry.get("envFile"):
+        return {}
+    path = fields.path("envFile")
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise fields.wrong_key(
+            f"its envFile {path} cannot be read: {reason}."
+        ) from None
+    found: dict[str, str] = {}
+    for line in lines:
+        name, is_assigned, value = line.partition("=")
+        if is_assigned and not line.lstrip().startswith("#"):
+            found[name.strip().removeprefix("export ").strip()] = _unquoted(value)
+    return found
+
+
+def _notes_on_secrets(values: Mapping[str, str]) -> list[str]:
+    """Notes on values that stand in the file and should come from the environment."""
+    stays, passed = [], []
+    for name, value in values.items():
+        if found := unexpanded(value):
+            passed.append(
+                f"{name} is passed on as ${found}; ${{{found}}} is the variable's value"
+            )
+        elif "${" not in value and _looks_secret(name, value):
+            stays.append(
+                f"{name} stands in the file as it is; ${{{name}}} keeps it out of the file"
+            )
+    return [*stays, *passed]
+
+
+def _notes_on_keys(entry: Mapping[str, Any]) -> list[str]:
+    """Notes on keys that are not read and were probably meant to be others."""
+    oauth = entry.get("oauth", entry.get("auth"))
+    meant = [_near_key(key, SUGGESTED) for key in entry if key not in KNOWN]
+    if isinstance(oauth, dict):
+        meant += [_near_key(key, OAUTH_NAMES) for key in oauth if key not in OAUTH_KEYS]
+    return [note for note in meant if note]
+
+
+def _near_key(key: str, known: Mapping[str, str]) -> str:
+    """A note on a key that is near to one of the known ones, which stand by their small
+    letters.
+    """
+    near = difflib.get_close_matches(key.lower(), known, 1, 0.8)
+    return f"{key!a} is not read; did you mean {known[near[0]]!r}?" if near else ""
+
+
+def _notes_on_idle(
+    entry: Mapping[str, Any], kind: str, keys: tuple[str, ...]
+) -> list[str]:
+    """Notes on what stands there and means something only for the other kind of server."""
+    return [
+        f'"{key}" is only for a server with a "{kind}", and is not used'
+        for key in keys
+        if entry.get(key)
+    ]
+
+
+def _meant_key(entry: Mapping[str, Any]) -> str:
+    """A key that was meant to be "command" or "url", as the rest of a complaint."""
+    addresses = ("url", "uri", "endpoint")
+    for key in entry:
+        wanted = ("command", "cmd", *addresses)
+        found = difflib.get_close_matches(key.lower(), wanted, 1, 0.75)
+        if found:
+            meant = "url" if found[0] in addresses else "command"
+            return f'; it has {key!a}, and the key is "{meant}"'
+    return "; one of the two says how to reach it"
+
+
+def json_kind(value: Any) -> str:
+    """A JSON value's kind in words."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    words = {dict: "an object", list: "a list", str: "a string"}
+    return words.get(type(value), "a number")
+
+
+def _fix_for(value: Any, otherwise: str) -> str:
+    is_number = isinstance(value, int | float)
+    return "write it in quotes" if is_number else otherwise
 
 
 def _as_command(line: str) -> str:
@@ -432,18 +445,14 @@ def _split(line: str) -> list[str]:
 
 def _unquoted(value: str) -> str:
     value = value.strip()
-    return (
-        value[1:-1]
-        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-        else value
-    )
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if is_quoted else value
 
 
 def _looks_secret(name: str, value: str) -> bool:
-    return bool(
-        LITERAL_SECRET.search(value)
-        or (SECRET_VARIABLE.search(name) and len(value) >= 6)
-    )
+    if LITERAL_SECRET.search(value):
+        return True
+    return SECRET_VARIABLE.search(name) is not None and len(value) >= 6
 
 
 def _folder_of(path: Path) -> Path:

@@ -1,15 +1,29 @@
-"""Servers out of config files: of one file, or by name from the nearest `.mcp.json`."""
+"""Servers out of config files: where each host's file keeps them, and how one of them
+is found by its name.
+"""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from mcp_notebook.config.documents import is_off, read_entries
 from mcp_notebook.config.entries import read_entry
+from mcp_notebook.config.jsonc import SHAPE, read_json
+from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.config.specs import ServerSpec
 from mcp_notebook.errors import ConfigError
 
 PROJECT_FILE = ".mcp.json"
+# Claude, Cursor, Windsurf, Cline, Gemini · VS Code · VS Code's settings.json · Zed · Amp
+PLACES = (
+    ("mcpServers",),
+    ("servers",),
+    ("mcp", "servers"),
+    ("context_servers",),
+    ("amp.mcpServers",),
+)
+SAYS_HOW = ("command", "url", "serverUrl", "httpUrl")
 
 
 def load_servers(
@@ -27,12 +41,16 @@ def load_servers(
 
 
 def load_each(
-    path: Path, environ: Mapping[str, str] = os.environ, *, only: tuple[str, ...] = ()
+    path: Path,
+    environ: Mapping[str, str] = os.environ,
+    options: ConnectOptions | None = None,
 ) -> dict[str, ServerSpec | ConfigError]:
-    """The servers of the file (`only` these, when any are named), a wrong one as its ConfigError.
+    """The servers of the file, a wrong one as its ConfigError. `options` say how they are
+    connected, and by their names which ones.
 
     Those that the file switches off are there only when they are named.
     """
+    only = options.names if options is not None else ()
     entries = read_entries(path)
     for name in only:
         if name not in entries:
@@ -42,24 +60,25 @@ def load_each(
     found: dict[str, ServerSpec | ConfigError] = {}
     for name in only or [name for name, entry in entries.items() if not is_off(entry)]:
         try:
-            found[name] = read_entry(name, entries[name], path, environ)
+            found[name] = read_entry(name, entries[name], path, environ, options)
         except ConfigError as error:
             found[name] = error
     return found
 
 
 def find_server(
-    name: str, start: Path, environ: Mapping[str, str] = os.environ
+    name: str,
+    start: Path,
+    environ: Mapping[str, str] = os.environ,
+    options: ConnectOptions | None = None,
 ) -> ServerSpec | None:
     """The server of that name in .mcp.json of `start` or the nearest parent that has
     it; other entries may be wrong.
     """
     path = find_file(name, start)
-    return (
-        read_entry(name, read_entries(path)[name], path, environ)
-        if path is not None
-        else None
-    )
+    if path is None:
+        return None
+    return read_entry(name, read_entries(path)[name], path, environ, options)
 
 
 def find_file(name: str, start: Path) -> Path | None:
@@ -69,3 +88,88 @@ def find_file(name: str, start: Path) -> Path | None:
         if path.is_file() and name in read_entries(path):
             return path
     return None
+
+
+def read_entries(path: Path, *, project: Path | None = None) -> dict[str, Any]:
+    """The raw descriptions by server name, of any host's file; ConfigError when it is none.
+
+    `project`: the folder whose own servers are looked for in Claude Code's file, which
+    holds many projects.
+    """
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path} should hold an object: {SHAPE}.")
+    found: dict[str, Any] = {}
+    for keys, entries in _places_in(document):
+        if not isinstance(entries, dict):
+            raise ConfigError(
+                f'"{".".join(keys)}" in {path} should be an object with one entry a server.'
+            )
+        for name in entries:
+            if name in found:
+                raise ConfigError(
+                    f"{path} names the server {name!a} in two places; remove one of them."
+                )
+        found |= entries
+    if isinstance(document.get("projects"), dict):
+        return {**found, **project_entries(document, project or Path.cwd())}
+    if found or any(True for _ in _places_in(document)):
+        return found
+    if _is_bare(document):
+        return dict(document)
+    raise _no_servers(document, path)
+
+
+def project_entries(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The servers that Claude Code keeps for a project folder or the nearest one above it."""
+    projects = document.get("projects")
+    if not isinstance(projects, dict):
+        return {}
+    for one in (folder, *folder.parents):
+        project = projects.get(str(one))
+        entries = project.get("mcpServers") if isinstance(project, dict) else None
+        if isinstance(entries, dict) and entries:
+            return entries
+    return {}
+
+
+def is_off(entry: Any) -> bool:
+    """Whether a host's file says that this server is switched off."""
+    return isinstance(entry, dict) and (
+        entry.get("disabled") is True or entry.get("enabled") is False
+    )
+
+
+def _places_in(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What stands in each place that servers are kept in, also when it is no object."""
+    for keys in PLACES:
+        value: Any = document
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        is_null = len(keys) == 1 and keys[0] in document
+        if value is not None or is_null:
+            yield keys, value
+
+
+def _is_bare(document: Mapping[str, Any]) -> bool:
+    """Whether it is servers without anything around them, as a plugin of Claude Code has."""
+    return bool(document) and all(map(_says_how, document.values()))
+
+
+def _says_how(entry: Any) -> bool:
+    return isinstance(entry, dict) and any(key in entry for key in SAYS_HOW)
+
+
+def _no_servers(document: Mapping[str, Any], path: Path) -> ConfigError:
+    for key in document:
+        if re.sub(r"[\W_]", "", key).lower() in ("mcpservers", "mcpserver"):
+            return ConfigError(
+                f'{path} has {key!a}; the servers stand under "mcpServers", written like that.'
+            )
+    if _says_how(document):
+        return ConfigError(
+            f"{path} describes a server without its name; write {SHAPE}."
+        )
+    return ConfigError(
+        f'{path} has neither "mcpServers" nor "servers"; the servers stand under one of them.'
+    )

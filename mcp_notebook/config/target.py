@@ -7,17 +7,22 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from mcp_notebook.config.expand import expand
+from mcp_notebook.config.options import (
+    ASSIGNMENT,
+    ConnectOptions,
+    is_url,
+    split_header,
+)
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, mask
 from mcp_notebook.errors import ConfigError
 
-ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 LOADER_VARIABLES = {
     "LD_PRELOAD",
     "LD_LIBRARY_PATH",
@@ -36,33 +41,64 @@ OF_THE_TRANSPORT = (
 LIKE_A_URL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d{1,5}(/\S*)?")
 
 
-def parse_target(
-    words: Sequence[str], environ: Mapping[str, str] = os.environ
+def build_server(
+    options: ConnectOptions, environ: Mapping[str, str] = os.environ
 ) -> ServerSpec:
-    """A URL with options (`--transport sse`, `--header 'Name: value'`, `--oauth`,
-    `--allow-insecure`), or a command.
+    """The server that the words of a command or URL stand for, with its options.
 
     A command may be preceded by assignments for its environment: `TOKEN=${MY_TOKEN} uvx
     some-server`. Raises ConfigError in one sentence that says what to write instead.
     """
-    if not words:
+    if not options.words:
         raise ConfigError(
             "say which server: a URL, a command line, or the name of one in .mcp.json."
         )
     # A command line is read as a shell does as far as ~ and ${VAR} go, and no further.
-    words = [
-        os.path.expanduser(expand(word, environ, where="the server")) for word in words
-    ]
-    if "://" in words[0] and not ASSIGNMENT.fullmatch(words[0].split("://", 1)[0]):
-        return _parse_url(words)
-    count = next(
-        (i for i, word in enumerate(words) if not ASSIGNMENT.fullmatch(word)),
-        len(words),
-    )
-    if count == len(words):
+    words = [_expand_word(word, environ) for word in options.words]
+    if is_url(words[0]):
+        # Options stand among the words when a variable held the URL.
+        options = options.with_more(options.words[1:])
+        options.refuse_misplaced("URL", mask(words[0]))
+        return apply_options(HttpServer(words[0]), options, environ)
+    env: dict[str, str] = {}
+    while words and ASSIGNMENT.fullmatch(words[0]):
+        name, _, value = words.pop(0).partition("=")
+        env[name] = value
+    if not words:
         raise ConfigError("there is no command after the environment assignments.")
-    env = dict(word.split("=", 1) for word in words[:count])
-    return resolve_command(StdioServer(words[count], tuple(words[count + 1 :]), env))
+    options.refuse_misplaced("command", words[0])
+    spec = resolve_command(StdioServer(words[0], tuple(words[1:]), env))
+    return apply_options(spec, options, environ)
+
+
+def apply_options(
+    spec: ServerSpec,
+    options: ConnectOptions,
+    environ: Mapping[str, str],
+    *,
+    where: str = "the server",
+) -> ServerSpec:
+    """The server with those options that mean something for its kind; ConfigError when
+    it cannot be connected that way.
+    """
+    if isinstance(spec, HttpServer):
+        insecure = spec.allow_insecure or options.allow_insecure
+        check_url(spec.url, where=where, allow_insecure=insecure)
+        headers = dict(spec.headers)
+        for name, value in map(split_header, options.headers):
+            headers[name] = expand(value, environ, where=where)
+        return replace(
+            spec,
+            headers=check_headers(headers, where=where),
+            transport=options.transport or spec.transport,  # type: ignore[arg-type]
+            allow_insecure=insecure,
+            oauth={} if options.oauth and spec.oauth is None else spec.oauth,
+        )
+    if isinstance(spec, StdioServer):
+        passed = {name: _variable(name, environ) for name in options.env}
+        cwd = _expand_word(options.cwd, environ) or spec.cwd
+        return replace(spec, env={**spec.env, **passed}, cwd=cwd)
+    return spec
 
 
 def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioServer:
@@ -231,30 +267,16 @@ def _programs() -> set[str]:
     return found
 
 
-def _parse_url(words: Sequence[str]) -> HttpServer:
-    url, rest = words[0], list(words[1:])
-    headers: dict[str, str] = {}
-    transport = "auto"
-    insecure, oauth = False, None
-    while rest:
-        option = rest.pop(0)
-        if option == "--allow-insecure":
-            insecure = True
-        elif option == "--oauth":
-            oauth = {}
-        elif option == "--transport" and rest and rest[0] in ("auto", "http", "sse"):
-            transport = rest.pop(0)
-        elif option == "--header" and rest and ":" in rest[0]:
-            name, value = rest.pop(0).split(":", 1)
-            headers[name.strip()] = value.strip()
-        else:
-            raise ConfigError(
-                f"{option!r} is not understood after a URL; possible are --transport http|sse, "
-                "--header 'Name: value', --oauth and --allow-insecure."
-            )
-    check_url(url, where="the server", allow_insecure=insecure)
-    headers = check_headers(headers, where="the server")
-    return HttpServer(url, headers, transport, insecure, oauth=oauth)  # type: ignore[arg-type]
+def _expand_word(word: str, environ: Mapping[str, str]) -> str:
+    return os.path.expanduser(expand(word, environ, where="the server"))
+
+
+def _variable(name: str, environ: Mapping[str, str]) -> str:
+    if name not in environ:
+        raise ConfigError(
+            f"--env {name}: that variable is not set in the kernel's environment."
+        )
+    return environ[name]
 
 
 def _is_local(parts: SplitResult) -> bool:

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
 logger = logging.getLogger(__name__)
 
+NAME = "mcp-notebook"
 DIRECTORY = "MCP_NOTEBOOK_CONFIG_DIR"
 
 
@@ -20,23 +23,23 @@ def user_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where they are, by the platform's custom; MCP_NOTEBOOK_CONFIG_DIR overrides."""
     if environ.get(DIRECTORY):
         return Path(environ[DIRECTORY])
-    if sys.platform == "win32":
-        base = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return base / "mcp-notebook"
+    # On macOS XDG_CONFIG_HOME leads elsewhere today; files that are there already count.
+    before = Path.home() / "Library" / "Application Support" / NAME
+    if sys.platform == "darwin" and before.is_dir():
+        return before
+    # Roaming and without an author: the folder in which these files always were.
+    return platformdirs.user_config_path(NAME, appauthor=False, roaming=True)
 
 
-class Remembered:
+class UserFile:
     """A JSON object in a file that other kernels read and write too; a damaged or
     unwritable one is no failure.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
-        self._here: dict[str, Any] = {}  # where there is no file, for this kernel
+        # what was kept last, for this kernel, where the file cannot be used
+        self._last: dict[str, Any] = {}
 
     def get(self, key: str) -> Any:
         """What was last kept under the key, or None."""
@@ -44,7 +47,7 @@ class Remembered:
 
     def keep(self, key: str, value: Any) -> None:
         """Keep a value under the key."""
-        self._here = {**self._read(), key: value}
+        self._last = {**self._read(), key: value}
         if self.path is None:
             return
         try:
@@ -54,16 +57,16 @@ class Remembered:
                 dir=self.path.parent, prefix=self.path.name
             )
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self._here, file, indent=1)
+                json.dump(self._last, file, indent=1)
             os.replace(temporary, self.path)
         except OSError as error:
             logger.warning("%s cannot be written: %s", self.path, error)
 
     def _read(self) -> dict[str, Any]:
         if self.path is None:
-            return self._here
+            return self._last
         try:
             found = json.loads(self.path.read_text("utf-8"))
         except (OSError, ValueError):
-            return self._here
+            return self._last
         return found if isinstance(found, dict) else {}

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from IPython.core.inputtransformer2 import TransformerManager
 
+from mcp_notebook.config.options import ConnectOptions
+from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.literal import commented
-from mcp_notebook.freeze.route import Route
 from mcp_notebook.freeze.script import connect, server_object
 from mcp_notebook.freeze.sealing import Secret
 from mcp_notebook.freeze.steps import Plan, Step
@@ -67,7 +68,7 @@ def cells(
     setup += [
         server_object(plan, r.name)
         for r in plan.routes
-        if r.name in used and _is_line(r.magic())
+        if r.name in used and _has_line(r)
     ]
     own = [*own_tables(plan), f"%mcp_share {' '.join(plan.own)}"] if plan.own else []
     first = [Cell("markdown", heading), Cell("code", "\n".join(setup).rstrip())]
@@ -198,9 +199,19 @@ def _magic(step: Step, plan: Plan) -> str:
     )
 
 
-def _connect(plan: Plan, route: Route) -> str:
-    line = route.magic()
-    return line if _is_line(line) and not route.in_process else connect(plan, route)
+def _connect(plan: Plan, route: ConnectOptions) -> str:
+    return route.to_line() if _has_line(route) else connect(plan, route)
+
+
+def _has_line(route: ConnectOptions) -> bool:
+    """Whether a line of %mcp_connect says all of it."""
+    line = route.to_line()
+    if route.in_process or not _is_line(line):
+        return False
+    try:
+        return ConnectOptions.from_line(line.removeprefix("%mcp_connect ")) == route
+    except ConfigError:  # a command that begins with --
+        return False
 
 
 def _is_line(line: str) -> bool:

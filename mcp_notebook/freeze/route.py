@@ -1,12 +1,13 @@
-"""How a server was connected, in the person's own words: before any `${VAR}` was
-replaced, without secrets.
+"""How a server was connected, without the secrets in it: each becomes the `${VAR}` that
+holds it, or has to be set.
 """
 
 import re
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
+from mcp_notebook.config.options import ConnectOptions, split_header
 from mcp_notebook.config.specs import SECRET_ITEM, SECRET_OPTION, USERINFO
 from mcp_notebook.freeze.sealing import Sealer
 
@@ -22,120 +23,35 @@ _SCHEME = re.compile(
 _REFERENCE = re.compile(r"\$\{[^}]+\}")
 
 
-@dataclass(frozen=True)
-class Route:
-    """One `%mcp_connect`. `words`: the command or URL; `config`: the file that
-    describes it instead.
+def seal_options(options: ConnectOptions, sealer: Sealer) -> ConnectOptions:
+    """The same connection with `${VAR}` for every secret in it; `sealer` notes the
+    variables that have to be set.
     """
-
-    name: str
-    words: tuple[str, ...] = ()
-    config: str = ""
-    allow: tuple[str, ...] = ()
-    safe: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
-    headers: tuple[str, ...] = ()
-    transport: str = ""
-    cwd: str = ""
-    timeout: float | None = None
-    legacy: bool = False
-    # a server object of this process, which no line can connect
-    in_process: bool = False
-
-    def magic(self) -> str:
-        """The line for a notebook."""
-        words = (
-            [*self._options(), "--config", self.config, self.name]
-            if self.config
-            else [self.name, *self._options()]
-        )
-        return "%mcp_connect " + _joined([*words, *self.words])
-
-    def arguments(self) -> tuple[str, dict[str, object]]:
-        """The target and the other arguments of `mcp_notebook.connect`."""
-        target = _joined(self.words)
-        told = {
-            "config": self.config,
-            "allow": list(self.allow),
-            "safe": list(self.safe),
-            "env": list(self.env),
-            "headers": dict(_pair(header) for header in self.headers),
-            "transport": self.transport,
-            "cwd": self.cwd,
-            "timeout": self.timeout,
-            "legacy": self.legacy,
-        }
-        return target, {name: value for name, value in told.items() if value}
-
-    def _options(self) -> list[str]:
-        repeated = {
-            "--allow": self.allow,
-            "--safe": self.safe,
-            "--env": self.env,
-            "--header": self.headers,
-        }
-        words = [
-            word
-            for option, values in repeated.items()
-            for value in values
-            for word in (option, value)
-        ]
-        single = {"--transport": self.transport, "--cwd": self.cwd}
-        words += [
-            word
-            for option, value in single.items()
-            if value
-            for word in (option, value)
-        ]
-        words += ["--timeout", f"{self.timeout:g}"] if self.timeout else []
-        return [*words, "--legacy"] if self.legacy else words
+    sealed: dict[str, Any] = {"words": tuple(_words(options, sealer))}
+    for name, option, value in options.given():
+        if option.sealing == "header":
+            sealed[name] = tuple(_header(options.name, one, sealer) for one in value)
+        elif option.sealing == "text":
+            sealed[name] = sealer.text(value, f"{options.name}_{name}")
+    return replace(options, **sealed)
 
 
-def _pair(header: str) -> tuple[str, str]:
-    name, _, value = header.partition(":")
-    return name.strip(), value.strip()
-
-
-def _joined(words: Sequence[str]) -> str:
-    """Words as a line that is split into the same words again; quotes only where they
-    are needed.
-    """
-    return " ".join(
-        word if re.fullmatch(r"[\w@%+=:,./~${}?&*-]+", word) else shlex.quote(word)
-        for word in words
-    )
-
-
-def sealed(route: Route, sealer: Sealer) -> Route:
-    """The same route with `${VAR}` for every secret in it; `sealer` notes the variables
-    that have to be set.
-    """
-    words = tuple(_words(route, sealer))
-    headers = tuple(_header(route.name, header, sealer) for header in route.headers)
-    changed = {"words": words, "headers": headers}
-    return Route(**{**_fields(route), **changed})  # type: ignore[arg-type]
-
-
-def _fields(route: Route) -> Mapping[str, object]:
-    return {name: getattr(route, name) for name in Route.__dataclass_fields__}
-
-
-def _words(route: Route, sealer: Sealer) -> Iterator[str]:
+def _words(options: ConnectOptions, sealer: Sealer) -> Iterator[str]:
     option, before_command = "", True
-    for word in route.words:
+    for word in options.words:
         assigned = _ASSIGNMENT.fullmatch(word) if before_command else None
         before_command = assigned is not None
         if assigned and _SECRET_NAME.search(assigned["name"]):
             yield f"{assigned['name']}={_whole(assigned['value'], assigned['name'], sealer)}"
         elif option:
-            yield _whole(word, f"{route.name}_{option.lstrip('-')}", sealer)
+            yield _whole(word, f"{options.name}_{option.lstrip('-')}", sealer)
         else:
-            yield _inside(word, route.name, sealer)
+            yield _inside(word, options.name, sealer)
         option = word if SECRET_OPTION.fullmatch(word) else ""
 
 
 def _header(server: str, header: str, sealer: Sealer) -> str:
-    name, value = _pair(header)
+    name, value = split_header(header)
     if not _SECRET_NAME.search(name):
         return f"{name}: {_inside(value, server, sealer)}"
     found = _SCHEME.fullmatch(value)

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Iterator
 
+from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.freeze.literal import call, commented, literal, quoted
-from mcp_notebook.freeze.route import Route
 from mcp_notebook.freeze.steps import Plan, Step
 from mcp_notebook.freeze.wording import (
     WORDS,
@@ -57,11 +57,11 @@ def cell(
     return _joined([*lines, *own_tables(plan)], blocks)
 
 
-def connect(plan: Plan, route: Route) -> str:
+def connect(plan: Plan, route: ConnectOptions) -> str:
     """The statement that connects a server."""
     if route.in_process:
         return f"# {route.name} is a server object of your own code: connect it here with mcp_notebook.connect."
-    target, options = route.arguments()
+    target, options = route.to_call()
     words = [quoted(route.name), *([quoted(target)] if target else [])]
     given = [f"{name}={literal(value, None)}" for name, value in options.items()]
     prefix = f"{plan.servers[route.name]} = " if route.name in plan.servers else ""

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.freeze.choosing import Choice, Chosen, Surroundings
 from mcp_notebook.freeze.literal import literal, text
-from mcp_notebook.freeze.route import Route, sealed
+from mcp_notebook.freeze.route import seal_options
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.trail import Call, Kept, Run, Trail
 from mcp_notebook.freeze.usage import names_in
@@ -41,7 +42,7 @@ class Step:
     aliases: tuple[tuple[str, str], ...] = ()  # (name, variable)
     why_not: str = ""
     notes: tuple[str, ...] = ()
-    route: Route | None = None  # the server is connected anew before this step
+    route: ConnectOptions | None = None  # the server is connected anew before this step
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Plan:
     """
 
     steps: tuple[Step, ...]
-    routes: tuple[Route, ...]
+    routes: tuple[ConnectOptions, ...]
     servers: Mapping[str, str]
     runs: Mapping[str, Run]
     own: tuple[str, ...]
@@ -87,14 +88,14 @@ def plan(
     moved = _moved(chosen.choices)
     steps = []
     for choice in chosen.choices:
-        route = sealed(moved[choice], sealer) if choice in moved else None
+        route = seal_options(moved[choice], sealer) if choice in moved else None
         steps.append(
             _step(choice, around, variables, checks=checks, mask=mask, route=route)
         )
     taken = set(reserved) | {name for step in steps for name in _names_in(step)}
     return Plan(
         tuple(steps),
-        tuple(sealed(route, sealer) for route in _first(chosen.choices)),
+        tuple(seal_options(route, sealer) for route in _first(chosen.choices)),
         _server_names((c.call.server for c in chosen.choices), taken),
         trail.runs,
         tuple(dict.fromkeys(name for choice in chosen.choices for name in choice.own)),
@@ -103,18 +104,18 @@ def plan(
     )
 
 
-def _first(choices: Iterable[Choice]) -> list[Route]:
+def _first(choices: Iterable[Choice]) -> list[ConnectOptions]:
     """How each server was connected for its first call, in the order of these."""
-    routes: dict[str, Route] = {}
+    routes: dict[str, ConnectOptions] = {}
     for choice in choices:
         if choice.call.route is not None:
             routes.setdefault(choice.call.server, choice.call.route)
     return list(routes.values())
 
 
-def _moved(choices: Iterable[Choice]) -> dict[Choice, Route]:
+def _moved(choices: Iterable[Choice]) -> dict[Choice, ConnectOptions]:
     """The calls before which their server was connected otherwise than for the last one."""
-    now: dict[str, Route] = {}
+    now: dict[str, ConnectOptions] = {}
     found = {}
     for choice in choices:
         server, route = choice.call.server, choice.call.route
@@ -183,7 +184,7 @@ def _step(
     *,
     checks: bool,
     mask: Sequence[str],
-    route: Route | None,
+    route: ConnectOptions | None,
 ) -> Step:
     tables = choice.call.kept()
     names = tuple(variables[kept] for kept in tables)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from mcp_notebook.freeze.route import Route
+from mcp_notebook.config.options import ConnectOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +73,7 @@ class Call:
     facts: Facts = Facts()
     cell: str = ""
     kind: Kind = "tool"
-    route: Route | None = None
+    route: ConnectOptions | None = None
     outcome: str = ""  # "" while it runs
     tables: dict[int, Kept] = field(default_factory=dict)
     at: int = 0  # the number of the cell in the notebook's history
@@ -118,9 +118,11 @@ class Trail:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.runs: dict[str, Run] = {}
-        self.routes: dict[str, Route] = {}  # how each server was connected last
+        self.routes: dict[
+            str, ConnectOptions
+        ] = {}  # how each server was connected last
 
-    def connected(self, route: Route) -> None:
+    def connected(self, route: ConnectOptions) -> None:
         """A server was connected this way."""
         self.routes[route.name] = route
 

@@ -7,7 +7,7 @@ A config file in a folder is not the person's own: it comes with a clone and cha
 from dataclasses import dataclass
 from pathlib import Path
 
-from mcp_notebook.config.userfiles import Remembered
+from mcp_notebook.config.userfiles import UserFile
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Starts:
     """The starts that the person has seen; `path` None: in this kernel only."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._kept = Remembered(path)
+        self._kept = UserFile(path)
 
     def before(self, start: Start) -> str | None:
         """What that name stood for when it is something else now, None when it is the

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import statement, texts
+from mcp_notebook.results import readers, statement, texts
 from mcp_notebook.results.content import Parts
 from mcp_notebook.results.texts import Found
 from mcp_notebook.results.values import jsontext, large
@@ -219,7 +219,7 @@ def _each(pieces: Sequence[str]) -> list[Any] | None:
         return None
     values = []
     for piece, item in zip(pieces, parsed, strict=True):
-        item = texts.python(piece) if isinstance(item, str) else item
+        item = readers.parse_python(piece) if isinstance(item, str) else item
         if isinstance(item, str) or item.rest:
             return None
         values.append(item.value)

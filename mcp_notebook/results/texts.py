@@ -4,42 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_notebook.results import guard
-from mcp_notebook.results.formats import (
-    aligned,
-    bare_rows,
-    boxes,
-    code_rows,
-    columns_line,
-    delimited,
-    html_tables,
-    inserts,
-    latex,
-    markdown,
-    one_column,
-    php_rows,
-    printed,
-    row_lines,
-    ruled,
-    toml_rows,
-    toon,
-    vertical,
-    wiki,
-    wrapped,
-    xml_rows,
-    yaml_rows,
-)
-from mcp_notebook.results.raw import Answer, Raw
+from mcp_notebook.results import guard, readers
+from mcp_notebook.results.formats import delimited, wrapped
+from mcp_notebook.results.raw import Raw, Taken
 from mcp_notebook.results.reading import Confidence, Rejected
-from mcp_notebook.results.values import jsontext, large, literal, outcomes, shapes
+from mcp_notebook.results.values import jsontext, large, outcomes, shapes
 
 _LEAF_DEPTH = 3
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
-_BARE_CALLS = re.compile(r"\[[A-Z]\w*\(\w+=")
 _LEAVES = {
     "result", "results", "output", "csv", "tsv", "content", "text", "data", "response", "body", "json", "rows", "table",
     "markdown", "stdout", "value", "payload", "answer", "html", "message", "formatted", "records", "query_result",
@@ -94,7 +70,7 @@ def _large(text: str, selected: Sequence[str], depth: int) -> Found | None:
 
 def _read(text: str, selected: Sequence[str], depth: int) -> Found:
     rejected: list[tuple[str, str]] = []
-    for reader, parse in (("json", jsontext.parse), ("python", python)):
+    for reader, parse in (("json", jsontext.parse), ("python", readers.parse_python)):
         parsed = parse(text)
         if isinstance(parsed, str):
             rejected.append((reader, parsed))
@@ -112,15 +88,7 @@ def _read(text: str, selected: Sequence[str], depth: int) -> Found:
         return Found(reader="guard", error=error, rejected=tuple(rejected))
     answer = delimited.large(text)
     if answer is not None:
-        return Found(
-            answer.raws,
-            "csv",
-            answer.rest,
-            None,
-            answer.confidence,
-            answer.meta,
-            tuple(rejected),
-        )
+        return _found_by("csv", answer, rejected)
     return _prefixed(_formats(text, selected, depth), rejected)
 
 
@@ -137,40 +105,47 @@ def _has_header(text: str, selected: Sequence[str]) -> bool:
 
 
 def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
-    rejected: list[tuple[str, str]] = []
+    """What the first reader of a format that takes the text found."""
     if (inner := _wrapped(text, selected, depth)) is not None:
         return inner
-    for reader, parse in _table_readers(selected):
-        answer = parse(text)
-        if isinstance(answer, str):
-            rejected.append((reader, answer))
-            continue
-        return Found(
-            answer.raws,
-            reader,
-            answer.rest,
-            None,
-            answer.confidence,
-            answer.meta,
-            tuple(rejected),
-        )
-    inside = jsontext.parse_inside(text)
-    if not isinstance(inside, str):
-        found = from_value(
-            inside.value,
-            "json in text",
-            rest=inside.rest,
-            selected=selected,
-            depth=depth,
-        )
-        lone = _only_a_record(found.raws, inside.value) and not selected
-        if found.error is not None or (found.raws and not lone):
-            return _prefixed(found, rejected)
-        inside = (
-            "one object among prose is no table" if lone else "its JSON holds no table"
-        )
-    rejected.append(("json in text", inside))
-    return _last_resort(text, selected, depth, rejected)
+    rejected: list[tuple[str, str]] = []
+    for reader in readers.all_readers():
+        answer = reader.read(text, selected)
+        if isinstance(answer, Taken):
+            return _found_by(reader.name, answer, rejected)
+        if isinstance(answer, readers.FoundValue):
+            found = _tables_of_value(answer, reader.name, selected, depth)
+            if isinstance(found, Found):
+                return _prefixed(found, rejected)
+            answer = found
+        rejected.append((reader.name, answer))
+    return Found(rejected=tuple(rejected))
+
+
+def _found_by(reader: str, taken: Taken, rejected: Sequence[tuple[str, str]]) -> Found:
+    return Found(
+        taken.raws,
+        reader,
+        taken.rest,
+        None,
+        taken.confidence,
+        taken.meta,
+        tuple(rejected),
+    )
+
+
+def _tables_of_value(
+    answer: readers.FoundValue, reader: str, selected: Sequence[str], depth: int
+) -> Found | str:
+    """The tables or the error of a value among prose, or the reason why it has neither."""
+    found = from_value(
+        answer.value, reader, rest=answer.rest, selected=selected, depth=depth
+    )
+    if found.error is not None:
+        return found
+    if not answer.lone_record and _only_a_record(found.raws, answer.value):
+        return "one object among prose is no table"
+    return found if found.raws else answer.no_table
 
 
 def _wrapped(text: str, selected: Sequence[str], depth: int) -> Found | None:
@@ -192,67 +167,6 @@ def _wrapped(text: str, selected: Sequence[str], depth: int) -> Found | None:
         first, raws=tuple(raw for _, each in taken for raw in each.raws), reader=f"{first.reader} in {item.wrapping}",
         rest="\n".join(filter(None, rests)), meta={key: value for _, each in taken for key, value in each.meta.items()},
     )  # fmt: skip
-
-
-def _last_resort(
-    text: str, selected: Sequence[str], depth: int, rejected: list[tuple[str, str]]
-) -> Found:
-    parsed = python_inside(text)
-    if not isinstance(parsed, str):
-        found = from_value(
-            parsed.value,
-            "python in text",
-            rest=parsed.rest,
-            selected=selected,
-            depth=depth,
-        )
-        if found.raws or found.error is not None:
-            return _prefixed(found, rejected)
-        parsed = "its literal holds no table"
-    rejected.append(("python in text", parsed))
-    for reader, parse in (
-        ("columns line", columns_line.read),
-        ("csv", lambda body: delimited.csv(body, selected)),
-        ("blanks", aligned.read),
-    ):
-        answer = parse(text)
-        if not isinstance(answer, str):
-            return Found(
-                answer.raws,
-                reader,
-                answer.rest,
-                None,
-                answer.confidence,
-                answer.meta,
-                tuple(rejected),
-            )
-        rejected.append((reader, answer))
-    return Found(rejected=tuple(rejected))
-
-
-def _table_readers(
-    selected: Sequence[str],
-) -> tuple[tuple[str, Callable[[str], Answer]], ...]:
-    return (
-        ("code", lambda text: code_rows.read(text, selected)),
-        ("records without quotes", lambda text: bare_rows.read(text, selected)),
-        ("insert statements", inserts.read),
-        ("php", php_rows.read),
-        ("lines of one column", lambda text: one_column.named_lines(text, selected)),
-        ("latex", latex.read),
-        ("toml", lambda text: toml_rows.read(text, selected)),
-        ("html", html_tables.read),
-        ("wiki", wiki.read),
-        ("markdown", markdown.read),
-        ("boxed table", boxes.read),
-        ("aligned table", lambda text: ruled.read(text, selected)),
-        ("row lines", row_lines.read),
-        ("vertical", vertical.read),
-        ("toon", toon.read),
-        ("yaml", yaml_rows.read),
-        ("printed frame", printed.read),
-        ("xml", xml_rows.read),
-    )
 
 
 def from_value(
@@ -345,40 +259,6 @@ def _only_a_record(raws: tuple[Raw, ...], value: Any) -> bool:
         and raws[0].rows == 1
         and set(raws[0].names or ()) == set(value)
     )
-
-
-def python(text: str) -> jsontext.Parsed | str:
-    """A whole text that is one Python literal of brackets."""
-    if not text.lstrip("\ufeff \t\r\n").startswith(("[", "{", "(")):
-        return "does not start with a bracket"
-    body = text.strip("\ufeff \t\r\n")
-    try:
-        value = literal.loads(body)
-        if (
-            _BARE_CALLS.match(body)
-            and isinstance(value, list)
-            and any(type(item) is str for item in value)
-        ):
-            return "calls whose values are not Python's"
-        return jsontext.Parsed(value)
-    except (ValueError, RecursionError, MemoryError) as error:
-        return f"no Python literal: {str(error)[:80]}"
-
-
-def python_inside(text: str) -> jsontext.Parsed | str:
-    """A Python literal that begins a line of its own below or above prose."""
-    lines = text.splitlines(keepends=True)
-    at = 0
-    for number, line in enumerate(lines[:40]):
-        start = line.lstrip()
-        if start.startswith(("[{", "[(", "[[", "{'", "((", "[]")):
-            for end in (len(lines), number + 1):
-                parsed = python("".join(lines[number:end]))
-                if not isinstance(parsed, str):
-                    rest = (text[:at] + "".join(lines[end:])).strip()
-                    return parsed._replace(rest=rest, whole=False)
-        at += len(line)
-    return "no Python literal at the start of a line"
 
 
 def error_of_json(text: str) -> str | None:

@@ -5,7 +5,7 @@ the newer one first.
 import time
 from pathlib import Path
 
-from mcp_notebook.config.userfiles import Remembered
+from mcp_notebook.config.userfiles import UserFile
 
 # seconds; a server that was updated since gets to speak the newer protocol again
 GOOD_FOR = 30 * 86400.0
@@ -15,7 +15,7 @@ class EraMemory:
     """Fingerprints of servers' descriptions; with a path also for the next kernel."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._kept = Remembered(path)
+        self._kept = UserFile(path)
 
     def needs_legacy(self, identity: str) -> bool:
         """Whether this server lately spoke only the older protocol, or ended when it

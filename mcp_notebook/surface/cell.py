@@ -25,11 +25,11 @@ from mcp_notebook.events import (
 from mcp_notebook.freeze.trail import Run
 from mcp_notebook.masking import seal_text
 from mcp_notebook.policy import Budget
-from mcp_notebook.surface import answering, byhand
-from mcp_notebook.surface.ask import Ask
+from mcp_notebook.surface import byhand
 from mcp_notebook.surface.asking import CallApprovals
-from mcp_notebook.surface.composing import events_of
+from mcp_notebook.surface.composing import events_of, form_of, value_of
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.options import AskOptions
 from mcp_notebook.surface.presence import buttons_work, is_attended
 
 if TYPE_CHECKING:
@@ -59,20 +59,21 @@ class CellRun:
     def __init__(
         self,
         notebook: Notebook,
-        ask: Ask,
+        options: AskOptions,
         *,
         conversation: "Conversation | None" = None,
         shown: Shown = "all",
     ) -> None:
-        self._notebook, self._ask, self._shown = notebook, ask, shown
+        self._notebook, self._shown = notebook, shown
+        self._options = options.settled(notebook.settings)
         self._conversation = (
             notebook.conversation if conversation is None else conversation
         )
         self._cell = uuid.uuid4().hex[:8]
         self._said = 0  # characters of finished turns
-        self._run = Run(self._cell, ask.prompt, ask.into)
+        self._run = Run(self._cell, options.prompt, options.into)
         notebook.questions[self._cell] = seal_text(
-            " ".join(ask.prompt.split())[:QUESTION]
+            " ".join(options.prompt.split())[:QUESTION]
         )
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._approvals = CallApprovals(notebook.asker)
@@ -139,7 +140,7 @@ class CellRun:
         if awaited is not None and self._view is None:
             self._view = self._view_of(awaited)
         if self._future is None:
-            if not self._ask.dry_run:
+            if not self._options.dry_run:
                 self._notebook.trail.asked(self._run)
             self._future = loop.submit(self._work())
         return self._future
@@ -166,14 +167,18 @@ class CellRun:
     async def _work(self) -> None:
         from mcp_notebook.agent.tracing import agent_span
 
-        with agent_span(self._cell, self._ask.model or self._notebook.settings.model):
+        with agent_span(self._cell, self._options.model):
             # another question to the same conversation is answered first
             async with self._conversation.busy:
                 await self._events()
 
     async def _events(self) -> None:
         stream = events_of(
-            self._notebook, self._ask, self._conversation, self._caller, self._attended
+            self._notebook,
+            self._options,
+            self._conversation,
+            self._caller,
+            self._attended,
         )
         async with aclosing(stream) as events:
             async for event in events:
@@ -192,7 +197,7 @@ class CellRun:
             self._approvals,
             rules=rules,
             grants=self._notebook.grants,
-            shaping=self._notebook.shaping(self._ask.rows_to_model),
+            shaping=self._notebook.shaping(self._options.rows_to_model),
             timeout=self._notebook.settings.tool_timeout,
             budget=budget,
             sent=self._sent,
@@ -255,18 +260,18 @@ class CellRun:
 
     def _bind(self, stop: Stop) -> None:
         """Give the cell's value or last table its name."""
-        if not self._ask.form:
+        if not self._options.form:
             self._name_last_table()
-        elif stop.reason == "done" and not self._ask.dry_run:
-            form = answering.form_of(self._notebook, self._ask.form)
+        elif stop.reason == "done" and not self._options.dry_run:
+            form = form_of(self._notebook, self._options.form)
             assert form is not None
-            self.value = answering.value_of(self._conversation, form)
-            if self._ask.into:
-                self._notebook.shell.user_ns[self._ask.into] = self.value
+            self.value = value_of(self._conversation, form)
+            if self._options.into:
+                self._notebook.shell.user_ns[self._options.into] = self.value
                 self.value = None
 
     def _name_last_table(self) -> None:
-        into = self._ask.into
+        into = self._options.into
         if not into:
             return
         if not self._tables:

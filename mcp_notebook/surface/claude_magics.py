@@ -1,5 +1,6 @@
 """`%%claude` and what belongs to its conversation."""
 
+import argparse
 import shlex
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,57 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.surface import accounts, showing
-from mcp_notebook.surface.ask import Ask, check_name
 from mcp_notebook.surface.awaiting import AwaitTransformer
 from mcp_notebook.surface.cell import CellRun
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.options import OPTIONS, AskOptions, Option
+
+
+def question_arguments(magic: Any) -> Any:
+    """Declares the options of a question as arguments of a magic."""
+    for option in reversed(OPTIONS.values()):
+        if option.flags:
+            magic = argument(*option.flags, **_argument_of(option))(magic)
+    return magic
+
+
+def _argument_of(option: Option) -> dict[str, Any]:
+    """What argparse is told. Without a default: what is not on the line stays open."""
+    told: dict[str, Any] = {
+        "dest": option.name,
+        "default": None,
+        "help": option.help.replace("%", "%%"),
+    }
+    if option.kind is bool:
+        return {**told, "action": "store_true"}
+    if option.unit:
+        return {**told, "type": option.kind, "metavar": option.unit.upper()}
+    told["type"] = _comma_separated if option.commas else _unquoted
+    if option.choices:
+        told["choices"] = option.choices
+    if option.adds:
+        told["action"] = "append"
+    return told
+
+
+def question(found: argparse.Namespace, cell: str) -> AskOptions:
+    """The question of a line and its cell; raises ConfigError."""
+    given = {n: v for n, v in vars(found).items() if v is not None}
+    words = [_unquoted(word) for word in given.pop("prompt", ())]
+    options = AskOptions(" ".join([*words, cell]), **given)
+    if not options.prompt:
+        raise ConfigError("The cell holds no question; write it below %%claude.")
+    return options
+
+
+def _unquoted(word: str) -> str:
+    # IPython's magic_arguments keeps the quotes of a quoted word.
+    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
+    return word[1:-1] if quoted else word
+
+
+def _comma_separated(text: str) -> tuple[str, ...]:
+    return tuple(name for name in _unquoted(text).split(",") if name)
 
 
 @magics_class
@@ -36,88 +84,16 @@ class ClaudeMagics(Magics):
     @cell_magic
     @magic_arguments()
     @argument("prompt", nargs="*", help="a short prompt may stand on the line itself")
-    @argument(
-        "--into",
-        default="",
-        help="name for the cell's last table, or for its value with --as",
-    )
-    @argument(
-        "--as",
-        dest="form",
-        default="",
-        help="type of the answer, e.g. list[int] or a pydantic model of yours",
-    )
-    @argument("--new", action="store_true", help="start a new conversation")
-    @argument(
-        "--dry-run",
-        action="store_true",
-        help="print what would be sent, its tokens and cost",
-    )
-    @argument("-m", "--model", default="", help="model of this cell")
-    @argument(
-        "--effort",
-        default="",
-        choices=["", "low", "medium", "high", "xhigh", "max"],
-        help="how hard to think",
-    )
-    @argument(
-        "-s", "--servers", default="", help="comma separated; only these servers' tools"
-    )
-    @argument(
-        "--allow",
-        action="append",
-        default=[],
-        help="tools that run without asking, e.g. 'web.read_*'",
-    )
-    @argument(
-        "--rows-to-model",
-        type=int,
-        default=None,
-        help="rows of each table that the model is shown",
-    )
-    @argument("--max-iterations", type=int, default=None, help="model turns at most")
-    @argument("--max-calls", type=int, default=None, help="tool calls at most")
-    @argument("--max-seconds", type=float, default=None, help="seconds at most")
-    @argument(
-        "--max-tokens",
-        type=int,
-        default=None,
-        help="tokens at most, in and out together",
-    )
-    @argument("--max-usd", type=float, default=None, help="dollars at most")
-    @argument(
-        "--replay",
-        action="store_true",
-        help="take the recorded turns even if a model could answer",
-    )
+    @question_arguments
     def claude(self, line: str, cell: str) -> Any:
         """Ask Claude; it may call the tools of the connected servers, whose tables come
         into the notebook.
         """
         awaited = self._awaiting.take()
-        options = parse_argstring(self.claude, line)
-        ask = Ask(
-            prompt=" ".join([*(_unquoted(w) for w in options.prompt), cell]).strip(),
-            into=check_name(options.into),
-            form=_unquoted(options.form),
-            dry_run=options.dry_run,
-            model=options.model,
-            effort=options.effort,
-            servers=tuple(s for s in options.servers.split(",") if s),
-            allow=tuple(_unquoted(p) for p in options.allow),
-            rows_to_model=options.rows_to_model,
-            max_iterations=options.max_iterations,
-            max_calls=options.max_calls,
-            max_seconds=options.max_seconds,
-            max_tokens=options.max_tokens,
-            max_usd=options.max_usd,
-            replay=options.replay,
-        )
-        if not ask.prompt:
-            raise ConfigError("The cell holds no question; write it below %%claude.")
+        options = question(parse_argstring(self.claude, line), cell)
         if options.new:
             self._notebook.conversation.clear()
-        run = CellRun(self._notebook, ask)
+        run = CellRun(self._notebook, options)
         return run.in_awaited_cell() if awaited else run.in_blocking_cell()
 
     @line_magic
@@ -161,9 +137,3 @@ class ClaudeMagics(Magics):
                 "Write %claude_record on [FILE], %claude_record off or %claude_record."
             )
         showing.recording(self._notebook)
-
-
-def _unquoted(word: str) -> str:
-    # IPython's magic_arguments keeps the quotes of a quoted word.
-    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
-    return word[1:-1] if quoted else word

@@ -5,9 +5,9 @@ from typing import Any
 
 from IPython.core.completer import SimpleCompletion
 
+from mcp_notebook.config.options import FLAGS
 from mcp_notebook.kinds import is_table
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.surface.connecting import OPTIONS
 from mcp_notebook.surface.help import options_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.offers import Offers
@@ -21,7 +21,7 @@ _SERVER_MAGICS = (
 )
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share")
 _WORDS = {"%mcp_share": ("--as", "--about"), "%mcp_serve": ("--port", "--status", "--stop"),
-          "%mcp_connect": OPTIONS, "%mcp_disconnect": ("--all", "--forget"), "%mcp_prompt": ("--ask",),
+          "%mcp_connect": tuple(FLAGS), "%mcp_disconnect": ("--all", "--forget"), "%mcp_prompt": ("--ask",),
           "%mcp_call": ("--into",), "%mcp_read": ("--into",)}  # fmt: skip
 _FREEZE_OPTIONS = ("--all-cells", "--all", "--to", "--force", "--print", "--no-checks", "--strict", "--warn",
                    "--include-writes", "--with-answers", "--with-data")  # fmt: skip

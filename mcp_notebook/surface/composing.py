@@ -5,26 +5,25 @@ import importlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from mcp_notebook.agent.conversation import Conversation
-from mcp_notebook.errors import BackendError, BudgetError
-from mcp_notebook.events import Event, Working
+from mcp_notebook.agent import backends, context, dryrun, prices, prompts, typed
+from mcp_notebook.agent.conversation import Block, Conversation
+from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.errors import BackendError, BudgetError, DataError
+from mcp_notebook.events import Event, Note, Stop, TextDelta, Working
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.surface import answering, resources
-from mcp_notebook.surface.ask import Ask
+from mcp_notebook.replay import RecordTransport, ReplayTransport
+from mcp_notebook.surface import resources
 from mcp_notebook.surface.notebook import Notebook
-
-if TYPE_CHECKING:
-    from mcp_notebook.agent.conversation import Block
-    from mcp_notebook.agent.request import Request
-    from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.surface.options import Settled
 
 
 async def events_of(
     notebook: Notebook,
-    ask: Ask,
+    options: Settled,
     conversation: Conversation,
     caller_of: Any,
     attended: bool,
@@ -40,21 +39,17 @@ async def events_of(
     asyncio.get_running_loop().run_in_executor(
         None, importlib.import_module, "mcp_notebook.results.shown.preview"
     )
-    from mcp_notebook.agent.run import run
+    from mcp_notebook.agent.run import run  # loads pyarrow
 
-    composed = await compose(notebook, ask)
-    if ask.dry_run:
-        stream = answering.dry_run(
-            conversation, composed.request, composed.prompt, composed.toolset
-        )
+    composed = await compose(notebook, options)
+    if options.dry_run:
+        stream = dry_run_events(conversation, composed)
     else:
-        for note in answering.length_notes(
-            notebook, conversation, composed.request.backend
-        ):
+        for note in length_notes(notebook, conversation, composed.request.backend):
             yield note
         caller = caller_of(
             composed.toolset,
-            notebook.rules(ask.allow, attended=attended),
+            notebook.rules(options.allow, attended=attended),
             composed.budget,
         )
         stream = run(
@@ -69,57 +64,53 @@ async def events_of(
 class Composed:
     """What a run is made of."""
 
-    request: "Request"
-    prompt: "list[Block]"
-    toolset: "Toolset"
+    request: Request
+    prompt: list[Block]
+    toolset: Toolset
     budget: Budget
 
 
-async def compose(notebook: Notebook, ask: Ask) -> Composed:
+async def compose(notebook: Notebook, options: Settled) -> Composed:
     """Sessions, backend, budget and prompt of one question; raises our exceptions where
     something is missing.
     """
-    from mcp_notebook.agent import prompts
-    from mcp_notebook.agent.request import Request
-    from mcp_notebook.agent.toolset import Toolset
-
-    backend = _backend(notebook, ask)  # first, for without one nothing needs to start
+    # first, for without one nothing needs to start
+    backend = _backend(notebook, options)
     await notebook.own_session()
-    sessions = _chosen(notebook, ask.servers)
+    sessions = _chosen(notebook, options.servers)
     for session in sessions:
         session.safe_tools |= notebook.repeatable(session)
-    budget = budget_of(notebook, ask, backend)
-    form = answering.form_of(notebook, ask.form)
+    budget = budget_of(notebook, options, backend)
+    form = form_of(notebook, options.form)
     request = Request(
         backend,
         prompts.system_prompt(sessions),
-        max_tokens=notebook.settings.max_tokens,
-        effort=ask.effort or notebook.settings.effort,
+        max_tokens=options.max_tokens,
+        effort=options.effort,
         schema=form.schema if form else None,
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
     )
     return Composed(
-        request, await _prompt(notebook, ask, budget), Toolset.of(sessions), budget
+        request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget
     )
 
 
-async def _prompt(notebook: Notebook, ask: Ask, budget: Budget) -> "list[Block]":
+async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[Block]:
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
-    from mcp_notebook.agent import prompts
-    from mcp_notebook.server.sources.look import schema_text
+    from mcp_notebook.server.sources.look import schema_text  # loads pandas
 
-    for name in (names := prompts.referenced(ask.prompt, notebook.shell.user_ns)):
+    names = prompts.referenced(options.prompt, notebook.shell.user_ns)
+    schemas = {}
+    for name in names:
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
-    schemas = {
-        name: await asyncio.to_thread(schema_text, notebook.table(name))
-        for name in names
-    }
-    blocks = prompts.user_blocks(ask.prompt, names, lambda name: schemas[name])
-    for block in await resources.attached(notebook, ask.prompt, ask.rows_to_model):
+        schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
+    blocks = prompts.user_blocks(options.prompt, names, schemas.__getitem__)
+    rows = options.rows_to_model
+    for block in await resources.attached(notebook, options.prompt, rows):
         blocks.append({**block, "text": budget.fit(block["text"])})
     return blocks
 
@@ -130,57 +121,52 @@ def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
     return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
 
 
-def _backend(notebook: Notebook, ask: Ask) -> Any:
+def _backend(notebook: Notebook, options: Settled) -> Any:
     """Who answers a cell; a dry run needs nobody."""
-    from mcp_notebook.agent import backends
 
     try:
-        return backend_of(notebook, ask)
+        return backend_of(notebook, options.model, replay=options.replay)
     except BackendError:
-        if not ask.dry_run or ask.replay:
+        if not options.dry_run or options.replay:
             raise
-        return backends.nobody(ask.model or notebook.settings.model)
+        return backends.nobody(options.model)
 
 
-def backend_of(notebook: Notebook, ask: Ask) -> Any:
-    """Who answers a cell; raises BackendError."""
-    from mcp_notebook.agent import backends
-    from mcp_notebook.replay import RecordTransport, ReplayTransport
+def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> Any:
+    """Who answers; raises BackendError. `model` empty: the settings say which."""
 
     settings = notebook.settings
     path = notebook.replay_file()
-    record = None
+    record = recorded = None
     if notebook.recording is not None:
-        import httpx2
+        import httpx2  # only who records needs it
 
-        record = RecordTransport(
-            notebook.recording,
-            httpx2.AsyncHTTPTransport(retries=1),
-            source=settings.record_source,
-        )
+        http = httpx2.AsyncHTTPTransport(retries=1)
+        source = settings.record_source
+        record = RecordTransport(notebook.recording, http, source=source)
+    elif path is not None:
+        recorded = ReplayTransport(path)
     return backends.choose(
         client=notebook.client(),
-        model=ask.model or settings.model,
-        prefer="replay" if ask.replay else settings.backend,  # type: ignore[arg-type]
-        replay=ReplayTransport(path)
-        if path is not None and notebook.recording is None
-        else None,
+        model=model or settings.model,
+        prefer="replay" if replay else settings.backend,  # type: ignore[arg-type]
+        replay=recorded,
         record=record,
         clients=notebook.clients,
     )
 
 
-def budget_of(notebook: Notebook, ask: Ask, backend: Any) -> Budget:
+def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
     """The budget of one cell within the notebook's; raises BudgetError when dollars
     cannot be counted.
     """
     settings = notebook.settings
     limits = Limits(
-        iterations=ask.max_iterations or settings.max_iterations,
-        calls=ask.max_calls or settings.max_calls,
-        seconds=ask.max_seconds or settings.max_seconds,
-        tokens=ask.max_tokens or settings.max_cell_tokens,
-        dollars=ask.max_usd if ask.max_usd is not None else (settings.max_usd or None),
+        iterations=options.max_iterations,
+        calls=options.max_calls,
+        seconds=options.max_seconds,
+        tokens=options.max_cell_tokens,
+        dollars=options.max_usd or None,
         rows=settings.max_rows_to_model,
         bytes=settings.max_bytes_to_model,
     )
@@ -192,10 +178,57 @@ def budget_of(notebook: Notebook, ask: Ask, backend: Any) -> Budget:
 
 
 def _check_price(backend: Any, dollars: float) -> None:
-    from mcp_notebook.agent.prices import has_price
 
-    if not backend.free and not has_price(backend.model):
+    if not backend.free and not prices.has_price(backend.model):
         raise BudgetError(
             f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
             "run without a dollar budget or choose another model."
         )
+
+
+def form_of(notebook: Notebook, kind: Any) -> typed.Form | None:
+    """The form of `--as`: a type, or an expression in terms of the person's own names;
+    raises ConfigError.
+    """
+    return None if kind in ("", None) else typed.form_of(kind, notebook.shell.user_ns)
+
+
+def length_notes(
+    notebook: Notebook, conversation: Conversation, backend: backends.Backend
+) -> list[Note]:
+    """Trims a long conversation before a cell and says so; warns when the model's
+    window is nearly full.
+    """
+    settings = notebook.settings
+    if not conversation.tokens:
+        return []
+    window = settings.context_window or (
+        None if backend.free else prices.window_of(backend.model)
+    )
+    return [
+        Note(line, "warning")
+        for line in context.prepare(conversation, settings.trim_tokens, window)
+    ]
+
+
+async def dry_run_events(
+    conversation: Conversation, composed: Composed
+) -> AsyncGenerator[Event, None]:
+    """The events of a cell that asks no model for words."""
+    text = await dryrun.describe(
+        composed.request, conversation, composed.prompt, composed.toolset.definitions()
+    )
+    fence = "`" * 4
+    yield TextDelta(f"{fence}text\n{text}\n{fence}\n")
+    yield Stop("done")
+
+
+def value_of(conversation: Conversation, form: typed.Form) -> Any:
+    """The value of the last answer; raises DataError."""
+    blocks = conversation.messages[-1]["content"]
+    text = "".join(block.get("text", "") for block in blocks)
+    try:
+        return form.value(text)
+    except ValueError as error:
+        words = " ".join(str(error).split())[:300]
+        raise DataError(f"The answer is not of the type asked for ({words}).") from None

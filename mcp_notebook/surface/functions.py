@@ -5,13 +5,13 @@ They go through the same sessions, limits and log as the magics; a call is the p
 own, so nothing is asked.
 """
 
-import shlex
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from mcp_notebook.config import InProcessServer
+from mcp_notebook.config import ConnectOptions, InProcessServer, ServerSpec
+from mcp_notebook.config.options import connect_signature, describe_keywords
 from mcp_notebook.errors import ConfigError, DataError
-from mcp_notebook.freeze.route import Route
 from mcp_notebook.surface import (
     arrival,
     byhand,
@@ -22,7 +22,6 @@ from mcp_notebook.surface import (
     sharing,
 )
 from mcp_notebook.surface.asking import NOBODY
-from mcp_notebook.surface.connecting import Wanted
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
 
@@ -36,10 +35,8 @@ def connect(name: str, target: Target = "", **options: Any) -> Server:
     """Connect a server, keep its session open in this process, and return its object.
 
     `target`: a command line or a URL as in `%mcp_connect`, a list of words, or a server
-    object of the MCP SDK; without one, the server of that name in .mcp.json. Options:
-    `config` (a file with "mcpServers"), `headers` (a dict), `env` (names of variables
-    to pass on), `cwd`, `transport`, `timeout` (seconds), `allow`, `safe`, `legacy`.
-    `${VAR}` in any of them is taken from the environment. Raises ConfigError or
+    object of the MCP SDK; without one, the server of that name in .mcp.json. `${VAR}` in
+    it, in headers and in paths is taken from the environment. Raises ConfigError or
     ConnectError.
     """
     state = here.notebook()
@@ -52,6 +49,13 @@ async def aconnect(name: str, target: Target = "", **options: Any) -> Server:
     state = here.notebook()
     await here.awaited(state, _connected(state, name, target, options))
     return server(name)
+
+
+# The keywords and their meaning are those of the options, which are declared once.
+for _door in (connect, aconnect):
+    _door.__signature__ = connect_signature()  # type: ignore[attr-defined]
+    _words = inspect.cleandoc(_door.__doc__ or "")
+    _door.__doc__ = f"{_words}\n\nOptions:\n\n{describe_keywords()}"
 
 
 def disconnect(name: str) -> None:
@@ -165,19 +169,17 @@ def __getattr__(name: str) -> Any:
 
 
 async def _connected(
-    state: Notebook, name: str, target: Target, options: Mapping[str, Any]
+    state: Notebook, name: str, target: Target, given: Mapping[str, Any]
 ) -> None:
-    wanted = _wanted(name, target, options)
-    if isinstance(target, str | Sequence):
-        spec = connecting.resolve(wanted)[name]
-        if isinstance(spec, ConfigError):
-            raise spec
-    else:
+    options = ConnectOptions.from_call(name, target, given)
+    if options.in_process:
+        options.refuse_misplaced("server object", name)
         spec = InProcessServer(lambda: target)
-    timeout = wanted.timeout or state.settings.connect_timeout
-    session = await opening.opened(state, name, spec, wanted, timeout, {name: ""})
-    if isinstance(spec, InProcessServer):
-        state.trail.connected(Route(name, in_process=True))
+    else:
+        # of one name, a wrong server is raised
+        spec = cast("ServerSpec", connecting.resolve(options)[name])
+    timeout = options.timeout or state.settings.connect_timeout
+    session = await opening.opened(state, name, spec, options, timeout, {name: ""})
     for note in arrival.notes_on(session, state.sessions):
         here.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
@@ -190,49 +192,6 @@ async def _connected(
     except Exception:
         await state.sessions.disconnect(name)
         raise
-
-
-def _wanted(name: str, target: Target, options: Mapping[str, Any]) -> Wanted:
-    known = (
-        "config",
-        "headers",
-        "env",
-        "cwd",
-        "transport",
-        "timeout",
-        "allow",
-        "safe",
-        "legacy",
-    )
-    unknown = [option for option in options if option not in known]
-    if unknown:
-        raise ConfigError(
-            f"connect has no option {unknown[0]!r}; its options: {', '.join(known)}."
-        )
-    headers = options.get("headers") or {}
-    return Wanted(
-        names=(name,),
-        words=_words(target),
-        allow=_several(options.get("allow")),
-        safe=_several(options.get("safe")),
-        env=_several(options.get("env")),
-        headers=tuple(f"{key}: {value}" for key, value in headers.items()),
-        transport=options.get("transport") or "",
-        cwd=str(options.get("cwd") or ""),
-        timeout=options.get("timeout"),
-        config=str(options.get("config") or ""),
-        legacy=bool(options.get("legacy")),
-    )
-
-
-def _words(target: Target) -> tuple[str, ...]:
-    if isinstance(target, str):
-        return tuple(shlex.split(target))
-    return tuple(map(str, target)) if isinstance(target, Sequence) else ()
-
-
-def _several(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value or ())
 
 
 async def _called(

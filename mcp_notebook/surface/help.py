@@ -2,7 +2,6 @@
 one that was probably meant.
 """
 
-import difflib
 import functools
 import inspect
 import shlex
@@ -11,7 +10,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, unknown_option
 from mcp_notebook.surface import showing
 
 ASKS = {"--help", "-h"}
@@ -57,12 +56,6 @@ def text_of(magic: Callable[..., Any], name: str) -> str:
     )
 
 
-def unknown(option: str, known: Iterable[str]) -> str:
-    """`Unknown option --modle; did you mean --model?`"""
-    near = difflib.get_close_matches(option.partition("=")[0], list(known), 1, 0.6)
-    return f"Unknown option {option}{f'; did you mean {near[0]}?' if near else '.'}"
-
-
 def _clear(said: str, name: str, known: Iterable[str]) -> ConfigError:
     more = (
         f"{name}? lists what there is."
@@ -72,7 +65,7 @@ def _clear(said: str, name: str, known: Iterable[str]) -> ConfigError:
     what, _, words = said.partition(": ")
     odd = [word for word in _words(words) if word.startswith("-")]
     if what == "unrecognized arguments" and odd:
-        return ConfigError(f"{unknown(odd[0], known)} {more}")
+        return ConfigError(f"{unknown_option(odd[0], known)} {more}")
     said = said.strip()
     return ConfigError(f"{said[:1].upper()}{said[1:]}. {more}")
 

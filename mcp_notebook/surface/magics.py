@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import inspect
 import shlex
 from collections.abc import Callable
 from typing import Any
@@ -16,11 +17,12 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from mcp_notebook import loop
+from mcp_notebook.config.options import describe_flags
 from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface import byhand, connecting, opening, showing
-from mcp_notebook.surface.ask import check_name
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.options import check_name
 
 Emit = Callable[[Any], None]
 
@@ -43,14 +45,14 @@ class MCPMagics(Magics):
         %mcp_connect NAME                    connect the server of that name in .mcp.json
         %mcp_connect --config FILE [NAME ..] connect servers of a file with "mcpServers"
 
-        Options, before the command: --allow 'PATTERN' (tools that run without asking),
-        --safe 'PATTERN' (tools that may run twice when the connection is lost under
-        them), --env NAME (pass a variable of the kernel on),
-        --header 'NAME: ${TOKEN}', --oauth (sign in), --transport http|sse, --cwd DIR, --legacy, --timeout SECONDS.
+        Options, before the command:
+
         """
-        wanted = connecting.parse(line)
+        options = connecting.read_line(line)
         with interruptible():
-            opening.connect(self._notebook, wanted)
+            opening.connect(self._notebook, options)
+
+    mcp_connect.__doc__ = f"{inspect.cleandoc(mcp_connect.__doc__)}\n{describe_flags()}"
 
     @line_magic
     def mcp_disconnect(self, line: str) -> None:

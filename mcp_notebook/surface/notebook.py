@@ -176,9 +176,9 @@ class Notebook:
             suggested, {**self.shell.user_ns, **dict.fromkeys(self.catalog.names())}
         )
 
-    def rules(self, allow: tuple[str, ...] = (), *, attended: bool) -> Rules:
-        """The rules of one cell: the settings, what was allowed at connect, and the
-        cell's own `--allow`.
+    def rules(self, allow: tuple[str, ...], *, attended: bool) -> Rules:
+        """The rules of one cell: the settings, what was allowed at connect, and
+        `allow`, what the settings and the cell itself allow.
         """
         at_connect = tuple(
             f"{server}.{p}"
@@ -186,7 +186,7 @@ class Notebook:
             for p in patterns
         )
         return Rules(
-            allow=(*self.settings.allow, *at_connect, *allow),
+            allow=(*allow, *at_connect),
             ask=tuple(self.settings.ask),
             deny=tuple(self.settings.deny),
             default=self.settings.approval,  # type: ignore[arg-type]
@@ -275,12 +275,12 @@ class Notebook:
 
     def replay_file(self) -> Path | None:
         """The recorded turns that belong to this notebook, if there are any."""
-        return where.replay_file(self.settings.replay, self.shell.user_ns)
+        return where.replay_file(self.settings.replay_file, self.shell.user_ns)
 
     def record_file(self) -> Path:
         """Where a recording of this notebook goes."""
         return self.recording or where.record_file(
-            self.settings.replay, self.shell.user_ns
+            self.settings.replay_file, self.shell.user_ns
         )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from mcp_notebook import config, loop
-from mcp_notebook.config import ServerSpec
+from mcp_notebook.config import ConnectOptions, ServerSpec
 from mcp_notebook.display.questions import Question
 from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
@@ -20,11 +20,11 @@ from mcp_notebook.surface.presence import is_attended
 from mcp_notebook.surface.showing import line, working_line
 
 
-def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
+def connect(notebook: Notebook, options: ConnectOptions) -> None:
     """Connect what was asked for, side by side, each with its own line; the first
     failure is raised at the end.
     """
-    resolved = connecting.resolve(wanted)
+    resolved = connecting.resolve(options)
     servers = {
         name: spec
         for name, spec in resolved.items()
@@ -32,7 +32,7 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
     }
     attended = is_attended(notebook.shell)
     ask = partial(notebook.asker.ask_now, attended=attended)
-    for name, path in connecting.sources(wanted).items():
+    for name, path in connecting.sources(options).items():
         if name in servers:
             start = Start(
                 path,
@@ -41,12 +41,12 @@ def connect(notebook: Notebook, wanted: connecting.Wanted) -> None:
                 config.spec_fingerprint(servers[name]),
             )
             arrival.may_start(notebook, start, say=line, ask=ask)
-    timeout = wanted.timeout or notebook.settings.connect_timeout
+    timeout = options.timeout or notebook.settings.connect_timeout
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
     futures = {
-        name: loop.submit(opened(notebook, name, spec, wanted, timeout, progress))
+        name: loop.submit(opened(notebook, name, spec, options, timeout, progress))
         for name, spec in servers.items()
     }
     with notebook.asker.in_cell(attended=attended, buttons=False):
@@ -84,7 +84,7 @@ async def opened(
     notebook: Notebook,
     name: str,
     spec: ServerSpec,
-    wanted: connecting.Wanted,
+    options: ConnectOptions,
     timeout: float,
     progress: dict[str, str],
 ) -> Any:
@@ -96,15 +96,15 @@ async def opened(
         name,
         handover.offered(spec) if bundled else spec,
         timeout=timeout,
-        legacy=wanted.legacy,
+        legacy=options.legacy,
         trusted=bundled,
         log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )
     arrival.pin(session, before)
-    arrival.mark_safe(session, wanted.safe)
-    notebook.allowed[name] = wanted.allow
-    notebook.trail.connected(connecting.route(name, wanted))
+    arrival.mark_safe(session, options.safe)
+    notebook.allowed[name] = options.allow
+    notebook.trail.connected(options.for_server(name))
     return session
 
 

@@ -9,10 +9,10 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.surface import prompting, resources, showing
-from mcp_notebook.surface.ask import Ask, check_name
 from mcp_notebook.surface.cell import CellRun
 from mcp_notebook.surface.magics import interruptible
 from mcp_notebook.surface.notebook import Notebook
+from mcp_notebook.surface.options import AskOptions, check_name
 
 
 @magics_class
@@ -63,7 +63,7 @@ class ServerMagics(Magics):
             target, arguments = prompting.parse(rest)
             text = loop.run(prompting.text_of(self._notebook, target, arguments))
         if ask:
-            CellRun(self._notebook, Ask(prompt=text)).in_blocking_cell()
+            CellRun(self._notebook, AskOptions(text)).in_blocking_cell()
         else:
             self._notebook.shell.set_next_input(f"%%claude\n{text}", replace=False)
 

@@ -70,7 +70,6 @@ class ServerRequests:
         or BackendError.
         """
         from mcp_notebook.agent import sampling
-        from mcp_notebook.surface.ask import Ask
         from mcp_notebook.surface.composing import backend_of
 
         settings = self._notebook.settings
@@ -83,7 +82,7 @@ class ServerRequests:
         if not await self._allowed(server, sampling.in_words(request)):
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
-        backend = backend_of(self._notebook, Ask(prompt=""))
+        backend = backend_of(self._notebook)
         async with backend.used():
             result, usage = await sampling.answer(
                 backend, request, max_tokens=settings.sampling_max_tokens

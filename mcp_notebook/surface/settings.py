@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING
 from traitlets import Any, Bool, CFloat, CInt, Enum, List, Unicode
 from traitlets.config import Configurable
 
+from mcp_notebook.surface.options import OPTIONS
+
 if TYPE_CHECKING:
     from mcp_notebook.policy import Limits
 
 
 class MCPNotebook(Configurable):
-    """Settings of mcp-notebook."""
+    """Settings of mcp-notebook. Those that a single question can have as an option too
+    have its default and help from there.
+    """
 
-    model = Unicode(
-        "", help="Model of %%claude, e.g. claude-opus-5-5; empty: claude-sonnet-5-5."
-    ).tag(config=True)
-    effort = Enum(
-        ["", "low", "medium", "high", "xhigh", "max"],
-        "",
-        help="How hard the model thinks.",
-    ).tag(config=True)
+    model = Unicode(**OPTIONS["model"].trait()).tag(config=True)
+    effort = Enum(["", *OPTIONS["effort"].choices], **OPTIONS["effort"].trait()).tag(
+        config=True
+    )
     backend = Enum(
         ["auto", "live", "replay"],
         "auto",
@@ -30,7 +30,7 @@ class MCPNotebook(Configurable):
         help="Name of a variable with your own async Anthropic client (Bedrock, Vertex, Foundry, a gateway), e.g. "
         "'bedrock'; the name, because %config copies its values and a client cannot be copied.",
     ).tag(config=True)
-    replay = Unicode(
+    replay_file = Unicode(
         "",
         help="File with recorded turns; empty: NAME.claude.json beside the notebook.",
     ).tag(config=True)
@@ -38,20 +38,12 @@ class MCPNotebook(Configurable):
         "",
         help="What a recording says of where its turns come from; empty: the model's name.",
     ).tag(config=True)
-    max_tokens = CInt(4096, min=1, help="Tokens of one reply at most.").tag(config=True)
-    max_iterations = CInt(12, min=1, help="Model turns of one cell at most.").tag(
-        config=True
-    )
-    max_calls = CInt(40, min=1, help="Tool calls of one cell at most.").tag(config=True)
-    max_seconds = CFloat(600.0, min=1, help="Seconds of one cell at most.").tag(
-        config=True
-    )
-    max_usd = CFloat(0.0, min=0, help="Dollars of one cell at most; 0: no budget.").tag(
-        config=True
-    )
-    max_cell_tokens = CInt(
-        0, min=0, help="Tokens of one cell at most, in and out; 0: no limit."
-    ).tag(config=True)
+    max_tokens = CInt(**OPTIONS["max_tokens"].trait()).tag(config=True)
+    max_iterations = CInt(**OPTIONS["max_iterations"].trait()).tag(config=True)
+    max_calls = CInt(**OPTIONS["max_calls"].trait()).tag(config=True)
+    max_seconds = CFloat(**OPTIONS["max_seconds"].trait()).tag(config=True)
+    max_usd = CFloat(**OPTIONS["max_usd"].trait()).tag(config=True)
+    max_cell_tokens = CInt(**OPTIONS["max_cell_tokens"].trait()).tag(config=True)
     max_rows_to_model = CInt(
         0, min=0, help="Rows that one cell may show the model; 0: no limit."
     ).tag(config=True)
@@ -99,9 +91,7 @@ class MCPNotebook(Configurable):
     connect_timeout = CFloat(
         60.0, min=1, help="Seconds a server may take to start."
     ).tag(config=True)
-    rows_to_model = CInt(
-        5, min=0, help="Rows of each table that the model is shown."
-    ).tag(config=True)
+    rows_to_model = CInt(**OPTIONS["rows_to_model"].trait()).tag(config=True)
     text_bytes = CInt(
         50_000, min=1000, help="Bytes of a text result that the model is shown."
     ).tag(config=True)
@@ -113,9 +103,7 @@ class MCPNotebook(Configurable):
         "ask",
         help="What happens to tools of other servers for which there is no rule.",
     ).tag(config=True)
-    allow = List(
-        Unicode(), help="Tools that run without asking, e.g. ['shop.read_*']."
-    ).tag(config=True)
+    allow = List(Unicode(), **OPTIONS["allow"].trait()).tag(config=True)
     ask = List(
         Unicode(),
         help="Tools that ask each time, e.g. [\"shop.query(sql~'delete|update')\"].",

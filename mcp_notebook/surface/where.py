@@ -30,7 +30,7 @@ def replay_file(setting: str, user_ns: Mapping[str, Any]) -> Path | None:
         path = Path(setting).expanduser()
         if not path.exists():
             raise ConfigError(
-                f"MCPNotebook.replay names {setting!r}, which does not exist."
+                f"MCPNotebook.replay_file names {setting!r}, which does not exist."
             )
         return path
     notebook = notebook_path(user_ns)

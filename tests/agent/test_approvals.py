@@ -4,10 +4,8 @@ of the attack corpus.
 
 import asyncio
 import json
-import os
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -17,14 +15,12 @@ from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.policy import DENIED_CHANGED, Grants, Rules
 from mcp_notebook.sessions.values import ToolInfo, fingerprint
 from tests.agent.bench import GUARD, Bench
+from tests.data import ATTACKS
 from tests.fake_messages import FakeMessages, Reply, text, use
 from tests.toy import ToySession
 
 DONE = Reply([text("ok")])
-ATTACKS = (
-    Path(os.environ.get("MCP_NOTEBOOK_ATTACKS", "../shared/attacks"))
-    / "tool_poisoning.jsonl"
-)
+POISONED = ATTACKS / "tool_poisoning.jsonl"
 
 
 def web(**tools):
@@ -196,9 +192,10 @@ async def test_only_the_tools_that_the_question_named_are_allowed_together():
     redefine(session, "fetch", annotations={"readOnlyHint": True})
     calls = [Reply([use("web__fetch")]), Reply([use("web__read")]), DONE]
     with FakeMessages(calls) as api:
-        change = lambda event: redefine(
-            session, "read", annotations={"readOnlyHint": True}
-        )
+
+        def change(event):
+            redefine(session, "read", annotations={"readOnlyHint": True})
+
         events = await play(Bench(api, session), ["server", "deny"], change)
     assert [e.tool for e in asked(events)] == ["fetch", "read"]
     assert asked(events)[0].approval.reading == ("fetch",)
@@ -219,11 +216,9 @@ async def test_a_secret_argument_is_sent_whole_and_shown_to_the_person_alone():
 
 def attacks():
     """The cases of the corpus about what tools say of themselves, {name: case}."""
-    if not ATTACKS.exists():
-        pytest.skip(f"no attack corpus at {ATTACKS}")
     return {
         case["name"]: case
-        for case in map(json.loads, ATTACKS.read_text(encoding="utf-8").splitlines())
+        for case in map(json.loads, POISONED.read_text(encoding="utf-8").splitlines())
     }
 
 

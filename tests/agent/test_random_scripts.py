@@ -19,15 +19,15 @@ from mcp_notebook.agent import turn
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
-from mcp_notebook.display.questions import approval_question
 from mcp_notebook.display.payload import call_payload
+from mcp_notebook.display.questions import approval_question
 from mcp_notebook.display.record import call_record
 from mcp_notebook.display.view import View
 from mcp_notebook.errors import BackendError, SessionError
 from mcp_notebook.events import Event, Footer, ToolCall, ToolResult, Usage
+from mcp_notebook.events import Reply as Answer
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.events import Reply as Answer
 from mcp_notebook.replay import RecordTransport
 from mcp_notebook.surface.asking import Asker, CallApprovals
 from tests.agent.bench import ROWS, Bench

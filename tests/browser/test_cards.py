@@ -268,9 +268,6 @@ def test_without_any_style_the_saved_card_still_reads(
     assert file.is_file()
 
 
-@pytest.mark.skipif(
-    not ATTACKS.is_dir(), reason="the attack corpus is not beside the clone"
-)
 @pytest.mark.parametrize("mode", ["widget", "static"])
 def test_no_attack_runs_or_loads_anything(
     light_lab: Lab, pictures: Path, tmp_path: Path, mode: str

@@ -1,4 +1,5 @@
-"""How well results of other people's servers are read: `python -m tests.corpus FOLDER`.
+"""How well results of other people's servers are read: `python -m tests.corpus
+[FOLDER]`.
 
 A folder holds one sub-folder a server with captures (`NN.json` or `NN.json.gz`: the
 statement, the tool's schema, the raw result, the path of its truth) and

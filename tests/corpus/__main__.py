@@ -13,6 +13,7 @@ from pathlib import Path
 from mcp_notebook.results import Reading, read
 from tests.corpus.judge import Verdict, judge
 from tests.corpus.truth import Capture, captures
+from tests.data import captures_folder
 
 EQUAL, TYPED, SECONDS = 0.98, 0.95, 2.0
 _ERRORS = ("err_syntax", "err_table", "err")
@@ -221,8 +222,8 @@ def _line(name: str, tally: Tally, columns: tuple[str, ...], width: int) -> str:
 
 
 def main() -> int:
-    """Print the report for the folder in the first argument."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared/captures")
+    """Print the report for the folder in the first argument, or for that of the tests."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else captures_folder()
     if not folder.is_dir():
         print(f"no folder {folder}", file=sys.stderr)
         return 2

@@ -2,21 +2,15 @@
 of HTML that is strict.
 """
 
-import os
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.results import Reading, Table
+from tests.data import ATTACKS as ATTACKS
 
-ATTACKS = Path(
-    os.environ.get(
-        "MCP_NOTEBOOK_ATTACKS", Path(__file__).parents[3] / "shared" / "attacks"
-    )
-)
 TAGS = {
     "details",
     "summary",

@@ -21,14 +21,9 @@ CORPUS = ATTACKS / "html_injection.jsonl"
 
 
 def payloads() -> list[str]:
-    return (
-        [json.loads(line)["payload"] for line in CORPUS.read_text().splitlines()]
-        if CORPUS.is_file()
-        else []
-    )
+    return [json.loads(line)["payload"] for line in CORPUS.read_text().splitlines()]
 
 
-@pytest.mark.skipif(not payloads(), reason="the attack corpus is not beside the clone")
 def test_no_text_of_the_attack_corpus_becomes_markup_in_any_place() -> None:
     for payload in payloads():
         data = pa.table({payload: [payload, None]})

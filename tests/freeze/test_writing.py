@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mcp_notebook.config import ConnectOptions
 from mcp_notebook.freeze.literal import folded, literal, quoted
 from mcp_notebook.freeze.notebook import document
 from mcp_notebook.freeze.sealing import Sealer
@@ -238,10 +239,8 @@ def test_options_of_the_connection_are_kept(made):
         for s in made.cells("t")[1].source.splitlines()
         if s.startswith("%mcp_connect")
     )
-    from mcp_notebook.surface import connecting
-
-    parsed = connecting.parse(line.removeprefix("%mcp_connect "))
-    assert connecting.route("db", parsed) == made.trail.routes["db"]
+    parsed = ConnectOptions.from_line(line.removeprefix("%mcp_connect "))
+    assert parsed == made.trail.routes["db"]
     source = made.script("t")
     for piece in (
         'allow=["read_*"]',

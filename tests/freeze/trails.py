@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from mcp_notebook.config import ConnectOptions
 from mcp_notebook.freeze.choosing import Chosen, Surroundings, Wish, choose
 from mcp_notebook.freeze.notebook import Cell, cells
-from mcp_notebook.freeze.route import Route
 from mcp_notebook.freeze.script import cell, script
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.steps import Plan, plan, problem_with
@@ -33,7 +33,7 @@ class Made:
 
     def connect(self, name: str, *words: str, **options: Any) -> None:
         """`%mcp_connect name words`."""
-        self.trail.connected(Route(name, words, **options))
+        self.trail.connected(ConnectOptions((name,), words, **options))
 
     def ask(self, cell: str, prompt: str = "A question?", into: str = "") -> None:
         """A `%%claude` cell begins."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.config import ServerSpec, parse_target
+from mcp_notebook.config import ConnectOptions, ServerSpec, build_server
 from tests.others import installed
 
 
@@ -30,7 +30,9 @@ class Other:
     def spec(self) -> ServerSpec:
         """What to connect."""
         return dataclasses.replace(
-            parse_target(self.command), env=dict(self.env), cwd=self.cwd
+            build_server(ConnectOptions(words=tuple(self.command))),
+            env=dict(self.env),
+            cwd=self.cwd,
         )
 
 

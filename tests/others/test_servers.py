@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_notebook.config import parse_target
+from mcp_notebook.config import ConnectOptions, build_server
 from mcp_notebook.results import read
 from mcp_notebook.sessions import Session, Sessions
 from tests.others import installed
@@ -77,7 +77,9 @@ async def test_a_server_that_needs_the_older_sdk_says_how_to_get_it(sessions: Se
     packages = next((Path(script).parents[1] / "lib").glob("python*/site-packages"))
     code = f"import mcp, sys; sys.path.append({str(packages)!r}); import mcp_server_sqlite; mcp_server_sqlite.main()"
     with pytest.raises(Exception, match="mcp<2"):
-        await sessions.connect("old", parse_target([python, "-c", code]), timeout=180)
+        await sessions.connect(
+            "old", build_server(ConnectOptions(words=(python, "-c", code))), timeout=180
+        )
 
 
 async def test_dbhub_from_npm_on_postgresql(sessions: Sessions):
@@ -90,7 +92,7 @@ async def test_dbhub_from_npm_on_postgresql(sessions: Sessions):
             f"{url}?sslmode=disable",
         ]
         session: Session = await sessions.connect(
-            "dbhub", parse_target(words), timeout=180
+            "dbhub", build_server(ConnectOptions(words=tuple(words))), timeout=180
         )
         sql = "select g as n, 'x' || g as label, g * 1.5::numeric as price from generate_series(1, 3) g"
         outcome = await session.call("execute_sql", {"sql": sql})

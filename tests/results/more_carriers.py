@@ -2,8 +2,6 @@
 JSON of services.
 """
 
-# ruff: noqa: E501  (a table reads best with a case a line)
-
 from __future__ import annotations
 
 import html

@@ -6,15 +6,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.corpus.__main__ import Tally, report, score
-
-CAPTURES = Path(os.environ.get("MCP_NOTEBOOK_CAPTURES", "../shared/captures"))
+from tests.data import captures_folder
 
 
 def total_of(folder: Path) -> Tally:
@@ -34,9 +32,7 @@ def save(folder: Path, name: str, result: dict[str, Any] | None, **more: Any) ->
 
 @pytest.mark.slow
 def test_results_of_real_servers_are_right_or_say_so() -> None:
-    if not CAPTURES.is_dir():
-        pytest.skip(f"no folder of captures at {CAPTURES}")
-    tallies = score(CAPTURES)
+    tallies = score(captures_folder())
     total = Tally()
     for tally in tallies.values():
         total.add(tally)

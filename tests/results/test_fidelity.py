@@ -5,8 +5,6 @@ first column. The first 21 are those on which the usual parsers were compared
 (`json.loads` with `DataFrame` gets 17 of them, DuckDB 14, polars 12).
 """
 
-# ruff: noqa: E501  (a table reads best with a case a line)
-
 import datetime as dt
 import json
 from dataclasses import dataclass

@@ -1,6 +1,5 @@
 """Every format gives the same small table, in the shapes and with the words that servers use."""
 
-# ruff: noqa: E501  the formats are shown as they come
 from __future__ import annotations
 
 import json

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 import pytest
 
 from mcp_notebook.results import explain, read
+from tests.data import ATTACKS
 
-ATTACKS = Path(os.environ.get("MCP_NOTEBOOK_ATTACKS", "../shared/attacks"))
 SECONDS = 20  # a guard against hanging on a loaded machine, not a measure of speed
 
 TEXTS = {
@@ -190,8 +189,6 @@ def test_structured_content_wins_over_another_text_and_says_so() -> None:
 
 def test_attacks_on_the_reading_of_results_survive() -> None:
     path = ATTACKS / "malformed_results.jsonl"
-    if not path.exists():
-        pytest.skip(f"no folder of attacks at {ATTACKS}")
     for line in path.read_text().splitlines():
         case = json.loads(line)
         if case["layer"] != "text_to_df":

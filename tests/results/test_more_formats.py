@@ -2,8 +2,6 @@
 what is lost, shown by name.
 """
 
-# ruff: noqa: E501  (a table reads best with a case a line)
-
 from __future__ import annotations
 
 import base64

@@ -1,7 +1,5 @@
 """Tables in embedded and linked resources; files only below the folders that were given."""
 
-# ruff: noqa: E501  (markup reads best on a line)
-
 from __future__ import annotations
 
 import base64

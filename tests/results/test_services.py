@@ -2,8 +2,6 @@
 wrappings, each value in its type.
 """
 
-# ruff: noqa: E501  (an answer reads best on a line)
-
 from __future__ import annotations
 
 import datetime as dt

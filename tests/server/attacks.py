@@ -3,12 +3,11 @@ named by a variable.
 """
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.data import ATTACKS
 from tests.server.more_attacks import DUCKDB, POSTGRES, SQLITE, as_cases
 
 OWN = {
@@ -16,25 +15,12 @@ OWN = {
     "sql_sqlite.jsonl": as_cases("more-lite", SQLITE),
     "sql_postgres.jsonl": as_cases("more-pg", POSTGRES),
 }
-FOLDER = Path(
-    os.environ.get(
-        "MCP_NOTEBOOK_ATTACKS", Path(__file__).parents[3] / "shared" / "attacks"
-    )
-)
 
 
 def cases(name: str) -> list[Any]:
-    """The corpus and our own further cases as pytest parameters; where the corpus is
-    not there, a skip says so.
-    """
-    path = FOLDER / name
+    """The corpus and our own further cases as pytest parameters."""
     more = [_parameter(case) for case in OWN.get(name, ())]
-    if not path.is_file():
-        missing = pytest.mark.skip(
-            reason=f"no attack corpus {name} (MCP_NOTEBOOK_ATTACKS)"
-        )
-        return [pytest.param({}, marks=missing), *more]
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = (ATTACKS / name).read_text(encoding="utf-8").splitlines()
     return [*(_parameter(json.loads(line)) for line in lines if line.strip()), *more]
 
 

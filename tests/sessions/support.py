@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.config import StdioServer
+from tests.data import ATTACKS as ATTACKS
 
 ROOT = Path(__file__).parent.parent.parent
 SERVERS = Path(__file__).parent.parent / "servers"
-ATTACKS = Path(
-    os.environ.get("MCP_NOTEBOOK_ATTACKS", ROOT.parent / "shared" / "attacks")
-)
 
 
 def misbehaving(

@@ -12,9 +12,9 @@ import pytest
 import mcp_notebook
 from mcp_notebook.errors import BackendError, ConfigError, DataError
 from mcp_notebook.events import TextDelta
-from mcp_notebook.surface.answer import Answer
-from mcp_notebook.surface.ask import Ask
+from mcp_notebook.surface.ask_function import Answer
 from mcp_notebook.surface.cell import CellRun
+from mcp_notebook.surface.options import AskOptions
 from tests.fake_messages import FakeMessages, Fault, Gate, Reply, text, use
 from tests.surface.scripted import notebook
 
@@ -150,7 +150,7 @@ def test_an_answer_without_a_model_says_what_to_do_and_that_there_is_none(
 def test_a_dry_run_needs_no_model(tmp_path: Path) -> None:
     with notebook(tmp_path, {}) as state:
         run = CellRun(
-            state, Ask(prompt="What is in @orders?", dry_run=True), shown="none"
+            state, AskOptions("What is in @orders?", dry_run=True), shown="none"
         )
         run.start()
         run.blocked()

@@ -6,7 +6,8 @@ import pytest
 
 from mcp_notebook.config import HttpServer, StdioServer
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface.connecting import is_bundled, parse, resolve, sources
+from mcp_notebook.surface.connecting import is_bundled, resolve, sources
+from mcp_notebook.surface.connecting import read_line as parse
 
 
 def test_everything_after_the_name_belongs_to_the_command():
@@ -102,7 +103,7 @@ def test_options_of_a_url_may_stand_before_it():
     (spec,) = resolve(parse("lan --allow-insecure http://192.168.1.5/mcp")).values()
     assert isinstance(spec, HttpServer)
     assert spec.allow_insecure
-    with pytest.raises(ConfigError, match="belongs to a URL"):
+    with pytest.raises(ConfigError, match="--oauth belongs to a URL"):
         resolve(parse(f"web --oauth {sys.executable} server.py"))
 
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from mcp_notebook.errors import unknown_option
 from mcp_notebook.surface.extension import LINE_MAGICS
-from mcp_notebook.surface.help import unknown
 
 SAID = """
 from IPython.core.interactiveshell import InteractiveShell
@@ -19,6 +19,7 @@ for cell in {cells!r}:
 COMPLETED = """
 from types import SimpleNamespace
 from IPython.core.interactiveshell import InteractiveShell
+from mcp_notebook.errors import unknown_option
 from mcp_notebook.surface.extension import notebook_of
 from mcp_notebook.surface.completion import complete
 shell = InteractiveShell.instance()
@@ -86,7 +87,7 @@ def test_options_complete_after_a_dash():
     )
     assert (
         claude.strip()
-        == "['--max-calls', '--max-iterations', '--max-seconds', '--max-tokens', '--max-usd']"
+        == "['--max-calls', '--max-cell-tokens', '--max-iterations', '--max-seconds', '--max-tokens', '--max-usd']"
     )
     assert connect.strip() == "['--allow', '--allow-insecure']"
     assert sql.strip() == "['--timeout', '--tool']"
@@ -102,4 +103,4 @@ def test_options_complete_after_a_dash():
     ],
 )
 def test_an_option_that_is_near_is_named(option, words):
-    assert words in unknown(option, ["--model", "--new"])
+    assert words in unknown_option(option, ["--model", "--new"])

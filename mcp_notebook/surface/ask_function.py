@@ -1,20 +1,23 @@
 """`mcp_notebook.ask`: what `%%claude` does, as a function that returns a value."""
 
 import concurrent.futures
-from collections.abc import Generator, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.errors import DataError
 from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
 from mcp_notebook.surface import here
-from mcp_notebook.surface.ask import Ask, check_name
-from mcp_notebook.surface.cell import CellRun
+from mcp_notebook.surface.cell import CellRun, Shown
+from mcp_notebook.surface.options import AskOptions, listed, signature_of
 
 if TYPE_CHECKING:
     from mcp_notebook.ledger import CallRecord
     from mcp_notebook.surface.notebook import Notebook
+
+P = ParamSpec("P")
 
 
 class Answer:
@@ -155,26 +158,33 @@ def _texts(events: Sequence[Any]) -> list[str]:
     return [*texts, current.strip()] if current.strip() else texts
 
 
-def ask(
-    prompt: str,
-    *,
-    form: Any = None,
-    into: str = "",
-    new: bool = False,
-    show: bool = False,
-    quiet: bool = False,
-    model: str = "",
-    effort: str = "",
-    servers: Sequence[str] = (),
-    allow: Sequence[str] = (),
-    rows_to_model: int | None = None,
-    max_iterations: int | None = None,
-    max_calls: int | None = None,
-    max_seconds: float | None = None,
-    max_tokens: int | None = None,
-    max_usd: float | None = None,
-    replay: bool = False,
-) -> Answer:
+def _with_options(
+    options: Callable[P, AskOptions],
+) -> Callable[[Callable[[AskOptions], Answer]], Callable[P, Answer]]:
+    """Gives a function of a question the parameters of `options`, for type checkers,
+    `inspect.signature` and help alike; they are declared nowhere else.
+    """
+
+    def decorate(function: Callable[[AskOptions], Answer]) -> Callable[P, Answer]:
+        def asking(*words: P.args, **given: P.kwargs) -> Answer:
+            signature.bind(*words, **given)  # a TypeError tells of no class of ours
+            return function(options(*words, **given))
+
+        signature = signature_of(Answer)
+        asking.__name__ = asking.__qualname__ = function.__name__
+        asking.__dict__["__signature__"] = signature
+        asking.__annotations__ = {
+            **{p.name: p.annotation for p in signature.parameters.values()},
+            "return": Answer,
+        }
+        asking.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{listed()}"
+        return asking
+
+    return decorate
+
+
+@_with_options(AskOptions)
+def ask(options: AskOptions) -> Answer:
     """Ask the model, with the tools of the connected servers: `%%claude` as a function.
 
         answer = mcp_notebook.ask("Revenue by month?")           # waits where it is looked at
@@ -185,30 +195,18 @@ def ask(
     It goes on with the notebook's conversation; `new=True` has one of its own, and such
     questions run side by side. `form`: the type of the value (a type, or its name as
     text). `show=True`: the answer streams into the cell; else a line says that it goes
-    on when it takes long, unless `quiet=True`. `allow`: tools that run without asking.
-    Limits are those of `%%claude`, in seconds, tokens and dollars. Raises BackendError,
-    BudgetError, ConfigError or DataError, each in one sentence, where the answer is
-    looked at.
+    on when it takes long, unless `quiet=True`. What is left out the settings of the
+    same names say (`%config MCPNotebook`). Raises BackendError, BudgetError,
+    ConfigError or DataError, each in one sentence, where the answer is looked at.
     """
     notebook = here.notebook()
-    asked = Ask(
-        prompt=prompt.strip(),
-        into=check_name(into),
-        form=form or "",
-        model=model,
-        effort=effort,
-        servers=tuple(servers),
-        allow=tuple(allow),
-        rows_to_model=rows_to_model,
-        max_iterations=max_iterations,
-        max_calls=max_calls,
-        max_seconds=max_seconds,
-        max_tokens=max_tokens,
-        max_usd=max_usd,
-        replay=replay,
-    )
-    shown = "all" if show else "none" if quiet else "state"
-    run = CellRun(
-        notebook, asked, conversation=Conversation() if new else None, shown=shown
-    )
-    return Answer(notebook, run, typed=form is not None, shown=show)
+    conversation = Conversation() if options.new else None
+    shown = _shown(options)
+    run = CellRun(notebook, options, conversation=conversation, shown=shown)
+    return Answer(notebook, run, typed=options.form is not None, shown=options.show)
+
+
+def _shown(options: AskOptions) -> Shown:
+    if options.show:
+        return "all"
+    return "none" if options.quiet else "state"

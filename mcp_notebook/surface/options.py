@@ -1,0 +1,299 @@
+"""The options of a question, each declared once.
+
+Made from this record: the options of `%%claude`, the signature and help of
+`mcp_notebook.ask`, the defaults and help of the settings of the same names in
+`%config MCPNotebook`, completion and `docs/reference.md`. A name means the same
+wherever it stands: an option that is left open takes the setting of its name.
+"""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, NamedTuple, TypeAlias
+
+from mcp_notebook.errors import ConfigError
+
+NO_SETTING: Any = object()
+# AskOptions in which nothing is left open; a type checker cannot follow that the
+# numbers are no longer None
+Settled: TypeAlias = Any
+
+
+class Option(NamedTuple):  # made in a third of a dataclass's time, at %load_ext
+    """What is declared of one option."""
+
+    help: str  # begins small and has no full stop, as argparse prints it
+    unit: str = ""
+    # in `%%claude`; empty: it is one of `mcp_notebook.ask` alone
+    flags: tuple[str, ...] = ()
+    # the default for the whole notebook; NO_SETTING: it is for one question only
+    setting: Any = NO_SETTING
+    setting_help: str = ""  # what the setting's help says more
+    adds: bool = False  # a question adds to its setting instead of replacing it
+    least: float | None = None
+    choices: tuple[str, ...] = ()
+    commas: bool = False  # several are written with commas, not with several options
+    # filled in from its field of AskOptions
+    name: str = ""
+    kind: type = str
+
+    @property
+    def has_setting(self) -> bool:
+        """Whether `%config MCPNotebook` has a default for it."""
+        return self.setting is not NO_SETTING
+
+    @property
+    def doors(self) -> tuple[str, ...]:
+        """Where it can be given."""
+        line = ("%%claude",) if self.flags else ()
+        config = ("MCPNotebook",) if self.has_setting else ()
+        return (*line, "ask", *config)
+
+    def trait(self) -> dict[str, Any]:
+        """The arguments of the setting's trait: its default, help and least value."""
+        sentence = self.help[:1].upper() + self.help[1:]
+        more = f"; {self.setting_help}" if self.setting_help else ""
+        made: dict[str, Any] = {"default_value": self.setting}
+        made["help"] = f"{sentence}{more}."
+        if self.least is not None:
+            made["min"] = self.least
+        return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskOptions:
+    """One question with its options. None and an empty text leave an option open, for
+    the setting of the same name.
+
+    Raises ConfigError for a value that an option cannot have.
+    """
+
+    prompt: str = dataclasses.field(kw_only=False)
+    into: Annotated[
+        str,
+        Option(
+            "name for the last table, or for the value with a form",
+            flags=("--into",),
+        ),
+    ] = ""
+    form: Annotated[
+        Any,
+        Option(
+            "type of the answer, e.g. list[int] or a pydantic model of yours",
+            flags=("--as",),
+        ),
+    ] = None
+    new: Annotated[
+        bool,
+        Option(
+            "start a new conversation; that of a function call is its own",
+            flags=("--new",),
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool,
+        Option(
+            "show what would be sent, its tokens and cost",
+            flags=("--dry-run",),
+        ),
+    ] = False
+    show: Annotated[bool, Option("stream the answer into the cell")] = False
+    quiet: Annotated[bool, Option("show nothing, however long it takes")] = False
+    model: Annotated[
+        str,
+        Option(
+            "model that answers, e.g. claude-opus-5-5",
+            flags=("-m", "--model"),
+            setting="",
+            setting_help="empty: claude-sonnet-5-5",
+        ),
+    ] = ""
+    effort: Annotated[
+        str,
+        Option(
+            "how hard the model thinks",
+            flags=("--effort",),
+            setting="",
+            choices=("low", "medium", "high", "xhigh", "max"),
+        ),
+    ] = ""
+    servers: Annotated[
+        Sequence[str],
+        Option(
+            "only these servers' tools",
+            flags=("-s", "--servers"),
+            commas=True,
+        ),
+    ] = ()
+    allow: Annotated[
+        Sequence[str],
+        Option(
+            "tools that run without asking, e.g. 'shop.read_*'",
+            flags=("--allow",),
+            setting=(),
+            adds=True,
+        ),
+    ] = ()
+    rows_to_model: Annotated[
+        int | None,
+        Option(
+            "rows of each table that the model is shown",
+            unit="rows",
+            flags=("--rows-to-model",),
+            setting=5,
+            least=0,
+        ),
+    ] = None
+    max_tokens: Annotated[
+        int | None,
+        Option(
+            "tokens of one reply at most",
+            unit="tokens",
+            flags=("--max-tokens",),
+            setting=4096,
+            least=1,
+        ),
+    ] = None
+    max_iterations: Annotated[
+        int | None,
+        Option(
+            "model turns of one cell at most",
+            unit="turns",
+            flags=("--max-iterations",),
+            setting=12,
+            least=1,
+        ),
+    ] = None
+    max_calls: Annotated[
+        int | None,
+        Option(
+            "tool calls of one cell at most",
+            unit="calls",
+            flags=("--max-calls",),
+            setting=40,
+            least=1,
+        ),
+    ] = None
+    max_seconds: Annotated[
+        float | None,
+        Option(
+            "seconds of one cell at most",
+            unit="seconds",
+            flags=("--max-seconds",),
+            setting=600.0,
+            least=1,
+        ),
+    ] = None
+    max_cell_tokens: Annotated[
+        int | None,
+        Option(
+            "tokens of one cell at most, in and out together; 0: no limit",
+            unit="tokens",
+            flags=("--max-cell-tokens",),
+            setting=0,
+            least=0,
+        ),
+    ] = None
+    max_usd: Annotated[
+        float | None,
+        Option(
+            "dollars of one cell at most; 0: no budget",
+            unit="dollars",
+            flags=("--max-usd",),
+            setting=0.0,
+            least=0,
+        ),
+    ] = None
+    replay: Annotated[
+        bool,
+        Option(
+            "take the recorded turns even if a model could answer",
+            flags=("--replay",),
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        tidied = {
+            "prompt": self.prompt.strip(),
+            "form": None if isinstance(self.form, str) and not self.form else self.form,
+            "servers": tuple(self.servers),
+            "allow": tuple(self.allow),
+        }
+        for name, value in tidied.items():
+            object.__setattr__(self, name, value)
+        check_name(self.into)
+        for option in OPTIONS.values():
+            _check(option, getattr(self, option.name))
+
+    def settled(self, settings: Any) -> Settled:
+        """The same options with none left open: what the question does not say, the
+        settings (`MCPNotebook`) say.
+        """
+        found: dict[str, Any] = {}
+        for name, option in OPTIONS.items():
+            own = getattr(self, name)
+            if option.adds:
+                found[name] = (*getattr(settings, name), *own)
+            elif option.has_setting and own in (None, ""):
+                found[name] = getattr(settings, name)
+        return dataclasses.replace(self, **found)
+
+
+def _declared() -> dict[str, Option]:
+    """The options by name, each with what its field says of it."""
+    found = {}
+    for name, hint in typing.get_type_hints(AskOptions, include_extras=True).items():
+        if typing.get_origin(hint) is Annotated:
+            kind, option = typing.get_args(hint)
+            found[name] = option._replace(name=name, kind=_plain_kind(kind))
+    return found
+
+
+def _plain_kind(kind: Any) -> Any:
+    """`int` of `int | None`; any other type as it is."""
+    if type(None) not in typing.get_args(kind):
+        return kind
+    return next(one for one in typing.get_args(kind) if one is not type(None))
+
+
+OPTIONS: dict[str, Option] = _declared()
+
+
+def signature_of(returns: Any) -> inspect.Signature:
+    """The signature of a function that takes a question's options, without what is
+    declared beside their types.
+    """
+    declared = inspect.signature(AskOptions)
+    plain = [
+        parameter.replace(annotation=_without_extras(parameter.annotation))
+        for parameter in declared.parameters.values()
+    ]
+    return inspect.Signature(plain, return_annotation=returns)
+
+
+def _without_extras(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+
+
+def listed() -> str:
+    """The options of `mcp_notebook.ask`, a line each, for its docstring."""
+    width = max(len(name) for name in OPTIONS) + 2
+    return "\n".join(f"{o.name:{width}}{o.help}" for o in OPTIONS.values())
+
+
+def check_name(name: str) -> str:
+    """A name for `--into`; raises ConfigError."""
+    if name and not name.isidentifier():
+        raise ConfigError(f"--into needs a Python name, not {name!r}.")
+    return name
+
+
+def _check(option: Option, value: Any) -> None:
+    shown = option.flags[-1] if option.flags else option.name
+    if option.choices and value and value not in option.choices:
+        known = ", ".join(option.choices)
+        raise ConfigError(f"{shown} is one of {known}, not {value!r}.")
+    if option.least is not None and value is not None and value < option.least:
+        raise ConfigError(f"{shown} is at least {option.least:g}, not {value!r}.")
