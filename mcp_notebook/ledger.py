@@ -5,25 +5,19 @@ import datetime
 import json
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_notebook.events import Event, ToolCall, ToolResult, ToolStarted, Usage
-from mcp_notebook.masking import MASK, mask_json, seal_text
+from mcp_notebook.secrets import mask_json, seal_arguments, seal_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 logger = logging.getLogger(__name__)
 
-# Names whose values never belong into a log, whatever server takes them as an argument.
-SECRET_NAMES = re.compile(
-    r"pass(word|wd|phrase)?$|secret|token|api_?key|authorization|credential",
-    re.IGNORECASE,
-)
 ANSWER = "(answer)"  # where the turns are summed that asked for no call
 
 
@@ -245,7 +239,7 @@ def _call_record(opened: _Open, result: ToolResult) -> CallRecord:
         time=opened.started,
         server=opened.call.server,
         tool=opened.call.tool,
-        arguments=mask_json(masked(opened.call.arguments)),
+        arguments=seal_arguments(opened.call.arguments),
         outcome=result.outcome,
         seconds=round(result.seconds, 4),
         rows=sum(t.data.num_rows for t in tables) if tables else None,
@@ -258,14 +252,3 @@ def _call_record(opened: _Open, result: ToolResult) -> CallRecord:
         call_id=opened.call.id,
         turn=opened.turn,
     )
-
-
-def masked(value: Any, name: str = "") -> Any:
-    """The value with everything masked whose name says that it is a secret."""
-    if name and SECRET_NAMES.search(name) and value is not None:
-        return MASK
-    if isinstance(value, dict):
-        return {k: masked(v, str(k)) for k, v in value.items()}
-    if isinstance(value, list):
-        return [masked(v) for v in value]
-    return value

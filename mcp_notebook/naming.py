@@ -6,35 +6,14 @@ import re
 from collections.abc import Container, Mapping
 from typing import Any
 
+from mcp_notebook.sql_words import grouped_by, sql_of, tables_named
+
 OWN_SERVER = "notebook"  # the name of the notebook's own server
-SQL_ARGUMENTS = ("sql", "query", "statement", "sql_query", "q")
-_PART = r"""(?:`[^`]+`|"[^"]+"|\[[^\]]+\]|[^\W\d]\w*)"""
-_TABLE = re.compile(rf"\b(?:from|join)\s+((?:{_PART}\s*\.\s*)*{_PART})", re.IGNORECASE)
-_LAST_PART = re.compile(_PART)
-# their FROM names no table
-_EXTRACT = re.compile(
-    r"\b(?:extract|trim|substring|overlay)\s*\([^()]*\)", re.IGNORECASE
-)
-_WITH = re.compile(
-    r"\bwith\s+(?:recursive\s+)?(\w+)\s+as\s*\(|,\s*(\w+)\s+as\s*\(", re.IGNORECASE
-)
-_GROUP = re.compile(r"\bgroup\s+by\s+(?:\w+\.)?([^\W\d]\w*)", re.IGNORECASE)
 _NOT_A_NAME = re.compile(r"\W+")
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_STRING = re.compile(r"'(?:[^']|'')*'")
 _VERBS = re.compile(
     r"^(?:get|list|read|fetch|query|execute|run|search|find|show|describe)_+",
     re.IGNORECASE,
 )
-
-
-def sql_of(arguments: Mapping[str, Any]) -> str:
-    """The SQL text among a call's arguments, or an empty string."""
-    for name in SQL_ARGUMENTS:
-        value = arguments.get(name)
-        if isinstance(value, str) and " " in value.strip():
-            return value
-    return ""
 
 
 def suggest(server: str, tool: str, arguments: Mapping[str, Any]) -> str:
@@ -53,16 +32,11 @@ def suggest(server: str, tool: str, arguments: Mapping[str, Any]) -> str:
 
 
 def _from_sql(sql: str) -> str:
-    sql = _EXTRACT.sub(" ", _STRING.sub("''", _COMMENT.sub(" ", sql)))
-    ctes = {name.lower() for pair in _WITH.findall(sql) for name in pair if name}
-    tables = [
-        _LAST_PART.findall(path)[-1].strip('`"[]') for path in _TABLE.findall(sql)
-    ]
-    tables = [t for t in tables if t.lower() not in ctes]
+    tables = tables_named(sql)
     if not tables:
         return ""
-    group = _GROUP.search(sql)
-    name = f"{tables[0]}_by_{group.group(1)}" if group else tables[0]
+    group = grouped_by(sql)
+    name = f"{tables[0]}_by_{group}" if group else tables[0]
     return name.lower()
 
 

@@ -1,15 +1,57 @@
-"""What holds for every test."""
+"""What holds for every test, and which tests a plain `pytest` runs.
+
+pytest            what a change needs: under five minutes on two cores
+pytest -m fast    a minute, something of every room
+pytest --all      also browsers, servers by others, other engines, long random tests
+pytest PATH       all tests of that file or folder
+"""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+LONG = {"browser", "node", "slow"}
+
+_COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("all", max_examples=2000, derandomize=True, **_COMMON)
+settings.register_profile("quick", max_examples=60, **_COMMON)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="also the tests that need long, a browser or Node",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Who names a file, a folder or a marker wants just those. Workers get the option as it stands here.
+    named = (
+        config.args_source is pytest.Config.ArgsSource.ARGS or config.option.markexpr
+    )
+    if named and not hasattr(config, "workerinput"):
+        config.option.all = True
+    settings.load_profile("all" if config.option.all else "quick")
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    if config.option.all:
+        return
+    long = [
+        item for item in items if LONG & {mark.name for mark in item.iter_markers()}
+    ]
+    config.hook.pytest_deselected(items=long)
+    chosen = set(items).difference(long)
+    items[:] = [item for item in items if item in chosen]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _what_a_module_leaves_is_its_own() -> Iterator[None]:
-    """Collect when a module ends, so that what it left open is told of it and not of a
-    test that comes later.
-    """
+    """Collect when a module ends, so that what it left open is told of it and not of a test that comes later."""
     yield
     gc.collect()

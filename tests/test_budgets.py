@@ -18,28 +18,28 @@ def test_each_limit_is_told_in_words():
         ({"dollars": 0.5}, "$0.5"),
     ):
         taken = budget(**limits)
-        assert taken.reached() == ""
+        assert taken.limit_reached() == ""
         taken.add_turn(usage)
-        assert taken.reached() == words
+        assert taken.limit_reached() == words
     called = budget(calls=2)
     called.add_call(ToolResult("a", "ok", "", 0.0))
-    assert (called.reached(), called.calls_left()) == ("", 1)
+    assert (called.limit_reached(), called.calls_left()) == ("", 1)
     called.add_call(ToolResult("b", "error", "", 0.0))
-    assert called.reached() == "2 tool calls"
+    assert called.limit_reached() == "2 tool calls"
 
 
 def test_the_turn_that_sums_up_is_paid_from_the_budget_too():
     taken = budget(dollars=1.0)
     taken.add_turn(Usage("m", dollars=0.4))
-    assert taken.reached() == ""
+    assert taken.limit_reached() == ""
     taken.add_turn(Usage("m", dollars=0.4))
-    assert taken.reached() == "$1"
+    assert taken.limit_reached() == "$1"
 
 
 def test_a_turn_without_a_known_price_ends_a_dollar_budget():
     taken = budget(dollars=1.0)
     taken.add_turn(Usage("m", dollars=None))
-    assert "no known price" in taken.reached()
+    assert "no known price" in taken.limit_reached()
 
 
 def test_a_notebook_budget_adds_up_over_its_cells():
@@ -48,16 +48,16 @@ def test_a_notebook_budget_adds_up_over_its_cells():
     first.add_turn(Usage("m"))
     first.close()
     second = budget(total, notebook)
-    assert second.exhausted() == ""
+    assert second.limit_reached_before() == ""
     second.add_turn(Usage("m"))
-    assert second.reached() == "2 model turns for the whole notebook"
-    assert budget(total, notebook).exhausted() == "2 model turns"
+    assert second.limit_reached() == "2 model turns for the whole notebook"
+    assert budget(total, notebook).limit_reached_before() == "2 model turns"
 
 
 def test_rows_are_granted_until_they_are_used_up():
     taken = budget(rows=7)
     assert [taken.rows(5), taken.rows(5), taken.rows(5)] == [5, 2, 0]
-    assert taken.reached() == "7 rows shown to the model"
+    assert taken.limit_reached() == "7 rows shown to the model"
 
 
 def test_texts_are_cut_to_the_bytes_that_are_left():
@@ -71,6 +71,6 @@ def test_waiting_for_the_person_is_not_work():
     taken = budget(seconds=5)
     taken.waited = lambda: 0.0
     taken._started -= 6
-    assert taken.reached() == "5 seconds"
+    assert taken.limit_reached() == "5 seconds"
     taken.waited = lambda: 4.0
-    assert taken.reached() == ""
+    assert taken.limit_reached() == ""

@@ -12,8 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "naming", "pipes", "wire"},
-    {"events", "loop", "config", "masking"},
+    {"errors", "kinds", "pipes", "secrets", "sql_functions", "wire"},
+    {"sql_words"},
+    {"naming", "sql_effects"},
+    {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "server", "replay", "local", "freeze"},
     {"surface", "demo"},
@@ -27,7 +29,7 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
-    "sqlglot": {"server"},
+    "sqlglot": {"server", "sql_effects"},
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
     "pyarrow": {"results", "server", "display", "agent", "freeze"},
@@ -84,7 +86,8 @@ def level(part: str) -> int:
 
 def ours(module: str) -> str | None:
     words = module.split(".")
-    if words[0] != "mcp_notebook":
+    # The version is one text in the package's own file, which imports nothing itself.
+    if words[0] != "mcp_notebook" or module == "mcp_notebook.__version__":
         return None
     return (
         words[1]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mcp_notebook.naming import free, sql_of, suggest
+from mcp_notebook.naming import free, suggest
+from mcp_notebook.sql_words import sql_of
 
 
 @pytest.mark.parametrize(

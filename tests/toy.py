@@ -7,6 +7,7 @@ from typing import Any
 from mcp.types import CallToolResult, TextContent
 
 from mcp_notebook.config import StdioServer
+from mcp_notebook.sessions.session import Session
 from mcp_notebook.sessions.toollist import ToolList
 from mcp_notebook.sessions.values import CallOutcome, ToolInfo, fingerprint, size_of
 
@@ -19,6 +20,7 @@ class ToySession(ToolList):
     instructions = ""
     server_title = "Toy"
     state = "ready"
+    seconds_for = Session.seconds_for
 
     def __init__(
         self,

@@ -4,22 +4,22 @@ it, notice repeats.
 
 import asyncio
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import policy
 from mcp_notebook.agent.approvals import Approvals
-from mcp_notebook.agent.calls import Emit, Keep, Shaping, call_tool
+from mcp_notebook.agent.calls import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.repeats import First, Repeats, answer, key_of
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.agent.tracing import tell, tool_span
 from mcp_notebook.config import InProcessServer, spec_fingerprint
 from mcp_notebook.events import Approval, Reply, ToolCall, ToolResult, ToolStarted
-from mcp_notebook.masking import seal
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE
+from mcp_notebook.secrets import seal_arguments
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
@@ -47,7 +47,7 @@ class Caller:
     """Makes the tool calls of one cell."""
 
     toolset: Toolset
-    keep: Keep
+    path: CallPath
     approvals: Approvals
     rules: Rules = field(default_factory=Rules)
     grants: Grants = field(default_factory=Grants)
@@ -55,8 +55,6 @@ class Caller:
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)
     repeats: Repeats = field(default_factory=Repeats)
-    # told of each call as it is sent, secrets and all
-    sent: Callable[[ToolCall], None] = lambda call: None
     _prepared: dict[str, Prepared] = field(default_factory=dict)
     _asking: dict[str, Prepared] = field(default_factory=dict)
 
@@ -64,14 +62,19 @@ class Caller:
         """The event of a `tool_use` block, with the question when the person must be asked."""
         found = self.toolset.find(block["name"])
         if found is None:
-            return ToolCall(block["id"], "", block["name"], seal(block["input"]))
+            sealed = seal_arguments(block["input"])
+            return ToolCall(block["id"], "", block["name"], sealed)
         session, tool = found
         arguments = copy.deepcopy(block["input"])
         key = key_of(block["name"], arguments)
         first = self.repeats.first(key)
-        claims = "" if session.trusted else policy.claims(tool.annotations)
+        claims = "" if session.trusted else policy.claim_text(tool.annotations)
         event = ToolCall(
-            block["id"], session.name, tool.name, seal(arguments), claims=claims
+            block["id"],
+            session.name,
+            tool.name,
+            seal_arguments(arguments),
+            claims=claims,
         )
         prepared = Prepared(event, session, tool, arguments, key, first)
         if first is None:
@@ -137,16 +140,14 @@ class Caller:
         if denial:
             return ToolResult(prepared.event.id, "denied", denial, 0.0)
         emit(ToolStarted(prepared.event.id))
+        limit = prepared.session.seconds_for(None, self.timeout)
         left = self.budget.seconds_left()
-        call = replace(prepared.event, arguments=prepared.arguments)
-        self.sent(call)
-        return await call_tool(
-            prepared.session,
-            prepared.tool,
-            call,
-            keep=self.keep,
+        return await self.path.send(
+            Sending(
+                prepared.event, prepared.arguments, prepared.session, prepared.tool
+            ),
             shaping=replace(self.shaping, grant=self.budget.rows),
-            timeout=self.timeout if left is None else min(self.timeout, left),
+            timeout=limit if left is None else min(limit, left),
             emit=emit,
         )
 
@@ -177,7 +178,7 @@ class Caller:
         finally:
             del self._asking[prepared.event.id]
         if reply.choice not in ("once", "always", "server"):
-            return policy.denial(reply.reason)
+            return policy.denial_text(reply.reason)
         if decision.always:
             self._remember(reply.choice, prepared)
         if _unchanged(prepared.session, prepared.tool):
@@ -201,7 +202,9 @@ class Caller:
         spec = _spec(session)
         self.grants.add(
             *(
-                policy.grant(session.name, spec, t.name, t.fingerprint, t.definition)
+                policy.make_grant(
+                    session.name, spec, t.name, t.fingerprint, t.definition
+                )
                 for t in tools
             )
         )
@@ -215,7 +218,7 @@ class Caller:
     def _decide(
         self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]
     ) -> policy.Decision:
-        asked = policy.Asked(
+        asked = policy.CallRequest(
             session.name,
             tool.name,
             arguments,

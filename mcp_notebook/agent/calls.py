@@ -6,20 +6,20 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook.agent.sealing import secret_columns
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult
-from mcp_notebook.masking import seal_text
-from mcp_notebook.naming import sql_of
-from mcp_notebook.policy.budgets import cut
+from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read
 from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
+from mcp_notebook.sql_words import sql_of
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Reading, Table
@@ -37,7 +37,9 @@ MOST_LINKS = 5
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a table comes from; it stands in `df.attrs["mcp"]`."""
+    """Where a table comes from; it stands in `df.attrs["mcp"]`, so its arguments are
+    without secrets.
+    """
 
     server: str
     tool: str
@@ -45,12 +47,33 @@ class Origin:
     call_id: str
     time: str  # ISO, when the call was made
     seconds: float
+    # the arguments exactly: two calls that differ in a secret only are two calls
+    exact: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A call on its way: the event that everybody is told, and what the server gets."""
+
+    call: ToolCall
+    arguments: dict[str, Any] = field(repr=False)
+    session: "Session"
+    tool: "ToolInfo"
 
 
 class Keep(Protocol):
-    """Puts a table into the notebook and says under which name."""
+    """Puts the tables of a result into the notebook.
 
-    def __call__(self, table: "Table", origin: Origin, index: int) -> str: ...
+    `write` gets their names and describes them; only when it has, they are bound.
+    Returns the names, one a table, and what was written.
+    """
+
+    def __call__(
+        self,
+        tables: "Sequence[Table]",
+        origin: Origin,
+        write: Callable[[Sequence[str]], str],
+    ) -> tuple[tuple[str, ...], str]: ...
 
 
 @dataclass(frozen=True)
@@ -64,10 +87,18 @@ class Shaping:
     grant: Callable[[int], int] = lambda wanted: wanted
 
 
+class CallPath(Protocol):
+    """The notebook's way for a call to its server, on which its books are kept."""
+
+    async def send(
+        self, sending: Sending, *, shaping: Shaping, timeout: float, emit: Emit
+    ) -> ToolResult:
+        """Send a call that was announced; never raises but for cancellation."""
+        ...
+
+
 async def call_tool(
-    session: "Session",
-    tool: "ToolInfo",
-    call: ToolCall,
+    sending: Sending,
     *,
     keep: Keep,
     shaping: Shaping,
@@ -77,6 +108,7 @@ async def call_tool(
     """Call the tool and shape its answer; failures of server and session become an
     `error` result.
     """
+    call, session, tool = sending.call, sending.session, sending.tool
     started = time.monotonic()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
@@ -85,7 +117,7 @@ async def call_tool(
 
     try:
         outcome = await session.call(
-            tool.name, call.arguments, timeout=timeout, on_progress=progress
+            tool.name, sending.arguments, timeout=timeout, on_progress=progress
         )
         origin = Origin(
             session.name,
@@ -94,6 +126,7 @@ async def call_tool(
             call.id,
             stamp,
             round(outcome.seconds, 4),
+            sending.arguments,
         )
         return await shape(outcome, tool, origin, keep, shaping, session)
     except NotebookError as error:
@@ -124,14 +157,16 @@ async def shape(
     shaping: Shaping,
     session: "Session | None" = None,
 ) -> ToolResult:
-    """Read the server's answer, keep its tables in the notebook, and write what Claude is shown."""
+    """Read the server's answer, write what Claude is shown, and keep its tables in the
+    notebook.
+    """
     fetch = _follower(session, outcome)
-    if outcome.received_bytes > READ_ASIDE_BYTES or fetch is not None:
-        handed = handover.folders(session.spec) if session is not None else ()
-        return await asyncio.to_thread(
-            _shape, outcome, tool, origin, keep, shaping, fetch, handed
-        )
-    return _shape(outcome, tool, origin, keep, shaping)
+    if outcome.received_bytes <= READ_ASIDE_BYTES and fetch is None:
+        return _shape(outcome, tool, origin, keep, shaping)
+    folders = handover.folders(session.spec) if session is not None else ()
+    return await asyncio.to_thread(
+        _shape, outcome, tool, origin, keep, shaping, fetch, folders
+    )
 
 
 def _follower(
@@ -160,50 +195,49 @@ def _shape(
     keep: Keep,
     shaping: Shaping,
     fetch: Callable[[str], object] | None = None,
-    handed: tuple[Path, ...] = (),
+    folders: tuple[Path, ...] = (),
 ) -> ToolResult:
-    sql, given = sql_of(origin.arguments), origin.arguments
+    arguments = origin.exact or origin.arguments
     reading = read(
         outcome.result,
         output_schema=tool.output_schema,
-        sql=sql,
-        arguments=given,
+        sql=sql_of(arguments),
+        arguments=arguments,
         fetch=fetch,
-        allowed_dirs=handed,
+        allowed_dirs=folders,
     )
-    handover.take(
-        (str(b.uri) for b in outcome.result.content if b.type == "resource_link"),
-        handed,
-    )
+    links = (b for b in outcome.result.content if b.type == "resource_link")
+    handover.take((str(link.uri) for link in links), folders)
     if reading.error is not None:
-        return _result(
-            origin, outcome, reading, "error", _capped(reading.error, shaping)
-        )
-    names = tuple(
-        keep(table, origin, index) for index, table in enumerate(reading.tables)
-    )
-    parts = [
-        _previewed(table, name, shaping)
-        for table, name in zip(reading.tables, names, strict=True)
-    ]
-    if reading.text.strip():
-        parts.append(_capped(reading.text, shaping))
-    parts += [f"Note: {warning}" for warning in outcome.warnings]
-    shown = "\n\n".join(parts) or "(the tool returned nothing)"
+        shown = _capped(reading.error, shaping)
+        return _result(origin, outcome, reading, "error", shown)
+
+    def write(names: Sequence[str]) -> str:
+        parts = previews(reading.tables, names, shaping)
+        if reading.text.strip():
+            parts.append(_capped(reading.text, shaping))
+        parts += [f"Note: {warning}" for warning in outcome.warnings]
+        return "\n\n".join(parts) or "(the tool returned nothing)"
+
+    names, shown = keep(reading.tables, origin, write)
     return _result(origin, outcome, reading, "ok", shown, names)
 
 
-def _previewed(table: "Table", name: str, shaping: Shaping) -> str:
-    rows = shaping.grant(min(shaping.rows, table.data.num_rows))
-    mask = (*shaping.mask, *secret_columns(table))
-    return preview(
-        table.data,
-        name,
-        rows=rows,
-        mask=mask,
-        notes=table.notes,
-        truncated=table.truncated,
-    )
+def previews(
+    tables: "Sequence[Table]", names: Sequence[str], shaping: Shaping
+) -> list[str]:
+    """What Claude is shown of each table, under the name that it has in the notebook."""
+    return [
+        preview(
+            table.data,
+            name,
+            rows=shaping.grant(min(shaping.rows, table.data.num_rows)),
+            mask=(*shaping.mask, *secret_columns(table)),
+            notes=table.notes,
+            truncated=table.truncated,
+        )
+        for table, name in zip(tables, names, strict=True)
+    ]
 
 
 def _result(
@@ -228,4 +262,6 @@ def _result(
 
 def _capped(text: str, shaping: Shaping) -> str:
     size = len(text.encode("utf-8", "replace"))
-    return cut(text, shaping.text_bytes, f"\n[cut: the first part of {size:,} bytes]")
+    return cut_text(
+        text, shaping.text_bytes, f"\n[cut: the first part of {size:,} bytes]"
+    )

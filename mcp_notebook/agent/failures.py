@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import BackendError, ContextFull, NotebookError
-from mcp_notebook.masking import mask
+from mcp_notebook.secrets import mask
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.backends import Backend

@@ -47,7 +47,7 @@ async def run(
     BudgetError when the notebook's budget is used up.
     """
     budget = caller.budget
-    if used_up := budget.exhausted():
+    if used_up := budget.limit_reached_before():
         raise BudgetError(
             f"This notebook's budget is used up ({used_up}); raise it with %config MCPNotebook."
         )
@@ -93,7 +93,7 @@ async def _turns(
             problem = "" if uses or mended else _problem(turn, request)
             if turn.stop_reason != "pause_turn" and not problem:
                 break
-            limit = limit or budget.reached()
+            limit = limit or budget.limit_reached()
             if limit:
                 break
             if problem:
@@ -103,7 +103,7 @@ async def _turns(
         async with aclosing(_call_all(conversation, uses, caller)) as events:
             async for event in events:
                 yield event
-        limit = budget.reached()
+        limit = budget.limit_reached()
         if limit:
             conversation.ask([{"type": "text", "text": SUM_UP.format(limit=limit)}])
     yield _stop(limit, turn.stop_reason)

@@ -2,7 +2,7 @@
 notebook's variables keep all.
 
 A secret is known by its shape, as a value of the environment, or by the name of its
-column, field or argument (`masking`).
+column, field or argument (`secrets`).
 """
 
 import glob
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.agent.conversation import Block
 from mcp_notebook.events import ToolResult
-from mcp_notebook.masking import MASK, is_secret_name, seal, seal_text
+from mcp_notebook.secrets import MASK, is_secret_name, seal, seal_arguments, seal_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,11 +27,9 @@ def seal_block(block: Block) -> Block:
     """A block of a reply as it is kept in the conversation: the arguments of a call
     without secrets.
     """
-    return (
-        {**block, "input": seal(block["input"])}
-        if block.get("type") == "tool_use"
-        else block
-    )
+    if block.get("type") != "tool_use":
+        return block
+    return {**block, "input": seal_arguments(block["input"])}
 
 
 def hidden_arguments(raw: dict[str, Any], shown: dict[str, Any]) -> tuple[str, ...]:

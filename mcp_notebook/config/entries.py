@@ -17,6 +17,7 @@ from mcp_notebook.config.options import OPTIONS, ConnectOptions
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
 from mcp_notebook.config.target import apply_options, notes_on
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.secrets import NameLevel, has_secret_shape, is_secret_name
 
 # What "type" is called by one host or another, as the transport that it means
 TRANSPORTS = {
@@ -62,8 +63,6 @@ OAUTH_KEYS = (
     *OAUTH,
 )
 OAUTH_NAMES = {key: key for key in OAUTH_KEYS}
-LITERAL_SECRET = re.compile(r"(sk-|ghp_|gho_|github_pat_|xox[abp]-|AKIA|eyJ)[\w-]{8,}")
-SECRET_VARIABLE = re.compile(r"(token|secret|passw|api_?key|credential)", re.IGNORECASE)
 WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]")
 SHELL = re.compile(r"&&|\|\||[|;<>]")
 
@@ -100,7 +99,7 @@ def read_entry(
             )
     fields = _Fields(entry, where, environ, _folder_of(path))
     spec = _http(fields) if _is_http(fields) else _stdio(fields)
-    wanted = ConnectOptions.from_entry(entry)
+    wanted = ConnectOptions.from_entry(entry, where)
     if options is not None:
         wanted = wanted.overridden_by(options)
     return apply_options(spec, wanted, environ, where=where)
@@ -450,9 +449,8 @@ def _unquoted(value: str) -> str:
 
 
 def _looks_secret(name: str, value: str) -> bool:
-    if LITERAL_SECRET.search(value):
-        return True
-    return SECRET_VARIABLE.search(name) is not None and len(value) >= 6
+    is_named = is_secret_name(name, NameLevel.VARIABLE)
+    return has_secret_shape(value) or (is_named and len(value) >= 6)
 
 
 def _folder_of(path: Path) -> Path:

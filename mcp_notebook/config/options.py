@@ -22,6 +22,7 @@ USAGE = "Write %mcp_connect NAME COMMAND ..., %mcp_connect NAME URL, or %mcp_con
 TRANSPORTS = ("auto", "http", "sse")
 # TOKEN=... before a command, for its environment
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
+MOST_SECONDS = 3600  # that a host takes as seconds in a file
 # Letters that mean nothing to a shell or to IPython, so that the word needs no quotes.
 _UNQUOTED = re.compile(r"[\w@%+=:,./~${}?&*-]+")
 
@@ -55,6 +56,10 @@ class Kind:
         """The value of a keyword argument that is not None; raises ConfigError."""
         raise NotImplementedError
 
+    def from_entry(self, value: Any, what: str) -> Any:
+        """The value of a key of a config file, as far as it means the same there."""
+        return self.empty
+
     def to_python(self, value: Any) -> Any:
         """The keyword argument that is read as this value."""
         return value
@@ -75,6 +80,10 @@ class Switch(Kind):
 
     def from_python(self, value: Any, what: str) -> bool:
         return bool(value)
+
+    def from_entry(self, value: Any, what: str) -> bool:
+        # Hosts also write an object for what is more than a switch, such as "oauth".
+        return value is True
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,15 @@ class Seconds(Kind):
         if not is_number or not math.isfinite(value) or value < 0:
             raise ConfigError(f"{what} takes seconds, not {value!r}.")
         return float(value) or None
+
+    def from_entry(self, value: Any, what: str) -> float | None:
+        # Claude Code, Gemini CLI and Copilot write milliseconds, Cline and Roo Code
+        # seconds up to an hour; numbers below 1000 Claude Code itself ignores.
+        if value is None:
+            return None
+        number = self.from_python(value, what)
+        is_milliseconds = number is not None and number > MOST_SECONDS
+        return number / 1000 if is_milliseconds else number
 
 
 class Texts(Kind):
@@ -290,9 +308,10 @@ class ConnectOptions:
     timeout: float | None = _option(
         "--timeout",
         Seconds(),
-        "how long connecting may take",
+        "how long each call of its tools may take, before MCPNotebook.tool_timeout",
         value="SECONDS",
         sealing="as it is",
+        entry="timeout",
     )
     legacy: bool = _option(
         "--legacy",
@@ -362,15 +381,17 @@ class ConnectOptions:
         return options.without_options_after_url()
 
     @classmethod
-    def from_entry(cls, entry: Mapping[str, Any]) -> "ConnectOptions":
-        """The switches that a server's entry in a config file turns on."""
-        return cls(
-            **{
-                name: True
-                for name, option in OPTIONS.items()
-                if isinstance(option.kind, Switch) and entry.get(option.entry) is True
-            }
-        )
+    def from_entry(cls, entry: Mapping[str, Any], where: str) -> "ConnectOptions":
+        """The options that a server's entry in a config file holds in the same form;
+        what is more in it is read in `entries`. Raises ConfigError that begins with `where`.
+        """
+        values: dict[str, Any] = {
+            name: option.kind.from_entry(
+                entry.get(option.entry), f'{where}: "{option.entry}"'
+            )
+            for name, option in OPTIONS.items()
+        }
+        return cls(**values)
 
     @property
     def name(self) -> str:

@@ -1,5 +1,8 @@
 """A server, described: how to start it or where it is. Values of env and headers never
 show in a repr.
+
+`options` of each are those that it is connected with, of the person and of its file;
+those that make another server of it are applied in the other fields already.
 """
 
 import hashlib
@@ -10,15 +13,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.secrets import is_secret_option, mask_line
 
 HIDDEN = "•••"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# user:password@ in any URL, and the value of a query item or an option that is named like a secret
-USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@?#]+@", re.IGNORECASE)
-SECRETIVE = r"[\w-]*(?:token|secret|passw(?:or)?d|api[_-]?key|access[_-]?key|credential|signature)[\w-]*"
-SECRET_ITEM = re.compile(rf"(?P<name>\b{SECRETIVE}=)[^&\s#'\"]+", re.IGNORECASE)
-SECRET_OPTION = re.compile(rf"--?{SECRETIVE}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class StdioServer:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
+    options: ConnectOptions = field(default=ConnectOptions(), compare=False)
     # what the person should know before it starts
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -53,6 +54,7 @@ class HttpServer:
     ca: str | None = None
     # client_id, client_secret, scope, ...; None: no OAuth
     oauth: Mapping[str, str] | None = None
+    options: ConnectOptions = field(default=ConnectOptions(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     # an httpx2.Auth of the person's own, instead of `oauth`
     auth: object | None = field(default=None, compare=False)
@@ -66,6 +68,7 @@ class InProcessServer:
     """A server object of the MCP SDK in this process; `build` makes it."""
 
     build: Callable[[], object]
+    options: ConnectOptions = field(default=ConnectOptions(), compare=False)
 
 
 ServerSpec = StdioServer | HttpServer | InProcessServer
@@ -121,10 +124,7 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
     """The text without the given secrets, without user:password@ and without values
     named like secrets.
     """
-    for secret in secrets:
-        text = text.replace(secret, HIDDEN)
-    text = USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
-    return SECRET_ITEM.sub(rf"\g<name>{HIDDEN}", text)
+    return mask_line(text, secrets, mark=HIDDEN)
 
 
 def spec_fingerprint(spec: ServerSpec) -> str:
@@ -153,4 +153,4 @@ def _hide(args: Iterable[str]) -> Iterable[str]:
     hide_next = False
     for arg in args:
         yield HIDDEN if hide_next else arg
-        hide_next = bool(SECRET_OPTION.fullmatch(arg))
+        hide_next = is_secret_option(arg)

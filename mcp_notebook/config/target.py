@@ -93,12 +93,14 @@ def apply_options(
             transport=options.transport or spec.transport,  # type: ignore[arg-type]
             allow_insecure=insecure,
             oauth={} if options.oauth and spec.oauth is None else spec.oauth,
+            options=options,
         )
     if isinstance(spec, StdioServer):
         passed = {name: _variable(name, environ) for name in options.env}
         cwd = _expand_word(options.cwd, environ) or spec.cwd
-        return replace(spec, env={**spec.env, **passed}, cwd=cwd)
-    return spec
+        env = {**spec.env, **passed}
+        return replace(spec, env=env, cwd=cwd, options=options)
+    return replace(spec, options=options)
 
 
 def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioServer:

@@ -12,14 +12,10 @@ from datetime import date, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from mcp_notebook.secrets import NameLevel, is_secret_name
+
 Kind = Literal["text", "integer", "number", "boolean", "choice", "choices"]
 MOST = 50  # fields of one form
-_SECRET = re.compile(
-    r"(?<![^\W_])(?:pass ?(?:word|wd|code|phrase)|pin|otp|cv[vc]|token|secret|credentials?|ssn"
-    r"|(?:credit[ _-]?)?card[ _-]?number|(?:api|access|private|secret)[ _-]?key"
-    r"|(?:recovery|security|one[ -]time)[ _-]?(?:code|phrase))(?![^\W_])",
-    re.IGNORECASE,
-)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
@@ -44,12 +40,12 @@ class Field:
         """Whether it seems to ask for a password, a key or a token, which the protocol
         keeps out of forms.
         """
-        words = (
-            re.sub(r"(?<=[a-z])(?=[A-Z])", " ", told)
-            for told in (self.name, self.title)
-        )
-        return self.kind == "text" and (
-            self.format == "password" or any(_SECRET.search(word) for word in words)
+        if self.kind != "text":
+            return False
+        return (
+            self.format == "password"
+            or is_secret_name(self.name, NameLevel.FORM)
+            or is_secret_name(self.title, NameLevel.FORM)
         )
 
 

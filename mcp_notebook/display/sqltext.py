@@ -1,12 +1,15 @@
-"""SQL for reading: split into coloured parts, and broken into lines when it came as one long line.
+"""SQL for reading: in coloured parts, and in lines when it came as one long line.
 
 Only white space outside strings and comments is ever changed: what is shown is what is
-sent. This is a reading aid for any dialect, not a parser.
+sent. A sign that is a comment in some dialects only, like `#`, has no colour: what may
+run must not look like a remark.
 """
 
 import re
+from collections.abc import Sequence
 
 from mcp_notebook.display.safe import visible
+from mcp_notebook.sql_words import SQL_ARGUMENTS, Token, split_sql
 
 # (kind, text); kind is "k"eyword, "f"unction, "s"tring, "n"umber, "c"omment or "" for
 # the rest
@@ -20,30 +23,25 @@ def _words(text: str) -> frozenset[str]:
 
 
 _KEYWORDS = _words(
-    """all alter analyze and any as asc asof attach begin between by call case cast check column commit copy create
-    cross current database default delete desc describe distinct drop else end escape except exclude exists explain
-    false fetch filter first following for foreign from full grant group grouping having if ilike in index inner insert
-    intersect interval into is join key last lateral left like limit merge natural not null nulls offset on only or
-    order outer over partition pivot pragma preceding primary qualify range recursive references replace returning
-    right rollback rows schema select set show similar some table temp then to transaction true truncate unbounded
-    union unique unnest unpivot update using vacuum values view when where window with"""
-)
-_TOKEN = re.compile(
-    r"(?P<s>'(?:[^']|'')*(?:'|\Z)|(?P<tag>\$\w*\$).*?(?:(?P=tag)|\Z))"
-    r"|(?P<c>--[^\n]*|/\*.*?(?:\*/|\Z))"
-    r'|(?P<quoted>"(?:[^"]|"")*(?:"|\Z)|`[^`]*(?:`|\Z))'
-    r"|(?P<n>\b\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?\b)"
-    r"|(?P<word>[^\W\d]\w*)"
-    r"|(?P<space>\s+)"
-    r"|(?P<mark>.)",
-    re.S | re.I,
+    """all alter analyze and any as asc asof attach begin between by call case cast check
+    column commit copy create cross current database default delete desc describe
+    distinct drop else end escape except exclude exists explain false fetch filter
+    first following for foreign from full grant group grouping having if ilike in
+    index inner insert intersect interval into is join key last lateral left like
+    limit merge natural not null nulls offset on only or order outer over partition
+    pivot pragma preceding primary qualify range recursive references replace
+    returning right rollback rows schema select set show similar some table temp
+    then to transaction true truncate unbounded union unique unnest unpivot update
+    using vacuum values view when where window with"""
 )
 _STATEMENT = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select\b.*(?:\bfrom\b|[\d*'(])|with\s+\S+.*\bas\b.*\(|insert\s+into\b|update\s+\S+\s+set\b"
-    r"|delete\s+from\b|(?:create|drop|alter|truncate)\s+\w+|merge\s+into\b|explain\b|describe\b|pragma\b|show\s+\w+|copy\b.*\b(?:to|from)\b)",
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*"
+    r"(?:select\b.*(?:\bfrom\b|[\d*'(])|with\s+\S+.*\bas\b.*\("
+    r"|insert\s+into\b|update\s+\S+\s+set\b|delete\s+from\b|merge\s+into\b"
+    r"|(?:create|drop|alter|truncate)\s+\w+|explain\b|describe\b|pragma\b|show\s+\w+"
+    r"|copy\b.*\b(?:to|from)\b)",
     re.S | re.I,
 )
-_NAMES = {"sql", "query", "statement", "stmt", "sql_query"}
 _BREAKS = _words(
     "from where group having order limit union except intersect window qualify returning values set"
 )
@@ -52,24 +50,24 @@ _JOINS = _words("join left right full inner cross natural asof")
 
 def is_sql(name: str, value: object) -> bool:
     """Whether an argument of a tool reads as SQL, judged by its name and how it begins."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not _STATEMENT.match(value[:2000]):
         return False
-    begins = _STATEMENT.match(value[:2000]) is not None
-    return begins and (
-        name.lower() in _NAMES or "sql" in name.lower() or " " in value.strip()
+    return (
+        name.lower() in SQL_ARGUMENTS or "sql" in name.lower() or " " in value.strip()
     )
 
 
 def parts(sql: str) -> list[Part]:
     """The text in coloured parts; joined again they are `visible(sql, lines=True)`."""
+    tokens = split_sql(sql)
     merged: list[Part] = []
-    for kind, text in _tokens(sql):
-        code = {"name": "", "quoted": "", "space": "", "mark": ""}.get(kind, kind)
-        shown = visible(text, lines=True)
-        if merged and merged[-1][0] == code:
-            merged[-1] = (code, merged[-1][1] + shown)
+    for at, token in enumerate(tokens):
+        colour = _colour(tokens, at)
+        shown = visible(token.text, lines=True)
+        if merged and merged[-1][0] == colour:
+            merged[-1] = (colour, merged[-1][1] + shown)
         else:
-            merged.append((code, shown))
+            merged.append((colour, shown))
     return merged
 
 
@@ -80,31 +78,30 @@ def pretty(sql: str) -> str:
     text = sql.strip()
     if "\n" in text or len(text) <= 64:
         return text
-    return (
-        "\n".join(
-            line for raw in _Layout().run(_tokens(text)) for line in _wrapped(raw)
-        )
-        or text
-    )
+    lines = _Layout().run(split_sql(text))
+    rows = [row for line in lines for row in _wrapped(line)]
+    return "\n".join(rows) or text
 
 
-def _tokens(sql: str) -> list[Part]:
-    found = list(_TOKEN.finditer(sql))
-    return [_classified(sql, token) for token in found]
+_COLOURS = {"string": "s", "comment": "c", "number": "n"}
+_ALSO_FUNCTIONS = _words("left right replace filter first last")
 
 
-def _classified(sql: str, token: "re.Match[str]") -> Part:
-    kind = "s" if token.lastgroup == "tag" else token.lastgroup or "mark"
-    text = token[0]
-    if kind != "word":
-        return kind, text
-    called = sql[token.end() : token.end() + 1] == "("
-    if text.lower() in _KEYWORDS and not (
-        called
-        and text.lower() in {"left", "right", "replace", "filter", "first", "last"}
-    ):
-        return "k", text
-    return ("f" if called else "name"), text
+def _colour(tokens: Sequence[Token], at: int) -> str:
+    token = tokens[at]
+    if token.kind != "word":
+        return _COLOURS.get(token.kind, "")
+    called = at + 1 < len(tokens) and tokens[at + 1].text == "("
+    is_function = called and token.lower in _ALSO_FUNCTIONS
+    if token.lower in _KEYWORDS and not is_function:
+        return "k"
+    return "f" if called else ""
+
+
+def _follows(tokens: Sequence[Token], at: int) -> str:
+    """The next piece that is no white space, in small letters."""
+    after = (token for token in tokens[at + 1 :] if token.kind != "space")
+    return next((token.lower for token in after), "")
 
 
 class _Layout:
@@ -117,32 +114,26 @@ class _Layout:
         self.parens: list[bool] = []  # whether each open parenthesis holds a SELECT
         self.between = self.joined = False
 
-    def run(self, tokens: list[Part]) -> list[str]:
-        solid = [token for token in tokens if token[0] != "space"]
-        for at, (kind, text) in enumerate(tokens):
-            follows = next(
-                (t[1].lower() for t in tokens[at + 1 :] if t[0] != "space"), ""
-            )
-            self._take(kind, text, follows)
+    def run(self, tokens: Sequence[Token]) -> list[str]:
+        for at, token in enumerate(tokens):
+            if token.kind == "space":
+                self._space()
+            elif token.text == "(":
+                self._open(_follows(tokens, at) in {"select", "with"})
+            elif token.text == ")":
+                self._close()
+            else:
+                is_keyword = _colour(tokens, at) == "k"
+                self._word(token.text, token.lower if is_keyword else "")
         self._break(0)
-        return [line for line in self.lines if line.strip()] if solid else []
+        return [line for line in self.lines if line.strip()]
 
-    def _take(self, kind: str, text: str, follows: str) -> None:
-        if kind == "space":
-            self._space()
-        elif text == "(":
-            self._open(follows in {"select", "with"})
-        elif text == ")":
-            self._close()
-        else:
-            self._word(kind, text)
-
-    def _word(self, kind: str, text: str) -> None:
-        word = text.lower() if kind == "k" else ""
-        if self._starts_line(word):
-            self._break(self.indents[-1] + (2 if word in {"and", "or"} else 0))
-        self.joined = word in _JOINS
-        self.between = word == "between" or (self.between and word != "and")
+    def _word(self, text: str, keyword: str) -> None:
+        if self._starts_line(keyword):
+            is_condition = keyword in {"and", "or"}
+            self._break(self.indents[-1] + (2 if is_condition else 0))
+        self.joined = keyword in _JOINS
+        self.between = keyword == "between" or (self.between and keyword != "and")
         self.line += text
 
     def _starts_line(self, word: str) -> bool:
@@ -185,12 +176,12 @@ def _wrapped(line: str) -> list[str]:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     rows, row, depth = [], "", 0
-    for kind, text in _tokens(line):
-        depth += (text == "(") - (text == ")")
-        row += text
-        if text == "," and kind == "mark" and depth == 0:
+    for token in split_sql(line):
+        depth += (token.text == "(") - (token.text == ")")
+        if row == indent and token.kind == "space":
+            continue
+        row += token.text
+        if token.text == "," and depth == 0:
             rows.append(row)
-            row = indent
-        elif row == indent + text and kind == "space":
             row = indent
     return [*rows, row]

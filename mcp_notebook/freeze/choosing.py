@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.freeze import sqlwords
 from mcp_notebook.freeze.trail import Call, Kept, Trail
 from mcp_notebook.freeze.usage import names_in
-from mcp_notebook.naming import OWN_SERVER, sql_of
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.sql_effects import only_reads
+from mcp_notebook.sql_words import looks_around, names_among, sql_of
 
 # Tools that ask what there is. `list_issues` gives data, `list_tables` does not.
 _EXPLORING = re.compile(
@@ -67,7 +68,7 @@ class Surroundings:
 
     namespace: Mapping[str, Any]
     code: Sequence[str] = ()
-    tables: Tables = sqlwords.named_in
+    tables: Tables = names_among
     problem: Callable[[Call], str] = lambda call: ""
 
 
@@ -161,7 +162,10 @@ def reads(call: Call) -> bool:
     if call.kind == "resource" or call.server == OWN_SERVER or call.facts.reads:
         return True
     sql = call.arguments.get(call.facts.sql) if call.facts.sql else None
-    return isinstance(sql, str) and sqlwords.only_reads(sql)
+    if not isinstance(sql, str):
+        return False
+    words = call.route.words if call.route else ()
+    return only_reads(sql, " ".join((call.server, call.tool, *words)))
 
 
 def explores(call: Call) -> bool:
@@ -169,7 +173,7 @@ def explores(call: Call) -> bool:
     if call.kind == "tool" and _EXPLORING.search(call.tool):
         return True
     sql = sql_of(call.arguments)
-    return bool(sql) and sqlwords.looks_around(sql)
+    return bool(sql) and looks_around(sql)
 
 
 def _wanted(

@@ -23,33 +23,47 @@ def name_is_free(name: str) -> bool:
 
 
 def literal(
-    value: Any, sealer: Sealer | None, name: str = "", *, indent: int = 0
+    value: Any,
+    sealer: Sealer | None,
+    name: str = "",
+    *,
+    key: str = "",
+    secret: bool = False,
+    indent: int = 0,
 ) -> str:
     """The source of JSON's values, lists and dicts, `indent` spaces from the margin.
 
-    `name`: what a secret is named after; no `sealer`: the value is known to hold none.
+    `name`: what a secret is named after; `key`: what the value itself is called;
+    `secret`: it is a part of one; no `sealer`: the value is known to hold none.
     """
-    last = name.rsplit("_", 1)[-1]
-    if (
-        isinstance(value, str)
-        and sealer is not None
-        and sealer.is_named_secret(last, value)
-    ):
-        return _environment(sealer.secret(value, name))
-    if isinstance(value, str):
-        return quoted(value) if sealer is None else text(value, sealer, name)
+    if sealer is not None and (secret or sealer.is_named_secret(key, value)):
+        secret = True
     if isinstance(value, Mapping):
-        pairs = [f"{literal(k, sealer, name)}: {literal(v, sealer, f'{name}_{k}', indent=indent + 4)}"
-                 for k, v in value.items()]  # fmt: skip
+        pairs = [
+            f"{literal(k, sealer, name)}: "
+            + literal(v, sealer, f"{name}_{k}", key=k, secret=secret, indent=indent + 4)
+            for k, v in value.items()
+        ]
         return _bracketed("{", pairs, "}", indent)
     if isinstance(value, list | tuple):
-        return _bracketed(
-            "[",
-            [literal(item, sealer, name, indent=indent + 4) for item in value],
-            "]",
-            indent,
-        )
+        items = [
+            literal(item, sealer, name, secret=secret, indent=indent + 4)
+            for item in value
+        ]
+        return _bracketed("[", items, "]", indent)
+    if secret and sealer is not None:
+        return _secret(value, sealer, name)
+    if isinstance(value, str):
+        return quoted(value) if sealer is None else text(value, sealer, name)
     return _number(value)
+
+
+def _secret(value: Any, sealer: Sealer, name: str) -> str:
+    """The source that reads a secret from the environment as what it was sent as."""
+    if value in (None, "") or isinstance(value, bool):
+        return repr(value)
+    source = _environment(sealer.secret(str(value), name))
+    return source if isinstance(value, str) else f"{type(value).__name__}({source})"
 
 
 def text(

@@ -8,14 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from mcp_notebook.config.options import ConnectOptions, split_header
-from mcp_notebook.config.specs import SECRET_ITEM, SECRET_OPTION, USERINFO
 from mcp_notebook.freeze.sealing import Sealer
+from mcp_notebook.secrets import (
+    USERINFO,
+    NameLevel,
+    is_secret_name,
+    is_secret_option,
+    replace_items,
+)
 
 _ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>.+)", re.DOTALL)
-_SECRET_NAME = re.compile(
-    r"auth|cookie|key|token|secret|passw|credential|session|signature|_pat$",
-    re.IGNORECASE,
-)
 _SCHEME = re.compile(
     r"(?P<scheme>(?:Bearer|Basic|Token|ApiKey)\s+)?(?P<value>.+)",
     re.IGNORECASE | re.DOTALL,
@@ -41,18 +43,18 @@ def _words(options: ConnectOptions, sealer: Sealer) -> Iterator[str]:
     for word in options.words:
         assigned = _ASSIGNMENT.fullmatch(word) if before_command else None
         before_command = assigned is not None
-        if assigned and _SECRET_NAME.search(assigned["name"]):
+        if assigned and is_secret_name(assigned["name"], NameLevel.CONNECTION):
             yield f"{assigned['name']}={_whole(assigned['value'], assigned['name'], sealer)}"
         elif option:
             yield _whole(word, f"{options.name}_{option.lstrip('-')}", sealer)
         else:
             yield _inside(word, options.name, sealer)
-        option = word if SECRET_OPTION.fullmatch(word) else ""
+        option = word if is_secret_option(word) else ""
 
 
 def _header(server: str, header: str, sealer: Sealer) -> str:
     name, value = split_header(header)
-    if not _SECRET_NAME.search(name):
+    if not is_secret_name(name, NameLevel.CONNECTION):
         return f"{name}: {_inside(value, server, sealer)}"
     found = _SCHEME.fullmatch(value)
     if found is None:
@@ -71,12 +73,8 @@ def _inside(word: str, server: str, sealer: Sealer) -> str:
     of a known shape.
     """
     word = USERINFO.sub(lambda m: f"{m['scheme']}{_user(m, server, sealer)}@", word)
-    word = SECRET_ITEM.sub(
-        lambda m: (
-            m["name"]
-            + _whole(m[0][len(m["name"]) :], f"{server}_{m['name'][:-1]}", sealer)
-        ),
-        word,
+    word = replace_items(
+        word, lambda name, value: _whole(value, f"{server}_{name}", sealer)
     )
     return sealer.text(word, server)
 

@@ -12,18 +12,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mcp_notebook.ledger import SECRET_NAMES
-from mcp_notebook.masking import LEAST, MASK, is_secret_name, mask
+from mcp_notebook.secrets import (
+    LEAST,
+    MASK,
+    NameLevel,
+    is_secret_name,
+    mask,
+    secret_variables,
+)
 
 _WORD = re.compile(r"\W+")
-_SECRETIVE = re.compile(
-    r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|_PAT$|AUTH|LOGIN", re.IGNORECASE
-)
-# A literal that SQL compares with, or assigns to, what is named like a secret: password
-# = 'x', identified by 'x'.
+# A literal that SQL compares with, or assigns to, a name: password = 'x', identified by 'x'.
 _LITERAL = re.compile(
-    r"""(?P<before>\b[\w.]*(?:passw(?:or)?d|passphrase|secret|api_?key|token|credential)s?\b["`\]]?\s*
-        (?:=|<>|!=|:|\blike\b|\bis\b|\s)\s*|\bidentified\s+by\s+)'(?P<value>(?:[^']|'')+)'""",
+    r"""(?:\b(?P<column>\w+)["`\]]?\s*(?:=|<>|!=|:|\blike\b|\bis\b|\s)\s*
+        |\b(?P<login>identified)\s+by\s+)'(?P<value>(?:[^']|'')+)'""",
     re.IGNORECASE | re.VERBOSE,
 )
 
@@ -86,24 +88,23 @@ class Sealer:
 
     def is_named_secret(self, name: str, value: Any) -> bool:
         """Whether an argument of this name holds a secret, whatever it looks like."""
-        return value not in (None, "") and bool(
-            is_secret_name(name) or SECRET_NAMES.search(name)
-        )
+        is_empty = value is None or value == ""
+        return not is_empty and is_secret_name(name, NameLevel.ARGUMENT)
 
     def _holder(self, value: str) -> str:
-        named = [
-            n
-            for n, v in self.environ.items()
-            if v == value and (_SECRETIVE.search(n) or len(v) >= LEAST)
-        ]
-        return min(named, key=lambda n: (not _SECRETIVE.search(n), n), default="")
+        holders = [name for name, held in self.environ.items() if held == value]
+        telling = [n for n in holders if is_secret_name(n, NameLevel.CONNECTION)]
+        if telling:
+            return min(telling)
+        # a short value may stand in any variable by chance
+        return min(holders, default="") if len(value) >= LEAST else ""
 
     def _values(self) -> Iterator[tuple[str, str]]:
         """Secret variables and their values, the longest first: one may hold another."""
-        held = {
-            n: v
-            for n, v in self.environ.items()
-            if len(v) >= LEAST and mask(v, {n: v}) == MASK
+        held = secret_variables(self.environ) | {
+            name: value
+            for name, value in self.environ.items()
+            if len(value) >= LEAST and mask(value, {}) == MASK
         }
         return iter(sorted(held.items(), key=lambda pair: (-len(pair[1]), pair[0])))
 
@@ -134,8 +135,10 @@ class Sealer:
             return
         at = 0
         for found in _LITERAL.finditer(piece):
+            column = found["login"] or found["column"]
+            if not found["login"] and not is_secret_name(column, NameLevel.ARGUMENT):
+                continue
             yield piece[at : found.start("value")]
-            column = re.findall(r"\w+", found["before"])[0]
             yield self.secret(found["value"], f"{name}_{column}")
             at = found.end("value")
         yield piece[at:]

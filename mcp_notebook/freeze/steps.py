@@ -14,8 +14,8 @@ from mcp_notebook.freeze.route import seal_options
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.trail import Call, Kept, Run, Trail
 from mcp_notebook.freeze.usage import names_in
-from mcp_notebook.masking import is_secret_name
 from mcp_notebook.naming import OWN_SERVER, free
+from mcp_notebook.secrets import is_secret_name
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def argument(
     place = f"{call.server}_{name}"
     if isinstance(value, str) and name == call.facts.sql:
         return text(value, sealer, place, sql=True, indent=indent)
-    return literal(value, sealer, place, indent=indent)
+    return literal(value, sealer, place, key=name, indent=indent)
 
 
 def is_hidden(column: str, mask: Iterable[str]) -> bool:

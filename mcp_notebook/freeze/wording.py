@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from mcp_notebook.freeze.steps import Plan
 from mcp_notebook.freeze.trail import Run
-from mcp_notebook.masking import seal_text
+from mcp_notebook.secrets import seal_text
 
 WORDS = "The model's words, not code and not checked:"
 

@@ -93,7 +93,7 @@ def reason(step: Step) -> str:
 def _own_arguments(step: Step, plan: Plan) -> list[str]:
     given = dict(step.call.arguments)
     sql = argument(step.call, "sql", given.pop("sql", ""), plan.sealer, indent=4)
-    return [sql, *(f"{k}={literal(v, plan.sealer, k)}" for k, v in given.items()),
+    return [sql, *(f"{k}={literal(v, plan.sealer, k, key=k)}" for k, v in given.items()),
             *(f"{name}={variable}" for name, variable in step.needs.items())]  # fmt: skip
 
 

@@ -3,22 +3,28 @@ take. Pure decisions.
 """
 
 from mcp_notebook.policy.budgets import NO_LIMITS, Budget, Limits, Spent
-from mcp_notebook.policy.grants import Grant, Grants, grant, user_file
-from mcp_notebook.policy.patterns import matches
+from mcp_notebook.policy.grants import (
+    Grant,
+    Grants,
+    Start,
+    Starts,
+    make_grant,
+    user_file,
+)
 from mcp_notebook.policy.rules import (
     DENIED_BY_PERSON,
     DENIED_BY_RULE,
     DENIED_CHANGED,
     DENIED_UNATTENDED,
-    Asked,
+    CallRequest,
     Decision,
     Rules,
-    claims,
+    claim_text,
     decide,
-    denial,
+    denial_text,
+    matches_any,
     only_reads,
 )
-from mcp_notebook.policy.starts import Start, Starts
 
 __all__ = [
     "DENIED_BY_PERSON",
@@ -26,8 +32,8 @@ __all__ = [
     "DENIED_CHANGED",
     "DENIED_UNATTENDED",
     "NO_LIMITS",
-    "Asked",
     "Budget",
+    "CallRequest",
     "Decision",
     "Grant",
     "Grants",
@@ -36,11 +42,11 @@ __all__ = [
     "Spent",
     "Start",
     "Starts",
-    "claims",
+    "claim_text",
     "decide",
-    "denial",
-    "grant",
-    "matches",
+    "denial_text",
+    "make_grant",
+    "matches_any",
     "only_reads",
     "user_file",
 ]

@@ -62,9 +62,8 @@ class Spent:
     def add_call(self, result: ToolResult) -> None:
         """Count a tool call; the bytes that go to the model are counted by `Budget.fit`."""
         self.calls += 1
-        self.kept_bytes += max(
-            0, result.received_bytes - len(result.shown.encode("utf-8", "replace"))
-        )
+        shown = len(result.shown.encode("utf-8", "replace"))
+        self.kept_bytes += max(0, result.received_bytes - shown)
 
 
 @dataclass
@@ -102,19 +101,19 @@ class Budget:
         """Seconds of work so far."""
         return max(0.0, time.monotonic() - self._started - self.waited())
 
-    def reached(self) -> str:
+    def limit_reached(self) -> str:
         """The limit that is reached, in words, or an empty string."""
-        cell = _reached(self.spent, self.cell, self.elapsed())
+        cell = _limit_reached(self.spent, self.cell, self.elapsed())
         if cell:
             return cell
-        notebook = _reached(
+        notebook = _limit_reached(
             self.total, self.notebook, self.total.seconds + self.elapsed()
         )
         return f"{notebook} for the whole notebook" if notebook else ""
 
-    def exhausted(self) -> str:
+    def limit_reached_before(self) -> str:
         """The limit of the notebook that was reached before this cell, or an empty string."""
-        return _reached(self.total, self.notebook, self.total.seconds)
+        return _limit_reached(self.total, self.notebook, self.total.seconds)
 
     def calls_left(self) -> int | None:
         """How many calls may still run; None: any number."""
@@ -128,12 +127,11 @@ class Budget:
     def seconds_left(self) -> float | None:
         """Seconds of work that are left, at least a second; None: no limit."""
         elapsed = self.elapsed()
-        left = [self.cell.seconds - elapsed] if self.cell.seconds else []
-        left += (
-            [self.notebook.seconds - self.total.seconds - elapsed]
-            if self.notebook.seconds
-            else []
-        )
+        left: list[float] = []
+        if self.cell.seconds:
+            left.append(self.cell.seconds - elapsed)
+        if self.notebook.seconds:
+            left.append(self.notebook.seconds - self.total.seconds - elapsed)
         return max(1.0, min(left)) if left else None
 
     def rows(self, wanted: int) -> int:
@@ -157,12 +155,11 @@ class Budget:
                 for spent, limits in self._pairs()
                 if limits.bytes
             ]
-            fitted = cut(text, min(left), CUT) if left else text
-            # Where something was cut the budget is used up, though the cut is at the
-            # end of a letter.
-            size = (
-                len(fitted.encode("utf-8", "replace")) if fitted == text else min(left)
-            )
+            fitted = cut_text(text, min(left), CUT) if left else text
+            size = len(fitted.encode("utf-8", "replace"))
+            if fitted != text:
+                # The budget is used up, though the cut is at the end of a letter.
+                size = min(left)
             self.spent.bytes += size
             self.total.bytes += size
         return fitted
@@ -171,7 +168,7 @@ class Budget:
         return (self.spent, self.cell), (self.total, self.notebook)
 
 
-def cut(text: str, limit: int, notice: str) -> str:
+def cut_text(text: str, limit: int, notice: str) -> str:
     """At most `limit` bytes of UTF-8, the notice included; the whole text when it fits."""
     data = text.encode("utf-8", "replace")
     if len(data) <= limit:
@@ -180,7 +177,7 @@ def cut(text: str, limit: int, notice: str) -> str:
     return (kept + notice) if kept else notice.strip()
 
 
-def _reached(spent: Spent, limits: Limits, seconds: float) -> str:
+def _limit_reached(spent: Spent, limits: Limits, seconds: float) -> str:
     if limits.iterations and spent.turns >= limits.iterations:
         return _count(limits.iterations, "model turn")
     if limits.calls and spent.calls >= limits.calls:
@@ -193,20 +190,18 @@ def _reached(spent: Spent, limits: Limits, seconds: float) -> str:
         return f"{_count(limits.rows, 'row')} shown to the model"
     if limits.bytes and spent.bytes >= limits.bytes:
         return f"{_count(limits.bytes, 'byte')} shown to the model"
-    return _dollars(spent, limits)
+    return _dollars_reached(spent, limits)
 
 
-def _dollars(spent: Spent, limits: Limits) -> str:
+def _dollars_reached(spent: Spent, limits: Limits) -> str:
     if limits.dollars is None:
         return ""
     if spent.dollars is None:
         return f"${limits.dollars:g}, which cannot be kept: a turn has no known price"
     # The turn that sums up is paid for as well; it costs about what the last one did.
-    return (
-        f"${limits.dollars:g}"
-        if spent.dollars + spent.last_dollars >= limits.dollars
-        else ""
-    )
+    if spent.dollars + spent.last_dollars < limits.dollars:
+        return ""
+    return f"${limits.dollars:g}"
 
 
 def _count(number: int, what: str) -> str:

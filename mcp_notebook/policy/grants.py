@@ -1,9 +1,10 @@
-"""What the person allowed: tools for this kernel, and those remembered for the user in
-a file of their own.
+"""What the person allowed before: tools, and the servers that a project's file starts.
 
-The file holds, for each tool of each server, the definition that was shown when it was
-allowed. It belongs to the user, is readable by them alone, and is never part of a
-notebook.
+The file of tools holds, for each tool of each server, the definition that was shown when
+it was allowed. The file of starts holds what a configuration file started last time: it
+comes with a clone and changes with a pull, so it is not the person's own, and when the
+same name means another command they are asked. Both belong to the user, are readable by
+them alone, and are never part of a notebook.
 """
 
 import datetime
@@ -12,17 +13,18 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.config.userfiles import user_folder
+from mcp_notebook.config.userfiles import UserFile, user_folder
 
 logger = logging.getLogger(__name__)
 
 # how the `spec` of a server inside this kernel begins; it is not remembered
 HERE = "here:"
+MOST_DIFF_LINES = 60  # of a changed definition, as the question shows it
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,7 @@ class Grants:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self._grants: dict[tuple[str, str], Grant] = {
-            (g.spec, g.tool): g for g in _load(path)
-        }
+        self._grants = _by_tool(_load_grants(path))
 
     def __iter__(self) -> Iterator[Grant]:
         return iter(self._grants.values())
@@ -58,7 +58,7 @@ class Grants:
         description only for this kernel.
         """
         self._refresh()
-        self._grants |= {(g.spec, g.tool): g for g in grants}
+        self._grants |= _by_tool(grants)
         self._save()
 
     def holds(self, spec: str, tool: str, fingerprint: str) -> bool:
@@ -75,45 +75,41 @@ class Grants:
             return "You have not allowed this tool before."
         if grant.fingerprint == fingerprint:
             return f"You allowed this tool on {grant.when}; it has not changed since."
-        before, after = _lines(grant.definition), _lines(definition)
         diff = difflib.unified_diff(
-            before, after, "as you allowed it", "as it is now", lineterm="", n=1
+            _definition_lines(grant.definition),
+            _definition_lines(definition),
+            "as you allowed it",
+            "as it is now",
+            lineterm="",
+            n=1,
         )
-        return "\n".join(
-            [
-                f"The tool has CHANGED since you allowed it on {grant.when}:",
-                *list(diff)[:60],
-            ]
-        )
+        head = f"The tool has CHANGED since you allowed it on {grant.when}:"
+        return "\n".join([head, *list(diff)[:MOST_DIFF_LINES]])
 
     def forget(self, server: str = "", tool: str = "") -> int:
         """Forget the tools of a server, one tool, or everything; returns how many."""
         self._refresh()
-        gone = [
-            k
-            for k, g in self._grants.items()
-            if server in ("", g.server) and tool in ("", g.tool)
-        ]
-        for key in gone:
-            del self._grants[key]
+        kept = {
+            key: grant
+            for key, grant in self._grants.items()
+            if server not in ("", grant.server) or tool not in ("", grant.tool)
+        }
+        forgotten = len(self._grants) - len(kept)
+        self._grants = kept
         self._save()
-        return len(gone)
+        return forgotten
 
     def _refresh(self) -> None:
-        # Other kernels write the file too.
-        self._grants |= {
-            (g.spec, g.tool): g
-            for g in _load(self.path)
-            if (g.spec, g.tool) not in self._grants
-        }
+        # Other kernels write the file too; what this one knows counts first.
+        self._grants = _by_tool(_load_grants(self.path)) | self._grants
 
     def _save(self) -> None:
         if self.path is None:
             return
-        kept = [asdict(g) for g in self if not g.spec.startswith(HERE)]
+        kept = [asdict(grant) for grant in self if not grant.spec.startswith(HERE)]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # mode 0600
+            # made with mode 0600, for the user alone
             handle, temporary = tempfile.mkstemp(
                 dir=self.path.parent, prefix=self.path.name
             )
@@ -124,7 +120,7 @@ class Grants:
             logger.warning("allowed tools are not remembered: %s", error)
 
 
-def grant(
+def make_grant(
     server: str, spec: str, tool: str, fingerprint: str, definition: Mapping[str, Any]
 ) -> Grant:
     """A grant of today."""
@@ -145,7 +141,7 @@ def user_file(environ: Mapping[str, str] = os.environ) -> Path:
     return user_folder(environ) / "approvals.json"
 
 
-def _load(path: Path | None) -> list[Grant]:
+def _load_grants(path: Path | None) -> list[Grant]:
     if path is None or not path.exists():
         return []
     try:
@@ -159,7 +155,53 @@ def _load(path: Path | None) -> list[Grant]:
         return []
 
 
-def _lines(definition: Mapping[str, Any]) -> list[str]:
-    return json.dumps(
-        definition, indent=2, sort_keys=True, ensure_ascii=True
-    ).splitlines()
+def _definition_lines(definition: Mapping[str, Any]) -> list[str]:
+    # In ASCII, so that a look-alike letter shows as what it is.
+    text = json.dumps(definition, indent=2, sort_keys=True, ensure_ascii=True)
+    return text.splitlines()
+
+
+def _by_tool(grants: Iterable[Grant]) -> dict[tuple[str, str], Grant]:
+    return {(grant.spec, grant.tool): grant for grant in grants}
+
+
+@dataclass(frozen=True)
+class Start:
+    """One server of one file. `what`: its whole command or URL with secrets hidden;
+    `fingerprint`: of all that runs.
+    """
+
+    path: Path
+    name: str
+    what: str
+    fingerprint: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.path.absolute()}#{self.name}"
+
+
+class Starts:
+    """The starts that the person has seen; `path` None: in this kernel only."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._kept = UserFile(path)
+
+    def before(self, start: Start) -> str | None:
+        """What that name stood for when it is something else now, None when it is the
+        same or was never started.
+        """
+        known = self._kept.get(start.key)
+        if not isinstance(known, dict) or known.get("fingerprint") == start.fingerprint:
+            return None
+        return str(known.get("what", ""))
+
+    def is_new(self, start: Start) -> bool:
+        """Whether that file's server was never started here."""
+        return self._kept.get(start.key) is None
+
+    def keep(self, start: Start) -> None:
+        """The person has seen it."""
+        self._kept.keep(
+            start.key, {"what": start.what, "fingerprint": start.fingerprint}
+        )

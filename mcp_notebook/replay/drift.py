@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from mcp_notebook.masking import mask
 from mcp_notebook.replay.keys import Evidence, Fingerprint, Setup
 from mcp_notebook.replay.sidecar import Turn
+from mcp_notebook.secrets import mask
 
 _SHOWN = 160  # characters of each side in the sentence
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_notebook.masking import mask
+from mcp_notebook.secrets import mask
 
 Json = dict[str, Any]
 

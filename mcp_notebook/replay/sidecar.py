@@ -3,7 +3,7 @@
 Readable, versioned JSON: {"format", "version", "about", "turns": [...]}, one entry a
 turn of the model, in the order in which they were recorded. A turn holds the prompt,
 the tool results it was written for (cut), the replies as the API's messages, and where
-they came from. It holds no headers and, as far as `masking` can tell, no secrets.
+they came from. It holds no headers and, as far as `secrets` can tell, no secrets.
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.errors import BackendError
-from mcp_notebook.masking import mask_json, mask_named
 from mcp_notebook.replay.keys import Setup
+from mcp_notebook.secrets import mask_json, seal_arguments
 
 SUFFIX = ".claude.json"
 FORMAT = "mcp-notebook recorded turns"
@@ -155,14 +155,14 @@ def save(path: Path, turns: Iterable[Turn]) -> None:
 
 
 def _without_secrets(reply: dict[str, Any]) -> dict[str, Any]:
-    """A reply whose calls have `***` for arguments that are named like secrets, as the
-    conversation keeps them.
-    """
-    blocks = [
-        {**b, "input": mask_named(b["input"])} if "input" in b else b
-        for b in reply["content"]
-    ]
-    return {**reply, "content": blocks}
+    """A reply whose calls have their arguments sealed, as the conversation keeps them."""
+    return {**reply, "content": [_sealed_block(block) for block in reply["content"]]}
+
+
+def _sealed_block(block: dict[str, Any]) -> dict[str, Any]:
+    if "input" not in block:
+        return block
+    return {**block, "input": seal_arguments(block["input"])}
 
 
 def first_line(prompt: str, width: int = 90) -> str:

@@ -11,18 +11,18 @@ from typing import Any
 
 from mcp_notebook.results import (
     content,
-    guard,
-    nothing,
-    notices,
+    empty_answers,
+    error_detection,
     resources,
-    statement,
     structured,
     texts,
+    truncation,
 )
 from mcp_notebook.results.columns import build
-from mcp_notebook.results.raw import Raw
+from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
-from mcp_notebook.results.values.shapes import MAX_COLUMNS
+from mcp_notebook.results.values.json_tables import MAX_COLUMNS
+from mcp_notebook.sql_words import is_query
 
 log = logging.getLogger(__name__)
 MAX_CELLS = 100_000_000
@@ -113,7 +113,7 @@ def _no_table(
     base: Reading, found: texts.Found, linked: resources.Linked, rejected: Rejected
 ) -> Reading:
     """A text and nothing else: an error when it speaks of one."""
-    error = guard.error_in_prose(base.text)
+    error = error_detection.error_in_prose(base.text)
     doubts = tuple(
         f"looks like a table, but: {why}"
         for _, why in rejected
@@ -133,12 +133,12 @@ def _tables(
         reason = (
             _too_wide(raw)
             or _not_a_result(raw, options.sql)
-            or nothing.is_a_report(raw, options.sql)
+            or empty_answers.is_a_report(raw, options.sql)
         )
         if reason:
             rejected.append((found.reader, reason))
             continue
-        raw = notices.noticed(
+        raw = truncation.noticed(
             raw, found.meta, found.rest, options.sql, options.arguments
         )
         tables.append(
@@ -146,8 +146,8 @@ def _tables(
                 raw, reader=found.reader, sql=options.sql, infer_types=options.infer
             )
         )
-    if not tables and not parts.resources and nothing.is_told(parts):
-        tables += nothing.table(parts, options.sql)
+    if not tables and not parts.resources and empty_answers.is_told(parts):
+        tables += empty_answers.table(parts, options.sql)
     return tuple(tables), tuple(rejected)
 
 
@@ -155,7 +155,7 @@ def _not_a_result(raw: Raw, sql: str) -> str:
     """An empty list without names is an answer only to a query."""
     if raw.rows or raw.names is not None or raw.columns:
         return ""
-    if sql and not statement.is_query(sql):
+    if sql and not is_query(sql):
         return "an empty list after a statement that is no query"
     return ""
 
@@ -180,7 +180,11 @@ def _error_text(parts: content.Parts) -> str:
         return said
     return (
         text
-        or (guard.error_in_value(parts.structured) if parts.structured else None)
+        or (
+            error_detection.error_in_value(parts.structured)
+            if parts.structured
+            else None
+        )
         or "The tool reports an error without a message."
     )
 

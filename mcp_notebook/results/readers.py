@@ -45,7 +45,7 @@ from mcp_notebook.results.formats import (
     xml_rows,
     yaml_rows,
 )
-from mcp_notebook.results.raw import Raw, Taken, from_records, from_rows
+from mcp_notebook.results.raw_table import Raw, Taken, from_records, from_rows
 from mcp_notebook.results.values import jsontext, literal
 
 __all__ = [

@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import readers, statement, texts
+from mcp_notebook.results import readers, texts
 from mcp_notebook.results.content import Parts
 from mcp_notebook.results.texts import Found
 from mcp_notebook.results.values import jsontext, large
+from mcp_notebook.sql_words import selected_columns
 
 _MANY = 200
 
@@ -21,7 +22,7 @@ def read(parts: Parts, sql: str, schema: Mapping[str, Any] | None) -> Found:
     """What structured content and text blocks hold together; structured content wins
     where they differ.
     """
-    asked = statement.selected(sql) if sql else None
+    asked = selected_columns(sql) if sql else None
     names = tuple(name for name in asked if name) if asked and all(asked) else ()
     if parts.structured in (None, {}):
         return blocks(parts.texts, names)

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_notebook.results import guard, readers
+from mcp_notebook.results import error_detection, readers
 from mcp_notebook.results.formats import delimited, wrapped
-from mcp_notebook.results.raw import Raw, Taken
+from mcp_notebook.results.raw_table import Raw, Taken
 from mcp_notebook.results.reading import Confidence, Rejected
-from mcp_notebook.results.values import jsontext, large, outcomes, shapes
+from mcp_notebook.results.values import json_tables, jsontext, large
 
 _LEAF_DEPTH = 3
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
@@ -83,7 +83,7 @@ def _read(text: str, selected: Sequence[str], depth: int) -> Found:
         )
     if (
         not _has_header(text, selected)
-        and (error := guard.error_in_text(text)) is not None
+        and (error := error_detection.error_in_text(text)) is not None
     ):
         return Found(reader="guard", error=error, rejected=tuple(rejected))
     answer = delimited.large(text)
@@ -185,10 +185,10 @@ def from_value(
             if depth < _LEAF_DEPTH
             else Found()
         )
-    if (error := guard.error_in_value(value, tuple(selected))) is not None:
+    if (error := error_detection.error_in_value(value, tuple(selected))) is not None:
         return Found(reader="guard", error=error)
     meta = value if isinstance(value, dict) else {}
-    raws = shapes.tables_in(value, selected=selected)
+    raws = json_tables.tables_in(value, selected=selected)
     leaf = None if selected and set(meta) == set(selected) else _text_leaf(value)
     if (
         leaf is not None
@@ -246,7 +246,7 @@ def _text_leaf(value: Any) -> str | None:
         for key, item in value.items()
         if isinstance(item, str) and ("\n" in item or item[:1] in ("[", "{"))
     ]
-    about = {str(key).lower() for key in value} & outcomes.OUTCOME
+    about = {str(key).lower() for key in value} & json_tables.OUTCOME
     if len(long) != 1 or not (str(long[0]).lower() in _LEAVES or about):
         return None
     return value[long[0]]
@@ -264,7 +264,11 @@ def _only_a_record(raws: tuple[Raw, ...], value: Any) -> bool:
 def error_of_json(text: str) -> str | None:
     """The message in a JSON error object, or None."""
     parsed = jsontext.parse(text)
-    return None if isinstance(parsed, str) else guard.error_in_value(parsed.value)
+    return (
+        None
+        if isinstance(parsed, str)
+        else error_detection.error_in_value(parsed.value)
+    )
 
 
 def _prefixed(found: Found, rejected: Sequence[tuple[str, str]]) -> Found:

@@ -8,8 +8,6 @@ import sys
 import types
 from typing import Any
 
-VERSION = "0.1.0"  # what the servers say of themselves
-
 
 class _Package(types.ModuleType):
     """`mcp_notebook.server("shop")` is a function for people; this package has its

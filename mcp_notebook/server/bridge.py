@@ -19,8 +19,8 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.exceptions import MCPError
 
+from mcp_notebook import __version__
 from mcp_notebook.errors import ConnectError
-from mcp_notebook.server import VERSION
 from mcp_notebook.server.announcing import Sessions
 from mcp_notebook.server.outside import read_connection
 from mcp_notebook.server.serve import serve_stdio
@@ -63,7 +63,7 @@ def forwarding(client: Client) -> "Server[Any]":
         "mcp-notebook",
         title="The notebook's tables",
         instructions=client.instructions,
-        version=VERSION,
+        version=__version__,
         lifespan=lambda server: _listening(client, bus, sessions),
         on_list_tools=answers.list_tools,
         on_call_tool=answers.call_tool,

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 
 from mcp_notebook.server.mend import ToolError, did_you_mean
+from mcp_notebook.sql_functions import ACTING_FUNCTIONS
 
 MAX_LENGTH = 20_000  # characters
 
@@ -32,11 +33,22 @@ _TABLE_FUNCTIONS = {
     "summary",
 }
 _SCHEMA_TABLES = {"information_schema.tables", "information_schema.columns"}
-_FUNCTIONS = {
-    "getenv", "current_setting", "getvariable", "current_query", "nextval", "currval", "setval", "setseed", "sleep_ms",
-    "write_log", "error", "add_parquet_key", "json_serialize_sql", "json_deserialize_sql", "json_serialize_plan",
-    "register_external_resource", "create_external_resource", "truncate_duckdb_logs", "parse_duckdb_log_message",
-}  # fmt: skip
+# What acts, and what tells of settings and the session, fails or waits on purpose
+REFUSED_FUNCTIONS = ACTING_FUNCTIONS["duckdb"] | frozenset(
+    [
+        "getenv",
+        "current_setting",
+        "getvariable",
+        "current_query",
+        "currval",
+        "sleep_ms",
+        "error",
+        "json_serialize_sql",
+        "json_deserialize_sql",
+        "json_serialize_plan",
+        "parse_duckdb_log_message",
+    ]
+)
 _ONE_SELECT = (
     "Write one SELECT (WITH, FROM-first, VALUES, DESCRIBE and SUMMARIZE work too)."
 )
@@ -199,7 +211,7 @@ def _refuse_unknown_parts(node: dict[str, Any]) -> None:
         )
     if (
         node.get("class") == "FUNCTION"
-        and node.get("function_name", "").lower() in _FUNCTIONS
+        and node.get("function_name", "").lower() in REFUSED_FUNCTIONS
     ):
         raise ToolError(
             f"Refused: the function {node['function_name']} is not available."

@@ -13,7 +13,7 @@ from typing import Any
 import mcp_types as types
 from mcp.server.lowlevel import NotificationOptions, Server
 
-from mcp_notebook.server import VERSION
+from mcp_notebook import __version__
 from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, as_text, structured
 from mcp_notebook.server.mend import ToolError, did_you_mean
 
@@ -127,7 +127,7 @@ def build_server(
         name,
         title=title,
         instructions=instructions,
-        version=VERSION,
+        version=__version__,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         get_tool_input_schema=lambda tool: (

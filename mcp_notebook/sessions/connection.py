@@ -16,6 +16,7 @@ from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
+from mcp_notebook import __version__
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer
 from mcp_notebook.sessions.authorization.oauth import make_auth
 from mcp_notebook.sessions.authorization.signin import AUTHORIZE_LIMIT, Authorize
@@ -30,7 +31,7 @@ from mcp_notebook.sessions.transports.tapped import TappedRead, TappedWrite
 
 logger = logging.getLogger(__name__)
 
-CLIENT = Implementation(name="mcp-notebook", version="0.1.0")
+CLIENT = Implementation(name="mcp-notebook", version=__version__)
 # seconds after which a connection that does not close is left to its lifeline
 CLOSE_LIMIT = 8.0
 LOG_EVERY = 30.0  # seconds between two looks at the size of the server's log

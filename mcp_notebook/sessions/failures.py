@@ -2,9 +2,10 @@
 
 import re
 
+from mcp_notebook.secrets import NameLevel, is_secret_name
+
 # Noise that a failed start may quote: words only, nothing that could be a host, a user or a key
 HARMLESS = re.compile(r"[A-Za-z0-9 ,.!()'-]{1,80}")
-SECRETIVE = re.compile(r"passw|secret|token|key|credential", re.IGNORECASE)
 
 
 def leaf(error: BaseException) -> BaseException:
@@ -26,7 +27,9 @@ def exit_sentence(code: int | None) -> str:
 
 def harmless(line: str) -> str:
     """The line when it can be quoted without giving anything away, else nothing."""
-    return line if HARMLESS.fullmatch(line) and not SECRETIVE.search(line) else ""
+    if not HARMLESS.fullmatch(line) or is_secret_name(line, NameLevel.NOISE):
+        return ""
+    return line
 
 
 def _is_cancellation(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TextIO
 
-from mcp_notebook import masking
+from mcp_notebook import secrets
 from mcp_notebook.config import mask
 from mcp_notebook.sessions import leftovers
 
@@ -55,7 +55,7 @@ class ServerLog:
         size = os.fstat(self._fd).st_size
         start = max(since if since <= size else 0, size - TAIL_BYTES)
         text = self._read(start).decode("utf-8", "replace")
-        return masking.mask(
+        return secrets.mask(
             mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets)
         )
 

@@ -150,11 +150,11 @@ class Session(ToolList, Questions):
         """Call a tool. A tool's own failure is an outcome with `result.is_error`;
         SessionError when the session failed.
 
-        `timeout` bounds the server's answer (default 60 s); DEADLINE bounds everything.
+        `timeout` bounds the server's answer (see `seconds_for`); DEADLINE bounds everything.
         Cancelling the task cancels the call on the server. A call that may have run is
         repeated only for trusted servers and `safe_tools`.
         """
-        limit = timeout or CALL_TIMEOUT
+        limit = self.seconds_for(timeout)
         try:
             async with asyncio.timeout(max(DEADLINE, limit)):
                 outcome = await self._call(tool, arguments or {}, limit, on_progress)
@@ -169,6 +169,12 @@ class Session(ToolList, Questions):
         finally:
             self.health.calls += 1
         return outcome
+
+    def seconds_for(self, asked: float | None, usual: float = CALL_TIMEOUT) -> float:
+        """How long one call may take: what was asked for it, else what was set for the
+        server, else what is usual.
+        """
+        return asked or self.spec.options.timeout or usual
 
     async def refresh_tools(self) -> None:
         """List the tools again and compare them with the pinned definitions."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.events import Reply
-from mcp_notebook.policy import Start, matches
+from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
     session.safe_tools |= {
         tool.name
         for tool in session.tools
-        if matches(patterns, session.name, tool.name)
+        if matches_any(patterns, session.name, tool.name)
     }
 
 

@@ -1,33 +1,40 @@
 """Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
 
 import asyncio
-import difflib
 import json
 import shlex
 import time
-import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook import naming
 from mcp_notebook.errors import CallError, ConfigError
-from mcp_notebook.events import ToolCall, ToolResult
+from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import only_reads
+from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface import sharing
+from mcp_notebook.surface.call_path import NotebookCalls, new_call, query_tool
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
-    from mcp_notebook.agent.calls import Keep
+    from mcp_notebook.agent.calls import Keep, Origin
+    from mcp_notebook.results import Table
     from mcp_notebook.server.catalog import Catalog
-    from mcp_notebook.sessions import Session, ToolInfo
 
-BY_HAND = "by hand"
-# Tools of servers we have seen, most careful first; any other tool with an SQL argument
-# is taken when it is alone.
-QUERY_TOOLS = ("query_database", "query", "read_query", "select_query", "execute_read_query", "run_select_query",
-               "execute_sql", "execute_query", "run_query", "sql_query")  # fmt: skip
+Emit = Callable[[Any], None]
+
+
+def keep_into(notebook: Notebook, into: str) -> "Keep":
+    """Keeps the tables of a call in the notebook, the first one under the name `into`."""
+
+    def keep(
+        tables: "Sequence[Table]",
+        origin: "Origin",
+        write: Callable[[Sequence[str]], str],
+    ) -> tuple[tuple[str, ...], str]:
+        return notebook.keep(tables, origin, write, into=into)
+
+    return keep
 
 
 async def call(
@@ -38,7 +45,7 @@ async def call(
     *,
     into: str = "",
     timeout: float = 0,
-    emit: Callable[[Any], None] = lambda event: None,
+    emit: Emit = lambda event: None,
 ) -> tuple[ToolResult, Any]:
     """Call one tool; returns its result and its value: the first table as a DataFrame,
     else the text.
@@ -47,149 +54,49 @@ async def call(
 
     Raises CallError when the tool says no, SessionError when server or tool are unknown.
     """
-
-    def keep(table: Any, origin: Any, index: int) -> str:
-        return notebook.keep(table, origin, index, name=into if index == 0 else "")
-
-    result = await perform(
-        notebook, server, tool, arguments, keep=keep, timeout=timeout, emit=emit
-    )
-    notebook.shown.update(dict.fromkeys(result.names, result.shown))
-    return result, notebook.shell.user_ns[result.names[0]] if result.names else text_of(
-        result
-    )
+    calls = NotebookCalls(notebook, keep=keep_into(notebook, into), show=emit)
+    result = await perform(calls, server, tool, arguments, timeout=timeout)
+    if not result.names:
+        return result, text_of(result)
+    return result, notebook.shell.user_ns[result.names[0]]
 
 
 async def perform(
-    notebook: Notebook,
+    calls: NotebookCalls,
     server: str,
     tool: str,
     arguments: Mapping[str, Any],
     *,
-    keep: "Keep",
     timeout: float = 0,
-    emit: Callable[[Any], None] = lambda event: None,
 ) -> ToolResult:
-    """Call one tool; `keep` takes its tables, `emit` what happens on the way. Raises as
-    `call` does.
-    """
-    # loads the reading of results, wanted at the first call
-    from mcp_notebook.agent.calls import call_tool
-
-    session = await notebook.session(server)
-    info = find_tool(session, tool)
-    event = ToolCall(
-        f"hand_{uuid.uuid4().hex[:12]}", server, info.name, dict(arguments)
-    )
-    notebook.ledger.record(event, cell=BY_HAND)
-    notebook.sent(event, facts=facts_of(session, info))
-    result = await call_tool(
-        session,
-        info,
-        event,
-        keep=keep,
-        shaping=notebook.shaping(),
-        timeout=timeout or notebook.settings.tool_timeout,
-        emit=emit,
-    )
-    notebook.ledger.record(result, cell=BY_HAND)
-    notebook.trail.ended(event.id, result.outcome)
+    """Call one tool on this path; raises as `call` does."""
+    result = await calls.call_tool(server, tool, arguments, timeout)
     if result.outcome != "ok":
-        raise CallError(f"{server}.{info.name}: {result.shown}")
+        raise CallError(f"{server}.{tool}: {seal_text(result.shown)}")
     return result
-
-
-def facts_of(session: "Session", tool: "ToolInfo") -> Facts:
-    """What is known of a tool when it is called."""
-    argument = _sql_argument(tool.input_schema, tool.description)
-    try:
-        only = bool(argument) and query_tool(session)[0].name == tool.name
-    except ConfigError:
-        only = False
-    reads = (
-        session.trusted
-        or tool.name in session.safe_tools
-        or only_reads(tool.annotations)
-    )
-    return Facts(reads, argument, only)
 
 
 def text_of(result: ToolResult) -> str:
     """What a call gave besides tables."""
-    return (
-        result.reading.text
-        if result.reading is not None and result.reading.text
-        else result.shown
-    )
-
-
-def find_tool(session: "Session", name: str) -> "ToolInfo":
-    """A tool of a session by name; raises ConfigError with near misses."""
-    for tool in session.tools:
-        if tool.name == name:
-            return tool
-    names = [tool.name for tool in session.tools]
-    near = difflib.get_close_matches(name, names, 1, 0.6)
-    if near:
-        raise ConfigError(
-            f"{session.name} has no tool {name!r}; did you mean {near[0]!r}? %mcp_tools lists them all."
-        )
-    raise ConfigError(
-        f"{session.name} has no tool {name!r}; its tools: {', '.join(names[:40]) or 'none'}."
-    )
-
-
-def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
-    """The tool of a session that takes SQL, and the name of that argument; raises ConfigError."""
-    tools = [find_tool(session, wanted)] if wanted else list(session.tools)
-    found = {
-        t.name: (t, argument)
-        for t in tools
-        if (argument := _sql_argument(t.input_schema, t.description))
-    }
-    for name in QUERY_TOOLS:
-        if name in found:
-            return found[name]
-    if len(found) == 1:
-        return next(iter(found.values()))
-    if not found:
-        raise ConfigError(
-            f"{session.name} has no tool that takes SQL; call its tools with %mcp_call."
-        )
-    raise ConfigError(
-        f"{session.name} has several tools that take SQL; choose one with --tool: {', '.join(found)}."
-    )
-
-
-def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
-    """The argument that takes an SQL text, when nothing else is required; else an empty string."""
-    properties = schema.get("properties") or {}
-    required = set(schema.get("required") or ())
-    for name in naming.SQL_ARGUMENTS:
-        told = f"{description} {(properties.get(name) or {}).get('description', '')}".lower()
-        if name in properties and required <= {name} and (name != "q" or "sql" in told):
-            return name
-    return ""
+    text = result.reading.text if result.reading is not None else ""
+    return text or result.shown
 
 
 async def own_sql(
-    notebook: Notebook, text: str, *, into: str = ""
+    notebook: Notebook, text: str, *, into: str = "", emit: Emit = lambda event: None
 ) -> tuple[ToolResult, Any]:
     """SQL of the person's over the notebook's tables; the answer gets a name there."""
-
-    def keep(table: Any, origin: Any, index: int) -> str:
-        return notebook.keep(table, origin, index, name=into)
-
-    result = await perform_own_sql(notebook, {"sql": text}, notebook.catalog, keep=keep)
+    calls = NotebookCalls(notebook, keep=keep_into(notebook, into), show=emit)
+    result = await perform_own_sql(notebook, calls, {"sql": text}, notebook.catalog)
     return result, notebook.shell.user_ns[result.names[0]]
 
 
 async def perform_own_sql(
     notebook: Notebook,
+    calls: NotebookCalls,
     arguments: Mapping[str, Any],
     catalog: "Catalog",
     *,
-    keep: "Keep",
     given: Mapping[str, Any] | None = None,
 ) -> ToolResult:
     """SQL of the person's over the notebook's tables: in this process on the frames as
@@ -203,44 +110,47 @@ async def perform_own_sql(
     from mcp_notebook.results.reading import Reading, Table
     from mcp_notebook.server.here import local_answer
 
-    event = ToolCall(
-        f"hand_{uuid.uuid4().hex[:12]}", OWN_SERVER, "query", dict(arguments)
-    )
-    notebook.ledger.record(event, cell=BY_HAND)
-    notebook.sent(event, facts=Facts(reads=True, sql="sql", only=True), given=given)
-    started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    answer = await local_answer(catalog, arguments["sql"], limit=arguments.get("limit"))
-    seconds = time.monotonic() - started
-    hidden = await asyncio.to_thread(sharing.masked_in, notebook, arguments["sql"])
-    kept_back = f"made from masked columns ({', '.join(hidden)}): Claude cannot query it until %mcp_share names it"
-    notes = (*answer.notes, kept_back) if hidden else answer.notes
-    table = Table(answer.data, notes=notes, truncated=answer.truncated)
-    name = keep(
-        table,
-        Origin(
-            OWN_SERVER, "query", dict(arguments), event.id, stamp, round(seconds, 4)
-        ),
-        0,
-    )
-    if hidden:
-        notebook.keep_back(name, event.id)
-    reading = Reading(
-        tables=(table,), reader=_computed(answer.notes), confidence="high"
-    )
-    result = ToolResult(
-        event.id, "ok", "", seconds, answer.data.nbytes, (name,), reading
-    )
-    notebook.ledger.record(result, cell=BY_HAND)
-    notebook.trail.ended(event.id, "ok")
-    return result
+    asked = new_call("hand", OWN_SERVER, "query", arguments)
+
+    async def work(keep: "Keep") -> ToolResult:
+        started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        sql = arguments["sql"]
+        answer = await local_answer(catalog, sql, limit=arguments.get("limit"))
+        seconds = time.monotonic() - started
+        hidden = await asyncio.to_thread(sharing.masked_in, notebook, sql)
+        notes = answer.notes
+        if hidden:
+            notes += (
+                f"made from masked columns ({', '.join(hidden)}): "
+                "Claude cannot query it until %mcp_share names it",
+            )
+        table = Table(answer.data, notes=notes, truncated=answer.truncated)
+        origin = Origin(
+            OWN_SERVER,
+            "query",
+            asked.arguments,
+            asked.id,
+            stamp,
+            round(seconds, 4),
+            arguments,
+        )
+        names, _ = keep((table,), origin, lambda names: "")
+        if hidden:
+            notebook.keep_back(names[0] if names else "", asked.id)
+        reading = Reading(
+            tables=(table,), reader=_computed(answer.notes), confidence="high"
+        )
+        size = answer.data.nbytes
+        return ToolResult(asked.id, "ok", "", seconds, size, names, reading)
+
+    facts = Facts(reads=True, sql="sql", only=True)
+    return await calls.perform(asked, arguments, work, facts=facts, given=given)
 
 
 def _computed(notes: tuple[str, ...]) -> str:
     """Where the answer was computed, as the card says it."""
-    return next(
-        (note for note in notes if note.startswith("computed on")),
-        "DuckDB in this process",
-    )
+    said = (note for note in notes if note.startswith("computed on"))
+    return next(said, "DuckDB in this process")
 
 
 def split_target(target: str) -> tuple[str, str]:
@@ -294,13 +204,13 @@ async def sql(
     into: str = "",
     tool: str = "",
     timeout: float = 0,
-    emit: Callable[[Any], None] = lambda event: None,
+    emit: Emit = lambda event: None,
 ) -> tuple[ToolResult, Any]:
     """Run SQL through a server's own query tool and return its result and DataFrame."""
     if not text.strip():
         raise ConfigError("The cell holds no SQL.")
     if server == OWN_SERVER:
-        return await own_sql(notebook, text.strip(), into=into)
+        return await own_sql(notebook, text.strip(), into=into, emit=emit)
     session = await notebook.session(server)
     info, argument = query_tool(session, tool)
     return await call(

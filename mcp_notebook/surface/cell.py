@@ -23,10 +23,10 @@ from mcp_notebook.events import (
     Usage,
 )
 from mcp_notebook.freeze.trail import Run
-from mcp_notebook.masking import seal_text
 from mcp_notebook.policy import Budget
-from mcp_notebook.surface import byhand
+from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface.asking import CallApprovals
+from mcp_notebook.surface.call_path import NotebookCalls
 from mcp_notebook.surface.composing import events_of, form_of, value_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions
@@ -75,7 +75,9 @@ class CellRun:
         notebook.questions[self._cell] = seal_text(
             " ".join(options.prompt.split())[:QUESTION]
         )
+        # drawn in the cell's own thread, so what happens waits there
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._calls = NotebookCalls(notebook, cell=self._cell, show=self._queue.put)
         self._approvals = CallApprovals(notebook.asker)
         self._attended = is_attended(notebook.shell)
         self._view: Shows | None = None
@@ -182,8 +184,7 @@ class CellRun:
         )
         async with aclosing(stream) as events:
             async for event in events:
-                self._notebook.ledger.record(event, cell=self._cell)
-                self._queue.put(event)
+                self._calls.tell(event)
 
     def _caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
         from mcp_notebook.agent.caller import Caller
@@ -193,20 +194,14 @@ class CellRun:
         budget.waited = lambda: clock.seconds() - before
         return Caller(
             toolset,
-            self._notebook.keep,
+            self._calls,
             self._approvals,
             rules=rules,
             grants=self._notebook.grants,
             shaping=self._notebook.shaping(self._options.rows_to_model),
             timeout=self._notebook.settings.tool_timeout,
             budget=budget,
-            sent=self._sent,
         )
-
-    def _sent(self, call: ToolCall) -> None:
-        session = self._notebook.sessions.get(call.server)
-        facts = byhand.facts_of(session, byhand.find_tool(session, call.tool))
-        self._notebook.sent(call, facts=facts, cell=self._cell)
 
     def _pump(self) -> None:
         assert self._view is not None
@@ -229,7 +224,6 @@ class CellRun:
                 **{n: None for n in self._tables if n not in event.names},
                 **dict.fromkeys(event.names),
             }
-            self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             assert self._view is not None
             self._view.flush()
@@ -241,10 +235,8 @@ class CellRun:
         self._view.show(event)
 
     def _follow(self, event: Event) -> None:
-        """Keep for %mcp_freeze how calls ended and what was said."""
-        if isinstance(event, ToolResult):
-            self._notebook.trail.ended(event.id, event.outcome)
-        elif isinstance(event, TextDelta):
+        """Keep for %mcp_freeze what was said."""
+        if isinstance(event, TextDelta):
             self._run.words += event.text
         elif isinstance(event, TextDiscarded):
             self._run.words = self._run.words[: self._said]

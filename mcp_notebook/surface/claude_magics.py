@@ -19,7 +19,7 @@ from mcp_notebook.surface import accounts, showing
 from mcp_notebook.surface.awaiting import AwaitTransformer
 from mcp_notebook.surface.cell import CellRun
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.options import OPTIONS, AskOptions, Option
+from mcp_notebook.surface.options import OPTIONS, AskOption, AskOptions
 
 
 def question_arguments(magic: Any) -> Any:
@@ -30,7 +30,7 @@ def question_arguments(magic: Any) -> Any:
     return magic
 
 
-def _argument_of(option: Option) -> dict[str, Any]:
+def _argument_of(option: AskOption) -> dict[str, Any]:
     """What argparse is told. Without a default: what is not on the line stays open."""
     told: dict[str, Any] = {
         "dest": option.name,

@@ -43,7 +43,7 @@ async def events_of(
 
     composed = await compose(notebook, options)
     if options.dry_run:
-        stream = dry_run_events(conversation, composed)
+        stream = dry_run_events(conversation, composed, options.system)
     else:
         for note in length_notes(notebook, conversation, composed.request.backend):
             yield note
@@ -84,7 +84,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     form = form_of(notebook, options.form)
     request = Request(
         backend,
-        prompts.system_prompt(sessions),
+        _system_prompt(sessions, options.system),
         max_tokens=options.max_tokens,
         effort=options.effort,
         schema=form.schema if form else None,
@@ -94,6 +94,14 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     return Composed(
         request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget
     )
+
+
+def _system_prompt(sessions: list[Any], more: str) -> str:
+    """The rules, the servers' words and then the person's, which are the last to be
+    read. Without the person's it is to the letter what recorded turns were asked with.
+    """
+    rules = prompts.system_prompt(sessions)
+    return f"{rules}\n{more.strip()}\n" if more.strip() else rules
 
 
 async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[Block]:
@@ -212,12 +220,14 @@ def length_notes(
 
 
 async def dry_run_events(
-    conversation: Conversation, composed: Composed
+    conversation: Conversation, composed: Composed, system: str
 ) -> AsyncGenerator[Event, None]:
     """The events of a cell that asks no model for words."""
     text = await dryrun.describe(
         composed.request, conversation, composed.prompt, composed.toolset.definitions()
     )
+    if system:
+        text += f"\nThe system prompt ends with: {system}"
     fence = "`" * 4
     yield TextDelta(f"{fence}text\n{text}\n{fence}\n")
     yield Stop("done")

@@ -1,7 +1,7 @@
 """Registers magics, settings, completion and the await hook with IPython, and takes them all back.
 
-Loading costs a few milliseconds: every magic is registered as one that puts the parts
-together at its first use.
+Loading costs a few milliseconds: every magic is registered as one that makes the real
+ones at its first use.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ from mcp_notebook.surface.awaiting import AwaitTransformer
 from mcp_notebook.surface.settings import MCPNotebook
 
 if TYPE_CHECKING:
+    from mcp_notebook.surface.families import Families
     from mcp_notebook.surface.notebook import Notebook
-    from mcp_notebook.surface.parts import Parts
 
 LINE_MAGICS = (
     "claude_cost", "claude_fork", "claude_history", "claude_record", "mcp_approvals", "mcp_call",
@@ -33,17 +33,18 @@ class Extension:
         self._settings = _settings(shell)
         self._awaiting = AwaitTransformer()
         self._matcher = _matcher_for(self)
-        self._parts: Parts | None = None
+        self._families: Families | None = None
 
     @property
-    def parts(self) -> "Parts":
-        """The parts behind the magics, made when they are first needed."""
-        if self._parts is None:
+    def families(self) -> "Families":
+        """The magics and their state, made when they are first needed."""
+        if self._families is None:
             # 60 ms of imports: only who uses a magic pays
-            from mcp_notebook.surface.parts import build
+            from mcp_notebook.surface.families import Families
 
-            self._parts = build(self._shell, self._settings, self._awaiting)
-        return self._parts
+            self._families = Families(self._shell, self._settings, self._awaiting)
+            self._families.register()
+        return self._families
 
     def register(self) -> None:
         """Hook everything into IPython."""
@@ -74,21 +75,21 @@ class Extension:
         for kind, names in (("line", LINE_MAGICS), ("cell", CELL_MAGICS)):
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
-        if self._parts is not None:
-            self._parts.close()
+        if self._families is not None:
+            self._families.close()
 
     def _adopt(self, _: Any = None) -> None:
         """`post_run_cell`: tables that the cell's own code was given can be queried by
         the names it gave them.
         """
-        if self._parts is not None:
-            self._parts.notebook.adopt()
+        if self._families is not None:
+            self._families.notebook.adopt()
 
     def complete(self, context: Any) -> Any:
         """Completions in a cell that begins with a magic; other cells are none of ours."""
         if not context.full_text.lstrip().startswith("%"):
             return {"completions": []}
-        return self.parts.complete(context)
+        return self.families.complete(context)
 
 
 def _matcher_for(extension: Extension) -> Any:
@@ -109,7 +110,7 @@ class FirstUse:
 
     @property
     def _real(self) -> Any:
-        manager = self._extension.parts.notebook.shell.magics_manager
+        manager = self._extension.families.notebook.shell.magics_manager
         return manager.magics[self._kind][self.__name__]
 
     @property
@@ -120,7 +121,7 @@ class FirstUse:
         real = self._real
         if self._kind == "line" and not getattr(real, NO_EXPANSION, False):
             words = (
-                self._extension.parts.notebook.shell.var_expand(words[0], 2),
+                self._extension.families.notebook.shell.var_expand(words[0], 2),
                 *words[1:],
             )
         return real(*words)
@@ -146,7 +147,7 @@ def unload(shell: Any) -> None:
 def notebook_of(shell: Any) -> "Notebook | None":
     """The state behind a shell's magics, or None where the extension is not loaded."""
     extension = _loaded.get(id(shell))
-    return extension.parts.notebook if extension else None
+    return extension.families.notebook if extension else None
 
 
 def _settings(shell: Any) -> MCPNotebook:

@@ -11,12 +11,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from mcp_notebook import __version__
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.choosing import Surroundings, Wish, choose
 from mcp_notebook.freeze.sealing import Sealer
-from mcp_notebook.freeze.sqlwords import named_in
 from mcp_notebook.freeze.steps import Plan, plan, problem_with
-from mcp_notebook.server import VERSION
+from mcp_notebook.sql_words import names_among
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server
 from mcp_notebook.surface.settings import MCPNotebook
@@ -120,9 +120,9 @@ def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
     try:
         statement = sqlguard.check(_parser(), sql, offered)
     except ToolError:
-        return named_in(sql, offered)
+        return names_among(sql, offered)
     return (
-        set(offered) & named_in(sql, offered)
+        set(offered) & names_among(sql, offered)
         if statement.lists_tables
         else set(statement.tables)
     )
@@ -163,7 +163,7 @@ def _heading(laid: Plan) -> str:
     today = datetime.date.today().isoformat()
     return (
         f"Frozen: {names}\n\n"
-        f"The calls of a conversation as plain code, frozen on {today} with mcp-notebook {VERSION}.\n"
+        f"The calls of a conversation as plain code, frozen on {today} with mcp-notebook {__version__}.\n"
         "They run without a model, a key or recorded turns."
     )
 

@@ -22,10 +22,13 @@ from mcp_notebook.surface import (
     sharing,
 )
 from mcp_notebook.surface.asking import NOBODY
+from mcp_notebook.surface.call_path import NotebookCalls
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
 
 if TYPE_CHECKING:
+    from mcp_notebook.agent.calls import Keep, Origin
+    from mcp_notebook.results import Table
     from mcp_notebook.server.catalog import Catalog
 
 Target = str | Sequence[str] | object
@@ -174,12 +177,11 @@ async def _connected(
     options = ConnectOptions.from_call(name, target, given)
     if options.in_process:
         options.refuse_misplaced("server object", name)
-        spec = InProcessServer(lambda: target)
+        spec = InProcessServer(lambda: target, options)
     else:
         # of one name, a wrong server is raised
         spec = cast("ServerSpec", connecting.resolve(options)[name])
-    timeout = options.timeout or state.settings.connect_timeout
-    session = await opening.opened(state, name, spec, options, timeout, {name: ""})
+    session = await opening.opened(state, name, spec, options, {name: ""})
     for note in arrival.notes_on(session, state.sessions):
         here.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
@@ -205,16 +207,23 @@ async def _called(
 ) -> Any:
     frames: list[Any] = []
     sent = {name: plain(value, name) for name, value in arguments.items()}
-    result = await byhand.perform(
-        state, server, tool, sent, keep=_keeper(state, frames), timeout=timeout
-    )
+    calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
+    result = await byhand.perform(calls, server, tool, sent, timeout=timeout)
     return _value(frames, tables, lambda: byhand.text_of(result))
 
 
-def _keeper(state: Notebook, frames: list[Any]) -> Callable[..., str]:
-    def keep(table: Any, origin: Any, index: int) -> str:
-        frames.append(state.hand_out(table, origin, index))
-        return f"{origin.tool}"
+def _keep_for_code(state: Notebook, frames: list[Any]) -> "Keep":
+    """Hands the tables of a call to the person's code, which names them."""
+
+    def keep(
+        tables: "Sequence[Table]",
+        origin: "Origin",
+        write: Callable[[Sequence[str]], str],
+    ) -> tuple[tuple[str, ...], str]:
+        written = write([origin.tool] * len(tables))
+        for index, table in enumerate(tables):
+            frames.append(state.hand_out(table, origin, index))
+        return (), written
 
     return keep
 
@@ -232,11 +241,10 @@ async def _queried(
         raise ConfigError("There is no SQL in the text.")
     arguments = {"sql": text} if limit is None else {"sql": text, "limit": limit}
     frames: list[Any] = []
+    calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
     catalog = _catalog(state, tables)
     try:
-        await byhand.perform_own_sql(
-            state, arguments, catalog, keep=_keeper(state, frames), given=tables
-        )
+        await byhand.perform_own_sql(state, calls, arguments, catalog, given=tables)
     except DataError as error:
         hint = (
             ""
@@ -261,11 +269,12 @@ def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
 
 
 async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:
-    origin, reading = await resources.fetched(state, server, uri)
+    frames: list[Any] = []
+    result = await resources.read_resource(
+        state, server, uri, keep=_keep_for_code(state, frames)
+    )
+    reading = result.reading
+    assert reading is not None  # a resource that was read has one
     if reading.error is not None:
         raise DataError(f"{uri} of {server} cannot be read: {reading.error}")
-    frames = [
-        state.hand_out(table, origin, index)
-        for index, table in enumerate(reading.tables)
-    ]
     return _value(frames, tables, lambda: reading.text)

@@ -16,7 +16,7 @@ from mcp_notebook.surface import showing
 ASKS = {"--help", "-h"}
 
 
-def helped(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
+def with_help(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
     """The magic called `name` (`%mcp_log`, `%%claude`), with `--help` alone on its line
     answered.
     """

@@ -52,7 +52,9 @@ class MCPMagics(Magics):
         with interruptible():
             opening.connect(self._notebook, options)
 
-    mcp_connect.__doc__ = f"{inspect.cleandoc(mcp_connect.__doc__)}\n{describe_flags()}"
+    mcp_connect.__doc__ = (
+        f"{inspect.cleandoc(mcp_connect.__doc__ or '')}\n{describe_flags()}"
+    )
 
     @line_magic
     def mcp_disconnect(self, line: str) -> None:

@@ -1,9 +1,10 @@
 """What lives as long as the kernel: sessions, tables, conversation, ledger, grants."""
 
 import copy
+import threading
 import weakref
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,9 @@ from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.events import ToolCall
 from mcp_notebook.freeze.trail import Call, Facts, Kind, Trail
-from mcp_notebook.ledger import Ledger, masked
-from mcp_notebook.masking import mask_json
+from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches, user_file
+from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.surface import where
@@ -68,32 +68,57 @@ class Notebook:
         self.trail = Trail()  # what was called, exactly, for %mcp_freeze
         self._handed: list[weakref.ref[Any]] = []
         self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
+        # names of tables that are being described, and are bound in a moment
+        self._reserved: set[str] = set()
+        self._naming = threading.Lock()
 
     def keep(
-        self, table: "Table", origin: "Origin", index: int = 0, *, name: str = ""
-    ) -> str:
-        """Put a table into the notebook's namespace and return its name.
+        self,
+        tables: "Sequence[Table]",
+        origin: "Origin",
+        write: Callable[[Sequence[str]], str] = lambda names: "",
+        *,
+        into: str = "",
+    ) -> tuple[tuple[str, ...], str]:
+        """Put the tables of a call into the notebook's namespace; returns their names,
+        and what `write` made of these before anything was bound.
 
-        `name` is one that the person asked for. Otherwise a readable one is found that
-        is free, or that the very same call was given before: running a cell again
-        refreshes its table.
+        `into` is what the person asked the first one to be called. For the others a
+        readable name is found that is free, or that the very same call was given
+        before: running a cell again refreshes its table.
         """
-        provenance = (
-            origin.server,
-            origin.tool,
-            repr(sorted(origin.arguments.items(), key=str)),
-            index,
-        )
-        wanted = name or self._free_name(
-            naming.suggest(origin.server, origin.tool, origin.arguments), provenance
-        )
+        names = self._reserve_names(origin, len(tables), into)
+        try:
+            written = write(names)
+            for index, (table, name) in enumerate(zip(tables, names, strict=True)):
+                self._keep_table(table, origin, index, name)
+        finally:
+            self._reserved.difference_update(names)
+        if into and tables:
+            self.trail.named(into, self.shell.user_ns[into])
+        return names, written
+
+    def _reserve_names(
+        self, origin: "Origin", count: int, into: str
+    ) -> tuple[str, ...]:
+        """Names that no other call is given while this one's tables are described."""
+        suggested = naming.suggest(origin.server, origin.tool, origin.arguments)
+        names: list[str] = []
+        with self._naming:
+            for index in range(count):
+                wanted = into if index == 0 else ""
+                name = wanted or self._free_name(suggested, provenance(origin, index))
+                self._reserved.add(name)
+                names.append(name)
+        return tuple(names)
+
+    def _keep_table(
+        self, table: "Table", origin: "Origin", index: int, name: str
+    ) -> None:
         frame = frame_of(table, origin)
-        self.bind(wanted, frame)
-        self._bound[wanted] = (provenance, weakref.ref(frame))
-        self.trail.kept(origin.call_id, index, wanted, frame, table.truncated)
-        if name:
-            self.trail.named(name, frame)
-        return wanted
+        self.bind(name, frame)
+        self._bound[name] = (provenance(origin, index), weakref.ref(frame))
+        self.trail.kept(origin.call_id, index, name, frame, table.truncated)
 
     def hand_out(self, table: "Table", origin: "Origin", index: int = 0) -> Any:
         """A table as a DataFrame for the person's own code, which gives it its name;
@@ -134,9 +159,10 @@ class Notebook:
                     reference for reference in self._handed if reference() is not value
                 ]
 
-    def sent(
+    def remember_call(
         self,
         call: ToolCall,
+        arguments: Mapping[str, Any],
         *,
         facts: Facts,
         cell: str = "",
@@ -148,16 +174,14 @@ class Notebook:
         `given`: the tables that SQL was given by name, beside those of the notebook.
         """
         at = len(self.shell.user_ns.get("In", ())) - 1
-        arguments = copy.deepcopy(call.arguments)
+        exact = copy.deepcopy(dict(arguments))
         tables: dict[str, Any] = {}
         if call.server == OWN_SERVER:
             tables = {
                 entry.name: self.shell.user_ns.get(entry.variable)
                 for entry in self.catalog.entries()
             }
-        made = Call(
-            call.id, call.server, call.tool, arguments, facts, cell, kind, at=at
-        )
+        made = Call(call.id, call.server, call.tool, exact, facts, cell, kind, at=at)
         self.trail.sent(made, {**tables, **(given or {})})
 
     def bind(self, name: str, frame: Any) -> None:
@@ -165,16 +189,14 @@ class Notebook:
         self.shell.user_ns[name] = frame
         self.catalog.add(name, variable=name, origin="result")
 
-    def _free_name(self, suggested: str, provenance: Any) -> str:
-        for name, (made_by, reference) in self._bound.items():
-            if (
-                made_by == provenance
-                and self.shell.user_ns.get(name) is reference() is not None
-            ):
+    def _free_name(self, suggested: str, made_by: Any) -> str:
+        for name, (maker, reference) in self._bound.items():
+            if maker != made_by or name in self._reserved:
+                continue
+            if self.shell.user_ns.get(name) is reference() is not None:
                 return name
-        return naming.free(
-            suggested, {**self.shell.user_ns, **dict.fromkeys(self.catalog.names())}
-        )
+        taken = {*self.shell.user_ns, *self.catalog.names(), *self._reserved}
+        return naming.free(suggested, taken)
 
     def rules(self, allow: tuple[str, ...], *, attended: bool) -> Rules:
         """The rules of one cell: the settings, what was allowed at connect, and
@@ -202,7 +224,7 @@ class Notebook:
         return {
             tool.name
             for tool in session.tools
-            if matches(patterns, session.name, tool.name)
+            if matches_any(patterns, session.name, tool.name)
         }
 
     def _write_log(self, name: str) -> None:
@@ -284,13 +306,20 @@ class Notebook:
         )
 
 
+def provenance(origin: "Origin", index: int) -> tuple[Any, ...]:
+    """What makes a table the same as one that came before."""
+    exact = origin.exact or origin.arguments
+    arguments = repr(sorted(exact.items(), key=str))
+    return origin.server, origin.tool, arguments, index
+
+
 def frame_of(table: "Table", origin: "Origin") -> Any:
-    """A table as a DataFrame that says where it comes from, without secrets."""
+    """A table as a DataFrame that says where it comes from."""
     return table.to_pandas(
         attrs={
             "server": origin.server,
             "tool": origin.tool,
-            "arguments": mask_json(masked(dict(origin.arguments))),
+            "arguments": dict(origin.arguments),
             "call_id": origin.call_id,
             "time": origin.time,
             "seconds": origin.seconds,

@@ -41,12 +41,11 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.spec_fingerprint(servers[name]),
             )
             arrival.may_start(notebook, start, say=line, ask=ask)
-    timeout = options.timeout or notebook.settings.connect_timeout
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
     futures = {
-        name: loop.submit(opened(notebook, name, spec, options, timeout, progress))
+        name: loop.submit(opened(notebook, name, spec, options, progress))
         for name, spec in servers.items()
     }
     with notebook.asker.in_cell(attended=attended, buttons=False):
@@ -85,7 +84,6 @@ async def opened(
     name: str,
     spec: ServerSpec,
     options: ConnectOptions,
-    timeout: float,
     progress: dict[str, str],
 ) -> Any:
     """The session of one server, with what was asked for it; runs on the background loop."""
@@ -95,7 +93,9 @@ async def opened(
     session = await notebook.sessions.connect(
         name,
         handover.offered(spec) if bundled else spec,
-        timeout=timeout,
+        # A server that is given long may start slowly too; one whose calls are to be
+        # short still has to start, and npx or uvx may load it first.
+        timeout=max(options.timeout or 0, notebook.settings.connect_timeout),
         legacy=options.legacy,
         trusted=bundled,
         log_level=notebook.settings.server_log or None,

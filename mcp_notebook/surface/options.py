@@ -21,7 +21,7 @@ NO_SETTING: Any = object()
 Settled: TypeAlias = Any
 
 
-class Option(NamedTuple):  # made in a third of a dataclass's time, at %load_ext
+class AskOption(NamedTuple):  # made in a third of a dataclass's time, at %load_ext
     """What is declared of one option."""
 
     help: str  # begins small and has no full stop, as argparse prints it
@@ -73,37 +73,37 @@ class AskOptions:
     prompt: str = dataclasses.field(kw_only=False)
     into: Annotated[
         str,
-        Option(
+        AskOption(
             "name for the last table, or for the value with a form",
             flags=("--into",),
         ),
     ] = ""
     form: Annotated[
         Any,
-        Option(
+        AskOption(
             "type of the answer, e.g. list[int] or a pydantic model of yours",
             flags=("--as",),
         ),
     ] = None
     new: Annotated[
         bool,
-        Option(
+        AskOption(
             "start a new conversation; that of a function call is its own",
             flags=("--new",),
         ),
     ] = False
     dry_run: Annotated[
         bool,
-        Option(
+        AskOption(
             "show what would be sent, its tokens and cost",
             flags=("--dry-run",),
         ),
     ] = False
-    show: Annotated[bool, Option("stream the answer into the cell")] = False
-    quiet: Annotated[bool, Option("show nothing, however long it takes")] = False
+    show: Annotated[bool, AskOption("stream the answer into the cell")] = False
+    quiet: Annotated[bool, AskOption("show nothing, however long it takes")] = False
     model: Annotated[
         str,
-        Option(
+        AskOption(
             "model that answers, e.g. claude-opus-5-5",
             flags=("-m", "--model"),
             setting="",
@@ -112,16 +112,24 @@ class AskOptions:
     ] = ""
     effort: Annotated[
         str,
-        Option(
+        AskOption(
             "how hard the model thinks",
             flags=("--effort",),
             setting="",
             choices=("low", "medium", "high", "xhigh", "max"),
         ),
     ] = ""
+    system: Annotated[
+        str,
+        AskOption(
+            "what the system prompt says beside the rules, e.g. 'Answer in French'",
+            flags=("--system",),
+            setting="",
+        ),
+    ] = ""
     servers: Annotated[
         Sequence[str],
-        Option(
+        AskOption(
             "only these servers' tools",
             flags=("-s", "--servers"),
             commas=True,
@@ -129,7 +137,7 @@ class AskOptions:
     ] = ()
     allow: Annotated[
         Sequence[str],
-        Option(
+        AskOption(
             "tools that run without asking, e.g. 'shop.read_*'",
             flags=("--allow",),
             setting=(),
@@ -138,7 +146,7 @@ class AskOptions:
     ] = ()
     rows_to_model: Annotated[
         int | None,
-        Option(
+        AskOption(
             "rows of each table that the model is shown",
             unit="rows",
             flags=("--rows-to-model",),
@@ -148,7 +156,7 @@ class AskOptions:
     ] = None
     max_tokens: Annotated[
         int | None,
-        Option(
+        AskOption(
             "tokens of one reply at most",
             unit="tokens",
             flags=("--max-tokens",),
@@ -158,7 +166,7 @@ class AskOptions:
     ] = None
     max_iterations: Annotated[
         int | None,
-        Option(
+        AskOption(
             "model turns of one cell at most",
             unit="turns",
             flags=("--max-iterations",),
@@ -168,7 +176,7 @@ class AskOptions:
     ] = None
     max_calls: Annotated[
         int | None,
-        Option(
+        AskOption(
             "tool calls of one cell at most",
             unit="calls",
             flags=("--max-calls",),
@@ -178,7 +186,7 @@ class AskOptions:
     ] = None
     max_seconds: Annotated[
         float | None,
-        Option(
+        AskOption(
             "seconds of one cell at most",
             unit="seconds",
             flags=("--max-seconds",),
@@ -188,7 +196,7 @@ class AskOptions:
     ] = None
     max_cell_tokens: Annotated[
         int | None,
-        Option(
+        AskOption(
             "tokens of one cell at most, in and out together; 0: no limit",
             unit="tokens",
             flags=("--max-cell-tokens",),
@@ -198,7 +206,7 @@ class AskOptions:
     ] = None
     max_usd: Annotated[
         float | None,
-        Option(
+        AskOption(
             "dollars of one cell at most; 0: no budget",
             unit="dollars",
             flags=("--max-usd",),
@@ -208,7 +216,7 @@ class AskOptions:
     ] = None
     replay: Annotated[
         bool,
-        Option(
+        AskOption(
             "take the recorded turns even if a model could answer",
             flags=("--replay",),
         ),
@@ -241,7 +249,7 @@ class AskOptions:
         return dataclasses.replace(self, **found)
 
 
-def _declared() -> dict[str, Option]:
+def _declared() -> dict[str, AskOption]:
     """The options by name, each with what its field says of it."""
     found = {}
     for name, hint in typing.get_type_hints(AskOptions, include_extras=True).items():
@@ -258,7 +266,7 @@ def _plain_kind(kind: Any) -> Any:
     return next(one for one in typing.get_args(kind) if one is not type(None))
 
 
-OPTIONS: dict[str, Option] = _declared()
+OPTIONS: dict[str, AskOption] = _declared()
 
 
 def signature_of(returns: Any) -> inspect.Signature:
@@ -290,7 +298,7 @@ def check_name(name: str) -> str:
     return name
 
 
-def _check(option: Option, value: Any) -> None:
+def _check(option: AskOption, value: Any) -> None:
     shown = option.flags[-1] if option.flags else option.name
     if option.choices and value and value not in option.choices:
         known = ", ".join(option.choices)

@@ -8,7 +8,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface import prompting, resources, showing
+from mcp_notebook.surface import byhand, prompting, resources, showing
 from mcp_notebook.surface.cell import CellRun
 from mcp_notebook.surface.magics import interruptible
 from mcp_notebook.surface.notebook import Notebook
@@ -40,10 +40,11 @@ class ServerMagics(Magics):
         """
         server, uri, into = _to_read(line)
         with interruptible():
-            names, reading = loop.run(
-                resources.read(self._notebook, server, uri, into=into)
+            keep = byhand.keep_into(self._notebook, into)
+            result = loop.run(
+                resources.read_resource(self._notebook, server, uri, keep=keep)
             )
-            return showing.resource(self._notebook, names, reading, into)
+            return showing.resource(self._notebook, result.names, result.reading, into)
 
     @no_var_expand
     @line_magic

@@ -75,7 +75,7 @@ class ServerRequests:
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
         budget = Budget(Limits(), settings.notebook_limits(), self._notebook.spent)
-        if self._turns >= settings.sampling_turns or budget.exhausted():
+        if self._turns >= settings.sampling_turns or budget.limit_reached_before():
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
             )

@@ -20,6 +20,7 @@ class MCPNotebook(Configurable):
     effort = Enum(["", *OPTIONS["effort"].choices], **OPTIONS["effort"].trait()).tag(
         config=True
     )
+    system = Unicode(**OPTIONS["system"].trait()).tag(config=True)
     backend = Enum(
         ["auto", "live", "replay"],
         "auto",

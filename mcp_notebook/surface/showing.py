@@ -130,7 +130,9 @@ def status(notebook: Notebook, names: Sequence[str] = ()) -> None:
         status_table_html([status_row(session.status()) for session in sessions]),
         raw=True,
     )
+    usual = notebook.settings.tool_timeout
     for session in sessions if names else ():
+        line(f"{session.name}: a call may take {session.seconds_for(None, usual):g} s")
         words = visible(session.log.last_words(), lines=True)
         line(
             f"{session.name} logged:\n{words}"

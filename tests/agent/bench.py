@@ -5,6 +5,7 @@ from contextlib import aclosing
 
 from mcp_notebook.agent import backends
 from mcp_notebook.agent.caller import Caller
+from mcp_notebook.agent.calls import call_tool
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.run import run
@@ -30,8 +31,7 @@ class Bench:
         self.tables = {}
         caller.setdefault("budget", Budget(limits))
         self.approvals = CallApprovals(Asker())
-        tools = Toolset.of(sessions)
-        self.caller = Caller(tools, self.keep, self.approvals, **caller)
+        self.caller = Caller(Toolset.of(sessions), self, self.approvals, **caller)
         self.request = self.request_for(client or api.client(max_retries=0))
 
     @staticmethod
@@ -45,10 +45,16 @@ class Bench:
         """The person's answer to the question about a call."""
         self.approvals.answer(call_id, Answer(choice, reason))
 
-    def keep(self, table, origin, index):
-        name = f"t{len(self.tables) + 1}"
-        self.tables[name] = table
-        return name
+    async def send(self, sending, **how):
+        """The way of a call without a notebook."""
+        return await call_tool(sending, keep=self.keep, **how)
+
+    def keep(self, tables, origin, write):
+        first = len(self.tables) + 1
+        names = tuple(f"t{first + index}" for index in range(len(tables)))
+        written = write(names)
+        self.tables.update(zip(names, tables, strict=True))
+        return names, written
 
     def stream(self, prompt="How many?"):
         blocks = [{"type": "text", "text": prompt}]

@@ -235,15 +235,15 @@ def tool_of(definition):
     "name", ["rug_pull_description", "rug_pull_schema", "rug_pull_annotations"]
 )
 def test_a_tool_changed_after_its_approval_asks_again_with_the_difference(name):
-    from mcp_notebook.policy import Asked, decide, grant
+    from mcp_notebook.policy import CallRequest, decide, make_grant
 
     case = attacks()[name]
     before, after = tool_of(case["before"]), tool_of(case["after"])
     grants = Grants()
     grants.add(
-        grant("evil", "spec", before.name, before.fingerprint, before.definition)
+        make_grant("evil", "spec", before.name, before.fingerprint, before.definition)
     )
-    call = Asked("evil", after.name, {}, "spec", after.fingerprint)
+    call = CallRequest("evil", after.name, {}, "spec", after.fingerprint)
     assert decide(call, Rules(), grants).action == "ask"
     assert "CHANGED" in grants.history(
         "spec", after.name, after.fingerprint, after.definition

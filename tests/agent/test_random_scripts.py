@@ -124,7 +124,7 @@ class World:
         old = self.bench.caller
         caller = Caller(
             Toolset.of(sessions()),
-            self.bench.keep,
+            self.bench,
             CallApprovals(Asker()),
             grants=old.grants,
             budget=budget,

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_notebook.display.safe import visible
-from mcp_notebook.display.sqltext import _tokens, is_sql, parts, pretty
+from mcp_notebook.display.sqltext import is_sql, parts, pretty
+from mcp_notebook.sql_words import split_sql
 from tests.browser.scripted import SQL
 
 PLAIN = """select from a b.c ( ) , where and between join left case end '' ' /* order by limit union all ; é [ `"""
@@ -16,7 +17,7 @@ QUERIES = st.lists(WORDS, max_size=40).map(" ".join)
 
 def solid(sql: str) -> list[str]:
     """Everything but the white space outside strings and comments."""
-    return [text for kind, text in _tokens(sql) if kind != "space"]
+    return [token.text for token in split_sql(sql) if token.kind != "space"]
 
 
 @given(QUERIES)

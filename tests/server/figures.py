@@ -347,9 +347,9 @@ async def by_side(session: Any, query: dict[str, str]) -> tuple[float, float]:
     called = time.perf_counter()
     kept: list[Any] = []
 
-    def keep(table: Any, origin: Origin, index: int) -> str:
-        kept.append(table.to_pandas())
-        return "t"
+    def keep(tables: Any, origin: Origin, write: Any) -> Any:
+        kept.extend(table.to_pandas() for table in tables)
+        return ("t",), write(["t"])
 
     began_reading = time.perf_counter()
     uris = [block for block in outcome.result.content if block.type == "resource_link"]

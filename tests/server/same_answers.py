@@ -38,7 +38,7 @@ ntile(4) over (order by id)|first_value(id) over (partition by k order by id des
 percent_rank() over (order by id)|dense_rank() over (order by k)
 sum(id) over (order by id rows between 2 preceding and current row)|avg(x) over (partition by k)
 """
-_WHOLE = [
+WHOLE = [
     "select k, sum(x) as s from events group by k having count(*) > 33 order by s desc",
     "select k, b, count(*) as n from events group by rollup (k, b) order by k, b, n",
     "select k, b, count(*) as n from events group by cube (k, b) order by k, b, n",
@@ -62,7 +62,7 @@ _WHOLE = [
     "select e.id, v.label from events e join (values (1, 'one'), (2, 'two')) as v(id, label) on e.id = v.id order by 1",
     "select id, K as Key from events where K = 'k1' order by KEY, ID limit 2",
 ]
-_AGGREGATES = [
+AGGREGATES = [
     e for line in _EXPRESSIONS.split("\n") for e in line.split("|") if e.strip()
 ]
 
@@ -76,7 +76,7 @@ def _parts(line: str) -> list[str]:
     ]
 
 
-_SCALARS = [e for line in _BY_ROW.split("\n") for e in _parts(line)]
+SCALARS = [e for line in _BY_ROW.split("\n") for e in _parts(line)]
 
 
 def _together(
@@ -110,10 +110,10 @@ def statements(dialect: str) -> dict[str, bool]:
     engine may take a second each.
     """
     by_group = _together(
-        _AGGREGATES, "select k, {} from events group by k order by k", dialect
+        AGGREGATES, "select k, {} from events group by k order by k", dialect
     )
-    by_row = _together(_SCALARS, "select id, {} from events order by id", dialect)
-    return {**dict.fromkeys([*by_group, *by_row], False), **dict.fromkeys(_WHOLE, True)}
+    by_row = _together(SCALARS, "select id, {} from events order by id", dialect)
+    return {**dict.fromkeys([*by_group, *by_row], False), **dict.fromkeys(WHOLE, True)}
 
 
 async def all_differences(

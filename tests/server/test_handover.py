@@ -80,9 +80,10 @@ async def shaped(session: Session, sql: str) -> tuple[Any, list[Any]]:
     outcome = await session.call("query_database", {"sql": sql})
     kept: list[Any] = []
 
-    def keep(table: Any, origin: Origin, index: int) -> str:
-        kept.append(table)
-        return f"t{index}"
+    def keep(tables: Any, origin: Origin, write: Any) -> Any:
+        names = tuple(f"t{index}" for index in range(len(tables)))
+        kept.extend(tables)
+        return names, write(names)
 
     origin = Origin("db", tool.name, {"sql": sql}, "1", "", 0.0)
     return await shape(outcome, tool, origin, keep, Shaping(), session), kept

@@ -3,12 +3,8 @@
 import subprocess
 import sys
 
-from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.extension import CELL_MAGICS, LINE_MAGICS
-from mcp_notebook.surface.freeze_magics import FreezeMagics
-from mcp_notebook.surface.magics import MCPMagics
-from mcp_notebook.surface.server_magics import ServerMagics
-from mcp_notebook.surface.serving import ServingMagics
+from mcp_notebook.surface.families import FAMILIES
 
 
 def run(code: str) -> str:
@@ -20,9 +16,8 @@ def run(code: str) -> str:
 
 
 def test_every_magic_is_registered_before_its_first_use():
-    classes = (ClaudeMagics, FreezeMagics, MCPMagics, ServerMagics, ServingMagics)
-    assert {n for c in classes for n in c.magics["line"]} == set(LINE_MAGICS)
-    assert {n for c in classes for n in c.magics["cell"]} == set(CELL_MAGICS)
+    assert {n for c in FAMILIES for n in c.magics["line"]} == set(LINE_MAGICS)
+    assert {n for c in FAMILIES for n in c.magics["cell"]} == set(CELL_MAGICS)
 
 
 def test_loading_makes_none_of_the_parts():

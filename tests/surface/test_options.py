@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mcp_notebook
+from mcp_notebook.agent import prompts
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.surface import cell
 from mcp_notebook.surface.awaiting import AwaitTransformer
@@ -20,7 +21,7 @@ from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.composing import compose
 from mcp_notebook.surface.help import options_of
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.options import OPTIONS, AskOptions, Option
+from mcp_notebook.surface.options import OPTIONS, AskOptions, AskOption
 from mcp_notebook.surface.settings import MCPNotebook
 from tests.fake_messages import FakeMessages, Reply, text
 from tests.surface.scripted import notebook
@@ -65,7 +66,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def values_of(option: Option) -> st.SearchStrategy[Any]:
+def values_of(option: AskOption) -> st.SearchStrategy[Any]:
     if option.name in SAMPLES:
         return SAMPLES[option.name]
     if option.choices:
@@ -234,3 +235,22 @@ def test_a_dry_run_is_an_answer_too(state: Notebook) -> None:
     said = mcp_notebook.ask("What is in @orders?", dry_run=True, max_tokens=77).text
     assert "orders(n int64)" in said
     assert "at most 77 out a turn" in said
+
+
+def test_the_persons_words_end_the_system_prompt(
+    model: FakeMessages, state: Notebook
+) -> None:
+    magics = ClaudeMagics(None, state, AwaitTransformer())
+    magics.claude("--new --system 'Answer in French.'", "Hello?")
+    _ = mcp_notebook.ask("Hello?", new=True, system="Answer in French.").text
+    plain = mcp_notebook.ask("Hello?", new=True)
+    state.settings.system = "Answer in French."
+    both = [mcp_notebook.ask("Hello?", new=True), plain]
+    assert [answer.text for answer in both] == ["fine", "fine"]
+    systems = sorted(
+        (body["system"][0]["text"] for body in model.requests), key=len, reverse=True
+    )
+    rules = prompts.system_prompt(state.sessions)
+    assert systems == [f"{rules}\nAnswer in French.\n"] * 3 + [rules]
+    said = mcp_notebook.ask("Hello?", dry_run=True).text
+    assert "The system prompt ends with: Answer in French." in said

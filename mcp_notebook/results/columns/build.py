@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results import statement
 from mcp_notebook.results.columns import (
     fast_columns,
     fast_nulls,
@@ -25,8 +24,9 @@ from mcp_notebook.results.columns import (
     numeric,
     strings,
 )
-from mcp_notebook.results.raw import Cells, Raw, listing
+from mcp_notebook.results.raw_table import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
+from mcp_notebook.sql_words import selected_columns
 
 _LITERAL = r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")"""
 _BYTES = re.compile(rf"{_LITERAL}|bytearray\({_LITERAL}\)")
@@ -239,7 +239,7 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
 
 def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
     """Unique column names, notes on them, and whether they or the set of columns are a guess."""
-    asked = statement.selected(sql) if sql else None
+    asked = selected_columns(sql) if sql else None
     width = len(raw.columns) if raw.columns or raw.names is None else len(raw.names)
     if raw.names is None:
         return _missing_names(width, asked)

@@ -23,7 +23,7 @@ from mcp_notebook.results.columns.nulls import (
     null_notes,
     suspected,
 )
-from mcp_notebook.results.raw import Cells, Raw
+from mcp_notebook.results.raw_table import Cells, Raw
 
 _TEXT = "inferred: text"
 

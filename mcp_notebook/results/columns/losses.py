@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results.raw import Cells, listing
+from mcp_notebook.results.raw_table import Cells, listing
 
 _PLACEHOLDER = re.compile(
     r"<[\w. ]+ (?:object )?at 0x[0-9a-fA-F]+>|\[object \w+\]|%!\w\(.*\)|<(?:binary|blob|bytes)\b[^>]*>|"

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.results.columns import strings
-from mcp_notebook.results.raw import Cells, Raw, listing
+from mcp_notebook.results.raw_table import Cells, Raw, listing
 
 NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ",
               "(empty)", "(none)", "<none>", "[null]", "<NA>", "NaT")  # fmt: skip

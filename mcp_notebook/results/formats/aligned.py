@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Answer, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Taken, from_rows
 
 _RULE = " \t-=─━═╺╸╶╴"  # what a line between names and rows consists of
 _GAP = re.compile(r"[ \t]{2,}|[ \t]$")

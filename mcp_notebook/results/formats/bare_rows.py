@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
 
 _NAME = r"[^\W\d][\w.$]*"
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mcp_notebook.results.columns import declared, strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import code_rows
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows, listing
 
 _BARS = "|│┃║┆┊"
 _BORDER = re.compile(r"[+\-=|\u2500-\u257f]{3,}|\+(?::?[-=]{1,4000}:?\+)+")

@@ -15,8 +15,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from mcp_notebook.results.raw import Answer, Raw, Taken
-from mcp_notebook.results.values import jsontext, shapes
+from mcp_notebook.results.raw_table import Answer, Raw, Taken
+from mcp_notebook.results.values import json_tables, jsontext
 
 _START = re.compile(
     r"^[ \t]{0,40}(?:\[\s*(?:%?\{(?!\s*\"(?:[^\"\\]|\\.)*\"\s*:)|"
@@ -68,7 +68,7 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
     rest = f"{text[: start.start()]}\n{text[reader.at :].lstrip(';')}".strip()
     if not isinstance(value, list) or not all(type(item) is dict for item in value):
         return "its list holds no records"
-    raws = shapes.tables_in(value, selected=selected)
+    raws = json_tables.tables_in(value, selected=selected)
     if isinstance(raws, str):
         return raws
     return Taken(tuple(_cut(raw, reader.more) for raw in raws), rest=rest)

@@ -8,7 +8,7 @@ import re
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import records
-from mcp_notebook.results.raw import Answer, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Taken, from_rows
 from mcp_notebook.results.values import literal
 
 _COLUMNS = re.compile(

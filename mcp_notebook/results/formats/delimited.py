@@ -21,7 +21,7 @@ from mcp_notebook.results.formats import (
     one_column,
     records,
 )
-from mcp_notebook.results.raw import Answer, Taken, from_rows, listing
+from mcp_notebook.results.raw_table import Answer, Taken, from_rows, listing
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _ESCAPE = re.compile(r"\\[^N]")

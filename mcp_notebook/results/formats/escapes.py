@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results.raw import Raw, listing
+from mcp_notebook.results.raw_table import Raw, listing
 
 _MARKS = {
     "t": "\t",

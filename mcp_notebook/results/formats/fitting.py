@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Raw, listing
+from mcp_notebook.results.raw_table import Raw, listing
 
 _SAMPLE = 200
 

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import fitting
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
 
 MAX_SPAN = 1000
 # psql writes NULL as a space that does not break

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mcp_notebook.results.raw import Answer, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Taken, from_rows
 from mcp_notebook.results.values import jsontext
 
 _NAME = r"(?:\"(?:[^\"]|\"\")+\"|`[^`]+`|\[[^\]]+\]|[^\W\d][\w$]*)"

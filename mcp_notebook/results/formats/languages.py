@@ -18,7 +18,7 @@ from mcp_notebook.results.formats import (
     php_rows,
     toml_rows,
 )
-from mcp_notebook.results.raw import Answer
+from mcp_notebook.results.raw_table import Answer
 from mcp_notebook.results.readers import FormatReader
 
 

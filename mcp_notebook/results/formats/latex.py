@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Answer, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Taken, from_rows
 
 _TABULAR = re.compile(
     r"\\begin\{(tabular\*?|tabularx|longtable|array)\}(.*?)\\end\{\1\}", re.DOTALL

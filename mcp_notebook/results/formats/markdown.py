@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mcp_notebook.results.columns import declared
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import fitting
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows, listing
 
 _RULE = re.compile(
     r"[ \t]*\|?[ \t]*:?-{1,}:?[ \t]*(?:\|[ \t]*:?-{1,}:?[ \t]*)*\|?[ \t]*|[ \t]*\|(?:-+\+)+-+\|[ \t]*"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import records
-from mcp_notebook.results.raw import Answer, Raw, Taken
+from mcp_notebook.results.raw_table import Answer, Raw, Taken
 
 _IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:[ .\-/][\w%()#$]+){0,5}")
 _NULLS = (*NULL_WORDS, "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mcp_notebook.results.raw import Answer, Taken, from_records
+from mcp_notebook.results.raw_table import Answer, Taken, from_records
 
 _DUMP = re.compile(rb"^array\(\d+\) \{", re.MULTILINE)
 _DUMPED = re.compile(

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from mcp_notebook.results.columns import strings
-from mcp_notebook.results.raw import Answer, Raw, Taken, listing
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, listing
 
 _NULLS = ("NaN", "None", "NaT", "<NA>", "nan", "null")
 _SHAPE = re.compile(r"\[([\d,]+) rows? x ([\d,]+) columns?\]")

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
-from mcp_notebook.results.values import jsontext, literal, shapes
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.values import json_tables, jsontext, literal
 
 _PREFIX = re.compile(
     r"[ \t]{0,40}(?:\*\*)?(?:(?:row|record|result|entry|item|document)[ _]?#?\d{1,9}[ \t]?[:.)\-](?:\*\*)?|"
@@ -122,7 +122,7 @@ def _table(values: list[Any], before: Sequence[str], after: Sequence[str]) -> An
     )
     if names and all(len(row) == len(names) for row in values):
         return Taken((from_rows(names, values),), rest=rest)
-    found = shapes.tables_in(values)
+    found = json_tables.tables_in(values)
     if isinstance(found, str):
         return found
     return (

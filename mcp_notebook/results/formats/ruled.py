@@ -14,7 +14,7 @@ from dataclasses import replace
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import fitting, spaced
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows, listing
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows, listing
 
 _MAYBE_RULE = re.compile(r"^[ \t]{0,200}-[-+| \t]*$", re.MULTILINE)
 _PSQL_END = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)

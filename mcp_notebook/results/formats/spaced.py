@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Raw, from_rows, listing
+from mcp_notebook.results.raw_table import Raw, from_rows, listing
 
 _SOFT_NULLS = (*NULL_WORDS, "")
 _FILL = "\0"

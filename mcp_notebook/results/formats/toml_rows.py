@@ -10,8 +10,8 @@ import re
 import tomllib
 from collections.abc import Sequence
 
-from mcp_notebook.results.raw import Answer, Taken
-from mcp_notebook.results.values import shapes
+from mcp_notebook.results.raw_table import Answer, Taken
+from mcp_notebook.results.values import json_tables
 
 _TABLES = re.compile(r"^(?:\[\[[\w.\"' -]+\]\][ \t]*$|[\w-]+ = \[\s*\{)", re.MULTILINE)
 
@@ -24,5 +24,5 @@ def read(text: str, selected: Sequence[str] = ()) -> Answer:
         value = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         return f"no TOML: {str(error)[:80]}"
-    raws = shapes.tables_in(value, selected=selected)
+    raws = json_tables.tables_in(value, selected=selected)
     return raws if isinstance(raws, str) else Taken(raws)

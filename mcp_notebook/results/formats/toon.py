@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
 from mcp_notebook.results.values import jsontext
 
 _HEADER = re.compile(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Answer, Taken, from_rows, listing
+from mcp_notebook.results.raw_table import Answer, Taken, from_rows, listing
 
 _MARKER = re.compile(
     r"\*{3,} *\d+\. row *\*{3,}|\d+\. row|-\[ RECORD \d+ \][-+]*|-RECORD \d+-*|\[?(?:row|record) \d+\]|"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
 
 _JIRA = re.compile(r"[ \t]*\|\|.*\|\|[ \t]*")
 _TEXTILE = re.compile(r"[ \t]*\|_[<>=]*\..*\|[ \t]*")

@@ -8,7 +8,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from mcp_notebook.results.raw import Raw, from_rows
+from mcp_notebook.results.raw_table import Raw, from_rows
 
 MISSING = "an Excel workbook, for which python-calamine must be installed: pip install 'mcp-notebook[excel]'"
 MAX_CELLS = 20_000_000

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw import Answer, Raw, Taken, from_records
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_records
 
 _OPEN = re.compile(r"<(?:\?xml|[A-Za-z_][\w.:-]*[\s>/])")
 _NIL = "{http://www.w3.org/2001/XMLSchema-instance}nil"

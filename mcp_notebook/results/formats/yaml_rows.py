@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from mcp_notebook.results.raw import Answer, Taken, from_records
+from mcp_notebook.results.raw_table import Answer, Taken, from_records
 from mcp_notebook.results.values import jsontext
 
 _ITEM = re.compile(r"^( *)- +(?=\S)")

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from mcp_notebook.results.raw import Raw
+from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.values import fast_json, fast_literal, fast_rows, literal
 
 SMALL = fast_json.SMALL

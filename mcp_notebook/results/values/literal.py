@@ -11,7 +11,6 @@ import re
 from collections.abc import Hashable, Iterable
 
 from mcp_notebook.results.values.literal_calls import UnknownCall, bracketed, call, word
-from mcp_notebook.results.values.literal_strings import decoded
 
 MAX_CHARS = 64 * 1024 * 1024
 MAX_DEPTH = 100
@@ -31,6 +30,24 @@ _TOKEN = re.compile(
 _NAMED = re.compile(r"[ \t\r\n\f]*([^\W\d]\w*)[ \t]*=(?!=)")
 _BARE = re.compile(r"[ \t]*([\w.<>']+)")
 _TO_CLOSE = re.compile(rf"(?:{_STRING}|[^()\[\]{{}}'\"])*", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(\r\n|[0-7]{1,3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|N\{[^}]*\}|.)",
+    re.DOTALL,
+)
+_ESCAPES = {
+    "\n": "",
+    "\r\n": "",
+    "\\": "\\",
+    "'": "'",
+    '"': '"',
+    "a": "\a",
+    "b": "\b",
+    "f": "\f",
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "v": "\v",
+}
 _RECORD = re.compile(r"<Record((?: [^\W\d]\w*=).*)>\Z", re.DOTALL)
 _WORD_NUMBERS = {
     name: float(name.rpartition(".")[2]) for name in ("inf", "nan", "np.inf", "np.nan")
@@ -123,7 +140,7 @@ class _Parser:
 
     def decoded(self, source: str) -> str | bytes:
         try:
-            return decoded(source)
+            return _decode_string(source)
         except ValueError as error:
             raise self.error(str(error)) from error
 
@@ -304,3 +321,55 @@ def _most_equal(ordered: Iterable[int]) -> int:
         run = run + 1 if number == before else 1
         before, most = number, max(most, run)
     return most
+
+
+def _decode_string(source: str) -> str | bytes:
+    """The value of one string token with its prefix and quotes; `ValueError` with the
+    reason when it has none.
+    """
+    quote_at = 0
+    while source[quote_at] not in "'\"":
+        quote_at += 1
+    prefix, body = source[:quote_at].lower(), source[quote_at:]
+    width = 3 if len(body) >= 6 and body[:3] in ("'''", '"""') else 1
+    body = body[width:-width]
+    if "b" in prefix and not body.isascii():
+        raise ValueError("bytes that are not ASCII")
+    if "\\" in body and "r" not in prefix:
+        try:
+            body = _ESCAPE.sub(_unescaped_byte if "b" in prefix else _unescaped, body)
+        except (KeyError, ValueError, OverflowError) as error:
+            raise ValueError("a wrong escape") from error
+    return body.encode("latin-1") if "b" in prefix else body
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    code = escape[1]
+    if code in _ESCAPES:
+        return _ESCAPES[code]
+    if code[0] in "01234567":
+        return chr(int(code, 8))
+    if code[0] in "xuU" and len(code) > 1:
+        return chr(int(code[1:], 16))
+    if code[0] == "N" and len(code) > 1:
+        return _unicode_name(code[2:-1])
+    if code in "xuUN":
+        raise ValueError(code)
+    return "\\" + code
+
+
+def _unescaped_byte(escape: re.Match[str]) -> str:
+    code = escape[1]
+    if code[0] in "uUN":
+        return "\\" + code
+    return (
+        chr(ord(_unescaped(escape)[0]) & 0xFF)
+        if code[0] in "01234567"
+        else _unescaped(escape)
+    )
+
+
+def _unicode_name(name: str) -> str:
+    import unicodedata  # a megabyte of data for an escape that hardly occurs
+
+    return unicodedata.lookup(name)

@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from mcp_notebook.server.mend import ToolError, did_you_mean
 from mcp_notebook.server.sources.guard import functions, name_of
+from mcp_notebook.server.sqlguard import REFUSED_FUNCTIONS
 
 _EVERYWHERE = {
     # aggregates
@@ -90,12 +91,10 @@ IN_DUCKDB = {
 }
 """Names of OWN that DuckDB knows, too."""
 # In DuckDB every function of a DuckDB without extensions and macros of the person's,
-# but for these: settings and
-# session, side effects, and what cannot be interrupted or makes values of any size
-# (`sqlguard` has more).
-DUCKDB_REFUSED = {
-    "getenv", "current_setting", "getvariable", "current_query", "nextval", "currval", "setval", "setseed", "sleep_ms",
-    "write_log", "error", "repeat", "lpad", "rpad", "pad", "space", "range", "generate_series", "list_resize",
+# but for these: what `sqlguard` refuses, the session, and what cannot be interrupted or
+# makes values of any size.
+DUCKDB_REFUSED = REFUSED_FUNCTIONS | {
+    "repeat", "lpad", "rpad", "pad", "space", "range", "generate_series", "list_resize",
     "array_resize", "levenshtein", "damerau_levenshtein", "editdist3", "jaccard", "jaro_similarity",
     "jaro_winkler_similarity", "bitstring", "printf", "format", "bar", "current_user", "session_user", "user",
     "version", "current_version", "current_database", "current_catalog", "current_schema", "current_schemas",

@@ -7,15 +7,13 @@ parsed by sqlglot, every part of it must be known to be harmless, and what the e
 gets is written anew from the parsed tree, without comments and hints.
 """
 
-import contextlib
-import logging
 from collections.abc import Iterator
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from mcp_notebook.server.mend import ToolError
+from mcp_notebook.sql_effects import parse_statements
 
 MAX_LENGTH = 20_000  # characters
 MAX_NODES = 10_000
@@ -60,10 +58,7 @@ def parse(sql: str, dialect: str) -> exp.Query:
             f"The statement has {len(sql):,} characters; {MAX_LENGTH:,} are allowed."
         )
     try:
-        with _quiet():
-            found = [
-                tree for tree in sqlglot.parse(sql, read=dialect) if tree is not None
-            ]
+        statements = parse_statements(sql, dialect)
     except (SqlglotError, ValueError) as error:
         raise UnreadableError(
             f"The statement cannot be read: {first_line(error)}"
@@ -72,7 +67,6 @@ def parse(sql: str, dialect: str) -> exp.Query:
         raise ToolError(
             "The statement is nested too deeply: name parts of it in a WITH."
         ) from None
-    statements = [tree for tree in found if not isinstance(tree, exp.Semicolon)]
     if len(statements) != 1:
         raise ToolError(f"{len(statements)} statements were given. {_ONE_SELECT}")
     query = statements[0]
@@ -94,22 +88,9 @@ def parse(sql: str, dialect: str) -> exp.Query:
 def is_in(sql: str, dialect: str) -> bool:
     """Whether sqlglot can read the text in that dialect at all."""
     try:
-        with _quiet():
-            return len(sql) <= MAX_LENGTH and bool(sqlglot.parse(sql, read=dialect))
+        return len(sql) <= MAX_LENGTH and bool(parse_statements(sql, dialect))
     except (SqlglotError, ValueError, RecursionError):
         return False
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """sqlglot says in the log what it does not know; here that is an answer."""
-    logger = logging.getLogger("sqlglot")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def functions(query: exp.Expr) -> Iterator[exp.Expr]:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import statement
-from mcp_notebook.results.raw import Raw
+from mcp_notebook.results.raw_table import Raw
+from mcp_notebook.sql_words import row_limit
 
 _FLAGS = (
     "truncated", "is_truncated", "istruncated", "has_more", "hasmore", "more", "more_rows", "morerows", "limited",
@@ -113,7 +113,7 @@ def _added_limit(raw: Raw, facts: list[tuple[str, Any]], rest: str, sql: str) ->
     repeated = [
         value for key, value in facts if key in _STATEMENTS and isinstance(value, str)
     ] or [rest[:_EDGE]]
-    limits = {statement.limit(text) for text in repeated} - {None, statement.limit(sql)}
+    limits = {row_limit(text) for text in repeated} - {None, row_limit(sql)}
     return (
         f"the server added LIMIT {raw.rows:,} to the statement"
         if raw.rows in limits
@@ -132,7 +132,7 @@ def _asked(facts: list[tuple[str, Any]], rows: int) -> str:
 
 
 def _own_limit(raw: Raw, sql: str) -> bool:
-    limit = statement.limit(sql)
+    limit = row_limit(sql)
     return limit is not None and limit <= raw.rows
 
 

@@ -1,8 +1,8 @@
-"""No secret survives masking; ordinary words do."""
+"""No secret survives; ordinary words do."""
 
 import pytest
 
-from mcp_notebook.masking import mask, mask_json, seal, seal_text
+from mcp_notebook.secrets import mask, mask_json, seal, seal_text
 
 SECRETS = [
     "sk-ant-api03-abcdefghijklmnop",

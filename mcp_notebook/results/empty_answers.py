@@ -7,10 +7,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mcp_notebook.results import content, statement
+from mcp_notebook.results import content
 from mcp_notebook.results.columns import build
-from mcp_notebook.results.raw import Raw
+from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.reading import Table
+from mcp_notebook.sql_words import is_query, names_among, selected_columns
 
 _SENTENCE = re.compile(
     r"\b(?:no|zero|0) (?:\w+ ){0,2}(?:rows?|results?|records?|data|matches|entries|documents)\b|"
@@ -77,12 +78,7 @@ def is_a_report(raw: Raw, sql: str) -> str:
         return ""
     if names & _REPORT and _says_so(raw):
         return "it says in words that no rows came"
-    if (
-        statement.is_query(sql)
-        and names
-        and names <= _COUNTS
-        and not statement.mentions(sql, names)
-    ):
+    if is_query(sql) and names and names <= _COUNTS and not names_among(sql, names):
         return "it counts rows in place of sending them"
     asked = {name.lower() for name in _selected(sql)}
     if not asked or not names & _REPORT or names >= asked:
@@ -110,7 +106,7 @@ def _says_so(raw: Raw) -> bool:
 
 
 def _selected(sql: str) -> tuple[str, ...]:
-    asked = statement.selected(sql)
+    asked = selected_columns(sql)
     return tuple(name for name in asked if name) if asked and all(asked) else ()
 
 

@@ -1,0 +1,383 @@
+"""Columns that a server lists apart from its rows, with or without types, and rows that
+come without any.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from mcp_notebook.results.columns import declared, strings, wrappers
+from mcp_notebook.results.raw_table import Raw, from_records, from_rows
+
+# Where one column is an object: the keys of its name and of its type, likeliest first.
+_NAME_KEYS = tuple(
+    [
+        "name",
+        "column_name",
+        "columnname",
+        "column",
+        "field",
+        "fieldname",
+        "field_name",
+        "label",
+        "title",
+        "key",
+        "id",
+    ]
+)
+_TYPE_KEYS = tuple(
+    [
+        "type",
+        "data_type",
+        "datatype",
+        "type_name",
+        "typename",
+        "type_text",
+        "column_type",
+        "columntype",
+        "db_type",
+        "dbtype",
+        "dtype",
+        "sql_type",
+        "sqltype",
+        "dataTypeName",
+    ]
+)
+# In an envelope: the keys of the list of columns, likeliest first, and of their types.
+_LIST_KEYS = tuple(
+    [
+        "columns",
+        "fields",
+        "column_names",
+        "columnnames",
+        "headers",
+        "header",
+        "meta",
+        "schema",
+        "cols",
+        "names",
+        "colnames",
+        "columninfo",
+        "column_info",
+        "columnmetadata",
+        "column_metadata",
+        "resultsetmetadata",
+        "metadata",
+        "keys",
+        "attributes",
+        "fieldnames",
+        "field_names",
+        "columnheaders",
+        "labels",
+        "manifest",
+        "description",
+        "columns_info",
+        "fieldinfo",
+    ]
+)
+_TYPE_LISTS = frozenset(
+    [
+        "columntypes",
+        "column_types",
+        "types",
+        "datatypes",
+        "data_types",
+        "dtypes",
+        "field_types",
+        "col_types",
+    ]
+)
+# Where the cells of a row stand: BigQuery, Google's charts, Neo4j, Athena, others.
+_CELL_KEYS = ("f", "c", "row", "Data", "cells")
+_MAX_DEPTH = 3
+
+
+class Columns(NamedTuple):
+    """Names in order and the types declared for them; `sure` when the key says that
+    these are columns.
+    """
+
+    names: tuple[str, ...]
+    declared: tuple[str | None, ...]
+    sure: bool
+
+
+# --- finding the columns in an envelope
+
+
+def has_rows(value: Mapping[str, Any]) -> bool:
+    """Whether a list that is called columns stands beside a list of rows, each a list."""
+    has_columns = has_lists = False
+    for key, sub in value.items():
+        if type(sub) is not list or not sub:
+            continue
+        if _lists_columns(key):
+            has_columns = True
+        elif all(type(row) is list for row in sub):
+            has_lists = True
+    return has_columns and has_lists
+
+
+def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
+    """Everything in an envelope that may list columns, the most likely key first,
+    nested ones after.
+    """
+    ranked = sorted(value.items(), key=lambda item: _rank(item[0]))
+    types = _types_beside(value)
+    for key, sub in ranked:
+        columns = _read_columns(sub, sure=_lists_columns(key))
+        if columns is not None:
+            yield _declare_types(columns, types)
+    if depth >= _MAX_DEPTH:
+        return
+    for key, sub in ranked:
+        if type(sub) is not dict:
+            continue
+        if _lists_columns(key) and (columns := _read_mapping(sub)) is not None:
+            yield columns
+        yield from candidates(sub, depth + 1)
+
+
+def _lists_columns(key: Any) -> bool:
+    return str(key).lower() in _LIST_KEYS
+
+
+def _rank(key: Any) -> int:
+    lowered = str(key).lower()
+    return _LIST_KEYS.index(lowered) if lowered in _LIST_KEYS else len(_LIST_KEYS)
+
+
+def _types_beside(value: Mapping[str, Any]) -> Any:
+    for key, sub in value.items():
+        if str(key).lower() in _TYPE_LISTS:
+            return sub
+    return None
+
+
+def _read_columns(value: Any, *, sure: bool) -> Columns | None:
+    """A list of names, of objects that name themselves, or of pairs of name and type."""
+    if type(value) not in (list, tuple) or not value:
+        return None
+    if all(type(item) is str for item in value):
+        return Columns(tuple(value), (None,) * len(value), sure)
+    if all(type(item) is dict for item in value):
+        names, kinds = zip(*map(_read_column, value), strict=True)
+        return None if None in names else Columns(names, kinds, sure)
+    return _read_pairs(value) if sure else None
+
+
+def _read_column(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The name and the type of a column that is an object."""
+    lowered = {str(key).lower(): sub for key, sub in item.items()}
+    name = _first_text(map(lowered.get, _NAME_KEYS))
+    # node-postgres names the type by its number in PostgreSQL's catalog.
+    oid = lowered.get("datatypeid", lowered.get("type_oid", lowered.get("oid")))
+    if type(oid) is int and oid in declared.POSTGRES_OIDS:
+        return name, declared.POSTGRES_OIDS[oid]
+    kind = _first_text(map(lowered.get, _TYPE_KEYS))
+    if type(lowered.get("type")) is dict:
+        inner = _first_text(lowered["type"].values())
+        kind = kind if inner is None else inner
+    return name, kind
+
+
+def _first_text(values: Any) -> str | None:
+    return next((value for value in values if type(value) is str), None)
+
+
+def _read_pairs(value: Sequence[Any]) -> Columns | None:
+    """`[["id", "INTEGER"], ["name", "TEXT"]]`, and a driver's `description`."""
+    names, kinds = [], []
+    for item in value:
+        if type(item) not in (list, tuple) or not item or type(item[0]) is not str:
+            return None
+        has_kind = len(item) > 1 and type(item[1]) is str
+        names.append(item[0])
+        kinds.append(item[1] if has_kind else None)
+    return Columns(tuple(names), tuple(kinds), sure=True)
+
+
+def _read_mapping(value: Mapping[str, Any]) -> Columns | None:
+    """`{"id": "BIGINT", "name": "TEXT"}` under a key that says columns or schema."""
+    for kind in value.values():
+        if type(kind) is not str or not declared.kind(kind):
+            return None
+    if not value:
+        return None
+    return Columns(tuple(map(str, value)), tuple(value.values()), sure=True)
+
+
+def _declare_types(columns: Columns, types: Any) -> Columns:
+    """With the types that the envelope has beside the names: a list, or one by name."""
+    if type(types) is dict and set(columns.names) <= types.keys():
+        kinds = [str(types[name]) for name in columns.names]
+        return columns._replace(declared=tuple(kinds))
+    if type(types) is not list or len(types) != len(columns.names):
+        return columns
+    if not all(type(kind) is str for kind in types):
+        return columns
+    return columns._replace(declared=tuple(types))
+
+
+# --- names and rows together
+
+
+def pair(columns: Columns, rows: Sequence[Any], path: str) -> Raw | None:
+    """Names and rows that fit each other as one table; None when they do not."""
+    if not rows:
+        return _read_rows(columns, [], path) if columns.sure else None
+    if all(type(row) is dict for row in rows):
+        return _pair_records(columns, rows, path)
+    if not all(type(row) in (list, tuple) for row in rows):
+        return None
+    width = len(columns.names)
+    if any(len(row) != width for row in rows):
+        return _pair_ragged(columns, rows, path) if columns.sure else None
+    raw = _read_rows(columns, _cells_of(rows), path)
+    return _drop_repeated_names(raw) if width > 1 else raw
+
+
+def _read_rows(columns: Columns, rows: Sequence[Sequence[Any]], path: str) -> Raw:
+    return from_rows(columns.names, rows, declared=columns.declared, path=path)
+
+
+def _drop_repeated_names(raw: Raw) -> Raw:
+    """Without a first row that repeats the names (Athena)."""
+    if not raw.rows or [column[0] for column in raw.columns] != list(raw.names or ()):
+        return raw
+    rest = tuple(column[1:] for column in raw.columns)
+    raw = replace(raw, columns=rest, rows=raw.rows - 1)
+    return raw.noted("the first row repeated the names and was left out")
+
+
+def _pair_ragged(
+    columns: Columns, rows: Sequence[Sequence[Any]], path: str
+) -> Raw | None:
+    """Rows shorter than the header lost blank cells at their end; longer ones cannot be placed."""
+    width = len(columns.names)
+    if any(len(row) > width for row in rows):
+        return None
+    short = sum(len(row) < width for row in rows)
+    filled = [[*row, *[None] * (width - len(row))] for row in rows]
+    return _read_rows(columns, filled, path).noted(
+        f"{short} rows had fewer cells than columns; filled with null at their end",
+        approximate=True,
+    )
+
+
+def _pair_records(
+    columns: Columns, rows: Sequence[dict[str, Any]], path: str
+) -> Raw | None:
+    width = len(columns.names)
+    cells = nested_cells(rows)
+    if cells is not None and all(len(row) == width for row in cells):
+        return _drop_repeated_names(_read_rows(columns, cells, path))
+    known = set(columns.names)
+    if not columns.sure or not all(row.keys() <= known for row in rows):
+        return None
+    names = tuple(dict.fromkeys(columns.names))
+    # The first column of a name gives the type, so it is set last.
+    kinds = dict(zip(reversed(columns.names), reversed(columns.declared), strict=True))
+    types = tuple(kinds[name] for name in names)
+    raw = from_records(rows, names, declared=types, path=path)
+    if len(names) == width:
+        return raw
+    counts = Counter(columns.names)
+    repeated = next(name for name in names if counts[name] > 1)
+    return raw.noted(
+        f"`{repeated}` is the name of several columns and only the last one came",
+        approximate=True,
+    )
+
+
+def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
+    """Rows in one key of an object each: BigQuery's `{"f": [{"v": 1}]}`, Neo4j's
+    `{"row": [...], "meta": [...]}`.
+    """
+    first = rows[0] if rows else {}
+    keys = [key for key in _CELL_KEYS if type(first.get(key)) is list]
+    if not keys or len(first) > 3:
+        return None
+    if not all(type(row.get(keys[0])) is list for row in rows):
+        return None
+    return _cells_of([row[keys[0]] for row in rows])
+
+
+def _cells_of(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """The cells themselves where each is in an object of its own."""
+    return wrappers.rows(rows) or [list(row) for row in rows]
+
+
+# --- rows without names
+
+
+def read_bare_rows(rows: Sequence[Sequence[Any]], path: str) -> list[Raw]:
+    """Rows without names as one table or none: a first row of distinct texts above
+    other kinds is taken as the header, and said.
+    """
+    width = max(map(len, rows))
+    if not width or all(set(map(type, row)) <= {dict} for row in rows):
+        return []
+    kinds = _types_below_names(rows)
+    if kinds is not None:
+        raw = pair(Columns(tuple(rows[0]), kinds, sure=True), rows[2:], path)
+        if raw is not None:
+            return [raw]
+    names = _header(rows)
+    if names is not None:
+        raw = pair(Columns(names, (None,) * len(names), sure=True), rows[1:], path)
+        if raw is None:
+            return []
+        return [raw.noted("the first row was taken as the header", approximate=True)]
+    if any(len(row) != width for row in rows):
+        return []
+    return [from_rows(None, rows, path=path)]
+
+
+def _types_below_names(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
+    """The types in the row below the names (ClickHouse's `…WithNamesAndTypes`)."""
+    if len(rows) < 2 or len(rows[0]) != len(rows[1]):
+        return None
+    names, kinds = rows[0], rows[1]
+    if not all(type(cell) is str and cell for cell in (*names, *kinds)):
+        return None
+    # Names that are all types too are a table of types.
+    if all(map(declared.kind, names)) or not all(map(declared.kind, kinds)):
+        return None
+    return tuple(kinds)
+
+
+def _header(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
+    """The first row, when it is of distinct texts and one column has another kind of
+    value below.
+    """
+    first = rows[0]
+    if len(rows) < 2 or not all(type(cell) is str and cell.strip() for cell in first):
+        return None
+    if len(set(first)) < len(first):
+        return None
+    for number, name in enumerate(first):
+        below = [row[number] for row in rows[1:] if number < len(row)]
+        if _differs_below(name, [cell for cell in below if cell is not None]):
+            return tuple(first)
+    return None
+
+
+def _differs_below(name: str, cells: Sequence[Any]) -> bool:
+    """Whether the cells are of another kind than the name above them: no texts at all,
+    or texts that are values.
+    """
+    if not cells:
+        return False
+    if not any(type(cell) is str for cell in cells):
+        return True
+    if not all(type(cell) is str and _is_value(cell) for cell in cells):
+        return False
+    return not _is_value(name)
+
+
+def _is_value(text: str) -> bool:
+    return strings.is_number(text) or strings.is_temporal(text)

@@ -1,0 +1,466 @@
+"""Tables in a parsed value (JSON or Python literal): envelopes of any name and depth,
+records, columns and rows.
+
+What counts is the shape, not the name: a list of objects, a list of rows of one width
+beside a list of as many names, columns of one length. Names only help to choose among
+several lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mcp_notebook.results.columns import wrappers
+from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
+from mcp_notebook.results.values import json_headings, json_layouts
+
+MAX_COLUMNS = 20_000
+MAX_DEPTH = 8  # of envelopes around rows
+_MAX_NESTING = 64  # of anything, cells too
+_MOST_RESULT_SETS = 64
+_MOST_STATEMENTS = 8
+_ANSWERS, _ANSWER_DEPTH = 8, 3
+_DEEPEST_LIST_OF_TABLES = 2
+
+_CONTAINERS = frozenset({dict, list, tuple})
+_SCALAR = (str, int, float, bool, type(None))
+
+# Keys that hold a result's rows, the likeliest first.
+_ROW_KEYS = tuple(
+    [
+        "rows",
+        "data",
+        "records",
+        "result",
+        "results",
+        "items",
+        "values",
+        "documents",
+        "docs",
+        "hits",
+        "resultset",
+        "result_set",
+        "recordset",
+        "recordsets",
+        "rowset",
+        "row_data",
+        "data_array",
+        "dataset",
+        "datasets",
+        "entries",
+        "output",
+        "table",
+        "query_result",
+        "queryresult",
+        "tuples",
+        "elements",
+        "list",
+        "content",
+        "payload",
+        "response",
+        "body",
+        "value",
+        "nodes",
+        "series",
+    ]
+)
+# Keys that hold remarks about rows, which may themselves be lists of objects.
+_REMARK_KEYS = frozenset(
+    [
+        "warnings",
+        "notices",
+        "hints",
+        "messages",
+        "errors",
+        "issues",
+        "suggestions",
+        "notes",
+        "violations",
+        "logs",
+    ]
+)
+_COUNT_KEYS = frozenset(
+    [
+        "rowsaffected",
+        "rows_affected",
+        "affectedrows",
+        "affected_rows",
+        "rows",
+        "rowcount",
+        "row_count",
+    ]
+)
+OUTCOME = frozenset(
+    [
+        "success",
+        "ok",
+        "status",
+        "message",
+        "msg",
+        "rowsaffected",
+        "rows_affected",
+        "affectedrows",
+        "affected_rows",
+        "changes",
+        "rowcount",
+        "row_count",
+        "lastinsertid",
+        "last_insert_id",
+        "lastinsertrowid",
+        "insertid",
+        "insert_id",
+        "command",
+        "error",
+        "executiontime",
+        "execution_time",
+        "executiontimems",
+        "execution_time_ms",
+        "duration",
+        "elapsed",
+        "acknowledged",
+        "note",
+        "warning",
+        "warnings",
+        "info",
+        "changedrows",
+        "fieldcount",
+        "warningstatus",
+        "serverstatus",
+        "_meta",
+        "deletedcount",
+        "insertedcount",
+        "matchedcount",
+        "modifiedcount",
+        "done",
+        "completed",
+        "code",
+        "hint",
+        "sql",
+        "query",
+        "columns",
+        "data",
+        "rows",
+        "truncated",
+    ]
+)
+"""Keys, in lower case, of an object that tells how a statement went."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a value stands in the result, and the columns of the statement, if known."""
+
+    path: str = ""
+    depth: int = 0
+    selected: tuple[str, ...] = ()
+
+    def enter(self, key: str) -> _Place:
+        """The place of an object's value."""
+        path = f"{self.path}.{key}" if self.path else key
+        return replace(self, path=path, depth=self.depth + 1)
+
+    def enter_item(self, number: int) -> _Place:
+        """The place of a list's item."""
+        return replace(self, path=f"{self.path}[{number}]", depth=self.depth + 1)
+
+    def is_row_of_statement(self, value: Mapping[str, Any]) -> bool:
+        """Whether the object has just the columns that the statement asked for."""
+        return bool(self.selected) and set(value) == set(self.selected)
+
+
+def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | str:
+    """All tables of a value, or why there is none. `selected` are the columns of the
+    statement, if known.
+    """
+    if _depth_exceeds(value, _MAX_NESTING):
+        return "nested too deeply"
+    place = _Place(selected=tuple(selected))
+    found: list[Raw] = []
+    if isinstance(value, dict):
+        found = _tables_of_object(value, place)
+    elif isinstance(value, (list, tuple)):
+        if value and isinstance(value[0], (dict, list, tuple)):
+            width = len(value[0])
+            if width > MAX_COLUMNS:
+                return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
+        found = _tables_of_list(value, place)
+    return tuple(found) or "no list of records, rows or columns in it"
+
+
+def _depth_exceeds(value: Any, limit: int) -> bool:
+    """Whether containers stand in each other more than `limit` deep, without recursion."""
+    level = [value] if type(value) in _CONTAINERS else []
+    for _ in range(limit):
+        inner = [item.values() if type(item) is dict else item for item in level]
+        # most rows hold plain cells only: one look at all their types spares the cells
+        deeper = [x for x in inner if not _CONTAINERS.isdisjoint(map(type, x))]
+        level = [sub for items in deeper for sub in items if type(sub) in _CONTAINERS]
+        if not level:
+            return False
+    return True
+
+
+# --- lists
+
+
+def _tables_of_list(value: Sequence[Any], place: _Place) -> list[Raw]:
+    if not value:
+        return [Raw(None, (), 0, path=place.path)]
+    kinds = set(map(type, value))
+    if kinds == {dict}:
+        return _tables_of_records(value, place)
+    if kinds <= {list, tuple}:
+        return _tables_of_rows(value, place)
+    raw = json_layouts.read_names_before_records(value, place.path)
+    if raw is None:
+        raw = _read_scalars(value, place.path)
+    return [] if raw is None else [raw]
+
+
+def _read_scalars(value: Sequence[Any], path: str) -> Raw | None:
+    """A list of values of one kind is a column that has its key's name."""
+    kinds = {type(item) for item in value} - {type(None)}
+    if len(kinds) != 1 or not all(isinstance(item, _SCALAR) for item in value):
+        return None
+    name = path.rpartition(".")[2] or "value"
+    return Raw((name,), (tuple(value),), len(value), path=path)
+
+
+def _tables_of_records(records: Sequence[dict[str, Any]], place: _Place) -> list[Raw]:
+    # What has just the columns of the statement is its rows, whatever else it looks like.
+    if place.is_row_of_statement(records[0]):
+        return _tables_by_statement(records, place.path)
+    for read_layout in json_layouts.OF_RECORDS:
+        raw = read_layout(records, place.path)
+        if raw is not None:
+            return [raw]
+    found: list[Raw] = []
+    if len(records) <= _MOST_RESULT_SETS and all(map(_is_result_set, records)):
+        for number, record in enumerate(records):
+            found += _tables_of_object(record, place.enter_item(number))
+        return found
+    if len(records) <= _ANSWERS and all(map(_holds_an_answer, records)):
+        for record in records:
+            found += _tables_of_object(record, replace(place, depth=place.depth + 1))
+        return found
+    return _tables_by_statement(records, place.path)
+
+
+def _is_result_set(record: dict[str, Any]) -> bool:
+    """An object with rows of its own, such as `{"rows": [...], "rowCount": 2}`."""
+    for key, sub in record.items():
+        holds_rows = type(sub) is list and (not sub or type(sub[0]) in (dict, list))
+        if holds_rows and key.lower() in _ROW_KEYS:
+            return True
+    return False
+
+
+def _holds_an_answer(record: dict[str, Any]) -> bool:
+    """An object about an answer: a level or two inside it are columns beside rows that
+    are lists (libSQL, InfluxDB).
+    """
+    level = [record]
+    for _ in range(_ANSWER_DEPTH):
+        level = _objects_inside(level)[:_ANSWERS]
+        if any(map(json_headings.has_rows, level)):
+            return True
+    return False
+
+
+def _objects_inside(holders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for holder in holders:
+        for sub in holder.values():
+            items = sub[:_ANSWERS] if type(sub) is list else (sub,)
+            found += [item for item in items if type(item) is dict and item]
+    return found
+
+
+def _tables_by_statement(records: Sequence[dict[str, Any]], path: str) -> list[Raw]:
+    groups = _split_by_statement(records)
+    found = []
+    for group in groups:
+        cells = json_headings.nested_cells(group)
+        if cells is not None:
+            found.append(from_rows(None, cells, path=path))
+            continue
+        raw = from_records(group, path=path)
+        if len(groups) > 1:
+            raw = raw.noted(
+                "the server joined the rows of several statements; each is a table here"
+            )
+        found.append(raw)
+    return found
+
+
+def _split_by_statement(
+    records: Sequence[dict[str, Any]],
+) -> Sequence[Sequence[dict[str, Any]]]:
+    """Rows of several statements in one list have disjoint sets of keys; anything else
+    is one table.
+    """
+    groups: list[list[dict[str, Any]]] = []
+    for record in records:
+        if groups and groups[-1][0].keys() == record.keys():
+            groups[-1].append(record)
+            continue
+        groups.append([record])
+        if len(groups) > _MOST_STATEMENTS:
+            return [records]
+    keys = [set(group[0]) for group in groups]
+    are_disjoint = len(set().union(*keys)) == sum(map(len, keys))
+    return groups if are_disjoint and all(keys) else [records]
+
+
+def _tables_of_rows(value: Sequence[Sequence[Any]], place: _Place) -> list[Raw]:
+    cells = wrappers.rows(value)
+    if cells is not None:
+        return json_headings.read_bare_rows(cells, place.path)
+    filled = [item for item in value if item]
+    found: list[Raw] = []
+    # A list of result sets, each a list of records (mssql's recordsets).
+    if filled and all(set(map(type, item)) == {dict} for item in filled):
+        for number, item in enumerate(filled):
+            found += _tables_of_list(item, place.enter_item(number))
+        return found
+    # Or each a list of rows: believed only when every table then has columns, as cells
+    # may be lists too.
+    may_be_tables = any(set(map(type, item)) <= {list, tuple} for item in filled)
+    if may_be_tables and place.depth < _DEEPEST_LIST_OF_TABLES:
+        for number, item in enumerate(value):
+            found += _tables_of_list(item, place.enter_item(number))
+        if all(raw.columns for raw in found):
+            return found
+    return json_headings.read_bare_rows(value, place.path)
+
+
+# --- objects
+
+
+def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
+    if place.is_row_of_statement(value):
+        raw = json_layouts.read_columns_by_number(value, place.path)
+        return [raw if raw is not None else from_records([value], path=place.path)]
+    for read_layout in _OF_OBJECT:
+        raw = read_layout(value, place.path)
+        if raw is not None:
+            return [raw]
+    lists = _lists_of_rows(value)
+    if lists:
+        return _choose_tables(value, lists, place)
+    found: list[Raw] = []
+    if place.depth < MAX_DEPTH:
+        for key, sub in value.items():
+            if type(sub) is dict:
+                found += _tables_of_object(sub, place.enter(key))
+    if not found and place.depth == 0 and _is_row(value):
+        found.append(from_records([value], path=place.path))
+    return found
+
+
+def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:
+    """Names in one list, rows in another, whatever the two are called and however deep
+    the names are.
+    """
+    for key, rows in _lists_beside_names(value):
+        others = {name: sub for name, sub in value.items() if name != key}
+        for columns in json_headings.candidates(others):
+            raw = json_headings.pair(columns, rows, f"{path}.{key}" if path else key)
+            if raw is not None:
+                return raw
+    return None
+
+
+# From the strictest to the loosest: the last two take any object of equal parts.
+_OF_OBJECT = (
+    json_layouts.read_sheet,
+    json_layouts.read_described_columns,
+    _read_names_beside_rows,
+    json_layouts.read_equal_lists,
+    json_layouts.read_pandas_dict,
+    json_layouts.read_named_objects,
+)
+
+
+def _lists_beside_names(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
+    """The lists that may hold rows, the most likely name first; one that lies one level
+    deeper too.
+    """
+    found = []
+    for key, sub in value.items():
+        if type(sub) in (list, tuple) and _may_be_rows(sub):
+            found.append((key, sub))
+    for key, sub in value.items():
+        if type(sub) is not dict:
+            continue
+        for name, rows in sub.items():
+            if type(rows) is list and _may_be_rows(rows):
+                found.append((f"{key}.{name}", rows))
+    return sorted(found, key=lambda item: _rank(item[0].rpartition(".")[2]))
+
+
+def _may_be_rows(value: Sequence[Any]) -> bool:
+    return not value or type(value[0]) in (list, tuple, dict)
+
+
+def _rank(key: str) -> int:
+    lowered = key.lower()
+    return _ROW_KEYS.index(lowered) if lowered in _ROW_KEYS else len(_ROW_KEYS)
+
+
+def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
+    """The keys whose value may be rows: a list of objects, or of lists that are not
+    empty; else the empty lists under a name for rows.
+    """
+    lists = [item for item in value.items() if type(item[1]) in (list, tuple)]
+    filled = [item for item in lists if set(map(type, item[1])) == {dict}]
+    filled += [item for item in lists if _holds_lists(item[1])]
+    empty = [item for item in lists if not item[1] and item[0].lower() in _ROW_KEYS]
+    # No rows, and remarks beside them: the remarks are not the rows.
+    if empty and all(key.lower() in _REMARK_KEYS for key, _ in filled):
+        return empty
+    return sorted(filled, key=lambda item: _rank(item[0])) or empty
+
+
+def _holds_lists(value: Sequence[Any]) -> bool:
+    return bool(value) and all(type(item) in (list, tuple) and item for item in value)
+
+
+def _choose_tables(
+    value: dict[str, Any], lists: list[tuple[str, Sequence[Any]]], place: _Place
+) -> list[Raw]:
+    """One list is the table; with a name for rows among several that one; else each is
+    a table.
+    """
+    named = [item for item in lists if _rank(item[0]) < len(_ROW_KEYS)]
+    found: list[Raw] = []
+    for key, sub in named[:1] or lists:
+        tables = _tables_of_list(sub, place.enter(key))
+        if len(lists) > 1:
+            others = [name for name, _ in lists if name != key]
+            note = f"is `{key}`; the result also has {listing(others)}"
+            tables = [raw.noted(note) for raw in tables]
+        found += tables
+    return found
+
+
+def _is_row(value: dict[str, Any]) -> bool:
+    """A lone object is a row, unless it only reports an outcome (`{"success": true,
+    "rowsAffected": 3}`).
+    """
+    keys = {str(key).lower() for key in value}
+    return bool(value) and not keys <= OUTCOME and not _is_report(keys)
+
+
+def _is_report(keys: set[str]) -> bool:
+    """A message about rows: it says how it went, to how many, and most of its keys are
+    of that kind.
+    """
+    about = keys & OUTCOME
+    return (
+        "message" in about
+        and len(about) * 2 > len(keys)
+        and not about.isdisjoint(_COUNT_KEYS)
+    )
