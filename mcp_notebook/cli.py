@@ -1,21 +1,28 @@
-"""The command `mcp-notebook`: the demo, the bundled servers, a local model."""
+"""The command `mcp-notebook`: the demo and the bundled servers."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from mcp_notebook import __version__, demo
-from mcp_notebook.errors import NotebookError
-from mcp_notebook.local import command as local
+from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.server import commands as server
+
+LOCAL_MODELS = (
+    "Local models are served by llama.cpp, Ollama, LM Studio or vLLM themselves: start "
+    "one and set ANTHROPIC_BASE_URL to it; docs/local_models.md says how."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 the demo failed, 2 the
     words were wrong.
     """
-    args = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
+        if words[:1] == ["local"]:
+            raise ConfigError(LOCAL_MODELS)
+        args = parser().parse_args(words)
         return args.run(args)
     except NotebookError as error:
         print(f"mcp-notebook: {error.message}", file=sys.stderr)
@@ -43,9 +50,4 @@ def parser() -> argparse.ArgumentParser:
             "serve", help="serve a database, read-only, as an MCP server"
         )
     )
-    model = commands.add_parser(
-        "local", help="serve a local GGUF model with the Messages API"
-    )
-    local.add_arguments(model)
-    model.set_defaults(run=local.run)
     return top

@@ -17,8 +17,8 @@ import nbformat
 from nbclient import NotebookClient
 
 from mcp_notebook import demo
-from mcp_notebook.local import start_local
 from mcp_notebook.replay import sidecar_for
+from tests.local.server import start_local
 
 SECONDS = 1800  # a cell, on a small machine
 

@@ -12,12 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "pipes", "secrets", "sql_functions", "wire"},
-    {"sql_words"},
+    {"errors", "kinds", "pipes", "secrets", "sql_functions", "untrusted_text", "wire"},
+    {"sql_words", "values"},
     {"naming", "sql_effects"},
     {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
-    {"agent", "display", "server", "replay", "local", "freeze"},
+    {"agent", "display", "server", "replay", "freeze"},
     {"surface", "demo"},
     {"cli"},
     {"__init__", "__main__"},
@@ -25,15 +25,14 @@ LADDER = [
 HOMES = {
     "mcp": {"sessions", "server"},
     "mcp_types": {"sessions", "server"},
-    "anthropic": {"agent", "replay", "local"},
+    "anthropic": {"agent", "replay"},
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"server"},
     "sqlglot": {"server", "sql_effects"},
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
-    "pyarrow": {"results", "server", "display", "agent", "freeze"},
-    "xllamacpp": {"local"},
+    "pyarrow": {"values", "results", "server", "display", "agent", "freeze"},
     "python_calamine": {"results"},
 }
 SLOW = (

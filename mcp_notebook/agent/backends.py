@@ -37,8 +37,8 @@ _READ = (
 Used = Callable[[], AbstractAsyncContextManager[Any]]
 
 NO_BACKEND = (
-    "No model to ask. Set ANTHROPIC_API_KEY; or set ANTHROPIC_BASE_URL to a local server (mcp-notebook local, Ollama, "
-    "llama.cpp); or open a notebook that has recorded turns beside it (NAME.claude.json). "
+    "No model to ask. Set ANTHROPIC_API_KEY; or set ANTHROPIC_BASE_URL to a local server "
+    "(llama.cpp, Ollama, LM Studio, vLLM); or open a notebook that has recorded turns beside it (NAME.claude.json). "
     "%mcp_call and %%mcp_sql need no model."
 )
 

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from mcp_notebook.display.listing import status_table_html, tools_table_html
     from mcp_notebook.display.modes import choose_mode
     from mcp_notebook.display.record import CallRecord, call_record
-    from mcp_notebook.display.safe import visible
     from mcp_notebook.display.static import render_call
     from mcp_notebook.display.view import View
 
@@ -21,7 +20,6 @@ __all__ = [
     "render_call",
     "status_table_html",
     "tools_table_html",
-    "visible",
 ]
 
 _HOMES = {
@@ -32,7 +30,6 @@ _HOMES = {
     "render_call": "static",
     "status_table_html": "listing",
     "tools_table_html": "listing",
-    "visible": "safe",
 }
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from mcp_notebook.display.fields import Field, value_of
 from mcp_notebook.display.questions import CANCEL, DENY, Question, listed_arguments
-from mcp_notebook.display.safe import visible
 from mcp_notebook.events import Reply
+from mcp_notebook.untrusted_text import visible
 
 TRIES = 3
 _EMPTY = (None, "", [])

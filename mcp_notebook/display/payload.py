@@ -13,7 +13,7 @@ from typing import Any
 from mcp_notebook.display.chart.shapes import Drawing
 from mcp_notebook.display.questions import Choice, Question, approval_question
 from mcp_notebook.display.record import TEXT, Argument, CallRecord, preview, readable
-from mcp_notebook.display.safe import clip, picture, visible
+from mcp_notebook.display.safe import picture
 from mcp_notebook.display.sqltext import Part
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import (
@@ -27,6 +27,7 @@ from mcp_notebook.display.wording import (
     unshown,
 )
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.untrusted_text import clip, visible
 
 ARGUMENTS = 60_000  # bytes of JSON of a call that runs; a longer one is shown cut
 # the same of a call that is asked for; a longer one is shown cut too, and can only be

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from mcp_notebook.display.fields import Field
 from mcp_notebook.display.inline import COLOURS, SANS, dim, tag
 from mcp_notebook.display.record import Argument, readable
-from mcp_notebook.display.safe import clip, escape, visible
+from mcp_notebook.display.safe import escape
 from mcp_notebook.events import Approval, Reply
+from mcp_notebook.untrusted_text import clip, visible
 
 DENY, CANCEL = "deny", "cancel"
 REASON = 2_000  # characters of a reason at most

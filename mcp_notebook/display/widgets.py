@@ -24,8 +24,8 @@ from mcp_notebook.display.payload import (
 )
 from mcp_notebook.display.questions import DENY, Question, approval_question
 from mcp_notebook.display.record import CallRecord
-from mcp_notebook.display.safe import visible
 from mcp_notebook.events import Reply
+from mcp_notebook.untrusted_text import visible
 
 if TYPE_CHECKING:
     from mcp_notebook.display.explore import Explorer

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mcp_notebook.display.modes import Mode
-from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.slots import Slots
 from mcp_notebook.display.static import small_line
 from mcp_notebook.display.wording import duration
 from mcp_notebook.events import Working
+from mcp_notebook.untrusted_text import clip, visible
 
 PATIENCE = 0.3  # seconds before something that goes on is worth a line
 LONG = 2.0  # the same for a run that was asked to show nothing else

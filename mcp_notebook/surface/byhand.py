@@ -12,7 +12,7 @@ from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text
-from mcp_notebook.surface import sharing
+from mcp_notebook.surface import shared_tables
 from mcp_notebook.surface.call_path import NotebookCalls, new_call, query_tool
 from mcp_notebook.surface.notebook import Notebook
 
@@ -117,7 +117,7 @@ async def perform_own_sql(
         sql = arguments["sql"]
         answer = await local_answer(catalog, sql, limit=arguments.get("limit"))
         seconds = time.monotonic() - started
-        hidden = await asyncio.to_thread(sharing.masked_in, notebook, sql)
+        hidden = await asyncio.to_thread(shared_tables.masked_in, notebook, sql)
         notes = answer.notes
         if hidden:
             notes += (

@@ -26,11 +26,11 @@ from mcp_notebook.freeze.trail import Run
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface.asking import CallApprovals
+from mcp_notebook.surface.attended import buttons_work, is_attended
 from mcp_notebook.surface.call_path import NotebookCalls
-from mcp_notebook.surface.composing import events_of, form_of, value_of
+from mcp_notebook.surface.compose import events_of, form_of, value_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions
-from mcp_notebook.surface.presence import buttons_work, is_attended
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
@@ -150,7 +150,7 @@ class CellRun:
     def _view_of(self, awaited: bool) -> Shows:
         from mcp_notebook import display
         from mcp_notebook.display.working_line import LONG, PATIENCE
-        from mcp_notebook.surface.quiet import Questions
+        from mcp_notebook.surface.quiet_view import Questions
 
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
         self._buttons = (

@@ -20,7 +20,7 @@ from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
-from mcp_notebook.surface import where
+from mcp_notebook.surface import notebook_file
 from mcp_notebook.surface.asking import Asker
 from mcp_notebook.surface.server_requests import ServerRequests
 from mcp_notebook.surface.settings import MCPNotebook
@@ -297,11 +297,11 @@ class Notebook:
 
     def replay_file(self) -> Path | None:
         """The recorded turns that belong to this notebook, if there are any."""
-        return where.replay_file(self.settings.replay_file, self.shell.user_ns)
+        return notebook_file.replay_file(self.settings.replay_file, self.shell.user_ns)
 
     def record_file(self) -> Path:
         """Where a recording of this notebook goes."""
-        return self.recording or where.record_file(
+        return self.recording or notebook_file.record_file(
             self.settings.replay_file, self.shell.user_ns
         )
 

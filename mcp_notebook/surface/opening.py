@@ -15,9 +15,9 @@ from mcp_notebook.events import Reply
 from mcp_notebook.policy import Start
 from mcp_notebook.sessions import handover
 from mcp_notebook.surface import arrival, connecting
+from mcp_notebook.surface.attended import is_attended
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.presence import is_attended
-from mcp_notebook.surface.showing import line, working_line
+from mcp_notebook.surface.output import show_line, working_line
 
 
 def connect(notebook: Notebook, options: ConnectOptions) -> None:
@@ -40,7 +40,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.describe(servers[name]),
                 config.spec_fingerprint(servers[name]),
             )
-            arrival.may_start(notebook, start, say=line, ask=ask)
+            arrival.may_start(notebook, start, say=show_line, ask=ask)
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
@@ -59,7 +59,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
         if isinstance(error, ConfigError)
     }
     for name, error in wrong.items():
-        line(f"{name}: not connected · {error}")
+        show_line(f"{name}: not connected · {error}")
     for future in futures.values():
         loop.wait(future)  # raises the first failure
     for error in wrong.values():
@@ -71,9 +71,9 @@ def _arrived(
 ) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
     for note in arrival.notes_on(session, notebook.sessions):
-        line(f"{name}: {note}")
+        show_line(f"{name}: {note}")
     try:
-        arrival.accept(session, say=line, ask=ask)
+        arrival.accept(session, say=show_line, ask=ask)
     except ConnectError:
         loop.run(notebook.sessions.disconnect(name))
         raise

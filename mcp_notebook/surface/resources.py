@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from mcp_notebook.errors import NotebookError, SessionError
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.trail import Facts
-from mcp_notebook.secrets import seal_text
+from mcp_notebook.secrets import MASK, mask, seal_text
 from mcp_notebook.surface.call_path import NotebookCalls, new_call
 from mcp_notebook.surface.notebook import Notebook
 
@@ -73,7 +73,9 @@ async def read_resource(
     SessionError when the server has none of that address.
     """
     session = await notebook.session(server)
-    asked = new_call("read", server, _stem(uri), {"uri": uri})
+    # what it is called names its table as well, so no secret may stand in it
+    stem = _stem(mask(uri).replace(MASK, ""))
+    asked = new_call("read", server, stem, {"uri": uri})
 
     async def work(keep: "Keep") -> ToolResult:
         stamp, began = time.strftime("%Y-%m-%dT%H:%M:%S%z"), time.monotonic()

@@ -70,7 +70,7 @@ class ServerRequests:
         or BackendError.
         """
         from mcp_notebook.agent import sampling
-        from mcp_notebook.surface.composing import backend_of
+        from mcp_notebook.surface.compose import backend_of
 
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from mcp_notebook.local.engine import Piece
+from tests.local.server.engine import Piece
 
 
 class FakeEngine:

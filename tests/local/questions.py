@@ -3,8 +3,7 @@
     python -m tests.weights models          fetch the weights, once (1.1 GB)
     python -m tests.local.questions models/qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
 
-Everything is what a person has: a kernel, the bundled database server, `mcp-notebook
-local`'s model, the magics. An answer counts when the rows of the model's last table
+Everything else is what a person has: a kernel, the bundled database server, the magics. An answer counts when the rows of the model's last table
 hold the right values. Exit code 0 for at least three of five.
 """
 
@@ -18,9 +17,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.local import start_local
 from tests.kernel import driver
 from tests.kernel.driver import Kernel, kernel
+from tests.local.server import start_local
 
 SCHEMA = """\
 CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT, country TEXT);

@@ -14,11 +14,11 @@ import anthropic
 import pytest
 
 from mcp_notebook.errors import BackendError, ConfigError
-from mcp_notebook.local import LocalServer, start_local
+from tests.local.server import LocalServer, start_local
 from tests.local.test_prompt import LIST, QUERY, called, user
 from tests.weights import smollm2
 
-pytest.importorskip("xllamacpp", reason="needs the local extra (xllamacpp)")
+pytest.importorskip("xllamacpp", reason="needs xllamacpp")
 WEIGHTS = smollm2()
 pytestmark = [
     pytest.mark.slow,
@@ -95,7 +95,7 @@ def test_stop_ends_the_process():
 
 def test_it_ends_with_its_parent():
     code = (
-        "import sys; from mcp_notebook.local import start_local\n"
+        "import sys; from tests.local.server import start_local\n"
         f"s = start_local({str(WEIGHTS)!r}, threads=1, context=512)\n"
         "print(s._process.pid, flush=True); sys.stdin.read()"
     )

@@ -4,8 +4,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from mcp_notebook.local.prompt import ANSWER, MAX_STRING, next_step, written
 from mcp_notebook.results.shown.preview import preview
+from tests.local.server.prompt import ANSWER, MAX_STRING, next_step, written
 
 QUERY = {
     "name": "shop__query",

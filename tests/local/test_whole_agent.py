@@ -14,12 +14,12 @@ import pytest
 
 import mcp_notebook
 from mcp_notebook.events import Footer
-from mcp_notebook.local import start_local
+from tests.local.server import start_local
 from tests.message_rules import refusal
 from tests.surface.scripted import notebook
 from tests.weights import smollm2
 
-pytest.importorskip("xllamacpp", reason="needs the local extra (xllamacpp)")
+pytest.importorskip("xllamacpp", reason="needs xllamacpp")
 WEIGHTS = smollm2()
 PROMPTS = (
     "List the tables.",

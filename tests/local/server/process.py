@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from mcp_notebook.errors import BackendError
-from mcp_notebook.local.engine import check_model
+from tests.local.server.engine import check_model
 
 # in the environment, not among the arguments that every user can list
 KEY_VARIABLE = "MCP_NOTEBOOK_LOCAL_KEY"
@@ -67,7 +67,7 @@ class LocalServer:
     def healthy(self) -> bool:
         """Whether it answers."""
         try:
-            with urllib.request.urlopen(f"{self.base_url}/health", timeout=5) as answer:  # noqa: S310 - our own loopback
+            with urllib.request.urlopen(f"{self.base_url}/health", timeout=5) as answer:
                 return answer.status == 200
         except OSError:
             return False
@@ -115,7 +115,7 @@ def start_local(
     command = [
         sys.executable,
         "-m",
-        "mcp_notebook.local",
+        "tests.local.server",
         "--model",
         str(path),
         "--child",

@@ -21,11 +21,11 @@ from starlette.routing import Route
 
 from mcp_notebook import wire
 from mcp_notebook.errors import BackendError
-from mcp_notebook.local.prompt import next_step
-from mcp_notebook.local.turns import Turn
+from tests.local.server.prompt import next_step
+from tests.local.server.turns import Turn
 
 if TYPE_CHECKING:
-    from mcp_notebook.local.engine import Engine
+    from tests.local.server.engine import Engine
 
 # which model answers, percent-encoded: a recording keeps it
 SOURCE_HEADER = "x-model-source"

@@ -1,4 +1,6 @@
-"""`mcp-notebook local --model FILE.gguf`: serve a local model and say which variables to set."""
+"""`python -m tests.local.server --model FILE.gguf`: serve a local model and say which
+variables to set.
+"""
 
 import argparse
 import asyncio
@@ -13,12 +15,11 @@ import threading
 from collections.abc import Sequence
 
 from mcp_notebook.errors import NotebookError
-from mcp_notebook.local.engine import CONTEXT, Engine, check_model, label_of
-from mcp_notebook.local.process import KEY_VARIABLE, Started, variables
+from tests.local.server.engine import CONTEXT, Engine, check_model, label_of
+from tests.local.server.process import KEY_VARIABLE, Started, variables
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", required=True, metavar="FILE.gguf", help="a chat model in GGUF form"
     )
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         engine = Engine(model, threads=args.threads, context=args.context)
         label = label_of(model)
     except (NotebookError, OSError) as error:
-        print(f"mcp-notebook local: {error}", file=sys.stderr)  # noqa: T201 - a command speaks to its terminal
+        print(f"tests.local.server: {error}", file=sys.stderr)
         return 1
     key = os.environ.pop(KEY_VARIABLE, "") or secrets.token_urlsafe(24)
     _announce(Started(listener.getsockname()[1], label), key, child=args.child)
@@ -64,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m mcp_notebook.local`."""
-    parser = argparse.ArgumentParser(prog="mcp-notebook local", description=__doc__)
-    add_arguments(parser)
+    """Parse the words and serve."""
+    parser = argparse.ArgumentParser(prog="tests.local.server", description=__doc__)
+    _add_arguments(parser)
     return run(parser.parse_args(argv))
 
 
@@ -74,7 +75,7 @@ async def _serve(engine: Engine, listener: socket.socket, key: str, label: str) 
     # The web server is loaded after the model: a wrong file is told at once.
     import uvicorn
 
-    from mcp_notebook.local.api import LocalApi
+    from tests.local.server.api import LocalApi
 
     app = LocalApi(engine, api_key=key, label=label).app
     config = uvicorn.Config(
@@ -95,9 +96,13 @@ def _announce(started: Started, key: str, *, child: bool) -> None:
                 *(f"export {k}={shlex.quote(v)}" for k, v in needed.items()),
             ]
         )
-    print(line, flush=True)  # noqa: T201 - the parent, or the person, reads it
+    print(line, flush=True)
 
 
 def _end_with_parent() -> None:
     sys.stdin.read()
     os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

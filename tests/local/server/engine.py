@@ -183,7 +183,7 @@ def _xllamacpp() -> Any:
         import xllamacpp  # an optional package of 34 MB
     except ImportError as error:
         raise ConfigError(
-            'A local model needs llama.cpp: pip install "mcp-notebook[local]".'
+            "A local model needs llama.cpp: pip install xllamacpp."
         ) from error
     return xllamacpp
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import wire
-from mcp_notebook.local.prompt import Step, calls_so_far, next_step, written
+from tests.local.server.prompt import Step, calls_so_far, next_step, written
 
 if TYPE_CHECKING:
-    from mcp_notebook.local.engine import Engine
+    from tests.local.server.engine import Engine
 
 Json = dict[str, Any]
 
