@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook import policy
 from mcp_notebook.agent.approvals import Approvals
 from mcp_notebook.agent.calls import CallPath, Emit, Sending, Shaping
-from mcp_notebook.agent.repeats import First, Repeats, answer, key_of
+from mcp_notebook.agent.repeats import First, Repeats, key_of, repeat_result
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import Toolset
-from mcp_notebook.agent.tracing import tell, tool_span
+from mcp_notebook.agent.tracing import record_outcome, tool_span
 from mcp_notebook.config import InProcessServer, spec_fingerprint
 from mcp_notebook.events import Approval, Reply, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.policy import Budget, Grants, Rules
@@ -120,7 +120,7 @@ class Caller:
                 )
             )
         if prepared.first is not None:
-            return self._fitted(await answer(prepared.first, call.id))
+            return self._fitted(await repeat_result(prepared.first, call.id))
         try:
             result = seal_result(await self._run(prepared, emit))
         except asyncio.CancelledError:
@@ -132,7 +132,7 @@ class Caller:
     async def _run(self, prepared: Prepared, emit: Emit) -> ToolResult:
         with tool_span(prepared.session, prepared.tool, prepared.event.id) as span:
             result = await self._allowed(prepared, emit)
-            tell(span, result)
+            record_outcome(span, result)
             return result
 
     async def _allowed(self, prepared: Prepared, emit: Emit) -> ToolResult:

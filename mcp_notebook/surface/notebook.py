@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop, naming
-from mcp_notebook.agent.clients import Clients
+from mcp_notebook.agent.backends import Clients
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError

@@ -79,12 +79,12 @@ class ServerRequests:
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
             )
-        if not await self._allowed(server, sampling.in_words(request)):
+        if not await self._allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
         backend = backend_of(self._notebook)
-        async with backend.used():
-            result, usage = await sampling.answer(
+        async with backend.lifetime():
+            result, usage = await sampling.answer_sampling(
                 backend, request, max_tokens=settings.sampling_max_tokens
             )
         self._notebook.spent.add_turn(usage)
