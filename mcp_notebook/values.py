@@ -55,6 +55,7 @@ class ValueKind:
     moment: bool = False  # a day or a time of a day: has a place on an axis
     text: bool = False  # words: searched, sorted regardless of case, may hold JSON
     nested: bool = False  # has values inside, with names that may be masked
+    as_text: bool = False  # Python has no plain value for it: it travels as its text
 
 
 def value_kind(type_: pa.DataType) -> ValueKind:
@@ -99,38 +100,57 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return without_view(column)
 
 
-def column_values(column: pa.ChunkedArray | pa.Array) -> list[Any]:
-    """A column's values in Python, structures and maps as dicts; what Python cannot hold
-    (a year beyond 9999) is there as its text. Never raises.
+def column_values(
+    column: pa.ChunkedArray | pa.Array, *, map_as_dict: bool = False
+) -> list[Any]:
+    """A column's values in Python; what Python cannot hold (a year beyond 9999) is there
+    as its text. Never raises.
+
+    A map is a list of pairs or, `map_as_dict`, a dict: of equal keys the last counts.
     """
+    if _travels_as_text(column.type):
+        return [_python_value(value, map_as_dict) for value in column]
     try:
-        return column.to_pylist(maps_as_pydicts="lossy")
+        return column.to_pylist(maps_as_pydicts="lossy" if map_as_dict else None)
     except (ValueError, OverflowError, LookupError):
-        return [_python_value(value) for value in column]
+        return [_python_value(value, map_as_dict) for value in column]
 
 
-def _python_value(value: Any) -> Any:
+def _python_value(value: Any, map_as_dict: bool) -> Any:
     value = _bare(value)
     fields = _fields(value)
     if fields is not None:
-        return _python_fields(fields)
+        pairs = [
+            (_python_value(key, map_as_dict), _python_value(inner, map_as_dict))
+            for key, inner in fields
+        ]
+        is_map = isinstance(value, pa.MapScalar)
+        return pairs if is_map and not map_as_dict else _joined_fields(pairs)
     items = _items(value)
     if items is not None:
-        return [_python_value(item) for item in items]
-    if value is None:
-        return None
+        return [_python_value(item, map_as_dict) for item in items]
+    if not isinstance(value, pa.Scalar):
+        return value
+    kind = value_kind(value.type)
+    if kind.as_text:
+        return kind.write(value)
     try:
         return value.as_py()
     except (ValueError, OverflowError, LookupError):  # LookupError: an unknown zone
-        return value_kind(value.type).write(value)
+        return kind.write(value)
 
 
-def _python_fields(fields: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+def _travels_as_text(type_: pa.DataType) -> bool:
+    type_ = plain_type(type_)
+    inner = [type_.field(at).type for at in range(type_.num_fields)]
+    return value_kind(type_).as_text or any(map(_travels_as_text, inner))
+
+
+def _joined_fields(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     """A dict; fields of one name, which Arrow allows, are a list under it."""
     found: dict[Any, list[Any]] = {}
-    for key, value in fields:
-        name = _python_value(key) if isinstance(key, pa.Scalar) else key
-        found.setdefault(name, []).append(_python_value(value))
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
     return {key: each[0] if len(each) == 1 else each for key, each in found.items()}
 
 
@@ -216,6 +236,8 @@ def _write_object(value: object, masked: Masked | None) -> str:
         return _json(value, masked)
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         return _write_numpy(value, masked)
+    if type(value).__name__ == "DateOffset":  # an interval in pandas
+        return _interval(pa.scalar(value, pa.month_day_nano_interval()).as_py())
     return _safe_str(value)
 
 
@@ -349,6 +371,21 @@ def _date(days: int) -> str:
     full = year + era * 400 + (month <= 2)
     sign = "-" if full < 0 else ""
     return f"{sign}{abs(full):04}-{month:02}-{day:02}"
+
+
+def _interval(value: pa.MonthDayNano) -> str:
+    """`1 year 2 months 3 days 4:05:06`, each part with a sign of its own: a month and a
+    day have no length, so that none can be turned into another.
+    """
+    years, months = divmod(abs(value.months), 12)
+    sign = -1 if value.months < 0 else 1
+    parts = {"year": sign * years, "month": sign * months, "day": value.days}
+    words = [f"{n} {unit}{'s' * (abs(n) != 1)}" for unit, n in parts.items() if n]
+    if not value.nanoseconds and words:
+        return " ".join(words)
+    hours, rest = divmod(abs(value.nanoseconds), 3_600 * 10**9)
+    time = f"{hours}:{_clock(rest)[3:]}"
+    return " ".join([*words, f"-{time}" if value.nanoseconds < 0 else time])
 
 
 def _clock(nanoseconds: int) -> str:
@@ -556,6 +593,10 @@ TIMESTAMP = ValueKind(
 DURATION = ValueKind(
     "duration", _ids("DURATION"), _scalar_duration, _word("duration"), ordered=True
 )
+INTERVAL = ValueKind(
+    "interval", _ids("INTERVAL_MONTH_DAY_NANO"), _of_python(_interval), _word("interval"),
+    counted=False, as_text=True,
+)  # fmt: skip
 LIST = ValueKind(
     "list", _ids(*_LISTS), _write_nested, _list_word,
     counted=False, nested=True,
@@ -576,7 +617,7 @@ OTHER = ValueKind("other", frozenset(), _safe_str, _arrow_word, counted=False)
 
 KINDS = (
     NULL, BOOLEAN, INTEGER, FLOAT, NARROW_FLOAT, DECIMAL, TEXT, BINARY, DATE, TIME,
-    TIMESTAMP, DURATION, LIST, STRUCT, MAP, JSON, UUID, OTHER,
+    TIMESTAMP, DURATION, INTERVAL, LIST, STRUCT, MAP, JSON, UUID, OTHER,
 )  # fmt: skip
 _NAMED = (JSON, UUID)  # extensions with a text of their own
 _WRAPPED = (pa.DictionaryScalar, pa.RunEndEncodedScalar, pa.ExtensionScalar)
@@ -600,4 +641,5 @@ _OBJECTS: tuple[tuple[Any, Callable[[Any], str]], ...] = (
     (dt.date, dt.date.isoformat),
     (dt.time, _write_time),
     (dt.timedelta, _write_timedelta),
+    (pa.MonthDayNano, _interval),
 )

@@ -23,13 +23,16 @@ from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.results.frames import to_frame
 from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.server.answer import structured
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.masks import Masks
+from mcp_notebook.server.tabular import TableAnswer, as_answer
 from mcp_notebook.values import (
     KINDS,
     OTHER,
     clip,
     column_texts,
+    column_values,
     plain_column,
     plain_type,
     type_name,
@@ -86,6 +89,10 @@ def _decimals(type_: pa.DataType) -> st.SearchStrategy:
     return _lists(exact, type_)
 
 
+_MOST = 2**31 - 1
+_INTERVALS = st.tuples(
+    st.integers(-_MOST, _MOST), st.integers(-_MOST, _MOST), st.integers(-(10**15), 10**15)
+)  # fmt: skip
 _VIEWS = (pa.string_view().id, pa.binary_view().id)
 _WIDE = __import__("decimal").Context(prec=100)
 _SIMPLE = [
@@ -107,6 +114,7 @@ _SIMPLE = [
     st.lists(st.none() | st.binary(min_size=16, max_size=16), max_size=6).map(uuids),
     *map(_numbered, _NUMBERED),
     *map(_decimals, _DECIMALS),
+    _lists(_INTERVALS, pa.month_day_nano_interval()),
     st.integers(0, 4).map(pa.nulls),
 ]
 _FLAT = st.one_of(*_SIMPLE)
@@ -263,11 +271,53 @@ def test_every_arrow_type_belongs_to_one_kind():
     names = [name for name in dir(pa.lib) if name.startswith("Type_")]
     unknown = {name[5:] for name in names if getattr(pa.lib, name) not in numbers}
     assert unknown - encoded == {
-        "DENSE_UNION", "INTERVAL_DAY_TIME", "INTERVAL_MONTHS",
-        "INTERVAL_MONTH_DAY_NANO", "SPARSE_UNION",
+        "DENSE_UNION", "INTERVAL_DAY_TIME", "INTERVAL_MONTHS", "SPARSE_UNION",
     }  # fmt: skip
-    assert value_kind(pa.month_day_nano_interval()) is OTHER
+    assert value_kind(pa.sparse_union([])) is OTHER
 
 
 def test_a_list_longer_than_a_cell_ends_in_an_ellipsis():
     assert value_text([0] * 60)[-1] == "…"
+
+
+def test_a_year_that_python_has_not_goes_through_an_answer_for_json():
+    answer = TableAnswer(
+        table_of(pa.array([253402300800], pa.timestamp("s"))), ("TIMESTAMP_S",)
+    )
+    assert structured(as_answer(answer, rows=9, max_bytes=999))["rows"] == [
+        ["10000-01-01 00:00:00"]
+    ]
+
+
+SPANS = pa.array(
+    [(14, 3, 90_061_500_000_000), None, (0, -1, 0), (0, 0, 0), (-1, 0, -1)],
+    pa.month_day_nano_interval(),
+)
+SPAN_TEXTS = [
+    "1 year 2 months 3 days 25:01:01.5", None, "-1 day", "0:00:00", "-1 month -0:00:00.000000001"
+]  # fmt: skip
+
+
+def test_an_interval_is_read_shown_framed_compared_masked_queried_and_shared():
+    data = pa.table({"span": SPANS})
+    assert column_texts(data["span"]) == SPAN_TEXTS
+    assert "- span interval; 1 null" in preview(data, "t")
+    frame = to_frame(Table(data=data), attrs={})
+    assert [value_text(value) for value in frame.span] == SPAN_TEXTS
+    assert mcp_notebook.compare(data, frame).added.empty
+    other = pa.table({"span": SPANS.take(pa.array([0, 1, 2, 3, 3]))})
+    assert len(mcp_notebook.compare(data, other).added) == 1
+    assert mcp_notebook.check(frame, fingerprint=str(fingerprint(frame))).same
+    masked = Masks(("span",)).apply(data, "t")["span"].to_pylist()
+    assert masked[1] is None
+    assert masked[0].startswith("masked:")
+    queried = mcp_notebook.sql("select span + interval 1 day as later from t", t=frame)
+    assert value_text(queried.later[0]) == "1 year 2 months 4 days 25:01:01.5"
+    answer = TableAnswer(data, ("INTERVAL",))
+    rows = structured(as_answer(answer, rows=9, max_bytes=9_999))["rows"]
+    assert rows == [[text] for text in SPAN_TEXTS]
+
+
+def test_an_interval_inside_a_list_is_its_text_for_json():
+    inside = pa.ListArray.from_arrays(pa.array([0, 5], pa.int32()), SPANS)
+    assert column_values(pa.chunked_array([inside])) == [SPAN_TEXTS]

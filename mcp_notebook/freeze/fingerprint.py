@@ -17,7 +17,6 @@ its text (`mcp_notebook.values`).
 """
 
 import base64
-import datetime as dt
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -208,11 +207,12 @@ def _hash_group(type_: type, values: list[Any], rounded: bool) -> Hashes | list[
 
 
 def _hash_plain(type_: type, values: list[Any], rounded: bool) -> Hashes | list[int]:
-    if type_ in _IN_ARROW or issubclass(type_, dt.date | dt.timedelta):
-        try:
-            return _hash_array(pa.array(values, _IN_ARROW.get(type_)), rounded)
-        except (pa.ArrowException, ValueError, OverflowError):
-            pass  # an integer of more than 64 bits, half a surrogate
+    wanted = pa.int64() if type_ is int else None  # a large one would become a float
+    try:
+        return _hash_array(pa.array(values, wanted), rounded)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        # an integer of more than 64 bits, half a surrogate, a type that Arrow has not
+        pass
     return [_hash_alone(value) for value in values]
 
 
@@ -270,7 +270,7 @@ def _hash_distinct(array: pa.Array, rounded: bool) -> Hashes:
 
 def _hash_values(kind: ValueKind, array: pa.Array, rounded: bool) -> Hashes:
     if kind.nested:
-        return _hash_objects(column_values(array), rounded)
+        return _hash_objects(column_values(array, map_as_dict=True), rounded)
     if kind is DECIMAL:
         numbers = map(_equal_number, array.to_pylist())
         return _hash_objects(list(numbers), rounded)
@@ -362,10 +362,6 @@ def _unpack(text: str) -> Iterator[bytes]:
 
 
 _MISSING = np.uint64(_digest("null", b""))
-_IN_ARROW: dict[type, pa.DataType | None] = {
-    int: pa.int64(),
-    **dict.fromkeys((bool, float, str, bytes, dt.time)),
-}
 _HASHERS: dict[ValueKind, Callable[[pa.Array, bool], Hashes]] = {
     **dict.fromkeys((BOOLEAN, INTEGER), _hash_integers),
     **dict.fromkeys((FLOAT, NARROW_FLOAT), _hash_floats),

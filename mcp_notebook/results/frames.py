@@ -8,6 +8,7 @@
 | text | `str` |
 | timestamps | `datetime64[us]` or `[ns]`, with their zone |
 | decimals, dates, times, durations, binary, lists, structs | `ArrowDtype` |
+| intervals of months, days and time | `object`: `DateOffset` |
 | JSON (values of several shapes) | `object`: the Python values |
 """
 
@@ -27,6 +28,7 @@ from pandas.api.internals import create_dataframe_from_blocks
 from mcp_notebook.values import (
     DECIMAL,
     FLOAT,
+    INTERVAL,
     JSON,
     NARROW_FLOAT,
     NULL,
@@ -138,6 +140,9 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
         return np.full(len(column), None, dtype=object)
     if decimals == "float" and kind.id in DECIMAL.types:
         return _array(column.cast(pa.float64()), decimals)
+    # pandas cannot print a column of Arrow's intervals; its own add to a moment
+    if kind.id in INTERVAL.types:
+        return column.to_pandas().to_numpy()
     if kind.id in TIMESTAMP.types:
         return column.to_numpy() if kind.tz is None else column.to_pandas().array
     # pandas can hold a view of bytes, but not take rows of it

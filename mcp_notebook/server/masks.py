@@ -162,7 +162,7 @@ class Masks:
         if not self._may_hide(column.type):
             return column
         wanted = self._hidden_type(column.type)
-        values = column_values(column)
+        values = column_values(column, map_as_dict=True)
         hidden = [self._hidden(value, scope) for value in values]
         if hidden == values:
             return column

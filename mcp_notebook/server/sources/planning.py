@@ -90,7 +90,19 @@ def named(request: dict[str, Any]) -> dict[str, Any]:
 
 _WORDS = {"boolean": "bool", "narrow float": "float", "duration": "interval"}
 _KNOWN = frozenset(
-    "integer float decimal text bool date timestamp map list struct interval".split()
+    [
+        "integer",
+        "float",
+        "decimal",
+        "text",
+        "bool",
+        "date",
+        "timestamp",
+        "map",
+        "list",
+        "struct",
+        "interval",
+    ]
 )
 
 
