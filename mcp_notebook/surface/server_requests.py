@@ -46,7 +46,7 @@ class ServerRequests:
         self, server: str, params: Any
     ) -> tuple[str, dict[str, Any] | None]:
         """The person's answer to a form or a link: `accept` with values, `decline` or `cancel`."""
-        from mcp_notebook.display.fields import fields_of
+        from mcp_notebook.display.form_fields import fields_of
         from mcp_notebook.display.questions import form_question, visit_question
 
         seconds = self._notebook.settings.question_seconds
