@@ -118,7 +118,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
     blocks = prompts.user_blocks(options.prompt, names, schemas.__getitem__)
     rows = options.rows_to_model
-    for block in await resources.attached(notebook, options.prompt, rows):
+    for block in await resources.attach_mentions(notebook, options.prompt, rows):
         blocks.append({**block, "text": budget.fit(block["text"])})
     return blocks
 
