@@ -6,7 +6,6 @@ Light on purpose: the parts load on first use, so that loading the extension cos
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcp_notebook.display.consent import ask_by_input
     from mcp_notebook.display.listing import status_table_html, tools_table_html
     from mcp_notebook.display.modes import choose_mode
     from mcp_notebook.display.record import CallRecord, call_record
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CallRecord",
     "View",
-    "ask_by_input",
     "call_record",
     "choose_mode",
     "render_call",
@@ -27,7 +25,6 @@ __all__ = [
 _HOMES = {
     "CallRecord": "record",
     "View": "view",
-    "ask_by_input": "consent",
     "call_record": "record",
     "choose_mode": "modes",
     "render_call": "static",
