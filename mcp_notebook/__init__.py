@@ -100,6 +100,6 @@ def enable_nested_asyncio() -> None:
     """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config
     MCPNotebook.nested_asyncio = True`.
     """
-    from mcp_notebook.surface import nesting
+    from mcp_notebook.surface import nested_asyncio
 
-    nesting.enable()
+    nested_asyncio.enable()

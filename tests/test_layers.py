@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "pipes", "secrets", "sql_functions", "wire"},
-    {"sql_words"},
+    {"errors", "kinds", "pipes", "secrets", "sql_functions", "untrusted_text", "wire"},
+    {"sql_words", "values"},
     {"naming", "sql_effects"},
     {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
@@ -32,7 +32,7 @@ HOMES = {
     "sqlglot": {"server", "sql_effects"},
     "psycopg": {"server"},
     "pandas": {"results", "server", "display", "ledger", "freeze"},
-    "pyarrow": {"results", "server", "display", "agent", "freeze"},
+    "pyarrow": {"values", "results", "server", "display", "agent", "freeze"},
     "python_calamine": {"results"},
 }
 SLOW = (

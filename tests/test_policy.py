@@ -11,6 +11,7 @@ from mcp_notebook.policy import (
     CallRequest,
     Grants,
     Rules,
+    claim_text,
     decide,
     make_grant,
 )

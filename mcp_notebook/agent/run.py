@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.agent.caller import Caller
-from mcp_notebook.agent.context import summary, trim, without_foreign
+from mcp_notebook.agent.context import summarize_result, trim_results, without_foreign
 from mcp_notebook.agent.conversation import Block, Conversation, tool_result, tool_uses
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.sealing import seal_block
@@ -23,11 +23,18 @@ if TYPE_CHECKING:
 NOT_RUN = "Not run: the reply was cut off before the call was complete."
 OVER_LIMIT = "Not run: the limit of tool calls is reached."
 CANCELLED = "Interrupted by the person before it finished."
-SUM_UP = "The limit of this cell is reached ({limit}). Call no more tools; sum up what you found and what is open."
+SUM_UP = (
+    "The limit of this cell is reached ({limit}). Call no more tools; sum up what you "
+    "found and what is open."
+)
 STOPS = {
-    "max_tokens": "The answer was cut at the reply's token limit; raise MCPNotebook.max_tokens.",
+    "max_tokens": (
+        "The answer was cut at the reply's token limit; raise MCPNotebook.max_tokens."
+    ),
     "refusal": "The model refused to answer.",
-    "model_context_window_exceeded": "The conversation no longer fits the model; go on with %%claude --new.",
+    "model_context_window_exceeded": (
+        "The conversation no longer fits the model; go on with %%claude --new."
+    ),
 }
 
 
@@ -49,7 +56,8 @@ async def run(
     budget = caller.budget
     if used_up := budget.limit_reached_before():
         raise BudgetError(
-            f"This notebook's budget is used up ({used_up}); raise it with %config MCPNotebook."
+            f"This notebook's budget is used up ({used_up}); raise it with "
+            "%config MCPNotebook."
         )
     before = conversation.snapshot()
     if conversation.model not in ("", request.backend.model):
@@ -73,10 +81,11 @@ async def _turns(
     before: list[dict[str, Any]],
 ) -> AsyncGenerator[Event, None]:
     """Turns and calls until Claude is done or a limit is reached; ends with a Stop."""
-    tools = caller.toolset.definitions(
-        search=request.backend.searches and len(caller.toolset) > request.search_above
-    )
-    budget, limit, mended = caller.budget, "", False
+    many = len(caller.toolset) > request.search_above
+    tools = caller.toolset.definitions(search=request.backend.searches and many)
+    budget = caller.budget
+    limit = ""
+    mended = False  # an answer of the wrong form is sent back once
     while True:
         turn = ModelTurn(
             request.backend,
@@ -151,7 +160,7 @@ async def _fitting(
                 yield event
         return
     except ContextFull:
-        saved = trim(conversation, keep=1)
+        saved = trim_results(conversation, keep=1)
         if not saved:
             raise
     yield Note(
@@ -197,7 +206,9 @@ async def _call_all(
         async with gate:
             result = await caller.perform(call, queue.put_nowait)
         results[call.id] = result
-        conversation.summaries[call.id] = summary(call.server, call.tool, result)
+        conversation.summaries[call.id] = summarize_result(
+            call.server, call.tool, result
+        )
         queue.put_nowait(result)
 
     calls = [caller.announce(use) for use in run]
@@ -207,7 +218,8 @@ async def _call_all(
     try:
         if len(run) < len(uses):
             yield Note(
-                f"{len(uses) - len(run)} of {len(uses)} calls are not run: the limit of tool calls.",
+                f"{len(uses) - len(run)} of {len(uses)} calls are not run: the limit of "
+                "tool calls.",
                 "warning",
             )
         for call in calls:
@@ -229,16 +241,14 @@ async def _call_all(
 def _blocks(uses: list[Block], results: dict[str, ToolResult]) -> list[Block]:
     blocks = []
     for use in uses:
-        result = results.get(use["id"]) or ToolResult(
-            use["id"], "cancelled", CANCELLED, 0.0
-        )
+        call_id = use["id"]
+        result = results.get(call_id)
+        if result is None:
+            result = ToolResult(call_id, "cancelled", CANCELLED, 0.0)
+        succeeded = result.outcome == "ok"
+        images = result.images if succeeded else ()
         blocks.append(
-            tool_result(
-                use["id"],
-                result.shown,
-                error=result.outcome != "ok",
-                images=result.images if result.outcome == "ok" else (),
-            )
+            tool_result(call_id, result.shown, error=not succeeded, images=images)
         )
     return blocks
 

@@ -74,16 +74,19 @@ def _seal_reading(reading: "Reading") -> "Reading":
 
 
 def _seal_table(data: "pa.Table") -> "pa.Table":
-    import pyarrow as pa  # loaded by whoever made the table
+    # pyarrow is loaded by then, by whoever made the table
+    import pyarrow as pa
+
+    from mcp_notebook.values import value_kind
 
     for index, field in enumerate(data.schema):
         if is_secret_name(field.name):
             data = data.set_column(
                 index, field.name, pa.repeat(pa.scalar(MASK), data.num_rows)
             )
-        elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+        elif value_kind(field.type).text:
             data = _seal_texts(data, index, field)
-        elif pa.types.is_nested(field.type):
+        elif value_kind(field.type).nested:
             data = _seal_nested(data, index, field)
     return data
 
@@ -91,24 +94,28 @@ def _seal_table(data: "pa.Table") -> "pa.Table":
 def _seal_texts(data: "pa.Table", index: int, field: "pa.Field") -> "pa.Table":
     import pyarrow as pa
 
-    column = data.column(index)
+    from mcp_notebook.values import plain_column
+
+    column = plain_column(data.column(index))
     first = column.slice(0, LOOKED_AT).to_pylist()
     whole = "\n".join(value for value in first if value)
     # one look for the whole column is the usual case
     if seal_text(whole, prose=False) == whole:
         return data
     sealed = pa.array(
-        [value and seal_text(value, prose=False) for value in first], field.type
+        [value and seal_text(value, prose=False) for value in first], column.type
     )
     return data.set_column(
-        index, field, pa.chunked_array([sealed, *column.slice(LOOKED_AT).chunks])
+        index, field.name, pa.chunked_array([sealed, *column.slice(LOOKED_AT).chunks])
     )
 
 
 def _seal_nested(data: "pa.Table", index: int, field: "pa.Field") -> "pa.Table":
     import pyarrow as pa
 
-    first = data.column(index).slice(0, LOOKED_AT).to_pylist()
+    from mcp_notebook.values import column_values
+
+    first = column_values(data.column(index).slice(0, LOOKED_AT))
     sealed = [seal(value) for value in first]
     if sealed == first:
         return data

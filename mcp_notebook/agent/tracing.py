@@ -47,7 +47,7 @@ def tool_span(session: "Session", tool: "ToolInfo", call_id: str) -> Iterator[An
         yield span
 
 
-def tell(span: Any, result: ToolResult) -> None:
+def record_outcome(span: Any, result: ToolResult) -> None:
     """Put the outcome of a call on its span."""
     span.set_attribute("mcp_notebook.outcome", result.outcome)
     span.set_attribute("mcp_notebook.received_bytes", result.received_bytes)

@@ -80,6 +80,17 @@ def read_entry(
     `options`: what the person wants beside; it goes before what the file says.
     """
     where = f"server {name!a} in {path}"
+    _check_server_name(name, path)
+    _check_shape(entry, where)
+    fields = _Fields(entry, where, environ, _folder_of(path))
+    spec = _http(fields) if _is_http(fields) else _stdio(fields)
+    wanted = ConnectOptions.from_entry(entry, where)
+    if options is not None:
+        wanted = wanted.overridden_by(options)
+    return apply_options(spec, wanted, environ, where=where)
+
+
+def _check_server_name(name: str, path: Path) -> None:
     try:
         check_name(name)
     except ConfigError as error:
@@ -88,21 +99,19 @@ def read_entry(
         raise ConfigError(
             f"{path}: {error.message[:-1]} {rule}; rename it, for example {suggestion!r}."
         ) from None
+
+
+def _check_shape(entry: Any, where: str) -> None:
     if not isinstance(entry, dict):
         raise ConfigError(
-            f'{where} should be an object with "command" and "args", or with "url", it is {json_kind(entry)}.'
+            f'{where} should be an object with "command" and "args", or with "url", '
+            f"it is {json_kind(entry)}."
         )
     for key in ("disabled", "enabled"):
         if not isinstance(entry.get(key, True), bool):
             raise ConfigError(
                 f'{where}: "{key}" should be true or false, it is {json_kind(entry[key])}.'
             )
-    fields = _Fields(entry, where, environ, _folder_of(path))
-    spec = _http(fields) if _is_http(fields) else _stdio(fields)
-    wanted = ConnectOptions.from_entry(entry, where)
-    if options is not None:
-        wanted = wanted.overridden_by(options)
-    return apply_options(spec, wanted, environ, where=where)
 
 
 class _Fields:
@@ -202,21 +211,14 @@ def _is_http(fields: _Fields) -> bool:
     """
     entry, url = fields.entry, _url_key(fields.entry)
     has_url, has_command = url in entry, "command" in entry
-    transport = entry.get("type", entry.get("transport"))
-    if transport is not None and not isinstance(transport, str):
-        raise fields.wrong_key(
-            f'"type" should be "stdio", "http" or "sse", it is {json_kind(transport)}.'
-        )
-    if transport and transport not in (*TRANSPORTS, *LOCAL, "auto"):
-        raise fields.wrong(
-            f'has type {transport!a}; possible are "stdio", "http" and "sse".'
-        )
+    _check_type(fields)
     if has_url and has_command:
         raise fields.wrong(
             'has both "command" and "url"; one of the two says how to reach it.'
         )
     if not has_url and not has_command:
         raise fields.wrong(f'has neither "command" nor "url"{_meant_key(entry)}.')
+    transport = _type_of(entry)
     if transport in TRANSPORTS and has_command:
         raise fields.wrong(
             f'has type {transport!a} and a "command"; with that type it needs a "url".'
@@ -226,6 +228,22 @@ def _is_http(fields: _Fields) -> bool:
             f'has type {transport!a} and a "{url}"; with a url the type is "http".'
         )
     return has_url
+
+
+def _type_of(entry: Mapping[str, Any]) -> Any:
+    return entry.get("type", entry.get("transport"))
+
+
+def _check_type(fields: _Fields) -> None:
+    written = _type_of(fields.entry)
+    if written is not None and not isinstance(written, str):
+        raise fields.wrong_key(
+            f'"type" should be "stdio", "http" or "sse", it is {json_kind(written)}.'
+        )
+    if written and written not in (*TRANSPORTS, *LOCAL, "auto"):
+        raise fields.wrong(
+            f'has type {written!a}; possible are "stdio", "http" and "sse".'
+        )
 
 
 def _url_key(entry: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mcp_notebook.errors import ConfigError
 
 EDITOR_ONLY = ("input", "config", "command")  # what only an editor can answer
+BRACE = re.compile(r"\$\{|\}")
 # $TOKEN, which a shell would replace and nobody here does
 BARE = re.compile(r"(?:^|\s)\$([A-Za-z_]\w*)$")
 
@@ -26,11 +27,8 @@ def expand(
         return text
     end = _end(text, start, where)
     value = _value(text[start + 2 : end], environ, where, folder)
-    return (
-        text[:start]
-        + value
-        + expand(text[end + 1 :], environ, where=where, folder=folder)
-    )
+    rest = expand(text[end + 1 :], environ, where=where, folder=folder)
+    return text[:start] + value + rest
 
 
 def unexpanded(text: str) -> str:
@@ -40,15 +38,12 @@ def unexpanded(text: str) -> str:
 
 
 def _end(text: str, start: int, where: str) -> int:
-    depth, at = 1, start + 2
-    while at < len(text):
-        if text.startswith("${", at):
-            depth, at = depth + 1, at + 1
-        elif text[at] == "}":
-            depth -= 1
-            if depth == 0:
-                return at
-        at += 1
+    """Where the } stands that closes the ${ at `start`; a default may hold others."""
+    depth = 0
+    for found in BRACE.finditer(text, start):
+        depth += -1 if found[0] == "}" else 1
+        if depth == 0:
+            return found.start()
     raise ConfigError(f"{where} has a ${{ without its closing }}; write ${{NAME}}.")
 
 
@@ -58,36 +53,45 @@ def _value(
     name, colon, rest = inside.partition(":")
     if name in EDITOR_ONLY and colon:
         raise ConfigError(
-            f"{where} asks VS Code for the {name} {rest!r}, which a notebook cannot; put the value into an "
-            f"environment variable and write ${{{_variable(rest)}}} instead."
+            f"{where} asks VS Code for the {name} {rest!r}, which a notebook cannot; put the "
+            f"value into an environment variable and write ${{{_variable(rest)}}} instead."
         )
     if name == "env" and colon:
         name, colon, rest = rest.partition(":")
-    default = rest[1:] if colon and rest.startswith("-") else None
-    if name in environ and (environ[name] or default is None):
+    has_default = rest.startswith("-")
+    # As in a shell, an empty variable counts as unset where there is a default.
+    if environ.get(name) or (name in environ and not has_default):
         return environ[name]
-    if default is not None:
-        return expand(default, environ, where=where, folder=folder)
-    if (known := _known(name, folder)) is not None:
-        return known
+    if has_default:
+        return expand(rest[1:], environ, where=where, folder=folder)
+    known = _known(name, folder)
+    if known is None:
+        raise _unset(name, inside, where)
+    return known
+
+
+def _unset(name: str, inside: str, where: str) -> ConfigError:
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
-        raise ConfigError(
+        return ConfigError(
             f"{where} has ${{{inside[:60]}}}, which names no variable; write ${{NAME}}."
         )
-    raise ConfigError(
-        f"{where} needs the environment variable {name}, which is not set; set it before the kernel starts "
-        f"(or with %env {name}=...), or write ${{{name}:-default}}."
+    return ConfigError(
+        f"{where} needs the environment variable {name}, which is not set; set it before "
+        f"the kernel starts (or with %env {name}=...), or write ${{{name}:-default}}."
     )
 
 
 def _known(name: str, folder: Path | None) -> str | None:
-    if name in ("userHome", "pathSeparator", "/"):
-        return str(Path.home()) if name == "userHome" else os.sep
-    if folder is not None and name in ("workspaceFolder", "workspaceRoot"):
-        return str(folder)
-    if folder is not None and name == "workspaceFolderBasename":
-        return folder.name
-    return None
+    """What editors know by themselves: folders, and how paths are written."""
+    known = {
+        "userHome": str(Path(os.path.expanduser("~"))),
+        "pathSeparator": os.sep,
+        "/": os.sep,
+    }
+    if folder is not None:
+        known["workspaceFolder"] = known["workspaceRoot"] = str(folder)
+        known["workspaceFolderBasename"] = folder.name
+    return known.get(name)
 
 
 def _variable(identifier: str | None) -> str:

@@ -50,15 +50,16 @@ def load_each(
 
     Those that the file switches off are there only when they are named.
     """
-    only = options.names if options is not None else ()
+    named = options.names if options is not None else ()
     entries = read_entries(path)
-    for name in only:
+    for name in named:
         if name not in entries:
             raise ConfigError(
                 f"{path} names no server {name!r}; it names: {', '.join(entries) or 'none'}."
             )
     found: dict[str, ServerSpec | ConfigError] = {}
-    for name in only or [name for name, entry in entries.items() if not is_off(entry)]:
+    switched_on = [name for name, entry in entries.items() if not is_off(entry)]
+    for name in named or switched_on:
         try:
             found[name] = read_entry(name, entries[name], path, environ, options)
         except ConfigError as error:
@@ -99,25 +100,32 @@ def read_entries(path: Path, *, project: Path | None = None) -> dict[str, Any]:
     document = read_json(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path} should hold an object: {SHAPE}.")
-    found: dict[str, Any] = {}
-    for keys, entries in _places_in(document):
-        if not isinstance(entries, dict):
-            raise ConfigError(
-                f'"{".".join(keys)}" in {path} should be an object with one entry a server.'
-            )
-        for name in entries:
-            if name in found:
-                raise ConfigError(
-                    f"{path} names the server {name!a} in two places; remove one of them."
-                )
-        found |= entries
+    places = list(_places_in(document))
+    found = _entries_of(places, path)
     if isinstance(document.get("projects"), dict):
         return {**found, **project_entries(document, project or Path.cwd())}
-    if found or any(True for _ in _places_in(document)):
+    if places:
         return found
-    if _is_bare(document):
+    if document and all(map(_says_how, document.values())):
+        # servers without anything around them, as a plugin of Claude Code has them
         return dict(document)
     raise _no_servers(document, path)
+
+
+def _entries_of(places: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for place, entries in places:
+        if not isinstance(entries, dict):
+            raise ConfigError(
+                f'"{place}" in {path} should be an object with one entry a server.'
+            )
+        twice = next((name for name in entries if name in found), None)
+        if twice is not None:
+            raise ConfigError(
+                f"{path} names the server {twice!a} in two places; remove one of them."
+            )
+        found |= entries
+    return found
 
 
 def project_entries(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -140,20 +148,19 @@ def is_off(entry: Any) -> bool:
     )
 
 
-def _places_in(document: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _places_in(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """What stands in each place that servers are kept in, also when it is no object."""
-    for keys in PLACES:
-        value: Any = document
-        for key in keys:
-            value = value.get(key) if isinstance(value, dict) else None
-        is_null = len(keys) == 1 and keys[0] in document
-        if value is not None or is_null:
-            yield keys, value
-
-
-def _is_bare(document: Mapping[str, Any]) -> bool:
-    """Whether it is servers without anything around them, as a plugin of Claude Code has."""
-    return bool(document) and all(map(_says_how, document.values()))
+    for outer, *inner in PLACES:
+        if outer not in document:
+            continue
+        if not inner:
+            yield outer, document[outer]
+            continue
+        # Settings of an editor: "mcp" need not be about servers.
+        (key,) = inner
+        settings = document[outer]
+        if isinstance(settings, dict) and settings.get(key) is not None:
+            yield f"{outer}.{key}", settings[key]
 
 
 def _says_how(entry: Any) -> bool:

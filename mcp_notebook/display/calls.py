@@ -9,6 +9,10 @@ from mcp_notebook.display.record import CallRecord
 from mcp_notebook.display.screen import Bundle
 from mcp_notebook.display.slots import Slots
 from mcp_notebook.display.static import render_call
+from mcp_notebook.events import Reply
+
+# Takes a call's id and the person's reply, perhaps on another thread.
+Decide = Callable[[str, Reply], None]
 
 
 class StaticCall:
@@ -18,7 +22,7 @@ class StaticCall:
         self,
         record: CallRecord,
         slots: Slots,
-        decide: Callable[[str, str], None],
+        decide: Decide,
         *,
         buttons: bool,
         expanded: bool,
@@ -29,7 +33,7 @@ class StaticCall:
         self._expanded = expanded
         self._start(decide, buttons)
 
-    def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
+    def _start(self, decide: Decide, buttons: bool) -> None:
         self._shown = self._slots.show(self._static())
 
     def draw(self) -> None:
@@ -71,20 +75,19 @@ class WidgetCall(StaticCall):
     The card itself lives on and wakes that output on the page.
     """
 
-    def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
+    def _start(self, decide: Decide, buttons: bool) -> None:
         # ipywidgets is slow to import and not wanted when headless
-        from mcp_notebook.display.card import Card
+        from mcp_notebook.display.widgets import Card, widget_bundle
 
         call_id = self.record.id
         self._card = Card(
             self.record,
-            lambda answer: decide(call_id, answer),
+            lambda reply: decide(call_id, reply),
             buttons=buttons,
             expanded=self._expanded,
         )
-        bundle = self._card._repr_mimebundle_() or {}
-        data = bundle[0] if isinstance(bundle, tuple) else bundle
-        self._shown = self._slots.show({**data, "text/plain": card_text(self.record)})
+        bundle = widget_bundle(self._card, card_text(self.record))
+        self._shown = self._slots.show(bundle)
 
     def _update(self) -> None:
         self._card.update(self.record)
@@ -105,7 +108,7 @@ class TextCall(StaticCall):
     def freeze(self, *, expanded: bool = False) -> None:
         self.end()  # what is written stays as it is
 
-    def _start(self, decide: Callable[[str, str], None], buttons: bool) -> None:
+    def _start(self, decide: Decide, buttons: bool) -> None:
         pass
 
     def _update(self) -> None:

@@ -8,7 +8,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.display.tables import COLUMNS, texts
+from mcp_notebook.display.tables import COLUMNS
+from mcp_notebook.values import (
+    BOOLEAN,
+    NULL,
+    column_texts,
+    plain_column,
+    value_kind,
+    without_view,
+)
 
 MOST_ROWS = 100  # of one page
 MOST_WORDS = 200  # characters of a filter
@@ -20,7 +28,10 @@ class Explorer:
     """
 
     def __init__(self, data: pa.Table) -> None:
-        self._data = data.select(range(min(COLUMNS, data.num_columns)))
+        shown = data.select(range(min(COLUMNS, data.num_columns)))
+        self._data = pa.table(
+            [without_view(column) for column in shown.columns], shown.column_names
+        )
         self._asked: tuple[int | None, bool, str] | None = None
         # row numbers in order; None is all as they came
         self._rows: pa.Array | None = None
@@ -51,15 +62,19 @@ class Explorer:
         found = self._data.num_rows if self._rows is None else len(self._rows)
         first = min(start, found) if isinstance(start, int) and start > 0 else 0
         size = min(count, MOST_ROWS) if isinstance(count, int) and count > 0 else 10
-        some = (
-            self._data.slice(first, size)
-            if self._rows is None
-            else self._data.take(self._rows.slice(first, size))
-        )
+        try:
+            some = self._rows_at(first, size)
+        except pa.ArrowException:  # nor can it take rows of every type in another order
+            return None
         return {
-            "rows": list(zip(*map(texts, some.columns), strict=True)),
+            "rows": list(zip(*map(column_texts, some.columns), strict=True)),
             "found": found,
         }
+
+    def _rows_at(self, first: int, size: int) -> pa.Table:
+        if self._rows is None:
+            return self._data.slice(first, size)
+        return self._data.take(self._rows.slice(first, size))
 
     def _order(self, by: int | None, down: bool, find: str) -> pa.Array | None:
         kept = self._matching(find) if find else None
@@ -90,29 +105,19 @@ class Explorer:
         return pc.indices_nonzero(matched)
 
 
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return (
-        column.cast(column.type.value_type)
-        if pa.types.is_dictionary(column.type)
-        else column
-    )
-
-
 def _words(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """A column as text, None for one that has none (lists, structures)."""
     try:
-        return pc.cast(_plain(column), pa.large_string())
+        return pc.cast(plain_column(column), pa.large_string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         return None
 
 
 def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """A column that Arrow can order: texts regardless of case, lists not at all."""
-    column = _plain(column)
-    if pa.types.is_nested(column.type) or pa.types.is_null(column.type):
+    kind = value_kind(column.type)
+    if kind.nested or kind is NULL:
         return None
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return pc.utf8_lower(column)
-    if pa.types.is_string_view(column.type) or pa.types.is_boolean(column.type):
-        return _words(column)
-    return column
+    if kind.text:
+        return pc.utf8_lower(plain_column(column))
+    return _words(column) if kind is BOOLEAN else plain_column(column)

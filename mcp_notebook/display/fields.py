@@ -121,7 +121,7 @@ def _choices(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def filled(
+def check_fields(
     fields: tuple[Field, ...], typed: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What was typed as the schema's values, and a sentence for each field that is not

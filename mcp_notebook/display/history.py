@@ -15,8 +15,9 @@ from mcp_notebook.display.inline import (
     dim,
     tag,
 )
-from mcp_notebook.display.safe import clip, escape, visible
+from mcp_notebook.display.safe import escape
 from mcp_notebook.display.wording import byte_size
+from mcp_notebook.untrusted_text import clip, visible
 
 FOLDED = 280  # characters of a text that stand unfolded
 TEXT = 8_000  # of one piece at most; the rest is said to be there

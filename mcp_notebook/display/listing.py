@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from mcp_notebook.display.inline import DIM, FRAME, NO_MATH, SANS, code, tag
 from mcp_notebook.display.plain import aligned
-from mcp_notebook.display.safe import clip, escape, visible
+from mcp_notebook.display.safe import escape
+from mcp_notebook.untrusted_text import clip, visible
 
 CLIP = 140  # characters of a cell; the rest is in its title
 TEXT = 60

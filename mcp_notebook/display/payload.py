@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcp_notebook.display.chart.shapes import Drawing
-from mcp_notebook.display.consent import choices
+from mcp_notebook.display.questions import Choice, Question, approval_question
 from mcp_notebook.display.record import TEXT, Argument, CallRecord, preview, readable
-from mcp_notebook.display.safe import clip, picture, visible
+from mcp_notebook.display.safe import picture
 from mcp_notebook.display.sqltext import Part
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import (
@@ -27,6 +27,7 @@ from mcp_notebook.display.wording import (
     unshown,
 )
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.untrusted_text import clip, visible
 
 ARGUMENTS = 60_000  # bytes of JSON of a call that runs; a longer one is shown cut
 # the same of a call that is asked for; a longer one is shown cut too, and can only be
@@ -41,7 +42,6 @@ def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
     `whole`: nothing is left out.
     """
     shown, whole = argument_payload(record, record.arguments)
-    offered = choices(record.server, record.approval)
     return {
         "server": clip(visible(record.server), NAME),
         "tool": clip(visible(record.tool), NAME),
@@ -52,10 +52,21 @@ def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
         "claims": clip(visible(record.claims, lines=True), 1000),
         "history": clip(visible(record.approval.history, lines=True), HISTORY),
         "hidden": [clip(visible(name), NAME) for name in record.approval.hidden],
-        "choices": [
-            [choice.answer, choice.label, choice.meaning] for choice in offered
-        ],
         "buttons": buttons,
+        **choices_payload(approval_question(record)),
+    }
+
+
+def choices_payload(question: Question) -> dict[str, Any]:
+    """What may be answered, as buttons: (answer, label, meaning)."""
+
+    def button(choice: Choice) -> list[str]:
+        return [choice.answer, choice.label, choice.meaning]
+
+    return {
+        "choices": [button(choice) for choice in question.choices],
+        "refusal": button(question.refusal),
+        "reason": question.takes_reason,
     }
 
 

@@ -12,9 +12,9 @@ from mcp_notebook.display.record import (
     CallRecord,
     kept_arguments,
 )
-from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import ASIDE, MARKS, badges, outcome, text_label, took
+from mcp_notebook.untrusted_text import clip, visible
 
 ROWS = 10
 CELL = 32

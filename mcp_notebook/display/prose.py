@@ -10,7 +10,7 @@ becomes `&lt;`.
 import html
 import re
 
-from mcp_notebook.display.safe import visible
+from mcp_notebook.untrusted_text import visible
 
 _CODE = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)"

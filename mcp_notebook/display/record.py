@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from mcp_notebook.display.safe import clip, visible
 from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
 from mcp_notebook.display.tableview import TableView
 from mcp_notebook.events import Approval, ToolCall, ToolProgress, ToolResult
+from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,8 +8,8 @@ run must not look like a remark.
 import re
 from collections.abc import Sequence
 
-from mcp_notebook.display.safe import visible
 from mcp_notebook.sql_words import SQL_ARGUMENTS, Token, split_sql
+from mcp_notebook.untrusted_text import visible
 
 # (kind, text); kind is "k"eyword, "f"unction, "s"tring, "n"umber, "c"omment or "" for
 # the rest

@@ -30,7 +30,7 @@ from mcp_notebook.display.record import (
     kept_arguments,
     preview,
 )
-from mcp_notebook.display.safe import clip, escape, picture, visible
+from mcp_notebook.display.safe import escape, picture
 from mcp_notebook.display.tableview import Column, TableView
 from mcp_notebook.display.wording import (
     MARKS,
@@ -41,6 +41,7 @@ from mcp_notebook.display.wording import (
     took,
     unshown,
 )
+from mcp_notebook.untrusted_text import clip, visible
 
 ROWS = 10
 COLUMNS = 24

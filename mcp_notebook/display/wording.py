@@ -3,7 +3,7 @@ is called.
 """
 
 from mcp_notebook.display.record import CallRecord
-from mcp_notebook.display.safe import clip, visible
+from mcp_notebook.untrusted_text import clip, visible
 
 _APPROXIMATE = "names, rows or values may differ from what the server had"
 _UNITS = ("B", "kB", "MB", "GB")

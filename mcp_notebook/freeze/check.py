@@ -15,12 +15,17 @@ from mcp_notebook.freeze.compare import (
     Difference,
     as_frame,
     column_lines,
+    column_types,
     compare,
     counted,
     listed,
 )
-from mcp_notebook.freeze.fingerprint import Fingerprint, fingerprint, parse, types_of
-from mcp_notebook.freeze.hashing import labels_of
+from mcp_notebook.freeze.fingerprint import (
+    Fingerprint,
+    fingerprint,
+    label_texts,
+    parse_fingerprint,
+)
 
 _REMEMBERED = 32  # tables
 _LARGEST = 64_000_000  # bytes of one
@@ -87,7 +92,10 @@ def check(
     """
     frame = as_frame(table)
     expected = Expected(
-        rows, columns, parse(fingerprint) if fingerprint else None, tuple(ignore)
+        rows,
+        columns,
+        parse_fingerprint(fingerprint) if fingerprint else None,
+        tuple(ignore),
     )
     lines = tuple(_changes(frame, expected))
     difference = None
@@ -120,7 +128,7 @@ def remember(frame: pd.DataFrame, mark: str) -> None:
 
 def _changes(frame: pd.DataFrame, expected: Expected) -> Iterator[str]:
     """What can be said without the rows as they were."""
-    found = types_of(frame)
+    found = column_types(frame)
     print_now = fingerprint(frame, expected.ignore) if expected.fingerprint else None
     before = expected.fingerprint
     moved = before.moved(print_now) if before and print_now else None
@@ -204,7 +212,7 @@ def _from_file(path: Any) -> pd.DataFrame:
 
 def _without(frame: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
     kept = [
-        at for at, label in enumerate(labels_of(frame.columns)) if label not in ignore
+        at for at, label in enumerate(label_texts(frame.columns)) if label not in ignore
     ]
     return frame.iloc[:, kept]
 

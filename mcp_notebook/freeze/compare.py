@@ -11,8 +11,13 @@ import numpy as np
 import pandas as pd
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.freeze.bits import Hashes, mix
-from mcp_notebook.freeze.hashing import columns_of, labels_of, row_hashes
+from mcp_notebook.freeze.fingerprint import (
+    Hashes,
+    hash_columns,
+    hash_rows,
+    label_texts,
+    mix,
+)
 
 SHOWN = 5  # rows of each kind in the HTML
 _LISTED = 12  # names in one line
@@ -80,7 +85,7 @@ def compare(a: Any, b: Any, key: str | Sequence[str] | None = None) -> Differenc
     # Renamed to what they are called here, so that labels of any kind and repeated ones
     # can be told apart.
     before, after = (
-        frame.set_axis(labels_of(frame.columns), axis=1) for frame in (before, after)
+        frame.set_axis(label_texts(frame.columns), axis=1) for frame in (before, after)
     )
     shared = [name for name in before.columns if name in set(after.columns)]
     types = {n: (type_word(before[n].dtype), type_word(after[n].dtype)) for n in shared}
@@ -127,12 +132,19 @@ def type_word(dtype: Any) -> str:
     return "decimal" if text.startswith("decimal") else text
 
 
+def column_types(frame: pd.DataFrame) -> dict[str, str]:
+    """The columns by name with their type in a word."""
+    names = label_texts(frame.columns)
+    words = map(type_word, frame.dtypes)
+    return dict(zip(names, words, strict=True))
+
+
 def _unkeyed(
     before: pd.DataFrame, after: pd.DataFrame, shared: list[str]
 ) -> dict[str, Any]:
     """Rows as a multiset: the second of two equal rows is a row of its own."""
-    left = _numbered(row_hashes(columns_of(_only(before, shared)), len(before)))
-    right = _numbered(row_hashes(columns_of(_only(after, shared)), len(after)))
+    left = _numbered(hash_rows(hash_columns(_only(before, shared)), len(before)))
+    right = _numbered(hash_rows(hash_columns(_only(after, shared)), len(after)))
     return {
         "added": after[~np.isin(right, left)],
         "removed": before[~np.isin(left, right)],
@@ -161,8 +173,8 @@ def _keyed(
     at_left, at_right = at_left[order], at_right[order]
     old, new = before.iloc[at_left], after.iloc[at_right]
     hashes_old, hashes_new = (
-        columns_of(_only(old, others)),
-        columns_of(_only(new, others)),
+        hash_columns(_only(old, others)),
+        hash_columns(_only(new, others)),
     )
     differs = {name: hashes_old[name] != hashes_new[name] for name in others}
     cells = {name: int(marks.sum()) for name, marks in differs.items() if marks.any()}
@@ -184,7 +196,7 @@ def _keyed(
 
 
 def _unique_keys(frame: pd.DataFrame, keys: list[str], which: str) -> Hashes:
-    hashes = row_hashes(columns_of(_only(frame, keys)), len(frame))
+    hashes = hash_rows(hash_columns(_only(frame, keys)), len(frame))
     if len(np.unique(hashes)) < len(hashes):
         twice = frame[keys].iloc[int(np.flatnonzero(pd.Series(hashes).duplicated())[0])]
         said = ", ".join(f"{name}={value!r}" for name, value in twice.items())

@@ -1,5 +1,5 @@
-"""Secrets in what is frozen: each becomes a reference to the environment variable that
-holds it, or has to be set.
+"""Secrets in what is frozen, calls and connections: each becomes a reference to the
+environment variable that holds it, or has to be set.
 
 A secret is known as everywhere here: by its shape, as the value of a secret variable,
 or by the name of its argument.
@@ -9,19 +9,30 @@ import ast
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mcp_notebook.config.option_kinds import split_header
+from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.secrets import (
     LEAST,
     MASK,
+    USERINFO,
     NameLevel,
     is_secret_name,
+    is_secret_option,
     mask,
+    replace_items,
     secret_variables,
 )
 
 _WORD = re.compile(r"\W+")
+_ASSIGNMENT = re.compile(r"(?P<name>[A-Za-z_]\w*)=(?P<value>.+)", re.DOTALL)
+_SCHEME = re.compile(
+    r"(?P<scheme>(?:Bearer|Basic|Token|ApiKey)\s+)?(?P<value>.+)",
+    re.IGNORECASE | re.DOTALL,
+)
+_REFERENCE = re.compile(r"\$\{[^}]+\}")
 # A literal that SQL compares with, or assigns to, a name: password = 'x', identified by 'x'.
 _LITERAL = re.compile(
     r"""(?:\b(?P<column>\w+)["`\]]?\s*(?:=|<>|!=|:|\blike\b|\bis\b|\s)\s*
@@ -161,3 +172,70 @@ def is_exact(source: str, value: Any) -> bool:
         return repr(ast.literal_eval(source)) == repr(value)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         return False
+
+
+def seal_options(options: ConnectOptions, sealer: Sealer) -> ConnectOptions:
+    """The same connection with `${VAR}` for every secret in it; `sealer` notes the
+    variables that have to be set.
+    """
+    sealed: dict[str, Any] = {"words": tuple(_seal_words(options, sealer))}
+    for name, option, value in options.items():
+        if option.sealing == "header":
+            sealed[name] = tuple(
+                _seal_header(options.name, one, sealer) for one in value
+            )
+        elif option.sealing == "text":
+            sealed[name] = sealer.text(value, f"{options.name}_{name}")
+    return replace(options, **sealed)
+
+
+def _seal_words(options: ConnectOptions, sealer: Sealer) -> Iterator[str]:
+    option, before_command = "", True
+    for word in options.words:
+        assigned = _ASSIGNMENT.fullmatch(word) if before_command else None
+        before_command = assigned is not None
+        if assigned and is_secret_name(assigned["name"], NameLevel.CONNECTION):
+            yield f"{assigned['name']}={_seal_value(assigned['value'], assigned['name'], sealer)}"
+        elif option:
+            yield _seal_value(word, f"{options.name}_{option.lstrip('-')}", sealer)
+        else:
+            yield _seal_inside(word, options.name, sealer)
+        option = word if is_secret_option(word) else ""
+
+
+def _seal_header(server: str, header: str, sealer: Sealer) -> str:
+    name, value = split_header(header)
+    if not is_secret_name(name, NameLevel.CONNECTION):
+        return f"{name}: {_seal_inside(value, server, sealer)}"
+    found = _SCHEME.fullmatch(value)
+    if found is None:
+        return header
+    scheme = found["scheme"] or ""
+    return f"{name}: {scheme}{_seal_value(found['value'], f'{server}_{name}', sealer)}"
+
+
+def _seal_value(value: str, name: str, sealer: Sealer) -> str:
+    """A secret that fills a word; what refers to a variable already is none."""
+    return value if _REFERENCE.search(value) else sealer.reference(value, name)
+
+
+def _seal_inside(word: str, server: str, sealer: Sealer) -> str:
+    """A word in which secrets may stand: a password in a URL, an item of a query, a key
+    of a known shape.
+    """
+    word = USERINFO.sub(
+        lambda m: f"{m['scheme']}{_seal_login(m, server, sealer)}@", word
+    )
+    word = replace_items(
+        word, lambda name, value: _seal_value(value, f"{server}_{name}", sealer)
+    )
+    return sealer.text(word, server)
+
+
+def _seal_login(found: "re.Match[str]", server: str, sealer: Sealer) -> str:
+    """`user:password` of a URL; a user alone is no secret."""
+    login = found[0][len(found["scheme"]) : -1]
+    user, _, password = login.partition(":")
+    if not password:
+        return login
+    return f"{user}:{_seal_value(password, f'{server}_password', sealer)}"

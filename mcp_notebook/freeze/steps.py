@@ -3,6 +3,7 @@ each server is connected.
 """
 
 import fnmatch
+import keyword
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,7 @@ from typing import Any
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.freeze.choosing import Choice, Chosen, Surroundings
 from mcp_notebook.freeze.literal import literal, text
-from mcp_notebook.freeze.route import seal_options
-from mcp_notebook.freeze.sealing import Sealer
+from mcp_notebook.freeze.sealing import Sealer, seal_options
 from mcp_notebook.freeze.trail import Call, Kept, Run, Trail
 from mcp_notebook.freeze.usage import names_in
 from mcp_notebook.naming import OWN_SERVER, free
@@ -232,7 +232,8 @@ def _aliases(
 
 def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | None:
     # pandas is loaded by then: there are tables.
-    from mcp_notebook.freeze.fingerprint import fingerprint, types_of
+    from mcp_notebook.freeze.compare import column_types
+    from mcp_notebook.freeze.fingerprint import fingerprint
 
     calls = (*reversed(choice.again), choice.call)
     rows = next(
@@ -245,7 +246,7 @@ def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | N
     )
     if rows is None:
         return None
-    types = types_of(rows)
+    types = column_types(rows)
     hidden = tuple(column for column in types if is_hidden(column, mask))
     shown = [index for index, column in enumerate(types) if column not in hidden]
     return Check(
@@ -266,10 +267,8 @@ def _server_names(servers: Iterable[str], taken: Collection[str]) -> dict[str, s
             continue
         plain = "".join(c if c.isalnum() else "_" for c in server)
         plain = plain if plain.isidentifier() else f"server_{plain}"
-        plain = (
-            f"{plain}_server"
-            if plain in taken or plain in ("os", "mcp_notebook")
-            else plain
-        )
+        imported = plain in ("os", "mcp_notebook")
+        if imported or plain in taken or keyword.iskeyword(plain):
+            plain = f"{plain}_server"
         names[server] = free(plain, {*taken, *names.values()})
     return names

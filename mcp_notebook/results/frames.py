@@ -8,6 +8,7 @@
 | text | `str` |
 | timestamps | `datetime64[us]` or `[ns]`, with their zone |
 | decimals, dates, times, durations, binary, lists, structs | `ArrowDtype` |
+| intervals of months, days and time | `object`: `DateOffset` |
 | JSON (values of several shapes) | `object`: the Python values |
 """
 
@@ -24,6 +25,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pandas.api.internals import create_dataframe_from_blocks
 
+from mcp_notebook.values import (
+    DECIMAL,
+    FLOAT,
+    INTERVAL,
+    JSON,
+    NARROW_FLOAT,
+    NULL,
+    TEXT,
+    TIMESTAMP,
+    value_kind,
+    without_view,
+)
+
 if TYPE_CHECKING:
     from mcp_notebook.results.reading import Table
 
@@ -34,8 +48,7 @@ _NULLABLE = {
     pa.bool_().id: "boolean",
     **{pa.type_for_alias(name.lower()).id: name for name in _WHOLE},
 }
-_TEXTS = {pa.string().id, pa.large_string().id}
-_FLOATS = {pa.float16().id, pa.float32().id, pa.float64().id}
+_FLOATS = FLOAT.types | NARROW_FLOAT.types
 
 _FEW = 256
 _TEXT: Any = pd.api.types.pandas_dtype("str")
@@ -111,7 +124,7 @@ def _own(values: Any) -> Any:
 def _array(column: pa.ChunkedArray, decimals: str) -> Any:
     """One column as a numpy or pandas array of the dtype in the table above."""
     kind = column.type
-    if kind.id in _TEXTS:
+    if kind.id in TEXT.types:
         return _TEXT.__from_arrow__(_widened(column))
     if kind.id in _FLOATS:
         return (
@@ -121,15 +134,19 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
         )
     if kind.id in _NULLABLE:
         return _whole(column)
-    if isinstance(kind, pa.JsonType):
+    if value_kind(kind) is JSON:
         return pd.Series(_from_json(column), dtype=object).to_numpy()
-    if pa.types.is_null(kind):
+    if kind.id in NULL.types:
         return np.full(len(column), None, dtype=object)
-    if decimals == "float" and pa.types.is_decimal(kind):
+    if decimals == "float" and kind.id in DECIMAL.types:
         return _array(column.cast(pa.float64()), decimals)
-    if pa.types.is_timestamp(kind):
+    # pandas cannot print a column of Arrow's intervals; its own add to a moment
+    if kind.id in INTERVAL.types:
+        return column.to_pandas().to_numpy()
+    if kind.id in TIMESTAMP.types:
         return column.to_numpy() if kind.tz is None else column.to_pandas().array
-    return pd.arrays.ArrowExtensionArray(column)
+    # pandas can hold a view of bytes, but not take rows of it
+    return pd.arrays.ArrowExtensionArray(without_view(column))
 
 
 def _widened(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
@@ -137,7 +154,7 @@ def _widened(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     than all its cells.
     """
     if column.num_chunks != 1 or len(column) > _FEW or column.type.id != pa.string().id:
-        return column
+        return without_view(column)
     chunk = column.chunk(0)
     valid, offsets, data = chunk.buffers()
     if chunk.offset or offsets is None:

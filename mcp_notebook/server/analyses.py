@@ -17,6 +17,7 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.mend import did_you_mean
 from mcp_notebook.server.sources.describe import UNREADABLE, look
+from mcp_notebook.values import value_kind
 
 MOST = 100  # values of one completion, as the protocol has it
 
@@ -188,13 +189,9 @@ class Prompts:
             fields = list(self._fields(table))
         except MCPError:
             return []
-        dated = [f.name for f in fields if pa.types.is_temporal(f.type)]
-        numbers = [
-            f.name
-            for f in fields
-            if pa.types.is_integer(f.type) or pa.types.is_floating(f.type)
-        ]
-        numbers += [f.name for f in fields if pa.types.is_decimal(f.type)]
+        kinds = {field.name: value_kind(field.type) for field in fields}
+        dated = [name for name, kind in kinds.items() if kind.moment]
+        numbers = [name for name, kind in kinds.items() if kind.number]
         if argument == "date_column" and dated:
             return dated
         return (

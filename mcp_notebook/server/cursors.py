@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from mcp_notebook.server.answer import to_json
 from mcp_notebook.server.mend import ToolError
+from mcp_notebook.values import column_values
 
 SECONDS = 3_600.0
 # rows: the statement runs anew for each page, so the way to its end grows
@@ -105,7 +106,7 @@ def digest(rows: pa.Table) -> str:
     """A fingerprint of the rows' values, the same whatever pieces of memory they lie in."""
     whole = hashlib.blake2b(digest_size=16)
     for start in range(0, rows.num_rows, _BATCH):
-        values = [column.to_pylist() for column in rows.slice(start, _BATCH).columns]
+        values = [column_values(column) for column in rows.slice(start, _BATCH).columns]
         for row in zip(*values, strict=True):
             whole.update(json.dumps([to_json(value) for value in row]).encode())
     return whole.hexdigest()

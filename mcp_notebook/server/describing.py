@@ -19,6 +19,7 @@ from mcp_notebook.server.sources.describe import UNREADABLE, look
 from mcp_notebook.server.sources.engines import is_remote
 from mcp_notebook.server.sources.local_tables import sample
 from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.values import column_values
 
 LISTING_BYTES = 20_000
 SAMPLE_ROWS = 5
@@ -69,7 +70,7 @@ def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any
             str(field.type),
             table.column(i).null_count,
             field.name in hidden,
-            None if field.name in hidden else _sampled(sample.column(i).to_pylist()),
+            None if field.name in hidden else _sampled(column_values(sample.column(i))),
         ]
         for i, field in enumerate(table.schema)
     ]
@@ -110,7 +111,7 @@ async def describe_elsewhere(
     values = dict(
         zip(
             rows.column_names,
-            (column.to_pylist() for column in rows.columns),
+            map(column_values, rows.columns),
             strict=True,
         )
     )

@@ -91,8 +91,8 @@ def _bounded(
 
 
 def _plain(table: pa.Table, types: tuple[str, ...]) -> pa.Table:
-    """Whole-number sums as int64 where they fit, and intervals as durations: what
-    pandas can compute with.
+    """Whole-number sums as int64 where they fit, and intervals without months as
+    durations: what pandas can compute with.
     """
     for index, kind in enumerate(types):
         column = table.column(index)
@@ -117,12 +117,10 @@ def _narrow(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _duration(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Intervals without months as durations; a month has no length, so that it stays."""
     values = column.to_pylist()
     if any(value is not None and value.months for value in values):
-        return pa.array(
-            [None if v is None else f"{v.months} months {v.days} days" for v in values],
-            pa.string(),
-        )
+        return column
     micros = [
         None if v is None else v.days * 86_400_000_000 + v.nanoseconds // 1000
         for v in values

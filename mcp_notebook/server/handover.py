@@ -21,6 +21,7 @@ from mcp_notebook.results.columns import declared
 from mcp_notebook.server.answer import Answer, size_of, to_json
 from mcp_notebook.server.engines import Limits
 from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.values import column_values
 
 VARIABLE = "MCP_NOTEBOOK_HANDOVER"
 ARROW = "application/vnd.apache.arrow.file"
@@ -95,10 +96,12 @@ def preview(answer: TableAnswer) -> str:
     said = [
         f"{data.num_rows:,} rows of {data.num_columns} columns ({columns}), handed over as an Arrow file."
     ]
-    for number, row in enumerate(data.slice(0, PREVIEW_ROWS).to_pylist(), 1):
+    head = data.slice(0, PREVIEW_ROWS)
+    first = zip(*map(column_values, head.columns[:12]), strict=True)
+    for number, row in enumerate(first, 1):
         values = ", ".join(
             f"{name} {str(to_json(value))[:40]}"
-            for name, value in list(row.items())[:12]
+            for name, value in zip(head.column_names, row, strict=False)
         )
         said.append(f"Row {number} holds {values}.")
     said += [f"Notice: {line}." for line in (answer.truncated, *answer.notes) if line]

@@ -21,6 +21,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.values import (
+    LIST,
+    MAP,
+    STRUCT,
+    column_values,
+    plain_column,
+    plain_type,
+    value_kind,
+)
+
 PREFIX = "masked:"
 _TOKEN = re.compile(rf"{PREFIX}[0-9a-f]{{16}}")
 _NUMBERED = re.compile(r"(.+)_\d+")
@@ -119,14 +129,12 @@ class Masks:
     def _tokens(
         self, column: pa.ChunkedArray, scope: str
     ) -> pa.Array | pa.ChunkedArray:
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
+        column = plain_column(column)
         try:
             encoded = column.dictionary_encode().combine_chunks()
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # nested kinds
-            return pa.array(
-                [self._token(value, scope) for value in column.to_pylist()], pa.string()
-            )
+            tokens = [self._token(value, scope) for value in column_values(column)]
+            return pa.array(tokens, pa.string())
         if isinstance(encoded, pa.ChunkedArray):
             return (
                 pa.array([None] * len(column), pa.string())
@@ -134,7 +142,7 @@ class Masks:
                 else encoded.chunk(0)
             )
         tokens = pa.array(
-            [self._token(value, scope) for value in encoded.dictionary.to_pylist()],
+            [self._token(value, scope) for value in column_values(encoded.dictionary)],
             pa.string(),
         )
         return tokens.take(encoded.indices)
@@ -143,20 +151,10 @@ class Masks:
         self, column: pa.ChunkedArray, scope: str
     ) -> pa.ChunkedArray | pa.Array:
         """A column that is not masked, with the masked fields inside its values hidden."""
-        kind = (
-            column.type.value_type
-            if pa.types.is_dictionary(column.type)
-            else column.type
-        )
-        if pa.types.is_nested(kind):
+        kind = value_kind(column.type)
+        if kind.nested:
             return self._nested(column, scope)
-        if (
-            pa.types.is_string(kind)
-            or pa.types.is_large_string(kind)
-            or pa.types.is_string_view(kind)
-        ):
-            return self._json_texts(column, scope)
-        return column
+        return self._json_texts(column, scope) if kind.text else column
 
     def _nested(
         self, column: pa.ChunkedArray, scope: str
@@ -164,47 +162,41 @@ class Masks:
         if not self._may_hide(column.type):
             return column
         wanted = self._hidden_type(column.type)
-        values = column.to_pylist(maps_as_pydicts="lossy")
+        values = column_values(column, map_as_dict=True)
         hidden = [self._hidden(value, scope) for value in values]
         if hidden == values:
             return column
         # one key of a map may be masked and the next not: no type holds both
-        if _has_maps(column.type):
-            return pa.array(
-                [None if v is None else json.dumps(v, default=str) for v in hidden],
-                pa.string(),
-            )
-        return pa.array(hidden, wanted)
+        if not _has_maps(column.type):
+            try:
+                return pa.array(hidden, wanted)
+            except pa.ArrowException:  # two fields of one name, a year beyond 9999
+                pass
+        texts = [None if v is None else json.dumps(v, default=str) for v in hidden]
+        return pa.array(texts, pa.string())
 
     def _may_hide(self, kind: pa.DataType) -> bool:
-        if not pa.types.is_nested(kind):
+        if not value_kind(kind).nested:
             return False
+        kind = plain_type(kind)
         inner = [kind.field(i) for i in range(kind.num_fields)]
-        named = pa.types.is_struct(kind) and any(self.covers(f.name) for f in inner)
+        named = value_kind(kind) is STRUCT and any(self.covers(f.name) for f in inner)
         return (
-            named or pa.types.is_map(kind) or any(self._may_hide(f.type) for f in inner)
+            named
+            or value_kind(kind) is MAP
+            or any(self._may_hide(f.type) for f in inner)
         )
 
     def _hidden_type(self, kind: pa.DataType) -> pa.DataType:
-        if pa.types.is_struct(kind):
-            return pa.struct(
-                [
-                    pa.field(
-                        f.name,
-                        pa.string()
-                        if self.covers(f.name)
-                        else self._hidden_type(f.type),
-                    )
-                    for f in kind
-                ]
-            )
-        if (
-            pa.types.is_list(kind)
-            or pa.types.is_large_list(kind)
-            or pa.types.is_fixed_size_list(kind)
-        ):
+        kind = plain_type(kind)
+        if value_kind(kind) is STRUCT:
+            return pa.struct([(f.name, self._hidden_field_type(f)) for f in kind])
+        if value_kind(kind) is LIST:
             return pa.list_(self._hidden_type(kind.value_type))
         return kind
+
+    def _hidden_field_type(self, field: pa.Field) -> pa.DataType:
+        return pa.string() if self.covers(field.name) else self._hidden_type(field.type)
 
     def _hidden(self, value: Any, scope: str) -> Any:
         if isinstance(value, dict):
@@ -223,9 +215,7 @@ class Masks:
     def _json_texts(
         self, column: pa.ChunkedArray, scope: str
     ) -> pa.ChunkedArray | pa.Array:
-        text = (
-            column.cast(pa.string()) if not pa.types.is_string(column.type) else column
-        )
+        text = plain_column(column)
         if not pc.any(pc.match_substring_regex(text, r"^\s*[\[{]")).as_py():
             return column
         before = text.to_pylist()
@@ -248,12 +238,12 @@ def holds_tokens(table: pa.Table) -> tuple[str, ...]:
     texts = [
         name
         for name in table.column_names
-        if pa.types.is_string(table.schema.field(name).type)
+        if value_kind(table.schema.field(name).type).text
     ]
     return tuple(
         name
         for name in texts
-        if pc.any(pc.match_substring(table.column(name), PREFIX)).as_py()
+        if pc.any(pc.match_substring(plain_column(table.column(name)), PREFIX)).as_py()
     )
 
 
@@ -276,8 +266,9 @@ def _plain(value: Any) -> Any:
 
 
 def _has_maps(kind: pa.DataType) -> bool:
-    if pa.types.is_map(kind):
+    kind = plain_type(kind)
+    if value_kind(kind) is MAP:
         return True
-    return pa.types.is_nested(kind) and any(
-        _has_maps(kind.field(i).type) for i in range(kind.num_fields)
-    )
+    if not value_kind(kind).nested:
+        return False
+    return any(_has_maps(kind.field(at).type) for at in range(kind.num_fields))

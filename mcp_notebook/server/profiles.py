@@ -16,6 +16,7 @@ from mcp_notebook.server.answer import Column, to_json
 from mcp_notebook.server.engines import quote
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.values import column_values
 
 MAX_COLUMNS = 60
 # of a larger table distinct values and quartiles are estimates, and said to be
@@ -214,7 +215,7 @@ async def _with_top(source: str, told: Profile, ask: Ask) -> Profile:
         ]
         answer = await ask(" UNION ALL ".join(parts))
         for number, value, count in zip(
-            *(column.to_pylist() for column in answer.data.columns), strict=True
+            *map(column_values, answer.data.columns), strict=True
         ):
             tops.setdefault(group[number].name, []).append((value, count))
     ranked = {

@@ -21,6 +21,7 @@ from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.sources.describe import look
 from mcp_notebook.server.sources.local_tables import STORED, sample
+from mcp_notebook.values import column_values, value_kind
 
 SCHEME = "notebook://tables/"
 ROWS = 100_000
@@ -149,10 +150,10 @@ def _schema(value: object, masks: Masks) -> str:
 def _csv(table: pa.Table) -> str:
     """CSV; nested columns, which CSV cannot hold, as JSON text."""
     for index, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type):
+        if value_kind(field.type).nested:
             texts = [
                 None if v is None else json.dumps(v, default=str)
-                for v in table.column(index).to_pylist()
+                for v in column_values(table.column(index))
             ]
             table = table.set_column(index, field.name, pa.array(texts, pa.string()))
     sink = pa.BufferOutputStream()

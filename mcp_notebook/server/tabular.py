@@ -27,7 +27,10 @@ def as_answer(answer: TableAnswer, *, rows: int, max_bytes: int) -> Answer:
         Column(name, kind, declared=True)
         for name, kind in zip(answer.data.column_names, answer.types, strict=True)
     )
-    values = zip(*(column.to_pylist() for column in answer.data.columns), strict=True)
+    # pyarrow is loaded by then, by whoever made the answer
+    from mcp_notebook.values import column_values
+
+    values = zip(*map(column_values, answer.data.columns), strict=True)
     kept, cut = within(values, rows, max_bytes)
     truncated = cut or answer.truncated
     notices = [truncated, *answer.notes, big_integer_notice(columns, kept)]

@@ -124,9 +124,7 @@ class Session(ToolList, Questions):
         """Connect and list the tools; ConnectError in one sentence with the server's last words."""
         self.upkeep.opening.process = process
         try:
-            await self.upkeep.start(
-                timeout, lambda seconds: on_progress(f"{self._doing} … {seconds:.0f} s")
-            )
+            await self.upkeep.start(timeout, lambda _: on_progress(self._doing))
         except BaseException:
             await self.close(0.2)
             raise

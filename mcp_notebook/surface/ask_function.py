@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.errors import DataError
 from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
-from mcp_notebook.surface import here
+from mcp_notebook.surface import current
 from mcp_notebook.surface.cell import CellRun, Shown
 from mcp_notebook.surface.options import AskOptions, listed, signature_of
 
@@ -199,7 +199,7 @@ def ask(options: AskOptions) -> Answer:
     same names say (`%config MCPNotebook`). Raises BackendError, BudgetError,
     ConfigError or DataError, each in one sentence, where the answer is looked at.
     """
-    notebook = here.notebook()
+    notebook = current.notebook()
     conversation = Conversation() if options.new else None
     shown = _shown(options)
     run = CellRun(notebook, options, conversation=conversation, shown=shown)

@@ -12,7 +12,7 @@ from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text
-from mcp_notebook.surface import sharing
+from mcp_notebook.surface import shared_tables
 from mcp_notebook.surface.call_path import NotebookCalls, new_call, query_tool
 from mcp_notebook.surface.notebook import Notebook
 
@@ -117,7 +117,7 @@ async def perform_own_sql(
         sql = arguments["sql"]
         answer = await local_answer(catalog, sql, limit=arguments.get("limit"))
         seconds = time.monotonic() - started
-        hidden = await asyncio.to_thread(sharing.masked_in, notebook, sql)
+        hidden = await asyncio.to_thread(shared_tables.masked_in, notebook, sql)
         notes = answer.notes
         if hidden:
             notes += (
@@ -138,7 +138,7 @@ async def perform_own_sql(
         if hidden:
             notebook.keep_back(names[0] if names else "", asked.id)
         reading = Reading(
-            tables=(table,), reader=_computed(answer.notes), confidence="high"
+            tables=(table,), reader=_name_engine(answer.notes), confidence="high"
         )
         size = answer.data.nbytes
         return ToolResult(asked.id, "ok", "", seconds, size, names, reading)
@@ -147,7 +147,7 @@ async def perform_own_sql(
     return await calls.perform(asked, arguments, work, facts=facts, given=given)
 
 
-def _computed(notes: tuple[str, ...]) -> str:
+def _name_engine(notes: tuple[str, ...]) -> str:
     """Where the answer was computed, as the card says it."""
     said = (note for note in notes if note.startswith("computed on"))
     return next(said, "DuckDB in this process")
@@ -187,7 +187,8 @@ def _words(text: str) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not (equals and name.isidentifier()):
             raise ConfigError(
-                f'Write the arguments as JSON, {{"sql": "select 1"}}, or as name=value, not {word!r}.'
+                'Write the arguments as JSON, {"sql": "select 1"}, or as name=value, '
+                f"not {word!r}."
             )
         try:
             arguments[name] = json.loads(value)

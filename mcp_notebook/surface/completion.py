@@ -10,7 +10,7 @@ from mcp_notebook.kinds import is_table
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.surface.help import options_of
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.offers import Offers
+from mcp_notebook.surface.server_completions import ServerCompletions
 
 _SERVER_MAGICS = (
     "%mcp_disconnect",
@@ -32,12 +32,12 @@ def complete(
     text: str,
     line_number: int,
     column: int,
-    offers: Offers | None = None,
+    offers: ServerCompletions | None = None,
 ) -> dict[str, Any]:
     """The completions at a place of a cell's text, in IPython's result form. `offers`:
     what the servers have.
     """
-    offers = offers or Offers(notebook)
+    offers = offers or ServerCompletions(notebook)
     lines = text.split("\n")
     line = lines[line_number][:column]
     word = (line[len(line.rstrip()) :] and "") or (line.split(" ")[-1] if line else "")
@@ -84,12 +84,12 @@ def _options(notebook: Notebook, line: str) -> list[str]:
     return [*_WORDS.get(magic, ()), *(options_of(found) if found else ())]
 
 
-def _addresses(offers: Offers, server: str, typed: str) -> list[str]:
+def _addresses(offers: ServerCompletions, server: str, typed: str) -> list[str]:
     return [*offers.resources(server), *offers.resource_values(server, typed)]
 
 
 def _in_prompt(
-    notebook: Notebook, offers: Offers, words: list[str], word: str
+    notebook: Notebook, offers: ServerCompletions, words: list[str], word: str
 ) -> list[str]:
     """After %mcp_prompt: names of prompts, then their arguments, then the server's
     values for one.
@@ -120,7 +120,11 @@ def _in_prompt(
 
 
 def _in_claude(
-    notebook: Notebook, line: str, word: str, line_number: int, offers: Offers
+    notebook: Notebook,
+    line: str,
+    word: str,
+    line_number: int,
+    offers: ServerCompletions,
 ) -> dict[str, Any]:
     server, colon, typed = (
         word[1:].partition(":") if word.startswith("@") else ("", "", "")

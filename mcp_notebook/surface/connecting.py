@@ -93,14 +93,16 @@ def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> Server
     elsewhere = next((found for found in known if found.name == name), None)
     if elsewhere is not None:
         raise ConfigError(
-            f"No .mcp.json here or above names a server {name!r}, and the one of {elsewhere.host} does: "
+            f"No .mcp.json here or above names a server {name!r}, and the one of "
+            f"{elsewhere.host} does: "
             f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
         )
     of_project = [found.name for found in known if found.host == "project"]
     near = difflib.get_close_matches(name, of_project, 1, 0.7)
     guess = f"did you mean {near[0]!r}? Or " if near else ""
     raise ConfigError(
-        f"No .mcp.json here or above names a server {name!r}; {guess}give its command or URL: %mcp_connect {name} ..."
+        f"No .mcp.json here or above names a server {name!r}; {guess}give its command or "
+        f"URL: %mcp_connect {name} ..."
     )
 
 

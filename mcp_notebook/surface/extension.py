@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import context_matcher
 from traitlets.config import Config
 
-from mcp_notebook.surface.awaiting import AwaitTransformer
+from mcp_notebook.surface.await_transformer import AwaitTransformer
 from mcp_notebook.surface.settings import MCPNotebook
 
 if TYPE_CHECKING:
@@ -171,6 +171,6 @@ def _settings(shell: Any) -> MCPNotebook:
 
 
 def _nest() -> None:
-    from mcp_notebook.surface import nesting  # only for those who ask for it
+    from mcp_notebook.surface import nested_asyncio  # only for those who ask for it
 
-    nesting.enable()
+    nested_asyncio.enable()

@@ -5,17 +5,17 @@ of any: loading this takes 60 ms.
 from typing import Any
 
 from mcp_notebook import loop
-from mcp_notebook.surface.awaiting import AwaitTransformer
+from mcp_notebook.surface.await_transformer import AwaitTransformer
 from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.completion import complete
 from mcp_notebook.surface.freeze_magics import FreezeMagics
 from mcp_notebook.surface.help import with_help
-from mcp_notebook.surface.magics import MCPMagics
+from mcp_notebook.surface.mcp_magics import MCPMagics
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.offers import Offers
+from mcp_notebook.surface.server_completions import ServerCompletions
 from mcp_notebook.surface.server_magics import ServerMagics
-from mcp_notebook.surface.serving import ServingMagics
 from mcp_notebook.surface.settings import MCPNotebook
+from mcp_notebook.surface.sharing_magics import ServingMagics
 
 FAMILIES = (ClaudeMagics, MCPMagics, ServerMagics, ServingMagics, FreezeMagics)
 
@@ -27,7 +27,7 @@ class Families:
         self, shell: Any, settings: MCPNotebook, awaiting: AwaitTransformer
     ) -> None:
         self.notebook = Notebook(shell, settings)
-        self._offers = Offers(self.notebook)
+        self._offers = ServerCompletions(self.notebook)
         self._serving = ServingMagics(shell, self.notebook)
         self._magics = [
             ClaudeMagics(shell, self.notebook, awaiting),

@@ -6,10 +6,10 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from mcp_notebook.surface import showing
-from mcp_notebook.surface.freezing import Freeze, freeze
+from mcp_notebook.surface import output
+from mcp_notebook.surface.attended import is_attended
+from mcp_notebook.surface.freeze_cells import Freeze, freeze
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.presence import is_attended
 
 
 @magics_class
@@ -102,7 +102,7 @@ class FreezeMagics(Magics):
             )
         elif frozen.file is None:
             self._notebook.shell.set_next_input(frozen.source, replace=False)
-        showing.line("\n".join(frozen.said))
+        output.show_line("\n".join(frozen.said))
 
     def _takes_cells(self) -> bool:
         """Whether a frontend is there that makes a cell of what it is told."""

@@ -16,11 +16,12 @@ from mcp_notebook.surface import (
     arrival,
     byhand,
     connecting,
-    here,
+    current,
     opening,
     resources,
-    sharing,
+    shared_tables,
 )
+from mcp_notebook.surface.asking import NOBODY
 from mcp_notebook.surface.call_path import NotebookCalls
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
@@ -41,15 +42,15 @@ def connect(name: str, target: Target = "", **options: Any) -> Server:
     it, in headers and in paths is taken from the environment. Raises ConfigError or
     ConnectError.
     """
-    state = here.notebook()
-    here.run(state, _connected(state, name, target, options))
+    state = current.notebook()
+    current.run(state, _connected(state, name, target, options))
     return server(name)
 
 
 async def aconnect(name: str, target: Target = "", **options: Any) -> Server:
     """`connect` for code that awaits."""
-    state = here.notebook()
-    await here.awaited(state, _connected(state, name, target, options))
+    state = current.notebook()
+    await current.run_awaited(state, _connected(state, name, target, options))
     return server(name)
 
 
@@ -62,27 +63,29 @@ for _door in (connect, aconnect):
 
 def disconnect(name: str) -> None:
     """Close a server's session; its tables stay. Raises SessionError for an unknown name."""
-    state = here.notebook()
-    here.run(state, state.sessions.disconnect(name))
+    state = current.notebook()
+    current.run(state, state.sessions.disconnect(name))
 
 
 def server(name: str) -> Server:
     """The object of a connected server: a method for each of its tools. Raises
     SessionError for an unknown name.
     """
-    state = here.notebook()
+    state = current.notebook()
     state.sessions.get(name)
 
     def do(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
-        return here.run(state, _called(state, server, tool, arguments, 0, tables=False))
+        return current.run(
+            state, _called(state, server, tool, arguments, 0, tables=False)
+        )
 
     async def do_async(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
-        return await here.awaited(
+        return await current.run_awaited(
             state, _called(state, server, tool, arguments, 0, tables=False)
         )
 
     def close() -> None:
-        here.run(state, state.sessions.disconnect(name))
+        current.run(state, state.sessions.disconnect(name))
 
     return Server(name, lambda: state.sessions.get(name), do, do_async, close)
 
@@ -99,8 +102,8 @@ def call(
 
     `timeout` is in seconds, 0 is the setting's. Raises CallError when the tool says no.
     """
-    state = here.notebook()
-    return here.run(
+    state = current.notebook()
+    return current.run(
         state,
         _called(
             state, *byhand.split_target(target), arguments or {}, timeout, tables=tables
@@ -116,11 +119,11 @@ async def acall(
     timeout: float = 0,
 ) -> Any:
     """`call` for code that awaits."""
-    state = here.notebook()
+    state = current.notebook()
     work = _called(
         state, *byhand.split_target(target), arguments or {}, timeout, tables=tables
     )
-    return await here.awaited(state, work)
+    return await current.run_awaited(state, work)
 
 
 def sql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
@@ -130,22 +133,22 @@ def sql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
     In a notebook the tables that results and `%mcp_share` gave are there without being
     named. Raises DataError.
     """
-    state = here.notebook()
-    return here.run(state, _queried(state, text, limit, tables))
+    state = current.notebook()
+    return current.run(state, _queried(state, text, limit, tables))
 
 
 async def asql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
     """`sql` for code that awaits."""
-    state = here.notebook()
-    return await here.awaited(state, _queried(state, text, limit, tables))
+    state = current.notebook()
+    return await current.run_awaited(state, _queried(state, text, limit, tables))
 
 
 def resource(server: str, uri: str, *, tables: bool = False) -> Any:
     """Read a server's resource: its first table as a DataFrame, else its text; with
     `tables=True` all tables.
     """
-    state = here.notebook()
-    return here.run(state, _read(state, server, uri, tables=tables))
+    state = current.notebook()
+    return current.run(state, _read(state, server, uri, tables=tables))
 
 
 def share(table: Any, as_: str = "", *, description: str = "") -> str:
@@ -155,18 +158,20 @@ def share(table: Any, as_: str = "", *, description: str = "") -> str:
     `table` is the name of a variable, a table object, or the path of a data file; `as_`
     names it otherwise. Raises ConfigError for what is no table.
     """
-    return sharing.share(here.notebook(), table, as_=as_, description=description)[0]
+    return shared_tables.share(
+        current.notebook(), table, as_=as_, description=description
+    )[0]
 
 
 def unshare(*names: str) -> None:
     """Take shared tables back. Raises DataError for a name that is not shared."""
-    sharing.unshare(here.notebook(), names)
+    shared_tables.unshare(current.notebook(), names)
 
 
 def __getattr__(name: str) -> Any:
     """`settings`: those of `%config MCPNotebook`, for scripts too."""
     if name == "settings":
-        return here.notebook().settings
+        return current.notebook().settings
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -182,14 +187,13 @@ async def _connected(
         spec = cast("ServerSpec", connecting.resolve(options)[name])
     session = await opening.opened(state, name, spec, options, {name: ""})
     for note in arrival.notes_on(session, state.sessions):
-        here.logger.warning("%s: %s", name, note)
+        current.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
     try:
         arrival.accept(
             session,
-            attended=False,
-            say=lambda text: here.logger.warning("%s", text),
-            ask=lambda _: "",
+            say=lambda text: current.logger.warning("%s", text),
+            ask=lambda _: NOBODY,
         )
     except Exception:
         await state.sessions.disconnect(name)
@@ -248,7 +252,7 @@ async def _queried(
     except DataError as error:
         hint = (
             ""
-            if here.is_interactive(state) or tables
+            if current.is_interactive(state) or tables
             else " Name the tables: sql(..., orders=orders)."
         )
         raise DataError(f"{error.message}{hint}") from None

@@ -11,7 +11,7 @@ from typing import Any
 from IPython.core.error import UsageError
 
 from mcp_notebook.errors import ConfigError, unknown_option
-from mcp_notebook.surface import showing
+from mcp_notebook.surface import output
 
 ASKS = {"--help", "-h"}
 
@@ -24,7 +24,7 @@ def with_help(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
     @functools.wraps(magic)
     def called(line: str, *cell: str) -> Any:
         if line.strip() in ASKS:
-            showing.line(text_of(magic, name))
+            output.show_line(text_of(magic, name))
             return None
         try:
             return magic(line, *cell)

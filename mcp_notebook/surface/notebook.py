@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop, naming
-from mcp_notebook.agent.clients import Clients
+from mcp_notebook.agent.backends import Clients
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
@@ -20,9 +20,9 @@ from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
-from mcp_notebook.surface import where
-from mcp_notebook.surface.asked import Asked
-from mcp_notebook.surface.desk import Desk
+from mcp_notebook.surface import notebook_file
+from mcp_notebook.surface.asking import Asker
+from mcp_notebook.surface.server_requests import ServerRequests
 from mcp_notebook.surface.settings import MCPNotebook
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Notebook:
         self.spent = Spent()
         self.branches = {MAIN: Conversation()}
         self.branch = MAIN
-        self.desk = Desk()  # where servers' questions are shown
-        self.asked = Asked(self)
+        self.asker = Asker()  # every question to the person
+        self.requests = ServerRequests(self)  # what servers may ask for
         # shared files and objects that no variable holds
         self.held: dict[str, Any] = {}
         self.catalog = Catalog(lambda: ChainMap(self.shell.user_ns, self.held))
@@ -297,11 +297,11 @@ class Notebook:
 
     def replay_file(self) -> Path | None:
         """The recorded turns that belong to this notebook, if there are any."""
-        return where.replay_file(self.settings.replay_file, self.shell.user_ns)
+        return notebook_file.replay_file(self.settings.replay_file, self.shell.user_ns)
 
     def record_file(self) -> Path:
         """Where a recording of this notebook goes."""
-        return self.recording or where.record_file(
+        return self.recording or notebook_file.record_file(
             self.settings.replay_file, self.shell.user_ns
         )
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from mcp_notebook.errors import NotebookError, SessionError
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.trail import Facts
-from mcp_notebook.secrets import seal_text
+from mcp_notebook.secrets import MASK, mask, seal_text
 from mcp_notebook.surface.call_path import NotebookCalls, new_call
 from mcp_notebook.surface.notebook import Notebook
 
@@ -34,7 +34,9 @@ class Mention:
     uri: str
 
 
-async def rows(notebook: Notebook, names: Sequence[str]) -> list[dict[str, Any]]:
+async def list_resources(
+    notebook: Notebook, names: Sequence[str]
+) -> list[dict[str, Any]]:
     """A row for every resource and template of the named servers, or of all: server,
     uri, name, type, description.
     """
@@ -73,7 +75,9 @@ async def read_resource(
     SessionError when the server has none of that address.
     """
     session = await notebook.session(server)
-    asked = new_call("read", server, _stem(uri), {"uri": uri})
+    # what it is called names its table as well, so no secret may stand in it
+    stem = _stem(mask(uri).replace(MASK, ""))
+    asked = new_call("read", server, stem, {"uri": uri})
 
     async def work(keep: "Keep") -> ToolResult:
         stamp, began = time.strftime("%Y-%m-%dT%H:%M:%S%z"), time.monotonic()
@@ -136,22 +140,28 @@ def mentions(prompt: str, servers: Sequence[str]) -> list[Mention]:
     """The resources that a prompt mentions as `@server:uri`, each once, in order; only
     of connected servers.
     """
-    found = (Mention(server, _trimmed(uri)) for server, uri in _MENTION.findall(prompt))
+    found = (
+        Mention(server, _trim_punctuation(uri))
+        for server, uri in _MENTION.findall(prompt)
+    )
     return [m for m in dict.fromkeys(found) if m.server in servers][:MOST]
 
 
-def _trimmed(uri: str) -> str:
+def _trim_punctuation(uri: str) -> str:
     """Without the punctuation of the sentence around it: `(see @shop:data://a).` means
     `data://a`.
     """
-    while uri and (
-        uri[-1] in ".,;:!?*" or (uri[-1] in _CLOSERS and _CLOSERS[uri[-1]] not in uri)
-    ):
+    while uri:
+        last = uri[-1]
+        # a bracket that was opened in the address belongs to it
+        is_loose = last in _CLOSERS and _CLOSERS[last] not in uri
+        if last not in ".,;:!?*" and not is_loose:
+            break
         uri = uri[:-1]
     return uri
 
 
-async def attached(
+async def attach_mentions(
     notebook: Notebook, prompt: str, rows_to_model: int | None
 ) -> list[dict[str, Any]]:
     """The blocks for the resources that a prompt mentions: previews of tables, which

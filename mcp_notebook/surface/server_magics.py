@@ -8,9 +8,9 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface import byhand, prompting, resources, showing
+from mcp_notebook.surface import byhand, output, resources, server_prompts
 from mcp_notebook.surface.cell import CellRun
-from mcp_notebook.surface.magics import interruptible
+from mcp_notebook.surface.mcp_magics import interruptible
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions, check_name
 
@@ -29,8 +29,8 @@ class ServerMagics(Magics):
         [SERVER ...].
         """
         with interruptible():
-            rows = loop.run(resources.rows(self._notebook, shlex.split(line)))
-            showing.rows(rows, empty="No connected server has resources.")
+            rows = loop.run(resources.list_resources(self._notebook, shlex.split(line)))
+            output.show_rows(rows, empty="No connected server has resources.")
 
     @no_var_expand
     @line_magic
@@ -44,7 +44,9 @@ class ServerMagics(Magics):
             result = loop.run(
                 resources.read_resource(self._notebook, server, uri, keep=keep)
             )
-            return showing.resource(self._notebook, result.names, result.reading, into)
+            return output.show_resource(
+                self._notebook, result.names, result.reading, into
+            )
 
     @no_var_expand
     @line_magic
@@ -58,11 +60,11 @@ class ServerMagics(Magics):
             if not rest or all(
                 word in self._notebook.sessions.names() for word in rest.split()
             ):
-                rows = loop.run(prompting.rows(self._notebook, rest.split()))
-                showing.rows(rows, empty="No connected server has prompts.")
+                rows = loop.run(server_prompts.rows(self._notebook, rest.split()))
+                output.show_rows(rows, empty="No connected server has prompts.")
                 return
-            target, arguments = prompting.parse(rest)
-            text = loop.run(prompting.text_of(self._notebook, target, arguments))
+            target, arguments = server_prompts.parse(rest)
+            text = loop.run(server_prompts.text_of(self._notebook, target, arguments))
         if ask:
             CellRun(self._notebook, AskOptions(text)).in_blocking_cell()
         else:

@@ -14,7 +14,7 @@ import pytest
 import mcp_notebook
 from mcp_notebook.agent import turn
 from mcp_notebook.errors import BackendError
-from mcp_notebook.surface import here
+from mcp_notebook.surface import current
 from tests.agent.clouds import WIRES, Cloud
 from tests.fake_messages import FakeMessages, Reply, text, use
 from tests.surface.scripted import notebook
@@ -64,7 +64,7 @@ def asked(name: str, api: FakeMessages) -> Cloud:
     api._socket.close()  # nothing listens: it is asked in this process
     cloud = Cloud(api, WIRES[name])
     http = httpx2.AsyncClient(transport=cloud)
-    settings = here.notebook().settings
+    settings = current.notebook().settings
     settings.client = getattr(anthropic, name)(
         **OPTIONS[name], http_client=http, max_retries=0
     )
@@ -116,7 +116,7 @@ def test_missing_credentials_of_a_cloud_are_told_in_one_sentence(
 ) -> None:
     monkeypatch.setenv("NO_GCE_CHECK", "true")
     monkeypatch.setenv("CLOUDSDK_CONFIG", os.devnull)
-    settings = here.notebook().settings
+    settings = current.notebook().settings
     settings.client = anthropic.AsyncAnthropicVertex(
         region="europe-west1", project_id="acme"
     )

@@ -6,11 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-import mcp_notebook.display.card as module
-from mcp_notebook.display.card import Card
+import mcp_notebook.display.widgets as module
 from mcp_notebook.display.payload import call_payload, head_payload, result_payload
 from mcp_notebook.display.record import CallRecord, call_record
-from mcp_notebook.events import ToolCall, ToolResult
+from mcp_notebook.display.widgets import Card
+from mcp_notebook.events import Reply, ToolCall, ToolResult
 from mcp_notebook.results import Reading, Table
 from tests.browser.scripted import months
 from tests.display.conftest import call, result
@@ -20,7 +20,11 @@ FOLDER = Path(module.__file__).parent
 
 def card(record: CallRecord, *, buttons: bool = True) -> tuple[Card, list[str]]:
     answers: list[str] = []
-    return Card(record, answers.append, buttons=buttons, expanded=False), answers
+
+    def answer(reply: Reply) -> None:
+        answers.append(reply.choice)
+
+    return Card(record, answer, buttons=buttons, expanded=False), answers
 
 
 def click(shown: Card, answer: object) -> None:

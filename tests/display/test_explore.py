@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from mcp_notebook.display import alive
-from mcp_notebook.display.card import Card
 from mcp_notebook.display.explore import Explorer
 from mcp_notebook.display.record import call_record
+from mcp_notebook.display.widgets import Card
 from tests.display.conftest import call, result
 
 DATA = pa.table(

@@ -6,7 +6,8 @@ import unicodedata
 
 import pytest
 
-from mcp_notebook.display.safe import MAX_IMAGE, clip, escape, picture, visible
+from mcp_notebook.display.safe import MAX_IMAGE, escape, picture
+from mcp_notebook.untrusted_text import clip, visible
 from tests.browser.scripted import png
 
 HAVE_A_GLYPH = {

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_notebook.display.safe import visible
 from mcp_notebook.display.sqltext import is_sql, parts, pretty
 from mcp_notebook.sql_words import split_sql
+from mcp_notebook.untrusted_text import visible
 from tests.browser.scripted import SQL
 
 PLAIN = """select from a b.c ( ) , where and between join left case end '' ' /* order by limit union all ; é [ `"""

@@ -9,11 +9,11 @@ from mcp_notebook.display.footer import dollars, footer_line, stop_line
 from mcp_notebook.display.listing import CLIP, status_table_html, tools_table_html
 from mcp_notebook.display.plain import aligned
 from mcp_notebook.display.record import call_record
-from mcp_notebook.display.safe import visible
 from mcp_notebook.display.static import render_call, small_line
 from mcp_notebook.display.wording import byte_size, duration
 from mcp_notebook.events import Footer, Stop, ToolCall, ToolResult
 from mcp_notebook.results import Reading, Table
+from mcp_notebook.untrusted_text import visible
 from tests.browser.scripted import SQL, chart, months
 from tests.display.conftest import ATTACKS, Strict, call, result
 

@@ -7,16 +7,9 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.display.tables import (
-    BUDGET,
-    CELL,
-    COLUMNS,
-    ROWS,
-    kind,
-    texts,
-    view_tables,
-)
+from mcp_notebook.display.tables import BUDGET, COLUMNS, ROWS, view_tables
 from mcp_notebook.results import Table
+from mcp_notebook.values import CELL, column_texts, type_name
 
 UTC = dt.UTC
 
@@ -60,7 +53,7 @@ UTC = dt.UTC
 def test_every_kind_of_value_is_shown_exactly(
     array: pa.Array, shown: list | None
 ) -> None:
-    found = texts(pa.chunked_array([array]))
+    found = column_texts(pa.chunked_array([array]))
     assert len(found) == len(array)
     if shown is not None:
         assert found == shown
@@ -70,18 +63,18 @@ def test_every_kind_of_value_is_shown_exactly(
     ("type_", "name"),
     [
         (pa.int64(), "int64"),
-        (pa.float64(), "float"),
-        (pa.large_string(), "string"),
-        (pa.decimal128(10, 2), "decimal(10, 2)"),
+        (pa.float64(), "float64"),
+        (pa.large_string(), "text"),
+        (pa.decimal128(10, 2), "decimal(10,2)"),
         (pa.timestamp("us", "UTC"), "timestamp UTC"),
         (pa.timestamp("ns"), "timestamp"),
         (pa.date32(), "date"),
-        (pa.list_(pa.int64()), "list"),
-        (pa.dictionary(pa.int8(), pa.string()), "string"),
+        (pa.list_(pa.int64()), "list of int64"),
+        (pa.dictionary(pa.int8(), pa.string()), "text"),
     ],
 )
 def test_a_type_is_named_in_a_word_or_two(type_: pa.DataType, name: str) -> None:
-    assert kind(type_) == name
+    assert type_name(type_) == name
 
 
 def test_a_view_holds_the_first_rows_and_says_how_many_there_are() -> None:

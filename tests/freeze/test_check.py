@@ -10,10 +10,12 @@ import pytest
 import mcp_notebook
 from mcp_notebook.errors import CheckFailed, ConfigError
 from mcp_notebook.freeze.check import CheckWarning, remember
-from mcp_notebook.freeze.fingerprint import SMALL, fingerprint, types_of
+from mcp_notebook.freeze.compare import column_types
+from mcp_notebook.freeze.fingerprint import SMALL, fingerprint
 
 # of `orders`: frozen files hold such texts for years
-PINNED = "v1:c90e9b1ea950ef600d61670e:mbE3AEnJurmy:XOwdmE-u09LO"
+PINNED = "v2:fc18d398a520a3dd:eMf8qDzPMR45:QHI-VKeHZv8M"
+EARLIER = "v1:c90e9b1ea950ef600d61670e:mbE3AEnJurmy:XOwdmE-u09LO"
 orders = pd.DataFrame(
     {"id": [1, 2, 3], "total": [1.5, 2.5, None], "who": ["a", "b", "b"]}
 )
@@ -23,7 +25,7 @@ def told(frame: pd.DataFrame, ignore: tuple[str, ...] = ()) -> dict:
     """What a freeze writes of a table."""
     return {
         "rows": len(frame),
-        "columns": types_of(frame),
+        "columns": column_types(frame),
         "fingerprint": str(fingerprint(frame, ignore)),
     }
 
@@ -111,7 +113,7 @@ def test_a_warning_instead_of_an_error():
 
 
 def test_parts_can_be_held_alone():
-    assert mcp_notebook.check(orders.assign(id=7), columns=types_of(orders)).same
+    assert mcp_notebook.check(orders.assign(id=7), columns=column_types(orders)).same
     assert "3 rows before" in failure(orders.iloc[1:], rows=3)
     assert "2 columns before, 3 now" in failure(
         orders, fingerprint=told(orders[["id", "who"]])["fingerprint"]
@@ -138,6 +140,11 @@ def test_a_table_frozen_in_this_kernel_tells_which_rows_changed():
     assert "2 rows added, 1 removed (1,000 before, 1,001 after)" in failure(
         pd.DataFrame({"n": [*range(1, 1000), 5000, 5001]}), **told(large)
     )
+
+
+def test_a_fingerprint_of_an_earlier_version_is_not_taken_for_a_difference():
+    with pytest.raises(ConfigError, match="made by an earlier version; freeze the tab"):
+        mcp_notebook.check(orders, fingerprint=EARLIER)
 
 
 @pytest.mark.parametrize("text", ["v9:a:b:-", "nonsense", "v1:x:%%%:-"])

@@ -252,6 +252,12 @@ def test_options_of_the_connection_are_kept(made):
         assert piece in source
 
 
+def test_a_server_whose_name_is_a_word_of_python_has_a_variable(made):
+    made.connect("if", "uvx", "x")
+    made.call("q", {"a": 1}, "t", server="if", facts=Facts(reads=True))
+    assert 'if_server = mcp_notebook.connect("if", "uvx x")' in made.script("t")
+
+
 def test_a_server_of_a_file_is_connected_from_it(made):
     made.connect("db", config="servers.json")
     made.call("q", {"a": 1}, "t", server="db", facts=Facts(reads=True))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_notebook.surface import here
+from mcp_notebook.surface import current
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.settings import MCPNotebook
 
@@ -10,7 +10,7 @@ from mcp_notebook.surface.settings import MCPNotebook
 @pytest.fixture
 def state(monkeypatch):
     """A state of this test's own."""
-    made = Notebook(here.PlainShell(), MCPNotebook())
-    monkeypatch.setattr(here, "_plain", made)
+    made = Notebook(current.PlainShell(), MCPNotebook())
+    monkeypatch.setattr(current, "_plain", made)
     yield made
-    here.run(made, made.sessions.close_all())
+    current.run(made, made.sessions.close_all())

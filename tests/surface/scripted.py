@@ -11,7 +11,7 @@ from unittest import mock
 import pandas as pd
 
 from mcp_notebook import loop
-from mcp_notebook.surface import here
+from mcp_notebook.surface import current
 from mcp_notebook.surface.notebook import Notebook
 
 _OTHERS = ("ANTHROPIC", "AWS_", "GOOGLE")
@@ -30,11 +30,11 @@ def notebook(folder: Path, environ: Mapping[str, str]) -> Iterator[Notebook]:
         {**kept, "MCP_NOTEBOOK_CONFIG_DIR": str(folder), **environ},
         clear=True,
     ):
-        here._plain = None
-        state = here.notebook()
+        current._plain = None
+        state = current.notebook()
         state.bind("orders", pd.DataFrame({"n": [1, 2, 3]}))
         try:
             yield state
         finally:
             loop.run(state.sessions.close_all())
-            here._plain = None
+            current._plain = None

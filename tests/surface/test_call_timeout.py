@@ -10,7 +10,7 @@ from mcp.server.mcpserver import MCPServer
 import mcp_notebook
 from mcp_notebook.config import ConnectOptions
 from mcp_notebook.errors import ConfigError, NotebookError
-from mcp_notebook.surface import opening, showing
+from mcp_notebook.surface import opening, output
 from mcp_notebook.surface.connecting import resolve
 
 OFFICE = Path(__file__).parents[1] / "servers" / "office.py"
@@ -44,7 +44,7 @@ def test_a_line_sets_it_and_the_status_of_the_server_shows_it(state, capsys):
         ConnectOptions.from_line(f"office --timeout 90 {sys.executable} {OFFICE}"),
     )
     assert state.sessions.get("office").seconds_for(None, 60) == 90
-    showing.status(state, ["office"])
+    output.show_status(state, ["office"])
     assert "office: a call may take 90 s" in capsys.readouterr().out
 
 

@@ -17,21 +17,19 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 import mcp_notebook
 from mcp_notebook.config import ConnectOptions, HttpServer, StdioServer
-from mcp_notebook.config.options import (
-    FLAGS,
-    OPTIONS,
+from mcp_notebook.config.option_kinds import (
     Headers,
     Seconds,
     Switch,
     Texts,
     VariableNames,
-    options_table,
 )
+from mcp_notebook.config.options import FLAGS, OPTIONS, options_table
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.trail import Facts
 from mcp_notebook.surface.completion import complete
 from mcp_notebook.surface.connecting import resolve
-from mcp_notebook.surface.magics import MCPMagics
+from mcp_notebook.surface.mcp_magics import MCPMagics
 from tests.freeze.trails import Made
 
 README = Path(__file__).parents[2] / "README.md"

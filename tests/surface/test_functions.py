@@ -15,7 +15,7 @@ import pytest
 
 import mcp_notebook
 from mcp_notebook.errors import CallError, ConfigError, DataError, SessionError
-from mcp_notebook.surface import here
+from mcp_notebook.surface import current
 from tests.servers.office import build
 
 OFFICE = Path(__file__).parents[1] / "servers" / "office.py"
@@ -178,7 +178,7 @@ def test_what_a_server_offers_besides_its_tools(office, state):
 
 
 def test_the_object_of_a_server_that_is_gone_says_so(office, state):
-    here.run(state, state.sessions.disconnect("office"))
+    current.run(state, state.sessions.disconnect("office"))
     assert not hasattr(office, "columns")
     with pytest.raises(SessionError, match="there is no server 'office'"):
         office.motto()

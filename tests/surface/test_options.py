@@ -16,12 +16,12 @@ import mcp_notebook
 from mcp_notebook.agent import prompts
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.surface import cell
-from mcp_notebook.surface.awaiting import AwaitTransformer
+from mcp_notebook.surface.await_transformer import AwaitTransformer
 from mcp_notebook.surface.claude_magics import ClaudeMagics
-from mcp_notebook.surface.composing import compose
+from mcp_notebook.surface.compose import compose
 from mcp_notebook.surface.help import options_of
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.options import OPTIONS, AskOptions, AskOption
+from mcp_notebook.surface.options import OPTIONS, AskOption, AskOptions
 from mcp_notebook.surface.settings import MCPNotebook
 from tests.fake_messages import FakeMessages, Reply, text
 from tests.surface.scripted import notebook

@@ -15,7 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.display.chart.plan import Chart, Panel, Series, Values
-from mcp_notebook.display.safe import clip, visible
+from mcp_notebook.untrusted_text import clip, visible
+from mcp_notebook.values import (
+    BOOLEAN,
+    DECIMAL,
+    column_texts,
+    plain_column,
+    value_kind,
+)
 
 ROWS = 5_000  # more are no answer to a question, and cost time
 LEAST = 3  # rows
@@ -60,37 +67,31 @@ def choose(data: pa.Table, name: str) -> Chart | None:
 
 def _measures(field: pa.Field, column: pa.ChunkedArray) -> bool:
     """Whether a column holds quantities: numbers that are no keys."""
-    type_ = field.type
-    if not (
-        pa.types.is_integer(type_)
-        or pa.types.is_floating(type_)
-        or pa.types.is_decimal(type_)
-    ):
+    kind = value_kind(field.type)
+    if not kind.number or column.null_count == len(column):
         return False
-    return column.null_count < len(column) and not (
-        pa.types.is_integer(type_) and _KEY.search(field.name)
-    )
+    return not (kind.whole and _KEY.search(field.name))
 
 
 def _places(column: pa.ChunkedArray) -> tuple[float, ...]:
     """Where each value of a time column stands on a line, empty when it is none or holds a NULL."""
     if column.null_count:
         return ()
-    type_ = column.type
-    if pa.types.is_date(type_) or pa.types.is_timestamp(type_):
-        whole = pc.cast(
-            pc.cast(column, pa.timestamp("us", getattr(type_, "tz", None)), safe=False),
-            pa.int64(),
-        )
+    kind = value_kind(column.type)
+    column = plain_column(column)
+    if kind.moment:
+        zone = getattr(column.type, "tz", None)
+        moments = pc.cast(column, pa.timestamp("us", zone), safe=False)
+        whole = pc.cast(moments, pa.int64())
         return tuple(float(value) for value in whole.to_pylist())
-    if pa.types.is_integer(type_):
+    if kind.whole:
         years = column.to_pylist()
         return (
             tuple(map(float, years))
             if all(1900 <= year <= 2200 for year in years)
             else ()
         )
-    if not _is_text(type_):
+    if not kind.text:
         return ()
     found = [_PERIOD.fullmatch(text) for text in column.to_pylist()]
     forms = {
@@ -116,12 +117,9 @@ def _place(match: "re.Match[str]") -> float:
     return year + part
 
 
-def _is_text(type_: pa.DataType) -> bool:
-    return (
-        pa.types.is_string(type_)
-        or pa.types.is_large_string(type_)
-        or pa.types.is_string_view(type_)
-    )
+def _is_category(type_: pa.DataType) -> bool:
+    kind = value_kind(type_)
+    return kind.text or kind is BOOLEAN
 
 
 def _over_time(
@@ -161,10 +159,7 @@ def _lines(
     measure: str,
 ) -> Chart | None:
     """A line a value of `other`; every pair of time and value at most once."""
-    if (
-        not (_is_text(data[other].type) or pa.types.is_boolean(data[other].type))
-        or data[other].null_count
-    ):
+    if not _is_category(data[other].type) or data[other].null_count:
         return None
     names = data[other].to_pylist()
     distinct = list(dict.fromkeys(names))
@@ -197,11 +192,9 @@ def _by_category(
     data: pa.Table, name: str, key: str, measures: Sequence[str]
 ) -> Chart | None:
     column = data[key]
-    if data.num_rows > BARS or not (
-        _is_text(column.type) or pa.types.is_boolean(column.type)
-    ):
+    if data.num_rows > BARS or not _is_category(column.type):
         return None
-    if column.null_count > 1 or len(pc.unique(column)) < data.num_rows:
+    if column.null_count > 1 or len(pc.unique(plain_column(column))) < data.num_rows:
         return None
     shown = measures[:PANELS]
     panels = tuple(
@@ -226,7 +219,9 @@ def _by_category(
 
 def _frame(data: pa.Table, name: str, columns: Sequence[str]) -> str:
     """The variable in the code; decimals become floats there, because pandas draws no decimals."""
-    exact = [one for one in columns if pa.types.is_decimal(data.schema.field(one).type)]
+    exact = [
+        one for one in columns if value_kind(data.schema.field(one).type) is DECIMAL
+    ]
     return (name or "table") + (
         f".astype({dict.fromkeys(exact, 'float')!r})" if exact else ""
     )
@@ -237,7 +232,10 @@ def _sorted(key: str, order: Sequence[int]) -> str:
 
 
 def _floats(column: pa.ChunkedArray) -> Values:
-    values = (None if value is None else float(value) for value in column.to_pylist())
+    values = (
+        None if value is None else float(value)
+        for value in plain_column(column).to_pylist()
+    )
     return tuple(
         value if value is not None and math.isfinite(value) else None
         for value in values
@@ -245,10 +243,7 @@ def _floats(column: pa.ChunkedArray) -> Values:
 
 
 def _labels(column: pa.ChunkedArray) -> tuple[str, ...]:
-    # tables.py chooses a chart for each of its tables
-    from mcp_notebook.display.tables import texts
-
-    found = ["NULL" if text is None else text for text in texts(column)]
+    found = ["NULL" if text is None else text for text in column_texts(column)]
     if all(text.endswith(" 00:00:00") for text in found):
         found = [text[:-9] for text in found]
     return tuple(map(_word, found))

@@ -27,6 +27,7 @@ from mcp_notebook.results.columns import (
 from mcp_notebook.results.raw_table import Cells, Raw, listing
 from mcp_notebook.results.reading import Table
 from mcp_notebook.sql_words import selected_columns
+from mcp_notebook.values import DECIMAL, FLOAT, NARROW_FLOAT, value_kind
 
 _LITERAL = r"""b(?:'(?:[ -&(-\[\]-~]|\\[ -~])*'|"(?:[ !#-\[\]-~]|\\[ -~])*")"""
 _BYTES = re.compile(rf"{_LITERAL}|bytearray\({_LITERAL}\)")
@@ -35,14 +36,8 @@ _FEW = 256
 _TEXT_OR_NULL = {str, type(None)}
 # Arrow's own tests of a type (`pa.types.is_…`) take several times as long as a look at its number.
 _STRING, _NULL, _INT64 = pa.string().id, pa.null().id, pa.int64().id
-_WIDE = {
-    pa.uint64().id,
-    pa.decimal32(1).id,
-    pa.decimal64(1).id,
-    pa.decimal128(1).id,
-    pa.decimal256(1).id,
-}
-_FLOATS = {pa.float16().id, pa.float32().id, pa.float64().id}
+_WIDE = {pa.uint64().id} | DECIMAL.types
+_FLOATS = FLOAT.types | NARROW_FLOAT.types
 
 
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
@@ -64,7 +59,9 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         if typed.note:
             notes.append(f"`{name}` {typed.note}")
     # a typed value lost no text
-    untyped = [number for number, array in enumerate(arrays) if _is_text(array.type)]
+    untyped = [
+        number for number, array in enumerate(arrays) if value_kind(array.type).text
+    ]
     notes += losses.found(
         [columns[number] for number in untyped], [names[number] for number in untyped]
     )
@@ -85,10 +82,6 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         reader=reader,
         names=raw.names or names,
     )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return kind.id == _STRING or isinstance(kind, pa.JsonType)
 
 
 def _no_columns(rows: int) -> pa.Table:
@@ -155,7 +148,7 @@ def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
     """Fractions in quotes in a format that has numbers are decimals: a float would have
     come as a number.
     """
-    if not pa.types.is_floating(typed.array.type) or not typed.type_note.startswith(
+    if typed.array.type.id not in _FLOATS or not typed.type_note.startswith(
         "converted"
     ):
         return typed
@@ -180,11 +173,7 @@ def _arrow_column(
     """The same for a column that a fast reader left in Arrow."""
     if text in ("numbers", "all") and strings.CODE_NAME.search(name):
         text, done = "dates", None
-    if (
-        text in ("numbers", "all")
-        and declared is None
-        and pa.types.is_string(values.type)
-    ):
+    if text in ("numbers", "all") and declared is None and values.type.id == _STRING:
         head = values.slice(0, _FEW).drop_null().to_pylist()
         if head and _BYTES.fullmatch(head[0]):
             return _column(values.to_pylist(), declared, text, name)
@@ -193,7 +182,7 @@ def _arrow_column(
     typed = done or fast_columns.column(values, declared, text=text)
     if (
         text == "numbers"
-        and pa.types.is_floating(typed.array.type)
+        and typed.array.type.id in _FLOATS
         and typed.type_note.startswith("converted")
     ):
         return _quoted_decimals(typed, values.to_pylist())

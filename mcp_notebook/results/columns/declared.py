@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.results.columns import numeric, strings
+from mcp_notebook.values import DECIMAL, TIMESTAMP
 
 _ZONE = re.compile(r"^(?:nullable\()?datetime(?:64)?\(.*'([\w/+-]+)'\)", re.IGNORECASE)
 _WRAPPED = re.compile(r"(?:nullable|lowcardinality)\((.*)\)", re.IGNORECASE | re.DOTALL)
@@ -133,7 +134,7 @@ def _decimal(values: Sequence[Any]) -> pa.Array | None:
     if not all(value is None or value.is_finite() for value in exact):
         return None
     array = numeric.decimals(exact)[0]
-    return array if pa.types.is_decimal(array.type) else None
+    return array if array.type.id in DECIMAL.types else None
 
 
 def _as_decimal(value: Any) -> Decimal:
@@ -179,7 +180,7 @@ def _stamp(values: Sequence[Any]) -> pa.Array | None:
     found = _typed(values, dt.datetime, pa.timestamp("us"))
     return (
         found
-        if found is None or pa.types.is_timestamp(found.type)
+        if found is None or found.type.id in TIMESTAMP.types
         else found.cast(pa.timestamp("us"))
     )
 

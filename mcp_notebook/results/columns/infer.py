@@ -23,6 +23,7 @@ import pyarrow as pa
 from mcp_notebook.results.columns import declared as types
 from mcp_notebook.results.columns import numeric, strings, wrappers
 from mcp_notebook.results.columns.numeric import Digits
+from mcp_notebook.values import JSON, TIMESTAMP, value_kind
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
 _EXACT_FLOAT = 2**53
@@ -31,11 +32,7 @@ _PLAIN = {
     float: (pa.float64(), "inferred: double"),
     bool: (pa.bool_(), "inferred: bool"),
 }  # fmt: skip
-_SHORT = {
-    pa.string().id: "text",
-    pa.large_string().id: "text",
-    pa.null().id: "unknown, no value",
-}
+_SHORT = {"json": "json", "text": "text", "null": "unknown, no value"}
 _LONG = re.compile(r"-?[1-9]\d{15,75}", re.ASCII)
 _MANY_DIGITS = 4  # fewer numbers of 17 digits may well be decimals by chance
 
@@ -73,7 +70,7 @@ def column(
     ):
         note = (
             strings.node_note(values)
-            if kinds == {str} and pa.types.is_timestamp(found.type)
+            if kinds == {str} and found.type.id in TIMESTAMP.types
             else ""
         )
         return Column(found, f"declared: {short(found.type)} ({declared})", note)
@@ -126,7 +123,7 @@ def short(kind: pa.DataType) -> str:
     """A type's name for people: "json" rather than "extension<arrow.json>", "text"
     rather than "string".
     """
-    return "json" if isinstance(kind, pa.JsonType) else _SHORT.get(kind.id) or str(kind)
+    return _SHORT.get(value_kind(kind).name) or str(kind)
 
 
 def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) -> Column:
@@ -344,7 +341,7 @@ def _items(values: list[Any]) -> tuple[pa.Array | None, str]:
 
 
 def _loose(kind: pa.DataType) -> bool:
-    return isinstance(kind, pa.JsonType)
+    return value_kind(kind) is JSON
 
 
 def _mixed(values: Sequence[Any]) -> tuple[pa.Array, str]:

@@ -12,7 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results.shown.cells import Masked, clipped, shown
+from mcp_notebook.untrusted_text import clip
+from mcp_notebook.values import (
+    Masked,
+    plain_column,
+    type_name,
+    value_kind,
+    value_text,
+)
 
 SAMPLE = 20_000
 _BLOCKS = 20
@@ -85,59 +92,12 @@ def describe(source: Source, masked: Masked) -> ColumnFacts:
     )
 
 
-def type_name(kind: pa.DataType) -> str:
-    """An Arrow type in the words of a database: `text`, `timestamp UTC`,
-    `decimal(10,2)`, `list of int64`.
-    """
-    if isinstance(kind, pa.JsonType):
-        return "json"
-    if isinstance(kind, pa.ExtensionType | pa.BaseExtensionType):
-        return kind.extension_name.rpartition(".")[2]
-    if pa.types.is_dictionary(kind):
-        return type_name(kind.value_type)
-    if pa.types.is_decimal(kind):
-        return f"decimal({kind.precision},{kind.scale})"
-    if pa.types.is_timestamp(kind):
-        return f"timestamp {kind.tz}" if kind.tz else "timestamp"
-    if (
-        pa.types.is_list(kind)
-        or pa.types.is_large_list(kind)
-        or pa.types.is_fixed_size_list(kind)
-    ):
-        return f"list of {type_name(kind.value_type)}"
-    if pa.types.is_struct(kind):
-        return clipped("struct(" + ", ".join(f.name for f in kind) + ")", 60)
-    return _PLAIN_NAMES.get(str(kind).partition("[")[0], str(kind))
-
-
-_PLAIN_NAMES = {
-    **dict.fromkeys(("string", "large_string", "string_view"), "text"),
-    **dict.fromkeys(
-        ("binary", "large_binary", "fixed_size_binary", "binary_view"), "binary"
-    ),
-    **dict.fromkeys(("date32", "date64"), "date"),
-    **dict.fromkeys(("time32", "time64"), "time"),
-    "duration": "duration",
-    "double": "float64",
-    "float": "float32",
-    "halffloat": "float16",
-}
-
-
 def _label(label: object) -> str:
     return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
 def _arrow_source(name: str, values: pa.ChunkedArray) -> Source:
-    kind = type_name(values.type)
-    nulls = values.null_count
-    if isinstance(values.type, pa.BaseExtensionType):
-        values = pa.chunked_array(
-            [chunk.storage for chunk in values.chunks], values.type.storage_type
-        )
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    return Source(name, values, len(values), nulls, kind)
+    return Source(name, values, len(values), values.null_count, type_name(values.type))
 
 
 def _series_source(name: str, series: Any, masked: Masked) -> Source:
@@ -169,7 +129,7 @@ def _object_source(name: str, series: Any, masked: Masked) -> Source:
         values = pa.array(sample, from_pandas=True)
         kind = type_name(values.type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        values = pa.array([shown(value, masked) for value in sample], pa.string())
+        values = pa.array([value_text(value, masked) for value in sample], pa.string())
         kind = "object"
     return Source(
         name, pa.chunked_array([values]), len(series), int(missing.sum()), kind
@@ -186,55 +146,32 @@ def _spread(rows: int, wanted: int) -> list[tuple[int, int]]:
     return [(block * (rows - size) // (_BLOCKS - 1), size) for block in range(_BLOCKS)]
 
 
-def _has_range(kind: pa.DataType) -> bool:
-    checks = (
-        pa.types.is_integer,
-        pa.types.is_floating,
-        pa.types.is_decimal,
-        pa.types.is_temporal,
-    )
-    return any(check(kind) for check in checks)
-
-
 def _range(source: Source, masked: Masked) -> str:
-    if not _has_range(source.values.type):
+    if not value_kind(source.values.type).ordered:
         return ""
     try:
-        ends = pc.min_max(source.values)
-        low, high = (shown(ends[end].as_py(), masked) for end in ("min", "max"))
-    except (pa.ArrowException, ValueError, OverflowError):
+        ends = pc.min_max(plain_column(source.values))
+    except pa.ArrowException:
+        return ""
+    low, high = (value_text(ends[end], masked) for end in ("min", "max"))
+    if low is None:
         return ""
     about = "≈" if len(source.values) < source.rows else ""
-    return (
-        ""
-        if low is None
-        else f"all {low}"
-        if low == high and not about
-        else f"{about}{low} to {high}"
-    )
-
-
-_NOT_COUNTED = (
-    pa.types.is_floating,
-    pa.types.is_decimal,
-    pa.types.is_nested,
-    pa.types.is_null,
-)
+    return f"all {low}" if low == high and not about else f"{about}{low} to {high}"
 
 
 def _frequent(source: Source, masked: Masked) -> str:
     """How many different values there are, and the most frequent ones when they are few."""
     values = source.values
-    if source.type == "json" or any(check(values.type) for check in _NOT_COUNTED):
+    kind = value_kind(values.type)
+    if not kind.counted:
         return ""
-    sample = pa.chunked_array(
-        [
-            chunk
-            for start, count in _spread(len(values), SAMPLE)
-            for chunk in values.slice(start, count).chunks
-        ],
-        values.type,
-    ).drop_null()
+    chunks = [
+        chunk
+        for start, count in _spread(len(values), SAMPLE)
+        for chunk in values.slice(start, count).chunks
+    ]
+    sample = plain_column(pa.chunked_array(chunks, values.type)).drop_null()
     if not len(sample):
         return ""
     try:
@@ -242,9 +179,18 @@ def _frequent(source: Source, masked: Masked) -> str:
     except pa.ArrowNotImplementedError:
         return ""
     exact = len(values) == source.rows and len(values) <= SAMPLE
-    if len(counts) > _FEW or (_has_range(values.type) and len(counts) > _TOP):
+    if len(counts) > _FEW or (kind.ordered and len(counts) > _TOP):
         return _distinct(len(counts), len(sample), exact)
-    return _tops(counts, len(sample), exact, masked)
+    different, times = counts.flatten()
+    texts = _texts_as(values.type, different, masked)
+    return _tops(list(zip(times.to_pylist(), texts, strict=True)), len(sample), exact)
+
+
+def _texts_as(type_: pa.DataType, plain: pa.Array, masked: Masked) -> list[str]:
+    """Plain values as texts of the type that they came in: a UUID's bytes as a UUID."""
+    if isinstance(type_, pa.BaseExtensionType) and type_.storage_type == plain.type:
+        plain = pa.ExtensionArray.from_storage(type_, plain)
+    return [value_text(value, masked) or "" for value in plain]
 
 
 def _distinct(different: int, among: int, exact: bool) -> str:
@@ -253,16 +199,12 @@ def _distinct(different: int, among: int, exact: bool) -> str:
     return f"{different:,} distinct" if exact else f"{different:,}+ distinct"
 
 
-def _tops(counts: pa.Array, among: int, exact: bool, masked: Masked) -> str:
-    pairs = [
-        (count.as_py(), shown(value.as_py(), masked) or "")
-        for value, count in zip(*counts.flatten(), strict=True)
-    ]
+def _tops(pairs: list[tuple[int, str]], among: int, exact: bool) -> str:
     pairs.sort(key=lambda pair: (-pair[0], pair[1]))
-    words = [
-        f"{quoted(clipped(text, 24))} {f'{count:,}' if exact else f'≈{count / among:.0%}'}"
-        for count, text in pairs[:_TOP]
-    ]
+    words = []
+    for count, text in pairs[:_TOP]:
+        share = f"{count:,}" if exact else f"≈{count / among:.0%}"
+        words.append(f"{quoted(clip(text, 24))} {share}")
     more = ", …" if len(pairs) > _TOP else ""
     return f"{len(pairs)}{'' if exact else '+'} distinct: {', '.join(words)}{more}"
 

@@ -5,13 +5,12 @@ The text depends on the table alone (no clock, no chance), so the same table kee
 same prompt-cache prefix.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any
 
-from mcp_notebook.results.shown.cells import HIDDEN, clipped, escaped, json_shown, shown
 from mcp_notebook.results.shown.facts import (
     ColumnFacts,
     Source,
@@ -19,6 +18,9 @@ from mcp_notebook.results.shown.facts import (
     quoted,
     sources,
 )
+from mcp_notebook.secrets import MASK
+from mcp_notebook.untrusted_text import clip, visible
+from mcp_notebook.values import Masked, column_texts, value_text
 
 MAX_BYTES = 6_000
 """The default cap: about 2,700 tokens at 2.2 bytes each, which only a table of some fifty columns comes near."""
@@ -83,7 +85,7 @@ def preview(
     return _fitted(told, min(target, limit), limit)
 
 
-def _matcher(mask: Sequence[str]) -> Callable[[str], bool]:
+def _matcher(mask: Sequence[str]) -> Masked:
     patterns = [pattern.casefold() for pattern in mask]
     return lambda name: any(
         name.casefold() == pattern or fnmatchcase(name.casefold(), pattern)
@@ -95,10 +97,10 @@ def _head(
     data: Any, name: str, columns: list[Source], notes: Sequence[str], truncated: str
 ) -> Iterator[str]:
     shape = f"{_count(len(data), 'row')} × {_count(len(columns), 'column')}"
-    yield f"{escaped(clipped(name, 120))}: {shape}; query it by that name"
+    yield f"{visible(clip(name, 120))}: {shape}; query it by that name"
     if truncated:
-        yield f"incomplete: {clipped(escaped(truncated), _NOTE)}"
-    yield from (f"note: {clipped(escaped(note), _NOTE)}" for note in notes[:8])
+        yield f"incomplete: {clip(visible(truncated), _NOTE)}"
+    yield from (f"note: {clip(visible(note), _NOTE)}" for note in notes[:8])
     if len(notes) > 8:
         yield f"note: and {len(notes) - 8} more notes"
 
@@ -108,20 +110,17 @@ def _count(number: int, noun: str) -> str:
 
 
 def _cells(
-    source: Source, data: Any, at: int, rows: int, masked: Callable[[str], bool]
+    source: Source, data: Any, at: int, rows: int, masked: Masked
 ) -> tuple[str | None, ...]:
     """The first cells of one column as text."""
     if masked(source.name):
-        return (HIDDEN,) * min(rows, len(data))
+        return (MASK,) * min(rows, len(data))
     if source.type == "object" or len(source.values) < source.rows:
         return tuple(
-            None if missing else shown(value, masked)
+            None if missing else value_text(value, masked)
             for value, missing in _objects(data, at, rows)
         )
-    show = json_shown if source.type == "json" else shown
-    return tuple(
-        show(value, masked) for value in source.values.slice(0, rows).to_pylist()
-    )  # type: ignore[arg-type]
+    return tuple(column_texts(source.values.slice(0, rows), masked))
 
 
 def _objects(data: Any, at: int, rows: int) -> Iterator[tuple[object, bool]]:
@@ -190,20 +189,20 @@ def _column_line(column: ColumnFacts, detail: int, width: int) -> str:
         said += [column.nulls, column.range]
     if detail == 2 or column.frequent == "masked":
         said.append(column.frequent)
-    return f"- {quoted(clipped(escaped(column.name), max(width, 40)))} {'; '.join(part for part in said if part)}"
+    return f"- {quoted(clip(visible(column.name), max(width, 40)))} {'; '.join(part for part in said if part)}"
 
 
 def _csv(told: _Shown, width: int, columns: int, rows: int) -> Iterator[str]:
     part = f", first {columns} columns" if columns < len(told.columns) else ""
     yield f"first {_count(rows, 'row')} as CSV{part}:"
     yield ",".join(
-        quoted(clipped(escaped(column.name), max(width, 40)))
+        quoted(clip(visible(column.name), max(width, 40)))
         for column in told.columns[:columns]
     )
     for row in range(rows):
         cells = (told.cells[at][row] for at in range(columns))
         yield ",".join(
-            "" if cell is None else quoted(clipped(cell, width)) for cell in cells
+            "" if cell is None else quoted(clip(cell, width)) for cell in cells
         )
 
 

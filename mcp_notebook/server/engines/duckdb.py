@@ -23,6 +23,7 @@ from mcp_notebook.server.engines.survey import survey
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.tabular import TableAnswer, as_answer
 from mcp_notebook.server.worker import Worker
+from mcp_notebook.values import column_values
 
 CHECK_SECONDS = 5.0
 SURVEY_SECONDS = 2.0
@@ -123,7 +124,7 @@ class DuckDbEngine:
     async def _own(self, sql: str, seconds: float = _OWN.seconds) -> list[tuple]:
         """Rows of a statement of ours."""
         data = (await self._run(sql, _OWN, seconds)).data
-        return list(zip(*(column.to_pylist() for column in data.columns), strict=True))
+        return list(zip(*map(column_values, data.columns), strict=True))
 
     async def _run(self, sql: str, limits: Limits, seconds: float) -> TableAnswer:
         self._count += 1

@@ -26,6 +26,7 @@ import pyarrow as pa
 from mcp_notebook.server import duck, sqlguard
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.engine import pack_schema, unpack_schema
+from mcp_notebook.values import value_kind
 
 if TYPE_CHECKING:
     from mcp_notebook.server.sources.plan import Plan
@@ -141,13 +142,14 @@ def _find_columns(request: dict[str, Any]) -> dict[str, Any]:
     return {"columns": named_columns(request["columns_of"], request["tables"])}
 
 
+_WORDS = {"boolean": "bool", "narrow float": "float", "duration": "interval"}
+_KNOWN = frozenset(
+    """integer float decimal text bool date timestamp map list struct interval""".split()
+)
+
+
 def kind_word(kind: pa.DataType) -> str:
-    """What kind of values a column holds, in the words of `exact.Kinds`."""
-    tests = (
-        (pa.types.is_integer, "integer"), (pa.types.is_floating, "float"), (pa.types.is_decimal, "decimal"),
-        (pa.types.is_string, "text"), (pa.types.is_large_string, "text"), (pa.types.is_boolean, "bool"),
-        (pa.types.is_date, "date"), (pa.types.is_timestamp, "timestamp"), (pa.types.is_map, "map"),
-        (pa.types.is_list, "list"), (pa.types.is_large_list, "list"), (pa.types.is_struct, "struct"),
-        (pa.types.is_dictionary, "text"), (pa.types.is_duration, "interval"),
-    )  # fmt: skip
-    return next((word for test, word in tests if test(kind)), "other")
+    """What kind of values a column holds, in the words of `dialect_rules.Kinds`."""
+    name = value_kind(kind).name
+    word = _WORDS.get(name, name)
+    return word if word in _KNOWN else "other"

@@ -33,6 +33,7 @@ from mcp_notebook.server.sources.engines import (
 )
 from mcp_notebook.server.sources.plan import Plan
 from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.values import DECIMAL, TIMESTAMP, value_kind
 
 if TYPE_CHECKING:
     from mcp_notebook.server.catalog import Catalog
@@ -175,7 +176,7 @@ def finish(
         for word, column, field in zip(prepared.types, columns, judged, strict=True)
         if column.type != field.type
         and word != '"NULL"'
-        and not pa.types.is_decimal(column.type)
+        and value_kind(column.type) is not DECIMAL
     ]
     table = pa.table(columns, names=unique_names(judged.names))
     return TableAnswer(table, tuple(types), truncated, (*notes, *other))
@@ -197,11 +198,8 @@ def refuse_large(name: str, rows: int, place: RemoteTable) -> ToolError:
 def typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     """The column as DuckDB would give it, where no value is lost by that; else as it came."""
     try:
-        if (
-            pa.types.is_timestamp(column.type)
-            and column.type.tz
-            and not getattr(wanted, "tz", None)
-        ):
+        zoned = value_kind(column.type) is TIMESTAMP and column.type.tz
+        if zoned and not getattr(wanted, "tz", None):
             column = pc.local_timestamp(column)  # pyright: ignore[reportAttributeAccessIssue]
         return column.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):

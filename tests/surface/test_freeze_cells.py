@@ -13,7 +13,7 @@ import pytest
 
 import mcp_notebook
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface.freezing import Freeze, freeze
+from mcp_notebook.surface.freeze_cells import Freeze, freeze
 from tests.server.test_serve import TOKEN, served
 from tests.servers.office import build
 

@@ -8,16 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from mcp_notebook.display.card import Card
-from mcp_notebook.display.consent import (
-    ask_by_input,
-    choices,
-    question_text,
-    understood,
-)
+from mcp_notebook.display.input_box import ask_in_box
+from mcp_notebook.display.questions import approval_question
 from mcp_notebook.display.record import call_record
 from mcp_notebook.display.static import render_call
-from mcp_notebook.events import Approval, ToolCall
+from mcp_notebook.display.widgets import Card
+from mcp_notebook.events import Approval, Reply, ToolCall
 
 SECRET = "hunter2-hunter2"
 READING = Approval(reading=("query", "list_tables"))
@@ -83,26 +79,31 @@ def test_only_a_clear_yes_allows(
     monkeypatch: pytest.MonkeyPatch, said: list, answer: str
 ) -> None:
     answering(monkeypatch, *said)
-    assert ask_by_input(asked(READING)) == answer
+    choice, _, reason = answer.partition(": ")
+    assert ask_in_box(approval_question(asked(READING))) == Reply(choice, reason)
 
 
 def test_an_interrupt_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
-        ask_by_input(asked())
+        ask_in_box(approval_question(asked()))
 
 
 def test_the_servers_reading_tools_are_offered_where_the_tool_says_that_it_reads(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert [c.answer for c in choices("shop", READING)] == ["once", "always", "server"]
-    assert [c.answer for c in choices("shop", Approval())] == ["once", "always"]
-    assert [c.answer for c in choices("shop", Approval(lasting=False))] == ["once"]
-    assert "the server's claim" in question_text(asked(READING))
-    assert understood("r", choices("shop", Approval())) == ""
-    assert understood("a", choices("shop", Approval(lasting=False))) == ""
+    reading, plain, once = (
+        approval_question(asked(approval))
+        for approval in (READING, Approval(), Approval(lasting=False))
+    )
+    assert [c.answer for c in reading.choices] == ["once", "always", "server"]
+    assert [c.answer for c in plain.choices] == ["once", "always"]
+    assert [c.answer for c in once.choices] == ["once"]
+    assert "the server's claim" in reading.text
+    assert plain.understand("r") is None
+    assert once.understand("a") is None
     prompts = answering(monkeypatch, "n")
-    ask_by_input(asked(READING))
+    ask_in_box(approval_question(asked(READING)))
     assert "[r]ead-only tools of this server" in prompts[0]
 
 
@@ -112,7 +113,8 @@ def test_the_question_holds_the_whole_call_with_every_character_visible(
     answering(monkeypatch, "n")
     long = "x" * 50_000
     sql = f"select a, b, c from t where b = '\u202e' and c in ({', '.join(map(str, range(30)))})"
-    ask_by_input(asked(Approval(history="The tool has CHANGED"), sql=sql, note=long))
+    call = asked(Approval(history="The tool has CHANGED"), sql=sql, note=long)
+    ask_in_box(approval_question(call))
     out = capsys.readouterr().out
     assert "  sql:\n    select a, b, c\n    from t\n    where b = '\\u202e'\n" in out
     assert long in out
@@ -130,7 +132,7 @@ def test_secrets_are_shown_in_a_private_file_that_goes_with_the_answer(
         return "y"
 
     prompts = answering(monkeypatch, "s", look)
-    assert ask_by_input(secret()) == "once"
+    assert ask_in_box(approval_question(secret())) == Reply("once")
     text, others, file = found[0]
     assert SECRET in text
     assert others == 0
@@ -144,7 +146,7 @@ def test_in_a_terminal_secrets_are_shown_on_the_screen(
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     answering(monkeypatch, "s", "n")
-    ask_by_input(secret())
+    ask_in_box(approval_question(secret()))
     assert SECRET in capsys.readouterr().out
 
 
@@ -155,7 +157,7 @@ def test_what_is_saved_of_a_question_holds_no_secret() -> None:
     saved = [
         str(card.get_state()),
         str(render_call(record)),
-        question_text(call),
+        approval_question(call).text,
         repr(call),
         repr(record),
     ]
@@ -178,13 +180,10 @@ def test_the_card_sends_secrets_when_asked_and_while_the_question_is_open() -> N
 
 
 def test_a_card_takes_the_answers_that_it_offers_and_a_denial_with_words() -> None:
-    answers: list[str] = []
-    card = Card(
-        call_record(asked(Approval(lasting=False))),
-        answers.append,
-        buttons=True,
-        expanded=False,
-    )
-    for said in ("always", "server", "deny: " + "x" * 5_000, "deny: too wide", "once"):
-        card._handle_custom_msg({"answer": said}, [])
-    assert answers == ["deny: too wide", "once"]
+    replies: list[Reply] = []
+    record = call_record(asked(Approval(lasting=False)))
+    card = Card(record, replies.append, buttons=True, expanded=False)
+    for answer, reason in (("always", ""), ("server", ""), ("deny", 5), ("once", "")):
+        card._handle_custom_msg({"answer": answer, "reason": reason}, [])
+    card._handle_custom_msg({"answer": "deny", "reason": " too wide"}, [])
+    assert replies == [Reply("once"), Reply("deny", "too wide")]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mcp_notebook.errors import BackendError, BudgetError, ConnectError
+from mcp_notebook.events import Reply
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions import SessionHooks
 
@@ -22,7 +23,7 @@ _FAR = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_USER", "BINDER_SERVICE_HOST", "COLAB
 SAMPLED = "sampling"  # the cell's name in the ledger for turns that servers asked for
 
 
-class Asked:
+class ServerRequests:
     """Answers for one notebook; the hooks run on the background loop."""
 
     def __init__(self, notebook: "Notebook") -> None:
@@ -45,36 +46,31 @@ class Asked:
         self, server: str, params: Any
     ) -> tuple[str, dict[str, Any] | None]:
         """The person's answer to a form or a link: `accept` with values, `decline` or `cancel`."""
-        from mcp_notebook.display.asking import Question  # loads nothing slow
         from mcp_notebook.display.fields import fields_of
+        from mcp_notebook.display.questions import form_question, visit_question
 
+        seconds = self._notebook.settings.question_seconds
         if params.mode == "url":
             if not may_open(params.url):
                 return "decline", None
-            question = Question(server, "link", params.message, url=params.url)
-        else:
-            try:
-                question = Question(
-                    server, "form", params.message, fields_of(params.requested_schema)
-                )
-            except ValueError:
-                return "cancel", None  # a form that cannot be shown is not a refusal
-        answer = await self._notebook.desk.ask(
-            question, self._notebook.settings.question_seconds
-        )
-        filled = (
-            answer.values
-            if answer.action == "accept" and question.kind == "form"
-            else None
-        )
-        return answer.action, filled
+            visit = visit_question(server, params.message, params.url, seconds)
+            reply = await self._notebook.asker.ask(visit)
+            return _action(reply), None
+        try:
+            fields = fields_of(params.requested_schema)
+        except ValueError:
+            return "cancel", None  # a form that cannot be shown is not a refusal
+        form = form_question(server, params.message, fields, seconds)
+        reply = await self._notebook.asker.ask(form)
+        action = _action(reply)
+        return action, dict(reply.values) if action == "accept" else None
 
     async def sample(self, server: str, params: Any) -> dict[str, Any]:
         """A turn of the person's model for a server, after consent; raises BudgetError
         or BackendError.
         """
         from mcp_notebook.agent import sampling
-        from mcp_notebook.surface.composing import backend_of
+        from mcp_notebook.surface.compose import backend_of
 
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -83,12 +79,12 @@ class Asked:
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
             )
-        if not await self._allowed(server, sampling.in_words(request)):
+        if not await self._allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
         backend = backend_of(self._notebook)
-        async with backend.used():
-            result, usage = await sampling.answer(
+        async with backend.lifetime():
+            result, usage = await sampling.answer_sampling(
                 backend, request, max_tokens=settings.sampling_max_tokens
             )
         self._notebook.spent.add_turn(usage)
@@ -96,22 +92,16 @@ class Asked:
         return result
 
     async def _allowed(self, server: str, whole: str) -> bool:
-        from mcp_notebook.display.asking import Question
+        from mcp_notebook.display.questions import sampling_question
 
         if server in self._always:
             return True
-        question = Question(
-            server,
-            "choice",
-            "It sends this to your model and gets the reply:",
-            detail=whole,
-        )
-        answer = await self._notebook.desk.ask(
-            question, self._notebook.settings.question_seconds
-        )
-        if answer.values.get("always"):
+        seconds = self._notebook.settings.question_seconds
+        question = sampling_question(server, whole, seconds)
+        reply = await self._notebook.asker.ask(question)
+        if reply.choice == "always":
             self._always.add(server)
-        return answer.action == "accept"
+        return _action(reply) == "accept"
 
     async def roots(self, server: str) -> Sequence[Path]:
         """The folders of the settings."""
@@ -121,18 +111,20 @@ class Asked:
         """Show the sign-in link; the pasted address where the browser cannot reach this
         machine, else None.
         """
-        from mcp_notebook.display.asking import Question
+        from mcp_notebook.display.questions import sign_in_question
 
         paste = is_far(self._notebook.settings.sign_in, os.environ)
-        question = Question(
-            server, "sign-in", "Sign in to go on.", url=url, paste=paste
-        )
-        answer = await self._notebook.desk.ask(
-            question, self._notebook.settings.question_seconds
-        )
-        if answer.action == "decline":
+        seconds = self._notebook.settings.question_seconds
+        question = sign_in_question(server, url, paste=paste, seconds=seconds)
+        reply = await self._notebook.asker.ask(question)
+        if reply.choice == "deny":
             raise ConnectError("nobody is there to sign in, or it was declined")
-        return answer.values.get("address") or None
+        return reply.values.get("address") or None
+
+
+def _action(reply: Reply) -> str:
+    """A reply in the words of the protocol."""
+    return {"deny": "decline", "cancel": "cancel"}.get(reply.choice, "accept")
 
 
 def _absolute(folder: str) -> Path:

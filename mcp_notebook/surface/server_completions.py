@@ -3,13 +3,15 @@ asked for within a moment.
 """
 
 import concurrent.futures
+import re
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from mcp_notebook import loop
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.templates import Typing, typing_in
 
 FRESH = 30.0  # seconds that a listing is kept
 # seconds that the person waits for names; those that come later are there at the next
@@ -17,7 +19,48 @@ FRESH = 30.0  # seconds that a listing is kept
 PATIENCE = 0.8
 
 
-class Offers:
+_PIECE = re.compile(r"\{([^}]*)\}")
+
+
+@dataclass(frozen=True)
+class Typing:
+    """A place in a template: `variable` is being typed and holds `value` so far.
+
+    `before` is what stands in front of the value; `after` the fixed text that follows
+    it; `known` the variables before.
+    """
+
+    variable: str
+    value: str
+    before: str
+    after: str
+    known: dict[str, str]
+
+
+def typing_in(template: str, typed: str) -> Typing | None:
+    """Where in a template such as `shop://{table}/rows{?limit}` the typed address ends;
+    None when it does not fit, or ends in fixed text.
+    """
+    pieces = _PIECE.split(template)  # fixed text and variables take turns
+    rest, before, known = typed, "", dict[str, str]()
+    for at in range(0, len(pieces) - 1, 2):
+        fixed, variable, following = pieces[at : at + 3]
+        if not rest.startswith(fixed) or not variable:
+            return None
+        before, rest = before + fixed, rest[len(fixed) :]
+        if "," in variable or variable[:1] in ("?", "&", ";"):
+            # several variables in one, or a query: there is no one value to complete
+            return None
+        name = variable.lstrip("+/#.").split(":")[0].rstrip("*")
+        end = rest.find(following) if following else -1
+        if end < 0:
+            return Typing(name, rest, before, following, known)
+        known[name] = unquote(rest[:end])
+        before, rest = before + rest[:end], rest[end:]
+    return None
+
+
+class ServerCompletions:
     """Listings of the servers, kept for a while; used from the kernel's thread."""
 
     def __init__(self, notebook: Notebook) -> None:

@@ -7,9 +7,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_notebook.agent import backends, context, dryrun, prices, prompts, typed
+from mcp_notebook.agent import backends, context, prices, prompts, typed
 from mcp_notebook.agent.conversation import Block, Conversation
-from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.request import Request, describe_request
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import BackendError, BudgetError, DataError
 from mcp_notebook.events import Event, Note, Stop, TextDelta, Working
@@ -55,7 +55,7 @@ async def events_of(
         stream = run(
             conversation, composed.prompt, request=composed.request, caller=caller
         )
-    async with composed.request.backend.used(), aclosing(stream) as events:
+    async with composed.request.backend.lifetime(), aclosing(stream) as events:
         async for event in events:
             yield event
 
@@ -110,7 +110,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     """
     from mcp_notebook.server.sources.describe import schema_text  # loads pandas
 
-    names = prompts.referenced(options.prompt, notebook.shell.user_ns)
+    names = prompts.find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}
     for name in names:
         # outside only what %mcp_share named
@@ -118,7 +118,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
     blocks = prompts.user_blocks(options.prompt, names, schemas.__getitem__)
     rows = options.rows_to_model
-    for block in await resources.attached(notebook, options.prompt, rows):
+    for block in await resources.attach_mentions(notebook, options.prompt, rows):
         blocks.append({**block, "text": budget.fit(block["text"])})
     return blocks
 
@@ -137,7 +137,7 @@ def _backend(notebook: Notebook, options: Settled) -> Any:
     except BackendError:
         if not options.dry_run or options.replay:
             raise
-        return backends.nobody(options.model)
+        return backends.backend_of_nobody(options.model)
 
 
 def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> Any:
@@ -154,7 +154,7 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
         record = RecordTransport(notebook.recording, http, source=source)
     elif path is not None:
         recorded = ReplayTransport(path)
-    return backends.choose(
+    return backends.choose_backend(
         client=notebook.client(),
         model=model or settings.model,
         prefer="replay" if replay else settings.backend,  # type: ignore[arg-type]
@@ -215,7 +215,9 @@ def length_notes(
     )
     return [
         Note(line, "warning")
-        for line in context.prepare(conversation, settings.trim_tokens, window)
+        for line in context.prepare_conversation(
+            conversation, settings.trim_tokens, window
+        )
     ]
 
 
@@ -223,7 +225,7 @@ async def dry_run_events(
     conversation: Conversation, composed: Composed, system: str
 ) -> AsyncGenerator[Event, None]:
     """The events of a cell that asks no model for words."""
-    text = await dryrun.describe(
+    text = await describe_request(
         composed.request, conversation, composed.prompt, composed.toolset.definitions()
     )
     if system:

@@ -8,42 +8,26 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
-from mcp_notebook.display.safe import visible
+from mcp_notebook.display.screen import CellScreen
+from mcp_notebook.display.slots import Slots
+from mcp_notebook.display.working_line import EndLine, WorkingLine, line_form
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.surface.attended import is_attended
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.presence import is_attended
-
-PATIENCE = 0.8  # seconds before a running call shows that it is running
+from mcp_notebook.untrusted_text import visible
 
 
-class StatusLine:
-    """One line of output that changes while work goes on."""
-
-    def __init__(self) -> None:
-        self._handle: Any = None
-        self._text = ""
-
-    def set(self, text: str) -> None:
-        """Show `text` in place of what stood there."""
-        if text == self._text:
-            return
-        self._text = text
-        bundle = {"text/plain": text}
-        if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
-        else:
-            self._handle.update(bundle, raw=True)
-
-    def end(self, text: str) -> bool:
-        """Let `text` stand for good where something was shown; whether something was."""
-        if self._handle is not None:
-            self.set(text)
-        return self._handle is not None
+def working_line(shell: Any) -> WorkingLine:
+    """A line of output that says what goes on, and that its end may stand for."""
+    slots = Slots(CellScreen())
+    is_notebook = getattr(shell, "kernel", None) is not None
+    form = line_form("static" if is_notebook else "text", slots)
+    return WorkingLine(form or EndLine(slots))
 
 
-def line(text: str) -> None:
+def show_line(text: str) -> None:
     """Show one line of plain text."""
     display({"text/plain": text}, raw=True)
 
@@ -51,41 +35,44 @@ def line(text: str) -> None:
 Work = Callable[[Callable[[Any], None]], Coroutine[Any, Any, tuple[Any, Any]]]
 
 
-def called(notebook: Notebook, work: Work, into: str) -> Any:
+def show_call(notebook: Notebook, work: Work, into: str) -> Any:
     """Run a call by hand, show how far it is when it takes long, and return its value.
 
     `work` gets what takes the call's events, for example the progress that its server reports.
     """
-    status = StatusLine()
-    started, told = time.monotonic(), [""]
+    status = working_line(notebook.shell)
+    started = time.monotonic()
+    status.say("running")
 
     def hear(event: Any) -> None:
         if isinstance(event, ToolProgress):
             part = "" if event.fraction is None else f"{100 * event.fraction:.0f} %"
-            told[0] = "".join(
-                f" · {word}" for word in (part, visible(event.message)[:120]) if word
-            )
+            words = (part, visible(event.message)[:120])
+            status.say("running", detail=" · ".join(word for word in words if word))
 
     def pump() -> None:
-        if time.monotonic() - started > PATIENCE:
-            status.set(f"running … {int(time.monotonic() - started)} s{told[0]}")
-        notebook.desk.pump()
+        status.draw()
+        notebook.asker.pump()
 
     try:
-        with notebook.desk.staffed(attended=is_attended(notebook.shell), forms=False):
+        with notebook.asker.in_cell(
+            attended=is_attended(notebook.shell), buttons=False
+        ):
             result, value = loop.wait(loop.submit(work(hear)), pump)
     except BaseException:
-        status.end(f"ended after {time.monotonic() - started:.1f} s")
+        if status.was_shown:
+            status.leave(f"ended after {time.monotonic() - started:.1f} s")
         raise
     tables = list(
         zip(result.reading.tables if result.reading else (), result.names, strict=False)
     )
     lines = [_table_line(table, name) for table, name in tables]
     took = f"{time.monotonic() - started:.1f} s"
-    if status.end(" · ".join([*lines[:1], took])):
+    if status.was_shown:
+        status.leave(" · ".join([*lines[:1], took]))
         del lines[:1]
     for said in lines:
-        line(said)
+        show_line(said)
     return None if into else value
 
 
@@ -101,13 +88,13 @@ def _table_line(table: Any, name: str) -> str:
     return " · ".join([*said, *table.notes])
 
 
-def tools(notebook: Notebook, names: Sequence[str]) -> None:
+def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
     """The table of tools of the named sessions, or of all."""
     from mcp_notebook.display import tools_table_html
 
     sessions = [loop.run(notebook.session(n)) for n in names] or list(notebook.sessions)
     if not sessions:
-        line("No server is connected yet: %mcp_connect NAME COMMAND ...")
+        show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
     rows = [
         {
@@ -129,7 +116,7 @@ def _arguments(schema: dict[str, Any]) -> str:
     )
 
 
-def status(notebook: Notebook, names: Sequence[str] = ()) -> None:
+def show_status(notebook: Notebook, names: Sequence[str] = ()) -> None:
     """The table of sessions; of those that are named also the last lines of their private log."""
     from mcp_notebook.display import status_table_html
 
@@ -137,7 +124,7 @@ def status(notebook: Notebook, names: Sequence[str] = ()) -> None:
         notebook.sessions
     )
     if not sessions:
-        line("No server is connected yet: %mcp_connect NAME COMMAND ...")
+        show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
     display(
         status_table_html([status_row(session.status()) for session in sessions]),
@@ -145,9 +132,11 @@ def status(notebook: Notebook, names: Sequence[str] = ()) -> None:
     )
     usual = notebook.settings.tool_timeout
     for session in sessions if names else ():
-        line(f"{session.name}: a call may take {session.seconds_for(None, usual):g} s")
+        show_line(
+            f"{session.name}: a call may take {session.seconds_for(None, usual):g} s"
+        )
         words = visible(session.log.last_words(), lines=True)
-        line(
+        show_line(
             f"{session.name} logged:\n{words}"
             if words
             else f"{session.name} logged nothing."
@@ -185,28 +174,30 @@ def _span(seconds: float) -> str:
     )
 
 
-def rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
+def show_rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
     """A short list as a table, or what to say when there is nothing."""
     from mcp_notebook.display import status_table_html
 
     if found:
         display(status_table_html(found), raw=True)
     else:
-        line(empty)
+        show_line(empty)
 
 
-def resource(notebook: Notebook, names: Sequence[str], reading: Any, into: str) -> Any:
+def show_resource(
+    notebook: Notebook, names: Sequence[str], reading: Any, into: str
+) -> Any:
     """What a resource held: its tables are named and the first one returned, a text is printed."""
     for table, name in zip(reading.tables, names, strict=True):
-        line(_table_line(table, name))
+        show_line(_table_line(table, name))
     if not reading.tables or reading.error is not None:
-        line(visible(reading.error or reading.text, lines=True) or "(it is empty)")
+        show_line(visible(reading.error or reading.text, lines=True) or "(it is empty)")
     if into and not names:
-        line(f"It holds no table, so {into} was not set.")
+        show_line(f"It holds no table, so {into} was not set.")
     return notebook.shell.user_ns[names[0]] if names and not into else None
 
 
-def discovered() -> None:
+def show_discovered() -> None:
     """The servers that configuration files name."""
     from mcp_notebook.display import status_table_html
 
@@ -221,12 +212,12 @@ def discovered() -> None:
         for f in config.discover(Path.cwd())
     ]
     if not rows:
-        line("No configuration file with MCP servers was found.")
+        show_line("No configuration file with MCP servers was found.")
         return
     display(status_table_html(rows), raw=True)
 
 
-def preview(notebook: Notebook, name: str) -> None:
+def show_preview(notebook: Notebook, name: str) -> None:
     """What Claude was shown of a table, or would be shown when nothing was sent yet."""
     from mcp_notebook.results.shown.preview import preview as write  # loads pandas
 
@@ -239,30 +230,19 @@ def preview(notebook: Notebook, name: str) -> None:
             f"{name} is no table in memory: %mcp_call notebook.describe_table table={name} describes it."
         )
     shaping = notebook.shaping()
-    line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
+    show_line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
 
 
-def shared(notebook: Notebook, *, served: bool) -> None:
-    """The tables that Claude, and clients outside when they are served, can query."""
-    from mcp_notebook.surface import sharing
-
-    found = sharing.rows(notebook, served=served)
-    rows(
-        found,
-        empty="Claude can query no table yet: ask a question, or %mcp_share NAME.",
-    )
-
-
-def recording(notebook: Notebook) -> None:
+def show_recording(notebook: Notebook) -> None:
     """Whether turns are recorded, and what is there to replay."""
     if notebook.recording is not None:
-        line(
+        show_line(
             f"Recording the model's turns into {notebook.recording}; %claude_record off ends it."
         )
         return
     from mcp_notebook.replay import describe
 
     path = notebook.replay_file()
-    line(
+    show_line(
         f"Not recording. {describe(path) if path else 'There are no recorded turns for this notebook.'}"
     )

@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface import sharing, showing, where
+from mcp_notebook.surface import notebook_file, output, shared_tables
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
@@ -38,20 +38,20 @@ class ServingMagics(Magics):
         %mcp_share data/sales.parquet        a data file
         --about 'Sales of May'               words that stand with the table in listings
         """
-        wanted = sharing.parse(line)
+        wanted = shared_tables.parse(line)
         for number, name in enumerate(wanted.names):
             as_ = wanted.shared_as[number] if wanted.shared_as else ""
-            _, note = sharing.share(
+            _, note = shared_tables.share(
                 self._notebook, name, as_=as_, description=wanted.about
             )
             if note:
-                showing.line(note)
+                output.show_line(note)
         self._list()
 
     @line_magic
     def mcp_unshare(self, line: str) -> None:
         """Take tables back: %mcp_unshare orders."""
-        sharing.unshare(self._notebook, shlex.split(line))
+        shared_tables.unshare(self._notebook, shlex.split(line))
         self._list()
 
     @line_magic
@@ -73,7 +73,7 @@ class ServingMagics(Magics):
         if words == ["--stop"]:
             served = self._address is not None
             self.stop()
-            showing.line(
+            output.show_line(
                 "The shared tables are no longer served outside."
                 if served
                 else "Nothing was served outside."
@@ -90,7 +90,9 @@ class ServingMagics(Magics):
             )
 
     def _list(self) -> None:
-        showing.shared(self._notebook, served=self._address is not None)
+        found = shared_tables.rows(self._notebook, served=self._address is not None)
+        nothing = "Claude can query no table yet: ask a question, or %mcp_share NAME."
+        output.show_rows(found, empty=nothing)
 
     @property
     def _address(self) -> "Address | None":
@@ -115,7 +117,7 @@ class ServingMagics(Magics):
             self._server = OutsideServer(
                 self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask)
             )
-        path = where.notebook_path(self._notebook.shell.user_ns)
+        path = notebook_file.notebook_path(self._notebook.shell.user_ns)
         address = loop.run(
             self._server.start(
                 connection_folder(), port=port, notebook=str(path) if path else ""
@@ -126,18 +128,18 @@ class ServingMagics(Magics):
             address.connection_file, path.stem if path else ""
         )
         for client, (file, held) in configured.items():
-            showing.line(f"{client}: {file}\n{_written(held)}")
+            output.show_line(f"{client}: {file}\n{_written(held)}")
 
     def _status(self) -> None:
         address = self._address
         if address is None:
-            showing.line("Nothing is served outside: %mcp_serve does it.")
+            output.show_line("Nothing is served outside: %mcp_serve does it.")
             return
         names = [
             entry.name for entry in self._notebook.catalog if entry.origin == "shared"
         ]
         shared = ", ".join(names) or "none yet; %mcp_share NAME"
-        showing.line(
+        output.show_line(
             f"Serving on {address.url} (SSE: {address.sse_url}), read-only, with the token in "
             f"{address.connection_file}\nShared tables: {shared}"
         )

@@ -3,7 +3,7 @@
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from mcp_notebook.surface.awaiting import AwaitTransformer
+from mcp_notebook.surface.await_transformer import AwaitTransformer
 
 
 def transformed(cell, awaiting):

@@ -20,7 +20,7 @@ from mcp_notebook import loop
 from mcp_notebook.config.options import describe_flags
 from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.surface import byhand, connecting, opening, showing
+from mcp_notebook.surface import byhand, connecting, opening, output
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import check_name
 
@@ -72,14 +72,14 @@ class MCPMagics(Magics):
             loop.run(
                 self._notebook.sessions.disconnect(name, forget="--forget" in words)
             )
-            showing.line(
+            output.show_line(
                 f"{name}: disconnected{', its sign-in is forgotten' if '--forget' in words else ''}"
             )
 
     @line_magic
     def mcp_tools(self, line: str) -> None:
         """List the tools of the connected servers: %mcp_tools [SERVER ...]."""
-        showing.tools(self._notebook, shlex.split(line))
+        output.show_tools(self._notebook, shlex.split(line))
 
     @line_magic
     def mcp_status(self, line: str) -> None:
@@ -88,12 +88,12 @@ class MCPMagics(Magics):
 
         %mcp_status [SERVER ...]
         """
-        showing.status(self._notebook, shlex.split(line))
+        output.show_status(self._notebook, shlex.split(line))
 
     @line_magic
     def mcp_discover(self, line: str) -> None:
         """List the servers that configuration files on this machine name. Connects to none."""
-        showing.discovered()
+        output.show_discovered()
 
     @no_var_expand
     @line_magic
@@ -110,7 +110,7 @@ class MCPMagics(Magics):
                     self._notebook, server, tool, arguments, into=into, emit=emit
                 )
 
-            return showing.called(self._notebook, work, into)
+            return output.show_call(self._notebook, work, into)
 
     @no_var_expand
     @cell_magic
@@ -149,7 +149,7 @@ class MCPMagics(Magics):
             return byhand.sql(self._notebook, options.server, cell, **wanted)
 
         with interruptible():
-            return showing.called(self._notebook, work, into)
+            return output.show_call(self._notebook, work, into)
 
     @line_magic
     def mcp_log(self, line: str) -> Any:
@@ -159,7 +159,7 @@ class MCPMagics(Magics):
     @line_magic
     def mcp_preview(self, line: str) -> None:
         """Show what Claude was, or would be, shown of a table: %mcp_preview NAME."""
-        showing.preview(self._notebook, line.strip())
+        output.show_preview(self._notebook, line.strip())
 
 
 @contextlib.contextmanager
