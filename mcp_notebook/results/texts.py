@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import error_detection, readers
-from mcp_notebook.results.formats import delimited, wrapped
+from mcp_notebook.results.formats import delimited, tagged
 from mcp_notebook.results.raw_table import Raw, Taken
 from mcp_notebook.results.reading import Confidence, Rejected
 from mcp_notebook.results.values import json_tables, jsontext, large_lists
@@ -101,7 +101,7 @@ def _read_format(text: str, selected: Sequence[str], depth: int) -> Findings:
         error = error_detection.error_in_text(text)
         if error is not None:
             return Findings(reader="guard", error=error, rejected=tuple(rejected))
-    taken = delimited.large(text)
+    taken = delimited.read_large_csv(text)
     if taken is not None:
         return _taken_by("csv", taken).after(rejected)
     return _ask_readers(text, selected, depth).after(rejected)
@@ -159,7 +159,7 @@ def _read_wrapped(text: str, selected: Sequence[str], depth: int) -> Findings | 
     """The tables of fenced blocks or of a tag's body; None when they hold none."""
     if depth >= _DEEPEST_TEXT:
         return None
-    bodies, rest = wrapped.bodies(text)
+    bodies, rest = tagged.find_wrapped_texts(text)
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
     rests, unread = [rest], []

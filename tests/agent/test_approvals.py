@@ -13,7 +13,7 @@ from mcp_notebook.config import InProcessServer
 from mcp_notebook.display.questions import approval_question
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.policy import DENIED_CHANGED, Grants, Rules
-from mcp_notebook.sessions.values import ToolInfo, fingerprint
+from mcp_notebook.sessions.tools import ToolInfo, fingerprint
 from tests.agent.bench import GUARD, Bench
 from tests.data import ATTACKS
 from tests.fake_messages import FakeMessages, Reply, text, use

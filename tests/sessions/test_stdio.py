@@ -100,7 +100,7 @@ async def test_a_trusted_server_is_asked_again_after_a_crash(
 async def test_a_server_that_always_crashes_is_given_up(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp_notebook.sessions.upkeep.BACKOFF", (0.0,))
+    monkeypatch.setattr("mcp_notebook.sessions.restart.BACKOFF", (0.0,))
     session = await sessions.connect("s", misbehaving())
     for _ in range(6):
         with pytest.raises(SessionError, match="during t"):
