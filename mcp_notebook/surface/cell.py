@@ -3,6 +3,7 @@ of the cell that waits.
 """
 
 import asyncio
+import importlib
 import queue
 import uuid
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from mcp_notebook.events import (
     ToolCall,
     ToolResult,
     Usage,
+    Working,
 )
 from mcp_notebook.freeze.trail import Run
 from mcp_notebook.policy import Budget
@@ -28,7 +30,6 @@ from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface.asking import CallApprovals
 from mcp_notebook.surface.attended import buttons_work, is_attended
 from mcp_notebook.surface.call_path import NotebookCalls
-from mcp_notebook.surface.compose import events_of, form_of, value_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions
 
@@ -38,6 +39,18 @@ if TYPE_CHECKING:
 
 Shown = Literal["all", "state", "none"]
 QUESTION = 60  # characters by which a cell is known in %claude_cost
+
+
+COMPOSE = "mcp_notebook.surface.compose"
+
+
+async def load_compose() -> Any:
+    """The module that composes a question, with the model's SDK behind it.
+
+    The SDK takes seconds to import: on a worker thread the heartbeat and other sessions
+    go on meanwhile.
+    """
+    return await asyncio.to_thread(importlib.import_module, COMPOSE)
 
 
 class Shows(Protocol):
@@ -175,7 +188,9 @@ class CellRun:
                 await self._events()
 
     async def _events(self) -> None:
-        stream = events_of(
+        self._calls.tell(Working("starting"))
+        compose = await load_compose()
+        stream = compose.events_of(
             self._notebook,
             self._options,
             self._conversation,
@@ -255,9 +270,10 @@ class CellRun:
         if not self._options.form:
             self._name_last_table()
         elif stop.reason == "done" and not self._options.dry_run:
-            form = form_of(self._notebook, self._options.form)
+            compose = importlib.import_module(COMPOSE)  # loaded by the run before
+            form = compose.form_of(self._notebook, self._options.form)
             assert form is not None
-            self.value = value_of(self._conversation, form)
+            self.value = compose.value_of(self._conversation, form)
             if self._options.into:
                 self._notebook.shell.user_ns[self._options.into] = self.value
                 self.value = None

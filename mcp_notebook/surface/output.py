@@ -8,8 +8,7 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
-from mcp_notebook.display.screen import CellScreen
-from mcp_notebook.display.slots import Slots
+from mcp_notebook.display.outputs import CellScreen, Slots
 from mcp_notebook.display.working_line import EndLine, WorkingLine, line_form
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress

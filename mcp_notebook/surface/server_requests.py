@@ -46,7 +46,7 @@ class ServerRequests:
         self, server: str, params: Any
     ) -> tuple[str, dict[str, Any] | None]:
         """The person's answer to a form or a link: `accept` with values, `decline` or `cancel`."""
-        from mcp_notebook.display.fields import fields_of
+        from mcp_notebook.display.form_fields import fields_of
         from mcp_notebook.display.questions import form_question, visit_question
 
         seconds = self._notebook.settings.question_seconds
@@ -69,8 +69,12 @@ class ServerRequests:
         """A turn of the person's model for a server, after consent; raises BudgetError
         or BackendError.
         """
-        from mcp_notebook.agent import sampling
-        from mcp_notebook.surface.compose import backend_of
+        from mcp_notebook.surface.cell import (
+            load_compose,  # the door to the model's SDK
+        )
+
+        compose = await load_compose()
+        from mcp_notebook.agent import sampling  # behind the same door
 
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -82,7 +86,7 @@ class ServerRequests:
         if not await self._allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
-        backend = backend_of(self._notebook)
+        backend = compose.backend_of(self._notebook)
         async with backend.lifetime():
             result, usage = await sampling.answer_sampling(
                 backend, request, max_tokens=settings.sampling_max_tokens

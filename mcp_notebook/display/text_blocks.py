@@ -1,16 +1,23 @@
-"""Claude's text on the screen: the text between two tool calls is one block."""
+r"""Claude's text on the screen, as markdown that cannot run code or load anything: the
+text between two tool calls is one block.
 
+JupyterLab renders markdown of a trusted cell without sanitising it, and a remote image
+in it would carry data out (the EchoLeak class, CVE-2025-32711). What is code or a
+formula and what is prose is only guessed here, so every change is safe under both
+readings: in code a space is put after `<` and `!` (`a<b` -> `a< b`), in prose `<`
+becomes `&lt;`.
+"""
+
+import html
 import re
 
-from mcp_notebook.display.prose import prose
-from mcp_notebook.display.screen import Bundle
-from mcp_notebook.display.slots import Slots
-from mcp_notebook.display.static import small_line
+from mcp_notebook.display.card_html import small_line
+from mcp_notebook.display.outputs import Bundle, Slots
 from mcp_notebook.untrusted_text import visible
 
 INTERVAL = 0.1  # seconds between two updates of one thing
 SHARE = 24  # of the tail: less that is new waits for more
-PATIENCE = 0.4  # seconds for which it waits at most
+LATEST = 0.4  # seconds for which it waits at most
 PACE = 40_000  # characters that are sent again a second: more are sent less often
 LEAST = 1_200  # characters of a tail that is worth settling
 # times the square root of what is settled: where the two outputs together send least
@@ -45,9 +52,9 @@ class MarkdownBlock:
     def draw(self, now: float) -> None:
         if not self._fresh or now < self._due:
             return
-        text = self._text()
+        text = self._join_pieces()
         rest = len(text) - self._settled
-        if (len(text) - self._drawn) * SHARE < rest and now < self._due + PATIENCE:
+        if (len(text) - self._drawn) * SHARE < rest and now < self._due + LATEST:
             return
         self._fresh, self._drawn = False, len(text)
         self._settle(text)
@@ -58,26 +65,26 @@ class MarkdownBlock:
         """Draw what is not drawn; a second output goes to what comes next, and then the
         first holds everything.
         """
-        text = self._text()
+        text = self._join_pieces()
         if not text.strip():
             return
         if not self._tail:
-            self._head = self._put(self._head, _whole(text))
+            self._head = self._place(self._head, _markdown_bundle(text))
         elif self._fresh:
             self._draw_tail(text)
         self._fresh = False
         if self._tail:
             self._slots.vacate(
                 self._tail,
-                taken=lambda: self._slots.update(self._head, _whole(text)),
-                kept=self._part,
+                taken=lambda: self._slots.update(self._head, _markdown_bundle(text)),
+                kept=self._stay_apart,
             )
 
-    def _part(self) -> None:
+    def _stay_apart(self) -> None:
         """Nothing came after a long block: its two outputs stay, each whole."""
-        text = self._text()
-        self._slots.update(self._head, _whole(text[: self._settled]))
-        self._slots.update(self._tail, _whole(text[self._settled :]))
+        text = self._join_pieces()
+        self._slots.update(self._head, _markdown_bundle(text[: self._settled]))
+        self._slots.update(self._tail, _markdown_bundle(text[self._settled :]))
 
     def discard(self, reason: str) -> None:
         """Take back what is shown: what comes next stands in its place."""
@@ -85,7 +92,7 @@ class MarkdownBlock:
             self._slots.update(shown, small_line(reason))
             self._slots.vacate(shown)
 
-    def _text(self) -> str:
+    def _join_pieces(self) -> str:
         if len(self._pieces) > 1:
             self._pieces = ["".join(self._pieces)]
         return self._pieces[0] if self._pieces else ""
@@ -94,13 +101,14 @@ class MarkdownBlock:
         worth = max(LEAST, GROWTH * self._settled**0.5)
         if len(text) - self._settled < worth:
             return
-        at = _boundary(text, self._settled)
+        at = _end_of_finished(text, self._settled)
         if at > self._settled:
             self._settled = at
             closing = _open_fence(text, at)
             head = text[:at] + (f"\n{closing[1]}" if closing else "")
-            self._head = self._put(
-                self._head, {**_whole(text[:at]), "text/markdown": prose(head)}
+            self._head = self._place(
+                self._head,
+                {**_markdown_bundle(text[:at]), "text/markdown": safe_markdown(head)},
             )
 
     def _draw_tail(self, text: str) -> None:
@@ -111,26 +119,29 @@ class MarkdownBlock:
         # As text only while it is all there is: sent with every beat, twice the tail
         # would be half as much again.
         bundle = {
-            "text/markdown": prose(tail),
+            "text/markdown": safe_markdown(tail),
             "text/plain": "" if self._settled else visible(text, lines=True),
         }
         if not self._settled:
-            self._head = self._put(self._head, bundle)
+            self._head = self._place(self._head, bundle)
         elif text[self._settled :].strip():
-            self._tail = self._put(self._tail, bundle)
+            self._tail = self._place(self._tail, bundle)
 
-    def _put(self, shown: str, bundle: Bundle) -> str:
+    def _place(self, shown: str, bundle: Bundle) -> str:
         if not shown:
             return self._slots.show(bundle)
         self._slots.update(shown, bundle)
         return shown
 
 
-def _whole(text: str) -> Bundle:
-    return {"text/markdown": prose(text), "text/plain": visible(text, lines=True)}
+def _markdown_bundle(text: str) -> Bundle:
+    return {
+        "text/markdown": safe_markdown(text),
+        "text/plain": visible(text, lines=True),
+    }
 
 
-def _boundary(text: str, start: int) -> int:
+def _end_of_finished(text: str, start: int) -> int:
     """Where the finished part of a text may end: before its last paragraph, else, in a
     long block of code, a line.
     """
@@ -178,3 +189,57 @@ class TextBlock:
     def discard(self, reason: str) -> None:
         self._rest = ""
         self._slots.write(f"[{small_line(reason)['text/plain']}]\n")
+
+
+_CODE = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)"
+    r"|(?<!`)(?P<tick>`+)(?!`)[^\n]*?[^`\n](?P=tick)(?!`)"
+    r"|\$\$.+?\$\$|(?<![\\$])\$(?=\S)[^$\n]*?[\\^_{}=+*/][^$\n]*?(?<=\S)\$(?!\d)|(?<![\\$])\$[A-Za-z]\$",
+    re.M | re.S,
+)
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_AUTOLINK = re.compile(r"<(https?://[^\s<>]+)>")
+_TARGET = re.compile(r"\](?=[(:]\s*<?([^\s)]{0,400}))")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):", re.I)
+_TEX = re.compile(
+    r"\\(?=(?:require|style|href|class|cssId|data|unicode|includegraphics)\b)"
+)
+_DOLLAR = re.compile(r"\\?\$")
+_ALLOWED = {"http", "https", "mailto"}
+
+
+def safe_markdown(markdown: str) -> str:
+    """Markdown without raw HTML, images, script links or TeX that loads; amounts in
+    dollars stay text.
+    """
+    text = visible(markdown, lines=True)
+    parts, at = [], 0
+    for code in _CODE.finditer(text):
+        parts += [_safe_prose(text[at : code.start()]), _safe_code(code[0])]
+        at = code.end()
+    return "".join([*parts, _safe_prose(text[at:])])
+
+
+def _safe_code(text: str) -> str:
+    return _safe_links(_TAG.sub("< ", text).replace("![", "! ["))
+
+
+def _safe_prose(text: str) -> str:
+    text = _AUTOLINK.sub(r"\1", text)
+    text = _TAG.sub("&lt;", text).replace("![", "[")
+    # MathJax looks at the finished page: only an element of its own keeps `$5 to $10`
+    # from being a formula.
+    return _DOLLAR.sub(r"<span>\\$</span>", _safe_links(text))
+
+
+def _safe_links(text: str) -> str:
+    return _TEX.sub(
+        "",
+        _TARGET.sub(lambda found: "]" if _is_harmless_link(found[1]) else "]\\", text),
+    )
+
+
+def _is_harmless_link(target: str) -> bool:
+    plain = re.sub(r"[\x00-\x20\\]", "", html.unescape(target))
+    scheme = _SCHEME.match(plain)
+    return scheme is None or scheme[1].lower() in _ALLOWED

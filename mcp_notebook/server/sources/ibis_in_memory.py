@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.server.sources.place import first_sentence
+from mcp_notebook.server.sources.engine import first_sentence
 
 if TYPE_CHECKING:
     import pyarrow as pa

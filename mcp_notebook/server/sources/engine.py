@@ -2,13 +2,14 @@
 how a statement runs there.
 """
 
+import base64
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
 
+if TYPE_CHECKING:
     from mcp_notebook.server.sources.plan import Plan
 
 
@@ -24,7 +25,7 @@ class Job(Protocol):
     thread, also more than once.
     """
 
-    def run(self) -> "pa.Table":
+    def run(self) -> pa.Table:
         """The rows; raises whatever the engine raises."""
         ...
 
@@ -33,7 +34,7 @@ class Job(Protocol):
         ...
 
 
-class Place(Protocol):
+class RemoteTable(Protocol):
     """A table on its engine.
 
     `name` is what people call the engine, `dialect` sqlglot's word for its SQL. Tables
@@ -49,7 +50,7 @@ class Place(Protocol):
     @property
     def key(self) -> Hashable: ...
 
-    def schema(self) -> "pa.Schema":
+    def schema(self) -> pa.Schema:
         """Columns and types, without running anything that looks at rows."""
         ...
 
@@ -101,3 +102,13 @@ def first_sentence(error: BaseException, limit: int = 300) -> str:
             break
         kept.append(line)
     return " ".join(kept)[:limit]
+
+
+def pack_schema(schema: pa.Schema) -> str:
+    """Names and types of columns, for a line of JSON."""
+    return base64.b64encode(schema.serialize()).decode("ascii")
+
+
+def unpack_schema(text: str) -> pa.Schema:
+    """What `pack_schema` packed."""
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(text)))

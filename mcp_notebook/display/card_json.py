@@ -10,12 +10,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from mcp_notebook.display.call_view import (
+    TEXT,
+    Argument,
+    CallView,
+    TableView,
+    preview,
+    readable,
+)
 from mcp_notebook.display.chart.shapes import Drawing
 from mcp_notebook.display.questions import Choice, Question, approval_question
-from mcp_notebook.display.record import TEXT, Argument, CallRecord, preview, readable
 from mcp_notebook.display.safe import picture
 from mcp_notebook.display.sqltext import Part
-from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import (
     LABELS,
     MARKS,
@@ -37,7 +43,7 @@ HISTORY = 20_000  # characters: what changed in a tool is shown as a difference
 NAME = 120  # characters of a server's or a tool's name
 
 
-def call_payload(record: CallRecord, *, buttons: bool) -> dict[str, Any]:
+def call_payload(record: CallView, *, buttons: bool) -> dict[str, Any]:
     """What is asked for: name, arguments in coloured parts, the approval's words.
     `whole`: nothing is left out.
     """
@@ -70,7 +76,7 @@ def choices_payload(question: Question) -> dict[str, Any]:
     }
 
 
-def _cell(record: CallRecord) -> str:
+def _cell(record: CallView) -> str:
     """The first line of a cell that runs a call's SQL by hand; "" for a call that is
     more than its SQL.
     """
@@ -93,7 +99,7 @@ def _is_word(name: str) -> bool:
 
 
 def argument_payload(
-    record: CallRecord, values: Mapping[str, Any]
+    record: CallView, values: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], bool]:
     """Arguments in coloured parts, and whether nothing of them is left out."""
     limit = ASKED if record.status == "approval" else ARGUMENTS
@@ -112,7 +118,7 @@ def argument_payload(
     ], False
 
 
-def head_payload(record: CallRecord) -> dict[str, Any]:
+def head_payload(record: CallView) -> dict[str, Any]:
     """What changes while the call runs; small, because progress notices come often."""
     return {
         "status": record.status,
@@ -125,7 +131,7 @@ def head_payload(record: CallRecord) -> dict[str, Any]:
     }
 
 
-def result_payload(record: CallRecord) -> dict[str, Any]:
+def result_payload(record: CallView) -> dict[str, Any]:
     """What came of the call; an empty mapping while it runs."""
     if record.seconds is None:
         return {}

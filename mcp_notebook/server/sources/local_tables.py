@@ -13,10 +13,9 @@ import pyarrow.compute as pc
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.server.sources.files import file_table
-from mcp_notebook.server.sources.place import first_sentence
-from mcp_notebook.server.sources.scan import Scan
-from mcp_notebook.server.sources.spool import Spool, drop, read_text
+from mcp_notebook.server.sources.engine import first_sentence
+from mcp_notebook.server.sources.files import Scan, file_table
+from mcp_notebook.server.sources.parquet_spool import Spool, drop, read_text
 
 STORED = ("file", "dataset", "lazy", "near")
 """The kinds that are scanned and not held in memory."""

@@ -1,27 +1,68 @@
-"""One tool call as it is known at a moment: a frozen value that each event replaces."""
+"""One tool call as it is known at a moment: a frozen value that each event replaces, with
+what is shown of its tables as plain text: no Arrow, no pandas.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from mcp_notebook.display.chart.shapes import Drawing
 from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
-from mcp_notebook.display.tableview import TableView
 from mcp_notebook.events import Approval, ToolCall, ToolProgress, ToolResult
 from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
 TEXT = 8_000  # characters of a result's text
+
 ARGUMENT = 6_000  # characters of one argument in a card that stays
+
 ARGUMENTS = 24_000  # of all that it shows
 
 
 @dataclass(frozen=True, slots=True)
-class CallRecord:
+class ShownColumn:
+    """A column of what is shown: its Arrow type in short, and how that type was found."""
+
+    name: str
+    kind: str
+    numeric: bool
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """The first rows of one table as text. None is NULL. `total` is the number of rows
+    received, `width` of columns.
+    """
+
+    name: str
+    columns: tuple[ShownColumn, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    total: int
+    width: int
+    notes: tuple[str, ...] = ()
+    truncated: str = ""  # why the server cut it, "" when it is whole
+    approximate: bool = False
+    at_server: int | None = None  # rows the server says there are
+    chart: Drawing | None = None
+
+    @property
+    def shape(self) -> str:
+        """`36 rows × 3 columns`, with what the server still has."""
+        rows = f"{self.total:,} row" + "s" * (self.total != 1)
+        if self.at_server is not None and self.at_server > self.total:
+            rows = f"{self.total:,} of {self.at_server:,} rows"
+        return f"{rows} × {self.width:,} column" + "s" * (self.width != 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
     """A tool call with what came of it so far. `seconds`: how long it ran, None before it ended."""
 
     server: str
@@ -72,9 +113,9 @@ class Argument:
         return self.kind != "sql" and len(self.text) <= 100 and "\n" not in self.text
 
 
-def call_record(call: ToolCall, result: ToolResult | None = None) -> CallRecord:
+def view_call(call: ToolCall, result: ToolResult | None = None) -> CallView:
     """The record of a call, with its result when it has ended."""
-    record = CallRecord(
+    record = CallView(
         server=call.server,
         tool=call.tool,
         arguments=call.arguments,
@@ -86,13 +127,13 @@ def call_record(call: ToolCall, result: ToolResult | None = None) -> CallRecord:
     return record if result is None else finished(record, result)
 
 
-def progressed(record: CallRecord, event: ToolProgress) -> CallRecord:
+def progressed(record: CallView, event: ToolProgress) -> CallView:
     """The record after a progress notice."""
     fraction = None if event.fraction is None else min(1.0, max(0.0, event.fraction))
     return replace(record, fraction=fraction, message=event.message or record.message)
 
 
-def finished(record: CallRecord, event: ToolResult) -> CallRecord:
+def finished(record: CallView, event: ToolResult) -> CallView:
     """The record of a call that ended; tables are reduced to what can be shown of them."""
     reading = event.reading
     failed = event.outcome != "ok"
@@ -129,7 +170,7 @@ def readable(values: Mapping[str, Any]) -> tuple[Argument, ...]:
     return tuple(_argument(str(name), value) for name, value in values.items())
 
 
-def kept_arguments(record: CallRecord) -> tuple[tuple[Argument, ...], str]:
+def kept_arguments(record: CallView) -> tuple[tuple[Argument, ...], str]:
     """The arguments that fit a card that stays, names clipped, and a line on how many
     are left out ("" for none).
     """
@@ -143,7 +184,7 @@ def kept_arguments(record: CallRecord) -> tuple[tuple[Argument, ...], str]:
     return tuple(kept), f"… and {hidden} more arguments" if hidden else ""
 
 
-def preview(record: CallRecord, limit: int = 160) -> str:
+def preview(record: CallView, limit: int = 160) -> str:
     """The arguments in one line: the SQL alone when there is some, else `name: value` pairs."""
     read = readable(record.arguments)
     chosen = [argument.text for argument in read if argument.kind == "sql"]

@@ -15,10 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.server.sources.files import FileTable
-from mcp_notebook.server.sources.near import NearTable
-from mcp_notebook.server.sources.place import first_sentence
-from mcp_notebook.server.sources.scan import Scan
+from mcp_notebook.server.sources.engine import first_sentence
+from mcp_notebook.server.sources.files import FileTable, Scan
+from mcp_notebook.server.sources.ibis_in_memory import NearTable
 
 _MEMORY = "512MB"  # of DuckDB while it reads text
 

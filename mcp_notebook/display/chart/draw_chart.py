@@ -1,21 +1,66 @@
-"""Lines and bars: a chart as shapes on a small canvas, a few kilobytes whatever the table holds."""
+"""Lines and bars: what a chart shows as plain values, and the same as shapes on a small
+canvas, a few kilobytes whatever the table holds.
+"""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from mcp_notebook.display.chart.plan import Chart, Panel, Series
-from mcp_notebook.display.chart.scale import nice, short, span
 from mcp_notebook.display.chart.shapes import Drawing, Shape
 
 WIDTH = 480
+
 LETTER = 6.5  # pixels of an average one
+
 TALL, LOW = 190, 96  # of the only panel, of one among several
+
 HEAD = 18  # a title or a row of a legend
+
 FOOT = 20  # the axis below
+
 BAR = 22
+
 POINTS = 60  # of a panel; more have no marks
+
 MOST = 240  # points of a line; of more, each step keeps its lowest and highest
 
+_UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
 Points = list[tuple[float, float | None]]
+
+Values = tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One line or one row of bars; None is a gap."""
+
+    name: str
+    values: Values
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Lines that share a scale; a quantity of its own has a panel of its own."""
+
+    title: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """`at` are the places of `labels` along the axis, in order. `code` draws the same
+    with pandas.
+    """
+
+    kind: Literal["line", "bar"]
+    title: str
+    axis: str
+    at: tuple[float, ...]
+    labels: tuple[str, ...]
+    panels: tuple[Panel, ...]
+    code: str
 
 
 def draw(chart: Chart) -> Drawing:
@@ -227,3 +272,36 @@ def _text(x: float, y: float, text: str, anchor: str) -> Shape:
 
 def _wide(text: str) -> float:
     return LETTER * sum(1.8 if ord(sign) > 0x2E80 else 1 for sign in text)
+
+
+def span(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """The line from `low` at `start` to `high` at `end`; a single value stands in the middle."""
+    if high == low:
+        return lambda value: (start + end) / 2
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def nice(low: float, high: float, count: int) -> list[float]:
+    """About `count` round marks around everything between; at least two."""
+    if high == low:
+        low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (0.0, 1.0)
+    rough = (high - low) / max(1, count - 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(
+        power * digit for digit in (1, 2, 2.5, 5, 10) if power * digit >= rough * 0.9
+    )
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [step * number for number in range(first, last + 1)]
+
+
+def short(value: float, whole: float = 100_000) -> str:
+    """`11,305`, `57.4k`, `1.2M`, `0.31`; numbers below `whole` are written out."""
+    size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-3:
+        return f"{value:.2g}"
+    if size < whole:
+        return (
+            f"{value:,.0f}" if size >= 1_000 or value == int(value) else f"{value:.3g}"
+        )
+    divisor, unit = next(one for one in _UNITS if size >= 0.9995 * one[0])
+    return f"{value / divisor:.3g}{unit}"

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import AWAY, kind_of
-from mcp_notebook.server.sources.place import Place
+from mcp_notebook.server.sources.engine import RemoteTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def is_away(value: object) -> bool:
+def is_remote(value: object) -> bool:
     """Whether queries over the value run on an engine of its own."""
     return kind_of(value) in AWAY
 
 
-def place_of(value: Any) -> Place:
+def remote_table_of(value: Any) -> RemoteTable:
     """Where the table is; raises `DataError` when its engine cannot be asked."""
     kind = kind_of(value)
     if kind == "spark":
@@ -33,7 +33,7 @@ def place_of(value: Any) -> Place:
     return relation_of(value)
 
 
-def schema_at(place: Place) -> "pa.Schema":
+def remote_schema(place: RemoteTable) -> "pa.Schema":
     """The table's columns; raises `DataError` with the engine's own words when it cannot say."""
     try:
         return place.schema()

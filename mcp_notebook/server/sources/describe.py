@@ -10,8 +10,12 @@ import pyarrow as pa
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.arrow import snapshot, to_arrow
-from mcp_notebook.server.sources.local import STORED, count, schema_of
-from mcp_notebook.server.sources.places import is_away, place_of, schema_at
+from mcp_notebook.server.sources.engines import (
+    is_remote,
+    remote_schema,
+    remote_table_of,
+)
+from mcp_notebook.server.sources.local_tables import STORED, count, schema_of
 
 UNREADABLE = (DataError, pa.ArrowException, TypeError, ValueError, OSError)
 """What looking at a value raises that is no table any more, or none that can be read."""
@@ -48,14 +52,14 @@ def look(value: Any) -> Look:
     """
     kind = kind_of(value)
     what = _WORDS.get(kind or "", "")
-    if is_away(value):
-        place = place_of(value)
+    if is_remote(value):
+        place = remote_table_of(value)
         how = (
             _DUCKDB
             if place.dialect == "duckdb"
             else f"{_DUCKDB}, which is translated to {place.name}'s"
         )
-        return Look(schema_at(place), None, what, f"on {place.name}: {how}")
+        return Look(remote_schema(place), None, what, f"on {place.name}: {how}")
     if kind == "near":
         what = f"an Ibis table on {value.name}"
     if kind in STORED:

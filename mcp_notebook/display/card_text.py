@@ -5,14 +5,14 @@ model sees.
 import unicodedata
 from collections.abc import Sequence
 
-from mcp_notebook.display.record import (
+from mcp_notebook.display.call_view import (
     ARGUMENT,
     TEXT,
     Argument,
-    CallRecord,
+    CallView,
+    TableView,
     kept_arguments,
 )
-from mcp_notebook.display.tableview import TableView
 from mcp_notebook.display.wording import ASIDE, MARKS, badges, outcome, text_label, took
 from mcp_notebook.untrusted_text import clip, visible
 
@@ -22,7 +22,7 @@ WIDTH = 118  # columns of the text
 WHOLE = 60_000  # characters
 
 
-def card_text(record: CallRecord) -> str:
+def card_text(record: CallView) -> str:
     """The whole card as text without trailing line end."""
     ends = [outcome(record), took(record)]
     head = f"{MARKS[record.status]} {clip(visible(record.server), 80)}.{clip(visible(record.tool), 120)}"

@@ -7,8 +7,19 @@ inline styles only add looks.
 
 import html
 
+from mcp_notebook.display.call_view import (
+    ARGUMENT,
+    TEXT,
+    Argument,
+    CallView,
+    ShownColumn,
+    TableView,
+    kept_arguments,
+    preview,
+)
+from mcp_notebook.display.card_text import card_text
 from mcp_notebook.display.chart.shapes import Drawing, svg
-from mcp_notebook.display.inline import (
+from mcp_notebook.display.html_parts import (
     COLOURS,
     DIM,
     FRAME,
@@ -21,17 +32,7 @@ from mcp_notebook.display.inline import (
     dim,
     tag,
 )
-from mcp_notebook.display.plain import card_text
-from mcp_notebook.display.record import (
-    ARGUMENT,
-    TEXT,
-    Argument,
-    CallRecord,
-    kept_arguments,
-    preview,
-)
 from mcp_notebook.display.safe import escape, picture
-from mcp_notebook.display.tableview import Column, TableView
 from mcp_notebook.display.wording import (
     MARKS,
     badges,
@@ -56,7 +57,7 @@ _CELL = 80  # characters; styles a cell would weigh more than its text
 
 
 def render_call(
-    record: CallRecord, *, expanded: bool = False, place: str = ""
+    record: CallView, *, expanded: bool = False, place: str = ""
 ) -> dict[str, str]:
     """The mime bundle of a call that stays in the notebook: text/html and text/plain."""
     return {
@@ -65,7 +66,7 @@ def render_call(
     }
 
 
-def card_html(record: CallRecord, *, expanded: bool = False, place: str = "") -> str:
+def card_html(record: CallView, *, expanded: bool = False, place: str = "") -> str:
     """The card as one `<details>` element; an error is open, anything else as `expanded` says.
 
     `place` is the class by which a page finds it while its kernel lives.
@@ -90,7 +91,7 @@ def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]
     return {"text/html": html, "text/plain": f"{mark} {plain}" if mark else plain}
 
 
-def _header(record: CallRecord, *, hint: bool) -> str:
+def _header(record: CallView, *, hint: bool) -> str:
     name = f"{escape(clip(visible(record.server), 80))}.<b>{escape(clip(visible(record.tool), 120))}</b>"
     rest = "flex:1 1 0;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     line = code(escape(preview(record, 120)) if hint else "", f"{DIM};{rest}")
@@ -100,12 +101,12 @@ def _header(record: CallRecord, *, hint: bool) -> str:
     return tag("span", row, f"{flex};white-space:nowrap")
 
 
-def _mark(record: CallRecord) -> str:
+def _mark(record: CallView) -> str:
     colour = f"color:{COLOURS[record.status]}" if record.status in COLOURS else DIM
     return tag("b", MARKS[record.status], f"{colour};width:13px;text-align:center")
 
 
-def _sections(record: CallRecord) -> list[str]:
+def _sections(record: CallView) -> list[str]:
     kept, more = kept_arguments(record)
     rows = [*map(_argument, kept), tag("div", dim(more)) if more else ""]
     if record.error:
@@ -198,7 +199,7 @@ def _caption(view: TableView) -> str:
     )
 
 
-def _heading(column: Column) -> str:
+def _heading(column: ShownColumn) -> str:
     side = "right" if column.numeric else "left"
     kind = dim(escape(column.kind), "font-weight:normal;font-size:10px")
     return tag(
@@ -209,7 +210,7 @@ def _heading(column: Column) -> str:
     )
 
 
-def _cell(value: str | None, column: Column) -> str:
+def _cell(value: str | None, column: ShownColumn) -> str:
     side = "right" if column.numeric else "left"
     text = tag("i", "NULL", DIM) if value is None else escape(clip(value, _CELL))
     return tag("td", text, f"text-align:{side};white-space:nowrap", f' align="{side}"')
@@ -234,7 +235,7 @@ def _image(mime: str, data: str) -> str:
     return f'<div style="margin-top:10px"><img src="{url}" alt="image from the tool" style="max-width:100%"></div>'
 
 
-def _seen(record: CallRecord) -> str:
+def _seen(record: CallView) -> str:
     if not record.shown or not record.tables:
         return ""
     return _folded(f"What Claude saw · {seen_by_claude(record)}", record.shown)

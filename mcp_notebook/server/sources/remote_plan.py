@@ -19,9 +19,18 @@ import pyarrow.compute as pc
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.arrow import unique_names
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources.columns import packed, unpacked
-from mcp_notebook.server.sources.place import Job, Masking, Place
-from mcp_notebook.server.sources.places import is_away, place_of, schema_at
+from mcp_notebook.server.sources.engine import (
+    Job,
+    Masking,
+    RemoteTable,
+    pack_schema,
+    unpack_schema,
+)
+from mcp_notebook.server.sources.engines import (
+    is_remote,
+    remote_schema,
+    remote_table_of,
+)
 from mcp_notebook.server.sources.plan import Plan
 from mcp_notebook.server.tabular import TableAnswer
 from mcp_notebook.values import DECIMAL, TIMESTAMP, value_kind
@@ -40,39 +49,41 @@ class Prepared:
     """
 
     job: Job
-    place: Place
+    place: RemoteTable
     judged: pa.Schema | None = None
     types: tuple[str, ...] = ()
 
 
-def places(catalog: "Catalog", names: Iterable[str]) -> dict[str, Place]:
+def remote_tables(catalog: "Catalog", names: Iterable[str]) -> dict[str, RemoteTable]:
     """Those of the named tables that live on another engine; raises `ToolError`."""
     try:
         values = {name: catalog.resolve(name) for name in names}
         return {
-            name: place_of(value) for name, value in values.items() if is_away(value)
+            name: remote_table_of(value)
+            for name, value in values.items()
+            if is_remote(value)
         }
     except DataError as error:
         raise ToolError(error.message) from error
 
 
-def mentioned(catalog: "Catalog", sql: str) -> dict[str, Place]:
+def mentioned(catalog: "Catalog", sql: str) -> dict[str, RemoteTable]:
     """Tables on other engines whose names stand in the statement's text, so that a plan
     can come with its check.
 
-    Rather too few than an error: what cannot be asked now is told by `places` when the
+    Rather too few than an error: what cannot be asked now is told by `remote_tables` when the
     statement turns out to need it.
     """
     text, found = sql.lower(), {}
     for name in catalog.names():
         if name.lower() in text:
             with contextlib.suppress(ToolError):
-                found |= places(catalog, [name])
+                found |= remote_tables(catalog, [name])
                 _ = name in found and columns_of(found[name])
     return found
 
 
-def one_engine(found: Mapping[str, Place], names: Sequence[str]) -> bool:
+def one_engine(found: Mapping[str, RemoteTable], names: Sequence[str]) -> bool:
     """Whether all the named tables are on one engine."""
     return (
         bool(found)
@@ -82,7 +93,7 @@ def one_engine(found: Mapping[str, Place], names: Sequence[str]) -> bool:
 
 
 def request(
-    found: Mapping[str, Place], hidden: Mapping[str, Sequence[str]], rows: int
+    found: Mapping[str, RemoteTable], hidden: Mapping[str, Sequence[str]], rows: int
 ) -> dict[str, Any]:
     """What `planning` is to know for a plan over tables of one engine: their columns,
     and the views that it has of them, which show no masked (`hidden`) column. Raises
@@ -90,7 +101,7 @@ def request(
     """
     tables = {
         name: {
-            "schema": packed(columns_of(place)),
+            "schema": pack_schema(columns_of(place)),
             "view": "" if hidden[name] else place.view(),
         }
         for name, place in found.items()
@@ -104,7 +115,7 @@ def request(
 
 def prepare(
     answer: Mapping[str, Any],
-    found: Mapping[str, Place],
+    found: Mapping[str, RemoteTable],
     hidden: Mapping[str, Sequence[str]],
     seconds: float,
 ) -> Prepared:
@@ -120,10 +131,10 @@ def prepare(
     job = place.job(plan, tables, seconds)
     if not answer["judged"]:
         return Prepared(job, place)
-    return Prepared(job, place, unpacked(answer["judged"]), tuple(answer["types"]))
+    return Prepared(job, place, unpack_schema(answer["judged"]), tuple(answer["types"]))
 
 
-def explained(error: BaseException, place: Place) -> ToolError:
+def explained(error: BaseException, place: RemoteTable) -> ToolError:
     """An engine's failure in one sentence."""
     return error if isinstance(error, ToolError) else ToolError(place.explain(error))
 
@@ -171,12 +182,12 @@ def finish(
     return TableAnswer(table, tuple(types), truncated, (*notes, *other))
 
 
-def brought_note(name: str, rows: int, place: Place) -> str:
+def brought_note(name: str, rows: int, place: RemoteTable) -> str:
     """What a statement over several places says of a table that moved."""
     return f"{name}: {rows:,} rows brought over from {place.name}"
 
 
-def refuse_large(name: str, rows: int, place: Place) -> ToolError:
+def refuse_large(name: str, rows: int, place: RemoteTable) -> ToolError:
     """A table that is too large to be brought over."""
     return ToolError(
         f"{name} has more than {rows:,} rows on {place.name}, too many to bring over for a join with other tables: "
@@ -214,9 +225,9 @@ def _fitting(table: pa.Table, max_bytes: int) -> int:
     return rows
 
 
-def columns_of(place: Place) -> pa.Schema:
+def columns_of(place: RemoteTable) -> pa.Schema:
     """Of a table on its engine; raises `ToolError`."""
     try:
-        return schema_at(place)
+        return remote_schema(place)
     except DataError as error:
         raise ToolError(error.message) from error

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
-from mcp_notebook.display.prose import prose
+from mcp_notebook.display.text_blocks import safe_markdown
 from tests.browser.scripted import GLUE, HOSTILE
 from tests.display.conftest import ATTACKS
 
@@ -48,13 +48,13 @@ class Dangers(HTMLParser):
 
 
 def dangers(markdown: str) -> list[str]:
-    return Dangers(markdown2html_mistune(prose(markdown))).found
+    return Dangers(markdown2html_mistune(safe_markdown(markdown))).found
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_hostile_reply_is_harmless(text: str) -> None:
     assert dangers(text) == []
-    assert "![" not in prose(text)
+    assert "![" not in safe_markdown(text)
 
 
 @settings(max_examples=400, deadline=None)
@@ -92,12 +92,12 @@ def test_every_text_of_the_attack_corpus_is_harmless_in_prose() -> None:
     ],
 )
 def test_ordinary_prose_reads_as_written(text: str, shown: str) -> None:
-    assert prose(text) == shown
+    assert safe_markdown(text) == shown
 
 
 def test_links_to_places_stay_and_links_that_run_do_not() -> None:
     assert (
-        prose("[a](mailto:x@y.z) [b](#part) [c](data/x.csv)")
+        safe_markdown("[a](mailto:x@y.z) [b](#part) [c](data/x.csv)")
         == "[a](mailto:x@y.z) [b](#part) [c](data/x.csv)"
     )
-    assert prose("[a](javascript:1)") == "[a]\\(javascript:1)"
+    assert safe_markdown("[a](javascript:1)") == "[a]\\(javascript:1)"

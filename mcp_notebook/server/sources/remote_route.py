@@ -12,11 +12,11 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
 from mcp_notebook.server.engines import quote
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources import away
-from mcp_notebook.server.sources.place import Place
-from mcp_notebook.server.sources.places import is_away
-from mcp_notebook.server.sources.remembered import Remembered
-from mcp_notebook.server.sources.within import within
+from mcp_notebook.server.sources import remote_plan
+from mcp_notebook.server.sources.cache import Remembered
+from mcp_notebook.server.sources.deadline import within
+from mcp_notebook.server.sources.engine import RemoteTable
+from mcp_notebook.server.sources.engines import is_remote
 from mcp_notebook.server.tabular import TableAnswer
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Here:
 
     checked: Mapping[str, Any]
     brought: Mapping[str, TableAnswer]
-    empty: Mapping[str, Place]
+    empty: Mapping[str, RemoteTable]
 
 
 def nothing(names: Sequence[str]) -> Sequence[str]:
@@ -83,7 +83,9 @@ class Elsewhere:
         """
         far = any(_is_away(catalog, name) for name in catalog.names())
         near = (
-            await asyncio.to_thread(_groups, away.mentioned, catalog, sql, bounds)
+            await asyncio.to_thread(
+                _groups, remote_plan.mentioned, catalog, sql, bounds
+            )
             if far
             else []
         )
@@ -103,13 +105,15 @@ class Elsewhere:
             )
             return await self._run(checked["planned"], group, bounds)
         found = (
-            await asyncio.to_thread(away.places, catalog, checked["tables"])
+            await asyncio.to_thread(
+                remote_plan.remote_tables, catalog, checked["tables"]
+            )
             if far
             else {}
         )
         if checked["describes"]:
             return Here(checked, {}, found)
-        if away.one_engine(found, checked["tables"]):
+        if remote_plan.one_engine(found, checked["tables"]):
             return await self.query(checked["sql"], found, bounds)
         return Here(
             checked,
@@ -142,7 +146,7 @@ class Elsewhere:
         return known
 
     async def query(
-        self, sql: str, found: Mapping[str, Place], bounds: Bounds
+        self, sql: str, found: Mapping[str, RemoteTable], bounds: Bounds
     ) -> TableAnswer:
         """The bounded answer of a statement over tables of one engine; raises `ToolError`."""
         group = await asyncio.to_thread(_Group.of, found, bounds)
@@ -155,7 +159,9 @@ class Elsewhere:
     async def _run(
         self, planned: Mapping[str, Any], group: "_Group", bounds: Bounds
     ) -> TableAnswer:
-        prepared = away.prepare(planned, group.found, group.hidden, bounds.seconds)
+        prepared = remote_plan.prepare(
+            planned, group.found, group.hidden, bounds.seconds
+        )
         self._room = self._room or asyncio.Semaphore(_AT_ONCE)
         async with self._room:
             try:
@@ -163,9 +169,13 @@ class Elsewhere:
             except (ToolError, DataError) as error:
                 raise ToolError(str(error)) from error
             except Exception as error:  # boundary: every engine raises its own errors
-                raise away.explained(error, prepared.place) from error
+                raise remote_plan.explained(error, prepared.place) from error
         answer = await asyncio.to_thread(
-            away.finish, table, prepared, limit=bounds.rows, max_bytes=bounds.bytes
+            remote_plan.finish,
+            table,
+            prepared,
+            limit=bounds.rows,
+            max_bytes=bounds.bytes,
         )
         masked = list(
             dict.fromkeys(
@@ -188,7 +198,9 @@ class Elsewhere:
         ]
         if not names:
             return None
-        for group in _by_engine(await asyncio.to_thread(away.places, catalog, names)):
+        for group in _by_engine(
+            await asyncio.to_thread(remote_plan.remote_tables, catalog, names)
+        ):
             dialect = next(iter(group.values())).dialect
             if dialect == "duckdb" or not await self._is_in(sql, dialect):
                 continue
@@ -196,7 +208,7 @@ class Elsewhere:
         return None
 
     async def bring(
-        self, sql: str, found: Mapping[str, Place], bounds: Bounds
+        self, sql: str, found: Mapping[str, RemoteTable], bounds: Bounds
     ) -> dict[str, TableAnswer]:
         """Small tables of other engines, with the columns that the statement names;
         raises `ToolError`.
@@ -209,11 +221,13 @@ class Elsewhere:
                 quote(column) for column in wanted[name] or columns[name][:1]
             )
             part = f"SELECT {listed} FROM {quote(name)}"  # noqa: S608 - names are quoted
-            most = replace(bounds, rows=away.MOST_ROWS, bytes=away.MOST_BYTES)
+            most = replace(
+                bounds, rows=remote_plan.MOST_ROWS, bytes=remote_plan.MOST_BYTES
+            )
             answer = await self.query(part, {name: place}, most)
             if answer.truncated:
-                raise away.refuse_large(name, answer.data.num_rows, place)
-            note = away.brought_note(name, answer.data.num_rows, place)
+                raise remote_plan.refuse_large(name, answer.data.num_rows, place)
+            note = remote_plan.brought_note(name, answer.data.num_rows, place)
             brought[name] = TableAnswer(
                 answer.data, answer.types, notes=(note, *answer.notes[1:])
             )
@@ -245,28 +259,28 @@ def _is_away(catalog: "Catalog", name: str) -> bool:
         value = catalog.resolve(name)
     except DataError:
         return False
-    return is_table(value) and is_away(value)
+    return is_table(value) and is_remote(value)
 
 
 @dataclass(frozen=True)
 class _Group:
     """Tables of one engine, their masked columns, and what a plan over them needs to know."""
 
-    found: Mapping[str, Place]
+    found: Mapping[str, RemoteTable]
     hidden: Mapping[str, Sequence[str]]
     request: dict[str, Any]
 
     @classmethod
-    def of(cls, found: Mapping[str, Place], bounds: Bounds) -> "_Group":
+    def of(cls, found: Mapping[str, RemoteTable], bounds: Bounds) -> "_Group":
         hidden = {
-            name: tuple(bounds.hidden(away.columns_of(place).names))
+            name: tuple(bounds.hidden(remote_plan.columns_of(place).names))
             for name, place in found.items()
         }
-        return cls(found, hidden, away.request(found, hidden, bounds.rows + 1))
+        return cls(found, hidden, remote_plan.request(found, hidden, bounds.rows + 1))
 
 
 def _groups(
-    look: Callable[..., Mapping[str, Place]],
+    look: Callable[..., Mapping[str, RemoteTable]],
     catalog: "Catalog",
     sql: str,
     bounds: Bounds,
@@ -274,8 +288,8 @@ def _groups(
     return [_Group.of(group, bounds) for group in _by_engine(look(catalog, sql))]
 
 
-def _by_engine(found: Mapping[str, Place]) -> list[dict[str, Place]]:
-    groups: dict[Any, dict[str, Place]] = {}
+def _by_engine(found: Mapping[str, RemoteTable]) -> list[dict[str, RemoteTable]]:
+    groups: dict[Any, dict[str, RemoteTable]] = {}
     for name, place in found.items():
         groups.setdefault(place.key, {})[name] = place
     return list(groups.values())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources.place import Job
+from mcp_notebook.server.sources.engine import Job
 
 GRACE = 0.4  # seconds that an engine has for ending a cancelled statement
 _AGAIN = 0.1

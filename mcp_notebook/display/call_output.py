@@ -1,18 +1,29 @@
-"""Tool calls on the screen, in the three forms: static output, a live card, text."""
+"""Tool calls on the screen, in the three forms: static output, a live card, text.
 
+A live card outlives its cell while there is room, so that its tables can still be sorted
+and read. What is saved of it is static HTML; `alive.js` puts the live card in its place
+on the page, as long as the kernel knows the card. Of too many the oldest go, and their
+HTML stands there again.
+"""
+
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
-from mcp_notebook.display.alive import keep
-from mcp_notebook.display.plain import card_text
-from mcp_notebook.display.record import CallRecord
-from mcp_notebook.display.screen import Bundle
-from mcp_notebook.display.slots import Slots
-from mcp_notebook.display.static import render_call
+from mcp_notebook.display.call_view import CallView
+from mcp_notebook.display.card_html import render_call
+from mcp_notebook.display.card_text import card_text
+from mcp_notebook.display.outputs import Bundle, Slots
 from mcp_notebook.events import Reply
 
 # Takes a call's id and the person's reply, perhaps on another thread.
 Decide = Callable[[str, Reply], None]
+
+MOST_KEPT = 60  # cards; each weighs at most a few hundred kilobytes in the page
+
+# of whole tables; of more, the oldest can only be looked at in their first rows
+MOST_KEPT_BYTES = 400_000_000
 
 
 class StaticCall:
@@ -20,7 +31,7 @@ class StaticCall:
 
     def __init__(
         self,
-        record: CallRecord,
+        record: CallView,
         slots: Slots,
         decide: Decide,
         *,
@@ -99,7 +110,7 @@ class WidgetCall(StaticCall):
             self._shown,
             render_call(self.record, expanded=self._expanded, place=self._card.place),
         )
-        keep(self._card)
+        keep_card(self._card)
 
 
 class TextCall(StaticCall):
@@ -117,3 +128,30 @@ class TextCall(StaticCall):
 
     def _static(self) -> Bundle:
         return {}
+
+
+class KeptCard(Protocol):
+    """A live card of a cell that has ended."""
+
+    place: str
+
+    @property
+    def nbytes(self) -> int: ...
+    def forget(self) -> None: ...
+    def close(self) -> None: ...
+
+
+_kept: "OrderedDict[str, KeptCard]" = OrderedDict()
+
+
+def keep_card(card: KeptCard) -> None:
+    """Keep a card of a cell that ended."""
+    _kept[card.place] = card
+    while len(_kept) > MOST_KEPT:
+        _, oldest = _kept.popitem(last=False)
+        oldest.close()
+    held = 0
+    for one in reversed(_kept.values()):
+        held += one.nbytes
+        if held > MOST_KEPT_BYTES:
+            one.forget()
