@@ -181,7 +181,7 @@ def _read_text(text: str, options: ReadOptions) -> list[Table] | str:
 
 
 def _read_workbook(data: bytes) -> list[Table] | str:
-    sheets = workbooks.read(data)
+    sheets = workbooks.read_workbook(data)
     if isinstance(sheets, str):
         return sheets
     return [build.table(raw, reader="workbook") for raw in sheets]

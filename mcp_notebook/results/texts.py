@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import error_detection, readers
-from mcp_notebook.results.formats import delimited, wrapped
+from mcp_notebook.results.formats import delimited, tagged
 from mcp_notebook.results.raw_table import Raw, Taken
 from mcp_notebook.results.reading import Confidence, Rejected
 from mcp_notebook.results.values import json_tables, jsontext, large_lists
@@ -101,7 +101,8 @@ def _read_format(text: str, selected: Sequence[str], depth: int) -> Findings:
         error = error_detection.error_in_text(text)
         if error is not None:
             return Findings(reader="guard", error=error, rejected=tuple(rejected))
-    taken = delimited.large(text)
+    # A long CSV is proved at once, and each of the formats would go through it first.
+    taken = delimited.read_large_csv(text)
     if taken is not None:
         return _taken_by("csv", taken).after(rejected)
     return _ask_readers(text, selected, depth).after(rejected)
@@ -121,6 +122,7 @@ def _has_header(text: str, selected: Sequence[str]) -> bool:
 def _ask_readers(text: str, selected: Sequence[str], depth: int) -> Findings:
     """What the first reader of a format that takes the text found."""
     inner = _read_wrapped(text, selected, depth)
+    # What stands in a fence or a tag is meant as the result; the prose around it is not.
     if inner is not None:
         return inner
     rejected: list[tuple[str, str]] = []
@@ -159,7 +161,7 @@ def _read_wrapped(text: str, selected: Sequence[str], depth: int) -> Findings | 
     """The tables of fenced blocks or of a tag's body; None when they hold none."""
     if depth >= _DEEPEST_TEXT:
         return None
-    bodies, rest = wrapped.bodies(text)
+    bodies, rest = tagged.find_wrapped_texts(text)
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
     rests, unread = [rest], []
@@ -202,6 +204,7 @@ def read_value(
         return Findings(reader="guard", error=error)
     meta = value if isinstance(value, dict) else {}
     raws = json_tables.tables_in(value, selected=selected)
+    # An envelope with a CSV in it looks like one row, whose cell is that text.
     if isinstance(raws, str) or _is_only_record(raws, value):
         inner = _read_leaf(value, selected, depth)
         if inner is not None:
