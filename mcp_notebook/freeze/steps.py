@@ -156,7 +156,11 @@ def problem_with(call: Call, environ: Mapping[str, str]) -> str:
         argument(call, name, value, probe)
     if not probe.missing:
         return ""
-    return f"a secret stood in it that no environment variable holds: set {', '.join(probe.missing)}, then uncomment it"
+    missing = ", ".join(probe.missing)
+    return (
+        "a secret stood in it that no environment variable holds: "
+        f"set {missing}, then uncomment it"
+    )
 
 
 def argument(

@@ -58,7 +58,10 @@ def cell(
 def connect(plan: Plan, route: ConnectOptions) -> str:
     """The statement that connects a server."""
     if route.in_process:
-        return f"# {route.name} is a server object of your own code: connect it here with mcp_notebook.connect."
+        return (
+            f"# {route.name} is a server object of your own code: "
+            "connect it here with mcp_notebook.connect."
+        )
     target, options = route.to_call()
     words = [quoted(route.name), *([quoted(target)] if target else [])]
     given = [f"{name}={literal(value, None)}" for name, value in options.items()]
