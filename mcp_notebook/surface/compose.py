@@ -37,7 +37,7 @@ async def events_of(
     await asyncio.to_thread(importlib.import_module, "anthropic")
     # So does pandas: it loads while the model thinks, not when the first result is there.
     asyncio.get_running_loop().run_in_executor(
-        None, importlib.import_module, "mcp_notebook.results.shown.preview"
+        None, importlib.import_module, "mcp_notebook.results.model_preview"
     )
     from mcp_notebook.agent.run import run  # loads pyarrow
 

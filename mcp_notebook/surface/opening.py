@@ -35,7 +35,9 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.describe(servers[name]),
                 config.spec_fingerprint(servers[name]),
             )
-            arrival.may_start(notebook, start, attended=attended, say=show_line, ask=input)
+            arrival.may_start(
+                notebook, start, attended=attended, say=show_line, ask=input
+            )
     lines = {name: StatusLine() for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
