@@ -3,6 +3,7 @@
 `agent.run` yields them in order; the view, the ledger and the tests take the same stream.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,9 +52,8 @@ class Approval:
     """What the person is asked before a call.
 
     `arguments` are those that will be sent, secrets included: for the person's eyes
-    while the question is open, never for a log, a recording or a notebook. The answers
-    are `once`, `always` (this tool), `server` (the tools in `reading`), `deny` and
-    `deny: reason`.
+    while the question is open, never for a log, a recording or a notebook. A `Reply`
+    chooses `once`, `always` (this tool), `server` (the tools in `reading`) or `deny`.
     """
 
     arguments: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -62,6 +62,20 @@ class Approval:
     history: str = ""  # whether the tool was allowed before, and what changed since
     reading: tuple[str, ...] = ()  # tools of the server that say that they only read
     lasting: bool = True  # whether an answer may be remembered
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a person answered to a question.
+
+    `choice` is one of those offered, or `deny`, or `cancel`: nobody answered. `reason`:
+    why it was denied, in the person's words, or why nobody answered, in ours. `values`
+    are what was filled in.
+    """
+
+    choice: str
+    reason: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

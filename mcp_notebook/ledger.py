@@ -128,6 +128,7 @@ class Ledger:
         data: Any = pd.DataFrame(parts, columns=columns).fillna(
             {name: 0 for name in columns[1:] if name != "dollars"}
         )
+        # pandas takes NaN as nothing; here a sum with an unknown part is unknown
         known = data.groupby(by, sort=False)["dollars"].agg(
             lambda values: values.sum(skipna=False)
         )
@@ -144,12 +145,12 @@ class Ledger:
 
     def dollars(self) -> float | None:
         """What the turns cost, or None when one of them has no known price."""
-        prices = [t.usage.dollars for t in self.turns]
-        return (
-            sum(p for p in prices if p is not None)
-            if all(p is not None for p in prices)
-            else None
-        )
+        total = 0.0
+        for turn in self.turns:
+            if turn.usage.dollars is None:
+                return None
+            total += turn.usage.dollars
+        return total
 
     def __iter__(self) -> Iterator[CallRecord]:
         return iter(self.calls)
@@ -189,6 +190,7 @@ class Ledger:
             mask_json({"kind": kind, **_plain(record)}), ensure_ascii=False, default=str
         )
         try:
+            # for this user's eyes only, from the first byte on
             handle = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(handle, "a", encoding="utf-8") as file:
                 file.write(line + "\n")

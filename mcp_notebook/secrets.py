@@ -46,25 +46,34 @@ _CERTAIN = (
     r"pass_?(?:word|wd|phrase)|secret|(?:api|private|access|secret)_?key|credentials?"
     r"|authorization|(?:access|refresh|auth|bearer|api|session)_?token"
 )
-_NAMES = {
-    NameLevel.FIELD: re.compile(rf"(?:{_CERTAIN})$"),
-    NameLevel.ARGUMENT: re.compile(
+# What each level adds to those before it.
+_ADDED = {
+    NameLevel.FIELD: rf"(?:{_CERTAIN})$",
+    NameLevel.ARGUMENT: (
+        # not `askpass`, `bypass`, `compass`, `secretary`, `tokenizer`
         r"(?<!ask)(?<!by)(?<!com)pass$|secret(?!ar)|credential|authorization"
         r"|(?:api|private|access)_?key|token(?!i[sz])"
     ),
-    NameLevel.FORM: re.compile(
-        r"passw|pass_?(?:code|phrase)|card_?number|(?:recovery|security|one_?time)_?(?:code|phrase)"
+    NameLevel.FORM: (
+        r"passw|pass_?(?:code|phrase)|card_?number"
+        r"|(?:recovery|security|one_?time)_?(?:code|phrase)"
         r"|(?<![a-z])(?:pin|otp|cv[vc]|ssn)(?![a-z])"
     ),
-    NameLevel.ADDRESS: re.compile(r"signature"),
-    NameLevel.VARIABLE: re.compile(r"key$|token$|secret|_pat$|_auth$"),
-    NameLevel.NOISE: re.compile(r"key|token"),
-    NameLevel.CONNECTION: re.compile(r"auth|cookie|session|login"),
+    NameLevel.ADDRESS: r"signature",
+    NameLevel.VARIABLE: r"key$|token$|secret|_pat$|_auth$",
+    NameLevel.NOISE: r"key|token",
+    NameLevel.CONNECTION: r"auth|cookie|session|login",
+}
+_NAMES = {
+    level: re.compile(
+        "|".join(_ADDED[each] for each in NameLevel if each <= level), re.MULTILINE
+    )
+    for level in NameLevel
 }
 # What turns pages and what is counted are no secrets, though they are called tokens.
 _READABLE = re.compile(
-    r"(?<![a-z])(?:next_?)?(?:page|next|prev(?:ious)?|continuation|cursor|sync|start(?:ing)?|resume)_?tokens?$"
-    r"|(?<![a-z])(?:max|min|num|total|input|output|prompt|completion|context|new|used|n)"
+    r"(?<![a-z])(?:next_?)?(?:page|next|prev(?:ious)?|continuation|cursor|sync|start(?:ing)?"
+    r"|resume)_?tokens?$|(?<![a-z])(?:max|min|num|total|input|output|prompt|completion|context|new|used|n)"
     r"(?:_?(?:input|output|prompt|completion|context|new|cell))?_?tokens(?![a-z])"
     r"|tokens?_(?:count|limit|budget|usage|used|per_[a-z]+)$"
 )
@@ -83,6 +92,13 @@ _SHAPES = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+# What one of the patterns begins with. Looking for these is a tenth of the pattern's
+# time, and most texts hold none.
+_SHAPE_STARTS = (
+    *("sk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"),
+    *("AKIA", "ASIA", "AIza", "hf_", "npm_", "pypi-", "eyJ", "-----BEGIN ", "://"),
+)
+_NAME_STARTS = ("pass", "secret", "key", "credent", "author", "token")
 # In text the end of a name is enough. A pattern that also took its beginning would try
 # every letter of a long word as one: quadratic time.
 _IN_TEXT = _CERTAIN.replace("_?", "[_-]?")
@@ -110,23 +126,16 @@ _OPTION = re.compile(r"--?(?P<name>[\w-]+)")
 @functools.lru_cache(maxsize=8192)
 def is_secret_name(name: str, level: NameLevel = NameLevel.FIELD) -> bool:
     """Whether what stands under this name is a secret, for a name of this kind."""
-    written = _SEPARATORS.sub("_", name).strip("_").lower()
-    split = _SEPARATORS.sub("_", _CAMEL.sub("_", name)).strip("_").lower()
+    words = _SEPARATORS.sub("_", _CAMEL.sub("_", name)).strip("_").lower()
+    letters = _SEPARATORS.sub("_", name).strip("_").lower()
     # `apiKey` is two words and `passWord` one, so both readings count
-    if _matches(split, level) or _matches(written, level):
-        return not _is_readable(split, level)
-    return False
-
-
-def _matches(name: str, level: NameLevel) -> bool:
-    return any(_NAMES[each].search(name) for each in NameLevel if each <= level)
-
-
-def _is_readable(name: str, level: NameLevel) -> bool:
-    """Whether the name counts or turns pages, where that is told from what lets in."""
-    if level >= NameLevel.VARIABLE or not _READABLE.search(name):
+    if not _NAMES[level].search(f"{words}\n{letters}"):
         return False
-    return not _matches(_READABLE.sub("", name), level)
+    if level >= NameLevel.VARIABLE:
+        return True
+    # counters and pages are told from what lets in; something else may stand beside them
+    rest = _READABLE.sub("", words)
+    return rest == words or _NAMES[level].search(rest) is not None
 
 
 def mask_named(
@@ -164,9 +173,11 @@ def seal_text(
     text: str, environ: Mapping[str, str] = os.environ, *, prose: bool = True
 ) -> str:
     """Text without secrets. `prose`: `password: x` counts as well as `"password": "x"`."""
-    text = _NAMED_IN_JSON.sub(rf"\g<name>{MASK}", text)
-    if prose:
-        text = _NAMED_IN_TEXT.sub(rf"\g<name>{MASK}", text)
+    folded = text.casefold()
+    if any(word in folded for word in _NAME_STARTS):
+        text = _NAMED_IN_JSON.sub(rf"\g<name>{MASK}", text)
+        if prose:
+            text = _NAMED_IN_TEXT.sub(rf"\g<name>{MASK}", text)
     return mask(text, environ)
 
 
@@ -187,14 +198,15 @@ def has_secret_shape(text: str) -> bool:
 
 def secret_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables whose values are known to be secret, with these."""
-    named = {name for name in environ if is_secret_name(name, NameLevel.VARIABLE)}
-    found = {name: environ[name] for name in named}
-    # a path is where a secret is, not the secret (GOOGLE_APPLICATION_CREDENTIALS)
-    return {
-        name: value
-        for name, value in found.items()
-        if len(value) >= LEAST and not os.path.exists(value)
-    }
+    found = {}
+    for name in environ:
+        if not is_secret_name(name, NameLevel.VARIABLE):
+            continue
+        value = environ[name]
+        # a path is where a secret is, not the secret (GOOGLE_APPLICATION_CREDENTIALS)
+        if len(value) >= LEAST and not os.path.exists(value):
+            found[name] = value
+    return found
 
 
 def mask_line(text: str, known: Iterable[str] = (), *, mark: str = MASK) -> str:
@@ -233,7 +245,9 @@ def is_secret_option(word: str) -> bool:
 def _mask_values(text: str, values: list[str]) -> str:
     for value in values:
         text = text.replace(value, MASK)
-    return _SHAPES.sub(MASK, text)
+    if any(start in text for start in _SHAPE_STARTS):
+        text = _SHAPES.sub(MASK, text)
+    return text
 
 
 def _mask_json(value: Any, values: list[str]) -> Any:

@@ -1,8 +1,18 @@
 """No secret survives; ordinary words do."""
 
+import time
+
 import pytest
 
-from mcp_notebook.secrets import mask, mask_json, seal, seal_text
+from mcp_notebook.secrets import (
+    NameLevel,
+    is_secret_name,
+    mask,
+    mask_json,
+    mask_line,
+    seal,
+    seal_text,
+)
 
 SECRETS = [
     "sk-ant-api03-abcdefghijklmnop",
@@ -87,3 +97,49 @@ def test_fields_named_like_secrets_are_masked_at_any_depth():
         "rows": [{"apiKey": "***", "page_token": "t"}],
         "secret": None,
     }
+
+
+@pytest.mark.parametrize("text", ["a-" * 100_000, "secret" * 30_000, "_key-" * 30_000])
+def test_a_long_text_is_sealed_in_linear_time(text: str):
+    """In quadratic time each of these takes minutes."""
+    began = time.process_time()
+    seal_text(text, {})
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [
+        ("apiKey", NameLevel.FIELD),
+        ("passWord", NameLevel.FIELD),
+        ("X-Api-Key", NameLevel.FIELD),
+        ("token", NameLevel.ARGUMENT),
+        ("db_pass", NameLevel.ARGUMENT),
+        ("secret_name", NameLevel.ARGUMENT),
+        ("page_access_token", NameLevel.FIELD),
+        ("cvc", NameLevel.FORM),
+        ("X-Amz-Signature", NameLevel.ADDRESS),
+        ("STRIPE_KEY", NameLevel.VARIABLE),
+        ("next_page_token", NameLevel.VARIABLE),
+        ("keys", NameLevel.NOISE),
+        ("Cookie", NameLevel.CONNECTION),
+    ],
+)
+def test_a_name_is_a_secret_from_its_level_on(name: str, level: NameLevel):
+    found = [each for each in NameLevel if is_secret_name(name, each)]
+    assert found == [each for each in NameLevel if each >= level]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["max_tokens", "nextPageToken", "token_count", "author", "compass", "secretary"],
+)
+def test_an_argument_of_an_ordinary_name_is_no_secret(name: str):
+    assert not is_secret_name(name, NameLevel.ARGUMENT)
+
+
+def test_items_of_an_address_are_hidden_wherever_they_stand():
+    line = "srv --token=abc https://u:p@h/x?page_token=2&api_key=k#a foo=token=d"
+    assert mask_line(line) == (
+        "srv --token=*** https://***@h/x?page_token=2&api_key=***#a foo=token=***"
+    )

@@ -1,17 +1,26 @@
 """Who answers: an explicit client, the SDK's credentials, a local server, or the
 recorded turns, in that order.
+
+A backend is a client that speaks the Messages API over an httpx transport; a new one is a
+transport more (`replay.player` is one), and nothing else in the loop changes.
 """
 
+import atexit
+import concurrent.futures
 import os
-from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Hashable, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from mcp_notebook.agent.clients import Clients
-from mcp_notebook.errors import BackendError
+from mcp_notebook import loop
+from mcp_notebook.errors import BackendError, NotebookError
 
 if TYPE_CHECKING:
     import httpx2
@@ -34,13 +43,78 @@ _READ = (
     "SSL_CERT_DIR",
 )
 
-Used = Callable[[], AbstractAsyncContextManager[Any]]
+Lifetime = Callable[[], AbstractAsyncContextManager[Any]]
 
 NO_BACKEND = (
     "No model to ask. Set ANTHROPIC_API_KEY; or set ANTHROPIC_BASE_URL to a local server "
-    "(llama.cpp, Ollama, LM Studio, vLLM); or open a notebook that has recorded turns beside it (NAME.claude.json). "
+    "(llama.cpp, Ollama, LM Studio, vLLM); or open a notebook that has recorded turns "
+    "beside it (NAME.claude.json). "
     "%mcp_call and %%mcp_sql need no model."
 )
+AT_EXIT_SECONDS = 1.0  # to say goodbye when the kernel ends
+
+
+@dataclass(eq=False)
+class HeldClient:
+    """A client, what it was made from, and how many runs use it."""
+
+    client: Any
+    made_from: Hashable
+    users: int = 0
+
+
+class Clients:
+    """Gives out one client for as long as it is made from the same; closes it when
+    settings change and at the end. Lives on the background loop.
+
+    Making one costs 30 ms of CPU (the certificates) and its connection a handshake; the
+    next cell finds both ready.
+    """
+
+    def __init__(self) -> None:
+        # the last one is given out, the others are closed when their runs are over
+        self._held: list[HeldClient] = []
+
+    def get(self, made_from: Hashable, make: Callable[[], Any]) -> HeldClient | None:
+        """The client that was made from the same, else a new one; None where none can be made."""
+        if self._held and self._held[-1].made_from == made_from:
+            return self._held[-1]
+        if (client := make()) is None:
+            return None
+        if not self._held:
+            atexit.register(self._at_exit)
+        self._held.append(HeldClient(client, made_from))
+        return self._held[-1]
+
+    @asynccontextmanager
+    async def use(self, held: HeldClient) -> AsyncIterator[None]:
+        """Around a run. After one that failed the next starts with a client of its own:
+        it may read a new login.
+        """
+        held.users += 1
+        try:
+            yield
+        except NotebookError:
+            held.made_from = object()
+            raise
+        finally:
+            held.users -= 1
+            await self._close_old()
+
+    async def close(self) -> None:
+        """Close all of them; a run that is still under way fails."""
+        atexit.unregister(self._at_exit)
+        held, self._held = self._held, []
+        for one in held:
+            await one.client.close()
+
+    async def _close_old(self) -> None:
+        for old in [held for held in self._held[:-1] if not held.users]:
+            self._held.remove(old)
+            await old.client.close()
+
+    def _at_exit(self) -> None:
+        concurrent.futures.wait([loop.submit(self.close())], timeout=AT_EXIT_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +130,7 @@ class Backend:
     transport: Any = None  # the replay transport, for its drift
     # Entered around a run. What was made for the run is closed at its end; the person's
     # own client never is.
-    used: Used = nullcontext
+    lifetime: Lifetime = nullcontext
 
     @property
     def name(self) -> str:
@@ -89,7 +163,7 @@ class Backend:
         )
 
 
-def choose(
+def choose_backend(
     *,
     client: Any = None,
     model: str = "",
@@ -109,76 +183,78 @@ def choose(
             raise BackendError(
                 "There are no recorded turns beside this notebook (NAME.claude.json) to replay."
             )
-        return _replayed(replay)
+        return _replay_backend(replay)
     if client is not None:
-        return _custom(client, model or DEFAULT_MODEL)
-    live = _live(model, record, environ, clients)
+        return _custom_backend(client, model or DEFAULT_MODEL)
+    live = _live_backend(model, record, environ, clients)
     if live is not None:
         return live
     if replay is not None and prefer == "auto":
-        return _replayed(replay)
+        return _replay_backend(replay)
     raise BackendError(NO_BACKEND)
 
 
-def nobody(model: str) -> Backend:
+def backend_of_nobody(model: str) -> Backend:
     """Stands in a dry run for the model that is not there yet."""
     model = model or DEFAULT_MODEL
     return Backend(None, "live", model, model, "nobody yet (no model is set up)")
 
 
-def _custom(client: Any, model: str) -> Backend:
+def _custom_backend(client: Any, model: str) -> Backend:
     """The person's own client: Bedrock, Vertex, Foundry, a gateway. It must be an async one."""
-    stream = getattr(getattr(client, "messages", None), "stream", None)
-    if (
-        stream is None
-        or "Async" not in type(client).__name__ + type(client.messages).__name__
-    ):
+    messages = getattr(client, "messages", None)
+    speaks = hasattr(messages, "stream")
+    # Siblings name their own class (AsyncAnthropicBedrock) or that of `messages` so.
+    is_async = "Async" in type(client).__name__ + type(messages).__name__
+    if not (speaks and is_async):
         raise BackendError(
-            f"MCPNotebook.client is a {type(client).__name__}; an async one is needed, like AsyncAnthropicBedrock()."
+            f"MCPNotebook.client is a {type(client).__name__}; an async one is needed, "
+            "like AsyncAnthropicBedrock()."
         )
     return Backend(
         client, "custom", model, f"{model} · {type(client).__name__}", _address(client)
     )
 
 
-def _live(
+def _live_backend(
     model: str, record: Any, environ: Mapping[str, str], clients: Clients | None
 ) -> Backend | None:
     local = is_local(environ.get("ANTHROPIC_BASE_URL", ""))
-    make = partial(_client, local, record, bool(environ.get("ANTHROPIC_BASE_URL")))
+    make = partial(_make_client, local, record, bool(environ.get("ANTHROPIC_BASE_URL")))
     # What records belongs to one run.
-    client, used = (
-        _for_one_run(make)
-        if clients is None or record is not None
-        else _kept(clients, environ, make)
-    )
+    if clients is None or record is not None:
+        client, lifetime = _client_for_one_run(make)
+    else:
+        client, lifetime = _kept_client(clients, environ, make)
     if client is None:
         return None
     model = model or environ.get("ANTHROPIC_MODEL", "") or DEFAULT_MODEL
     kind = "local" if local else "live"
     return Backend(
-        client, kind, model, f"{model} · {kind}", _address(client), used=used
+        client, kind, model, f"{model} · {kind}", _address(client), lifetime=lifetime
     )
 
 
-def _for_one_run(make: Callable[[], Any]) -> tuple[Any, Used]:
+def _client_for_one_run(make: Callable[[], Any]) -> tuple[Any, Lifetime]:
     client = make()
     return client, lambda: client  # which closes itself
 
 
-def _kept(
+def _kept_client(
     clients: Clients, environ: Mapping[str, str], make: Callable[[], Any]
-) -> tuple[Any, Used]:
+) -> tuple[Any, Lifetime]:
     settings = frozenset(
         (k, v)
         for k, v in environ.items()
         if k.startswith("ANTHROPIC_") or k.upper() in _READ
     )
     held = clients.get(settings, make)
-    return (held.client, partial(clients.use, held)) if held else (None, nullcontext)
+    if held is None:
+        return None, nullcontext
+    return held.client, partial(clients.use, held)
 
 
-def _client(local: bool, record: Any, elsewhere: bool) -> Any:
+def _make_client(local: bool, record: Any, elsewhere: bool) -> Any:
     """A client from the environment and the SDK's credentials, or None where there are none."""
     import anthropic  # slow, only when a model is asked
     import httpx2
@@ -203,7 +279,7 @@ def _client(local: bool, record: Any, elsewhere: bool) -> Any:
     return client.copy(api_key="not-needed") if elsewhere else None
 
 
-def _replayed(transport: Any) -> Backend:
+def _replay_backend(transport: Any) -> Backend:
     import anthropic
 
     client = anthropic.AsyncAnthropic(
@@ -220,7 +296,7 @@ def _replayed(transport: Any) -> Backend:
         label,
         "the recorded turns",
         transport,
-        used=lambda: client,
+        lifetime=lambda: client,
     )
 
 

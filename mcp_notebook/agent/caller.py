@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook import policy
 from mcp_notebook.agent.approvals import Approvals
 from mcp_notebook.agent.calls import CallPath, Emit, Sending, Shaping
-from mcp_notebook.agent.repeats import First, Repeats, answer, key_of
+from mcp_notebook.agent.repeats import First, Repeats, key_of, repeat_result
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import Toolset
-from mcp_notebook.agent.tracing import tell, tool_span
+from mcp_notebook.agent.tracing import record_outcome, tool_span
 from mcp_notebook.config import InProcessServer, spec_fingerprint
-from mcp_notebook.events import Approval, ToolCall, ToolResult, ToolStarted
+from mcp_notebook.events import Approval, Reply, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE
 from mcp_notebook.secrets import seal_arguments
@@ -48,9 +48,9 @@ class Caller:
 
     toolset: Toolset
     path: CallPath
+    approvals: Approvals
     rules: Rules = field(default_factory=Rules)
     grants: Grants = field(default_factory=Grants)
-    approvals: Approvals = field(default_factory=Approvals)
     shaping: Shaping = field(default_factory=Shaping)
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)
@@ -102,12 +102,9 @@ class Caller:
             reading=tuple(t.name for t in reading),
             lasting=lasting,
         )
-        self.approvals.open(event.id)
-        return replace(
-            prepared,
-            event=replace(event, needs_approval=True, approval=approval),
-            reading=reading,
-        )
+        asking = replace(event, needs_approval=True, approval=approval)
+        self.approvals.open(asking)
+        return replace(prepared, event=asking, reading=reading)
 
     async def perform(self, call: ToolCall, emit: Emit) -> ToolResult:
         """Run an announced call to its result; never raises but for cancellation."""
@@ -123,7 +120,7 @@ class Caller:
                 )
             )
         if prepared.first is not None:
-            return self._fitted(await answer(prepared.first, call.id))
+            return self._fitted(await repeat_result(prepared.first, call.id))
         try:
             result = seal_result(await self._run(prepared, emit))
         except asyncio.CancelledError:
@@ -135,7 +132,7 @@ class Caller:
     async def _run(self, prepared: Prepared, emit: Emit) -> ToolResult:
         with tool_span(prepared.session, prepared.tool, prepared.event.id) as span:
             result = await self._allowed(prepared, emit)
-            tell(span, result)
+            record_outcome(span, result)
             return result
 
     async def _allowed(self, prepared: Prepared, emit: Emit) -> ToolResult:
@@ -168,7 +165,7 @@ class Caller:
             if denial:
                 return denial
         elif is_open:  # an answer to another call settled this one as well
-            self.approvals.close(prepared.event.id)
+            self.approvals.withdraw(prepared.event.id)
         if decision.action == "deny":
             return decision.reason
         return "" if _unchanged(session, tool) else policy.DENIED_CHANGED
@@ -177,13 +174,13 @@ class Caller:
         """Wait for the person; returns what Claude is told of a denial, or an empty string."""
         self._asking[prepared.event.id] = prepared
         try:
-            said = await self.approvals.wait(prepared.event.id)
+            reply = await self.approvals.wait(prepared.event.id)
         finally:
             del self._asking[prepared.event.id]
-        if said.startswith("deny"):
-            return policy.denial_text(said.partition(":")[2].strip())
+        if reply.choice not in ("once", "always", "server"):
+            return policy.denial_text(reply.reason)
         if decision.always:
-            self._remember(said, prepared)
+            self._remember(reply.choice, prepared)
         if _unchanged(prepared.session, prepared.tool):
             # the person has seen the difference
             prepared.session.accept_changes(prepared.tool.name)
@@ -194,12 +191,12 @@ class Caller:
             _spec(session), tool.name, tool.fingerprint, tool.definition
         )
 
-    def _remember(self, said: str, prepared: Prepared) -> None:
+    def _remember(self, choice: str, prepared: Prepared) -> None:
         """Keep an answer for good, bound to the definitions that the question was
         about; it answers its like, too.
         """
         session = prepared.session
-        tools = {"always": (prepared.tool,), "server": prepared.reading}.get(said, ())
+        tools = {"always": (prepared.tool,), "server": prepared.reading}.get(choice, ())
         if not tools:
             return
         spec = _spec(session)
@@ -216,7 +213,7 @@ class Caller:
                 self._decide(other.session, other.tool, other.arguments).action
                 == "allow"
             ):
-                self.approvals.answer(other.event.id, "once")
+                self.approvals.answer(other.event.id, Reply("once"))
 
     def _decide(
         self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]

@@ -14,40 +14,41 @@ _KEPT = 200  # bytes of a result that need no trimming
 FOREIGN = frozenset({"thinking", "redacted_thinking", "server_tool_use"})
 
 
-def summary(server: str, tool: str, result: ToolResult) -> str:
+def summarize_result(server: str, tool: str, result: ToolResult) -> str:
     """What stands in the place of a trimmed result."""
     call = f"{server}.{tool}" if server else tool
     tables = result.reading.tables if result.reading is not None else ()
     if result.outcome != "ok" or not result.names:
         size = len(result.shown.encode("utf-8", "replace"))
-        return f"[{call}: an old result of {size:,} bytes was taken out; call again if it is needed]"
-    shapes = [
-        f"`{name}` ({table.data.num_rows:,} rows × {table.data.num_columns} columns)"
-        for name, table in zip(result.names, tables, strict=False)
-    ]
-    return f"[{call}: an old result was taken out; its table stays in the notebook: {', '.join(shapes)}]"
+        return (
+            f"[{call}: an old result of {size:,} bytes was taken out; "
+            "call again if it is needed]"
+        )
+    shapes = []
+    for name, table in zip(result.names, tables, strict=False):
+        rows, columns = table.data.num_rows, table.data.num_columns
+        shapes.append(f"`{name}` ({rows:,} rows × {columns} columns)")
+    return (
+        f"[{call}: an old result was taken out; its table stays in the notebook: "
+        f"{', '.join(shapes)}]"
+    )
 
 
-def trim(conversation: Conversation, *, keep: int) -> int:
+def trim_results(conversation: Conversation, *, keep: int) -> int:
     """Put summaries in the place of results before the last `keep` messages; returns
     the bytes saved, 0 if few.
     """
     old = conversation.messages[: max(0, len(conversation.messages) - keep)]
-    blocks = [
-        b
-        for message in old
-        for b in message["content"]
-        if _is_long(b, conversation.summaries)
-    ]
-    saved = sum(
-        _size(b) - len(conversation.summaries[b["tool_use_id"]]) for b in blocks
-    )
+    summaries = conversation.summaries
+    blocks: list[Block] = []
+    for message in old:
+        blocks += [block for block in message["content"] if _is_long(block, summaries)]
+    saved = sum(_size(block) - len(summaries[block["tool_use_id"]]) for block in blocks)
     if saved < WORTH_IT:
         return 0
     for block in blocks:
-        block["content"] = [
-            {"type": "text", "text": conversation.summaries[block["tool_use_id"]]}
-        ]
+        summary = summaries[block["tool_use_id"]]
+        block["content"] = [{"type": "text", "text": summary}]
     return saved
 
 
@@ -59,32 +60,38 @@ def trim_if_long(conversation: Conversation, threshold: int) -> int:
     """
     if not threshold or conversation.tokens <= threshold:
         return 0
-    saved = trim(conversation, keep=0)
-    conversation.tokens = 0 if saved else conversation.tokens
+    saved = trim_results(conversation, keep=0)
+    if saved:
+        conversation.tokens = 0
     return saved
 
 
-def warning(conversation: Conversation, window: int | None) -> str:
+def window_warning(conversation: Conversation, window: int | None) -> str:
     """A line for the person when the window is nearly full, or an empty string."""
     if not window or conversation.tokens < FULL * window:
         return ""
     share = 100 * conversation.tokens // window
-    return f"The conversation fills {share} % of the model's window ({window:,} tokens); %%claude --new starts afresh."
+    return (
+        f"The conversation fills {share} % of the model's window ({window:,} tokens); "
+        "%%claude --new starts afresh."
+    )
 
 
-def prepare(
+def prepare_conversation(
     conversation: Conversation, threshold: int, window: int | None
 ) -> list[str]:
     """What is done and said of the conversation's length before a cell."""
+    lines = []
     saved = trim_if_long(conversation, threshold)
-    lines = (
-        [
-            f"Old results were taken out of the conversation ({saved:,} bytes); their tables stay."
-        ]
-        if saved
-        else []
-    )
-    return [line for line in (*lines, warning(conversation, window)) if line]
+    if saved:
+        lines.append(
+            f"Old results were taken out of the conversation ({saved:,} bytes); their "
+            "tables stay."
+        )
+    full = window_warning(conversation, window)
+    if full:
+        lines.append(full)
+    return lines
 
 
 def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

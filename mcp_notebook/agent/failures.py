@@ -1,23 +1,25 @@
 """Failures of the model's service, in one sentence each that says what to do next."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import anthropic
+import httpx2
+
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.errors import BackendError, ContextFull, NotebookError
 from mcp_notebook.secrets import mask
 
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
-
 # The API's names, then those of the frames that end a stream of Bedrock.
 TRANSIENT_TYPES = (
-    *("overloaded_error", "api_error", "rate_limit_error", "timeout_error"),
-    *(
-        "throttlingException",
-        "internalServerException",
-        "modelStreamErrorException",
-        "modelTimeoutException",
-    ),
+    "overloaded_error",
+    "api_error",
+    "rate_limit_error",
+    "timeout_error",
+    "throttlingException",
+    "internalServerException",
+    "modelStreamErrorException",
+    "modelTimeoutException",
     "serviceUnavailableException",
 )
 # packages whose exceptions come from getting credentials
@@ -33,22 +35,17 @@ LONGEST_WAIT = 60.0  # seconds; a service that asks for more is not waited for
 
 def is_transient(error: Any) -> bool:
     """Whether the same request may succeed in a moment."""
-    import anthropic
-    import httpx2
 
-    if _ours(error) is not None:
+    if _find_own_error(error) is not None:
         return False
     if isinstance(error, anthropic.APIStatusError):
-        in_stream = error.status_code == 200 and error.type in TRANSIENT_TYPES
-        return (
-            in_stream
-            or error.status_code in TRANSIENT_STATUS
-            or error.status_code >= 500
-        )
+        if error.status_code == 200:  # an error event inside a stream that began well
+            return error.type in TRANSIENT_TYPES
+        return error.status_code in TRANSIENT_STATUS or error.status_code >= 500
     return isinstance(error, anthropic.APIConnectionError | httpx2.TransportError)
 
 
-def wait_asked(error: Any) -> float | None:
+def requested_wait(error: Any) -> float | None:
     """Seconds that the service asks to wait (`retry-after`), or None."""
     response = getattr(error, "response", None)
     value = response.headers.get("retry-after", "") if response is not None else ""
@@ -58,9 +55,8 @@ def wait_asked(error: Any) -> float | None:
         return None
 
 
-def in_words(error: Any, partial: str) -> str:
+def retry_reason(error: Any, partial: str) -> str:
     """Why a turn is tried again."""
-    import anthropic
 
     if partial:
         return "the reply was cut off"
@@ -70,12 +66,10 @@ def in_words(error: Any, partial: str) -> str:
     return "the connection failed"
 
 
-def explain(error: Any, backend: "Backend") -> NotebookError:
+def explain_failure(error: Any, backend: Backend) -> NotebookError:
     """The exception that the person sees; ours (a replay miss) pass through."""
-    import anthropic
-    import httpx2
 
-    ours = _ours(error)
+    ours = _find_own_error(error)
     if ours is not None:
         return ours
     if isinstance(error, TypeError):
@@ -84,65 +78,77 @@ def explain(error: Any, backend: "Backend") -> NotebookError:
             # TypeError to explain
             raise error
         return BackendError(
-            f"No credentials for {backend.label}: set ANTHROPIC_API_KEY and run the cell again."
+            f"No credentials for {backend.label}: set ANTHROPIC_API_KEY and run the "
+            "cell again."
         )
     if isinstance(error, anthropic.APIStatusError):
-        said = mask(_said(error))
-        if error.status_code == 413 or (
-            error.status_code == 400 and _OVERLONG.search(said)
-        ):
+        said = mask(_service_words(error))
+        overlong = error.status_code == 400 and _OVERLONG.search(said)
+        if overlong or error.status_code == 413:
             return ContextFull(
-                f"The conversation no longer fits the model ({said}); go on with %%claude --new."
+                f"The conversation no longer fits the model ({said}); go on with "
+                "%%claude --new."
             )
         return BackendError(_status_sentence(error, backend, said))
     if isinstance(error, anthropic.APITimeoutError):
         return BackendError(
-            f"{backend.label} did not answer in time; run the cell again or raise the timeout."
+            f"{backend.label} did not answer in time; run the cell again or raise the "
+            "timeout."
         )
     if isinstance(error, anthropic.APIConnectionError | httpx2.TransportError):
         return BackendError(
-            f"Cannot reach {backend.address}: check that it runs and that the network allows it."
+            f"Cannot reach {backend.address}: check that it runs and that the network "
+            "allows it."
         )
     return BackendError(f"The model's service failed: {mask(str(error))}")
 
 
-def raise_in_words(error: Exception, backend: "Backend") -> None:
+def raise_for_credentials(error: Exception, backend: Backend) -> None:
     """Raise BackendError for what a cloud's own package says of credentials; anything
     else passes.
     """
-    cloud = type(error).__module__.split(".")[0] in CLOUDS
-    if cloud or (
-        isinstance(error, RuntimeError) and "credential" in str(error).lower()
-    ):
+    of_a_cloud = type(error).__module__.split(".")[0] in CLOUDS
+    # The SDK's own client for Bedrock raises a bare RuntimeError.
+    of_the_sdk = isinstance(error, RuntimeError) and "credential" in str(error).lower()
+    if of_a_cloud or of_the_sdk:
         words = mask(" ".join(str(error).split()))[:300].rstrip(".")
         raise BackendError(
-            f"No credentials for {backend.label}: {words}. Set them and run the cell again."
+            f"No credentials for {backend.label}: {words}. Set them and run the cell "
+            "again."
         ) from error
 
 
-def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
-    if error.status_code in (401, 403):
-        return f"{backend.address} refused the credentials ({error.status_code}); check ANTHROPIC_API_KEY."
-    if error.status_code == 404:
-        return f"{backend.address} does not know the model {backend.model!r}; choose one with --model."
-    if error.status_code in (429, 529) or error.type in TRANSIENT_TYPES:
-        wait = wait_asked(error)
-        asked = (
-            f"{wait:.0f} s, as it asks," if wait and wait > LONGEST_WAIT else "a minute"
+def _status_sentence(error: Any, backend: Backend, said: str) -> str:
+    code = error.status_code
+    if code in (401, 403):
+        return (
+            f"{backend.address} refused the credentials ({code}); "
+            "check ANTHROPIC_API_KEY."
         )
+    if code == 404:
+        return (
+            f"{backend.address} does not know the model {backend.model!r}; "
+            "choose one with --model."
+        )
+    if code in (429, 529) or error.type in TRANSIENT_TYPES:
+        wait = requested_wait(error) or 0.0
+        asked = f"{wait:.0f} s, as it asks," if wait > LONGEST_WAIT else "a minute"
         return f"The model's service is busy ({said}); wait {asked} and run the cell again."
-    if error.status_code >= 500:
-        return f"The model's service failed ({error.status_code}): {said.rstrip('.')}. Run the cell again."
-    return f"The model's service refused the request ({error.status_code}): {said}"
+    if code >= 500:
+        return (
+            f"The model's service failed ({code}): {said.rstrip('.')}. "
+            "Run the cell again."
+        )
+    return f"The model's service refused the request ({code}): {said}"
 
 
-def _said(error: Any) -> str:
+def _service_words(error: Any) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     inner: Any = body.get("error") if isinstance(body.get("error"), dict) else {}
     return str(inner.get("message") or error.message)[:300]
 
 
-def _ours(error: BaseException | None) -> NotebookError | None:
+def _find_own_error(error: BaseException | None) -> NotebookError | None:
     # The SDK wraps what a transport raises in APIConnectionError and keeps it as the cause.
     while error is not None:
         if isinstance(error, NotebookError):

@@ -49,8 +49,8 @@ def dollars_of(message: Any) -> float | None:
     import genai_prices
 
     try:
-        told = {"model": model, "usage": message.usage.model_dump()}
-        extracted = genai_prices.extract_usage(told, provider_id="anthropic")
+        paid = {"model": model, "usage": message.usage.model_dump()}
+        extracted = genai_prices.extract_usage(paid, provider_id="anthropic")
         return float(extracted.calc_price().total_price)
     except (LookupError, ValueError):
         return None
@@ -61,22 +61,22 @@ def has_price(model: str) -> bool:
     """Whether a dollar budget can be kept for this model; looked up once, a name that
     nobody knows is searched long.
     """
-    return estimate(model, 1, 1) is not None
+    return estimate_dollars(model, 1, 1) is not None
 
 
-def estimate(model: str, tokens_in: int, tokens_out: int) -> float | None:
+def estimate_dollars(model: str, tokens_in: int, tokens_out: int) -> float | None:
     """Dollars for so many tokens without any cache, or None when no price is known."""
-    priced = _priced(model, tokens_in, tokens_out)
+    priced = _find_price(model, tokens_in, tokens_out)
     return None if priced is None else float(priced.total_price)
 
 
 def window_of(model: str) -> int | None:
     """How many tokens fit the model, or None when that is not known."""
-    priced = _priced(model, 1, 1)
+    priced = _find_price(model, 1, 1)
     return None if priced is None else priced.model.context_window
 
 
-def _priced(model: str, tokens_in: int, tokens_out: int) -> Any:
+def _find_price(model: str, tokens_in: int, tokens_out: int) -> Any:
     import genai_prices
 
     usage = genai_prices.Usage(input_tokens=tokens_in, output_tokens=tokens_out)

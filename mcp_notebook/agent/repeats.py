@@ -59,7 +59,7 @@ class Repeats:
             future.cancel()
 
 
-async def answer(first: First, call_id: str) -> ToolResult:
+async def repeat_result(first: First, call_id: str) -> ToolResult:
     """The result of a repeated call."""
     result = first if isinstance(first, ToolResult) else await asyncio.shield(first)
     shown = f"{REPEATED}\n\n{result.shown}" if result.outcome == "ok" else result.shown

@@ -5,10 +5,11 @@ the tests check.
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.caller import Caller
-from mcp_notebook.agent.context import summary, trim, without_foreign
+from mcp_notebook.agent.context import summarize_result, trim_results, without_foreign
 from mcp_notebook.agent.conversation import Block, Conversation, tool_result, tool_uses
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.sealing import seal_block
@@ -17,17 +18,21 @@ from mcp_notebook.errors import BudgetError, ContextFull, NotebookError
 from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
 from mcp_notebook.policy import Budget
 
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
-
 NOT_RUN = "Not run: the reply was cut off before the call was complete."
 OVER_LIMIT = "Not run: the limit of tool calls is reached."
 CANCELLED = "Interrupted by the person before it finished."
-SUM_UP = "The limit of this cell is reached ({limit}). Call no more tools; sum up what you found and what is open."
+SUM_UP = (
+    "The limit of this cell is reached ({limit}). Call no more tools; sum up what you "
+    "found and what is open."
+)
 STOPS = {
-    "max_tokens": "The answer was cut at the reply's token limit; raise MCPNotebook.max_tokens.",
+    "max_tokens": (
+        "The answer was cut at the reply's token limit; raise MCPNotebook.max_tokens."
+    ),
     "refusal": "The model refused to answer.",
-    "model_context_window_exceeded": "The conversation no longer fits the model; go on with %%claude --new.",
+    "model_context_window_exceeded": (
+        "The conversation no longer fits the model; go on with %%claude --new."
+    ),
 }
 
 
@@ -49,7 +54,8 @@ async def run(
     budget = caller.budget
     if used_up := budget.limit_reached_before():
         raise BudgetError(
-            f"This notebook's budget is used up ({used_up}); raise it with %config MCPNotebook."
+            f"This notebook's budget is used up ({used_up}); raise it with "
+            "%config MCPNotebook."
         )
     before = conversation.snapshot()
     if conversation.model not in ("", request.backend.model):
@@ -73,10 +79,11 @@ async def _turns(
     before: list[dict[str, Any]],
 ) -> AsyncGenerator[Event, None]:
     """Turns and calls until Claude is done or a limit is reached; ends with a Stop."""
-    tools = caller.toolset.definitions(
-        search=request.backend.searches and len(caller.toolset) > request.search_above
-    )
-    budget, limit, mended = caller.budget, "", False
+    many = len(caller.toolset) > request.search_above
+    tools = caller.toolset.definitions(search=request.backend.searches and many)
+    budget = caller.budget
+    limit = ""
+    mended = False  # an answer of the wrong form is sent back once
     while True:
         turn = ModelTurn(
             request.backend,
@@ -151,7 +158,7 @@ async def _fitting(
                 yield event
         return
     except ContextFull:
-        saved = trim(conversation, keep=1)
+        saved = trim_results(conversation, keep=1)
         if not saved:
             raise
     yield Note(
@@ -197,7 +204,9 @@ async def _call_all(
         async with gate:
             result = await caller.perform(call, queue.put_nowait)
         results[call.id] = result
-        conversation.summaries[call.id] = summary(call.server, call.tool, result)
+        conversation.summaries[call.id] = summarize_result(
+            call.server, call.tool, result
+        )
         queue.put_nowait(result)
 
     calls = [caller.announce(use) for use in run]
@@ -207,7 +216,8 @@ async def _call_all(
     try:
         if len(run) < len(uses):
             yield Note(
-                f"{len(uses) - len(run)} of {len(uses)} calls are not run: the limit of tool calls.",
+                f"{len(uses) - len(run)} of {len(uses)} calls are not run: the limit of "
+                "tool calls.",
                 "warning",
             )
         for call in calls:
@@ -229,21 +239,19 @@ async def _call_all(
 def _blocks(uses: list[Block], results: dict[str, ToolResult]) -> list[Block]:
     blocks = []
     for use in uses:
-        result = results.get(use["id"]) or ToolResult(
-            use["id"], "cancelled", CANCELLED, 0.0
-        )
+        call_id = use["id"]
+        result = results.get(call_id)
+        if result is None:
+            result = ToolResult(call_id, "cancelled", CANCELLED, 0.0)
+        succeeded = result.outcome == "ok"
+        images = result.images if succeeded else ()
         blocks.append(
-            tool_result(
-                use["id"],
-                result.shown,
-                error=result.outcome != "ok",
-                images=result.images if result.outcome == "ok" else (),
-            )
+            tool_result(call_id, result.shown, error=not succeeded, images=images)
         )
     return blocks
 
 
-def _drift(backend: "Backend") -> list[str]:
+def _drift(backend: Backend) -> list[str]:
     """Differences between the recorded and the live tool results that came up since the
     last turn, in words.
     """
@@ -254,7 +262,7 @@ def _drift(backend: "Backend") -> list[str]:
     return news
 
 
-def footer(backend: "Backend", budget: Budget) -> Footer:
+def footer(backend: Backend, budget: Budget) -> Footer:
     """The line below the answer."""
     spent = budget.spent
     return Footer(

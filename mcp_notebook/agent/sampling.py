@@ -7,14 +7,12 @@ gets the reply as text; it gets neither tools nor anything of the conversation.
 import asyncio
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.turn import ModelTurn
 from mcp_notebook.errors import BackendError
 from mcp_notebook.events import Usage
-
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
 
 _REASONS = {
     "end_turn": "endTurn",
@@ -23,21 +21,17 @@ _REASONS = {
 }
 
 
-async def answer(
-    backend: "Backend", params: Mapping[str, Any], *, max_tokens: int
+async def answer_sampling(
+    backend: Backend, params: Mapping[str, Any], *, max_tokens: int
 ) -> tuple[dict[str, Any], Usage]:
     """The reply as a CreateMessageResult's JSON, and what it took; raises BackendError."""
     # slow, and the loop has other things to do
     await asyncio.to_thread(importlib.import_module, "anthropic")
+    wanted = int(params.get("maxTokens") or max_tokens)
     request: dict[str, Any] = {
         "model": backend.model,
-        "max_tokens": max(
-            1, min(int(params.get("maxTokens") or max_tokens), max_tokens)
-        ),
-        "messages": [
-            {"role": m["role"], "content": _content(m["content"])}
-            for m in params["messages"]
-        ],
+        "max_tokens": max(1, min(wanted, max_tokens)),
+        "messages": [_api_message(message) for message in params["messages"]],
     }
     if params.get("systemPrompt"):
         request["system"] = params["systemPrompt"]
@@ -56,13 +50,18 @@ async def answer(
     }, turn.usage
 
 
-def _content(content: Any) -> list[dict[str, Any]]:
-    return [
-        _block(one) for one in (content if isinstance(content, list) else [content])
-    ]
+def _api_message(message: Mapping[str, Any]) -> dict[str, Any]:
+    blocks = [_api_block(block) for block in _blocks_of(message)]
+    return {"role": message["role"], "content": blocks}
 
 
-def _block(content: Mapping[str, Any]) -> dict[str, Any]:
+def _blocks_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    # One block until the revision of 2025-11-25, one or a list since.
+    content = message["content"]
+    return content if isinstance(content, list) else [content]
+
+
+def _api_block(content: Mapping[str, Any]) -> dict[str, Any]:
     if content.get("type") == "text":
         return {"type": "text", "text": content["text"]}
     if content.get("type") == "image":
@@ -77,12 +76,15 @@ def _block(content: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def in_words(params: Mapping[str, Any]) -> str:
+def request_text(params: Mapping[str, Any]) -> str:
     """The whole request as the person is shown it."""
-    parts = [f"[system] {params['systemPrompt']}"] if params.get("systemPrompt") else []
+    lines = []
+    if params.get("systemPrompt"):
+        lines.append(f"[system] {params['systemPrompt']}")
     for message in params["messages"]:
-        content = message["content"]
-        for one in content if isinstance(content, list) else [content]:
-            said = one["text"] if one.get("type") == "text" else f"({one.get('type')})"
-            parts.append(f"[{message['role']}] {said}")
-    return "\n".join([*parts, f"(at most {params.get('maxTokens', '?')} tokens)"])
+        for block in _blocks_of(message):
+            kind = block.get("type")
+            words = block["text"] if kind == "text" else f"({kind})"
+            lines.append(f"[{message['role']}] {words}")
+    lines.append(f"(at most {params.get('maxTokens', '?')} tokens)")
+    return "\n".join(lines)

@@ -45,22 +45,19 @@ class Toolset:
         """The `tools` of a request. `search`: Claude looks tools up by words instead of
         reading all of them.
         """
-        tools: list[dict[str, Any]] = [
-            {
+        tools: list[dict[str, Any]] = [SEARCH] if search else []
+        for name, (session, tool) in self.by_name.items():
+            description = tool.description or tool.title or tool.name
+            definition = {
                 "name": name,
-                "description": (tool.description or tool.title or tool.name)[
-                    :MAX_DESCRIPTION
-                ],
+                "description": description[:MAX_DESCRIPTION],
                 "input_schema": {"type": "object", **tool.input_schema},
-                **(
-                    {"defer_loading": True}
-                    if search and session.name != OWN_SERVER
-                    else {}
-                ),
             }
-            for name, (session, tool) in self.by_name.items()
-        ]
-        return [SEARCH, *tools] if search else tools
+            # The notebook's own few tools are always in sight.
+            if search and session.name != OWN_SERVER:
+                definition["defer_loading"] = True
+            tools.append(definition)
+        return tools
 
     def find(self, name: str) -> "tuple[Session, ToolInfo] | None":
         """The session and tool behind a name that Claude used."""

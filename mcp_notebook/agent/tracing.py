@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import trace
+
 from mcp_notebook.events import ToolResult
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def tool_span(session: "Session", tool: "ToolInfo", call_id: str) -> Iterator[An
         yield span
 
 
-def tell(span: Any, result: ToolResult) -> None:
+def record_outcome(span: Any, result: ToolResult) -> None:
     """Put the outcome of a call on its span."""
     span.set_attribute("mcp_notebook.outcome", result.outcome)
     span.set_attribute("mcp_notebook.received_bytes", result.received_bytes)
@@ -56,7 +58,4 @@ def tell(span: Any, result: ToolResult) -> None:
 
 
 def _tracer() -> Any:
-    # the model's SDK brings it; loaded with the first cell
-    from opentelemetry import trace
-
     return trace.get_tracer("mcp_notebook")

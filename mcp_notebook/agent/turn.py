@@ -10,15 +10,19 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import anthropic
+import httpx2
+
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.failures import (
     LONGEST_WAIT,
-    explain,
-    in_words,
+    explain_failure,
     is_transient,
-    raise_in_words,
-    wait_asked,
+    raise_for_credentials,
+    requested_wait,
+    retry_reason,
 )
 from mcp_notebook.agent.prices import usage_of
 from mcp_notebook.errors import BackendError
@@ -30,9 +34,6 @@ from mcp_notebook.events import (
     Usage,
     Working,
 )
-
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
 
 ATTEMPTS = 3
 PAUSE = 0.5  # seconds before the second attempt, doubled for the third
@@ -57,7 +58,7 @@ class ModelTurn:
     is cancelled `partial` is the text that arrived.
     """
 
-    def __init__(self, backend: "Backend", build: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, backend: Backend, build: Callable[[], dict[str, Any]]) -> None:
         self._backend = backend
         self._build = build
         self.blocks: list[dict[str, Any]] = []
@@ -69,12 +70,10 @@ class ModelTurn:
         """Stream the reply, trying again when it was cut. Raises BackendError in one
         clear sentence.
         """
-        # Slow to import, and only a cell that asks a model needs them.
-        import anthropic
-        import httpx2
 
         for attempt in range(1, ATTEMPTS + 1):
-            started, wait = time.monotonic(), PAUSE * 2 ** (attempt - 1)
+            started = time.monotonic()
+            wait = PAUSE * 2 ** (attempt - 1)
             try:
                 async with aclosing(self._stream_once()) as deltas:
                     async for delta in deltas:
@@ -84,40 +83,37 @@ class ModelTurn:
                 httpx2.TransportError,
                 TypeError,
             ) as error:
-                asked = wait_asked(error)
-                if (
-                    attempt == ATTEMPTS
-                    or not is_transient(error)
-                    or (asked or 0.0) > LONGEST_WAIT
-                ):
-                    raise explain(error, self._backend) from error
-                reason = in_words(error, self.partial)
-                wait = wait if asked is None else asked
+                asked = requested_wait(error)
+                if asked is not None:
+                    wait = asked
+                hopeless = attempt == ATTEMPTS or not is_transient(error)
+                if hopeless or wait > LONGEST_WAIT:
+                    raise explain_failure(error, self._backend) from error
+                reason = retry_reason(error, self.partial)
             except Exception as error:
                 # boundary: each cloud's package has exceptions of its own for
                 # credentials
-                raise_in_words(error, self._backend)
+                raise_for_credentials(error, self._backend)
                 raise
             else:
                 if self.stop_reason:
-                    seconds = time.monotonic() - started
-                    self.usage = usage_of(
-                        self._message,
-                        self._request_id,
-                        seconds,
-                        free=self._backend.free,
-                    )
+                    self._count_usage(time.monotonic() - started)
                     return
+                # A stream that is closed cleanly in the middle raises nothing.
                 reason = "the reply was cut off"
             if self.partial:
                 yield TextDiscarded(reason)
                 self.partial = ""
-            yield Note(
-                f"Trying again{f' in {wait:.0f} s' if wait >= 1 else ''}: {reason}."
-            )
+            soon = f" in {wait:.0f} s" if wait >= 1 else ""
+            yield Note(f"Trying again{soon}: {reason}.")
             await asyncio.sleep(wait)
         raise BackendError(
             "The model's reply was cut off three times; run the cell again."
+        )
+
+    def _count_usage(self, seconds: float) -> None:
+        self.usage = usage_of(
+            self._message, self._request_id, seconds, free=self._backend.free
         )
 
     async def _stream_once(self) -> AsyncGenerator[StreamEvent, None]:
@@ -130,14 +126,10 @@ class ModelTurn:
                     yield TextDelta(event.text)
                 elif event.type == "thinking":
                     yield ThinkingDelta(event.thinking)
-                elif (
-                    event.type == "content_block_start"
-                    and event.content_block.type in _SILENT
-                ):
-                    yield Working(
-                        _SILENT[event.content_block.type],
-                        _tool_name(event.content_block),
-                    )
+                elif event.type == "content_block_start":
+                    block = event.content_block
+                    if block.type in _SILENT:
+                        yield Working(_SILENT[block.type], _tool_name(block))
             message = stream.current_message_snapshot
             self._request_id = stream.request_id or ""
         self._message = message

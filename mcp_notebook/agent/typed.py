@@ -8,9 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import anthropic
+import pydantic
+
 from mcp_notebook.errors import ConfigError
 
-MEND = "That was not the value asked for ({problem}). Answer with the JSON alone, by the schema: {schema}"
+MEND = (
+    "That was not the value asked for ({problem}). Answer with the JSON alone, "
+    "by the schema: {schema}"
+)
 _FENCE = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 
 
@@ -26,13 +32,10 @@ class Form:
 
     def value(self, text: str) -> Any:
         """The value in an answer; raises ValueError (pydantic's is one) that says what is wrong."""
-        content = json.loads(_json_in(text))
-        if self.wrapped:
-            content = (
-                content["value"]
-                if isinstance(content, dict) and "value" in content
-                else content
-            )
+        content = json.loads(_find_json(text))
+        # A model that knows no structured output may leave the wrapping out.
+        if self.wrapped and isinstance(content, dict) and "value" in content:
+            content = content["value"]
         return self.adapter.validate_python(content)
 
     def problem(self, text: str) -> str:
@@ -49,8 +52,6 @@ def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
     """The form of a type, or of the expression of one in terms of the person's own
     names; raises ConfigError.
     """
-    import anthropic  # slow, and pydantic comes with it
-    import pydantic
 
     try:
         kind = expression
@@ -76,17 +77,21 @@ def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
             "properties": {"value": schema},
             "required": ["value"],
         }
-        schema |= {"$defs": definitions} if definitions else {}
+        if definitions:
+            schema["$defs"] = definitions
     return Form(adapter, anthropic.transform_schema(schema), wrapped)
 
 
-def _json_in(text: str) -> str:
+def _find_json(text: str) -> str:
     """The JSON in an answer: models that know no structured output put a fence or words
     around it.
     """
     fenced = _FENCE.search(text)
     if fenced:
         return fenced[1]
-    start = min((i for i in (text.find("{"), text.find("[")) if i >= 0), default=0)
+    starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
+    start = min(starts, default=0)
     end = max(text.rfind("}"), text.rfind("]"))
-    return text[start : end + 1] if end > start else text.strip()
+    if end <= start:
+        return text.strip()
+    return text[start : end + 1]

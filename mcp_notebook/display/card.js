@@ -53,25 +53,6 @@ function fold(label, text) {
   return box;
 }
 
-function reason(row, send) {
-  const press = button("why", "Deny with a reason…"), field = make("input", "find reason");
-  Object.assign(field, { maxLength: 1500, placeholder: "Why? Claude is told. Enter sends, Escape goes back.", ariaLabel: "Reason of the denial" });
-  const swap = (from, to) => {
-    from.replaceWith(to);
-    to.toggleAttribute("data-lm-suppress-shortcuts", true); // a moment ago it was reached by mouse
-    to.focus();
-  };
-  press.onclick = () => swap(press, field);
-  field.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" && (event.key !== "Enter" || event.isComposing)) return;
-    event.preventDefault();
-    event.stopPropagation(); // the notebook would take it for its own
-    if (event.key === "Escape") swap(field, press);
-    else send(field.value.trim() ? `deny: ${field.value.trim()}` : "deny");
-  });
-  row.append(press);
-}
-
 function secrets(call, reveal) {
   const line = make("div", "claims secrets", `Secrets are sent but not shown: ${call.hidden.join(", ")}. `);
   const press = button("show", "Show them");
@@ -87,31 +68,19 @@ function secrets(call, reveal) {
 }
 
 function approval(call, send, reveal) {
-  const panel = make("div", "approval"), row = make("div", "row");
+  const panel = make("div", "approval");
   panel.setAttribute("role", "group");
   panel.ariaLabel = `Approval of ${call.server}.${call.tool}`;
   panel.append(make("div", "ask", "Claude asks to run this call."));
   for (const text of [call.claims, call.history]) if (text) panel.append(make(text.length > 300 ? "pre" : "div", "dim claims", text));
   if (call.hidden.length) panel.append(secrets(call, reveal));
   if (!call.whole) panel.append(make("div", "claims", "It is too long to be shown whole, so it can only be denied here."));
-  if (!call.buttons) row.append(make("span", "dim", "Answer in the box below."));
+  if (!call.buttons) panel.append(make("div", "row dim", "Answer in the box below."));
   else {
-    const answer = (value) => {
-      for (const node of row.querySelectorAll("button, input")) node.disabled = true;
-      send(value);
-    };
-    for (const [value, text, meaning] of [...(call.whole ? call.choices : []), ["deny", "Deny", "Claude is told that you do not want this call."]]) {
-      const press = button(value, text, meaning);
-      press.ariaLabel = text;
-      press.onclick = () => answer(value);
-      row.append(press);
-      if (value === "server") panel.append(make("div", "dim claims", meaning));
-    }
-    reason(row, answer);
-    for (const node of row.children) node.disabled = true; // for a moment: a click meant for what was here before must not answer
-    setTimeout(() => { for (const node of row.children) node.disabled = false; }, 350);
+    const choices = call.whole ? call.choices : [];
+    for (const [value, , meaning] of choices) if (value === "server") panel.append(make("div", "dim claims", meaning));
+    panel.append(answers({ ...call, choices }, send));
   }
-  panel.append(row);
   return panel;
 }
 
@@ -150,7 +119,7 @@ function render({ model, el }) {
       clearInterval(timer);
       if (running) [since, timer] = [performance.now(), setInterval(tick, 100)];
       masked();
-      ask.replaceChildren(...(asks ? [approval(call, (answer) => model.send({ answer }), reveal)] : []));
+      ask.replaceChildren(...(asks ? [approval(call, (reply) => model.send(reply), reveal)] : []));
       if (asks || head.status === "error") card.open = true;
       else if (running || head.status === "denied") card.open = model.get("expanded");
     }

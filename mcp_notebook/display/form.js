@@ -1,16 +1,4 @@
-// A server's question to the person. Everything shown comes from outside: it is put on the page as text nodes only.
-const make = (tag, name, text) => {
-  const node = document.createElement(tag);
-  if (name) node.className = name;
-  if (text != null) node.textContent = text;
-  return node;
-};
-const button = (name, text, press) => {
-  const node = make("button", name, text);
-  node.type = "button";
-  node.onclick = press;
-  return node;
-};
+// A question as a form in the cell. It comes after the other files that widgets.py names, in one module.
 let count = 0;
 
 function text(field) {
@@ -68,52 +56,43 @@ function row(field) {
 }
 
 function render({ model, el }) {
-  const ask = model.get("ask");
+  const ask = model.get("ask"), [[first]] = ask.choices;
   const box = make("form", "ask-card"), rows = ask.fields.map(row);
-  const send = (action, values) => model.send({ action, values });
   const values = () => Object.fromEntries(rows.map((r) => [r.name, r.value()]));
+  const send = (reply) => model.send({ ...reply, values: values() });
   box.noValidate = true; // what is wrong is said by the kernel, in our words
   box.append(make("div", "title", ask.title));
   if (ask.message) box.append(make("div", "message", ask.message));
-  if (ask.warning) {
-    const warning = make("div", "warning", ask.warning);
+  for (const note of ask.notes) {
+    const warning = make("div", "warning", note);
     warning.setAttribute("role", "note");
     box.append(warning);
   }
   if (ask.detail) box.append(make("pre", "", ask.detail));
   if (ask.url) box.append(make("div", "address", ask.shown_url));
   box.append(...rows.map((r) => r.line));
-  const bar = make("div", "row"), decline = button("", "Decline", () => send("decline"));
-  const paste = make("input", "paste");
-  if (ask.kind === "form") bar.append(button("go", "Send", () => send("accept", values())), decline);
-  if (ask.kind === "choice")
-    bar.append(
-      button("go", "Allow once", () => send("accept", {})),
-      button("", "Always for this server", () => send("accept", { always: true })),
-      decline,
-    );
+  // A page that answers by itself, or whose link is the answer, needs no button for it.
+  const choices = ask.opens || ask.comes_back ? [] : ask.choices;
+  const bar = answers({ ...ask, choices }, send, !rows.length);
+  const go = bar.querySelector("button");
   if (ask.url) {
     const link = make("a", "go", `Open ${ask.host}`);
     Object.assign(link, { href: ask.url, target: "_blank", rel: "noopener noreferrer" });
-    if (ask.kind === "link") link.onclick = () => send("accept", {});
-    bar.append(link);
-    if (ask.paste) {
-      Object.assign(paste, { type: "text", placeholder: "Paste the final address", ariaLabel: "Address" });
-      bar.append(paste, button("", "Done", () => send("accept", { address: paste.value })));
-    }
-    bar.append(decline);
-  }
+    if (ask.opens) link.onclick = () => send({ answer: first });
+    bar.prepend(link);
+  } else go.classList.add("go");
   box.append(bar);
+  const filled = () => { if (rows.length) send({ answer: first }); };
   box.onsubmit = (event) => {
     event.preventDefault();
-    if (ask.kind === "form") send("accept", values());
+    filled();
   };
   for (const name of ["keydown", "keyup", "keypress"])
     box.addEventListener(name, (event) => {
       event.stopPropagation(); // JupyterLab's shortcuts stay out of what is typed
-      if (name === "keydown" && event.key === "Enter" && event.target.matches("input") && ask.kind === "form") {
+      if (name === "keydown" && event.key === "Enter" && event.target.matches("input") && rows.length) {
         event.preventDefault();
-        send("accept", values());
+        filled();
       }
     });
   const told = () => {

@@ -9,16 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from mcp_notebook.display.blocks import INTERVAL, MarkdownBlock, TextBlock
-from mcp_notebook.display.calls import StaticCall, TextCall, WidgetCall
-from mcp_notebook.display.footer import footer_line, stop_line
-from mcp_notebook.display.inline import COLOURS
-from mcp_notebook.display.record import call_record, finished, progressed
-from mcp_notebook.display.screen import CellScreen, Screen
-from mcp_notebook.display.slots import Slots
-from mcp_notebook.display.state import PATIENCE, State, sign_of
-from mcp_notebook.display.static import small_line
-from mcp_notebook.display.wording import MARKS
+from mcp_notebook.display.call_output import Decide, StaticCall, TextCall, WidgetCall
+from mcp_notebook.display.call_view import finished, progressed, view_call
+from mcp_notebook.display.card_html import small_line
+from mcp_notebook.display.html_parts import COLOURS
+from mcp_notebook.display.outputs import CellScreen, Screen, Slots
+from mcp_notebook.display.text_blocks import INTERVAL, MarkdownBlock, TextBlock
+from mcp_notebook.display.wording import MARKS, footer_line, stop_line
+from mcp_notebook.display.working_line import PATIENCE, WorkingLine, line_form
 from mcp_notebook.events import (
     Event,
     Footer,
@@ -39,7 +37,7 @@ from mcp_notebook.events import (
 class View:
     """Draws the events of one cell.
 
-    `decide(call id, answer)` is called when a card's button is clicked, possibly on
+    `decide(call id, reply)` is called when a card's button is clicked, possibly on
     another thread. `buttons=False`: the question is asked elsewhere (a blocking cell),
     so cards have none. `expanded`: cards start open. `live`: somebody watches, so a
     line says what goes on while there is nothing to read for longer than `patience`
@@ -50,7 +48,7 @@ class View:
         self,
         *,
         mode: Literal["widget", "static", "text"],
-        decide: Callable[[str, str], None],
+        decide: Decide,
         buttons: bool = True,
         expanded: bool = False,
         live: bool = False,
@@ -74,32 +72,31 @@ class View:
         self._text_mode = mode == "text"
         self._calls: dict[str, StaticCall] = {}
         self._drawn = 0.0  # when progress was last drawn
-        self._state = State(
-            sign_of(mode, self._slots) if live else None, clock, patience
-        )
+        form = line_form(mode, self._slots) if live else None
+        self._working = WorkingLine(form, clock, patience)
 
     @property
     def has_waited(self) -> bool:
         """Whether a line said at any time that something goes on."""
-        return self._state.was_shown
+        return self._working.was_shown
 
     def show(self, event: Event) -> None:
         """Draw one event. Text and progress may wait for the next `flush`."""
         if not isinstance(event, Working | ThinkingDelta | ToolProgress | Usage):
-            self._state.end()
+            self._working.end()
         match event:
             case TextDelta(text):
                 self._open_block().add(text)
             case Working():
                 self._end_block()
-                self._state.begin(event)
+                self._working.begin(event)
             case ThinkingDelta(text):
-                self._state.think(text)
+                self._working.think(text)
             case TextDiscarded(reason):
                 self._discard(reason)
             case ToolCall():
                 self._end_block()
-                self._calls[event.id] = self._make(call_record(event))
+                self._calls[event.id] = self._make(view_call(event))
             case ToolStarted() | ToolProgress() | ToolResult() if (
                 event.id in self._calls
             ):
@@ -115,7 +112,7 @@ class View:
 
     def flush(self) -> None:
         """Draw what is due; call it at every heartbeat."""
-        self._state.draw()
+        self._working.draw()
         if self._block is not None:
             self._block.draw(self._clock())
         if self._clock() - self._drawn >= INTERVAL:
@@ -133,7 +130,7 @@ class View:
         last = next(
             (call for call in reversed(self._calls.values()) if call.has_table), None
         )
-        self._state.close()
+        self._working.close()
         for call in self._calls.values():
             call.freeze(expanded=call is last)
         self._calls.clear()

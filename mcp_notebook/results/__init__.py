@@ -45,9 +45,9 @@ def read(
     of exactly as many rows as its `limit` is said to be perhaps cut.
     """
     # pyarrow takes a third of a second to import: only the first result pays.
-    from mcp_notebook.results.pipeline import Options, read_result
+    from mcp_notebook.results.pipeline import ReadOptions, read_result
 
-    options = Options(
+    options = ReadOptions(
         output_schema,
         sql,
         fetch,

@@ -24,7 +24,7 @@ class Resource:
 
 
 @dataclass(frozen=True)
-class Parts:
+class ResultParts:
     """One tool result, sorted by kind; `unknown` names content types that we do not know."""
 
     is_error: bool = False
@@ -38,42 +38,41 @@ class Parts:
     @property
     def size(self) -> int:
         """Bytes of text, images and blobs, roughly as received."""
-        held = sum(
-            len(item.text or "") + len(item.blob or "") for item in self.resources
-        )
-        return (
-            sum(map(len, self.texts)) + sum(len(data) for _, data in self.images) + held
-        )
+        # base64 is counted as it came: it is the bytes received that are limited
+        held = sum(map(len, self.texts))
+        held += sum(len(data) for _, data in self.images)
+        for item in self.resources:
+            held += len(item.text or "") + len(item.blob or "")
+        return held
 
 
-def parts_of(result: object) -> Parts:
+def parts_of(result: object) -> ResultParts:
     """Sort a `CallToolResult`, or its JSON, into parts; `broken` says why it is no tool result."""
     if result is None:
-        return Parts(broken="the reply is not a tool result: it is null")
+        return ResultParts(broken="the reply is not a tool result: it is null")
     if isinstance(result, (str, bytes)):
         text = result if isinstance(result, str) else result.decode("utf-8", "replace")
-        return Parts(texts=(text,))
+        return ResultParts(texts=(text,))
+    # each name as JSON has it, and as the SDK's objects do
     content = _get(result, "content")
     structured = _get(result, "structuredContent", "structured_content")
     if content is None and structured is None:
-        return Parts(
+        return ResultParts(
             broken="the reply is not a tool result: it has neither content nor structuredContent"
         )
     if isinstance(content, str):
-        return Parts(
+        return ResultParts(
             broken="the reply's content is a string where a list of blocks belongs",
             texts=(content,),
         )
-    if content is not None and (
-        isinstance(content, Mapping) or not isinstance(content, Iterable)
-    ):
-        return Parts(broken="the reply's content is not a list of blocks")
-    return _sorted(
-        list(content or ()), structured, bool(_get(result, "isError", "is_error"))
-    )
+    blocks = () if content is None else content
+    if isinstance(blocks, Mapping) or not isinstance(blocks, Iterable):
+        return ResultParts(broken="the reply's content is not a list of blocks")
+    is_error = bool(_get(result, "isError", "is_error"))
+    return _sort_blocks(list(blocks), structured, is_error)
 
 
-def _sorted(blocks: list[Any], structured: Any, is_error: bool) -> Parts:
+def _sort_blocks(blocks: list[Any], structured: Any, is_error: bool) -> ResultParts:
     texts: list[str] = []
     images: list[tuple[str, str]] = []
     resources: list[Resource] = []
@@ -82,23 +81,19 @@ def _sorted(blocks: list[Any], structured: Any, is_error: bool) -> Parts:
         kind = _get(block, "type")
         if kind == "text":
             texts.append(str(_get(block, "text") or ""))
-        elif kind in ("image", "audio"):
-            images.append(
-                (_string(block, "mimeType", "mime_type"), _string(block, "data"))
-            )
+        elif kind in ("image", "audio"):  # both are shown, neither is read
+            mime = _get_text(block, "mimeType", "mime_type")
+            images.append((mime, _get_text(block, "data")))
         elif kind == "resource":
-            resources.append(_embedded(_get(block, "resource")))
+            resources.append(_read_embedded(_get(block, "resource")))
         elif kind == "resource_link":
-            resources.append(
-                Resource(
-                    _string(block, "uri"),
-                    _string(block, "mimeType", "mime_type"),
-                    _string(block, "name"),
-                )
-            )
+            mime = _get_text(block, "mimeType", "mime_type")
+            name = _get_text(block, "name")
+            resources.append(Resource(_get_text(block, "uri"), mime, name))
         else:
+            # the name is the server's, and stands in a note
             unknown.append(str(kind)[:40])
-    return Parts(
+    return ResultParts(
         is_error,
         structured,
         tuple(texts),
@@ -108,13 +103,15 @@ def _sorted(blocks: list[Any], structured: Any, is_error: bool) -> Parts:
     )
 
 
-def _embedded(resource: object) -> Resource:
+def _read_embedded(resource: object) -> Resource:
     text, blob = _get(resource, "text"), _get(resource, "blob")
+    if text is None and blob is None:
+        blob = ""  # empty content, which is no link
     return Resource(
-        _string(resource, "uri"),
-        _string(resource, "mimeType", "mime_type"),
+        _get_text(resource, "uri"),
+        _get_text(resource, "mimeType", "mime_type"),
         text=None if text is None else str(text),
-        blob=str(blob) if blob is not None else None if text is not None else "",
+        blob=None if blob is None else str(blob),
     )
 
 
@@ -125,25 +122,21 @@ def contents_of(answer: object) -> tuple[Resource, ...]:
     if isinstance(answer, str):
         return (Resource("", text=answer),)
     contents = _get(answer, "contents")
-    return (
-        tuple(_embedded(item) for item in contents)
-        if isinstance(contents, Iterable)
-        else ()
-    )
+    if not isinstance(contents, Iterable):
+        return ()
+    return tuple(map(_read_embedded, contents))
 
 
-def _string(value: object, *names: str) -> str:
+def _get_text(value: object, *names: str) -> str:
     found = _get(value, *names)
     return "" if found is None else str(found)
 
 
 def _get(value: object, *names: str) -> Any:
+    """The first of the entries, or attributes of an object of the SDK, that is there."""
     for name in names:
-        found = (
-            value.get(name)
-            if isinstance(value, Mapping)
-            else getattr(value, name, None)
-        )
+        is_json = isinstance(value, Mapping)
+        found = value.get(name) if is_json else getattr(value, name, None)
         if found is not None:
             return found
     return None

@@ -11,101 +11,125 @@ from collections.abc import Mapping
 from typing import Any
 
 _NOUNS = (
-    r"error|errors|exception|failure|fault|fehler|erreur|erro|errore|fout|fel|fejl|feil|b[łl][aą]d|hata|"
+    r"error|errors|exception|failure|fault|fehler|erreur|erro|errore|fout|fel|fejl|"
+    r"feil|b[łl][aą]d|hata|"
     r"ошибка|помилка|错误|錯誤|失败|失敗|エラー|오류|خطأ"
 )
 _NOUN = re.compile(rf"\w*?(?:{_NOUNS})(?![^\W\d_])", re.IGNORECASE)
+# How a report goes on behind the noun: with a colon before any bar of a table, or with
+# the circumstances.
+_COLON = re.compile(r"(?!\s*[,|;])[^|:：]{0,119}[:：]")
 _AFTER = re.compile(
-    r"\s*(?:$|[-–—(\[=#\d]|(?:executing|running|processing|querying|connecting|parsing|reading|fetching|calling|"
-    r"loading|opening|while|when|during|occurred|in|at|from|on|near|code|number|message|was|has)\b)",
+    r"\s*(?:$|[-–—(\[=#\d]|"
+    r"(?:executing|running|processing|querying|connecting|parsing|reading|fetching|"
+    r"calling|loading|opening|while|when|during|occurred|in|at|from|on|near|code|"
+    r"number|message|was|has)\b)",
     re.IGNORECASE,
 )
+# How a report begins that names no error.
 _FAILED = re.compile(
     r"(?:[^\w\s]{0,4}\s{0,4})?(?:"
-    r"(?:the |sql |your )?(?:query|statement|execution|request|call|command|operation|connection)"
-    r"(?: \w+){0,3} (?:failed|rejected|refused|aborted|denied|timed out|not allowed|forbidden)\b|"
-    r"(?:failed|unable|fail) to \w+|could(?: not|n['’]t) \w+|can(?:not|['’]t| not) \w+|"
-    r"(?:access|permission) denied|security violation|traceback \(most recent call last\)|"
-    r"invalid (?:query|sql|argument|request|parameter|input|token|credentials|identifier)|syntax error|unauthori[sz]ed|"
+    r"(?:the |sql |your )?"
+    r"(?:query|statement|execution|request|call|command|operation|connection)"
+    r"(?: \w+){0,3} "
+    r"(?:failed|rejected|refused|aborted|denied|timed out|not allowed|forbidden)\b|"
+    r"(?:failed|unable|fail) to \w+|"
+    r"could(?: not|n['’]t) \w+|can(?:not|['’]t| not) \w+|"
+    r"(?:access|permission) denied|security violation|"
+    r"traceback \(most recent call last\)|"
+    r"invalid (?:query|sql|argument|request|parameter|input|token|credentials|"
+    r"identifier)|syntax error|unauthori[sz]ed|"
     r"forbidden|rate limit|too many requests|timed? ?out|timeout|"
     r"not (?:found|allowed|permitted|connected|authorized)\b|"
-    r"ORA-\d{5}|SQLSTATE|code: \d+\. \w+|msg \d+, level \d+|ERR_|E\d{4,}:|(?:no|unknown|missing) such \w+|refused\b)",
+    r"ORA-\d{5}|SQLSTATE|code: \d+\. \w+|msg \d+, level \d+|ERR_|E\d{4,}:|"
+    r"(?:no|unknown|missing) such \w+|refused\b)",
     re.IGNORECASE,
 )
+# What a text of some length says only of a failure.
 _INSIDE = re.compile(
-    r"\bdo(?:es)?(?: not|n['’]t) exist\b|\bno such (?:table|column|file|function|database)\b|\bsyntax error\b|"
-    r"\berror in your sql\b|"
-    r"\b(?:is|are) not (?:allowed|permitted|supported|authori[sz]ed)\b|\bpermission denied\b|\baccess denied\b|"
-    r"\bonly [\w ,/()-]{0,60}(?:select|read)[\w ,/()-]{0,60} (?:are|is) (?:allowed|supported|permitted|accepted)\b|"
-    r"\b(?:sqlstate|ora-\d{5}|psycopg2?\.|pymysql\.|sqlalche\.me)|\bfailed with\b|查询失败|執行失敗|执行失败|不存在|"
-    r"\b(?:query|execution|connection|request) failed\b|\bn['’]existe pas\b|\bexistiert nicht\b|\bno existe\b",
+    r"\bdo(?:es)?(?: not|n['’]t) exist\b|"
+    r"\bno such (?:table|column|file|function|database)\b|"
+    r"\bsyntax error\b|\berror in your sql\b|"
+    r"\b(?:is|are) not (?:allowed|permitted|supported|authori[sz]ed)\b|"
+    r"\bpermission denied\b|\baccess denied\b|"
+    r"\bonly [\w ,/()-]{0,60}(?:select|read)[\w ,/()-]{0,60} "
+    r"(?:are|is) (?:allowed|supported|permitted|accepted)\b|"
+    r"\b(?:sqlstate|ora-\d{5}|psycopg2?\.|pymysql\.|sqlalche\.me)|\bfailed with\b|"
+    r"查询失败|執行失敗|执行失败|不存在|"
+    r"\b(?:query|execution|connection|request) failed\b|"
+    r"\bn['’]existe pas\b|\bexistiert nicht\b|\bno existe\b",
     re.IGNORECASE,
 )
+# What a text of a sentence or two says only of a failure, as databases put it.
 _BRIEFLY = re.compile(
     r"\bunknown (?:column|table|database|function|identifier|user|host)\b|"
     r"\binvalid (?:object|column|table|cursor) name\b|\blost connection\b|"
     r"\bconnection\b[^\n]{0,40}\b(?:lost|closed|refused|reset|terminated|dropped)\b|"
     r"\bcancell?ing statement\b|\bstatement timeout\b|"
-    r"\b(?:query|statement)\b[^\n]{0,20}\b(?:was|been) (?:interrupted|cancell?ed|killed)\b|"
-    r"\bcould(?: not|n['’]t) (?:run|execute|connect|open|find|parse|convert|read|complete)\b|\bdatabase is locked\b|"
-    r"\bdeadlock\b|\bdivision by zero\b|\btoo long for column\b|\bout of (?:range|memory)\b|"
+    r"\b(?:query|statement)\b[^\n]{0,20}"
+    r"\b(?:was|been) (?:interrupted|cancell?ed|killed)\b|"
+    r"\bcould(?: not|n['’]t) "
+    r"(?:run|execute|connect|open|find|parse|convert|read|complete)\b|"
+    r"\bdatabase is locked\b|"
+    r"\bdeadlock\b|\bdivision by zero\b|\btoo long for column\b|"
+    r"\bout of (?:range|memory)\b|"
     r"\bduplicate (?:entry|key)\b|"
-    r"\bread-?only (?:database|transaction|mode|connection)\b|\bviolates\b[^\n]{0,40}\bconstraint\b|^\W*rejected\b|"
+    r"\bread-?only (?:database|transaction|mode|connection)\b|"
+    r"\bviolates\b[^\n]{0,40}\bconstraint\b|^\W*rejected\b|"
     r"^\d+ validation errors? for \w|"
-    r"\bmust (?:start|begin) with (?:select|with)\b|\bnot (?:a )?valid (?:sql|query|select|statement)\b|"
-    r"\[(?:microsoft|odbc|mysql|oracle|freetds|unixodbc)[^\]]*\] ?\[|\bsql error code\b|\bis not recogni[sz]ed\b",
+    r"\bmust (?:start|begin) with (?:select|with)\b|"
+    r"\bnot (?:a )?valid (?:sql|query|select|statement)\b|"
+    r"\[(?:microsoft|odbc|mysql|oracle|freetds|unixodbc)[^\]]*\] ?\[|"
+    r"\bsql error code\b|\bis not recogni[sz]ed\b",
     re.IGNORECASE,
 )
 # a word, or a SQLSTATE as ODBC begins its messages
 _TAGGED = re.compile(r"\[(?:[^\W\d]|[0-9A-Z]{5}\])")
-_PROSE_LIMIT, _BRIEF_LIMIT, _BRIEF_LINES = 2000, 300, 3
-
-_ERROR_KEYS = {
-    "error",
-    "errors",
-    "err",
-    "exception",
-    "error_message",
-    "errormessage",
-    "error_msg",
-    "errmsg",
-    "fault",
-}
-_MESSAGE_KEYS = (
-    "message",
-    "msg",
-    "detail",
-    "details",
-    "reason",
-    "description",
-    "error_description",
-    "title",
-    "text",
-    "hint",
+# between the words of a sentence, or the cells of a row
+_PARTED = re.compile(r"[,|\t;.!?] |[,|\t;]")
+_BAD_CODE = re.compile(
+    r"^E[A-Z]*_|ERR|FAIL|INVALID|DENIED|NOT_|"
+    # a constant's name, or a SQLSTATE
+    r"\A(?:[A-Z]+(?:_[A-Z]+)+|[0-9A-Z]{5})\Z"
 )
-_OUTCOME_KEYS = {"success", "ok", "succeeded", "is_success", "issuccess", "successful"}
-_BAD_STATUS = {
-    "error",
-    "failed",
-    "failure",
-    "fail",
-    "err",
-    "exception",
-    "denied",
-    "rejected",
-    "invalid",
-    "ko",
-}
-_ABOUT_ERRORS = {
-    "code", "status", "statuscode", "status_code", "hint", "suggestion", "suggestions", "category", "recoverable",
-    "type", "name", "stack", "stacktrace", "stack_trace", "traceback", "sql", "query", "statement", "rowcount",
-    "row_count", "rows", "data", "columns", "result", "results", "records", "sqlstate", "sql_state", "tool",
-    "operation", "details", "detail", "position", "line", "column", "severity", "errno", "errorcode", "error_code",
-    "error_type", "errortype", "retryable", "retry_after", "request_id", "requestid", "timestamp", "time", "_meta",
-    "meta", "path", "kind", "where", "context", "database", "execution_time", "executiontime", "executiontimems",
-    "execution_time_ms", "elapsed", "duration", "count", "warnings", "is_error", "iserror", "help", "docs", "url",
-    "session_id", "rows_affected", "columns_affected",
-}  # fmt: skip
+_RULE = re.compile(r"(?=[^-─═]*[-─═])[-+=|: ┼─═│]{3,}")
+_PROSE_LIMIT, _BRIEF_LIMIT, _BRIEF_LINES = 2000, 300, 3
+_OPENING_WORDS = 6
+_LONGEST_CODE = 5
+
+_ERROR_KEYS = frozenset(
+    "error errors err exception error_message errormessage error_msg errmsg "
+    "fault".split()
+)
+# Keys of a message, the most telling first.
+_MESSAGE_KEYS = tuple(
+    "message msg detail details reason description error_description title text "
+    "hint".split()
+)
+_OUTCOME_KEYS = frozenset(
+    "success ok succeeded is_success issuccess successful".split()
+)
+_BAD_STATUS = frozenset(
+    "error failed failure fail err exception denied rejected invalid ko".split()
+)
+# Keys that stand beside an error; any other is more likely a column.
+_ABOUT_ERRORS = frozenset(
+    "code status statuscode status_code hint suggestion suggestions category "
+    "recoverable type name stack stacktrace stack_trace traceback sql query statement "
+    "rowcount row_count rows data columns result results records sqlstate sql_state "
+    "tool operation details detail position line column severity errno errorcode "
+    "error_code error_type errortype retryable retry_after request_id requestid "
+    "timestamp time _meta meta path kind where context database execution_time "
+    "executiontime executiontimems execution_time_ms elapsed duration count warnings "
+    "is_error iserror help docs url session_id rows_affected "
+    "columns_affected".split()
+)
+
+# An object whose keys are in lower case.
+Lowered = Mapping[str, Any]
+
+
+# --- errors in texts
 
 
 def error_in_text(text: str) -> str | None:
@@ -114,43 +138,22 @@ def error_in_text(text: str) -> str | None:
     if not head or head[0] in "{<":
         return None
     line = head[:300].partition("\n")[0]
-    if not (_opens(line) or _FAILED.match(line)) or _looks_tabular(head[:_PROSE_LIMIT]):
+    if not _opens_with_error(line) and not _FAILED.match(line):
         return None
-    return head.strip()
+    return None if _looks_tabular(head[:_PROSE_LIMIT]) else head.strip()
 
 
-def _opens(line: str) -> bool:
+def _opens_with_error(line: str) -> bool:
     """Whether one of the first words says error, and goes on as a report does: with a
     colon or the circumstances.
     """
-    match = _NOUN.search(line[:160])
-    if match is None:
+    noun = _NOUN.search(line[:160])
+    if noun is None:
         return False
-    before, after = line[: match.start()], line[match.end() :]
-    if (
-        len(before.split()) > 6
-        or re.search(r"[,|\t;.!?] |[,|\t;]", before)
-        or after.lstrip()[:1] in tuple(",|\t;")
-    ):
+    before, after = line[: noun.start()], line[noun.end() :]
+    if len(before.split()) > _OPENING_WORDS or _PARTED.search(before):
         return False
-    colon = re.search(r"[:：]", after[:120])
-    return bool(colon and "|" not in after[: colon.start()]) or bool(
-        _AFTER.match(after)
-    )
-
-
-def error_in_prose(text: str) -> str | None:
-    """The message when a short text, in which no table was found, speaks of a failure anywhere."""
-    head = text.strip()
-    if (
-        not head
-        or len(head) > _PROSE_LIMIT
-        or head[0] == "{"
-        or (head[0] == "[" and not _TAGGED.match(head))
-    ):
-        return None
-    brief = len(head) <= _BRIEF_LIMIT and head.count("\n") < _BRIEF_LINES
-    return head if _INSIDE.search(head) or (brief and _BRIEFLY.search(head)) else None
+    return bool(_COLON.match(after) or _AFTER.match(after))
 
 
 def _looks_tabular(text: str) -> bool:
@@ -158,193 +161,201 @@ def _looks_tabular(text: str) -> bool:
     named "error".
     """
     second = text.partition("\n")[2].partition("\n")[0].strip()
-    return (
-        len(second) > 2
-        and not second.strip("-+=|: ┼─═│")
-        and "-" in second.replace("─", "-").replace("═", "-")
-    )
+    return _RULE.fullmatch(second) is not None
+
+
+def error_in_prose(text: str) -> str | None:
+    """The message when a short text, in which no table was found, speaks of a failure anywhere."""
+    head = text.strip()
+    if not head or len(head) > _PROSE_LIMIT or head[0] == "{":
+        return None
+    if head[0] == "[" and not _TAGGED.match(head):
+        return None
+    if _INSIDE.search(head):
+        return head
+    brief = len(head) <= _BRIEF_LIMIT and head.count("\n") < _BRIEF_LINES
+    return head if brief and _BRIEFLY.search(head) else None
+
+
+# --- errors in values
 
 
 def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
     """The message when a parsed value reports an error; `selected` are columns the
     statement itself asked for.
     """
-    if isinstance(value, tuple) and len(value) == 2:
-        return _of_a_driver(*value)
-    alone = isinstance(value, Mapping)
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-        if isinstance(value, (str, tuple)):
-            return _in_a_list(value)
-    if not isinstance(value, Mapping) or not value:
-        return None
-    if selected and {str(key) for key in value} <= set(selected):
+    is_alone = isinstance(value, Mapping)
+    match value:
+        case tuple([code, message]) | list([tuple([code, message])]):
+            return _read_driver_error(code, message)
+        case list([str() as sentence]):
+            return _read_sentence(sentence)
+        case list([Mapping() as only]):
+            value = only
+        case Mapping():
+            pass
+        case _:
+            return None
+    if set(map(str, value)) <= set(selected):
         return None
     lowered = {str(key).lower().replace("-", "_"): item for key, item in value.items()}
-    return (
-        _outcome(lowered)
-        or _named(lowered)
-        or _coded(lowered)
-        or _wrapped(lowered)
-        or (_stated(lowered) if alone else "")
-    ) or None
+    for read in _OF_LONE_OBJECT if is_alone else _OF_OBJECT:
+        message = read(lowered)
+        if message:
+            return message
+    return None
 
 
-def _in_a_list(item: str | tuple[Any, ...]) -> str | None:
-    """A driver's exception, or the sentence of one, as the only item of a list."""
-    if isinstance(item, tuple):
-        return _of_a_driver(*item) if len(item) == 2 else None
-    return error_in_text(item) or (
-        error_in_prose(item) if not item.lstrip()[:1].isdigit() else None
-    )
+def _read_sentence(text: str) -> str | None:
+    """The sentence of an exception, as the only item of a list."""
+    # a digit at the start is more likely a value
+    begins_with_digit = text.lstrip()[:1].isdigit()
+    return error_in_text(text) or (None if begins_with_digit else error_in_prose(text))
 
 
-def _of_a_driver(code: Any, message: Any) -> str | None:
+def _read_driver_error(code: Any, message: Any) -> str | None:
     """The arguments of a database driver's exception, printed: `(1146, "Table 'a.b'
     doesn't exist")`.
     """
-    if (
-        not isinstance(code, (int, str))
-        or not isinstance(message, str)
-        or (isinstance(code, str) and len(code) > 5)
-    ):
-        return None
-    return message if error_in_text(message) or error_in_prose(message) else None
+    match code, message:
+        case int(), str() if _speaks_of_error(message):
+            return message
+        case str(), str() if len(code) <= _LONGEST_CODE and _speaks_of_error(message):
+            return message
+    return None
 
 
-def _outcome(value: Mapping[str, Any]) -> str | None:
+def _speaks_of_error(text: str) -> bool:
+    return bool(error_in_text(text) or error_in_prose(text))
+
+
+def _read_outcome(value: Lowered) -> str | None:
     """`success: false`, `ok: false`, `isError: true`, `status: "error"`."""
-    failed = any(value.get(key) is False for key in _OUTCOME_KEYS)
-    failed = failed or value.get("iserror") is True or value.get("is_error") is True
+    said_no = any(value.get(key) is False for key in _OUTCOME_KEYS)
+    said_error = any(value.get(key) is True for key in ("iserror", "is_error"))
+    if said_no or said_error or _has_bad_status(value):
+        return _find_message(value) or "The server reports a failure without a message."
+    return None
+
+
+def _has_bad_status(value: Lowered) -> bool:
+    """A word such as "failed" under `status`, which is not a column of rows."""
     status = value.get("status")
-    if isinstance(status, str) and status.lower() in _BAD_STATUS:
-        failed = failed or (
-            not _has_rows(value) and (bool(_message(value)) or not _others(value))
-        )
-    if not failed:
-        return None
-    return _message(value) or "The server reports a failure without a message."
+    if not isinstance(status, str) or status.lower() not in _BAD_STATUS:
+        return False
+    if _has_rows(value):
+        return False
+    return bool(_find_message(value)) or not _other_keys(value)
 
 
-def _named(value: Mapping[str, Any]) -> str | None:
+def _read_named(value: Lowered) -> str | None:
     """A filled `error` among keys that only talk about errors."""
-    named = [key for key in value if key in _ERROR_KEYS and value[key]]
-    if not named or _has_rows(value):
+    if not any(value.get(key) for key in _ERROR_KEYS) or _has_rows(value):
         return None
-    others = _others(value)
-    blank = all(
-        item in (None, [], {}, "") for key, item in value.items() if key in others
-    )
-    return _message(value) if blank else None
+    others = [value[key] for key in _other_keys(value)]
+    is_blank = all(item in (None, [], {}, "") for item in others)
+    return _find_message(value) if is_blank else None
 
 
-def _stated(value: Mapping[str, Any]) -> str:
+def _read_coded(value: Lowered) -> str | None:
+    """`{"code": "ER_…", "message": …}` and `{"statusCode": 404, …}` and problem details
+    (RFC 9457).
+    """
+    if value.keys().isdisjoint(("message", "title", "detail")):
+        return None
+    message = _find_message(value)
+    if not message or _other_keys(value) or _has_rows(value):
+        return None
+    return message if _is_bad_code(_find_code(value)) else None
+
+
+def _find_code(value: Lowered) -> Any:
+    for key in ("code", "statuscode", "status_code", "status"):
+        if key in value:
+            return value[key]
+    return None
+
+
+def _is_bad_code(code: Any) -> bool:
+    if isinstance(code, int):
+        return 400 <= code < 600
+    return isinstance(code, str) and _BAD_CODE.search(code) is not None
+
+
+def _read_envelope(value: Lowered) -> str | None:
+    """An error inside the one key of an envelope: `{"result": {"error": …}}`,
+    `{"result": [{"error": …}]}`.
+    """
+    inner = next(iter(value.values())) if len(value) == 1 else None
+    return error_in_value(inner) if isinstance(inner, (list, Mapping)) else None
+
+
+def _read_lone_object(value: Lowered) -> str:
     """An object on its own, not a row in a list: a sentence under `error`, or `error:
     true` beside a message.
     """
     if _has_rows(value) or not any(value.get(key) for key in _ERROR_KEYS):
         return ""
     if value.get("error") is True:
-        return next(
-            (
-                value[key]
-                for key in _MESSAGE_KEYS
-                if isinstance(value.get(key), str) and value[key]
-            ),
-            "",
-        )
-    said = _message(value)
+        said = [value[key] for key in _MESSAGE_KEYS if value.get(key)]
+        return next((text for text in said if isinstance(text, str)), "")
+    message = _find_message(value)
+    if _speaks_of_error(message) or _is_mostly_about_error(value):
+        return message
+    return ""
+
+
+def _is_mostly_about_error(value: Lowered) -> bool:
     about = value.keys() & {*_ERROR_KEYS, *_MESSAGE_KEYS, *_ABOUT_ERRORS}
-    explained = (
-        len(about) > 2 * len(_others(value))
-        and len(about) > 2
-        and isinstance(value.get("error"), str)
-    )
-    return said if explained or error_in_text(said) or error_in_prose(said) else ""
+    if len(about) <= 2 or not isinstance(value.get("error"), str):
+        return False
+    return len(about) > 2 * len(_other_keys(value))
 
 
-def _others(value: Mapping[str, Any]) -> set[str]:
+def _other_keys(value: Lowered) -> set[str]:
     """Keys that do not talk about an outcome: columns, more likely."""
     return (
         value.keys() - _ERROR_KEYS - _OUTCOME_KEYS - set(_MESSAGE_KEYS) - _ABOUT_ERRORS
     )
 
 
-def _coded(value: Mapping[str, Any]) -> str | None:
-    """`{"code": "ER_…", "message": …}` and `{"statusCode": 404, …}` and problem details
-    (RFC 9457).
-    """
-    code = value.get(
-        "code", value.get("statuscode", value.get("status_code", value.get("status")))
-    )
-    if (
-        not isinstance(code, (str, int))
-        or isinstance(code, bool)
-        or not _message(value)
-    ):
-        return None
-    if _others(value) or _has_rows(value):
-        return None
-    bad = (
-        400 <= code < 600
-        if isinstance(code, int)
-        else bool(re.search(r"^E[A-Z]*_|ERR|FAIL|INVALID|DENIED|NOT_", code))
-    )
-    bad = bad or (
-        isinstance(code, str)
-        and re.fullmatch(r"[A-Z]+(?:_[A-Z]+)+|[0-9A-Z]{5}", code) is not None
-    )
-    return (
-        _message(value)
-        if bad and ("message" in value or "title" in value or "detail" in value)
-        else None
-    )
-
-
-def _wrapped(value: Mapping[str, Any]) -> str | None:
-    """An error inside the one key of an envelope: `{"result": {"error": …}}`,
-    `{"result": [{"error": …}]}`.
-    """
-    if len(value) != 1:
-        return None
-    inner = next(iter(value.values()))
-    if isinstance(inner, (list, Mapping)):
-        return error_in_value(inner)
-    return None
-
-
-def _message(value: Mapping[str, Any]) -> str:
+def _find_message(value: Lowered) -> str:
     for key in (*sorted(_ERROR_KEYS & value.keys()), *_MESSAGE_KEYS):
-        found = value.get(key)
-        if isinstance(found, str) and found.strip():
-            return found.strip()
-        if isinstance(found, Mapping) and found:
-            lowered = {str(name).lower(): item for name, item in found.items()}
-            return _message(lowered) or str(dict(found))
-        if isinstance(found, list) and found:
-            return "; ".join(
-                _message(item) if isinstance(item, Mapping) else str(item)
-                for item in found[:5]
-            )
+        match value.get(key):
+            case str() as text if text.strip():
+                return text.strip()
+            case Mapping() as inner if inner:
+                return _message_of_object(inner) or str(dict(inner))
+            case list() as items if items:
+                return "; ".join(map(_message_of_item, items[:5]))
     return ""
 
 
-def _has_rows(value: Mapping[str, Any]) -> bool:
+def _message_of_object(value: Mapping[Any, Any]) -> str:
+    return _find_message({str(name).lower(): item for name, item in value.items()})
+
+
+def _message_of_item(item: Any) -> str:
+    return _find_message(item) if isinstance(item, Mapping) else str(item)
+
+
+def _has_rows(value: Lowered) -> bool:
     """Whether real rows are beside the error: then it is a warning on a table."""
     for item in value.values():
-        if (
-            isinstance(item, list)
-            and item
-            and isinstance(item[0], (dict, list))
-            and len(item) > 0
-        ):
-            return not _only_errors(item)
-        if isinstance(item, Mapping) and any(
-            isinstance(sub, list) and sub for sub in item.values()
-        ):
-            return True
+        match item:
+            case list([dict() | list(), *_]):
+                return not _are_only_errors(item)
+            case Mapping() if any(
+                isinstance(sub, list) and sub for sub in item.values()
+            ):
+                return True
     return False
 
 
-def _only_errors(items: list[Any]) -> bool:
+def _are_only_errors(items: list[Any]) -> bool:
     return all(isinstance(item, Mapping) and "message" in item for item in items)
+
+
+# By how much they prove. In a list, a column may have the name of an error.
+_OF_OBJECT = (_read_outcome, _read_named, _read_coded, _read_envelope)
+_OF_LONE_OBJECT = (*_OF_OBJECT, _read_lone_object)

@@ -29,7 +29,7 @@ MAX_CELLS = 100_000_000
 
 
 @dataclass(frozen=True)
-class Options:
+class ReadOptions:
     """The arguments of `read`, see there."""
 
     output_schema: Mapping[str, Any] | None = None
@@ -41,51 +41,41 @@ class Options:
     arguments: Mapping[str, Any] | None = None
 
 
-def read_result(result: object, options: Options) -> Reading:
+def read_result(result: object, options: ReadOptions) -> Reading:
     """Read one result; whatever a server sent, the answer is a `Reading` and not an exception."""
     try:
         parts = content.parts_of(result)
-        return _read(parts, options)
+        return _read_parts(parts, options)
     except (RecursionError, MemoryError) as error:
-        return Reading(
-            error=f"The result could not be read: {type(error).__name__}.",
-            reader="none",
-        )
+        problem = f"The result could not be read: {type(error).__name__}."
+        return Reading(error=problem, reader="none")
     except Exception as error:
         # boundary: no server's answer may break the cell that asked
         log.exception("a tool result could not be read")
         return Reading(
-            text=_plain_text(result),
+            text="\n".join(content.parts_of(result).texts),
             notes=(f"The result could not be read as a table: {error}",),
         )
 
 
-def _plain_text(result: object) -> str:
-    return "\n".join(content.parts_of(result).texts)
-
-
-def _read(parts: content.Parts, options: Options) -> Reading:
-    size = parts.size
-    text = "\n".join(parts.texts)
+def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     base = Reading(
-        text=text, images=parts.images, received_bytes=size, notes=_unknown(parts)
+        text="\n".join(parts.texts),
+        images=parts.images,
+        received_bytes=parts.size,
+        notes=_note_unknown_blocks(parts),
     )
     if parts.broken:
-        return replace(
-            base, error=parts.broken[0].upper() + parts.broken[1:] + ".", reader="guard"
-        )
-    if size > options.max_bytes:
-        return replace(
-            base,
-            text=text[:2000],
-            error=_too_large(size, options.max_bytes),
-            reader="guard",
-        )
+        problem = parts.broken[0].upper() + parts.broken[1:] + "."
+        return replace(base, error=problem, reader="guard")
+    if parts.size > options.max_bytes:
+        problem = _too_large(parts.size, options.max_bytes)
+        return replace(base, text=base.text[:2000], error=problem, reader="guard")
+    # Marked by the server: whatever else it sends belongs to the message.
     if parts.is_error:
-        return replace(
-            base, error=_error_text(parts), reader="guard", confidence="high"
-        )
-    found = structured.read(parts, options.sql, options.output_schema)
+        message = _error_message(parts)
+        return replace(base, error=message, reader="guard", confidence="high")
+    found = structured.read_structured(parts, options.sql, options.output_schema)
     if found.error is not None:
         return replace(
             base,
@@ -94,23 +84,29 @@ def _read(parts: content.Parts, options: Options) -> Reading:
             confidence="high",
             rejected=found.rejected,
         )
-    tables, rejected = _tables(found, parts, options)
-    linked = resources.read(parts.resources, options)
+    tables, rejected = _build_tables(found, parts, options)
+    linked = resources.read_resources(parts.resources, options)
+    rejected = (*rejected, *linked.rejected)
+    notes = (*base.notes, *found.notes, *linked.notes)
     if not tables and not linked.tables:
-        return _no_table(base, found, linked, rejected)
-    reader = found.reader if tables else linked.reader
+        return _read_as_text(base, linked.text, rejected, notes)
     confidence: Confidence = found.confidence if tables else "high"
+    # The reader was sure of the format; one doubt about a table outweighs that.
     if any(table.approximate for table in tables):
         confidence = "low"
-    rest = found.rest if tables else text
-    return Reading(
-        (*tables, *linked.tables), _joined(rest, linked.text), None, reader, confidence,
-        (*rejected, *linked.rejected), parts.images, size, (*base.notes, *found.notes, *linked.notes),
-    )  # fmt: skip
+    return replace(
+        base,
+        tables=(*tables, *linked.tables),
+        text=_join(found.rest if tables else base.text, linked.text),
+        reader=found.reader if tables else linked.reader,
+        confidence=confidence,
+        rejected=rejected,
+        notes=notes,
+    )
 
 
-def _no_table(
-    base: Reading, found: texts.Found, linked: resources.Linked, rejected: Rejected
+def _read_as_text(
+    base: Reading, linked_text: str, rejected: Rejected, notes: tuple[str, ...]
 ) -> Reading:
     """A text and nothing else: an error when it speaks of one."""
     error = error_detection.error_in_prose(base.text)
@@ -120,81 +116,72 @@ def _no_table(
         if why.startswith("ambiguous")
     )
     return replace(
-        base, text=_joined(base.text, linked.text), error=error, reader="guard" if error else "text",
-        rejected=(*rejected, *linked.rejected), notes=(*base.notes, *found.notes, *linked.notes, *doubts),
-    )  # fmt: skip
+        base,
+        text=_join(base.text, linked_text),
+        error=error,
+        reader="guard" if error else "text",
+        rejected=rejected,
+        notes=(*notes, *doubts),
+    )
 
 
-def _tables(
-    found: texts.Found, parts: content.Parts, options: Options
+def _build_tables(
+    found: texts.Findings, parts: content.ResultParts, options: ReadOptions
 ) -> tuple[tuple[Table, ...], Rejected]:
     tables, rejected = [], list(found.rejected)
     for raw in found.raws:
-        reason = (
-            _too_wide(raw)
-            or _not_a_result(raw, options.sql)
-            or empty_answers.is_a_report(raw, options.sql)
-        )
+        reason = _reject(raw, options.sql)
         if reason:
             rejected.append((found.reader, reason))
             continue
-        raw = truncation.noticed(
+        raw = truncation.mark_truncated(
             raw, found.meta, found.rest, options.sql, options.arguments
         )
-        tables.append(
-            build.table(
-                raw, reader=found.reader, sql=options.sql, infer_types=options.infer
-            )
+        table = build.table(
+            raw, reader=found.reader, sql=options.sql, infer_types=options.infer
         )
-    if not tables and not parts.resources and empty_answers.is_told(parts):
-        tables += empty_answers.table(parts, options.sql)
+        tables.append(table)
+    if not tables and not parts.resources and empty_answers.says_no_rows(parts):
+        tables += empty_answers.empty_table(parts, options.sql)
     return tuple(tables), tuple(rejected)
 
 
-def _not_a_result(raw: Raw, sql: str) -> str:
-    """An empty list without names is an answer only to a query."""
-    if raw.rows or raw.names is not None or raw.columns:
-        return ""
-    if sql and not is_query(sql):
-        return "an empty list after a statement that is no query"
-    return ""
-
-
-def _too_wide(raw: Raw) -> str:
+def _reject(raw: Raw, sql: str) -> str:
+    """Why something of the shape of a table is none; "" when it is one."""
     width = len(raw.columns)
     if width > MAX_COLUMNS:
         return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
     if width * raw.rows > MAX_CELLS:
         return f"{width * raw.rows:,} cells are more than the limit of {MAX_CELLS:,}"
-    return ""
+    # an empty list without names is an answer only to a query
+    is_blank = not raw.rows and not raw.columns and raw.names is None
+    if is_blank and sql and not is_query(sql):
+        return "an empty list after a statement that is no query"
+    return empty_answers.reject_report(raw, sql)
 
 
 def _too_large(size: int, limit: int) -> str:
-    told = f"The result has {size / 1e6:,.1f} MB, more than the limit of {limit / 1e6:,.1f} MB"
-    return f"{told}; ask for fewer rows or columns."
-
-
-def _error_text(parts: content.Parts) -> str:
-    text = "\n".join(part for part in parts.texts if part.strip()).strip()
-    if text.startswith("{") and (said := texts.error_of_json(text)):
-        return said
     return (
-        text
-        or (
-            error_detection.error_in_value(parts.structured)
-            if parts.structured
-            else None
-        )
-        or "The tool reports an error without a message."
+        f"The result has {size / 1e6:,.1f} MB, more than the limit of "
+        f"{limit / 1e6:,.1f} MB; ask for fewer rows or columns."
     )
 
 
-def _unknown(parts: content.Parts) -> tuple[str, ...]:
+def _error_message(parts: content.ResultParts) -> str:
+    """The message of a result that is marked as an error."""
+    text = "\n".join(part for part in parts.texts if part.strip()).strip()
+    message = texts.error_of_json(text) if text.startswith("{") else None
+    if not message and not text and parts.structured:
+        message = error_detection.error_in_value(parts.structured)
+    return message or text or "The tool reports an error without a message."
+
+
+def _note_unknown_blocks(parts: content.ResultParts) -> tuple[str, ...]:
     return tuple(
         f"a block of unknown type {kind!r} was left out"
         for kind in dict.fromkeys(parts.unknown)
     )
 
 
-def _joined(*pieces: str) -> str:
+def _join(*pieces: str) -> str:
     return "\n".join(piece for piece in pieces if piece.strip())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
@@ -63,10 +65,8 @@ def from_rows(
     names: Sequence[str] | None, rows: Sequence[Sequence[Any]], **options: Any
 ) -> Raw:
     """A table from rows of equal width."""
-    width = len(names) if names is not None else len(rows[0]) if rows else 0
-    columns = (
-        tuple(zip(*rows, strict=True)) if rows else tuple(() for _ in range(width))
-    )
+    empty = tuple(() for _ in names or ())
+    columns = tuple(zip(*rows, strict=True)) if rows else empty
     return Raw(None if names is None else tuple(names), columns, len(rows), **options)
 
 
@@ -79,21 +79,24 @@ def from_records(
     seen; a missing key is NULL.
     """
     keys = dict.fromkeys(names or records[0])
-    if all(list(record) == list(keys) for record in records):
-        return Raw(
-            tuple(map(str, keys)),
-            tuple(zip(*map(dict.values, records), strict=True)),
-            len(records),
-            **options,
-        )
+    ordered = list(keys)
+    # Most records have their keys in one order: then the values are the rows.
+    if all(list(record) == ordered for record in records):
+        cells = zip(*map(dict.values, records), strict=True)
+        return Raw(tuple(map(str, keys)), tuple(cells), len(records), **options)
     even = all(record.keys() == records[0].keys() for record in records)
     if not even:
-        keys = dict.fromkeys([*keys, *(key for record in records for key in record)])
-    columns = tuple([record.get(key) for record in records] for key in keys)
-    raw = Raw(tuple(map(str, keys)), columns, len(records), **options)
+        for record in records:
+            keys.update(dict.fromkeys(record))
+    columns = []
+    for key in keys:
+        columns.append([record.get(key) for record in records])
+    raw = Raw(tuple(map(str, keys)), tuple(columns), len(records), **options)
     if even:
         return raw
-    gaps = [str(key) for key in keys if any(key not in record for record in records)]
+    # Null and missing are two things, which a table cannot tell apart: so it is said.
+    counts = Counter(itertools.chain.from_iterable(records))
+    gaps = [str(key) for key in keys if counts[key] < len(records)]
     return raw.noted(f"some rows have no value for {listing(gaps)}; shown as null")
 
 

@@ -29,21 +29,16 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mcp_notebook.results.formats import (
-    aligned,
     boxes,
-    columns_line,
     delimited,
-    html_tables,
-    markdown,
-    one_column,
-    printed,
+    indented,
+    light_markup,
+    printed_frames,
     row_lines,
     ruled,
-    toon,
+    spaced,
+    tagged,
     vertical,
-    wiki,
-    xml_rows,
-    yaml_rows,
 )
 from mcp_notebook.results.raw_table import Raw, Taken, from_records, from_rows
 from mcp_notebook.results.values import jsontext, literal
@@ -119,9 +114,9 @@ def parse_python(text: str) -> jsontext.Parsed | str:
         return f"no Python literal: {str(error)[:80]}"
     # Kotlin's [Row(id=1, name=Ada)] looks like calls of Python, but quotes no text:
     # the literal's reader then keeps the whole call as a text.
-    if _BARE_CALLS.match(body) and isinstance(value, list):
-        if any(type(item) is str for item in value):
-            return "calls whose values are not Python's"
+    looks_called = _BARE_CALLS.match(body) and isinstance(value, list)
+    if looks_called and any(type(item) is str for item in value):
+        return "calls whose values are not Python's"
     return jsontext.Parsed(value)
 
 
@@ -176,95 +171,101 @@ def _without_selected(
 _CORE_READERS = (
     FormatReader(
         "lines of one column",
-        one_column.named_lines,
-        "only when the first line is exactly the one column of the statement, which no "
-        "other format's first line is; its values may look like any format below",
+        delimited.read_selected_column,
+        "only when the first line is exactly the one column of the statement; "
+        "before all whose marks a value of that column may hold: rules, JSON, "
+        "commas",
     ),
     FormatReader(
         "html",
-        _without_selected(html_tables.read),
-        "proved by <table>; before xml, since HTML may be well-formed XML too",
+        _without_selected(tagged.read_html),
+        "proved by <table>; before xml, since well-formed HTML is XML as well",
     ),
     FormatReader(
         "wiki",
-        _without_selected(wiki.read),
-        "before markdown: Jira's and MediaWiki's tables have bars as well, and more of "
-        "a mark of their own",
+        _without_selected(light_markup.read_wiki),
+        "proved by marks of its own; before printed frames, as its padded rows are "
+        "lines of one length",
     ),
     FormatReader(
         "markdown",
-        _without_selected(markdown.read),
-        "before the drawn tables: its rule of bars and dashes is also what "
-        "psql's border=2 and Emacs draw, and there it is more than a border",
+        _without_selected(light_markup.read_markdown),
+        "before aligned tables: `a | b` above `--|--` is both, and here a cell may "
+        "hold an escaped bar",
     ),
     FormatReader(
         "boxed table",
-        _without_selected(boxes.read),
-        "before aligned tables: the borders inside a box are rules of dashes, too",
+        _without_selected(boxes.read_boxes),
+        "proved by corners; before columns between blanks, which the cells of a box "
+        "are too",
     ),
     FormatReader(
         "aligned table",
-        ruled.read,
-        "before one row a line: a header ruled off proves more than lines that look "
-        "alike",
+        ruled.read_ruled,
+        "before printed frames, JSON in text, csv and blanks: its rows may be lines "
+        "of one length, and its cells hold JSON, commas and gaps",
     ),
     FormatReader(
         "row lines",
-        _without_selected(row_lines.read),
-        "before records of one value a line: `Row 1: id=1, name=x` marks its rows as "
-        "these do",
+        _without_selected(row_lines.read_row_lines),
+        "before vertical, the columns line, and JSON or Python in text: each row is "
+        "a literal by itself, and the lines above may name the columns",
     ),
     FormatReader(
         "vertical",
-        _without_selected(vertical.read),
-        "before YAML: a list of `- **name:** value` is a record a paragraph, which "
-        "YAML would read as mappings of one key",
+        _without_selected(vertical.read_vertical),
+        "before YAML: `- name: x` in paragraphs is a record each; before JSON in "
+        "text, which a value may be",
     ),
     FormatReader(
         "toon",
-        _without_selected(toon.read),
-        "proved by `items[2]{id,name}:`; before YAML, whose lists its rows resemble",
+        _without_selected(indented.read_toon),
+        "proved by `items[2]{id,name}:`, which no other reader takes: its place is "
+        "free",
     ),
     FormatReader(
         "yaml",
-        _without_selected(yaml_rows.read),
-        "a list of mappings; after all that is proved by marks, for prose has bullets",
+        _without_selected(indented.read_yaml),
+        "proved by a list of mappings; before printed frames, as its lines may be "
+        "of one length",
     ),
     FormatReader(
         "printed frame",
-        _without_selected(printed.read),
-        "recognized by lines of one length alone, so that every format with marks goes "
-        "before",
+        _without_selected(printed_frames.read_printed_frame),
+        "recognized by lines of one length alone, so after all formats with marks; "
+        "before csv and blanks, since it knows pandas' index and its dots",
     ),
     FormatReader(
         "xml",
-        _without_selected(xml_rows.read),
-        "after the rest, whose values may hold an element; well-formed or not at all",
+        _without_selected(tagged.read_xml),
+        "after html, whose tables are XML as well; beyond that its place is free",
     ),
     FormatReader(
         "json in text",
         _read_json_in_text,
-        "after the formats of whole texts, whose cells may hold JSON at the start of a "
-        "line",
+        "after the formats of whole texts, whose cells may hold JSON at the start "
+        "of a line; before Python, whose literals JSON's lists nearly are",
     ),
     FormatReader(
         "python in text",
         _read_python_in_text,
-        "after JSON, which Python's literals include but for its constants",
+        "after JSON in text; before csv, since a literal has commas",
     ),
     FormatReader(
         "columns line",
-        _without_selected(columns_line.read),
-        "before csv: `Columns: ['id', 'name']` itself has commas",
+        _without_selected(delimited.read_columns_line),
+        "after row lines, for whose rows of literals the same line names the "
+        "columns; before csv, since the line itself has commas",
     ),
     FormatReader(
         "csv",
-        delimited.csv,
-        "nearly the last: commas are in every text, so it needs that nothing else did",
+        delimited.read_csv,
+        "nearly the last: commas are in every text, so it needs that nothing else "
+        "took it; before blanks, since tabs make columns on a screen, too",
     ),
     FormatReader(
         "blanks",
-        _without_selected(aligned.read),
+        _without_selected(spaced.read_columns_between_blanks),
         "the last: columns that nothing but blanks holds apart are a guess",
     ),
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from mcp_notebook.results.formats import workbooks
 from mcp_notebook.results.reading import Rejected, Table
 
 if TYPE_CHECKING:
-    from mcp_notebook.results.pipeline import Options
+    from mcp_notebook.results.pipeline import ReadOptions
 
 _ARROW_FILE, _PARQUET, _STREAM, _ZIP = (
     b"ARROW1",
@@ -49,58 +49,56 @@ class Linked:
     notes: tuple[str, ...] = ()
 
 
-def read(resources: Sequence[content.Resource], options: Options) -> Linked:
+def read_resources(
+    resources: Sequence[content.Resource], options: ReadOptions
+) -> Linked:
     """The tables in all embedded resources and in the links that may be followed."""
     tables: list[Table] = []
     rejected: list[tuple[str, str]] = []
     notes: list[str] = []
     pieces: list[str] = []
     for item in resources:
-        found = _one(item, options)
-        if isinstance(found, str):
-            rejected.append(("resource", f"{item.uri}: {found}"))
-            notes += [f"{item.uri}: {found}"] if item.is_link else []
-            pieces.append(
-                item.text if item.text is not None else f"[resource {item.uri}]"
-            )
+        found = _read_resource(item, options)
+        if not isinstance(found, str):
+            tables += found
             continue
-        tables += found
-    reader = tables[0].reader if tables else ""
+        rejected.append(("resource", f"{item.uri}: {found}"))
+        if item.is_link:
+            notes.append(f"{item.uri}: {found}")
+        pieces.append(f"[resource {item.uri}]" if item.text is None else item.text)
     return Linked(
         tuple(tables),
         "\n".join(filter(None, pieces)),
-        reader,
+        tables[0].reader if tables else "",
         tuple(rejected),
         tuple(notes),
     )
 
 
-def _one(item: content.Resource, options: Options) -> list[Table] | str:
+def _read_resource(item: content.Resource, options: ReadOptions) -> list[Table] | str:
+    """The tables of one resource, or why it has none."""
     if item.is_link:
-        return _linked(item, options)
+        return _read_link(item, options)
     if item.text is not None:
-        return _from_text(item.text, options)
+        return _read_text(item.text, options)
     try:
         data = base64.b64decode(item.blob or "", validate=True)
     except (binascii.Error, ValueError):
         return "its blob is not base64"
-    return _from_bytes(data, item.mime, options)
+    return _read_bytes(data, item.mime, options)
 
 
-def _linked(item: content.Resource, options: Options) -> list[Table] | str:
+# --- links
+
+
+def _read_link(item: content.Resource, options: ReadOptions) -> list[Table] | str:
     """A file below an allowed folder is mapped; any other link is read only through `fetch`."""
     if item.uri.startswith("file:"):
         path = allowed_path(item.uri, options.allowed_dirs)
         if path is not None:
-            return _from_file(path, options)
+            return _read_file(path, options)
         if options.allowed_dirs:
             return "refused: the file is outside the folders given to the server"
-    if options.fetch is None:
-        return "a link that was not followed"
-    return _fetched(item, options)
-
-
-def _fetched(item: content.Resource, options: Options) -> list[Table] | str:
     if options.fetch is None:
         return "a link that was not followed"
     try:
@@ -110,10 +108,10 @@ def _fetched(item: content.Resource, options: Options) -> list[Table] | str:
         # stay
         return f"could not be read: {error}"
     if isinstance(answer, bytes):
-        return _from_bytes(answer, item.mime, options)
+        return _read_bytes(answer, item.mime, options)
     found: list[Table] = []
     for part in content.contents_of(answer):
-        tables = "links to a link" if part.is_link else _one(part, options)
+        tables = "links to a link" if part.is_link else _read_resource(part, options)
         if isinstance(tables, str):
             return tables
         found += tables
@@ -125,78 +123,56 @@ def allowed_path(uri: str, allowed: Sequence[str]) -> Path | None:
     resolving links and `..`.
     """
     parts = urlsplit(uri)
-    if (
-        parts.scheme != "file"
-        or parts.netloc not in ("", "localhost")
-        or "\0" in unquote(parts.path)
-    ):
+    path = unquote(parts.path)
+    is_local = parts.scheme == "file" and parts.netloc in ("", "localhost")
+    if not is_local or "\0" in path:
         return None
     try:
-        real = Path(unquote(parts.path)).resolve(strict=True)
+        real = Path(path).resolve(strict=True)
     except (OSError, RuntimeError):
         return None
+    if not real.is_file():
+        return None
     folders = [Path(folder).resolve() for folder in allowed]
-    return (
-        real
-        if real.is_file() and any(real.is_relative_to(folder) for folder in folders)
-        else None
-    )
+    return real if any(map(real.is_relative_to, folders)) else None
 
 
-def _from_file(path: Path, options: Options) -> list[Table] | str:
+# --- by the first bytes, since a name or a type is only a claim
+
+
+def _read_file(path: Path, options: ReadOptions) -> list[Table] | str:
     with path.open("rb") as file:
-        magic = file.read(6)
-    if magic == _ARROW_FILE:
-        return _arrow(
-            "arrow file", lambda: pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        )
-    if magic[:4] == _STREAM:
-        return _arrow(
-            "arrow stream",
-            lambda: pa.ipc.open_stream(pa.memory_map(str(path))).read_all(),
-        )
-    if magic[:4] == _PARQUET:
-        return _parquet(pa.memory_map(str(path)))
+        magic = file.read(len(_ARROW_FILE))
+    if magic.startswith((_ARROW_FILE, _STREAM, _PARQUET)):
+        # mapped, so that what is not looked at is never loaded
+        return _read_columnar(magic, pa.memory_map(str(path)))
     size = path.stat().st_size
     if size > options.max_bytes:
         return f"its {size:,} bytes are more than the limit"
-    return _from_bytes(path.read_bytes(), "text/plain", options)
+    return _read_bytes(path.read_bytes(), "text/plain", options)
 
 
-def _from_bytes(data: bytes, mime: str, options: Options) -> list[Table] | str:
-    if data.startswith(_ARROW_FILE):
-        return _arrow(
-            "arrow file", lambda: pa.ipc.open_file(pa.py_buffer(data)).read_all()
-        )
-    if data.startswith(_STREAM):
-        return _arrow(
-            "arrow stream", lambda: pa.ipc.open_stream(pa.py_buffer(data)).read_all()
-        )
-    if data.startswith(_PARQUET):
-        return _parquet(pa.BufferReader(data))
+def _read_bytes(data: bytes, mime: str, options: ReadOptions) -> list[Table] | str:
+    if data.startswith((_ARROW_FILE, _STREAM, _PARQUET)):
+        return _read_columnar(data[: len(_ARROW_FILE)], pa.BufferReader(data))
     if len(data) > options.max_bytes:
         return f"its {len(data):,} bytes are more than the limit"
-    if (
-        data.startswith(_ZIP) and ("sheet" in mime or "excel" in mime)
-    ) or data.startswith(_OLD_EXCEL):
-        sheets = workbooks.read(data)
-        return (
-            sheets
-            if isinstance(sheets, str)
-            else [build.table(raw, reader="workbook") for raw in sheets]
-        )
+    # any archive is a ZIP: there the type has to say that it is a workbook
+    is_workbook = data.startswith(_ZIP) and ("sheet" in mime or "excel" in mime)
+    if is_workbook or data.startswith(_OLD_EXCEL):
+        return _read_workbook(data)
     if mime and not mime.startswith(_TEXT_TYPES):
         return f"no reader for {mime[:60]}"
     try:
-        return _from_text(data.decode("utf-8-sig"), options)
+        return _read_text(data.decode("utf-8-sig"), options)
     except UnicodeDecodeError:
         return "neither Arrow nor Parquet nor text"
 
 
-def _from_text(text: str, options: Options) -> list[Table] | str:
+def _read_text(text: str, options: ReadOptions) -> list[Table] | str:
     if len(text) > options.max_bytes:
         return f"its {len(text):,} characters are more than the limit"
-    found = texts.read(text)
+    found = texts.read_text(text)
     tables = [
         build.table(raw, reader=found.reader, infer_types=options.infer)
         for raw in found.raws
@@ -204,32 +180,45 @@ def _from_text(text: str, options: Options) -> list[Table] | str:
     return tables or "its text is no table"
 
 
-def _parquet(source: pa.NativeFile) -> list[Table] | str:
-    import pyarrow.parquet as pq  # loads a large library that most results never need
+def _read_workbook(data: bytes) -> list[Table] | str:
+    sheets = workbooks.read_workbook(data)
+    if isinstance(sheets, str):
+        return sheets
+    return [build.table(raw, reader="workbook") for raw in sheets]
 
-    return _arrow("parquet", lambda: pq.read_table(source))
 
-
-def _arrow(reader: str, load: Callable[[], pa.Table]) -> list[Table] | str:
+def _read_columnar(magic: bytes, source: pa.NativeFile) -> list[Table] | str:
+    """Arrow or Parquet by its first bytes; the types are the file's own."""
+    if magic.startswith(_ARROW_FILE):
+        reader, load = "arrow file", _load_arrow_file
+    elif magic.startswith(_STREAM):
+        reader, load = "arrow stream", _load_arrow_stream
+    else:
+        reader, load = "parquet", _load_parquet
     try:
-        data = load()
+        data = load(source)
     except (pa.ArrowException, OSError, ValueError) as error:
         return f"broken {reader}: {str(error)[:80]}"
+    sent = tuple(data.column_names)
     names = build.unique(data.column_names)
-    notes = (
-        ()
-        if len(set(data.column_names)) == len(names)
-        else ("repeated column names got numbers",)
-    )
+    notes = ("repeated column names got numbers",) if len(set(sent)) < len(sent) else ()
     types = {
         name: f"declared: {infer.short(kind)}"
         for name, kind in zip(names, data.schema.types, strict=True)
     }
-    table = Table(
-        data.rename_columns(list(names)),
-        types,
-        notes,
-        reader=reader,
-        names=tuple(data.column_names),
-    )
-    return [table]
+    data = data.rename_columns(list(names))
+    return [Table(data, types, notes, reader=reader, names=sent)]
+
+
+def _load_arrow_file(source: pa.NativeFile) -> pa.Table:
+    return pa.ipc.open_file(source).read_all()
+
+
+def _load_arrow_stream(source: pa.NativeFile) -> pa.Table:
+    return pa.ipc.open_stream(source).read_all()
+
+
+def _load_parquet(source: pa.NativeFile) -> pa.Table:
+    import pyarrow.parquet as pq  # loads a large library that most results never need
+
+    return pq.read_table(source)

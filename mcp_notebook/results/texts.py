@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mcp_notebook.results import error_detection, readers
-from mcp_notebook.results.formats import delimited, wrapped
+from mcp_notebook.results.formats import delimited, tagged
 from mcp_notebook.results.raw_table import Raw, Taken
 from mcp_notebook.results.reading import Confidence, Rejected
-from mcp_notebook.results.values import json_tables, jsontext, large
+from mcp_notebook.results.values import json_tables, jsontext, large_lists
 
-_LEAF_DEPTH = 3
+_DEEPEST_TEXT = 3  # texts in values in texts
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
-_LEAVES = {
-    "result", "results", "output", "csv", "tsv", "content", "text", "data", "response", "body", "json", "rows", "table",
-    "markdown", "stdout", "value", "payload", "answer", "html", "message", "formatted", "records", "query_result",
-}  # fmt: skip
+_CELL_BORDERS = re.compile(r"[,|\t;]|  +")
+# Keys whose text is the result, when all else beside it is a scalar.
+_LEAVES = frozenset(
+    "result results output csv tsv content text data response body json rows table "
+    "markdown stdout value payload answer html message formatted records "
+    "query_result".split()
+)
+_WRAPPERS = frozenset({"result", "output", "content", "text"})
+_BLOCK_KEYS = frozenset({"type", "text", "annotations", "_meta", "meta"})
 
 
 @dataclass(frozen=True)
-class Found:
+class Findings:
     """What one text or value gave: tables as raw columns, or an error, or nothing;
     `meta` is the envelope.
     """
@@ -37,239 +42,245 @@ class Found:
     rejected: Rejected = ()
     notes: tuple[str, ...] = ()
 
+    def after(self, rejected: Iterable[tuple[str, str]]) -> Findings:
+        """The same, with the readers that were asked before and did not take it."""
+        return replace(self, rejected=(*rejected, *self.rejected))
 
-def read(text: str, *, selected: Sequence[str] = (), depth: int = 0) -> Found:
+
+# --- texts
+
+
+def read_text(text: str, *, selected: Sequence[str] = (), depth: int = 0) -> Findings:
     """The tables, the error or the nothing in one text."""
     if not text.lstrip("\ufeff \t\r\n"):  # unlike strip, lstrip seldom copies
-        return Found(rejected=(("text", "blank"),))
-    return _large(text, selected, depth) or _read(_undressed(text), selected, depth)
+        return Findings(rejected=(("text", "blank"),))
+    found = _read_large(text, selected, depth)
+    return found or _read_format(_unquote(text), selected, depth)
 
 
-def _undressed(text: str) -> str:
+def _read_large(text: str, selected: Sequence[str], depth: int) -> Findings | None:
+    """A long list of records by the fast readers, None when they do not vouch for it."""
+    cut = large_lists.cut_to_sample(text)
+    if cut is None:
+        return None
+    found = _read_format(cut.text, selected, depth)
+    raw = large_lists.fill_sample(found.raws, cut.table)
+    return raw and replace(found, raws=(raw,))
+
+
+def _unquote(text: str) -> str:
     """Without a terminal's colours, and out of the quotes when the whole text is one
     JSON string.
     """
-    if text.lstrip()[:1] == '"' and text.rstrip()[-1:] == '"' and "\\" in text:
+    if text.lstrip().startswith('"') and text.rstrip().endswith('"') and "\\" in text:
         try:
             inner = json.loads(text)
         except (ValueError, RecursionError):
             inner = None
-        text = inner if isinstance(inner, str) and inner.strip() else text
+        if isinstance(inner, str) and inner.strip():
+            text = inner
     return _COLOUR.sub("", text) if "\x1b[" in text else text
 
 
-def _large(text: str, selected: Sequence[str], depth: int) -> Found | None:
-    """A long list of records by the fast readers, None when they do not vouch for it."""
-    cut = large.columns(text)
-    if cut is None:
-        return None
-    found = _read(cut[0], selected, depth)
-    raw = large.filled(found.raws, cut[1])
-    return raw and replace(found, raws=(raw,))
-
-
-def _read(text: str, selected: Sequence[str], depth: int) -> Found:
+def _read_format(text: str, selected: Sequence[str], depth: int) -> Findings:
+    """A whole text: a value of JSON or Python, an error report, a long CSV, or one of
+    the other formats.
+    """
     rejected: list[tuple[str, str]] = []
     for reader, parse in (("json", jsontext.parse), ("python", readers.parse_python)):
         parsed = parse(text)
         if isinstance(parsed, str):
             rejected.append((reader, parsed))
             continue
-        return _prefixed(
-            from_value(
-                parsed.value, reader, rest=parsed.rest, selected=selected, depth=depth
-            ),
-            rejected,
+        found = read_value(
+            parsed.value, reader, rest=parsed.rest, selected=selected, depth=depth
         )
-    if (
-        not _has_header(text, selected)
-        and (error := error_detection.error_in_text(text)) is not None
-    ):
-        return Found(reader="guard", error=error, rejected=tuple(rejected))
-    answer = delimited.large(text)
-    if answer is not None:
-        return _found_by("csv", answer, rejected)
-    return _prefixed(_formats(text, selected, depth), rejected)
+        return found.after(rejected)
+    # Before all formats, which take a report of several lines for rows.
+    if not _has_header(text, selected):
+        error = error_detection.error_in_text(text)
+        if error is not None:
+            return Findings(reader="guard", error=error, rejected=tuple(rejected))
+    # A long CSV is proved at once, and each of the formats would go through it first.
+    taken = delimited.read_large_csv(text)
+    if taken is not None:
+        return _taken_by("csv", taken).after(rejected)
+    return _ask_readers(text, selected, depth).after(rejected)
 
 
 def _has_header(text: str, selected: Sequence[str]) -> bool:
     """Whether the first line is the columns of the statement, so that one named "error"
     reports none.
     """
-    first = (
-        text.lstrip("\ufeff\r\n").partition("\n")[0].strip(" |\r") if selected else ""
-    )
-    return bool(first) and [
-        name.strip(' "') for name in re.split(r"[,|\t;]|  +", first)
-    ] == list(selected)
+    if not selected:
+        return False
+    line = text.lstrip("\ufeff\r\n").partition("\n")[0].strip(" |\r")
+    names = [name.strip(' "') for name in _CELL_BORDERS.split(line)]
+    return line != "" and names == list(selected)
 
 
-def _formats(text: str, selected: Sequence[str], depth: int) -> Found:
+def _ask_readers(text: str, selected: Sequence[str], depth: int) -> Findings:
     """What the first reader of a format that takes the text found."""
-    if (inner := _wrapped(text, selected, depth)) is not None:
+    inner = _read_wrapped(text, selected, depth)
+    # What stands in a fence or a tag is meant as the result; the prose around it is not.
+    if inner is not None:
         return inner
     rejected: list[tuple[str, str]] = []
     for reader in readers.all_readers():
         answer = reader.read(text, selected)
         if isinstance(answer, Taken):
-            return _found_by(reader.name, answer, rejected)
+            return _taken_by(reader.name, answer).after(rejected)
         if isinstance(answer, readers.FoundValue):
             found = _tables_of_value(answer, reader.name, selected, depth)
-            if isinstance(found, Found):
-                return _prefixed(found, rejected)
+            if isinstance(found, Findings):
+                return found.after(rejected)
             answer = found
         rejected.append((reader.name, answer))
-    return Found(rejected=tuple(rejected))
+    return Findings(rejected=tuple(rejected))
 
 
-def _found_by(reader: str, taken: Taken, rejected: Sequence[tuple[str, str]]) -> Found:
-    return Found(
-        taken.raws,
-        reader,
-        taken.rest,
-        None,
-        taken.confidence,
-        taken.meta,
-        tuple(rejected),
-    )
+def _taken_by(reader: str, taken: Taken) -> Findings:
+    return Findings(taken.raws, reader, taken.rest, None, taken.confidence, taken.meta)
 
 
 def _tables_of_value(
     answer: readers.FoundValue, reader: str, selected: Sequence[str], depth: int
-) -> Found | str:
+) -> Findings | str:
     """The tables or the error of a value among prose, or the reason why it has neither."""
-    found = from_value(
+    found = read_value(
         answer.value, reader, rest=answer.rest, selected=selected, depth=depth
     )
     if found.error is not None:
         return found
-    if not answer.lone_record and _only_a_record(found.raws, answer.value):
+    if not answer.lone_record and _is_only_record(found.raws, answer.value):
         return "one object among prose is no table"
     return found if found.raws else answer.no_table
 
 
-def _wrapped(text: str, selected: Sequence[str], depth: int) -> Found | None:
+def _read_wrapped(text: str, selected: Sequence[str], depth: int) -> Findings | None:
     """The tables of fenced blocks or of a tag's body; None when they hold none."""
-    inside, rest = wrapped.bodies(text) if depth < _LEAF_DEPTH else ([], "")
-    found = [
-        (item, read(item.body, selected=selected, depth=depth + 1)) for item in inside
-    ]
-    taken = [(item, each) for item, each in found if each.raws]
-    if not taken:
+    if depth >= _DEEPEST_TEXT:
         return None
-    item, first = taken[0]
-    rests = [
-        rest,
-        *(each.rest for _, each in taken),
-        *(item.body for item, each in found if not each.raws),
-    ]
-    return replace(
-        first, raws=tuple(raw for _, each in taken for raw in each.raws), reader=f"{first.reader} in {item.wrapping}",
-        rest="\n".join(filter(None, rests)), meta={key: value for _, each in taken for key, value in each.meta.items()},
-    )  # fmt: skip
+    bodies, rest = tagged.find_wrapped_texts(text)
+    raws: list[Raw] = []
+    meta: dict[str, Any] = {}
+    rests, unread = [rest], []
+    first = None
+    for item in bodies:
+        found = read_text(item.body, selected=selected, depth=depth + 1)
+        if not found.raws:
+            unread.append(item.body)
+            continue
+        if first is None:
+            first = replace(found, reader=f"{found.reader} in {item.wrapping}")
+        raws += found.raws
+        meta |= found.meta
+        rests.append(found.rest)
+    if first is None:
+        return None
+    left = "\n".join(filter(None, [*rests, *unread]))
+    return replace(first, raws=tuple(raws), rest=left, meta=meta)
 
 
-def from_value(
+# --- values
+
+
+def read_value(
     value: Any,
     reader: str,
     *,
     rest: str = "",
     selected: Sequence[str] = (),
     depth: int = 0,
-) -> Found:
+) -> Findings:
     """The tables of a parsed value, its error, or what a text inside it holds."""
-    value = unwrapped(value)
+    value = unwrap_blocks(value)
     if isinstance(value, str):
-        return (
-            read(value, selected=selected, depth=depth + 1)
-            if depth < _LEAF_DEPTH
-            else Found()
-        )
-    if (error := error_detection.error_in_value(value, tuple(selected))) is not None:
-        return Found(reader="guard", error=error)
+        if depth >= _DEEPEST_TEXT:
+            return Findings()
+        return read_text(value, selected=selected, depth=depth + 1)
+    error = error_detection.error_in_value(value, tuple(selected))
+    if error is not None:
+        return Findings(reader="guard", error=error)
     meta = value if isinstance(value, dict) else {}
     raws = json_tables.tables_in(value, selected=selected)
-    leaf = None if selected and set(meta) == set(selected) else _text_leaf(value)
-    if (
-        leaf is not None
-        and depth < _LEAF_DEPTH
-        and (isinstance(raws, str) or _only_a_record(raws, value))
-    ):
-        inner = read(leaf, selected=selected, depth=depth + 1)
-        if inner.raws or inner.error is not None:
+    # An envelope with a CSV in it looks like one row, whose cell is that text.
+    if isinstance(raws, str) or _is_only_record(raws, value):
+        inner = _read_leaf(value, selected, depth)
+        if inner is not None:
             return replace(inner, meta={**meta, **inner.meta})
     if isinstance(raws, str):
-        return Found(rest=rest, rejected=((reader, raws),), meta=meta)
-    raws = tuple(replace(raw, json=reader.startswith("json")) for raw in raws)
-    return Found(raws, reader, rest, None, "high", meta)
+        return Findings(rest=rest, rejected=((reader, raws),), meta=meta)
+    is_json = reader.startswith("json")
+    raws = tuple(replace(raw, json=is_json) for raw in raws)
+    return Findings(raws, reader, rest, None, "high", meta)
 
 
-def unwrapped(value: Any) -> Any:
+def unwrap_blocks(value: Any) -> Any:
     """Content blocks inside a value, as some frameworks wrap them, are their text."""
-    while (
-        isinstance(value, dict)
-        and len(value) == 1
-        and next(iter(value)) in ("result", "output", "content", "text")
-    ):
-        value = next(iter(value.values()))
-    if (
+    while isinstance(value, dict) and len(value) == 1:
+        key = next(iter(value))
+        if key not in _WRAPPERS:
+            break
+        value = value[key]
+    if _is_text_block(value):
+        return value["text"]
+    if not isinstance(value, list) or not value:
+        return value
+    if not all(_is_text_block(item) and item.keys() <= _BLOCK_KEYS for item in value):
+        return value
+    return "\n".join(item["text"] for item in value)
+
+
+def _is_text_block(value: Any) -> bool:
+    return (
         isinstance(value, dict)
         and value.get("type") == "text"
         and isinstance(value.get("text"), str)
-    ):
-        return value["text"]
-    if isinstance(value, list) and value and all(_is_block(item) for item in value):
-        return "\n".join(item["text"] for item in value)
-    return value
-
-
-def _is_block(item: Any) -> bool:
-    keys = {"type", "text", "annotations", "_meta", "meta"}
-    return (
-        isinstance(item, dict)
-        and item.get("type") == "text"
-        and isinstance(item.get("text"), str)
-        and item.keys() <= keys
     )
 
 
-def _text_leaf(value: Any) -> str | None:
+def _read_leaf(value: Any, selected: Sequence[str], depth: int) -> Findings | None:
+    """What the one long text of an envelope holds, None when that is nothing."""
+    if depth >= _DEEPEST_TEXT or not isinstance(value, dict):
+        return None
+    if selected and set(value) == set(selected):
+        return None  # a row of the statement, whose text is a cell
+    leaf = _find_leaf(value)
+    if leaf is None:
+        return None
+    inner = read_text(leaf, selected=selected, depth=depth + 1)
+    return inner if inner.raws or inner.error is not None else None
+
+
+def _find_leaf(value: dict[str, Any]) -> str | None:
     """The one long text of an envelope whose other entries are scalars: `{"csv": "…",
     "rows": 3}`.
     """
-    if not isinstance(value, dict) or any(
-        isinstance(item, (dict, list)) and item for item in value.values()
-    ):
+    long = []
+    for key, item in value.items():
+        if isinstance(item, (dict, list)) and item:
+            return None
+        if isinstance(item, str) and ("\n" in item or item.startswith(("[", "{"))):
+            long.append(key)
+    if len(long) != 1:
         return None
-    long = [
-        key
-        for key, item in value.items()
-        if isinstance(item, str) and ("\n" in item or item[:1] in ("[", "{"))
-    ]
-    about = {str(key).lower() for key in value} & json_tables.OUTCOME
-    if len(long) != 1 or not (str(long[0]).lower() in _LEAVES or about):
+    tells_outcome = any(str(key).lower() in json_tables.OUTCOME for key in value)
+    if not tells_outcome and str(long[0]).lower() not in _LEAVES:
         return None
     return value[long[0]]
 
 
-def _only_a_record(raws: tuple[Raw, ...], value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and len(raws) == 1
-        and raws[0].rows == 1
-        and set(raws[0].names or ()) == set(value)
-    )
+def _is_only_record(raws: tuple[Raw, ...], value: Any) -> bool:
+    """Whether the one table is the object itself as one row."""
+    if not isinstance(value, dict) or len(raws) != 1 or raws[0].rows != 1:
+        return False
+    return set(raws[0].names or ()) == set(value)
 
 
 def error_of_json(text: str) -> str | None:
     """The message in a JSON error object, or None."""
     parsed = jsontext.parse(text)
-    return (
-        None
-        if isinstance(parsed, str)
-        else error_detection.error_in_value(parsed.value)
-    )
-
-
-def _prefixed(found: Found, rejected: Sequence[tuple[str, str]]) -> Found:
-    return replace(found, rejected=(*rejected, *found.rejected)) if rejected else found
+    if isinstance(parsed, str):
+        return None
+    return error_detection.error_in_value(parsed.value)

@@ -12,52 +12,82 @@ from typing import Any
 from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.sql_words import row_limit
 
-_FLAGS = (
-    "truncated", "is_truncated", "istruncated", "has_more", "hasmore", "more", "more_rows", "morerows", "limited",
-    "has_next", "hasnext", "has_next_page", "hasnextpage", "is_partial", "partial", "incomplete", "was_truncated",
-    "limit_reached", "limitreached", "limit_hit", "has_more_rows", "hasmorerows", "results_truncated", "rows_truncated",
-)  # fmt: skip
-_CURSORS = (
-    "next_cursor", "nextcursor", "next_token", "nexttoken", "next_page_token", "nextpagetoken", "next_page", "nextpage",
-    "next_range", "next_offset", "nextoffset", "continuation_token", "continuationtoken", "pagetoken", "next",
-)  # fmt: skip
-_TOTALS = (
-    "total_rows", "totalrows", "total_count", "totalcount", "total", "rowcount", "row_count", "rows", "count",
-    "num_rows", "numrows", "total_records", "totalrecords", "rows_total", "total_row_count", "totalrowcount",
-    "n_rows", "size",
-)  # fmt: skip
+_FLAGS = frozenset(
+    "truncated is_truncated istruncated has_more hasmore more more_rows morerows "
+    "limited has_next hasnext has_next_page hasnextpage is_partial partial incomplete "
+    "was_truncated limit_reached limitreached limit_hit has_more_rows hasmorerows "
+    "results_truncated rows_truncated".split()
+)
+_CURSORS = frozenset(
+    "next_cursor nextcursor next_token nexttoken next_page_token nextpagetoken "
+    "next_page nextpage next_range next_offset nextoffset continuation_token "
+    "continuationtoken pagetoken next".split()
+)
+_TOTALS = frozenset(
+    "total_rows totalrows total_count totalcount total rowcount row_count rows count "
+    "num_rows numrows total_records totalrecords rows_total total_row_count "
+    "totalrowcount n_rows size".split()
+)
+_WORDS = frozenset(
+    "warning message hint note notice truncation_message truncationmessage info".split()
+)
+_STATEMENTS = frozenset(
+    "sql query statement executed_sql executed_query executedquery executedsql "
+    "final_sql final_query".split()
+)
+_LIMITS = frozenset(
+    "limit max_rows maxrows row_limit rowlimit limit_rows page_size pagesize per_page "
+    "perpage max_results maxresults top top_n n_rows nrows num_rows first head "
+    "sample_size rows_limit max_records batch_size fetch_size".split()
+)
+# A line that speaks of a cut, in the words of servers and in a few languages.
 _SENTENCE = re.compile(
-    r"(?:\btruncat\w+|\bshow(?:ing|n|s)? (?:only )?(?:the )?(?:first|top|only|\d[\d,]* (?:of|out of))|"
-    r"\b(?:limited|capped|restricted|cut|clipped) (?:to|at|off)|\bfirst \d[\d,]* (?:of|rows|results|records)|"
-    r"\b\d[\d,]* more (?:rows|records|results)|\bmore (?:rows|results|records) (?:available|exist|not shown|omitted)|"
-    r"\b(?:rows|results|records) (?:were |are )?(?:omitted|not shown|hidden|dropped|skipped)|\bmay be additional rows|"
+    r"(?:\btruncat\w+|"
+    r"\bshow(?:ing|n|s)? (?:only )?(?:the )?"
+    r"(?:first|top|only|\d[\d,]* (?:of|out of))|"
+    r"\b(?:limited|capped|restricted|cut|clipped) (?:to|at|off)|"
+    r"\bfirst \d[\d,]* (?:of|rows|results|records)|"
+    r"\b\d[\d,]* more (?:rows|records|results)|"
+    r"\bmore (?:rows|results|records) (?:available|exist|not shown|omitted)|"
+    r"\b(?:rows|results|records) (?:were |are )?"
+    r"(?:omitted|not shown|hidden|dropped|skipped)|"
+    r"\bmay be additional rows|"
     r"\bmax(?:imum)? (?:of )?\d[\d,]* (?:rows|results|records)|"
     r"\bonly (?:the )?(?:first )?\d[\d,]* (?:rows|results|records)|"
-    r"\bout of \d[\d,]*|\b(?:row|result|output|size) limit\b|\b\d[\d,]* of \d[\d,]* (?:rows|results|records)|"
+    r"\bout of \d[\d,]*|\b(?:row|result|output|size) limit\b|"
+    r"\b\d[\d,]* of \d[\d,]* (?:rows|results|records)|"
     r"\.\.\. ?\(?\d|tronqu|abgeschnitten|gekürzt|"
     r"truncad|截断|截斷|仅显示|僅顯示|前 ?\d+ ?(?:行|条|條)|切り捨て|обрезан)",
     re.IGNORECASE,
 )
 _COUNT = re.compile(
-    r"(?:of|out of|total(?: of)?:?)\s+([\d,]+)|([\d,]+)\s+total|([\d,]+)\s+(?:rows? )?in total",
+    r"(?:of|out of|total(?: of)?:?)\s+([\d,]+)|"
+    r"([\d,]+)\s+total|([\d,]+)\s+(?:rows? )?in total",
     re.IGNORECASE,
 )
 _ROWS_SAID = re.compile(
-    r"^\W*(?:(?:result|rows?(?: returned)?|total|count|retrieved|returned|fetched|found)\b:?\s*(\d[\d,]*)(?: rows?)?|"
+    r"^\W*(?:"
+    r"(?:result|rows?(?: returned)?|total|count|retrieved|returned|fetched|found)\b:?"
+    r"\s*(\d[\d,]*)(?: rows?)?|"
     r"(\d[\d,]*) rows?(?: in set)?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-_STATEMENTS = ("sql", "query", "statement", "executed_sql", "executed_query", "executedquery", "executedsql",
-               "final_sql", "final_query")  # fmt: skip
-_LIMITS = ("limit", "max_rows", "maxrows", "row_limit", "rowlimit", "limit_rows", "page_size", "pagesize", "per_page",
-           "perpage", "max_results", "maxresults", "top", "top_n", "n_rows", "nrows", "num_rows", "first", "head",
-           "sample_size", "rows_limit", "max_records", "batch_size", "fetch_size")  # fmt: skip
-_EDGE = 4000
-_ROUND = {10, 20, 25, 50, 100, 200, 250, 256, 300, 400, 500, 512, 1000, 1024, 1500, 2000, 2048, 2500, 5000, 10_000,
-          20_000, 25_000, 50_000, 65_536, 100_000, 1_000_000}  # fmt: skip
+_EDGE = 4000  # characters at the beginning and the end of a text that are looked at
+# Numbers that people choose as limits.
+_ROUND = frozenset(
+    map(
+        int,
+        "10 20 25 50 100 200 250 256 300 400 500 512 1000 1024 1500 2000 2048 2500 "
+        "5000 10000 20000 25000 50000 65536 100000 1000000".split(),
+    )
+)
+_LEAST_SUSPECT = 25
+_LEAST_EXPORT = 10_000
+
+Facts = list[tuple[str, Any]]
 
 
-def noticed(
+def mark_truncated(
     raw: Raw,
     meta: Mapping[str, Any],
     rest: str,
@@ -73,77 +103,37 @@ def noticed(
     # the envelope is the row itself
     lone = bool(meta) and set(raw.names or ()) == set(map(str, meta))
     facts = [] if lone else list(_facts(meta, 0))
-    total = _total(facts, raw.rows)
-    reason = (
-        raw.truncated
-        or _flag(facts)
-        or _sentence(facts, rest)
-        or _added_limit(raw, facts, rest, sql)
-    )
-    if not reason and total is not None and total > raw.rows:
-        reason = f"the server counts {total:,} rows and {raw.rows:,} came"
-    if total is None and reason:
-        total = _count_in(reason, raw.rows)
+    total = _find_total(facts, raw.rows)
+    reason = _find_reason(raw, facts, rest, sql, total)
     if reason:
+        if total is None:
+            total = _find_larger_count(reason, raw.rows)
         return replace(
             raw, truncated=reason.strip(), total_rows=raw.total_rows or total
         )
-    said = _said(rest)
+    said = _rows_said(rest)
     if said is not None and said > raw.rows:
         return replace(
             raw,
             truncated=f"the server says {said:,} rows and {raw.rows:,} came",
             total_rows=said,
         )
-    raw = raw if total is None or raw.total_rows else replace(raw, total_rows=total)
-    asked = _asked(facts, raw.rows) or _asked(
-        list(_facts(arguments or {}, 0)), raw.rows
+    if total is not None and not raw.total_rows:
+        raw = replace(raw, total_rows=total)
+    return _note_reached_limit(raw, facts, sql, arguments or {})
+
+
+def _find_reason(raw: Raw, facts: Facts, rest: str, sql: str, total: int | None) -> str:
+    """Why the rows are cut, by the surest sign first; "" when nothing says so."""
+    reason = (
+        raw.truncated
+        or _find_flag(facts)
+        or _find_sentence(facts, rest)
+        or _find_added_limit(raw, facts, rest, sql)
     )
-    if asked and (raw.total_rows or 0) <= raw.rows and not _own_limit(raw, sql):
-        return raw.noted(
-            f"exactly the {raw.rows:,} rows that `{asked}` allows: there may be more"
-        )
-    return _soft_hint(raw, sql)
-
-
-def _added_limit(raw: Raw, facts: list[tuple[str, Any]], rest: str, sql: str) -> str:
-    """A server that repeats the statement with a LIMIT of its own, and as many rows as that."""
-    if not sql or not raw.rows:
-        return ""
-    repeated = [
-        value for key, value in facts if key in _STATEMENTS and isinstance(value, str)
-    ] or [rest[:_EDGE]]
-    limits = {row_limit(text) for text in repeated} - {None, row_limit(sql)}
-    return (
-        f"the server added LIMIT {raw.rows:,} to the statement"
-        if raw.rows in limits
-        else ""
-    )
-
-
-def _asked(facts: list[tuple[str, Any]], rows: int) -> str:
-    """The name of a limit that the rows reach exactly."""
-    reached = (
-        key
-        for key, value in facts
-        if key in _LIMITS and type(value) in (int, str) and str(value) == str(rows)
-    )
-    return next(reached, "") if rows else ""
-
-
-def _own_limit(raw: Raw, sql: str) -> bool:
-    limit = row_limit(sql)
-    return limit is not None and limit <= raw.rows
-
-
-def _soft_hint(raw: Raw, sql: str) -> Raw:
-    if raw.rows < 25 or raw.rows not in _ROUND or _own_limit(raw, sql):
-        return raw
-    if raw.total_rows is not None and raw.total_rows == raw.rows and raw.rows >= 10_000:
-        return raw
-    return raw.noted(
-        f"exactly {raw.rows:,} rows: the server may have a limit that it does not tell"
-    )
+    if not reason and total is not None and total > raw.rows:
+        return f"the server counts {total:,} rows and {raw.rows:,} came"
+    return reason
 
 
 def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
@@ -155,44 +145,36 @@ def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
             yield str(key).lower().replace("-", "_"), value
 
 
-def _flag(facts: list[tuple[str, Any]]) -> str:
-    for key, value in facts:
-        if key in _FLAGS and (value is True or value in ("true", "True", "yes")):
-            told = next(
-                (
-                    text
-                    for name, text in facts
-                    if name in _WORDS and isinstance(text, str) and text
-                ),
-                "",
-            )
-            return told or f"the server says {key}"
-    for key, value in facts:
-        if key in _CURSORS and value not in (None, "", False, -1):
+# --- signs of a cut
+
+
+def _find_flag(facts: Facts) -> str:
+    """A flag that says that there is more, in the words beside it if there are any."""
+    for key, value in _facts_of(facts, _FLAGS):
+        if value is True or value in ("true", "True", "yes"):
+            words = [text for _, text in _facts_of(facts, _WORDS, str) if text]
+            return words[0] if words else f"the server says {key}"
+    for key, value in _facts_of(facts, _CURSORS):
+        if value not in (None, "", False, -1):
             return f"there is more: the server gave {key}"
     return ""
 
 
-_WORDS = (
-    "warning",
-    "message",
-    "hint",
-    "note",
-    "notice",
-    "truncation_message",
-    "truncationmessage",
-    "info",
-)
-
-
-def _sentence(facts: list[tuple[str, Any]], rest: str) -> str:
+def _facts_of(
+    facts: Facts, keys: frozenset[str], *kinds: type
+) -> Iterator[tuple[str, Any]]:
+    """The facts under some keys, of some types if any are given."""
     for key, value in facts:
-        if key in _WORDS and isinstance(value, str) and (said := _line_of(value)):
-            return said
-    return _line_of(rest)
+        if key in keys and (not kinds or type(value) in kinds):
+            yield key, value
 
 
-def _line_of(text: str) -> str:
+def _find_sentence(facts: Facts, rest: str) -> str:
+    words = [text for _, text in _facts_of(facts, _WORDS, str)]
+    return next(filter(None, map(_find_line, [*words, rest])), "")
+
+
+def _find_line(text: str) -> str:
     """The line that speaks of a cut; only the beginning and the end of a long text are
     looked at.
     """
@@ -204,26 +186,68 @@ def _line_of(text: str) -> str:
     return text[start : end if end >= 0 else len(text)].strip()[:300]
 
 
-def _total(facts: list[tuple[str, Any]], rows: int) -> int | None:
+def _find_added_limit(raw: Raw, facts: Facts, rest: str, sql: str) -> str:
+    """A server that repeats the statement with a LIMIT of its own, and as many rows as that."""
+    if not sql or not raw.rows:
+        return ""
+    repeated = [text for _, text in _facts_of(facts, _STATEMENTS, str)]
+    limits = set(map(row_limit, repeated or [rest[:_EDGE]])) - {None, row_limit(sql)}
+    if raw.rows not in limits:
+        return ""
+    return f"the server added LIMIT {raw.rows:,} to the statement"
+
+
+# --- counts
+
+
+def _find_total(facts: Facts, rows: int) -> int | None:
     """The largest count the server gives that is not smaller than what came."""
-    counts = [
-        value
-        for key, value in facts
-        if key in _TOTALS and type(value) is int and value >= rows
-    ]
-    return max(counts, default=None)
+    counts = [count for _, count in _facts_of(facts, _TOTALS, int)]
+    return max((count for count in counts if count >= rows), default=None)
 
 
-def _count_in(text: str, rows: int) -> int | None:
-    found = [
-        int(number.replace(",", ""))
-        for match in _COUNT.findall(text)
-        for number in match
-        if number.strip(",")
-    ]
-    return max((count for count in found if count > rows), default=None)
+def _find_larger_count(text: str, rows: int) -> int | None:
+    """The largest number of rows that a sentence speaks of, above those that came."""
+    largest = rows
+    for numbers in _COUNT.findall(text):
+        for number in numbers:
+            digits = number.replace(",", "")
+            largest = max(largest, int(digits or 0))
+    return largest if largest > rows else None
 
 
-def _said(rest: str) -> int | None:
+def _rows_said(rest: str) -> int | None:
     match = _ROWS_SAID.search(rest[-_EDGE:])
     return int((match[1] or match[2]).replace(",", "")) if match else None
+
+
+# --- limits that were reached exactly
+
+
+def _note_reached_limit(
+    raw: Raw, facts: Facts, sql: str, arguments: Mapping[str, Any]
+) -> Raw:
+    own = row_limit(sql)
+    if own is not None and own <= raw.rows:
+        return raw  # the statement itself asked for no more
+    limit = _reached_limit([*facts, *_facts(arguments, 0)], raw.rows)
+    if limit and (raw.total_rows or 0) <= raw.rows:
+        return raw.noted(
+            f"exactly the {raw.rows:,} rows that `{limit}` allows: there may be more"
+        )
+    if raw.rows < _LEAST_SUSPECT or raw.rows not in _ROUND:
+        return raw
+    # a server that counts the rows of an export knows how many there are
+    if raw.total_rows == raw.rows and raw.rows >= _LEAST_EXPORT:
+        return raw
+    return raw.noted(
+        f"exactly {raw.rows:,} rows: the server may have a limit that it does not tell"
+    )
+
+
+def _reached_limit(facts: Facts, rows: int) -> str:
+    """The name of a limit that the rows reach exactly."""
+    for key, value in _facts_of(facts, _LIMITS, int, str):
+        if rows and str(value) == str(rows):
+            return key
+    return ""

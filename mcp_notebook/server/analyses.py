@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.mend import did_you_mean
-from mcp_notebook.server.sources.look import UNREADABLE, look
+from mcp_notebook.server.sources.describe import UNREADABLE, look
 from mcp_notebook.values import value_kind
 
 MOST = 100  # values of one completion, as the protocol has it

@@ -10,7 +10,7 @@ from typing import Literal
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
 from mcp_notebook.server.mend import did_you_mean
-from mcp_notebook.server.sources.near import near
+from mcp_notebook.server.sources.ibis_in_memory import near
 
 Origin = Literal["result", "named", "shared"]
 

@@ -36,7 +36,7 @@ _AGAIN = "Ask again with the same sql and without a cursor."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where an answer goes on: rows served so far, and the digest of exactly these."""
 
     offset: int = 0
@@ -74,12 +74,12 @@ class Cursors:
         body = _BODY.pack(until, offset, _hash(sql), bytes.fromhex(digest(served)))
         return base64.urlsafe_b64encode(self._sign(body) + body).decode("ascii")
 
-    def place(self, cursor: str, sql: str) -> Place:
+    def place(self, cursor: str, sql: str) -> Position:
         """Where the statement goes on; raises `ToolError` for a cursor that is not
         ours, too old or of another one.
         """
         if not cursor:
-            return Place()
+            return Position()
         try:
             raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
         except ValueError:
@@ -96,7 +96,7 @@ class Cursors:
             raise ToolError(
                 "This cursor belongs to another statement: give the sql that it came with, unchanged."
             )
-        return Place(offset, known.hex())
+        return Position(offset, known.hex())
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:_SIGNATURE]

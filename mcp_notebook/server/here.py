@@ -19,12 +19,12 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources.away import MOST_BYTES, MOST_ROWS
-from mcp_notebook.server.sources.elsewhere import Bounds, Elsewhere, Here
-from mcp_notebook.server.sources.local import STORED, ready
-from mcp_notebook.server.sources.look import look
-from mcp_notebook.server.sources.remembered import Remembered
-from mcp_notebook.server.sources.spool import Spool, drop
+from mcp_notebook.server.sources.cache import Remembered
+from mcp_notebook.server.sources.describe import look
+from mcp_notebook.server.sources.local_tables import STORED, ready
+from mcp_notebook.server.sources.parquet_spool import Spool, drop
+from mcp_notebook.server.sources.remote_plan import MOST_BYTES, MOST_ROWS
+from mcp_notebook.server.sources.remote_route import Bounds, Elsewhere, Here
 from mcp_notebook.server.tabular import TableAnswer
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
 def _scannable(value: Any, name: str, sql: str) -> Any:
     """What DuckDB registers in this process; raises `DataError`."""
     from mcp_notebook.server.arrow import for_duckdb, snapshot
-    from mcp_notebook.server.sources.pruning import named_columns
+    from mcp_notebook.server.sources.plan import named_columns
 
     def needed(names: Sequence[str]) -> Sequence[str]:
         return named_columns(sql, {name: names})[name]
@@ -121,10 +121,10 @@ async def _ask_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
 
 def _answered(request: dict[str, Any]) -> dict[str, Any]:
     # duckdb takes a third of a second to import: only the first query pays.
-    from mcp_notebook.server.sources import requests
+    from mcp_notebook.server.sources import plan_request
 
     with contextlib.closing(_local_connection().cursor()) as cursor:
-        return requests.answer(cursor, request)
+        return plan_request.answer(cursor, request)
 
 
 @cache

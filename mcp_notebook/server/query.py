@@ -21,9 +21,9 @@ from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.here import local_answer, run_local_query
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.shipping import Needed, Placed, Shipping, write_table
-from mcp_notebook.server.sources.elsewhere import Bounds, Elsewhere, Here, nothing
-from mcp_notebook.server.sources.local import STORED, Ready, ready, schema_of
-from mcp_notebook.server.sources.spool import Spool, drop
+from mcp_notebook.server.sources.local_tables import STORED, Ready, ready, schema_of
+from mcp_notebook.server.sources.parquet_spool import Spool, drop
+from mcp_notebook.server.sources.remote_route import Bounds, Elsewhere, Here, nothing
 from mcp_notebook.server.tabular import TableAnswer
 from mcp_notebook.server.worker import Worker
 
@@ -219,7 +219,7 @@ async def run_worker_query(
 
 
 def _empty(value: Any) -> "pa.Table":
-    from mcp_notebook.server.sources.look import look
+    from mcp_notebook.server.sources.describe import look
 
     return look(value).schema.empty_table()
 

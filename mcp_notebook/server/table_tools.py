@@ -16,7 +16,7 @@ from mcp_notebook.kinds import kind_of
 from mcp_notebook.server import profiles
 from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured
 from mcp_notebook.server.catalog import Catalog, Entry
-from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Place
+from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Position
 from mcp_notebook.server.describing import (
     describe_elsewhere,
     describe_here,
@@ -27,8 +27,8 @@ from mcp_notebook.server.masks import Masks
 from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import MAX_ROWS, SqlRunner
 from mcp_notebook.server.resources import arrow_bytes
-from mcp_notebook.server.sources.local import STORED
-from mcp_notebook.server.sources.places import is_away
+from mcp_notebook.server.sources.engines import is_remote
+from mcp_notebook.server.sources.local_tables import STORED
 from mcp_notebook.server.tabular import TableAnswer, as_answer
 from mcp_notebook.server.tools import Tool
 
@@ -171,7 +171,7 @@ class TableTools:
         return await asyncio.to_thread(self._as_json, sql, answer, page, place)
 
     def _as_json(
-        self, sql: str, answer: TableAnswer, page: TableAnswer, place: Place
+        self, sql: str, answer: TableAnswer, page: TableAnswer, place: Position
     ) -> Answer:
         shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
         following = (
@@ -182,7 +182,7 @@ class TableTools:
         return shown.with_cursor(following)
 
     def _following(
-        self, sql: str, answer: TableAnswer, served: int, place: Place
+        self, sql: str, answer: TableAnswer, served: int, place: Position
     ) -> str:
         """The cursor for the rows after those served, "" when there are none or it
         would not lead on.
@@ -220,7 +220,7 @@ class TableTools:
     async def describe_table(self, table: str) -> types.CallToolResult:
         entry, value = self._found(table)
         masks = self._masks()
-        if is_away(value) or kind_of(value) in STORED:
+        if is_remote(value) or kind_of(value) in STORED:
             text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
         else:
             text, fields = await asyncio.to_thread(
@@ -282,7 +282,7 @@ class TableTools:
         )
 
 
-def _page(answer: TableAnswer, place: Place) -> TableAnswer:
+def _page(answer: TableAnswer, place: Position) -> TableAnswer:
     """The answer without the rows that were served before; raises `ToolError` when they changed."""
     if not place.offset:
         return answer

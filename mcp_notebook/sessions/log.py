@@ -3,14 +3,20 @@ Never part of a notebook.
 """
 
 import os
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 from mcp_notebook import secrets
 from mcp_notebook.config import mask
-from mcp_notebook.sessions import leftovers
+
+if sys.platform != "win32":  # where an open file cannot be removed anyway
+    import fcntl
 
 KEEP = 64 * 1024  # bytes kept when the file is cut
 CUT_AT = 4 * 1024 * 1024  # bytes at which the file is cut
@@ -25,16 +31,14 @@ class ServerLog:
 
     def __init__(self, name: str, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(secrets)
-        leftovers.sweep_once()
+        sweep_once()
         # mkstemp creates with 0600
-        self._fd, self.path = tempfile.mkstemp(
-            prefix=f"{leftovers.PREFIX}{name}-", suffix=leftovers.SUFFIX
-        )
+        self._fd, self.path = tempfile.mkstemp(prefix=f"{PREFIX}{name}-", suffix=SUFFIX)
         if hasattr(os, "O_APPEND") and os.name == "posix":
             os.close(self._fd)
             # Appending writers go on at the new end after the file was cut.
             self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
-            leftovers.hold(self._fd)
+            hold(self._fd)
 
     def fileno(self) -> int:
         return self._fd
@@ -96,3 +100,56 @@ class ServerLog:
         self._fd = -1
         with suppress(OSError):
             os.unlink(self.path)
+
+
+PREFIX, SUFFIX = "mcp-notebook-log-", ".log"
+YOUNG = 5.0  # seconds; a log is made a moment before it is locked
+
+_swept = threading.Event()
+
+
+def hold(descriptor: int) -> None:
+    """Lock a log as one in use."""
+    if sys.platform != "win32":
+        # some network file systems have no locks: then nothing is swept there either
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def sweep_once() -> None:
+    """Sweep in the background, once a process."""
+    if not _swept.is_set():
+        _swept.set()
+        threading.Thread(
+            target=sweep,
+            args=(Path(tempfile.gettempdir()),),
+            name="mcp-notebook-sweep",
+            daemon=True,
+        ).start()
+
+
+def sweep(folder: Path) -> int:
+    """Remove this user's logs that nobody holds; returns how many."""
+    if sys.platform == "win32":
+        return 0
+    return sum(_removed(path) for path in folder.glob(f"{PREFIX}*{SUFFIX}"))
+
+
+def _removed(path: Path) -> bool:
+    assert sys.platform != "win32"
+    try:
+        about = path.lstat()
+        if about.st_uid != os.getuid() or time.time() - about.st_mtime < YOUNG:
+            return False
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    except OSError:  # in use
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)

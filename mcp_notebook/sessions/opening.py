@@ -2,6 +2,7 @@
 the sentence when none works.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,9 +20,9 @@ from mcp_notebook.config import (
     secrets_of,
 )
 from mcp_notebook.errors import ConnectError
+from mcp_notebook.secrets import NameLevel, is_secret_name
 from mcp_notebook.sessions.connection import Attempt, Connection, Opening
-from mcp_notebook.sessions.failures import exit_sentence, harmless, leaf
-from mcp_notebook.sessions.remedies import remedy
+from mcp_notebook.sessions.start_hints import remedy
 
 # answers to a POST that the specification takes as "try SSE"
 OLDER_TRANSPORT = (400, 404, 405, 406, 415)
@@ -182,3 +183,35 @@ def _noise(connection: Connection) -> str:
         return ""
     quoted = harmless(connection.tap.first_noise)
     return f" (its stdout held {lines} line(s) that are not MCP{f': {quoted!r}' if quoted else ''})"
+
+
+# Noise that a failed start may quote: words only, nothing that could be a host, a user or a key
+HARMLESS = re.compile(r"[A-Za-z0-9 ,.!()'-]{1,80}")
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The first real failure inside nested exception groups."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = next(
+            (e for e in error.exceptions if not _is_cancellation(e)),
+            error.exceptions[0],
+        )
+    return error
+
+
+def exit_sentence(code: int | None) -> str:
+    """How a process ended, in words."""
+    if code is None:
+        return "closed its connection"
+    return f"was ended by signal {-code}" if code < 0 else f"exited with code {code}"
+
+
+def harmless(line: str) -> str:
+    """The line when it can be quoted without giving anything away, else nothing."""
+    if not HARMLESS.fullmatch(line) or is_secret_name(line, NameLevel.NOISE):
+        return ""
+    return line
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    return type(error).__name__ == "CancelledError"

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.sessions.values import ToolInfo
+from mcp_notebook.sessions.tools import ToolInfo
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult

@@ -9,26 +9,25 @@ from typing import Any
 
 from mcp_notebook.config import ServerSpec, secrets_of
 from mcp_notebook.errors import CallTimeout, SessionError
-from mcp_notebook.sessions.authorization.signin import Authorize
-from mcp_notebook.sessions.calling import (
+from mcp_notebook.sessions.authorization.sign_in import Authorize
+from mcp_notebook.sessions.connection import Connection, Opening
+from mcp_notebook.sessions.hooks import SessionHooks, client_callbacks
+from mcp_notebook.sessions.list_changes import tell_roots_changed, watch_lists
+from mcp_notebook.sessions.log import ServerLog
+from mcp_notebook.sessions.process import STOP_GRACE
+from mcp_notebook.sessions.requests import (
+    Clock,
     ConnectionLost,
     SessionGone,
     call_once,
     guarded,
 )
-from mcp_notebook.sessions.clock import Clock
-from mcp_notebook.sessions.connection import Connection, Opening
-from mcp_notebook.sessions.health import Health
-from mcp_notebook.sessions.hooks import SessionHooks, client_callbacks
-from mcp_notebook.sessions.log import ServerLog
-from mcp_notebook.sessions.news import tell_roots_changed, watch_lists
-from mcp_notebook.sessions.process import STOP_GRACE
-from mcp_notebook.sessions.questions import Questions
+from mcp_notebook.sessions.resource_requests import Questions
+from mcp_notebook.sessions.restart import CALL_TIMEOUT, Health, Progress, Upkeep
 from mcp_notebook.sessions.schema import schema_warning
-from mcp_notebook.sessions.toollist import ToolList
-from mcp_notebook.sessions.upkeep import CALL_TIMEOUT, Progress, Upkeep
-from mcp_notebook.sessions.values import CallOutcome, size_of
-from mcp_notebook.sessions.visits import PagesNeeded, Visits
+from mcp_notebook.sessions.tool_list import ToolList
+from mcp_notebook.sessions.tools import CallOutcome, size_of
+from mcp_notebook.sessions.url_elicitation import PagesNeeded, Visits
 
 logger = logging.getLogger(__name__)
 
@@ -124,9 +123,7 @@ class Session(ToolList, Questions):
         """Connect and list the tools; ConnectError in one sentence with the server's last words."""
         self.upkeep.opening.process = process
         try:
-            await self.upkeep.start(
-                timeout, lambda seconds: on_progress(f"{self._doing} … {seconds:.0f} s")
-            )
+            await self.upkeep.start(timeout, lambda _: on_progress(self._doing))
         except BaseException:
             await self.close(0.2)
             raise

@@ -5,7 +5,9 @@ tools have changed.
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConnectError
+from mcp_notebook.events import Reply
 from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.surface.notebook import Notebook
 
@@ -20,9 +22,8 @@ def may_start(
     notebook: Notebook,
     start: Start,
     *,
-    attended: bool,
     say: Callable[[str], None],
-    ask: Callable[[str], str],
+    ask: Callable[[Question], Reply],
 ) -> None:
     """Show what a file's server is when it starts for the first time; raises
     ConnectError when it became another one and the person does not agree."""
@@ -31,9 +32,10 @@ def may_start(
         say(f"{start.name}: {start.path} starts {start.what}")
     elif before is not None:
         say(f"{start.name}: {start.path} has changed\n- {before}\n+ {start.what}")
-        if not attended or ask(
-            "Start it as it is now?  [y/n]: "
-        ).strip().lower() not in ("y", "yes"):
+        question = Question(
+            f"{start.name} is not what it was.", prompt="Start it as it is now?"
+        )
+        if ask(question).choice != "once":
             raise ConnectError(
                 f"Server {start.name!r} of {start.path} is not what it was, and the change was not accepted; "
                 "run the cell again and answer y, or correct the file."
@@ -72,7 +74,7 @@ def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
     servers that are there too.
     """
     # with the first server, not with the extension
-    from mcp_notebook.sessions.suspicion import suspicions
+    from mcp_notebook.sessions.tool_text_warnings import suspicions
 
     names = {
         other.name: [t.name for t in other.tools]
@@ -108,9 +110,8 @@ def changes_in(session: "Session") -> str:
 def accept(
     session: "Session",
     *,
-    attended: bool,
     say: Callable[[str], None],
-    ask: Callable[[str], str],
+    ask: Callable[[Question], Reply],
 ) -> None:
     """Show what changed and go on only when the person agrees; raises ConnectError otherwise."""
     changed = changes_in(session)
@@ -118,9 +119,11 @@ def accept(
         return
     say(changed)
     names = ", ".join(change.name for change in session.changed_tools)
-    if not attended or ask(
-        "Go on with the changed tools?  [y/n]: "
-    ).strip().lower() not in ("y", "yes"):
+    question = Question(
+        f"The tools of {session.name} are not what they were.",
+        prompt="Go on with the changed tools?",
+    )
+    if ask(question).choice != "once":
         raise ConnectError(
             f"The tools of {session.name!r} are not what they were ({names}), and the change was not accepted; "
             "it is disconnected."

@@ -138,7 +138,7 @@ async def perform_own_sql(
         if hidden:
             notebook.keep_back(names[0] if names else "", asked.id)
         reading = Reading(
-            tables=(table,), reader=_computed(answer.notes), confidence="high"
+            tables=(table,), reader=_name_engine(answer.notes), confidence="high"
         )
         size = answer.data.nbytes
         return ToolResult(asked.id, "ok", "", seconds, size, names, reading)
@@ -147,7 +147,7 @@ async def perform_own_sql(
     return await calls.perform(asked, arguments, work, facts=facts, given=given)
 
 
-def _computed(notes: tuple[str, ...]) -> str:
+def _name_engine(notes: tuple[str, ...]) -> str:
     """Where the answer was computed, as the card says it."""
     said = (note for note in notes if note.startswith("computed on"))
     return next(said, "DuckDB in this process")
@@ -187,7 +187,8 @@ def _words(text: str) -> dict[str, Any]:
         name, equals, value = word.partition("=")
         if not (equals and name.isidentifier()):
             raise ConfigError(
-                f'Write the arguments as JSON, {{"sql": "select 1"}}, or as name=value, not {word!r}.'
+                'Write the arguments as JSON, {"sql": "select 1"}, or as name=value, '
+                f"not {word!r}."
             )
         try:
             arguments[name] = json.loads(value)

@@ -204,8 +204,11 @@ def find_tool(session: "Session", name: str) -> "ToolInfo":
 def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
     """The tool of a session that takes SQL, and the name of that argument; raises ConfigError."""
     tools = [find_tool(session, wanted)] if wanted else list(session.tools)
-    arguments = {t.name: _sql_argument(t.input_schema, t.description) for t in tools}
-    found = {t.name: (t, arguments[t.name]) for t in tools if arguments[t.name]}
+    found = {}
+    for tool in tools:
+        argument = _sql_argument(tool.input_schema, tool.description)
+        if argument:
+            found[tool.name] = (tool, argument)
     for name in QUERY_TOOLS:
         if name in found:
             return found[name]

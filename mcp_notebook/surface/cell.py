@@ -3,6 +3,7 @@ of the cell that waits.
 """
 
 import asyncio
+import importlib
 import queue
 import uuid
 from concurrent.futures import Future
@@ -21,13 +22,14 @@ from mcp_notebook.events import (
     ToolCall,
     ToolResult,
     Usage,
+    Working,
 )
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
+from mcp_notebook.surface.asking import CallApprovals
 from mcp_notebook.surface.attended import buttons_work, is_attended
 from mcp_notebook.surface.call_path import NotebookCalls
-from mcp_notebook.surface.compose import events_of, form_of, value_of
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions
 
@@ -37,6 +39,18 @@ if TYPE_CHECKING:
 
 Shown = Literal["all", "state", "none"]
 QUESTION = 60  # characters by which a cell is known in %claude_cost
+
+
+COMPOSE = "mcp_notebook.surface.compose"
+
+
+async def load_compose() -> Any:
+    """The module that composes a question, with the model's SDK behind it.
+
+    The SDK takes seconds to import: on a worker thread the heartbeat and other sessions
+    go on meanwhile.
+    """
+    return await asyncio.to_thread(importlib.import_module, COMPOSE)
 
 
 class Shows(Protocol):
@@ -63,8 +77,6 @@ class CellRun:
         conversation: "Conversation | None" = None,
         shown: Shown = "all",
     ) -> None:
-        from mcp_notebook.agent.approvals import Approvals
-
         self._notebook, self._shown = notebook, shown
         self._options = options.settled(notebook.settings)
         self._conversation = (
@@ -79,7 +91,7 @@ class CellRun:
         # drawn in the cell's own thread, so what happens waits there
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._calls = NotebookCalls(notebook, cell=self._cell, show=self._queue.put)
-        self._approvals = Approvals()
+        self._approvals = CallApprovals(notebook.asker)
         self._attended = is_attended(notebook.shell)
         self._view: Shows | None = None
         self._buttons = False
@@ -119,7 +131,9 @@ class CellRun:
     async def awaited(self) -> None:
         """Wait for the end without blocking this thread's loop; raises what ended the run."""
         future = self.start(awaited=True)
-        with self._notebook.desk.staffed(attended=self._attended, forms=self._buttons):
+        with self._notebook.asker.in_cell(
+            attended=self._attended, buttons=self._buttons
+        ):
             try:
                 await loop.wait_in_cell(future, self._pump)
             finally:
@@ -128,7 +142,7 @@ class CellRun:
     def blocked(self) -> None:
         """Wait for the end; raises what ended the run."""
         future = self.start(awaited=False)
-        with self._notebook.desk.staffed(attended=self._attended, forms=False):
+        with self._notebook.asker.in_cell(attended=self._attended, buttons=False):
             try:
                 loop.wait(future, self._pump)
             finally:
@@ -148,8 +162,8 @@ class CellRun:
 
     def _view_of(self, awaited: bool) -> Shows:
         from mcp_notebook import display
-        from mcp_notebook.display.state import PATIENCE
-        from mcp_notebook.surface.quiet_view import LONG, Questions
+        from mcp_notebook.display.working_line import LONG, PATIENCE
+        from mcp_notebook.surface.quiet_view import Questions
 
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
         self._buttons = (
@@ -174,7 +188,9 @@ class CellRun:
                 await self._events()
 
     async def _events(self) -> None:
-        stream = events_of(
+        self._calls.tell(Working("starting"))
+        compose = await load_compose()
+        stream = compose.events_of(
             self._notebook,
             self._options,
             self._conversation,
@@ -188,16 +204,15 @@ class CellRun:
     def _caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
         from mcp_notebook.agent.caller import Caller
 
-        before = self._notebook.desk.waited()
-        budget.waited = lambda: (
-            self._approvals.waited() + self._notebook.desk.waited() - before
-        )
+        clock = self._approvals.clock
+        before = clock.seconds()
+        budget.waited = lambda: clock.seconds() - before
         return Caller(
             toolset,
             self._calls,
+            self._approvals,
             rules=rules,
             grants=self._notebook.grants,
-            approvals=self._approvals,
             shaping=self._notebook.shaping(self._options.rows_to_model),
             timeout=self._notebook.settings.tool_timeout,
             budget=budget,
@@ -212,7 +227,7 @@ class CellRun:
                 break
             self._take(event)
         self._view.flush()
-        self._notebook.desk.pump()
+        self._notebook.asker.pump()
 
     def _take(self, event: Event) -> None:
         self._follow(event)
@@ -225,22 +240,14 @@ class CellRun:
                 **dict.fromkeys(event.names),
             }
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
-            self._ask_in_box(event)
+            assert self._view is not None
+            self._view.flush()
+            self._approvals.ask_in_box(event)
 
     def _show(self, event: Event) -> None:
         assert self._view is not None
         self.seen.append(event)
         self._view.show(event)
-
-    def _ask_in_box(self, call: ToolCall) -> None:
-        from mcp_notebook.display import ask_by_input
-
-        assert self._view is not None
-        self._view.flush()
-        # an answer to the call before may have settled this one
-        loop.run(self._approvals.settled())
-        if self._approvals.is_open(call.id):
-            self._approvals.answer(call.id, ask_by_input(call))
 
     def _follow(self, event: Event) -> None:
         """Keep for %mcp_freeze what was said."""
@@ -263,9 +270,10 @@ class CellRun:
         if not self._options.form:
             self._name_last_table()
         elif stop.reason == "done" and not self._options.dry_run:
-            form = form_of(self._notebook, self._options.form)
+            compose = importlib.import_module(COMPOSE)  # loaded by the run before
+            form = compose.form_of(self._notebook, self._options.form)
             assert form is not None
-            self.value = value_of(self._conversation, form)
+            self.value = compose.value_of(self._conversation, form)
             if self._options.into:
                 self._notebook.shell.user_ns[self._options.into] = self.value
                 self.value = None

@@ -1,4 +1,9 @@
-"""One question composed: sessions, tools, backend, budget and prompt become the events of a run."""
+"""One question composed: sessions, tools, backend, budget and prompt become the events
+of a run.
+
+This is the door behind which the model's SDK is: who needs it loads it with
+`cell.load_compose`, on a worker thread.
+"""
 
 import asyncio
 import importlib
@@ -7,12 +12,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_notebook.agent import backends, context, dryrun, prices, prompts, typed
+from mcp_notebook.agent import backends, context, prices, prompts, typed
 from mcp_notebook.agent.conversation import Block, Conversation
-from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.request import Request, describe_request
+from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import BackendError, BudgetError, DataError
-from mcp_notebook.events import Event, Note, Stop, TextDelta, Working
+from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.replay import RecordTransport, ReplayTransport
@@ -31,16 +37,10 @@ async def events_of(
     """The events of one cell; runs on the background loop. `caller_of(toolset, ...)`
     builds the caller.
     """
-    yield Working("starting")
-    # The model's SDK takes seconds to import; on a worker thread the heartbeat and
-    # other sessions go on meanwhile.
-    await asyncio.to_thread(importlib.import_module, "anthropic")
-    # So does pandas: it loads while the model thinks, not when the first result is there.
+    # pandas loads while the model thinks, not when the first result is there.
     asyncio.get_running_loop().run_in_executor(
         None, importlib.import_module, "mcp_notebook.results.model_preview"
     )
-    from mcp_notebook.agent.run import run  # loads pyarrow
-
     composed = await compose(notebook, options)
     if options.dry_run:
         stream = dry_run_events(conversation, composed, options.system)
@@ -55,7 +55,7 @@ async def events_of(
         stream = run(
             conversation, composed.prompt, request=composed.request, caller=caller
         )
-    async with composed.request.backend.used(), aclosing(stream) as events:
+    async with composed.request.backend.lifetime(), aclosing(stream) as events:
         async for event in events:
             yield event
 
@@ -108,9 +108,9 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
-    from mcp_notebook.server.sources.look import schema_text  # loads pandas
+    from mcp_notebook.server.sources.describe import schema_text  # loads pandas
 
-    names = prompts.referenced(options.prompt, notebook.shell.user_ns)
+    names = prompts.find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}
     for name in names:
         # outside only what %mcp_share named
@@ -118,7 +118,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
     blocks = prompts.user_blocks(options.prompt, names, schemas.__getitem__)
     rows = options.rows_to_model
-    for block in await resources.attached(notebook, options.prompt, rows):
+    for block in await resources.attach_mentions(notebook, options.prompt, rows):
         blocks.append({**block, "text": budget.fit(block["text"])})
     return blocks
 
@@ -137,7 +137,7 @@ def _backend(notebook: Notebook, options: Settled) -> Any:
     except BackendError:
         if not options.dry_run or options.replay:
             raise
-        return backends.nobody(options.model)
+        return backends.backend_of_nobody(options.model)
 
 
 def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> Any:
@@ -154,7 +154,7 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
         record = RecordTransport(notebook.recording, http, source=source)
     elif path is not None:
         recorded = ReplayTransport(path)
-    return backends.choose(
+    return backends.choose_backend(
         client=notebook.client(),
         model=model or settings.model,
         prefer="replay" if replay else settings.backend,  # type: ignore[arg-type]
@@ -215,7 +215,9 @@ def length_notes(
     )
     return [
         Note(line, "warning")
-        for line in context.prepare(conversation, settings.trim_tokens, window)
+        for line in context.prepare_conversation(
+            conversation, settings.trim_tokens, window
+        )
     ]
 
 
@@ -223,7 +225,7 @@ async def dry_run_events(
     conversation: Conversation, composed: Composed, system: str
 ) -> AsyncGenerator[Event, None]:
     """The events of a cell that asks no model for words."""
-    text = await dryrun.describe(
+    text = await describe_request(
         composed.request, conversation, composed.prompt, composed.toolset.definitions()
     )
     if system:

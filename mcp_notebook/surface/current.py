@@ -59,16 +59,16 @@ def run(state: Notebook, work: Coroutine[Any, Any, T]) -> T:
     """Run work on the background loop and block for its result; an interrupt cancels it first."""
     _check_thread(work)
     attended = is_interactive(state) and is_attended(state.shell)
-    with state.desk.staffed(attended=attended, forms=False):
-        return loop.wait(loop.submit(work), state.desk.pump)
+    with state.asker.in_cell(attended=attended, buttons=False):
+        return loop.wait(loop.submit(work), state.asker.pump)
 
 
 async def run_awaited(state: Notebook, work: Coroutine[Any, Any, T]) -> T:
     """The same from a coroutine: the caller's own loop goes on meanwhile."""
     _check_thread(work)
     attended = is_interactive(state) and is_attended(state.shell)
-    with state.desk.staffed(attended=attended, forms=False):
-        return await loop.wait_in_cell(loop.submit(work), state.desk.pump)
+    with state.asker.in_cell(attended=attended, buttons=False):
+        return await loop.wait_in_cell(loop.submit(work), state.asker.pump)
 
 
 def _check_thread(work: Coroutine[Any, Any, Any]) -> None:

@@ -21,6 +21,7 @@ from mcp_notebook.surface import (
     resources,
     shared_tables,
 )
+from mcp_notebook.surface.asking import NOBODY
 from mcp_notebook.surface.call_path import NotebookCalls
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
@@ -191,9 +192,8 @@ async def _connected(
     try:
         arrival.accept(
             session,
-            attended=False,
             say=lambda text: current.logger.warning("%s", text),
-            ask=lambda _: "",
+            ask=lambda _: NOBODY,
         )
     except Exception:
         await state.sessions.disconnect(name)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop, naming
-from mcp_notebook.agent.clients import Clients
+from mcp_notebook.agent.backends import Clients
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
@@ -21,8 +21,8 @@ from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.surface import notebook_file
-from mcp_notebook.surface.asked import Asked
-from mcp_notebook.surface.desk import Desk
+from mcp_notebook.surface.asking import Asker
+from mcp_notebook.surface.server_requests import ServerRequests
 from mcp_notebook.surface.settings import MCPNotebook
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Notebook:
         self.spent = Spent()
         self.branches = {MAIN: Conversation()}
         self.branch = MAIN
-        self.desk = Desk()  # where servers' questions are shown
-        self.asked = Asked(self)
+        self.asker = Asker()  # every question to the person
+        self.requests = ServerRequests(self)  # what servers may ask for
         # shared files and objects that no variable holds
         self.held: dict[str, Any] = {}
         self.catalog = Catalog(lambda: ChainMap(self.shell.user_ns, self.held))

@@ -3,17 +3,21 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from mcp_notebook import config, loop
 from mcp_notebook.config import ConnectOptions, ServerSpec
+from mcp_notebook.display.questions import Question
+from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
+from mcp_notebook.events import Reply
 from mcp_notebook.policy import Start
 from mcp_notebook.sessions import handover
 from mcp_notebook.surface import arrival, connecting
 from mcp_notebook.surface.attended import is_attended
 from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.output import PATIENCE, StatusLine, show_line
+from mcp_notebook.surface.output import show_line, working_line
 
 
 def connect(notebook: Notebook, options: ConnectOptions) -> None:
@@ -27,6 +31,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
         if not isinstance(spec, ConfigError)
     }
     attended = is_attended(notebook.shell)
+    ask = partial(notebook.asker.ask_now, attended=attended)
     for name, path in connecting.sources(options).items():
         if name in servers:
             start = Start(
@@ -35,21 +40,19 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.describe(servers[name]),
                 config.spec_fingerprint(servers[name]),
             )
-            arrival.may_start(
-                notebook, start, attended=attended, say=show_line, ask=input
-            )
-    lines = {name: StatusLine() for name in servers}
+            arrival.may_start(notebook, start, say=show_line, ask=ask)
+    lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
     futures = {
         name: loop.submit(opened(notebook, name, spec, options, progress))
         for name, spec in servers.items()
     }
-    with notebook.desk.staffed(attended=attended, forms=False):
-        _watch(futures, lines, progress, started, notebook.desk.pump)
+    with notebook.asker.in_cell(attended=attended, buttons=False):
+        _watch(futures, lines, progress, started, notebook.asker.pump)
     for name, future in futures.items():
         if future.exception() is None:
-            _arrived(notebook, name, future.result(), attended)
+            _arrived(notebook, name, future.result(), ask)
     wrong = {
         name: error
         for name, error in resolved.items()
@@ -63,12 +66,14 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
         raise error
 
 
-def _arrived(notebook: Notebook, name: str, session: Any, attended: bool) -> None:
+def _arrived(
+    notebook: Notebook, name: str, session: Any, ask: Callable[[Question], Reply]
+) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
     for note in arrival.notes_on(session, notebook.sessions):
         show_line(f"{name}: {note}")
     try:
-        arrival.accept(session, attended=attended, say=show_line, ask=input)
+        arrival.accept(session, say=show_line, ask=ask)
     except ConnectError:
         loop.run(notebook.sessions.disconnect(name))
         raise
@@ -83,7 +88,7 @@ async def opened(
 ) -> Any:
     """The session of one server, with what was asked for it; runs on the background loop."""
     before = arrival.pins_of(notebook, name)
-    notebook.sessions.hooks = notebook.asked.hooks()  # as the settings are now
+    notebook.sessions.hooks = notebook.requests.hooks()  # as the settings are now
     bundled = connecting.is_bundled(spec)
     session = await notebook.sessions.connect(
         name,
@@ -105,7 +110,7 @@ async def opened(
 
 def _watch(
     futures: dict[str, "Future[Any]"],
-    lines: dict[str, StatusLine],
+    lines: dict[str, WorkingLine],
     progress: dict[str, str],
     started: float,
     pump: Callable[[], None],
@@ -121,11 +126,12 @@ def _watch(
                     continue
                 if future.done():
                     ended[name] = time.monotonic() - started
-                    lines[name].set(
+                    lines[name].leave(
                         _outcome(name, future, ended[name], why=len(futures) > 1)
                     )
-                elif time.monotonic() - started > PATIENCE:
-                    lines[name].set(f"{name}: {progress[name]}")
+                else:
+                    lines[name].say(f"{name}: {progress[name]}")
+                    lines[name].draw()
             pump()
             time.sleep(loop.HEARTBEAT)
     except KeyboardInterrupt:

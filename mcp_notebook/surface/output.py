@@ -8,6 +8,8 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
+from mcp_notebook.display.outputs import CellScreen, Slots
+from mcp_notebook.display.working_line import EndLine, WorkingLine, line_form
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of
@@ -15,32 +17,13 @@ from mcp_notebook.surface.attended import is_attended
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.untrusted_text import visible
 
-PATIENCE = 0.8  # seconds before a running call shows that it is running
 
-
-class StatusLine:
-    """One line of output that changes while work goes on."""
-
-    def __init__(self) -> None:
-        self._handle: Any = None
-        self._text = ""
-
-    def set(self, text: str) -> None:
-        """Show `text` in place of what stood there."""
-        if text == self._text:
-            return
-        self._text = text
-        bundle = {"text/plain": text}
-        if self._handle is None:
-            self._handle = display(bundle, raw=True, display_id=True)
-        else:
-            self._handle.update(bundle, raw=True)
-
-    def end(self, text: str) -> bool:
-        """Let `text` stand for good where something was shown; whether something was."""
-        if self._handle is not None:
-            self.set(text)
-        return self._handle is not None
+def working_line(shell: Any) -> WorkingLine:
+    """A line of output that says what goes on, and that its end may stand for."""
+    slots = Slots(CellScreen())
+    is_notebook = getattr(shell, "kernel", None) is not None
+    form = line_form("static" if is_notebook else "text", slots)
+    return WorkingLine(form or EndLine(slots))
 
 
 def show_line(text: str) -> None:
@@ -56,33 +39,36 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
 
     `work` gets what takes the call's events, for example the progress that its server reports.
     """
-    status = StatusLine()
-    started, told = time.monotonic(), [""]
+    status = working_line(notebook.shell)
+    started = time.monotonic()
+    status.say("running")
 
     def hear(event: Any) -> None:
         if isinstance(event, ToolProgress):
             part = "" if event.fraction is None else f"{100 * event.fraction:.0f} %"
-            told[0] = "".join(
-                f" · {word}" for word in (part, visible(event.message)[:120]) if word
-            )
+            words = (part, visible(event.message)[:120])
+            status.say("running", detail=" · ".join(word for word in words if word))
 
     def pump() -> None:
-        if time.monotonic() - started > PATIENCE:
-            status.set(f"running … {int(time.monotonic() - started)} s{told[0]}")
-        notebook.desk.pump()
+        status.draw()
+        notebook.asker.pump()
 
     try:
-        with notebook.desk.staffed(attended=is_attended(notebook.shell), forms=False):
+        with notebook.asker.in_cell(
+            attended=is_attended(notebook.shell), buttons=False
+        ):
             result, value = loop.wait(loop.submit(work(hear)), pump)
     except BaseException:
-        status.end(f"ended after {time.monotonic() - started:.1f} s")
+        if status.was_shown:
+            status.leave(f"ended after {time.monotonic() - started:.1f} s")
         raise
     tables = list(
         zip(result.reading.tables if result.reading else (), result.names, strict=False)
     )
     lines = [_table_line(table, name) for table, name in tables]
     took = f"{time.monotonic() - started:.1f} s"
-    if status.end(" · ".join([*lines[:1], took])):
+    if status.was_shown:
+        status.leave(" · ".join([*lines[:1], took]))
         del lines[:1]
     for said in lines:
         show_line(said)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mcp_notebook.display import View
 
 
-LONG = 2.0  # seconds after which a run that shows nothing says that it goes on
-
-
 class Questions:
     """Passes on a view's events of calls that ask; of the rest of a run only its state
     line, and what it took.

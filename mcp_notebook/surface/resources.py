@@ -34,7 +34,9 @@ class Mention:
     uri: str
 
 
-async def rows(notebook: Notebook, names: Sequence[str]) -> list[dict[str, Any]]:
+async def list_resources(
+    notebook: Notebook, names: Sequence[str]
+) -> list[dict[str, Any]]:
     """A row for every resource and template of the named servers, or of all: server,
     uri, name, type, description.
     """
@@ -138,22 +140,28 @@ def mentions(prompt: str, servers: Sequence[str]) -> list[Mention]:
     """The resources that a prompt mentions as `@server:uri`, each once, in order; only
     of connected servers.
     """
-    found = (Mention(server, _trimmed(uri)) for server, uri in _MENTION.findall(prompt))
+    found = (
+        Mention(server, _trim_punctuation(uri))
+        for server, uri in _MENTION.findall(prompt)
+    )
     return [m for m in dict.fromkeys(found) if m.server in servers][:MOST]
 
 
-def _trimmed(uri: str) -> str:
+def _trim_punctuation(uri: str) -> str:
     """Without the punctuation of the sentence around it: `(see @shop:data://a).` means
     `data://a`.
     """
-    while uri and (
-        uri[-1] in ".,;:!?*" or (uri[-1] in _CLOSERS and _CLOSERS[uri[-1]] not in uri)
-    ):
+    while uri:
+        last = uri[-1]
+        # a bracket that was opened in the address belongs to it
+        is_loose = last in _CLOSERS and _CLOSERS[last] not in uri
+        if last not in ".,;:!?*" and not is_loose:
+            break
         uri = uri[:-1]
     return uri
 
 
-async def attached(
+async def attach_mentions(
     notebook: Notebook, prompt: str, rows_to_model: int | None
 ) -> list[dict[str, Any]]:
     """The blocks for the resources that a prompt mentions: previews of tables, which

@@ -29,7 +29,7 @@ class ServerMagics(Magics):
         [SERVER ...].
         """
         with interruptible():
-            rows = loop.run(resources.rows(self._notebook, shlex.split(line)))
+            rows = loop.run(resources.list_resources(self._notebook, shlex.split(line)))
             output.show_rows(rows, empty="No connected server has resources.")
 
     @no_var_expand

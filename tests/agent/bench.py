@@ -10,7 +10,9 @@ from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.events import Reply as Answer
 from mcp_notebook.policy import Budget, Limits
+from mcp_notebook.surface.asking import Asker, CallApprovals
 from tests.fake_messages import text
 from tests.message_rules import refusal
 from tests.toy import ToySession
@@ -28,7 +30,8 @@ class Bench:
         self.conversation = Conversation()
         self.tables = {}
         caller.setdefault("budget", Budget(limits))
-        self.caller = Caller(Toolset.of(sessions), self, **caller)
+        self.approvals = CallApprovals(Asker())
+        self.caller = Caller(Toolset.of(sessions), self, self.approvals, **caller)
         self.request = self.request_for(client or api.client(max_retries=0))
 
     @staticmethod
@@ -37,6 +40,10 @@ class Bench:
             backends.Backend(client, "live", "claude-x", "claude-x", "fake"),
             "Be brief.",
         )
+
+    def answer(self, call_id, choice, reason=""):
+        """The person's answer to the question about a call."""
+        self.approvals.answer(call_id, Answer(choice, reason))
 
     async def send(self, sending, **how):
         """The way of a call without a notebook."""

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from mcp_notebook.config import InProcessServer
-from mcp_notebook.display.consent import question_text
+from mcp_notebook.display.questions import approval_question
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.policy import DENIED_CHANGED, Grants, Rules
-from mcp_notebook.sessions.values import ToolInfo, fingerprint
+from mcp_notebook.sessions.tools import ToolInfo, fingerprint
 from tests.agent.bench import GUARD, Bench
 from tests.data import ATTACKS
 from tests.fake_messages import FakeMessages, Reply, text, use
@@ -54,7 +54,7 @@ async def play(bench, answers, on_call=lambda event: None):
             seen.append(event)
             if isinstance(event, ToolCall) and event.needs_approval:
                 on_call(event)
-                bench.caller.approvals.answer(event.id, next(left))
+                bench.answer(event.id, next(left))
     return seen
 
 
@@ -182,9 +182,9 @@ async def test_an_answer_for_good_settles_the_other_questions_that_wait():
         async with asyncio.timeout(GUARD), aclosing(bench.stream()) as stream:
             async for event in stream:
                 if isinstance(event, ToolCall) and event.arguments["url"] == "2":
-                    bench.caller.approvals.answer(event.id, "always")
+                    bench.answer(event.id, "always")
     assert len(session.called) == 3
-    assert bench.caller.approvals.waited() < GUARD
+    assert bench.approvals.clock.seconds() < GUARD
 
 
 async def test_only_the_tools_that_the_question_named_are_allowed_together():
@@ -287,7 +287,8 @@ async def test_tools_of_the_same_name_are_asked_for_by_their_server():
     ) as api:
         events = await play(Bench(api, a, evil), ["always", "deny"])
     assert [
-        (e.server, f"{e.server}.send_email" in question_text(e)) for e in asked(events)
+        (e.server, f"{e.server}.send_email" in approval_question(e).text)
+        for e in asked(events)
     ] == [
         ("a", True),
         ("evil", True),

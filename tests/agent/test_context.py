@@ -9,7 +9,7 @@ import pytest
 
 from mcp_notebook.agent import backends, context, tracing
 from mcp_notebook.agent.conversation import Conversation, tool_result
-from mcp_notebook.agent.prices import estimate, has_price, plain_name, window_of
+from mcp_notebook.agent.prices import estimate_dollars, has_price, plain_name, window_of
 from mcp_notebook.agent.prompts import system_prompt
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.toolset import SEARCH, Toolset
@@ -88,20 +88,23 @@ def talked(size=20_000):
 def test_a_short_conversation_is_left_alone_and_a_long_one_trimmed_once():
     conversation = talked()
     conversation.tokens = 5_000
-    assert context.prepare(conversation, 60_000, None) == []
+    assert context.prepare_conversation(conversation, 60_000, None) == []
     conversation.tokens = 70_000
-    assert "their tables stay" in context.prepare(conversation, 60_000, None)[0]
+    assert (
+        "their tables stay"
+        in context.prepare_conversation(conversation, 60_000, None)[0]
+    )
     assert (
         conversation.messages[2]["content"][0]["content"][0]["text"]
         == "[shop.query: its table stays]"
     )
-    assert context.prepare(conversation, 60_000, None) == []
+    assert context.prepare_conversation(conversation, 60_000, None) == []
 
 
 def test_a_nearly_full_window_is_told_before_it_is_full():
     conversation = Conversation(tokens=170_000)
-    assert "85 %" in context.warning(conversation, 200_000)
-    assert context.warning(conversation, 1_000_000) == ""
+    assert "85 %" in context.window_warning(conversation, 200_000)
+    assert context.window_warning(conversation, 1_000_000) == ""
 
 
 async def test_another_model_goes_on_without_the_thinking_of_the_first():
@@ -149,7 +152,7 @@ async def test_images_go_to_the_model_unless_the_call_failed():
 def test_a_price_is_known_under_the_names_of_bedrock_and_vertex(name):
     assert plain_name(name) == "claude-sonnet-5-5"
     assert has_price(name)
-    assert estimate(name, 1_000_000, 0) == pytest.approx(2.0)
+    assert estimate_dollars(name, 1_000_000, 0) == pytest.approx(2.0)
     assert window_of(name) == 1_000_000
 
 
@@ -161,8 +164,8 @@ def test_a_client_that_is_not_async_is_refused_with_the_way_out():
     import anthropic
 
     with pytest.raises(BackendError, match="async"):
-        backends.choose(client=anthropic.Anthropic(api_key="x"))
-    chosen = backends.choose(
+        backends.choose_backend(client=anthropic.Anthropic(api_key="x"))
+    chosen = backends.choose_backend(
         client=anthropic.AsyncAnthropic(api_key="x"), model="claude-sonnet-5-5"
     )
     assert chosen.label == "claude-sonnet-5-5 · AsyncAnthropic"

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from mcp_notebook.agent import turn
-from mcp_notebook.agent.context import trim
+from mcp_notebook.agent.context import trim_results
 from mcp_notebook.agent.conversation import Conversation, tool_result
 from mcp_notebook.errors import BackendError, ContextFull, SessionError
 from mcp_notebook.events import Note, Stop, ToolResult
@@ -194,11 +194,11 @@ def test_trimming_leaves_short_results_and_the_latest_message_alone():
         conversation.answer([tool_result(f"c{n}", "x" * size)])
         conversation.summaries[f"c{n}"] = f"[summary {n}]"
         conversation.reply([text("a")]) if n < 2 else None
-    assert trim(conversation, keep=1) > 8_000
+    assert trim_results(conversation, keep=1) > 8_000
     texts = [
         m["content"][0]["content"][0]["text"]
         for m in conversation.messages
         if "tool_use_id" in m["content"][0]
     ]
     assert texts == ["[summary 0]", "x" * 20, "x" * 9_000]
-    assert trim(conversation, keep=1) == 0
+    assert trim_results(conversation, keep=1) == 0

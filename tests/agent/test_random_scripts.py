@@ -19,15 +19,17 @@ from mcp_notebook.agent import turn
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
-from mcp_notebook.display.consent import question_text
-from mcp_notebook.display.payload import call_payload
-from mcp_notebook.display.record import call_record
+from mcp_notebook.display.call_view import view_call
+from mcp_notebook.display.card_json import call_payload
+from mcp_notebook.display.questions import approval_question
 from mcp_notebook.display.view import View
 from mcp_notebook.errors import BackendError, SessionError
 from mcp_notebook.events import Event, Footer, ToolCall, ToolResult, Usage
+from mcp_notebook.events import Reply as Answer
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.replay import RecordTransport
+from mcp_notebook.surface.asking import Asker, CallApprovals
 from tests.agent.bench import ROWS, Bench
 from tests.agent.inprocess import InProcess
 from tests.agent.scripts import ENVIRONMENT, PLANTED, RESULT, Cell, conversations
@@ -121,7 +123,11 @@ class World:
         budget = Budget(Limits(**cell.limits))
         old = self.bench.caller
         caller = Caller(
-            Toolset.of(sessions()), self.bench, grants=old.grants, budget=budget
+            Toolset.of(sessions()),
+            self.bench,
+            CallApprovals(Asker()),
+            grants=old.grants,
+            budget=budget,
         )
         view = View(
             mode="text" if number % 2 else "static",
@@ -160,13 +166,14 @@ class World:
                 view.show(event)
                 view.flush()
                 if isinstance(event, ToolCall) and event.needs_approval:
-                    asked = call_record(event)
+                    asked = view_call(event)
                     self.paper.write(
-                        question_text(event)
+                        approval_question(event).text
                         + repr(event)
                         + str(call_payload(asked, buttons=True))
                     )
-                    caller.approvals.answer(event.id, next(answers, "deny"))
+                    answer = next(answers, "deny")
+                    caller.approvals.answer(event.id, Answer(answer))
                 if cell.way != "anywhere" and cell.interrupt == len(seen):
                     if cell.way == "close":
                         return

@@ -8,7 +8,7 @@ import pytest
 from mcp_notebook.agent.conversation import INTERRUPTED
 from mcp_notebook.agent.run import CANCELLED
 from mcp_notebook.agent.toolset import Toolset
-from mcp_notebook.display.consent import question_text
+from mcp_notebook.display.questions import approval_question
 from mcp_notebook.errors import BackendError
 from mcp_notebook.events import (
     Footer,
@@ -266,9 +266,9 @@ async def test_a_call_waits_for_the_persons_answer():
                 seen.append(event)
                 if isinstance(event, ToolCall):
                     assert event.needs_approval
-                    assert "\\u202e" in question_text(event)
+                    assert "\\u202e" in approval_question(event).text
                     assert session.called == []
-                    bench.caller.approvals.answer("a", "always")
+                    bench.answer("a", "always")
     assert any(isinstance(e, ToolStarted) for e in seen)
     assert [g.tool for g in bench.caller.grants] == ["fetch"]
 
@@ -280,7 +280,7 @@ async def test_a_denial_reaches_claude_with_its_reason():
         async with asyncio.timeout(GUARD), aclosing(bench.stream()) as stream:
             async for event in stream:
                 if isinstance(event, ToolCall):
-                    bench.caller.approvals.answer("a", "deny: use the cache")
+                    bench.answer("a", "deny", "use the cache")
         told = api.requests[1]["messages"][-1]["content"][0]["content"][0]["text"]
     assert "use the cache" in told
     assert session.called == []

@@ -25,6 +25,7 @@ from mcp_notebook.events import (
     Event,
     Footer,
     Note,
+    Reply,
     Stop,
     TextDelta,
     ToolCall,
@@ -117,7 +118,7 @@ async def play(
     **options: object,
 ) -> None:
     """Show the events as a cell does: draw, look at the answers, beat."""
-    answers: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+    answers: asyncio.Queue[tuple[str, Reply]] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     view = View(
         mode=mode,
@@ -267,12 +268,12 @@ async def approve(answers: asyncio.Queue) -> AsyncIterator[Event]:
         needs_approval=True,
         claims=claims,
     )
-    call, answer = await answers.get()
-    if answer == "deny":
+    call, reply = await answers.get()
+    if reply.choice == "deny":
         yield ToolResult("a", "denied", "The person denied this call.", 0.0)
         return
     yield ToolStarted("a")
-    yield ToolResult("a", "ok", f"3 rows changed ({answer}, {call})", 0.2, 30)
+    yield ToolResult("a", "ok", f"3 rows changed ({reply.choice}, {call})", 0.2, 30)
 
 
 def payloads(file: Path) -> list[str]:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from mcp_notebook.display.asking import Answer, Question, outcome_bundle, outcome_of
-from mcp_notebook.display.fields import fields_of, filled, value_of
-from mcp_notebook.display.form import Form, payload
+from mcp_notebook.display.form_fields import check_fields, fields_of, value_of
+from mcp_notebook.display.questions import form_question, outcome_bundle
+from mcp_notebook.display.widgets import QuestionForm, question_payload
+from mcp_notebook.events import Reply
 
 
 def one(**told):
@@ -112,38 +113,35 @@ def test_an_empty_field_is_left_out_unless_it_is_needed():
         "properties": {"a": {"type": "string"}, "b": {"type": "integer"}},
         "required": ["b"],
     }
-    assert filled(fields_of(schema), {"a": "", "b": ""}) == ({}, {"b": "Needed."})
-    assert filled(fields_of(schema), {"b": "0"}) == ({"b": 0}, {})
+    assert check_fields(fields_of(schema), {"a": "", "b": ""}) == ({}, {"b": "Needed."})
+    assert check_fields(fields_of(schema), {"b": "0"}) == ({"b": 0}, {})
 
 
 def test_a_form_answers_once_and_only_when_all_is_right():
-    answers: list[Answer] = []
-    form = Form(
-        Question("s", "form", "m", (one(type="integer", maximum=9),)), answers.append
-    )
-    form._clicked(None, {"action": "accept", "values": {"x": "10"}}, None)
+    replies: list[Reply] = []
+    question = form_question("s", "m", (one(type="integer", maximum=9),))
+    form = QuestionForm(question, replies.append)
+    form._hear(None, {"answer": "send", "values": {"x": "10"}}, None)
     assert form.wrong == {"x": "At most 9."}
-    form._clicked(None, {"action": "sudo", "values": {"x": "1"}}, None)
-    form._clicked(None, {"action": "accept", "values": "1"}, None)
-    assert answers == []
-    form._clicked(None, {"action": "accept", "values": {"x": "1", "y": "2"}}, None)
-    form._clicked(None, {"action": "decline"}, None)
-    assert answers == [Answer("accept", {"x": 1})]
+    form._hear(None, {"answer": "sudo", "values": {"x": "1"}}, None)
+    form._hear(None, {"answer": "send", "values": "1"}, None)
+    assert replies == []
+    form._hear(None, {"answer": "send", "values": {"x": "1", "y": "2"}}, None)
+    form._hear(None, {"answer": "deny"}, None)
+    assert replies == [Reply("send", values={"x": 1})]
 
 
 def test_hidden_characters_of_a_question_are_made_visible():
-    told = payload(
-        Question("s", "form", "pay\u202e now", (one(type="string", title="a\u200bb"),))
-    )
+    field = one(type="string", title="a\u200bb")
+    told = question_payload(form_question("s", "pay\u202e now", (field,)))
     assert told["message"] == "pay\\u202e now"
     assert told["fields"][0]["title"] == "a\\u200bb"
 
 
 def test_what_stays_names_fields_and_no_values():
-    question = Question("s", "form", "<b>Card?</b>", (one(type="string"),))
-    bundle = outcome_bundle(
-        question, outcome_of(question, Answer("accept", {"x": "4111 1111"}))
-    )
+    question = form_question("s", "<b>Card?</b>", (one(type="string"),))
+    reply = Reply("send", values={"x": "4111 1111"})
+    bundle = outcome_bundle(question, question.outcome_of(reply))
     assert "sent: x" in bundle["text/plain"]
     assert "4111" not in str(bundle)
     assert "<b>" not in bundle["text/html"]

@@ -142,12 +142,12 @@ def test_a_question_that_nobody_answers_in_time_is_cancelled(cells):
     ran = cells.run(
         "import asyncio\n"
         "from mcp_notebook import loop\n"
-        "from mcp_notebook.display.asking import Question\n"
+        "from mcp_notebook.display.questions import form_question\n"
         "from mcp_notebook.surface.extension import notebook_of\n"
-        "desk = notebook_of(get_ipython()).desk\n"
-        "with desk.staffed(attended=True, forms=True):\n"
-        "    future = loop.submit(desk.ask(Question('s', 'form', 'm'), 0.3))\n"
-        "    print(loop.wait(future, desk.pump).action)"
+        "asker = notebook_of(get_ipython()).asker\n"
+        "with asker.in_cell(attended=True, buttons=True):\n"
+        "    future = loop.submit(asker.ask(form_question('s', 'm', (), 0.3)))\n"
+        "    print(loop.wait(future, asker.pump).choice)"
     )
     assert "cancel" in ran.text
     assert "not answered within 0.3 s" in ran.text
@@ -185,7 +185,7 @@ def test_a_call_by_hand_shows_how_far_it_is(cells):
     message = cells.start('%mcp_call plain.wait {"seconds": 2.5}')
     ran = cells.finish(message, on_output=lambda _, now: seen.append(now.text))
     assert ran.status == "ok", ran.text
-    assert any("running … 1 s · " in text and "% · step " in text for text in seen)
+    assert any("running · 1 s · " in text and "% · step " in text for text in seen)
     assert "running" not in ran.text
     assert (
         "its sign-in is forgotten" in cells.run("%mcp_disconnect plain --forget").text

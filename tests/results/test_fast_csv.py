@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mcp_notebook import results
 from mcp_notebook.results.columns import fast_columns, threads
-from mcp_notebook.results.formats import delimited, fast_csv
+from mcp_notebook.results.formats import csv_records, delimited
 from tests.results.test_fast_json import DATES, NUMBERS, STAMPS
 
 
@@ -21,7 +21,7 @@ def no_size_is_small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_columns, "SMALL", 0)
         patch.setattr(threads, "MANY", 0)
-        patch.setattr(fast_csv, "BLOCK", 64)
+        patch.setattr(csv_records, "ARROW_BLOCK", 64)
         yield
 
 
@@ -47,7 +47,7 @@ def taken(text: str) -> bool:
         )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(delimited, "LARGE", 0)
-        return delimited.large(text) is not None
+        return delimited.read_large_csv(text) is not None
 
 
 WORDS = st.sampled_from(
@@ -214,7 +214,7 @@ def test_a_line_end_in_quotes_on_the_edge_of_a_block_is_kept() -> None:
     head = 'id,name\r\n1,"'
     text = head + "x" * (64 - len(head) - 1) + '\r\nlines"\r\n2,"y"\r\n'
     assert text[63:65] == "\r\n"
-    cells = fast_csv.read(text, ["id", "name"], ",")
+    cells = csv_records.read_with_arrow(text, ["id", "name"], ",")
     assert cells is not None
     assert cells.table["name"].to_pylist()[0].endswith("x\r\nlines")
 

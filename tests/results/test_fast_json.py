@@ -23,7 +23,7 @@ def no_size_is_small() -> Iterator[None]:
 
 def same_as_exact(text: str, strictness: infer.Strictness = "numbers") -> bool:
     """Whether the fast path took the text; what it gave is compared with the exact path."""
-    found = fast_json.table(text)
+    found = fast_json.read_table(text)
     if found is None:
         return False
     raw = from_records(jsontext.loads(text))
@@ -151,7 +151,7 @@ def test_a_damaged_text_is_the_same_or_left_alone(
     try:
         jsontext.loads(text)
     except ValueError:
-        assert fast_json.table(text) is None
+        assert fast_json.read_table(text) is None
     else:
         value = jsontext.loads(text)
         if (
@@ -182,7 +182,7 @@ def test_plain_records_are_taken_in_every_usual_layout(layout: dict) -> None:
 
 
 def test_text_before_conversion_is_as_sent() -> None:
-    found = fast_json.table(json.dumps(ROWS))
+    found = fast_json.read_table(json.dumps(ROWS))
     assert found is not None
     assert found.schema.types == [pa.int64(), pa.float64(), pa.string(), pa.string()]
     assert found["day"][3].as_py() == "2024-01-04"
@@ -227,12 +227,12 @@ def changed(row: int, **cells: object) -> str:
     ],
 )
 def test_what_arrow_would_read_otherwise_is_left_to_the_exact_path(text: str) -> None:
-    assert fast_json.table(text) is None
+    assert fast_json.read_table(text) is None
 
 
 def test_a_null_word_within_a_string_does_not_hide_a_missing_field() -> None:
     rows = [*ROWS[:-1], {"id": 999, "note": '": null, ": null', "day": "2024-01-01"}]
-    assert fast_json.table(json.dumps(rows)) is None
+    assert fast_json.read_table(json.dumps(rows)) is None
 
 
 def test_a_column_that_is_null_in_the_sample_finds_its_type_by_its_first_value() -> (

@@ -24,7 +24,9 @@ def no_size_is_small() -> Iterator[None]:
 
 
 def same_as_exact(
-    text: str, fast_path: Callable = fast_literal.table, exact: Callable = literal.loads
+    text: str,
+    fast_path: Callable = fast_literal.read_table,
+    exact: Callable = literal.loads,
 ) -> bool:
     """Whether the fast path took the text; what it gave is compared with the exact path."""
     found = fast_path(text)
@@ -148,7 +150,7 @@ def test_a_damaged_text_is_the_same_or_left_alone(
     try:
         literal.loads(text)
     except ValueError:
-        assert fast_literal.table(text) is None
+        assert fast_literal.read_table(text) is None
     else:
         try:
             same_as_exact(text)
@@ -161,7 +163,7 @@ def test_a_damaged_text_is_the_same_or_left_alone(
     "text", ["[(None,), (0)]", "[(1,), (2), (3,)]", "[('a',), ('b')]"]
 )
 def test_a_value_in_brackets_is_no_tuple(text: str) -> None:
-    assert fast_literal.table(text) is None
+    assert fast_literal.read_table(text) is None
 
 
 def test_a_line_end_on_the_edge_of_a_block_is_left_to_the_exact_way(
@@ -210,7 +212,7 @@ def test_rows_of_one_value_are_taken() -> None:
 
 def test_a_string_that_holds_a_key_or_a_row_end_changes_nothing() -> None:
     rows = [{"a": "it's, 'b': 1}, {'a': 2", "b": 1}, {"a": "x", "b": 2}]
-    assert fast_literal.table(repr(rows)) is None or same_as_exact(repr(rows))
+    assert fast_literal.read_table(repr(rows)) is None or same_as_exact(repr(rows))
     assert same_as_exact(repr([("it's), ('x", 1), ("), (", 2)] * 50))
 
 

@@ -75,7 +75,7 @@ def json_rows(draw: st.DrawFn) -> str:
 @settings(max_examples=400, deadline=None)
 @given(json_rows())
 def test_any_json_rows_are_the_same_or_left_alone(text: str) -> None:
-    same_as_exact(text, fast_rows.table, jsontext.loads)
+    same_as_exact(text, fast_rows.read_table, jsontext.loads)
 
 
 @settings(max_examples=400, deadline=None)
@@ -89,10 +89,10 @@ def test_damaged_json_rows_are_the_same_or_left_alone(
     try:
         jsontext.loads(text)
     except ValueError:
-        assert fast_rows.table(text) is None
+        assert fast_rows.read_table(text) is None
     else:
         try:
-            same_as_exact(text, fast_rows.table, jsontext.loads)
+            same_as_exact(text, fast_rows.read_table, jsontext.loads)
         except (TypeError, AttributeError, ValueError) as error:
             raise AssertionError(text) from error
 
@@ -105,14 +105,16 @@ def test_plain_json_rows_are_taken(layout: dict) -> None:
         [n, n / 7, None if n % 3 else f'say "{n}"\n é', n % 2 == 0, None]
         for n in range(100)
     ]
-    assert same_as_exact(json.dumps(rows, **layout), fast_rows.table, jsontext.loads)
+    assert same_as_exact(
+        json.dumps(rows, **layout), fast_rows.read_table, jsontext.loads
+    )
 
 
 @pytest.mark.parametrize(
     "cell", ["1.50", "0.12345678901234567890", "NaN", "N", "\1", "9007199254740993"]
 )
 def test_a_json_number_that_is_no_float_is_left_to_the_exact_path(cell: str) -> None:
-    assert fast_rows.table(f"[[0.5, 1], [{cell}, 2], [0.25, 3]]") is None
+    assert fast_rows.read_table(f"[[0.5, 1], [{cell}, 2], [0.25, 3]]") is None
 
 
 def test_a_string_that_holds_a_row_end_or_a_cell_end_changes_nothing() -> None:
@@ -121,9 +123,11 @@ def test_a_string_that_holds_a_row_end_or_a_cell_end_changes_nothing() -> None:
         ["p], [q", 2, "\\", "\n"],
         ["é☕", 3, "", None],
     ]
-    assert same_as_exact(json.dumps(rows * 40), fast_rows.table, jsontext.loads)
+    assert same_as_exact(json.dumps(rows * 40), fast_rows.read_table, jsontext.loads)
     assert same_as_exact(
-        json.dumps(rows * 40, separators=(",", ":")), fast_rows.table, jsontext.loads
+        json.dumps(rows * 40, separators=(",", ":")),
+        fast_rows.read_table,
+        jsontext.loads,
     )
 
 
@@ -135,4 +139,4 @@ NO_PLAIN_ROWS = [
 
 @pytest.mark.parametrize("row", NO_PLAIN_ROWS)
 def test_what_is_no_plain_row_is_left_to_the_exact_path(row: str) -> None:
-    assert fast_rows.table(f'[["b", 1], {row}, ["c", 2]]') is None
+    assert fast_rows.read_table(f'[["b", 1], {row}, ["c", 2]]') is None

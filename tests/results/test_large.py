@@ -3,12 +3,13 @@
 import csv
 import io
 import json
+from collections.abc import Callable
 
 import pytest
 
 from mcp_notebook import results
 from mcp_notebook.results.formats import delimited
-from mcp_notebook.results.values import large
+from mcp_notebook.results.values import large_lists
 from tests.benchmarks import data
 
 ROWS = 2_000
@@ -34,7 +35,7 @@ def test_the_fast_and_the_exact_way_agree(
 ) -> None:
     result = {"content": [{"type": "text", "text": TEXTS[form]}]}
     fast = results.read(result)
-    monkeypatch.setattr(large, "SMALL", 1 << 60)
+    monkeypatch.setattr(large_lists, "SMALL", 1 << 60)
     exact = results.read(result)
     assert (fast.reader, fast.text, fast.confidence) == (
         exact.reader,
@@ -90,3 +91,20 @@ def test_large_csv_agrees_with_the_exact_way(
         dict(exact.types),
         exact.approximate,
     )
+
+
+@pytest.mark.parametrize("write", [json.dumps, repr])
+@pytest.mark.parametrize(("rows", "columns"), [(20, 2_000), (600, 500)])
+def test_a_wide_table_is_read_exactly_for_each_column_costs_a_fast_reader_the_whole_text(
+    write: Callable[[object], str], rows: int, columns: int
+) -> None:
+    names = [f"c{number}" for number in range(columns)]
+    records = [dict.fromkeys(names, row + 0.5) for row in range(rows)]
+    assert large_lists.cut_to_sample(write(records)) is None
+
+
+def test_a_long_table_is_cut_to_its_first_two_records() -> None:
+    cut = large_lists.cut_to_sample(data.records_text(ROWS))
+    assert cut is not None
+    assert json.loads(cut.text) == data.records(ROWS)[:2]
+    assert cut.table.num_rows == ROWS

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from mcp_notebook.config import StdioServer, describe, spec_fingerprint
+from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConnectError
+from mcp_notebook.events import Reply
 from mcp_notebook.policy import Start, Starts
 from mcp_notebook.surface.arrival import may_start
 
@@ -21,13 +23,14 @@ def begin(folder: Path, one: Start, answer: str | None) -> list[str]:
     """Start it in a kernel of its own; `answer` None: nobody is there. Returns what was shown."""
     said: list[str] = []
 
-    def ask(question: str) -> str:
-        said.append(question)
-        assert answer is not None
-        return answer
+    def ask(question: Question) -> Reply:
+        if answer is None:
+            return Reply("deny")
+        said.append(question.prompt)
+        return question.understand(answer) or Reply("deny")
 
     notebook: Any = SimpleNamespace(starts=Starts(folder / "user" / "starts.json"))
-    may_start(notebook, one, attended=answer is not None, say=said.append, ask=ask)
+    may_start(notebook, one, say=said.append, ask=ask)
     return said
 
 

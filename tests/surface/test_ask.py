@@ -164,8 +164,9 @@ async def test_a_cancelled_wait_ends_the_run(model: Model) -> None:
     gate = Gate(2)
     model.replies += [Reply([text("a b c")], gate=gate), Reply([text("again")])]
     answer = mcp_notebook.ask("Hello?")
+    assert await asyncio.to_thread(gate.reached.wait, GUARD)
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(0.1):
             await answer
     with pytest.raises(DataError, match="cancelled"):
         _ = answer.text

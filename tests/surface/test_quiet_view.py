@@ -5,8 +5,9 @@ long, and then what it took.
 import pytest
 
 from mcp_notebook.display import View
+from mcp_notebook.display.working_line import LONG
 from mcp_notebook.events import Footer, Note, TextDelta, ToolCall, ToolResult, Working
-from mcp_notebook.surface.quiet_view import LONG, Questions
+from mcp_notebook.surface.quiet_view import Questions
 from tests.display.conftest import FakeScreen, call
 
 

@@ -149,7 +149,7 @@ def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
     """Fractions in quotes in a format that has numbers are decimals: a float would have
     come as a number.
     """
-    if not typed.array.type.id in _FLOATS or not typed.type_note.startswith(
+    if typed.array.type.id not in _FLOATS or not typed.type_note.startswith(
         "converted"
     ):
         return typed

@@ -1,11 +1,12 @@
-"""CSV and TSV, quoted or not, with a header or without.
+"""CSV and TSV, quoted or not, with a header or without, and texts of one column.
 
-The last reader: it takes a text only when every record has one width and something
-besides the commas speaks for data.
+Nearly the last reader: it takes a text only when every record has one width and
+something besides the commas speaks for data.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,212 +14,422 @@ from typing import Any
 
 from mcp_notebook.results.columns import declared
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.formats import (
-    columns_line,
-    escapes,
-    fast_csv,
-    fitting,
-    one_column,
-    records,
-)
-from mcp_notebook.results.raw_table import Answer, Taken, from_rows, listing
+from mcp_notebook.results.formats import csv_records, unquoted
+from mcp_notebook.results.formats.csv_records import LINE_END, Record
+from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.values import literal
+
+DELIMITERS = "\t,;|"
+LARGE = 64 * 1024  # characters from which Arrow's reader is worth its doubts
+_HEAD = 64 * 1024
+_JUDGED = 500  # rows of a long text that are judged
 
 _WORD = re.compile(r"[^\W\d]\w*")
 _ESCAPE = re.compile(r"\\[^N]")
-LARGE = 64 * 1024
-_HEAD = 64 * 1024
-_NULLS = (*NULL_WORDS, "")
+_PROSE_CELL = 60  # characters
+# psql prints a NULL as nothing, and so a row of it as an empty line.
+_OPEN_END = "an empty last line may be a row with NULL"
 
 
-def csv(text: str, selected: Sequence[str] = ()) -> Answer:
+# --- CSV and TSV
+
+
+def read_csv(text: str, selected: Sequence[str] = ()) -> Answer:
     """A whole text as CSV, TSV or semicolon-separated values."""
-    body = records.without_tags(text.strip("\ufeff").strip("\r\n"))
+    body = csv_records.strip_command_tags(text.strip("\ufeff").strip("\r\n"))
     if not body:
         return "nothing but command tags"
+    # InfluxDB's annotations, in any order
     if body.startswith(("#datatype,", "#group,", "#default,")):
-        return columns_line.annotated(body)
+        return _read_annotated_csv(body)
     if body.lstrip()[:1] in "[{<":
         return "starts like JSON or markup"
-    first = records.END.split(body, maxsplit=1)[0]
-    for delimiter in sorted("\t,;|", key=first.count, reverse=True):
-        if delimiter not in first:
-            break
-        answer = _separated(body, delimiter, selected)
+
+    first = LINE_END.split(body, maxsplit=1)[0]
+    present = [mark for mark in DELIMITERS if mark in first]
+
+    # what is most often in the first line is most likely the delimiter
+    for delimiter in sorted(present, key=first.count, reverse=True):
+        answer = _read_separated(body, delimiter, selected)
         if not isinstance(answer, str) or answer.startswith("ambiguous"):
             return answer
-    if not any(mark in first for mark in "\t,;|"):
-        return one_column.read(body, open_end=text.endswith(("\n\n", "\n\r\n")))
+    if not present:
+        return _read_numbers_below_name(
+            body, open_end=text.endswith(("\n\n", "\n\r\n"))
+        )
+
     return "no delimiter gives records of one width"
 
 
-def _separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
-    found = records.read(text, delimiter)
-    if found is not None and len({len(row) for row in found}) == 1:
-        apart = any(None in row for row in found)
-        return _judged(
-            found, delimiter, quoted='"' in text, apart=apart, selected=selected
-        )
-    lines = records.END.split(text)
+def _read_separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
+    records = csv_records.read_records(text, delimiter)
+    if records is not None and len({len(row) for row in records}) == 1:
+        apart = any(None in row for row in records)
+        quoted = '"' in text
+        return _judge(records, delimiter, quoted=quoted, apart=apart, selected=selected)
+
+    return _read_unquoted(text, delimiter, selected)
+
+
+def _read_unquoted(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
+    """Lines whose values are not quoted as in CSV, so that one may hold the delimiter."""
+    lines = LINE_END.split(text)
     header = lines[0].split(delimiter)
-    if len(lines) < 2 or not records.is_header(header):
+    if len(lines) < 2 or not csv_records.is_header(header):
         return f"records of different widths between {delimiter!r}"
-    if records.is_spaced(text, delimiter):
+    if csv_records.is_spaced_prose(text, delimiter):
         return "reads like prose"
-    unclosed = any(line.startswith('"') or f'{delimiter}"' in line for line in lines)
-    fitted = fitting.fit(
+
+    fitted = unquoted.fit_rows(
         lines[1:], lambda line: line.split(delimiter), len(header), delimiter
     )
     if isinstance(fitted, str):
         return fitted
-    rows: list[list[str | None]] = [list(row) for row in fitted.rows]
-    answer = _judged(
-        [list(header), *rows],
-        delimiter,
-        quoted=False,
-        repaired=fitted.repaired,
-        selected=selected,
+
+    records: list[Record] = [list(header)]
+    records += [list(row) for row in fitted.rows]
+    answer = _judge(
+        records, delimiter, quoted=False, repaired=fitted.repaired, selected=selected
     )
+    unclosed = any(line.startswith('"') or f'{delimiter}"' in line for line in lines)
     if isinstance(answer, str) or not unclosed:
         return answer
+
     note = "quotes are not paired as in CSV; they were taken as part of the values"
-    return replace(
-        answer, raws=tuple(raw.noted(note, approximate=True) for raw in answer.raws)
-    )
+    raws = [raw.noted(note, approximate=True) for raw in answer.raws]
+
+    return replace(answer, raws=tuple(raws))
 
 
-def large(text: str) -> Taken | None:
+def read_large_csv(text: str) -> Taken | None:
     """A long, regular CSV or TSV by Arrow's reader, every cell as text; None when it is
     short or unusual.
     """
     if len(text) < LARGE:
         return None
-    head = text[:_HEAD].split("\n", 20)[:20]
-    delimiter = max("\t,;|", key=head[0].count)
-    header = records.read(head[0].lstrip("\ufeff"), delimiter)
+
+    head = text[:_HEAD].split("\n", 1)[0]
+    delimiter = max(DELIMITERS, key=head.count)
+    names = _names_of_large(head, delimiter)
+    if delimiter == "|" or not names:
+        return None
+
+    cells = csv_records.read_with_arrow(text, names, delimiter)
+    if cells is None:
+        return None
+    if not cells.quoted and csv_records.is_spaced_prose(text[:_HEAD], delimiter):
+        return None
+    if delimiter == "\t" and _needs_exact_way(text, cells):
+        return None
+
+    return _judge_large(cells, names, delimiter)
+
+
+def _needs_exact_way(text: str, cells: csv_records.ArrowCells) -> bool:
+    """Whether a TSV has escapes to undo or padding to take off."""
+    return bool(_ESCAPE.search(text)) or csv_records.may_be_padded(cells.table)
+
+
+def _names_of_large(head: str, delimiter: str) -> list[str]:
+    """The names in the first line, none when they are not plainly a header."""
+    header = csv_records.read_records(head.lstrip("\ufeff"), delimiter)
     names = [name or "" for name in header[0]] if header else []
-    plain = (
-        records.is_header(names)
-        and len(set(names)) == len(names)
-        and "".join(names).isprintable()
-    )
-    if delimiter == "|" or not plain:
-        return None
-    cells = fast_csv.read(text, names, delimiter)
-    if cells is None or (
-        not cells.quoted and records.is_spaced(text[:_HEAD], delimiter)
-    ):
-        return None
-    if delimiter == "\t" and (
-        _ESCAPE.search(text) or fast_csv.may_be_padded(cells.table)
-    ):
-        return None
-    return _accepted(cells, names, delimiter)
+    if not csv_records.is_header(names) or len(set(names)) < len(names):
+        return []
+
+    return names if "".join(names).isprintable() else []
 
 
-def _accepted(
-    cells: fast_csv.Cells, names: Sequence[str], delimiter: str
+def _judge_large(
+    cells: csv_records.ArrowCells, names: Sequence[str], delimiter: str
 ) -> Taken | None:
     """Judged by its first rows as any other CSV is."""
-    table, apart = (
-        cells.table,
-        cells.empty_quoted and any(column.null_count for column in cells.table.columns),
+    table = cells.table
+    has_nulls = any(column.null_count for column in table.columns)
+    sample = [column.slice(0, _JUDGED).to_pylist() for column in table.columns]
+    records: list[Record] = [list(names)]
+    records += map(list, zip(*sample, strict=True))
+    judged = _judge(
+        records,
+        delimiter,
+        quoted=cells.quoted,
+        apart=cells.empty_quoted and has_nulls,
     )
-    rows = [
-        list(row)
-        for row in zip(
-            *(column.slice(0, 500).to_pylist() for column in table.columns), strict=True
-        )
-    ]
-    judged = _judged([list(names), *rows], delimiter, quoted=cells.quoted, apart=apart)
     if isinstance(judged, str) or judged.raws[0].declared:
         return None
+
     whole = replace(judged.raws[0], columns=tuple(table.columns), rows=table.num_rows)
+
     return replace(judged, raws=(whole,))
 
 
-def _judged(
-    found: list[list[str | None]], delimiter: str, *, quoted: bool, apart: bool = False,
-    repaired: frozenset[int] = frozenset(), selected: Sequence[str] = (),
-) -> Answer:  # fmt: skip
+def _judge(
+    records: list[Record],
+    delimiter: str,
+    *,
+    quoted: bool,
+    apart: bool = False,
+    repaired: frozenset[int] = frozenset(),
+    selected: Sequence[str] = (),
+) -> Answer:
     """Whether records of one width are data, and whether the first is their header;
     `apart`: None is no empty text.
     """
-    header, rows = found[0], found[1:]
+    header, *rows = records
     names = [cell or "" for cell in header]
-    known = len(selected) == len(names) > 1 and [
-        name.strip() for name in names
-    ] == list(selected)
-    if not known and not records.is_header(names):
-        return _headless(found, delimiter, apart)
-    kinds = _kinds(names, rows)
-    rows = rows[1:] if kinds else rows
-    known = known or bool(kinds)
-    plain = all(_WORD.fullmatch(name) for name in names) and any(
-        "_" in name for name in names
-    )
-    if not rows and not known and not plain:
-        return "one line and no more"
-    typed = records.has_typed(rows)
-    evidence = (
-        known
-        or delimiter == "\t"
-        or quoted
-        or not rows
-        or typed
-        or (len(names) > 2 and len(rows) > 1)
-    )
-    if not evidence or (
-        delimiter == ","
-        and all(name.startswith(" ") for name in names[1:])
-        and not typed
-    ):
-        return "nothing but commas speaks for data"
-    raw = from_rows(
-        [name.strip() for name in names], rows, declared=kinds, **_meaning(apart)
-    )
+    stripped = [name.strip() for name in names]
+    is_selected = len(names) > 1 and stripped == list(selected)
+    if not is_selected and not csv_records.is_header(names):
+        return _judge_headless(records, delimiter, apart)
+
+    kinds = _types_in_first_row(names, rows)
+    if kinds:
+        rows = rows[1:]
+
+    vouched = is_selected or bool(kinds)
+    doubt = _doubt_in(names, rows, delimiter, vouched=vouched, quoted=quoted)
+    if doubt:
+        return doubt
+
+    raw = from_rows(stripped, rows, declared=kinds, **_options_of_cells(apart))
     if delimiter == "\t" and not quoted:
-        raw = escapes.undone(fitting.without_padding(raw))
-    if repaired:
-        touched = listing([names[number] for number in sorted(repaired)])
-        raw = raw.noted(
-            f"values are not quoted; cells of {touched} were put together again",
-            approximate=True,
-        )
+        raw = unquoted.undo_tsv_escapes(unquoted.strip_padding(raw))
+
+    note = "values are not quoted; cells of {} were put together again"
+    raw = unquoted.note_repairs(raw, names, repaired, note)
+
     return Taken((raw,), confidence="high" if quoted else "medium")
 
 
-def _meaning(apart: bool) -> dict[str, Any]:
+def _doubt_in(
+    names: Sequence[str],
+    rows: Sequence[Record],
+    delimiter: str,
+    *,
+    vouched: bool,
+    quoted: bool,
+) -> str:
+    """Why records with a header are no data, "" when they are; `vouched`: the statement
+    or a row of types says so.
+    """
+    if not rows and not vouched and not _are_identifiers(names):
+        return "one line and no more"
+    if csv_records.has_typed_column(rows):
+        return ""
+
+    is_spaced = delimiter == "," and _is_list_of_words(names)
+    # Prose has no tabs, seldom quotes around a word, and seldom two lines of three words
+    # between commas.
+    is_large = len(names) > 2 and len(rows) > 1
+    signs = (vouched, quoted, is_large, delimiter == "\t", not rows)
+    if any(signs) and not is_spaced:
+        return ""
+
+    return "nothing but commas speaks for data"
+
+
+def _is_list_of_words(names: Sequence[str]) -> bool:
+    """Whether a blank follows each comma, as in prose."""
+    return all(name.startswith(" ") for name in names[1:])
+
+
+def _are_identifiers(names: Sequence[str]) -> bool:
+    """Whether names are words of which one has an underscore, as in no prose."""
+    if not all(_WORD.fullmatch(name) for name in names):
+        return False
+    return any("_" in name for name in names)
+
+
+def _options_of_cells(apart: bool) -> dict[str, Any]:
     """How far texts are believed and what is NULL: an empty cell, unless the text has
     both kinds of them.
     """
     return {
         "text": "all",
-        "nulls": NULL_WORDS if apart else _NULLS,
+        "nulls": NULL_WORDS if apart else EMPTY_OR_NULL,
         "empty_is_text": apart,
     }
 
 
-def _kinds(
-    names: Sequence[str], rows: Sequence[Sequence[str | None]]
+def _types_in_first_row(
+    names: Sequence[str], rows: Sequence[Record]
 ) -> tuple[str, ...]:
     """The types in the first row, as ClickHouse's `…WithNamesAndTypes` writes them;
     none when they are values.
     """
     first = [cell or "" for cell in rows[0]] if rows else []
-    typed = (
-        len(first) > 1
-        and all(map(declared.kind, first))
-        and not all(map(declared.kind, names))
-    )
-    return tuple(first) if typed else ()
+    if len(first) < 2 or not all(map(declared.kind, first)):
+        return ()
+
+    # names like "date" and "text" are types as well, and the row then one of values
+    return () if all(map(declared.kind, names)) else tuple(first)
 
 
-def _headless(rows: list[list[str | None]], delimiter: str, apart: bool) -> Answer:
-    if len(rows) < 2 or not records.has_typed(rows) or delimiter == "|":
+def _judge_headless(records: list[Record], delimiter: str, apart: bool) -> Answer:
+    if len(records) < 2 or delimiter == "|":
         return "no header, and nothing that speaks for data"
-    cells = [cell for row in rows for cell in row if cell]
-    if sum(
-        len(cell) > 60 or cell.endswith((".", "!", "?")) for cell in cells
-    ) * 4 > len(cells):
+    if not csv_records.has_typed_column(records):
+        return "no header, and nothing that speaks for data"
+
+    cells = [cell for cell in itertools.chain.from_iterable(records) if cell]
+    # a quarter of sentences among the cells is a text with commas
+    sentences = sum(map(_is_sentence, cells))
+    if sentences * 4 > len(cells):
         return "reads like prose"
-    return Taken((from_rows(None, rows, **_meaning(apart)),), confidence="low")
+
+    raw = from_rows(None, records, **_options_of_cells(apart))
+
+    return Taken((raw,), confidence="low")
+
+
+def _is_sentence(cell: str) -> bool:
+    return len(cell) > _PROSE_CELL or cell.endswith((".", "!", "?"))
+
+
+# --- InfluxDB's annotated CSV
+
+_FLUX_TYPES = {
+    "string": "text",
+    "long": "bigint",
+    "unsignedLong": "bigint",
+    "double": "double",
+    "boolean": "boolean",
+}
+
+
+def _read_annotated_csv(body: str) -> Answer:
+    """InfluxDB's CSV: lines of annotations, then rows whose first cell is empty; one
+    table of it.
+    """
+    lines = [line for line in LINE_END.split(body) if line.strip()]
+    annotations = [line for line in lines if line.startswith("#datatype,")]
+    kinds = annotations[0].split(",")[1:] if annotations else []
+    unannotated = "\n".join(line for line in lines if not line.startswith("#"))
+    records = csv_records.read_records(unannotated, ",")
+    several = "ambiguous: several tables of annotated CSV, or rows of different widths"
+    if records is None or len({len(row) for row in records}) != 1:
+        return several
+    if any(row[0] for row in records):
+        return several
+
+    header, *rows = [row[1:] for row in records]
+    known: tuple[str | None, ...] = ()
+    # the annotation and the rows begin with a cell that is no column
+    if len(kinds) == len(header):
+        known = tuple(map(_FLUX_TYPES.get, kinds))
+
+    names = [name or "" for name in header]
+    raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL, declared=known)
+
+    return Taken((raw,))
+
+
+# --- one column
+
+_IDENTIFIER = re.compile(r"[^\W\d][\w$]*(?:[ .\-/][\w%()#$]+){0,5}")
+
+
+def _read_numbers_below_name(text: str, *, open_end: bool) -> Answer:
+    """One name and below it nothing but numbers or dates; other single columns are
+    prose. `open_end`: a blank line ends it, which may be a row.
+    """
+    name, *lines = LINE_END.split(text)
+    if not lines or not _IDENTIFIER.fullmatch(name) or " " in name:
+        return "one column of text is prose"
+
+    present = unquoted.without_nulls(lines)
+    if not present or not unquoted.are_numbers_or_dates(present):
+        return "one column of text is prose"
+
+    cells = [line or None for line in lines]
+    raw = Raw((name,), (cells,), len(cells), text="all", nulls=EMPTY_OR_NULL)
+    if open_end:
+        raw = raw.noted(_OPEN_END, approximate=True)
+
+    return Taken((raw,), confidence="medium")
+
+
+def read_selected_column(text: str, selected: Sequence[str]) -> Answer:
+    """A text whose first line is exactly the one column of the statement: each further
+    line is a row.
+    """
+    reason = "its first line is not the column of the statement"
+    if len(selected) != 1:
+        return reason
+
+    body = csv_records.strip_command_tags(text.strip("\ufeff").strip("\r\n"))
+    name, *lines = LINE_END.split(body)
+    if name != selected[0] or (lines and _is_dashes(lines[0])):
+        return reason
+
+    cells = [line or None for line in _unquote_lines(name, lines)]
+    raw = Raw((name,), (cells,), len(cells), text="all", nulls=EMPTY_OR_NULL)
+    if not cells and text.endswith("\n"):
+        raw = raw.noted(_OPEN_END, approximate=True)
+    elif len(cells) > 1:
+        raw = unquoted.note_line_per_row(raw, name)
+
+    return Taken((raw,), confidence="low")
+
+
+def _is_dashes(line: str) -> bool:
+    """Whether a line rules off the one above: then the table is one of `ruled`."""
+    return bool(line) and not line.strip("-")
+
+
+def _unquote_lines(name: str, lines: Sequence[str]) -> Sequence[str | None]:
+    """The values of one column, which may be quoted as in CSV."""
+    if not any(line[:1] == '"' for line in lines):
+        return lines
+
+    # "\0" is in no text: a delimiter that parts nothing
+    records = csv_records.read_records("\n".join([name, *lines]), "\0")
+    return lines if records is None else [row[0] for row in records[1:]]
+
+
+# --- rows below a line that names their columns
+
+_COLUMNS_LINE = re.compile(
+    r"(?:^|\n)[ \t]*(?:columns?|fields|headers?|column names)\s*[:=]\s*"
+    r"(\[.*?\]|\(.*?\))[ \t]*(?:\r?\n|$)",
+    re.IGNORECASE,
+)
+_ROWS_LINE = re.compile(r"\W*(?:rows|data|results?)\W*", re.IGNORECASE)
+
+
+def read_columns_line(text: str) -> Answer:
+    """`Columns: ['id', 'name']` and then rows whose values are joined with commas, unquoted."""
+    found = _COLUMNS_LINE.search(text)
+    if found is None:
+        return "no line of column names"
+    try:
+        names = literal.loads(found[1])
+    except ValueError as error:
+        return f"its column names cannot be read: {error}"
+    if not isinstance(names, (list, tuple)) or not names:
+        return "its column names are not texts"
+    if not all(isinstance(name, str) for name in names):
+        return "its column names are not texts"
+
+    lines = [line for line in text[found.end() :].splitlines() if line.strip()]
+    if lines and _ROWS_LINE.fullmatch(lines[0]):
+        lines = lines[1:]
+
+    # Python's join with ", " or with ","
+    separator = ", " if any(", " in line for line in lines) else ","
+    rows = [line.split(separator) for line in lines]
+    if any(len(row) != len(names) for row in rows):
+        return (
+            "ambiguous: rows do not have as many values as there are columns; "
+            "a value may hold a comma or a line break"
+        )
+
+    raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL)
+    if rows and len(names) > 1:
+        note = "values are not quoted; a comma inside one would have been taken for a separator"
+        raw = raw.noted(note)
+
+    rest = text[: found.start()].strip()
+
+    return Taken((raw,), rest=rest, confidence="medium")

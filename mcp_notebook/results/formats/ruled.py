@@ -11,113 +11,77 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mcp_notebook.results.columns import strings
-from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.formats import fitting, spaced
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows, listing
+from mcp_notebook.results.formats import spaced, unquoted
+from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
+from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.reading import Confidence
 
-_MAYBE_RULE = re.compile(r"^[ \t]{0,200}-[-+| \t]*$", re.MULTILINE)
-_PSQL_END = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)
+_MAY_BE_RULE = re.compile(r"^[ \t]{0,200}-[-+| \t]*$", re.MULTILINE)
+_COUNT = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)
 _DOTS = re.compile(r"\.\.\. ?\(|\[?\.\.\.|… ")
-_SOFT_NULLS = (*NULL_WORDS, "")
+_REPAIRED = "values are not quoted; cells of {} were put together again"
+_LONGEST_NAME = 60  # of a single column; a longer line above a rule is a heading
 
 
-def read(text: str, selected: Sequence[str] = ()) -> Answer:
+def read_ruled(text: str, selected: Sequence[str] = ()) -> Answer:
     """A header, a line of dashes, and rows: psql's aligned output and its many imitations."""
-    text = _in_ascii(text)
-    if not _MAYBE_RULE.search(text):
+    text = _draw_in_ascii(text)
+    if not _MAY_BE_RULE.search(text):
         return "no header ruled off by dashes"
+
     lines = text.splitlines()
-    at = next(
-        (n for n, line in enumerate(lines) if n and _is_rule(line, lines[n - 1])), None
-    )
-    if at is None or not lines[at - 1].strip():
+    at = _find_rule(lines)
+    if not at or not lines[at - 1].strip():
         return "no header ruled off by dashes"
-    header, rule = lines[at - 1], lines[at]
-    body, tail = _body(lines[at + 1 :], rule)
-    before = lines[: at - 1]
-    rest = "\n".join([*before, *tail]).strip()
-    dots = tail and _DOTS.match(tail[0].strip())
-    cut = "dots below the last row stand for rows that are left out" if dots else ""
-    for reader in (_crossed, spaced.read, _barred, _listed):
-        answer = reader(header, rule, body)
-        if isinstance(answer, Raw):
-            answer = _maybe_torn(answer, tail) if reader is _crossed else answer
-            return Taken(
-                (
-                    _maybe_null(
-                        replace(answer, truncated=cut), text.split("\n")[at + 1 :]
-                    ),
-                ),
-                rest=rest,
-            )
-        if answer:
-            return answer
-    single = _single(
-        header,
-        rule,
-        body,
-        known=list(selected) == [header.strip()],
-        alone=not any(map(str.strip, before)),
-    )
-    if isinstance(single, str):
-        return single
-    single = _maybe_null(replace(single, truncated=cut), text.split("\n")[at + 1 :])
-    return Taken((single,), rest=rest, confidence="medium")
 
-
-def _in_ascii(text: str) -> str:
-    """Rules of lines (rich, psql in Unicode) or equals signs (reStructuredText) as
-    dashes, bars and crossings.
-    """
-    if not ("|" in text or "+" in text) and ("┼" in text or "┿" in text or "╪" in text):
-        return "\n".join(
-            line for line in text.splitlines() if not _STUBS.fullmatch(line)
-        ).translate(_DRAWN)
-    if "==" not in text:
-        return text
-    lines = text.splitlines()
-    rules = [n for n, line in enumerate(lines) if _EQUALS.fullmatch(line)]
-    if (
-        len(rules) not in (2, 3)
-        or rules[1] != rules[0] + 2
-        or len({lines[n].strip() for n in rules}) > 1
-    ):
-        return text
-    lines[rules[1]] = lines[rules[1]].replace("=", "-")
-    kept = [line for n, line in enumerate(lines) if n not in (rules[0], *rules[2:])]
-    return "\n".join(kept)
-
-
-_EQUALS = re.compile(r"[ \t]*={2,}(?: +={2,})+[ \t]*")
-_STUBS = re.compile(r"[ \t]*[╷╵╻╹][╷╵╻╹ \t]*")
-_DRAWN = str.maketrans({"│": "|", "┃": "|", "║": "|", "┼": "+", "┿": "+", "╪": "+", "─": "-", "━": "-", "═": "-",
-                        **dict.fromkeys("╶╴╸╺╷╵╻╹", " ")})  # fmt: skip
-
-
-def _maybe_torn(raw: Raw, tail: Sequence[str]) -> Raw:
-    """psql marks a row that goes on below and counts its rows; its imitations do neither."""
-    counted = any(_PSQL_END.fullmatch(line.strip()) for line in tail)
-    if counted or not raw.rows or not raw.columns[0][0] or "" not in raw.columns[0]:
+    before, header, rule = lines[: at - 1], lines[at - 1], lines[at]
+    body, tail = _split_body(lines[at + 1 :], rule)
+    raw = _read_columns(header, rule, body, tail)
+    confidence: Confidence = "high"
+    if not raw:
+        known = list(selected) == [header.strip()]
+        alone = not any(map(str.strip, before))
+        raw = _read_single_column(header, rule, body, known=known, alone=alone)
+        confidence = "medium"
+    if isinstance(raw, str):
         return raw
-    return raw.noted(
-        "a row with an empty first cell may continue the row above it", approximate=True
-    )
+    if tail and _DOTS.match(tail[0].strip()):
+        cut = "dots below the last row stand for rows that are left out"
+        raw = replace(raw, truncated=cut)
+
+    raw = _note_null_row(raw, text.split("\n")[at + 1 :])
+    rest = "\n".join([*before, *tail]).strip()
+
+    return Taken((raw,), rest=rest, confidence=confidence)
 
 
-def _maybe_null(raw: Raw, below: Sequence[str]) -> Raw:
-    """A blank line where rows belong may be a row of nothing but NULL; in one column so
-    may the last.
+def _read_columns(
+    header: str, rule: str, body: list[str], tail: Sequence[str]
+) -> Raw | str:
+    """Two columns at least, by the form of their rule and their separators; "" when the
+    header shows none, the reason when a row does not fit.
     """
-    first = not raw.rows and bool(below) and not below[0].strip()
-    last = (
-        len(raw.columns) == 1 and len(below) == raw.rows + 1 and not below[-1].strip()
-    )
+    crossed = _read_crossed(header, rule, body)
+    if isinstance(crossed, Raw):
+        return _note_torn_row(crossed, tail)
+
     return (
-        raw.noted("an empty line may be a row of NULL", approximate=True)
-        if first or last
-        else raw
+        crossed
+        or spaced.read_columns_below_dashes(header, rule, body)
+        or _read_barred(header, body)
+        or _read_listed(header, body)
     )
+
+
+# --- the rule
+
+
+def _find_rule(lines: Sequence[str]) -> int:
+    """The number of the first line that rules off the one above it, 0 for none."""
+    for number, (above, line) in enumerate(itertools.pairwise(lines), start=1):
+        if _is_rule(line, above):
+            return number
+    return 0
 
 
 def _is_rule(line: str, above: str) -> bool:
@@ -129,200 +93,278 @@ def _is_rule(line: str, above: str) -> bool:
         return False
     if set(dashes) == {"-"}:
         return len(dashes) > 2 or len(dashes) == len(above)
-    return (
-        all(len(run) > 1 for run in re.split(r"[+|\s]+", dashes) if run)
-        or "+" in dashes
-    )
+    if "+" in dashes:
+        return True
+
+    runs = re.split(r"[+|\s]+", dashes)
+
+    return all(len(run) > 1 for run in runs if run)
 
 
-def _body(lines: list[str], rule: str) -> tuple[list[str], list[str]]:
+_EQUALS = re.compile(r"[ \t]*={2,}(?: +={2,})+[ \t]*")
+_STUBS = re.compile(r"[ \t]*[╷╵╻╹][╷╵╻╹ \t]*")
+_ASCII_OF = str.maketrans(
+    {
+        **dict.fromkeys("│┃║", "|"),
+        **dict.fromkeys("┼┿╪", "+"),
+        **dict.fromkeys("─━═", "-"),
+        **dict.fromkeys("╶╴╸╺╷╵╻╹", " "),
+    }
+)
+
+
+def _draw_in_ascii(text: str) -> str:
+    """Rules of lines (rich, psql in Unicode) or equals signs (reStructuredText) as
+    dashes, bars and crossings.
+    """
+    has_crossings = any(mark in text for mark in "┼┿╪")
+    if has_crossings and "|" not in text and "+" not in text:
+        lines = text.splitlines()
+        # rich ends its bars in a line of stubs above and below the table
+        drawn = [line for line in lines if not _STUBS.fullmatch(line)]
+        return "\n".join(drawn).translate(_ASCII_OF)
+
+    return _without_outer_rules(text) if "==" in text else text
+
+
+def _without_outer_rules(text: str) -> str:
+    """reStructuredText's simple table with only the rule below its names, in dashes."""
+    lines = text.splitlines()
+    rules = [n for n, line in enumerate(lines) if _EQUALS.fullmatch(line)]
+    if len(rules) not in (2, 3) or rules[1] != rules[0] + 2:
+        return text
+    if len({lines[n].strip() for n in rules}) > 1:
+        return text
+
+    lines[rules[1]] = lines[rules[1]].replace("=", "-")
+    outer = (rules[0], *rules[2:])
+
+    return "\n".join(line for n, line in enumerate(lines) if n not in outer)
+
+
+# --- where the rows end
+
+
+def _split_body(lines: list[str], rule: str) -> tuple[list[str], list[str]]:
     """The rows, and what follows them: a count, or a paragraph after a blank line."""
-    end, width = len(lines), len(rule)
-    for number, line in enumerate(lines):
-        if _PSQL_END.fullmatch(line.lstrip()):  # a padded one is a value
-            end = number
-            break
-    blank = next(
-        (
-            n
-            for n in range(end - 1, -1, -1)
-            if not lines[n].strip() and len(lines[n]) < width
-        ),
-        None,
-    )
-    if blank is not None and blank < end and _is_note(lines[blank:end], rule):
-        end = blank
-    body = lines[:end]
-    # a line of spaces is a row of NULL
-    while body and not body[-1].strip() and len(body[-1]) < width:
-        body = body[:-1]
-    if body and _DOTS.match(body[-1].strip()):
-        return body[:-1], lines[len(body) - 1 :]
-    return body, lines[len(body) :]
+    width = len(rule)
+    # a count that is padded is a value
+    counts = (n for n, line in enumerate(lines) if _COUNT.fullmatch(line.lstrip()))
+    end = next(counts, len(lines))
+    blanks = [n for n in range(end) if _is_blank_line(lines[n], width)]
+    if blanks and _is_paragraph(lines[blanks[-1] : end], rule):
+        end = blanks[-1]
+    while end and _is_blank_line(lines[end - 1], width):
+        end -= 1
+    if end and _DOTS.match(lines[end - 1].strip()):
+        end -= 1
+
+    return lines[:end], lines[end:]
 
 
-def _is_note(lines: list[str], rule: str) -> bool:
-    said = [line for line in lines if line.strip()]
-    padded = any(line and not line.strip() and len(line) >= len(rule) for line in lines)
-    return not padded and not any(" | " in line or _is_cut(line, rule) for line in said)
+def _is_blank_line(line: str, width: int) -> bool:
+    """A line of spaces as long as the rule is a row of NULL, not a blank line."""
+    return not line.strip() and len(line) < width
 
 
-def _is_cut(line: str, rule: str) -> bool:
+def _is_paragraph(lines: list[str], rule: str) -> bool:
+    """Whether lines below a blank one are text rather than rows."""
+    for line in lines:
+        if line.strip():
+            if " | " in line or _is_row_below(line, rule):
+                return False
+        elif len(line) >= max(len(rule), 1):
+            return False  # a row of NULL
+    return True
+
+
+def _is_row_below(line: str, rule: str) -> bool:
     """Whether a line is cells, each below a run of dashes of its own: two at least, or
     none below the first.
     """
     runs = [match.span() for match in re.finditer(r"-+", rule)]
-    gaps = any(
-        line[end:start].strip() for (_, end), (start, _) in itertools.pairwise(runs)
-    )
+    for (_, end), (start, _) in itertools.pairwise(runs):
+        if line[end:start].strip():
+            return False
+
     filled = [bool(line[start:end].strip()) for start, end in runs]
-    return not gaps and (sum(filled) > 1 or not filled[0])
+
+    return sum(filled) > 1 or not filled[0]
 
 
-def _crossed(header: str, rule: str, body: list[str]) -> Raw | str:
+# --- the forms
+
+
+def _read_crossed(header: str, rule: str, body: list[str]) -> Raw | str:
     """`a | b` above `---+---`: cells at the crossings; a value may hold a bar, a padded
-    cell a line break.
+    cell a line break. "" when it is another form.
     """
     if "+" not in rule or "|" not in header:
         return ""
-    at = [n for n, mark in enumerate(rule) if mark == "+"]
-    if any(n >= len(header) or header[n] != "|" for n in at):
+
+    places = [n for n, mark in enumerate(rule) if mark == "+"]
+    if not _has_bars_at(header, places):
         return "ambiguous: header and rule do not line up"
-    names = [cell.strip() for cell in _at_places(header, at)]
+
+    names = [cell.strip() for cell in _cut_at(header, places)]
+    width = len(names)
     rows: list[list[str]] = []
     broken: set[int] = set()
-    wrapped = False
+    goes_on = False  # whether psql marked the line above as not the row's last
+
     for line in body:
-        cells = _at_places(line, at) if _lines_up(line, at) else line.split("|")
-        if wrapped and rows and len(cells) == len(names):
-            rows[-1] = [
-                _append(above, below)
-                for above, below in zip(rows[-1], cells, strict=True)
-            ]
-        elif len(cells) == len(names):
-            rows.append(cells)
-        elif len(cells) == 1 and rows and len(names) > 1:
+        lines_up = _has_bars_at(line, places)
+        cells = _cut_at(line, places) if lines_up else line.split("|")
+        if len(cells) == width:
+            if goes_on and rows:
+                rows[-1] = list(map(_append_line, rows[-1], cells))
+            else:
+                rows.append(cells)
+        elif len(cells) == 1 and rows:
+            # an imitation prints the line break of its last cell as it is
             rows[-1][-1] = f"{rows[-1][-1].rstrip()}\n{line.rstrip()}"
-            broken.add(len(names) - 1)
+            broken.add(width - 1)
         else:
             return f"ambiguous: {line[:60]!r} does not line up with the header"
-        wrapped = header.startswith(" ") and any(cell.endswith("+") for cell in cells)
-    plain = [[cell.strip() for cell in row] for row in rows]
-    raw = from_rows(names, plain, text="all", nulls=_SOFT_NULLS)
-    raw = (
-        raw.noted("spaces at the ends of values are lost in a drawn table")
-        if rows
-        else raw
-    )
-    return _noted(raw, broken, names)
+
+        # psql writes `+` at the edge of a cell that goes on below, and pads its header
+        goes_on = header.startswith(" ") and any(cell.endswith("+") for cell in cells)
+
+    stripped = [list(map(str.strip, row)) for row in rows]
+    raw = from_rows(names, stripped, text="all", nulls=EMPTY_OR_NULL)
+    raw = unquoted.note_lost_spaces(raw)
+
+    return unquoted.note_repairs(raw, names, broken, _REPAIRED)
 
 
-def _append(above: str, below: str) -> str:
-    if above.rstrip().endswith("+"):
-        return above.rstrip()[:-1].rstrip() + "\n" + below.strip()
-    return above
+def _append_line(above: str, below: str) -> str:
+    """A cell with its next line, where psql's `+` says that it has one."""
+    marked = above.rstrip()
+    if not marked.endswith("+"):
+        return above
+
+    return f"{marked[:-1].rstrip()}\n{below.strip()}"
 
 
-def _lines_up(line: str, at: Sequence[int]) -> bool:
-    return all(n < len(line) and line[n] == "|" for n in at)
+def _has_bars_at(line: str, places: Sequence[int]) -> bool:
+    return all(n < len(line) and line[n] == "|" for n in places)
 
 
-def _at_places(line: str, at: Sequence[int]) -> list[str]:
-    edges = [-1, *at, len(line)]
-    return [line[start + 1 : end] for start, end in itertools.pairwise(edges)]
+def _cut_at(line: str, places: Sequence[int]) -> list[str]:
+    edges = itertools.pairwise([-1, *places, len(line)])
+    return [line[start + 1 : end] for start, end in edges]
 
 
-def _barred(header: str, rule: str, body: list[str]) -> Raw | str:
+def _read_barred(header: str, body: list[str]) -> Raw | str:
     """`a | b` above one unbroken rule: values joined with bars, not padded, not escaped."""
     if "|" not in header:
         return ""
+
     separator = " | " if " | " in header else "|"
-    return _loose([name.strip() for name in header.split(separator)], body, separator)
+    return _read_separated(header, body, separator)
 
 
-def _loose(names: list[str], body: list[str], separator: str) -> Raw | str:
-    padded = (
-        any(f" {separator}" in line or f"{separator} " in line for line in body)
-        or separator == "|"
+def _read_listed(header: str, body: list[str]) -> Raw | str:
+    """`a, b` or tabs above a rule."""
+    for separator in ("\t", ", ", ";", ","):
+        if separator in header:
+            return _read_separated(header, body, separator)
+    return ""
+
+
+def _read_separated(header: str, body: list[str], separator: str) -> Raw | str:
+    """Values joined with a separator; blanks beside one show that cells are padded."""
+    names = [name.strip() for name in header.split(separator)]
+    beside = (f" {separator}", f"{separator} ")
+    padded = separator == "|" or any(
+        beside[0] in line or beside[1] in line for line in body
     )
 
     def split(line: str) -> list[str]:
         cells = line.split(separator)
         return [cell.strip() for cell in cells] if padded else cells
 
-    lines = [
-        f"{line} "
-        if line.endswith(separator.rstrip()) and separator.endswith(" ")
-        else line
-        for line in body
-    ]
-    fitted = fitting.fit(lines, split, len(names), separator)
+    lines = body
+    if separator.endswith(" "):
+        # an editor or a server cut the blank behind the last separator off
+        bare = separator.rstrip()
+        lines = [_with_last_blank(line, bare) for line in body]
+
+    fitted = unquoted.fit_rows(lines, split, len(names), separator)
     if isinstance(fitted, str):
         return fitted
-    rows = (
-        [[cell.strip() for cell in row] for row in fitted.rows]
-        if padded
-        else fitted.rows
-    )
-    raw = from_rows(names, rows, text="all", nulls=_SOFT_NULLS)
-    raw = (
-        raw.noted("spaces at the ends of values are lost in a drawn table")
-        if padded
-        else raw
-    )
-    return _noted(raw, fitted.repaired, names)
+
+    rows = fitted.rows
+    if padded:
+        rows = [list(map(str.strip, row)) for row in rows]
+
+    raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL)
+    if padded:
+        raw = raw.noted(unquoted.SPACES_LOST)
+
+    return unquoted.note_repairs(raw, names, fitted.repaired, _REPAIRED)
 
 
-def _listed(header: str, rule: str, body: list[str]) -> Raw | str:
-    """`a, b` or tabs above a rule."""
-    for separator in ("\t", ", ", ";", ","):
-        if separator in header:
-            return _loose(
-                [name.strip() for name in header.split(separator)], body, separator
-            )
-    return ""
+def _with_last_blank(line: str, separator: str) -> str:
+    return f"{line} " if line.endswith(separator) else line
 
 
-def _single(
+def _read_single_column(
     header: str, rule: str, body: list[str], *, known: bool, alone: bool
 ) -> Raw | str:
     """One column, ruled off: of the statement, of numbers or dates, or drawn to the
     width of its widest value.
     """
     name = header.strip()
-    cells = [
-        line[1:] if header.startswith(" ") and line.startswith(" ") else line
-        for line in body
-    ]
-    values = [cell.strip() for cell in cells if cell.strip() not in _SOFT_NULLS]
-    typed = all(map(strings.is_number, values)) or all(map(strings.is_temporal, values))
-    drawn = len(header) == len(rule) == max(map(len, body), default=0) and len(
-        rule
-    ) > len(name)
-    if not known and not (
-        alone and " " not in name and len(name) <= 60 and (typed or drawn)
-    ):
+    # psql puts a blank before each cell
+    cells = body
+    if header.startswith(" "):
+        cells = [line.removeprefix(" ") for line in body]
+
+    values = [cell.strip() for cell in cells if cell.strip() not in EMPTY_OR_NULL]
+    typed = unquoted.are_numbers_or_dates(values)
+    widest = max(map(len, body), default=0)
+    drawn = len(header) == len(rule) == widest and len(rule) > len(name)
+    plausible = " " not in name and len(name) <= _LONGEST_NAME and (typed or drawn)
+    if not known and not (alone and plausible):
         return "one line and a rule are prose"
-    raw = Raw(
-        (name,),
-        ([cell.strip() if typed else cell.rstrip() for cell in cells],),
-        len(body),
-        text="all",
-        nulls=_SOFT_NULLS,
-    )
-    if len(body) < 2:
-        return raw
-    return raw.noted(
-        f"each line is a row of `{name}`; a value with a line break would be several",
-        approximate=True,
-    )
+
+    # blanks before a text may be its own
+    column = list(map(str.strip if typed else str.rstrip, cells))
+    raw = Raw((name,), (column,), len(body), text="all", nulls=EMPTY_OR_NULL)
+
+    return unquoted.note_line_per_row(raw, name) if len(body) > 1 else raw
 
 
-def _noted(raw: Raw, repaired: frozenset[int] | set[int], names: Sequence[str]) -> Raw:
-    if not repaired:
+# --- what a row may be instead
+
+
+def _note_torn_row(raw: Raw, tail: Sequence[str]) -> Raw:
+    """psql marks a row that goes on below and counts its rows; its imitations do neither."""
+    counted = any(_COUNT.fullmatch(line.strip()) for line in tail)
+    if counted or not raw.rows:
         return raw
-    touched = listing([names[number] for number in sorted(repaired)])
-    return raw.noted(
-        f"values are not quoted; cells of {touched} were put together again",
-        approximate=True,
-    )
+
+    first = raw.columns[0]
+    if not first[0] or "" not in first:
+        return raw
+
+    note = "a row with an empty first cell may continue the row above it"
+
+    return raw.noted(note, approximate=True)
+
+
+def _note_null_row(raw: Raw, below: Sequence[str]) -> Raw:
+    """A blank line where rows belong may be a row of nothing but NULL; in one column so
+    may the last.
+    """
+    if not below:
+        return raw
+
+    instead_of_rows = not raw.rows and not below[0].strip()
+    is_longer = len(raw.columns) == 1 and len(below) == raw.rows + 1
+    behind_last = is_longer and not below[-1].strip()
+    if not instead_of_rows and not behind_last:
+        return raw
+
+    return raw.noted("an empty line may be a row of NULL", approximate=True)

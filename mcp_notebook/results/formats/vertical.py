@@ -4,250 +4,341 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
+from mcp_notebook.results.formats import unquoted
+from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
 from mcp_notebook.results.raw_table import Answer, Taken, from_rows, listing
 
+# mysql's \G, psql's \x, Spark's vertical show, and what servers write of their own.
 _MARKER = re.compile(
-    r"\*{3,} *\d+\. row *\*{3,}|\d+\. row|-\[ RECORD \d+ \][-+]*|-RECORD \d+-*|\[?(?:row|record) \d+\]|"
+    r"\*{3,} *\d+\. row *\*{3,}|\d+\. row|-\[ RECORD \d+ \][-+]*|-RECORD \d+-*|"
+    r"\[?(?:row|record) \d+\]|"
     r"[=\-*#─ ]{0,80}\[?(?:row|record|result|entry|item) ?#?\d+\]?:?[=\-*#─ ]{0,80}",
     re.IGNORECASE,
 )
+_LONGEST_MARKER = 200
 _PSQL = re.compile(r"^-(?:\[ RECORD \d+ \]|RECORD \d+)", re.MULTILINE)
 _FRAMED = re.compile(r"^[┌├+╒╞╔╠][-─━═┬┼+]*\[ RECORD \d+ \]", re.MULTILINE)
+_FRAME_IN_ASCII = str.maketrans(
+    {
+        **dict.fromkeys("│║", "|"),
+        **dict.fromkeys("─━═", "-"),
+        **dict.fromkeys("┌├┬┼┤┐└┴┘╔╠╦╬╣╗╚╩╝╒╞╤╪╡╕╘╧╛", "+"),
+    }
+)
 _BULLET = re.compile(
     r"[ \t]*(?:[-*•][ \t]+)?\*\*([^*\n]{1,100}?):?\*\*:?(?:[ \t](.*)|)|"
     r"[ \t]*[-*•][ \t]+([^\s:*][^:\n]{0,100}?):(?:[ \t](.*)|)"
 )
 _RULE = re.compile(r"[-=─*_]{2,}")
+# A field with its name and value, by what stands between them.
 _COLON = re.compile(r" {0,64}([^\s:][^:\n]{0,100}?) {0,64}:(?:[ \t](.*)|)", re.DOTALL)
 _BAR = re.compile(r" {0,64}([^\s|][^|\n]{0,100}?) {0,64}\|(?:[ \t](.*)|)", re.DOTALL)
 _EQUALS = re.compile(r" {0,64}([^\s=][^=\n]{0,100}?) = (.*)|", re.DOTALL)
 _EQUALS_LINE = re.compile(
     r"\s*[^\s=][^=\n]{0,100}? = [^\n]*\n {0,64}[^\s=][^=\n]{0,100}? = "
 )
-_PLAIN = str.maketrans(
-    {
-        "│": "|",
-        "║": "|",
-        **dict.fromkeys("─━═", "-"),
-        **dict.fromkeys("┌├┬┼┤┐└┴┘╔╠╦╬╣╗╚╩╝╒╞╤╪╡╕╘╧╛", "+"),
-    }
+_MARKER_WORDS = ("row", "record", "result", "entry", "item")
+# A text without any of these has no markers: the quick way out.
+_HINTS = (
+    "\n\n",
+    "\n\r\n",
+    "\n--",
+    "\n==",
+    *_MARKER_WORDS,
+    *map(str.title, _MARKER_WORDS),
+    *map(str.upper, _MARKER_WORDS),
 )
-_WORDS = [
-    form(word)
-    for word in ("row", "record", "result", "entry", "item")
-    for form in (str.lower, str.title, str.upper)
-]
-_WORDS += ["\n--", "\n=="]
 _TRAILER = re.compile(
     r"(?:result|total|rows?|\(\d+ rows?\)|showing|query|note|\d+ rows? in set)\b.*",
     re.IGNORECASE,
 )
+_COUNT = re.compile(r"\d+ rows? in set|\(\d+ rows?\)")
+
+_NO_RECORDS = "no markers of rows and no records that repeat"
+_DIFFERENT_NAMES = "its records do not have the same names"
+
+Field = re.Pattern[str]
 
 
-def read(text: str) -> Answer:
+class _Records(NamedTuple):
+    """The lines of each record, what stands outside them, and whether markers told them apart."""
+
+    chunks: list[list[str]]
+    rest: list[str]
+    marked: bool
+
+
+def read_vertical(text: str) -> Answer:
     """Records of the same names in the same order; a line without a name continues the
     value above it.
     """
-    if (
-        "\n\n" not in text
-        and "\n\r\n" not in text
-        and not any(word in text for word in _WORDS)
-    ):
-        return "no markers of rows and no records that repeat"
-    framed = bool(_FRAMED.search(text))
-    text = _unframed(text) if framed else text
-    field = (
-        _BAR if _PSQL.search(text) else _EQUALS if _EQUALS_LINE.match(text) else _COLON
-    )
+    if not any(hint in text for hint in _HINTS):
+        return _NO_RECORDS
+
+    framed = _FRAMED.search(text) is not None
+    if framed:
+        text = _take_off_frame(text)
+
+    field = _find_field(text)
     lines = text.splitlines()
-    chunks, rest, marked = _chunks(
-        _unbulleted(lines) if field is _COLON else lines, field
-    )
-    if not chunks or (not marked and len(chunks) < 2):
-        return "no markers of rows and no records that repeat"
-    names = _names(chunks, field)
-    if not names:
-        return "its records do not have the same names"
-    rows, touched = [], set()
-    for chunk in chunks:
-        row = _row(chunk, names, field, strict=not marked)
-        if row is None:
-            return (
-                "its records do not have the same names"
-                if not marked
-                else "ambiguous: a record lacks a column"
-            )
-        rows.append([value for value, _ in row])
-        touched |= {
-            name for name, (_, several) in zip(names, row, strict=True) if several
-        }
-    spark = text.startswith("-RECORD")
-    if spark:  # Spark pads values
-        rows = [[value.strip(" ") for value in row] for row in rows]
-    if _aligned(chunks, names):
-        rows = [[value.lstrip(" ") for value in row] for row in rows]
-    raw = from_rows(names, rows, text="all", nulls=_nulls(field))
-    if spark or framed:
-        raw = raw.noted("spaces at the ends of values are lost in a drawn table")
+    if field is _COLON:
+        lines = _take_off_bullets(lines)
+
+    records = _cut_at_markers(lines) or _cut_at_blank_lines(lines, field)
+    if records is None:
+        return _NO_RECORDS
+
+    names = _find_names(records.chunks, field)
+    found = _read_rows(records, names, field)
+    if isinstance(found, str):
+        return found
+
+    rows, touched = found
+    is_spark = text.startswith("-RECORD")
+    rows = _strip_padding(rows, records.chunks[0], names, is_spark=is_spark)
+    # psql leaves NULL empty
+    nulls = EMPTY_OR_NULL if field is _BAR else NULL_WORDS
+    raw = from_rows(names, rows, text="all", nulls=nulls)
+    if is_spark or framed:
+        raw = raw.noted(unquoted.SPACES_LOST)
     if touched:
-        raw = raw.noted(
-            f"line breaks inside {listing(sorted(touched))} were put together again"
-        )
-    raw = (
-        raw
-        if marked
-        else raw.noted(
-            "records were told apart by their repeating names", approximate=True
-        )
-    )
-    return Taken(
-        (raw,), rest="\n".join(rest).strip(), confidence="high" if marked else "low"
-    )
+        note = f"line breaks inside {listing(sorted(touched))} were put together again"
+        raw = raw.noted(note)
+
+    rest = "\n".join(records.rest).strip()
+    if records.marked:
+        return Taken((raw,), rest=rest, confidence="high")
+
+    note = "records were told apart by their repeating names"
+
+    return Taken((raw.noted(note, approximate=True),), rest=rest, confidence="low")
 
 
-def _unframed(text: str) -> str:
-    """psql's expanded output without its frame."""
-    lines = []
-    for line in text.translate(_PLAIN).splitlines():
+def _read_rows(
+    records: _Records, names: Sequence[str], field: Field
+) -> tuple[list[list[str]], set[str]] | str:
+    """The values of all records, and the names of those that went over several lines."""
+    if not names:
+        return _DIFFERENT_NAMES
+
+    rows: list[list[str]] = []
+    touched: set[str] = set()
+
+    for chunk in records.chunks:
+        row = _read_record(chunk, names, field, may_continue=records.marked)
+        if row is None:
+            torn = "ambiguous: a record lacks a column"
+            return torn if records.marked else _DIFFERENT_NAMES
+
+        values, continued = row
+        rows.append(values)
+        touched.update(names[number] for number in continued)
+
+    return rows, touched
+
+
+def _strip_padding(
+    rows: list[list[str]], chunk: Sequence[str], names: Sequence[str], *, is_spark: bool
+) -> list[list[str]]:
+    """Values without the blanks that draw them in a column."""
+    if is_spark:
+        # Spark pads values to the width of the widest
+        rows = unquoted.strip_blanks(rows)
+    if _are_aligned(chunk, names):
+        rows = [_strip_left(row) for row in rows]
+
+    return rows
+
+
+def _strip_left(row: Sequence[str]) -> list[str]:
+    return [value.lstrip(" ") for value in row]
+
+
+def _find_field(text: str) -> Field:
+    """What a field of this text looks like."""
+    if _PSQL.search(text):
+        return _BAR
+    return _EQUALS if _EQUALS_LINE.match(text) else _COLON
+
+
+# --- frames and bullets
+
+
+def _take_off_frame(text: str) -> str:
+    """psql's expanded output without its frame, as it looks with border=1."""
+    lines: list[str] = []
+    for line in text.translate(_FRAME_IN_ASCII).splitlines():
         if "[ RECORD " in line:
-            lines.append("-" + line.strip("+-").strip().join(("", "-")))
+            lines.append(f"-{line.strip('+-').strip()}-")
         elif line.startswith("|"):
             lines.append(line.removeprefix("|").removesuffix("|").rstrip())
+
     return "\n".join(lines)
 
 
-def _unbulleted(lines: Sequence[str]) -> Sequence[str]:
+def _take_off_bullets(lines: list[str]) -> list[str]:
     """`- **name:** value` and `- name: value` as `name: value`, where every field is written so."""
     found = [_BULLET.fullmatch(line) for line in lines]
-    plain = [
-        line
-        for line, match in zip(lines, found, strict=True)
-        if match is None and _COLON.fullmatch(line)
-    ]
-    if sum(map(bool, found)) < 2 or any(
-        not _MARKER.fullmatch(line.strip(" *#"))
-        for line in plain
-        if line.strip()[-1:] != ":"
-    ):
+    if sum(map(bool, found)) < 2:
         return lines
-    return [
-        f"{match[1] or match[3]}: {match[2] or match[4] or ''}"
-        if match
-        else _bare(line)
-        for line, match in zip(lines, found, strict=True)
-    ]
+    for line, match in zip(lines, found, strict=True):
+        if match is None and _is_field_of_its_own(line):
+            return lines
+
+    return list(map(_take_off_bullet, lines, found))
 
 
-def _bare(line: str) -> str:
-    """A marker of a row without its stars and signs of a heading."""
+def _is_field_of_its_own(line: str) -> bool:
+    """Whether a line without a bullet is a field, and neither a marker nor a heading."""
+    if not _COLON.fullmatch(line) or line.strip()[-1:] == ":":
+        return False
+    return not _MARKER.fullmatch(line.strip(" *#"))
+
+
+def _take_off_bullet(line: str, bullet: re.Match[str] | None) -> str:
+    if bullet is not None:
+        name = bullet[1] or bullet[3]
+        value = bullet[2] or bullet[4] or ""
+        return f"{name}: {value}"
+
+    # a marker of a row without its stars and signs of a heading
     inner = line.strip("*# \t")
     return inner if _MARKER.fullmatch(inner) else line
 
 
-def _nulls(field: re.Pattern[str]) -> tuple[str, ...]:
-    """psql leaves NULL empty."""
-    return (*NULL_WORDS, "") if field is _BAR else NULL_WORDS
+# --- records
 
 
-def _aligned(chunks: Sequence[Sequence[str]], names: Sequence[str]) -> bool:
-    """Whether the values of all names begin in one column, which names of different
-    lengths reach only by padding.
-    """
-    if len({len(name) for name in names}) < 2:
-        return False
-    starts = [
-        len(line) - len(line[len(name) + 1 :].lstrip(" "))
-        for line, name in zip(chunks[0], names, strict=False)
-    ]
-    return len(set(starts)) == 1 and starts[0] > max(map(len, names)) + 1
-
-
-def _chunks(
-    lines: Sequence[str], field: re.Pattern[str]
-) -> tuple[list[list[str]], list[str], bool]:
-    """The lines of each record, what stands outside them, and whether markers told them apart."""
-    marks = [
-        number
-        for number, line in enumerate(lines)
-        if len(line) < 200 and _MARKER.fullmatch(line.strip())
-    ]
+def _cut_at_markers(lines: Sequence[str]) -> _Records | None:
+    """The records behind markers, None when there is no marker."""
+    marks = [number for number, line in enumerate(lines) if _is_marker(line)]
     if not marks:
-        return _paragraphs(lines, field)
-    chunks = []
+        return None
+
+    chunks: list[list[str]] = []
+
     for start, end in zip(marks, [*marks[1:], len(lines)], strict=True):
         body = list(lines[start + 1 : end])
-        if body and _RULE.fullmatch(body[0].strip() or "x"):
-            body = body[1:]
+        if body and _RULE.fullmatch(body[0].strip()):
+            body = body[1:]  # a marker may be ruled off as a heading is
+
         chunks.append(body)
-    tail: list[str] = []
-    last = chunks[-1]
-    blank = max(
-        (number for number, line in enumerate(last) if not line.strip()), default=None
-    )
-    if blank is not None and all(
-        _TRAILER.match(line.strip()) for line in last[blank:] if line.strip()
-    ):
-        tail, chunks[-1] = last[blank:], last[:blank]
-    elif last and re.match(r"\d+ rows? in set|\(\d+ rows?\)", last[-1]):
-        tail, chunks[-1] = last[-1:], last[:-1]
-    return [_trimmed(chunk) for chunk in chunks], [*lines[: marks[0]], *tail], True
+
+    chunks[-1], tail = _cut_off_trailer(chunks[-1])
+    rest = [*lines[: marks[0]], *tail]
+
+    return _Records(list(map(_without_last_blank, chunks)), rest, marked=True)
 
 
-def _paragraphs(
-    lines: Sequence[str], field: re.Pattern[str]
-) -> tuple[list[list[str]], list[str], bool]:
+def _is_marker(line: str) -> bool:
+    return len(line) < _LONGEST_MARKER and bool(_MARKER.fullmatch(line.strip()))
+
+
+def _cut_off_trailer(chunk: list[str]) -> tuple[list[str], list[str]]:
+    """The last record, and the count or the remark behind it."""
+    blanks = [number for number, line in enumerate(chunk) if not line.strip()]
+    if blanks:
+        after = [line.strip() for line in chunk[blanks[-1] :] if line.strip()]
+        if all(map(_TRAILER.match, after)):
+            return chunk[: blanks[-1]], chunk[blanks[-1] :]
+    if chunk and _COUNT.match(chunk[-1]):
+        return chunk[:-1], chunk[-1:]
+
+    return chunk, []
+
+
+def _without_last_blank(chunk: list[str]) -> list[str]:
+    """Without the one blank line that ends a record."""
+    if not chunk or chunk[-1].strip():
+        return chunk
+    return chunk[:-1]
+
+
+def _cut_at_blank_lines(lines: Sequence[str], field: Field) -> _Records | None:
+    """Paragraphs of nothing but fields, up to the text's end; None when there are not
+    two of them.
+    """
     chunks: list[list[str]] = [[]]
     for line in lines:
-        if not line.strip() or _RULE.fullmatch(line.strip()):
+        stripped = line.strip()
+        if not stripped or _RULE.fullmatch(stripped):
             chunks.append([])
         else:
             chunks[-1].append(line)
+
     chunks = [chunk for chunk in chunks if chunk]
-    fields = [all(field.fullmatch(line) for line in chunk) for chunk in chunks]
-    if sum(fields) < 2 or not fields[-1]:
-        return [], [], False
-    first = fields.index(True)
-    if not all(fields[first:]):
-        return [], [], False
-    return chunks[first:], [line for chunk in chunks[:first] for line in chunk], False
+    first = len(chunks)
+
+    while first and all(map(field.fullmatch, chunks[first - 1])):
+        first -= 1
+    # a paragraph of fields above one of prose belongs to the prose
+    if len(chunks) - first < 2 or _has_fields(chunks[:first], field):
+        return None
+
+    prose = list(itertools.chain.from_iterable(chunks[:first]))
+
+    return _Records(chunks[first:], prose, marked=False)
 
 
-def _trimmed(chunk: list[str]) -> list[str]:
-    """Without the one blank line that ends a record."""
-    return chunk[:-1] if chunk and not chunk[-1].strip() else chunk
+def _has_fields(chunks: Sequence[Sequence[str]], field: Field) -> bool:
+    return any(all(map(field.fullmatch, chunk)) for chunk in chunks)
 
 
-def _names(chunks: Sequence[Sequence[str]], field: re.Pattern[str]) -> tuple[str, ...]:
+def _find_names(chunks: Sequence[Sequence[str]], field: Field) -> tuple[str, ...]:
     """The names of the record that has only fields; the first such record decides."""
     for chunk in sorted(chunks, key=len):
-        found = [field.fullmatch(line) for line in chunk]
-        if found and all(found):
-            return tuple(match[1] for match in found if match)
-    first = (
-        [match[1] for line in chunks[0] if (match := field.fullmatch(line))]
-        if chunks
-        else []
-    )
-    return tuple(first)
+        names = _names_in(chunk, field)
+        if names and len(names) == len(chunk):
+            return names
+    return _names_in(chunks[0], field)
 
 
-def _row(
-    chunk: Sequence[str], names: Sequence[str], field: re.Pattern[str], *, strict: bool
-) -> list[tuple[str, bool]] | None:
-    """The values of one record in the order of `names`, each with whether it went over
-    several lines.
+def _names_in(chunk: Sequence[str], field: Field) -> tuple[str, ...]:
+    found = map(field.fullmatch, chunk)
+    return tuple(match[1] for match in found if match)
+
+
+def _read_record(
+    chunk: Sequence[str], names: Sequence[str], field: Field, *, may_continue: bool
+) -> tuple[list[str], set[int]] | None:
+    """The values of one record in the order of `names`, and the numbers of those that
+    went over several lines.
     """
-    values: list[tuple[str, bool]] = []
+    values: list[str] = []
+    continued: set[int] = set()
+
     for line in chunk:
         match = field.fullmatch(line)
-        if match and len(values) < len(names) and match[1] == names[len(values)]:
-            values.append((match[2] or "", False))
-        elif values and not strict:
-            values[-1] = (f"{values[-1][0]}\n{line}", True)
+        is_complete = len(values) == len(names)
+        if match and not is_complete and match[1] == names[len(values)]:
+            values.append(match[2] or "")
+        elif values and may_continue:
+            values[-1] += f"\n{line}"
+            continued.add(len(values) - 1)
         else:
             return None
-    return values if len(values) == len(names) else None
+
+    return (values, continued) if len(values) == len(names) else None
+
+
+def _are_aligned(chunk: Sequence[str], names: Sequence[str]) -> bool:
+    """Whether the values of all names begin in one column, which names of different
+    lengths reach only by padding.
+    """
+    lengths = set(map(len, names))
+    if len(lengths) < 2:
+        return False
+
+    starts: set[int] = set()
+
+    for line, name in zip(chunk, names, strict=False):
+        value = line[len(name) + 1 :].lstrip(" ")
+        starts.add(len(line) - len(value))
+
+    return len(starts) == 1 and starts.pop() > max(lengths) + 1

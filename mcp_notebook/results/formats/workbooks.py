@@ -10,11 +10,18 @@ from typing import Any
 
 from mcp_notebook.results.raw_table import Raw, from_rows
 
-MISSING = "an Excel workbook, for which python-calamine must be installed: pip install 'mcp-notebook[excel]'"
+MISSING = (
+    "an Excel workbook, for which python-calamine must be installed: "
+    "pip install 'mcp-notebook[excel]'"
+)
 MAX_CELLS = 20_000_000
+# Excel keeps fifteen digits of a number, and shows the rest of a longer one as zeros.
+_FIRST_ROUNDED = 10**15
+_LARGEST = 10**300
+_INT64_END = 2**63
 
 
-def read(data: bytes) -> list[Raw] | str:
+def read_workbook(data: bytes) -> list[Raw] | str:
     """The sheets that hold a table, or why there is none."""
     try:
         # an optional package
@@ -29,52 +36,64 @@ def read(data: bytes) -> list[Raw] | str:
         ]
     except (CalamineError, ValueError, OSError) as error:
         return f"a workbook that cannot be read: {str(error)[:80]}"
-    raws = [raw for name, rows in sheets if (raw := _sheet(name, rows)) is not None]
+
+    raws = [
+        raw for name, rows in sheets if (raw := _read_sheet(name, rows)) is not None
+    ]
+
     return raws or "no sheet of it begins with a row of names"
 
 
-def _sheet(name: str, rows: Sequence[Sequence[Any]]) -> Raw | None:
+def _read_sheet(name: str, rows: Sequence[Sequence[Any]]) -> Raw | None:
     """One sheet: its first row is the header by custom, an empty cell is NULL, a whole
     number has no fraction.
     """
-    if len(rows) * len(rows[0] if rows else ()) > MAX_CELLS or not rows:
+    if not rows or not rows[0] or len(rows) * len(rows[0]) > MAX_CELLS:
         return None
+    if not all(type(cell) is str and cell for cell in rows[0]):
+        return None
+
     names = [str(cell) for cell in rows[0]]
-    if not names or not all(type(cell) is str and cell for cell in rows[0]):
-        return None
-    columns = [
-        _column([row[number] for row in rows[1:]]) for number in range(len(names))
-    ]
+    columns = [_read_column(rows[1:], number) for number in range(len(names))]
     raw = from_rows(names, list(zip(*columns, strict=True)), path=name, text="keep")
-    raw = raw.noted(
-        f"the first row of the sheet {name!r} was taken as the header; an empty cell is null",
-        approximate=True,
+    note = (
+        f"the first row of the sheet {name!r} was taken as the header; "
+        "an empty cell is null"
     )
-    long = [
-        f"`{label}`"
-        for label, column in zip(names, columns, strict=True)
-        if _is_rounded(column)
-    ]
-    return (
-        raw.noted(
-            f"Excel keeps fifteen digits of a number; {', '.join(long)} may be rounded"
-        )
-        if long
-        else raw
-    )
+    raw = raw.noted(note, approximate=True)
+    named = zip(names, columns, strict=True)
+    rounded = [label for label, column in named if _may_be_rounded(column)]
+    if not rounded:
+        return raw
+
+    shown = ", ".join(f"`{label}`" for label in rounded)
+
+    return raw.noted(f"Excel keeps fifteen digits of a number; {shown} may be rounded")
 
 
-def _column(cells: Sequence[Any]) -> list[Any]:
+def _read_column(rows: Sequence[Sequence[Any]], number: int) -> list[Any]:
     """A workbook has one kind of number: a column without fractions is one of integers."""
+    cells = [row[number] for row in rows]
     present = [cell for cell in cells if cell != ""]
-    whole = bool(present) and all(
-        type(cell) is float and cell.is_integer() and abs(cell) < 2**63
-        for cell in present
-    )
-    return [None if cell == "" else int(cell) if whole else cell for cell in cells]
+    is_whole = bool(present) and all(map(_is_whole_number, present))
+
+    column: list[Any] = []
+
+    for cell in cells:
+        if cell == "":
+            column.append(None)
+        else:
+            column.append(int(cell) if is_whole else cell)
+
+    return column
 
 
-def _is_rounded(column: Sequence[Any]) -> bool:
-    return any(
-        type(cell) in (int, float) and 10**15 <= abs(cell) < 10**300 for cell in column
-    )
+def _is_whole_number(cell: Any) -> bool:
+    if type(cell) is not float:
+        return False
+    return cell.is_integer() and abs(cell) < _INT64_END
+
+
+def _may_be_rounded(column: Sequence[Any]) -> bool:
+    numbers = [abs(cell) for cell in column if type(cell) in (int, float)]
+    return any(_FIRST_ROUNDED <= number < _LARGEST for number in numbers)

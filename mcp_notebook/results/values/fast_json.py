@@ -21,17 +21,18 @@ from mcp_notebook.results.values import jsontext
 SMALL = 32 * 1024
 """Characters below which `json.loads` is as fast."""
 
+# Records that are looked at to learn the fields: a few at each of several places.
 _PLACES = 16
 _ROWS_A_PLACE = 8
-_FEW = 4
+_FEW = 4  # columns with nulls that are counted one by one
 _EXACT_FLOAT = 2**53
 _DECODE = json.JSONDecoder().raw_decode
+_SPACE = r"[ \t\r\n]*"
 _FIRST = re.compile(
-    r'[ \t\r\n]*\[[ \t\r\n]*(\{[ \t\r\n]*"[A-Za-z_][A-Za-z0-9_ ]*"[ \t\r\n]*:)'
+    rf'{_SPACE}\[{_SPACE}(\{{{_SPACE}"[A-Za-z_][A-Za-z0-9_ ]*"{_SPACE}:)'
 )
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
-_SPACE = r"[ \t\r\n]*"
-_BLOCK = 1 << 20
+_BLOCK = 1 << 20  # characters; what fits into a processor's cache is read fastest
 _WORKERS = 2
 _TYPES: Mapping[type, pa.DataType] = {
     int: pa.int64(),
@@ -58,7 +59,7 @@ class _Layout:
     colon: bytes  # `":`
 
 
-def table(text: str) -> pa.Table | None:
+def read_table(text: str) -> pa.Table | None:
     """The table of a JSON array of flat objects that all have the same keys in the same
     order, in plain types.
 
@@ -71,24 +72,23 @@ def table(text: str) -> pa.Table | None:
     if first is None or text[end - 1] != "]":
         return None
     try:
-        layout = _layout(text, first.start(1), end, first[1])
-        return layout and _table(text, first.start(1), end - 1, layout)
+        layout = _find_layout(text, first.start(1), end, first[1])
+        if layout is None:
+            return None
+        return _read_blocks(text, first.start(1), end - 1, layout)
     except (ValueError, RecursionError):
         # no JSON for Python's decoder or Arrow's, or no Unicode
         return None
 
 
-def _table(text: str, start: int, end: int, layout: _Layout) -> pa.Table | None:
-    """The records in blocks that stay in the processor's cache; one is decoded while
-    the next is prepared.
-    """
+def _read_blocks(text: str, start: int, end: int, layout: _Layout) -> pa.Table | None:
+    """The records in blocks; one is decoded while the next is prepared."""
+
+    def read_block(cut: tuple[int, int]) -> pa.Table | None:
+        return _read_block(text[slice(*cut)], layout)
+
     with ThreadPoolExecutor(_WORKERS) as pool:
-        blocks = list(
-            pool.map(
-                lambda cut: _checked(text[slice(*cut)], layout),
-                _cuts(text, start, end, layout),
-            )
-        )
+        blocks = list(pool.map(read_block, _cuts(text, start, end, layout)))
     return None if None in blocks else pa.concat_tables(blocks)
 
 
@@ -105,7 +105,7 @@ def _cuts(
         start = cut + layout.separator.index("{")
 
 
-def _layout(text: str, opened: int, end: int, opening: str) -> _Layout | None:
+def _find_layout(text: str, opened: int, end: int, opening: str) -> _Layout | None:
     """The layout by the first two records and the fields by records at several places;
     None when they differ.
     """
@@ -115,44 +115,43 @@ def _layout(text: str, opened: int, end: int, opening: str) -> _Layout | None:
     )
     if second is None or type(record) is not dict:
         return None
-    fields = _fields(
-        text, list(_sample(text, opened, end, second[0], len(opening))), list(record)
-    )
-    between = _between_fields(text[opened:stop], list(record)) if fields else None
+    names = list(record)
+    sample = list(_sample_records(text, opened, end, second[0], len(opening)))
+    fields = _find_fields(text, sample, names)
+    between = _find_between_fields(text[opened:stop], names)
     if not fields or between is None:
         return None
     colon = re.search(rf'"{_SPACE}:', opening)
     return _Layout(
         fields,
         second[0],
-        _one_line(second[0]),
-        tuple(map(_one_line, between)),
-        _one_line(colon[0] if colon else ""),
+        _join_lines(second[0]),
+        tuple(map(_join_lines, between)),
+        _join_lines(colon[0] if colon else ""),
     )
 
 
-def _sample(
+def _sample_records(
     text: str, opened: int, end: int, separator: str, keyed: int
 ) -> Iterator[object]:
     """Records from places all over the text; `keyed` characters of the separator belong
     to the next record.
     """
-    for place in range(_PLACES):
-        start = (
-            text.find(separator, opened + (end - opened) * place // _PLACES)
-            if place
-            else opened
-        )
-        at = start + len(separator) - keyed if place else start
-        for _ in range(_ROWS_A_PLACE if start >= 0 else 0):
+    at = opened
+    for place in range(1, _PLACES + 1):
+        for _ in range(_ROWS_A_PLACE):
             record, stop = _DECODE(text, at)
             yield record
             if not text.startswith(separator, stop - 1):
                 break
             at = stop - 1 + len(separator) - keyed
+        found = text.find(separator, opened + (end - opened) * place // _PLACES)
+        if found < 0:
+            return
+        at = found + len(separator) - keyed
 
 
-def _fields(
+def _find_fields(
     text: str, records: Sequence[object], names: list[str]
 ) -> dict[str, pa.DataType] | None:
     kinds: dict[str, set[type]] = {name: set() for name in names}
@@ -161,20 +160,23 @@ def _fields(
             return None
         for name, value in record.items():
             kinds[name].add(type(value))
-    if any(
-        not name or not name.isprintable() or '"' in name or "\\" in name
-        for name in names
-    ):
+    if not all(map(_is_plain_name, names)):
         return None
-    found = {name: _type(name, kinds[name] - {type(None)}, text) for name in names}
-    return (
-        {name: kind for name, kind in found.items() if kind is not None}
-        if None not in found.values()
-        else None
-    )
+    fields: dict[str, pa.DataType] = {}
+    for name in names:
+        kind = _find_type(name, kinds[name] - {type(None)}, text)
+        if kind is None:
+            return None
+        fields[name] = kind
+    return fields
 
 
-def _type(name: str, kinds: set[type], text: str) -> pa.DataType | None:
+def _is_plain_name(name: str) -> bool:
+    """Whether a name stands in JSON as it is, whoever wrote it."""
+    return bool(name) and name.isprintable() and not {'"', "\\"} & set(name)
+
+
+def _find_type(name: str, kinds: set[type], text: str) -> pa.DataType | None:
     """The Arrow type for values of these kinds; a column without any is looked up by
     its first value.
     """
@@ -187,10 +189,12 @@ def _type(name: str, kinds: set[type], text: str) -> pa.DataType | None:
         kinds = {type(_DECODE(text, value.end())[0])}
     if kinds == {int, float}:
         return pa.float64()
-    return _TYPES.get(next(iter(kinds))) if len(kinds) == 1 else None
+    if len(kinds) > 1:
+        return None
+    return _TYPES.get(kinds.pop())
 
 
-def _between_fields(record: str, names: Sequence[str]) -> list[str] | None:
+def _find_between_fields(record: str, names: Sequence[str]) -> list[str] | None:
     """What stands before each value of the first record, from the comma or brace on."""
     found, at = [], 0
     for name in names:
@@ -204,42 +208,42 @@ def _between_fields(record: str, names: Sequence[str]) -> list[str] | None:
     return found
 
 
-def _checked(records: str, layout: _Layout) -> pa.Table | None:
+def _read_block(records: str, layout: _Layout) -> pa.Table | None:
     """The decoded records, if all of them are there with all their fields and nothing
     was rounded.
     """
-    floats = [
-        name for name, kind in layout.fields.items() if pa.types.is_floating(kind)
-    ]
-    lines = _quoted(_lines(records, layout), layout)
-    found = _decoded(lines, {**layout.fields, **dict.fromkeys(floats, pa.string())})
-    if found.num_rows != lines.count(b"\n") + 1 or found.column_names != list(
-        layout.fields
-    ):
+    fields = layout.fields
+    floats = [name for name, kind in fields.items() if pa.types.is_floating(kind)]
+    lines = _quote_floats(_split_lines(records, layout), layout)
+    found = _decode_lines(lines, {**fields, **dict.fromkeys(floats, pa.string())})
+    if found.num_rows != lines.count(b"\n") + 1 or found.column_names != list(fields):
         return None
-    if not _nulls_written(found, lines, layout.colon):
+    if not _has_all_nulls(found, lines, layout.colon):
         return None
+    columns = dict(zip(fields, found.columns, strict=True))
     for name in floats:
-        values = as_floats(found[name])
+        values = read_floats(columns[name])
         if values is None:
             return None
-        found = found.set_column(found.column_names.index(name), name, values)
-    return found
+        columns[name] = values
+    return pa.table(columns)
 
 
-def _lines(records: str, layout: _Layout) -> bytes:
+def _split_lines(records: str, layout: _Layout) -> bytes:
     """One record a line. Other line breaks are only layout: a JSON string cannot hold one."""
     between = layout.between_records
     # Replacing by the same length is done in place, which is twice as fast.
     blank, first = between[1 : between.index(b"{")], between[between.index(b"{") :]
-    return _one_line(records).replace(between, b"}\n" + b" " * (len(blank) - 1) + first)
+    return _join_lines(records).replace(
+        between, b"}\n" + b" " * (len(blank) - 1) + first
+    )
 
 
-def _one_line(text: str) -> bytes:
+def _join_lines(text: str) -> bytes:
     return text.encode().replace(b"\n", b" ").replace(b"\r", b" ")
 
 
-def _quoted(lines: bytes, layout: _Layout) -> bytes:
+def _quote_floats(lines: bytes, layout: _Layout) -> bytes:
     """The lines with each value of a float field in quotes, so that its digits can be
     seen after decoding.
     """
@@ -260,7 +264,7 @@ def _quoted(lines: bytes, layout: _Layout) -> bytes:
     return lines[:end] + b'"' + lines[end:]
 
 
-def _decoded(lines: bytes, fields: dict[str, pa.DataType]) -> pa.Table:
+def _decode_lines(lines: bytes, fields: dict[str, pa.DataType]) -> pa.Table:
     return pa_json.read_json(
         pa.BufferReader(lines),
         read_options=pa_json.ReadOptions(block_size=len(lines) + 1, use_threads=False),
@@ -271,7 +275,7 @@ def _decoded(lines: bytes, fields: dict[str, pa.DataType]) -> pa.Table:
     )
 
 
-def _nulls_written(found: pa.Table, lines: bytes, colon: bytes) -> bool:
+def _has_all_nulls(found: pa.Table, lines: bytes, colon: bytes) -> bool:
     """Whether every null of the table stands in the text, which is to say that no
     record lacks a field.
 
@@ -280,27 +284,27 @@ def _nulls_written(found: pa.Table, lines: bytes, colon: bytes) -> bool:
     nulls = {
         name: column.null_count
         for name, column in zip(found.column_names, found.columns, strict=True)
+        if column.null_count
     }
-    nulls = {name: count for name, count in nulls.items() if count}
-    space = b" null" if lines.find(colon + b" null") >= 0 else b"null"
+    written = colon + (b" null" if colon + b" null" in lines else b"null")
     if len(nulls) > _FEW:
-        written = colon + space
-        return lines.count(written) - lines.count(b"\\" + written) == sum(
-            nulls.values()
-        )
-    return all(
-        lines.count(b'"' + name.encode() + colon + space) == count
-        for name, count in nulls.items()
-    )
+        in_strings = lines.count(b"\\" + written)
+        return lines.count(written) - in_strings == sum(nulls.values())
+    for name, count in nulls.items():
+        if lines.count(b'"' + name.encode() + written) != count:
+            return False
+    return True
 
 
-def as_floats(digits: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def read_floats(digits: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """The numbers, if `jsontext.number` takes each for a float rather than for a decimal."""
+    # in quotes, null is a text
     digits = pc.if_else(pc.equal(digits, "null"), pa.scalar(None, pa.string()), digits)
     values = pc.cast(digits, pa.float64())
     largest = pc.max(pc.abs(values)).as_py()
     shortest = pc.cast(values, pa.string())
     odd = digits.filter(pc.not_equal(shortest, digits))
+    # from here on a float may not hold an integer, though it prints as one
     if largest is not None and not largest < _EXACT_FLOAT:
         odd = digits.drop_null()
     return values if all(map(_is_float, odd.unique().to_pylist())) else None

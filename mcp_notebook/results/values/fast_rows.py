@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from mcp_notebook.results.columns import threads
-from mcp_notebook.results.values.fast_json import SMALL, as_floats
+from mcp_notebook.results.values.fast_json import SMALL, read_floats
 
 _BLOCK = 1 << 20
 _BACKSLASH, _QUOTE, _TEXT = b"\1", b"\2", b"\3"
@@ -29,9 +29,11 @@ class _Doubt(ValueError):
     """The text is not plainly rows of one width; the exact path decides."""
 
 
-def table(text: str) -> pa.Table | None:
+def read_table(text: str) -> pa.Table | None:
     """The table of a JSON array of equal rows of plain values; int64, float64, bool,
     string or null, empty names.
+
+    None when the text is anything else, is small, or anything in it is in doubt.
     """
     start = _START.match(text) if len(text) >= SMALL else None
     body = text.rstrip(" \t\r\n")
@@ -41,20 +43,26 @@ def table(text: str) -> pa.Table | None:
         first, end = json.JSONDecoder().raw_decode(text, start.end() - 1)
         between = "], [" if text.startswith("], [", end - 1) else "],["
         cuts = _cuts(body, start.end(), len(body) - 2, between)
-        cells = pa.concat_tables(
-            threads.each(
-                lambda cut: _cells(body[slice(*cut)], between, len(first)), cuts
-            )
-        )
-        space = between[2:-1]
-        columns = threads.each(
-            lambda at: _column(cells.column(at), space if at else "", between),
-            range(len(first)),
-        )
-        return pa.Table.from_arrays(columns, names=[""] * len(first))
+        return _read_blocks(body, cuts, between, len(first))
     except (ValueError, RecursionError):
         # no plain JSON for one of the readers, or no Unicode
         return None
+
+
+def _read_blocks(
+    text: str, cuts: list[tuple[int, int]], between: str, width: int
+) -> pa.Table:
+    def read_cells(cut: tuple[int, int]) -> pa.Table:
+        return _read_cells(text[slice(*cut)], between, width)
+
+    cells = pa.concat_tables(threads.each(read_cells, cuts))
+    space = between[2:-1]
+
+    def read_column(at: int) -> pa.Array | pa.ChunkedArray:
+        return _read_column(cells.column(at), space if at else "", between)
+
+    columns = threads.each(read_column, range(width))
+    return pa.Table.from_arrays(columns, names=[""] * width)
 
 
 def _cuts(text: str, start: int, end: int, between: str) -> list[tuple[int, int]]:
@@ -68,7 +76,7 @@ def _cuts(text: str, start: int, end: int, between: str) -> list[tuple[int, int]
     return [*cuts, (start, end)]
 
 
-def _cells(rows: str, between: str, width: int) -> pa.Table:
+def _read_cells(rows: str, between: str, width: int) -> pa.Table:
     """The cells of some rows as text: strings behind their mark, null for null,
     everything else as it is written.
     """
@@ -78,27 +86,28 @@ def _cells(rows: str, between: str, width: int) -> pa.Table:
     space = between[2:-1].encode()
     if b"\\" in data:
         data = data.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE)
-    data = (
-        b"\n"
-        + data.replace(between.encode(), b"\n").replace(
-            b"," + space + b'"', b',"' + _TEXT
-        )
-        + b"\n"
-    )
+    data = data.replace(between.encode(), b"\n")
+    data = data.replace(b"," + space + b'"', b',"' + _TEXT)
+    # framed by line ends, so that the first and last cell have one beside them as well
+    data = b"\n" + data + b"\n"
     if rows.startswith(('"', "null")):
         data = data.replace(b'\n"', b'\n"' + _TEXT)
     if not _quotes_are_in_place(data):
         raise _Doubt
     names = [str(number) for number in range(width)]
+    nulls = ["null", (space + b"null").decode()]
     return pa_csv.read_csv(
         pa.py_buffer(data).slice(1),
         pa_csv.ReadOptions(column_names=names, block_size=len(data), use_threads=False),
         pa_csv.ParseOptions(double_quote=False, newlines_in_values=True),
         pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), null_values=["null", (space + b"null").decode()],
-            strings_can_be_null=True, quoted_strings_can_be_null=False, check_utf8=False,
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=nulls,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            check_utf8=False,  # it comes from a str
         ),
-    )  # fmt: skip
+    )
 
 
 def _quotes_are_in_place(data: bytes) -> bool:
@@ -114,7 +123,7 @@ def _quotes_are_in_place(data: bytes) -> bool:
     return bool(marked and ended) and not (ends[1:] & ends[:-1]).any()
 
 
-def _column(
+def _read_column(
     cells: pa.ChunkedArray, space: str, between: str
 ) -> pa.Array | pa.ChunkedArray:
     """The values of a column whose cells are all strings, numbers or flags; `space`
@@ -124,47 +133,45 @@ def _column(
         return pa.nulls(len(cells))
     array = pa.concat_arrays(cells.chunks)
     if pc.all(pc.starts_with(array, _TEXT.decode())).as_py():
-        return _strings(pc.utf8_slice_codeunits(array, 1), between)
+        return _read_strings(pc.utf8_slice_codeunits(array, 1), between)
     if space:
         if not pc.all(pc.starts_with(array, space)).as_py():
             raise _Doubt
         array = pc.utf8_slice_codeunits(array, len(space))
+    # a look at a few cells spares one at all of them where they are no flags
     if set(array.slice(0, 64).to_pylist()) <= _FLAGS:
         if not set(array.unique().to_pylist()) <= _FLAGS:
             raise _Doubt
         return pc.equal(array, "true")
     if pc.all(pc.match_substring_regex(array, _INTEGER)).as_py():
         return pc.cast(array, pa.int64())
-    if (floats := as_floats(array)) is None:
+    floats = read_floats(array)
+    if floats is None:
         raise _Doubt
     return floats
 
 
-def _strings(array: pa.StringArray, between: str) -> pa.StringArray:
+def _read_strings(array: pa.StringArray, between: str) -> pa.StringArray:
     """The texts without marks and escapes."""
     memory = array.buffers()[2]
     held = memory.to_pybytes() if memory else b""
     if _TEXT in held:
         raise _Doubt
-    back = {_QUOTE: '\\"', _BACKSLASH: "\\\\", b"\n": between}
-    escaped = pc.match_substring(array, "\\") if b"\\" in held else None
-    for mark, written in back.items():
-        if mark in held:
-            plain = written[-1] if mark != b"\n" else written
-            array = pc.replace_substring(
-                array, mark.decode(), plain if escaped is None else written
-            )
-    if escaped is None:
+    written = {_QUOTE: '\\"', _BACKSLASH: "\\\\", b"\n": between}
+    marks = [mark for mark in written if mark in held]
+    has_escapes = b"\\" in held
+    for mark in marks:
+        # Texts with other escapes get these two back as well, to be decoded with them.
+        plain = written[mark]
+        if mark != b"\n" and not has_escapes:
+            plain = plain[-1]
+        array = pc.replace_substring(array, mark.decode(), plain)
+    if not has_escapes:
         return array
-    return _decoded(
-        array,
-        escaped
-        if all(mark not in held for mark in back)
-        else pc.match_substring(array, "\\"),
-    )
+    return _decode_escapes(array, pc.match_substring(array, "\\"))
 
 
-def _decoded(array: pa.StringArray, escaped: pa.BooleanArray) -> pa.StringArray:
+def _decode_escapes(array: pa.StringArray, escaped: pa.BooleanArray) -> pa.StringArray:
     """The texts with those decoded that hold an escape."""
     written = array.filter(escaped).to_pylist()
     values = json.loads('["' + '","'.join(written) + '"]')

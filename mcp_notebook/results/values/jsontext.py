@@ -6,6 +6,7 @@ a repeated key keeps all values.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from decimal import Decimal, InvalidOperation
@@ -14,8 +15,11 @@ from typing import Any, NamedTuple
 from mcp_notebook.results.columns.numeric import Digits
 
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
+_BETWEEN_VALUES = tuple(" \t\r\n,;")
 _START = re.compile(r"(?:^|(?<=[>:=]))[ \t]*([\[{])", re.MULTILINE)
+_BLANKS = "\ufeff \t\r\n"
 _ATTEMPTS = 40
+_LONGEST_INTEGER = 4000  # digits; Python itself refuses more than 4300
 
 
 class Parsed(NamedTuple):
@@ -31,14 +35,14 @@ def parse(text: str) -> Parsed | str:
     there is none.
     """
     # unlike strip, lstrip seldom copies
-    if not text.lstrip("\ufeff \t\r\n").startswith(("[", "{")):
+    if not text.lstrip(_BLANKS).startswith(("[", "{")):
         return "does not start with [ or {"
-    body = text.strip("\ufeff \t\r\n")
+    body = text.strip(_BLANKS)
     try:
         return Parsed(loads(body))
     except ValueError as error:
         reason = str(error)
-    return _sequence(body) or f"no JSON: {reason[:80]}"
+    return _parse_sequence(body) or f"no JSON: {reason[:80]}"
 
 
 def parse_inside(text: str) -> Parsed | str:
@@ -48,20 +52,22 @@ def parse_inside(text: str) -> Parsed | str:
     for fence in _FENCE.finditer(text):
         found = parse(fence[1])
         if not isinstance(found, str):
-            return found._replace(
-                rest=(text[: fence.start()] + text[fence.end() :]).strip(), whole=False
-            )
-    for number, start in enumerate(
-        _START.finditer(text) if "[" in text or "{" in text else ()
-    ):
-        if number >= _ATTEMPTS:
-            break
-        found = _decode(text, start.start(1))
-        if found is None or not _substantial(found[0]):
+            rest = text[: fence.start()] + text[fence.end() :]
+            return found._replace(rest=rest.strip(), whole=False)
+    return _parse_at_line_start(text) or "no JSON at the start of a line"
+
+
+def _parse_at_line_start(text: str) -> Parsed | None:
+    if "[" not in text and "{" not in text:  # sooner seen than by the expression
+        return None
+    for start in itertools.islice(_START.finditer(text), _ATTEMPTS):
+        found = _decode_at(text, start.start(1))
+        if found is None or not _is_substantial(found[0]):
             continue
-        rest = (text[: start.start(1)] + text[found[1] :]).strip()
-        return Parsed(found[0], rest, whole=False)
-    return "no JSON at the start of a line"
+        value, end = found
+        rest = text[: start.start(1)] + text[end:]
+        return Parsed(value, rest.strip(), whole=False)
+    return None
 
 
 def loads(text: str) -> Any:
@@ -73,6 +79,7 @@ def loads(text: str) -> Any:
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except ValueError as error:
+        # Python's limit for the digits of an integer, which JSON has not
         if "digits" in str(error) and "limit" in str(error):
             return _decode_huge(text)
         raise
@@ -81,42 +88,43 @@ def loads(text: str) -> Any:
 def _decode_huge(text: str) -> Any:
     try:
         return json.loads(
-            text, parse_float=number, object_pairs_hook=_object, parse_int=_huge
+            text,
+            parse_float=number,
+            object_pairs_hook=_build_object,
+            parse_int=_read_integer,
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _decode(text: str, at: int) -> tuple[Any, int] | None:
+def _decode_at(text: str, at: int) -> tuple[Any, int] | None:
     try:
         return _DECODER.raw_decode(text, at)
     except (ValueError, RecursionError):
         return None
 
 
-def _sequence(text: str) -> Parsed | None:
+def _parse_sequence(text: str) -> Parsed | None:
     """Values one after the other: NDJSON, or a value and a trailing note."""
     values, at = [], 0
-    while at < len(text) and (found := _decode(text, at)):
-        values.append(found[0])
-        at = found[1]
-        while at < len(text) and text[at] in " \t\r\n,;":
+    while at < len(text) and (found := _decode_at(text, at)):
+        value, at = found
+        values.append(value)
+        while text[at : at + 1] in _BETWEEN_VALUES:
             at += 1
-    if not values or (at < len(text) and text[at] in "[{"):
+    # A value that begins and is none: the text is cut or no JSON.
+    if not values or text[at : at + 1] in ("[", "{"):
         return None
     rest = text[at:].strip()
     value = values if len(values) > 1 else values[0]
-    return Parsed(value, rest, whole=not rest) if _substantial(value) else None
+    return Parsed(value, rest, whole=not rest) if _is_substantial(value) else None
 
 
-def _substantial(value: Any) -> bool:
-    if isinstance(value, dict):
-        return bool(value)
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(item, (dict, list)) for item in value)
-    )
+def _is_substantial(value: Any) -> bool:
+    """Whether there may be a table in it: `[1]` and `[]` in prose are footnotes."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(item, (dict, list)) for item in value)
+    return isinstance(value, dict) and bool(value)
 
 
 def number(text: str) -> float | Decimal:
@@ -126,12 +134,8 @@ def number(text: str) -> float | Decimal:
     value = float(text)
     if repr(value) == text:
         return value
-    if (
-        "e" not in text
-        and "E" not in text
-        and text.endswith("0")
-        and not text.endswith(".0")
-    ):
+    has_exponent = "e" in text or "E" in text
+    if not has_exponent and text.endswith("0") and not text.endswith(".0"):
         return Decimal(text)
     try:
         return value if Decimal(repr(value)) == Decimal(text) else Digits(text)
@@ -139,11 +143,11 @@ def number(text: str) -> float | Decimal:
         raise ValueError(f"a number beyond all bounds: {text[:40]}") from None
 
 
-def _huge(digits: str) -> int | str:
-    return int(digits) if len(digits) < 4000 else digits
+def _read_integer(digits: str) -> int | str:
+    return int(digits) if len(digits) < _LONGEST_INTEGER else digits
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A dict; a repeated key gets a number, so that no value is lost."""
     result = dict(pairs)
     if len(result) == len(pairs):
@@ -157,4 +161,4 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
-_DECODER = json.JSONDecoder(parse_float=number, object_pairs_hook=_object)
+_DECODER = json.JSONDecoder(parse_float=number, object_pairs_hook=_build_object)

@@ -10,19 +10,38 @@ import math
 import re
 from collections.abc import Hashable, Iterable
 
-from mcp_notebook.results.values.literal_calls import UnknownCall, bracketed, call, word
+from mcp_notebook.results.values.literal_calls import (
+    UnknownCall,
+    build_call,
+    read_angle,
+    read_word,
+)
 
 MAX_CHARS = 64 * 1024 * 1024
 MAX_DEPTH = 100
-_MANY = 256
+_MANY = 256  # keys of one hash, above which they may have been chosen to be slow
 
-_STRING = r"""'''(?:[^\\]|\\.)*?'''|\"""(?:[^\\]|\\.)*?\"""|'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*\""""
+# Unrolled loops: a run of plain characters is one step, however long it is.
+_STRING = (
+    r"'''(?:[^\\]|\\.)*?'''|"
+    r'"""(?:[^\\]|\\.)*?"""|'
+    r"'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"
+    r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
+)
+_NUMBER = (
+    r"0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|"
+    r"(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d[\d_]*)?"
+)
+_ANGLE = (
+    r"""<[^<>'"\n]*(?:'[^'\n]*'[^<>'"\n]*|"[^"\n]*"[^<>'"\n]*)*>|"""
+    r"<[^<>\n]*>"
+)
 _TOKEN = re.compile(
     rf"""[ \t\r\n\f]*(?:
       (?P<string>(?:[bB][rR]?|[rR][bB]?|[uU])?(?:{_STRING}))
-    | (?P<number>0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d[\d_]*)?)
+    | (?P<number>{_NUMBER})
     | (?P<name>[^\W\d]\w*(?:\.[^\W\d]\w*)*)
-    | (?P<angle><[^<>'"\n]*(?:'[^'\n]*'[^<>'"\n]*|"[^"\n]*"[^<>'"\n]*)*>|<[^<>\n]*>)
+    | (?P<angle>{_ANGLE})
     | (?P<mark>[()\[\]{{}},:=+-])
     )""",
     re.VERBOSE | re.DOTALL,
@@ -68,41 +87,42 @@ def loads(
             f"A Python literal of {len(text):,} characters is above the limit of {max_chars:,}."
         )
     parser = _Parser(text, max_depth)
-    value = parser.value(0)
-    parser.end()
+    value = parser.read_value(0)
+    parser.expect_end()
     return value
 
 
-def end_of_value(text: str, at: int) -> int:
-    """The position behind the literal that starts at `at`; `ValueError` when none does."""
+def load_at(text: str, at: int) -> tuple[object, int]:
+    """The literal that starts at `at`, and the position behind it; `ValueError` when
+    none does.
+    """
     parser = _Parser(text, MAX_DEPTH)
     parser.at = at
-    parser.value(0)
-    return parser.at
+    return parser.read_value(0), parser.at
 
 
 class _Parser:
-    """A cursor over one text; `value` reads one literal from it and moves on."""
+    """A cursor over one text; `read_value` reads one literal from it and moves on."""
 
     def __init__(self, text: str, max_depth: int) -> None:
         self.text = text
         self.at = 0
         self.max_depth = max_depth
 
-    def value(self, depth: int) -> object:
-        token = self.token()
+    def read_value(self, depth: int) -> object:
+        token = self.next_token()
         kind, source = token.lastgroup, token[token.lastgroup or 0]
         if kind == "string":
-            return self.string(source)
+            return self.read_string(source)
         if kind == "number":
-            return self.number(source)
+            return self.read_number(source)
         if kind == "name":
-            return self.named(source, depth)
+            return self.read_name(source, depth)
         if kind == "angle":
-            return self.angle(source, depth)
-        return self.marked(source, depth)
+            return self.read_angle(source, depth)
+        return self.read_mark(source, depth)
 
-    def token(self) -> re.Match[str]:
+    def next_token(self) -> re.Match[str]:
         token = _TOKEN.match(self.text, self.at)
         if token is None:
             raise self.error("unexpected text")
@@ -112,11 +132,11 @@ class _Parser:
     def error(self, problem: str) -> ValueError:
         return ValueError(f"Not a Python literal: {problem} at character {self.at:,}.")
 
-    def end(self) -> None:
+    def expect_end(self) -> None:
         if self.text[self.at :].strip(" \t\r\n\f"):
             raise self.error("more text")
 
-    def next_is(self, mark: str) -> bool:
+    def take(self, mark: str) -> bool:
         """True, and past it, when the next token is that mark."""
         token = _TOKEN.match(self.text, self.at)
         if token is None or token["mark"] != mark:
@@ -126,25 +146,26 @@ class _Parser:
 
     # --- scalars
 
-    def string(self, source: str) -> str | bytes:
-        value = self.decoded(source)
-        while (
-            following := _TOKEN.match(self.text, self.at)
-        ) and following.lastgroup == "string":
+    def read_string(self, source: str) -> str | bytes:
+        value = self.decode(source)
+        while True:
+            # Python joins strings that stand beside each other.
+            following = _TOKEN.match(self.text, self.at)
+            if following is None or following.lastgroup != "string":
+                return value
             self.at = following.end()
-            more = self.decoded(following["string"])
+            more = self.decode(following["string"])
             if type(more) is not type(value):
                 raise self.error("text beside bytes")
             value += more  # type: ignore[operator]
-        return value
 
-    def decoded(self, source: str) -> str | bytes:
+    def decode(self, source: str) -> str | bytes:
         try:
             return _decode_string(source)
         except ValueError as error:
             raise self.error(str(error)) from error
 
-    def number(self, source: str) -> int | float:
+    def read_number(self, source: str) -> int | float:
         if self.text[self.at : self.at + 1] in ("j", "J"):
             raise self.error("a complex number")
         if source[:2].lower() in ("0x", "0o", "0b"):
@@ -156,111 +177,113 @@ class _Parser:
             return value
         return int(source, 0)  # base 0 refuses leading zeros, as Python does
 
-    def angle(self, source: str, depth: int) -> object:
+    def read_angle(self, source: str, depth: int) -> object:
         record = _RECORD.match(source)
         if not record:
-            return bracketed(source)
+            return read_angle(source)
         try:
-            return _Parser(record[1], self.max_depth).record(depth + 1)
+            return _Parser(record[1], self.max_depth).read_record(depth + 1)
         except ValueError:
             return source
 
-    def record(self, depth: int) -> dict[str, object]:
+    def read_record(self, depth: int) -> dict[str, object]:
         """asyncpg's `<Record id=1 name='x'>`, from after its name."""
         fields: dict[str, object] = {}
         while named := _NAMED.match(self.text, self.at):
             self.at = named.end()
-            fields[named[1]] = self.value(depth)
-        self.end()
+            fields[named[1]] = self.read_value(depth)
+        self.expect_end()
         return fields
 
-    def marked(self, mark: str, depth: int) -> object:
+    def read_mark(self, mark: str, depth: int) -> object:
         if mark in "+-":
-            return self.signed(mark)
+            return self.read_signed(mark)
         if depth >= self.max_depth:
             raise self.error(f"more than {self.max_depth} levels of nesting")
         if mark == "[":
-            return self.items("]", depth + 1)[0]
+            return self.read_items("]", depth + 1)[0]
         if mark == "(":
-            items, comma = self.items(")", depth + 1)
+            items, comma = self.read_items(")", depth + 1)
             return items[0] if len(items) == 1 and not comma else tuple(items)
         if mark == "{":
-            return self.braces(depth + 1)
+            return self.read_braces(depth + 1)
         raise self.error(f"unexpected {mark!r}")
 
-    def signed(self, sign: str) -> int | float:
-        token = self.token()
-        number = (
-            self.number(token["number"])
-            if token["number"]
-            else _WORD_NUMBERS.get(token["name"] or "")
-        )
+    def read_signed(self, sign: str) -> int | float:
+        token = self.next_token()
+        number = _WORD_NUMBERS.get(token["name"] or "")
+        if token["number"]:
+            number = self.read_number(token["number"])
         if number is None:
             raise self.error("a sign before something that is no number")
         return -number if sign == "-" else number
 
     # --- containers
 
-    def items(self, close: str, depth: int) -> tuple[list[object], bool]:
+    def read_items(self, close: str, depth: int) -> tuple[list[object], bool]:
         """The values up to `close`, and whether a comma stood before it."""
         items: list[object] = []
         comma = False
-        while not self.next_is(close):
+        while not self.take(close):
             if items and not comma:
                 raise self.error("a missing comma")
-            items.append(self.value(depth))
-            comma = self.next_is(",")
+            items.append(self.read_value(depth))
+            comma = self.take(",")
         return items, comma
 
-    def braces(self, depth: int) -> dict | set:
-        if self.next_is("}"):
+    def read_braces(self, depth: int) -> dict | set:
+        if self.take("}"):
             return {}
-        first = self.value(depth)
-        if not self.next_is(":"):
-            rest = self.items("}", depth)[0] if self.next_is(",") else self.closed("}")
-            return set(self.hashable([first, *rest]))
-        keys, values = [first], [self.value(depth)]
-        while not self.next_is("}"):
-            if not self.next_is(","):
-                raise self.error("a missing comma")
-            if self.next_is("}"):
+        first = self.read_value(depth)
+        if not self.take(":"):
+            return self.read_set(first, depth)
+        keys, values = [first], [self.read_value(depth)]
+        while not self.take("}"):
+            self.expect(",", "comma")
+            if self.take("}"):
                 break
-            keys.append(self.value(depth))
-            if not self.next_is(":"):
-                raise self.error("a missing colon")
-            values.append(self.value(depth))
-        return dict(zip(self.hashable(keys), values, strict=True))
+            keys.append(self.read_value(depth))
+            self.expect(":", "colon")
+            values.append(self.read_value(depth))
+        return dict(zip(self.check_keys(keys), values, strict=True))
 
-    def closed(self, close: str) -> list[object]:
-        if not self.next_is(close):
-            raise self.error(f"a missing {close!r}")
-        return []
+    def read_set(self, first: object, depth: int) -> set:
+        """The rest of a set, behind its first value."""
+        rest: list[object] = []
+        if self.take(","):
+            rest, _ = self.read_items("}", depth)
+        else:
+            self.expect("}", "'}'")
+        return set(self.check_keys([first, *rest]))
 
-    def hashable(self, keys: list[object]) -> list[Hashable]:
+    def expect(self, mark: str, name: str) -> None:
+        if not self.take(mark):
+            raise self.error(f"a missing {name}")
+
+    def check_keys(self, keys: list[object]) -> list[Hashable]:
         """The same keys, unless one is not hashable or so many collide that building
         would not be linear.
         """
         try:
-            hashes = (
-                sorted(map(hash, keys)) if len(keys) > _MANY else list(map(hash, keys))
-            )
+            hashes = list(map(hash, keys))
         except TypeError as error:
             raise self.error("a key that is no plain value") from error
-        if (
-            len(keys) > _MANY
-            and _most_equal(hashes) > _MANY
-            and len(set(map(repr, keys))) > _MANY
-        ):
+        if len(keys) <= _MANY:
+            return keys  # type: ignore[return-value]
+        # Equal keys have one hash too, and cost nothing; only different ones do.
+        collide = _most_equal(sorted(hashes)) > _MANY
+        if collide and len(set(map(repr, keys))) > _MANY:
             raise self.error("too many colliding keys")
         return keys  # type: ignore[return-value]
 
     # --- calls
 
-    def named(self, name: str, depth: int) -> object:
+    def read_name(self, name: str, depth: int) -> object:
+        """A word or a call; one that says nothing to us stays the text that it is."""
         start = self.at - len(name)
         if self.text[self.at : self.at + 1] != "(":
             try:
-                return word(name)
+                return read_word(name)
             except UnknownCall:
                 raise self.error(f"the unknown word {name[:40]!r}") from None
         if depth >= self.max_depth:
@@ -268,8 +291,8 @@ class _Parser:
         opened = self.at
         self.at += 1
         try:
-            args, options = self.arguments(depth + 1)
-            return call(name, args, options)
+            args, options = self.read_arguments(depth + 1)
+            return build_call(name, args, options)
         except UnknownCall:
             return self.text[start : self.at]
         except ValueError:
@@ -277,24 +300,25 @@ class _Parser:
             self.skip_call()
             return self.text[start : self.at]
 
-    def arguments(self, depth: int) -> tuple[list[object], dict[str, object]]:
+    def read_arguments(self, depth: int) -> tuple[list[object], dict[str, object]]:
         args: list[object] = []
         options: dict[str, object] = {}
-        while not self.next_is(")"):
+        while not self.take(")"):
             named = _NAMED.match(self.text, self.at)
             if named is None:
-                args.append(self.value(depth))
+                args.append(self.read_value(depth))
             else:
                 self.at = named.end()
-                options[named[1]] = self.option(named[1], depth)
-            if not self.next_is(",") and self.text[self.at : self.at + 1] != ")":
+                options[named[1]] = self.read_option(named[1], depth)
+            if not self.take(",") and self.text[self.at : self.at + 1] != ")":
                 raise self.error("a missing comma")
         return args, options
 
-    def option(self, name: str, depth: int) -> object:
+    def read_option(self, name: str, depth: int) -> object:
+        # numpy prints `dtype=float32`, whose value is no word of Python
         bare = _BARE.match(self.text, self.at) if name == "dtype" else None
         if bare is None:
-            return self.value(depth)
+            return self.read_value(depth)
         self.at = bare.end()
         return bare[1]
 
@@ -304,6 +328,7 @@ class _Parser:
         while True:
             bracket = self.text[self.at : self.at + 1]
             open_brackets += (bracket in "([{") - (bracket in ")]}") if bracket else 0
+            # a quote here is one that `_TO_CLOSE` found no end of
             if not bracket or bracket in "'\"":
                 raise self.error("a call that does not end")
             self.at += 1
@@ -333,40 +358,38 @@ def _decode_string(source: str) -> str | bytes:
     prefix, body = source[:quote_at].lower(), source[quote_at:]
     width = 3 if len(body) >= 6 and body[:3] in ("'''", '"""') else 1
     body = body[width:-width]
-    if "b" in prefix and not body.isascii():
+    is_bytes = "b" in prefix
+    if is_bytes and not body.isascii():
         raise ValueError("bytes that are not ASCII")
     if "\\" in body and "r" not in prefix:
+        unescape = _unescape_byte if is_bytes else _unescape
         try:
-            body = _ESCAPE.sub(_unescaped_byte if "b" in prefix else _unescaped, body)
+            body = _ESCAPE.sub(unescape, body)
         except (KeyError, ValueError, OverflowError) as error:
             raise ValueError("a wrong escape") from error
-    return body.encode("latin-1") if "b" in prefix else body
+    return body.encode("latin-1") if is_bytes else body
 
 
-def _unescaped(escape: re.Match[str]) -> str:
+def _unescape(escape: re.Match[str]) -> str:
     code = escape[1]
     if code in _ESCAPES:
         return _ESCAPES[code]
-    if code[0] in "01234567":
+    kind, rest = code[0], code[1:]
+    if kind in "01234567":
         return chr(int(code, 8))
-    if code[0] in "xuU" and len(code) > 1:
-        return chr(int(code[1:], 16))
-    if code[0] == "N" and len(code) > 1:
-        return _unicode_name(code[2:-1])
-    if code in "xuUN":
+    if kind not in "xuUN":
+        return "\\" + code  # Python keeps an escape that it does not know
+    if not rest:
         raise ValueError(code)
-    return "\\" + code
+    return _unicode_name(rest[1:-1]) if kind == "N" else chr(int(rest, 16))
 
 
-def _unescaped_byte(escape: re.Match[str]) -> str:
-    code = escape[1]
-    if code[0] in "uUN":
-        return "\\" + code
-    return (
-        chr(ord(_unescaped(escape)[0]) & 0xFF)
-        if code[0] in "01234567"
-        else _unescaped(escape)
-    )
+def _unescape_byte(escape: re.Match[str]) -> str:
+    kind = escape[1][0]
+    if kind in "uUN":
+        return "\\" + escape[1]  # letters of bytes have no such names
+    text = _unescape(escape)
+    return chr(ord(text[0]) & 0xFF) if kind in "01234567" else text
 
 
 def _unicode_name(name: str) -> str:
