@@ -24,7 +24,7 @@ from mcp_notebook.events import (
     Usage,
     Working,
 )
-from mcp_notebook.freeze.trail import Run
+from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface.asking import CallApprovals

@@ -167,15 +167,16 @@ def _read_prometheus(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
     rows = []
     for item in series:
         # `values` are the points of a range, `value` is the one of an instant.
-        points = item.get("values")
+        points: Any = item.get("values")
         if type(points) is not list:
             points = [item.get("value")]
         for point in points:
             if not _is_point(point):
                 return None
             metric = item.get("metric") or {}
-            time, value = _read_seconds(point[0]), _read_number(point[1])
-            rows.append([*map(metric.get, labels), time, value])
+            seconds, value = point
+            moment = _read_seconds(seconds)
+            rows.append([*map(metric.get, labels), moment, _read_number(value)])
     return from_rows([*labels, "timestamp", "value"], rows, path=path)
 
 
