@@ -22,7 +22,7 @@ from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.results.frames import to_frame
-from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.results.model_preview import preview
 from mcp_notebook.server.answer import structured
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.masks import Masks

@@ -16,7 +16,7 @@ from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read
-from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
 from mcp_notebook.sql_words import sql_of

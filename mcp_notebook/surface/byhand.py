@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import CallError, ConfigError
 from mcp_notebook.events import ToolResult
-from mcp_notebook.freeze.trail import Facts
+from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface import shared_tables

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook import sql_words
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
-from mcp_notebook.freeze.trail import Facts, Kind
+from mcp_notebook.freeze.call_log import Facts, Kind
 from mcp_notebook.policy import only_reads
 from mcp_notebook.secrets import seal_arguments, seal_text
 from mcp_notebook.surface.notebook import Notebook

@@ -39,7 +39,7 @@ async def events_of(
     """
     # pandas loads while the model thinks, not when the first result is there.
     asyncio.get_running_loop().run_in_executor(
-        None, importlib.import_module, "mcp_notebook.results.shown.preview"
+        None, importlib.import_module, "mcp_notebook.results.model_preview"
     )
     composed = await compose(notebook, options)
     if options.dry_run:

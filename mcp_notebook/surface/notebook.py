@@ -14,7 +14,7 @@ from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.events import ToolCall
-from mcp_notebook.freeze.trail import Call, Facts, Kind, Trail
+from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file

@@ -218,7 +218,7 @@ def show_discovered() -> None:
 
 def show_preview(notebook: Notebook, name: str) -> None:
     """What Claude was shown of a table, or would be shown when nothing was sent yet."""
-    from mcp_notebook.results.shown.preview import preview as write  # loads pandas
+    from mcp_notebook.results.model_preview import preview as write  # loads pandas
 
     if not name:
         raise ConfigError("Name a table: %mcp_preview NAME; %mcp_shared lists them.")

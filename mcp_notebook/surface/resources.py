@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from mcp_notebook.errors import NotebookError, SessionError
 from mcp_notebook.events import ToolResult
-from mcp_notebook.freeze.trail import Facts
+from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.secrets import MASK, mask, seal_text
 from mcp_notebook.surface.call_path import NotebookCalls, new_call
 from mcp_notebook.surface.notebook import Notebook

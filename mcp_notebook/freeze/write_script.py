@@ -5,22 +5,20 @@ from collections.abc import Collection, Iterator
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.freeze.literal import call, commented, literal, quoted
 from mcp_notebook.freeze.steps import Plan, Step
-from mcp_notebook.freeze.wording import (
+from mcp_notebook.freeze.write_step import (
     WORDS,
-    answer,
-    imports,
-    own_tables,
-    question,
-    to_set,
-)
-from mcp_notebook.freeze.writing import (
     Style,
-    checks,
-    extras,
-    python,
-    reason,
-    remarks,
+    alias_lines,
+    answer_lines,
+    check_sources,
+    environment_lines,
+    import_lines,
+    note_lines,
+    own_table_lines,
+    question_lines,
+    step_source,
     uses_object,
+    why_not_line,
 )
 
 
@@ -30,10 +28,10 @@ def script(
     """The whole script. `timeout`: seconds of a call when it is not the usual one."""
     blocks = list(_blocks(plan, style, answers))
     lines = [f"# {line}".rstrip() for line in heading.split("\n")]
-    lines += [*to_set(plan), "", *imports(blocks), ""]
+    lines += [*environment_lines(plan), "", *import_lines(blocks), ""]
     lines += [f"mcp_notebook.settings.tool_timeout = {timeout:g}"] if timeout else []
     lines += [connect(plan, route) for route in plan.routes]
-    return _joined([*lines, *own_tables(plan)], blocks) + "\n"
+    return _joined([*lines, *own_table_lines(plan)], blocks) + "\n"
 
 
 def cell(
@@ -43,7 +41,7 @@ def cell(
     and need no line.
     """
     blocks = list(_blocks(plan, style, answers))
-    lines = [*to_set(plan), *imports(blocks), ""]
+    lines = [*environment_lines(plan), *import_lines(blocks), ""]
     used = {
         step.call.server
         for step in plan.steps
@@ -54,13 +52,16 @@ def cell(
             lines.append(connect(plan, route))
         elif route.name in used:
             lines.append(server_object(plan, route.name))
-    return _joined([*lines, *own_tables(plan)], blocks)
+    return _joined([*lines, *own_table_lines(plan)], blocks)
 
 
 def connect(plan: Plan, route: ConnectOptions) -> str:
     """The statement that connects a server."""
     if route.in_process:
-        return f"# {route.name} is a server object of your own code: connect it here with mcp_notebook.connect."
+        return (
+            f"# {route.name} is a server object of your own code: "
+            "connect it here with mcp_notebook.connect."
+        )
     target, options = route.to_call()
     words = [quoted(route.name), *([quoted(target)] if target else [])]
     given = [f"{name}={literal(value, None)}" for name, value in options.items()]
@@ -82,30 +83,33 @@ def _blocks(plan: Plan, style: Style, answers: bool) -> Iterator[str]:
     for step in plan.steps:
         asked = []
         if step.call.cell != cell and step.call.cell in plan.runs:
-            asked = list(_asked(plan, step.call.cell, answers))
+            asked = list(_question_comments(plan, step.call.cell, answers))
         cell = step.call.cell
         yield "\n".join([*asked, *_block(plan, step, style)])
 
 
-def _asked(plan: Plan, cell: str, answers: bool) -> Iterator[str]:
+def _question_comments(plan: Plan, cell: str, answers: bool) -> Iterator[str]:
     run = plan.runs[cell]
-    first, *others = question(run) or [""]
+    first, *others = question_lines(run) or [""]
     yield f"# Asked: {first}".rstrip()
     yield from (f"# {line}".rstrip() for line in others)
-    if answers and answer(run):
+    if answers and answer_lines(run):
         yield "#"
         yield f"# {WORDS}"
-        yield from (f"# | {line}".rstrip() for line in answer(run))
+        yield from (f"# | {line}".rstrip() for line in answer_lines(run))
 
 
 def _block(plan: Plan, step: Step, style: Style) -> list[str]:
     moved = [connect(plan, step.route)] if step.route is not None else []
     if step.why_not:
-        return [reason(step), commented("\n".join([*moved, python(step, plan)]))]
+        return [
+            why_not_line(step),
+            commented("\n".join([*moved, step_source(step, plan)])),
+        ]
     return [
         *moved,
-        *remarks(step),
-        python(step, plan),
-        *extras(step),
-        *checks(step, style),
+        *note_lines(step),
+        step_source(step, plan),
+        *alias_lines(step),
+        *check_sources(step, style),
     ]

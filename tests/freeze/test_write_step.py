@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook.config import ConnectOptions
+from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.freeze.literal import folded, literal, quoted
-from mcp_notebook.freeze.notebook import document
 from mcp_notebook.freeze.sealing import Sealer
-from mcp_notebook.freeze.trail import Facts
-from mcp_notebook.freeze.writing import Style
+from mcp_notebook.freeze.write_notebook import document
+from mcp_notebook.freeze.write_step import Style
 from tests.freeze.trails import QUERY, Made
 
 ODD = [

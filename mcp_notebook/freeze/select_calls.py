@@ -1,13 +1,16 @@
 """Which calls make the tables that are wanted, and why the others stay out."""
 
+import ast
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
+from IPython.core.inputtransformer2 import TransformerManager
+
 from mcp_notebook.errors import DataError
-from mcp_notebook.freeze.trail import Call, Kept, Trail
-from mcp_notebook.freeze.usage import names_in
+from mcp_notebook.freeze.call_log import Call, Kept, Trail
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.sql_effects import only_reads
 from mcp_notebook.sql_words import looks_around, names_among, sql_of
@@ -182,37 +185,43 @@ def _wanted(
     if wish.everything:
         return list(calls)
     good = [c for c in calls if c.outcome == "ok" and c.tables and reads(c)]
-    named = [c for c in good if any(k.into for k in c.kept())]
-    used = [c for c in good if _is_used(c, around.code)]
-    data = [c for c in good if not explores(c) and not links.read_later(c, good)]
     found: set[Call] = set()
     for cell in dict.fromkeys(c.cell for c in calls):
-        here = [
-            c
-            for c in (*named, *used)
-            if c.cell == cell and not _replaced(c, around.namespace)
-        ]
+        in_cell = [c for c in good if c.cell == cell]
+        in_use = [c for c in in_cell if _is_in_use(c, around)]
         # By hand a table is wanted when it was named; of a model's cell without a name
         # all are results.
-        found |= set(here or [c for c in data if c.cell == cell and cell])
+        if not in_use and cell:
+            data = [c for c in in_cell if not explores(c)]
+            in_use = [c for c in data if not links.read_later(c, good)]
+        found |= set(in_use)
     return [c for c in calls if c in found]
+
+
+def _is_in_use(call: Call, around: Surroundings) -> bool:
+    """Whether the person named a table of it or uses one, and it is still there."""
+    is_named = any(kept.into for kept in call.kept())
+    if not is_named and not _is_used(call, around.code):
+        return False
+    return not _replaced(call, around.namespace)
 
 
 def _replaced(call: Call, namespace: Mapping[str, Any]) -> bool:
     """Whether the notebook holds none of its tables any more, and other calls gave what
     their names mean now.
     """
-    return all(kept.frame() is None and _source(namespace.get(kept.named(namespace))) not in ("", call.id)
-               for kept in call.kept())  # fmt: skip
+    for kept in call.kept():
+        source = _source(namespace.get(kept.named(namespace)))
+        if kept.frame() is not None or source in ("", call.id):
+            return False
+    return True
 
 
 def _source(value: Any) -> str:
     """The id of the call that a table came from, also after the person's code went over it."""
-    told = (
-        getattr(value, "attrs", {}).get("mcp")
-        if hasattr(type(value), "columns")
-        else None
-    )
+    if not hasattr(type(value), "columns"):
+        return ""
+    told = getattr(value, "attrs", {}).get("mcp")
     return str(told.get("call_id", "")) if isinstance(told, dict) else ""
 
 
@@ -226,14 +235,13 @@ def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
     call = trail.of_frame(value) if value is not None else None
     if call is not None:
         return call
+    tables = [kept for call in trail for kept in call.kept()]
     made = sorted(
-        {k.named(namespace) for c in trail for k in c.kept() if k.frame() is not None}
+        {kept.named(namespace) for kept in tables if kept.frame() is not None}
     )
-    known = (
-        f"tables of calls: {', '.join(made)}"
-        if made
-        else "no call has given a table yet"
-    )
+    known = "no call has given a table yet"
+    if made:
+        known = f"tables of calls: {', '.join(made)}"
     if value is None:
         raise DataError(f"There is no table {name!r} in this notebook; {known}.")
     origin = _source(value)
@@ -242,7 +250,8 @@ def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
     )
     if source:
         raise DataError(
-            f"{name!r} was made from {source!r} by your own code, which is a plain cell already: %mcp_freeze {source}."
+            f"{name!r} was made from {source!r} by your own code, which is a plain "
+            f"cell already: %mcp_freeze {source}."
         )
     raise DataError(
         f"{name!r} was not given by a tool call, so there is nothing to freeze; {known}."
@@ -259,16 +268,9 @@ def _writes(
     server, and before it.
     """
     last = {call.server: at for at, call in enumerate(calls) if call in needed}
-    found = {
-        c
-        for at, c in enumerate(calls)
-        if not reads(c) and c.outcome == "ok" and at < last.get(c.server, -1)
-    }
-    return (
-        found
-        if wish.names
-        else found | {c for c in in_reach if c.outcome == "ok" and not reads(c)}
-    )
+    before = [c for at, c in enumerate(calls) if at < last.get(c.server, -1)]
+    among = before if wish.names else [*before, *in_reach]
+    return {call for call in among if call.outcome == "ok" and not reads(call)}
 
 
 def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
@@ -277,29 +279,23 @@ def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
     result = []
     for call in kept:
         if not reads(call):
-            first = {
-                key: other
-                for key, other in first.items()
-                if other.server != call.server
-            }
+            first = {k: c for k, c in first.items() if c.server != call.server}
         twin = first.get(call.key)
-        same = twin is not None and all(
-            links.needs.get(twin, {}).get(n) == m
-            for n, m in links.needs.get(call, {}).items()
-        )
-        # the person's own tables may have changed
-        same = same and not links.own.get(call)
-        if (
-            twin is not None
-            and same
-            and reads(call)
-            and len(twin.tables) == len(call.tables)
-        ):
+        if twin is not None and _gives_the_same(call, twin, links):
             links.twin[call] = twin
             continue
         first[call.key] = call
         result.append(call)
     return result
+
+
+def _gives_the_same(call: Call, twin: Call, links: _Links) -> bool:
+    # the person's own tables may have changed
+    if not reads(call) or links.own.get(call) or len(twin.tables) != len(call.tables):
+        return False
+    before = links.needs.get(twin, {})
+    needs = links.needs.get(call, {})
+    return all(before.get(name) == table for name, table in needs.items())
 
 
 def _choices(
@@ -314,7 +310,8 @@ def _choices(
         ]
         why = _why_not(call, wish) or around.problem(call)
         if not why and (gone := [m for m in makers if m in dead]):
-            why = f"it needs a table of {gone[0].server}.{gone[0].tool}, which is commented out above"
+            maker = f"{gone[0].server}.{gone[0].tool}"
+            why = f"it needs a table of {maker}, which is commented out above"
         if why:
             dead[call] = why
         again = tuple(other for other, first in links.twin.items() if first is call)
@@ -365,7 +362,56 @@ def _spoken(call: Call) -> str:
 
 def _nothing(trail: Trail, wish: Wish, in_reach: Sequence[Call]) -> str:
     if not trail.calls:
-        return "Nothing to freeze yet: no tool has been called; ask with %%claude, or query with %%mcp_sql."
+        return (
+            "Nothing to freeze yet: no tool has been called; ask with %%claude, or "
+            "query with %%mcp_sql."
+        )
     if wish.cells is not None and not in_reach:
-        return "Nothing to freeze yet: the last %%claude cell called no tool; name a table, or use --all-cells."
+        return (
+            "Nothing to freeze yet: the last %%claude cell called no tool; name a "
+            "table, or use --all-cells."
+        )
     return "Nothing to freeze yet: no call gave a table that is in use; --all takes every call."
+
+
+_WORD = re.compile(r"[^\W\d]\w*")
+_TAKE_TABLES = ("mcp_preview", "mcp_share", "mcp_unshare")
+_OTHERS_CODE = frozenset(
+    "claude mcp_freeze mcp_call mcp_connect mcp_read mcp_prompt mcp_sql".split()
+)
+
+
+@lru_cache(maxsize=4096)  # every call looks through the cells after it
+def names_in(source: str) -> frozenset[str]:
+    """The names that a cell uses, in Python, in SQL over the notebook's own tables, and
+    in magics that take tables.
+    """
+    try:
+        tree = ast.parse(TransformerManager().transform_cell(source))
+    except (SyntaxError, ValueError):
+        # no Python: another language's cell, or one that failed
+        return frozenset(_WORD.findall(source))
+    return frozenset(name for node in ast.walk(tree) for name in _names(node))
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Name):
+        yield node.id
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return
+    constants = [a.value for a in node.args if isinstance(a, ast.Constant)]
+    texts = [value for value in constants if isinstance(value, str)]
+    if node.func.attr in ("run_line_magic", "run_cell_magic") and texts:
+        yield from _in_magic(*texts)
+    elif node.func.attr in ("sql", "asql", "query", "eval"):
+        yield from _WORD.findall(" ".join(texts))
+
+
+def _in_magic(name: str, line: str = "", body: str = "") -> Iterator[str]:
+    if name in _TAKE_TABLES:
+        yield from line.split()
+    elif name == "mcp_sql" and line.split()[:1] == [OWN_SERVER]:
+        yield from _WORD.findall(body)
+    elif name not in _OTHERS_CODE:
+        # %%time, %%capture: the code of a cell inside another magic
+        yield from names_in(body) if body else _WORD.findall(line)

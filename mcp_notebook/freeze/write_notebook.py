@@ -15,26 +15,24 @@ from IPython.core.inputtransformer2 import TransformerManager
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.literal import commented
-from mcp_notebook.freeze.script import connect, server_object
 from mcp_notebook.freeze.sealing import Secret
 from mcp_notebook.freeze.steps import Plan, Step
-from mcp_notebook.freeze.wording import (
+from mcp_notebook.freeze.write_script import connect, server_object
+from mcp_notebook.freeze.write_step import (
     WORDS,
-    answer,
-    imports,
-    own_tables,
-    question,
-    to_set,
-)
-from mcp_notebook.freeze.writing import (
     Style,
-    checks,
-    extras,
+    alias_lines,
+    answer_lines,
+    check_sources,
+    environment_lines,
+    import_lines,
     is_own_query,
-    python,
-    reason,
-    remarks,
+    note_lines,
+    own_table_lines,
+    question_lines,
+    step_source,
     uses_object,
+    why_not_line,
 )
 from mcp_notebook.naming import OWN_SERVER
 
@@ -53,26 +51,22 @@ def cells(
     """All cells of a notebook that runs from its first to its last. `timeout`: as in `script`."""
     steps = list(_steps(plan, style, answers))
     setup = [
-        *to_set(plan),
-        *imports(c.source for c in steps if c.kind == "code"),
+        *environment_lines(plan),
+        *import_lines(c.source for c in steps if c.kind == "code"),
         "",
         "%load_ext mcp_notebook",
     ]
     setup += [f"%config MCPNotebook.tool_timeout = {timeout:g}"] if timeout else []
     setup += [_connect(plan, route) for route in plan.routes]
-    used = {
-        s.call.server
-        for s in plan.steps
-        if uses_object(s) and not s.why_not and not _magic(s, plan)
-    }
-    setup += [
-        server_object(plan, r.name)
-        for r in plan.routes
-        if r.name in used and _has_line(r)
-    ]
-    own = [*own_tables(plan), f"%mcp_share {' '.join(plan.own)}"] if plan.own else []
-    first = [Cell("markdown", heading), Cell("code", "\n".join(setup).rstrip())]
-    return [*first, *([Cell("code", "\n".join(own))] if own else []), *steps]
+    used = {step.call.server for step in plan.steps if _needs_object(step, plan)}
+    for route in plan.routes:
+        if route.name in used and _has_line(route):
+            setup.append(server_object(plan, route.name))
+    made = [Cell("markdown", heading), Cell("code", "\n".join(setup).rstrip())]
+    if plan.own:
+        own = [*own_table_lines(plan), f"%mcp_share {' '.join(plan.own)}"]
+        made.append(Cell("code", "\n".join(own)))
+    return [*made, *steps]
 
 
 def document(written: Sequence[Cell]) -> str:
@@ -101,27 +95,25 @@ def _as_json(number: int, cell: Cell) -> dict[str, Any]:
         "metadata": {},
         "source": cell.source.splitlines(keepends=True),
     }
-    return (
-        made
-        if cell.kind == "markdown"
-        else {**made, "execution_count": None, "outputs": []}
-    )
+    if cell.kind == "markdown":
+        return made
+    return {**made, "execution_count": None, "outputs": []}
 
 
 def _steps(plan: Plan, style: Style, answers: bool) -> Iterator[Cell]:
     cell = ""
     for step in plan.steps:
         if step.call.cell != cell and step.call.cell in plan.runs:
-            yield Cell("markdown", _asked(plan, step.call.cell, answers))
+            yield Cell("markdown", _question_cell(plan, step.call.cell, answers))
         cell = step.call.cell
         yield from _cells_of(plan, step, style)
 
 
-def _asked(plan: Plan, cell: str, answers: bool) -> str:
+def _question_cell(plan: Plan, cell: str, answers: bool) -> str:
     run = plan.runs[cell]
-    said = "\n".join(["Asked:", "", *_verbatim(question(run))])
-    if answers and answer(run):
-        said += "\n".join(["", "", WORDS, "", *_verbatim(answer(run))])
+    said = "\n".join(["Asked:", "", *_verbatim(question_lines(run))])
+    if answers and answer_lines(run):
+        said += "\n".join(["", "", WORDS, "", *_verbatim(answer_lines(run))])
     return said
 
 
@@ -129,10 +121,8 @@ def _verbatim(lines: list[str]) -> list[str]:
     """Words that are shown and not rendered: a model's markdown could load a picture
     from anywhere.
     """
-    longest = max(
-        (len(line) - len(line.lstrip("`")) for line in (x.lstrip() for x in lines)),
-        default=0,
-    )
+    begins = [re.match(r"\s*(`*)", line) for line in lines]
+    longest = max((len(found[1]) for found in begins if found), default=0)
     fence = "`" * max(3, longest + 1)
     return [f"{fence}text", *lines, fence]
 
@@ -141,62 +131,79 @@ def _cells_of(plan: Plan, step: Step, style: Style) -> Iterator[Cell]:
     moved = [_connect(plan, step.route)] if step.route is not None else []
     magic = _magic(step, plan)
     if step.why_not:
-        yield Cell(
-            "code",
-            "\n".join(
-                [
-                    reason(step),
-                    commented("\n".join([*moved, magic or python(step, plan)])),
-                ]
-            ),
-        )
+        call = "\n".join([*moved, magic or step_source(step, plan)])
+        yield Cell("code", f"{why_not_line(step)}\n{commented(call)}")
         return
-    told = [*moved, *remarks(step)]
+    before = [*moved, *note_lines(step)]
+    after = [*alias_lines(step), *check_sources(step, style)]
     if not magic:
-        yield Cell(
-            "code",
-            "\n".join([*told, python(step, plan), *extras(step), *checks(step, style)]),
-        )
+        yield Cell("code", "\n".join([*before, step_source(step, plan), *after]))
         return
-    if told:
-        yield Cell("code", "\n".join(told))
+    # a cell magic takes its whole cell: what stands around it goes into others
+    if before:
+        yield Cell("code", "\n".join(before))
     yield Cell("code", magic)
-    after = [*extras(step), *checks(step, style)]
     if after:
         yield Cell("code", "\n".join(after))
 
 
+def _needs_object(step: Step, plan: Plan) -> bool:
+    return uses_object(step) and not step.why_not and not _magic(step, plan)
+
+
 def _magic(step: Step, plan: Plan) -> str:
     """The step as a magic that gives its table the right name, "" where Python has to do it."""
-    call = step.call
-    into = f" --into {step.names[0]}" if step.names else ""
     if len(step.names) > 1:
         return ""
-    if call.kind == "resource":
-        line = f"%mcp_read {call.server} {call.arguments['uri']}{into}"
-        return line if into and len(line.split()) == 5 and _is_line(line) else ""
-    own = is_own_query(step) and all(
-        name == variable for name, variable in step.needs.items()
-    )
-    sql = "sql" if own else call.facts.sql
-    if (
-        not sql
-        or set(call.arguments) != {sql}
-        or (call.server == OWN_SERVER and not own)
-    ):
+    if step.call.kind == "resource":
+        return _read_magic(step)
+    return _sql_magic(step, plan)
+
+
+def _into(step: Step) -> str:
+    return f" --into {step.names[0]}" if step.names else ""
+
+
+def _read_magic(step: Step) -> str:
+    uri = step.call.arguments["uri"]
+    line = f"%mcp_read {step.call.server} {uri}{_into(step)}"
+    is_whole = len(line.split()) == 5  # neither name nor address is broken by a space
+    return line if step.names and is_whole and _is_line(line) else ""
+
+
+def _sql_magic(step: Step, plan: Plan) -> str:
+    call = step.call
+    text = _sql_alone(step, plan)
+    if text is None:
         return ""
-    text = call.arguments[sql]
-    if not isinstance(text, str) or any(
-        isinstance(p, Secret) for p in plan.sealer.pieces(text, call.server, sql=True)
-    ):
-        return ""
-    tool = "" if own or call.facts.only else f" --tool {call.tool}"
-    if tool and not re.fullmatch(r"[\w.-]+", call.tool):
-        return ""
-    cell = f"%%mcp_sql {call.server}{into}{tool}\n{text.strip()}"
-    return (
-        cell if _magic_of(cell) == (f"{call.server}{into}{tool}", text.strip()) else ""
-    )
+    tool = ""
+    if not _is_own(step) and not call.facts.only:
+        if not re.fullmatch(r"[\w.-]+", call.tool):
+            return ""
+        tool = f" --tool {call.tool}"
+    line = f"{call.server}{_into(step)}{tool}"
+    cell = f"%%mcp_sql {line}\n{text.strip()}"
+    return cell if _magic_of(cell) == (line, text.strip()) else ""
+
+
+def _sql_alone(step: Step, plan: Plan) -> str | None:
+    """The SQL of a call that is nothing but its SQL, without a secret in it; else None."""
+    call = step.call
+    own = _is_own(step)
+    name = "sql" if own else call.facts.sql
+    if not name or set(call.arguments) != {name}:
+        return None
+    text = call.arguments[name]
+    if not isinstance(text, str) or (call.server == OWN_SERVER and not own):
+        return None
+    pieces = plan.sealer.pieces(text, call.server, sql=True)
+    return None if any(isinstance(piece, Secret) for piece in pieces) else text
+
+
+def _is_own(step: Step) -> bool:
+    """SQL over the notebook's own tables, under the names that they have there."""
+    needs = step.needs.items()
+    return is_own_query(step) and all(name == variable for name, variable in needs)
 
 
 def _connect(plan: Plan, route: ConnectOptions) -> str:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.freeze.trail import Facts
+from mcp_notebook.freeze.call_log import Facts
 from tests.freeze.trails import Made, tools
 
 UNKNOWN = Facts()

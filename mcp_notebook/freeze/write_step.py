@@ -1,12 +1,15 @@
 """One step as Python: the call, the names it gives its tables, and the checks."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.freeze.literal import call as call_source
 from mcp_notebook.freeze.literal import literal, name_is_free, quoted
 from mcp_notebook.freeze.steps import Check, Plan, Step, argument
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.secrets import seal_text
 
 QUERY = "query"  # the tool of the notebook's own server that takes SQL
 
@@ -21,11 +24,12 @@ class Style:
     data: str = ""
 
 
-def python(step: Step, plan: Plan) -> str:
+def step_source(step: Step, plan: Plan) -> str:
     """The call as a statement."""
     prefix = f"{', '.join(step.names)} = " if step.names else ""
+    several = len(step.names) > 1
+    extra = ["tables=True"] if several else []
     if step.call.kind == "resource":
-        extra = ["tables=True"] if len(step.names) > 1 else []
         given = [
             quoted(step.call.server),
             argument(step.call, "uri", step.call.arguments["uri"], plan.sealer),
@@ -35,10 +39,9 @@ def python(step: Step, plan: Plan) -> str:
         return call_source(
             "mcp_notebook.sql", _own_arguments(step, plan), prefix=prefix
         )
-    if step.call.server == OWN_SERVER or len(step.names) > 1:
+    if step.call.server == OWN_SERVER or several:
         target = quoted(f"{step.call.server}.{step.call.tool}")
         given = _dictionary(step, plan)
-        extra = ["tables=True"] if len(step.names) > 1 else []
         return call_source("mcp_notebook.call", [target, *given, *extra], prefix=prefix)
     server = plan.servers[step.call.server]
     tool = step.call.tool
@@ -70,22 +73,22 @@ def uses_object(step: Step) -> bool:
     )
 
 
-def checks(step: Step, style: Style) -> list[str]:
+def check_sources(step: Step, style: Style) -> list[str]:
     """A statement for each table."""
     return [_check(check, style) for check in step.checks]
 
 
-def extras(step: Step) -> list[str]:
+def alias_lines(step: Step) -> list[str]:
     """What follows a call: other names of its tables."""
     return [f"{alias} = {name}" for alias, name in step.aliases]
 
 
-def remarks(step: Step) -> list[str]:
+def note_lines(step: Step) -> list[str]:
     """What a reader should know of the step, as comments."""
     return [f"# {note}" for note in step.notes]
 
 
-def reason(step: Step) -> str:
+def why_not_line(step: Step) -> str:
     """Why a step is commented out."""
     return f"# Not run: {step.why_not}."
 
@@ -112,40 +115,65 @@ def _dictionary(step: Step, plan: Plan) -> list[str]:
         f"{quoted(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}"
         for k, v in given.items()
     ]
+    return [_braced(pairs, 80)]
+
+
+def _braced(pairs: list[str], width: int) -> str:
+    """A dict on one line where it fits, else a pair a line."""
     line = "{" + ", ".join(pairs) + "}"
-    if len(line) <= 80 and "\n" not in line:
-        return [line]
-    return ["{\n" + "".join(f"        {pair},\n" for pair in pairs) + "    }"]
+    if len(line) <= width and "\n" not in line:
+        return line
+    return "{\n" + "".join(f"        {pair},\n" for pair in pairs) + "    }"
 
 
 def _check(check: Check, style: Style) -> str:
-    columns = (
-        "{"
-        + ", ".join(f"{_plain(k)}: {_plain(v)}" for k, v in check.columns.items())
-        + "}"
-    )
-    if len(columns) > 84:
-        columns = (
-            "{\n"
-            + "".join(
-                f"        {_plain(k)}: {_plain(v)},\n" for k, v in check.columns.items()
-            )
-            + "    }"
-        )
+    pairs = [f"{quoted(name)}: {quoted(word)}" for name, word in check.columns.items()]
+    columns = _braced(pairs, 84)
     given = [
         check.name,
         f"rows={check.rows}",
         f"columns={columns}",
-        f"fingerprint={_plain(check.fingerprint)}",
+        f"fingerprint={quoted(check.fingerprint)}",
     ]
     if check.ignore:
-        given.append(f"ignore=[{', '.join(map(_plain, check.ignore))}]")
+        given.append(f"ignore=[{', '.join(map(quoted, check.ignore))}]")
     if style.data:
-        given.append(f"against={_plain(f'{style.data}/{check.name}.parquet')}")
+        given.append(f"against={quoted(f'{style.data}/{check.name}.parquet')}")
     if not style.strict:
         given.append("strict=False")
     return call_source("mcp_notebook.check", given)
 
 
-def _plain(value: str) -> str:
-    return quoted(value)
+WORDS = "The model's words, not code and not checked:"
+
+
+def import_lines(sources: Iterable[str]) -> list[str]:
+    """The imports that the sources need."""
+    needs_os = any(re.search(r"\bos\.environ\[", source) for source in sources)
+    return [*(["import os", ""] if needs_os else []), "import mcp_notebook"]
+
+
+def environment_lines(plan: Plan) -> list[str]:
+    """The environment variables that hold nothing yet, as comments."""
+    return [
+        f"# Set {name} in the environment before this runs."
+        for name in plan.sealer.missing
+    ]
+
+
+def own_table_lines(plan: Plan) -> list[str]:
+    """The tables that no call gave, as comments."""
+    return [
+        f"# {name} is a table of your own code: it has to be made before what reads it."
+        for name in plan.own
+    ]
+
+
+def question_lines(run: Run) -> list[str]:
+    """The lines of the question."""
+    return seal_text(run.prompt.strip()).splitlines()
+
+
+def answer_lines(run: Run) -> list[str]:
+    """The lines of what the model said."""
+    return seal_text(run.words.strip()).splitlines()
