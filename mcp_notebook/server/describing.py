@@ -9,7 +9,7 @@ from typing import Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.results.model_preview import preview
-from mcp_notebook.server.answer import to_json
+from mcp_notebook.server.answer import TableAnswer, to_json
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog, Entry
 from mcp_notebook.server.engines.interface import quote
