@@ -22,7 +22,9 @@ import pyarrow as pa
 from mcp_notebook.values import column_values
 
 TEXT_BYTES = 20_000  # what a host that reads only text gets of a result
+# JSON readers that hold numbers as doubles, as JavaScript does, round beyond this.
 SAFE_INTEGER = 2**53
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 OUTPUT_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -133,7 +135,7 @@ def as_text(answer: RowsAnswer, max_bytes: int = TEXT_BYTES) -> str:
         lines.append(line)
     head = [answer.preface] if answer.preface else []
     head.append(_csv_line([c.name for c in answer.columns]))
-    return "\n".join([*head, *lines, *_closing(answer, len(lines))])
+    return "\n".join([*head, *lines, *_closing_lines(answer, len(lines))])
 
 
 def to_json(value: Any) -> Any:
@@ -141,9 +143,8 @@ def to_json(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return {"base64": base64.b64encode(bytes(value)).decode("ascii")}
     if isinstance(value, float) and not math.isfinite(value):
-        return (
-            "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
-        )
+        # JSON has no words for these; a reader of ours knows them by the column's type
+        return _NOT_FINITE[str(value)]
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, dict):
@@ -156,11 +157,11 @@ def to_json(value: Any) -> Any:
 def size_of(value: Any) -> int:
     """About how many bytes the value takes in JSON."""
     if isinstance(value, str):
-        return (
-            len(value) + 3
-            if value.isascii()
-            else len(value.encode("utf-8", "replace")) + 3
+        # asking whether a text is ASCII costs nothing: it is a flag of the object
+        length = (
+            len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
         )
+        return length + 3  # two quotes and a comma
     if isinstance(value, bytes):
         return len(value) * 4 // 3 + 16
     return 8
@@ -197,19 +198,21 @@ def big_integer_notice(
     big = [
         column.name
         for index, column in enumerate(columns)
-        if any(
-            type(row[index]) is int and abs(row[index]) > SAFE_INTEGER for row in rows
-        )
+        if any(_is_big(row[index]) for row in rows)
     ]
+    if not big:
+        return ""
     return (
         f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as "
         "doubles round them"
-        if big
-        else ""
     )
 
 
-def _closing(answer: RowsAnswer, shown: int) -> list[str]:
+def _is_big(value: Any) -> bool:
+    return type(value) is int and abs(value) > SAFE_INTEGER
+
+
+def _closing_lines(answer: RowsAnswer, shown: int) -> list[str]:
     total = len(answer.rows)
     lines = [
         f"({total:,} row{'' if total == 1 else 's'}{', ' + answer.notice if answer.notice else ''})"

@@ -71,7 +71,7 @@ def snapshot(value: Any) -> Snapshot:
         value = interchanged(value)
     table = value if isinstance(value, pa.Table) else pa.table(value)
     names = unique_names(table.column_names)
-    notes = _renamed(table.column_names, names)
+    notes = _rename_notes(table.column_names, names)
     return Snapshot(table.rename_columns(names), _table_places(table), notes)
 
 
@@ -130,7 +130,7 @@ def _frame_snapshot(frame: "pd.DataFrame") -> Snapshot:
     else:
         held = held.reset_index(names=_index_names(held), allow_duplicates=True)
     names = unique_names(held.columns)
-    notes = _renamed(list(held.columns), names)
+    notes = _rename_notes(list(held.columns), names)
     held.columns = names
     places = {
         name: _column_place(held.iloc[:, number]) for number, name in enumerate(names)
@@ -144,24 +144,23 @@ def _plain_index(frame: "pd.DataFrame") -> bool:
     becomes columns.
     """
     index = frame.index
-    return (
-        index.nlevels == 1
-        and index.name is None
-        and getattr(index.dtype, "kind", "O") in "iu"
-    )
+    # a name, or more than one level, says that somebody meant it as data
+    if index.nlevels != 1 or index.name is not None:
+        return False
+    return getattr(index.dtype, "kind", "O") in "iu"
 
 
 def _index_names(frame: "pd.DataFrame") -> list[str]:
     names = list(frame.index.names)
-    return [
-        str(name)
-        if name is not None
-        else ("index" if len(names) == 1 else f"level_{i}")
-        for i, name in enumerate(names)
-    ]
+    # the words that pandas itself takes for levels without a name
+    if names == [None]:
+        return ["index"]
+    for level, name in enumerate(names):
+        names[level] = f"level_{level}" if name is None else str(name)
+    return names
 
 
-def _renamed(before: list[Any], after: list[str]) -> tuple[str, ...]:
+def _rename_notes(before: list[Any], after: list[str]) -> tuple[str, ...]:
     changed = [
         f"{old!r} is {new}"
         for old, new in zip(before, after, strict=True)
@@ -244,13 +243,10 @@ def _as_text(column: "pd.Series") -> pa.Array:
 
 
 def _scannable(dtype: Any) -> bool:
-    return type(dtype).__name__ in (
-        "StringDtype",
-        "CategoricalDtype",
-        "BooleanDtype",
-    ) or (
-        getattr(dtype, "kind", "O") in "iufbM" and type(dtype).__name__ != "ArrowDtype"
-    )
+    name = type(dtype).__name__
+    if name in ("StringDtype", "CategoricalDtype", "BooleanDtype"):
+        return True
+    return name != "ArrowDtype" and getattr(dtype, "kind", "O") in "iufbM"
 
 
 def _readable(table: pa.Table) -> pa.Table:

@@ -46,14 +46,14 @@ async def serve_bridge(connection_file: Path) -> None:
             http,
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
-            await serve_stdio(forwarding(client))
+            await serve_stdio(build_forwarding_server(client))
     except* (httpx2.HTTPError, ConnectionError, MCPError) as group:
         raise ConnectError(
             "The notebook does not answer: serve its tables again with %mcp_serve."
         ) from group
 
 
-def forwarding(client: Client) -> "Server[Any]":
+def build_forwarding_server(client: Client) -> "Server[Any]":
     """A server whose every answer comes from the client's own server, and which passes
     on that its list changed.
     """
@@ -64,7 +64,7 @@ def forwarding(client: Client) -> "Server[Any]":
         title="The notebook's tables",
         instructions=client.instructions,
         version=__version__,
-        lifespan=lambda server: _listening(client, bus, sessions),
+        lifespan=lambda server: _pass_on_while_open(client, bus, sessions),
         on_list_tools=answers.list_tools,
         on_call_tool=answers.call_tool,
         on_list_resources=answers.list_resources,
@@ -129,7 +129,7 @@ class _Answers:
 
 
 @contextlib.asynccontextmanager
-async def _listening(
+async def _pass_on_while_open(
     client: Client, bus: InMemorySubscriptionBus, sessions: HandshakeClients
 ) -> AsyncIterator[dict[str, Any]]:
     listening = asyncio.ensure_future(_pass_on(client, bus, sessions))

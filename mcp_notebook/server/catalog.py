@@ -55,23 +55,21 @@ class Catalog:
         A variable that the person shared under this name stays shared when a call gives
         it new rows.
         """
+        fresh = Entry(name, variable or name, origin, description)
         known = self._entries.get(name)
-        if (
-            origin != "shared"
-            and known
-            and known.origin == "shared"
-            and known.variable == (variable or name)
-        ):
-            return
-        self._entries[name] = Entry(name, variable or name, origin, description)
-        self._changed()
+        if known is not None and known.origin == "shared" and origin != "shared":
+            # what the person shared stays shared, also with a call's new rows
+            if known.variable == fresh.variable:
+                return
+        self._entries[name] = fresh
+        self._tell_listeners()
 
     def remove(self, name: str) -> None:
         """Offer the table no longer; an unknown name is a `DataError`."""
         if self._entries.pop(name, None) is None:
             raise DataError(self._unknown(name))
         self._used.pop(name, None)
-        self._changed()
+        self._tell_listeners()
 
     def withhold(self, name: str) -> None:
         """Offer a result no longer, unless the person shared it under this name."""
@@ -142,7 +140,7 @@ class Catalog:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())
 
-    def _changed(self) -> None:
+    def _tell_listeners(self) -> None:
         for listener in list(self._listeners):
             listener()
 
@@ -162,7 +160,7 @@ class _Selection(Catalog):
         self._source = source
         self._origin = origin
         self._used = source._used
-        source.on_change(self._changed)
+        source.on_change(self._tell_listeners)
 
     def entries(self) -> tuple[Entry, ...]:
         return tuple(

@@ -106,7 +106,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         asyncio.run(args.serve(args))
     except NotebookError as error:
-        print(f"mcp-notebook serve: {error.message}", file=sys.stderr)  # noqa: T201 - this is the command line
+        # this is the command line: there is no notebook to show it in
+        print(f"mcp-notebook serve: {error.message}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         return 130

@@ -69,7 +69,9 @@ def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any
             str(field.type),
             table.column(i).null_count,
             field.name in hidden,
-            None if field.name in hidden else _sampled(column_values(sample.column(i))),
+            None
+            if field.name in hidden
+            else _sample_words(column_values(sample.column(i))),
         ]
         for i, field in enumerate(table.schema)
     ]
@@ -90,11 +92,8 @@ async def describe_elsewhere(
     try:
         seen = await asyncio.to_thread(look, value)
         if is_remote(value):
-            rows = (
-                await ask(
-                    f"SELECT * FROM {quote(name)} LIMIT {SAMPLE_ROWS}", SAMPLE_ROWS
-                )
-            ).data
+            first_rows = f"SELECT * FROM {quote(name)} LIMIT {SAMPLE_ROWS}"  # noqa: S608
+            rows = (await ask(first_rows, SAMPLE_ROWS)).data
         else:
             rows = masks.apply(
                 await asyncio.to_thread(sample, value, SAMPLE_ROWS), name
@@ -105,7 +104,7 @@ async def describe_elsewhere(
     shown = preview(
         rows, name, mask=(*masks.patterns, *map(glob.escape, hidden))
     ).partition("\n")[2]
-    head = f"{name}: {counted(seen.rows)} × {len(seen.schema)} columns; query it by that name"
+    head = f"{name}: {count_words(seen.rows)} × {len(seen.schema)} columns; query it by that name"
     about = f"{seen.said}; what follows is of its first {rows.num_rows} rows"
     values = dict(
         zip(
@@ -120,21 +119,21 @@ async def describe_elsewhere(
             str(f.type),
             None,
             f.name in hidden,
-            None if f.name in hidden else _sampled(values.get(f.name, [])),
+            None if f.name in hidden else _sample_words(values.get(f.name, [])),
         ]
         for f in seen.schema
     ]
     return f"{head}\n{about}\n{shown}", fields
 
 
-def _sampled(values: Sequence[Any]) -> str | None:
+def _sample_words(values: Sequence[Any]) -> str | None:
     return (
         " | ".join(str(to_json(value))[:60] for value in values if value is not None)
         or None
     )
 
 
-def counted(rows: int | None) -> str:
+def count_words(rows: int | None) -> str:
     """`1,234 rows`, or that they were not counted."""
     return (
         "rows not counted"
@@ -143,11 +142,13 @@ def counted(rows: int | None) -> str:
     )
 
 
-def listing(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
+def list_lines(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
     """A line for each table's summary, within `LISTING_BYTES`."""
     used = 0
     for number, (name, rows, columns, about) in enumerate(listed):
-        line = f"{name} ({about}{f', {counted(rows)}' if columns else ''}): {columns}"
+        line = (
+            f"{name} ({about}{f', {count_words(rows)}' if columns else ''}): {columns}"
+        )
         used += len(line.encode())
         if used > LISTING_BYTES:
             yield f"… and {len(listed) - number} more tables; describe_table describes each"

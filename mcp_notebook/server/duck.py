@@ -49,8 +49,8 @@ def run(
         # parenthesis; a comment ends at the newline.
         relation = cursor.sql(f"SELECT * FROM (\n{sql}\n) LIMIT {rows + 1:d}")  # noqa: S608
         types = tuple(str(kind) for kind in relation.types)
-        data, cut = _bounded(relation.to_arrow_reader(_BATCH), rows, max_bytes)
-        return TableAnswer(_plain(data, types), types, cut)
+        data, cut = _take_bounded(relation.to_arrow_reader(_BATCH), rows, max_bytes)
+        return TableAnswer(_computable(data, types), types, cut)
     except (duckdb.Error, ValueError, RuntimeError, pa.ArrowException) as error:
         raise ToolError(f"DuckDB says: {first_lines(error)}") from error
     finally:
@@ -71,7 +71,7 @@ def explain(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
         cursor.close()
 
 
-def _bounded(
+def _take_bounded(
     reader: pa.RecordBatchReader, rows: int, max_bytes: int
 ) -> tuple[pa.Table, str]:
     kept, count, size = [], 0, 0
@@ -93,20 +93,20 @@ def _bounded(
     return table, ""
 
 
-def _plain(table: pa.Table, types: tuple[str, ...]) -> pa.Table:
+def _computable(table: pa.Table, types: tuple[str, ...]) -> pa.Table:
     """Whole-number sums as int64 where they fit, and intervals without months as
     durations: what pandas can compute with.
     """
     for index, kind in enumerate(types):
         column = table.column(index)
         if kind in ("HUGEINT", "UHUGEINT"):
-            table = _replaced(table, index, _narrow(column))
+            table = _with_column(table, index, _narrow(column))
         elif kind == "INTERVAL":
-            table = _replaced(table, index, _duration(column))
+            table = _with_column(table, index, _duration(column))
     return table
 
 
-def _replaced(
+def _with_column(
     table: pa.Table, index: int, column: pa.ChunkedArray | pa.Array
 ) -> pa.Table:
     return table.set_column(index, table.schema.field(index).name, column)

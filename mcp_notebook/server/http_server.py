@@ -157,7 +157,8 @@ class OutsideServer:
         assert self._serving is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
-                while not self._server.started and not self._serving.done():  # noqa: ASYNC110 - uvicorn has no event
+                # uvicorn has no event for it
+                while not self._server.started and not self._serving.done():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
         if not self._server.started:
             await self.stop()
@@ -180,7 +181,7 @@ def read_connection(path: Path) -> tuple[str, str]:
     """URL and token of a connection file; raises `ConnectError` when the notebook no
     longer serves.
     """
-    held = _held(path)
+    held = _read_file(path)
     if held is None:
         raise ConnectError(
             f"{path} is no connection file: serve the notebook's tables again with %mcp_serve."
@@ -197,8 +198,8 @@ def find_connection(folder: Path, name: str = "") -> Path:
     """
     serving: dict[Path, dict[str, Any]] = {}
     for path in sorted(folder.glob("notebook-*.json")):
-        held = _held(path)
-        if held is None or not _alive(held.get("pid")):
+        held = _read_file(path)
+        if held is None or not _is_alive(held.get("pid")):
             # a kernel that was killed could not take its file along
             path.unlink(missing_ok=True)
         else:
@@ -245,7 +246,7 @@ def client_configuration(
     }
 
 
-def _held(path: Path) -> dict[str, Any] | None:
+def _read_file(path: Path) -> dict[str, Any] | None:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
         return (
@@ -265,7 +266,7 @@ def _names(held: dict[str, Any]) -> list[str]:
     ]
 
 
-def _alive(pid: Any) -> bool:
+def _is_alive(pid: Any) -> bool:
     # there, signal 0 would end the process
     if not isinstance(pid, int) or os.name == "nt":
         return True

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+# What a statement of the person's may take on another engine; interrupting the cell
+# ends it earlier.
 SECONDS = 3600.0
-"""What a statement of the person's may take on another engine; interrupting the cell ends it earlier."""
 
 
 async def local_answer(
@@ -116,10 +117,10 @@ def _scannable(value: Any, name: str, sql: str) -> Any:
 
 
 async def _ask_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
-    return await asyncio.to_thread(_answered, request)
+    return await asyncio.to_thread(_answer_request, request)
 
 
-def _answered(request: dict[str, Any]) -> dict[str, Any]:
+def _answer_request(request: dict[str, Any]) -> dict[str, Any]:
     # duckdb takes a third of a second to import: only the first query pays.
     from mcp_notebook.server.sources import plan_request
 

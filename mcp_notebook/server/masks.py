@@ -107,20 +107,17 @@ class Masks:
 
     def _second(self, name: str, present: Iterable[str]) -> bool:
         numbered = _NUMBERED.fullmatch(name)
-        return (
-            numbered is not None
-            and numbered[1].casefold() in present
-            and self.covers(numbered[1])
-        )
+        if numbered is None or numbered[1].casefold() not in present:
+            return False
+        return self.covers(numbered[1])
 
     def _token(self, value: Any, scope: str) -> str | None:
         if value is None or (isinstance(value, str) and _TOKEN.fullmatch(value)):
             return value  # a table that was made of masked ones keeps their tokens
-        data = (
-            value
-            if isinstance(value, bytes)
-            else str(value).encode("utf-8", "surrogatepass")
-        )
+        data = value
+        if not isinstance(value, bytes):
+            # lone surrogates stand in texts that were no valid UTF-8
+            data = str(value).encode("utf-8", "surrogatepass")
         keyed = hashlib.blake2b(
             scope.encode() + b"\0" + data, key=self.key, digest_size=8
         )
@@ -136,11 +133,10 @@ class Masks:
             tokens = [self._token(value, scope) for value in column_values(column)]
             return pa.array(tokens, pa.string())
         if isinstance(encoded, pa.ChunkedArray):
-            return (
-                pa.array([None] * len(column), pa.string())
-                if not encoded.num_chunks
-                else encoded.chunk(0)
-            )
+            # an empty column has no chunk to combine
+            if not encoded.num_chunks:
+                return pa.array([None] * len(column), pa.string())
+            return encoded.chunk(0)
         tokens = pa.array(
             [self._token(value, scope) for value in column_values(encoded.dictionary)],
             pa.string(),
@@ -181,11 +177,10 @@ class Masks:
         kind = plain_type(kind)
         inner = [kind.field(i) for i in range(kind.num_fields)]
         named = value_kind(kind) is STRUCT and any(self.covers(f.name) for f in inner)
-        return (
-            named
-            or value_kind(kind) is MAP
-            or any(self._may_hide(f.type) for f in inner)
-        )
+        # the keys of a map are data: any may be a masked name
+        if named or value_kind(kind) is MAP:
+            return True
+        return any(self._may_hide(f.type) for f in inner)
 
     def _hidden_type(self, kind: pa.DataType) -> pa.DataType:
         kind = plain_type(kind)

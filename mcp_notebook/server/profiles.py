@@ -9,7 +9,7 @@ under the same masks and limits.
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations, islice
 from typing import Any
 
 from mcp_notebook.server.answer import AnswerColumn, TableAnswer, to_json
@@ -42,11 +42,21 @@ _TEXTS = ("VARCHAR", "ENUM", "BOOLEAN", "UUID")
 Ask = Callable[[str], Awaitable[TableAnswer]]
 
 COLUMNS = (
-    AnswerColumn("column", "TEXT"), AnswerColumn("type", "TEXT"), AnswerColumn("nulls", "INTEGER"), AnswerColumn("distinct", "INTEGER"),
-    AnswerColumn("distinct_is_exact", "BOOLEAN"), AnswerColumn("min", "TEXT"), AnswerColumn("max", "TEXT"), AnswerColumn("mean", "DOUBLE"),
-    AnswerColumn("stddev", "DOUBLE"), AnswerColumn("q25", "TEXT"), AnswerColumn("median", "TEXT"), AnswerColumn("q75", "TEXT"),
-    AnswerColumn("top", "TEXT"), AnswerColumn("masked", "BOOLEAN"),
-)  # fmt: skip
+    AnswerColumn("column", "TEXT"),
+    AnswerColumn("type", "TEXT"),
+    AnswerColumn("nulls", "INTEGER"),
+    AnswerColumn("distinct", "INTEGER"),
+    AnswerColumn("distinct_is_exact", "BOOLEAN"),
+    AnswerColumn("min", "TEXT"),
+    AnswerColumn("max", "TEXT"),
+    AnswerColumn("mean", "DOUBLE"),
+    AnswerColumn("stddev", "DOUBLE"),
+    AnswerColumn("q25", "TEXT"),
+    AnswerColumn("median", "TEXT"),
+    AnswerColumn("q75", "TEXT"),
+    AnswerColumn("top", "TEXT"),
+    AnswerColumn("masked", "BOOLEAN"),
+)
 
 
 @dataclass(frozen=True)
@@ -99,7 +109,7 @@ async def profile(
         for n, k in zip(names[:MAX_COLUMNS], head.types, strict=False)
     ]
     rows = _row(await ask(f"SELECT count(*) FROM {source}"))[0]
-    told = Profile(table, rows, tuple(await _counted(source, rows, columns, ask)))
+    told = Profile(table, rows, tuple(await _count_columns(source, rows, columns, ask)))
     if len(names) > MAX_COLUMNS:
         told = replace(
             told,
@@ -117,23 +127,18 @@ async def profile(
     return told
 
 
-async def _counted(
+async def _count_columns(
     source: str, rows: int, columns: Sequence[ColumnProfile], ask: Ask
 ) -> list[ColumnProfile]:
     done = []
     for group in _groups(columns):
         wanted = [_measures(column, rows) for column in group]
-        values = iter(
-            _row(
-                await ask(
-                    f"SELECT {', '.join(', '.join(w) for w in wanted)} FROM {source}"
-                )
-            )
-        )
-        done += [
-            _filled(column, [next(values) for _ in w], rows)
-            for column, w in zip(group, wanted, strict=True)
-        ]
+        together = ", ".join(chain.from_iterable(wanted))
+        values = iter(_row(await ask(f"SELECT {together} FROM {source}")))
+        # the values of one row, each column's own number of them after the other's
+        for column, measures in zip(group, wanted, strict=True):
+            own = list(islice(values, len(measures)))
+            done.append(_with_measures(column, own, rows))
     return done
 
 
@@ -157,7 +162,9 @@ def _measures(column: ColumnProfile, rows: int) -> list[str]:
     return found
 
 
-def _filled(column: ColumnProfile, values: list[Any], rows: int) -> ColumnProfile:
+def _with_measures(
+    column: ColumnProfile, values: list[Any], rows: int
+) -> ColumnProfile:
     present, distinct, *rest = values
     column = replace(
         column,
@@ -169,11 +176,10 @@ def _filled(column: ColumnProfile, values: list[Any], rows: int) -> ColumnProfil
         column = replace(column, low=rest[0], high=rest[1])
     if _is(column, _NUMBERS) and len(rest) >= 4:
         column = replace(column, mean=_float(rest[2]), stddev=_float(rest[3]))
-    return (
-        replace(column, quartiles=tuple(rest[-3:]))
-        if len(rest) >= 5 and rest[-1] is not None
-        else column
-    )
+    # least, greatest and three quartiles are the fewest that can end with quartiles
+    if len(rest) < 5 or rest[-1] is None:
+        return column
+    return replace(column, quartiles=tuple(rest[-3:]))
 
 
 async def _with_distinct(source: str, told: Profile, ask: Ask) -> Profile:
@@ -185,18 +191,14 @@ async def _with_distinct(source: str, told: Profile, ask: Ask) -> Profile:
     ]
     exact: dict[str, int] = {}
     for group in _groups(chosen):
-        counted = _row(
-            await ask(
-                "SELECT "
-                f"{', '.join(f'count(DISTINCT {quote(c.name)})' for c in group)} FROM "
-                f"{source}"
-            )
-        )
-        exact |= dict(zip((c.name for c in group), counted, strict=True))
-    columns = (
-        replace(c, distinct=exact[c.name], exact=True) if c.name in exact else c
-        for c in told.columns
-    )
+        counts = ", ".join(f"count(DISTINCT {quote(column.name)})" for column in group)
+        counted = _row(await ask(f"SELECT {counts} FROM {source}"))
+        names = [column.name for column in group]
+        exact |= dict(zip(names, counted, strict=True))
+    columns = list(told.columns)
+    for index, column in enumerate(columns):
+        if column.name in exact:
+            columns[index] = replace(column, distinct=exact[column.name], exact=True)
     return replace(told, columns=tuple(columns))
 
 
@@ -287,9 +289,19 @@ def row_of(column: ColumnProfile) -> list[Any]:
     top = " | ".join(f"{value}: {count}" for value, count in column.top) or None
     low, high = to_json(column.low), to_json(column.high)
     return [
-        column.name, column.type, column.nulls, column.distinct, column.exact, _said(low), _said(high), column.mean,
-        column.stddev, *map(_said, quartiles), top, column.masked,
-    ]  # fmt: skip
+        column.name,
+        column.type,
+        column.nulls,
+        column.distinct,
+        column.exact,
+        _text_or_none(low),
+        _text_or_none(high),
+        column.mean,
+        column.stddev,
+        *map(_text_or_none, quartiles),
+        top,
+        column.masked,
+    ]
 
 
 def as_text(told: Profile, max_bytes: int = TEXT_BYTES) -> str:
@@ -351,31 +363,37 @@ def _notes(told: Profile) -> list[str]:
 
 
 def _line(column: ColumnProfile, rows: int, detail: int) -> str:
-    said = [column.type[:40]]
+    facts = [column.type[:40]]
     if column.nulls:
-        said.append(f"{column.nulls:,} null ({column.nulls / rows:.1%})")
-    said.append(f"{'' if column.exact else '≈'}{column.distinct:,} distinct")
+        facts.append(f"{column.nulls:,} null ({column.nulls / rows:.1%})")
+    facts.append(f"{'' if column.exact else '≈'}{column.distinct:,} distinct")
     if column.masked:
-        said.append("masked: no values")
-    if column.low is not None and detail:
-        said.append(f"{_short(column.low)} to {_short(column.high)}")
-    if column.mean is not None and detail >= 1:
-        said.append(
-            f"mean {column.mean:.6g}"
-            + (f" sd {column.stddev:.4g}" if detail > 1 and column.stddev else "")
-        )
-    if column.quartiles and detail > 2:
-        said.append(f"quartiles {', '.join(map(_short, column.quartiles))}")
+        facts.append("masked: no values")
+    if detail:
+        facts += _measure_words(column, detail)
+    # frequent values are long: they are the first to be fewer, and then to go
     if column.top and detail > 1:
-        said.append("; ".join(_tops(column, rows, 2 if detail == 2 else _TOP)))
-    return f"- {column.name}: {'; '.join(said)}"
+        facts.append(_top_words(column, rows, 2 if detail == 2 else _TOP))
+    return f"- {column.name}: {'; '.join(facts)}"
 
 
-def _tops(column: ColumnProfile, rows: int, most: int) -> Iterator[str]:
+def _measure_words(column: ColumnProfile, detail: int) -> Iterator[str]:
+    if column.low is not None:
+        yield f"{_short(column.low)} to {_short(column.high)}"
+    if column.mean is not None:
+        deviation = ""
+        if detail > 1 and column.stddev:
+            deviation = f" sd {column.stddev:.4g}"
+        yield f"mean {column.mean:.6g}{deviation}"
+    if column.quartiles and detail > 2:
+        yield f"quartiles {', '.join(map(_short, column.quartiles))}"
+
+
+def _top_words(column: ColumnProfile, rows: int, most: int) -> str:
     shares = ", ".join(
         f"{_short(value)} {count / rows:.1%}" for value, count in column.top[:most]
     )
-    yield f"most frequent: {shares}"
+    return f"most frequent: {shares}"
 
 
 def _short(value: Any) -> str:
@@ -385,7 +403,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 24 else f"{text[:23]}…"
 
 
-def _said(value: Any) -> str | None:
+def _text_or_none(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
@@ -404,12 +422,12 @@ def _may_be_key(column: ColumnProfile, rows: int) -> bool:
 def _is(column: ColumnProfile, kinds: Sequence[str]) -> bool:
     """Whether the column's DuckDB type is of the kinds; a list or a struct of them is not."""
     name = column.type.partition("(")[0]
-    return (
-        "[" not in column.type
-        and any(name == kind or name.startswith(f"{kind} ") for kind in (*kinds,))
-    ) or (
-        "TIMESTAMP" in kinds and name.startswith("TIMESTAMP") and "[" not in column.type
-    )
+    if "[" in column.type:
+        return False
+    # DuckDB has TIMESTAMP_NS, _MS and _S beside TIMESTAMP WITH TIME ZONE
+    if "TIMESTAMP" in kinds and name.startswith("TIMESTAMP"):
+        return True
+    return any(name == kind or name.startswith(f"{kind} ") for kind in kinds)
 
 
 def _groups(columns: Sequence[ColumnProfile]) -> Iterator[Sequence[ColumnProfile]]:

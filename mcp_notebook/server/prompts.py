@@ -36,7 +36,7 @@ class Analysis:
     arguments: tuple[tuple[str, str, bool], ...]
     text: str
 
-    def listed(self) -> types.Prompt:
+    def as_prompt(self) -> types.Prompt:
         """The prompt as `prompts/list` announces it."""
         return types.Prompt(
             name=self.name,
@@ -140,7 +140,7 @@ class Prompts:
     async def list(self, context: Any, params: Any) -> types.ListPromptsResult:
         """All prompts; they are the same whatever tables there are."""
         return types.ListPromptsResult(
-            prompts=[analysis.listed() for analysis in ANALYSES]
+            prompts=[analysis.as_prompt() for analysis in ANALYSES]
         )
 
     async def get(
@@ -160,7 +160,7 @@ class Prompts:
         schema = "\n".join(
             [await asyncio.to_thread(self._schema, table) for table in tables]
         )
-        text = analysis.text.format(**_worded(given), schema=schema)
+        text = analysis.text.format(**_with_words(given), schema=schema)
         message = types.PromptMessage(role="user", content=types.TextContent(text=text))
         return types.GetPromptResult(
             description=analysis.description, messages=[message]
@@ -240,7 +240,7 @@ def _check(analysis: Analysis, given: Mapping[str, str]) -> None:
             )
 
 
-def _worded(given: Mapping[str, str]) -> dict[str, str]:
+def _with_words(given: Mapping[str, str]) -> dict[str, str]:
     """The arguments with words for those that were left out; braces inside a value are
     just braces.
     """

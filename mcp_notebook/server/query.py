@@ -97,29 +97,19 @@ class SqlRunner:
         as files to scan.
         """
         checked, out = routed.checked, self._shipping.new_path()
+        # Files that go when the statement has run, whatever becomes of it.
         passing, places, notes = [out], {}, []
         masked: list[str] = []  # columns of which the statement sees tokens
         try:
             for name in checked["tables"]:
                 if name in routed.brought or name in routed.empty:
-                    table = routed.brought.get(name)
-                    data = (
-                        table.data
-                        if table
-                        else routed.empty[name].schema().empty_table()
-                    )
-                    passing.append(
-                        await asyncio.to_thread(
-                            write_table, data, self._shipping.new_path()
-                        )
-                    )
-                    places[name], said = str(passing[-1]), table.notes if table else ()
+                    found = await self._write_routed(routed, name)
                 else:
                     found = await self._place(catalog, name, checked["sql"], masks)
-                    places[name], said = found.where, found.notes
-                    passing += found.passing
-                    masked += found.masked
-                notes += said
+                places[name] = found.where
+                passing += found.passing
+                masked += found.masked
+                notes += found.notes
             if checked["lists_tables"]:
                 for name in set(catalog.names()) - set(places):
                     passing.append(await self._ship_schema(catalog, name, masks))
@@ -130,7 +120,7 @@ class SqlRunner:
                 "bytes": bounds.bytes,
                 "out": str(out),
             }
-            answer = await self._asked(
+            answer = await self._ask_worker(
                 {**request, "tables": places}, bounds.seconds, masked
             )
             return await asyncio.to_thread(
@@ -139,6 +129,18 @@ class SqlRunner:
         finally:
             for path in passing:
                 path.unlink(missing_ok=True)
+
+    async def _write_routed(self, routed: Here, name: str) -> Placed:
+        """What another engine gave of a table, or its columns alone when the statement
+        can need no row of it.
+        """
+        table = routed.brought.get(name)
+        if table:
+            data, notes = table.data, table.notes
+        else:
+            data, notes = routed.empty[name].schema().empty_table(), ()
+        path = await asyncio.to_thread(write_table, data, self._shipping.new_path())
+        return Placed(str(path), notes, [path], ())
 
     async def _place(
         self, catalog: Catalog, name: str, sql: str, masks: "Masks | None"
@@ -151,12 +153,12 @@ class SqlRunner:
         value = _resolve(catalog, name)
         try:
             if kind_of(value) in STORED:
-                return await self._stored(value, name, masks, needed)
+                return await self._place_stored(value, name, masks, needed)
             return await self._shipping.place(value, name, masks, needed)
         except DataError as error:
             raise ToolError(error.message) from error
 
-    async def _stored(
+    async def _place_stored(
         self, value: Any, name: str, masks: "Masks | None", needed: Needed
     ) -> Placed:
         """A table that is scanned where it lies, or spooled when its masked columns need it."""
@@ -164,14 +166,16 @@ class SqlRunner:
         wanted = await needed(names) if kind_of(value) != "file" else []
         found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)
         masked = masks.columns(names) if masks is not None else ()
-        if masks is not None and await asyncio.to_thread(_touched, found, masks, names):
+        if masks is not None and await asyncio.to_thread(
+            _has_masked, found, masks, names
+        ):
             found = await asyncio.to_thread(
-                _hidden, found, self._spool, masks, name, names
+                _with_tokens, found, self._spool, masks, name, names
             )
         passing = [Path(file) for file in found.scan.files] if found.passing else []
         return Placed(found.scan.as_json(), (), passing, masked)
 
-    async def _asked(
+    async def _ask_worker(
         self, request: dict[str, Any], timeout: float, masked: list[str]
     ) -> dict[str, Any]:
         try:
@@ -234,11 +238,11 @@ def _resolve(catalog: Catalog, name: str) -> object:
         raise ToolError(error.message) from error
 
 
-def _touched(found: Ready, masks: "Masks", names: Sequence[str]) -> bool:
+def _has_masked(found: Ready, masks: "Masks", names: Sequence[str]) -> bool:
     return masks.touches(found.scan.open().schema, names)
 
 
-def _hidden(
+def _with_tokens(
     found: Ready, spool: Spool, masks: "Masks", name: str, names: Sequence[str]
 ) -> Ready:
     """The scan with tokens in its masked columns, as a file of ours; `names` are all

@@ -64,12 +64,12 @@ async def serve(
         )
     listener = listen(host, port)
     bound = listener.getsockname()[1]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{bound}/{'sse' if transport == 'sse' else 'mcp'}"
-    print(
-        f"Serving {server.title or server.name} at {address}",
-        file=sys.stderr,
-        flush=True,
-    )
+    # an IPv6 address stands in brackets in a URL
+    name = f"[{host}]" if ":" in host else host
+    path = "sse" if transport == "sse" else "mcp"
+    address = f"http://{name}:{bound}/{path}"
+    sys.stderr.write(f"Serving {server.title or server.name} at {address}\n")
+    sys.stderr.flush()
     await http_server(build_app(server, host=host, port=bound, token=token)).serve(
         sockets=[listener]
     )

@@ -27,7 +27,7 @@ from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Position
 from mcp_notebook.server.describing import (
     describe_elsewhere,
     describe_here,
-    listing,
+    list_lines,
     summary,
 )
 from mcp_notebook.server.masks import Masks
@@ -50,7 +50,8 @@ _SQL = {
     "description": (
         "One SELECT in the DuckDB dialect over the notebook's tables, named as "
         "list_tables names them; quote odd names "
-        'with "double quotes". WITH, FROM-first, DESCRIBE and SUMMARIZE work; PIVOT, files and functions with effects '
+        'with "double quotes". WITH, FROM-first, DESCRIBE and SUMMARIZE work; PIVOT, '
+        "files and functions with effects "
         "do not."
     ),
     "maxLength": 20_000,
@@ -186,7 +187,7 @@ class TableTools:
         page = await asyncio.to_thread(_page, answer, place)
         if self._form == "arrow":
             following = await asyncio.to_thread(
-                self._following, sql, answer, answer.data.num_rows, place
+                self._next_cursor, sql, answer, answer.data.num_rows, place
             )
             return await asyncio.to_thread(arrow_result, page, following)
         return await asyncio.to_thread(self._as_json, sql, answer, page, place)
@@ -196,13 +197,13 @@ class TableTools:
     ) -> RowsAnswer:
         shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
         following = (
-            self._following(sql, answer, place.offset + len(shown.rows), place)
+            self._next_cursor(sql, answer, place.offset + len(shown.rows), place)
             if shown.truncated
             else ""
         )
         return shown.with_cursor(following)
 
-    def _following(
+    def _next_cursor(
         self, sql: str, answer: TableAnswer, served: int, place: Position
     ) -> str:
         """The cursor for the rows after those served, "" when there are none or it
@@ -233,13 +234,13 @@ class TableTools:
             AnswerColumn("columns", "TEXT"),
             AnswerColumn("about", "TEXT"),
         ]
-        return self._described(
-            "\n".join(listing(listed)) or "There are no tables yet.",
+        return self._describe_result(
+            "\n".join(list_lines(listed)) or "There are no tables yet.",
             RowsAnswer(tuple(columns), listed),
         )
 
     async def describe_table(self, table: str) -> types.CallToolResult:
-        entry, value = self._found(table)
+        entry, value = self._find(table)
         masks = self._masks()
         if is_remote(value) or kind_of(value) in STORED:
             text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
@@ -256,10 +257,10 @@ class TableTools:
             AnswerColumn("masked", "BOOLEAN"),
             AnswerColumn("sample", "TEXT"),
         )
-        return self._described(text, RowsAnswer(columns, fields))
+        return self._describe_result(text, RowsAnswer(columns, fields))
 
     async def profile_table(self, table: str) -> types.CallToolResult:
-        entry, _ = self._found(table)
+        entry, _ = self._find(table)
         until = time.monotonic() + self._timeout
 
         async def ask(sql: str) -> TableAnswer:
@@ -269,7 +270,7 @@ class TableTools:
             return await self._ask(sql, timeout=left)
 
         told = await profiles.profile(entry.name, ask, self._masks().columns)
-        result = self._described(
+        result = self._describe_result(
             profiles.as_text(told),
             RowsAnswer(
                 profiles.COLUMNS, [profiles.row_of(column) for column in told.columns]
@@ -285,7 +286,7 @@ class TableTools:
                 result.structured_content["notice"] = "; ".join(told.notes)
         return result
 
-    def _found(self, table: str) -> tuple[Entry, object]:
+    def _find(self, table: str) -> tuple[Entry, object]:
         """The entry of a table and its value; raises `ToolError`."""
         try:
             value = self._catalog.resolve(table)
@@ -295,7 +296,7 @@ class TableTools:
         assert entry is not None
         return entry, value
 
-    def _described(self, text: str, answer: RowsAnswer) -> types.CallToolResult:
+    def _describe_result(self, text: str, answer: RowsAnswer) -> types.CallToolResult:
         """Words for the model; in the json form the facts as structured content, too."""
         content = structured(answer) if self._form == "json" else None
         return types.CallToolResult(

@@ -30,7 +30,8 @@ _PASSED_ON = (
 )
 _MAIN = """
 import json, sys
-sys.path[:] = json.loads(sys.argv[1])  # -I shuts out the variables and folders that could change what is imported
+# -I shuts out the variables and folders that could change what is imported
+sys.path[:] = json.loads(sys.argv[1])
 from mcp_notebook.server.worker_process import main
 main()
 """
@@ -149,7 +150,7 @@ class Worker:
     def _replace(self) -> None:
         self._end()
         self._starting = asyncio.ensure_future(self._start())
-        self._starting.add_done_callback(_seen)
+        self._starting.add_done_callback(_log_failed_start)
 
     def _end(self) -> None:
         """Kill the process; `close` waits until nothing is left of it."""
@@ -173,7 +174,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**kept, "HOME": str(folder), "TMPDIR": str(folder)}
 
 
-def _seen(task: "asyncio.Task[None]") -> None:
+def _log_failed_start(task: "asyncio.Task[None]") -> None:
     # the next request starts anew and reports it
     if not task.cancelled() and task.exception():
         logger.debug("the SQL worker did not restart: %s", task.exception())

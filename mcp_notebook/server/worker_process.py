@@ -38,13 +38,15 @@ def main() -> None:
     try:
         connection = duck.connect(threads=2, memory=MEMORY, database=sys.argv[2])
     except duckdb.Error as error:
-        _answer({"error": sqlguard.first_lines(error)})
+        _send_answer({"error": sqlguard.first_lines(error)})
         return
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(requests, sys.argv[3]), daemon=True).start()
-    _answer({"ready": True})
+    threading.Thread(
+        target=_read_requests, args=(requests, sys.argv[3]), daemon=True
+    ).start()
+    _send_answer({"ready": True})
     while True:
-        _answer(handle(connection, json.loads(requests.get())))
+        _send_answer(handle(connection, json.loads(requests.get())))
 
 
 def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -69,10 +71,10 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         sum(
             Path(file).stat().st_size
             for path in paths.values()
-            for file in _mapped(path)
+            for file in _mapped_files(path)
         )
     )
-    tables = {name: _open(path) for name, path in paths.items()}
+    tables = {name: _open_table(path) for name, path in paths.items()}
     answer = duck.run(
         connection,
         request["run"],
@@ -88,9 +90,10 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     return {"types": answer.types, "truncated": answer.truncated}
 
 
-def _open(place: str | dict[str, Any]) -> Any:
+def _open_table(place: str | dict[str, Any]) -> Any:
     tables = [
-        pa.ipc.open_file(pa.memory_map(file)).read_all() for file in _mapped(place)
+        pa.ipc.open_file(pa.memory_map(file)).read_all()
+        for file in _mapped_files(place)
     ]
     if isinstance(place, str):
         return tables[0]
@@ -105,7 +108,7 @@ def _open(place: str | dict[str, Any]) -> Any:
         raise ToolError(f"A file of the table cannot be read: {error}") from error
 
 
-def _mapped(place: str | dict[str, Any]) -> list[str]:
+def _mapped_files(place: str | dict[str, Any]) -> list[str]:
     """The files of a table that are mapped whole."""
     return [place] if isinstance(place, str) else place.get("parts", [])
 
@@ -135,7 +138,7 @@ def limit_memory(mapped: int) -> None:
         return
 
 
-def _read(requests: "queue.SimpleQueue[str]", folder: str) -> None:
+def _read_requests(requests: "queue.SimpleQueue[str]", folder: str) -> None:
     for line in sys.stdin:
         requests.put(line)
     # the notebook is gone, and nobody else would remove its tables
@@ -143,7 +146,7 @@ def _read(requests: "queue.SimpleQueue[str]", folder: str) -> None:
     os._exit(0)
 
 
-def _answer(answer: dict[str, Any]) -> None:
+def _send_answer(answer: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 
