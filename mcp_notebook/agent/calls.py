@@ -163,7 +163,7 @@ async def shape(
     fetch = _follower(session, outcome)
     if outcome.received_bytes <= READ_ASIDE_BYTES and fetch is None:
         return _shape(outcome, tool, origin, keep, shaping)
-    folders = handover.folders(session.spec) if session is not None else ()
+    folders = handover.offered_folders(session.spec) if session is not None else ()
     return await asyncio.to_thread(
         _shape, outcome, tool, origin, keep, shaping, fetch, folders
     )
@@ -207,7 +207,7 @@ def _shape(
         allowed_dirs=folders,
     )
     links = (b for b in outcome.result.content if b.type == "resource_link")
-    handover.take((str(link.uri) for link in links), folders)
+    handover.remove_handed_files((str(link.uri) for link in links), folders)
     if reading.error is not None:
         shown = _capped(reading.error, shaping)
         return _result(origin, outcome, reading, "error", shown)

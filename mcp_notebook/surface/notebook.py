@@ -46,7 +46,7 @@ class Notebook:
         self._write_log(settings.log_file)
         settings.observe(lambda change: self._write_log(change.new), names="log_file")
         settings.observe(
-            lambda _: loop.submit(self.sessions.roots_changed()), names="roots"
+            lambda _: loop.submit(self.sessions.announce_roots()), names="roots"
         )
         self.grants = Grants(user_file())
         self.starts = Starts(user_folder() / "starts.json")
