@@ -10,7 +10,6 @@ from typing import Literal
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
 from mcp_notebook.server.mend import did_you_mean
-from mcp_notebook.server.sources.ibis_in_memory import near
 
 Origin = Literal["result", "named", "shared"]
 
@@ -118,6 +117,9 @@ class Catalog:
             raise DataError(
                 f"{entry.variable} is a {type(value).__name__} now, not a table: share it again when it is."
             )
+        # Loads pyarrow, which a name in a question does not need.
+        from mcp_notebook.server.sources.ibis_in_memory import near
+
         return near(value)
 
     def find(self, name: str) -> Entry | None:

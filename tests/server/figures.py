@@ -30,7 +30,8 @@ import psutil
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_notebook.agent.calls import Origin, Shaping, shape
+from mcp_notebook.agent.call_values import Origin, Shaping
+from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
 from mcp_notebook.results import read, to_dataframe
 from mcp_notebook.server.mend import ToolError

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pytest
 from mcp import Client
 
-from mcp_notebook.agent.calls import Origin, Shaping, shape
+from mcp_notebook.agent.call_values import Origin, Shaping
+from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
