@@ -26,7 +26,7 @@ from mcp_notebook.results.model_preview import preview
 from mcp_notebook.server.answer import structured
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.tabular import TableAnswer, as_answer
+from mcp_notebook.server.answer import TableAnswer, as_answer
 from mcp_notebook.values import (
     KINDS,
     OTHER,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mcp_notebook.server.answer import to_json
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import column_values
 
 SECONDS = 3_600.0
@@ -46,7 +46,8 @@ class Position:
         """Raise `ToolError` when the rows before this place are not those that were served."""
         if self.offset and digest(data.slice(0, self.offset)) != self.digest:
             raise ToolError(
-                "The rows that this cursor comes after are not the same any more: the data changed, or the statement "
+                "The rows that this cursor comes after are not the same any more: the "
+                "data changed, or the statement "
                 f"has no ORDER BY that fixes the order. {_AGAIN}"
             )
 
@@ -94,7 +95,8 @@ class Cursors:
             raise ToolError(f"This cursor has expired. {_AGAIN}")
         if of != _hash(sql):
             raise ToolError(
-                "This cursor belongs to another statement: give the sql that it came with, unchanged."
+                "This cursor belongs to another statement: give the sql that it came "
+                "with, unchanged."
             )
         return Position(offset, known.hex())
 

@@ -9,16 +9,15 @@ from typing import Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.results.model_preview import preview
-from mcp_notebook.server.answer import to_json
+from mcp_notebook.server.answer import TableAnswer, to_json
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog, Entry
-from mcp_notebook.server.engines import quote
+from mcp_notebook.server.engines.interface import quote
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.describe import UNREADABLE, look
 from mcp_notebook.server.sources.engines import is_remote
 from mcp_notebook.server.sources.local_tables import sample
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import column_values
 
 LISTING_BYTES = 20_000

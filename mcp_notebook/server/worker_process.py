@@ -24,8 +24,8 @@ import duckdb
 import pyarrow as pa
 
 from mcp_notebook.server import duck, sqlguard
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources import plan_request
+from mcp_notebook.server.tool_errors import ToolError
 
 MEMORY = "1GB"  # DuckDB's own limit; a few functions allocate outside it
 # bytes on top of the mapped tables; what DuckDB's limit misses ends here

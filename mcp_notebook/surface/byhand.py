@@ -108,7 +108,7 @@ async def perform_own_sql(
     to be one SELECT. Raises DataError.
     """
     from mcp_notebook.results.reading import Reading, Table
-    from mcp_notebook.server.here import local_answer
+    from mcp_notebook.server.local_sql import local_answer
 
     asked = new_call("hand", OWN_SERVER, "query", arguments)
 

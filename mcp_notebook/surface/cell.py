@@ -143,14 +143,14 @@ class CellRun:
         so it can be drawn.
         """
         if awaited is not None and self._view is None:
-            self._view = self._view_of(awaited)
+            self._view = self._make_view(awaited)
         if self._future is None:
             if not self._options.dry_run:
                 self._notebook.trail.asked(self._run)
             self._future = loop.submit(self._work())
         return self._future
 
-    def _view_of(self, awaited: bool) -> Shows:
+    def _make_view(self, awaited: bool) -> Shows:
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
         self._buttons = (
             awaited and mode == "widget" and buttons_work(self._notebook.shell)
@@ -171,23 +171,23 @@ class CellRun:
         with agent_span(self._cell, self._options.model):
             # another question to the same conversation is answered first
             async with self._conversation.busy:
-                await self._events()
+                await self._tell_events()
 
-    async def _events(self) -> None:
+    async def _tell_events(self) -> None:
         self._calls.tell(Working("starting"))
         compose = await load_compose()
         stream = compose.events_of(
             self._notebook,
             self._options,
             self._conversation,
-            self._caller,
+            self._make_caller,
             self._attended,
         )
         async with aclosing(stream) as events:
             async for event in events:
                 self._calls.tell(event)
 
-    def _caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
+    def _make_caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
         from mcp_notebook.agent.caller import Caller
 
         clock = self._approvals.clock
@@ -211,14 +211,14 @@ class CellRun:
                 event = self._queue.get_nowait()
             except queue.Empty:
                 break
-            self._take(event)
+            self._take_event(event)
         self._view.flush()
         self._notebook.asker.pump()
 
-    def _take(self, event: Event) -> None:
-        self._follow(event)
+    def _take_event(self, event: Event) -> None:
+        self._keep_words(event)
         if isinstance(event, Stop):
-            self._bind(event)
+            self._bind_value(event)
         self._show(event)
         if isinstance(event, ToolResult) and event.names:
             self._tables = {
@@ -235,7 +235,7 @@ class CellRun:
         self.seen.append(event)
         self._view.show(event)
 
-    def _follow(self, event: Event) -> None:
+    def _keep_words(self, event: Event) -> None:
         """Keep for %mcp_freeze what was said."""
         if isinstance(event, TextDelta):
             self._run.words += event.text
@@ -251,7 +251,7 @@ class CellRun:
         self._notebook.ledger.close(self._cell)
         self._view.close()
 
-    def _bind(self, stop: Stop) -> None:
+    def _bind_value(self, stop: Stop) -> None:
         """Give the cell's value or last table its name."""
         if not self._options.form:
             self._name_last_table()

@@ -115,7 +115,7 @@ def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
     """
     # DuckDB is loaded by then: such a statement has run
     from mcp_notebook.server import sqlguard
-    from mcp_notebook.server.mend import ToolError
+    from mcp_notebook.server.tool_errors import ToolError
 
     try:
         statement = sqlguard.check(_parser(), sql, offered)

@@ -269,7 +269,7 @@ class Notebook:
         """The session with the notebook's own server, started at its first use."""
         if OWN_SERVER not in self.sessions.names():
             # loads mcp and duckdb
-            from mcp_notebook.server.notebook import build_notebook_server
+            from mcp_notebook.server.notebook_server import build_notebook_server
 
             spec = InProcessServer(
                 lambda: build_notebook_server(

@@ -18,11 +18,11 @@ import pytest_asyncio
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources import ibis as ibis_tables
 from mcp_notebook.server.sources import ibis_in_memory
 from mcp_notebook.server.table_tools import TableTools
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.engines import postgres_with_rows, rows_of
 from tests.server.notebooks import Notebook
 from tests.server.same_answers import all_differences

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner
 from mcp_notebook.server.sources import guard
 from mcp_notebook.server.sources.plan import make
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.attacks import statement
 from tests.server.notebooks import Notebook
 from tests.server.pretended_spark import pretend

@@ -16,12 +16,12 @@ import pytest_asyncio
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources import spark_frames
 from mcp_notebook.server.sources.remote_plan import remote_tables
 from mcp_notebook.server.sources.remote_route import Bounds
 from mcp_notebook.server.table_tools import TableTools
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.attacks import statement
 from tests.server.engines import rows_of
 from tests.server.notebooks import Notebook

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.engine import Job
+from mcp_notebook.server.tool_errors import ToolError
 
 GRACE = 0.4  # seconds that an engine has for ending a cancelled statement
 _AGAIN = 0.1

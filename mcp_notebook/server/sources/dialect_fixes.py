@@ -11,7 +11,6 @@ from functools import partial
 
 from sqlglot import exp
 
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.dialect_rules import (
     EVERYWHERE,
     INTEGERS,
@@ -23,6 +22,7 @@ from mcp_notebook.server.sources.dialect_rules import (
     kind_of,
     trunc,
 )
+from mcp_notebook.server.tool_errors import ToolError
 
 # ---- PostgreSQL: parts of dates, rounding, lists, texts within texts
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import exp
 
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 
 Kinds = Mapping[str, str]
 """Lower-case column name -> "integer", "float", "decimal", "text", "bool", "date", "timestamp", "list", ..."""

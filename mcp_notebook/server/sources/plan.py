@@ -19,9 +19,9 @@ from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.transforms import move_ctes_to_top_level
 
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources import guard, names
 from mcp_notebook.server.sources.dialect_fixes import apply_dialect_fixes
+from mcp_notebook.server.tool_errors import ToolError
 
 Columns = Mapping[str, str]
 """Column name -> the kind of its values ("integer", "float", "decimal", "text", "date", "list", ...)."""

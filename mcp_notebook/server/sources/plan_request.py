@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from mcp_notebook.server import duck, sqlguard
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.engine import pack_schema, unpack_schema
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import value_kind
 
 if TYPE_CHECKING:

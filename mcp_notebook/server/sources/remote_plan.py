@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.server.answer import TableAnswer
 from mcp_notebook.server.arrow import unique_names
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.engine import (
     Job,
     Masking,
@@ -32,7 +32,7 @@ from mcp_notebook.server.sources.engines import (
     remote_table_of,
 )
 from mcp_notebook.server.sources.plan import Plan
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import DECIMAL, TIMESTAMP, value_kind
 
 if TYPE_CHECKING:

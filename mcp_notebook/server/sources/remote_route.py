@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
-from mcp_notebook.server.engines import quote
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.answer import TableAnswer
+from mcp_notebook.server.engines.interface import quote
 from mcp_notebook.server.sources import remote_plan
 from mcp_notebook.server.sources.cache import Remembered
 from mcp_notebook.server.sources.deadline import within
 from mcp_notebook.server.sources.engine import RemoteTable
 from mcp_notebook.server.sources.engines import is_remote
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.tool_errors import ToolError
 
 if TYPE_CHECKING:
     from mcp_notebook.server.catalog import Catalog

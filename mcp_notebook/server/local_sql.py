@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.server.answer import TableAnswer
 from mcp_notebook.server.catalog import Catalog
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.sources.cache import Remembered
 from mcp_notebook.server.sources.describe import look
 from mcp_notebook.server.sources.local_tables import STORED, ready
 from mcp_notebook.server.sources.parquet_spool import Spool, drop
 from mcp_notebook.server.sources.remote_plan import MOST_BYTES, MOST_ROWS
 from mcp_notebook.server.sources.remote_route import Bounds, Elsewhere, Here
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.tool_errors import ToolError
 
 if TYPE_CHECKING:
     import duckdb

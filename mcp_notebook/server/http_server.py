@@ -13,6 +13,8 @@ import json
 import os
 import secrets
 import sys
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +23,46 @@ import uvicorn
 
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.server.catalog import Catalog
-from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.notebook_server import build_notebook_server
 from mcp_notebook.server.query import SqlRunner
 from mcp_notebook.server.serve import build_app, http_server, listen
-from mcp_notebook.server.turns import shorter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
+
+
+# A thread that waits for the interpreter asks for it only when a whole interval has
+# passed without the holder letting go (`take_gil` in
+# https://github.com/python/cpython/blob/3.11/Python/ceval_gil.h). A cell that lets go for
+# an instant every millisecond, as for a file's time or a small NumPy call, begins that
+# interval anew each time and mostly takes the interpreter back before the waiting thread
+# is awake: with the usual 5 ms single answers took seconds to minutes. Two threads that
+# compute at once lose no measurable time by the shorter one, and one alone none at all.
+SWITCH_SECONDS = 0.0005
+
+_switch_lock = threading.Lock()
+_intervals_before: list[float] = []
+
+
+@contextlib.contextmanager
+def shorten_gil_turns() -> Iterator[None]:
+    """The interpreter's switch interval is at most `SWITCH_SECONDS` within; the outermost
+    restores what was there.
+    """
+    with _switch_lock:
+        _intervals_before.append(sys.getswitchinterval())
+        sys.setswitchinterval(min(_intervals_before[0], SWITCH_SECONDS))
+    try:
+        yield
+    finally:
+        with _switch_lock:
+            usual = _intervals_before[0]
+            _intervals_before.pop()
+            if not _intervals_before:
+                sys.setswitchinterval(usual)
 
 
 def connection_folder() -> Path:
@@ -85,7 +117,7 @@ class OutsideServer:
         server = http_server(
             build_app(tables, host="127.0.0.1", port=bound, token=token)
         )
-        self._while_serving.enter_context(shorter())
+        self._while_serving.enter_context(shorten_gil_turns())
         self._server, self._serving = (
             server,
             asyncio.ensure_future(server.serve(sockets=[listener])),
@@ -183,7 +215,8 @@ def find_connection(folder: Path, name: str = "") -> Path:
         )
     what = f"No kernel {name!r} serves" if name else "No kernel serves"
     raise ConnectError(
-        f"{what} its tables: run %mcp_serve in the notebook.{f' Serving now: {known}.' if known else ''}"
+        f"{what} its tables: run %mcp_serve in the "
+        f"notebook.{f' Serving now: {known}.' if known else ''}"
     )
 
 

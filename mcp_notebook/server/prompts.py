@@ -15,8 +15,8 @@ from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.catalog import Catalog
-from mcp_notebook.server.mend import did_you_mean
 from mcp_notebook.server.sources.describe import UNREADABLE, look
+from mcp_notebook.server.tool_errors import did_you_mean
 from mcp_notebook.values import value_kind
 
 MOST = 100  # values of one completion, as the protocol has it
@@ -56,9 +56,12 @@ ANALYSES = (
         "Explore a table",
         "What a table holds, what is typical and what is odd, with figures.",
         (_TABLE, ("question", "What you want to know in particular", False)),
-        "Explore the table {table}.\n{schema}\n\nBegin with profile_table. Then use `query` for at most six "
-        "SELECTs that show how the numbers are distributed, how the groups differ and how things develop over "
-        "time where there is a date. Say what one row stands for, give the three most telling findings with "
+        "Explore the table {table}.\n{schema}\n\nBegin with profile_table. Then use "
+        "`query` for at most six "
+        "SELECTs that show how the numbers are distributed, how the groups differ and "
+        "how things develop over "
+        "time where there is a date. Say what one row stands for, give the three most "
+        "telling findings with "
         "their figures, and name what surprised you.{question}",
     ),
     Analysis(
@@ -75,35 +78,49 @@ ANALYSES = (
             ),
             ("group_by", "Column whose groups are to explain the change", False),
         ),
-        "Compare the two latest complete periods of the table {table} by its column {date_column}.\n"
-        "{schema}\n\nFind the span of {date_column} first and choose the period (month, quarter, year) that "
-        "fits it; leave an unfinished last period out. Compare {measure} between the two: both figures, the "
-        "difference, the change in percent. {group_by} Check that the groups sum to the whole. Say in two "
+        "Compare the two latest complete periods of the table {table} by its column "
+        "{date_column}.\n"
+        "{schema}\n\nFind the span of {date_column} first and choose the period "
+        "(month, quarter, year) that "
+        "fits it; leave an unfinished last period out. Compare {measure} between the "
+        "two: both figures, the "
+        "difference, the change in percent. {group_by} Check that the groups sum to "
+        "the whole. Say in two "
         "sentences what changed and what drove it.",
     ),
     Analysis(
         "find_data_problems",
         "Find data-quality problems",
-        "Missing values, duplicates, impossible or inconsistent values of a table, each with its number of rows.",
+        "Missing values, duplicates, impossible or inconsistent values of a table, "
+        "each with its number of rows.",
         (_TABLE,),
-        "Look for problems in the data of the table {table}.\n{schema}\n\nBegin with profile_table. Then check "
-        "by `query`: whole rows and supposed keys that occur twice; columns with missing or constant values; "
-        "numbers out of any plausible range; dates in the future or out of order; text that differs only in "
-        "case or blanks; groups with one row. Report each problem that exists with the number of rows, an "
+        "Look for problems in the data of the table {table}.\n{schema}\n\nBegin with "
+        "profile_table. Then check "
+        "by `query`: whole rows and supposed keys that occur twice; columns with "
+        "missing or constant values; "
+        "numbers out of any plausible range; dates in the future or out of order; "
+        "text that differs only in "
+        "case or blanks; groups with one row. Report each problem that exists with "
+        "the number of rows, an "
         "example, and the SELECT that finds them; do not report what you did not count.",
     ),
     Analysis(
         "join_tables",
         "Join two tables",
-        "How two tables fit together: the columns to join on, what has no counterpart, and the joined result.",
+        "How two tables fit together: the columns to join on, what has no "
+        "counterpart, and the joined result.",
         (
             ("left", "Name of the first table", True),
             ("right", "Name of the second table", True),
         ),
-        "Join the tables {left} and {right}.\n{schema}\n\nFind the columns that they have in common by name "
-        "and by values. Before joining, count with `query` how often each candidate key occurs on both sides, "
-        "and how many rows of each side have no counterpart. Say whether the join is one to one, one to many "
-        "or many to many, write the SELECT, run it with a small limit, and check that its number of rows is "
+        "Join the tables {left} and {right}.\n{schema}\n\nFind the columns that they "
+        "have in common by name "
+        "and by values. Before joining, count with `query` how often each candidate "
+        "key occurs on both sides, "
+        "and how many rows of each side have no counterpart. Say whether the join is "
+        "one to one, one to many "
+        "or many to many, write the SELECT, run it with a small limit, and check that "
+        "its number of rows is "
         "what the counts promise.",
     ),
 )
