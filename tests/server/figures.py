@@ -30,12 +30,13 @@ import psutil
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_notebook.agent.calls import Origin, Shaping, shape
+from mcp_notebook.agent.call_values import Origin, Shaping
+from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
 from mcp_notebook.results import read, to_dataframe
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.outside import OutsideServer, read_connection
+from mcp_notebook.server.http_server import OutsideServer, read_connection
 from mcp_notebook.server.query import SqlRunner, run_local_query
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.sessions import Sessions, handover
 from tests.benchmarks.measure import interleaved, own_peak
 from tests.server.notebooks import Notebook
