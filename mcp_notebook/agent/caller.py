@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import policy
 from mcp_notebook.agent.approvals import Approvals
-from mcp_notebook.agent.calls import CallPath, Emit, Sending, Shaping
+from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.repeats import First, Repeats, key_of, repeat_result
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import Toolset

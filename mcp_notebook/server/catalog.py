@@ -9,7 +9,6 @@ from typing import Literal
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
-from mcp_notebook.server.sources.ibis_in_memory import near
 from mcp_notebook.server.tool_errors import did_you_mean
 
 Origin = Literal["result", "named", "shared"]
@@ -117,6 +116,9 @@ class Catalog:
                 f"{entry.variable} is a {type(value).__name__} now, not a table: share "
                 "it again when it is."
             )
+        # Loads pyarrow, which a name in a question does not need.
+        from mcp_notebook.server.sources.ibis_in_memory import near
+
         return near(value)
 
     def find(self, name: str) -> Entry | None:

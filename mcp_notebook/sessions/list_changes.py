@@ -12,13 +12,14 @@ from mcp import MCPError
 from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 
 from mcp_notebook.errors import SessionError
-from mcp_notebook.sessions.connection import Connection
+from mcp_notebook.sessions.connection import NEWER_PROTOCOL, Connection
 
 logger = logging.getLogger(__name__)
 
 PAUSE = 1.0  # seconds between two listings
 TELL = 5.0  # seconds to tell a server something
 AGAIN = 5.0  # seconds before a lost subscription is asked for again
+LISTING = 30.0  # seconds for one listing
 
 
 async def watch_lists(
@@ -28,11 +29,11 @@ async def watch_lists(
     listener = asyncio.create_task(_listen(connection, stale))
     try:
         while not connection.closed.is_set():
-            await _first(stale, connection.closed)
+            await _wait_for_first(stale, connection.closed)
             if connection.closed.is_set():
                 return
             with contextlib.suppress(SessionError, TimeoutError):
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(LISTING):
                     await refresh()
             stale.clear()
             await asyncio.sleep(PAUSE)
@@ -43,18 +44,18 @@ async def watch_lists(
         listener.cancel()
 
 
-async def tell_roots_changed(connection: Connection) -> None:
+async def announce_roots(connection: Connection) -> None:
     """To a server that may ask for the folders; in the newer protocol it gets them anew
     with each request.
     """
-    if (
-        "list_roots_callback" not in connection.opening.callbacks
-        or connection.client.protocol_version >= "2026"
-    ):
+    client = connection.client
+    if client.protocol_version >= NEWER_PROTOCOL:
+        return
+    if "list_roots_callback" not in connection.opening.callbacks:
         return
     try:
         async with asyncio.timeout(TELL):
-            await connection.client.send_roots_list_changed()
+            await client.send_roots_list_changed()
     except (
         MCPError,
         TimeoutError,
@@ -66,16 +67,15 @@ async def tell_roots_changed(connection: Connection) -> None:
 
 async def _listen(connection: Connection, stale: asyncio.Event) -> None:
     """The newer protocol tells changes only on a stream that was asked for."""
-    tools = connection.client.server_capabilities.tools
-    if (
-        connection.client.protocol_version < "2026"
-        or tools is None
-        or not tools.list_changed
-    ):
+    client = connection.client
+    tools = client.server_capabilities.tools
+    if tools is None or not tools.list_changed:
+        return
+    if client.protocol_version < NEWER_PROTOCOL:
         return
     while connection.alive:
         try:
-            async with connection.client.listen(tools_list_changed=True) as events:
+            async with client.listen(tools_list_changed=True) as events:
                 async for _ in events:
                     stale.set()
         except ListenNotSupportedError:
@@ -85,7 +85,7 @@ async def _listen(connection: Connection, stale: asyncio.Event) -> None:
         await asyncio.sleep(AGAIN)
 
 
-async def _first(*events: asyncio.Event) -> None:
+async def _wait_for_first(*events: asyncio.Event) -> None:
     waiters = [asyncio.create_task(event.wait()) for event in events]
     try:
         await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)

@@ -12,10 +12,10 @@ from mcp.types import (
 )
 
 from mcp_notebook.sessions.connection import Connection
-from mcp_notebook.sessions.requests import all_pages
+from mcp_notebook.sessions.requests import fetch_all_pages
 
 
-class Questions:
+class ResourceRequests:
     """Mixed into Session, which brings `_ask` (one question with its limits) and `_connected`."""
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:
@@ -30,22 +30,26 @@ class Questions:
 
     async def list_resources(self) -> list[Any]:
         """Every resource of the server (mcp.types.Resource), an empty list when it has none."""
-        return await self._list(
-            "resources", lambda client: client.list_resources, "resources"
+        return await self._list_all(
+            "resources",
+            lambda client, cursor: client.list_resources(cursor=cursor),
+            "resources",
         )
 
     async def list_resource_templates(self) -> list[Any]:
         """Every resource template of the server (mcp.types.ResourceTemplate)."""
-        return await self._list(
+        return await self._list_all(
             "resources",
-            lambda client: client.list_resource_templates,
+            lambda client, cursor: client.list_resource_templates(cursor=cursor),
             "resource_templates",
         )
 
     async def list_prompts(self) -> list[Any]:
         """Every prompt of the server (mcp.types.Prompt)."""
-        return await self._list(
-            "prompts", lambda client: client.list_prompts, "prompts"
+        return await self._list_all(
+            "prompts",
+            lambda client, cursor: client.list_prompts(cursor=cursor),
+            "prompts",
         )
 
     async def get_prompt(
@@ -93,15 +97,17 @@ class Questions:
         reference = ResourceTemplateReference(type="ref/resource", uri=template)
         return await self.complete(reference, variable, value, known or None)
 
-    async def _list(
-        self, capability: str, method: Callable[[Any], Any], field: str
+    async def _list_all(
+        self, capability: str, fetch: Callable[[Any, str | None], Any], field: str
     ) -> list[Any]:
+        """Items of every page; `fetch` asks a client for the page of a cursor."""
         connection = await self._connected()
+        # A server that does not declare the capability answers with an error.
         if getattr(connection.client.server_capabilities, capability) is None:
             return []
-        items, _ = await self._ask(
-            lambda client: all_pages(
-                lambda cursor: method(client)(cursor=cursor), field
-            )
-        )
+
+        def ask(client: Any) -> Any:
+            return fetch_all_pages(lambda cursor: fetch(client, cursor), field)
+
+        items, _ = await self._ask(ask)
         return items

@@ -23,11 +23,11 @@ VARIABLE = (
 )
 
 
-def remedy(spec: ServerSpec, stderr: str) -> str:
+def find_start_hint(spec: ServerSpec, stderr: str) -> str:
     """One sentence on what to do, or an empty string; the first signature that is found decides."""
     if not isinstance(spec, StdioServer):
         return ""
-    for signature, says in REMEDIES:
+    for signature, says in START_HINTS:
         if found := signature.search(stderr):
             named = next((group for group in found.groups() if group), "")
             return says.format(named) if isinstance(says, str) else says(spec, named)
@@ -140,4 +140,4 @@ _KNOWN: tuple[tuple[str, Says], ...] = (
         VARIABLE,
     ),
 )  # fmt: skip
-REMEDIES = tuple((re.compile(signature), says) for signature, says in _KNOWN)
+START_HINTS = tuple((re.compile(signature), says) for signature, says in _KNOWN)

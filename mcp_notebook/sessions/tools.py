@@ -1,4 +1,8 @@
-"""A tool and the outcome of a call, as plain values."""
+"""A tool, its change and the outcome of a call, as plain values.
+
+Tools are pinned when first seen; what a server later changes is shown as a diff, and
+policy asks again.
+"""
 
 import difflib
 import hashlib
@@ -45,7 +49,7 @@ class CallOutcome:
     warnings: tuple[str, ...] = ()
 
 
-def tool_info(server: str, tool: "Tool") -> ToolInfo:
+def make_tool_info(server: str, tool: "Tool") -> ToolInfo:
     """Our value for a tool of the SDK."""
     definition = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
     annotations = definition.get("annotations") or {}
@@ -77,11 +81,9 @@ def size_of(result: "CallToolResult") -> int:
         inner = getattr(block, "resource", block)
         for name in ("text", "data", "blob"):
             value = getattr(inner, name, None)
-            size += (
-                len(value.encode("utf-8", "surrogatepass"))
-                if isinstance(value, str)
-                else 0
-            )
+            if isinstance(value, str):
+                # Surrogates: JSON may hold halves of a letter, which UTF-8 has no bytes for.
+                size += len(value.encode("utf-8", "surrogatepass"))
     if size == 0 and result.structured_content is not None:
         size = len(json.dumps(result.structured_content, default=str))
     return size
@@ -99,30 +101,32 @@ class ToolChange:
 
     def diff(self) -> str:
         """Unified diff of the two definitions as indented JSON."""
-        before, after = _lines(self.before), _lines(self.after)
-        return "\n".join(
-            difflib.unified_diff(
-                before, after, "as approved", "as it is now", lineterm="", n=2
-            )
+        lines = difflib.unified_diff(
+            _definition_lines(self.before),
+            _definition_lines(self.after),
+            "as approved",
+            "as it is now",
+            lineterm="",
+            n=2,
         )
+        return "\n".join(lines)
 
 
-def changes(
+def find_changes(
     pinned: Mapping[str, ToolInfo], tools: Iterable[ToolInfo]
 ) -> tuple[ToolChange, ...]:
     """The tools whose definition differs from the pinned one; a tool never seen before
     is no change.
     """
-    return tuple(
-        ToolChange(tool.name, pinned[tool.name], tool)
-        for tool in tools
-        if tool.name in pinned and pinned[tool.name].fingerprint != tool.fingerprint
-    )
+    changes = []
+    for tool in tools:
+        before = pinned.get(tool.name)
+        if before is not None and before.fingerprint != tool.fingerprint:
+            changes.append(ToolChange(tool.name, before, tool))
+    return tuple(changes)
 
 
-def _lines(tool: ToolInfo | None) -> list[str]:
-    return (
-        json.dumps(tool.definition, indent=2, sort_keys=True).splitlines()
-        if tool
-        else []
-    )
+def _definition_lines(tool: ToolInfo | None) -> list[str]:
+    if tool is None:
+        return []
+    return json.dumps(tool.definition, indent=2, sort_keys=True).splitlines()

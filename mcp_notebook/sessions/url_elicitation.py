@@ -32,7 +32,7 @@ class PagesNeeded(SessionError):
         self.pages = pages
 
 
-def pages_in(error: MCPError) -> list[Any]:
+def find_pages(error: MCPError) -> list[Any]:
     """The pages that an error asks for, none when it is another error or names no page."""
     if error.code != URL_ELICITATION_REQUIRED:
         return []
@@ -42,7 +42,7 @@ def pages_in(error: MCPError) -> list[Any]:
         return []
 
 
-class Visits:
+class PageVisits:
     """The pages of one call. `elicit`: the callback for questions; `done`: set when the
     server says a page is done.
     """
@@ -52,9 +52,9 @@ class Visits:
         self._seen: set[str] = set()
         self._until = 0.0
 
-    async def may_try_again(self, needed: PagesNeeded) -> bool:
-        """Ask for consent to new pages and wait a moment for the old ones; False:
-        declined, or it took too long.
+    async def visit_pages(self, needed: PagesNeeded) -> bool:
+        """Ask for consent to new pages and wait a moment for the old ones; whether to
+        try the call again (False: declined, or it took too long).
         """
         now = asyncio.get_running_loop().time
         for page in needed.pages:
@@ -62,9 +62,12 @@ class Visits:
                 continue
             self._seen.add(page.elicitation_id)
             self._done.clear()
-            if getattr(await self._elicit(None, page), "action", "decline") != "accept":
+            answer = await self._elicit(None, page)
+            # The hook may have failed: then the answer is an error without an action.
+            if getattr(answer, "action", "decline") != "accept":
                 return False
             self._until = now() + LIMIT
+        # Not every server says that a page is done; it may then be asked again early.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(AGAIN):
                 await self._done.wait()

@@ -57,7 +57,7 @@ def pin(session: "Session", before: Pins) -> None:
     session.pinned.update(
         {name: tool for name, tool in before.items() if name in session.pinned}
     )
-    session.compare()
+    session.compare_with_pinned()
 
 
 def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:

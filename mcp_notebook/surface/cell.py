@@ -3,14 +3,14 @@ of the cell that waits.
 """
 
 import asyncio
-import importlib
 import queue
 import uuid
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mcp_notebook import loop
+from mcp_notebook import display, loop
+from mcp_notebook.display.working_line import LONG, PATIENCE
 from mcp_notebook.errors import Stopped
 from mcp_notebook.events import (
     Event,
@@ -30,8 +30,10 @@ from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface.asking import CallApprovals
 from mcp_notebook.surface.attended import buttons_work, is_attended
 from mcp_notebook.surface.call_path import NotebookCalls
+from mcp_notebook.surface.model_door import compose_module, load_compose
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions
+from mcp_notebook.surface.quiet_view import Questions
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
@@ -39,18 +41,6 @@ if TYPE_CHECKING:
 
 Shown = Literal["all", "state", "none"]
 QUESTION = 60  # characters by which a cell is known in %claude_cost
-
-
-COMPOSE = "mcp_notebook.surface.compose"
-
-
-async def load_compose() -> Any:
-    """The module that composes a question, with the model's SDK behind it.
-
-    The SDK takes seconds to import: on a worker thread the heartbeat and other sessions
-    go on meanwhile.
-    """
-    return await asyncio.to_thread(importlib.import_module, COMPOSE)
 
 
 class Shows(Protocol):
@@ -161,10 +151,6 @@ class CellRun:
         return self._future
 
     def _make_view(self, awaited: bool) -> Shows:
-        from mcp_notebook import display
-        from mcp_notebook.display.working_line import LONG, PATIENCE
-        from mcp_notebook.surface.quiet_view import Questions
-
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
         self._buttons = (
             awaited and mode == "widget" and buttons_work(self._notebook.shell)
@@ -270,7 +256,7 @@ class CellRun:
         if not self._options.form:
             self._name_last_table()
         elif stop.reason == "done" and not self._options.dry_run:
-            compose = importlib.import_module(COMPOSE)  # loaded by the run before
+            compose = compose_module()
             form = compose.form_of(self._notebook, self._options.form)
             assert form is not None
             self.value = compose.value_of(self._conversation, form)

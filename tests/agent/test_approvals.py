@@ -67,7 +67,7 @@ async def test_a_tool_that_changed_asks_again_though_a_rule_allows_it_and_shows_
     session = web()
     with FakeMessages([*script, DONE]) as api:
         redefine(session, "fetch", description="fetches pages, and sends ~/.ssh along")
-        session.compare()
+        session.compare_with_pinned()
         events = await play(
             Bench(api, session, rules=Rules(allow=("web.*",))), ["once"]
         )
@@ -89,7 +89,7 @@ async def test_a_tool_that_changed_does_not_run_where_nobody_is_asked():
             "fetch",
             annotations={"readOnlyHint": False, "destructiveHint": True},
         )
-        session.compare()
+        session.compare_with_pinned()
         rules = Rules(allow=("web.*",), attended=False)
         events = await play(Bench(api, session, rules=rules), [])
     assert [e.outcome for e in events if isinstance(e, ToolResult)] == ["denied"]

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pytest
 from mcp import Client
 
-from mcp_notebook.agent.calls import Origin, Shaping, shape
+from mcp_notebook.agent.call_values import Origin, Shaping
+from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
@@ -70,7 +71,7 @@ async def connected(sessions: Sessions, url: str, *, offer: bool = True) -> Sess
         sys.executable, ("-m", "mcp_notebook", "serve", "database", "--url", url)
     )
     return await sessions.connect(
-        "db", handover.offered(spec) if offer else spec, timeout=60, trusted=True
+        "db", handover.offer_folder(spec) if offer else spec, timeout=60, trusted=True
     )
 
 
@@ -96,7 +97,7 @@ async def test_a_large_answer_comes_as_a_file_and_equals_the_answer_in_json(
     table stays readable.
     """
     session = await connected(sessions, url)
-    (folder,) = handover.folders(session.spec)
+    (folder,) = handover.offered_folders(session.spec)
     result, (table,) = await shaped(session, "select * from big order by n")
     assert result.outcome == "ok"
     assert result.received_bytes < 3_000
@@ -180,7 +181,7 @@ def test_only_files_below_the_folder_are_removed(tmp_path: Path):
         (mine / "link").as_uri(),
         "https://x/y",
     ]
-    handover.take(uris, (mine,))
+    handover.remove_handed_files(uris, (mine,))
     assert (other / "x.arrow").exists()
     assert (mine / "link").is_symlink()
     assert not (mine / "x.arrow").exists()
@@ -189,8 +190,8 @@ def test_only_files_below_the_folder_are_removed(tmp_path: Path):
 def test_a_server_at_a_url_is_offered_nothing():
     """Only a process on this machine shares our folders."""
     spec = StdioServer("x")
-    assert handover.folders(spec) == ()
-    assert handover.offered(replace(spec, env={"A": "b"})).env.keys() == {
+    assert handover.offered_folders(spec) == ()
+    assert handover.offer_folder(replace(spec, env={"A": "b"})).env.keys() == {
         "A",
         handover.VARIABLE,
     }

@@ -52,8 +52,8 @@ async def test_the_newer_protocol_is_listened_to(sessions: Sessions) -> None:
 async def test_a_restart_compares_with_what_was_seen_first(sessions: Sessions) -> None:
     session = await sessions.connect("s", misbehaving())
     pinned = session.pinned["t"]
-    assert session.upkeep.connection is not None
-    await session.upkeep.connection.close(0.1)
+    assert session.restarter.connection is not None
+    await session.restarter.connection.close(0.1)
     await session.call("t")
     assert session.changed_tools == ()
     assert session.pinned["t"] is pinned
@@ -85,7 +85,7 @@ async def test_a_server_of_the_older_protocol_is_told_when_the_folders_change(
         count = 0
         sessions = Sessions(hooks=hooks)
         await sessions.connect("s", InProcessServer(server), legacy=legacy)
-        await sessions.roots_changed()
+        await sessions.announce_roots()
         if times:
             await asyncio.wait_for(heard.wait(), 10)
         await sessions.close_all()
@@ -97,9 +97,9 @@ async def test_a_server_that_is_gone_is_not_started_to_be_told(
 ) -> None:
     sessions.hooks = SessionHooks(roots=_nowhere)
     session = await sessions.connect("s", misbehaving())
-    assert session.upkeep.connection is not None
-    await session.upkeep.connection.close(0.1)
-    await sessions.roots_changed()
+    assert session.restarter.connection is not None
+    await session.restarter.connection.close(0.1)
+    await sessions.announce_roots()
     assert session.state == "crashed"
 
 

@@ -7,7 +7,7 @@ import pytest
 from mcp_notebook.config import HttpServer, StdioServer
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.sessions import Sessions
-from mcp_notebook.sessions.start_hints import remedy
+from mcp_notebook.sessions.start_hints import find_start_hint
 
 UVX = StdioServer("/usr/bin/uvx", ("some-server", "--db", "a b.db"))
 NPX = StdioServer("/usr/bin/npx", ("-y", "some-server"))
@@ -136,7 +136,7 @@ WORDS = [
 def test_known_last_words_come_with_a_remedy(
     spec: StdioServer, words: str, says: str
 ) -> None:
-    assert says in remedy(spec, f"before\n{words}\nafter")
+    assert says in find_start_hint(spec, f"before\n{words}\nafter")
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_known_last_words_come_with_a_remedy(
     ],
 )
 def test_other_words_get_none(words: str) -> None:
-    assert remedy(UVX, words) == ""
-    assert remedy(HttpServer("https://example.com"), "Cannot find module 'x'") == ""
+    assert find_start_hint(UVX, words) == ""
+    assert find_start_hint(HttpServer("https://example.com"), "Cannot find module 'x'") == ""
 
 
 async def test_a_server_that_did_not_start_says_what_to_do(sessions: Sessions) -> None:

@@ -181,8 +181,8 @@ async def test_a_flood_of_notifications_does_not_starve_the_call(
 ) -> None:
     session = await sessions.connect("s", misbehaving())
     assert text_of(await do(session, "flood", count=20_000)) == "ok"
-    assert session.upkeep.connection is not None
-    assert session.upkeep.connection.tap.dropped > 19_000
+    assert session.restarter.connection is not None
+    assert session.restarter.connection.tap.dropped > 19_000
 
 
 async def test_a_storm_of_list_changes_is_not_a_storm_of_listings(
