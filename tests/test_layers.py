@@ -180,3 +180,19 @@ def test_the_rooms_of_a_part_do_not_need_each_other(part: Path) -> None:
     while free := [room for room, needed in left.items() if not needed & left.keys()]:
         left = {room: needed for room, needed in left.items() if room not in free}
     assert not left, f"imports in a circle between {sorted(left)}"
+
+
+def test_a_first_magic_loads_no_slow_package() -> None:
+    # `%mcp_tools`, or Tab in a line that begins with %, must not wait for pandas.
+    code = (
+        "import sys, mcp_notebook.surface.families;"
+        "print(' '.join(sorted(m for m in sys.modules if '.' not in m)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    assert not set(out.split()) & set(SLOW), out

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 
 import mcp_notebook
 from mcp_notebook.agent.sealing import seal_result
+from mcp_notebook.display.card_html import _CELL as OF_HTML
+from mcp_notebook.display.card_html import _table as table_html
 from mcp_notebook.display.explore import Explorer
-from mcp_notebook.display.static import _CELL as OF_HTML
-from mcp_notebook.display.static import _table as table_html
 from mcp_notebook.display.tables import view_tables
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.results.frames import to_frame
-from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.results.model_preview import preview
 from mcp_notebook.server.answer import structured
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.tabular import TableAnswer, as_answer
+from mcp_notebook.server.answer import TableAnswer, as_answer
 from mcp_notebook.values import (
     KINDS,
     OTHER,

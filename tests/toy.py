@@ -8,8 +8,8 @@ from mcp.types import CallToolResult, TextContent
 
 from mcp_notebook.config import StdioServer
 from mcp_notebook.sessions.session import Session
-from mcp_notebook.sessions.toollist import ToolList
-from mcp_notebook.sessions.values import CallOutcome, ToolInfo, fingerprint, size_of
+from mcp_notebook.sessions.tool_list import ToolList
+from mcp_notebook.sessions.tools import CallOutcome, ToolInfo, fingerprint, size_of
 
 
 class ToySession(ToolList):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import policy
 from mcp_notebook.agent.approvals import Approvals
-from mcp_notebook.agent.calls import CallPath, Emit, Sending, Shaping
+from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.repeats import First, Repeats, key_of, repeat_result
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import Toolset
@@ -79,11 +79,11 @@ class Caller:
         prepared = Prepared(event, session, tool, arguments, key, first)
         if first is None:
             self.repeats.begin(key)
-            prepared = self._asked_if_needed(prepared)
+            prepared = self._add_question(prepared)
         self._prepared[event.id] = prepared
         return prepared.event
 
-    def _asked_if_needed(self, prepared: Prepared) -> Prepared:
+    def _add_question(self, prepared: Prepared) -> Prepared:
         """The same call with its question, opened, when the rules say that the person is asked."""
         session, tool, event = prepared.session, prepared.tool, prepared.event
         decision = self._decide(session, tool, prepared.arguments)
@@ -91,13 +91,18 @@ class Caller:
             return prepared
         lasting = decision.always
         reading = (
-            _reading(session) if lasting and policy.only_reads(tool.annotations) else ()
+            _reading_tools(session)
+            if lasting and policy.only_reads(tool.annotations)
+            else ()
         )
         approval = Approval(
             arguments=copy.deepcopy(prepared.arguments),
             hidden=hidden_arguments(prepared.arguments, event.arguments),
             history="\n".join(
-                filter(None, (self._history(session, tool), _change(session, tool)))
+                filter(
+                    None,
+                    (self._history(session, tool), _describe_change(session, tool)),
+                )
             ),
             reading=tuple(t.name for t in reading),
             lasting=lasting,
@@ -111,7 +116,7 @@ class Caller:
         prepared = self._prepared.pop(call.id, None)
         if prepared is None:
             known = ", ".join(self.toolset.by_name) or "none"
-            return self._fitted(
+            return self._fit_budget(
                 ToolResult(
                     call.id,
                     "error",
@@ -120,23 +125,23 @@ class Caller:
                 )
             )
         if prepared.first is not None:
-            return self._fitted(await repeat_result(prepared.first, call.id))
+            return self._fit_budget(await repeat_result(prepared.first, call.id))
         try:
-            result = seal_result(await self._run(prepared, emit))
+            result = seal_result(await self._run_traced(prepared, emit))
         except asyncio.CancelledError:
             self.repeats.drop(prepared.key)
             raise
-        self.repeats.end(prepared.key, result, changes=not _only_reads(prepared))
-        return self._fitted(result)
+        self.repeats.end(prepared.key, result, changes=not _is_reading(prepared))
+        return self._fit_budget(result)
 
-    async def _run(self, prepared: Prepared, emit: Emit) -> ToolResult:
+    async def _run_traced(self, prepared: Prepared, emit: Emit) -> ToolResult:
         with tool_span(prepared.session, prepared.tool, prepared.event.id) as span:
-            result = await self._allowed(prepared, emit)
+            result = await self._send_if_allowed(prepared, emit)
             record_outcome(span, result)
             return result
 
-    async def _allowed(self, prepared: Prepared, emit: Emit) -> ToolResult:
-        denial = await self._denial(prepared)
+    async def _send_if_allowed(self, prepared: Prepared, emit: Emit) -> ToolResult:
+        denial = await self._find_denial(prepared)
         if denial:
             return ToolResult(prepared.event.id, "denied", denial, 0.0)
         emit(ToolStarted(prepared.event.id))
@@ -151,26 +156,26 @@ class Caller:
             emit=emit,
         )
 
-    def _fitted(self, result: ToolResult) -> ToolResult:
+    def _fit_budget(self, result: ToolResult) -> ToolResult:
         return replace(result, shown=self.budget.fit(result.shown))
 
-    async def _denial(self, prepared: Prepared) -> str:
+    async def _find_denial(self, prepared: Prepared) -> str:
         session, tool = prepared.session, prepared.tool
         decision = self._decide(session, tool, prepared.arguments)
         is_open = self.approvals.is_open(prepared.event.id)
         if decision.action == "ask":
             if not is_open:  # the rules changed between the announcement and now
                 return policy.DENIED_BY_RULE
-            denial = await self._asked(prepared, decision)
+            denial = await self._ask_person(prepared, decision)
             if denial:
                 return denial
         elif is_open:  # an answer to another call settled this one as well
             self.approvals.withdraw(prepared.event.id)
         if decision.action == "deny":
             return decision.reason
-        return "" if _unchanged(session, tool) else policy.DENIED_CHANGED
+        return "" if _is_unchanged(session, tool) else policy.DENIED_CHANGED
 
-    async def _asked(self, prepared: Prepared, decision: policy.Decision) -> str:
+    async def _ask_person(self, prepared: Prepared, decision: policy.Decision) -> str:
         """Wait for the person; returns what Claude is told of a denial, or an empty string."""
         self._asking[prepared.event.id] = prepared
         try:
@@ -181,14 +186,14 @@ class Caller:
             return policy.denial_text(reply.reason)
         if decision.always:
             self._remember(reply.choice, prepared)
-        if _unchanged(prepared.session, prepared.tool):
+        if _is_unchanged(prepared.session, prepared.tool):
             # the person has seen the difference
             prepared.session.accept_changes(prepared.tool.name)
         return ""
 
     def _history(self, session: "Session", tool: "ToolInfo") -> str:
         return self.grants.history(
-            _spec(session), tool.name, tool.fingerprint, tool.definition
+            _spec_key(session), tool.name, tool.fingerprint, tool.definition
         )
 
     def _remember(self, choice: str, prepared: Prepared) -> None:
@@ -199,7 +204,7 @@ class Caller:
         tools = {"always": (prepared.tool,), "server": prepared.reading}.get(choice, ())
         if not tools:
             return
-        spec = _spec(session)
+        spec = _spec_key(session)
         self.grants.add(
             *(
                 policy.make_grant(
@@ -222,26 +227,26 @@ class Caller:
             session.name,
             tool.name,
             arguments,
-            _spec(session),
+            _spec_key(session),
             tool.fingerprint,
             trusted=session.trusted,
-            changed=bool(_change(session, tool)),
+            changed=bool(_describe_change(session, tool)),
         )
         return policy.decide(asked, self.rules, self.grants)
 
 
-def _reading(session: "Session") -> "tuple[ToolInfo, ...]":
+def _reading_tools(session: "Session") -> "tuple[ToolInfo, ...]":
     """The tools of a server that say of themselves that they only read."""
     return tuple(t for t in session.tools if policy.only_reads(t.annotations))
 
 
-def _only_reads(prepared: Prepared) -> bool:
+def _is_reading(prepared: Prepared) -> bool:
     # Here the tool's own claim is enough: it only decides whether an earlier result may
     # be shown again.
     return prepared.session.trusted or policy.only_reads(prepared.tool.annotations)
 
 
-def _change(session: "Session", tool: "ToolInfo") -> str:
+def _describe_change(session: "Session", tool: "ToolInfo") -> str:
     """What the server changed about a tool since it was connected, as a diff; empty for
     one that is as it was.
     """
@@ -258,7 +263,7 @@ def _change(session: "Session", tool: "ToolInfo") -> str:
     )
 
 
-def _unchanged(session: "Session", tool: "ToolInfo") -> bool:
+def _is_unchanged(session: "Session", tool: "ToolInfo") -> bool:
     """Whether the tool is still what the question was about: a server may list another
     one at any time.
     """
@@ -266,7 +271,7 @@ def _unchanged(session: "Session", tool: "ToolInfo") -> bool:
     return session.trusted or (now is not None and now.fingerprint == tool.fingerprint)
 
 
-def _spec(session: "Session") -> str:
+def _spec_key(session: "Session") -> str:
     # A server inside this kernel has no description that another kernel could know it by.
     here = isinstance(session.spec, InProcessServer)
     return f"{HERE}{session.name}" if here else spec_fingerprint(session.spec)

@@ -6,17 +6,17 @@ import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from mcp_notebook.agent.call_values import Emit, Keep, Origin, Sending, Shaping
 from mcp_notebook.agent.sealing import secret_columns
 from mcp_notebook.errors import NotebookError
-from mcp_notebook.events import Event, ToolCall, ToolProgress, ToolResult
+from mcp_notebook.events import ToolProgress, ToolResult
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read
-from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
 from mcp_notebook.sql_words import sql_of
@@ -27,74 +27,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Emit = Callable[[Event], None]
 # Results above this size are read on a worker thread: a second of parsing must not stop
 # every other session.
 READ_ASIDE_BYTES = 100_000
 # a result that links to more is a listing: its links are read with %mcp_read
 MOST_LINKS = 5
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a table comes from; it stands in `df.attrs["mcp"]`, so its arguments are
-    without secrets.
-    """
-
-    server: str
-    tool: str
-    arguments: Mapping[str, Any]
-    call_id: str
-    time: str  # ISO, when the call was made
-    seconds: float
-    # the arguments exactly: two calls that differ in a secret only are two calls
-    exact: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class Sending:
-    """A call on its way: the event that everybody is told, and what the server gets."""
-
-    call: ToolCall
-    arguments: dict[str, Any] = field(repr=False)
-    session: "Session"
-    tool: "ToolInfo"
-
-
-class Keep(Protocol):
-    """Puts the tables of a result into the notebook.
-
-    `write` gets their names and describes them; only when it has, they are bound.
-    Returns the names, one a table, and what was written.
-    """
-
-    def __call__(
-        self,
-        tables: "Sequence[Table]",
-        origin: Origin,
-        write: Callable[[Sequence[str]], str],
-    ) -> tuple[tuple[str, ...], str]: ...
-
-
-@dataclass(frozen=True)
-class Shaping:
-    """How much of a result goes to the model, and what never does."""
-
-    rows: int = 5
-    text_bytes: int = 50_000
-    mask: tuple[str, ...] = ()
-    # how many rows the budget allows of those wanted
-    grant: Callable[[int], int] = lambda wanted: wanted
-
-
-class CallPath(Protocol):
-    """The notebook's way for a call to its server, on which its books are kept."""
-
-    async def send(
-        self, sending: Sending, *, shaping: Shaping, timeout: float, emit: Emit
-    ) -> ToolResult:
-        """Send a call that was announced; never raises but for cancellation."""
-        ...
 
 
 async def call_tool(
@@ -163,7 +100,7 @@ async def shape(
     fetch = _follower(session, outcome)
     if outcome.received_bytes <= READ_ASIDE_BYTES and fetch is None:
         return _shape(outcome, tool, origin, keep, shaping)
-    folders = handover.folders(session.spec) if session is not None else ()
+    folders = handover.offered_folders(session.spec) if session is not None else ()
     return await asyncio.to_thread(
         _shape, outcome, tool, origin, keep, shaping, fetch, folders
     )
@@ -207,7 +144,7 @@ def _shape(
         allowed_dirs=folders,
     )
     links = (b for b in outcome.result.content if b.type == "resource_link")
-    handover.take((str(link.uri) for link in links), folders)
+    handover.remove_handed_files((str(link.uri) for link in links), folders)
     if reading.error is not None:
         shown = _capped(reading.error, shaping)
         return _result(origin, outcome, reading, "error", shown)

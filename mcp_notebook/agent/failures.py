@@ -1,13 +1,14 @@
 """Failures of the model's service, in one sentence each that says what to do next."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import anthropic
+import httpx2
+
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.errors import BackendError, ContextFull, NotebookError
 from mcp_notebook.secrets import mask
-
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
 
 # The API's names, then those of the frames that end a stream of Bedrock.
 TRANSIENT_TYPES = (
@@ -34,8 +35,6 @@ LONGEST_WAIT = 60.0  # seconds; a service that asks for more is not waited for
 
 def is_transient(error: Any) -> bool:
     """Whether the same request may succeed in a moment."""
-    import anthropic
-    import httpx2
 
     if _find_own_error(error) is not None:
         return False
@@ -58,7 +57,6 @@ def requested_wait(error: Any) -> float | None:
 
 def retry_reason(error: Any, partial: str) -> str:
     """Why a turn is tried again."""
-    import anthropic
 
     if partial:
         return "the reply was cut off"
@@ -68,10 +66,8 @@ def retry_reason(error: Any, partial: str) -> str:
     return "the connection failed"
 
 
-def explain_failure(error: Any, backend: "Backend") -> NotebookError:
+def explain_failure(error: Any, backend: Backend) -> NotebookError:
     """The exception that the person sees; ours (a replay miss) pass through."""
-    import anthropic
-    import httpx2
 
     ours = _find_own_error(error)
     if ours is not None:
@@ -107,7 +103,7 @@ def explain_failure(error: Any, backend: "Backend") -> NotebookError:
     return BackendError(f"The model's service failed: {mask(str(error))}")
 
 
-def raise_for_credentials(error: Exception, backend: "Backend") -> None:
+def raise_for_credentials(error: Exception, backend: Backend) -> None:
     """Raise BackendError for what a cloud's own package says of credentials; anything
     else passes.
     """
@@ -122,7 +118,7 @@ def raise_for_credentials(error: Exception, backend: "Backend") -> None:
         ) from error
 
 
-def _status_sentence(error: Any, backend: "Backend", said: str) -> str:
+def _status_sentence(error: Any, backend: Backend, said: str) -> str:
     code = error.status_code
     if code in (401, 403):
         return (

@@ -5,13 +5,13 @@ it is cached, and what `--dry-run` says of it.
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import anthropic
+
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.conversation import Block, Conversation
 from mcp_notebook.agent.prices import estimate_dollars
-
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
 
 MARK = {"type": "ephemeral"}
 # A cached prefix is found at most 20 blocks before a breakpoint; a turn with many calls
@@ -25,7 +25,7 @@ _COUNTED = ("model", "system", "messages", "tools", "tool_choice")
 class Request:
     """What stays the same over the turns of one cell."""
 
-    backend: "Backend"
+    backend: Backend
     system: str
     max_tokens: int = 4096
     effort: str = ""
@@ -118,7 +118,6 @@ async def describe_request(
 
 
 async def _count_tokens(backend: Any, body: dict[str, Any]) -> tuple[int, str]:
-    import anthropic
 
     try:
         counted_parts = {key: body[key] for key in _COUNTED if key in body}

@@ -5,8 +5,9 @@ the tests check.
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.context import summarize_result, trim_results, without_foreign
 from mcp_notebook.agent.conversation import Block, Conversation, tool_result, tool_uses
@@ -16,9 +17,6 @@ from mcp_notebook.agent.turn import ModelTurn
 from mcp_notebook.errors import BudgetError, ContextFull, NotebookError
 from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
 from mcp_notebook.policy import Budget
-
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
 
 NOT_RUN = "Not run: the reply was cut off before the call was complete."
 OVER_LIMIT = "Not run: the limit of tool calls is reached."
@@ -253,7 +251,7 @@ def _blocks(uses: list[Block], results: dict[str, ToolResult]) -> list[Block]:
     return blocks
 
 
-def _drift(backend: "Backend") -> list[str]:
+def _drift(backend: Backend) -> list[str]:
     """Differences between the recorded and the live tool results that came up since the
     last turn, in words.
     """
@@ -264,7 +262,7 @@ def _drift(backend: "Backend") -> list[str]:
     return news
 
 
-def footer(backend: "Backend", budget: Budget) -> Footer:
+def footer(backend: Backend, budget: Budget) -> Footer:
     """The line below the answer."""
     spent = budget.spent
     return Footer(

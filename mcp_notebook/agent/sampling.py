@@ -7,14 +7,12 @@ gets the reply as text; it gets neither tools nor anything of the conversation.
 import asyncio
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.turn import ModelTurn
 from mcp_notebook.errors import BackendError
 from mcp_notebook.events import Usage
-
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
 
 _REASONS = {
     "end_turn": "endTurn",
@@ -24,7 +22,7 @@ _REASONS = {
 
 
 async def answer_sampling(
-    backend: "Backend", params: Mapping[str, Any], *, max_tokens: int
+    backend: Backend, params: Mapping[str, Any], *, max_tokens: int
 ) -> tuple[dict[str, Any], Usage]:
     """The reply as a CreateMessageResult's JSON, and what it took; raises BackendError."""
     # slow, and the loop has other things to do

@@ -8,16 +8,15 @@ column, field or argument (`secrets`).
 import glob
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from mcp_notebook.agent.conversation import Block
 from mcp_notebook.events import ToolResult
+from mcp_notebook.results import Reading, Table
 from mcp_notebook.secrets import MASK, is_secret_name, seal, seal_arguments, seal_text
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from mcp_notebook.results import Reading, Table
+from mcp_notebook.values import column_values, plain_column, value_kind
 
 # first rows of a table whose texts are searched: a card shows no more
 LOOKED_AT = 2_000
@@ -43,7 +42,7 @@ def hidden_arguments(raw: dict[str, Any], shown: dict[str, Any]) -> tuple[str, .
     )
 
 
-def secret_columns(table: "Table") -> tuple[str, ...]:
+def secret_columns(table: Table) -> tuple[str, ...]:
     """Patterns for the columns of a table that are named like secrets."""
     return tuple(
         glob.escape(name) for name in table.data.column_names if is_secret_name(name)
@@ -61,7 +60,7 @@ def seal_result(result: ToolResult) -> ToolResult:
     )
 
 
-def _seal_reading(reading: "Reading") -> "Reading":
+def _seal_reading(reading: Reading) -> Reading:
     return replace(
         reading,
         tables=tuple(
@@ -73,11 +72,8 @@ def _seal_reading(reading: "Reading") -> "Reading":
     )
 
 
-def _seal_table(data: "pa.Table") -> "pa.Table":
+def _seal_table(data: pa.Table) -> pa.Table:
     # pyarrow is loaded by then, by whoever made the table
-    import pyarrow as pa
-
-    from mcp_notebook.values import value_kind
 
     for index, field in enumerate(data.schema):
         if is_secret_name(field.name):
@@ -91,11 +87,7 @@ def _seal_table(data: "pa.Table") -> "pa.Table":
     return data
 
 
-def _seal_texts(data: "pa.Table", index: int, field: "pa.Field") -> "pa.Table":
-    import pyarrow as pa
-
-    from mcp_notebook.values import plain_column
-
+def _seal_texts(data: pa.Table, index: int, field: pa.Field) -> pa.Table:
     column = plain_column(data.column(index))
     first = column.slice(0, LOOKED_AT).to_pylist()
     whole = "\n".join(value for value in first if value)
@@ -110,11 +102,7 @@ def _seal_texts(data: "pa.Table", index: int, field: "pa.Field") -> "pa.Table":
     )
 
 
-def _seal_nested(data: "pa.Table", index: int, field: "pa.Field") -> "pa.Table":
-    import pyarrow as pa
-
-    from mcp_notebook.values import column_values
-
+def _seal_nested(data: pa.Table, index: int, field: pa.Field) -> pa.Table:
     first = column_values(data.column(index).slice(0, LOOKED_AT))
     sealed = [seal(value) for value in first]
     if sealed == first:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import trace
+
 from mcp_notebook.events import ToolResult
 
 if TYPE_CHECKING:
@@ -56,7 +58,4 @@ def record_outcome(span: Any, result: ToolResult) -> None:
 
 
 def _tracer() -> Any:
-    # the model's SDK brings it; loaded with the first cell
-    from opentelemetry import trace
-
     return trace.get_tracer("mcp_notebook")

@@ -10,8 +10,12 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import anthropic
+import httpx2
+
+from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.failures import (
     LONGEST_WAIT,
     explain_failure,
@@ -30,9 +34,6 @@ from mcp_notebook.events import (
     Usage,
     Working,
 )
-
-if TYPE_CHECKING:
-    from mcp_notebook.agent.backends import Backend
 
 ATTEMPTS = 3
 PAUSE = 0.5  # seconds before the second attempt, doubled for the third
@@ -57,7 +58,7 @@ class ModelTurn:
     is cancelled `partial` is the text that arrived.
     """
 
-    def __init__(self, backend: "Backend", build: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, backend: Backend, build: Callable[[], dict[str, Any]]) -> None:
         self._backend = backend
         self._build = build
         self.blocks: list[dict[str, Any]] = []
@@ -69,9 +70,6 @@ class ModelTurn:
         """Stream the reply, trying again when it was cut. Raises BackendError in one
         clear sentence.
         """
-        # Slow to import, and only a cell that asks a model needs them.
-        import anthropic
-        import httpx2
 
         for attempt in range(1, ATTEMPTS + 1):
             started = time.monotonic()

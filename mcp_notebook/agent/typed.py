@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import anthropic
+import pydantic
+
 from mcp_notebook.errors import ConfigError
 
 MEND = (
@@ -49,8 +52,6 @@ def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
     """The form of a type, or of the expression of one in terms of the person's own
     names; raises ConfigError.
     """
-    import anthropic  # slow, and pydantic comes with it
-    import pydantic
 
     try:
         kind = expression

@@ -6,28 +6,28 @@ Light on purpose: the parts load on first use, so that loading the extension cos
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mcp_notebook.display.call_view import CallView, view_call
+    from mcp_notebook.display.card_html import render_call
     from mcp_notebook.display.listing import status_table_html, tools_table_html
-    from mcp_notebook.display.modes import choose_mode
-    from mcp_notebook.display.record import CallRecord, call_record
-    from mcp_notebook.display.static import render_call
+    from mcp_notebook.display.outputs import choose_mode
     from mcp_notebook.display.view import View
 
 __all__ = [
-    "CallRecord",
+    "CallView",
     "View",
-    "call_record",
     "choose_mode",
     "render_call",
     "status_table_html",
     "tools_table_html",
+    "view_call",
 ]
 
 _HOMES = {
-    "CallRecord": "record",
+    "CallView": "call_view",
     "View": "view",
-    "call_record": "record",
-    "choose_mode": "modes",
-    "render_call": "static",
+    "view_call": "call_view",
+    "choose_mode": "outputs",
+    "render_call": "card_html",
     "status_table_html": "listing",
     "tools_table_html": "listing",
 }

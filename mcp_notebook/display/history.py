@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from mcp_notebook.display.inline import (
+from mcp_notebook.display.html_parts import (
     DIM,
     FRAME,
     LINE,

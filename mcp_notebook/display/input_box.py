@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.display.fields import Field, value_of
+from mcp_notebook.display.form_fields import Field, value_of
 from mcp_notebook.display.questions import CANCEL, DENY, Question, listed_arguments
 from mcp_notebook.events import Reply
 from mcp_notebook.untrusted_text import visible

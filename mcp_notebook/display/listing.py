@@ -5,8 +5,8 @@ of the connections.
 import html
 from collections.abc import Mapping, Sequence
 
-from mcp_notebook.display.inline import DIM, FRAME, NO_MATH, SANS, code, tag
-from mcp_notebook.display.plain import aligned
+from mcp_notebook.display.card_text import aligned
+from mcp_notebook.display.html_parts import DIM, FRAME, NO_MATH, SANS, code, tag
 from mcp_notebook.display.safe import escape
 from mcp_notebook.untrusted_text import clip, visible
 

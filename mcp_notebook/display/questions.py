@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from mcp_notebook.display.fields import Field
-from mcp_notebook.display.inline import COLOURS, SANS, dim, tag
-from mcp_notebook.display.record import Argument, readable
+from mcp_notebook.display.call_view import Argument, readable
+from mcp_notebook.display.form_fields import Field
+from mcp_notebook.display.html_parts import COLOURS, SANS, dim, tag
 from mcp_notebook.display.safe import escape
 from mcp_notebook.events import Approval, Reply
 from mcp_notebook.untrusted_text import clip, visible

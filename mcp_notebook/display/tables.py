@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mcp_notebook.display.chart.choosing import choose
-from mcp_notebook.display.chart.drawing import draw
+from mcp_notebook.display.call_view import ShownColumn, TableView
+from mcp_notebook.display.chart.choose_chart import choose
+from mcp_notebook.display.chart.draw_chart import draw
 from mcp_notebook.display.chart.shapes import Drawing
-from mcp_notebook.display.tableview import Column, TableView
 from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import column_texts, type_name, value_kind
 
@@ -72,8 +72,8 @@ def _view(table: "Table", name: str) -> TableView:
     )
 
 
-def _column(field: pa.Field, origin: str) -> Column:
-    return Column(
+def _column(field: pa.Field, origin: str) -> ShownColumn:
+    return ShownColumn(
         clip(visible(field.name), 80),
         clip(type_name(field.type), 24),
         value_kind(field.type).number,

@@ -9,15 +9,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from mcp_notebook.display.blocks import INTERVAL, MarkdownBlock, TextBlock
-from mcp_notebook.display.calls import Decide, StaticCall, TextCall, WidgetCall
-from mcp_notebook.display.footer import footer_line, stop_line
-from mcp_notebook.display.inline import COLOURS
-from mcp_notebook.display.record import call_record, finished, progressed
-from mcp_notebook.display.screen import CellScreen, Screen
-from mcp_notebook.display.slots import Slots
-from mcp_notebook.display.static import small_line
-from mcp_notebook.display.wording import MARKS
+from mcp_notebook.display.call_output import Decide, StaticCall, TextCall, WidgetCall
+from mcp_notebook.display.call_view import finished, progressed, view_call
+from mcp_notebook.display.card_html import small_line
+from mcp_notebook.display.html_parts import COLOURS
+from mcp_notebook.display.outputs import CellScreen, Screen, Slots
+from mcp_notebook.display.text_blocks import INTERVAL, MarkdownBlock, TextBlock
+from mcp_notebook.display.wording import MARKS, footer_line, stop_line
 from mcp_notebook.display.working_line import PATIENCE, WorkingLine, line_form
 from mcp_notebook.events import (
     Event,
@@ -98,7 +96,7 @@ class View:
                 self._discard(reason)
             case ToolCall():
                 self._end_block()
-                self._calls[event.id] = self._make(call_record(event))
+                self._calls[event.id] = self._make(view_call(event))
             case ToolStarted() | ToolProgress() | ToolResult() if (
                 event.id in self._calls
             ):

@@ -14,16 +14,16 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
-from mcp_notebook.display.fields import Field, check_fields
-from mcp_notebook.display.payload import (
+from mcp_notebook.display.call_view import CallView
+from mcp_notebook.display.card_json import (
     argument_payload,
     call_payload,
     choices_payload,
     head_payload,
     result_payload,
 )
+from mcp_notebook.display.form_fields import Field, check_fields
 from mcp_notebook.display.questions import DENY, Question, approval_question
-from mcp_notebook.display.record import CallRecord
 from mcp_notebook.events import Reply
 from mcp_notebook.untrusted_text import visible
 
@@ -47,7 +47,7 @@ def widget_bundle(widget: anywidget.AnyWidget, plain: str) -> dict[str, Any]:
 
 
 class Card(anywidget.AnyWidget):
-    """Shows a `CallRecord`; a click calls `answer` with one that the question offers,
+    """Shows a `CallView`; a click calls `answer` with one that the question offers,
     possibly on another thread.
 
     The card's state holds secrets masked. When the person asks for them they go to the
@@ -65,7 +65,7 @@ class Card(anywidget.AnyWidget):
 
     def __init__(
         self,
-        record: CallRecord,
+        record: CallView,
         answer: Callable[[Reply], Any],
         *,
         buttons: bool,
@@ -84,7 +84,7 @@ class Card(anywidget.AnyWidget):
         )
         self.on_msg(self._hear)
 
-    def update(self, record: CallRecord) -> None:
+    def update(self, record: CallView) -> None:
         """Show what is known now."""
         self._record = record
         self._explorers.clear()

@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from mcp_notebook.display.modes import Mode
-from mcp_notebook.display.slots import Slots
-from mcp_notebook.display.static import small_line
+from mcp_notebook.display.card_html import small_line
+from mcp_notebook.display.outputs import Mode, Slots
 from mcp_notebook.display.wording import duration
 from mcp_notebook.events import Working
 from mcp_notebook.untrusted_text import clip, visible

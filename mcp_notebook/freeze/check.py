@@ -128,38 +128,34 @@ def remember(frame: pd.DataFrame, mark: str) -> None:
 
 def _changes(frame: pd.DataFrame, expected: Expected) -> Iterator[str]:
     """What can be said without the rows as they were."""
-    found = column_types(frame)
-    print_now = fingerprint(frame, expected.ignore) if expected.fingerprint else None
+    types = column_types(frame)
+    same_columns = expected.columns is None or set(expected.columns) == set(types)
+    same_rows = expected.rows in (None, len(frame))
+    if expected.rows is not None and not same_rows:
+        net = _net(len(frame) - expected.rows)
+        yield f"{counted(expected.rows, 'row')} before, {len(frame):,} now{net}"
     before = expected.fingerprint
-    moved = before.moved(print_now) if before and print_now else None
-    same_columns = expected.columns is None or set(expected.columns) == set(found)
-    differs = bool(before and print_now and before.table != print_now.table)
-    if expected.rows is not None and expected.rows != len(frame):
-        yield f"{counted(expected.rows, 'row')} before, {len(frame):,} now" + _net(
-            len(frame) - expected.rows
-        )
-    if moved and any(moved) and same_columns:
-        yield f"{counted(moved[0], 'row')} added, {moved[1]:,} removed (a changed row is both)"
+    now = fingerprint(frame, expected.ignore) if before else None
+    if before and now and same_columns:
+        yield from _moved_rows(before, now)
     if expected.columns is not None:
-        yield from _column_changes(expected.columns, found)
-    if (
-        before
-        and print_now
-        and differs
-        and same_columns
-        and expected.rows in (None, len(frame))
-    ):
-        yield _values(
-            before, print_now, [name for name in found if name not in expected.ignore]
-        )
+        yield from _column_changes(expected.columns, types)
+    if before and now and same_columns and same_rows and before.table != now.table:
+        yield _values(before, now, [n for n in types if n not in expected.ignore])
+
+
+def _moved_rows(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
+    added, removed = before.moved(now) or (0, 0)
+    if added or removed:
+        rows = counted(added, "row")
+        yield f"{rows} added, {removed:,} removed (a changed row is both)"
 
 
 def _column_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     new = [name for name in now if name not in before]
     lost = [name for name in before if name not in now]
-    types = {
-        n: (kind, now[n]) for n, kind in before.items() if n in now and kind != now[n]
-    }
+    both = {name: (before[name], now[name]) for name in before if name in now}
+    types = {name: pair for name, pair in both.items() if pair[0] != pair[1]}
     return column_lines(new, lost, types)
 
 
@@ -188,19 +184,18 @@ def _difference(
     frame: pd.DataFrame, mark: str, against: Any, ignore: Sequence[str]
 ) -> Difference | None:
     """The difference from the rows as they were, None where they are not known."""
-    is_file = isinstance(against, str | Path)
-    before = (
-        _from_file(against)
-        if is_file
-        else _known.get(mark)
-        if against is None
-        else as_frame(against)
-    )
+    before = _rows_before(mark, against)
     if before is None:
         return None
     found = compare(_without(before, ignore), _without(frame, ignore))
     # A file has types of its own; those that the table had stand in the check.
-    return replace(found, types={}) if is_file else found
+    return replace(found, types={}) if isinstance(against, str | Path) else found
+
+
+def _rows_before(mark: str, against: Any) -> pd.DataFrame | None:
+    if against is None:
+        return _known.get(mark)
+    return _from_file(against) if isinstance(against, str | Path) else as_frame(against)
 
 
 def _from_file(path: Any) -> pd.DataFrame:
@@ -211,10 +206,8 @@ def _from_file(path: Any) -> pd.DataFrame:
 
 
 def _without(frame: pd.DataFrame, ignore: Sequence[str]) -> pd.DataFrame:
-    kept = [
-        at for at, label in enumerate(label_texts(frame.columns)) if label not in ignore
-    ]
-    return frame.iloc[:, kept]
+    labels = label_texts(frame.columns)
+    return frame.loc[:, [label not in ignore for label in labels]]
 
 
 def _name_of(table: Any) -> str:

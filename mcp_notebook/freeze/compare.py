@@ -101,7 +101,8 @@ def compare(a: Any, b: Any, key: str | Sequence[str] | None = None) -> Differenc
     for name in keys:
         if name not in shared:
             raise DataError(
-                f"There is no column {name!r} in both tables; both have: {', '.join(shared) or 'none'}."
+                f"There is no column {name!r} in both tables; both have: "
+                f"{', '.join(shared) or 'none'}."
             )
     return Difference(
         **told, **_keyed(before, after, keys, [n for n in shared if n not in keys])

@@ -90,11 +90,7 @@ def quoted(value: str) -> str:
     ):
         for quote in ('"""', "'''"):
             source = f"{quote}{value}{quote}"
-            if (
-                quote not in value
-                and not value.endswith(quote[0])
-                and is_exact(source, value)
-            ):
+            if not value.endswith(quote[0]) and is_exact(source, value):
                 return source
     plain = json.dumps(value, ensure_ascii=False)
     return plain if value.isprintable() and is_exact(plain, value) else ascii(value)

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_notebook.config.options import ConnectOptions
-from mcp_notebook.freeze.choosing import Choice, Chosen, Surroundings
+from mcp_notebook.freeze.call_log import Call, Kept, Run, Trail
 from mcp_notebook.freeze.literal import literal, text
 from mcp_notebook.freeze.sealing import Sealer, seal_options
-from mcp_notebook.freeze.trail import Call, Kept, Run, Trail
-from mcp_notebook.freeze.usage import names_in
+from mcp_notebook.freeze.select_calls import Choice, Chosen, Surroundings, names_in
 from mcp_notebook.naming import OWN_SERVER, free
 from mcp_notebook.secrets import is_secret_name
 
@@ -157,7 +156,11 @@ def problem_with(call: Call, environ: Mapping[str, str]) -> str:
         argument(call, name, value, probe)
     if not probe.missing:
         return ""
-    return f"a secret stood in it that no environment variable holds: set {', '.join(probe.missing)}, then uncomment it"
+    missing = ", ".join(probe.missing)
+    return (
+        "a secret stood in it that no environment variable holds: "
+        f"set {missing}, then uncomment it"
+    )
 
 
 def argument(

@@ -38,6 +38,7 @@ class ResultParts:
     @property
     def size(self) -> int:
         """Bytes of text, images and blobs, roughly as received."""
+        # base64 is counted as it came: it is the bytes received that are limited
         held = sum(map(len, self.texts))
         held += sum(len(data) for _, data in self.images)
         for item in self.resources:
@@ -52,6 +53,7 @@ def parts_of(result: object) -> ResultParts:
     if isinstance(result, (str, bytes)):
         text = result if isinstance(result, str) else result.decode("utf-8", "replace")
         return ResultParts(texts=(text,))
+    # each name as JSON has it, and as the SDK's objects do
     content = _get(result, "content")
     structured = _get(result, "structuredContent", "structured_content")
     if content is None and structured is None:
@@ -79,7 +81,7 @@ def _sort_blocks(blocks: list[Any], structured: Any, is_error: bool) -> ResultPa
         kind = _get(block, "type")
         if kind == "text":
             texts.append(str(_get(block, "text") or ""))
-        elif kind in ("image", "audio"):
+        elif kind in ("image", "audio"):  # both are shown, neither is read
             mime = _get_text(block, "mimeType", "mime_type")
             images.append((mime, _get_text(block, "data")))
         elif kind == "resource":
@@ -89,6 +91,7 @@ def _sort_blocks(blocks: list[Any], structured: Any, is_error: bool) -> ResultPa
             name = _get_text(block, "name")
             resources.append(Resource(_get_text(block, "uri"), mime, name))
         else:
+            # the name is the server's, and stands in a note
             unknown.append(str(kind)[:40])
     return ResultParts(
         is_error,

@@ -25,6 +25,7 @@ _SENTENCE = re.compile(
     r"nenhum(?:a)? (?:linha|resultado)",
     re.IGNORECASE,
 )
+# A text with a count, or about a change, is about rows that are.
 _COUNTED = re.compile(
     r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE
 )

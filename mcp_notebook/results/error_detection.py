@@ -16,7 +16,9 @@ _NOUNS = (
     r"ошибка|помилка|错误|錯誤|失败|失敗|エラー|오류|خطأ"
 )
 _NOUN = re.compile(rf"\w*?(?:{_NOUNS})(?![^\W\d_])", re.IGNORECASE)
-# How a report goes on behind the noun, when no colon follows.
+# How a report goes on behind the noun: with a colon before any bar of a table, or with
+# the circumstances.
+_COLON = re.compile(r"(?!\s*[,|;])[^|:：]{0,119}[:：]")
 _AFTER = re.compile(
     r"\s*(?:$|[-–—(\[=#\d]|"
     r"(?:executing|running|processing|querying|connecting|parsing|reading|fetching|"
@@ -85,13 +87,12 @@ _BRIEFLY = re.compile(
 _TAGGED = re.compile(r"\[(?:[^\W\d]|[0-9A-Z]{5}\])")
 # between the words of a sentence, or the cells of a row
 _PARTED = re.compile(r"[,|\t;.!?] |[,|\t;]")
-_SEPARATORS = tuple(",|\t;")
-_COLON = re.compile(r"[:：]")
 _BAD_CODE = re.compile(
     r"^E[A-Z]*_|ERR|FAIL|INVALID|DENIED|NOT_|"
     # a constant's name, or a SQLSTATE
     r"\A(?:[A-Z]+(?:_[A-Z]+)+|[0-9A-Z]{5})\Z"
 )
+_RULE = re.compile(r"(?=[^-─═]*[-─═])[-+=|: ┼─═│]{3,}")
 _PROSE_LIMIT, _BRIEF_LIMIT, _BRIEF_LINES = 2000, 300, 3
 _OPENING_WORDS = 6
 _LONGEST_CODE = 5
@@ -152,12 +153,7 @@ def _opens_with_error(line: str) -> bool:
     before, after = line[: noun.start()], line[noun.end() :]
     if len(before.split()) > _OPENING_WORDS or _PARTED.search(before):
         return False
-    if after.lstrip().startswith(_SEPARATORS):
-        return False
-    colon = _COLON.search(after[:120])
-    if colon and "|" not in after[: colon.start()]:
-        return True
-    return _AFTER.match(after) is not None
+    return bool(_COLON.match(after) or _AFTER.match(after))
 
 
 def _looks_tabular(text: str) -> bool:
@@ -165,8 +161,7 @@ def _looks_tabular(text: str) -> bool:
     named "error".
     """
     second = text.partition("\n")[2].partition("\n")[0].strip()
-    is_drawn = len(second) > 2 and not second.strip("-+=|: ┼─═│")
-    return is_drawn and not {"-", "─", "═"}.isdisjoint(second)
+    return _RULE.fullmatch(second) is not None
 
 
 def error_in_prose(text: str) -> str | None:
@@ -189,45 +184,45 @@ def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
     """The message when a parsed value reports an error; `selected` are columns the
     statement itself asked for.
     """
-    if isinstance(value, tuple) and len(value) == 2:
-        return _read_driver_error(*value)
     is_alone = isinstance(value, Mapping)
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-        if isinstance(value, (str, tuple)):
-            return _read_only_item(value)
-    if not isinstance(value, Mapping) or not value:
-        return None
-    if selected and {str(key) for key in value} <= set(selected):
+    match value:
+        case tuple([code, message]) | list([tuple([code, message])]):
+            return _read_driver_error(code, message)
+        case list([str() as sentence]):
+            return _read_sentence(sentence)
+        case list([Mapping() as only]):
+            value = only
+        case Mapping():
+            pass
+        case _:
+            return None
+    if set(map(str, value)) <= set(selected):
         return None
     lowered = {str(key).lower().replace("-", "_"): item for key, item in value.items()}
-    for read in (_read_outcome, _read_named, _read_coded, _read_envelope):
+    for read in _OF_LONE_OBJECT if is_alone else _OF_OBJECT:
         message = read(lowered)
         if message:
             return message
-    return (_read_lone_object(lowered) if is_alone else "") or None
+    return None
 
 
-def _read_only_item(item: str | tuple[Any, ...]) -> str | None:
-    """A driver's exception, or the sentence of one, as the only item of a list."""
-    if isinstance(item, tuple):
-        return _read_driver_error(*item) if len(item) == 2 else None
-    message = error_in_text(item)
+def _read_sentence(text: str) -> str | None:
+    """The sentence of an exception, as the only item of a list."""
     # a digit at the start is more likely a value
-    if not message and not item.lstrip()[:1].isdigit():
-        message = error_in_prose(item)
-    return message
+    begins_with_digit = text.lstrip()[:1].isdigit()
+    return error_in_text(text) or (None if begins_with_digit else error_in_prose(text))
 
 
 def _read_driver_error(code: Any, message: Any) -> str | None:
     """The arguments of a database driver's exception, printed: `(1146, "Table 'a.b'
     doesn't exist")`.
     """
-    if not isinstance(code, (int, str)) or not isinstance(message, str):
-        return None
-    if isinstance(code, str) and len(code) > _LONGEST_CODE:
-        return None
-    return message if _speaks_of_error(message) else None
+    match code, message:
+        case int(), str() if _speaks_of_error(message):
+            return message
+        case str(), str() if len(code) <= _LONGEST_CODE and _speaks_of_error(message):
+            return message
+    return None
 
 
 def _speaks_of_error(text: str) -> bool:
@@ -237,7 +232,7 @@ def _speaks_of_error(text: str) -> bool:
 def _read_outcome(value: Lowered) -> str | None:
     """`success: false`, `ok: false`, `isError: true`, `status: "error"`."""
     said_no = any(value.get(key) is False for key in _OUTCOME_KEYS)
-    said_error = value.get("iserror") is True or value.get("is_error") is True
+    said_error = any(value.get(key) is True for key in ("iserror", "is_error"))
     if said_no or said_error or _has_bad_status(value):
         return _find_message(value) or "The server reports a failure without a message."
     return None
@@ -326,13 +321,13 @@ def _other_keys(value: Lowered) -> set[str]:
 
 def _find_message(value: Lowered) -> str:
     for key in (*sorted(_ERROR_KEYS & value.keys()), *_MESSAGE_KEYS):
-        found = value.get(key)
-        if isinstance(found, str) and found.strip():
-            return found.strip()
-        if isinstance(found, Mapping) and found:
-            return _message_of_object(found) or str(dict(found))
-        if isinstance(found, list) and found:
-            return "; ".join(map(_message_of_item, found[:5]))
+        match value.get(key):
+            case str() as text if text.strip():
+                return text.strip()
+            case Mapping() as inner if inner:
+                return _message_of_object(inner) or str(dict(inner))
+            case list() as items if items:
+                return "; ".join(map(_message_of_item, items[:5]))
     return ""
 
 
@@ -347,14 +342,20 @@ def _message_of_item(item: Any) -> str:
 def _has_rows(value: Lowered) -> bool:
     """Whether real rows are beside the error: then it is a warning on a table."""
     for item in value.values():
-        if isinstance(item, list) and item and isinstance(item[0], (dict, list)):
-            return not _are_only_errors(item)
-        if isinstance(item, Mapping):
-            lists = [sub for sub in item.values() if isinstance(sub, list)]
-            if any(lists):
+        match item:
+            case list([dict() | list(), *_]):
+                return not _are_only_errors(item)
+            case Mapping() if any(
+                isinstance(sub, list) and sub for sub in item.values()
+            ):
                 return True
     return False
 
 
 def _are_only_errors(items: list[Any]) -> bool:
     return all(isinstance(item, Mapping) and "message" in item for item in items)
+
+
+# By how much they prove. In a list, a column may have the name of an error.
+_OF_OBJECT = (_read_outcome, _read_named, _read_coded, _read_envelope)
+_OF_LONE_OBJECT = (*_OF_OBJECT, _read_lone_object)

@@ -71,6 +71,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     if parts.size > options.max_bytes:
         problem = _too_large(parts.size, options.max_bytes)
         return replace(base, text=base.text[:2000], error=problem, reader="guard")
+    # Marked by the server: whatever else it sends belongs to the message.
     if parts.is_error:
         message = _error_message(parts)
         return replace(base, error=message, reader="guard", confidence="high")
@@ -90,6 +91,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     if not tables and not linked.tables:
         return _read_as_text(base, linked.text, rejected, notes)
     confidence: Confidence = found.confidence if tables else "high"
+    # The reader was sure of the format; one doubt about a table outweighs that.
     if any(table.approximate for table in tables):
         confidence = "low"
     return replace(

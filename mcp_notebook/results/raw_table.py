@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
@@ -78,6 +80,7 @@ def from_records(
     """
     keys = dict.fromkeys(names or records[0])
     ordered = list(keys)
+    # Most records have their keys in one order: then the values are the rows.
     if all(list(record) == ordered for record in records):
         cells = zip(*map(dict.values, records), strict=True)
         return Raw(tuple(map(str, keys)), tuple(cells), len(records), **options)
@@ -85,14 +88,16 @@ def from_records(
     if not even:
         for record in records:
             keys.update(dict.fromkeys(record))
-    columns = tuple([record.get(key) for record in records] for key in keys)
-    raw = Raw(tuple(map(str, keys)), columns, len(records), **options)
+    columns = []
+    for key in keys:
+        columns.append([record.get(key) for record in records])
+    raw = Raw(tuple(map(str, keys)), tuple(columns), len(records), **options)
     if even:
         return raw
-    gaps = [key for key in keys if not all(key in record for record in records)]
-    return raw.noted(
-        f"some rows have no value for {listing(list(map(str, gaps)))}; shown as null"
-    )
+    # Null and missing are two things, which a table cannot tell apart: so it is said.
+    counts = Counter(itertools.chain.from_iterable(records))
+    gaps = [str(key) for key in keys if counts[key] < len(records)]
+    return raw.noted(f"some rows have no value for {listing(gaps)}; shown as null")
 
 
 def listing(names: Sequence[str], limit: int = 6) -> str:

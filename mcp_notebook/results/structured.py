@@ -34,6 +34,7 @@ def read_structured(
     names = tuple(name for name in asked if name) if asked and all(asked) else ()
     if parts.structured in (None, {}):
         return read_blocks(parts.texts, names)
+    # FastMCP wraps what is no object, as a returned text, in `{"result": …}`.
     inner = texts.unwrap_blocks(parts.structured)
     if isinstance(inner, str):
         found = texts.read_text(inner, selected=names)
@@ -85,6 +86,7 @@ def _blocks_say_same(parts: ResultParts, inner: Any) -> bool:
     parsed float has lost.
     """
     pieces = parts.texts
+    # FastMCP sends the items of a returned list as a block each.
     if len(pieces) > 1 and isinstance(inner, list) and len(inner) == len(pieces):
         body = f"[{','.join(pieces)}]"
     else:
@@ -152,6 +154,7 @@ def _kind_of(schema: Any) -> str | None:
     for option in options:
         if isinstance(option, Mapping) and option.get("type") != "null":
             real.append(option)
+    # A union declares nothing; a type or null is that type.
     if len(real) != 1 or not isinstance(real[0].get("type"), str):
         return None
     kind, form = real[0]["type"], real[0].get("format") or ""
@@ -204,6 +207,7 @@ def _parse_rows(pieces: Sequence[str]) -> list[Any] | None:
     values = _parse_each(pieces)
     if values is None or len(values) != len(pieces):
         return None
+    # One envelope among the blocks, and they are results of their own.
     if first == "{":
         has_rows = any(len(value) > 1 and _is_envelope(value) for value in values)
         return None if has_rows else values

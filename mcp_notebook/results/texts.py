@@ -101,6 +101,7 @@ def _read_format(text: str, selected: Sequence[str], depth: int) -> Findings:
         error = error_detection.error_in_text(text)
         if error is not None:
             return Findings(reader="guard", error=error, rejected=tuple(rejected))
+    # A long CSV is proved at once, and each of the formats would go through it first.
     taken = delimited.read_large_csv(text)
     if taken is not None:
         return _taken_by("csv", taken).after(rejected)
@@ -121,6 +122,7 @@ def _has_header(text: str, selected: Sequence[str]) -> bool:
 def _ask_readers(text: str, selected: Sequence[str], depth: int) -> Findings:
     """What the first reader of a format that takes the text found."""
     inner = _read_wrapped(text, selected, depth)
+    # What stands in a fence or a tag is meant as the result; the prose around it is not.
     if inner is not None:
         return inner
     rejected: list[tuple[str, str]] = []
@@ -202,6 +204,7 @@ def read_value(
         return Findings(reader="guard", error=error)
     meta = value if isinstance(value, dict) else {}
     raws = json_tables.tables_in(value, selected=selected)
+    # An envelope with a CSV in it looks like one row, whose cell is that text.
     if isinstance(raws, str) or _is_only_record(raws, value):
         inner = _read_leaf(value, selected, depth)
         if inner is not None:

@@ -150,27 +150,28 @@ def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
 
 def _find_flag(facts: Facts) -> str:
     """A flag that says that there is more, in the words beside it if there are any."""
-    for key, value in facts:
-        if key in _FLAGS and (value is True or value in ("true", "True", "yes")):
-            return next(_words(facts), "") or f"the server says {key}"
-    for key, value in facts:
-        if key in _CURSORS and value not in (None, "", False, -1):
+    for key, value in _facts_of(facts, _FLAGS):
+        if value is True or value in ("true", "True", "yes"):
+            words = [text for _, text in _facts_of(facts, _WORDS, str) if text]
+            return words[0] if words else f"the server says {key}"
+    for key, value in _facts_of(facts, _CURSORS):
+        if value not in (None, "", False, -1):
             return f"there is more: the server gave {key}"
     return ""
 
 
-def _words(facts: Facts) -> Iterator[str]:
+def _facts_of(
+    facts: Facts, keys: frozenset[str], *kinds: type
+) -> Iterator[tuple[str, Any]]:
+    """The facts under some keys, of some types if any are given."""
     for key, value in facts:
-        if key in _WORDS and isinstance(value, str) and value:
-            yield value
+        if key in keys and (not kinds or type(value) in kinds):
+            yield key, value
 
 
 def _find_sentence(facts: Facts, rest: str) -> str:
-    for words in _words(facts):
-        line = _find_line(words)
-        if line:
-            return line
-    return _find_line(rest)
+    words = [text for _, text in _facts_of(facts, _WORDS, str)]
+    return next(filter(None, map(_find_line, [*words, rest])), "")
 
 
 def _find_line(text: str) -> str:
@@ -189,7 +190,7 @@ def _find_added_limit(raw: Raw, facts: Facts, rest: str, sql: str) -> str:
     """A server that repeats the statement with a LIMIT of its own, and as many rows as that."""
     if not sql or not raw.rows:
         return ""
-    repeated = [v for key, v in facts if key in _STATEMENTS and isinstance(v, str)]
+    repeated = [text for _, text in _facts_of(facts, _STATEMENTS, str)]
     limits = set(map(row_limit, repeated or [rest[:_EDGE]])) - {None, row_limit(sql)}
     if raw.rows not in limits:
         return ""
@@ -201,7 +202,7 @@ def _find_added_limit(raw: Raw, facts: Facts, rest: str, sql: str) -> str:
 
 def _find_total(facts: Facts, rows: int) -> int | None:
     """The largest count the server gives that is not smaller than what came."""
-    counts = [v for key, v in facts if key in _TOTALS and type(v) is int]
+    counts = [count for _, count in _facts_of(facts, _TOTALS, int)]
     return max((count for count in counts if count >= rows), default=None)
 
 
@@ -246,9 +247,7 @@ def _note_reached_limit(
 
 def _reached_limit(facts: Facts, rows: int) -> str:
     """The name of a limit that the rows reach exactly."""
-    if not rows:
-        return ""
-    for key, value in facts:
-        if key in _LIMITS and type(value) in (int, str) and str(value) == str(rows):
+    for key, value in _facts_of(facts, _LIMITS, int, str):
+        if rows and str(value) == str(rows):
             return key
     return ""

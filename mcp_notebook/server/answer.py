@@ -17,6 +17,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+
+from mcp_notebook.values import column_values
+
 TEXT_BYTES = 20_000  # what a host that reads only text gets of a result
 SAFE_INTEGER = 2**53
 
@@ -36,7 +40,10 @@ OUTPUT_SCHEMA: dict[str, Any] = {
                     },
                     "declared": {
                         "type": "boolean",
-                        "description": "true: the type is declared in the schema; false: it was read off the values",
+                        "description": (
+                            "true: the type is declared in the schema; false: it was "
+                            "read off the values"
+                        ),
                     },
                 },
                 "required": ["name", "type", "declared"],
@@ -70,7 +77,7 @@ OUTPUT_SCHEMA: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class AnswerColumn:
     """A result column. `type` is an SQL word; `declared` tells a schema's word from one
     read off the values.
     """
@@ -81,10 +88,10 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RowsAnswer:
     """A bounded table: `truncated` means that more rows exist, `notice` says it in words."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[AnswerColumn, ...]
     rows: Sequence[Sequence[Any]]
     truncated: bool = False
     notice: str = ""
@@ -92,12 +99,12 @@ class Answer:
     preface: str = field(default="", compare=False)
     cursor: str = ""  # for the next rows, where the server has cursors
 
-    def with_cursor(self, cursor: str) -> "Answer":
+    def with_cursor(self, cursor: str) -> "RowsAnswer":
         """The same answer with the cursor for its next rows ("" for none)."""
         return replace(self, cursor=cursor)
 
 
-def structured(answer: Answer) -> dict[str, Any]:
+def structured(answer: RowsAnswer) -> dict[str, Any]:
     """The answer as JSON-ready structured content that follows `OUTPUT_SCHEMA`."""
     content: dict[str, Any] = {
         "columns": [
@@ -115,7 +122,7 @@ def structured(answer: Answer) -> dict[str, Any]:
     return content
 
 
-def as_text(answer: Answer, max_bytes: int = TEXT_BYTES) -> str:
+def as_text(answer: RowsAnswer, max_bytes: int = TEXT_BYTES) -> str:
     """The answer as CSV below a line of types, capped at `max_bytes` with a notice that says so."""
     lines, used = [], 0
     for row in answer.rows:
@@ -170,18 +177,22 @@ def within(
         if len(kept) == max_rows:
             return (
                 kept,
-                f"cut after {max_rows:,} rows, there are more: aggregate, filter or use LIMIT and OFFSET",
+                f"cut after {max_rows:,} rows, there are more: aggregate, filter or "
+                "use LIMIT and OFFSET",
             )
         if used > max_bytes:
             return kept, (
-                f"cut after {len(kept):,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more: "
+                f"cut after {len(kept):,} rows because the answer reached "
+                f"{max_bytes / 1e6:g} MB, there are more: "
                 "select fewer columns, aggregate or filter"
             )
         kept.append(row)
     return kept, ""
 
 
-def big_integer_notice(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> str:
+def big_integer_notice(
+    columns: Sequence[AnswerColumn], rows: Sequence[Sequence[Any]]
+) -> str:
     """A warning that names the columns whose integers a JavaScript client would round."""
     big = [
         column.name
@@ -191,20 +202,22 @@ def big_integer_notice(columns: Sequence[Column], rows: Sequence[Sequence[Any]])
         )
     ]
     return (
-        f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as doubles round them"
+        f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as "
+        "doubles round them"
         if big
         else ""
     )
 
 
-def _closing(answer: Answer, shown: int) -> list[str]:
+def _closing(answer: RowsAnswer, shown: int) -> list[str]:
     total = len(answer.rows)
     lines = [
         f"({total:,} row{'' if total == 1 else 's'}{', ' + answer.notice if answer.notice else ''})"
     ]
     if shown < total:
         lines.append(
-            f"(this text holds the first {shown:,} of them, the structured content holds all {total:,})"
+            f"(this text holds the first {shown:,} of them, the structured content "
+            f"holds all {total:,})"
         )
     if answer.cursor:
         lines.append(f"(for the next rows: the same sql with cursor {answer.cursor})")
@@ -217,3 +230,33 @@ def _csv_line(values: Sequence[Any]) -> str:
         ["" if value is None else value for value in values]
     )
     return line.getvalue()
+
+
+@dataclass(frozen=True, eq=False)
+class TableAnswer:
+    """A query's answer: the rows up to the limits, DuckDB's type of each column, why it
+    was cut ("" when whole).
+    """
+
+    data: pa.Table
+    types: tuple[str, ...]
+    truncated: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def as_answer(answer: TableAnswer, *, rows: int, max_bytes: int) -> RowsAnswer:
+    """The answer as rows of plain values under DuckDB's types, within both caps."""
+    columns = tuple(
+        AnswerColumn(name, kind, declared=True)
+        for name, kind in zip(answer.data.column_names, answer.types, strict=True)
+    )
+    values = zip(*map(column_values, answer.data.columns), strict=True)
+    kept, cut = within(values, rows, max_bytes)
+    truncated = cut or answer.truncated
+    notices = [truncated, *answer.notes, big_integer_notice(columns, kept)]
+    return RowsAnswer(
+        columns,
+        kept,
+        truncated=bool(truncated),
+        notice="; ".join(filter(None, notices)),
+    )

@@ -21,8 +21,8 @@ from mcp.shared.exceptions import MCPError
 
 from mcp_notebook import __version__
 from mcp_notebook.errors import ConnectError
-from mcp_notebook.server.announcing import Sessions
-from mcp_notebook.server.outside import read_connection
+from mcp_notebook.server.http_server import read_connection
+from mcp_notebook.server.notebook_server import HandshakeClients
 from mcp_notebook.server.serve import serve_stdio
 from mcp_notebook.server.tools import ChangingServer
 
@@ -57,7 +57,7 @@ def forwarding(client: Client) -> "Server[Any]":
     """A server whose every answer comes from the client's own server, and which passes
     on that its list changed.
     """
-    answers, sessions = _Answers(client), Sessions()
+    answers, sessions = _Answers(client), HandshakeClients()
     bus = InMemorySubscriptionBus()
     server = ChangingServer(
         "mcp-notebook",
@@ -130,7 +130,7 @@ class _Answers:
 
 @contextlib.asynccontextmanager
 async def _listening(
-    client: Client, bus: InMemorySubscriptionBus, sessions: Sessions
+    client: Client, bus: InMemorySubscriptionBus, sessions: HandshakeClients
 ) -> AsyncIterator[dict[str, Any]]:
     listening = asyncio.ensure_future(_pass_on(client, bus, sessions))
     try:
@@ -141,7 +141,7 @@ async def _listening(
 
 
 async def _pass_on(
-    client: Client, bus: InMemorySubscriptionBus, sessions: Sessions
+    client: Client, bus: InMemorySubscriptionBus, sessions: HandshakeClients
 ) -> None:
     async with client.listen(resources_list_changed=True) as events:
         async for _ in events:

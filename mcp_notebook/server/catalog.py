@@ -9,8 +9,7 @@ from typing import Literal
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
-from mcp_notebook.server.mend import did_you_mean
-from mcp_notebook.server.sources.near import near
+from mcp_notebook.server.tool_errors import did_you_mean
 
 Origin = Literal["result", "named", "shared"]
 
@@ -116,8 +115,12 @@ class Catalog:
         # variable opens no file.
         if not is_table(value) or (isinstance(value, str) and entry.origin == "result"):
             raise DataError(
-                f"{entry.variable} is a {type(value).__name__} now, not a table: share it again when it is."
+                f"{entry.variable} is a {type(value).__name__} now, not a table: share "
+                "it again when it is."
             )
+        # Loads pyarrow, which a name in a question does not need.
+        from mcp_notebook.server.sources.ibis_in_memory import near
+
         return near(value)
 
     def find(self, name: str) -> Entry | None:
@@ -147,7 +150,10 @@ class Catalog:
 
     def _unknown(self, name: str) -> str:
         known = self.names()
-        return f"There is no table {name!r}.{did_you_mean(name, known)} Tables: {', '.join(known) or 'none yet'}."
+        return (
+            f"There is no table {name!r}.{did_you_mean(name, known)} Tables: "
+            f"{', '.join(known) or 'none yet'}."
+        )
 
 
 class _Selection(Catalog):

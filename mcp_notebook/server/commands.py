@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     database.add_argument(
         "--url",
         default="",
-        help="sqlite:///file.db, duckdb:///file or postgresql://user@host/db (default: $DATABASE_URL)",
+        help=(
+            "sqlite:///file.db, duckdb:///file or postgresql://user@host/db (default: "
+            "$DATABASE_URL)"
+        ),
     )
     database.add_argument(
         "--table",
@@ -141,7 +144,7 @@ async def _fetch(args: argparse.Namespace) -> None:
 
 async def _notebook(args: argparse.Namespace) -> None:
     from mcp_notebook.server.bridge import serve_bridge  # as above
-    from mcp_notebook.server.outside import connection_folder, find_connection
+    from mcp_notebook.server.http_server import connection_folder, find_connection
 
     await serve_bridge(
         args.connection or find_connection(connection_folder(), args.kernel)

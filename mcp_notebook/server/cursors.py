@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from mcp_notebook.server.answer import to_json
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import column_values
 
 SECONDS = 3_600.0
@@ -36,7 +36,7 @@ _AGAIN = "Ask again with the same sql and without a cursor."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Where an answer goes on: rows served so far, and the digest of exactly these."""
 
     offset: int = 0
@@ -46,7 +46,8 @@ class Place:
         """Raise `ToolError` when the rows before this place are not those that were served."""
         if self.offset and digest(data.slice(0, self.offset)) != self.digest:
             raise ToolError(
-                "The rows that this cursor comes after are not the same any more: the data changed, or the statement "
+                "The rows that this cursor comes after are not the same any more: the "
+                "data changed, or the statement "
                 f"has no ORDER BY that fixes the order. {_AGAIN}"
             )
 
@@ -74,12 +75,12 @@ class Cursors:
         body = _BODY.pack(until, offset, _hash(sql), bytes.fromhex(digest(served)))
         return base64.urlsafe_b64encode(self._sign(body) + body).decode("ascii")
 
-    def place(self, cursor: str, sql: str) -> Place:
+    def place(self, cursor: str, sql: str) -> Position:
         """Where the statement goes on; raises `ToolError` for a cursor that is not
         ours, too old or of another one.
         """
         if not cursor:
-            return Place()
+            return Position()
         try:
             raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
         except ValueError:
@@ -94,9 +95,10 @@ class Cursors:
             raise ToolError(f"This cursor has expired. {_AGAIN}")
         if of != _hash(sql):
             raise ToolError(
-                "This cursor belongs to another statement: give the sql that it came with, unchanged."
+                "This cursor belongs to another statement: give the sql that it came "
+                "with, unchanged."
             )
-        return Place(offset, known.hex())
+        return Position(offset, known.hex())
 
     def _sign(self, body: bytes) -> bytes:
         return hmac.digest(self._key, body, "sha256")[:_SIGNATURE]

@@ -8,17 +8,16 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.results.shown.preview import preview
-from mcp_notebook.server.answer import to_json
+from mcp_notebook.results.model_preview import preview
+from mcp_notebook.server.answer import TableAnswer, to_json
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog, Entry
-from mcp_notebook.server.engines import quote
+from mcp_notebook.server.engines.interface import quote
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources.local import sample
-from mcp_notebook.server.sources.look import UNREADABLE, look
-from mcp_notebook.server.sources.places import is_away
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.sources.describe import UNREADABLE, look
+from mcp_notebook.server.sources.engines import is_remote
+from mcp_notebook.server.sources.local_tables import sample
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import column_values
 
 LISTING_BYTES = 20_000
@@ -90,7 +89,7 @@ async def describe_elsewhere(
     """
     try:
         seen = await asyncio.to_thread(look, value)
-        if is_away(value):
+        if is_remote(value):
             rows = (
                 await ask(
                     f"SELECT * FROM {quote(name)} LIMIT {SAMPLE_ROWS}", SAMPLE_ROWS

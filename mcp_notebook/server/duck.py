@@ -7,9 +7,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.answer import TableAnswer
 from mcp_notebook.server.sqlguard import configuration, first_lines, lock
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.tool_errors import ToolError
 
 _BATCH = 10_000  # rows
 
@@ -78,7 +78,10 @@ def _bounded(
     for batch in reader:
         size += batch.nbytes
         if size > max_bytes:
-            cut = f"cut after {count:,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more"
+            cut = (
+                f"cut after {count:,} rows because the answer reached "
+                f"{max_bytes / 1e6:g} MB, there are more"
+            )
             return pa.Table.from_batches(kept, reader.schema), cut
         kept.append(batch)
         count += batch.num_rows

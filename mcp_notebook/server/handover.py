@@ -18,16 +18,15 @@ import pyarrow as pa
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results.columns import declared
-from mcp_notebook.server.answer import Answer, size_of, to_json
-from mcp_notebook.server.engines import Limits
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.answer import RowsAnswer, TableAnswer, size_of, to_json
+from mcp_notebook.server.engines.interface import StatementLimits
 from mcp_notebook.values import column_values
 
 VARIABLE = "MCP_NOTEBOOK_HANDOVER"
 ARROW = "application/vnd.apache.arrow.file"
 SMALL_ROWS = 1_000  # answers up to both sizes are worth no file
 SMALL_BYTES = 100_000
-LARGE = Limits(rows=1_000_000, bytes=500_000_000)
+LARGE = StatementLimits(rows=1_000_000, bytes=500_000_000)
 PREVIEW_ROWS = 5
 
 
@@ -58,7 +57,7 @@ class Handover:
         """The host's folder, None when it offers none."""
         return cls(Path(environ[VARIABLE])) if environ.get(VARIABLE) else None
 
-    def hand(self, answer: TableAnswer) -> types.CallToolResult:
+    def write_answer(self, answer: TableAnswer) -> types.CallToolResult:
         """The answer as a file, with a preview in words and a link."""
         path = self._folder / f"{uuid.uuid4().hex}.arrow"
         self._written = {known for known in self._written if known.exists()} | {path}
@@ -94,7 +93,8 @@ def preview(answer: TableAnswer) -> str:
         f"{n} {k}" for n, k in zip(data.column_names[:40], answer.types, strict=False)
     )
     said = [
-        f"{data.num_rows:,} rows of {data.num_columns} columns ({columns}), handed over as an Arrow file."
+        f"{data.num_rows:,} rows of {data.num_columns} columns ({columns}), handed "
+        "over as an Arrow file."
     ]
     head = data.slice(0, PREVIEW_ROWS)
     first = zip(*map(column_values, head.columns[:12]), strict=True)
@@ -108,7 +108,7 @@ def preview(answer: TableAnswer) -> str:
     return " ".join(said)
 
 
-def is_small(answer: Answer | TableAnswer) -> bool:
+def is_small(answer: RowsAnswer | TableAnswer) -> bool:
     """Whether JSON carries the answer as well."""
     if isinstance(answer, TableAnswer):
         return answer.data.num_rows <= SMALL_ROWS and answer.data.nbytes <= SMALL_BYTES
@@ -118,7 +118,7 @@ def is_small(answer: Answer | TableAnswer) -> bool:
     )
 
 
-def as_table(answer: Answer) -> TableAnswer:
+def as_table(answer: RowsAnswer) -> TableAnswer:
     """Rows of Python values as Arrow columns, in the types that the database declares
     where every value has them.
     """

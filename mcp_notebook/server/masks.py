@@ -252,7 +252,8 @@ def note_on(columns: Sequence[str]) -> str:
     if not columns:
         return ""
     return (
-        f"{', '.join(columns)}: masked, tokens stand in place of the values; equal values of one table have equal "
+        f"{', '.join(columns)}: masked, tokens stand in place of the values; equal "
+        "values of one table have equal "
         "tokens, so count, count(DISTINCT ...), GROUP BY and joins within that table work"
     )
 

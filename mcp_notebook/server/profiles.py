@@ -12,10 +12,9 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-from mcp_notebook.server.answer import Column, to_json
-from mcp_notebook.server.engines import quote
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.answer import AnswerColumn, TableAnswer, to_json
+from mcp_notebook.server.engines.interface import quote
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.values import column_values
 
 MAX_COLUMNS = 60
@@ -43,10 +42,10 @@ _TEXTS = ("VARCHAR", "ENUM", "BOOLEAN", "UUID")
 Ask = Callable[[str], Awaitable[TableAnswer]]
 
 COLUMNS = (
-    Column("column", "TEXT"), Column("type", "TEXT"), Column("nulls", "INTEGER"), Column("distinct", "INTEGER"),
-    Column("distinct_is_exact", "BOOLEAN"), Column("min", "TEXT"), Column("max", "TEXT"), Column("mean", "DOUBLE"),
-    Column("stddev", "DOUBLE"), Column("q25", "TEXT"), Column("median", "TEXT"), Column("q75", "TEXT"),
-    Column("top", "TEXT"), Column("masked", "BOOLEAN"),
+    AnswerColumn("column", "TEXT"), AnswerColumn("type", "TEXT"), AnswerColumn("nulls", "INTEGER"), AnswerColumn("distinct", "INTEGER"),
+    AnswerColumn("distinct_is_exact", "BOOLEAN"), AnswerColumn("min", "TEXT"), AnswerColumn("max", "TEXT"), AnswerColumn("mean", "DOUBLE"),
+    AnswerColumn("stddev", "DOUBLE"), AnswerColumn("q25", "TEXT"), AnswerColumn("median", "TEXT"), AnswerColumn("q75", "TEXT"),
+    AnswerColumn("top", "TEXT"), AnswerColumn("masked", "BOOLEAN"),
 )  # fmt: skip
 
 
@@ -188,7 +187,9 @@ async def _with_distinct(source: str, told: Profile, ask: Ask) -> Profile:
     for group in _groups(chosen):
         counted = _row(
             await ask(
-                f"SELECT {', '.join(f'count(DISTINCT {quote(c.name)})' for c in group)} FROM {source}"
+                "SELECT "
+                f"{', '.join(f'count(DISTINCT {quote(c.name)})' for c in group)} FROM "
+                f"{source}"
             )
         )
         exact |= dict(zip((c.name for c in group), counted, strict=True))
@@ -231,7 +232,8 @@ async def _with_top(source: str, told: Profile, ask: Ask) -> Profile:
 def _top_query(number: int, column: ColumnProfile, source: str) -> str:
     name = quote(column.name)
     return (
-        f"SELECT * FROM (SELECT {number:d} AS i, left(CAST({name} AS VARCHAR), 60) AS v, count(*) AS n FROM {source} "
+        f"SELECT * FROM (SELECT {number:d} AS i, left(CAST({name} AS VARCHAR), 60) AS "
+        f"v, count(*) AS n FROM {source} "
         f"WHERE {name} IS NOT NULL GROUP BY 2 ORDER BY 3 DESC, 2 LIMIT {_TOP})"
     )
 

@@ -2,7 +2,7 @@
 
 What a model or an outside client wrote runs in the worker process (`SqlRunner`): it can
 be killed, has no secrets and cannot touch the kernel's memory. What the person typed
-runs in this process (`here`): DuckDB reads the DataFrame in place, without a copy, on a
+runs in this process (`local_sql`): DuckDB reads the DataFrame in place, without a copy, on a
 connection that is locked all the same. Either way tables of another engine (`sources`)
 are asked there.
 """
@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.server.answer import TableAnswer
 from mcp_notebook.server.catalog import Catalog
-from mcp_notebook.server.here import local_answer, run_local_query
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.shipping import Needed, Placed, Shipping, write_table
-from mcp_notebook.server.sources.elsewhere import Bounds, Elsewhere, Here, nothing
-from mcp_notebook.server.sources.local import STORED, Ready, ready, schema_of
-from mcp_notebook.server.sources.spool import Spool, drop
-from mcp_notebook.server.tabular import TableAnswer
+from mcp_notebook.server.local_sql import local_answer, run_local_query
+from mcp_notebook.server.sources.local_tables import STORED, Ready, ready, schema_of
+from mcp_notebook.server.sources.parquet_spool import Spool, drop
+from mcp_notebook.server.sources.remote_route import Bounds, Elsewhere, Here, nothing
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.server.worker import Worker
+from mcp_notebook.server.worker_files import Needed, Placed, Shipping, write_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -182,7 +182,10 @@ class SqlRunner:
             ]
             if not hidden:
                 raise
-            said = f"{', '.join(hidden)}: masked, its values are text tokens here; count and GROUP BY work."
+            said = (
+                f"{', '.join(hidden)}: masked, its values are text tokens here; count "
+                "and GROUP BY work."
+            )
             raise ToolError(f"{error} {said}") from error
 
     async def rest(self) -> None:
@@ -219,7 +222,7 @@ async def run_worker_query(
 
 
 def _empty(value: Any) -> "pa.Table":
-    from mcp_notebook.server.sources.look import look
+    from mcp_notebook.server.sources.describe import look
 
     return look(value).schema.empty_table()
 

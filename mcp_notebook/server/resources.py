@@ -19,8 +19,8 @@ from mcp_notebook.kinds import kind_of
 from mcp_notebook.server.arrow import snapshot, to_arrow
 from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.sources.local import STORED, sample
-from mcp_notebook.server.sources.look import look
+from mcp_notebook.server.sources.describe import look
+from mcp_notebook.server.sources.local_tables import STORED, sample
 from mcp_notebook.values import column_values, value_kind
 
 SCHEME = "notebook://tables/"

@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from mcp_notebook.server.mend import ToolError, did_you_mean
+from mcp_notebook.server.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sql_functions import ACTING_FUNCTIONS
 
 MAX_LENGTH = 20_000  # characters
@@ -222,7 +222,8 @@ def _refuse_macros(node: dict[str, Any], macros: Collection[str]) -> None:
     name = str(node.get("function_name", "")).lower()
     if name and name in macros:
         raise ToolError(
-            f"Refused: {name} is a macro of the database, which may read other tables than the offered."
+            f"Refused: {name} is a macro of the database, which may read other tables "
+            "than the offered."
         )
 
 

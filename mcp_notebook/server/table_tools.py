@@ -14,9 +14,16 @@ import mcp_types as types
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.server import profiles
-from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, Column, structured
+from mcp_notebook.server.answer import (
+    OUTPUT_SCHEMA,
+    AnswerColumn,
+    RowsAnswer,
+    TableAnswer,
+    as_answer,
+    structured,
+)
 from mcp_notebook.server.catalog import Catalog, Entry
-from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Place
+from mcp_notebook.server.cursors import MAX_OFFSET, Cursors, Position
 from mcp_notebook.server.describing import (
     describe_elsewhere,
     describe_here,
@@ -24,12 +31,11 @@ from mcp_notebook.server.describing import (
     summary,
 )
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import MAX_ROWS, SqlRunner
 from mcp_notebook.server.resources import arrow_bytes
-from mcp_notebook.server.sources.local import STORED
-from mcp_notebook.server.sources.places import is_away
-from mcp_notebook.server.tabular import TableAnswer, as_answer
+from mcp_notebook.server.sources.engines import is_remote
+from mcp_notebook.server.sources.local_tables import STORED
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.server.tools import Tool
 
 ARROW = "application/vnd.apache.arrow.file"
@@ -42,13 +48,15 @@ Form = Literal["arrow", "json"]
 _SQL = {
     "type": "string",
     "description": (
-        "One SELECT in the DuckDB dialect over the notebook's tables, named as list_tables names them; quote odd names "
+        "One SELECT in the DuckDB dialect over the notebook's tables, named as "
+        "list_tables names them; quote odd names "
         'with "double quotes". WITH, FROM-first, DESCRIBE and SUMMARIZE work; PIVOT, files and functions with effects '
         "do not."
     ),
     "maxLength": 20_000,
     "examples": [
-        "SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category ORDER BY revenue DESC"
+        "SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category ORDER "
+        "BY revenue DESC"
     ],
 }
 _TABLE = {
@@ -59,7 +67,8 @@ _TABLE = {
 _CURSOR = {
     "type": "string",
     "description": (
-        "For more rows of an answer that was cut: the cursor that came with it, together with the same sql. Good for "
+        "For more rows of an answer that was cut: the cursor that came with it, "
+        "together with the same sql. Good for "
         "an hour; give the sql an ORDER BY, so that the pages fit together."
     ),
     "default": "",
@@ -79,7 +88,10 @@ _PROFILE_SCHEMA: dict[str, Any] = {
         },
         "candidate_keys": {
             "type": "array",
-            "description": "Columns, or pairs of columns, whose values are all there and all different.",
+            "description": (
+                "Columns, or pairs of columns, whose values are all there and all "
+                "different."
+            ),
             "items": {"type": "array", "items": {"type": "string"}},
         },
     },
@@ -111,8 +123,10 @@ class TableTools:
             Tool(
                 "query",
                 "Query the notebook's tables",
-                "Run one read-only SELECT in the DuckDB dialect over the notebook's tables and get the rows with their "
-                f"column types. A statement may take {self._timeout:g} seconds; aggregate and filter in SQL.",
+                "Run one read-only SELECT in the DuckDB dialect over the notebook's "
+                "tables and get the rows with their "
+                f"column types. A statement may take {self._timeout:g} seconds; "
+                "aggregate and filter in SQL.",
                 self.query,
                 {"sql": _SQL, "limit": self._limit(), "cursor": _CURSOR},
                 schema,
@@ -120,7 +134,8 @@ class TableTools:
             Tool(
                 "list_tables",
                 "List the notebook's tables",
-                "List the tables that can be queried, with rows, columns and types; masked columns are marked. "
+                "List the tables that can be queried, with rows, columns and types; "
+                "masked columns are marked. "
                 "Takes no arguments.",
                 self.list_tables,
                 {},
@@ -129,7 +144,8 @@ class TableTools:
             Tool(
                 "describe_table",
                 "Describe a table of the notebook",
-                "Describe one table: each column's type, nulls, range or most frequent values, and the first rows.",
+                "Describe one table: each column's type, nulls, range or most "
+                "frequent values, and the first rows.",
                 self.describe_table,
                 {"table": _TABLE},
                 schema,
@@ -137,8 +153,10 @@ class TableTools:
             Tool(
                 "profile_table",
                 "Profile a table of the notebook",
-                "Count over all rows of one table: per column nulls, distinct values, range, mean, quartiles or most "
-                "frequent values; duplicate rows; columns that could be a key. Use it before the first query.",
+                "Count over all rows of one table: per column nulls, distinct values, "
+                "range, mean, quartiles or most "
+                "frequent values; duplicate rows; columns that could be a key. Use it "
+                "before the first query.",
                 self.profile_table,
                 {"table": _TABLE},
                 _PROFILE_SCHEMA if self._form == "json" else None,
@@ -149,7 +167,10 @@ class TableTools:
         most = JSON_ROWS if self._form == "json" else MAX_ROWS
         return {
             "type": "integer",
-            "description": f"Rows of the answer at most (1 to {most}); the answer's cursor gives the next ones.",
+            "description": (
+                f"Rows of the answer at most (1 to {most}); the answer's cursor gives "
+                "the next ones."
+            ),
             "default": most,
             "minimum": 1,
             "maximum": most,
@@ -158,7 +179,7 @@ class TableTools:
 
     async def query(
         self, sql: str, limit: int = 0, cursor: str = ""
-    ) -> Answer | types.CallToolResult:
+    ) -> RowsAnswer | types.CallToolResult:
         limit = limit or (JSON_ROWS if self._form == "json" else MAX_ROWS)
         place = self._cursors.place(cursor, sql)
         answer = await self._ask(sql, place.offset + limit)
@@ -171,8 +192,8 @@ class TableTools:
         return await asyncio.to_thread(self._as_json, sql, answer, page, place)
 
     def _as_json(
-        self, sql: str, answer: TableAnswer, page: TableAnswer, place: Place
-    ) -> Answer:
+        self, sql: str, answer: TableAnswer, page: TableAnswer, place: Position
+    ) -> RowsAnswer:
         shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
         following = (
             self._following(sql, answer, place.offset + len(shown.rows), place)
@@ -182,7 +203,7 @@ class TableTools:
         return shown.with_cursor(following)
 
     def _following(
-        self, sql: str, answer: TableAnswer, served: int, place: Place
+        self, sql: str, answer: TableAnswer, served: int, place: Position
     ) -> str:
         """The cursor for the rows after those served, "" when there are none or it
         would not lead on.
@@ -207,20 +228,20 @@ class TableTools:
             for entry in self._catalog.entries()
         ]
         columns = [
-            Column("table", "TEXT"),
-            Column("rows", "INTEGER"),
-            Column("columns", "TEXT"),
-            Column("about", "TEXT"),
+            AnswerColumn("table", "TEXT"),
+            AnswerColumn("rows", "INTEGER"),
+            AnswerColumn("columns", "TEXT"),
+            AnswerColumn("about", "TEXT"),
         ]
         return self._described(
             "\n".join(listing(listed)) or "There are no tables yet.",
-            Answer(tuple(columns), listed),
+            RowsAnswer(tuple(columns), listed),
         )
 
     async def describe_table(self, table: str) -> types.CallToolResult:
         entry, value = self._found(table)
         masks = self._masks()
-        if is_away(value) or kind_of(value) in STORED:
+        if is_remote(value) or kind_of(value) in STORED:
             text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
         else:
             text, fields = await asyncio.to_thread(
@@ -229,13 +250,13 @@ class TableTools:
         if entry.description:
             text = f"{entry.description}\n{text}"
         columns = (
-            Column("column", "TEXT"),
-            Column("type", "TEXT"),
-            Column("nulls", "INTEGER"),
-            Column("masked", "BOOLEAN"),
-            Column("sample", "TEXT"),
+            AnswerColumn("column", "TEXT"),
+            AnswerColumn("type", "TEXT"),
+            AnswerColumn("nulls", "INTEGER"),
+            AnswerColumn("masked", "BOOLEAN"),
+            AnswerColumn("sample", "TEXT"),
         )
-        return self._described(text, Answer(columns, fields))
+        return self._described(text, RowsAnswer(columns, fields))
 
     async def profile_table(self, table: str) -> types.CallToolResult:
         entry, _ = self._found(table)
@@ -250,7 +271,7 @@ class TableTools:
         told = await profiles.profile(entry.name, ask, self._masks().columns)
         result = self._described(
             profiles.as_text(told),
-            Answer(
+            RowsAnswer(
                 profiles.COLUMNS, [profiles.row_of(column) for column in told.columns]
             ),
         )
@@ -274,7 +295,7 @@ class TableTools:
         assert entry is not None
         return entry, value
 
-    def _described(self, text: str, answer: Answer) -> types.CallToolResult:
+    def _described(self, text: str, answer: RowsAnswer) -> types.CallToolResult:
         """Words for the model; in the json form the facts as structured content, too."""
         content = structured(answer) if self._form == "json" else None
         return types.CallToolResult(
@@ -282,7 +303,7 @@ class TableTools:
         )
 
 
-def _page(answer: TableAnswer, place: Place) -> TableAnswer:
+def _page(answer: TableAnswer, place: Position) -> TableAnswer:
     """The answer without the rows that were served before; raises `ToolError` when they changed."""
     if not place.offset:
         return answer
@@ -290,7 +311,8 @@ def _page(answer: TableAnswer, place: Place) -> TableAnswer:
     rest = answer.data.slice(place.offset)
     if not rest.num_rows and answer.truncated:
         raise ToolError(
-            "The rows before this page fill the answer already: filter by a range of a column instead."
+            "The rows before this page fill the answer already: filter by a range of "
+            "a column instead."
         )
     return TableAnswer(rest, answer.types, answer.truncated, answer.notes)
 

@@ -14,8 +14,8 @@ import mcp_types as types
 from mcp.server.lowlevel import NotificationOptions, Server
 
 from mcp_notebook import __version__
-from mcp_notebook.server.answer import OUTPUT_SCHEMA, Answer, as_text, structured
-from mcp_notebook.server.mend import ToolError, did_you_mean
+from mcp_notebook.server.answer import OUTPUT_SCHEMA, RowsAnswer, as_text, structured
+from mcp_notebook.server.tool_errors import ToolError, did_you_mean
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Tool:
     name: str
     title: str
     description: str
-    run: Callable[..., Awaitable[Answer | types.CallToolResult]]
+    run: Callable[..., Awaitable[RowsAnswer | types.CallToolResult]]
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     output_schema: Mapping[str, Any] | None = field(
         default_factory=lambda: OUTPUT_SCHEMA
@@ -165,7 +165,7 @@ async def call(
     return outcome if isinstance(outcome, types.CallToolResult) else to_result(outcome)
 
 
-def to_result(answer: Answer) -> types.CallToolResult:
+def to_result(answer: RowsAnswer) -> types.CallToolResult:
     """The answer as a tool result: structured content whole, text as a capped CSV."""
     return types.CallToolResult(
         content=[types.TextContent(text=as_text(answer))],
@@ -186,7 +186,8 @@ def check_arguments(tool: Tool, arguments: Mapping[str, Any]) -> None:
             _check_type(tool.name, name, arguments[name], schema)
         elif "default" not in schema:
             raise ToolError(
-                f"{tool.name} needs the argument {name!r} ({schema.get('description', schema['type'])})."
+                f"{tool.name} needs the argument {name!r} "
+                f"({schema.get('description', schema['type'])})."
             )
 
 
@@ -196,7 +197,8 @@ def _check_type(tool: str, name: str, value: Any, schema: Mapping[str, Any]) -> 
         isinstance(value, bool) and bool not in expected
     ):
         raise ToolError(
-            f"The argument {name!r} of {tool} must be of type {schema['type']}, not {type(value).__name__}."
+            f"The argument {name!r} of {tool} must be of type {schema['type']}, not "
+            f"{type(value).__name__}."
         )
     if value not in schema.get("enum", [value]):
         raise ToolError(
@@ -206,5 +208,6 @@ def _check_type(tool: str, name: str, value: Any, schema: Mapping[str, Any]) -> 
         "minimum", value
     ) <= value <= schema.get("maximum", value):
         raise ToolError(
-            f"The argument {name!r} of {tool} must lie in {schema.get('minimum')}..{schema.get('maximum')}."
+            f"The argument {name!r} of {tool} must lie in "
+            f"{schema.get('minimum')}..{schema.get('maximum')}."
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.pipes import kill
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,8 @@ class Worker:
             if not answer:
                 self._replace()
                 raise ToolError(
-                    "The statement ended its worker process, probably for memory: filter or aggregate earlier."
+                    "The statement ended its worker process, probably for memory: "
+                    "filter or aggregate earlier."
                 )
         if "error" in answer:
             raise ToolError(answer["error"])

@@ -2,10 +2,10 @@
 ones it is handed, killable.
 
 It reads requests as JSON lines on stdin and answers each with one JSON line on stdout:
-those of `sources.requests`, which come before a statement runs; `{"explain": sql}` ->
+those of `sources.plan_request`, which come before a statement runs; `{"explain": sql}` ->
 `{"plan": text}`; `{"run": sql, "tables": {name: path}, "rows", "bytes", "out": path}`
 -> `{"types", "truncated"}` with the rows in `out`; in place of a path a table may be a
-scan of files (`sources.scan`), or `{"parts": [paths], "columns": [names]}`, files that
+scan of files (`sources.files`), or `{"parts": [paths], "columns": [names]}`, files that
 hold its columns between them. A failure that the model can mend is `{"error": text}`.
 When stdin ends, the process removes its folder and ends at once, also amid a query. Its
 arguments are the module search path as JSON, a database file or "", and its folder.
@@ -24,8 +24,8 @@ import duckdb
 import pyarrow as pa
 
 from mcp_notebook.server import duck, sqlguard
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources import requests
+from mcp_notebook.server.sources import plan_request
+from mcp_notebook.server.tool_errors import ToolError
 
 MEMORY = "1GB"  # DuckDB's own limit; a few functions allocate outside it
 # bytes on top of the mapped tables; what DuckDB's limit misses ends here
@@ -50,8 +50,8 @@ def main() -> None:
 def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     """The answer to one request."""
     try:
-        if request.keys() & requests.KINDS:
-            return requests.answer(connection, request)
+        if request.keys() & plan_request.KINDS:
+            return plan_request.answer(connection, request)
         if "explain" in request:
             return {"plan": duck.explain(connection, request["explain"])}
         return _run(connection, request)
@@ -97,7 +97,7 @@ def _open(place: str | dict[str, Any]) -> Any:
     if tables:
         return _side_by_side(tables, place["columns"])
     # loads Arrow's datasets, which frames do not need
-    from mcp_notebook.server.sources.scan import Scan
+    from mcp_notebook.server.sources.files import Scan
 
     try:
         return Scan.of(place).open()

@@ -1,17 +1,22 @@
 """Named MCP connections, each owned by one task on the background loop.
 
-    registry    Sessions: connect, disconnect, find by name
-    starting    a session from a description, with the SDK imported beside the server's start
-    session     Session: calls and questions; what the rest of the package uses
-    upkeep, toollist, health    its connection, restarted with backoff; its tools, pinned; its counters
-    connection  one live connection: the owner task around the SDK's Client
-    tap, tapped, floods, brokenlines    what passes between a transport and the SDK: sizes, replies that cannot be read
-    stdio, process, lifeline, lines      our stdio transport and the supervisor that leaves no orphans
-    http, sse   Streamable HTTP with ordinary errors; the older SSE transport
-    values, changes, pages      tools as values, pinned; listings page by page
-    oauth, signin, tokens       authorization of HTTP servers, and where it stays between kernels
-    hooks, schema, failures     callbacks, output schemas, error sentences
-    log, leftovers, quiet       private logs, those of killed kernels, silence
+    registry         Sessions: connect, disconnect, find by name
+    session          Session: calls and questions; what the rest of the package uses
+    tool_list, resource_requests    its tools, pinned; its resources and prompts
+    list_changes     tools that change while it lives
+    requests         one request, with its time limit and every way it can fail
+    url_elicitation  pages that have to be visited before a call
+    restart          its connection, restarted with growing pauses; its counters
+    opening          the ways to connect, in their order; start_hints says what to mend
+    connection       one live connection: the owner task around the SDK's Client
+    process, death_watch    a server's process, and the supervisor that leaves no orphans
+    transports       Streamable HTTP with ordinary errors, older SSE, and stdio
+    reply_repair     what passes between a transport and the SDK, mended where it can be
+    authorization    sign-in to HTTP servers, and where tokens stay between kernels
+    tools, schema, tool_text_warnings    tools and outcomes as values, and what is odd there
+    hooks            what a server may ask of us
+    log, sdk_logging private logs of servers; silence of the SDK
+    handover         large answers of our own servers, as files
 
 Importing this package does not import the MCP SDK: that takes more than a second and
 happens on the first connect.
@@ -21,19 +26,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcp_notebook.sessions.changes import ToolChange
     from mcp_notebook.sessions.hooks import SessionHooks
     from mcp_notebook.sessions.registry import Sessions
     from mcp_notebook.sessions.session import Session
-    from mcp_notebook.sessions.values import CallOutcome, ToolInfo
+    from mcp_notebook.sessions.tools import CallOutcome, ToolChange, ToolInfo
 
 _HOMES = {
-    "CallOutcome": "values",
+    "CallOutcome": "tools",
     "Session": "session",
     "SessionHooks": "hooks",
     "Sessions": "registry",
-    "ToolChange": "changes",
-    "ToolInfo": "values",
+    "ToolChange": "tools",
+    "ToolInfo": "tools",
 }
 
 __all__ = [

@@ -19,21 +19,24 @@ from mcp.types import Implementation
 from mcp_notebook import __version__
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer
 from mcp_notebook.sessions.authorization.oauth import make_auth
-from mcp_notebook.sessions.authorization.signin import AUTHORIZE_LIMIT, Authorize
+from mcp_notebook.sessions.authorization.sign_in import AUTHORIZE_LIMIT, Authorize
 from mcp_notebook.sessions.log import ServerLog
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess, server_environment
-from mcp_notebook.sessions.quiet import root_logger_kept
+from mcp_notebook.sessions.reply_repair.streams import TappedRead, TappedWrite
+from mcp_notebook.sessions.reply_repair.tap import Tap
+from mcp_notebook.sessions.sdk_logging import root_logger_kept
 from mcp_notebook.sessions.transports.http import HttpTrouble, make_client
 from mcp_notebook.sessions.transports.sse import SseTransport
 from mcp_notebook.sessions.transports.stdio import StdioTransport
-from mcp_notebook.sessions.transports.tap import Tap
-from mcp_notebook.sessions.transports.tapped import TappedRead, TappedWrite
 
 logger = logging.getLogger(__name__)
 
 CLIENT = Implementation(name="mcp-notebook", version=__version__)
 # seconds after which a connection that does not close is left to its lifeline
 CLOSE_LIMIT = 8.0
+# Versions are dates: 2026-07-28 is the first without sessions, and without
+# notifications that nobody asked for.
+NEWER_PROTOCOL = "2026"
 LOG_EVERY = 30.0  # seconds between two looks at the size of the server's log
 
 
@@ -80,8 +83,8 @@ class Connection:
         self._stop = asyncio.Event()
         self._grace = STOP_GRACE
         # a person is signing in: that takes longer than a server's start
-        self._asked = False
-        self._task = asyncio.create_task(self._own(), name="mcp-notebook-owner")
+        self._is_signing_in = False
+        self._task = asyncio.create_task(self._own_client(), name="mcp-notebook-owner")
 
     @property
     def client(self) -> Client:
@@ -90,13 +93,12 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        return (
-            self._client is not None
-            and not self.closed.is_set()
-            and not self.tap.closed.is_set()
-        )
+        is_over = self.closed.is_set() or self.tap.closed.is_set()
+        return self._client is not None and not is_over
 
-    async def ready(self, timeout: float, tick: Callable[[float], None]) -> None:
+    async def wait_until_ready(
+        self, timeout: float, tick: Callable[[float], None]
+    ) -> None:
         """Wait for the handshake, calling `tick` with the seconds waited once a second.
 
         Raises TimeoutError, or what ended the connection.
@@ -105,11 +107,10 @@ class Connection:
         start = loop.time()
         try:
             while not self._ready.done():
-                left = (
-                    timeout
-                    + (AUTHORIZE_LIMIT if self._asked else 0)
-                    - (loop.time() - start)
-                )
+                allowed = timeout
+                if self._is_signing_in:
+                    allowed += AUTHORIZE_LIMIT
+                left = start + allowed - loop.time()
                 if left <= 0:
                     raise TimeoutError
                 await asyncio.wait([self._ready], timeout=min(left, 1.0))
@@ -134,10 +135,10 @@ class Connection:
             self.process.cut()
         await asyncio.wait([self._task], timeout=CLOSE_LIMIT)
 
-    async def _own(self) -> None:
+    async def _own_client(self) -> None:
         try:
             async with AsyncExitStack() as stack:
-                server = await self._server(stack)
+                server = await self._make_server(stack)
                 options = {
                     "cache": None,
                     "client_info": CLIENT,
@@ -151,7 +152,7 @@ class Connection:
                 client.session.validate_tool_result = _no_validation  # type: ignore[method-assign]
                 self._client = client
                 self._ready.set_result(None)
-                await self._until_over()
+                await self._wait_until_over()
                 self.closed.set()
         except asyncio.CancelledError as error:
             self.cause = self.cause or error
@@ -165,11 +166,9 @@ class Connection:
                 self._ready.set_exception(self.cause or ConnectionError("closed"))
                 self._ready.exception()  # the waiter may have gone
 
-    async def _until_over(self) -> None:
-        over = [
-            asyncio.ensure_future(event.wait())
-            for event in (self._stop, self.tap.closed)
-        ]
+    async def _wait_until_over(self) -> None:
+        events = (self._stop, self.tap.closed)
+        over = [asyncio.ensure_future(event.wait()) for event in events]
         try:
             while True:
                 done, _ = await asyncio.wait(
@@ -182,46 +181,44 @@ class Connection:
             for waiter in over:
                 waiter.cancel()
 
-    async def _server(self, stack: AsyncExitStack) -> Any:
+    async def _make_server(self, stack: AsyncExitStack) -> Any:
         """What the SDK's Client is given: a transport or a server object."""
         spec = self.opening.spec
         if isinstance(spec, InProcessServer):
             with root_logger_kept():
                 return await asyncio.to_thread(spec.build)
         if isinstance(spec, HttpServer):
-            auth = (
-                make_auth(self.opening.name, spec, self._authorize())
-                if spec.oauth is not None
-                else None
-            )
+            auth = None
+            if spec.oauth is not None:
+                auth = make_auth(self.opening.name, spec, self._make_authorize())
             client = await stack.enter_async_context(
                 make_client(spec, self.trouble, self.opening.cap, auth)
             )
             if self.attempt.transport == "sse":
                 return SseTransport(spec.url, client, self.tap, self.trouble)
-            return self._tapped(
-                streamable_http_client(
-                    spec.url, http_client=client, max_sse_event_size=self.tap.cap
-                )
+            # The SDK's own cap of an event is 1 MiB: a larger result would end the call.
+            transport = streamable_http_client(
+                spec.url, http_client=client, max_sse_event_size=self.tap.cap
             )
-        return await self._stdio(stack, spec)
+            return self._tap_streams(transport)
+        return await self._start_stdio(stack, spec)
 
-    async def _stdio(self, stack: AsyncExitStack, spec: StdioServer) -> Any:
+    async def _start_stdio(self, stack: AsyncExitStack, spec: StdioServer) -> Any:
         if sys.platform == "win32":
             # Without process groups and inherited pipes there is no lifeline; the SDK
             # uses a job object.
-            told = StdioServerParameters(
+            parameters = StdioServerParameters(
                 command=spec.command, args=list(spec.args), cwd=spec.cwd
             )
-            told.env = server_environment(spec.env, {})
-            return self._tapped(
-                stdio_client(
-                    told, errlog=stack.enter_context(self.opening.log.writer())
-                )
-            )
-        started, self.opening.process = self.opening.process, None
+            # The SDK adds the variables that servers inherit.
+            parameters.env = server_environment(spec.env, {})
+            # Its own default goes to the kernel's terminal, and fails without one.
+            errlog = stack.enter_context(self.opening.log.writer())
+            return self._tap_streams(stdio_client(parameters, errlog=errlog))
+        # What was started ahead serves the first connection; a restart starts its own.
+        ahead, self.opening.process = self.opening.process, None
         starting = asyncio.ensure_future(
-            started or ServerProcess.start(spec, self.opening.log)
+            ahead or ServerProcess.start(spec, self.opening.log)
         )
         stack.push_async_callback(self._stop_process, starting)
         # Shielded: a process that is started and then belongs to nobody would live as
@@ -230,13 +227,13 @@ class Connection:
         self.process = process
         return StdioTransport(process, self.tap)
 
-    def _authorize(self) -> Authorize | None:
+    def _make_authorize(self) -> Authorize | None:
         hook = self.opening.authorize
         if hook is None:
             return None
 
         def ask(server: str, url: str) -> Awaitable[str | None]:
-            self._asked = True
+            self._is_signing_in = True
             return hook(server, url)
 
         return ask
@@ -246,7 +243,7 @@ class Connection:
             await (await starting).stop(self._grace)
 
     @contextlib.asynccontextmanager
-    async def _tapped(
+    async def _tap_streams(
         self, transport: Any
     ) -> AsyncIterator[tuple[TappedRead, TappedWrite]]:
         async with transport as (read, write):

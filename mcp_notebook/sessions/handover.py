@@ -1,4 +1,5 @@
-"""A private folder in which a server of ours on this machine may lay large answers as Arrow files.
+"""A private folder in which a server of ours on this machine may lay large answers as
+Arrow files.
 
 The server is told of it by an environment variable and answers with `resource_link`s to
 files below it; we map such a file and remove its name at once, so that nothing is left
@@ -20,35 +21,39 @@ from mcp_notebook.config import ServerSpec, StdioServer
 VARIABLE = "MCP_NOTEBOOK_HANDOVER"
 
 
-def offered(spec: ServerSpec) -> ServerSpec:
+def offer_folder(spec: ServerSpec) -> ServerSpec:
     """The same server, told of a folder of its own; only a process on this machine can use one."""
     if not isinstance(spec, StdioServer) or VARIABLE in spec.env:
         return spec
-    folder = tempfile.mkdtemp(dir=_base())
+    folder = tempfile.mkdtemp(dir=_base_folder())
     return replace(spec, env={**spec.env, VARIABLE: folder})
 
 
-def folders(spec: ServerSpec) -> tuple[Path, ...]:
+def offered_folders(spec: ServerSpec) -> tuple[Path, ...]:
     """The folder that was handed to this server, if any."""
-    given = spec.env.get(VARIABLE) if isinstance(spec, StdioServer) else None
-    return (Path(given),) if given else ()
+    if not isinstance(spec, StdioServer) or not spec.env.get(VARIABLE):
+        return ()
+    return (Path(spec.env[VARIABLE]),)
 
 
-def take(uris: Iterable[str], allowed: tuple[Path, ...]) -> None:
+def remove_handed_files(uris: Iterable[str], allowed: tuple[Path, ...]) -> None:
     """Remove the files that were handed over; what is mapped stays readable until it is
     let go of (not on Windows).
     """
+    # Resolved on both sides: a name with .. or a link must not lead out of a folder.
+    folders = [folder.resolve() for folder in allowed]
     for uri in uris:
         path = Path(unquote(urlsplit(uri).path))
-        if uri.startswith("file:") and any(
-            path.resolve().is_relative_to(folder.resolve()) for folder in allowed
-        ):
+        if not uri.startswith("file:"):
+            continue
+        target = path.resolve()
+        if any(target.is_relative_to(folder) for folder in folders):
             with suppress(OSError):
                 path.unlink()
 
 
 @cache
-def _base() -> str:
+def _base_folder() -> str:
     """A folder for all servers of this kernel, readable by this user only, gone with the kernel."""
     base = tempfile.mkdtemp(prefix="mcp-notebook-handover-")
     atexit.register(shutil.rmtree, base, ignore_errors=True)

@@ -44,7 +44,7 @@ class SessionHooks:
 def client_callbacks(
     server: str,
     hooks: SessionHooks,
-    clock_stopped: Callable[[], AbstractContextManager[None]],
+    hold_clock: Callable[[], AbstractContextManager[None]],
 ) -> dict[str, Any]:
     """Keyword arguments for the SDK's Client; call timeouts stand still while a hook runs."""
     # Here, because this module is imported before the SDK is.
@@ -60,7 +60,7 @@ def client_callbacks(
         if hooks.elicit is None:
             return ElicitResult(action="decline")
         try:
-            with clock_stopped():
+            with hold_clock():
                 answer = await hooks.elicit(server, params)
             return (
                 ElicitResult.model_validate(_named(answer))
@@ -75,7 +75,7 @@ def client_callbacks(
     async def sample(context: Any, params: Any) -> Any:
         assert hooks.sample is not None
         try:
-            with clock_stopped():
+            with hold_clock():
                 reply = await hooks.sample(server, params)
             return (
                 CreateMessageResult.model_validate(reply)

@@ -1,21 +1,36 @@
 """A server's private log: its stderr, its log messages, and stray lines of its stdout.
 Never part of a notebook.
+
+Logs of kernels that were killed are removed when the next kernel starts its first
+server. A log in use is locked by the kernel that made it, and by the server that writes
+to it. The lock ends with the last of them however they end, and holds across containers
+that share a folder for temporary files, where a pid says nothing.
 """
 
 import os
+import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import TextIO
 
 from mcp_notebook import secrets
 from mcp_notebook.config import mask
-from mcp_notebook.sessions import leftovers
+
+if sys.platform != "win32":  # where an open file cannot be removed anyway
+    import fcntl
 
 KEEP = 64 * 1024  # bytes kept when the file is cut
 CUT_AT = 4 * 1024 * 1024  # bytes at which the file is cut
 TAIL_LINES = 20
 TAIL_BYTES = 4096
+PREFIX, SUFFIX = "mcp-notebook-log-", ".log"
+YOUNG = 5.0  # seconds; a log is made a moment before it is locked
+
+_swept = threading.Event()
 
 
 class ServerLog:
@@ -25,16 +40,14 @@ class ServerLog:
 
     def __init__(self, name: str, secrets: Iterable[str] = ()) -> None:
         self._secrets = tuple(secrets)
-        leftovers.sweep_once()
+        _sweep_once()
         # mkstemp creates with 0600
-        self._fd, self.path = tempfile.mkstemp(
-            prefix=f"{leftovers.PREFIX}{name}-", suffix=leftovers.SUFFIX
-        )
+        self._fd, self.path = tempfile.mkstemp(prefix=f"{PREFIX}{name}-", suffix=SUFFIX)
         if hasattr(os, "O_APPEND") and os.name == "posix":
             os.close(self._fd)
             # Appending writers go on at the new end after the file was cut.
             self._fd = os.open(self.path, os.O_RDWR | os.O_APPEND)
-            leftovers.hold(self._fd)
+            _lock_log(self._fd)
 
     def fileno(self) -> int:
         return self._fd
@@ -53,20 +66,19 @@ class ServerLog:
         if self._fd < 0:
             return ""
         size = os.fstat(self._fd).st_size
-        start = max(since if since <= size else 0, size - TAIL_BYTES)
-        text = self._read(start).decode("utf-8", "replace")
-        return secrets.mask(
-            mask("\n".join(text.strip("\n").splitlines()[-TAIL_LINES:]), self._secrets)
-        )
+        # The file was cut meanwhile: what stood at `since` is gone.
+        start = since if since <= size else 0
+        text = self._read(max(start, size - TAIL_BYTES)).decode("utf-8", "replace")
+        lines = text.strip("\n").splitlines()[-TAIL_LINES:]
+        return secrets.mask(mask("\n".join(lines), self._secrets))
 
     def last_words(self, since: int = 0) -> str:
         """The tail without stray lines of stdout, which may hold anything, and without
         notes of our own.
         """
         lines = self.tail(since).splitlines()
-        return "\n".join(
-            line for line in lines if not line.startswith(("[stdout] ", "[notebook] "))
-        )
+        notes = ("[stdout] ", "[notebook] ")
+        return "\n".join(line for line in lines if not line.startswith(notes))
 
     def size(self) -> int:
         return os.fstat(self._fd).st_size if self._fd >= 0 else 0
@@ -96,3 +108,55 @@ class ServerLog:
         self._fd = -1
         with suppress(OSError):
             os.unlink(self.path)
+
+
+def sweep(folder: Path) -> int:
+    """Remove this user's logs that nobody holds; returns how many."""
+    if sys.platform == "win32":
+        return 0
+    removed = [_remove_if_free(path) for path in folder.glob(f"{PREFIX}*{SUFFIX}")]
+    return sum(removed)
+
+
+def _sweep_once() -> None:
+    """Sweep in the background, once a process."""
+    if _swept.is_set():
+        return
+    _swept.set()
+    threading.Thread(
+        target=sweep,
+        args=(Path(tempfile.gettempdir()),),
+        name="mcp-notebook-sweep",
+        daemon=True,
+    ).start()
+
+
+def _lock_log(descriptor: int) -> None:
+    """Lock a log as one in use."""
+    if sys.platform == "win32":
+        return
+    # some network file systems have no locks: then nothing is swept there either
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _remove_if_free(path: Path) -> bool:
+    assert sys.platform != "win32"
+    try:
+        about = path.lstat()
+        age = time.time() - about.st_mtime
+        if about.st_uid != os.getuid() or age < YOUNG:
+            return False
+        # No link is followed: anybody may make one in the folder for temporary files.
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
+    except OSError:  # in use
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)

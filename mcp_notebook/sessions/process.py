@@ -16,7 +16,7 @@ from mcp_notebook.sessions.log import ServerLog
 # What the SDK hands to servers (mcp.client.stdio.DEFAULT_INHERITED_ENV_VARS): secrets
 # of the kernel stay with it.
 INHERITED = ("HOME", "LOGNAME", "PATH", "SHELL", "TERM", "USER")
-LIFELINE = Path(__file__).with_name("lifeline.py")
+LIFELINE = Path(__file__).with_name("death_watch.py")
 READ_SIZE = 1 << 20
 STOP_GRACE = 1.5  # seconds a server has to end by itself after its stdin closed
 STOP_FORCE = 2.5  # seconds the lifeline has to end the whole group

@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.sessions.values import ToolInfo
+from mcp_notebook.sessions.tools import ToolInfo
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult
@@ -20,7 +20,7 @@ SMALL = 100_000  # bytes checked on the loop itself; more is checked in a thread
 LARGE = 20_000_000
 
 
-def warm() -> None:
+def import_in_background() -> None:
     """Import jsonschema in a thread: in an environment with JupyterLab that takes seconds."""
     threading.Thread(target=_import, name="mcp-notebook-warm", daemon=True).start()
 
@@ -73,7 +73,7 @@ def _check(schema: _Schema, content: Any) -> str:
 
 @lru_cache(maxsize=256)
 def _validator(schema: _Schema) -> Any:
-    # Slow to import: see warm().
+    # Slow to import: see import_in_background().
     _import()
     from jsonschema.validators import extend, validator_for
     from referencing import Registry

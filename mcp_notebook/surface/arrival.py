@@ -57,7 +57,7 @@ def pin(session: "Session", before: Pins) -> None:
     session.pinned.update(
         {name: tool for name, tool in before.items() if name in session.pinned}
     )
-    session.compare()
+    session.compare_with_pinned()
 
 
 def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
@@ -74,7 +74,7 @@ def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
     servers that are there too.
     """
     # with the first server, not with the extension
-    from mcp_notebook.sessions.suspicion import suspicions
+    from mcp_notebook.sessions.tool_text_warnings import suspicions
 
     names = {
         other.name: [t.name for t in other.tools]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+from mcp_notebook import display
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.errors import DataError
 from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
@@ -104,8 +105,6 @@ class Answer:
 
     def _ipython_display_(self) -> None:
         """Show the run as a cell does, once: with `show=True` it was shown while it came."""
-        from mcp_notebook import display
-
         run = self._ended()
         if self._shown:
             return

@@ -16,6 +16,12 @@ from weakref import WeakSet
 from IPython.display import display
 
 from mcp_notebook import loop
+from mcp_notebook.display.input_box import ask_in_box
+from mcp_notebook.display.questions import (
+    approval_question,
+    link_bundle,
+    outcome_bundle,
+)
 from mcp_notebook.events import Reply, ToolCall
 
 # Display's parts load with the first question, not with the extension.
@@ -183,8 +189,6 @@ class Asker:
         """Ask in the input box of a cell that does nothing else meanwhile; a denial where
         nobody is there.
         """
-        from mcp_notebook.display.input_box import ask_in_box
-
         if not attended:
             return NOBODY
         with self._lock:
@@ -215,9 +219,6 @@ class Asker:
                 return
 
     def _show(self, shown: _Shown) -> None:
-        from mcp_notebook.display.input_box import ask_in_box
-        from mcp_notebook.display.questions import link_bundle
-
         if self._cells and self._cells[-1].buttons:
             # loads anywidget, wanted at the first question
             from mcp_notebook.display.widgets import QuestionForm
@@ -250,8 +251,6 @@ class Asker:
 
 
 def _outcome(shown: _Shown) -> dict[str, str]:
-    from mcp_notebook.display.questions import outcome_bundle
-
     assert shown.opened.reply is not None
     outcome = shown.question.outcome_of(shown.opened.reply)
     return outcome_bundle(shown.question, outcome)
@@ -293,9 +292,6 @@ class CallApprovals:
 
     def ask_in_box(self, call: ToolCall) -> None:
         """Ask for a call in the input box, in the cell's thread, unless its question is settled."""
-        from mcp_notebook.display.input_box import ask_in_box
-        from mcp_notebook.display.questions import approval_question
-
         loop.run(_let_answers_work())
         opened = self._open.get(call.id)
         if opened is not None and opened.reply is None:

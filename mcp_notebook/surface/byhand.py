@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcp_notebook.agent.call_values import Origin
 from mcp_notebook.errors import CallError, ConfigError
 from mcp_notebook.events import ToolResult
-from mcp_notebook.freeze.trail import Facts
+from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface import shared_tables
@@ -17,7 +18,7 @@ from mcp_notebook.surface.call_path import NotebookCalls, new_call, query_tool
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
-    from mcp_notebook.agent.calls import Keep, Origin
+    from mcp_notebook.agent.call_values import Keep, Origin
     from mcp_notebook.results import Table
     from mcp_notebook.server.catalog import Catalog
 
@@ -106,9 +107,8 @@ async def perform_own_sql(
     the person types is trusted not to exhaust the kernel, and is checked all the same
     to be one SELECT. Raises DataError.
     """
-    from mcp_notebook.agent.calls import Origin
     from mcp_notebook.results.reading import Reading, Table
-    from mcp_notebook.server.here import local_answer
+    from mcp_notebook.server.local_sql import local_answer
 
     asked = new_call("hand", OWN_SERVER, "query", arguments)
 

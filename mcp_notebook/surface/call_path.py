@@ -13,15 +13,16 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import sql_words
+from mcp_notebook.agent.call_values import Sending
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
-from mcp_notebook.freeze.trail import Facts, Kind
+from mcp_notebook.freeze.call_log import Facts, Kind
 from mcp_notebook.policy import only_reads
 from mcp_notebook.secrets import seal_arguments, seal_text
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
-    from mcp_notebook.agent.calls import Keep, Sending, Shaping
+    from mcp_notebook.agent.call_values import Keep, Sending, Shaping
     from mcp_notebook.sessions import Session, ToolInfo
 
 BY_HAND = "by hand"  # the cell of calls without a model, in the log
@@ -104,8 +105,6 @@ class NotebookCalls:
         """Call one tool for the person. Raises ConfigError and SessionError for unknown
         names.
         """
-        from mcp_notebook.agent.calls import Sending
-
         session = await self._notebook.session(server)
         info = find_tool(session, tool)
         call = new_call("hand", server, info.name, arguments)

@@ -9,7 +9,8 @@ from concurrent.futures import Future
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mcp_notebook import loop
+from mcp_notebook import display, loop
+from mcp_notebook.display.working_line import LONG, PATIENCE
 from mcp_notebook.errors import Stopped
 from mcp_notebook.events import (
     Event,
@@ -21,16 +22,18 @@ from mcp_notebook.events import (
     ToolCall,
     ToolResult,
     Usage,
+    Working,
 )
-from mcp_notebook.freeze.trail import Run
+from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.surface.asking import CallApprovals
 from mcp_notebook.surface.attended import buttons_work, is_attended
 from mcp_notebook.surface.call_path import NotebookCalls
-from mcp_notebook.surface.compose import events_of, form_of, value_of
+from mcp_notebook.surface.model_door import compose_module, load_compose
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.options import AskOptions
+from mcp_notebook.surface.quiet_view import Questions
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
@@ -140,18 +143,14 @@ class CellRun:
         so it can be drawn.
         """
         if awaited is not None and self._view is None:
-            self._view = self._view_of(awaited)
+            self._view = self._make_view(awaited)
         if self._future is None:
             if not self._options.dry_run:
                 self._notebook.trail.asked(self._run)
             self._future = loop.submit(self._work())
         return self._future
 
-    def _view_of(self, awaited: bool) -> Shows:
-        from mcp_notebook import display
-        from mcp_notebook.display.working_line import LONG, PATIENCE
-        from mcp_notebook.surface.quiet_view import Questions
-
+    def _make_view(self, awaited: bool) -> Shows:
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
         self._buttons = (
             awaited and mode == "widget" and buttons_work(self._notebook.shell)
@@ -172,21 +171,23 @@ class CellRun:
         with agent_span(self._cell, self._options.model):
             # another question to the same conversation is answered first
             async with self._conversation.busy:
-                await self._events()
+                await self._tell_events()
 
-    async def _events(self) -> None:
-        stream = events_of(
+    async def _tell_events(self) -> None:
+        self._calls.tell(Working("starting"))
+        compose = await load_compose()
+        stream = compose.events_of(
             self._notebook,
             self._options,
             self._conversation,
-            self._caller,
+            self._make_caller,
             self._attended,
         )
         async with aclosing(stream) as events:
             async for event in events:
                 self._calls.tell(event)
 
-    def _caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
+    def _make_caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
         from mcp_notebook.agent.caller import Caller
 
         clock = self._approvals.clock
@@ -210,14 +211,14 @@ class CellRun:
                 event = self._queue.get_nowait()
             except queue.Empty:
                 break
-            self._take(event)
+            self._take_event(event)
         self._view.flush()
         self._notebook.asker.pump()
 
-    def _take(self, event: Event) -> None:
-        self._follow(event)
+    def _take_event(self, event: Event) -> None:
+        self._keep_words(event)
         if isinstance(event, Stop):
-            self._bind(event)
+            self._bind_value(event)
         self._show(event)
         if isinstance(event, ToolResult) and event.names:
             self._tables = {
@@ -234,7 +235,7 @@ class CellRun:
         self.seen.append(event)
         self._view.show(event)
 
-    def _follow(self, event: Event) -> None:
+    def _keep_words(self, event: Event) -> None:
         """Keep for %mcp_freeze what was said."""
         if isinstance(event, TextDelta):
             self._run.words += event.text
@@ -250,14 +251,15 @@ class CellRun:
         self._notebook.ledger.close(self._cell)
         self._view.close()
 
-    def _bind(self, stop: Stop) -> None:
+    def _bind_value(self, stop: Stop) -> None:
         """Give the cell's value or last table its name."""
         if not self._options.form:
             self._name_last_table()
         elif stop.reason == "done" and not self._options.dry_run:
-            form = form_of(self._notebook, self._options.form)
+            compose = compose_module()
+            form = compose.form_of(self._notebook, self._options.form)
             assert form is not None
-            self.value = value_of(self._conversation, form)
+            self.value = compose.value_of(self._conversation, form)
             if self._options.into:
                 self._notebook.shell.user_ns[self._options.into] = self.value
                 self.value = None

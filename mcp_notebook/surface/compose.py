@@ -1,4 +1,9 @@
-"""One question composed: sessions, tools, backend, budget and prompt become the events of a run."""
+"""One question composed: sessions, tools, backend, budget and prompt become the events
+of a run.
+
+This is the door behind which the model's SDK is: who needs it loads it with
+`cell.load_compose`, on a worker thread.
+"""
 
 import asyncio
 import importlib
@@ -10,9 +15,10 @@ from typing import Any
 from mcp_notebook.agent import backends, context, prices, prompts, typed
 from mcp_notebook.agent.conversation import Block, Conversation
 from mcp_notebook.agent.request import Request, describe_request
+from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import BackendError, BudgetError, DataError
-from mcp_notebook.events import Event, Note, Stop, TextDelta, Working
+from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.replay import RecordTransport, ReplayTransport
@@ -31,16 +37,10 @@ async def events_of(
     """The events of one cell; runs on the background loop. `caller_of(toolset, ...)`
     builds the caller.
     """
-    yield Working("starting")
-    # The model's SDK takes seconds to import; on a worker thread the heartbeat and
-    # other sessions go on meanwhile.
-    await asyncio.to_thread(importlib.import_module, "anthropic")
-    # So does pandas: it loads while the model thinks, not when the first result is there.
+    # pandas loads while the model thinks, not when the first result is there.
     asyncio.get_running_loop().run_in_executor(
-        None, importlib.import_module, "mcp_notebook.results.shown.preview"
+        None, importlib.import_module, "mcp_notebook.results.model_preview"
     )
-    from mcp_notebook.agent.run import run  # loads pyarrow
-
     composed = await compose(notebook, options)
     if options.dry_run:
         stream = dry_run_events(conversation, composed, options.system)
@@ -108,7 +108,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
-    from mcp_notebook.server.sources.look import schema_text  # loads pandas
+    from mcp_notebook.server.sources.describe import schema_text  # loads pandas
 
     names = prompts.find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}

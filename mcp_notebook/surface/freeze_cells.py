@@ -13,8 +13,8 @@ from typing import Any
 
 from mcp_notebook import __version__
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.freeze.choosing import Surroundings, Wish, choose
 from mcp_notebook.freeze.sealing import Sealer
+from mcp_notebook.freeze.select_calls import Surroundings, Wish, choose
 from mcp_notebook.freeze.steps import Plan, plan, problem_with
 from mcp_notebook.sql_words import names_among
 from mcp_notebook.surface.notebook import Notebook
@@ -59,7 +59,7 @@ def freeze(notebook: Notebook, options: Freeze) -> Frozen:
     """
     file = _file(options)
     laid = _plan(notebook, options)
-    writing = import_module("mcp_notebook.freeze.writing")
+    writing = import_module("mcp_notebook.freeze.write_step")
     data = _write_data(laid, file) if options.data and file is not None else ""
     style = writing.Style(options.strict, data)
     _remember(laid)
@@ -115,7 +115,7 @@ def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
     """
     # DuckDB is loaded by then: such a statement has run
     from mcp_notebook.server import sqlguard
-    from mcp_notebook.server.mend import ToolError
+    from mcp_notebook.server.tool_errors import ToolError
 
     try:
         statement = sqlguard.check(_parser(), sql, offered)
@@ -143,18 +143,18 @@ def _source(
     timeout = notebook.settings.tool_timeout
     timeout = 0 if timeout == usual else timeout
     if file is None and not options.show:
-        script = import_module("mcp_notebook.freeze.script")
+        script = import_module("mcp_notebook.freeze.write_script")
         connected = {s.name for s in notebook.sessions if s.state != "closed"}
         return script.cell(laid, style, connected=connected, answers=answers)
     heading = _heading(laid)
     if file is not None and file.suffix == ".ipynb":
-        form = import_module("mcp_notebook.freeze.notebook")
+        form = import_module("mcp_notebook.freeze.write_notebook")
         return form.document(
             form.cells(
                 laid, style, heading=f"# {heading}", answers=answers, timeout=timeout
             )
         )
-    script = import_module("mcp_notebook.freeze.script")
+    script = import_module("mcp_notebook.freeze.write_script")
     return script.script(laid, style, heading=heading, answers=answers, timeout=timeout)
 
 

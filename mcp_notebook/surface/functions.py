@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mcp_notebook.config import ConnectOptions, InProcessServer, ServerSpec
 from mcp_notebook.config.options import connect_signature, describe_keywords
 from mcp_notebook.errors import ConfigError, DataError
+from mcp_notebook.server.catalog import Catalog
 from mcp_notebook.surface import (
     arrival,
     byhand,
@@ -27,7 +28,7 @@ from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.surface.servers import Server, plain
 
 if TYPE_CHECKING:
-    from mcp_notebook.agent.calls import Keep, Origin
+    from mcp_notebook.agent.call_values import Keep, Origin
     from mcp_notebook.results import Table
     from mcp_notebook.server.catalog import Catalog
 
@@ -261,8 +262,6 @@ async def _queried(
 
 def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
     """The notebook's tables and those that were named; a name that was given counts first."""
-    from mcp_notebook.server.catalog import Catalog
-
     state.adopt()
     catalog = Catalog(lambda: {**state.shell.user_ns, **tables})
     for entry in state.catalog.entries():

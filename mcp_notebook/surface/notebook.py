@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import loop, naming
 from mcp_notebook.agent.backends import Clients
+from mcp_notebook.agent.call_values import Shaping
 from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.config import InProcessServer
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.events import ToolCall
-from mcp_notebook.freeze.trail import Call, Facts, Kind, Trail
+from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
@@ -26,7 +28,7 @@ from mcp_notebook.surface.server_requests import ServerRequests
 from mcp_notebook.surface.settings import MCPNotebook
 
 if TYPE_CHECKING:
-    from mcp_notebook.agent.calls import Origin, Shaping
+    from mcp_notebook.agent.call_values import Origin, Shaping
     from mcp_notebook.results import Table
     from mcp_notebook.sessions import Session
 
@@ -46,7 +48,7 @@ class Notebook:
         self._write_log(settings.log_file)
         settings.observe(lambda change: self._write_log(change.new), names="log_file")
         settings.observe(
-            lambda _: loop.submit(self.sessions.roots_changed()), names="roots"
+            lambda _: loop.submit(self.sessions.announce_roots()), names="roots"
         )
         self.grants = Grants(user_file())
         self.starts = Starts(user_folder() / "starts.json")
@@ -256,7 +258,6 @@ class Notebook:
     def shaping(self, rows: int | None = None) -> "Shaping":
         """How much of a result goes to the model."""
         # loads the reading of results, wanted at the first call
-        from mcp_notebook.agent.calls import Shaping
 
         return Shaping(
             rows=self.settings.rows_to_model if rows is None else rows,
@@ -267,10 +268,8 @@ class Notebook:
     async def own_session(self) -> "Session":
         """The session with the notebook's own server, started at its first use."""
         if OWN_SERVER not in self.sessions.names():
-            from mcp_notebook.config import InProcessServer
-
             # loads mcp and duckdb
-            from mcp_notebook.server.notebook import build_notebook_server
+            from mcp_notebook.server.notebook_server import build_notebook_server
 
             spec = InProcessServer(
                 lambda: build_notebook_server(

@@ -92,7 +92,7 @@ async def opened(
     bundled = connecting.is_bundled(spec)
     session = await notebook.sessions.connect(
         name,
-        handover.offered(spec) if bundled else spec,
+        handover.offer_folder(spec) if bundled else spec,
         # A server that is given long may start slowly too; one whose calls are to be
         # short still has to start, and npx or uvx may load it first.
         timeout=max(options.timeout or 0, notebook.settings.connect_timeout),

@@ -8,12 +8,13 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
-from mcp_notebook.display.screen import CellScreen
-from mcp_notebook.display.slots import Slots
+from mcp_notebook.display import status_table_html, tools_table_html
+from mcp_notebook.display.outputs import CellScreen, Slots
 from mcp_notebook.display.working_line import EndLine, WorkingLine, line_form
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.replay import describe
 from mcp_notebook.surface.attended import is_attended
 from mcp_notebook.surface.notebook import Notebook
 from mcp_notebook.untrusted_text import visible
@@ -90,8 +91,6 @@ def _table_line(table: Any, name: str) -> str:
 
 def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
     """The table of tools of the named sessions, or of all."""
-    from mcp_notebook.display import tools_table_html
-
     sessions = [loop.run(notebook.session(n)) for n in names] or list(notebook.sessions)
     if not sessions:
         show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
@@ -118,8 +117,6 @@ def _arguments(schema: dict[str, Any]) -> str:
 
 def show_status(notebook: Notebook, names: Sequence[str] = ()) -> None:
     """The table of sessions; of those that are named also the last lines of their private log."""
-    from mcp_notebook.display import status_table_html
-
     sessions = [notebook.sessions.get(name) for name in names] or list(
         notebook.sessions
     )
@@ -176,8 +173,6 @@ def _span(seconds: float) -> str:
 
 def show_rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
     """A short list as a table, or what to say when there is nothing."""
-    from mcp_notebook.display import status_table_html
-
     if found:
         display(status_table_html(found), raw=True)
     else:
@@ -199,8 +194,6 @@ def show_resource(
 
 def show_discovered() -> None:
     """The servers that configuration files name."""
-    from mcp_notebook.display import status_table_html
-
     rows = [
         {
             "server": f.name,
@@ -219,7 +212,7 @@ def show_discovered() -> None:
 
 def show_preview(notebook: Notebook, name: str) -> None:
     """What Claude was shown of a table, or would be shown when nothing was sent yet."""
-    from mcp_notebook.results.shown.preview import preview as write  # loads pandas
+    from mcp_notebook.results.model_preview import preview as write  # loads pandas
 
     if not name:
         raise ConfigError("Name a table: %mcp_preview NAME; %mcp_shared lists them.")
@@ -240,7 +233,6 @@ def show_recording(notebook: Notebook) -> None:
             f"Recording the model's turns into {notebook.recording}; %claude_record off ends it."
         )
         return
-    from mcp_notebook.replay import describe
 
     path = notebook.replay_file()
     show_line(

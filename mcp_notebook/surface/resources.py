@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from mcp_notebook.agent.call_values import Origin
 from mcp_notebook.errors import NotebookError, SessionError
 from mcp_notebook.events import ToolResult
-from mcp_notebook.freeze.trail import Facts
+from mcp_notebook.freeze.call_log import Facts
+from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.secrets import MASK, mask, seal_text
 from mcp_notebook.surface.call_path import NotebookCalls, new_call
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
-    from mcp_notebook.agent.calls import Keep
+    from mcp_notebook.agent.call_values import Keep
     from mcp_notebook.results import Reading
 
 # `@shop:data://orders.csv`: a server's name, a colon, an address with a scheme; no
@@ -101,7 +103,6 @@ async def read_resource(
             return ToolResult(asked.id, outcome, shown, seconds, size, names, reading)
 
         # loads the reading of results, wanted at the first resource
-        from mcp_notebook.agent.calls import Origin
 
         return await asyncio.to_thread(read_aside)
 
@@ -200,7 +201,6 @@ def shown_to_model(
     """
     # with the readers, at the first resource
     from mcp_notebook.agent.calls import previews
-    from mcp_notebook.policy.budgets import cut_text
 
     shaping = notebook.shaping(rows_to_model)
     parts = previews(reading.tables, names, shaping)

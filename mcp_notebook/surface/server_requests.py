@@ -6,16 +6,32 @@ import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from mcp_notebook.display.questions import (
+    form_question,
+    sampling_question,
+    sign_in_question,
+    visit_question,
+)
 from mcp_notebook.errors import BackendError, BudgetError, ConnectError
 from mcp_notebook.events import Reply
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions import SessionHooks
+from mcp_notebook.surface.model_door import load_compose
 
-if TYPE_CHECKING:
-    from mcp_notebook.surface.notebook import Notebook
+
+class RequestsState(Protocol):
+    """What of the notebook's state a server's request needs; `Notebook` is one."""
+
+    settings: Any
+    asker: Any
+    ledger: Any
+
+    @property
+    def spent(self) -> Any: ...
+
 
 # Where one of these is set the browser is on another machine, whose loopback is not ours.
 _FAR = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_USER", "BINDER_SERVICE_HOST", "COLAB_RELEASE_TAG", "CODESPACES",
@@ -26,7 +42,7 @@ SAMPLED = "sampling"  # the cell's name in the ledger for turns that servers ask
 class ServerRequests:
     """Answers for one notebook; the hooks run on the background loop."""
 
-    def __init__(self, notebook: "Notebook") -> None:
+    def __init__(self, notebook: RequestsState) -> None:
         self._notebook = notebook
         self._always: set[str] = set()  # servers that may use the model without asking
         self._turns = 0
@@ -46,8 +62,7 @@ class ServerRequests:
         self, server: str, params: Any
     ) -> tuple[str, dict[str, Any] | None]:
         """The person's answer to a form or a link: `accept` with values, `decline` or `cancel`."""
-        from mcp_notebook.display.fields import fields_of
-        from mcp_notebook.display.questions import form_question, visit_question
+        from mcp_notebook.display.form_fields import fields_of
 
         seconds = self._notebook.settings.question_seconds
         if params.mode == "url":
@@ -69,8 +84,8 @@ class ServerRequests:
         """A turn of the person's model for a server, after consent; raises BudgetError
         or BackendError.
         """
-        from mcp_notebook.agent import sampling
-        from mcp_notebook.surface.compose import backend_of
+        compose = await load_compose()
+        from mcp_notebook.agent import sampling  # behind the same door
 
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -82,7 +97,7 @@ class ServerRequests:
         if not await self._allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
-        backend = backend_of(self._notebook)
+        backend = compose.backend_of(self._notebook)
         async with backend.lifetime():
             result, usage = await sampling.answer_sampling(
                 backend, request, max_tokens=settings.sampling_max_tokens
@@ -92,8 +107,6 @@ class ServerRequests:
         return result
 
     async def _allowed(self, server: str, whole: str) -> bool:
-        from mcp_notebook.display.questions import sampling_question
-
         if server in self._always:
             return True
         seconds = self._notebook.settings.question_seconds
@@ -111,8 +124,6 @@ class ServerRequests:
         """Show the sign-in link; the pasted address where the browser cannot reach this
         machine, else None.
         """
-        from mcp_notebook.display.questions import sign_in_question
-
         paste = is_far(self._notebook.settings.sign_in, os.environ)
         seconds = self._notebook.settings.question_seconds
         question = sign_in_question(server, url, paste=paste, seconds=seconds)

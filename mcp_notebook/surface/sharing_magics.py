@@ -15,7 +15,7 @@ from mcp_notebook.surface import notebook_file, output, shared_tables
 from mcp_notebook.surface.notebook import Notebook
 
 if TYPE_CHECKING:
-    from mcp_notebook.server.outside import Address, OutsideServer
+    from mcp_notebook.server.http_server import Address, OutsideServer
 
 
 @magics_class
@@ -103,7 +103,7 @@ class ServingMagics(Magics):
         file, never in the output.
         """
         # loads mcp, uvicorn and duckdb
-        from mcp_notebook.server.outside import (
+        from mcp_notebook.server.http_server import (
             OutsideServer,
             client_configuration,
             connection_folder,

@@ -19,9 +19,9 @@ from mcp_notebook.agent import turn
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
-from mcp_notebook.display.payload import call_payload
+from mcp_notebook.display.call_view import view_call
+from mcp_notebook.display.card_json import call_payload
 from mcp_notebook.display.questions import approval_question
-from mcp_notebook.display.record import call_record
 from mcp_notebook.display.view import View
 from mcp_notebook.errors import BackendError, SessionError
 from mcp_notebook.events import Event, Footer, ToolCall, ToolResult, Usage
@@ -166,7 +166,7 @@ class World:
                 view.show(event)
                 view.flush()
                 if isinstance(event, ToolCall) and event.needs_approval:
-                    asked = call_record(event)
+                    asked = view_call(event)
                     self.paper.write(
                         approval_question(event).text
                         + repr(event)

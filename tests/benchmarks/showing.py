@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.results.model_preview import preview
 from tests.benchmarks import data
 from tests.benchmarks.parsing import read
 from tests.benchmarks.suite import Benchmark, Candidates

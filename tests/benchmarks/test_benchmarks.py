@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.results.model_preview import preview
 from tests.benchmarks import data, measure, showing
 from tests.benchmarks.__main__ import ALL
 

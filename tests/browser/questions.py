@@ -5,7 +5,7 @@ import *`; `await ask("form")`.
 from dataclasses import replace
 
 from mcp_notebook import loop
-from mcp_notebook.display.fields import fields_of
+from mcp_notebook.display.form_fields import fields_of
 from mcp_notebook.display.questions import (
     form_question,
     sampling_question,

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 import mcp_notebook.display.widgets as module
-from mcp_notebook.display.payload import call_payload, head_payload, result_payload
-from mcp_notebook.display.record import CallRecord, call_record
+from mcp_notebook.display.call_view import CallView, view_call
+from mcp_notebook.display.card_json import call_payload, head_payload, result_payload
 from mcp_notebook.display.widgets import Card
 from mcp_notebook.events import Reply, ToolCall, ToolResult
 from mcp_notebook.results import Reading, Table
@@ -18,7 +18,7 @@ from tests.display.conftest import call, result
 FOLDER = Path(module.__file__).parent
 
 
-def card(record: CallRecord, *, buttons: bool = True) -> tuple[Card, list[str]]:
+def card(record: CallView, *, buttons: bool = True) -> tuple[Card, list[str]]:
     answers: list[str] = []
 
     def answer(reply: Reply) -> None:
@@ -32,9 +32,9 @@ def click(shown: Card, answer: object) -> None:
 
 
 def test_an_answer_counts_while_the_call_waits_and_only_then() -> None:
-    shown, answers = card(call_record(call(asks=True)))
+    shown, answers = card(view_call(call(asks=True)))
     click(shown, "once")
-    shown.update(call_record(call()))
+    shown.update(view_call(call()))
     click(shown, "always")
     assert answers == ["once"]
 
@@ -43,20 +43,20 @@ def test_an_answer_counts_while_the_call_waits_and_only_then() -> None:
     "answer", ["yes", "", None, "server", ["once"], {"answer": "once"}]
 )
 def test_anything_but_an_answer_is_ignored(answer: object) -> None:
-    shown, answers = card(call_record(call(asks=True)))
+    shown, answers = card(view_call(call(asks=True)))
     click(shown, answer)
     assert answers == []
 
 
 def test_without_buttons_no_click_counts() -> None:
-    shown, answers = card(call_record(call(asks=True)), buttons=False)
+    shown, answers = card(view_call(call(asks=True)), buttons=False)
     click(shown, "once")
     assert answers == []
 
 
 def test_a_call_too_long_to_be_shown_whole_can_only_be_denied() -> None:
     shown, answers = card(
-        call_record(call(asks=True, sql="select 1 -- " + "x" * 1_200_000))
+        view_call(call(asks=True, sql="select 1 -- " + "x" * 1_200_000))
     )
     click(shown, "once")
     click(shown, "deny")
@@ -66,7 +66,7 @@ def test_a_call_too_long_to_be_shown_whole_can_only_be_denied() -> None:
 
 def test_a_long_query_is_shown_whole_even_where_its_colours_are_too_heavy() -> None:
     sql = "select " + ", ".join(f"sum(a{n}) + {n}" for n in range(2_000)) + " from t"
-    payload = call_payload(call_record(call(sql=sql)), buttons=True)
+    payload = call_payload(view_call(call(sql=sql)), buttons=True)
     text = "".join(text for _, text in payload["args"][0]["parts"])
     assert payload["whole"]
     assert "".join(text.split()) == "".join(sql.split())
@@ -84,7 +84,7 @@ def test_the_payload_stays_below_two_hundred_kilobytes_whatever_comes() -> None:
         claims="c" * 9_000,
     )
     for outcome in ("ok", "error"):
-        record = call_record(
+        record = view_call(
             asked, ToolResult("a", outcome, "ü" * 500_000, 1.0, 9, ("n",) * 12, reading)
         )
         sent = [
@@ -100,13 +100,13 @@ def test_the_payload_stays_below_two_hundred_kilobytes_whatever_comes() -> None:
 
 def test_values_travel_as_text_so_that_nothing_is_rounded() -> None:
     data = pa.table({"id": [2**63 - 1], "rate": [3.141592653589793]})
-    sent = result_payload(call_record(call(), result(data=data)))
+    sent = result_payload(view_call(call(), result(data=data)))
     assert sent["tables"][0]["rows"] == (("9223372036854775807", "3.141592653589793"),)
 
 
 def test_what_adding_binary_fractions_leaves_behind_is_not_shown() -> None:
     sent = result_payload(
-        call_record(
+        view_call(
             call(), result(data=pa.table({"total": [59288.31000000016, 0.1 + 0.2]}))
         )
     )
@@ -114,15 +114,13 @@ def test_what_adding_binary_fractions_leaves_behind_is_not_shown() -> None:
 
 
 def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
-    sent = result_payload(call_record(call(), result(data=months(900))))
+    sent = result_payload(view_call(call(), result(data=months(900))))
     assert (
         sent["tables"][0]["partial"]
         == "The first 200 of 900 rows are here; sorting and the filter see those."
     )
     assert (
-        result_payload(call_record(call(), result(data=months())))["tables"][0][
-            "partial"
-        ]
+        result_payload(view_call(call(), result(data=months())))["tables"][0]["partial"]
         == ""
     )
 
@@ -145,11 +143,11 @@ def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
 def test_a_call_that_is_its_sql_can_be_copied_as_a_cell(
     asked: ToolCall, line: str
 ) -> None:
-    assert call_payload(call_record(asked), buttons=False)["cell"] == line
+    assert call_payload(view_call(asked), buttons=False)["cell"] == line
 
 
 def test_a_running_call_has_no_result_yet() -> None:
-    assert result_payload(call_record(call())) == {}
+    assert result_payload(view_call(call())) == {}
 
 
 def test_script_and_style_are_small_and_never_parse_text_as_markup() -> None:

@@ -11,14 +11,12 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.display.chart.choosing import choose
-from mcp_notebook.display.chart.drawing import MOST, WIDTH, draw
-from mcp_notebook.display.chart.plan import Chart
-from mcp_notebook.display.chart.scale import nice, short
+from mcp_notebook.display.call_view import view_call
+from mcp_notebook.display.card_html import render_call
+from mcp_notebook.display.card_json import result_payload
+from mcp_notebook.display.chart.choose_chart import choose
+from mcp_notebook.display.chart.draw_chart import MOST, WIDTH, Chart, draw, nice, short
 from mcp_notebook.display.chart.shapes import svg
-from mcp_notebook.display.payload import result_payload
-from mcp_notebook.display.record import call_record
-from mcp_notebook.display.static import render_call
 from mcp_notebook.results import Table
 from tests.browser.scripted import months
 from tests.display.conftest import Strict, call, result
@@ -136,8 +134,8 @@ def test_records_have_no_picture() -> None:
 )
 def test_a_table_that_is_not_whole_or_exact_has_no_picture(about: dict) -> None:
     data = pa.table({"month": MONTHS, "n": range(12)})
-    assert call_record(call(), result(data=data)).tables[0].chart is not None
-    assert call_record(call(), result(data=data, **about)).tables[0].chart is None
+    assert view_call(call(), result(data=data)).tables[0].chart is not None
+    assert view_call(call(), result(data=data, **about)).tables[0].chart is None
 
 
 @pytest.mark.parametrize(
@@ -229,7 +227,7 @@ def test_of_a_long_line_every_step_keeps_its_lowest_and_highest() -> None:
 def test_the_picture_is_an_image_that_loads_nothing_and_is_told_in_words() -> None:
     name = "<script>alert(1)</script>"
     data = pa.table({"month": MONTHS, name: NUMBERS})
-    html = render_call(call_record(call(), result(data=data)))["text/html"]
+    html = render_call(view_call(call(), result(data=data)))["text/html"]
     assert (
         'alt="Lines: &lt;script&gt;alert(1)&lt;/script&gt; by month, 2026-01 to 2026-12; values from 0 to 121"'
         in html
@@ -254,13 +252,13 @@ def test_the_picture_is_an_image_that_loads_nothing_and_is_told_in_words() -> No
 
 def test_a_live_card_is_sent_the_shapes_and_not_markup() -> None:
     sent = result_payload(
-        call_record(call(), result(data=pa.table({"month": MONTHS, "n": NUMBERS})))
+        view_call(call(), result(data=pa.table({"month": MONTHS, "n": NUMBERS})))
     )
     chart = sent["tables"][0]["chart"]
     assert {shape[0] for shape in chart["shapes"]} == {"path", "circle", "text"}
     assert "2026-12: 121" in [shape[4] for shape in chart["shapes"]]
     assert (
-        result_payload(call_record(call(), result(data=months())))["tables"][0]["chart"]
+        result_payload(view_call(call(), result(data=months())))["tables"][0]["chart"]
         is None
     )
 

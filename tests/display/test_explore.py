@@ -6,9 +6,9 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.display import alive
+from mcp_notebook.display import call_output
+from mcp_notebook.display.call_view import view_call
 from mcp_notebook.display.explore import Explorer
-from mcp_notebook.display.record import call_record
 from mcp_notebook.display.widgets import Card
 from tests.display.conftest import call, result
 
@@ -118,7 +118,7 @@ class Heard(Card):
 @pytest.fixture
 def card() -> Card:
     shown = Heard(
-        call_record(call(), result(data=DATA)),
+        view_call(call(), result(data=DATA)),
         lambda answer: None,
         buttons=False,
         expanded=False,
@@ -168,16 +168,16 @@ class Kept:
 
 
 def test_the_oldest_cards_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alive, "_kept", type(alive._kept)())
-    cards = [Kept(str(number)) for number in range(alive.MOST + 2)]
+    monkeypatch.setattr(call_output, "_kept", type(call_output._kept)())
+    cards = [Kept(str(number)) for number in range(call_output.MOST_KEPT + 2)]
     for one in cards:
-        alive.keep(one)
+        call_output.keep_card(one)
     assert [one.done for one in cards[:4]] == ["closed", "closed", "", ""]
 
 
 def test_of_large_tables_the_newest_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alive, "_kept", type(alive._kept)())
-    cards = [Kept(str(number), alive.MOST_BYTES // 2) for number in range(4)]
+    monkeypatch.setattr(call_output, "_kept", type(call_output._kept)())
+    cards = [Kept(str(number), call_output.MOST_KEPT_BYTES // 2) for number in range(4)]
     for one in cards:
-        alive.keep(one)
+        call_output.keep_card(one)
     assert [one.done for one in cards] == ["forgotten", "forgotten", "", ""]

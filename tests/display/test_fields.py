@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_notebook.display.fields import check_fields, fields_of, value_of
+from mcp_notebook.display.form_fields import check_fields, fields_of, value_of
 from mcp_notebook.display.questions import form_question, outcome_bundle
 from mcp_notebook.display.widgets import QuestionForm, question_payload
 from mcp_notebook.events import Reply

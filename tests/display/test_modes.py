@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from mcp_notebook.display.modes import choose_mode
+from mcp_notebook.display.outputs import choose_mode
 
 LAB = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=True))
 HEADLESS = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=False))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from mcp_notebook.display.call_view import view_call
+from mcp_notebook.display.card_html import render_call
 from mcp_notebook.display.input_box import ask_in_box
 from mcp_notebook.display.questions import approval_question
-from mcp_notebook.display.record import call_record
-from mcp_notebook.display.static import render_call
 from mcp_notebook.display.widgets import Card
 from mcp_notebook.events import Approval, Reply, ToolCall
 
@@ -152,7 +152,7 @@ def test_in_a_terminal_secrets_are_shown_on_the_screen(
 
 def test_what_is_saved_of_a_question_holds_no_secret() -> None:
     call = secret()
-    record = call_record(call)
+    record = view_call(call)
     card = Card(record, lambda _: None, buttons=True, expanded=False)
     saved = [
         str(card.get_state()),
@@ -167,21 +167,21 @@ def test_what_is_saved_of_a_question_holds_no_secret() -> None:
 
 def test_the_card_sends_secrets_when_asked_and_while_the_question_is_open() -> None:
     sent: list[object] = []
-    record = call_record(secret())
+    record = view_call(secret())
     card = Card(record, lambda _: None, buttons=True, expanded=False)
     card.send = lambda content, buffers=None: sent.append(content)
     card._handle_custom_msg({"show": True}, [])
     assert SECRET in str(sent)
     sent.clear()
-    card.update(call_record(asked()))
-    card._record = call_record(ToolCall("a", "shop", "query", {}))
+    card.update(view_call(asked()))
+    card._record = view_call(ToolCall("a", "shop", "query", {}))
     card._handle_custom_msg({"show": True}, [])
     assert sent == []
 
 
 def test_a_card_takes_the_answers_that_it_offers_and_a_denial_with_words() -> None:
     replies: list[Reply] = []
-    record = call_record(asked(Approval(lasting=False)))
+    record = view_call(asked(Approval(lasting=False)))
     card = Card(record, replies.append, buttons=True, expanded=False)
     for answer, reason in (("always", ""), ("server", ""), ("deny", 5), ("once", "")):
         card._handle_custom_msg({"answer": answer, "reason": reason}, [])

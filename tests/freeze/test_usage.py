@@ -4,7 +4,7 @@ texts or in others' SQL.
 
 import pytest
 
-from mcp_notebook.freeze.usage import names_in
+from mcp_notebook.freeze.select_calls import names_in
 
 
 @pytest.mark.parametrize(

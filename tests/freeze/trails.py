@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 
 from mcp_notebook.config import ConnectOptions
-from mcp_notebook.freeze.choosing import Chosen, Surroundings, Wish, choose
-from mcp_notebook.freeze.notebook import Cell, cells
-from mcp_notebook.freeze.script import cell, script
+from mcp_notebook.freeze.call_log import Call, Facts, Run, Trail
 from mcp_notebook.freeze.sealing import Sealer
+from mcp_notebook.freeze.select_calls import Chosen, Surroundings, Wish, choose
 from mcp_notebook.freeze.steps import Plan, plan, problem_with
-from mcp_notebook.freeze.trail import Call, Facts, Run, Trail
-from mcp_notebook.freeze.writing import Style
+from mcp_notebook.freeze.write_notebook import Cell, cells
+from mcp_notebook.freeze.write_script import cell, script
+from mcp_notebook.freeze.write_step import Style
 
 QUERY = Facts(reads=True, sql="sql", only=True)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jupyter_client.manager import KernelManager
 
-from mcp_notebook.sessions.leftovers import PREFIX, SUFFIX
+from mcp_notebook.sessions.log import PREFIX, SUFFIX
 from tests.kernel.driver import GUARD, Kernel, _environment
 
 PLAIN = Path(__file__).parents[1] / "servers" / "plain.py"

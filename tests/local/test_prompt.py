@@ -4,7 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mcp_notebook.results.shown.preview import preview
+from mcp_notebook.results.model_preview import preview
 from tests.local.server.prompt import ANSWER, MAX_STRING, next_step, written
 
 QUERY = {

@@ -30,7 +30,7 @@ def same_as_exact(text: str, strictness: infer.Strictness = "numbers") -> bool:
     assert tuple(found.column_names) == raw.names
     for fast, values in zip(found.columns, raw.columns, strict=True):
         want = infer.column(values, text=strictness)
-        have = fast_columns.column(fast, text=strictness)
+        have = fast_columns.column_of_texts(fast, text=strictness)
         assert have.array.type == want.array.type
         assert (
             have.array.equals(want.array)

@@ -39,7 +39,7 @@ def same_as_exact(
     columns = zip(*(row.values() if records else row for row in rows), strict=True)
     for fast, values in zip(found.columns, columns, strict=True):
         want = infer.column(list(values), text="numbers")
-        have = fast_columns.column(fast, text="numbers")
+        have = fast_columns.column_of_texts(fast, text="numbers")
         assert have.array.type == want.array.type
         assert have.array.equals(want.array) or repr(have.array.to_pylist()) == repr(
             want.array.to_pylist()

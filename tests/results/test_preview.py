@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.results.shown.preview import MAX_BYTES, preview
+from mcp_notebook.results.model_preview import MAX_BYTES, preview
 
 BYTES_A_TOKEN = 2.2
 SECRET = "ann@example.org"

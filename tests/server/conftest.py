@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 
 from mcp_notebook.server.database import build_database_server
-from mcp_notebook.server.engines import Limits, open_engine
+from mcp_notebook.server.engines import StatementLimits, open_engine
 from mcp_notebook.server.query import SqlRunner
 
 SHOP = Path(__file__).parents[2] / "notebooks" / "data" / "shop.db"
@@ -45,7 +45,9 @@ async def database_client(
 ) -> AsyncIterator[Client]:
     """A client connected in process to the database server of a SQLite file."""
     engine = open_engine(f"sqlite:///{path}", tables=tables)
-    async with Client(await build_database_server(engine, Limits(**limits))) as client:
+    async with Client(
+        await build_database_server(engine, StatementLimits(**limits))
+    ) as client:
         yield client
 
 

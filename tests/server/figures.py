@@ -30,12 +30,13 @@ import psutil
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from mcp_notebook.agent.calls import Origin, Shaping, shape
+from mcp_notebook.agent.call_values import Origin, Shaping
+from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
 from mcp_notebook.results import read, to_dataframe
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.outside import OutsideServer, read_connection
+from mcp_notebook.server.http_server import OutsideServer, read_connection
 from mcp_notebook.server.query import SqlRunner, run_local_query
+from mcp_notebook.server.tool_errors import ToolError
 from mcp_notebook.sessions import Sessions, handover
 from tests.benchmarks.measure import interleaved, own_peak
 from tests.server.notebooks import Notebook
@@ -308,7 +309,7 @@ async def handing() -> None:
             str(rows),
         )
         side = await sessions.connect(
-            "side", handover.offered(StdioServer(sys.executable, words)), timeout=60
+            "side", handover.offer_folder(StdioServer(sys.executable, words)), timeout=60
         )
         query = {"sql": "select * from sales"}
         sides = [await by_side(side, query) for _ in range(3)]
@@ -353,7 +354,7 @@ async def by_side(session: Any, query: dict[str, str]) -> tuple[float, float]:
 
     began_reading = time.perf_counter()
     uris = [block for block in outcome.result.content if block.type == "resource_link"]
-    reading = read(outcome.result, allowed_dirs=handover.folders(session.spec))
+    reading = read(outcome.result, allowed_dirs=handover.offered_folders(session.spec))
     kept.append(reading.tables[0].to_pandas())
     taken = time.perf_counter() - began_reading
     assert len(kept[0]) == 1_000_000

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.server.sources import away, places
+from mcp_notebook.server.sources import engines, remote_plan
 
 SCHEMA = pa.schema(
     [
@@ -54,6 +54,6 @@ class Pretended:
 def pretend(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Pretended]:
     """A value that counts as a Spark DataFrame, and the place that its statements go to."""
     place = Pretended()
-    monkeypatch.setattr(places, "place_of", lambda value: place)
-    monkeypatch.setattr(away, "place_of", lambda value: place)
+    monkeypatch.setattr(engines, "remote_table_of", lambda value: place)
+    monkeypatch.setattr(remote_plan, "remote_table_of", lambda value: place)
     return type("DataFrame", (), {"__module__": "pyspark.sql.dataframe"})(), place

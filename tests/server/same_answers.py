@@ -5,9 +5,9 @@ import math
 from decimal import Decimal
 from typing import Any
 
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner
 from mcp_notebook.server.sources.plan import make
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.notebooks import Notebook
 
 _EXPRESSIONS = """

@@ -8,9 +8,9 @@ import pytest
 from mcp import Client
 
 from mcp_notebook.server.cursors import Cursors
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.notebook_server import build_notebook_server
 from mcp_notebook.server.query import SqlRunner
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.notebooks import Notebook
 
 SQL = "select * from t order by id"

@@ -8,7 +8,7 @@ import pytest
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
-from mcp_notebook.server.engines import Limits, open_engine
+from mcp_notebook.server.engines import StatementLimits, open_engine
 from mcp_notebook.server.engines.sqlite import SqliteEngine
 from tests.server.conftest import SHOP, database_client, query
 
@@ -322,7 +322,7 @@ async def test_a_path_with_odd_characters_is_opened_as_named(
     """Question marks and percent signs in a file name are not URI syntax."""
     odd = tmp_path / "a?mode=rwc%20#.db"
     odd.write_bytes(small_database.read_bytes())
-    answer = await SqliteEngine(odd).query("select count(*) from t", Limits())
+    answer = await SqliteEngine(odd).query("select count(*) from t", StatementLimits())
     assert answer.rows == [(2,)]
 
 

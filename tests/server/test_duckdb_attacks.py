@@ -14,8 +14,8 @@ import pytest_asyncio
 from mcp import Client
 
 from mcp_notebook.server.database import build_database_server
-from mcp_notebook.server.engines import Limits, open_engine
-from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.engines import StatementLimits, open_engine
+from mcp_notebook.server.notebook_server import build_notebook_server
 from mcp_notebook.server.query import SqlRunner
 from tests.server.attacks import cases, statement
 from tests.server.conftest import query
@@ -75,7 +75,10 @@ async def served_file(
         )
         connection.execute("create view base as select * from df")
     engine = open_engine(f"duckdb:///{path}")
-    yield path, await build_database_server(engine, Limits(seconds=FILE_DEADLINE))
+    yield (
+        path,
+        await build_database_server(engine, StatementLimits(seconds=FILE_DEADLINE)),
+    )
     await engine.close()
 
 

@@ -10,8 +10,8 @@ import pytest
 from mcp import Client
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.server.database import build_database_server, surveyed
-from mcp_notebook.server.engines import Engine, Limits, open_engine
+from mcp_notebook.server.database import build_database_server, survey_tables
+from mcp_notebook.server.engines import Engine, StatementLimits, open_engine
 from tests.server.conftest import query
 
 
@@ -44,7 +44,7 @@ async def engine(file: Path) -> AsyncIterator[Engine]:
 @asynccontextmanager
 async def served(engine: Engine) -> AsyncIterator[Client]:
     async with Client(
-        await build_database_server(engine, Limits(seconds=3.0))
+        await build_database_server(engine, StatementLimits(seconds=3.0))
     ) as client:
         yield client
 
@@ -150,7 +150,7 @@ async def test_a_file_that_is_no_database_is_one_clear_sentence(tmp_path: Path):
     path.write_text("hello " * 100)
     engine: Any = open_engine(f"duckdb:///{path}")
     with pytest.raises(ConfigError, match=r"not\.duckdb cannot be served"):
-        await surveyed(engine)
+        await survey_tables(engine)
     await engine.close()
 
 
@@ -184,7 +184,7 @@ async def test_a_table_that_is_not_offered_is_reached_by_no_name_or_macro(
             "create macro lower(x) as (select max(s) from secret)"
         )
     engine = open_engine(f"duckdb:///{tmp_path / 'two.duckdb'}", tables=["df"])
-    async with Client(await build_database_server(engine, Limits())) as client:
+    async with Client(await build_database_server(engine, StatementLimits())) as client:
         result = await query(client, sql)
         inner = await query(
             client,

@@ -7,9 +7,8 @@ import psutil
 import pytest
 from mcp import Client
 
-from mcp_notebook.server.addresses import is_public
-from mcp_notebook.server.fetch import Rules, build_fetch_server, fetch
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.fetch import FetchRules, build_fetch_server, fetch, is_public
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.attacks import cases, statement
 from tests.server.web import Web, serving
 
@@ -33,16 +32,18 @@ async def web() -> AsyncIterator[Web]:
         yield web
 
 
-def rules_for(web: Web, **options: object) -> Rules:
+def rules_for(web: Web, **options: object) -> FetchRules:
     """pub.test is a public name that leads to the test server, which the person opened."""
 
     async def resolve(host: str, port: int) -> list[str]:
         return (
-            ["127.0.0.1"] if host == "pub.test" else await Rules().resolve(host, port)
+            ["127.0.0.1"]
+            if host == "pub.test"
+            else await FetchRules().resolve(host, port)
         )
 
     allowed = frozenset({f"127.0.0.1:{web.port}"})
-    return Rules(allowed=allowed, resolve=resolve, seconds=SECONDS, **options)  # type: ignore[arg-type]
+    return FetchRules(allowed=allowed, resolve=resolve, seconds=SECONDS, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", cases("fetch_ssrf.jsonl"))
@@ -116,7 +117,7 @@ async def test_the_name_is_resolved_once_and_the_judged_address_is_used(web: Web
         asked.append(host)
         return ["127.0.0.1"] if len(asked) == 1 else ["169.254.169.254"]
 
-    rules = Rules(
+    rules = FetchRules(
         resolve=rebinding, allowed=frozenset({f"127.0.0.1:{web.port}"}), seconds=SECONDS
     )
     page = await fetch(f"http://rebind.test:{web.port}/small", rules)
@@ -132,12 +133,12 @@ async def test_one_bad_address_among_good_ones_is_refused():
         return ["93.184.216.34", "10.0.0.1"]
 
     with pytest.raises(ToolError, match="public internet"):
-        await fetch("http://mixed.test/", Rules(resolve=both))
+        await fetch("http://mixed.test/", FetchRules(resolve=both))
 
 
 async def test_only_the_named_domains_are_fetched():
     """With a list of domains no other is even resolved; a name that only ends alike is another."""
-    rules = Rules(domains=("example.org",))
+    rules = FetchRules(domains=("example.org",))
     for host in ("example.com", "badexample.org"):
         with pytest.raises(ToolError, match=r"only example\.org"):
             await fetch(f"https://{host}/", rules)

@@ -17,12 +17,13 @@ import pyarrow as pa
 import pytest
 from mcp import Client
 
-from mcp_notebook.agent.calls import Origin, Shaping, shape
+from mcp_notebook.agent.call_values import Origin, Shaping
+from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
 from mcp_notebook.server.database import build_database_server
-from mcp_notebook.server.engines import Limits, open_engine
+from mcp_notebook.server.engines import StatementLimits, open_engine
 from mcp_notebook.server.handover import Handover
 from mcp_notebook.sessions import Session, Sessions, handover
 from tests.server.conftest import query
@@ -70,7 +71,7 @@ async def connected(sessions: Sessions, url: str, *, offer: bool = True) -> Sess
         sys.executable, ("-m", "mcp_notebook", "serve", "database", "--url", url)
     )
     return await sessions.connect(
-        "db", handover.offered(spec) if offer else spec, timeout=60, trusted=True
+        "db", handover.offer_folder(spec) if offer else spec, timeout=60, trusted=True
     )
 
 
@@ -96,14 +97,16 @@ async def test_a_large_answer_comes_as_a_file_and_equals_the_answer_in_json(
     table stays readable.
     """
     session = await connected(sessions, url)
-    (folder,) = handover.folders(session.spec)
+    (folder,) = handover.offered_folders(session.spec)
     result, (table,) = await shaped(session, "select * from big order by n")
     assert result.outcome == "ok"
     assert result.received_bytes < 3_000
     assert "5,000 rows of 6 columns" in result.shown
     assert list(folder.iterdir()) == []
     engine = open_engine(url)
-    async with Client(await build_database_server(engine, Limits(rows=ROWS))) as client:
+    async with Client(
+        await build_database_server(engine, StatementLimits(rows=ROWS))
+    ) as client:
         (same,) = read(await query(client, "select * from big order by n")).tables
     await engine.close()
     assert table.data.to_pylist() == same.data.to_pylist()
@@ -154,11 +157,11 @@ def test_only_a_private_folder_of_this_user_is_taken(tmp_path: Path):
 
 def test_what_the_host_left_goes_when_the_server_ends(tmp_path: Path):
     """A host that died between call and reading leaves no rows behind."""
-    from mcp_notebook.server.tabular import TableAnswer
+    from mcp_notebook.server.answer import TableAnswer
 
     tmp_path.chmod(0o700)
     handing = Handover(tmp_path)
-    handing.hand(TableAnswer(pa.table({"a": [1]}), ("INTEGER",)))
+    handing.write_answer(TableAnswer(pa.table({"a": [1]}), ("INTEGER",)))
     (file,) = tmp_path.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     handing.clean()
@@ -178,7 +181,7 @@ def test_only_files_below_the_folder_are_removed(tmp_path: Path):
         (mine / "link").as_uri(),
         "https://x/y",
     ]
-    handover.take(uris, (mine,))
+    handover.remove_handed_files(uris, (mine,))
     assert (other / "x.arrow").exists()
     assert (mine / "link").is_symlink()
     assert not (mine / "x.arrow").exists()
@@ -187,8 +190,8 @@ def test_only_files_below_the_folder_are_removed(tmp_path: Path):
 def test_a_server_at_a_url_is_offered_nothing():
     """Only a process on this machine shares our folders."""
     spec = StdioServer("x")
-    assert handover.folders(spec) == ()
-    assert handover.offered(replace(spec, env={"A": "b"})).env.keys() == {
+    assert handover.offered_folders(spec) == ()
+    assert handover.offer_folder(replace(spec, env={"A": "b"})).env.keys() == {
         "A",
         handover.VARIABLE,
     }

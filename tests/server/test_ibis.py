@@ -18,11 +18,11 @@ import pytest_asyncio
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources import ibis as ibis_tables
-from mcp_notebook.server.sources import near
+from mcp_notebook.server.sources import ibis_in_memory
 from mcp_notebook.server.table_tools import TableTools
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.engines import postgres_with_rows, rows_of
 from tests.server.notebooks import Notebook
 from tests.server.same_answers import all_differences
@@ -144,11 +144,11 @@ async def test_what_passes_the_check_still_runs_read_only_and_alone(
 
 
 def _job(table: Any) -> Any:
-    from mcp_notebook.server.sources.place import Masking
-    from mcp_notebook.server.sources.places import place_of
+    from mcp_notebook.server.sources.engine import Masking
+    from mcp_notebook.server.sources.engines import remote_table_of
     from mcp_notebook.server.sources.plan import make
 
-    place = place_of(table)
+    place = remote_table_of(table)
     plan = make(
         "select 1 as one from events", "postgres", {"events": {"id": "integer"}}, rows=2
     )
@@ -325,7 +325,7 @@ async def test_what_an_ibis_table_cannot_give_is_said_in_a_sentence(
     memory = ibis.sqlite.connect()
     memory.raw_sql("create table m as select 1 as a")
     notebook = shared(t=connection.table("t"), m=memory.table("m"))
-    monkeypatch.setattr(near, "MOST_ROWS", 1)
+    monkeypatch.setattr(ibis_in_memory, "MOST_ROWS", 1)
     with pytest.raises(
         ToolError,
         match="more than 1 rows: filter or aggregate it in Ibis and share that",

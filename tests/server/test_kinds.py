@@ -20,11 +20,11 @@ from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.notebook_server import build_notebook_server
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources import streams
 from mcp_notebook.server.table_tools import TableTools
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.engines import LOCAL, rows_of
 from tests.server.notebooks import Notebook
 

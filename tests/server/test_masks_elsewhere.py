@@ -10,7 +10,7 @@ import pytest
 from mcp import Client
 
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.notebook_server import build_notebook_server
 from mcp_notebook.server.query import SqlRunner
 from tests.server.notebooks import Notebook
 

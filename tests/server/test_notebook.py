@@ -16,7 +16,7 @@ from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.results import read
 from mcp_notebook.server.catalog import Catalog
-from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.notebook_server import build_notebook_server
 from mcp_notebook.server.query import SqlRunner
 from tests.server.notebooks import Notebook, sample
 

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from mcp_notebook.server.outside import (
+from mcp_notebook.server.http_server import (
     Address,
     OutsideServer,
     client_configuration,

@@ -19,7 +19,7 @@ from mcp_types import PromptReference
 
 from mcp_notebook.config import load_servers
 from mcp_notebook.errors import ConfigError, ConnectError
-from mcp_notebook.server.outside import (
+from mcp_notebook.server.http_server import (
     Address,
     OutsideServer,
     client_configuration,

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner
-from mcp_notebook.server.sources import functions
+from mcp_notebook.server.sources import guard
 from mcp_notebook.server.sources.plan import make
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.attacks import statement
 from tests.server.notebooks import Notebook
 from tests.server.pretended_spark import pretend
@@ -78,19 +78,13 @@ def test_the_statement_is_bounded_at_its_end(sql: str, end: str):
 def test_functions_are_on_the_lists_by_names_that_exist():
     """A name that sqlglot does not give to any function would never allow anything."""
     known = {kind.sql_name().lower() for kind in exp.ALL_FUNCTIONS} | {"anonymous"}
-    named = (
-        functions._EVERYWHERE
-        | functions.ALLOWED["spark"]
-        | functions.ALLOWED["postgres"]
-    )
+    named = guard._EVERYWHERE | guard.ALLOWED["spark"] | guard.ALLOWED["postgres"]
     assert sorted(named - known) == []
 
 
 def test_the_lists_hold_nothing_that_reads_runs_or_waits():
     """A second look at what was typed by hand."""
-    everything = functions._EVERYWHERE.union(
-        *functions.ALLOWED.values(), *functions.OWN.values()
-    )
+    everything = guard._EVERYWHERE.union(*guard.ALLOWED.values(), *guard.OWN.values())
     for word in ("reflect", "java", "file", "env", "setting", "user", "sleep", "read", "script", "http", "ai_", "csv",
                  "xml", "lo_", "query", "version", "database", "catalog", "repeat", "sequence", "generate", "range",
                  "error", "assert", "url", "load", "input"):  # fmt: skip

@@ -13,7 +13,7 @@ from mcp import Client
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.server.database import build_database_server
-from mcp_notebook.server.engines import Limits, open_engine
+from mcp_notebook.server.engines import StatementLimits, open_engine
 from tests.server.attacks import cases, statement
 from tests.server.conftest import query
 from tests.server.postgres_server import PostgresServer, running
@@ -38,7 +38,9 @@ def server() -> Iterator[PostgresServer]:
 
 async def client_of(server: PostgresServer, **limits: float) -> Client:
     return Client(
-        await build_database_server(open_engine(server.url("ro")), Limits(**limits))
+        await build_database_server(
+            open_engine(server.url("ro")), StatementLimits(**limits)
+        )
     )  # type: ignore[arg-type]
 
 

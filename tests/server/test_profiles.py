@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from mcp import Client
 
-from mcp_notebook.server.notebook import build_notebook_server
+from mcp_notebook.server.notebook_server import build_notebook_server
 from mcp_notebook.server.profiles import TEXT_BYTES
 from mcp_notebook.server.query import SqlRunner
 from tests.server.notebooks import Notebook

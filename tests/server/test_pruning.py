@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mcp_notebook.server.sources.pruning import named_columns
-from mcp_notebook.server.sources.scan import Scan
-from mcp_notebook.server.sources.spool import Spool
+from mcp_notebook.server.sources.files import Scan
+from mcp_notebook.server.sources.parquet_spool import Spool
+from mcp_notebook.server.sources.plan import named_columns
 
 
 def test_the_columns_that_a_statement_can_need():

@@ -20,8 +20,8 @@ import pytest
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server import arrow
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner, run_local_query
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.notebooks import Notebook, sample
 
 

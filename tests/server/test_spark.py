@@ -16,12 +16,12 @@ import pytest_asyncio
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.server.masks import Masks
-from mcp_notebook.server.mend import ToolError
 from mcp_notebook.server.query import SqlRunner, local_answer
 from mcp_notebook.server.sources import spark_frames
-from mcp_notebook.server.sources.away import places
-from mcp_notebook.server.sources.elsewhere import Bounds
+from mcp_notebook.server.sources.remote_plan import remote_tables
+from mcp_notebook.server.sources.remote_route import Bounds
 from mcp_notebook.server.table_tools import TableTools
+from mcp_notebook.server.tool_errors import ToolError
 from tests.server.attacks import statement
 from tests.server.engines import rows_of
 from tests.server.notebooks import Notebook
@@ -444,7 +444,7 @@ async def test_masked_columns_show_only_whether_there_is_a_value(
     bounds = Bounds(
         10, 1_000_000, 30.0, lambda names: [name for name in names if name == "k"]
     )
-    found = places(notebook.catalog, ["events"])
+    found = remote_tables(notebook.catalog, ["events"])
     sql = "select id, k, length(k) as n from events order by id"
     answer = await runner._elsewhere.query(sql, found, bounds)
     assert [(r["k"], r["n"]) for r in answer.data.to_pylist()] == [

@@ -5,8 +5,11 @@ figure `busy` of `figures`.
 import sys
 from pathlib import Path
 
-from mcp_notebook.server.outside import OutsideServer
-from mcp_notebook.server.turns import SECONDS, shorter
+from mcp_notebook.server.http_server import (
+    SWITCH_SECONDS,
+    OutsideServer,
+    shorten_gil_turns,
+)
 from tests.server.test_outside import shared_notebook
 
 
@@ -20,10 +23,10 @@ async def test_turns_are_shorter_only_while_the_tables_are_served(tmp_path: Path
     await one.start(tmp_path)
     await other.start(tmp_path)
     await one.stop()
-    assert sys.getswitchinterval() <= SECONDS
+    assert sys.getswitchinterval() <= SWITCH_SECONDS
     await other.stop()
     assert sys.getswitchinterval() == before
-    sys.setswitchinterval(SECONDS / 5)
-    with shorter():
-        assert sys.getswitchinterval() < SECONDS
+    sys.setswitchinterval(SWITCH_SECONDS / 5)
+    with shorten_gil_turns():
+        assert sys.getswitchinterval() < SWITCH_SECONDS
     sys.setswitchinterval(before)

@@ -30,7 +30,7 @@ from mcp_notebook.sessions import Session, Sessions
 from tests.servers.plain import build
 from tests.sessions import malformed as own
 from tests.sessions.support import HttpProcess, misbehaving, none_left, plain
-from tests.sessions.test_lifeline import WAYS, end_a_kernel
+from tests.sessions.test_death_watch import WAYS, end_a_kernel
 from tests.sessions.test_stdio import BESIDE, READABLE, wire_cases
 
 MISSED: list[str] = []

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest
 
-from mcp_notebook.sessions.transports.floods import BURST
-from mcp_notebook.sessions.transports.lines import LineSplitter, TooLong
-from mcp_notebook.sessions.transports.tap import Tap
+from mcp_notebook.sessions.reply_repair.lines import LineSplitter, TooLong
+from mcp_notebook.sessions.reply_repair.notification_limit import BURST
+from mcp_notebook.sessions.reply_repair.tap import Tap
 
 
 def feed(splitter: LineSplitter, chunks: Iterable[bytes]) -> list[bytes | TooLong]:
@@ -39,7 +39,7 @@ def test_a_line_over_the_cap_is_told_at_once_and_let_go() -> None:
 def asked(*numbers: int, method: str = "tools/call", cap: int = 1000) -> Tap:
     tap = Tap(cap=cap)
     for number in numbers:
-        tap.outbound(
+        tap.note_outbound(
             SessionMessage(JSONRPCRequest(jsonrpc="2.0", id=number, method=method))
         )
     return tap
@@ -59,12 +59,12 @@ def ended(messages: list[SessionMessage]) -> list[int | str | None]:
     ],
 )
 def test_a_broken_reply_ends_the_call_that_it_names_among_several(line: bytes) -> None:
-    assert ended(asked(1, 2, 3).line(line)) == [2]
+    assert ended(asked(1, 2, 3).take_line(line)) == [2]
 
 
 def test_a_broken_reply_without_a_name_ends_the_only_call_or_none() -> None:
-    assert ended(asked(7).line(b'{"jsonrpc":"2.0","result":{bad}}')) == [7]
-    assert ended(asked(7, 8).line(b'{"jsonrpc":"2.0","result":{bad}}')) == []
+    assert ended(asked(7).take_line(b'{"jsonrpc":"2.0","result":{bad}}')) == [7]
+    assert ended(asked(7, 8).take_line(b'{"jsonrpc":"2.0","result":{bad}}')) == []
 
 
 def test_a_stream_that_stays_open_is_never_the_call_that_a_stray_reply_belongs_to() -> (
@@ -72,7 +72,7 @@ def test_a_stream_that_stays_open_is_never_the_call_that_a_stray_reply_belongs_t
 ):
     assert (
         ended(
-            asked(7, method="subscriptions/listen").line(
+            asked(7, method="subscriptions/listen").take_line(
                 b'{"jsonrpc":"2.0","result":{bad}}'
             )
         )
@@ -91,13 +91,13 @@ def test_logs_on_stdout_are_noise_even_as_json() -> None:
         b"  \r",
         b"\x1b[32mready\x1b[0m",
     ):
-        assert tap.line(line) == []
+        assert tap.take_line(line) == []
     assert tap.noise_lines == 5
 
 
 def test_a_broken_notification_ends_no_call() -> None:
     assert (
-        asked(1).line(
+        asked(1).take_line(
             b'{"jsonrpc":"2.0","method":"notifications/progress","params":{bad}}'
         )
         == []
@@ -112,16 +112,16 @@ def test_a_late_reply_is_let_go_and_one_that_nobody_asked_for_ends_the_only_call
     cancel = JSONRPCNotification(
         jsonrpc="2.0", method="notifications/cancelled", params=params
     )
-    tap.outbound(SessionMessage(cancel))
-    assert tap.line(b'{"jsonrpc":"2.0","id":1,"result":{}}') == []
-    assert ended(tap.line(b'{"jsonrpc":"2.0","id":99,"result":{}}')) == [2]
+    tap.note_outbound(SessionMessage(cancel))
+    assert tap.take_line(b'{"jsonrpc":"2.0","id":1,"result":{}}') == []
+    assert ended(tap.take_line(b'{"jsonrpc":"2.0","id":99,"result":{}}')) == [2]
 
 
 def test_an_error_without_an_id_ends_the_only_call() -> None:
     line = (
         b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}'
     )
-    assert ended(asked(4).line(line)) == [4]
+    assert ended(asked(4).take_line(line)) == [4]
 
 
 def test_too_many_notifications_of_one_kind_are_let_go_and_replies_are_not() -> None:
@@ -133,6 +133,6 @@ def test_too_many_notifications_of_one_kind_are_let_go_and_replies_are_not() -> 
             "params": {"level": "info", "data": 1},
         }
     )
-    passed = sum(len(tap.line(line.encode())) for _ in range(1000))
+    passed = sum(len(tap.take_line(line.encode())) for _ in range(1000))
     assert BURST <= passed < 2 * BURST
-    assert len(tap.line(b'{"jsonrpc":"2.0","id":1,"result":{}}')) == 1
+    assert len(tap.take_line(b'{"jsonrpc":"2.0","id":1,"result":{}}')) == 1

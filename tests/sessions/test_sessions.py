@@ -121,7 +121,9 @@ async def test_a_question_of_a_server_reaches_the_person_and_the_clock_stands_st
 async def test_a_call_that_needs_a_page_first_runs_once_the_page_was_visited(
     tells: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp_notebook.sessions.visits.AGAIN", 0.05 if not tells else 60)
+    monkeypatch.setattr(
+        "mcp_notebook.sessions.url_elicitation.AGAIN", 0.05 if not tells else 60
+    )
     server, tried, opened = MCPServer("files"), [], []
 
     @server.tool()

@@ -100,7 +100,7 @@ async def test_a_trusted_server_is_asked_again_after_a_crash(
 async def test_a_server_that_always_crashes_is_given_up(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mcp_notebook.sessions.upkeep.BACKOFF", (0.0,))
+    monkeypatch.setattr("mcp_notebook.sessions.restart.BACKOFF", (0.0,))
     session = await sessions.connect("s", misbehaving())
     for _ in range(6):
         with pytest.raises(SessionError, match="during t"):
@@ -181,8 +181,8 @@ async def test_a_flood_of_notifications_does_not_starve_the_call(
 ) -> None:
     session = await sessions.connect("s", misbehaving())
     assert text_of(await do(session, "flood", count=20_000)) == "ok"
-    assert session.upkeep.connection is not None
-    assert session.upkeep.connection.tap.dropped > 19_000
+    assert session.restarter.connection is not None
+    assert session.restarter.connection.tap.dropped > 19_000
 
 
 async def test_a_storm_of_list_changes_is_not_a_storm_of_listings(

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook import loop
+from mcp_notebook.display.call_view import view_call
 from mcp_notebook.display.input_box import ask_in_box
 from mcp_notebook.display.questions import (
     Question,
@@ -23,7 +24,6 @@ from mcp_notebook.display.questions import (
     sign_in_question,
     visit_question,
 )
-from mcp_notebook.display.record import call_record
 from mcp_notebook.display.widgets import Card, QuestionForm
 from mcp_notebook.events import Approval, Reply, ToolCall
 from mcp_notebook.surface import asking
@@ -131,7 +131,7 @@ def test_a_call_is_answered_alike_in_the_box_and_on_its_card(
         asked.ask_in_box(call)
     assert loop.run(asked.wait(call.id)) == meant
     replies: list[Reply] = []
-    card = Card(call_record(call), replies.append, buttons=True, expanded=False)
+    card = Card(view_call(call), replies.append, buttons=True, expanded=False)
     card._hear(None, {"answer": meant.choice, "reason": meant.reason}, None)
     assert replies == [meant]
     assert SECRET not in repr(approval_question(call)) + approval_question(call).text

@@ -26,7 +26,7 @@ from mcp_notebook.config.option_kinds import (
 )
 from mcp_notebook.config.options import FLAGS, OPTIONS, options_table
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.freeze.trail import Facts
+from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.surface.completion import complete
 from mcp_notebook.surface.connecting import resolve
 from mcp_notebook.surface.mcp_magics import MCPMagics

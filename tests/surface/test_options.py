@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import mcp_notebook
 from mcp_notebook.agent import prompts
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.surface import cell
+from mcp_notebook.surface import compose as compose_module
 from mcp_notebook.surface.await_transformer import AwaitTransformer
 from mcp_notebook.surface.claude_magics import ClaudeMagics
 from mcp_notebook.surface.compose import compose
@@ -108,7 +108,7 @@ class Doors:
         self._state = state
         self._composed: list[Any] = []
         self._magics = ClaudeMagics(None, state, AwaitTransformer())
-        monkeypatch.setattr(cell, "events_of", self._events)
+        monkeypatch.setattr(compose_module, "events_of", self._events)
 
     async def _events(
         self, state: Notebook, options: Any, conversation: Any, *_: Any

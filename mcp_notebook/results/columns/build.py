@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from mcp_notebook.results.columns import (
     fast_columns,
-    fast_nulls,
     infer,
     losses,
     nulls,
@@ -44,7 +43,9 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     """Type every column of `raw`; notes name the columns they are about."""
     names, name_notes, guessed = _names(raw, sql)
     columns, null_notes, ready = (
-        _without_nulls(raw, names) if infer_types else (fast_nulls.as_sent(raw), [], {})
+        _without_nulls(raw, names)
+        if infer_types
+        else (fast_columns.fill_columns(raw), [], {})
     )
     text = raw.text if infer_types else "keep"
     if text == "numbers" and nulls.all_text(raw):
@@ -92,7 +93,7 @@ def _without_nulls(
     raw: Raw, names: Sequence[str]
 ) -> tuple[Sequence[Cells], list[str], dict[int, infer.Column]]:
     if raw.rows and any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
-        return fast_nulls.taken_out(raw, names)
+        return fast_columns.take_nulls_out(raw, names)
     return *nulls.taken_out(raw, names), {}
 
 
@@ -179,7 +180,7 @@ def _arrow_column(
             return _column(values.to_pylist(), declared, text, name)
         if _may_be_codes(head) and _like_codes(values.drop_null().to_pylist()):
             text, done = "dates", None
-    typed = done or fast_columns.column(values, declared, text=text)
+    typed = done or fast_columns.column_of_texts(values, declared, text=text)
     if (
         text == "numbers"
         and typed.array.type.id in _FLOATS

@@ -149,7 +149,8 @@ def _write_block(parts: list[str], between: str, single: bool) -> _Block:
     cells[::2] = outside.split("\0")
     cells[1::2] = map(_write_cell, tokens)
     whole = "".join(cells).encode()
-    # every cell that is a string begins with a quote, and nothing else does
+    # Every cell that is a string begins with a quote, and nothing else does. In one
+    # expression, as it is done for each string of the text.
     cells[1::2] = [_TEXT if cell[0] == _QUOTE else cell for cell in cells[1::2]]
     return _Block(whole, "".join(cells).encode(), outside.count("\n") + 1)
 

@@ -14,81 +14,23 @@ from mcp_notebook.results.raw_table import Raw, from_records, from_rows
 
 # Where one column is an object: the keys of its name and of its type, likeliest first.
 _NAME_KEYS = tuple(
-    [
-        "name",
-        "column_name",
-        "columnname",
-        "column",
-        "field",
-        "fieldname",
-        "field_name",
-        "label",
-        "title",
-        "key",
-        "id",
-    ]
+    "name column_name columnname column field fieldname field_name label title key "
+    "id".split()
 )
 _TYPE_KEYS = tuple(
-    [
-        "type",
-        "data_type",
-        "datatype",
-        "type_name",
-        "typename",
-        "type_text",
-        "column_type",
-        "columntype",
-        "db_type",
-        "dbtype",
-        "dtype",
-        "sql_type",
-        "sqltype",
-        "dataTypeName",
-    ]
+    "type data_type datatype type_name typename type_text column_type columntype "
+    "db_type dbtype dtype sql_type sqltype dataTypeName".split()
 )
 # In an envelope: the keys of the list of columns, likeliest first, and of their types.
 _LIST_KEYS = tuple(
-    [
-        "columns",
-        "fields",
-        "column_names",
-        "columnnames",
-        "headers",
-        "header",
-        "meta",
-        "schema",
-        "cols",
-        "names",
-        "colnames",
-        "columninfo",
-        "column_info",
-        "columnmetadata",
-        "column_metadata",
-        "resultsetmetadata",
-        "metadata",
-        "keys",
-        "attributes",
-        "fieldnames",
-        "field_names",
-        "columnheaders",
-        "labels",
-        "manifest",
-        "description",
-        "columns_info",
-        "fieldinfo",
-    ]
+    "columns fields column_names columnnames headers header meta schema cols names "
+    "colnames columninfo column_info columnmetadata column_metadata resultsetmetadata "
+    "metadata keys attributes fieldnames field_names columnheaders labels manifest "
+    "description columns_info fieldinfo".split()
 )
 _TYPE_LISTS = frozenset(
-    [
-        "columntypes",
-        "column_types",
-        "types",
-        "datatypes",
-        "data_types",
-        "dtypes",
-        "field_types",
-        "col_types",
-    ]
+    "columntypes column_types types datatypes data_types dtypes field_types "
+    "col_types".split()
 )
 # Where the cells of a row stand: BigQuery, Google's charts, Neo4j, Athena, others.
 _CELL_KEYS = ("f", "c", "row", "Data", "cells")
@@ -105,20 +47,22 @@ class Columns(NamedTuple):
     sure: bool
 
 
+def holds_only(value: Any, *kinds: type) -> bool:
+    """Whether a list or tuple is not empty and its items are exactly of these types."""
+    if type(value) not in (list, tuple):
+        return False
+    return bool(value) and set(map(type, value)) <= set(kinds)
+
+
 # --- finding the columns in an envelope
 
 
 def has_rows(value: Mapping[str, Any]) -> bool:
     """Whether a list that is called columns stands beside a list of rows, each a list."""
-    has_columns = has_lists = False
-    for key, sub in value.items():
-        if type(sub) is not list or not sub:
-            continue
-        if _lists_columns(key):
-            has_columns = True
-        elif all(type(row) is list for row in sub):
-            has_lists = True
-    return has_columns and has_lists
+    lists = {key: sub for key, sub in value.items() if type(sub) is list and sub}
+    others = [sub for key, sub in lists.items() if not _lists_columns(key)]
+    has_columns = len(others) < len(lists)
+    return has_columns and any(holds_only(sub, list) for sub in others)
 
 
 def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
@@ -159,14 +103,13 @@ def _types_beside(value: Mapping[str, Any]) -> Any:
 
 def _read_columns(value: Any, *, sure: bool) -> Columns | None:
     """A list of names, of objects that name themselves, or of pairs of name and type."""
-    if type(value) not in (list, tuple) or not value:
-        return None
-    if all(type(item) is str for item in value):
+    if holds_only(value, str):
         return Columns(tuple(value), (None,) * len(value), sure)
-    if all(type(item) is dict for item in value):
+    if holds_only(value, dict):
         names, kinds = zip(*map(_read_column, value), strict=True)
         return None if None in names else Columns(names, kinds, sure)
-    return _read_pairs(value) if sure else None
+    may_be_pairs = sure and holds_only(value, list, tuple)
+    return _read_pairs(value) if may_be_pairs else None
 
 
 def _read_column(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -190,36 +133,40 @@ def _first_text(values: Any) -> str | None:
 
 def _read_pairs(value: Sequence[Any]) -> Columns | None:
     """`[["id", "INTEGER"], ["name", "TEXT"]]`, and a driver's `description`."""
-    names, kinds = [], []
+    names: list[str] = []
+    kinds: list[str | None] = []
     for item in value:
-        if type(item) not in (list, tuple) or not item or type(item[0]) is not str:
-            return None
-        has_kind = len(item) > 1 and type(item[1]) is str
-        names.append(item[0])
-        kinds.append(item[1] if has_kind else None)
+        match item:
+            case [str() as name, str() as kind, *_]:
+                names.append(name)
+                kinds.append(kind)
+            case [str() as name, *_]:
+                names.append(name)
+                kinds.append(None)
+            case _:
+                return None
     return Columns(tuple(names), tuple(kinds), sure=True)
 
 
 def _read_mapping(value: Mapping[str, Any]) -> Columns | None:
     """`{"id": "BIGINT", "name": "TEXT"}` under a key that says columns or schema."""
-    for kind in value.values():
-        if type(kind) is not str or not declared.kind(kind):
-            return None
-    if not value:
+    kinds = tuple(value.values())
+    if not holds_only(kinds, str) or not all(map(declared.kind, kinds)):
         return None
-    return Columns(tuple(map(str, value)), tuple(value.values()), sure=True)
+    return Columns(tuple(map(str, value)), kinds, sure=True)
 
 
 def _declare_types(columns: Columns, types: Any) -> Columns:
     """With the types that the envelope has beside the names: a list, or one by name."""
-    if type(types) is dict and set(columns.names) <= types.keys():
-        kinds = [str(types[name]) for name in columns.names]
-        return columns._replace(declared=tuple(kinds))
-    if type(types) is not list or len(types) != len(columns.names):
-        return columns
-    if not all(type(kind) is str for kind in types):
-        return columns
-    return columns._replace(declared=tuple(types))
+    names = columns.names
+    match types:
+        case dict() if set(names) <= types.keys():
+            kinds = tuple(str(types[name]) for name in names)
+        case list() if len(types) == len(names) and holds_only(types, str):
+            kinds = tuple(types)
+        case _:
+            return columns
+    return columns._replace(declared=kinds)
 
 
 # --- names and rows together
@@ -229,9 +176,9 @@ def pair(columns: Columns, rows: Sequence[Any], path: str) -> Raw | None:
     """Names and rows that fit each other as one table; None when they do not."""
     if not rows:
         return _read_rows(columns, [], path) if columns.sure else None
-    if all(type(row) is dict for row in rows):
+    if holds_only(rows, dict):
         return _pair_records(columns, rows, path)
-    if not all(type(row) in (list, tuple) for row in rows):
+    if not holds_only(rows, list, tuple):
         return None
     width = len(columns.names)
     if any(len(row) != width for row in rows):
@@ -319,8 +266,8 @@ def read_bare_rows(rows: Sequence[Sequence[Any]], path: str) -> list[Raw]:
     other kinds is taken as the header, and said.
     """
     width = max(map(len, rows))
-    if not width or all(set(map(type, row)) <= {dict} for row in rows):
-        return []
+    if all(set(map(type, row)) <= {dict} for row in rows):
+        return []  # no cells at all, or objects
     kinds = _types_below_names(rows)
     if kinds is not None:
         raw = pair(Columns(tuple(rows[0]), kinds, sure=True), rows[2:], path)
@@ -342,7 +289,8 @@ def _types_below_names(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
     if len(rows) < 2 or len(rows[0]) != len(rows[1]):
         return None
     names, kinds = rows[0], rows[1]
-    if not all(type(cell) is str and cell for cell in (*names, *kinds)):
+    cells = [*names, *kinds]
+    if not holds_only(cells, str) or not all(cells):
         return None
     # Names that are all types too are a table of types.
     if all(map(declared.kind, names)) or not all(map(declared.kind, kinds)):
@@ -355,9 +303,10 @@ def _header(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
     value below.
     """
     first = rows[0]
-    if len(rows) < 2 or not all(type(cell) is str and cell.strip() for cell in first):
+    if len(rows) < 2 or not holds_only(first, str):
         return None
-    if len(set(first)) < len(first):
+    are_distinct = len(set(first)) == len(first)
+    if not are_distinct or not all(map(str.strip, first)):
         return None
     for number, name in enumerate(first):
         below = [row[number] for row in rows[1:] if number < len(row)]
@@ -370,13 +319,10 @@ def _differs_below(name: str, cells: Sequence[Any]) -> bool:
     """Whether the cells are of another kind than the name above them: no texts at all,
     or texts that are values.
     """
-    if not cells:
-        return False
-    if not any(type(cell) is str for cell in cells):
-        return True
-    if not all(type(cell) is str and _is_value(cell) for cell in cells):
-        return False
-    return not _is_value(name)
+    kinds = set(map(type, cells))
+    if not kinds or str not in kinds:
+        return bool(kinds)
+    return kinds == {str} and all(map(_is_value, cells)) and not _is_value(name)
 
 
 def _is_value(text: str) -> bool:

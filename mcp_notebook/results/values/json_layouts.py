@@ -13,6 +13,7 @@ from typing import Any
 from mcp_notebook.results.columns import wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows
 from mcp_notebook.results.values import json_headings
+from mcp_notebook.results.values.json_headings import holds_only
 
 # The key that holds the row's fields, and the keys that may stand beside it.
 _INSIDE: tuple[tuple[str, frozenset[str]], ...] = (
@@ -21,18 +22,8 @@ _INSIDE: tuple[tuple[str, frozenset[str]], ...] = (
     (
         "_source",
         frozenset(
-            [
-                "_index",
-                "_id",
-                "_score",
-                "_type",
-                "_version",
-                "_seq_no",
-                "_primary_term",
-                "_routing",
-                "_ignored",
-                "sort",
-            ]
+            "_index _id _score _type _version _seq_no _primary_term _routing _ignored "
+            "sort".split()
         ),
     ),
     ("doc", frozenset({"id", "key", "value"})),  # CouchDB
@@ -104,7 +95,7 @@ def _free_name(name: str, taken: Mapping[str, Any]) -> str:
 def read_typed_cells(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
     """Records whose every cell is in an object that names its type (DynamoDB)."""
     for record in records:
-        if not all(type(cell) is dict for cell in record.values()):
+        if not set(map(type, record.values())) <= {dict}:
             return None
     names = list(_keys_in_order(records))
     if not names:
@@ -116,14 +107,13 @@ def read_typed_cells(records: Sequence[dict[str, Any]], path: str) -> Raw | None
 def read_names_before_records(value: Sequence[Any], path: str) -> Raw | None:
     """A list of names, then objects with just these keys."""
     names, records = value[0], value[1:]
-    if type(names) is not list or not names or not records:
+    if type(names) is not list or not holds_only(names, str):
         return None
-    if not all(type(name) is str for name in names):
+    if not holds_only(records, dict):
         return None
     known = set(names)
-    for record in records:
-        if type(record) is not dict or not record.keys() <= known:
-            return None
+    if not all(record.keys() <= known for record in records):
+        return None
     return from_records(records, names, path=path)
 
 
@@ -132,14 +122,14 @@ def read_names_before_records(value: Sequence[Any], path: str) -> Raw | None:
 
 def read_series(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
     """The one table of a list of series, as InfluxDB and Prometheus send them."""
-    first = records[0]
-    has_values = type(first.get("values")) is list
-    if has_values and type(first.get("columns")) is list:
-        return _read_influx(records, path)
-    if type(first.get("metric")) is not dict:
-        return None
-    has_point = type(first.get("value")) is list
-    return _read_prometheus(records, path) if has_values or has_point else None
+    match records[0]:
+        case {"columns": list(), "values": list()}:
+            return _read_influx(records, path)
+        case {"metric": dict(), "value": list()}:
+            return _read_prometheus(records, path)
+        case {"metric": dict(), "values": list()}:
+            return _read_prometheus(records, path)
+    return None
 
 
 def _read_influx(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
@@ -147,25 +137,28 @@ def _read_influx(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
     the tags are columns here.
     """
     columns = series[0]["columns"]
-    tags = list(series[0].get("tags") or {})
-    for item in series:
-        if item.get("columns") != columns or list(item.get("tags") or {}) != tags:
-            return None
-    if not all(type(name) is str for name in columns):
+    tags = list(_tags_of(series[0]))
+    if not set(map(type, columns)) <= {str}:
         return None
+    for item in series:
+        if item.get("columns") != columns or list(_tags_of(item)) != tags:
+            return None
     if not tags and len(series) > 1:
         return None
     # The name of the measurement is a column only when it tells rows apart.
     heads = ["name"] if len({item.get("name") for item in series}) > 1 else []
     rows = []
     for item in series:
-        labels = [item.get(head) for head in heads]
-        labels += [(item.get("tags") or {})[tag] for tag in tags]
-        for row in item.get("values") or ():
-            if type(row) is not list or len(row) != len(columns):
-                return None
-            rows.append([*labels, *row])
+        labels = [*map(item.get, heads), *_tags_of(item).values()]
+        values = item.get("values") or ()
+        if any(type(row) is not list or len(row) != len(columns) for row in values):
+            return None
+        rows += [[*labels, *row] for row in values]
     return from_rows([*heads, *tags, *columns], rows, path=path)
+
+
+def _tags_of(series: dict[str, Any]) -> dict[str, Any]:
+    return series.get("tags") or {}
 
 
 def _read_prometheus(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
@@ -174,15 +167,16 @@ def _read_prometheus(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
     rows = []
     for item in series:
         # `values` are the points of a range, `value` is the one of an instant.
-        points = item.get("values")
+        points: Any = item.get("values")
         if type(points) is not list:
             points = [item.get("value")]
         for point in points:
             if not _is_point(point):
                 return None
             metric = item.get("metric") or {}
-            time, value = _read_seconds(point[0]), _read_number(point[1])
-            rows.append([*map(metric.get, labels), time, value])
+            seconds, value = point
+            moment = _read_seconds(seconds)
+            rows.append([*map(metric.get, labels), moment, _read_number(value)])
     return from_rows([*labels, "timestamp", "value"], rows, path=path)
 
 
@@ -215,16 +209,18 @@ def read_sheet(value: Mapping[str, Any], path: str) -> Raw | None:
     """A range of a spreadsheet, `{"range": "A1:B3", "majorDimension": "ROWS", "values":
     [[…]]}`: names come first.
     """
-    cells = value.get("values")
-    if type(value.get("range")) is not str or type(cells) is not list or len(cells) < 2:
-        return None
-    if not all(type(row) is list for row in cells):
+    match value:
+        case {"range": str(), "values": list([list(), list(), *_])}:
+            cells = value["values"]
+        case _:
+            return None
+    if not holds_only(cells, list):
         return None
     if value.get("majorDimension") == "COLUMNS":
         columns = _fill_up(cells, max(map(len, cells)))
         cells = [list(row) for row in zip(*columns, strict=True)]
     names, *rows = cells
-    if not names or not all(type(name) is str and name for name in names):
+    if not holds_only(names, str) or not all(names):
         return None
     if any(len(row) > len(names) for row in rows):
         return None
@@ -245,7 +241,7 @@ def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
     """
     for key, columns in value.items():
         lists = list(columns.values()) if type(columns) is dict else []
-        if not lists or not _are_equal_lists(lists):
+        if not _are_equal_lists(lists):
             continue
         others = {name: sub for name, sub in value.items() if name != key}
         for found in json_headings.candidates(others):
@@ -262,7 +258,9 @@ def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
 
 
 def _are_equal_lists(values: Sequence[Any]) -> bool:
-    return all(type(item) is list and len(item) == len(values[0]) for item in values)
+    if not holds_only(values, list):
+        return False
+    return all(len(item) == len(values[0]) for item in values)
 
 
 def read_equal_lists(value: dict[str, Any], path: str) -> Raw | None:
@@ -314,7 +312,7 @@ def read_columns_by_number(value: dict[str, Any], path: str) -> Raw | None:
 
 def _are_equal_objects(values: Sequence[Any]) -> bool:
     """Whether all are objects with the same keys, and there is one at least."""
-    if not values or not all(type(item) is dict for item in values):
+    if not holds_only(values, dict):
         return False
     return all(item.keys() == values[0].keys() for item in values)
 

@@ -8,13 +8,15 @@ several lists.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_notebook.results.columns import wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
 from mcp_notebook.results.values import json_headings, json_layouts
+from mcp_notebook.results.values.json_headings import holds_only
 
 MAX_COLUMNS = 20_000
 MAX_DEPTH = 8  # of envelopes around rows
@@ -29,121 +31,28 @@ _SCALAR = (str, int, float, bool, type(None))
 
 # Keys that hold a result's rows, the likeliest first.
 _ROW_KEYS = tuple(
-    [
-        "rows",
-        "data",
-        "records",
-        "result",
-        "results",
-        "items",
-        "values",
-        "documents",
-        "docs",
-        "hits",
-        "resultset",
-        "result_set",
-        "recordset",
-        "recordsets",
-        "rowset",
-        "row_data",
-        "data_array",
-        "dataset",
-        "datasets",
-        "entries",
-        "output",
-        "table",
-        "query_result",
-        "queryresult",
-        "tuples",
-        "elements",
-        "list",
-        "content",
-        "payload",
-        "response",
-        "body",
-        "value",
-        "nodes",
-        "series",
-    ]
+    "rows data records result results items values documents docs hits resultset "
+    "result_set recordset recordsets rowset row_data data_array dataset datasets "
+    "entries output table query_result queryresult tuples elements list content "
+    "payload response body value nodes series".split()
 )
 # Keys that hold remarks about rows, which may themselves be lists of objects.
 _REMARK_KEYS = frozenset(
-    [
-        "warnings",
-        "notices",
-        "hints",
-        "messages",
-        "errors",
-        "issues",
-        "suggestions",
-        "notes",
-        "violations",
-        "logs",
-    ]
+    "warnings notices hints messages errors issues suggestions notes violations "
+    "logs".split()
 )
 _COUNT_KEYS = frozenset(
-    [
-        "rowsaffected",
-        "rows_affected",
-        "affectedrows",
-        "affected_rows",
-        "rows",
-        "rowcount",
-        "row_count",
-    ]
+    "rowsaffected rows_affected affectedrows affected_rows rows rowcount "
+    "row_count".split()
 )
 OUTCOME = frozenset(
-    [
-        "success",
-        "ok",
-        "status",
-        "message",
-        "msg",
-        "rowsaffected",
-        "rows_affected",
-        "affectedrows",
-        "affected_rows",
-        "changes",
-        "rowcount",
-        "row_count",
-        "lastinsertid",
-        "last_insert_id",
-        "lastinsertrowid",
-        "insertid",
-        "insert_id",
-        "command",
-        "error",
-        "executiontime",
-        "execution_time",
-        "executiontimems",
-        "execution_time_ms",
-        "duration",
-        "elapsed",
-        "acknowledged",
-        "note",
-        "warning",
-        "warnings",
-        "info",
-        "changedrows",
-        "fieldcount",
-        "warningstatus",
-        "serverstatus",
-        "_meta",
-        "deletedcount",
-        "insertedcount",
-        "matchedcount",
-        "modifiedcount",
-        "done",
-        "completed",
-        "code",
-        "hint",
-        "sql",
-        "query",
-        "columns",
-        "data",
-        "rows",
-        "truncated",
-    ]
+    "success ok status message msg rowsaffected rows_affected affectedrows "
+    "affected_rows changes rowcount row_count lastinsertid last_insert_id "
+    "lastinsertrowid insertid insert_id command error executiontime execution_time "
+    "executiontimems execution_time_ms duration elapsed acknowledged note warning "
+    "warnings info changedrows fieldcount warningstatus serverstatus _meta "
+    "deletedcount insertedcount matchedcount modifiedcount done completed code hint "
+    "sql query columns data rows truncated".split()
 )
 """Keys, in lower case, of an object that tells how a statement went."""
 
@@ -177,29 +86,34 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
     if _depth_exceeds(value, _MAX_NESTING):
         return "nested too deeply"
     place = _Place(selected=tuple(selected))
-    found: list[Raw] = []
-    if isinstance(value, dict):
-        found = _tables_of_object(value, place)
-    elif isinstance(value, (list, tuple)):
-        if value and isinstance(value[0], (dict, list, tuple)):
-            width = len(value[0])
-            if width > MAX_COLUMNS:
-                return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
-        found = _tables_of_list(value, place)
+    match value:
+        case [{} | [*_] as first, *_] if len(first) > MAX_COLUMNS:
+            width = len(first)
+            return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
+        case list() | tuple():
+            found = _tables_of_list(value, place)
+        case dict():
+            found = _tables_of_object(value, place)
+        case _:
+            found = []
     return tuple(found) or "no list of records, rows or columns in it"
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
     """Whether containers stand in each other more than `limit` deep, without recursion."""
-    level = [value] if type(value) in _CONTAINERS else []
+    level = [value]
     for _ in range(limit):
-        inner = [item.values() if type(item) is dict else item for item in level]
+        inner = [_items_of(item) for item in level if type(item) in _CONTAINERS]
         # most rows hold plain cells only: one look at all their types spares the cells
         deeper = [x for x in inner if not _CONTAINERS.isdisjoint(map(type, x))]
-        level = [sub for items in deeper for sub in items if type(sub) in _CONTAINERS]
+        level = list(itertools.chain.from_iterable(deeper))
         if not level:
             return False
     return True
+
+
+def _items_of(container: Any) -> Iterable[Any]:
+    return container.values() if type(container) is dict else container
 
 
 # --- lists
@@ -251,9 +165,9 @@ def _tables_of_records(records: Sequence[dict[str, Any]], place: _Place) -> list
 def _is_result_set(record: dict[str, Any]) -> bool:
     """An object with rows of its own, such as `{"rows": [...], "rowCount": 2}`."""
     for key, sub in record.items():
-        holds_rows = type(sub) is list and (not sub or type(sub[0]) in (dict, list))
-        if holds_rows and key.lower() in _ROW_KEYS:
-            return True
+        match sub:
+            case list([] | [dict() | list(), *_]) if key.lower() in _ROW_KEYS:
+                return True
     return False
 
 
@@ -321,13 +235,13 @@ def _tables_of_rows(value: Sequence[Sequence[Any]], place: _Place) -> list[Raw]:
     filled = [item for item in value if item]
     found: list[Raw] = []
     # A list of result sets, each a list of records (mssql's recordsets).
-    if filled and all(set(map(type, item)) == {dict} for item in filled):
+    if filled and all(holds_only(item, dict) for item in filled):
         for number, item in enumerate(filled):
             found += _tables_of_list(item, place.enter_item(number))
         return found
     # Or each a list of rows: believed only when every table then has columns, as cells
     # may be lists too.
-    may_be_tables = any(set(map(type, item)) <= {list, tuple} for item in filled)
+    may_be_tables = any(holds_only(item, list, tuple) for item in filled)
     if may_be_tables and place.depth < _DEEPEST_LIST_OF_TABLES:
         for number, item in enumerate(value):
             found += _tables_of_list(item, place.enter_item(number))
@@ -388,21 +302,20 @@ def _lists_beside_names(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]
     """The lists that may hold rows, the most likely name first; one that lies one level
     deeper too.
     """
-    found = []
+    found = [(key, sub) for key, sub in value.items() if _may_be_rows(sub)]
     for key, sub in value.items():
-        if type(sub) in (list, tuple) and _may_be_rows(sub):
-            found.append((key, sub))
-    for key, sub in value.items():
-        if type(sub) is not dict:
-            continue
-        for name, rows in sub.items():
-            if type(rows) is list and _may_be_rows(rows):
-                found.append((f"{key}.{name}", rows))
+        if type(sub) is dict:
+            inner = [(f"{key}.{name}", rows) for name, rows in sub.items()]
+            lists = [item for item in inner if type(item[1]) is list]
+            found += [item for item in lists if _may_be_rows(item[1])]
     return sorted(found, key=lambda item: _rank(item[0].rpartition(".")[2]))
 
 
-def _may_be_rows(value: Sequence[Any]) -> bool:
-    return not value or type(value[0]) in (list, tuple, dict)
+def _may_be_rows(value: Any) -> bool:
+    match value:
+        case [] | [list() | tuple() | dict(), *_]:
+            return True
+    return False
 
 
 def _rank(key: str) -> int:
@@ -415,17 +328,15 @@ def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
     empty; else the empty lists under a name for rows.
     """
     lists = [item for item in value.items() if type(item[1]) in (list, tuple)]
-    filled = [item for item in lists if set(map(type, item[1])) == {dict}]
-    filled += [item for item in lists if _holds_lists(item[1])]
+    filled = [item for item in lists if holds_only(item[1], dict)]
+    for key, sub in lists:
+        if holds_only(sub, list, tuple) and all(sub):
+            filled.append((key, sub))
     empty = [item for item in lists if not item[1] and item[0].lower() in _ROW_KEYS]
     # No rows, and remarks beside them: the remarks are not the rows.
     if empty and all(key.lower() in _REMARK_KEYS for key, _ in filled):
         return empty
     return sorted(filled, key=lambda item: _rank(item[0])) or empty
-
-
-def _holds_lists(value: Sequence[Any]) -> bool:
-    return bool(value) and all(type(item) in (list, tuple) and item for item in value)
 
 
 def _choose_tables(
@@ -459,8 +370,5 @@ def _is_report(keys: set[str]) -> bool:
     of that kind.
     """
     about = keys & OUTCOME
-    return (
-        "message" in about
-        and len(about) * 2 > len(keys)
-        and not about.isdisjoint(_COUNT_KEYS)
-    )
+    counts_rows = not about.isdisjoint(_COUNT_KEYS)
+    return "message" in about and counts_rows and len(about) * 2 > len(keys)

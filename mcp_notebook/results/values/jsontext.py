@@ -88,7 +88,10 @@ def loads(text: str) -> Any:
 def _decode_huge(text: str) -> Any:
     try:
         return json.loads(
-            text, parse_float=number, object_pairs_hook=_build_object, parse_int=_read_integer
+            text,
+            parse_float=number,
+            object_pairs_hook=_build_object,
+            parse_int=_read_integer,
         )
     except RecursionError:
         raise ValueError("nested too deeply") from None

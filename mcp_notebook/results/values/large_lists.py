@@ -83,6 +83,7 @@ def _cut_list(text: str, opening: int, first: int) -> Cut | None:
     if sample is None or not _is_worth_it(sample, len(text) - opening):
         return None
     read_json = fast_json.read_table if text[first] == "{" else fast_rows.read_table
+    # From the last on: behind the list there may be other lists, or a sentence.
     for end in _possible_ends(text):
         if end - opening < len(text) * _SHARE:
             return None
@@ -139,11 +140,14 @@ def fill_sample(raws: tuple[Raw, ...], table: pa.Table) -> Raw | None:
     """The one table of the sample with all its rows; None when the sample was read as
     something else.
     """
+    # Not two rows: the first was taken as a header, or the list is no rows at all.
     if len(raws) != 1 or raws[0].rows != 2:
         return None
     raw = raws[0]
     if len(raw.columns) != table.num_columns:
         return None
+    # Rows are named by the envelope or not at all; records name themselves, and the
+    # envelope may put their columns into another order.
     if raw.names is None or not any(table.column_names):
         columns = table.columns
     elif set(raw.names) == set(table.column_names):

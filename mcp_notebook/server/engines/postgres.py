@@ -15,12 +15,20 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.server.answer import Answer, Column, big_integer_notice, within
-from mcp_notebook.server.engines import Limits, TableInfo
-from mcp_notebook.server.engines.deadline import run_until
-from mcp_notebook.server.engines.listing import build_tables
-from mcp_notebook.server.engines.survey import survey
-from mcp_notebook.server.mend import ToolError, did_you_mean
+from mcp_notebook.server.answer import (
+    AnswerColumn,
+    RowsAnswer,
+    big_integer_notice,
+    within,
+)
+from mcp_notebook.server.engines.interface import (
+    StatementLimits,
+    TableInfo,
+    build_tables,
+    run_until,
+    survey_table,
+)
+from mcp_notebook.server.tool_errors import ToolError, did_you_mean
 
 try:
     import psycopg
@@ -34,11 +42,14 @@ T = TypeVar("T")
 
 SURVEY_SECONDS = 2.0
 OWN_SECONDS = 10.0
+_NO_ROWS = "The statement gives no rows. This database is read-only: write one SELECT."
 _CHUNK = 1_000  # rows fetched at a time, so that a cut answer is not read to its end
 
+# What a read-only transaction does not prevent: these act outside of transactions.
 _DANGERS = """
     SELECT rolname, rolsuper, rolreplication,
-           pg_has_role(oid, 'pg_execute_server_program', 'MEMBER'), pg_has_role(oid, 'pg_read_server_files', 'MEMBER'),
+           pg_has_role(oid, 'pg_execute_server_program', 'MEMBER'),
+           pg_has_role(oid, 'pg_read_server_files', 'MEMBER'),
            pg_has_role(oid, 'pg_write_server_files', 'MEMBER')
     FROM pg_roles WHERE rolname = current_user
 """
@@ -57,19 +68,24 @@ _COLUMNS = """
     JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND has_schema_privilege(n.oid, 'USAGE')
-      AND has_table_privilege(c.oid, 'SELECT') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+      AND has_table_privilege(c.oid, 'SELECT')
+      AND n.nspname NOT IN ('pg_catalog', 'information_schema')
       AND n.nspname NOT LIKE 'pg_toast%' AND n.nspname NOT LIKE 'pg_temp%'
     ORDER BY 1, 2, a.attnum
 """
 _KEYS = """
     SELECT CASE WHEN pg_table_is_visible(k.conrelid) THEN '' ELSE n.nspname END, c.relname,
            CASE k.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'FOREIGN KEY' END,
-           (SELECT array_agg(attname::text ORDER BY ord) FROM unnest(k.conkey) WITH ORDINALITY AS u(num, ord)
+           (SELECT array_agg(attname::text ORDER BY ord)
+            FROM unnest(k.conkey) WITH ORDINALITY AS u(num, ord)
             JOIN pg_attribute ON attrelid = k.conrelid AND attnum = num),
            k.confrelid::regclass::text,
-           (SELECT array_agg(attname::text ORDER BY ord) FROM unnest(k.confkey) WITH ORDINALITY AS u(num, ord)
+           (SELECT array_agg(attname::text ORDER BY ord)
+            FROM unnest(k.confkey) WITH ORDINALITY AS u(num, ord)
             JOIN pg_attribute ON attrelid = k.confrelid AND attnum = num)
-    FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    FROM pg_constraint k
+    JOIN pg_class c ON c.oid = k.conrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE k.contype IN ('p', 'f')
 """
 
@@ -83,7 +99,8 @@ class PostgresEngine:
     def __init__(self, url: str, *, tables: Sequence[str] | None = None) -> None:
         if tables is not None:
             raise ConfigError(
-                "--table does not bind PostgreSQL: use a role that may SELECT from these tables only."
+                "--table does not bind PostgreSQL: use a role that may SELECT from "
+                "these tables only."
             )
         self._url = url
         self.name = urlsplit(url).path.strip("/") or "postgres"
@@ -92,23 +109,21 @@ class PostgresEngine:
         self._refuse_dangerous_role()
 
     async def schema(self) -> tuple[TableInfo, ...]:
-        columns, keys = (
-            await self._own(_COLUMNS, OWN_SECONDS),
-            await self._own(_KEYS, OWN_SECONDS),
-        )
+        columns = await self._ask(_COLUMNS, OWN_SECONDS)
+        keys = await self._ask(_KEYS, OWN_SECONDS)
         return build_tables(columns, keys)
 
     async def survey(self, table: TableInfo) -> TableInfo:
         async def ask(sql: str) -> list[tuple]:
-            return await self._own(sql, SURVEY_SECONDS)
+            return await self._ask(sql, SURVEY_SECONDS)
 
         try:
-            return await survey(table, ask, exact_count=False)
+            return await survey_table(table, ask, exact_count=False)
         except psycopg.Error:
             # too slow, or a view that does not run: its columns are enough
             return table
 
-    async def query(self, sql: str, limits: Limits) -> Answer:
+    async def query(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         if len(sql) > limits.sql_length:
             raise ToolError(
                 f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed."
@@ -118,12 +133,12 @@ class PostgresEngine:
                 lambda connection: _fetch(connection, sql, limits), limits.seconds
             )
         except (psycopg.Error, UnicodeEncodeError, ValueError) as error:
-            raise ToolError(await self._explained(error, limits)) from error
+            raise ToolError(await self._explain_error(error, limits)) from error
 
-    async def table(self, sql: str, limits: Limits) -> Answer:
+    async def table(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         return await self.query(sql, limits)
 
-    async def explain(self, sql: str, limits: Limits) -> Answer:
+    async def explain(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         # ANALYZE would run the statement, so it is not taken from the model's text.
         if sql.lstrip().lower().startswith(("analyze", "analyse", "(")):
             raise ToolError("Give the SELECT alone, without EXPLAIN options.")
@@ -135,7 +150,8 @@ class PostgresEngine:
     def _connect(self, seconds: float) -> "psycopg.Connection[tuple]":
         milliseconds = int(seconds * 1000)
         options = (
-            f"-c default_transaction_read_only=on -c statement_timeout={milliseconds} -c lock_timeout=2000 "
+            f"-c default_transaction_read_only=on -c statement_timeout={milliseconds} "
+            "-c lock_timeout=2000 "
             f"-c idle_in_transaction_session_timeout={milliseconds + 5000}"
         )
         connection = psycopg.connect(
@@ -154,32 +170,42 @@ class PostgresEngine:
         """Run `work` on a fresh connection; at the deadline the server is asked to cancel."""
         connection = await asyncio.to_thread(self._connect, seconds)
 
-        def working() -> T:
+        def work_and_close() -> T:
             with closing(connection):
                 return work(connection)
 
         # A little later than the server's own timeout: its message is the better one,
         # but a statement can unset it.
         return await run_until(
-            working, lambda: _cancel(connection), seconds + 0.2, again=0.5
+            work_and_close, lambda: _cancel(connection), seconds + 0.2, again=0.5
         )
 
-    async def _own(self, sql: str, seconds: float) -> list[tuple]:
-        statement = composed.SQL(sql)  # pyright: ignore[reportArgumentType] - statements of ours, names quoted
+    async def _ask(self, sql: str, seconds: float) -> list[tuple]:
+        # statements of ours, names quoted
+        statement = composed.SQL(sql)  # pyright: ignore[reportArgumentType]
         return await self._run(
             lambda connection: connection.execute(statement).fetchall(), seconds
         )
 
-    async def _explained(self, error: Exception, limits: Limits) -> str:
+    async def _explain_error(self, error: Exception, limits: StatementLimits) -> str:
         if isinstance(error, psycopg.errors.QueryCanceled):
-            return f"The statement was stopped after {limits.seconds:g} s. Filter or aggregate earlier, or add LIMIT."
+            return (
+                f"The statement was stopped after {limits.seconds:g} s. Filter or "
+                "aggregate earlier, or add LIMIT."
+            )
+        # The picture of the statement with a caret below it tells a model nothing.
         said = " ".join(str(error).split("\nLINE ")[0].split())[:600]
         if isinstance(error, psycopg.errors.UndefinedTable):
             names = [table.name for table in await self.schema()]
             wanted = said.partition('"')[2].partition('"')[0]
-            return f"PostgreSQL says: {said}.{did_you_mean(wanted, names)} Tables: {', '.join(names)}."
+            return (
+                f"PostgreSQL says: {said}.{did_you_mean(wanted, names)} Tables: "
+                f"{', '.join(names)}."
+            )
         hint = getattr(getattr(error, "diag", None), "message_hint", None)
-        return f"PostgreSQL says: {said}.{f' {hint}' if hint else ''}"
+        if not hint:
+            return f"PostgreSQL says: {said}."
+        return f"PostgreSQL says: {said}. {hint}"
 
     def _refuse_dangerous_role(self) -> None:
         try:
@@ -194,59 +220,58 @@ class PostgresEngine:
         ]
         if dangers:
             raise ConfigError(
-                f"The role {row[0]} {' and '.join(dangers)}, which a read-only transaction does not prevent: connect "
-                "as an ordinary role, e.g. CREATE ROLE reader LOGIN PASSWORD '...'; GRANT pg_read_all_data TO reader."
+                f"The role {row[0]} {' and '.join(dangers)}, which a read-only "
+                "transaction does not prevent: connect "
+                "as an ordinary role, e.g. CREATE ROLE reader LOGIN PASSWORD '...'; "
+                "GRANT pg_read_all_data TO reader."
             )
 
 
-def _fetch(connection: "psycopg.Connection[tuple]", sql: str, limits: Limits) -> Answer:
+def _fetch(
+    connection: "psycopg.Connection[tuple]", sql: str, limits: StatementLimits
+) -> RowsAnswer:
     with connection.cursor() as cursor:
         # `stream` sends by the extended protocol, which refuses a second statement, and
         # reads in chunks.
         rows = cursor.stream(sql.encode(), size=_CHUNK)
-        kept, cut = within(_checked(rows), limits.rows, limits.bytes)
+        kept, cut = within(_refuse_no_result(rows), limits.rows, limits.bytes)
         described = cursor.description or []
         columns = tuple(
-            Column(column.name, _type(column.type_display), declared=True)
+            AnswerColumn(column.name, _sql_type(column.type_display), declared=True)
             for column in described
         )
         if cut:
+            # else closing the cursor would read the rest of the rows
             connection.cancel()
     if not columns:
-        raise ToolError(
-            "The statement gives no rows. This database is read-only: write one SELECT."
-        )
+        raise ToolError(_NO_ROWS)
     notices = "; ".join(filter(None, [cut, big_integer_notice(columns, kept)]))
-    return Answer(columns, kept, truncated=bool(cut), notice=notices)
+    return RowsAnswer(columns, kept, truncated=bool(cut), notice=notices)
 
 
-def _checked(rows: Iterator[tuple]) -> Iterator[Sequence[Any]]:
+def _refuse_no_result(rows: Iterator[tuple]) -> Iterator[Sequence[Any]]:
     try:
         yield from rows
     except psycopg.ProgrammingError as error:
-        if "didn't produce a result" in str(error) or "can't be used with" in str(
-            error
-        ):
-            raise ToolError(
-                "The statement gives no rows. This database is read-only: write one SELECT."
-            ) from error
+        # psycopg has no class of its own for this
+        said = str(error)
+        if "didn't produce a result" in said or "can't be used with" in said:
+            raise ToolError(_NO_ROWS) from error
         raise
 
 
-def _type(display: str) -> str:
+def _sql_type(display: str) -> str:
     """PostgreSQL's short names as the SQL words that readers know."""
     words = {
+        "bool": "BOOLEAN",
+        "timestamptz": "TIMESTAMP WITH TIME ZONE",
+        "numeric": "DECIMAL",
+        "bytea": "BLOB",
         "int2": "SMALLINT",
         "int4": "INTEGER",
         "int8": "BIGINT",
         "float4": "REAL",
         "float8": "DOUBLE",
-    }
-    words |= {
-        "bool": "BOOLEAN",
-        "timestamptz": "TIMESTAMP WITH TIME ZONE",
-        "numeric": "DECIMAL",
-        "bytea": "BLOB",
     }
     name, opened, rest = display.partition("(")
     return words.get(name, name.upper()) + opened + rest

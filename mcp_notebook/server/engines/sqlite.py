@@ -7,6 +7,7 @@ deadline, and one fresh connection for each statement so that nothing lasts.
 """
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,22 +15,26 @@ from pathlib import Path
 from typing import TypeVar
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.server.answer import Answer, big_integer_notice, within
-from mcp_notebook.server.engines import ColumnInfo, Limits, TableInfo
-from mcp_notebook.server.engines.deadline import run_until
-from mcp_notebook.server.engines.sqlite_errors import explain_error
+from mcp_notebook.server.answer import RowsAnswer, big_integer_notice, within
+from mcp_notebook.server.engines.interface import (
+    ColumnInfo,
+    StatementLimits,
+    TableInfo,
+    run_until,
+    survey_table,
+)
 from mcp_notebook.server.engines.sqlite_types import (
     column_types,
     declared_types,
     typed_rows,
 )
-from mcp_notebook.server.engines.survey import survey
-from mcp_notebook.server.mend import ToolError
+from mcp_notebook.server.tool_errors import ToolError, did_you_mean
 
 T = TypeVar("T")
 
 SURVEY_SECONDS = 2.0
 
+# All else is refused: writing, ATTACH, pragmas that set, functions that load.
 _READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
 _DENIED_FUNCTIONS = {
     "load_extension",
@@ -66,8 +71,10 @@ class SqliteEngine:
         self.name = path.name
         self.dialect = "SQLite"
         self.hints = (
-            "Dates are text like '2026-05-31': compare them as text, take the month with strftime('%Y-%m', column), "
-            "step back with date('2026-11-30', '-6 months'). There is no date_trunc, extract or interval."
+            "Dates are text like '2026-05-31': compare them as text, take the month "
+            "with strftime('%Y-%m', column), "
+            "step back with date('2026-11-30', '-6 months'). There is no date_trunc, "
+            "extract or interval."
         )
         self._allowed = None if tables is None else {name.lower() for name in tables}
         self._check()
@@ -77,7 +84,7 @@ class SqliteEngine:
 
     async def survey(self, table: TableInfo) -> TableInfo:
         try:
-            return await survey(table, self._ask)
+            return await survey_table(table, self._ask)
         except sqlite3.Error:
             # too slow, or a view that does not run: its columns are enough
             return table
@@ -87,7 +94,7 @@ class SqliteEngine:
             lambda connection: connection.execute(sql).fetchall(), SURVEY_SECONDS
         )
 
-    async def query(self, sql: str, limits: Limits) -> Answer:
+    async def query(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         if len(sql) > limits.sql_length:
             raise ToolError(
                 f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed."
@@ -101,10 +108,10 @@ class SqliteEngine:
                 explain_error(error, self._schema(), sql, limits.seconds)
             ) from error
 
-    async def table(self, sql: str, limits: Limits) -> Answer:
+    async def table(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         return await self.query(sql, limits)
 
-    async def explain(self, sql: str, limits: Limits) -> Answer:
+    async def explain(self, sql: str, limits: StatementLimits) -> RowsAnswer:
         return await self.query(f"EXPLAIN QUERY PLAN {sql}", limits)
 
     async def close(self) -> None:
@@ -116,11 +123,11 @@ class SqliteEngine:
         """
         connection = await asyncio.to_thread(self._connect)
 
-        def working() -> T:
+        def work_and_close() -> T:
             with closing(connection):
                 return work(connection)
 
-        return await run_until(working, lambda: _interrupt(connection), seconds)
+        return await run_until(work_and_close, lambda: _interrupt(connection), seconds)
 
     def _connect(self) -> sqlite3.Connection:
         """One guarded connection; nothing that a statement does outlives it."""
@@ -134,10 +141,13 @@ class SqliteEngine:
         connection.execute("pragma cell_size_check=on")
         for limit, value in _LIMITS.items():
             connection.setlimit(limit, value)
-        connection.set_authorizer(self._authorizer(connection))
+        connection.set_authorizer(self._build_authorizer(connection))
         return connection
 
-    def _authorizer(self, connection: sqlite3.Connection) -> Callable[..., int]:
+    def _build_authorizer(self, connection: sqlite3.Connection) -> Callable[..., int]:
+        """What SQLite asks for each thing that a statement would do.
+        https://www.sqlite.org/c3ref/set_authorizer.html
+        """
         hidden = set(_DENIED_TABLES)
         if self._allowed is not None:
             present = connection.execute(
@@ -146,22 +156,20 @@ class SqliteEngine:
             hidden |= {name for (name,) in present} - self._allowed
             hidden |= {"sqlite_master", "sqlite_schema", "sqlite_sequence"}
 
-        def allow(
+        def authorize(
             action: int, first: str | None, second: str | None, *rest: str | None
         ) -> int:
-            if action == sqlite3.SQLITE_FUNCTION:
-                permitted = (second or "").lower() not in _DENIED_FUNCTIONS
-            elif action == sqlite3.SQLITE_PRAGMA:
-                permitted = (first or "").lower() in _SCHEMA_PRAGMAS
-            else:
-                permitted = action in _READING and (first or "").lower() not in hidden
-            return sqlite3.SQLITE_OK if permitted else sqlite3.SQLITE_DENY
+            if _is_permitted(
+                action, (first or "").lower(), (second or "").lower(), hidden
+            ):
+                return sqlite3.SQLITE_OK
+            return sqlite3.SQLITE_DENY
 
-        return allow
+        return authorize
 
     def _fetch(
-        self, connection: sqlite3.Connection, sql: str, limits: Limits
-    ) -> Answer:
+        self, connection: sqlite3.Connection, sql: str, limits: StatementLimits
+    ) -> RowsAnswer:
         cursor = connection.execute(sql)
         if cursor.description is None:
             raise ToolError(
@@ -170,13 +178,10 @@ class SqliteEngine:
         names = [entry[0] for entry in cursor.description]
         rows, cut = within(cursor, limits.rows, limits.bytes)
         cursor.close()
-        columns = column_types(
-            names, declared_types(self._schema(), sql, len(names)), rows
-        )
-        notices = [
-            notice for notice in (cut, big_integer_notice(columns, rows)) if notice
-        ]
-        return Answer(
+        declared = declared_types(self._schema(), sql, len(names))
+        columns = column_types(names, declared, rows)
+        notices = filter(None, [cut, big_integer_notice(columns, rows)])
+        return RowsAnswer(
             columns,
             typed_rows(columns, rows),
             truncated=bool(cut),
@@ -201,6 +206,15 @@ class SqliteEngine:
             ) from error
 
 
+def _is_permitted(action: int, first: str, second: str, hidden: set[str]) -> bool:
+    # which argument holds the name differs from action to action
+    if action == sqlite3.SQLITE_FUNCTION:
+        return second not in _DENIED_FUNCTIONS
+    if action == sqlite3.SQLITE_PRAGMA:
+        return first in _SCHEMA_PRAGMAS
+    return action in _READING and first not in hidden
+
+
 def read_schema(connection: sqlite3.Connection) -> tuple[TableInfo, ...]:
     """Tables and views of the file by name, with their columns; SQLite's own tables are
     left out.
@@ -216,12 +230,11 @@ def read_schema(connection: sqlite3.Connection) -> tuple[TableInfo, ...]:
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> tuple[ColumnInfo, ...]:
-    keys = {
-        row[3].lower(): f"{row[2]}.{row[4]}" if row[4] else row[2]
-        for row in connection.execute(
-            "select * from pragma_foreign_key_list(?)", [table]
-        )
-    }
+    references: dict[str, str] = {}
+    listed = connection.execute("select * from pragma_foreign_key_list(?)", [table])
+    for _, _, other_table, column, other, *_ in listed:
+        # without a column it means the other table's primary key
+        references[column.lower()] = f"{other_table}.{other}" if other else other_table
     try:
         rows = connection.execute(
             "select * from pragma_table_xinfo(?)", [table]
@@ -229,7 +242,9 @@ def _columns(connection: sqlite3.Connection, table: str) -> tuple[ColumnInfo, ..
     except sqlite3.OperationalError:  # a view over a table that is gone
         return ()
     return tuple(
-        ColumnInfo(name, type_, not required, bool(key), keys.get(name.lower(), ""))
+        ColumnInfo(
+            name, type_, not required, bool(key), references.get(name.lower(), "")
+        )
         for _, name, type_, required, _, key, hidden in rows
         if hidden != 1  # 1: a hidden column of a virtual table
     )
@@ -244,3 +259,94 @@ def _interrupt(connection: sqlite3.Connection) -> None:
         connection.interrupt()
     except sqlite3.ProgrammingError:  # closed in the meantime: nothing runs any more
         return
+
+
+READ_ONLY = (
+    "This database is read-only: write one SELECT (or VALUES, WITH ... SELECT) over "
+    "its tables."
+)
+# What other databases have, and what SQLite has in its place:
+# https://www.sqlite.org/lang_datefunc.html
+_MONTH = "strftime('%Y-%m', column)"
+_INSTEAD = {
+    "date_trunc": f"{_MONTH} for months, date(column, 'start of year') for years",
+    "date_part": "strftime('%Y', column) or strftime('%m', column)",
+    "extract": "strftime('%Y', column) or strftime('%m', column)",
+    "to_char": _MONTH,
+    "date_format": _MONTH,
+    "format_date": _MONTH,
+    "year": "strftime('%Y', column)",
+    "month": _MONTH,
+    "now": "date('now') or datetime('now')",
+    "current_date": "date('now')",
+    "curdate": "date('now')",
+    "date_sub": "date(column, '-6 months')",
+    "date_add": "date(column, '+6 months')",
+    "dateadd": "date(column, '-6 months')",
+    "datediff": "julianday(a) - julianday(b)",
+    "concat": "a || b",
+    "left": "substr(text, 1, n)",
+    "if": "CASE WHEN ... THEN ... ELSE ... END, or iif(condition, a, b)",
+}
+_INTERVAL = re.compile(r"\binterval\b\s*('|\d)", re.IGNORECASE)
+
+
+def explain_error(
+    error: Exception, tables: Sequence[TableInfo], sql: str, seconds: float
+) -> str:
+    """One or two sentences: what SQLite said, and what to change."""
+    said = str(error)
+    if said == "interrupted":
+        return (
+            f"The statement was stopped after {seconds:g} s. Filter or aggregate "
+            "earlier, or add LIMIT."
+        )
+    # the authorizer's refusals, and those of `query_only`; SQLite's codes do not tell more
+    refusals = ("not authorized", "attempt to write a readonly database")
+    if said in refusals or "prohibited" in said:
+        return f"Refused ({said}). {READ_ONLY}"
+    if "one statement at a time" in said:
+        return f"Refused: more than one statement. {READ_ONLY}"
+    return f"SQLite says: {said}.{_advice(said, tables, sql)}"
+
+
+def _advice(said: str, tables: Sequence[TableInfo], sql: str) -> str:
+    kind, _, name = said.partition(": ")
+    if kind == "no such table":
+        names = [table.name for table in tables]
+        return f"{did_you_mean(name.rpartition('.')[2], names)} Tables: {', '.join(names)}."
+    if kind == "no such column":
+        return _column_advice(name.rpartition(".")[2], tables, sql)
+    if kind == "no such function" and name.lower() in _INSTEAD:
+        return f" In SQLite write {_INSTEAD[name.lower()]}."
+    if _INTERVAL.search(sql):
+        return " SQLite has no INTERVAL: write date(column, '-6 months')."
+    if re.search(r"\bextract\s*\(", sql, re.IGNORECASE):
+        return f" In SQLite write {_INSTEAD['extract']} in place of EXTRACT."
+    return ""
+
+
+def _column_advice(name: str, tables: Sequence[TableInfo], sql: str) -> str:
+    words = {word.lower() for word in re.findall(r"\w+", sql)}
+    used = [table for table in tables if table.name.lower() in words] or list(tables)
+    others = [table for table in tables if table not in used]
+    owners = [table.name for table in others if _has_column(table, name)]
+    hint = f" {name} is a column of {', '.join(owners)}." if owners else ""
+    known: list[str] = []
+    for table in used:
+        known += _column_names(table)
+    near_misses = did_you_mean(name, known)
+    # a model that misses a column needs the columns, but not those of every table
+    listing = "; ".join(
+        f"{table.name}({', '.join(_column_names(table))})" for table in used[:5]
+    )
+    return f"{hint}{near_misses} Columns: {listing}."
+
+
+def _column_names(table: TableInfo) -> list[str]:
+    return [column.name for column in table.columns]
+
+
+def _has_column(table: TableInfo, name: str) -> bool:
+    wanted = name.lower()
+    return any(known.lower() == wanted for known in _column_names(table))

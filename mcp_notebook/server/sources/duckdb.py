@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.server.engines import quote
-from mcp_notebook.server.sources.place import Masking, first_sentence, projection
+from mcp_notebook.server.engines.interface import quote
+from mcp_notebook.server.sources.engine import Masking, first_sentence, projection
 from mcp_notebook.server.sqlguard import first_lines
 
 if TYPE_CHECKING:

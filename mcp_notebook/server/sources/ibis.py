@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.server.sources.place import Masking, Place, first_sentence, projection
+from mcp_notebook.server.sources.engine import (
+    Masking,
+    RemoteTable,
+    first_sentence,
+    projection,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +27,7 @@ if TYPE_CHECKING:
 _DIALECTS = {"pyspark": "spark", "mssql": "tsql", "impala": "hive"}
 
 
-def table_of(expression: Any) -> Place:
+def table_of(expression: Any) -> RemoteTable:
     """The expression on its backend; raises `DataError` when it has none."""
     try:
         backend = expression.get_backend()

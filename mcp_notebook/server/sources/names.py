@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlglot import exp
 
-from mcp_notebook.server.mend import ToolError, did_you_mean
+from mcp_notebook.server.tool_errors import ToolError, did_you_mean
 
 PREFIX = "_mcp_"
 _TABLE_ARGS = {"this", "alias"}

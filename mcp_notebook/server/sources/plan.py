@@ -10,7 +10,7 @@ no DuckDB SQL but is the engine's own dialect (`` `backticks` ``, LATERAL VIEW) 
 as that, as written.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.transforms import move_ctes_to_top_level
 
-from mcp_notebook.server.mend import ToolError
-from mcp_notebook.server.sources import functions, guard, names
-from mcp_notebook.server.sources.exact import exact
+from mcp_notebook.server.sources import guard, names
+from mcp_notebook.server.sources.dialect_fixes import apply_dialect_fixes
+from mcp_notebook.server.tool_errors import ToolError
 
 Columns = Mapping[str, str]
 """Column name -> the kind of its values ("integer", "float", "decimal", "text", "date", "list", ...)."""
@@ -76,7 +76,7 @@ def make(
     """
     try:
         query = guard.parse(sql, read)
-        functions.check(query, dialect, read=read)
+        guard.check_functions(query, dialect, read=read)
         used = names.privatise(query, tables, views)
         return _planned(
             query,
@@ -109,11 +109,11 @@ def _planned(
     """
     columns = {name: tuple(kinds) for name, kinds in tables.items()}
     names.refuse_session_words(query, columns)
-    judge = read == "duckdb" and not functions.calls_own(query, dialect)
+    judge = read == "duckdb" and not guard.calls_own(query, dialect)
     if not judge:
         names.check_columns(query, columns)
     if read == "duckdb" and dialect != "duckdb":
-        query = exact(query, dialect, _kinds(query, tables.values()))
+        query = apply_dialect_fixes(query, dialect, _kinds(query, tables.values()))
     names.spell(query, columns)
     query = _lifted(query, dialect)
     _bound(query, rows)
@@ -260,3 +260,59 @@ def _check_text(plan: Plan, dialect: str) -> None:
         )
         if not inner or table.args.get("db") or table.args.get("catalog"):
             raise ToolError(f"Refused: {table.sql()[:60]} is no shared table.")
+
+
+# ---- which columns of a table a statement can need
+
+_ALL = (exp.Columns, exp.Pivot, exp.Describe, exp.Summarize, exp.PositionalColumn)
+
+
+def named_columns(
+    sql: str, tables: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
+    """The columns by table, in the table's order; all of them when the statement takes
+    them by other means.
+    """
+    try:
+        trees = [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
+    except (SqlglotError, RecursionError, ValueError):
+        return {name: list(columns) for name, columns in tables.items()}
+    if any(_takes_all(tree) for tree in trees):
+        return {name: list(columns) for name, columns in tables.items()}
+    words = {
+        node.name.lower() for tree in trees for node in tree.find_all(exp.Identifier)
+    }
+    whole = {node.name.lower() for tree in trees for node in tree.find_all(exp.Column)}
+    aliases = _aliases(trees)
+    return {
+        name: list(columns)
+        # `SELECT t FROM t` is the row
+        if whole & aliases.get(name.lower(), {name.lower()})
+        else [column for column in columns if column.lower() in words]
+        for name, columns in tables.items()
+    }
+
+
+def _takes_all(tree: exp.Expr) -> bool:
+    for node in tree.walk():
+        if isinstance(node, exp.Star) and not isinstance(node.parent, exp.Count):
+            return True
+        if isinstance(node, _ALL) or (isinstance(node, exp.Join) and node.method):
+            return True
+        if (
+            isinstance(node, exp.TableAlias)
+            and node.columns
+            and not isinstance(node.parent, exp.CTE)
+        ):
+            return True  # `t AS u(a, b)` names columns by their places
+    return not isinstance(tree, exp.Query)
+
+
+def _aliases(trees: Sequence[exp.Expr]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for tree in trees:
+        for table in tree.find_all(exp.Table):
+            found.setdefault(table.name.lower(), {table.name.lower()}).add(
+                (table.alias or table.name).lower()
+            )
+    return found

@@ -17,7 +17,7 @@ import psycopg
 import pyarrow as pa
 
 from mcp_notebook.server.answer import to_json
-from mcp_notebook.server.sources.place import Masking, first_sentence, projection
+from mcp_notebook.server.sources.engine import Masking, first_sentence, projection
 
 if TYPE_CHECKING:
     from mcp_notebook.server.sources.plan import Plan

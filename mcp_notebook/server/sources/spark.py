@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.server.sources import spark_connect, spark_frames
-from mcp_notebook.server.sources.place import Masking, first_sentence, projection
+from mcp_notebook.server.sources import spark_frames
+from mcp_notebook.server.sources.engine import Masking, first_sentence, projection
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,7 +102,7 @@ class SparkJob:
         }
         with self._cancellable():
             if is_connect(self.session):
-                return spark_connect.rows(self.session, text, frames)
+                return _connect_rows(self.session, text, frames)
             with contextlib.ExitStack() as held:
                 for frame in frames.values():
                     held.enter_context(spark_frames.known(frame).view(frame))
@@ -174,3 +174,46 @@ def stopped(session: Any) -> bool:
         return bool(getattr(session, "is_stopped", False))
     context = getattr(session, "_sc", None)
     return context is None or getattr(context, "_jsc", None) is None
+
+
+# ---- Spark Connect: the statement as one request, its text with the plans of its frames
+
+# `session.sql(text, **frames).toArrow()` makes three, one that has the text looked at,
+# one for the columns and one for the rows, and for each of them the server analyses the
+# frames' plans anew: it lists their files and reads a footer.
+
+
+def _connect_rows(session: Any, text: str, frames: Mapping[str, Any]) -> "pa.Table":
+    """The statement's rows; in the text the frames stand by these names, in backticks."""
+    statement = _unsent(session, text, frames)
+    if statement is None:
+        return session.sql(_with_places(text, frames), **frames).toArrow()
+    table, schema = statement._to_table()
+    return table.cast(spark_frames.arrow(schema))
+
+
+def _unsent(session: Any, text: str, frames: Mapping[str, Any]) -> Any:
+    """A DataFrame of the statement that the server has not heard of; None where PySpark
+    has other insides than these.
+
+    `session.sql` sends it at once, since the text might be a command; ours is a checked SELECT.
+    """
+    try:
+        from pyspark.sql.connect.dataframe import DataFrame
+        from pyspark.sql.connect.plan import SQL, SubqueryAlias
+
+        views = [SubqueryAlias(frame._plan, name) for name, frame in frames.items()]
+        statement = DataFrame(SQL(text, [], {}, views), session)
+    except (ImportError, AttributeError, TypeError):
+        return None
+    return statement if hasattr(DataFrame, "_to_table") else None
+
+
+def _with_places(text: str, frames: Mapping[str, Any]) -> str:
+    """The text for `session.sql(text, **frames)`, which formats it: our names in
+    braces, other braces doubled.
+    """
+    text = text.replace("{", "{{").replace("}", "}}")
+    for name in frames:
+        text = text.replace(f"`{name}`", f"{{{name}}}")
+    return text

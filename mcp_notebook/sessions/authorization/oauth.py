@@ -27,7 +27,7 @@ from pydantic import AnyUrl, BaseModel, ValidationError
 
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError
-from mcp_notebook.sessions.authorization.signin import Authorize, SignIn
+from mcp_notebook.sessions.authorization.sign_in import Authorize, SignIn
 from mcp_notebook.sessions.authorization.tokens import TokenStore
 
 

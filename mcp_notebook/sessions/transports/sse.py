@@ -15,6 +15,8 @@ import httpx2
 from mcp.shared.message import SessionMessage
 from mcp.types import ErrorData, JSONRPCError, JSONRPCRequest
 
+from mcp_notebook.sessions.reply_repair.streams import Reader, Stream
+from mcp_notebook.sessions.reply_repair.tap import Tap
 from mcp_notebook.sessions.transports.http import (
     REFUSED,
     HttpTrouble,
@@ -22,8 +24,6 @@ from mcp_notebook.sessions.transports.http import (
     refusal_sentence,
     why,
 )
-from mcp_notebook.sessions.transports.streams import Reader, Stream
-from mcp_notebook.sessions.transports.tap import Tap
 
 logger = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class SseTransport:
             message=self._trouble.sentence
             or refusal_sentence(response.status_code, ""),
         )
-        for message in self._tap.inbound(
+        for message in self._tap.take_inbound(
             SessionMessage(JSONRPCError(jsonrpc="2.0", id=number, error=error))
         ):
             await self._queue.put(message)
@@ -120,7 +120,9 @@ class SseTransport:
             if not self._endpoint.done():
                 self._endpoint.set_result(endpoint)
         elif event.event == "message" and event.data:
-            for message in self._tap.line(event.data.encode("utf-8", "surrogatepass")):
+            for message in self._tap.take_line(
+                event.data.encode("utf-8", "surrogatepass")
+            ):
                 await self._queue.put(message)
 
     def _refusal(self, response: httpx2.Response) -> str:
@@ -157,5 +159,5 @@ class SseWriter(Stream):
         self._transport, self._tap = transport, tap
 
     async def send(self, item: SessionMessage, /) -> None:
-        self._tap.outbound(item)
+        self._tap.note_outbound(item)
         await self._transport.post(item)

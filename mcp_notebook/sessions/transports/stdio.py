@@ -11,9 +11,9 @@ import anyio
 from mcp.shared.message import SessionMessage
 
 from mcp_notebook.sessions.process import READ_SIZE, ServerProcess
-from mcp_notebook.sessions.transports.lines import LineSplitter
-from mcp_notebook.sessions.transports.streams import Reader, Stream
-from mcp_notebook.sessions.transports.tap import Tap
+from mcp_notebook.sessions.reply_repair.lines import LineSplitter
+from mcp_notebook.sessions.reply_repair.streams import Reader, Stream
+from mcp_notebook.sessions.reply_repair.tap import Tap
 
 TURN = 20  # messages of one piece after which the loop gets its turn
 
@@ -49,7 +49,7 @@ class LineReader(Reader):
                 self._tap.closed.set()
                 raise anyio.EndOfStream
             for line in self._splitter.feed(chunk):
-                self._ready.extend(self._tap.line(line))
+                self._ready.extend(self._tap.take_line(line))
             if len(self._ready) > TURN:
                 # A flood is read in large pieces; others on the loop get their turn between them.
                 await asyncio.sleep(0)
@@ -66,7 +66,7 @@ class LineWriter(Stream):
         self._stdin, self._tap = stdin, tap
 
     async def send(self, item: SessionMessage, /) -> None:
-        self._tap.outbound(item)
+        self._tap.note_outbound(item)
         if self._stdin.is_closing():
             raise anyio.ClosedResourceError
         self._stdin.write(

@@ -21,7 +21,7 @@ MAX_STRING = 900
 PAST_EXCHANGES = 3  # earlier questions with their answers that are kept
 MAX_ERRORS = 3  # failed calls in a row after which the model may give up
 MAX_EMPTY = 1  # queries without rows that are asked to look again
-# All rows of a small table at the end of our own preview (results/shown/preview.py):
+# All rows of a small table at the end of our own preview (results/model_preview.py):
 # its statistics would only confuse.
 _WHOLE_TABLE = re.compile(
     r"^.*?: ([\d,]+) rows? × .*?^first \1 rows? as CSV:\n", re.DOTALL | re.MULTILINE

@@ -1,0 +1,205 @@
+"""One tool call as it is known at a moment: a frozen value that each event replaces, with
+what is shown of its tables as plain text: no Arrow, no pandas.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from mcp_notebook.display.chart.shapes import Drawing
+from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
+from mcp_notebook.events import Approval, ToolCall, ToolProgress, ToolResult
+from mcp_notebook.untrusted_text import clip, visible
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
+
+TEXT = 8_000  # characters of a result's text
+
+ARGUMENT = 6_000  # characters of one argument in a card that stays
+
+ARGUMENTS = 24_000  # of all that it shows
+
+
+@dataclass(frozen=True, slots=True)
+class ShownColumn:
+    """A column of what is shown: its Arrow type in short, and how that type was found."""
+
+    name: str
+    kind: str
+    numeric: bool
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """The first rows of one table as text. None is NULL. `total` is the number of rows
+    received, `width` of columns.
+    """
+
+    name: str
+    columns: tuple[ShownColumn, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    total: int
+    width: int
+    notes: tuple[str, ...] = ()
+    truncated: str = ""  # why the server cut it, "" when it is whole
+    approximate: bool = False
+    at_server: int | None = None  # rows the server says there are
+    chart: Drawing | None = None
+
+    @property
+    def shape(self) -> str:
+        """`36 rows × 3 columns`, with what the server still has."""
+        rows = f"{self.total:,} row" + "s" * (self.total != 1)
+        if self.at_server is not None and self.at_server > self.total:
+            rows = f"{self.total:,} of {self.at_server:,} rows"
+        return f"{rows} × {self.width:,} column" + "s" * (self.width != 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """A tool call with what came of it so far. `seconds`: how long it ran, None before it ended."""
+
+    server: str
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    status: Status = "running"
+    id: str = ""
+    claims: str = ""
+    approval: Approval = field(default_factory=Approval, repr=False)
+    seconds: float | None = None
+    received_bytes: int = 0
+    shown: str = ""  # what Claude gets of the result
+    text: str = ""  # what of the result is no table
+    error: str = ""
+    tables: tuple[TableView, ...] = ()
+    images: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    message: str = ""  # the server's last progress notice
+    fraction: float | None = None
+    # the tables' data
+    whole: tuple["pa.Table", ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def plain(self) -> str:
+        """The result's text where there is some besides the tables; else, without
+        tables, what Claude gets.
+        """
+        if self.text.strip() or self.tables or self.status != "ok":
+            return self.text if self.text.strip() else ""
+        return self.shown if self.shown.strip() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument for reading: visible text in coloured parts."""
+
+    name: str
+    kind: Literal["sql", "text", "json"]
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(text for _, text in self.parts)
+
+    @property
+    def short(self) -> bool:
+        """Whether it fits beside its name."""
+        return self.kind != "sql" and len(self.text) <= 100 and "\n" not in self.text
+
+
+def view_call(call: ToolCall, result: ToolResult | None = None) -> CallView:
+    """The record of a call, with its result when it has ended."""
+    record = CallView(
+        server=call.server,
+        tool=call.tool,
+        arguments=call.arguments,
+        status="approval" if call.needs_approval else "running",
+        id=call.id,
+        claims=call.claims,
+        approval=call.approval or Approval(),
+    )
+    return record if result is None else finished(record, result)
+
+
+def progressed(record: CallView, event: ToolProgress) -> CallView:
+    """The record after a progress notice."""
+    fraction = None if event.fraction is None else min(1.0, max(0.0, event.fraction))
+    return replace(record, fraction=fraction, message=event.message or record.message)
+
+
+def finished(record: CallView, event: ToolResult) -> CallView:
+    """The record of a call that ended; tables are reduced to what can be shown of them."""
+    reading = event.reading
+    failed = event.outcome != "ok"
+    return replace(
+        record,
+        status=event.outcome,
+        seconds=event.seconds,
+        received_bytes=event.received_bytes,
+        shown=event.shown,
+        error=((reading.error if reading else None) or event.shown) if failed else "",
+        text="" if reading is None or failed else reading.text,
+        tables=_tables(event),
+        whole=() if reading is None else tuple(table.data for table in reading.tables),
+        notes=()
+        if reading is None
+        else tuple(clip(visible(note), 400) for note in reading.notes),
+        images=event.images or (tuple(reading.images) if reading else ()),
+    )
+
+
+def _tables(event: ToolResult) -> tuple[TableView, ...]:
+    if event.reading is None or not event.reading.tables:
+        return ()
+    # pyarrow is slow to import; whoever made a table has it
+    from mcp_notebook.display.tables import view_tables
+
+    return view_tables(event.reading.tables, event.names)
+
+
+def readable(values: Mapping[str, Any]) -> tuple[Argument, ...]:
+    """Every argument for reading, in the order given: SQL formatted and coloured, other
+    values as text or JSON.
+    """
+    return tuple(_argument(str(name), value) for name, value in values.items())
+
+
+def kept_arguments(record: CallView) -> tuple[tuple[Argument, ...], str]:
+    """The arguments that fit a card that stays, names clipped, and a line on how many
+    are left out ("" for none).
+    """
+    read, kept, left = readable(record.arguments), [], ARGUMENTS
+    for argument in read:
+        if left <= 0:
+            break
+        kept.append(replace(argument, name=clip(argument.name, 60)))
+        left -= min(ARGUMENT, len(argument.text)) + 60
+    hidden = len(read) - len(kept)
+    return tuple(kept), f"… and {hidden} more arguments" if hidden else ""
+
+
+def preview(record: CallView, limit: int = 160) -> str:
+    """The arguments in one line: the SQL alone when there is some, else `name: value` pairs."""
+    read = readable(record.arguments)
+    chosen = [argument.text for argument in read if argument.kind == "sql"]
+    line = "  ".join(
+        chosen or [f"{argument.name}: {argument.text}" for argument in read]
+    )
+    return clip(" ".join(line.split()), limit)
+
+
+def _argument(name: str, value: object) -> Argument:
+    if isinstance(value, str) and is_sql(name, value):
+        return Argument(visible(name), "sql", tuple(parts(pretty(value))))
+    if isinstance(value, str):
+        return Argument(visible(name), "text", (("", visible(value, lines=True)),))
+    written = json.dumps(value, ensure_ascii=False, default=str)
+    if len(written) > 80:
+        written = json.dumps(value, ensure_ascii=False, default=str, indent=2)
+    return Argument(visible(name), "json", (("", visible(written, lines=True)),))

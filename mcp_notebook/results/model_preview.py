@@ -1,0 +1,409 @@
+"""What a model is shown of a table: its name, shape, columns in words and a few rows;
+never the rest.
+
+The text depends on the table alone (no clock, no chance), so the same table keeps the
+same prompt-cache prefix.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from itertools import product
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mcp_notebook.secrets import MASK
+from mcp_notebook.untrusted_text import clip, visible
+from mcp_notebook.values import (
+    Masked,
+    column_texts,
+    plain_column,
+    type_name,
+    value_kind,
+    value_text,
+)
+
+MAX_BYTES = 6_000
+"""The default cap: about 2,700 tokens at 2.2 bytes each, which only a table of some fifty columns comes near."""
+
+_TARGET = 1_900  # about 860 tokens, for ten rows of eight columns
+_PER_COLUMN = 90
+_PER_CELL = 13
+_WIDTHS = (80, 48, 32, 24, 16, 12)
+_DESCRIBED = 60
+_NOTE = 240
+
+SAMPLE = 20_000
+_BLOCKS = 20
+_OBJECTS = 2_000
+_TOP = 4
+_FEW = 20
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """One column in words; `range` and `frequent` are "" when there is nothing to say
+    or the column is masked.
+    """
+
+    name: str
+    type: str
+    nulls: str
+    range: str = ""
+    frequent: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A column's values in Arrow form: all of them, or (objects only) a sample that
+    stands for `rows` of them.
+    """
+
+    name: str
+    values: pa.ChunkedArray
+    rows: int
+    nulls: int
+    type: str
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """All that may be said; how much of it is said depends on the room."""
+
+    head: tuple[str, ...]
+    columns: tuple[ColumnFacts, ...]
+    cells: tuple[tuple[str | None, ...], ...]
+    rows: int
+
+
+def preview(
+    data: Any,
+    name: str,
+    *,
+    rows: int = 5,
+    mask: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    truncated: str = "",
+    max_bytes: int | None = None,
+) -> str:
+    """The text a model gets for a `pa.Table` or a DataFrame.
+
+    `rows` first rows are shown as CSV (an empty cell is NULL, `""` an empty text).
+    Columns whose name matches a pattern of `mask` (`"email"`, `"*_token"`, any case)
+    show type and nulls but never a value. `notes` and `truncated` are said above the
+    columns. At most `max_bytes` bytes of UTF-8, by default `MAX_BYTES`, or more when
+    more than ten rows are asked for. Long values are cut first, then the words on each
+    column, then rows and columns.
+    """
+    masked = _matcher(mask)
+    columns = column_sources(data, masked)
+    limit = max_bytes or MAX_BYTES * max(1, min(rows, 200) // 10)
+    first, others = columns[:_DESCRIBED], columns[_DESCRIBED:]
+    facts = [describe_column(column, masked) for column in first]
+    facts += [ColumnFacts(column.name, column.type, "") for column in others]
+    cells = [_cells(one, data, at, rows, masked) for at, one in enumerate(first)]
+    head = tuple(_head(data, name, columns, notes, truncated))
+    found = _Shown(head, tuple(facts), tuple(cells), min(rows, len(data)))
+    target = (
+        _TARGET
+        + _PER_COLUMN * max(0, len(columns) - 8)
+        + _PER_CELL * max(0, rows - 10) * len(columns)
+    )
+    return _fitted(found, min(target, limit), limit)
+
+
+def _matcher(mask: Sequence[str]) -> Masked:
+    patterns = [pattern.casefold() for pattern in mask]
+    return lambda name: any(
+        name.casefold() == pattern or fnmatchcase(name.casefold(), pattern)
+        for pattern in patterns
+    )
+
+
+def _head(
+    data: Any, name: str, columns: list[Source], notes: Sequence[str], truncated: str
+) -> Iterator[str]:
+    shape = f"{_count(len(data), 'row')} × {_count(len(columns), 'column')}"
+    yield f"{visible(clip(name, 120))}: {shape}; query it by that name"
+    if truncated:
+        yield f"incomplete: {clip(visible(truncated), _NOTE)}"
+    yield from (f"note: {clip(visible(note), _NOTE)}" for note in notes[:8])
+    if len(notes) > 8:
+        yield f"note: and {len(notes) - 8} more notes"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _cells(
+    source: Source, data: Any, at: int, rows: int, masked: Masked
+) -> tuple[str | None, ...]:
+    """The first cells of one column as text."""
+    if masked(source.name):
+        return (MASK,) * min(rows, len(data))
+    if source.type == "object" or len(source.values) < source.rows:
+        return tuple(
+            None if missing else value_text(value, masked)
+            for value, missing in _objects(data, at, rows)
+        )
+    return tuple(column_texts(source.values.slice(0, rows), masked))
+
+
+def _objects(data: Any, at: int, rows: int) -> Iterator[tuple[object, bool]]:
+    head = data.iloc[:rows, at]
+    return zip(head, head.isna(), strict=True)
+
+
+def _fitted(found: _Shown, target: int, limit: int) -> str:
+    """The fullest rendering within the target, else the fullest within the limit, cut
+    hard as the last resort.
+    """
+    text = ""
+    for detail, width in product((2, 1), _WIDTHS):
+        text = _render(found, detail, width)
+        if _size(text) <= target:
+            return text
+    return _narrowed(found, limit)
+
+
+def _narrowed(found: _Shown, limit: int) -> str:
+    """Many columns or a small limit: fewer columns and rows."""
+    columns = len(found.columns)
+    while columns:
+        for detail, rows in (
+            (1, found.rows),
+            (1, min(found.rows, 3)),
+            (0, min(found.rows, 3)),
+            (0, 0),
+        ):
+            text = _render(found, detail, 12, columns=columns, rows=rows)
+            if _size(text) <= limit:
+                return text
+        columns = columns * 3 // 4
+    return _cut("\n".join(found.head), limit)
+
+
+def _render(
+    found: _Shown,
+    detail: int,
+    width: int,
+    *,
+    columns: int | None = None,
+    rows: int | None = None,
+) -> str:
+    """The text with so much said of each column (2: all, 1: type, nulls and range, 0:
+    type) and cells so wide.
+    """
+    columns = len(found.columns) if columns is None else columns
+    rows = found.rows if rows is None else rows
+    lines = [
+        *found.head,
+        "columns:",
+        *(_column_line(column, detail, width) for column in found.columns[:columns]),
+    ]
+    left_out = len(found.columns) - columns
+    if left_out:
+        lines.append(f"… and {_count(left_out, 'more column')}")
+    if rows and columns:
+        lines += _csv(found, width, min(columns, len(found.cells)), rows)
+    return "\n".join(lines)
+
+
+def _column_line(column: ColumnFacts, detail: int, width: int) -> str:
+    said = [column.type]
+    if detail:
+        said += [column.nulls, column.range]
+    if detail == 2 or column.frequent == "masked":
+        said.append(column.frequent)
+    return f"- {quoted(clip(visible(column.name), max(width, 40)))} {'; '.join(part for part in said if part)}"
+
+
+def _csv(found: _Shown, width: int, columns: int, rows: int) -> Iterator[str]:
+    part = f", first {columns} columns" if columns < len(found.columns) else ""
+    yield f"first {_count(rows, 'row')} as CSV{part}:"
+    yield ",".join(
+        quoted(clip(visible(column.name), max(width, 40)))
+        for column in found.columns[:columns]
+    )
+    for row in range(rows):
+        cells = (found.cells[at][row] for at in range(columns))
+        yield ",".join(
+            "" if cell is None else quoted(clip(cell, width)) for cell in cells
+        )
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _cut(text: str, limit: int) -> str:
+    return (
+        text.encode()[: max(limit - 3, 0)].decode(errors="ignore") + "…"
+        if _size(text) > limit
+        else text
+    )
+
+
+# What can be said of one column in a few words. Nulls and ranges are of all rows.
+# Distinct and frequent values are exact up to `SAMPLE` rows and come from evenly spread
+# blocks of rows above that; then they are marked (`≈`, `5+ distinct`), and the same
+# table gives the same words.
+
+
+def column_sources(data: Any, masked: Masked) -> list[Source]:
+    """The columns of an Arrow table or a DataFrame, without a copy where the memory allows it.
+
+    Objects that Arrow has no type for are there as text, with masked keys inside them hidden.
+    """
+    if isinstance(data, pa.Table):
+        return [
+            _arrow_source(str(name), data.column(at))
+            for at, name in enumerate(data.column_names)
+        ]
+    return [
+        _series_source(_label(label), data.iloc[:, at], masked)
+        for at, label in enumerate(data.columns)
+    ]
+
+
+def describe_column(source: Source, masked: Masked) -> ColumnFacts:
+    """The facts of one column; of a masked one only type and nulls."""
+    nulls = f"{source.nulls:,} null" if source.nulls else ""
+    nothing = source.nulls == source.rows
+    if nothing and source.nulls:
+        nulls = "all null"
+    facts = ColumnFacts(source.name, source.type, nulls)
+    if masked(source.name):
+        return replace(facts, frequent="masked")
+    if nothing:
+        return facts
+    return replace(
+        facts, range=_range(source, masked), frequent=_frequent(source, masked)
+    )
+
+
+def _label(label: object) -> str:
+    return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)
+
+
+def _arrow_source(name: str, values: pa.ChunkedArray) -> Source:
+    return Source(name, values, len(values), values.null_count, type_name(values.type))
+
+
+def _series_source(name: str, series: Any, masked: Masked) -> Source:
+    if str(series.dtype) == "object":
+        return _object_source(name, series, masked)
+    try:
+        array = pa.array(series, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
+        return _object_source(name, series, masked)
+    # pandas' periods and intervals: their text says more
+    if isinstance(array.type, pa.BaseExtensionType):
+        return _object_source(name, series, masked)
+    return _arrow_source(
+        name, array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    )
+
+
+def _object_source(name: str, series: Any, masked: Masked) -> Source:
+    """A column of Python objects: a sample of them, as Arrow when they are of one kind
+    and else as text.
+    """
+    sample = [
+        value
+        for start, count in _spread(len(series), _OBJECTS)
+        for value in series.iloc[start : start + count]
+    ]
+    missing = series.isna()
+    try:
+        values = pa.array(sample, from_pandas=True)
+        kind = type_name(values.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        values = pa.array([value_text(value, masked) for value in sample], pa.string())
+        kind = "object"
+    return Source(
+        name, pa.chunked_array([values]), len(series), int(missing.sum()), kind
+    )
+
+
+def _spread(rows: int, wanted: int) -> list[tuple[int, int]]:
+    """(start, count) of evenly spread blocks with `wanted` rows in all, or the one
+    block of everything.
+    """
+    if rows <= wanted:
+        return [(0, rows)]
+    size = wanted // _BLOCKS
+    return [(block * (rows - size) // (_BLOCKS - 1), size) for block in range(_BLOCKS)]
+
+
+def _range(source: Source, masked: Masked) -> str:
+    if not value_kind(source.values.type).ordered:
+        return ""
+    try:
+        ends = pc.min_max(plain_column(source.values))
+    except pa.ArrowException:
+        return ""
+    low, high = (value_text(ends[end], masked) for end in ("min", "max"))
+    if low is None:
+        return ""
+    about = "≈" if len(source.values) < source.rows else ""
+    return f"all {low}" if low == high and not about else f"{about}{low} to {high}"
+
+
+def _frequent(source: Source, masked: Masked) -> str:
+    """How many different values there are, and the most frequent ones when they are few."""
+    values = source.values
+    kind = value_kind(values.type)
+    if not kind.counted:
+        return ""
+    chunks = [
+        chunk
+        for start, count in _spread(len(values), SAMPLE)
+        for chunk in values.slice(start, count).chunks
+    ]
+    sample = plain_column(pa.chunked_array(chunks, values.type)).drop_null()
+    if not len(sample):
+        return ""
+    try:
+        counts = pc.value_counts(sample)
+    except pa.ArrowNotImplementedError:
+        return ""
+    exact = len(values) == source.rows and len(values) <= SAMPLE
+    if len(counts) > _FEW or (kind.ordered and len(counts) > _TOP):
+        return _distinct(len(counts), len(sample), exact)
+    different, times = counts.flatten()
+    texts = _texts_as(values.type, different, masked)
+    return _tops(list(zip(times.to_pylist(), texts, strict=True)), len(sample), exact)
+
+
+def _texts_as(type_: pa.DataType, plain: pa.Array, masked: Masked) -> list[str]:
+    """Plain values as texts of the type that they came in: a UUID's bytes as a UUID."""
+    if isinstance(type_, pa.BaseExtensionType) and type_.storage_type == plain.type:
+        plain = pa.ExtensionArray.from_storage(type_, plain)
+    return [value_text(value, masked) or "" for value in plain]
+
+
+def _distinct(different: int, among: int, exact: bool) -> str:
+    if different == among:
+        return "all distinct" if exact else "≈ all distinct"
+    return f"{different:,} distinct" if exact else f"{different:,}+ distinct"
+
+
+def _tops(pairs: list[tuple[int, str]], among: int, exact: bool) -> str:
+    pairs.sort(key=lambda pair: (-pair[0], pair[1]))
+    words = []
+    for count, text in pairs[:_TOP]:
+        share = f"{count:,}" if exact else f"≈{count / among:.0%}"
+        words.append(f"{quoted(clip(text, 24))} {share}")
+    more = ", …" if len(pairs) > _TOP else ""
+    return f"{len(pairs)}{'' if exact else '+'} distinct: {', '.join(words)}{more}"
+
+
+def quoted(text: str) -> str:
+    """Text as a CSV cell: in quotes when it is empty, padded or holds a comma or a quote."""
+    if not text or text != text.strip() or "," in text or '"' in text:
+        return '"' + text.replace('"', '""') + '"'
+    return text

@@ -1,1 +1,0 @@
-"""What a model and a person are shown of a table."""

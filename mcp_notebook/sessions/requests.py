@@ -1,0 +1,249 @@
+"""One request to a live connection: its time limit, its pages, and every way it can
+fail, sorted into three: lost, gone, or said no.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from mcp import MCPError
+from mcp.types import CallToolResult, TextContent
+from pydantic import ValidationError
+
+from mcp_notebook.config import mask
+from mcp_notebook.errors import SessionError
+from mcp_notebook.sessions.connection import Connection
+from mcp_notebook.sessions.reply_repair.tap import UNREADABLE, CallRecord, current_call
+from mcp_notebook.sessions.transports.http import REFUSED
+from mcp_notebook.sessions.url_elicitation import PagesNeeded, find_pages
+
+GOES_ON = " The session goes on."
+# The codes with which the SDK reports that the connection closed, that a limit passed,
+# and that a request was not valid.
+CLOSED, TIMED_OUT, INVALID = -32000, -32001, -32600
+# Pages and items of one listing: a cursor that never ends must not hang a session.
+PAGES, ITEMS = 100, 5000
+Progress = Callable[[float | None, str], None]
+
+
+class ConnectionLost(SessionError):
+    """The connection ended under the request, which may have run."""
+
+
+class SessionGone(SessionError):
+    """The server does not know our session any more; the request did not run."""
+
+
+class RequestClock:
+    """The running time limits of one session; they can stand still while a person is
+    asked something.
+    """
+
+    def __init__(self) -> None:
+        self._limits: set[asyncio.Timeout] = set()
+
+    @asynccontextmanager
+    async def limit(self, seconds: float) -> AsyncIterator[None]:
+        """`asyncio.timeout(seconds)` that `hold` can hold; raises TimeoutError."""
+        async with asyncio.timeout(seconds) as limit:
+            self._limits.add(limit)
+            try:
+                yield
+            finally:
+                self._limits.discard(limit)
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold every running limit, and let each go on with the time it had left."""
+        loop = asyncio.get_running_loop()
+        left: dict[asyncio.Timeout, float] = {}
+        for limit in self._limits:
+            ends = limit.when()
+            if ends is None:  # held already, by a question inside another
+                continue
+            left[limit] = ends - loop.time()
+            limit.reschedule(None)
+        try:
+            yield
+        finally:
+            for limit, seconds in left.items():
+                if limit in self._limits and not limit.expired():
+                    limit.reschedule(loop.time() + seconds)
+
+
+async def call_tool_once(
+    name: str,
+    connection: Connection,
+    tool: str,
+    arguments: dict[str, Any],
+    deadline: float,
+    on_progress: Progress | None,
+) -> tuple[CallToolResult, CallRecord]:
+    """The result of one tools/call and what the tap noted about it.
+
+    A JSON-RPC error that the server itself sent is a result with `is_error`: it is
+    Claude's to mend. Raises SessionError (ConnectionLost, SessionGone and PagesNeeded
+    among them) and TimeoutError; `deadline` in seconds.
+    """
+    record = CallRecord()
+    token = current_call.set(record)
+    progress = _make_progress_callback(on_progress)
+    try:
+        result = await connection.client.call_tool(
+            tool, arguments, read_timeout_seconds=deadline, progress_callback=progress
+        )
+    except MCPError as error:
+        failure = _find_failure(name, connection, error)
+        if failure is not None:
+            raise failure from None
+        pages = find_pages(error)
+        if pages:
+            raise PagesNeeded(error.message, pages) from None
+        content = TextContent(type="text", text=error.message)
+        result = CallToolResult(content=[content], is_error=True)
+    except ValidationError as error:
+        raise _not_a_result(name, error) from None
+    finally:
+        current_call.reset(token)
+    return result, record
+
+
+async def ask_once(name: str, connection: Connection, request: Awaitable[Any]) -> Any:
+    """Another request; what the server says no to is a SessionError with its words."""
+    try:
+        return await request
+    except MCPError as error:
+        failure = _find_failure(name, connection, error)
+        if failure is None:
+            failure = SessionError(f"server {name!r} said: {error.message}")
+        raise failure from None
+    except ValidationError as error:
+        raise _not_a_result(name, error) from None
+
+
+async def fetch_all_pages(
+    fetch: Callable[[str | None], Awaitable[Any]], field: str
+) -> tuple[list[Any], str]:
+    """Items of every page and a note when the listing was cut (an empty one otherwise).
+
+    `fetch` gives the page of a cursor, `field` names the items of a page.
+    """
+    items: list[Any] = []
+    seen: set[str] = set()
+    cursor: str | None = None
+    for _ in range(PAGES):
+        page = await fetch(cursor)
+        items += getattr(page, field)
+        cursor = page.next_cursor
+        if not cursor:
+            return items, ""
+        if cursor in seen or len(items) >= ITEMS:
+            break
+        seen.add(cursor)
+    cut = items[:ITEMS]
+    listing = field.replace("_", " ")
+    return cut, f"the listing of {listing} does not end; it was cut at {len(cut)}"
+
+
+def _find_failure(
+    name: str, connection: Connection, error: MCPError
+) -> Exception | None:
+    """What to raise for an error that is not the server's own answer, else None."""
+    over_http = connection.attempt.transport == "http"
+    if error.code == UNREADABLE:
+        return SessionError(f"server {name!r} {error.message}.{GOES_ON}")
+    if over_http and _is_session_gone(connection, error):
+        connection.trouble.session_lost = False
+        return SessionGone(f"server {name!r} does not know our session any more.")
+    if error.code == REFUSED:
+        return SessionError(f"server {name!r} cannot be reached: {error.message}.")
+    if error.code == CLOSED and _is_connection_over(connection, error.message):
+        return ConnectionLost(f"server {name!r} closed its connection.")
+    if error.code == TIMED_OUT and error.message.endswith("timed out"):
+        return TimeoutError()
+    # Last, because these are told by their words alone.
+    wrong = _describe_no_reply(error.message) if over_http else ""
+    if wrong:
+        return SessionError(f"server {name!r} {wrong}.{GOES_ON}")
+    return None
+
+
+def _is_session_gone(connection: Connection, error: MCPError) -> bool:
+    # A restarted server answers an old session with 404, which `trouble` has noted, or
+    # with "Session not found" (python-sdk#1676).
+    is_told = error.code == INVALID and error.message.startswith("Session ")
+    return connection.trouble.session_lost or is_told
+
+
+def _is_connection_over(connection: Connection, message: str) -> bool:
+    # Servers use the code for errors of their own: it has to be over, or the words have
+    # to be those of mcp.client.streamable_http for a reply that will not come.
+    has_ended = connection.closed.is_set() or connection.tap.closed.is_set()
+    is_cut = message == "Connection closed" or message.startswith("SSE stream ended")
+    return has_ended or is_cut
+
+
+def _describe_no_reply(message: str) -> str:
+    """What came over HTTP in place of a reply, from the words of
+    mcp.client.streamable_http; else an empty string.
+    """
+    if message.startswith("Failed to parse"):
+        return f"sent a reply that cannot be read ({_why_not_parsed(message)})"
+    if message.startswith("SSE stream failed"):
+        return f"sent a reply that cannot be read ({_shorten(message)})"
+    if message.startswith("Unexpected content type"):
+        kind = message.partition(":")[2].strip()[:60] or "nothing"
+        return (
+            f"answered with {kind} in place of a result; "
+            "a sign-in page or a proxy may stand before it"
+        )
+    if message.startswith("server answered a request with 202"):
+        return "took the request and gave no answer to it (HTTP 202)"
+    if message.startswith("Redirect to "):
+        place = mask(message.removeprefix("Redirect to ").split(" ")[0])
+        return (
+            f"sends us on to {place}, where nothing was sent; "
+            "connect to that address if it is right"
+        )
+    return ""
+
+
+def _why_not_parsed(message: str) -> str:
+    if "validation error" not in message:
+        # Ours, of a body that broke or was too large: see transports.http.
+        return _shorten(message.partition(": ")[2])
+    if "Invalid JSON" in message:
+        return "it is not valid JSON"
+    return "it is not valid JSON-RPC"
+
+
+def _not_a_result(name: str, error: ValidationError) -> SessionError:
+    # Without the input: it is the server's data, which may be secret.
+    errors = error.errors(include_url=False, include_input=False, include_context=False)
+    first = errors[0]
+    place = ".".join(str(part) for part in first["loc"]) or "the result"
+    return SessionError(
+        f"server {name!r} sent a reply that is not a result of its kind "
+        f"({place}: {first['msg']}).{GOES_ON}"
+    )
+
+
+def _make_progress_callback(report: Progress | None) -> Any:
+    if report is None:
+        return None
+
+    async def callback(
+        progress: float, total: float | None, message: str | None
+    ) -> None:
+        if total:
+            fraction = min(1.0, max(0.0, progress / total))
+            report(fraction, message or "")
+        else:
+            report(None, message or f"{progress:g}")
+
+    return callback
+
+
+def _shorten(text: str) -> str:
+    return " ".join(text.split())[:160]

@@ -1,0 +1,132 @@
+"""A tool, its change and the outcome of a call, as plain values.
+
+Tools are pinned when first seen; what a server later changes is shown as a diff, and
+policy asks again.
+"""
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult, Tool
+
+
+@dataclass(frozen=True)
+class ToolInfo:
+    """One tool as a server defines it. `annotations` are the server's claims; they grant nothing.
+
+    `fingerprint` is the sha256 of the whole definition, so that an approval can be bound to it.
+    """
+
+    server: str
+    name: str
+    title: str
+    description: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any] | None
+    annotations: dict[str, Any]
+    fingerprint: str
+    # as it came, wire names
+    definition: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class CallOutcome:
+    """What a tool call gave; a tool's own failure is an outcome too, with `result.is_error`.
+
+    `received_bytes`: exact over stdio, elsewhere the size of texts and structured
+    content. `warnings`: what was odd about the reply though its data was kept, for
+    example an output schema not met.
+    """
+
+    result: "CallToolResult"
+    seconds: float
+    received_bytes: int
+    warnings: tuple[str, ...] = ()
+
+
+def make_tool_info(server: str, tool: "Tool") -> ToolInfo:
+    """Our value for a tool of the SDK."""
+    definition = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
+    annotations = definition.get("annotations") or {}
+    return ToolInfo(
+        server=server,
+        name=tool.name,
+        title=tool.title or annotations.get("title") or "",
+        description=tool.description or "",
+        input_schema=definition.get("inputSchema") or {},
+        output_schema=definition.get("outputSchema"),
+        annotations=annotations,
+        fingerprint=fingerprint(definition),
+        definition=definition,
+    )
+
+
+def fingerprint(definition: Mapping[str, Any]) -> str:
+    """sha256 over the canonical JSON of everything that the server says of the tool."""
+    canonical = json.dumps(
+        definition, sort_keys=True, separators=(",", ":"), ensure_ascii=True
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def size_of(result: "CallToolResult") -> int:
+    """Bytes of texts and blobs, or of the structured content when there is no text."""
+    size = 0
+    for block in result.content:
+        inner = getattr(block, "resource", block)
+        for name in ("text", "data", "blob"):
+            value = getattr(inner, name, None)
+            if isinstance(value, str):
+                # Surrogates: JSON may hold halves of a letter, which UTF-8 has no bytes for.
+                size += len(value.encode("utf-8", "surrogatepass"))
+    if size == 0 and result.structured_content is not None:
+        size = len(json.dumps(result.structured_content, default=str))
+    return size
+
+
+@dataclass(frozen=True)
+class ToolChange:
+    """A tool that is not what it was when the session first saw it; `after` is None
+    when it went away.
+    """
+
+    name: str
+    before: ToolInfo | None
+    after: ToolInfo | None
+
+    def diff(self) -> str:
+        """Unified diff of the two definitions as indented JSON."""
+        lines = difflib.unified_diff(
+            _definition_lines(self.before),
+            _definition_lines(self.after),
+            "as approved",
+            "as it is now",
+            lineterm="",
+            n=2,
+        )
+        return "\n".join(lines)
+
+
+def find_changes(
+    pinned: Mapping[str, ToolInfo], tools: Iterable[ToolInfo]
+) -> tuple[ToolChange, ...]:
+    """The tools whose definition differs from the pinned one; a tool never seen before
+    is no change.
+    """
+    changes = []
+    for tool in tools:
+        before = pinned.get(tool.name)
+        if before is not None and before.fingerprint != tool.fingerprint:
+            changes.append(ToolChange(tool.name, before, tool))
+    return tuple(changes)
+
+
+def _definition_lines(tool: ToolInfo | None) -> list[str]:
+    if tool is None:
+        return []
+    return json.dumps(tool.definition, indent=2, sort_keys=True).splitlines()
