@@ -114,9 +114,9 @@ def parse_python(text: str) -> jsontext.Parsed | str:
         return f"no Python literal: {str(error)[:80]}"
     # Kotlin's [Row(id=1, name=Ada)] looks like calls of Python, but quotes no text:
     # the literal's reader then keeps the whole call as a text.
-    looks_called = _BARE_CALLS.match(body) and isinstance(value, list)
-    if looks_called and any(type(item) is str for item in value):
-        return "calls whose values are not Python's"
+    if isinstance(value, list) and _BARE_CALLS.match(body):
+        if any(type(item) is str for item in value):
+            return "calls whose values are not Python's"
     return jsontext.Parsed(value)
 
 

@@ -36,7 +36,10 @@ class SessionHooks:
     """
 
     elicit: "Callable[[str, ElicitRequestParams], Awaitable[ElicitResult | Answered]] | None" = None
-    sample: "Callable[[str, CreateMessageRequestParams], Awaitable[CreateMessageResult | dict[str, Any]]] | None" = None
+    sample: (
+        "Callable[[str, CreateMessageRequestParams], "
+        "Awaitable[CreateMessageResult | dict[str, Any]]] | None"
+    ) = None
     roots: Callable[[str], Awaitable[Sequence[Path | str]]] | None = None
     authorize: Callable[[str, str], Awaitable[str | None]] | None = None
 

@@ -68,7 +68,10 @@ def _check(schema: _Schema, content: Any) -> str:
     if error is None:
         return ""
     place = "/".join(str(part) for part in error.absolute_path) or "the top"
-    return f"the structured content does not fit the tool's output schema at {place} ({error.validator})"
+    return (
+        "the structured content does not fit the tool's output "
+        f"schema at {place} ({error.validator})"
+    )
 
 
 @lru_cache(maxsize=256)

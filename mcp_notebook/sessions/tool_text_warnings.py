@@ -51,7 +51,8 @@ def suspicions(
         ]
         if reasons:
             found.append(
-                f"tool {tool.name!r} {' and '.join(reasons)}; look at it with %mcp_tools {tool.server}"
+                f"tool {tool.name!r} "
+                f"{' and '.join(reasons)}; look at it with %mcp_tools {tool.server}"
             )
     return found
 

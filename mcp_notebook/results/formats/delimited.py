@@ -87,8 +87,9 @@ def _read_unquoted(text: str, delimiter: str, selected: Sequence[str]) -> Answer
     if isinstance(fitted, str):
         return fitted
 
-    records: list[Record] = [list(header)]
-    records += [list(row) for row in fitted.rows]
+    records: list[Record] = []
+    for row in (header, *fitted.rows):
+        records.append([*row])
     answer = _judge(
         records, delimiter, quoted=False, repaired=fitted.repaired, selected=selected
     )

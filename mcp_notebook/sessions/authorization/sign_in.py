@@ -20,8 +20,14 @@ from mcp_notebook.errors import ConnectError, NotebookError
 
 AUTHORIZE_LIMIT = 300.0  # seconds that the person has to sign in
 SIGNED_IN = "signed in"  # how the question ended, told to who shows it
-PAGE = "<!doctype html><meta charset=utf-8><title>mcp-notebook</title><p>{} You can close this page."
-HEAD = "HTTP/1.1 {}\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {}\r\nconnection: close\r\n\r\n"
+PAGE = (
+    "<!doctype html><meta "
+    "charset=utf-8><title>mcp-notebook</title><p>{} You can close this page."
+)
+HEAD = (
+    "HTTP/1.1 {}\r\ncontent-type: text/html; charset=utf-8\r\n"
+    "content-length: {}\r\nconnection: close\r\n\r\n"
+)
 Authorize = Callable[[str, str], Awaitable[str | None]]
 
 

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 REFUSED = -32098
 ANSWER_BYTES = 64 * 1024  # bytes read of the body of a refusal
 SESSION_HEADER = "mcp-session-id"
+UNKNOWN_HOST = ("name or service", "nodename", "getaddrinfo", "resolution")
 # how long a tool may be silent is the call's own limit
 TIMEOUT = httpx2.Timeout(30.0, read=None)
 
@@ -62,7 +63,10 @@ class SofteningClient(httpx2.AsyncClient):
         except Exception as error:
             # boundary: anything raised here would end the whole connection (see above)
             logger.info("request failed", exc_info=True)
-            self._trouble.status, self._trouble.sentence = None, why(error, request.url)
+            self._trouble.status, self._trouble.sentence = (
+                None,
+                describe_failure(error, request.url),
+            )
             return _refusal(request, message, 503, self._trouble.sentence)
         if response.status_code >= 400:
             return await self._refused(request, message, response)
@@ -181,7 +185,7 @@ def _only_outside(own: str) -> Any:
     return check
 
 
-def why(error: BaseException, url: httpx2.URL | str) -> str:
+def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
     """One clause on a network failure, with host and port and without anything secret."""
     place = _place(str(url))
     if isinstance(error, NotebookError):
@@ -190,14 +194,10 @@ def why(error: BaseException, url: httpx2.URL | str) -> str:
         return str(error)
     if isinstance(error, httpx2.ConnectError):
         text = str(error).lower()
-        if "certificate" in text or "ssl" in text:
+        if any(word in text for word in ("certificate", "ssl")):
             return f"the TLS connection to {place} failed ({mask(str(error))[:120]})"
-        if (
-            "name or service" in text
-            or "nodename" in text
-            or "getaddrinfo" in text
-            or "resolution" in text
-        ):
+        # Each system has its own words for a name that nobody knows.
+        if any(word in text for word in UNKNOWN_HOST):
             return f"the host of {place} is not known"
         return f"the connection to {place} was refused; is the server running?"
     if isinstance(error, httpx2.TimeoutException):

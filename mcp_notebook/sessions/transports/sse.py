@@ -21,8 +21,8 @@ from mcp_notebook.sessions.transports.http import (
     REFUSED,
     HttpTrouble,
     SofteningClient,
+    describe_failure,
     refusal_sentence,
-    why,
 )
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,10 @@ class SseTransport:
                 self._client.stream("GET", self._url, headers=headers)
             )
         except httpx2.TransportError as error:
-            self._trouble.status, self._trouble.sentence = None, why(error, self._url)
+            self._trouble.status, self._trouble.sentence = (
+                None,
+                describe_failure(error, self._url),
+            )
             raise NotSse(self._trouble.sentence) from error
         if (
             response.status_code != 200
@@ -95,7 +98,9 @@ class SseTransport:
                 await self._take(event)
         except (httpx2.HTTPError, httpx2.StreamError, httpx2.SSEError, NotSse) as error:
             self._trouble.sentence = (
-                str(error) if isinstance(error, NotSse) else why(error, self._url)
+                str(error)
+                if isinstance(error, NotSse)
+                else describe_failure(error, self._url)
             )
             if isinstance(error, httpx2.SSEError):
                 self._trouble.sentence = (
