@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from traitlets import Any, Bool, CFloat, CInt, Enum, List, Unicode
 from traitlets.config import Configurable
 
-from mcp_notebook.policy import Limits
 from mcp_notebook.surface.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -159,6 +158,8 @@ class MCPNotebook(Configurable):
 
     def notebook_limits(self) -> "Limits":
         """The limits of all cells together."""
+        from mcp_notebook.policy import Limits  # not needed to load the extension
+
         return Limits(
             iterations=self.notebook_max_turns,
             calls=self.notebook_max_calls,
