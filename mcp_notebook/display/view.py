@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from mcp_notebook.display.call_output import Decide, StaticCall, TextCall, WidgetCall
-from mcp_notebook.display.call_view import finished, progressed, view_call
+from mcp_notebook.display.call_view import finish_view, report_progress, view_call
 from mcp_notebook.display.card_html import small_line
 from mcp_notebook.display.html_parts import COLOURS
 from mcp_notebook.display.outputs import CellScreen, Screen, Slots
@@ -140,13 +140,13 @@ class View:
         self, call: StaticCall, event: ToolStarted | ToolProgress | ToolResult
     ) -> None:
         if isinstance(event, ToolProgress):
-            call.record = progressed(call.record, event)  # drawn at the next flush
+            call.record = report_progress(call.record, event)  # drawn at the next flush
             return
         running = isinstance(event, ToolStarted)
         call.record = (
             replace(call.record, status="running")
             if running
-            else finished(call.record, event)
+            else finish_view(call.record, event)
         )
         call.draw()
 
