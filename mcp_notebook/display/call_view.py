@@ -35,6 +35,11 @@ class ShownColumn:
     origin: str = ""
 
 
+def count_of(number: int, noun: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 @dataclass(frozen=True, slots=True)
 class TableView:
     """The first rows of one table as text. None is NULL. `total` is the number of rows
@@ -55,10 +60,10 @@ class TableView:
     @property
     def shape(self) -> str:
         """`36 rows × 3 columns`, with what the server still has."""
-        rows = f"{self.total:,} row" + "s" * (self.total != 1)
+        rows = count_of(self.total, "row")
         if self.at_server is not None and self.at_server > self.total:
             rows = f"{self.total:,} of {self.at_server:,} rows"
-        return f"{rows} × {self.width:,} column" + "s" * (self.width != 1)
+        return f"{rows} × {count_of(self.width, 'column')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +95,10 @@ class CallView:
         """The result's text where there is some besides the tables; else, without
         tables, what Claude gets.
         """
-        if self.text.strip() or self.tables or self.status != "ok":
-            return self.text if self.text.strip() else ""
-        return self.shown if self.shown.strip() else ""
+        text = self.text
+        if not text.strip() and not self.tables and self.status == "ok":
+            text = self.shown
+        return text if text.strip() else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +120,8 @@ class Argument:
 
 
 def view_call(call: ToolCall, result: ToolResult | None = None) -> CallView:
-    """The record of a call, with its result when it has ended."""
-    record = CallView(
+    """The view of a call, with its result when it has ended."""
+    view = CallView(
         server=call.server,
         tool=call.tool,
         arguments=call.arguments,
@@ -124,37 +130,43 @@ def view_call(call: ToolCall, result: ToolResult | None = None) -> CallView:
         claims=call.claims,
         approval=call.approval or Approval(),
     )
-    return record if result is None else finished(record, result)
+    return view if result is None else finish_view(view, result)
 
 
-def progressed(record: CallView, event: ToolProgress) -> CallView:
-    """The record after a progress notice."""
-    fraction = None if event.fraction is None else min(1.0, max(0.0, event.fraction))
-    return replace(record, fraction=fraction, message=event.message or record.message)
-
-
-def finished(record: CallView, event: ToolResult) -> CallView:
-    """The record of a call that ended; tables are reduced to what can be shown of them."""
-    reading = event.reading
-    failed = event.outcome != "ok"
-    return replace(
-        record,
+def finish_view(view: CallView, event: ToolResult) -> CallView:
+    """The view of a call that ended; tables are reduced to what can be shown of them."""
+    ended = replace(
+        view,
         status=event.outcome,
         seconds=event.seconds,
         received_bytes=event.received_bytes,
         shown=event.shown,
-        error=((reading.error if reading else None) or event.shown) if failed else "",
-        text="" if reading is None or failed else reading.text,
-        tables=_tables(event),
-        whole=() if reading is None else tuple(table.data for table in reading.tables),
-        notes=()
-        if reading is None
-        else tuple(clip(visible(note), 400) for note in reading.notes),
-        images=event.images or (tuple(reading.images) if reading else ()),
+        images=event.images,
+    )
+    reading = event.reading
+    failed = event.outcome != "ok"
+    if reading is None:
+        return replace(ended, error=event.shown if failed else "")
+    return replace(
+        ended,
+        error=(reading.error or event.shown) if failed else "",
+        text="" if failed else reading.text,
+        tables=_view_tables(event),
+        whole=tuple(table.data for table in reading.tables),
+        notes=tuple(clip(visible(note), 400) for note in reading.notes),
+        images=event.images or tuple(reading.images),
     )
 
 
-def _tables(event: ToolResult) -> tuple[TableView, ...]:
+def report_progress(view: CallView, event: ToolProgress) -> CallView:
+    """The view after a progress notice."""
+    fraction = event.fraction
+    if fraction is not None:
+        fraction = min(1.0, max(0.0, fraction))
+    return replace(view, fraction=fraction, message=event.message or view.message)
+
+
+def _view_tables(event: ToolResult) -> tuple[TableView, ...]:
     if event.reading is None or not event.reading.tables:
         return ()
     # pyarrow is slow to import; whoever made a table has it
@@ -163,18 +175,18 @@ def _tables(event: ToolResult) -> tuple[TableView, ...]:
     return view_tables(event.reading.tables, event.names)
 
 
-def readable(values: Mapping[str, Any]) -> tuple[Argument, ...]:
+def read_arguments(values: Mapping[str, Any]) -> tuple[Argument, ...]:
     """Every argument for reading, in the order given: SQL formatted and coloured, other
     values as text or JSON.
     """
-    return tuple(_argument(str(name), value) for name, value in values.items())
+    return tuple(_read_argument(str(name), value) for name, value in values.items())
 
 
-def kept_arguments(record: CallView) -> tuple[tuple[Argument, ...], str]:
+def kept_arguments(view: CallView) -> tuple[tuple[Argument, ...], str]:
     """The arguments that fit a card that stays, names clipped, and a line on how many
     are left out ("" for none).
     """
-    read, kept, left = readable(record.arguments), [], ARGUMENTS
+    read, kept, left = read_arguments(view.arguments), [], ARGUMENTS
     for argument in read:
         if left <= 0:
             break
@@ -184,17 +196,16 @@ def kept_arguments(record: CallView) -> tuple[tuple[Argument, ...], str]:
     return tuple(kept), f"… and {hidden} more arguments" if hidden else ""
 
 
-def preview(record: CallView, limit: int = 160) -> str:
+def preview_arguments(view: CallView, limit: int = 160) -> str:
     """The arguments in one line: the SQL alone when there is some, else `name: value` pairs."""
-    read = readable(record.arguments)
-    chosen = [argument.text for argument in read if argument.kind == "sql"]
-    line = "  ".join(
-        chosen or [f"{argument.name}: {argument.text}" for argument in read]
-    )
-    return clip(" ".join(line.split()), limit)
+    read = read_arguments(view.arguments)
+    pieces = [argument.text for argument in read if argument.kind == "sql"]
+    if not pieces:
+        pieces = [f"{argument.name}: {argument.text}" for argument in read]
+    return clip(" ".join("  ".join(pieces).split()), limit)
 
 
-def _argument(name: str, value: object) -> Argument:
+def _read_argument(name: str, value: object) -> Argument:
     if isinstance(value, str) and is_sql(name, value):
         return Argument(visible(name), "sql", tuple(parts(pretty(value))))
     if isinstance(value, str):

@@ -15,7 +15,7 @@ from mcp_notebook.display.call_view import (
     ShownColumn,
     TableView,
     kept_arguments,
-    preview,
+    preview_arguments,
 )
 from mcp_notebook.display.card_text import card_text
 from mcp_notebook.display.chart.shapes import Drawing, svg
@@ -94,7 +94,7 @@ def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]
 def _header(record: CallView, *, hint: bool) -> str:
     name = f"{escape(clip(visible(record.server), 80))}.<b>{escape(clip(visible(record.tool), 120))}</b>"
     rest = "flex:1 1 0;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-    line = code(escape(preview(record, 120)) if hint else "", f"{DIM};{rest}")
+    line = code(escape(preview_arguments(record, 120)) if hint else "", f"{DIM};{rest}")
     ends = " · ".join(escape(text) for text in (outcome(record), took(record)) if text)
     row = " ".join([_mark(record), code(name, "white-space:nowrap"), line, dim(ends)])
     flex = "display:inline-flex;align-items:baseline;gap:8px;width:calc(100% - 18px);vertical-align:bottom"

@@ -15,8 +15,8 @@ from mcp_notebook.display.call_view import (
     Argument,
     CallView,
     TableView,
-    preview,
-    readable,
+    preview_arguments,
+    read_arguments,
 )
 from mcp_notebook.display.chart.shapes import Drawing
 from mcp_notebook.display.questions import Choice, Question, approval_question
@@ -51,7 +51,7 @@ def call_payload(record: CallView, *, buttons: bool) -> dict[str, Any]:
     return {
         "server": clip(visible(record.server), NAME),
         "tool": clip(visible(record.tool), NAME),
-        "preview": preview(record, 200),
+        "preview": preview_arguments(record, 200),
         "args": shown,
         "cell": _cell(record) if whole else "",
         "whole": whole and len(record.server) <= NAME and len(record.tool) <= NAME,
@@ -80,7 +80,7 @@ def _cell(record: CallView) -> str:
     """The first line of a cell that runs a call's SQL by hand; "" for a call that is
     more than its SQL.
     """
-    read = readable(record.arguments)
+    read = read_arguments(record.arguments)
     if (
         len(read) != 1
         or read[0].kind != "sql"
@@ -103,7 +103,7 @@ def argument_payload(
 ) -> tuple[list[dict[str, Any]], bool]:
     """Arguments in coloured parts, and whether nothing of them is left out."""
     limit = ASKED if record.status == "approval" else ARGUMENTS
-    read = readable(values)
+    read = read_arguments(values)
     shown = [_argument(argument, argument.parts) for argument in read]
     if not _fits(shown, limit):  # the colours cost more than the text
         shown = [_argument(argument, (("", argument.text),)) for argument in read]
@@ -113,7 +113,7 @@ def argument_payload(
         {
             "name": "arguments",
             "short": False,
-            "parts": [("", preview(record, ARGUMENTS // 8))],
+            "parts": [("", preview_arguments(record, ARGUMENTS // 8))],
         }
     ], False
 

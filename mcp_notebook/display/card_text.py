@@ -11,6 +11,7 @@ from mcp_notebook.display.call_view import (
     Argument,
     CallView,
     TableView,
+    count_of,
     kept_arguments,
 )
 from mcp_notebook.display.wording import ASIDE, MARKS, badges, outcome, text_label, took
@@ -24,53 +25,100 @@ WHOLE = 60_000  # characters
 
 def card_text(record: CallView) -> str:
     """The whole card as text without trailing line end."""
-    ends = [outcome(record), took(record)]
-    head = f"{MARKS[record.status]} {clip(visible(record.server), 80)}.{clip(visible(record.tool), 120)}"
-    lines = [" · ".join([head, *(end for end in ends if end)])]
+    lines = [_header(record)]
     kept, more = kept_arguments(record)
-    for text in (*map(_argument, kept), more):
-        lines += _indented(text) if text else []
+    for argument in kept:
+        lines += _indent(_argument_text(argument))
+    if more:
+        lines += _indent(more)
     if record.error:
-        lines += _indented(visible(clip(record.error, TEXT), lines=True))
+        lines += _indent(visible(clip(record.error, TEXT), lines=True))
     for view in record.tables:
-        lines += ["", *_indented(_table(view))]
+        lines += ["", *_indent(_table_text(view))]
     if record.plain:
         # A long text beside tables tells of them: its beginning is enough where nothing
         # can be unfolded.
         room = ASIDE if text_label(record) else TEXT
-        lines += ["", *_indented(visible(clip(record.plain, room), lines=True))]
-    return clip(
-        "\n".join([*lines, *(f"    {note}" for note in record.notes)]).rstrip(), WHOLE
-    )
+        lines += ["", *_indent(visible(clip(record.plain, room), lines=True))]
+    lines += [f"    {note}" for note in record.notes]
+    return clip("\n".join(lines).rstrip(), WHOLE)
+
+
+def _header(record: CallView) -> str:
+    server, tool = clip(visible(record.server), 80), clip(visible(record.tool), 120)
+    name = f"{MARKS[record.status]} {server}.{tool}"
+    pieces = [name, outcome(record), took(record)]
+    return " · ".join(piece for piece in pieces if piece)
 
 
 def aligned(
     header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool] = ()
 ) -> str:
     """A text table: columns aligned, `right` ones to the right, wide characters counted as two."""
-    sides = [*right, *(False for _ in header)]
+    sides = [*right, *[False] * len(header)]
     widths = [max(map(width, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * size for size in widths]
-    body = [
-        [
-            _padded(cell, size, side)
-            for cell, size, side in zip(row, widths, sides, strict=False)
-        ]
-        for row in (header, *rows)
-    ]
-    return "\n".join("  ".join(row).rstrip() for row in (body[0], rule, *body[1:]))
+    lines = [_padded_row(header, widths, sides), "  ".join(rule).rstrip()]
+    lines += [_padded_row(row, widths, sides) for row in rows]
+    return "\n".join(lines)
+
+
+def _padded_row(
+    row: Sequence[str], widths: Sequence[int], right: Sequence[bool]
+) -> str:
+    cells = [_padded(*cell) for cell in zip(row, widths, right, strict=False)]
+    return "  ".join(cells).rstrip()
 
 
 def width(text: str) -> int:
     """Columns of a terminal that the text takes."""
-    return sum(
-        2
-        if unicodedata.east_asian_width(c) in "WF"
-        else 0
-        if unicodedata.combining(c)
-        else 1
-        for c in text
-    )
+    return sum(map(_character_width, text))
+
+
+def _character_width(character: str) -> int:
+    if unicodedata.east_asian_width(character) in "WF":
+        return 2
+    return 0 if unicodedata.combining(character) else 1
+
+
+def _argument_text(argument: Argument) -> str:
+    """An argument whose further lines stand below its first one."""
+    pad = "\n" + " " * (len(argument.name) + 2)
+    return f"{argument.name}: {clip(argument.text, ARGUMENT).replace(chr(10), pad)}"
+
+
+def _indent(text: str) -> list[str]:
+    return [f"    {line}".rstrip() for line in text.split("\n")]
+
+
+def _table_text(view: TableView) -> str:
+    columns = view.columns[: _fitting_columns(view)]
+    lines = [f"{view.name}: {view.shape}" if view.name else view.shape]
+    if columns:
+        header = [clip(column.name, CELL) for column in columns]
+        rows = [_row_texts(row[: len(columns)]) for row in view.rows[:ROWS]]
+        lines.append(aligned(header, rows, [column.numeric for column in columns]))
+    return "\n".join([*lines, *_remarks(view, len(columns))])
+
+
+def _row_texts(row: Sequence[str | None]) -> list[str]:
+    return [clip(_cell_text(value), CELL) for value in row]
+
+
+def _cell_text(value: str | None) -> str:
+    return "NULL" if value is None else value
+
+
+def _fitting_columns(view: TableView) -> int:
+    """How many columns fit the width of the text, at least one."""
+    room = WIDTH
+    for at, column in enumerate(view.columns):
+        cells = [_cell_text(row[at]) for row in view.rows[:ROWS]]
+        widest = max(map(width, [column.name, *cells]))
+        room -= min(CELL, widest) + 2
+        if room < 0:
+            return max(1, at)
+    return len(view.columns)
 
 
 def _padded(text: str, size: int, right: bool) -> str:
@@ -78,55 +126,14 @@ def _padded(text: str, size: int, right: bool) -> str:
     return space + text if right else text + space
 
 
-def _argument(argument: Argument) -> str:
-    pad = "\n" + " " * (len(argument.name) + 2)
-    return f"{argument.name}: {clip(argument.text, ARGUMENT).replace(chr(10), pad)}"
-
-
-def _indented(text: str) -> list[str]:
-    return [f"    {line}".rstrip() for line in text.split("\n")]
-
-
-def _table(view: TableView) -> str:
-    shown = _fitting(view)
-    header = [clip(column.name, CELL) for column in view.columns[:shown]]
-    rows = [
-        ["NULL" if value is None else clip(value, CELL) for value in row[:shown]]
-        for row in view.rows[:ROWS]
-    ]
-    title = f"{view.name}: {view.shape}" if view.name else view.shape
-    table = (
-        [aligned(header, rows, [column.numeric for column in view.columns[:shown]])]
-        if header
-        else []
-    )
-    return "\n".join([title, *table, *_remarks(view, shown)])
-
-
-def _fitting(view: TableView) -> int:
-    """How many columns fit the width of the text, at least one."""
-    room = WIDTH
-    for at, column in enumerate(view.columns):
-        cells = [
-            column.name,
-            *("NULL" if row[at] is None else row[at] or "" for row in view.rows[:ROWS]),
-        ]
-        room -= min(CELL, max(map(width, cells))) + 2
-        if room < 0:
-            return max(1, at)
-    return len(view.columns)
-
-
 def _remarks(view: TableView, columns: int) -> list[str]:
+    lines = []
     hidden = view.total - min(ROWS, len(view.rows))
-    lines = [f"… {hidden:,} more row" + "s" * (hidden != 1)] if hidden > 0 else []
+    if hidden > 0:
+        lines.append(f"… {count_of(hidden, 'more row')}")
     if view.width > columns:
-        lines.append(
-            f"… {view.width - columns:,} more columns: "
-            + clip(", ".join(c.name for c in view.columns[columns:]), 80)
-        )
-    return [
-        *lines,
-        *(f"{label}: {why}" for label, why in badges(view.truncated, view.approximate)),
-        *view.notes,
-    ]
+        names = clip(", ".join(column.name for column in view.columns[columns:]), 80)
+        lines.append(f"… {view.width - columns:,} more columns: {names}")
+    for label, why in badges(view.truncated, view.approximate):
+        lines.append(f"{label}: {why}")
+    return [*lines, *view.notes]

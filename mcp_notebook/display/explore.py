@@ -3,7 +3,7 @@ time, however many there are.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,36 +40,29 @@ class Explorer:
         """`{rows, found}` for `{by, down, find, start, count}`; what is no sensible
         question counts as not asked.
 
-        None where Arrow cannot do what is asked.
+        None where Arrow cannot do what is asked: order a type, read it as text, or take
+        its rows in another order. The page has the first rows.
         """
-        by, start, count = (asked.get(name) for name in ("by", "start", "count"))
-        column = (
-            by if isinstance(by, int) and 0 <= by < self._data.num_columns else None
-        )
-        wanted = (
-            column,
-            asked.get("down") is True,
-            str(asked.get("find") or "")[:MOST_WORDS],
-        )
-        if wanted != self._asked:
-            try:
-                self._rows = self._order(*wanted)
-            except pa.ArrowException:
-                # a type that Arrow cannot order or read as text: the page has its first
-                # rows
-                return None
-            self._asked = wanted
-        found = self._data.num_rows if self._rows is None else len(self._rows)
-        first = min(start, found) if isinstance(start, int) and start > 0 else 0
-        size = min(count, MOST_ROWS) if isinstance(count, int) and count > 0 else 10
+        by, down = asked.get("by"), asked.get("down") is True
+        column = by if _is_within(by, self._data.num_columns - 1) else None
+        find = str(asked.get("find") or "")[:MOST_WORDS]
+        start, count = asked.get("start"), asked.get("count")
         try:
+            self._find(column, down, find)
+            found = self._data.num_rows if self._rows is None else len(self._rows)
+            first = min(start, found) if _is_positive(start) else 0
+            size = min(count, MOST_ROWS) if _is_positive(count) else 10
             some = self._rows_at(first, size)
-        except pa.ArrowException:  # nor can it take rows of every type in another order
+        except pa.ArrowException:
             return None
-        return {
-            "rows": list(zip(*map(column_texts, some.columns), strict=True)),
-            "found": found,
-        }
+        rows = list(zip(*map(column_texts, some.columns), strict=True))
+        return {"rows": rows, "found": found}
+
+    def _find(self, by: int | None, down: bool, find: str) -> None:
+        """Put the rows of a question in order, unless it is the last one again."""
+        if (by, down, find) != self._asked:
+            self._rows = self._order(by, down, find)
+            self._asked = by, down, find
 
     def _rows_at(self, first: int, size: int) -> pa.Table:
         if self._rows is None:
@@ -77,35 +70,43 @@ class Explorer:
         return self._data.take(self._rows.slice(first, size))
 
     def _order(self, by: int | None, down: bool, find: str) -> pa.Array | None:
-        kept = self._matching(find) if find else None
+        kept = self._matching_rows(find) if find else None
         if by is None:
             return kept
-        column = _sortable(
-            self._data.column(by) if kept is None else self._data.column(by).take(kept)
-        )
+        column = self._data.column(by)
+        if kept is not None:
+            column = column.take(kept)
+        column = _sortable(column)
         if column is None:
             return kept
-        order = pc.sort_indices(
-            column, sort_keys=[("", "descending" if down else "ascending")]
-        )
+        way = "descending" if down else "ascending"
+        order = pc.sort_indices(column, sort_keys=[("", way)])
         return order if kept is None else kept.take(order)
 
-    def _matching(self, find: str) -> pa.Array:
+    def _matching_rows(self, find: str) -> pa.Array:
         """The rows in which a value holds the words, in any case."""
         matched = None
         for column in self._data.columns:
-            words = _words(column)
-            if words is not None:
-                holds = pc.fill_null(
-                    pc.match_substring(words, find, ignore_case=True), False
-                )
-                matched = holds if matched is None else pc.or_(matched, holds)
+            words = _as_text(column)
+            if words is None:
+                continue
+            holds = pc.match_substring(words, find, ignore_case=True)
+            holds = pc.fill_null(holds, False)
+            matched = holds if matched is None else pc.or_(matched, holds)
         if matched is None:
             return pa.array([], pa.int64())
         return pc.indices_nonzero(matched)
 
 
-def _words(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def _is_positive(number: object) -> TypeGuard[int]:
+    return isinstance(number, int) and number > 0
+
+
+def _is_within(number: object, last: int) -> TypeGuard[int]:
+    return isinstance(number, int) and 0 <= number <= last
+
+
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """A column as text, None for one that has none (lists, structures)."""
     try:
         return pc.cast(plain_column(column), pa.large_string())
@@ -120,4 +121,4 @@ def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
         return None
     if kind.text:
         return pc.utf8_lower(plain_column(column))
-    return _words(column) if kind is BOOLEAN else plain_column(column)
+    return _as_text(column) if kind is BOOLEAN else plain_column(column)

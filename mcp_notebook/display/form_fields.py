@@ -5,6 +5,7 @@ The schema is MCP's subset of JSON Schema: one flat object of texts, numbers, ye
 https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,13 @@ from mcp_notebook.secrets import NameLevel, is_secret_name
 
 Kind = Literal["text", "integer", "number", "boolean", "choice", "choices"]
 MOST = 50  # fields of one form
+_LIMITS = ("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems")
+_KINDS: Mapping[Any, Kind] = {
+    "string": "text",
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+}
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
@@ -56,68 +64,8 @@ def fields_of(schema: Mapping[str, Any]) -> tuple[Field, ...]:
         raise ValueError("the schema is no flat object, or has too many fields")
     required = set(schema.get("required") or ())
     return tuple(
-        _field(str(name), told, name in required) for name, told in properties.items()
-    )
-
-
-def _field(name: str, told: Any, required: bool) -> Field:
-    if not isinstance(told, Mapping):
-        raise ValueError(f"the field {name!r} is not described")
-    kind, choices = _kind(name, told)
-    limits = {
-        key: told[key]
-        for key in (
-            "minimum",
-            "maximum",
-            "minLength",
-            "maxLength",
-            "minItems",
-            "maxItems",
-        )
-        if isinstance(told.get(key), int | float)
-    }
-    title, description = (
-        str(told.get("title") or name),
-        str(told.get("description") or ""),
-    )
-    default, form = told.get("default"), str(told.get("format") or "")
-    return Field(
-        name, title, kind, description, required, default, form, choices, limits
-    )
-
-
-def _kind(
-    name: str, told: Mapping[str, Any]
-) -> tuple[Kind, tuple[tuple[str, str], ...]]:
-    kind = told.get("type", "string" if "enum" in told or "oneOf" in told else None)
-    if kind == "array" and isinstance(told.get("items"), Mapping):
-        return "choices", _choices(told["items"])
-    if kind == "string" and (choices := _choices(told)):
-        return "choice", choices
-    known: dict[Any, Kind] = {
-        "string": "text",
-        "integer": "integer",
-        "number": "number",
-        "boolean": "boolean",
-    }
-    if kind not in known:
-        raise ValueError(f"the field {name!r} is of a kind that no form has")
-    return known[kind], ()
-
-
-def _choices(told: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """From `enum` with or without `enumNames`, or from titled constants in `oneOf` or `anyOf`."""
-    titled = told.get("oneOf") or told.get("anyOf")
-    if isinstance(titled, list):
-        return tuple(
-            (str(t["const"]), str(t.get("title") or t["const"]))
-            for t in titled
-            if "const" in t
-        )
-    values = [str(v) for v in told.get("enum") or ()]
-    names = [str(n) for n in told.get("enumNames") or ()]
-    return tuple(
-        zip(values, names if len(names) == len(values) else values, strict=True)
+        _read_field(str(name), schema, name in required)
+        for name, schema in properties.items()
     )
 
 
@@ -145,20 +93,21 @@ def check_fields(
 def value_of(one: Field, raw: Any) -> Any:
     """One value; raises ValueError with a short sentence for the person."""
     if one.kind == "boolean":
-        return _yes(raw)
+        return _read_yes_or_no(raw)
     if one.kind in ("integer", "number"):
-        return _number(one, raw)
+        return _read_number(one, raw)
     known = [value for value, _ in one.choices]
-    if one.kind == "choice":
-        if str(raw) not in known:
-            raise ValueError("Choose one of the list.")
-        return str(raw)
     if one.kind == "choices":
-        return _several(one, raw, known)
-    return _text(one, str(raw))
+        return _read_several(one, raw, known)
+    text = str(raw)
+    if one.kind == "text":
+        return _check_text(one, text)
+    if text not in known:
+        raise ValueError("Choose one of the list.")
+    return text
 
 
-def _yes(raw: Any) -> bool:
+def _read_yes_or_no(raw: Any) -> bool:
     if isinstance(raw, bool) or raw is None:
         return bool(raw)
     said = str(raw).strip().lower()
@@ -169,15 +118,15 @@ def _yes(raw: Any) -> bool:
     raise ValueError("Yes or no.")
 
 
-def _number(one: Field, raw: Any) -> int | float:
+def _read_number(one: Field, raw: Any) -> int | float:
     text = str(raw).strip()
     try:
         value = int(text) if one.kind == "integer" else float(text)
     except ValueError:
-        raise ValueError(
-            "A whole number." if one.kind == "integer" else "A number."
-        ) from None
-    if value != value or value in (float("inf"), float("-inf")):
+        what = "A whole number." if one.kind == "integer" else "A number."
+        raise ValueError(what) from None
+    # no number in JSON; an int may be larger than any float, so it is not asked
+    if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("A number.")
     if value < one.limits.get("minimum", value):
         raise ValueError(f"At least {one.limits['minimum']:g}.")
@@ -186,11 +135,10 @@ def _number(one: Field, raw: Any) -> int | float:
     return value
 
 
-def _several(one: Field, raw: Any, known: list[str]) -> list[str]:
-    chosen = [
-        str(v).strip() for v in (raw if isinstance(raw, list) else str(raw).split(","))
-    ]
-    if any(value not in known for value in chosen):
+def _read_several(one: Field, raw: Any, known: list[str]) -> list[str]:
+    pieces = raw if isinstance(raw, list) else str(raw).split(",")
+    chosen = [str(piece).strip() for piece in pieces]
+    if not set(chosen) <= set(known):
         raise ValueError("Choose from the list.")
     if len(chosen) < one.limits.get("minItems", 0):
         raise ValueError(f"Choose at least {one.limits['minItems']:g}.")
@@ -199,12 +147,12 @@ def _several(one: Field, raw: Any, known: list[str]) -> list[str]:
     return chosen
 
 
-def _text(one: Field, text: str) -> str:
+def _check_text(one: Field, text: str) -> str:
     if len(text) < one.limits.get("minLength", 0):
         raise ValueError(f"At least {one.limits['minLength']:g} characters.")
     if len(text) > one.limits.get("maxLength", len(text)):
         raise ValueError(f"At most {one.limits['maxLength']:g} characters.")
-    if not _FORMATS.get(one.format, lambda _: True)(text):
+    if one.format in _FORMATS and not _FORMATS[one.format](text):
         raise ValueError(_WRONG_FORMAT[one.format])
     return text
 
@@ -237,3 +185,55 @@ _WRONG_FORMAT = {
     "date": "A date such as 2026-11-23.",
     "date-time": "A time such as 2026-11-23T09:30:00Z.",
 }
+
+
+def _read_field(name: str, schema: Any, required: bool) -> Field:
+    if not isinstance(schema, Mapping):
+        raise ValueError(f"the field {name!r} is not described")
+    kind, choices = _read_kind(name, schema)
+    limits = {}
+    for key in _LIMITS:
+        if isinstance(schema.get(key), int | float):
+            limits[key] = schema[key]
+    return Field(
+        name,
+        title=str(schema.get("title") or name),
+        kind=kind,
+        description=str(schema.get("description") or ""),
+        required=required,
+        default=schema.get("default"),
+        format=str(schema.get("format") or ""),
+        choices=choices,
+        limits=limits,
+    )
+
+
+def _read_kind(
+    name: str, schema: Mapping[str, Any]
+) -> tuple[Kind, tuple[tuple[str, str], ...]]:
+    """The kind of a field, and its (value, label) where it is a choice."""
+    is_choice = "enum" in schema or "oneOf" in schema
+    kind = schema.get("type", "string" if is_choice else None)
+    if kind == "array" and isinstance(schema.get("items"), Mapping):
+        return "choices", _read_choices(schema["items"])
+    choices = _read_choices(schema) if kind == "string" else ()
+    if choices:
+        return "choice", choices
+    if kind not in _KINDS:
+        raise ValueError(f"the field {name!r} is of a kind that no form has")
+    return _KINDS[kind], ()
+
+
+def _read_choices(schema: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """From `enum` with or without `enumNames`, or from titled constants in `oneOf` or `anyOf`."""
+    titled = schema.get("oneOf") or schema.get("anyOf")
+    if isinstance(titled, list):
+        constants = [one for one in titled if "const" in one]
+        return tuple(
+            (str(one["const"]), str(one.get("title") or one["const"]))
+            for one in constants
+        )
+    values = [str(value) for value in schema.get("enum") or ()]
+    names = [str(name) for name in schema.get("enumNames") or ()]
+    labels = names if len(names) == len(values) else values
+    return tuple(zip(values, labels, strict=True))

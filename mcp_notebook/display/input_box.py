@@ -19,7 +19,6 @@ from mcp_notebook.events import Reply
 from mcp_notebook.untrusted_text import visible
 
 TRIES = 3
-_EMPTY = (None, "", [])
 
 
 def ask_in_box(question: Question) -> Reply:
@@ -81,12 +80,12 @@ def _ask_field(one: Field) -> dict[str, Any] | Reply:
         if line == "/":
             return Reply(DENY)
         raw = line or one.default
-        if raw in _EMPTY and not one.required:
+        is_empty = raw in (None, "", [])
+        if is_empty and not one.required:
             return {}
-        if raw in _EMPTY:
-            _write("  Needed.")
-            continue
         try:
+            if is_empty:
+                raise ValueError("Needed.")
             return {one.name: value_of(one, raw)}
         except ValueError as error:
             _write(f"  {error}")

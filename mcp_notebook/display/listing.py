@@ -48,19 +48,18 @@ def listing_html(rows: Sequence[Row], *, empty: str) -> str:
     if not rows:
         return tag("div", escape(empty), f"{SANS};{DIM}")
     names = list(rows[0])
-    numeric = {name for name in names if all(_is_number(row.get(name)) for row in rows)}
-    head = "".join(
-        _piece("th", name, escape(visible(name)), name in numeric) for name in names
-    )
-    body = "".join(
-        tag(
-            "tr", "".join(_cell(name, row.get(name), name in numeric) for name in names)
-        )
-        for row in rows
-    )
-    inner = tag("thead", tag("tr", head)) + tag("tbody", body)
+    numeric = {name: _is_numeric(rows, name) for name in names}
+    head = [_piece("th", name, escape(visible(name)), numeric[name]) for name in names]
+    body = [_row_html(row, numeric) for row in rows]
+    inner = tag("thead", tag("tr", "".join(head))) + tag("tbody", "".join(body))
     table = tag("table", inner, f"{SANS};border-collapse:collapse;margin:0")
     return tag("div", table, f"{FRAME};border-radius:6px;margin:4px 0", NO_MATH)
+
+
+def _row_html(row: Row, numeric: Mapping[str, bool]) -> str:
+    """`numeric`: the columns in order, and whether they hold numbers."""
+    cells = [_cell(name, row.get(name), right) for name, right in numeric.items()]
+    return tag("tr", "".join(cells))
 
 
 def listing_text(rows: Sequence[Row], *, empty: str) -> str:
@@ -68,12 +67,15 @@ def listing_text(rows: Sequence[Row], *, empty: str) -> str:
     if not rows:
         return empty
     names = list(rows[0])
-    cells = [[clip(_words(row.get(name)), TEXT) for name in names] for row in rows]
-    return aligned(
-        [visible(name) for name in names],
-        cells,
-        [all(_is_number(row.get(name)) for row in rows) for name in names],
-    )
+    cells = []
+    for row in rows:
+        cells.append([clip(_words(row.get(name)), TEXT) for name in names])
+    header = [visible(name) for name in names]
+    return aligned(header, cells, [_is_numeric(rows, name) for name in names])
+
+
+def _is_numeric(rows: Sequence[Row], name: str) -> bool:
+    return all(_is_number(row.get(name)) for row in rows)
 
 
 def _cell(name: str, value: object, numeric: bool) -> str:
@@ -86,11 +88,8 @@ def _cell(name: str, value: object, numeric: bool) -> str:
 
 def _piece(kind: str, name: str, inner: str, numeric: bool, title: str = "") -> str:
     side = "right" if numeric else "left"
-    wrap = (
-        "white-space:nowrap"
-        if name in MARKED or numeric
-        else "max-width:560px;white-space:normal"
-    )
+    is_short = numeric or name in MARKED
+    wrap = "white-space:nowrap" if is_short else "max-width:560px;white-space:normal"
     style = f"text-align:{side};vertical-align:top;padding:5px 12px;{wrap}"
     return tag(kind, inner, style, f' align="{side}"{title}')
 

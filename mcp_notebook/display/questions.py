@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from mcp_notebook.display.call_view import Argument, readable
+from mcp_notebook.display.call_view import Argument, read_arguments
 from mcp_notebook.display.form_fields import Field
 from mcp_notebook.display.html_parts import COLOURS, SANS, dim, tag
 from mcp_notebook.display.safe import escape
@@ -135,7 +135,7 @@ class Question:
 
 def listed_arguments(arguments: Mapping[str, Any]) -> Iterator[str]:
     """A line, or an indented paragraph, for each argument of a call."""
-    for argument in readable(arguments):
+    for argument in read_arguments(arguments):
         yield _written(argument)
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from mcp_notebook.display.call_view import ShownColumn, TableView
-from mcp_notebook.display.chart.choose_chart import choose
-from mcp_notebook.display.chart.draw_chart import draw
+from mcp_notebook.display.chart.choose_chart import choose_chart
+from mcp_notebook.display.chart.draw_chart import draw_chart
 from mcp_notebook.display.chart.shapes import Drawing
 from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import column_texts, type_name, value_kind
@@ -49,8 +49,8 @@ def _chart(table: "Table", name: str) -> Drawing | None:
         or (table.total_rows or 0) > table.data.num_rows
     ):
         return None
-    chart = choose(table.data, name)
-    return None if chart is None else draw(chart)
+    chart = choose_chart(table.data, name)
+    return None if chart is None else draw_chart(chart)
 
 
 def _view(table: "Table", name: str) -> TableView:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Literal
 
 from mcp_notebook.display.call_output import Decide, StaticCall, TextCall, WidgetCall
-from mcp_notebook.display.call_view import finished, progressed, view_call
+from mcp_notebook.display.call_view import finish_view, report_progress, view_call
 from mcp_notebook.display.card_html import small_line
 from mcp_notebook.display.html_parts import COLOURS
 from mcp_notebook.display.outputs import CellScreen, Screen, Slots
@@ -58,13 +58,8 @@ class View:
     ) -> None:
         self._slots = Slots(screen or CellScreen())
         self._clock = clock
-        make = (
-            TextCall
-            if mode == "text"
-            else WidgetCall
-            if mode == "widget"
-            else StaticCall
-        )
+        forms = {"text": TextCall, "widget": WidgetCall, "static": StaticCall}
+        make = forms[mode]
         self._make = lambda record: make(
             record, self._slots, decide, buttons=buttons, expanded=expanded
         )
@@ -102,11 +97,11 @@ class View:
             ):
                 self._advance(self._calls[event.id], event)
             case Note(text, level):
-                self._line(text, "!" if level == "warning" else "")
+                self._draw_line(text, "!" if level == "warning" else "")
             case Stop():
                 self._stop(event)
             case Footer():
-                self._line(footer_line(event))
+                self._draw_line(footer_line(event))
             case _:
                 pass  # Usage is summed up in the footer
 
@@ -140,23 +135,18 @@ class View:
         self, call: StaticCall, event: ToolStarted | ToolProgress | ToolResult
     ) -> None:
         if isinstance(event, ToolProgress):
-            call.record = progressed(call.record, event)  # drawn at the next flush
+            call.record = report_progress(call.record, event)  # drawn at the next flush
             return
-        running = isinstance(event, ToolStarted)
-        call.record = (
-            replace(call.record, status="running")
-            if running
-            else finished(call.record, event)
-        )
+        if isinstance(event, ToolStarted):
+            call.record = replace(call.record, status="running")
+        else:
+            call.record = finish_view(call.record, event)
         call.draw()
 
     def _open_block(self) -> TextBlock | MarkdownBlock:
         if self._block is None:
-            self._block = (
-                TextBlock(self._slots)
-                if self._text_mode
-                else MarkdownBlock(self._slots)
-            )
+            make = TextBlock if self._text_mode else MarkdownBlock
+            self._block = make(self._slots)
         return self._block
 
     def _end_block(self) -> None:
@@ -173,18 +163,14 @@ class View:
         for call in self._calls.values():
             call.end()
         line = stop_line(event)
+        status = "error" if event.reason == "error" else "cancelled"
         if line:
-            self._line(
-                line, MARKS["error"] if event.reason == "error" else MARKS["cancelled"]
-            )
+            self._draw_line(line, MARKS[status])
 
-    def _line(self, text: str, mark: str = "") -> None:
+    def _draw_line(self, text: str, mark: str = "") -> None:
         self._end_block()
-        bundle = small_line(
-            text,
-            mark=mark,
-            colour=COLOURS["error" if mark == MARKS["error"] else "approval"],
-        )
+        colour = COLOURS["error" if mark == MARKS["error"] else "approval"]
+        bundle = small_line(text, mark=mark, colour=colour)
         if self._text_mode:
             self._slots.write(bundle["text/plain"] + "\n")
         else:

@@ -4,7 +4,7 @@ cell that say what answered, what it took, and why it stopped.
 
 import re
 
-from mcp_notebook.display.call_view import CallView
+from mcp_notebook.display.call_view import CallView, count_of
 from mcp_notebook.events import Footer, Stop
 from mcp_notebook.untrusted_text import clip, visible
 
@@ -42,15 +42,12 @@ def byte_size(count: int) -> str:
     """`812 B`, `1.2 kB`, `48 kB`, `3.1 MB`, in powers of 1000."""
     if count < 1000:
         return f"{count} B"
-    power = 1
-    while power < 3 and count / 1000**power >= 999.5:
+    value, power = count / 1000, 1
+    while power < 3 and value >= 999.5:
         power += 1
-    value = count / 1000**power
-    return (
-        f"{value:.1f} {_UNITS[power]}"
-        if value < 9.95
-        else f"{value:.0f} {_UNITS[power]}"
-    )
+        value = count / 1000**power
+    number = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+    return f"{number} {_UNITS[power]}"
 
 
 def outcome(record: CallView) -> str:
@@ -61,44 +58,35 @@ def outcome(record: CallView) -> str:
         return LABELS[record.status]
     if record.tables:
         first, *others = record.tables
-        return first.shape + (f" and {len(others)} more" if others else "")
-    images = len(record.images)
-    return f"{images} image" + "s" * (images > 1) if images else ""
+        return f"{first.shape} and {len(others)} more" if others else first.shape
+    if record.images:
+        return count_of(len(record.images), "image")
+    return ""
 
 
 def took(record: CallView) -> str:
     """How long the call ran, "" when it did not."""
-    return (
-        ""
-        if record.seconds is None or record.status == "denied"
-        else duration(record.seconds)
-    )
+    if record.seconds is None or record.status == "denied":
+        return ""
+    return duration(record.seconds)
 
 
 def badges(truncated: str, approximate: bool) -> list[tuple[str, str]]:
     """(label, explanation) of what a table is not."""
-    found = [("cut by the server", truncated)] if truncated else []
-    return (
-        [
-            *found,
-            (
-                "approximate",
-                "names, rows or values may differ from what the server had",
-            ),
-        ]
-        if approximate
-        else found
-    )
+    found = []
+    if truncated:
+        found.append(("cut by the server", truncated))
+    if approximate:
+        found.append(("approximate", _APPROXIMATE))
+    return found
 
 
 def seen_by_claude(record: CallView) -> str:
     """`612 B of 48 kB`: how much of what was received went to Claude."""
     shown = byte_size(len(record.shown.encode(errors="replace")))
-    return (
-        f"{shown} of {byte_size(record.received_bytes)}"
-        if record.received_bytes
-        else shown
-    )
+    if not record.received_bytes:
+        return shown
+    return f"{shown} of {byte_size(record.received_bytes)}"
 
 
 def text_label(record: CallView) -> str:
@@ -150,13 +138,9 @@ def dollars(amount: float) -> str:
         return "$0"
     if amount < 0.0001:
         return "less than $0.0001"
-    return (
-        f"${amount:.4f}"
-        if amount < 0.01
-        else f"${amount:.3f}"
-        if amount < 0.1
-        else f"${amount:.2f}"
-    )
+    if amount < 0.01:
+        return f"${amount:.4f}"
+    return f"${amount:.3f}" if amount < 0.1 else f"${amount:.2f}"
 
 
 def _short_hashes(text: str) -> str:
@@ -165,9 +149,7 @@ def _short_hashes(text: str) -> str:
 
 
 def _calls(footer: Footer) -> str:
-    if not footer.calls:
-        return ""
-    return f"{footer.calls} call" + "s" * (footer.calls != 1)
+    return count_of(footer.calls, "call") if footer.calls else ""
 
 
 def _tokens(footer: Footer) -> str:
@@ -179,10 +161,8 @@ def _tokens(footer: Footer) -> str:
 
 
 def _count(number: int) -> str:
-    return (
-        f"{number:,}"
-        if number < 10_000
-        else f"{number / 1000:.1f}k"
-        if number < 1_000_000
-        else f"{number / 1e6:.1f}M"
-    )
+    if number < 10_000:
+        return f"{number:,}"
+    if number < 1_000_000:
+        return f"{number / 1000:.1f}k"
+    return f"{number / 1e6:.1f}M"

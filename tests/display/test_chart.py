@@ -14,8 +14,15 @@ import pytest
 from mcp_notebook.display.call_view import view_call
 from mcp_notebook.display.card_html import render_call
 from mcp_notebook.display.card_json import result_payload
-from mcp_notebook.display.chart.choose_chart import choose
-from mcp_notebook.display.chart.draw_chart import MOST, WIDTH, Chart, draw, nice, short
+from mcp_notebook.display.chart.choose_chart import choose_chart
+from mcp_notebook.display.chart.draw_chart import (
+    MOST,
+    WIDTH,
+    Chart,
+    draw_chart,
+    round_marks,
+    short_number,
+)
 from mcp_notebook.display.chart.shapes import svg
 from mcp_notebook.results import Table
 from tests.browser.scripted import months
@@ -27,7 +34,7 @@ DAYS = [dt.date(2023, 1, 1) + dt.timedelta(days=number) for number in range(1_40
 
 
 def chosen(**columns: object) -> Chart:
-    chart = choose(pa.table(columns), "t")
+    chart = choose_chart(pa.table(columns), "t")
     assert chart is not None
     return chart
 
@@ -60,7 +67,7 @@ def chosen(**columns: object) -> Chart:
 )
 def test_a_number_over_time_is_a_line_in_the_order_of_time(times: object) -> None:
     table = pa.table({"year": times, "sold": NUMBERS}).take([3, 1, 2, 0, *range(4, 12)])
-    chart = choose(table, "t")
+    chart = choose_chart(table, "t")
     assert chart is not None
     assert (chart.kind, chart.title) == ("line", "sold by year")
     assert chart.panels[0].series[0].values == tuple(NUMBERS)
@@ -122,11 +129,11 @@ def test_times_with_something_else_among_them_are_categories(odd: str | None) ->
     ],
 )
 def test_what_is_better_read_has_no_picture(columns: dict) -> None:
-    assert choose(pa.table(columns), "t") is None
+    assert choose_chart(pa.table(columns), "t") is None
 
 
 def test_records_have_no_picture() -> None:
-    assert choose(months(), "t") is None
+    assert choose_chart(months(), "t") is None
 
 
 @pytest.mark.parametrize(
@@ -162,7 +169,7 @@ def test_the_code_draws_the_same_with_pandas(
     columns: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
-    chart = choose(pa.table(columns), "sales")
+    chart = choose_chart(pa.table(columns), "sales")
     assert chart is not None
     drawn = eval(chart.code, {"sales": Table(data=pa.table(columns)).to_pandas()})
     axes = [drawn] if not hasattr(drawn, "__len__") else list(drawn)
@@ -193,7 +200,7 @@ def test_a_drawing_stays_on_its_canvas_and_small_whatever_is_drawn() -> None:
             n=range(72),
         ),
     ):
-        drawing = draw(chart)
+        drawing = draw_chart(chart)
         assert len(svg(drawing)) < 24_000
         for shape in drawing.shapes:
             numbers = [
@@ -212,7 +219,7 @@ def test_of_a_long_line_every_step_keeps_its_lowest_and_highest() -> None:
     values[700], values[900] = 50.0, -50.0
     line = next(
         shape
-        for shape in draw(chosen(day=DAYS, n=values)).shapes
+        for shape in draw_chart(chosen(day=DAYS, n=values)).shapes
         if shape.look == "line0"
     )
     heights = [
@@ -264,9 +271,16 @@ def test_a_live_card_is_sent_the_shapes_and_not_markup() -> None:
 
 
 def test_marks_are_round_numbers_around_all_values() -> None:
-    assert nice(57_374, 99_605, 5) == [50_000, 60_000, 70_000, 80_000, 90_000, 100_000]
-    assert nice(0, 0.31, 3) == pytest.approx([0, 0.2, 0.4])
-    assert nice(7, 7, 5)[0] < 7 < nice(7, 7, 5)[-1]
+    assert round_marks(57_374, 99_605, 5) == [
+        50_000,
+        60_000,
+        70_000,
+        80_000,
+        90_000,
+        100_000,
+    ]
+    assert round_marks(0, 0.31, 3) == pytest.approx([0, 0.2, 0.4])
+    assert round_marks(7, 7, 5)[0] < 7 < round_marks(7, 7, 5)[-1]
 
 
 @pytest.mark.parametrize(
@@ -282,4 +296,4 @@ def test_marks_are_round_numbers_around_all_values() -> None:
     ],
 )
 def test_numbers_are_short(value: float, words: str) -> None:
-    assert short(value) == words
+    assert short_number(value) == words

@@ -9,7 +9,7 @@ value. Anything else is better read as a table.
 import math
 import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,83 +38,36 @@ _KEY = re.compile(
 )
 
 
-def choose(data: pa.Table, name: str) -> Chart | None:
+def choose_chart(data: pa.Table, name: str) -> Chart | None:
     """The chart of a table of 3 to 5,000 rows, None when there is none worth looking
     at; `name` is its variable.
     """
-    if not (LEAST <= data.num_rows <= ROWS and 2 <= data.num_columns <= COLUMNS):
+    if not LEAST <= data.num_rows <= ROWS or not 2 <= data.num_columns <= COLUMNS:
         return None
-    measures = [
-        field.name for field in data.schema if _measures(field, data[field.name])
-    ]
+    fields = list(data.schema)
+    measures = [one.name for one in fields if _is_measure(one, data[one.name])]
     keys = [column for column in data.column_names if column not in measures]
-    if not measures or not 1 <= len(keys) <= 2:
+    if not measures or len(keys) not in (1, 2):
         return None
-    times = {key: places for key in keys if (places := _places(data[key]))}
+    places = {key: _time_places(data[key]) for key in keys}
+    times = [key for key in keys if places[key]]
+    if len(keys) == 1 and times:
+        return _over_time(data, name, keys[0], places[keys[0]], measures)
     if len(keys) == 1:
-        key = keys[0]
-        return (
-            _over_time(data, name, key, times[key], measures)
-            if times
-            else _by_category(data, name, key, measures)
-        )
+        return _by_category(data, name, keys[0], measures)
     if len(times) != 1:
         return None
-    time = next(iter(times))
+    time = times[0]
     other = next(key for key in keys if key != time)
-    return _lines(data, name, time, times[time], other, measures[0])
+    return _line_per_value(data, name, time, places[time], other, measures[0])
 
 
-def _measures(field: pa.Field, column: pa.ChunkedArray) -> bool:
+def _is_measure(field: pa.Field, column: pa.ChunkedArray) -> bool:
     """Whether a column holds quantities: numbers that are no keys."""
     kind = value_kind(field.type)
     if not kind.number or column.null_count == len(column):
         return False
     return not (kind.whole and _KEY.search(field.name))
-
-
-def _places(column: pa.ChunkedArray) -> tuple[float, ...]:
-    """Where each value of a time column stands on a line, empty when it is none or holds a NULL."""
-    if column.null_count:
-        return ()
-    kind = value_kind(column.type)
-    column = plain_column(column)
-    if kind.moment:
-        zone = getattr(column.type, "tz", None)
-        moments = pc.cast(column, pa.timestamp("us", zone), safe=False)
-        whole = pc.cast(moments, pa.int64())
-        return tuple(float(value) for value in whole.to_pylist())
-    if kind.whole:
-        years = column.to_pylist()
-        return (
-            tuple(map(float, years))
-            if all(1900 <= year <= 2200 for year in years)
-            else ()
-        )
-    if not kind.text:
-        return ()
-    found = [_PERIOD.fullmatch(text) for text in column.to_pylist()]
-    forms = {
-        tuple(group is not None for group in match.groups()) for match in found if match
-    }
-    if not all(found) or len(forms) != 1:  # years among months have no common scale
-        return ()
-    return tuple(_place(match) for match in found if match)
-
-
-def _place(match: "re.Match[str]") -> float:
-    """Years from the year 0."""
-    year, month, day, quarter, week = (
-        float(group) if group else 0.0 for group in match.groups()
-    )
-    part = (
-        (month - 1) / 12 + max(0.0, day - 1) / 372
-        if month
-        else (quarter - 1) / 4
-        if quarter
-        else week / 53
-    )
-    return year + part
 
 
 def _is_category(type_: pa.DataType) -> bool:
@@ -129,28 +82,30 @@ def _over_time(
     places: tuple[float, ...],
     measures: Sequence[str],
 ) -> Chart | None:
+    """A panel a measure, over a time column whose values stand once each."""
     if len(set(places)) < len(places):
         return None
     order = sorted(range(len(places)), key=places.__getitem__)
     shown = measures[:PANELS]
-    panels = tuple(
-        Panel(_word(one), (Series(_word(one), _picked(_floats(data[one]), order)),))
-        for one in shown
-    )
-    columns = (
-        f"y={shown[0]!r}" if len(shown) == 1 else f"y={list(shown)!r}, subplots=True"
-    )
-    code = (
-        f"{_frame(data, name, shown)}{_sorted(key, order)}.plot(x={key!r}, {columns})"
-    )
-    labels = _picked(_labels(data[key]), order)
-    title = f"{', '.join(map(_word, shown))} by {_word(key)}"
+    panels = []
+    for one in shown:
+        series = Series(_label(one), _pick(_floats(data[one]), order))
+        panels.append(Panel(_label(one), (series,)))
+    is_sorted = order == list(range(len(order)))
+    ordered = "" if is_sorted else f".sort_values({key!r})"
+    frame = _frame_code(data, name, shown) + ordered
     return Chart(
-        "line", title, _word(key), _picked(places, order), labels, panels, code
+        "line",
+        f"{_label_list(shown)} by {_label(key)}",
+        _label(key),
+        at=_pick(places, order),
+        labels=_pick(_labels(data[key]), order),
+        panels=tuple(panels),
+        code=f"{frame}.plot(x={key!r}, {_columns_code(shown)})",
     )
 
 
-def _lines(
+def _line_per_value(
     data: pa.Table,
     name: str,
     time: str,
@@ -163,95 +118,145 @@ def _lines(
         return None
     names = data[other].to_pylist()
     distinct = list(dict.fromkeys(names))
-    pairs = dict(
-        zip(zip(places, names, strict=True), _floats(data[measure]), strict=True)
-    )
+    points = zip(places, names, strict=True)
+    values = dict(zip(points, _floats(data[measure]), strict=True))
     labels = dict(zip(places, _labels(data[time]), strict=True))
     at = tuple(sorted(labels))
-    if not 2 <= len(distinct) <= LINES or len(pairs) < len(names) or len(at) < LEAST:
+    if not 2 <= len(distinct) <= LINES or len(at) < LEAST:
         return None
-    series = tuple(
-        Series(_word(str(one)), tuple(pairs.get((place, one)) for place in at))
-        for one in distinct
-    )
-    code = f"{_frame(data, name, [measure])}.pivot(index={time!r}, columns={other!r}, values={measure!r}).plot()"
-    title = f"{_word(measure)} by {_word(time)} and {_word(other)}"
-    panel = (Panel(_word(measure), series),)
+    if len(values) < len(names):
+        return None
+    series = []
+    for one in distinct:
+        line = tuple(values.get((place, one)) for place in at)
+        series.append(Series(_label(str(one)), line))
+    pivot = f"index={time!r}, columns={other!r}, values={measure!r}"
     return Chart(
         "line",
-        title,
-        _word(time),
-        at,
-        tuple(labels[place] for place in at),
-        panel,
-        code,
+        f"{_label(measure)} by {_label(time)} and {_label(other)}",
+        _label(time),
+        at=at,
+        labels=tuple(labels[place] for place in at),
+        panels=(Panel(_label(measure), tuple(series)),),
+        code=f"{_frame_code(data, name, [measure])}.pivot({pivot}).plot()",
     )
 
 
 def _by_category(
     data: pa.Table, name: str, key: str, measures: Sequence[str]
 ) -> Chart | None:
+    """A bar a row, a panel a measure; every category once."""
     column = data[key]
     if data.num_rows > BARS or not _is_category(column.type):
         return None
     if column.null_count > 1 or len(pc.unique(plain_column(column))) < data.num_rows:
         return None
     shown = measures[:PANELS]
-    panels = tuple(
-        Panel(_word(one), (Series(_word(one), _floats(data[one])),)) for one in shown
-    )
-    columns = (
-        f"y={shown[0]!r}" if len(shown) == 1 else f"y={list(shown)!r}, subplots=True"
-    )
-    code = f"{_frame(data, name, shown)}[::-1].plot.barh(x={key!r}, {columns})"
+    panels = []
+    for one in shown:
+        panels.append(Panel(_label(one), (Series(_label(one), _floats(data[one])),)))
     labels = _labels(column)
-    title = f"{', '.join(map(_word, shown))} by {_word(key)}"
+    frame = _frame_code(data, name, shown)
     return Chart(
         "bar",
-        title,
-        _word(key),
-        tuple(map(float, range(len(labels)))),
-        labels,
-        panels,
-        code,
+        f"{_label_list(shown)} by {_label(key)}",
+        _label(key),
+        at=tuple(map(float, range(len(labels)))),
+        labels=labels,
+        panels=tuple(panels),
+        code=f"{frame}[::-1].plot.barh(x={key!r}, {_columns_code(shown)})",
     )
 
 
-def _frame(data: pa.Table, name: str, columns: Sequence[str]) -> str:
+def _columns_code(shown: Sequence[str]) -> str:
+    if len(shown) == 1:
+        return f"y={shown[0]!r}"
+    return f"y={list(shown)!r}, subplots=True"
+
+
+def _frame_code(data: pa.Table, name: str, columns: Sequence[str]) -> str:
     """The variable in the code; decimals become floats there, because pandas draws no decimals."""
-    exact = [
-        one for one in columns if value_kind(data.schema.field(one).type) is DECIMAL
-    ]
-    return (name or "table") + (
-        f".astype({dict.fromkeys(exact, 'float')!r})" if exact else ""
-    )
-
-
-def _sorted(key: str, order: Sequence[int]) -> str:
-    return "" if list(order) == sorted(order) else f".sort_values({key!r})"
+    kinds = {one: value_kind(data.schema.field(one).type) for one in columns}
+    exact = [one for one, kind in kinds.items() if kind is DECIMAL]
+    frame = name or "table"
+    return f"{frame}.astype({dict.fromkeys(exact, 'float')!r})" if exact else frame
 
 
 def _floats(column: pa.ChunkedArray) -> Values:
-    values = (
-        None if value is None else float(value)
-        for value in plain_column(column).to_pylist()
-    )
-    return tuple(
-        value if value is not None and math.isfinite(value) else None
-        for value in values
-    )
+    """The values as floats; what is no number on a scale is a gap."""
+    return tuple(map(_as_float, plain_column(column).to_pylist()))
+
+
+def _as_float(value: Any) -> float | None:
+    if value is None:
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def _labels(column: pa.ChunkedArray) -> tuple[str, ...]:
     found = ["NULL" if text is None else text for text in column_texts(column)]
     if all(text.endswith(" 00:00:00") for text in found):
         found = [text[:-9] for text in found]
-    return tuple(map(_word, found))
+    return tuple(map(_label, found))
 
 
-def _word(text: str) -> str:
+def _label(text: str) -> str:
     return clip(visible(text), LABEL)
 
 
-def _picked(values: Sequence[_T], order: Sequence[int]) -> tuple[_T, ...]:
+def _label_list(texts: Sequence[str]) -> str:
+    return ", ".join(map(_label, texts))
+
+
+def _pick(values: Sequence[_T], order: Sequence[int]) -> tuple[_T, ...]:
     return tuple(values[at] for at in order)
+
+
+def _time_places(column: pa.ChunkedArray) -> tuple[float, ...]:
+    """Where each value of a time column stands on a line, empty when it is none or holds a NULL."""
+    if column.null_count:
+        return ()
+    kind = value_kind(column.type)
+    column = plain_column(column)
+    if kind.moment:
+        return _moment_places(column)
+    if kind.whole:
+        return _year_places(column.to_pylist())
+    return _period_places(column.to_pylist()) if kind.text else ()
+
+
+def _moment_places(column: pa.ChunkedArray) -> tuple[float, ...]:
+    zone = getattr(column.type, "tz", None)
+    moments = pc.cast(column, pa.timestamp("us", zone), safe=False)
+    return tuple(map(float, pc.cast(moments, pa.int64()).to_pylist()))
+
+
+def _year_places(years: Sequence[int]) -> tuple[float, ...]:
+    if not all(1900 <= year <= 2200 for year in years):
+        return ()
+    return tuple(map(float, years))
+
+
+def _period_places(texts: Sequence[str]) -> tuple[float, ...]:
+    """Of texts like `2026`, `2026-11`, `2026-Q4`, all of one form: years among months
+    have no common scale.
+    """
+    places, forms = [], set()
+    for text in texts:
+        match = _PERIOD.fullmatch(text)
+        if match is None:
+            return ()
+        forms.add(tuple(group is not None for group in match.groups()))
+        places.append(_period_place(match))
+    return tuple(places) if len(forms) == 1 else ()
+
+
+def _period_place(match: "re.Match[str]") -> float:
+    """Years from the year 0."""
+    year, month, day, quarter, week = (float(group or 0) for group in match.groups())
+    if month:
+        return year + (month - 1) / 12 + max(0.0, day - 1) / 372
+    if quarter:
+        return year + (quarter - 1) / 4
+    return year + week / 53
