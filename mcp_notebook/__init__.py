@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mcp_notebook.freeze.check import check
     from mcp_notebook.freeze.compare import compare
     from mcp_notebook.results import explain, read, to_dataframe
-    from mcp_notebook.surface.ask_function import ask
-    from mcp_notebook.surface.functions import (
+    from mcp_notebook.notebook.ask_function import ask
+    from mcp_notebook.notebook.functions import (
         acall,
         aconnect,
         asql,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         sql,
         unshare,
     )
-    from mcp_notebook.surface.settings import MCPNotebook
+    from mcp_notebook.notebook.settings import MCPNotebook
 
     settings: MCPNotebook
 
@@ -67,9 +67,9 @@ _FUNCTIONS = (
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results"),
-    **dict.fromkeys(_FUNCTIONS, "mcp_notebook.surface.functions"),
+    **dict.fromkeys(_FUNCTIONS, "mcp_notebook.notebook.functions"),
     "CheckFailed": "mcp_notebook.errors",
-    "ask": "mcp_notebook.surface.ask_function",
+    "ask": "mcp_notebook.notebook.ask_function",
     "check": "mcp_notebook.freeze.check",
     "compare": "mcp_notebook.freeze.compare",
 }
@@ -84,14 +84,14 @@ def __getattr__(name: str) -> Any:
 def load_ipython_extension(shell: Any) -> None:
     """`%load_ext mcp_notebook`."""
     # IPython only; kept out of a plain `import mcp_notebook`
-    from mcp_notebook.surface import extension
+    from mcp_notebook.magics import extension
 
     extension.load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
     """`%unload_ext mcp_notebook`: everything is undone, sessions are closed."""
-    from mcp_notebook.surface import extension
+    from mcp_notebook.magics import extension
 
     extension.unload(shell)
 
@@ -100,6 +100,6 @@ def enable_nested_asyncio() -> None:
     """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config
     MCPNotebook.nested_asyncio = True`.
     """
-    from mcp_notebook.surface import nested_asyncio
+    from mcp_notebook.notebook import nested_asyncio
 
     nested_asyncio.enable()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mcp_notebook import __version__, demo
 from mcp_notebook.errors import ConfigError, NotebookError
-from mcp_notebook.server import commands as server
+from mcp_notebook.sharing import commands as server
 
 LOCAL_MODELS = (
     "Local models are served by llama.cpp, Ollama, LM Studio or vLLM themselves: start "

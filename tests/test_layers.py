@@ -17,22 +17,23 @@ LADDER = [
     {"naming", "sql_effects"},
     {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
-    {"agent", "display", "server", "replay", "freeze"},
-    {"surface", "demo"},
+    {"agent", "display", "sharing", "replay", "freeze"},
+    {"notebook"},
+    {"magics", "demo"},
     {"cli"},
     {"__init__", "__main__"},
 ]
 HOMES = {
-    "mcp": {"sessions", "server"},
-    "mcp_types": {"sessions", "server"},
+    "mcp": {"sessions", "sharing"},
+    "mcp_types": {"sessions", "sharing"},
     "anthropic": {"agent", "replay"},
     "ipywidgets": {"display"},
     "anywidget": {"display"},
-    "duckdb": {"server"},
-    "sqlglot": {"server", "sql_effects"},
-    "psycopg": {"server"},
-    "pandas": {"results", "server", "display", "ledger", "freeze"},
-    "pyarrow": {"values", "results", "server", "display", "agent", "freeze"},
+    "duckdb": {"sharing"},
+    "sqlglot": {"sharing", "sql_effects"},
+    "psycopg": {"sharing"},
+    "pandas": {"results", "sharing", "display", "ledger", "freeze"},
+    "pyarrow": {"values", "results", "sharing", "display", "agent", "freeze"},
     "python_calamine": {"results"},
 }
 SLOW = (
@@ -185,7 +186,7 @@ def test_the_rooms_of_a_part_do_not_need_each_other(part: Path) -> None:
 def test_a_first_magic_loads_no_slow_package() -> None:
     # `%mcp_tools`, or Tab in a line that begins with %, must not wait for pandas.
     code = (
-        "import sys, mcp_notebook.surface.families;"
+        "import sys, mcp_notebook.magics.families;"
         "print(' '.join(sorted(m for m in sys.modules if '.' not in m)))"
     )
     out = subprocess.run(

@@ -26,15 +26,15 @@ from mcp_notebook.display.card_html import render_call
 from mcp_notebook.display.card_json import call_payload
 from mcp_notebook.events import Event, ToolCall, ToolResult
 from mcp_notebook.secrets import MASK, NameLevel, is_secret_name, seal_arguments
-from mcp_notebook.surface import byhand, resources
-from mcp_notebook.surface.call_path import NotebookCalls
-from mcp_notebook.surface.cell import CellRun
-from mcp_notebook.surface.freeze_cells import Freeze, freeze
-from mcp_notebook.surface.notebook import Notebook
-from mcp_notebook.surface.options import AskOptions
+from mcp_notebook.notebook import by_hand, resources
+from mcp_notebook.notebook.call_path import NotebookCalls
+from mcp_notebook.notebook.cell import CellRun
+from mcp_notebook.notebook.freeze_cells import Freeze, freeze
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.options import AskOptions
 from tests.fake_messages import FakeMessages, Fault, Reply, text, use
 from tests.servers.listener import Listener
-from tests.surface.scripted import notebook
+from tests.notebook.scripted import notebook
 
 IN_ENVIRONMENT = "planted-in-environment-7f3a"
 SHAPED = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2"
@@ -79,13 +79,13 @@ class World:
         events: list[Event] = []
         if way == "claude":
             return self._ask(given, into)
-        keep = byhand.keep_into(self.state, into)
+        keep = by_hand.keep_into(self.state, into)
         calls = NotebookCalls(self.state, keep=keep, show=events.append)
         if way == "hand":
-            loop.run(byhand.perform(calls, "listener", "fetch", given))
+            loop.run(by_hand.perform(calls, "listener", "fetch", given))
         elif way == "sql":
             loop.run(
-                byhand.perform_own_sql(self.state, calls, given, self.state.catalog)
+                by_hand.perform_own_sql(self.state, calls, given, self.state.catalog)
             )
         else:
             read = resources.read_resource(

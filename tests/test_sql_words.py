@@ -23,7 +23,7 @@ from mcp_notebook.sql_words import (
     split_sql,
     tables_named,
 )
-from tests.server import same_answers
+from tests.sharing import same_answers
 
 READS = [
     "select 1", "WITH a AS (SELECT 1) SELECT * FROM a", "select 'insert into x' as text -- drop table",

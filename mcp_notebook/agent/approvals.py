@@ -1,4 +1,4 @@
-"""What the agent needs of whoever asks the person; the notebook has it in surface/asking.py."""
+"""What the agent needs of whoever asks the person; the notebook has it in notebook/asker.py."""
 
 from typing import Protocol
 

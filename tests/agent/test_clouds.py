@@ -14,10 +14,10 @@ import pytest
 import mcp_notebook
 from mcp_notebook.agent import turn
 from mcp_notebook.errors import BackendError
-from mcp_notebook.surface import current
+from mcp_notebook.notebook import current
 from tests.agent.clouds import WIRES, Cloud
 from tests.fake_messages import FakeMessages, Reply, text, use
-from tests.surface.scripted import notebook
+from tests.notebook.scripted import notebook
 
 MODELS = {
     "AsyncAnthropicBedrock": "eu.anthropic.claude-sonnet-5-5-v1:0",

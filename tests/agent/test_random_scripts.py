@@ -29,7 +29,7 @@ from mcp_notebook.events import Reply as Answer
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.replay import RecordTransport
-from mcp_notebook.surface.asking import Asker, CallApprovals
+from mcp_notebook.notebook.asker import Asker, CallApprovals
 from tests.agent.bench import ROWS, Bench
 from tests.agent.inprocess import InProcess
 from tests.agent.scripts import ENVIRONMENT, PLANTED, RESULT, Cell, conversations

@@ -12,7 +12,7 @@ from mcp_notebook.display.questions import (
     sign_in_question,
     visit_question,
 )
-from mcp_notebook.surface.asking import Asker
+from mcp_notebook.notebook.asker import Asker
 from tests.servers.curious import ORDER
 
 QUESTIONS = {

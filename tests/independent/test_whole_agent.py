@@ -13,7 +13,7 @@ from mcp_notebook.agent import turn
 from mcp_notebook.errors import BackendError
 from tests.independent.aimock import API_KEY, running
 from tests.kernel.driver import kernel
-from tests.surface.scripted import notebook
+from tests.notebook.scripted import notebook
 
 pytestmark = [pytest.mark.node, pytest.mark.slow]
 PROMPT = "What is the total of @orders?"

@@ -121,7 +121,7 @@ def test_a_servers_turn_of_the_model_needs_consent_and_is_counted(cells, api):
     assert request["system"] == "Be short."
     assert request["max_tokens"] == 50
     assert "tools" not in request
-    counted = cells.run("from mcp_notebook.surface.extension import notebook_of\n"
+    counted = cells.run("from mcp_notebook.magics.extension import notebook_of\n"
                         "n = notebook_of(get_ipython()); print(n.spent.turns, n.ledger.turns[-1].cell)")  # fmt: skip
     assert "1 sampling for curious" in counted.text
 
@@ -143,7 +143,7 @@ def test_a_question_that_nobody_answers_in_time_is_cancelled(cells):
         "import asyncio\n"
         "from mcp_notebook import loop\n"
         "from mcp_notebook.display.questions import form_question\n"
-        "from mcp_notebook.surface.extension import notebook_of\n"
+        "from mcp_notebook.magics.extension import notebook_of\n"
         "asker = notebook_of(get_ipython()).asker\n"
         "with asker.in_cell(attended=True, buttons=True):\n"
         "    future = loop.submit(asker.ask(form_question('s', 'm', (), 0.3)))\n"

@@ -53,7 +53,7 @@ LOAD = "%load_ext mcp_notebook\n%mcp_connect shop mcp-notebook serve database --
 CELL = "%%claude --new --servers shop --max-iterations 6 --into found\n"
 LOOK = "print('ROWS', __import__('json').dumps(globals().get('found').values.tolist(), default=str)); found = None"
 CALLS = (
-    "from mcp_notebook.surface.extension import notebook_of\n"
+    "from mcp_notebook.magics.extension import notebook_of\n"
     "for call in [c for c in notebook_of(get_ipython()).ledger if c.cell != 'by hand']: print('CALL', call.arguments)"
 )
 

@@ -16,7 +16,7 @@ import mcp_notebook
 from mcp_notebook.events import Footer
 from tests.local.server import start_local
 from tests.message_rules import refusal
-from tests.surface.scripted import notebook
+from tests.notebook.scripted import notebook
 from tests.weights import smollm2
 
 pytest.importorskip("xllamacpp", reason="needs xllamacpp")

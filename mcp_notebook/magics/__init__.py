@@ -1,0 +1,1 @@
+"""What a person types: one file a family of magics, completion, help, the extension."""

@@ -1,0 +1,252 @@
+"""`%%claude` and what belongs to its conversation."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.display import display
+
+from mcp_notebook.agent import prices
+from mcp_notebook.agent.conversation import transcript
+from mcp_notebook.display import status_table_html
+from mcp_notebook.display.history import history_bundle
+from mcp_notebook.errors import ConfigError
+from mcp_notebook.notebook import output
+from mcp_notebook.magics.await_transformer import AwaitTransformer
+from mcp_notebook.notebook.cell import CellRun
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
+
+
+def question_arguments(magic: Any) -> Any:
+    """Declares the options of a question as arguments of a magic."""
+    for option in reversed(OPTIONS.values()):
+        if option.flags:
+            magic = argument(*option.flags, **_argument_of(option))(magic)
+    return magic
+
+
+def _argument_of(option: AskOption) -> dict[str, Any]:
+    """What argparse is told. Without a default: what is not on the line stays open."""
+    told: dict[str, Any] = {
+        "dest": option.name,
+        "default": None,
+        "help": option.help.replace("%", "%%"),
+    }
+    if option.kind is bool:
+        return {**told, "action": "store_true"}
+    if option.unit:
+        return {**told, "type": option.kind, "metavar": option.unit.upper()}
+    told["type"] = _comma_separated if option.commas else _unquoted
+    if option.choices:
+        told["choices"] = option.choices
+    if option.adds:
+        told["action"] = "append"
+    return told
+
+
+def question(found: argparse.Namespace, cell: str) -> AskOptions:
+    """The question of a line and its cell; raises ConfigError."""
+    given = {n: v for n, v in vars(found).items() if v is not None}
+    words = [_unquoted(word) for word in given.pop("prompt", ())]
+    options = AskOptions(" ".join([*words, cell]), **given)
+    if not options.prompt:
+        raise ConfigError("The cell holds no question; write it below %%claude.")
+    return options
+
+
+def _unquoted(word: str) -> str:
+    # IPython's magic_arguments keeps the quotes of a quoted word.
+    quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
+    return word[1:-1] if quoted else word
+
+
+def _comma_separated(text: str) -> tuple[str, ...]:
+    return tuple(name for name in _unquoted(text).split(",") if name)
+
+
+@magics_class
+class ClaudeMagics(Magics):
+    """Asking, the conversation, its cost."""
+
+    def __init__(
+        self, shell: Any, notebook: Notebook, awaiting: AwaitTransformer
+    ) -> None:
+        super().__init__(shell)
+        self._notebook = notebook
+        self._awaiting = awaiting
+
+    @no_var_expand
+    @cell_magic
+    @magic_arguments()
+    @argument("prompt", nargs="*", help="a short prompt may stand on the line itself")
+    @question_arguments
+    def claude(self, line: str, cell: str) -> Any:
+        """Ask Claude; it may call the tools of the connected servers, whose tables come
+        into the notebook.
+        """
+        awaited = self._awaiting.take()
+        options = question(parse_argstring(self.claude, line), cell)
+        if options.new:
+            self._notebook.conversation.clear()
+        run = CellRun(self._notebook, options)
+        return run.in_awaited_cell() if awaited else run.in_blocking_cell()
+
+    @line_magic
+    def claude_history(self, line: str) -> None:
+        """Show the conversation so far, one row a turn, as the model has it."""
+        show_history(self._notebook)
+
+    @line_magic
+    def claude_fork(self, line: str) -> None:
+        """Go on in a branch of the conversation, or back in one: %claude_fork NAME;
+        alone it lists them.
+        """
+        switch_branch(self._notebook, line.strip())
+
+    @line_magic
+    def claude_cost(self, line: str) -> Any:
+        """What was taken, as a DataFrame: %claude_cost, %claude_cost server, %claude_cost tool."""
+        return costs_table(self._notebook, line.strip() or "cell")
+
+    @line_magic
+    def mcp_approvals(self, line: str) -> None:
+        """List the tools that are allowed for good, or take them back: %mcp_approvals
+        forget SERVER[.TOOL].
+        """
+        show_approvals(self._notebook, shlex.split(line))
+
+    @line_magic
+    def claude_record(self, line: str) -> None:
+        """Record the model's turns for a replay without a key: %claude_record on
+        [FILE], off, or nothing for status.
+        """
+        words = shlex.split(line)
+        if words[:1] == ["on"]:
+            self._notebook.recording = (
+                Path(words[1]) if len(words) > 1 else self._notebook.record_file()
+            )
+        elif words == ["off"]:
+            self._notebook.recording = None
+        elif words:
+            raise ConfigError(
+                "Write %claude_record on [FILE], %claude_record off or %claude_record."
+            )
+        output.show_recording(self._notebook)
+
+
+def show_approvals(notebook: Notebook, words: Sequence[str]) -> None:
+    """The tools that are allowed for the user, or with `forget`, those taken back."""
+    if words[:1] == ["forget"] and len(words) == 2:
+        server, _, tool = words[1].partition(".")
+        count = notebook.grants.forget("" if server == "all" else server, tool)
+        output.show_line(f"{count} allowed tool{'s' * (count != 1)} forgotten.")
+        return
+    if words:
+        raise ConfigError(
+            "Write %mcp_approvals, or %mcp_approvals forget SERVER[.TOOL], or forget all."
+        )
+    rows = [
+        {"server": g.server, "tool": g.tool, "allowed": g.when} for g in notebook.grants
+    ]
+    if rows:
+        display(status_table_html(rows), raw=True)
+        output.show_line(
+            f"Kept in {notebook.grants.path}; %mcp_approvals forget SERVER[.TOOL] takes one back."
+        )
+    else:
+        output.show_line(
+            "No tool is allowed for good: answer a question with `always`, or set MCPNotebook.allow."
+        )
+
+
+def costs_table(notebook: Notebook, by: str) -> Any:
+    """The sums of the ledger as a DataFrame."""
+    if by not in ("cell", "server", "tool"):
+        raise ConfigError(
+            "Write %claude_cost, or %claude_cost server, or %claude_cost tool."
+        )
+    output.show_line(_summary(notebook))
+    table = notebook.ledger.costs(by)  # type: ignore[arg-type]
+    if by == "cell":
+        table.insert(
+            1, "question", [notebook.questions.get(cell, "") for cell in table["cell"]]
+        )
+    return table
+
+
+def _summary(notebook: Notebook) -> str:
+    """`6 turns, 4 tool calls, 12,310 tokens in, 78 % of them from the cache, 512 out, $0.0213`."""
+    ledger, usages = notebook.ledger, [turn.usage for turn in notebook.ledger.turns]
+    cached = sum(u.cache_read for u in usages)
+    read = cached + sum(u.input + u.cache_write for u in usages)
+    share = f", {100 * cached // read} % of them from the cache" if cached else ""
+    dollars = ledger.dollars()
+    cost = (
+        "cost unknown: a turn has no known price"
+        if dollars is None
+        else f"${dollars:.4f}"
+    )
+    tokens = f"{read:,} tokens in{share}, {sum(u.output for u in usages):,} out"
+    return f"{len(usages)} turns, {len(ledger.calls)} tool calls, {tokens}, {cost}"
+
+
+def show_history(notebook: Notebook) -> None:
+    """The conversation as the model has it, one row a turn, and what it takes of the
+    model's window.
+    """
+    conversation = notebook.conversation
+    pieces = transcript(conversation.messages)
+    if not pieces:
+        output.show_line("The conversation is empty.")
+        return
+    display(history_bundle(pieces, _length_of(notebook)), raw=True)
+
+
+def _length_of(notebook: Notebook) -> str:
+    conversation = notebook.conversation
+    branch = f"branch {notebook.branch} · " if len(notebook.branches) > 1 else ""
+    window = notebook.settings.context_window or _window_of(conversation.model)
+    full = (
+        f", {100 * conversation.tokens / window:.1f} % of the window of {conversation.model}"
+        if window
+        else ""
+    )
+    return f"{branch}{len(conversation.messages)} messages · {conversation.tokens:,} tokens{full}"
+
+
+def _window_of(model: str) -> int | None:
+    return (
+        prices.window_of(model)
+        if model.startswith("claude") or ".claude" in model
+        else None
+    )
+
+
+def switch_branch(notebook: Notebook, name: str) -> None:
+    """Go on in the branch of this name: it starts where the conversation is now when
+    there is none yet.
+    """
+    if name and not name.isidentifier():
+        raise ConfigError(f"%claude_fork needs a plain name, not {name!r}.")
+    if name:
+        known = name in notebook.branches
+        notebook.switch(name)
+        said = "back in" if known else "forked into"
+        output.show_line(
+            f"{said} {name!r}, {len(notebook.conversation.messages)} messages"
+        )
+        return
+    for branch, conversation in notebook.branches.items():
+        mark = "*" if branch == notebook.branch else " "
+        output.show_line(f"{mark} {branch}: {len(conversation.messages)} messages")

@@ -1,0 +1,181 @@
+"""The magics: parse a line, call one thing, show what it returned."""
+
+import asyncio
+import contextlib
+import inspect
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+
+from mcp_notebook import loop
+from mcp_notebook.config.options import describe_flags
+from mcp_notebook.errors import ConfigError, Stopped
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.notebook import by_hand, connecting, opening, output
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.options import check_name
+
+Emit = Callable[[Any], None]
+
+
+@magics_class
+class MCPMagics(Magics):
+    """Servers, tools and tables; the work is done elsewhere."""
+
+    def __init__(self, shell: Any, notebook: Notebook) -> None:
+        super().__init__(shell)
+        self._notebook = notebook
+
+    @no_var_expand
+    @line_magic
+    def mcp_connect(self, line: str) -> None:
+        """Connect a server and keep its session open in this kernel.
+
+        %mcp_connect NAME COMMAND ...        start a server as a subprocess (stdio)
+        %mcp_connect NAME https://...        connect over Streamable HTTP, or legacy SSE
+        %mcp_connect NAME                    connect the server of that name in .mcp.json
+        %mcp_connect --config FILE [NAME ..] connect servers of a file with "mcpServers"
+
+        Options, before the command:
+
+        """
+        options = connecting.read_line(line)
+        with interruptible():
+            opening.connect(self._notebook, options)
+
+    mcp_connect.__doc__ = (
+        f"{inspect.cleandoc(mcp_connect.__doc__ or '')}\n{describe_flags()}"
+    )
+
+    @line_magic
+    def mcp_disconnect(self, line: str) -> None:
+        """Close sessions: %mcp_disconnect NAME [NAME ...], or --all.
+
+        --forget also removes what was kept of a sign-in, so that the next connect asks for it again.
+        """
+        words = shlex.split(line)
+        names = [word for word in words if word != "--forget"]
+        if names == ["--all"]:
+            names = list(self._notebook.sessions.names())
+        if not names:
+            raise ConfigError("Name the server to disconnect, or --all.")
+        for name in names:
+            loop.run(
+                self._notebook.sessions.disconnect(name, forget="--forget" in words)
+            )
+            output.show_line(
+                f"{name}: disconnected{', its sign-in is forgotten' if '--forget' in words else ''}"
+            )
+
+    @line_magic
+    def mcp_tools(self, line: str) -> None:
+        """List the tools of the connected servers: %mcp_tools [SERVER ...]."""
+        output.show_tools(self._notebook, shlex.split(line))
+
+    @line_magic
+    def mcp_status(self, line: str) -> None:
+        """Show the sessions: state, transport, calls, restarts, last error; of named
+        ones also what they logged.
+
+        %mcp_status [SERVER ...]
+        """
+        output.show_status(self._notebook, shlex.split(line))
+
+    @line_magic
+    def mcp_discover(self, line: str) -> None:
+        """List the servers that configuration files on this machine name. Connects to none."""
+        output.show_discovered()
+
+    @no_var_expand
+    @line_magic
+    def mcp_call(self, line: str) -> Any:
+        """Call one tool by hand: %mcp_call server.tool {"argument": "value"} [--into NAME]."""
+        target, _, rest = line.strip().partition(" ")
+        rest, into = _take_into(rest)
+        server, tool = by_hand.split_target(target)
+        with interruptible():
+            arguments = by_hand.parse_arguments(rest)
+
+            def work(emit: Emit) -> Any:
+                return by_hand.call(
+                    self._notebook, server, tool, arguments, into=into, emit=emit
+                )
+
+            return output.show_call(self._notebook, work, into)
+
+    @no_var_expand
+    @cell_magic
+    @magic_arguments()
+    @argument(
+        "server",
+        nargs="?",
+        help="the server to ask; `notebook` for the notebook's own tables",
+    )
+    @argument("--into", default="", help="name for the DataFrame")
+    @argument(
+        "--tool",
+        default="",
+        help="the tool that takes the SQL, when the server has several",
+    )
+    @argument("--timeout", type=float, default=0, help="seconds")
+    def mcp_sql(self, line: str, cell: str) -> Any:
+        """Run SQL through a server's query tool, without a model; returns the DataFrame."""
+        options = parse_argstring(self.mcp_sql, line)
+        if not options.server:
+            known = ", ".join(
+                dict.fromkeys([*self._notebook.sessions.names(), OWN_SERVER])
+            )
+            raise ConfigError(
+                f"Name the server: %%mcp_sql SERVER [--into NAME]; there are {known}."
+            )
+        into = check_name(options.into)
+
+        def work(emit: Emit) -> Any:
+            wanted = {
+                "into": into,
+                "tool": options.tool,
+                "timeout": options.timeout,
+                "emit": emit,
+            }
+            return by_hand.sql(self._notebook, options.server, cell, **wanted)
+
+        with interruptible():
+            return output.show_call(self._notebook, work, into)
+
+    @line_magic
+    def mcp_log(self, line: str) -> Any:
+        """Every tool call of this kernel as a DataFrame, oldest first."""
+        return self._notebook.ledger.frame()
+
+    @line_magic
+    def mcp_preview(self, line: str) -> None:
+        """Show what Claude was, or would be, shown of a table: %mcp_preview NAME."""
+        output.show_preview(self._notebook, line.strip())
+
+
+@contextlib.contextmanager
+def interruptible() -> Any:
+    """An interrupt inside becomes one line, without a traceback."""
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        raise Stopped("Stopped. Servers stay connected.") from None
+
+
+def _take_into(text: str) -> tuple[str, str]:
+    """`{"a": 1} --into x` into the arguments and the name."""
+    head, option, name = text.rpartition("--into ")
+    return (
+        (head, check_name(name.strip()))
+        if option and name.strip().isidentifier()
+        else (text, "")
+    )

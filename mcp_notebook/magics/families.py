@@ -1,0 +1,63 @@
+"""The families of magics, and the state of one shell behind them, made at the first use
+of any: loading this takes 60 ms.
+"""
+
+from typing import Any
+
+from mcp_notebook import loop
+from mcp_notebook.magics.await_transformer import AwaitTransformer
+from mcp_notebook.magics.claude import ClaudeMagics
+from mcp_notebook.magics.completion import complete
+from mcp_notebook.magics.freezing import FreezeMagics
+from mcp_notebook.magics.help import with_help
+from mcp_notebook.magics.connections import MCPMagics
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.magics.server_completions import ServerCompletions
+from mcp_notebook.magics.resources import ServerMagics
+from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.magics.sharing import ServingMagics
+
+FAMILIES = (ClaudeMagics, MCPMagics, ServerMagics, ServingMagics, FreezeMagics)
+
+
+class Families:
+    """The kernel's state, its magics and what completes in them."""
+
+    def __init__(
+        self, shell: Any, settings: MCPNotebook, awaiting: AwaitTransformer
+    ) -> None:
+        self.notebook = Notebook(shell, settings)
+        self._offers = ServerCompletions(self.notebook)
+        self._serving = ServingMagics(shell, self.notebook)
+        self._magics = [
+            ClaudeMagics(shell, self.notebook, awaiting),
+            MCPMagics(shell, self.notebook),
+            ServerMagics(shell, self.notebook),
+            self._serving,
+            FreezeMagics(shell, self.notebook),
+        ]
+
+    def register(self) -> None:
+        """Register the magics in place of those that waited for their first use."""
+        shell = self.notebook.shell
+        shell.register_magics(*self._magics)
+        known = shell.magics_manager.magics
+        for family in self._magics:
+            for kind, sign in (("line", "%"), ("cell", "%%")):
+                for name in family.magics[kind]:
+                    known[kind][name] = with_help(known[kind][name], sign + name)
+
+    def complete(self, context: Any) -> Any:
+        """Completions at a place of a cell, for IPython's matcher interface."""
+        text, line, column = (
+            context.full_text,
+            context.cursor_line,
+            context.cursor_position,
+        )
+        return complete(self.notebook, text, line, column, self._offers)
+
+    def close(self) -> None:
+        """Stop serving and close the sessions and the connections to models."""
+        self._serving.stop()
+        loop.run(self.notebook.sessions.close_all())
+        loop.run(self.notebook.clients.close())

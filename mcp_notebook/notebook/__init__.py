@@ -1,0 +1,1 @@
+"""What a notebook has: its state, the call path, the asker, questions, the Python API."""

@@ -1,0 +1,211 @@
+"""`mcp_notebook.ask`: what `%%claude` does, as a function that returns a value."""
+
+import concurrent.futures
+import inspect
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from mcp_notebook import display
+from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.errors import DataError
+from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
+from mcp_notebook.notebook import current
+from mcp_notebook.notebook.cell import CellRun, Shown
+from mcp_notebook.notebook.options import AskOptions, listed, signature_of
+
+if TYPE_CHECKING:
+    from mcp_notebook.ledger import CallRecord
+    from mcp_notebook.notebook.state import Notebook
+
+P = ParamSpec("P")
+
+
+class Answer:
+    """What a question gave. The run begins at once, on a thread of its own.
+
+    Looking at an answer waits for its end; `await answer` waits without blocking and
+    gives the answer itself. Whatever ended the run early, ours or an interrupt, is
+    raised there. In a notebook it shows like a `%%claude` cell.
+    """
+
+    def __init__(
+        self, notebook: "Notebook", run: CellRun, *, typed: bool, shown: bool
+    ) -> None:
+        self._notebook, self._run, self._typed, self._shown = (
+            notebook,
+            run,
+            typed,
+            shown,
+        )
+        self._over = self._failed = False
+        run.start()
+
+    @property
+    def text(self) -> str:
+        """Everything that the model said, markdown; the texts of its turns are apart by
+        an empty line.
+        """
+        return "\n\n".join(_texts(self._ended().seen))
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """The tables that came, {name in the notebook: DataFrame}, in their order."""
+        return {
+            name: self._notebook.shell.user_ns[name] for name in self._ended().tables
+        }
+
+    @property
+    def value(self) -> Any:
+        """The value of `form`; without one the last table, else the text. Raises
+        DataError where `form` was not met.
+        """
+        run = self._ended()
+        if self._typed:
+            if self.stop.reason != "done":
+                raise DataError(
+                    f"There is no value: the run ended otherwise ({self.stop.message or self.stop.reason})."
+                )
+            return run.value
+        return list(self.tables.values())[-1] if run.tables else self.text
+
+    @property
+    def calls(self) -> "tuple[CallRecord, ...]":
+        """The tool calls as the ledger holds them: server, tool, arguments (masked),
+        outcome, seconds, rows, bytes.
+        """
+        run = self._ended()
+        return tuple(call for call in self._notebook.ledger if call.cell == run.cell)
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars; None where no price is known, 0.0 where nothing is paid."""
+        return self.usage.dollars
+
+    @property
+    def usage(self) -> Footer:
+        """What answered and what it took: turns, calls, tokens by kind, seconds, dollars."""
+        return self._ended().footer() or Footer("")
+
+    @property
+    def stop(self) -> Stop:
+        """Why it ended: done, limit, refused; and the sentence that says so."""
+        found = [event for event in self._ended().seen if isinstance(event, Stop)]
+        return found[-1] if found else Stop("error", "the run has no end")
+
+    def __await__(self) -> "Generator[Any, None, Answer]":
+        return self._wait().__await__()
+
+    def __repr__(self) -> str:
+        return (
+            self.text
+            if self._over
+            else f"<Answer: {'there is none' if self._failed else 'not looked at yet'}>"
+        )
+
+    def _ipython_display_(self) -> None:
+        """Show the run as a cell does, once: with `show=True` it was shown while it came."""
+        run = self._ended()
+        if self._shown:
+            return
+        mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        view = display.View(
+            mode="static" if mode == "widget" else mode, decide=lambda *_: None
+        )
+        for event in run.seen:
+            view.show(event)
+        view.close()
+
+    async def _wait(self) -> "Answer":
+        if not self._over:
+            with self._looked_at():
+                await self._run.awaited()
+        return self
+
+    def _ended(self) -> CellRun:
+        if not self._over:
+            with self._looked_at():
+                self._run.blocked()
+        return self._run
+
+    @contextmanager
+    def _looked_at(self) -> Iterator[None]:
+        """Until the end of the run. One that was cancelled before says so when it is
+        looked at again.
+        """
+        self._failed = True
+        try:
+            yield
+        except concurrent.futures.CancelledError:
+            raise DataError(
+                "The question was cancelled, so there is no answer."
+            ) from None
+        self._over, self._failed = True, False
+
+
+def _texts(events: Sequence[Any]) -> list[str]:
+    """The model's texts between its calls, without what was taken back."""
+    texts, current = [], ""
+    for event in events:
+        if isinstance(event, TextDelta):
+            current += event.text
+        elif isinstance(event, TextDiscarded):
+            current = ""
+        elif isinstance(event, ToolCall | Stop) and current.strip():
+            texts.append(current.strip())
+            current = ""
+    return [*texts, current.strip()] if current.strip() else texts
+
+
+def _with_options(
+    options: Callable[P, AskOptions],
+) -> Callable[[Callable[[AskOptions], Answer]], Callable[P, Answer]]:
+    """Gives a function of a question the parameters of `options`, for type checkers,
+    `inspect.signature` and help alike; they are declared nowhere else.
+    """
+
+    def decorate(function: Callable[[AskOptions], Answer]) -> Callable[P, Answer]:
+        def asking(*words: P.args, **given: P.kwargs) -> Answer:
+            signature.bind(*words, **given)  # a TypeError tells of no class of ours
+            return function(options(*words, **given))
+
+        signature = signature_of(Answer)
+        asking.__name__ = asking.__qualname__ = function.__name__
+        asking.__dict__["__signature__"] = signature
+        asking.__annotations__ = {
+            **{p.name: p.annotation for p in signature.parameters.values()},
+            "return": Answer,
+        }
+        asking.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{listed()}"
+        return asking
+
+    return decorate
+
+
+@_with_options(AskOptions)
+def ask(options: AskOptions) -> Answer:
+    """Ask the model, with the tools of the connected servers: `%%claude` as a function.
+
+        answer = mcp_notebook.ask("Revenue by month?")           # waits where it is looked at
+        answer.text, answer.tables["by_month"], answer.cost
+        answer = await mcp_notebook.ask("And by category?")      # the same, without blocking
+        mcp_notebook.ask("Which ids?", form=list[int]).value
+
+    It goes on with the notebook's conversation; `new=True` has one of its own, and such
+    questions run side by side. `form`: the type of the value (a type, or its name as
+    text). `show=True`: the answer streams into the cell; else a line says that it goes
+    on when it takes long, unless `quiet=True`. What is left out the settings of the
+    same names say (`%config MCPNotebook`). Raises BackendError, BudgetError,
+    ConfigError or DataError, each in one sentence, where the answer is looked at.
+    """
+    notebook = current.notebook()
+    conversation = Conversation() if options.new else None
+    shown = _shown(options)
+    run = CellRun(notebook, options, conversation=conversation, shown=shown)
+    return Answer(notebook, run, typed=options.form is not None, shown=options.show)
+
+
+def _shown(options: AskOptions) -> Shown:
+    if options.show:
+        return "all"
+    return "none" if options.quiet else "state"

@@ -1,0 +1,237 @@
+"""The one way of every call: by Claude, by hand, of the person's SQL, of a resource.
+
+A call's event is made once, without secrets, and everybody who is told of it takes that
+event: the log, what can be frozen, and whoever shows it. Only the server gets the
+arguments as they are.
+"""
+
+import asyncio
+import difflib
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook import sql_words
+from mcp_notebook.agent.call_values import Sending
+from mcp_notebook.errors import ConfigError, NotebookError
+from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
+from mcp_notebook.freeze.call_log import Facts, Kind
+from mcp_notebook.policy import only_reads
+from mcp_notebook.secrets import seal_arguments, seal_text
+from mcp_notebook.notebook.state import Notebook
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.call_values import Keep, Sending, Shaping
+    from mcp_notebook.sessions import Session, ToolInfo
+
+BY_HAND = "by hand"  # the cell of calls without a model, in the log
+# Tools of servers we have seen, most careful first; any other tool with an SQL argument
+# is taken when it is alone.
+QUERY_TOOLS = (
+    "query_database",
+    "query",
+    "read_query",
+    "select_query",
+    "execute_read_query",
+    "run_select_query",
+    "execute_sql",
+    "execute_query",
+    "run_query",
+    "sql_query",
+)
+
+
+def new_call(
+    prefix: str, server: str, tool: str, arguments: Mapping[str, Any]
+) -> ToolCall:
+    """The event of a call that the person makes, with an id of its own."""
+    call_id = f"{prefix}_{uuid.uuid4().hex[:12]}"
+    return ToolCall(call_id, server, tool, seal_arguments(arguments))
+
+
+class NotebookCalls:
+    """The calls of one cell, or those by hand, on their way (`agent.calls.CallPath`).
+
+    `keep` takes their tables, `show` every event.
+    """
+
+    def __init__(
+        self,
+        notebook: Notebook,
+        *,
+        cell: str = "",
+        keep: "Keep | None" = None,
+        show: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self._notebook = notebook
+        self._cell = cell
+        self._keep = notebook.keep if keep is None else keep
+        self._show = show
+
+    def tell(self, event: Event) -> None:
+        """Give an event to everybody: the log, what can be frozen, and who shows it."""
+        self._notebook.ledger.record(event, cell=self._cell or BY_HAND)
+        if isinstance(event, ToolResult):
+            self._notebook.trail.ended(event.id, event.outcome)
+            self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
+        self._show(event)
+
+    async def send(
+        self,
+        sending: "Sending",
+        *,
+        shaping: "Shaping",
+        timeout: float,
+        emit: Callable[[Event], None],
+    ) -> ToolResult:
+        """Send a call of a tool that was told of; never raises but for cancellation."""
+        # loads the reading of results, wanted at the first call
+        from mcp_notebook.agent.calls import call_tool
+
+        self._notebook.remember_call(
+            sending.call,
+            sending.arguments,
+            facts=facts_of(sending.session, sending.tool),
+            cell=self._cell,
+        )
+        return await call_tool(
+            sending, keep=self._keep, shaping=shaping, timeout=timeout, emit=emit
+        )
+
+    async def call_tool(
+        self, server: str, tool: str, arguments: Mapping[str, Any], timeout: float
+    ) -> ToolResult:
+        """Call one tool for the person. Raises ConfigError and SessionError for unknown
+        names.
+        """
+        session = await self._notebook.session(server)
+        info = find_tool(session, tool)
+        call = new_call("hand", server, info.name, arguments)
+        sending = Sending(call, dict(arguments), session, info)
+        sent = self.send(
+            sending,
+            shaping=self._notebook.shaping(),
+            timeout=session.seconds_for(timeout, self._notebook.settings.tool_timeout),
+            emit=self.tell,
+        )
+        return await self._through(call, sent)
+
+    async def perform(
+        self,
+        call: ToolCall,
+        arguments: Mapping[str, Any],
+        work: Callable[["Keep"], Awaitable[ToolResult]],
+        *,
+        facts: Facts,
+        kind: Kind = "tool",
+        given: Mapping[str, Any] | None = None,
+    ) -> ToolResult:
+        """Make a call that goes another way than to a tool: `work` is its doing.
+
+        `given`: the tables that SQL was given by name. Raises what `work` raises.
+        """
+        self._notebook.remember_call(
+            call, arguments, facts=facts, cell=self._cell, kind=kind, given=given
+        )
+        return await self._through(call, work(self._keep))
+
+    async def _through(self, call: ToolCall, work: Awaitable[ToolResult]) -> ToolResult:
+        """Tell of a call from its start to its end, whatever ends it.
+
+        Returns the result as the person gets it; what is told of it has no secrets.
+        """
+        # loads the reading of results, wanted at the first call
+        from mcp_notebook.agent.sealing import seal_result
+
+        self.tell(call)
+        self.tell(ToolStarted(call.id))
+        started = time.monotonic()
+        try:
+            result = await work
+        except BaseException as error:
+            seconds = time.monotonic() - started
+            self.tell(ToolResult(call.id, *_end_of(error), seconds))
+            raise
+        self.tell(seal_result(result))
+        return result
+
+
+def _end_of(error: BaseException) -> tuple[Outcome, str]:
+    """How a call ended that raised, and in which words."""
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled", ""
+    words = error.message if isinstance(error, NotebookError) else type(error).__name__
+    return "error", seal_text(words)
+
+
+def facts_of(session: "Session", tool: "ToolInfo") -> Facts:
+    """What is known of a tool when it is called."""
+    argument = _sql_argument(tool.input_schema, tool.description)
+    reads = (
+        session.trusted
+        or tool.name in session.safe_tools
+        or only_reads(tool.annotations)
+    )
+    return Facts(reads, argument, bool(argument) and _is_query_tool(session, tool))
+
+
+def _is_query_tool(session: "Session", tool: "ToolInfo") -> bool:
+    """Whether SQL goes to this tool where none is named."""
+    try:
+        return query_tool(session)[0].name == tool.name
+    except ConfigError:
+        return False
+
+
+def find_tool(session: "Session", name: str) -> "ToolInfo":
+    """A tool of a session by name; raises ConfigError with near misses."""
+    for tool in session.tools:
+        if tool.name == name:
+            return tool
+    names = [tool.name for tool in session.tools]
+    near = difflib.get_close_matches(name, names, 1, 0.6)
+    if near:
+        raise ConfigError(
+            f"{session.name} has no tool {name!r}; did you mean {near[0]!r}? "
+            "%mcp_tools lists them all."
+        )
+    known = ", ".join(names[:40]) or "none"
+    raise ConfigError(f"{session.name} has no tool {name!r}; its tools: {known}.")
+
+
+def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
+    """The tool of a session that takes SQL, and the name of that argument; raises ConfigError."""
+    tools = [find_tool(session, wanted)] if wanted else list(session.tools)
+    found = {}
+    for tool in tools:
+        argument = _sql_argument(tool.input_schema, tool.description)
+        if argument:
+            found[tool.name] = (tool, argument)
+    for name in QUERY_TOOLS:
+        if name in found:
+            return found[name]
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not found:
+        raise ConfigError(
+            f"{session.name} has no tool that takes SQL; call its tools with %mcp_call."
+        )
+    raise ConfigError(
+        f"{session.name} has several tools that take SQL; choose one with --tool: "
+        f"{', '.join(found)}."
+    )
+
+
+def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
+    """The argument that takes an SQL text, when nothing else is required; else an empty string."""
+    properties = schema.get("properties") or {}
+    required = set(schema.get("required") or ())
+    for name in sql_words.SQL_ARGUMENTS:
+        if name not in properties or not required <= {name}:
+            continue
+        of_argument = (properties[name] or {}).get("description", "")
+        # `q` is what any search calls its words
+        if name != "q" or "sql" in f"{description} {of_argument}".lower():
+            return name
+    return ""

@@ -1,0 +1,283 @@
+"""One question on its way: run on the background loop, shown and answered in the thread
+of the cell that waits.
+"""
+
+import asyncio
+import queue
+import uuid
+from concurrent.futures import Future
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from mcp_notebook import display, loop
+from mcp_notebook.display.working_line import LONG, PATIENCE
+from mcp_notebook.errors import Stopped
+from mcp_notebook.events import (
+    Event,
+    Footer,
+    Note,
+    Stop,
+    TextDelta,
+    TextDiscarded,
+    ToolCall,
+    ToolResult,
+    Usage,
+    Working,
+)
+from mcp_notebook.freeze.call_log import Run
+from mcp_notebook.policy import Budget
+from mcp_notebook.secrets import seal_text
+from mcp_notebook.notebook.asker import CallApprovals
+from mcp_notebook.notebook.attended import buttons_work, is_attended
+from mcp_notebook.notebook.call_path import NotebookCalls
+from mcp_notebook.notebook.model_door import compose_module, load_compose
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.options import AskOptions
+from mcp_notebook.notebook.quiet_view import Questions
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.conversation import Conversation
+
+
+Shown = Literal["all", "state", "none"]
+QUESTION = 60  # characters by which a cell is known in %claude_cost
+
+
+class Shows(Protocol):
+    """What a run is shown by; `display.View` is one."""
+
+    def show(self, event: Event) -> None: ...
+    def flush(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class CellRun:
+    """One run from its start to its end. `seen` are its events so far, `value` that of
+    `--as` without `--into`.
+
+    `shown`: "all"; "state": only that it goes on, when it takes long; "none". Questions
+    that a person must answer are shown in any case.
+    """
+
+    def __init__(
+        self,
+        notebook: Notebook,
+        options: AskOptions,
+        *,
+        conversation: "Conversation | None" = None,
+        shown: Shown = "all",
+    ) -> None:
+        self._notebook, self._shown = notebook, shown
+        self._options = options.settled(notebook.settings)
+        self._conversation = (
+            notebook.conversation if conversation is None else conversation
+        )
+        self._cell = uuid.uuid4().hex[:8]
+        self._said = 0  # characters of finished turns
+        self._run = Run(self._cell, options.prompt, options.into)
+        notebook.questions[self._cell] = seal_text(
+            " ".join(options.prompt.split())[:QUESTION]
+        )
+        # drawn in the cell's own thread, so what happens waits there
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._calls = NotebookCalls(notebook, cell=self._cell, show=self._queue.put)
+        self._approvals = CallApprovals(notebook.asker)
+        self._attended = is_attended(notebook.shell)
+        self._view: Shows | None = None
+        self._buttons = False
+        self._future: Future[None] | None = None
+        self._tables: dict[str, None] = {}
+        self.seen: list[Event] = []
+        self.value: Any = None
+
+    @property
+    def cell(self) -> str:
+        """What the run is called in the ledger."""
+        return self._cell
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The names of the tables that came, in the order in which they came last."""
+        return tuple(self._tables)
+
+    async def in_awaited_cell(self) -> Any:
+        """Drive the run from a cell that IPython awaits; returns the value of `--as`.
+        An interrupt raises Stopped.
+        """
+        try:
+            await self.awaited()
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            raise Stopped from None
+        return self.value
+
+    def in_blocking_cell(self) -> Any:
+        """Drive the run from a nested, synchronous magic; returns the value of `--as`."""
+        try:
+            self.blocked()
+        except KeyboardInterrupt:
+            raise Stopped from None
+        return self.value
+
+    async def awaited(self) -> None:
+        """Wait for the end without blocking this thread's loop; raises what ended the run."""
+        future = self.start(awaited=True)
+        with self._notebook.asker.in_cell(
+            attended=self._attended, buttons=self._buttons
+        ):
+            try:
+                await loop.wait_in_cell(future, self._pump)
+            finally:
+                self._finish()
+
+    def blocked(self) -> None:
+        """Wait for the end; raises what ended the run."""
+        future = self.start(awaited=False)
+        with self._notebook.asker.in_cell(attended=self._attended, buttons=False):
+            try:
+                loop.wait(future, self._pump)
+            finally:
+                self._finish()
+
+    def start(self, *, awaited: bool | None = None) -> "Future[None]":
+        """Start the run unless it runs. `awaited`: the cell waits from now on, and how,
+        so it can be drawn.
+        """
+        if awaited is not None and self._view is None:
+            self._view = self._make_view(awaited)
+        if self._future is None:
+            if not self._options.dry_run:
+                self._notebook.trail.asked(self._run)
+            self._future = loop.submit(self._work())
+        return self._future
+
+    def _make_view(self, awaited: bool) -> Shows:
+        mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        self._buttons = (
+            awaited and mode == "widget" and buttons_work(self._notebook.shell)
+        )
+        whole = self._shown == "all"
+        view = display.View(
+            mode=mode,
+            decide=self._approvals.answer,
+            buttons=self._buttons,
+            live=self._attended and self._shown != "none",
+            patience=PATIENCE if whole else LONG,
+        )
+        return view if whole else Questions(view)
+
+    async def _work(self) -> None:
+        from mcp_notebook.agent.tracing import agent_span
+
+        with agent_span(self._cell, self._options.model):
+            # another question to the same conversation is answered first
+            async with self._conversation.busy:
+                await self._tell_events()
+
+    async def _tell_events(self) -> None:
+        self._calls.tell(Working("starting"))
+        compose = await load_compose()
+        stream = compose.events_of(
+            self._notebook,
+            self._options,
+            self._conversation,
+            self._make_caller,
+            self._attended,
+        )
+        async with aclosing(stream) as events:
+            async for event in events:
+                self._calls.tell(event)
+
+    def _make_caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
+        from mcp_notebook.agent.caller import Caller
+
+        clock = self._approvals.clock
+        before = clock.seconds()
+        budget.waited = lambda: clock.seconds() - before
+        return Caller(
+            toolset,
+            self._calls,
+            self._approvals,
+            rules=rules,
+            grants=self._notebook.grants,
+            shaping=self._notebook.shaping(self._options.rows_to_model),
+            timeout=self._notebook.settings.tool_timeout,
+            budget=budget,
+        )
+
+    def _pump(self) -> None:
+        assert self._view is not None
+        while True:
+            try:
+                event = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            self._take_event(event)
+        self._view.flush()
+        self._notebook.asker.pump()
+
+    def _take_event(self, event: Event) -> None:
+        self._keep_words(event)
+        if isinstance(event, Stop):
+            self._bind_value(event)
+        self._show(event)
+        if isinstance(event, ToolResult) and event.names:
+            self._tables = {
+                **{n: None for n in self._tables if n not in event.names},
+                **dict.fromkeys(event.names),
+            }
+        if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
+            assert self._view is not None
+            self._view.flush()
+            self._approvals.ask_in_box(event)
+
+    def _show(self, event: Event) -> None:
+        assert self._view is not None
+        self.seen.append(event)
+        self._view.show(event)
+
+    def _keep_words(self, event: Event) -> None:
+        """Keep for %mcp_freeze what was said."""
+        if isinstance(event, TextDelta):
+            self._run.words += event.text
+        elif isinstance(event, TextDiscarded):
+            self._run.words = self._run.words[: self._said]
+        elif isinstance(event, Usage):  # a turn is over: its text stays
+            self._run.words = self._run.words.rstrip() + "\n\n"
+            self._said = len(self._run.words)
+
+    def _finish(self) -> None:
+        assert self._view is not None
+        self._pump()
+        self._notebook.ledger.close(self._cell)
+        self._view.close()
+
+    def _bind_value(self, stop: Stop) -> None:
+        """Give the cell's value or last table its name."""
+        if not self._options.form:
+            self._name_last_table()
+        elif stop.reason == "done" and not self._options.dry_run:
+            compose = compose_module()
+            form = compose.form_of(self._notebook, self._options.form)
+            assert form is not None
+            self.value = compose.value_of(self._conversation, form)
+            if self._options.into:
+                self._notebook.shell.user_ns[self._options.into] = self.value
+                self.value = None
+
+    def _name_last_table(self) -> None:
+        into = self._options.into
+        if not into:
+            return
+        if not self._tables:
+            self._show(Note(f"No table came back, so {into} was not set.", "warning"))
+            return
+        last = self.tables[-1]
+        frame = self._notebook.shell.user_ns[last]
+        self._notebook.bind(into, frame)
+        self._notebook.trail.named(into, frame)
+        if last != into:
+            self._show(Note(f"{into} = {last}"))
+
+    def footer(self) -> Footer | None:
+        """The footer, when the run came to its end."""
+        return next((e for e in reversed(self.seen) if isinstance(e, Footer)), None)

@@ -1,0 +1,246 @@
+"""One question composed: sessions, tools, backend, budget and prompt become the events
+of a run.
+
+This is the door behind which the model's SDK is: who needs it loads it with
+`cell.load_compose`, on a worker thread.
+"""
+
+import asyncio
+import importlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from mcp_notebook.agent import backends, context, prices, prompts, typed
+from mcp_notebook.agent.conversation import Block, Conversation
+from mcp_notebook.agent.request import Request, describe_request
+from mcp_notebook.agent.run import run
+from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.errors import BackendError, BudgetError, DataError
+from mcp_notebook.events import Event, Note, Stop, TextDelta
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.policy import Budget, Limits
+from mcp_notebook.replay import RecordTransport, ReplayTransport
+from mcp_notebook.notebook import resources
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.options import Settled
+
+
+async def events_of(
+    notebook: Notebook,
+    options: Settled,
+    conversation: Conversation,
+    caller_of: Any,
+    attended: bool,
+) -> AsyncGenerator[Event, None]:
+    """The events of one cell; runs on the background loop. `caller_of(toolset, ...)`
+    builds the caller.
+    """
+    # pandas loads while the model thinks, not when the first result is there.
+    asyncio.get_running_loop().run_in_executor(
+        None, importlib.import_module, "mcp_notebook.results.model_preview"
+    )
+    composed = await compose(notebook, options)
+    if options.dry_run:
+        stream = dry_run_events(conversation, composed, options.system)
+    else:
+        for note in length_notes(notebook, conversation, composed.request.backend):
+            yield note
+        caller = caller_of(
+            composed.toolset,
+            notebook.rules(options.allow, attended=attended),
+            composed.budget,
+        )
+        stream = run(
+            conversation, composed.prompt, request=composed.request, caller=caller
+        )
+    async with composed.request.backend.lifetime(), aclosing(stream) as events:
+        async for event in events:
+            yield event
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What a run is made of."""
+
+    request: Request
+    prompt: list[Block]
+    toolset: Toolset
+    budget: Budget
+
+
+async def compose(notebook: Notebook, options: Settled) -> Composed:
+    """Sessions, backend, budget and prompt of one question; raises our exceptions where
+    something is missing.
+    """
+    # first, for without one nothing needs to start
+    backend = _backend(notebook, options)
+    await notebook.own_session()
+    sessions = _chosen(notebook, options.servers)
+    for session in sessions:
+        session.safe_tools |= notebook.repeatable(session)
+    budget = budget_of(notebook, options, backend)
+    form = form_of(notebook, options.form)
+    request = Request(
+        backend,
+        _system_prompt(sessions, options.system),
+        max_tokens=options.max_tokens,
+        effort=options.effort,
+        schema=form.schema if form else None,
+        problem=form.problem if form else lambda text: "",
+        search_above=notebook.settings.tool_search,
+    )
+    return Composed(
+        request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget
+    )
+
+
+def _system_prompt(sessions: list[Any], more: str) -> str:
+    """The rules, the servers' words and then the person's, which are the last to be
+    read. Without the person's it is to the letter what recorded turns were asked with.
+    """
+    rules = prompts.system_prompt(sessions)
+    return f"{rules}\n{more.strip()}\n" if more.strip() else rules
+
+
+async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[Block]:
+    """The person's words, the schemas of tables that they name, and the resources that
+    they mention.
+    """
+    from mcp_notebook.sharing.sources.describe import schema_text  # loads pandas
+
+    names = prompts.find_table_names(options.prompt, notebook.shell.user_ns)
+    schemas = {}
+    for name in names:
+        # outside only what %mcp_share named
+        notebook.catalog.add(name, variable=name, origin="named")
+        schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
+    blocks = prompts.user_blocks(options.prompt, names, schemas.__getitem__)
+    rows = options.rows_to_model
+    for block in await resources.attach_mentions(notebook, options.prompt, rows):
+        blocks.append({**block, "text": budget.fit(block["text"])})
+    return blocks
+
+
+def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
+    if not names:
+        return [s for s in notebook.sessions if s.state != "closed"]
+    return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
+
+
+def _backend(notebook: Notebook, options: Settled) -> Any:
+    """Who answers a cell; a dry run needs nobody."""
+
+    try:
+        return backend_of(notebook, options.model, replay=options.replay)
+    except BackendError:
+        if not options.dry_run or options.replay:
+            raise
+        return backends.backend_of_nobody(options.model)
+
+
+def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> Any:
+    """Who answers; raises BackendError. `model` empty: the settings say which."""
+
+    settings = notebook.settings
+    path = notebook.replay_file()
+    record = recorded = None
+    if notebook.recording is not None:
+        import httpx2  # only who records needs it
+
+        http = httpx2.AsyncHTTPTransport(retries=1)
+        source = settings.record_source
+        record = RecordTransport(notebook.recording, http, source=source)
+    elif path is not None:
+        recorded = ReplayTransport(path)
+    return backends.choose_backend(
+        client=notebook.client(),
+        model=model or settings.model,
+        prefer="replay" if replay else settings.backend,  # type: ignore[arg-type]
+        replay=recorded,
+        record=record,
+        clients=notebook.clients,
+    )
+
+
+def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
+    """The budget of one cell within the notebook's; raises BudgetError when dollars
+    cannot be counted.
+    """
+    settings = notebook.settings
+    limits = Limits(
+        iterations=options.max_iterations,
+        calls=options.max_calls,
+        seconds=options.max_seconds,
+        tokens=options.max_cell_tokens,
+        dollars=options.max_usd or None,
+        rows=settings.max_rows_to_model,
+        bytes=settings.max_bytes_to_model,
+    )
+    budget = Budget(limits, settings.notebook_limits(), notebook.spent)
+    for dollars in (limits.dollars, budget.notebook.dollars):
+        if dollars is not None:
+            _check_price(backend, dollars)
+    return budget
+
+
+def _check_price(backend: Any, dollars: float) -> None:
+
+    if not backend.free and not prices.has_price(backend.model):
+        raise BudgetError(
+            f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
+            "run without a dollar budget or choose another model."
+        )
+
+
+def form_of(notebook: Notebook, kind: Any) -> typed.Form | None:
+    """The form of `--as`: a type, or an expression in terms of the person's own names;
+    raises ConfigError.
+    """
+    return None if kind in ("", None) else typed.form_of(kind, notebook.shell.user_ns)
+
+
+def length_notes(
+    notebook: Notebook, conversation: Conversation, backend: backends.Backend
+) -> list[Note]:
+    """Trims a long conversation before a cell and says so; warns when the model's
+    window is nearly full.
+    """
+    settings = notebook.settings
+    if not conversation.tokens:
+        return []
+    window = settings.context_window or (
+        None if backend.free else prices.window_of(backend.model)
+    )
+    return [
+        Note(line, "warning")
+        for line in context.prepare_conversation(
+            conversation, settings.trim_tokens, window
+        )
+    ]
+
+
+async def dry_run_events(
+    conversation: Conversation, composed: Composed, system: str
+) -> AsyncGenerator[Event, None]:
+    """The events of a cell that asks no model for words."""
+    text = await describe_request(
+        composed.request, conversation, composed.prompt, composed.toolset.definitions()
+    )
+    if system:
+        text += f"\nThe system prompt ends with: {system}"
+    fence = "`" * 4
+    yield TextDelta(f"{fence}text\n{text}\n{fence}\n")
+    yield Stop("done")
+
+
+def value_of(conversation: Conversation, form: typed.Form) -> Any:
+    """The value of the last answer; raises DataError."""
+    blocks = conversation.messages[-1]["content"]
+    text = "".join(block.get("text", "") for block in blocks)
+    try:
+        return form.value(text)
+    except ValueError as error:
+        words = " ".join(str(error).split())[:300]
+        raise DataError(f"The answer is not of the type asked for ({words}).") from None

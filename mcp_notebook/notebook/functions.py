@@ -1,0 +1,283 @@
+"""The package's functions for plain Python, in notebooks and scripts: connect,
+disconnect, server, call, sql, ...
+
+They go through the same sessions, limits and log as the magics; a call is the person's
+own, so nothing is asked.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from mcp_notebook.config import ConnectOptions, InProcessServer, ServerSpec
+from mcp_notebook.config.options import connect_signature, describe_keywords
+from mcp_notebook.errors import ConfigError, DataError
+from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.notebook import (
+    connect_consent,
+    by_hand,
+    connecting,
+    current,
+    opening,
+    resources,
+    shared_tables,
+)
+from mcp_notebook.notebook.asker import NOBODY
+from mcp_notebook.notebook.call_path import NotebookCalls
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook.servers import Server, plain
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.call_values import Keep, Origin
+    from mcp_notebook.results import Table
+    from mcp_notebook.sharing.catalog import Catalog
+
+Target = str | Sequence[str] | object
+
+
+def connect(name: str, target: Target = "", **options: Any) -> Server:
+    """Connect a server, keep its session open in this process, and return its object.
+
+    `target`: a command line or a URL as in `%mcp_connect`, a list of words, or a server
+    object of the MCP SDK; without one, the server of that name in .mcp.json. `${VAR}` in
+    it, in headers and in paths is taken from the environment. Raises ConfigError or
+    ConnectError.
+    """
+    state = current.notebook()
+    current.run(state, _connected(state, name, target, options))
+    return server(name)
+
+
+async def aconnect(name: str, target: Target = "", **options: Any) -> Server:
+    """`connect` for code that awaits."""
+    state = current.notebook()
+    await current.run_awaited(state, _connected(state, name, target, options))
+    return server(name)
+
+
+# The keywords and their meaning are those of the options, which are declared once.
+for _door in (connect, aconnect):
+    _door.__signature__ = connect_signature()  # type: ignore[attr-defined]
+    _words = inspect.cleandoc(_door.__doc__ or "")
+    _door.__doc__ = f"{_words}\n\nOptions:\n\n{describe_keywords()}"
+
+
+def disconnect(name: str) -> None:
+    """Close a server's session; its tables stay. Raises SessionError for an unknown name."""
+    state = current.notebook()
+    current.run(state, state.sessions.disconnect(name))
+
+
+def server(name: str) -> Server:
+    """The object of a connected server: a method for each of its tools. Raises
+    SessionError for an unknown name.
+    """
+    state = current.notebook()
+    state.sessions.get(name)
+
+    def do(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
+        return current.run(
+            state, _called(state, server, tool, arguments, 0, tables=False)
+        )
+
+    async def do_async(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
+        return await current.run_awaited(
+            state, _called(state, server, tool, arguments, 0, tables=False)
+        )
+
+    def close() -> None:
+        current.run(state, state.sessions.disconnect(name))
+
+    return Server(name, lambda: state.sessions.get(name), do, do_async, close)
+
+
+def call(
+    target: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    tables: bool = False,
+    timeout: float = 0,
+) -> Any:
+    """Call `server.tool`: the first table as a DataFrame, else the text; with
+    `tables=True` all tables as a list.
+
+    `timeout` is in seconds, 0 is the setting's. Raises CallError when the tool says no.
+    """
+    state = current.notebook()
+    return current.run(
+        state,
+        _called(
+            state, *by_hand.split_target(target), arguments or {}, timeout, tables=tables
+        ),
+    )
+
+
+async def acall(
+    target: str,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    tables: bool = False,
+    timeout: float = 0,
+) -> Any:
+    """`call` for code that awaits."""
+    state = current.notebook()
+    work = _called(
+        state, *by_hand.split_target(target), arguments or {}, timeout, tables=tables
+    )
+    return await current.run_awaited(state, work)
+
+
+def sql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
+    """One SELECT in the DuckDB dialect over tables of this process, as a DataFrame:
+    `sql("from o", o=orders)`.
+
+    In a notebook the tables that results and `%mcp_share` gave are there without being
+    named. Raises DataError.
+    """
+    state = current.notebook()
+    return current.run(state, _queried(state, text, limit, tables))
+
+
+async def asql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
+    """`sql` for code that awaits."""
+    state = current.notebook()
+    return await current.run_awaited(state, _queried(state, text, limit, tables))
+
+
+def resource(server: str, uri: str, *, tables: bool = False) -> Any:
+    """Read a server's resource: its first table as a DataFrame, else its text; with
+    `tables=True` all tables.
+    """
+    state = current.notebook()
+    return current.run(state, _read(state, server, uri, tables=tables))
+
+
+def share(table: Any, as_: str = "", *, description: str = "") -> str:
+    """Share a table with Claude, and with clients outside when `%mcp_serve` runs;
+    returns the name to query it by.
+
+    `table` is the name of a variable, a table object, or the path of a data file; `as_`
+    names it otherwise. Raises ConfigError for what is no table.
+    """
+    return shared_tables.share(
+        current.notebook(), table, as_=as_, description=description
+    )[0]
+
+
+def unshare(*names: str) -> None:
+    """Take shared tables back. Raises DataError for a name that is not shared."""
+    shared_tables.unshare(current.notebook(), names)
+
+
+def __getattr__(name: str) -> Any:
+    """`settings`: those of `%config MCPNotebook`, for scripts too."""
+    if name == "settings":
+        return current.notebook().settings
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+async def _connected(
+    state: Notebook, name: str, target: Target, given: Mapping[str, Any]
+) -> None:
+    options = ConnectOptions.from_call(name, target, given)
+    if options.in_process:
+        options.refuse_misplaced("server object", name)
+        spec = InProcessServer(lambda: target, options)
+    else:
+        # of one name, a wrong server is raised
+        spec = cast("ServerSpec", connecting.resolve(options)[name])
+    session = await opening.opened(state, name, spec, options, {name: ""})
+    for note in connect_consent.notes_on(session, state.sessions):
+        current.logger.warning("%s: %s", name, note)
+    # Nobody is asked from code: tools that are not what they were are refused.
+    try:
+        connect_consent.accept(
+            session,
+            say=lambda text: current.logger.warning("%s", text),
+            ask=lambda _: NOBODY,
+        )
+    except Exception:
+        await state.sessions.disconnect(name)
+        raise
+
+
+async def _called(
+    state: Notebook,
+    server: str,
+    tool: str,
+    arguments: Mapping[str, Any],
+    timeout: float,
+    *,
+    tables: bool,
+) -> Any:
+    frames: list[Any] = []
+    sent = {name: plain(value, name) for name, value in arguments.items()}
+    calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
+    result = await by_hand.perform(calls, server, tool, sent, timeout=timeout)
+    return _value(frames, tables, lambda: by_hand.text_of(result))
+
+
+def _keep_for_code(state: Notebook, frames: list[Any]) -> "Keep":
+    """Hands the tables of a call to the person's code, which names them."""
+
+    def keep(
+        tables: "Sequence[Table]",
+        origin: "Origin",
+        write: Callable[[Sequence[str]], str],
+    ) -> tuple[tuple[str, ...], str]:
+        written = write([origin.tool] * len(tables))
+        for index, table in enumerate(tables):
+            frames.append(state.hand_out(table, origin, index))
+        return (), written
+
+    return keep
+
+
+def _value(frames: list[Any], tables: bool, text: Callable[[], str]) -> Any:
+    if tables:
+        return frames
+    return frames[0] if frames else text()
+
+
+async def _queried(
+    state: Notebook, text: str, limit: int | None, tables: Mapping[str, Any]
+) -> Any:
+    if not text.strip():
+        raise ConfigError("There is no SQL in the text.")
+    arguments = {"sql": text} if limit is None else {"sql": text, "limit": limit}
+    frames: list[Any] = []
+    calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
+    catalog = _catalog(state, tables)
+    try:
+        await by_hand.perform_own_sql(state, calls, arguments, catalog, given=tables)
+    except DataError as error:
+        hint = (
+            ""
+            if current.is_interactive(state) or tables
+            else " Name the tables: sql(..., orders=orders)."
+        )
+        raise DataError(f"{error.message}{hint}") from None
+    return frames[0]
+
+
+def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
+    """The notebook's tables and those that were named; a name that was given counts first."""
+    state.adopt()
+    catalog = Catalog(lambda: {**state.shell.user_ns, **tables})
+    for entry in state.catalog.entries():
+        catalog.add(entry.name, variable=entry.variable)
+    for name in tables:
+        catalog.add(name)
+    return catalog
+
+
+async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:
+    frames: list[Any] = []
+    result = await resources.read_resource(
+        state, server, uri, keep=_keep_for_code(state, frames)
+    )
+    reading = result.reading
+    assert reading is not None  # a resource that was read has one
+    if reading.error is not None:
+        raise DataError(f"{uri} of {server} cannot be read: {reading.error}")
+    return _value(frames, tables, lambda: reading.text)

@@ -1,0 +1,240 @@
+"""What the line magics show: a line, a table, a preview."""
+
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+from IPython.display import display
+
+from mcp_notebook import config, loop
+from mcp_notebook.display import status_table_html, tools_table_html
+from mcp_notebook.display.outputs import CellScreen, Slots
+from mcp_notebook.display.working_line import EndLine, WorkingLine, line_form
+from mcp_notebook.errors import ConfigError
+from mcp_notebook.events import ToolProgress
+from mcp_notebook.kinds import kind_of
+from mcp_notebook.replay import describe
+from mcp_notebook.notebook.attended import is_attended
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.untrusted_text import visible
+
+
+def working_line(shell: Any) -> WorkingLine:
+    """A line of output that says what goes on, and that its end may stand for."""
+    slots = Slots(CellScreen())
+    is_notebook = getattr(shell, "kernel", None) is not None
+    form = line_form("static" if is_notebook else "text", slots)
+    return WorkingLine(form or EndLine(slots))
+
+
+def show_line(text: str) -> None:
+    """Show one line of plain text."""
+    display({"text/plain": text}, raw=True)
+
+
+Work = Callable[[Callable[[Any], None]], Coroutine[Any, Any, tuple[Any, Any]]]
+
+
+def show_call(notebook: Notebook, work: Work, into: str) -> Any:
+    """Run a call by hand, show how far it is when it takes long, and return its value.
+
+    `work` gets what takes the call's events, for example the progress that its server reports.
+    """
+    status = working_line(notebook.shell)
+    started = time.monotonic()
+    status.say("running")
+
+    def hear(event: Any) -> None:
+        if isinstance(event, ToolProgress):
+            part = "" if event.fraction is None else f"{100 * event.fraction:.0f} %"
+            words = (part, visible(event.message)[:120])
+            status.say("running", detail=" · ".join(word for word in words if word))
+
+    def pump() -> None:
+        status.draw()
+        notebook.asker.pump()
+
+    try:
+        with notebook.asker.in_cell(
+            attended=is_attended(notebook.shell), buttons=False
+        ):
+            result, value = loop.wait(loop.submit(work(hear)), pump)
+    except BaseException:
+        if status.was_shown:
+            status.leave(f"ended after {time.monotonic() - started:.1f} s")
+        raise
+    tables = list(
+        zip(result.reading.tables if result.reading else (), result.names, strict=False)
+    )
+    lines = [_table_line(table, name) for table, name in tables]
+    took = f"{time.monotonic() - started:.1f} s"
+    if status.was_shown:
+        status.leave(" · ".join([*lines[:1], took]))
+        del lines[:1]
+    for said in lines:
+        show_line(said)
+    return None if into else value
+
+
+def _table_line(table: Any, name: str) -> str:
+    rows, columns = table.data.shape
+    said = [
+        f"{name}: {rows:,} row{'s' * (rows != 1)} × {columns} column{'s' * (columns != 1)}"
+    ]
+    if table.truncated:
+        said.append(f"cut by the server: {table.truncated}")
+    if table.approximate:
+        said.append("approximate")
+    return " · ".join([*said, *table.notes])
+
+
+def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
+    """The table of tools of the named sessions, or of all."""
+    sessions = [loop.run(notebook.session(n)) for n in names] or list(notebook.sessions)
+    if not sessions:
+        show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
+        return
+    rows = [
+        {
+            "server": session.name,
+            "tool": tool.name,
+            "arguments": _arguments(tool.input_schema),
+            "description": " ".join(tool.description.split()),
+        }
+        for session in sessions
+        for tool in session.tools
+    ]
+    display(tools_table_html(rows), raw=True)
+
+
+def _arguments(schema: dict[str, Any]) -> str:
+    required = set(schema.get("required") or ())
+    return ", ".join(
+        n if n in required else f"{n}?" for n in schema.get("properties") or {}
+    )
+
+
+def show_status(notebook: Notebook, names: Sequence[str] = ()) -> None:
+    """The table of sessions; of those that are named also the last lines of their private log."""
+    sessions = [notebook.sessions.get(name) for name in names] or list(
+        notebook.sessions
+    )
+    if not sessions:
+        show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
+        return
+    display(
+        status_table_html([status_row(session.status()) for session in sessions]),
+        raw=True,
+    )
+    usual = notebook.settings.tool_timeout
+    for session in sessions if names else ():
+        show_line(
+            f"{session.name}: a call may take {session.seconds_for(None, usual):g} s"
+        )
+        words = visible(session.log.last_words(), lines=True)
+        show_line(
+            f"{session.name} logged:\n{words}"
+            if words
+            else f"{session.name} logged nothing."
+        )
+
+
+def status_row(told: dict[str, Any]) -> dict[str, Any]:
+    """A session's status in the words and units of the table."""
+    return {
+        "server": told["name"],
+        "state": told["state"],
+        "transport": told["transport"],
+        "era": told["era"],
+        "version": told["server"],
+        "tools": f"{told['tools']}, {told['changed']} changed"
+        if told["changed"]
+        else str(told["tools"]),
+        "uptime": _span(told["uptime"]),
+        "restarts": told["restarts"],
+        "calls": told["calls"],
+        "p50 (ms)": told["p50_ms"],
+        "last error": told["last_error"],
+    }
+
+
+def _span(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )
+
+
+def show_rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
+    """A short list as a table, or what to say when there is nothing."""
+    if found:
+        display(status_table_html(found), raw=True)
+    else:
+        show_line(empty)
+
+
+def show_resource(
+    notebook: Notebook, names: Sequence[str], reading: Any, into: str
+) -> Any:
+    """What a resource held: its tables are named and the first one returned, a text is printed."""
+    for table, name in zip(reading.tables, names, strict=True):
+        show_line(_table_line(table, name))
+    if not reading.tables or reading.error is not None:
+        show_line(visible(reading.error or reading.text, lines=True) or "(it is empty)")
+    if into and not names:
+        show_line(f"It holds no table, so {into} was not set.")
+    return notebook.shell.user_ns[names[0]] if names and not into else None
+
+
+def show_discovered() -> None:
+    """The servers that configuration files name."""
+    rows = [
+        {
+            "server": f.name,
+            "from": f.host,
+            "file": str(f.path),
+            "what": f.what or f.problem,
+            "notes": "; ".join(f.notes),
+        }
+        for f in config.discover(Path.cwd())
+    ]
+    if not rows:
+        show_line("No configuration file with MCP servers was found.")
+        return
+    display(status_table_html(rows), raw=True)
+
+
+def show_preview(notebook: Notebook, name: str) -> None:
+    """What Claude was shown of a table, or would be shown when nothing was sent yet."""
+    from mcp_notebook.results.model_preview import preview as write  # loads pandas
+
+    if not name:
+        raise ConfigError("Name a table: %mcp_preview NAME; %mcp_shared lists them.")
+    table = notebook.table(name)
+    sent = notebook.shown.get(name)
+    if not sent and kind_of(table) not in ("frame", "arrow"):
+        raise ConfigError(
+            f"{name} is no table in memory: %mcp_call notebook.describe_table table={name} describes it."
+        )
+    shaping = notebook.shaping()
+    show_line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
+
+
+def show_recording(notebook: Notebook) -> None:
+    """Whether turns are recorded, and what is there to replay."""
+    if notebook.recording is not None:
+        show_line(
+            f"Recording the model's turns into {notebook.recording}; %claude_record off ends it."
+        )
+        return
+
+    path = notebook.replay_file()
+    show_line(
+        f"Not recording. {describe(path) if path else 'There are no recorded turns for this notebook.'}"
+    )

@@ -1,0 +1,329 @@
+"""What lives as long as the kernel: sessions, tables, conversation, ledger, grants."""
+
+import copy
+import threading
+import weakref
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook import loop, naming
+from mcp_notebook.agent.backends import Clients
+from mcp_notebook.agent.call_values import Shaping
+from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.config import InProcessServer
+from mcp_notebook.config.userfiles import user_folder
+from mcp_notebook.errors import ConfigError, DataError
+from mcp_notebook.events import ToolCall
+from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
+from mcp_notebook.ledger import Ledger
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
+from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.sessions import Sessions
+from mcp_notebook.notebook import notebook_file
+from mcp_notebook.notebook.asker import Asker
+from mcp_notebook.notebook.server_requests import ServerRequests
+from mcp_notebook.notebook.settings import MCPNotebook
+
+if TYPE_CHECKING:
+    from mcp_notebook.agent.call_values import Origin, Shaping
+    from mcp_notebook.results import Table
+    from mcp_notebook.sessions import Session
+
+
+MAIN = "main"  # the branch in which a conversation starts
+
+
+class Notebook:
+    """The state behind the magics of one kernel."""
+
+    def __init__(self, shell: Any, settings: MCPNotebook) -> None:
+        self.shell = shell
+        self.settings = settings
+        self.sessions = Sessions(memory=user_folder() / "eras.json")
+        self.clients = Clients()  # those that we make for a model's service
+        self.ledger = Ledger()
+        self._write_log(settings.log_file)
+        settings.observe(lambda change: self._write_log(change.new), names="log_file")
+        settings.observe(
+            lambda _: loop.submit(self.sessions.announce_roots()), names="roots"
+        )
+        self.grants = Grants(user_file())
+        self.starts = Starts(user_folder() / "starts.json")
+        self.spent = Spent()
+        self.branches = {MAIN: Conversation()}
+        self.branch = MAIN
+        self.asker = Asker()  # every question to the person
+        self.requests = ServerRequests(self)  # what servers may ask for
+        # shared files and objects that no variable holds
+        self.held: dict[str, Any] = {}
+        self.catalog = Catalog(lambda: ChainMap(self.shell.user_ns, self.held))
+        # patterns given at %mcp_connect, by server
+        self.allowed: dict[str, tuple[str, ...]] = {}
+        # what Claude was shown of each table, for %mcp_preview
+        self.shown: dict[str, str] = {}
+        # how each cell's question begins, by the cell's name in the ledger
+        self.questions: dict[str, str] = {}
+        self.recording: Path | None = None
+        self.trail = Trail()  # what was called, exactly, for %mcp_freeze
+        self._handed: list[weakref.ref[Any]] = []
+        self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
+        # names of tables that are being described, and are bound in a moment
+        self._reserved: set[str] = set()
+        self._naming = threading.Lock()
+
+    def keep(
+        self,
+        tables: "Sequence[Table]",
+        origin: "Origin",
+        write: Callable[[Sequence[str]], str] = lambda names: "",
+        *,
+        into: str = "",
+    ) -> tuple[tuple[str, ...], str]:
+        """Put the tables of a call into the notebook's namespace; returns their names,
+        and what `write` made of these before anything was bound.
+
+        `into` is what the person asked the first one to be called. For the others a
+        readable name is found that is free, or that the very same call was given
+        before: running a cell again refreshes its table.
+        """
+        names = self._reserve_names(origin, len(tables), into)
+        try:
+            written = write(names)
+            for index, (table, name) in enumerate(zip(tables, names, strict=True)):
+                self._keep_table(table, origin, index, name)
+        finally:
+            self._reserved.difference_update(names)
+        if into and tables:
+            self.trail.named(into, self.shell.user_ns[into])
+        return names, written
+
+    def _reserve_names(
+        self, origin: "Origin", count: int, into: str
+    ) -> tuple[str, ...]:
+        """Names that no other call is given while this one's tables are described."""
+        suggested = naming.suggest(origin.server, origin.tool, origin.arguments)
+        names: list[str] = []
+        with self._naming:
+            for index in range(count):
+                wanted = into if index == 0 else ""
+                name = wanted or self._free_name(suggested, provenance(origin, index))
+                self._reserved.add(name)
+                names.append(name)
+        return tuple(names)
+
+    def _keep_table(
+        self, table: "Table", origin: "Origin", index: int, name: str
+    ) -> None:
+        frame = frame_of(table, origin)
+        self.bind(name, frame)
+        self._bound[name] = (provenance(origin, index), weakref.ref(frame))
+        self.trail.kept(origin.call_id, index, name, frame, table.truncated)
+
+    def hand_out(self, table: "Table", origin: "Origin", index: int = 0) -> Any:
+        """A table as a DataFrame for the person's own code, which gives it its name;
+        see `adopt`.
+        """
+        frame = frame_of(table, origin)
+        self._handed = [
+            reference for reference in self._handed if reference() is not None
+        ]
+        self._handed.append(weakref.ref(frame))
+        self.trail.kept(origin.call_id, index, "", frame, table.truncated)
+        return frame
+
+    def keep_back(self, name: str, call_id: str) -> None:
+        """Do not offer Claude a call's result, which may hold masked values under other names."""
+        self.catalog.withhold(name)
+        frames = [(reference, reference()) for reference in self._handed]
+        self._handed = [
+            r
+            for r, frame in frames
+            if frame is not None and frame.attrs["mcp"]["call_id"] != call_id
+        ]
+
+    def adopt(self) -> None:
+        """Let Claude query the tables that were handed out by the names that the
+        person's code gave them.
+        """
+        waiting = {
+            id(frame): frame
+            for reference in self._handed
+            if (frame := reference()) is not None
+        }
+        for name, value in list(self.shell.user_ns.items()) if waiting else ():
+            if waiting.get(id(value)) is value is not None and not name.startswith("_"):
+                self.catalog.add(name, variable=name, origin="result")
+                self.trail.named(name, value)
+                self._handed = [
+                    reference for reference in self._handed if reference() is not value
+                ]
+
+    def remember_call(
+        self,
+        call: ToolCall,
+        arguments: Mapping[str, Any],
+        *,
+        facts: Facts,
+        cell: str = "",
+        kind: Kind = "tool",
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Remember a call exactly as it is sent, in memory only, so that it can be frozen.
+
+        `given`: the tables that SQL was given by name, beside those of the notebook.
+        """
+        at = len(self.shell.user_ns.get("In", ())) - 1
+        exact = copy.deepcopy(dict(arguments))
+        tables: dict[str, Any] = {}
+        if call.server == OWN_SERVER:
+            tables = {
+                entry.name: self.shell.user_ns.get(entry.variable)
+                for entry in self.catalog.entries()
+            }
+        made = Call(call.id, call.server, call.tool, exact, facts, cell, kind, at=at)
+        self.trail.sent(made, {**tables, **(given or {})})
+
+    def bind(self, name: str, frame: Any) -> None:
+        """Give a table a name in the notebook and let Claude query it there."""
+        self.shell.user_ns[name] = frame
+        self.catalog.add(name, variable=name, origin="result")
+
+    def _free_name(self, suggested: str, made_by: Any) -> str:
+        for name, (maker, reference) in self._bound.items():
+            if maker != made_by or name in self._reserved:
+                continue
+            if self.shell.user_ns.get(name) is reference() is not None:
+                return name
+        taken = {*self.shell.user_ns, *self.catalog.names(), *self._reserved}
+        return naming.free(suggested, taken)
+
+    def rules(self, allow: tuple[str, ...], *, attended: bool) -> Rules:
+        """The rules of one cell: the settings, what was allowed at connect, and
+        `allow`, what the settings and the cell itself allow.
+        """
+        at_connect = tuple(
+            f"{server}.{p}"
+            for server, patterns in self.allowed.items()
+            for p in patterns
+        )
+        return Rules(
+            allow=(*allow, *at_connect),
+            ask=tuple(self.settings.ask),
+            deny=tuple(self.settings.deny),
+            default=self.settings.approval,  # type: ignore[arg-type]
+            attended=attended,
+            unattended=self.settings.unattended,  # type: ignore[arg-type]
+        )
+
+    def repeatable(self, session: "Session") -> set[str]:
+        """The tools of a session that the person marked as safe to run twice
+        (`MCPNotebook.retry`).
+        """
+        patterns = tuple(self.settings.retry)
+        return {
+            tool.name
+            for tool in session.tools
+            if matches_any(patterns, session.name, tool.name)
+        }
+
+    def _write_log(self, name: str) -> None:
+        self.ledger.file = Path(name).expanduser() if name else None
+
+    @property
+    def conversation(self) -> Conversation:
+        """The branch of the conversation that the next cell goes on with."""
+        return self.branches[self.branch]
+
+    def switch(self, name: str) -> None:
+        """Go on in another branch of the conversation; a new one starts where this one is."""
+        self.branches.setdefault(name, self.conversation.fork())
+        self.branch = name
+
+    def client(self) -> Any:
+        """The person's own client: the setting is its variable's name, or the object;
+        raises ConfigError.
+        """
+        client = self.settings.client
+        if not isinstance(client, str):
+            return client
+        if client and client not in self.shell.user_ns:
+            raise ConfigError(
+                f"MCPNotebook.client names {client!r}, and there is no such variable in the notebook."
+            )
+        return self.shell.user_ns[client] if client else None
+
+    def shaping(self, rows: int | None = None) -> "Shaping":
+        """How much of a result goes to the model."""
+        # loads the reading of results, wanted at the first call
+
+        return Shaping(
+            rows=self.settings.rows_to_model if rows is None else rows,
+            text_bytes=self.settings.text_bytes,
+            mask=tuple(self.settings.mask),
+        )
+
+    async def own_session(self) -> "Session":
+        """The session with the notebook's own server, started at its first use."""
+        if OWN_SERVER not in self.sessions.names():
+            # loads mcp and duckdb
+            from mcp_notebook.sharing.notebook_server import build_notebook_server
+
+            spec = InProcessServer(
+                lambda: build_notebook_server(
+                    self.catalog, mask=lambda: tuple(self.settings.mask)
+                )
+            )
+            await self.sessions.connect(OWN_SERVER, spec, trusted=True)
+        return self.sessions.get(OWN_SERVER)
+
+    async def session(self, name: str) -> "Session":
+        """A session by name; the notebook's own starts when it is asked for."""
+        return (
+            await self.own_session() if name == OWN_SERVER else self.sessions.get(name)
+        )
+
+    def table(self, name: str) -> Any:
+        """A table of the notebook by name; raises DataError."""
+        if name not in self.shell.user_ns:
+            known = ", ".join(self.catalog.names()) or "none yet"
+            raise DataError(
+                f"There is no table {name!r} in this notebook; tables: {known}."
+            )
+        return self.shell.user_ns[name]
+
+    def replay_file(self) -> Path | None:
+        """The recorded turns that belong to this notebook, if there are any."""
+        return notebook_file.replay_file(self.settings.replay_file, self.shell.user_ns)
+
+    def record_file(self) -> Path:
+        """Where a recording of this notebook goes."""
+        return self.recording or notebook_file.record_file(
+            self.settings.replay_file, self.shell.user_ns
+        )
+
+
+def provenance(origin: "Origin", index: int) -> tuple[Any, ...]:
+    """What makes a table the same as one that came before."""
+    exact = origin.exact or origin.arguments
+    arguments = repr(sorted(exact.items(), key=str))
+    return origin.server, origin.tool, arguments, index
+
+
+def frame_of(table: "Table", origin: "Origin") -> Any:
+    """A table as a DataFrame that says where it comes from."""
+    return table.to_pandas(
+        attrs={
+            "server": origin.server,
+            "tool": origin.tool,
+            "arguments": dict(origin.arguments),
+            "call_id": origin.call_id,
+            "time": origin.time,
+            "seconds": origin.seconds,
+        }
+    )
+
+
+Getter = Callable[[], Notebook]

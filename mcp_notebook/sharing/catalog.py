@@ -1,0 +1,170 @@
+"""Which names of the notebook are tables for SQL; a query always sees the variable's
+value of that moment.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import is_table
+from mcp_notebook.sharing.tool_errors import did_you_mean
+
+Origin = Literal["result", "named", "shared"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A table's name in SQL, the variable that holds it, and why it is offered.
+
+    `origin` "result": an earlier call produced it, for this notebook's conversation
+    only. "named": the person named it in a question, for the conversation too.
+    "shared": the person shared it, so it may be served to clients outside.
+    """
+
+    name: str
+    variable: str
+    origin: Origin = "result"
+    description: str = ""
+
+
+class Catalog:
+    """The offered tables by name; `namespace` gives the notebook's variables whenever
+    it is asked.
+    """
+
+    def __init__(self, namespace: Callable[[], Mapping[str, object]]) -> None:
+        self._namespace = namespace
+        self._entries: dict[str, Entry] = {}
+        self._used: dict[str, float] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def add(
+        self,
+        name: str,
+        *,
+        variable: str | None = None,
+        origin: Origin = "result",
+        description: str = "",
+    ) -> None:
+        """Offer the variable (by default the one called `name`) as a table; a name that
+        was there is replaced.
+
+        A variable that the person shared under this name stays shared when a call gives
+        it new rows.
+        """
+        fresh = Entry(name, variable or name, origin, description)
+        known = self._entries.get(name)
+        if known is not None and known.origin == "shared" and origin != "shared":
+            # what the person shared stays shared, also with a call's new rows
+            if known.variable == fresh.variable:
+                return
+        self._entries[name] = fresh
+        self._tell_listeners()
+
+    def remove(self, name: str) -> None:
+        """Offer the table no longer; an unknown name is a `DataError`."""
+        if self._entries.pop(name, None) is None:
+            raise DataError(self._unknown(name))
+        self._used.pop(name, None)
+        self._tell_listeners()
+
+    def withhold(self, name: str) -> None:
+        """Offer a result no longer, unless the person shared it under this name."""
+        if (entry := self._entries.get(name)) is not None and entry.origin == "result":
+            self.remove(name)
+
+    def use(self, names: Iterable[str]) -> None:
+        """Note that statements read these tables now."""
+        self._used |= dict.fromkeys(names, time.monotonic())
+
+    def last_used(self, name: str) -> float | None:
+        """When a statement last read the table, by `time.monotonic`; None: not yet."""
+        return self._used.get(name)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Those whose variable exists now, sorted by name."""
+        namespace = self._namespace()
+        return tuple(
+            entry
+            for name, entry in sorted(self._entries.items())
+            if entry.variable in namespace
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """The names of `entries()`."""
+        return tuple(entry.name for entry in self.entries())
+
+    def only(self, origin: Origin) -> "Catalog":
+        """A view of the entries of one origin that follows later changes of this catalog."""
+        return _Selection(self, origin)
+
+    def resolve(self, name: str) -> object:
+        """The variable's current value; the name is matched without regard to case, as SQL does.
+
+        Raises `DataError` when no such table is offered or the value is no table any more.
+        """
+        entry = self.find(name)
+        if entry is None:
+            raise DataError(self._unknown(name))
+        value = self._namespace()[entry.variable]
+        # A text names a file only where the person named it: what a model makes of a
+        # variable opens no file.
+        if not is_table(value) or (isinstance(value, str) and entry.origin == "result"):
+            raise DataError(
+                f"{entry.variable} is a {type(value).__name__} now, not a table: share "
+                "it again when it is."
+            )
+        # Loads pyarrow, which a name in a question does not need.
+        from mcp_notebook.sharing.sources.ibis_in_memory import near
+
+        return near(value)
+
+    def find(self, name: str) -> Entry | None:
+        """The entry of that name: exactly so written, else the only one that differs in
+        letter case.
+        """
+        present = {entry.name: entry for entry in self.entries()}
+        alike = [
+            entry for known, entry in present.items() if known.lower() == name.lower()
+        ]
+        return present.get(name) or (alike[0] if len(alike) == 1 else None)
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` (from any thread) after each change of what is offered."""
+        self._listeners.append(listener)
+
+    def off_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` no longer."""
+        self._listeners.remove(listener)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries())
+
+    def _tell_listeners(self) -> None:
+        for listener in list(self._listeners):
+            listener()
+
+    def _unknown(self, name: str) -> str:
+        known = self.names()
+        return (
+            f"There is no table {name!r}.{did_you_mean(name, known)} Tables: "
+            f"{', '.join(known) or 'none yet'}."
+        )
+
+
+class _Selection(Catalog):
+    """The entries of one origin of another catalog."""
+
+    def __init__(self, source: Catalog, origin: Origin) -> None:
+        super().__init__(source._namespace)
+        self._source = source
+        self._origin = origin
+        self._used = source._used
+        source.on_change(self._tell_listeners)
+
+    def entries(self) -> tuple[Entry, ...]:
+        return tuple(
+            entry for entry in self._source.entries() if entry.origin == self._origin
+        )

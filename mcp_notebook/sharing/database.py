@@ -1,0 +1,332 @@
+"""The bundled database server: `query_database`, `list_tables`, `describe_table` and
+`explain` over one engine.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import mcp_types as types
+
+from mcp_notebook.errors import ConfigError
+from mcp_notebook.sharing.answer import (
+    OUTPUT_SCHEMA,
+    AnswerColumn,
+    RowsAnswer,
+    TableAnswer,
+    as_answer,
+)
+from mcp_notebook.sharing.engines import Engine, StatementLimits, TableInfo, open_engine
+from mcp_notebook.sharing.engines.interface import ColumnInfo
+from mcp_notebook.sharing.handover import LARGE, Handover, as_table, is_small
+from mcp_notebook.sharing.serve import Transport, serve, token_from
+from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
+from mcp_notebook.sharing.tools import Tool, build_server
+
+if TYPE_CHECKING:
+    from mcp.server.lowlevel import Server
+
+# Hosts put a server's instructions into the system prompt: the text is compact, capped
+# and the same on every start.
+OVERVIEW_BYTES = 4_000
+SAMPLE_ROWS = 3
+SURVEYED_TABLES = 40
+_DESCRIPTION_COLUMNS = (
+    AnswerColumn("column", "TEXT"),
+    AnswerColumn("type", "TEXT"),
+    AnswerColumn("nullable", "BOOLEAN"),
+    AnswerColumn("key", "BOOLEAN"),
+    AnswerColumn("references", "TEXT"),
+    AnswerColumn("values", "TEXT"),
+    AnswerColumn("from", "TEXT"),
+    AnswerColumn("to", "TEXT"),
+    AnswerColumn("samples", "TEXT"),
+)
+_SQL = {
+    "type": "string",
+    "description": (
+        "One SELECT statement (WITH ... SELECT and VALUES work too). No "
+        "semicolon-separated statements, no parameters."
+    ),
+    "minLength": 1,
+    "maxLength": 100_000,
+    "examples": [
+        "SELECT status, count(*) AS orders FROM orders GROUP BY status ORDER BY orders DESC"
+    ],
+}
+_TABLE = {
+    "type": "string",
+    "description": "Name of a table or view as list_tables gives it.",
+    "examples": ["orders"],
+}
+
+
+async def serve_database(
+    url: str = "",
+    *,
+    transport: Transport = "stdio",
+    host: str = "127.0.0.1",
+    port: int = 0,
+    token_env: str = "",
+    max_rows: int = 10_000,
+    timeout: float = 15.0,
+    tables: Sequence[str] | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> None:
+    """Serve the database at `url` (default: the environment's `DATABASE_URL`) until the
+    client leaves.
+
+    `timeout` is in seconds a statement, `tables` the only tables and views that may be
+    read (all when None), and `token_env` names the variable that holds the bearer token
+    for http and sse. Raises `ConfigError`.
+    """
+    url = url or environ.get("DATABASE_URL", "")
+    if not url:
+        raise ConfigError(
+            "Which database? Give --url sqlite:///path/to/file.db or set DATABASE_URL."
+        )
+    engine = open_engine(url, tables=tables)
+    token = token_from(token_env, environ)
+    try:
+        # Only who started this process shares its folders: a client over HTTP gets what
+        # fits into JSON.
+        handover = Handover.offered(environ) if transport == "stdio" else None
+        server = await build_database_server(
+            engine, StatementLimits(rows=max_rows, seconds=timeout), handover
+        )
+        await serve(server, transport=transport, host=host, port=port, token=token)
+    finally:
+        await engine.close()
+
+
+async def build_database_server(
+    engine: Engine,
+    limits: StatementLimits | None = None,
+    handover: Handover | None = None,
+) -> "Server[Any]":
+    """The MCP server over an engine; its instructions hold the schema as it is now.
+
+    With `handover` answers that JSON would have to cut go to the host as a file.
+    """
+    tables = await survey_tables(engine)
+    return build_server(
+        "mcp-notebook-database",
+        DatabaseTools(engine, limits or StatementLimits(), handover).tools(),
+        title=f"{engine.name} (read-only)",
+        instructions=instructions(engine, tables),
+    )
+
+
+async def survey_tables(engine: Engine) -> list[TableInfo]:
+    """Every table, with a look at the rows of each unless there are too many tables."""
+    tables = await engine.schema()
+    if len(tables) > SURVEYED_TABLES:
+        return list(tables)
+    return [await engine.survey(table) for table in tables]
+
+
+def instructions(engine: Engine, tables: list[TableInfo]) -> str:
+    """What the host's model is told of the database: how to ask, then the schema, at
+    most about 4.5 kB.
+    """
+    return (
+        f"{engine.name} is a read-only {engine.dialect} database. Ask it with "
+        "query_database and one SELECT in that "
+        f"dialect; aggregate in SQL. {engine.hints}\nTables:\n{overview(tables)}"
+    )
+
+
+class DatabaseTools:
+    """The four tools over one engine; the schema is read anew for each call."""
+
+    def __init__(
+        self, engine: Engine, limits: StatementLimits, handover: Handover | None = None
+    ) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._handover = handover
+
+    def tools(self) -> list[Tool]:
+        """The tools with descriptions for this engine."""
+        most = self._limits if self._handover is None else LARGE
+        dialect, rows, megabytes = self._engine.dialect, most.rows, most.bytes / 1e6
+        return [
+            Tool(
+                "query_database",
+                "Query the database",
+                f"Run one read-only SELECT in the {dialect} dialect and get the rows "
+                "with their column types. "
+                f"Aggregate and filter in SQL: at most {rows:,} rows or {megabytes:g} "
+                "MB come back, and a statement "
+                f"may take {self._limits.seconds:g} seconds. {self._engine.hints}",
+                self.query_database,
+                {"sql": _SQL},
+                # a file is no structured content
+                OUTPUT_SCHEMA if self._handover is None else None,
+            ),
+            Tool(
+                "list_tables",
+                "List tables",
+                "List every table and view with its kind, row count and columns. "
+                "Takes no arguments.",
+                self.list_tables,
+            ),
+            Tool(
+                "describe_table",
+                "Describe a table",
+                "Describe the columns of one table or view: type, nullability, key, "
+                "reference to another table, the "
+                "values of few-valued text columns, the first and last date of date "
+                "columns; with sample rows.",
+                self.describe_table,
+                {"table": _TABLE},
+            ),
+            Tool(
+                "explain",
+                "Explain a query plan",
+                "Show how the database would run one SELECT, without running it. Use "
+                "it when a query is slow.",
+                self.explain,
+                {"sql": _SQL},
+            ),
+        ]
+
+    async def query_database(self, sql: str) -> RowsAnswer | types.CallToolResult:
+        if self._handover is None:
+            return await self._engine.query(sql, self._limits)
+        large = replace(LARGE, seconds=self._limits.seconds)
+        found = await self._engine.table(sql, large)
+        if not is_small(found):
+            return await asyncio.to_thread(_hand_over, self._handover, found)
+        if isinstance(found, RowsAnswer):
+            return found
+        return as_answer(found, rows=large.rows, max_bytes=large.bytes)
+
+    async def explain(self, sql: str) -> RowsAnswer:
+        return await self._engine.explain(sql, self._limits)
+
+    async def list_tables(self) -> RowsAnswer:
+        tables = await survey_tables(self._engine)
+        columns = (
+            AnswerColumn("table", "TEXT"),
+            AnswerColumn("kind", "TEXT"),
+            AnswerColumn("rows", "INTEGER"),
+            AnswerColumn("columns", "TEXT"),
+        )
+        return RowsAnswer(columns, [_list_row(table) for table in tables])
+
+    async def describe_table(self, table: str) -> RowsAnswer:
+        found = await self._engine.survey(await self._find(table))
+        sample = await self._sample(found)
+        rows = [_describe(found, index, sample) for index in range(len(found.columns))]
+        return RowsAnswer(_DESCRIPTION_COLUMNS, rows, preface=full_line(found))
+
+    async def _find(self, name: str) -> TableInfo:
+        tables = {table.name: table for table in await self._engine.schema()}
+        by_lower = {known.lower(): table for known, table in tables.items()}
+        if name.lower() not in by_lower:
+            raise ToolError(
+                f"There is no table {name!r}.{did_you_mean(name, tables)} Tables: "
+                f"{', '.join(tables)}."
+            )
+        return by_lower[name.lower()]
+
+    async def _sample(self, table: TableInfo) -> RowsAnswer:
+        sql = f"SELECT * FROM {table.source} LIMIT {SAMPLE_ROWS}"  # noqa: S608 - quoted identifiers
+        return await self._engine.query(sql, self._limits)
+
+
+def _hand_over(
+    handover: Handover, found: RowsAnswer | TableAnswer
+) -> types.CallToolResult:
+    if isinstance(found, RowsAnswer):
+        found = as_table(found)
+    return handover.write_answer(found)
+
+
+def _list_row(table: TableInfo) -> list[Any]:
+    names = ", ".join(column.name for column in table.columns)
+    return [table.name, table.kind, table.rows, names]
+
+
+def _describe(table: TableInfo, index: int, sample: RowsAnswer) -> list[Any]:
+    column = table.columns[index]
+    start, end = column.span or (None, None)
+    # the table may have lost columns between its description and the sample
+    sampled = [row[index] for row in sample.rows if index < len(row)]
+    shown = [str(value)[:60] for value in sampled if value is not None]
+    return [
+        column.name,
+        column.type or "ANY",
+        column.nullable and not column.primary_key,
+        column.primary_key,
+        column.references or None,
+        " | ".join(column.values) or None,
+        start,
+        end,
+        " | ".join(shown) or None,
+    ]
+
+
+def overview(tables: Sequence[TableInfo], max_bytes: int = OVERVIEW_BYTES) -> str:
+    """One line a table, with as much detail as fits: values and spans, else types, else
+    names, else how many.
+    """
+    for line_of in (full_line, _typed_line, _name_line):
+        text = "\n".join(line_of(table) for table in tables)
+        if len(text.encode()) <= max_bytes:
+            return text
+    names = ", ".join(table.name for table in tables)
+    if len(names.encode()) <= max_bytes:
+        return f"{names}\n(describe_table gives the columns)"
+    return (
+        f"{len(tables)} tables and views: list_tables names them, describe_table gives "
+        "their columns."
+    )
+
+
+def full_line(table: TableInfo) -> str:
+    """`orders (9,412 rows): id INTEGER key, status TEXT: paid|shipped, order_date DATE
+    2024-12-01..2026-11-22`.
+    """
+    return _line(table, describe_column)
+
+
+def _typed_line(table: TableInfo) -> str:
+    return _line(table, _describe_type)
+
+
+def _name_line(table: TableInfo) -> str:
+    return _line(table, lambda column: column.name)
+
+
+def _describe_type(column: ColumnInfo) -> str:
+    # a column of SQLite may have no type at all
+    return f"{column.name} {column.type}".strip() + _reference(column)
+
+
+def describe_column(column: ColumnInfo) -> str:
+    """Name, type, key, reference and what its values are, in a few words."""
+    words = f"{column.name} {column.type}".strip()
+    if column.primary_key:
+        words += " key"
+    words += _reference(column)
+    if column.values:
+        words += ": " + "|".join(column.values)
+    if column.span:
+        words += " " + "..".join(column.span)
+    return words
+
+
+def _line(table: TableInfo, column: Callable[[ColumnInfo], str]) -> str:
+    facts = [table.kind] if table.kind != "table" else []
+    if table.rows is not None:
+        facts.append(f"{table.rows:,} rows")
+    heading = f"{table.name} ({', '.join(facts)})" if facts else table.name
+    return f"{heading}: {', '.join(map(column, table.columns))}"
+
+
+def _reference(column: ColumnInfo) -> str:
+    return f" -> {column.references}" if column.references else ""

@@ -1,0 +1,348 @@
+"""SQLite that cannot be talked into writing.
+
+A text check of the SQL is not the guard; the connection is
+(https://www.sqlite.org/security.html): opened `mode=ro`, `query_only`, an authorizer
+that allows reading and nothing else, no ATTACH, bounded lengths, an interrupt at the
+deadline, and one fresh connection for each statement so that nothing lasts.
+"""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from mcp_notebook.errors import ConfigError
+from mcp_notebook.sharing.answer import RowsAnswer, big_integer_notice, within
+from mcp_notebook.sharing.engines.interface import (
+    ColumnInfo,
+    StatementLimits,
+    TableInfo,
+    run_until,
+    survey_table,
+)
+from mcp_notebook.sharing.engines.sqlite_types import column_types, declared_types, typed_rows
+from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
+
+T = TypeVar("T")
+
+SURVEY_SECONDS = 2.0
+
+# All else is refused: writing, ATTACH, pragmas that set, functions that load.
+_READING = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE}
+_DENIED_FUNCTIONS = {
+    "load_extension",
+    "fts3_tokenizer",
+    "readfile",
+    "writefile",
+    "edit",
+}
+_DENIED_TABLES = {
+    "dbstat",
+    "sqlite_dbpage",
+    "sqlite_stmt",
+    "bytecode",
+    "tables_used",
+    "fsdir",
+}
+_SCHEMA_PRAGMAS = {"table_info", "table_xinfo", "table_list"}
+_SCHEMA_PRAGMAS |= {"index_list", "index_info", "index_xinfo", "foreign_key_list"}
+_LIMITS = {
+    sqlite3.SQLITE_LIMIT_ATTACHED: 0,
+    sqlite3.SQLITE_LIMIT_LENGTH: 10_000_000,
+    sqlite3.SQLITE_LIMIT_SQL_LENGTH: 100_000,
+    sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
+    sqlite3.SQLITE_LIMIT_VDBE_OP: 250_000,
+    sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
+}
+
+
+class SqliteEngine:
+    """A SQLite file, read only. `tables`, when given, is an allow-list."""
+
+    def __init__(self, path: Path, *, tables: Sequence[str] | None = None) -> None:
+        self.path = path
+        self.name = path.name
+        self.dialect = "SQLite"
+        self.hints = (
+            "Dates are text like '2026-05-31': compare them as text, take the month "
+            "with strftime('%Y-%m', column), "
+            "step back with date('2026-11-30', '-6 months'). There is no date_trunc, "
+            "extract or interval."
+        )
+        self._allowed = None if tables is None else {name.lower() for name in tables}
+        self._check()
+
+    async def schema(self) -> tuple[TableInfo, ...]:
+        return await asyncio.to_thread(self._schema)
+
+    async def survey(self, table: TableInfo) -> TableInfo:
+        try:
+            return await survey_table(table, self._ask)
+        except sqlite3.Error:
+            # too slow, or a view that does not run: its columns are enough
+            return table
+
+    async def _ask(self, sql: str) -> list[tuple]:
+        return await self._run(
+            lambda connection: connection.execute(sql).fetchall(), SURVEY_SECONDS
+        )
+
+    async def query(self, sql: str, limits: StatementLimits) -> RowsAnswer:
+        if len(sql) > limits.sql_length:
+            raise ToolError(
+                f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed."
+            )
+        try:
+            return await self._run(
+                lambda connection: self._fetch(connection, sql, limits), limits.seconds
+            )
+        except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
+            raise ToolError(
+                explain_error(error, self._schema(), sql, limits.seconds)
+            ) from error
+
+    async def table(self, sql: str, limits: StatementLimits) -> RowsAnswer:
+        return await self.query(sql, limits)
+
+    async def explain(self, sql: str, limits: StatementLimits) -> RowsAnswer:
+        return await self.query(f"EXPLAIN QUERY PLAN {sql}", limits)
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T], seconds: float) -> T:
+        """Run `work` with a fresh connection in a thread and interrupt it at the
+        deadline or when cancelled.
+        """
+        connection = await asyncio.to_thread(self._connect)
+
+        def work_and_close() -> T:
+            with closing(connection):
+                return work(connection)
+
+        return await run_until(work_and_close, lambda: _interrupt(connection), seconds)
+
+    def _connect(self) -> sqlite3.Connection:
+        """One guarded connection; nothing that a statement does outlives it."""
+        uri = f"{self.path.resolve().as_uri()}?mode=ro"
+        connection = sqlite3.connect(
+            uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5
+        )
+        connection.text_factory = _decode
+        connection.execute("pragma query_only=on")
+        connection.execute("pragma trusted_schema=off")
+        connection.execute("pragma cell_size_check=on")
+        for limit, value in _LIMITS.items():
+            connection.setlimit(limit, value)
+        connection.set_authorizer(self._build_authorizer(connection))
+        return connection
+
+    def _build_authorizer(self, connection: sqlite3.Connection) -> Callable[..., int]:
+        """What SQLite asks for each thing that a statement would do.
+        https://www.sqlite.org/c3ref/set_authorizer.html
+        """
+        hidden = set(_DENIED_TABLES)
+        if self._allowed is not None:
+            present = connection.execute(
+                "select lower(name) from sqlite_master where type in ('table', 'view')"
+            )
+            hidden |= {name for (name,) in present} - self._allowed
+            hidden |= {"sqlite_master", "sqlite_schema", "sqlite_sequence"}
+
+        def authorize(
+            action: int, first: str | None, second: str | None, *rest: str | None
+        ) -> int:
+            if _is_permitted(
+                action, (first or "").lower(), (second or "").lower(), hidden
+            ):
+                return sqlite3.SQLITE_OK
+            return sqlite3.SQLITE_DENY
+
+        return authorize
+
+    def _fetch(
+        self, connection: sqlite3.Connection, sql: str, limits: StatementLimits
+    ) -> RowsAnswer:
+        cursor = connection.execute(sql)
+        if cursor.description is None:
+            raise ToolError(
+                "The statement gives no rows. This database is read-only: write one SELECT."
+            )
+        names = [entry[0] for entry in cursor.description]
+        rows, cut = within(cursor, limits.rows, limits.bytes)
+        cursor.close()
+        declared = declared_types(self._schema(), sql, len(names))
+        columns = column_types(names, declared, rows)
+        notices = filter(None, [cut, big_integer_notice(columns, rows)])
+        return RowsAnswer(
+            columns,
+            typed_rows(columns, rows),
+            truncated=bool(cut),
+            notice="; ".join(notices),
+        )
+
+    def _schema(self) -> tuple[TableInfo, ...]:
+        with closing(self._connect()) as connection:
+            # our own statements only, on a connection that is read-only anyway
+            connection.set_authorizer(None)
+            tables = read_schema(connection)
+        if self._allowed is None:
+            return tables
+        return tuple(table for table in tables if table.name.lower() in self._allowed)
+
+    def _check(self) -> None:
+        try:
+            self._schema()
+        except sqlite3.Error as error:
+            raise ConfigError(
+                f"{self.path} is not a usable SQLite database: {error}."
+            ) from error
+
+
+def _is_permitted(action: int, first: str, second: str, hidden: set[str]) -> bool:
+    # which argument holds the name differs from action to action
+    if action == sqlite3.SQLITE_FUNCTION:
+        return second not in _DENIED_FUNCTIONS
+    if action == sqlite3.SQLITE_PRAGMA:
+        return first in _SCHEMA_PRAGMAS
+    return action in _READING and first not in hidden
+
+
+def read_schema(connection: sqlite3.Connection) -> tuple[TableInfo, ...]:
+    """Tables and views of the file by name, with their columns; SQLite's own tables are
+    left out.
+    """
+    listed = connection.execute(
+        "select name, type, sql from sqlite_master where type in ('table', 'view')"
+        " and substr(name, 1, 7) <> 'sqlite_' order by name"
+    ).fetchall()
+    return tuple(
+        TableInfo(name, kind, _columns(connection, name), definition=definition or "")
+        for name, kind, definition in listed
+    )
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> tuple[ColumnInfo, ...]:
+    references: dict[str, str] = {}
+    listed = connection.execute("select * from pragma_foreign_key_list(?)", [table])
+    for _, _, other_table, column, other, *_ in listed:
+        # without a column it means the other table's primary key
+        references[column.lower()] = f"{other_table}.{other}" if other else other_table
+    try:
+        rows = connection.execute(
+            "select * from pragma_table_xinfo(?)", [table]
+        ).fetchall()
+    except sqlite3.OperationalError:  # a view over a table that is gone
+        return ()
+    return tuple(
+        ColumnInfo(
+            name, type_, not required, bool(key), references.get(name.lower(), "")
+        )
+        for _, name, type_, required, _, key, hidden in rows
+        if hidden != 1  # 1: a hidden column of a virtual table
+    )
+
+
+def _decode(text: bytes) -> str:
+    return text.decode("utf-8", "replace")  # SQLite does not check that text is UTF-8
+
+
+def _interrupt(connection: sqlite3.Connection) -> None:
+    try:
+        connection.interrupt()
+    except sqlite3.ProgrammingError:  # closed in the meantime: nothing runs any more
+        return
+
+
+READ_ONLY = (
+    "This database is read-only: write one SELECT (or VALUES, WITH ... SELECT) over "
+    "its tables."
+)
+# What other databases have, and what SQLite has in its place:
+# https://www.sqlite.org/lang_datefunc.html
+_MONTH = "strftime('%Y-%m', column)"
+_INSTEAD = {
+    "date_trunc": f"{_MONTH} for months, date(column, 'start of year') for years",
+    "date_part": "strftime('%Y', column) or strftime('%m', column)",
+    "extract": "strftime('%Y', column) or strftime('%m', column)",
+    "to_char": _MONTH,
+    "date_format": _MONTH,
+    "format_date": _MONTH,
+    "year": "strftime('%Y', column)",
+    "month": _MONTH,
+    "now": "date('now') or datetime('now')",
+    "current_date": "date('now')",
+    "curdate": "date('now')",
+    "date_sub": "date(column, '-6 months')",
+    "date_add": "date(column, '+6 months')",
+    "dateadd": "date(column, '-6 months')",
+    "datediff": "julianday(a) - julianday(b)",
+    "concat": "a || b",
+    "left": "substr(text, 1, n)",
+    "if": "CASE WHEN ... THEN ... ELSE ... END, or iif(condition, a, b)",
+}
+_INTERVAL = re.compile(r"\binterval\b\s*('|\d)", re.IGNORECASE)
+
+
+def explain_error(
+    error: Exception, tables: Sequence[TableInfo], sql: str, seconds: float
+) -> str:
+    """One or two sentences: what SQLite said, and what to change."""
+    said = str(error)
+    if said == "interrupted":
+        return (
+            f"The statement was stopped after {seconds:g} s. Filter or aggregate "
+            "earlier, or add LIMIT."
+        )
+    # the authorizer's refusals, and those of `query_only`; SQLite's codes do not tell more
+    refusals = ("not authorized", "attempt to write a readonly database")
+    if said in refusals or "prohibited" in said:
+        return f"Refused ({said}). {READ_ONLY}"
+    if "one statement at a time" in said:
+        return f"Refused: more than one statement. {READ_ONLY}"
+    return f"SQLite says: {said}.{_advice(said, tables, sql)}"
+
+
+def _advice(said: str, tables: Sequence[TableInfo], sql: str) -> str:
+    kind, _, name = said.partition(": ")
+    if kind == "no such table":
+        names = [table.name for table in tables]
+        return f"{did_you_mean(name.rpartition('.')[2], names)} Tables: {', '.join(names)}."
+    if kind == "no such column":
+        return _column_advice(name.rpartition(".")[2], tables, sql)
+    if kind == "no such function" and name.lower() in _INSTEAD:
+        return f" In SQLite write {_INSTEAD[name.lower()]}."
+    if _INTERVAL.search(sql):
+        return " SQLite has no INTERVAL: write date(column, '-6 months')."
+    if re.search(r"\bextract\s*\(", sql, re.IGNORECASE):
+        return f" In SQLite write {_INSTEAD['extract']} in place of EXTRACT."
+    return ""
+
+
+def _column_advice(name: str, tables: Sequence[TableInfo], sql: str) -> str:
+    words = {word.lower() for word in re.findall(r"\w+", sql)}
+    used = [table for table in tables if table.name.lower() in words] or list(tables)
+    others = [table for table in tables if table not in used]
+    owners = [table.name for table in others if _has_column(table, name)]
+    hint = f" {name} is a column of {', '.join(owners)}." if owners else ""
+    known: list[str] = []
+    for table in used:
+        known += _column_names(table)
+    near_misses = did_you_mean(name, known)
+    # a model that misses a column needs the columns, but not those of every table
+    listing = "; ".join(
+        f"{table.name}({', '.join(_column_names(table))})" for table in used[:5]
+    )
+    return f"{hint}{near_misses} Columns: {listing}."
+
+
+def _column_names(table: TableInfo) -> list[str]:
+    return [column.name for column in table.columns]
+
+
+def _has_column(table: TableInfo, name: str) -> bool:
+    wanted = name.lower()
+    return any(known.lower() == wanted for known in _column_names(table))

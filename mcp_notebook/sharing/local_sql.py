@@ -1,0 +1,152 @@
+"""SQL that the person typed: in this process over the tables of this machine, else on
+the tables' own engine.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
+from mcp_notebook.sharing.answer import TableAnswer
+from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.sharing.sources.cache import Remembered
+from mcp_notebook.sharing.sources.describe import look
+from mcp_notebook.sharing.sources.local_tables import STORED, ready
+from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
+from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS
+from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here
+from mcp_notebook.sharing.tool_errors import ToolError
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+# What a statement of the person's may take on another engine; interrupting the cell
+# ends it earlier.
+SECONDS = 3600.0
+
+
+async def local_answer(
+    catalog: Catalog, sql: str, *, limit: int | None = None
+) -> TableAnswer:
+    """The answer to SQL that the person typed; raises `DataError`.
+
+    Tables of this machine are computed in this process, the frames read in place, and
+    give all rows (`limit` None). Tables of another engine are computed there: the
+    statement is checked, bounded and stopped as a model's is, with more time
+    (`SECONDS`), and gives at most `MOST_ROWS` rows.
+    """
+    elsewhere = Elsewhere(_ask_here, _known())
+    most = Bounds(MOST_ROWS if limit is None else limit, MOST_BYTES, SECONDS)
+    try:
+        routed = await elsewhere.route(catalog, sql, most)
+        if isinstance(routed, TableAnswer):
+            return routed
+        return await asyncio.to_thread(_run_here, catalog, routed, limit)
+    except ToolError as error:
+        raise DataError(str(error)) from error
+
+
+def run_local_query(
+    catalog: Catalog, sql: str, *, limit: int | None = None
+) -> "pa.Table":
+    """`local_answer` for callers outside an event loop, or inside one that may wait."""
+    with ThreadPoolExecutor(1) as thread:
+        return (
+            thread.submit(asyncio.run, local_answer(catalog, sql, limit=limit))
+            .result()
+            .data
+        )
+
+
+def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
+    from mcp_notebook.sharing import duck
+
+    statement, notes = routed.checked, []
+    named: dict[str, Any] = {}
+    for name in statement["tables"]:
+        if name in routed.brought:
+            named[name] = routed.brought[name].data
+            notes += routed.brought[name].notes
+        elif name in routed.empty:
+            named[name] = routed.empty[name].schema().empty_table()
+        else:
+            named[name] = _scannable(catalog.resolve(name), name, statement["sql"])
+    if statement["lists_tables"]:
+        named |= {
+            n: look(catalog.resolve(n)).schema.empty_table()
+            for n in catalog.names()
+            if n not in named
+        }
+    rows = limit if limit is not None else (1 << 62)
+    answer = duck.run(
+        _local_connection(), statement["sql"], named, rows=rows, max_bytes=1 << 62
+    )
+    return replace(answer, notes=(*answer.notes, *notes))
+
+
+def _scannable(value: Any, name: str, sql: str) -> Any:
+    """What DuckDB registers in this process; raises `DataError`."""
+    from mcp_notebook.sharing.arrow import for_duckdb, snapshot
+    from mcp_notebook.sharing.sources.plan import named_columns
+
+    def needed(names: Sequence[str]) -> Sequence[str]:
+        return named_columns(sql, {name: names})[name]
+
+    kind = kind_of(value)
+    if kind == "lazy":
+        return value  # DuckDB asks Polars for the columns and rows that it needs
+    if kind not in STORED:
+        return for_duckdb(snapshot(value), needed)[0]
+    found = ready(value, _local_spool(), needed)
+    if not found.passing:
+        return found.scan.open()
+    table = found.scan.open().to_table()  # only the columns that the statement names
+    drop(found.scan)
+    return table
+
+
+async def _ask_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    return await asyncio.to_thread(_answer_request, request)
+
+
+def _answer_request(request: dict[str, Any]) -> dict[str, Any]:
+    # duckdb takes a third of a second to import: only the first query pays.
+    from mcp_notebook.sharing.sources import plan_request
+
+    with contextlib.closing(_local_connection().cursor()) as cursor:
+        return plan_request.answer(cursor, request)
+
+
+@cache
+def _known() -> "Remembered[dict[str, Any]]":
+    return Remembered()
+
+
+@cache
+def _local_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="mcp-notebook-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@cache
+def _local_spool() -> Spool:
+    return Spool(_local_folder())
+
+
+@cache
+def _local_connection() -> "duckdb.DuckDBPyConnection":
+    from mcp_notebook.sharing import duck
+
+    return duck.connect(threads=os.cpu_count() or 2, memory="80%")

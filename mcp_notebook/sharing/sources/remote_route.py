@@ -1,0 +1,295 @@
+"""Queries over tables of other engines for one runner of SQL: plan, run within the
+deadline, bring over.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import is_table
+from mcp_notebook.sharing.answer import TableAnswer
+from mcp_notebook.sharing.engines.interface import quote
+from mcp_notebook.sharing.sources import remote_plan
+from mcp_notebook.sharing.sources.cache import Remembered
+from mcp_notebook.sharing.sources.deadline import within
+from mcp_notebook.sharing.sources.engine import RemoteTable
+from mcp_notebook.sharing.sources.engines import is_remote
+from mcp_notebook.sharing.tool_errors import ToolError
+
+if TYPE_CHECKING:
+    from mcp_notebook.sharing.catalog import Catalog
+
+CHECK_SECONDS = 5.0
+PLAN_SECONDS = 10.0  # the first plan loads sqlglot
+_AT_ONCE = 4  # statements of one runner on other engines
+_LONG = 100_000  # characters of a request; the answers to longer ones are not kept
+
+Ask = Callable[[dict[str, Any], float], Awaitable[dict[str, Any]]]
+Hidden = Callable[[Sequence[str]], Sequence[str]]
+"""Which of a table's columns are masked."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """A statement that runs on this machine: what the check said, and tables of other
+    engines that were brought over.
+
+    `empty` are tables of other engines that the statement only describes.
+    """
+
+    checked: Mapping[str, Any]
+    brought: Mapping[str, TableAnswer]
+    empty: Mapping[str, RemoteTable]
+
+
+def nothing(names: Sequence[str]) -> Sequence[str]:
+    """No column is masked."""
+    return ()
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one answer may hold, take and show: rows, bytes, seconds, and the columns
+    that it must not see.
+    """
+
+    rows: int
+    bytes: int
+    seconds: float
+    hidden: Hidden = nothing
+
+
+class Elsewhere:
+    """`ask` answers `requests`. What was found of a statement is kept in `known` for
+    the same text over tables of the same names, columns and engines: whatever a verdict
+    depends on.
+    """
+
+    def __init__(
+        self, ask: Ask, known: "Remembered[dict[str, Any]] | None" = None
+    ) -> None:
+        self._ask = ask
+        self._known = known or Remembered()
+        self._room: asyncio.Semaphore | None = None
+
+    async def route(
+        self, catalog: "Catalog", sql: str, bounds: Bounds
+    ) -> "TableAnswer | Here":
+        """The answer when the statement's tables are on one other engine, else what
+        runs here; raises `ToolError`.
+        """
+        far = any(_is_away(catalog, name) for name in catalog.names())
+        near = (
+            await asyncio.to_thread(
+                _groups, remote_plan.mentioned, catalog, sql, bounds
+            )
+            if far
+            else []
+        )
+        try:
+            checked = await self._checked(sql, catalog.names(), near, bounds.seconds)
+        except ToolError:
+            own = await self.in_own_dialect(catalog, sql, bounds) if far else None
+            if own is None:
+                raise
+            return own
+        catalog.use(checked["tables"])
+        if "refused" in checked:
+            raise ToolError(checked["refused"])
+        if "planned" in checked:
+            group = next(
+                group for group in near if group.found.keys() >= set(checked["tables"])
+            )
+            return await self._run(checked["planned"], group, bounds)
+        found = (
+            await asyncio.to_thread(
+                remote_plan.remote_tables, catalog, checked["tables"]
+            )
+            if far
+            else {}
+        )
+        if checked["describes"]:
+            return Here(checked, {}, found)
+        if remote_plan.one_engine(found, checked["tables"]):
+            return await self.query(checked["sql"], found, bounds)
+        return Here(
+            checked,
+            await self.bring(checked["sql"], found, bounds) if found else {},
+            {},
+        )
+
+    async def _checked(
+        self, sql: str, offered: tuple[str, ...], near: "list[_Group]", seconds: float
+    ) -> Mapping[str, Any]:
+        """DuckDB's own check of the statement with the tables that it names, and a plan
+        where one engine has them.
+        """
+        request = {
+            "check": sql,
+            "offered": offered,
+            "engines": [group.request for group in near],
+        }
+        return await self._asked(
+            request, PLAN_SECONDS if near else min(CHECK_SECONDS, seconds)
+        )
+
+    async def _asked(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+        question = json.dumps(request)
+        known = self._known.get(question)
+        if known is None:
+            known = await self._ask(request, seconds)
+            if len(question) < _LONG:
+                self._known.put(question, known)
+        return known
+
+    async def query(
+        self, sql: str, found: Mapping[str, RemoteTable], bounds: Bounds
+    ) -> TableAnswer:
+        """The bounded answer of a statement over tables of one engine; raises `ToolError`."""
+        group = await asyncio.to_thread(_Group.of, found, bounds)
+        return await self._run(
+            await self._asked({**group.request, "plan": sql}, PLAN_SECONDS),
+            group,
+            bounds,
+        )
+
+    async def _run(
+        self, planned: Mapping[str, Any], group: "_Group", bounds: Bounds
+    ) -> TableAnswer:
+        prepared = remote_plan.prepare(
+            planned, group.found, group.hidden, bounds.seconds
+        )
+        self._room = self._room or asyncio.Semaphore(_AT_ONCE)
+        async with self._room:
+            try:
+                table = await within(prepared.job, bounds.seconds, prepared.place.name)
+            except (ToolError, DataError) as error:
+                raise ToolError(str(error)) from error
+            except Exception as error:  # boundary: every engine raises its own errors
+                raise remote_plan.explained(error, prepared.place) from error
+        answer = await asyncio.to_thread(
+            remote_plan.finish,
+            table,
+            prepared,
+            limit=bounds.rows,
+            max_bytes=bounds.bytes,
+        )
+        masked = list(
+            dict.fromkeys(
+                name
+                for table in planned["tables"].values()
+                for name in group.hidden[table]
+            )
+        )
+        told = f"{', '.join(masked)}: masked, 'masked' stands in place of each value"
+        return replace(answer, notes=(*answer.notes, told)) if masked else answer
+
+    async def in_own_dialect(
+        self, catalog: "Catalog", sql: str, bounds: Bounds
+    ) -> TableAnswer | None:
+        """The answer of a statement that is no DuckDB SQL but an engine's own; None
+        when no table's engine reads it.
+        """
+        names = [
+            entry.name for entry in catalog.entries() if _is_away(catalog, entry.name)
+        ]
+        if not names:
+            return None
+        for group in _by_engine(
+            await asyncio.to_thread(remote_plan.remote_tables, catalog, names)
+        ):
+            dialect = next(iter(group.values())).dialect
+            if dialect == "duckdb" or not await self._is_in(sql, dialect):
+                continue
+            return await self.query(sql, group, bounds)
+        return None
+
+    async def bring(
+        self, sql: str, found: Mapping[str, RemoteTable], bounds: Bounds
+    ) -> dict[str, TableAnswer]:
+        """Small tables of other engines, with the columns that the statement names;
+        raises `ToolError`.
+        """
+        columns = {name: place.schema().names for name, place in found.items()}
+        wanted = await self.needed(sql, columns)
+        brought = {}
+        for name, place in found.items():
+            listed = ", ".join(
+                quote(column) for column in wanted[name] or columns[name][:1]
+            )
+            part = f"SELECT {listed} FROM {quote(name)}"  # noqa: S608 - names are quoted
+            most = replace(
+                bounds, rows=remote_plan.MOST_ROWS, bytes=remote_plan.MOST_BYTES
+            )
+            answer = await self.query(part, {name: place}, most)
+            if answer.truncated:
+                raise remote_plan.refuse_large(name, answer.data.num_rows, place)
+            note = remote_plan.brought_note(name, answer.data.num_rows, place)
+            brought[name] = TableAnswer(
+                answer.data, answer.types, notes=(note, *answer.notes[1:])
+            )
+        return brought
+
+    async def needed(
+        self, sql: str, columns: Mapping[str, Sequence[str]]
+    ) -> dict[str, list[str]]:
+        """Which columns of the tables the statement can need."""
+        request = {
+            "columns_of": sql,
+            "tables": {name: list(names) for name, names in columns.items()},
+        }
+        return (await self._ask(request, PLAN_SECONDS))["columns"]
+
+    async def _is_in(self, sql: str, dialect: str) -> bool:
+        try:
+            return bool(
+                (await self._ask({"reads": sql, "dialect": dialect}, PLAN_SECONDS))[
+                    "reads"
+                ]
+            )
+        except ToolError:
+            return False
+
+
+def _is_away(catalog: "Catalog", name: str) -> bool:
+    try:
+        value = catalog.resolve(name)
+    except DataError:
+        return False
+    return is_table(value) and is_remote(value)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Tables of one engine, their masked columns, and what a plan over them needs to know."""
+
+    found: Mapping[str, RemoteTable]
+    hidden: Mapping[str, Sequence[str]]
+    request: dict[str, Any]
+
+    @classmethod
+    def of(cls, found: Mapping[str, RemoteTable], bounds: Bounds) -> "_Group":
+        hidden = {
+            name: tuple(bounds.hidden(remote_plan.columns_of(place).names))
+            for name, place in found.items()
+        }
+        return cls(found, hidden, remote_plan.request(found, hidden, bounds.rows + 1))
+
+
+def _groups(
+    look: Callable[..., Mapping[str, RemoteTable]],
+    catalog: "Catalog",
+    sql: str,
+    bounds: Bounds,
+) -> list[_Group]:
+    return [_Group.of(group, bounds) for group in _by_engine(look(catalog, sql))]
+
+
+def _by_engine(found: Mapping[str, RemoteTable]) -> list[dict[str, RemoteTable]]:
+    groups: dict[Any, dict[str, RemoteTable]] = {}
+    for name, place in found.items():
+        groups.setdefault(place.key, {})[name] = place
+    return list(groups.values())

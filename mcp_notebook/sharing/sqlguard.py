@@ -1,0 +1,263 @@
+"""The static check of SQL that a model wrote for DuckDB: one plain SELECT over the offered tables.
+
+It is the second line and the better error message; the guard itself is the worker
+process, the locked connection and the read-only transaction. DuckDB's own statement
+type is no read-only test: `WITH t AS (DELETE ... RETURNING ...) SELECT` has type SELECT
+and deletes. So the parsed tree is walked (`json_serialize_sql`) and what is not known
+to be harmless is refused.
+https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
+"""
+
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
+from mcp_notebook.sql_functions import ACTING_FUNCTIONS
+
+MAX_LENGTH = 20_000  # characters
+
+_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+# where a node's own name is visible
+_SEES_ITSELF = {("RECURSIVE_CTE_NODE", "right"), ("CTE_NODE", "child")}
+_TABLE_FUNCTIONS = {
+    "range",
+    "generate_series",
+    "unnest",
+    "repeat",
+    "json_each",
+    "json_tree",
+    "summary",
+}
+_SCHEMA_TABLES = {"information_schema.tables", "information_schema.columns"}
+# What acts, and what tells of settings and the session, fails or waits on purpose
+REFUSED_FUNCTIONS = ACTING_FUNCTIONS["duckdb"] | frozenset(
+    [
+        "getenv",
+        "current_setting",
+        "getvariable",
+        "current_query",
+        "currval",
+        "sleep_ms",
+        "error",
+        "json_serialize_sql",
+        "json_deserialize_sql",
+        "json_serialize_plan",
+        "parse_duckdb_log_message",
+    ]
+)
+_ONE_SELECT = (
+    "Write one SELECT (WITH, FROM-first, VALUES, DESCRIBE and SUMMARIZE work too)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A checked statement: its text without a closing semicolon, the offered tables
+    that it names, in their own spelling, and whether it looks at the list of all
+    tables."""
+
+    sql: str
+    tables: tuple[str, ...]
+    lists_tables: bool = False
+
+
+def check(
+    connection: "duckdb.DuckDBPyConnection",
+    sql: str,
+    offered: Collection[str],
+    *,
+    macros: Collection[str] = (),
+) -> Statement:
+    """The statement, parsed and found harmless; raises `ToolError` that says what is
+    wrong and what works.
+
+    A table outside the default schema is offered as `schema.table`. `macros` are
+    functions of the database's own that may not be called, since they can read tables
+    that are not offered.
+    """
+    text = _single_select(connection, sql)
+    tree = _tree(connection, text)
+    names = {name.lower(): name for name in offered}
+    used: dict[str, None] = {}
+    lists = False
+    for node, common in _nodes(tree):
+        _refuse_unknown_parts(node)
+        _refuse_macros(node, macros)
+        if node.get("type") == "BASE_TABLE" and not _schema_table(node):
+            used |= dict.fromkeys(_table(node, names, common))
+        lists |= node.get("type") == "SHOW_REF" or _schema_table(node)
+    return Statement(text, tuple(used), lists)
+
+
+def lock(connection: "duckdb.DuckDBPyConnection") -> None:
+    """No setting of the connection can be changed any more."""
+    connection.execute("SET lock_configuration = true")
+
+
+def configuration(*, threads: int, memory: str) -> dict[str, Any]:
+    """Settings of a connection that cannot reach files, the network, extensions or
+    Python variables.
+    """
+    return {
+        "enable_external_access": False,
+        "python_enable_replacements": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "max_temp_directory_size": "0KB",
+        "threads": threads,
+        "memory_limit": memory,
+    }
+
+
+def _single_select(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
+    if len(sql) > MAX_LENGTH:
+        raise ToolError(
+            f"The statement has {len(sql):,} characters; {MAX_LENGTH:,} are allowed."
+        )
+    try:
+        statements = connection.extract_statements(sql)
+    except (duckdb.Error, ValueError, RuntimeError, UnicodeEncodeError) as error:
+        raise ToolError(
+            f"DuckDB cannot read the statement: {first_lines(error)}"
+        ) from error
+    if len(statements) != 1:
+        raise ToolError(f"{len(statements)} statements were given. {_ONE_SELECT}")
+    if statements[0].type == duckdb.StatementType.MULTI:
+        raise ToolError(
+            "PIVOT is not available: write sum(x) FILTER (WHERE kind = 'a') AS a for each column."
+        )
+    if statements[0].type != duckdb.StatementType.SELECT:
+        kind = str(statements[0].type).rpartition(".")[2]
+        raise ToolError(
+            f"Refused: {kind} is not a SELECT, and the tables are read-only. {_ONE_SELECT}"
+        )
+    return statements[0].query.strip().rstrip(";")
+
+
+def _tree(connection: "duckdb.DuckDBPyConnection", sql: str) -> dict[str, Any]:
+    try:
+        row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+        tree = json.loads(row[0]) if row else {"error": True}
+    except (duckdb.Error, ValueError, RecursionError) as error:
+        raise ToolError(
+            f"DuckDB cannot read the statement: {first_lines(error)}"
+        ) from error
+    if tree.get("error"):
+        raise ToolError(
+            f"Refused: {tree.get('error_message', 'not a SELECT')} {_ONE_SELECT}"
+        )
+    return tree
+
+
+def _nodes(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Every object of the tree with the names of WITH that are visible there.
+
+    Without recursion: a tree may be a thousand levels deep. A name is a WITH's only
+    where DuckDB, too, takes it for that; anywhere else it is a table, which may be one
+    that is not offered.
+    """
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
+    while waiting:
+        value, visible = waiting.pop()
+        if isinstance(value, dict):
+            yield value, visible
+            waiting.extend(reversed(list(_inside(value, visible))))
+        elif isinstance(value, list):
+            waiting.extend((item, visible) for item in reversed(value))
+
+
+def _inside(
+    node: dict[str, Any], visible: frozenset[str]
+) -> Iterator[tuple[Any, frozenset[str]]]:
+    """What stands in an object, each with the names that are visible there."""
+    table = node.get("cte_map")
+    for entry in table.get("map", []) if isinstance(table, dict) else []:
+        # its own name is visible to the recursive part only
+        yield entry["value"], visible
+        visible |= {entry["key"].lower()}
+    own = visible | {str(node.get("cte_name")).lower()}
+    for key, value in node.items():
+        if key != "cte_map":
+            yield (
+                value,
+                own if (str(node.get("type")), key) in _SEES_ITSELF else visible,
+            )
+
+
+def _refuse_unknown_parts(node: dict[str, Any]) -> None:
+    kind = node.get("type")
+    if isinstance(kind, str) and kind.endswith("_NODE") and kind not in _NODES:
+        raise ToolError(
+            f"Refused: a part of the statement is {kind}, which does not only read. {_ONE_SELECT}"
+        )
+    if kind == "TABLE_FUNCTION":
+        name = node["function"].get("function_name", "").lower()
+        if name not in _TABLE_FUNCTIONS:
+            raise ToolError(
+                f"Refused: the table function {name} is not available, and files cannot be read."
+            )
+    if (
+        kind == "SHOW_REF"
+        and not node.get("query")
+        and node.get("table_name", "").strip('"') != "tables"
+    ):
+        raise ToolError(
+            "Refused: only SHOW TABLES, DESCRIBE table and SUMMARIZE table are available."
+        )
+    if (
+        node.get("class") == "FUNCTION"
+        and node.get("function_name", "").lower() in REFUSED_FUNCTIONS
+    ):
+        raise ToolError(
+            f"Refused: the function {node['function_name']} is not available."
+        )
+
+
+def _refuse_macros(node: dict[str, Any], macros: Collection[str]) -> None:
+    name = str(node.get("function_name", "")).lower()
+    if name and name in macros:
+        raise ToolError(
+            f"Refused: {name} is a macro of the database, which may read other tables "
+            "than the offered."
+        )
+
+
+def _schema_table(node: dict[str, Any]) -> bool:
+    if node.get("type") != "BASE_TABLE" or node.get("catalog_name"):
+        return False
+    return (
+        f"{node.get('schema_name', '')}.{node.get('table_name', '')}".lower()
+        in _SCHEMA_TABLES
+    )
+
+
+def _table(
+    node: dict[str, Any], names: dict[str, str], common: Collection[str]
+) -> list[str]:
+    name = node.get("table_name", "")
+    qualified = ".".join(
+        part
+        for part in (node.get("catalog_name"), node.get("schema_name"), name)
+        if part
+    )
+    if qualified.lower() in names:
+        return [names[qualified.lower()]]
+    if qualified == name and name.lower() in common:
+        return []
+    known = ", ".join(names.values()) or "none yet"
+    raise ToolError(
+        f"There is no table {qualified!r}.{did_you_mean(name, names.values())} Tables: {known}."
+    )
+
+
+def first_lines(error: Exception) -> str:
+    """DuckDB's message without the picture of the statement below it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return " ".join(
+        line for line in lines if not line.startswith("LINE ") and line.strip() != "^"
+    )[:600]

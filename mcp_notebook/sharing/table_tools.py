@@ -1,0 +1,339 @@
+"""The tools of the notebook's own server: `list_tables`, `describe_table`,
+`profile_table` and `query`.
+"""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import mcp_types as types
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.kinds import kind_of
+from mcp_notebook.sharing import profiles
+from mcp_notebook.sharing.answer import (
+    OUTPUT_SCHEMA,
+    AnswerColumn,
+    RowsAnswer,
+    TableAnswer,
+    as_answer,
+    structured,
+)
+from mcp_notebook.sharing.catalog import Catalog, Entry
+from mcp_notebook.sharing.cursors import MAX_OFFSET, Cursors, Position
+from mcp_notebook.sharing.describing import describe_elsewhere, describe_here, list_lines, summary
+from mcp_notebook.sharing.masks import Masks
+from mcp_notebook.sharing.query import MAX_ROWS, SqlRunner
+from mcp_notebook.sharing.resources import arrow_bytes
+from mcp_notebook.sharing.sources.engines import is_remote
+from mcp_notebook.sharing.sources.local_tables import STORED
+from mcp_notebook.sharing.tool_errors import ToolError
+from mcp_notebook.sharing.tools import Tool
+
+ARROW = "application/vnd.apache.arrow.file"
+JSON_ROWS = 10_000
+JSON_BYTES = 5_000_000
+SECONDS = 30.0
+
+Form = Literal["arrow", "json"]
+
+_SQL = {
+    "type": "string",
+    "description": (
+        "One SELECT in the DuckDB dialect over the notebook's tables, named as "
+        "list_tables names them; quote odd names "
+        'with "double quotes". WITH, FROM-first, DESCRIBE and SUMMARIZE work; PIVOT, '
+        "files and functions with effects "
+        "do not."
+    ),
+    "maxLength": 20_000,
+    "examples": [
+        "SELECT category, sum(revenue) AS revenue FROM sales GROUP BY category ORDER "
+        "BY revenue DESC"
+    ],
+}
+_TABLE = {
+    "type": "string",
+    "description": "Name of a table as list_tables gives it.",
+    "examples": ["sales"],
+}
+_CURSOR = {
+    "type": "string",
+    "description": (
+        "For more rows of an answer that was cut: the cursor that came with it, "
+        "together with the same sql. Good for "
+        "an hour; give the sql an ORDER BY, so that the pages fit together."
+    ),
+    "default": "",
+    "examples": ["p3Vb…"],
+}
+_PROFILE_SCHEMA: dict[str, Any] = {
+    **OUTPUT_SCHEMA,
+    "properties": {
+        **OUTPUT_SCHEMA["properties"],
+        "table_rows": {
+            "type": "integer",
+            "description": "Number of rows of the table.",
+        },
+        "duplicate_rows": {
+            "type": ["integer", "null"],
+            "description": "Rows equal to an earlier one; null: not counted.",
+        },
+        "candidate_keys": {
+            "type": "array",
+            "description": (
+                "Columns, or pairs of columns, whose values are all there and all "
+                "different."
+            ),
+            "items": {"type": "array", "items": {"type": "string"}},
+        },
+    },
+}
+
+
+class TableTools:
+    """The four tools over one catalog; `masks` gives the masks as they are set at each call."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        runner: SqlRunner,
+        form: Form,
+        masks: Callable[[], Masks],
+        timeout: float,
+    ) -> None:
+        self._catalog = catalog
+        self._runner = runner
+        self._form = form
+        self._masks = masks
+        self._timeout = timeout
+        self._cursors = Cursors() if form == "json" else Cursors(seconds=None)
+
+    def tools(self) -> list[Tool]:
+        """The tools; in the json form they declare an output schema."""
+        schema = OUTPUT_SCHEMA if self._form == "json" else None
+        return [
+            Tool(
+                "query",
+                "Query the notebook's tables",
+                "Run one read-only SELECT in the DuckDB dialect over the notebook's "
+                "tables and get the rows with their "
+                f"column types. A statement may take {self._timeout:g} seconds; "
+                "aggregate and filter in SQL.",
+                self.query,
+                {"sql": _SQL, "limit": self._limit(), "cursor": _CURSOR},
+                schema,
+            ),
+            Tool(
+                "list_tables",
+                "List the notebook's tables",
+                "List the tables that can be queried, with rows, columns and types; "
+                "masked columns are marked. "
+                "Takes no arguments.",
+                self.list_tables,
+                {},
+                schema,
+            ),
+            Tool(
+                "describe_table",
+                "Describe a table of the notebook",
+                "Describe one table: each column's type, nulls, range or most "
+                "frequent values, and the first rows.",
+                self.describe_table,
+                {"table": _TABLE},
+                schema,
+            ),
+            Tool(
+                "profile_table",
+                "Profile a table of the notebook",
+                "Count over all rows of one table: per column nulls, distinct values, "
+                "range, mean, quartiles or most "
+                "frequent values; duplicate rows; columns that could be a key. Use it "
+                "before the first query.",
+                self.profile_table,
+                {"table": _TABLE},
+                _PROFILE_SCHEMA if self._form == "json" else None,
+            ),
+        ]
+
+    def _limit(self) -> dict[str, Any]:
+        most = JSON_ROWS if self._form == "json" else MAX_ROWS
+        return {
+            "type": "integer",
+            "description": (
+                f"Rows of the answer at most (1 to {most}); the answer's cursor gives "
+                "the next ones."
+            ),
+            "default": most,
+            "minimum": 1,
+            "maximum": most,
+            "examples": [1000],
+        }
+
+    async def query(
+        self, sql: str, limit: int = 0, cursor: str = ""
+    ) -> RowsAnswer | types.CallToolResult:
+        limit = limit or (JSON_ROWS if self._form == "json" else MAX_ROWS)
+        place = self._cursors.place(cursor, sql)
+        answer = await self._ask(sql, place.offset + limit)
+        page = await asyncio.to_thread(_page, answer, place)
+        if self._form == "arrow":
+            following = await asyncio.to_thread(
+                self._next_cursor, sql, answer, answer.data.num_rows, place
+            )
+            return await asyncio.to_thread(arrow_result, page, following)
+        return await asyncio.to_thread(self._as_json, sql, answer, page, place)
+
+    def _as_json(
+        self, sql: str, answer: TableAnswer, page: TableAnswer, place: Position
+    ) -> RowsAnswer:
+        shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
+        following = (
+            self._next_cursor(sql, answer, place.offset + len(shown.rows), place)
+            if shown.truncated
+            else ""
+        )
+        return shown.with_cursor(following)
+
+    def _next_cursor(
+        self, sql: str, answer: TableAnswer, served: int, place: Position
+    ) -> str:
+        """The cursor for the rows after those served, "" when there are none or it
+        would not lead on.
+        """
+        more = answer.truncated or served < answer.data.num_rows
+        if not more or served <= place.offset or served >= MAX_OFFSET:
+            return ""
+        return self._cursors.after(sql, served, answer.data.slice(0, served))
+
+    async def _ask(
+        self, sql: str, limit: int = MAX_ROWS, timeout: float = 0
+    ) -> TableAnswer:
+        timeout = timeout or self._timeout
+        return await self._runner.query(
+            self._catalog, sql, limit=limit, timeout=timeout, masks=self._masks()
+        )
+
+    async def list_tables(self) -> types.CallToolResult:
+        masks = self._masks()
+        listed = [
+            await asyncio.to_thread(summary, self._catalog, entry, masks)
+            for entry in self._catalog.entries()
+        ]
+        columns = [
+            AnswerColumn("table", "TEXT"),
+            AnswerColumn("rows", "INTEGER"),
+            AnswerColumn("columns", "TEXT"),
+            AnswerColumn("about", "TEXT"),
+        ]
+        return self._describe_result(
+            "\n".join(list_lines(listed)) or "There are no tables yet.",
+            RowsAnswer(tuple(columns), listed),
+        )
+
+    async def describe_table(self, table: str) -> types.CallToolResult:
+        entry, value = self._find(table)
+        masks = self._masks()
+        if is_remote(value) or kind_of(value) in STORED:
+            text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
+        else:
+            text, fields = await asyncio.to_thread(
+                describe_here, value, entry.name, masks
+            )
+        if entry.description:
+            text = f"{entry.description}\n{text}"
+        columns = (
+            AnswerColumn("column", "TEXT"),
+            AnswerColumn("type", "TEXT"),
+            AnswerColumn("nulls", "INTEGER"),
+            AnswerColumn("masked", "BOOLEAN"),
+            AnswerColumn("sample", "TEXT"),
+        )
+        return self._describe_result(text, RowsAnswer(columns, fields))
+
+    async def profile_table(self, table: str) -> types.CallToolResult:
+        entry, _ = self._find(table)
+        until = time.monotonic() + self._timeout
+
+        async def ask(sql: str) -> TableAnswer:
+            left = until - time.monotonic()
+            if left < 0.05:
+                raise ToolError(f"the {self._timeout:g} s for a profile are over")
+            return await self._ask(sql, timeout=left)
+
+        told = await profiles.profile(entry.name, ask, self._masks().columns)
+        result = self._describe_result(
+            profiles.as_text(told),
+            RowsAnswer(
+                profiles.COLUMNS, [profiles.row_of(column) for column in told.columns]
+            ),
+        )
+        if result.structured_content is not None:
+            result.structured_content |= {
+                "table_rows": told.rows,
+                "duplicate_rows": told.duplicates,
+                "candidate_keys": [list(key) for key in told.keys],
+            }
+            if told.notes:
+                result.structured_content["notice"] = "; ".join(told.notes)
+        return result
+
+    def _find(self, table: str) -> tuple[Entry, object]:
+        """The entry of a table and its value; raises `ToolError`."""
+        try:
+            value = self._catalog.resolve(table)
+        except DataError as error:
+            raise ToolError(error.message) from error
+        entry = self._catalog.find(table)
+        assert entry is not None
+        return entry, value
+
+    def _describe_result(self, text: str, answer: RowsAnswer) -> types.CallToolResult:
+        """Words for the model; in the json form the facts as structured content, too."""
+        content = structured(answer) if self._form == "json" else None
+        return types.CallToolResult(
+            content=[types.TextContent(text=text)], structured_content=content
+        )
+
+
+def _page(answer: TableAnswer, place: Position) -> TableAnswer:
+    """The answer without the rows that were served before; raises `ToolError` when they changed."""
+    if not place.offset:
+        return answer
+    place.check(answer.data)
+    rest = answer.data.slice(place.offset)
+    if not rest.num_rows and answer.truncated:
+        raise ToolError(
+            "The rows before this page fill the answer already: filter by a range of "
+            "a column instead."
+        )
+    return TableAnswer(rest, answer.types, answer.truncated, answer.notes)
+
+
+def arrow_result(answer: TableAnswer, cursor: str = "") -> types.CallToolResult:
+    """The answer with its table as an embedded Arrow file; notice and notes also stand
+    in the schema's metadata.
+    """
+    about = {
+        "types": list(answer.types),
+        "truncated": answer.truncated,
+        "notes": list(answer.notes),
+    }
+    table = answer.data.replace_schema_metadata({"mcp_notebook": json.dumps(about)})
+    blob = types.BlobResourceContents(
+        uri="notebook://answer",
+        mime_type=ARROW,
+        blob=base64.b64encode(arrow_bytes(table)).decode("ascii"),
+    )
+    following = (
+        f"; for the next rows: the same sql with cursor {cursor}" if cursor else ""
+    )
+    said = [
+        types.TextContent(text=line)
+        for line in (answer.truncated + following, *answer.notes)
+        if line
+    ]
+    return types.CallToolResult(content=[types.EmbeddedResource(resource=blob), *said])
