@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mcp_notebook.errors import CheckFailed
     from mcp_notebook.freeze.check import check
     from mcp_notebook.freeze.compare import compare
-    from mcp_notebook.results import explain, read, to_dataframe
     from mcp_notebook.notebook.ask_function import ask
     from mcp_notebook.notebook.functions import (
         acall,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         unshare,
     )
     from mcp_notebook.notebook.settings import MCPNotebook
+    from mcp_notebook.results import explain, read, to_dataframe
 
     settings: MCPNotebook
 

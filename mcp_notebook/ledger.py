@@ -122,7 +122,7 @@ class Ledger:
 
         parts = [
             *self._turn_parts(by),
-            *({by: _place(c, by), **_taken(c)} for c in self.calls),
+            *({by: _place(c, by), **_call_costs(c)} for c in self.calls),
         ]
         columns = [by, *_SUMS]
         data: Any = pd.DataFrame(parts, columns=columns).fillna(
@@ -219,7 +219,7 @@ def _place(call: CallRecord, by: str) -> str:
     }[by]
 
 
-def _taken(call: CallRecord) -> dict[str, Any]:
+def _call_costs(call: CallRecord) -> dict[str, Any]:
     sizes = {
         "rows": call.rows or 0,
         "received_bytes": call.received_bytes,

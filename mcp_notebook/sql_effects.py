@@ -302,15 +302,15 @@ def _acts(tokens: tuple[Token, ...]) -> bool:
     # a backslash outside of texts is a command of a client: \gexec, \!
     if any(token.text in (";", "\\") for token in tokens):
         return True
-    words = [_folded(token.text) for token in tokens if token.kind == "word"]
+    words = [_fold_word(token.text) for token in tokens if token.kind == "word"]
     if not _ACTING_WORDS.isdisjoint(words) or _FOR_SHARE.search(" ".join(words)):
         return True
     if words and (_begins_otherwise(tokens) or _is_acting_command(words, tokens)):
         return True
-    return any(is_acting_function(_folded(path)) for path in _called(tokens))
+    return any(is_acting_function(_fold_word(path)) for path in _called_names(tokens))
 
 
-def _folded(word: str) -> str:
+def _fold_word(word: str) -> str:
     """In small letters, by way of capitals: Java's engines take a dotless i for an I."""
     return word.upper().lower()
 
@@ -336,7 +336,7 @@ def _is_acting_command(words: list[str], tokens: tuple[Token, ...]) -> bool:
     return sets or _READING_PRAGMAS.isdisjoint(words)
 
 
-def _called(tokens: tuple[Token, ...]) -> Iterator[str]:
+def _called_names(tokens: tuple[Token, ...]) -> Iterator[str]:
     """Every name before a parenthesis, with its schema; a method of a value, too."""
     for at, token in enumerate(tokens):
         if token.text != "(":
@@ -425,11 +425,11 @@ def likely_dialects(hint: str) -> tuple[str, ...]:
     if its names or its address tell.
     """
     words = re.sub(r"[\W_]+", " ", hint.lower())
-    found = [name for name, text in _hinted(words) if text]
+    found = [name for name, text in _hint_parts(words) if text]
     return tuple(dict.fromkeys(found)) or COMMON_DIALECTS
 
 
-def _hinted(words: str) -> Iterator[tuple[str, str]]:
+def _hint_parts(words: str) -> Iterator[tuple[str, str]]:
     for match in _HINT.finditer(words):
         yield match.lastgroup or "", match[0]
 

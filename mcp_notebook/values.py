@@ -93,7 +93,7 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
         chunks = [chunk.storage for chunk in column.chunks]
         return plain_column(pa.chunked_array(chunks, type_.storage_type))
     if pa.types.is_dictionary(type_):
-        return pa.chunked_array(map(_decoded, column.chunks), plain_type(type_))
+        return pa.chunked_array(map(_decode_dictionary, column.chunks), plain_type(type_))
     if pa.types.is_run_end_encoded(type_):
         chunks = [pc.run_end_decode(chunk) for chunk in column.chunks]
         return plain_column(pa.chunked_array(chunks, type_.value_type))
@@ -154,7 +154,7 @@ def _joined_fields(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
     return {key: each[0] if len(each) == 1 else each for key, each in found.items()}
 
 
-def _decoded(chunk: pa.DictionaryArray) -> pa.Array:
+def _decode_dictionary(chunk: pa.DictionaryArray) -> pa.Array:
     values = plain_column(pa.chunked_array([chunk.dictionary])).combine_chunks()
     return values.take(chunk.indices)
 
@@ -441,11 +441,11 @@ def _json(value: object, masked: Masked | None, depth: int = 0) -> str:
     fields = _fields(value)
     if fields is not None:
         written = (_json_field(pair, masked, depth + 1) for pair in fields)
-        return "{" + _joined(written) + "}"
+        return "{" + _join_parts(written) + "}"
     items = _items(value)
     if items is not None:
         written = (_json(item, masked, depth + 1) for item in items)
-        return "[" + _joined(written) + "]"
+        return "[" + _join_parts(written) + "]"
     return _json_leaf(value, masked)
 
 
@@ -454,12 +454,12 @@ def _json_leaf(value: object, masked: Masked | None) -> str:
         return "null"
     if not isinstance(value, pa.Scalar):
         text = _write_object(value, masked)
-        return text if isinstance(value, int | float) else _quoted(text)
+        return text if isinstance(value, int | float) else _quote_text(text)
     kind = value_kind(value.type)
-    return kind.write(value) if kind in _JSON_HAS else _quoted(kind.write(value))
+    return kind.write(value) if kind in _JSON_HAS else _quote_text(kind.write(value))
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     return json.dumps(text[: CELL + 1], ensure_ascii=False)
 
 
@@ -467,11 +467,11 @@ def _json_field(field: tuple[object, object], masked: Masked | None, depth: int)
     key, value = field
     name = value_text(key) or "null"
     if masked is not None and masked(name):
-        return f"{_quoted(name)}: {_quoted(MASK)}"
-    return f"{_quoted(name)}: {_json(value, masked, depth)}"
+        return f"{_quote_text(name)}: {_quote_text(MASK)}"
+    return f"{_quote_text(name)}: {_json(value, masked, depth)}"
 
 
-def _joined(parts: Iterable[str]) -> str:
+def _join_parts(parts: Iterable[str]) -> str:
     """The parts with commas between, up to what a cell has room for."""
     kept, used = [], 0
     for part in parts:

@@ -25,16 +25,16 @@ from mcp_notebook.display.call_view import view_call
 from mcp_notebook.display.card_html import render_call
 from mcp_notebook.display.card_json import call_payload
 from mcp_notebook.events import Event, ToolCall, ToolResult
-from mcp_notebook.secrets import MASK, NameLevel, is_secret_name, seal_arguments
 from mcp_notebook.notebook import by_hand, resources
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.freeze_cells import Freeze, freeze
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.notebook.options import AskOptions
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.secrets import MASK, NameLevel, is_secret_name, seal_arguments
 from tests.fake_messages import FakeMessages, Fault, Reply, text, use
-from tests.servers.listener import Listener
 from tests.notebook.scripted import notebook
+from tests.servers.listener import Listener
 
 IN_ENVIRONMENT = "planted-in-environment-7f3a"
 SHAPED = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2"
@@ -103,7 +103,7 @@ class World:
         self.state.recording.unlink(missing_ok=True)
         run = CellRun(self.state, asked, conversation=Conversation(), shown="none")
         run.start()
-        run.blocked()
+        run.run_blocking()
         return run.seen
 
 

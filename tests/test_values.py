@@ -23,10 +23,9 @@ from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.results.frames import to_frame
 from mcp_notebook.results.model_preview import preview
-from mcp_notebook.sharing.answer import structured
+from mcp_notebook.sharing.answer import TableAnswer, as_answer, structured
 from mcp_notebook.sharing.arrow import snapshot, to_arrow
 from mcp_notebook.sharing.masks import Masks
-from mcp_notebook.sharing.answer import TableAnswer, as_answer
 from mcp_notebook.values import (
     KINDS,
     OTHER,

@@ -146,13 +146,13 @@ def _shape(
     links = (b for b in outcome.result.content if b.type == "resource_link")
     handover.remove_handed_files((str(link.uri) for link in links), folders)
     if reading.error is not None:
-        shown = _capped(reading.error, shaping)
+        shown = cap_text(reading.error, shaping)
         return _result(origin, outcome, reading, "error", shown)
 
     def write(names: Sequence[str]) -> str:
         parts = previews(reading.tables, names, shaping)
         if reading.text.strip():
-            parts.append(_capped(reading.text, shaping))
+            parts.append(cap_text(reading.text, shaping))
         parts += [f"Note: {warning}" for warning in outcome.warnings]
         return "\n\n".join(parts) or "(the tool returned nothing)"
 
@@ -197,7 +197,7 @@ def _result(
     )
 
 
-def _capped(text: str, shaping: Shaping) -> str:
+def cap_text(text: str, shaping: Shaping) -> str:
     size = len(text.encode("utf-8", "replace"))
     return cut_text(
         text, shaping.text_bytes, f"\n[cut: the first part of {size:,} bytes]"

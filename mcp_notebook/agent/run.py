@@ -124,7 +124,7 @@ async def _take_turn(
 ) -> AsyncGenerator[Event, None]:
     """Stream one reply into the conversation, whatever ends it."""
     try:
-        async with aclosing(_fitting(conversation, turn)) as events:
+        async with aclosing(_stream_fitting(conversation, turn)) as events:
             async for event in events:
                 yield event
     except (asyncio.CancelledError, GeneratorExit):
@@ -146,7 +146,7 @@ async def _take_turn(
         yield usage
 
 
-async def _fitting(
+async def _stream_fitting(
     conversation: Conversation, turn: ModelTurn
 ) -> AsyncGenerator[Event, None]:
     """The events of a turn; when the conversation no longer fits, once more without its

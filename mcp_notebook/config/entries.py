@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.config.expand import expand, unexpanded
+from mcp_notebook.config.expand import expand, find_unexpanded
 from mcp_notebook.config.options import OPTIONS, ConnectOptions
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
 from mcp_notebook.config.target import apply_options, notes_on
@@ -372,7 +372,7 @@ def _read_env_file(fields: _Fields) -> dict[str, str]:
     for line in lines:
         name, is_assigned, value = line.partition("=")
         if is_assigned and not line.lstrip().startswith("#"):
-            found[name.strip().removeprefix("export ").strip()] = _unquoted(value)
+            found[name.strip().removeprefix("export ").strip()] = _strip_quotes(value)
     return found
 
 
@@ -380,7 +380,7 @@ def _notes_on_secrets(values: Mapping[str, str]) -> list[str]:
     """Notes on values that stand in the file and should come from the environment."""
     stays, passed = [], []
     for name, value in values.items():
-        if found := unexpanded(value):
+        if found := find_unexpanded(value):
             passed.append(
                 f"{name} is passed on as ${found}; ${{{found}}} is the variable's value"
             )
@@ -460,7 +460,7 @@ def _split(line: str) -> list[str]:
         return line.split()
 
 
-def _unquoted(value: str) -> str:
+def _strip_quotes(value: str) -> str:
     value = value.strip()
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     return value[1:-1] if is_quoted else value

@@ -31,7 +31,7 @@ def expand(
     return text[:start] + value + rest
 
 
-def unexpanded(text: str) -> str:
+def find_unexpanded(text: str) -> str:
     """The name in a value that ends with `$NAME` in place of `${NAME}`, else an empty string."""
     found = BARE.search(text)
     return found[1] if found else ""

@@ -40,7 +40,7 @@ from mcp_notebook.display.wording import (
     seen_by_claude,
     text_label,
     took,
-    unshown,
+    unshown_image_text,
 )
 from mcp_notebook.untrusted_text import clip, visible
 
@@ -118,19 +118,19 @@ def _sections(record: CallView) -> list[str]:
     rows += [_table(view) for view in record.tables]
     if record.plain:
         label = text_label(record)
-        rows.append(_folded(label, record.plain) if label else _pre(record.plain))
+        rows.append(_fold_html(label, record.plain) if label else _pre(record.plain))
     rows += [tag("div", dim(escape(note)), "margin-top:4px") for note in record.notes]
-    return [*rows, *(_image(mime, data) for mime, data in record.images), _seen(record)]
+    return [*rows, *(_image(mime, data) for mime, data in record.images), _seen_by_claude_html(record)]
 
 
 def _argument(argument: Argument) -> str:
     label = dim(escape(argument.name), "font-size:11px")
     if argument.short:
         return tag("div", f"{label}: {code(escape(argument.text))}", "margin-top:6px")
-    return tag("div", label + tag("pre", _coloured(argument), PRE), "margin-top:6px")
+    return tag("div", label + tag("pre", _colour_sql(argument), PRE), "margin-top:6px")
 
 
-def _coloured(argument: Argument) -> str:
+def _colour_sql(argument: Argument) -> str:
     left, pieces = ARGUMENT, []
     for kind, text in argument.parts:
         if left <= 0:
@@ -148,7 +148,7 @@ def _pre(text: str, colour: str = "") -> str:
 
 def _table(view: TableView) -> str:
     columns = view.columns[:COLUMNS]
-    head = tag("thead", tag("tr", "".join(map(_heading, columns))))
+    head = tag("thead", tag("tr", "".join(map(_column_heading, columns))))
     rows = (tag("tr", "".join(map(_cell, row, columns))) for row in view.rows[:ROWS])
     table = tag(
         "table",
@@ -199,7 +199,7 @@ def _caption(view: TableView) -> str:
     )
 
 
-def _heading(column: ShownColumn) -> str:
+def _column_heading(column: ShownColumn) -> str:
     side = "right" if column.numeric else "left"
     kind = dim(escape(column.kind), "font-weight:normal;font-size:10px")
     return tag(
@@ -231,17 +231,17 @@ def _remarks(view: TableView) -> str:
 def _image(mime: str, data: str) -> str:
     url = picture(mime, data)
     if url is None:
-        return tag("div", dim(escape(unshown(mime, data))), "margin-top:10px")
+        return tag("div", dim(escape(unshown_image_text(mime, data))), "margin-top:10px")
     return f'<div style="margin-top:10px"><img src="{url}" alt="image from the tool" style="max-width:100%"></div>'
 
 
-def _seen(record: CallView) -> str:
+def _seen_by_claude_html(record: CallView) -> str:
     if not record.shown or not record.tables:
         return ""
-    return _folded(f"What Claude saw · {seen_by_claude(record)}", record.shown)
+    return _fold_html(f"What Claude saw · {seen_by_claude(record)}", record.shown)
 
 
-def _folded(label: str, text: str) -> str:
+def _fold_html(label: str, text: str) -> str:
     return tag(
         "details",
         tag("summary", dim(label), f"{DIM};cursor:pointer") + _pre(text),

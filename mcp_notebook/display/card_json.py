@@ -30,7 +30,7 @@ from mcp_notebook.display.wording import (
     seen_by_claude,
     text_label,
     took,
-    unshown,
+    unshown_image_text,
 )
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.untrusted_text import clip, visible
@@ -137,14 +137,14 @@ def result_payload(record: CallView) -> dict[str, Any]:
         return {}
     return {
         "tables": [_table(view) for view in record.tables],
-        "text": _bounded(record.plain),
+        "text": _bound_text(record.plain),
         "text_label": text_label(record),
         "notes": record.notes,
-        "error": _bounded(record.error),
+        "error": _bound_text(record.error),
         "images": [
-            {"url": picture(*image), "note": unshown(*image)} for image in record.images
+            {"url": picture(*image), "note": unshown_image_text(*image)} for image in record.images
         ],
-        "seen": _bounded(record.shown) if record.tables else "",
+        "seen": _bound_text(record.shown) if record.tables else "",
         "seen_label": f"What Claude saw · {seen_by_claude(record)}",
     }
 
@@ -204,7 +204,7 @@ def _first_columns(view: TableView) -> list[str]:
     return [f"The first {len(view.columns)} of {view.width:,} columns are here."]
 
 
-def _bounded(text: str) -> str:
+def _bound_text(text: str) -> str:
     return clip(visible(clip(text, TEXT), lines=True), TEXT)
 
 

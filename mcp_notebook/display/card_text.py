@@ -66,7 +66,7 @@ def aligned(
 def _padded_row(
     row: Sequence[str], widths: Sequence[int], right: Sequence[bool]
 ) -> str:
-    cells = [_padded(*cell) for cell in zip(row, widths, right, strict=False)]
+    cells = [_pad_cell(*cell) for cell in zip(row, widths, right, strict=False)]
     return "  ".join(cells).rstrip()
 
 
@@ -121,7 +121,7 @@ def _fitting_columns(view: TableView) -> int:
     return len(view.columns)
 
 
-def _padded(text: str, size: int, right: bool) -> str:
+def _pad_cell(text: str, size: int, right: bool) -> str:
     space = " " * (size - width(text))
     return space + text if right else text + space
 

@@ -62,7 +62,7 @@ class CellScreen:
         sys.stdout.flush()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """What usually is to be done about a vacated place."""
 
 
@@ -97,8 +97,8 @@ class Slots:
     def vacate(
         self,
         shown: str,
-        taken: Callable[[], None] = _nothing,
-        kept: Callable[[], None] = _nothing,
+        taken: Callable[[], None] = _do_nothing,
+        kept: Callable[[], None] = _do_nothing,
     ) -> None:
         """Give a place free. `taken` is called when something else takes it, `kept`
         when nothing did by the end.

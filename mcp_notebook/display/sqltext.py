@@ -79,7 +79,7 @@ def pretty(sql: str) -> str:
     if "\n" in text or len(text) <= 64:
         return text
     lines = _Layout().run(split_sql(text))
-    rows = [row for line in lines for row in _wrapped(line)]
+    rows = [row for line in lines for row in _wrap_line(line)]
     return "\n".join(rows) or text
 
 
@@ -170,7 +170,7 @@ class _Layout:
         self.line = " " * indent
 
 
-def _wrapped(line: str) -> list[str]:
+def _wrap_line(line: str) -> list[str]:
     """A line longer than WIDTH broken after commas that stand outside parentheses."""
     if len(line) <= WIDTH:
         return [line]

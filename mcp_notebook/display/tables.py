@@ -30,7 +30,7 @@ def view_tables(
     share = BUDGET // max(1, len(tables))
     padded = (*names, *("" for _ in tables))
     views = [
-        _fitted(_view(table, name), share)
+        _fit_view(_view(table, name), share)
         for table, name in zip(tables, padded, strict=False)
     ]
     for at, (table, view) in enumerate(zip(tables, views, strict=True)):
@@ -81,7 +81,7 @@ def _column(field: pa.Field, origin: str) -> ShownColumn:
     )
 
 
-def _fitted(view: TableView, budget: int) -> TableView:
+def _fit_view(view: TableView, budget: int) -> TableView:
     while view.rows and _size(view) > budget:
         view = replace(view, rows=view.rows[: len(view.rows) // 2])
     return view

@@ -17,8 +17,8 @@ from mcp_notebook.freeze.compare import (
     column_lines,
     column_types,
     compare,
-    counted,
-    listed,
+    count_words,
+    list_words,
 )
 from mcp_notebook.freeze.fingerprint import (
     Fingerprint,
@@ -53,7 +53,7 @@ class Checked:
 
     def __repr__(self) -> str:
         if self.same:
-            return f"{self.name}: as frozen, {counted(self.rows, 'row')}"
+            return f"{self.name}: as frozen, {count_words(self.rows, 'row')}"
         return "\n".join(
             [
                 f"{self.name} is not what it was when it was frozen:",
@@ -133,7 +133,7 @@ def _changes(frame: pd.DataFrame, expected: Expected) -> Iterator[str]:
     same_rows = expected.rows in (None, len(frame))
     if expected.rows is not None and not same_rows:
         net = _net(len(frame) - expected.rows)
-        yield f"{counted(expected.rows, 'row')} before, {len(frame):,} now{net}"
+        yield f"{count_words(expected.rows, 'row')} before, {len(frame):,} now{net}"
     before = expected.fingerprint
     now = fingerprint(frame, expected.ignore) if before else None
     if before and now and same_columns:
@@ -147,7 +147,7 @@ def _changes(frame: pd.DataFrame, expected: Expected) -> Iterator[str]:
 def _moved_rows(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
     added, removed = before.moved(now) or (0, 0)
     if added or removed:
-        rows = counted(added, "row")
+        rows = count_words(added, "row")
         yield f"{rows} added, {removed:,} removed (a changed row is both)"
 
 
@@ -161,14 +161,14 @@ def _column_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterat
 
 def _values(before: Fingerprint, now: Fingerprint, names: Sequence[str]) -> str:
     if len(before.columns) != len(names):
-        return f"{counted(len(before.columns), 'column')} before, {len(names):,} now"
+        return f"{count_words(len(before.columns), 'column')} before, {len(names):,} now"
     changed = before.other_columns(now, names)
     if not changed:
         return "the same values stand together in other rows"
     rest = (
         "" if len(changed) == len(names) else "; the other columns hold the same values"
     )
-    return f"values differ in {listed(changed)}{rest}"
+    return f"values differ in {list_words(changed)}{rest}"
 
 
 def _beside_rows(lines: Sequence[str]) -> list[str]:

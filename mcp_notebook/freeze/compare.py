@@ -96,7 +96,7 @@ def compare(a: Any, b: Any, key: str | Sequence[str] | None = None) -> Differenc
         "types": {name: pair for name, pair in types.items() if pair[0] != pair[1]},
     }
     if key is None:
-        return Difference(**told, **_unkeyed(before, after, shared))
+        return Difference(**told, **_compare_without_keys(before, after, shared))
     keys = [key] if isinstance(key, str) else list(key)
     for name in keys:
         if name not in shared:
@@ -105,7 +105,7 @@ def compare(a: Any, b: Any, key: str | Sequence[str] | None = None) -> Differenc
                 f"{', '.join(shared) or 'none'}."
             )
     return Difference(
-        **told, **_keyed(before, after, keys, [n for n in shared if n not in keys])
+        **told, **_compare_by_keys(before, after, keys, [n for n in shared if n not in keys])
     )
 
 
@@ -140,12 +140,12 @@ def column_types(frame: pd.DataFrame) -> dict[str, str]:
     return dict(zip(names, words, strict=True))
 
 
-def _unkeyed(
+def _compare_without_keys(
     before: pd.DataFrame, after: pd.DataFrame, shared: list[str]
 ) -> dict[str, Any]:
     """Rows as a multiset: the second of two equal rows is a row of its own."""
-    left = _numbered(hash_rows(hash_columns(_only(before, shared)), len(before)))
-    right = _numbered(hash_rows(hash_columns(_only(after, shared)), len(after)))
+    left = _number_equals(hash_rows(hash_columns(_only(before, shared)), len(before)))
+    right = _number_equals(hash_rows(hash_columns(_only(after, shared)), len(after)))
     return {
         "added": after[~np.isin(right, left)],
         "removed": before[~np.isin(left, right)],
@@ -156,13 +156,13 @@ def _only(frame: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return frame.loc[:, names]
 
 
-def _numbered(hashes: Hashes) -> Hashes:
+def _number_equals(hashes: Hashes) -> Hashes:
     """Hashes in which the second, third … of equal ones differ from the first."""
     times = pd.Series(hashes).groupby(hashes).cumcount().to_numpy().astype(np.uint64)
     return mix(hashes ^ mix(times))
 
 
-def _keyed(
+def _compare_by_keys(
     before: pd.DataFrame, after: pd.DataFrame, keys: list[str], others: list[str]
 ) -> dict[str, Any]:
     left = _unique_keys(before, keys, "first")
@@ -209,10 +209,10 @@ def _unique_keys(frame: pd.DataFrame, keys: list[str], which: str) -> Hashes:
 
 def _lines(found: Difference) -> Iterator[str]:
     if found.same:
-        yield f"the same: {counted(found.rows[1], 'row')}"
+        yield f"the same: {count_words(found.rows[1], 'row')}"
         return
     moved = [
-        f"{counted(len(found.added), 'row')} added",
+        f"{count_words(len(found.added), 'row')} added",
         f"{len(found.removed):,} removed",
     ]
     if found.changed is not None:
@@ -220,7 +220,7 @@ def _lines(found: Difference) -> Iterator[str]:
     yield f"{', '.join(moved)} ({found.rows[0]:,} before, {found.rows[1]:,} after)"
     yield from column_lines(found.new_columns, found.lost_columns, found.types)
     if found.cells:
-        yield "values changed in " + listed(
+        yield "values changed in " + list_words(
             [f"{name} ({count:,})" for name, count in found.cells.items()]
         )
 
@@ -230,21 +230,21 @@ def column_lines(
 ) -> Iterator[str]:
     """What happened to columns, a line each kind."""
     if new:
-        yield f"new columns: {listed(new)}"
+        yield f"new columns: {list_words(new)}"
     if lost:
-        yield f"columns gone: {listed(lost)}"
+        yield f"columns gone: {list_words(lost)}"
     if types:
-        yield "types: " + listed(
+        yield "types: " + list_words(
             [f"{name} {before} → {after}" for name, (before, after) in types.items()]
         )
 
 
-def counted(number: int, what: str) -> str:
+def count_words(number: int, what: str) -> str:
     """`1 row`, `955 rows`."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def listed(words: Sequence[str]) -> str:
+def list_words(words: Sequence[str]) -> str:
     """The first words, and how many more there are."""
     more = len(words) - _LISTED
     return ", ".join(words[:_LISTED]) + (f" and {more} more" if more > 0 else "")
@@ -252,4 +252,4 @@ def listed(words: Sequence[str]) -> str:
 
 def _shown(word: str, rows: pd.DataFrame) -> str:
     few = f", the first {SHOWN}" if len(rows) > SHOWN else ""
-    return f"<p>{counted(len(rows), 'row')} {word}{few}</p>{rows.head(SHOWN).to_html()}"
+    return f"<p>{count_words(len(rows), 'row')} {word}{few}</p>{rows.head(SHOWN).to_html()}"

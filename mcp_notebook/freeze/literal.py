@@ -44,13 +44,13 @@ def literal(
             + literal(v, sealer, f"{name}_{k}", key=k, secret=secret, indent=indent + 4)
             for k, v in value.items()
         ]
-        return _bracketed("{", pairs, "}", indent)
+        return _bracket_items("{", pairs, "}", indent)
     if isinstance(value, list | tuple):
         items = [
             literal(item, sealer, name, secret=secret, indent=indent + 4)
             for item in value
         ]
-        return _bracketed("[", items, "]", indent)
+        return _bracket_items("[", items, "]", indent)
     if secret and sealer is not None:
         return _secret(value, sealer, name)
     if isinstance(value, str):
@@ -72,7 +72,7 @@ def text(
     """The source of a text; a long line of SQL in several literals."""
     pieces = sealer.pieces(value, name, sql=sql)
     if not any(isinstance(piece, Secret) for piece in pieces):
-        return folded(value, indent) if sql else quoted(value)
+        return fold_literal(value, indent) if sql else quoted(value)
     parts = [
         _environment(p) if isinstance(p, Secret) else quoted(p)
         for p in pieces
@@ -96,14 +96,14 @@ def quoted(value: str) -> str:
     return plain if value.isprintable() and is_exact(plain, value) else ascii(value)
 
 
-def folded(value: str, indent: int = 0) -> str:
+def fold_literal(value: str, indent: int = 0) -> str:
     """A long line as literals one below the other, which Python reads as one; broken
     before SQL's clauses.
     """
     whole = quoted(value)
     if len(whole) <= WIDTH - indent or "\n" in value:
         return whole
-    lines = [line for clause in _CLAUSES.split(value) for line in _wrapped(clause)]
+    lines = [line for clause in _CLAUSES.split(value) for line in _wrap_clause(clause)]
     margin = " " * (indent + 4)
     source = (
         "(\n"
@@ -113,7 +113,7 @@ def folded(value: str, indent: int = 0) -> str:
     return source if is_exact(source, value) else whole
 
 
-def _wrapped(clause: str) -> list[str]:
+def _wrap_clause(clause: str) -> list[str]:
     """Pieces of at most a line, each with the white space that ends it."""
     lines = [""]
     for word in re.findall(r"\s*\S+\s*", clause) or [clause]:
@@ -135,7 +135,7 @@ def call(target: str, arguments: Iterable[str], *, prefix: str = "") -> str:
     return f"{prefix}{target}(\n{inner})"
 
 
-def commented(source: str) -> str:
+def comment_out(source: str) -> str:
     """The source as comments."""
     return "\n".join(f"# {line}".rstrip() for line in source.split("\n"))
 
@@ -152,7 +152,7 @@ def _number(value: Any) -> str:
     return repr(value)
 
 
-def _bracketed(opening: str, items: list[str], closing: str, indent: int) -> str:
+def _bracket_items(opening: str, items: list[str], closing: str, indent: int) -> str:
     line = f"{opening}{', '.join(items)}{closing}"
     if len(line) + indent <= WIDTH and "\n" not in line:
         return line

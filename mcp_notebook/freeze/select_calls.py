@@ -83,9 +83,9 @@ def choose(trail: Trail, wish: Wish, around: Surroundings) -> Chosen:
     if wish.names:
         wanted = [_maker(trail, name, around.namespace) for name in wish.names]
     else:
-        wanted = _wanted(in_reach, wish, links, around)
+        wanted = _find_wanted(in_reach, wish, links, around)
         if not wanted:
-            raise DataError(_nothing(trail, wish, in_reach))
+            raise DataError(_nothing_text(trail, wish, in_reach))
     needed = links.closure(wanted)
     if not wish.by_hand:
         needed = {call for call in needed if call.cell or call in wanted}
@@ -179,7 +179,7 @@ def explores(call: Call) -> bool:
     return bool(sql) and looks_around(sql)
 
 
-def _wanted(
+def _find_wanted(
     calls: Sequence[Call], wish: Wish, links: _Links, around: Surroundings
 ) -> list[Call]:
     if wish.everything:
@@ -203,10 +203,10 @@ def _is_in_use(call: Call, around: Surroundings) -> bool:
     is_named = any(kept.into for kept in call.kept())
     if not is_named and not _is_used(call, around.code):
         return False
-    return not _replaced(call, around.namespace)
+    return not _is_replaced(call, around.namespace)
 
 
-def _replaced(call: Call, namespace: Mapping[str, Any]) -> bool:
+def _is_replaced(call: Call, namespace: Mapping[str, Any]) -> bool:
     """Whether the notebook holds none of its tables any more, and other calls gave what
     their names mean now.
     """
@@ -339,7 +339,7 @@ def _left_out(
     reasons: dict[str, list[str]] = {}
     for call in in_reach:
         if call not in kept:
-            reasons.setdefault(_reason(call, kept), []).append(_spoken(call))
+            reasons.setdefault(_reason(call, kept), []).append(_call_words(call))
     for reason, calls in reasons.items():
         counted = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
         yield f"{counted} ({reason}): {', '.join(dict.fromkeys(calls))}"
@@ -355,12 +355,12 @@ def _reason(call: Call, kept: Iterable[Call]) -> Reason:
     return "not used" if call.tables else "gave no table"
 
 
-def _spoken(call: Call) -> str:
+def _call_words(call: Call) -> str:
     names = ", ".join(kept.name for kept in call.kept())
     return f"{call.server}.{call.tool}" + (f" → {names}" if names else "")
 
 
-def _nothing(trail: Trail, wish: Wish, in_reach: Sequence[Call]) -> str:
+def _nothing_text(trail: Trail, wish: Wish, in_reach: Sequence[Call]) -> str:
     if not trail.calls:
         return (
             "Nothing to freeze yet: no tool has been called; ask with %%claude, or "

@@ -84,7 +84,7 @@ def plan(
     names that no server's object takes.
     """
     variables = _variables(chosen.choices, around)
-    moved = _moved(chosen.choices)
+    moved = _calls_reconnected(chosen.choices)
     steps = []
     for choice in chosen.choices:
         route = seal_options(moved[choice], sealer) if choice in moved else None
@@ -112,7 +112,7 @@ def _first(choices: Iterable[Choice]) -> list[ConnectOptions]:
     return list(routes.values())
 
 
-def _moved(choices: Iterable[Choice]) -> dict[Choice, ConnectOptions]:
+def _calls_reconnected(choices: Iterable[Choice]) -> dict[Choice, ConnectOptions]:
     """The calls before which their server was connected otherwise than for the last one."""
     now: dict[str, ConnectOptions] = {}
     found = {}

@@ -14,7 +14,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.freeze.literal import commented
+from mcp_notebook.freeze.literal import comment_out
 from mcp_notebook.freeze.sealing import Secret
 from mcp_notebook.freeze.steps import Plan, Step
 from mcp_notebook.freeze.write_script import connect, server_object
@@ -132,7 +132,7 @@ def _cells_of(plan: Plan, step: Step, style: Style) -> Iterator[Cell]:
     magic = _magic(step, plan)
     if step.why_not:
         call = "\n".join([*moved, magic or step_source(step, plan)])
-        yield Cell("code", f"{why_not_line(step)}\n{commented(call)}")
+        yield Cell("code", f"{why_not_line(step)}\n{comment_out(call)}")
         return
     before = [*moved, *note_lines(step)]
     after = [*alias_lines(step), *check_sources(step, style)]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from mcp_notebook.config.options import ConnectOptions
-from mcp_notebook.freeze.literal import call, commented, literal, quoted
+from mcp_notebook.freeze.literal import call, comment_out, literal, quoted
 from mcp_notebook.freeze.steps import Plan, Step
 from mcp_notebook.freeze.write_step import (
     WORDS,
@@ -31,7 +31,7 @@ def script(
     lines += [*environment_lines(plan), "", *import_lines(blocks), ""]
     lines += [f"mcp_notebook.settings.tool_timeout = {timeout:g}"] if timeout else []
     lines += [connect(plan, route) for route in plan.routes]
-    return _joined([*lines, *own_table_lines(plan)], blocks) + "\n"
+    return _join_blocks([*lines, *own_table_lines(plan)], blocks) + "\n"
 
 
 def cell(
@@ -52,7 +52,7 @@ def cell(
             lines.append(connect(plan, route))
         elif route.name in used:
             lines.append(server_object(plan, route.name))
-    return _joined([*lines, *own_table_lines(plan)], blocks)
+    return _join_blocks([*lines, *own_table_lines(plan)], blocks)
 
 
 def connect(plan: Plan, route: ConnectOptions) -> str:
@@ -74,7 +74,7 @@ def server_object(plan: Plan, name: str) -> str:
     return f"{plan.servers[name]} = mcp_notebook.sharing({quoted(name)})"
 
 
-def _joined(lines: list[str], blocks: list[str]) -> str:
+def _join_blocks(lines: list[str], blocks: list[str]) -> str:
     return "\n".join(lines).rstrip() + "\n\n" + "\n\n".join(blocks)
 
 
@@ -104,7 +104,7 @@ def _block(plan: Plan, step: Step, style: Style) -> list[str]:
     if step.why_not:
         return [
             why_not_line(step),
-            commented("\n".join([*moved, step_source(step, plan)])),
+            comment_out("\n".join([*moved, step_source(step, plan)])),
         ]
     return [
         *moved,

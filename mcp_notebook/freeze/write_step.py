@@ -115,10 +115,10 @@ def _dictionary(step: Step, plan: Plan) -> list[str]:
         f"{quoted(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}"
         for k, v in given.items()
     ]
-    return [_braced(pairs, 80)]
+    return [_brace_pairs(pairs, 80)]
 
 
-def _braced(pairs: list[str], width: int) -> str:
+def _brace_pairs(pairs: list[str], width: int) -> str:
     """A dict on one line where it fits, else a pair a line."""
     line = "{" + ", ".join(pairs) + "}"
     if len(line) <= width and "\n" not in line:
@@ -128,7 +128,7 @@ def _braced(pairs: list[str], width: int) -> str:
 
 def _check(check: Check, style: Style) -> str:
     pairs = [f"{quoted(name)}: {quoted(word)}" for name, word in check.columns.items()]
-    columns = _braced(pairs, 84)
+    columns = _brace_pairs(pairs, 84)
     given = [
         check.name,
         f"rows={check.rows}",

@@ -21,11 +21,11 @@ from mcp_notebook.agent.conversation import transcript
 from mcp_notebook.display import status_table_html
 from mcp_notebook.display.history import history_bundle
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook import output
 from mcp_notebook.magics.await_transformer import AwaitTransformer
+from mcp_notebook.notebook import output
 from mcp_notebook.notebook.cell import CellRun
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
+from mcp_notebook.notebook.state import Notebook
 
 
 def question_arguments(magic: Any) -> Any:
@@ -47,7 +47,7 @@ def _argument_of(option: AskOption) -> dict[str, Any]:
         return {**told, "action": "store_true"}
     if option.unit:
         return {**told, "type": option.kind, "metavar": option.unit.upper()}
-    told["type"] = _comma_separated if option.commas else _unquoted
+    told["type"] = _comma_separated if option.commas else _strip_quotes
     if option.choices:
         told["choices"] = option.choices
     if option.adds:
@@ -58,21 +58,21 @@ def _argument_of(option: AskOption) -> dict[str, Any]:
 def question(found: argparse.Namespace, cell: str) -> AskOptions:
     """The question of a line and its cell; raises ConfigError."""
     given = {n: v for n, v in vars(found).items() if v is not None}
-    words = [_unquoted(word) for word in given.pop("prompt", ())]
+    words = [_strip_quotes(word) for word in given.pop("prompt", ())]
     options = AskOptions(" ".join([*words, cell]), **given)
     if not options.prompt:
         raise ConfigError("The cell holds no question; write it below %%claude.")
     return options
 
 
-def _unquoted(word: str) -> str:
+def _strip_quotes(word: str) -> str:
     # IPython's magic_arguments keeps the quotes of a quoted word.
     quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
     return word[1:-1] if quoted else word
 
 
 def _comma_separated(text: str) -> tuple[str, ...]:
-    return tuple(name for name in _unquoted(text).split(",") if name)
+    return tuple(name for name in _strip_quotes(text).split(",") if name)
 
 
 @magics_class

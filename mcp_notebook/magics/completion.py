@@ -7,10 +7,10 @@ from IPython.core.completer import SimpleCompletion
 
 from mcp_notebook.config.options import FLAGS
 from mcp_notebook.kinds import is_table
-from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.magics.help import options_of
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.magics.server_completions import ServerCompletions
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.notebook.state import Notebook
 
 _SERVER_MAGICS = (
     "%mcp_disconnect",
@@ -54,11 +54,11 @@ def complete(
         return _found((s for s in _servers(notebook)), word)
     if magic == "%mcp_call":
         names = (f"{s.name}.{t.name}" for s in notebook.sessions for t in s.tools)
-        return _found(names, word) if "{" not in line else _nothing()
+        return _found(names, word) if "{" not in line else _no_completions()
     if magic in _TABLE_MAGICS:
         return _found(_tables(notebook), word)
     if magic == "%mcp_freeze":
-        return _found([*_frozen(notebook), *_FREEZE_OPTIONS], word)
+        return _found([*_frozen_names(notebook), *_FREEZE_OPTIONS], word)
     if magic == "%mcp_unshare":
         return _found(notebook.catalog.names(), word)
     if magic == "%mcp_serve":
@@ -73,7 +73,7 @@ def complete(
         )
     if magic == "%mcp_prompt":
         return _found(_in_prompt(notebook, offers, line.split(), word), word)
-    return _nothing()
+    return _no_completions()
 
 
 def _options(notebook: Notebook, line: str) -> list[str]:
@@ -153,7 +153,7 @@ def _tables(notebook: Notebook) -> list[str]:
     ]
 
 
-def _frozen(notebook: Notebook) -> list[str]:
+def _frozen_names(notebook: Notebook) -> list[str]:
     """The tables that calls gave, by their names now."""
     notebook.adopt()
     names = notebook.shell.user_ns
@@ -174,5 +174,5 @@ def _found(names: Iterable[str], word: str) -> dict[str, Any]:
     return {"completions": matches, "suppress": bool(matches), "matched_fragment": word}
 
 
-def _nothing() -> dict[str, Any]:
+def _no_completions() -> dict[str, Any]:
     return {"completions": []}

@@ -97,7 +97,7 @@ class FreezeMagics(Magics):
         frozen = freeze(self._notebook, wanted)
         if frozen.file is None and (wanted.show or not wanted.places):
             display(
-                {"text/markdown": _fenced(frozen.source), "text/plain": frozen.source},
+                {"text/markdown": _fence_source(frozen.source), "text/plain": frozen.source},
                 raw=True,
             )
         elif frozen.file is None:
@@ -111,7 +111,7 @@ class FreezeMagics(Magics):
         )
 
 
-def _fenced(source: str) -> str:
+def _fence_source(source: str) -> str:
     fence = "`" * 3
     while fence in source:
         fence += "`"

@@ -8,11 +8,11 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.magics.connections import interruptible
 from mcp_notebook.notebook import by_hand, output, resources, server_prompts
 from mcp_notebook.notebook.cell import CellRun
-from mcp_notebook.magics.connections import interruptible
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.notebook.options import AskOptions, check_name
+from mcp_notebook.notebook.state import Notebook
 
 
 @magics_class

@@ -103,7 +103,11 @@ class ServingMagics(Magics):
         file, never in the output.
         """
         # loads mcp, uvicorn and duckdb
-        from mcp_notebook.sharing.http_server import OutsideServer, client_configuration, connection_folder
+        from mcp_notebook.sharing.http_server import (
+            OutsideServer,
+            client_configuration,
+            connection_folder,
+        )
 
         if port and self._address is not None and f":{port}/" not in self._address.url:
             raise ConfigError(
@@ -124,7 +128,7 @@ class ServingMagics(Magics):
             address.connection_file, path.stem if path else ""
         )
         for client, (file, held) in configured.items():
-            output.show_line(f"{client}: {file}\n{_written(held)}")
+            output.show_line(f"{client}: {file}\n{_write_json(held)}")
 
     def _status(self) -> None:
         address = self._address
@@ -147,7 +151,7 @@ class ServingMagics(Magics):
             loop.run(server.stop())
 
 
-def _written(held: Any) -> str:
+def _write_json(held: Any) -> str:
     """JSON over several lines, with each list on one."""
     return re.sub(
         r"\[[^\[\]{}]*\]",

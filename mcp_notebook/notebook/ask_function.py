@@ -12,7 +12,7 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
 from mcp_notebook.notebook import current
 from mcp_notebook.notebook.cell import CellRun, Shown
-from mcp_notebook.notebook.options import AskOptions, listed, signature_of
+from mcp_notebook.notebook.options import AskOptions, list_options, signature_of
 
 if TYPE_CHECKING:
     from mcp_notebook.ledger import CallRecord
@@ -46,13 +46,13 @@ class Answer:
         """Everything that the model said, markdown; the texts of its turns are apart by
         an empty line.
         """
-        return "\n\n".join(_texts(self._ended().seen))
+        return "\n\n".join(_texts(self._wait_for_end().seen))
 
     @property
     def tables(self) -> dict[str, Any]:
         """The tables that came, {name in the notebook: DataFrame}, in their order."""
         return {
-            name: self._notebook.shell.user_ns[name] for name in self._ended().tables
+            name: self._notebook.shell.user_ns[name] for name in self._wait_for_end().tables
         }
 
     @property
@@ -60,7 +60,7 @@ class Answer:
         """The value of `form`; without one the last table, else the text. Raises
         DataError where `form` was not met.
         """
-        run = self._ended()
+        run = self._wait_for_end()
         if self._typed:
             if self.stop.reason != "done":
                 raise DataError(
@@ -74,7 +74,7 @@ class Answer:
         """The tool calls as the ledger holds them: server, tool, arguments (masked),
         outcome, seconds, rows, bytes.
         """
-        run = self._ended()
+        run = self._wait_for_end()
         return tuple(call for call in self._notebook.ledger if call.cell == run.cell)
 
     @property
@@ -85,12 +85,12 @@ class Answer:
     @property
     def usage(self) -> Footer:
         """What answered and what it took: turns, calls, tokens by kind, seconds, dollars."""
-        return self._ended().footer() or Footer("")
+        return self._wait_for_end().footer() or Footer("")
 
     @property
     def stop(self) -> Stop:
         """Why it ended: done, limit, refused; and the sentence that says so."""
-        found = [event for event in self._ended().seen if isinstance(event, Stop)]
+        found = [event for event in self._wait_for_end().seen if isinstance(event, Stop)]
         return found[-1] if found else Stop("error", "the run has no end")
 
     def __await__(self) -> "Generator[Any, None, Answer]":
@@ -105,7 +105,7 @@ class Answer:
 
     def _ipython_display_(self) -> None:
         """Show the run as a cell does, once: with `show=True` it was shown while it came."""
-        run = self._ended()
+        run = self._wait_for_end()
         if self._shown:
             return
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
@@ -119,13 +119,13 @@ class Answer:
     async def _wait(self) -> "Answer":
         if not self._over:
             with self._looked_at():
-                await self._run.awaited()
+                await self._run.run_awaited()
         return self
 
-    def _ended(self) -> CellRun:
+    def _wait_for_end(self) -> CellRun:
         if not self._over:
             with self._looked_at():
-                self._run.blocked()
+                self._run.run_blocking()
         return self._run
 
     @contextmanager
@@ -176,7 +176,7 @@ def _with_options(
             **{p.name: p.annotation for p in signature.parameters.values()},
             "return": Answer,
         }
-        asking.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{listed()}"
+        asking.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{list_options()}"
         return asking
 
     return decorate

@@ -12,10 +12,10 @@ from mcp_notebook.errors import CallError, ConfigError
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.secrets import seal_text
 from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call, query_tool
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep, Origin

@@ -17,9 +17,9 @@ from mcp_notebook.agent.call_values import Sending
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.freeze.call_log import Facts, Kind
+from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import only_reads
 from mcp_notebook.secrets import seal_arguments, seal_text
-from mcp_notebook.notebook.state import Notebook
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep, Sending, Shaping

@@ -25,15 +25,15 @@ from mcp_notebook.events import (
     Working,
 )
 from mcp_notebook.freeze.call_log import Run
-from mcp_notebook.policy import Budget
-from mcp_notebook.secrets import seal_text
 from mcp_notebook.notebook.asker import CallApprovals
 from mcp_notebook.notebook.attended import buttons_work, is_attended
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.model_door import compose_module, load_compose
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.notebook.options import AskOptions
 from mcp_notebook.notebook.quiet_view import Questions
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.policy import Budget
+from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
@@ -105,7 +105,7 @@ class CellRun:
         An interrupt raises Stopped.
         """
         try:
-            await self.awaited()
+            await self.run_awaited()
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise Stopped from None
         return self.value
@@ -113,12 +113,12 @@ class CellRun:
     def in_blocking_cell(self) -> Any:
         """Drive the run from a nested, synchronous magic; returns the value of `--as`."""
         try:
-            self.blocked()
+            self.run_blocking()
         except KeyboardInterrupt:
             raise Stopped from None
         return self.value
 
-    async def awaited(self) -> None:
+    async def run_awaited(self) -> None:
         """Wait for the end without blocking this thread's loop; raises what ended the run."""
         future = self.start(awaited=True)
         with self._notebook.asker.in_cell(
@@ -129,7 +129,7 @@ class CellRun:
             finally:
                 self._finish()
 
-    def blocked(self) -> None:
+    def run_blocking(self) -> None:
         """Wait for the end; raises what ended the run."""
         future = self.start(awaited=False)
         with self._notebook.asker.in_cell(attended=self._attended, buttons=False):

@@ -20,11 +20,11 @@ from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import BackendError, BudgetError, DataError
 from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.notebook import resources
+from mcp_notebook.notebook.options import Settled
+from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.replay import RecordTransport, ReplayTransport
-from mcp_notebook.notebook import resources
-from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.notebook.options import Settled
 
 
 async def events_of(
@@ -77,7 +77,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     # first, for without one nothing needs to start
     backend = _backend(notebook, options)
     await notebook.own_session()
-    sessions = _chosen(notebook, options.servers)
+    sessions = _choose_sessions(notebook, options.servers)
     for session in sessions:
         session.safe_tools |= notebook.repeatable(session)
     budget = budget_of(notebook, options, backend)
@@ -123,7 +123,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     return blocks
 
 
-def _chosen(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
+def _choose_sessions(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
     if not names:
         return [s for s in notebook.sessions if s.state != "closed"]
     return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]

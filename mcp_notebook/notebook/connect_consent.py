@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.events import Reply
-from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.policy import Start, matches_any
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo

@@ -16,10 +16,10 @@ from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.select_calls import Surroundings, Wish, choose
 from mcp_notebook.freeze.steps import Plan, plan, problem_with
-from mcp_notebook.sql_words import names_among
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.notebook.servers import Server
 from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.sql_words import names_among
 
 SUFFIXES = (".ipynb", ".py")
 
@@ -146,7 +146,7 @@ def _source(
         script = import_module("mcp_notebook.freeze.write_script")
         connected = {s.name for s in notebook.sessions if s.state != "closed"}
         return script.cell(laid, style, connected=connected, answers=answers)
-    heading = _heading(laid)
+    heading = _heading_cell(laid)
     if file is not None and file.suffix == ".ipynb":
         form = import_module("mcp_notebook.freeze.write_notebook")
         return form.document(
@@ -158,7 +158,7 @@ def _source(
     return script.script(laid, style, heading=heading, answers=answers, timeout=timeout)
 
 
-def _heading(laid: Plan) -> str:
+def _heading_cell(laid: Plan) -> str:
     names = ", ".join(laid.names) or "calls"
     today = datetime.date.today().isoformat()
     return (

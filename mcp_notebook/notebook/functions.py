@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 from mcp_notebook.config import ConnectOptions, InProcessServer, ServerSpec
 from mcp_notebook.config.options import connect_signature, describe_keywords
 from mcp_notebook.errors import ConfigError, DataError
-from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.notebook import (
-    connect_consent,
     by_hand,
+    connect_consent,
     connecting,
     current,
     opening,
@@ -24,8 +23,9 @@ from mcp_notebook.notebook import (
 )
 from mcp_notebook.notebook.asker import NOBODY
 from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.notebook.servers import Server, plain
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.sharing.catalog import Catalog
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep, Origin
@@ -44,14 +44,14 @@ def connect(name: str, target: Target = "", **options: Any) -> Server:
     ConnectError.
     """
     state = current.notebook()
-    current.run(state, _connected(state, name, target, options))
+    current.run(state, _connect(state, name, target, options))
     return server(name)
 
 
 async def aconnect(name: str, target: Target = "", **options: Any) -> Server:
     """`connect` for code that awaits."""
     state = current.notebook()
-    await current.run_awaited(state, _connected(state, name, target, options))
+    await current.run_awaited(state, _connect(state, name, target, options))
     return server(name)
 
 
@@ -77,12 +77,12 @@ def server(name: str) -> Server:
 
     def do(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
         return current.run(
-            state, _called(state, server, tool, arguments, 0, tables=False)
+            state, _call(state, server, tool, arguments, 0, tables=False)
         )
 
     async def do_async(server: str, tool: str, arguments: Mapping[str, Any]) -> Any:
         return await current.run_awaited(
-            state, _called(state, server, tool, arguments, 0, tables=False)
+            state, _call(state, server, tool, arguments, 0, tables=False)
         )
 
     def close() -> None:
@@ -106,7 +106,7 @@ def call(
     state = current.notebook()
     return current.run(
         state,
-        _called(
+        _call(
             state, *by_hand.split_target(target), arguments or {}, timeout, tables=tables
         ),
     )
@@ -121,7 +121,7 @@ async def acall(
 ) -> Any:
     """`call` for code that awaits."""
     state = current.notebook()
-    work = _called(
+    work = _call(
         state, *by_hand.split_target(target), arguments or {}, timeout, tables=tables
     )
     return await current.run_awaited(state, work)
@@ -135,13 +135,13 @@ def sql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
     named. Raises DataError.
     """
     state = current.notebook()
-    return current.run(state, _queried(state, text, limit, tables))
+    return current.run(state, _query(state, text, limit, tables))
 
 
 async def asql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
     """`sql` for code that awaits."""
     state = current.notebook()
-    return await current.run_awaited(state, _queried(state, text, limit, tables))
+    return await current.run_awaited(state, _query(state, text, limit, tables))
 
 
 def resource(server: str, uri: str, *, tables: bool = False) -> Any:
@@ -176,7 +176,7 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-async def _connected(
+async def _connect(
     state: Notebook, name: str, target: Target, given: Mapping[str, Any]
 ) -> None:
     options = ConnectOptions.from_call(name, target, given)
@@ -186,7 +186,7 @@ async def _connected(
     else:
         # of one name, a wrong server is raised
         spec = cast("ServerSpec", connecting.resolve(options)[name])
-    session = await opening.opened(state, name, spec, options, {name: ""})
+    session = await opening.open_session(state, name, spec, options, {name: ""})
     for note in connect_consent.notes_on(session, state.sessions):
         current.logger.warning("%s: %s", name, note)
     # Nobody is asked from code: tools that are not what they were are refused.
@@ -201,7 +201,7 @@ async def _connected(
         raise
 
 
-async def _called(
+async def _call(
     state: Notebook,
     server: str,
     tool: str,
@@ -239,7 +239,7 @@ def _value(frames: list[Any], tables: bool, text: Callable[[], str]) -> Any:
     return frames[0] if frames else text()
 
 
-async def _queried(
+async def _query(
     state: Notebook, text: str, limit: int | None, tables: Mapping[str, Any]
 ) -> Any:
     if not text.strip():

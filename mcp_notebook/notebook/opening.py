@@ -12,12 +12,12 @@ from mcp_notebook.display.questions import Question
 from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.events import Reply
-from mcp_notebook.policy import Start
-from mcp_notebook.sessions import handover
 from mcp_notebook.notebook import connect_consent, connecting
 from mcp_notebook.notebook.attended import is_attended
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.notebook.output import show_line, working_line
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.policy import Start
+from mcp_notebook.sessions import handover
 
 
 def connect(notebook: Notebook, options: ConnectOptions) -> None:
@@ -45,14 +45,14 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
     futures = {
-        name: loop.submit(opened(notebook, name, spec, options, progress))
+        name: loop.submit(open_session(notebook, name, spec, options, progress))
         for name, spec in servers.items()
     }
     with notebook.asker.in_cell(attended=attended, buttons=False):
         _watch(futures, lines, progress, started, notebook.asker.pump)
     for name, future in futures.items():
         if future.exception() is None:
-            _arrived(notebook, name, future.result(), ask)
+            _welcome_session(notebook, name, future.result(), ask)
     wrong = {
         name: error
         for name, error in resolved.items()
@@ -66,7 +66,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
         raise error
 
 
-def _arrived(
+def _welcome_session(
     notebook: Notebook, name: str, session: Any, ask: Callable[[Question], Reply]
 ) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
@@ -79,7 +79,7 @@ def _arrived(
         raise
 
 
-async def opened(
+async def open_session(
     notebook: Notebook,
     name: str,
     spec: ServerSpec,

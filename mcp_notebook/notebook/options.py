@@ -249,7 +249,7 @@ class AskOptions:
         return dataclasses.replace(self, **found)
 
 
-def _declared() -> dict[str, AskOption]:
+def _declared_options() -> dict[str, AskOption]:
     """The options by name, each with what its field says of it."""
     found = {}
     for name, hint in typing.get_type_hints(AskOptions, include_extras=True).items():
@@ -266,7 +266,7 @@ def _plain_kind(kind: Any) -> Any:
     return next(one for one in typing.get_args(kind) if one is not type(None))
 
 
-OPTIONS: dict[str, AskOption] = _declared()
+OPTIONS: dict[str, AskOption] = _declared_options()
 
 
 def signature_of(returns: Any) -> inspect.Signature:
@@ -285,7 +285,7 @@ def _without_extras(hint: Any) -> Any:
     return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
 
 
-def listed() -> str:
+def list_options() -> str:
     """The options of `mcp_notebook.ask`, a line each, for its docstring."""
     width = max(len(name) for name in OPTIONS) + 2
     return "\n".join(f"{o.name:{width}}{o.help}" for o in OPTIONS.values())

@@ -12,10 +12,10 @@ from mcp_notebook.agent.call_values import Origin
 from mcp_notebook.errors import NotebookError, SessionError
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.call_log import Facts
-from mcp_notebook.policy.budgets import cut_text
-from mcp_notebook.secrets import MASK, mask, seal_text
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.policy.budgets import cut_text
+from mcp_notebook.secrets import MASK, mask, seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep

@@ -73,7 +73,7 @@ async def text_of(notebook: Notebook, target: str, arguments: Mapping[str, str])
     session = await notebook.session(server)
     await _check(session, name, arguments)
     answer = await session.get_prompt(name, dict(arguments))
-    pieces = [_quoted(m.role, _words(server, m.content)) for m in answer.messages]
+    pieces = [_quote_reply(m.role, _words(server, m.content)) for m in answer.messages]
     text = "\n\n".join(piece for piece in pieces if piece.strip()).strip()
     if not text:
         raise ConfigError(f"The prompt {target} is empty.")
@@ -104,7 +104,7 @@ async def _check(session: "Session", name: str, arguments: Mapping[str, str]) ->
         )
 
 
-def _quoted(role: str, text: str) -> str:
+def _quote_reply(role: str, text: str) -> str:
     """An example of a reply is quoted, so that it does not read as the person's own words."""
     return (
         text if role == "user" else "\n".join(f"> {line}" for line in text.splitlines())

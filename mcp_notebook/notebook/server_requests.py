@@ -17,9 +17,9 @@ from mcp_notebook.display.questions import (
 )
 from mcp_notebook.errors import BackendError, BudgetError, ConnectError
 from mcp_notebook.events import Reply
+from mcp_notebook.notebook.model_door import load_compose
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions import SessionHooks
-from mcp_notebook.notebook.model_door import load_compose
 
 
 class RequestsState(Protocol):
@@ -94,7 +94,7 @@ class ServerRequests:
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
             )
-        if not await self._allowed(server, sampling.request_text(request)):
+        if not await self._is_allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
         self._turns += 1
         backend = compose.backend_of(self._notebook)
@@ -106,7 +106,7 @@ class ServerRequests:
         self._notebook.ledger.record(usage, cell=f"{SAMPLED} for {server}")
         return result
 
-    async def _allowed(self, server: str, whole: str) -> bool:
+    async def _is_allowed(self, server: str, whole: str) -> bool:
         if server in self._always:
             return True
         seconds = self._notebook.settings.question_seconds

@@ -169,7 +169,7 @@ def arguments_of(
         raise ConfigError(
             f"{tool.name} has no argument {unknown[0]!r}.{guess} It is called {_usage(tool)}."
         )
-    missing = [name for name in _required(tool) if name not in sent]
+    missing = [name for name in _required_names(tool) if name not in sent]
     if missing:
         raise ConfigError(f"{tool.name} needs {', '.join(missing)}: {_usage(tool)}.")
     return {name: plain(value, name) for name, value in sent.items()}
@@ -204,7 +204,7 @@ def signature(tool: "ToolInfo") -> inspect.Signature:
     """The arguments that Python can write by name, required ones first, with types,
     choices and defaults.
     """
-    properties, required = _properties(tool), _required(tool)
+    properties, required = _properties(tool), _required_names(tool)
     writable = [name for name in properties if _is_writable(name)]
     ordered = sorted(writable, key=lambda name: name not in required)
     return inspect.Signature(
@@ -214,14 +214,14 @@ def signature(tool: "ToolInfo") -> inspect.Signature:
 
 def docstring(tool: "ToolInfo") -> str:
     """The tool's description, a line an argument, and what it says of itself."""
-    required = _required(tool)
+    required = _required_names(tool)
     lines = [
         tool.description.strip()
         or tool.title
         or f"The tool {tool.name} of {tool.server}."
     ]
     described = [
-        _described(name, schema, name in required)
+        _argument_line(name, schema, name in required)
         for name, schema in _properties(tool).items()
     ]
     if described:
@@ -236,7 +236,7 @@ def docstring(tool: "ToolInfo") -> str:
     )
 
 
-def _described(name: str, schema: Mapping[str, Any], required: bool) -> str:
+def _argument_line(name: str, schema: Mapping[str, Any], required: bool) -> str:
     told = _type_word(schema) + ("" if required else ", optional")
     if "default" in schema:
         told += f", default {schema['default']!r}"
@@ -321,7 +321,7 @@ def _properties(tool: "ToolInfo") -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _required(tool: "ToolInfo") -> list[str]:
+def _required_names(tool: "ToolInfo") -> list[str]:
     found = tool.input_schema.get("required")
     return [str(name) for name in found] if isinstance(found, list) else []
 

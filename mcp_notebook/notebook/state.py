@@ -19,13 +19,13 @@ from mcp_notebook.events import ToolCall
 from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
-from mcp_notebook.sharing.catalog import Catalog
-from mcp_notebook.sessions import Sessions
 from mcp_notebook.notebook import notebook_file
 from mcp_notebook.notebook.asker import Asker
 from mcp_notebook.notebook.server_requests import ServerRequests
 from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
+from mcp_notebook.sessions import Sessions
+from mcp_notebook.sharing.catalog import Catalog
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Origin, Shaping

@@ -100,13 +100,13 @@ def _setup_drift(recorded: Setup, live: Setup) -> Iterator[Drift]:
             ", ".join(recorded.tools),
             "; ".join(w for w in words if w),
         )
-    if changed := _changed(recorded.tools, live.tools):
+    if changed := _changed_names(recorded.tools, live.tools):
         yield Drift("setup", "other tool arguments", changed, changed)
-    if changed := _changed(recorded.descriptions, live.descriptions):
+    if changed := _changed_names(recorded.descriptions, live.descriptions):
         yield Drift("setup", "other tool descriptions", changed, changed)
 
 
-def _changed(recorded: Mapping[str, str], live: Mapping[str, str]) -> str:
+def _changed_names(recorded: Mapping[str, str], live: Mapping[str, str]) -> str:
     return ", ".join(
         name for name in sorted(recorded.keys() & live) if recorded[name] != live[name]
     )

@@ -65,7 +65,7 @@ def fingerprint(body: Json) -> Fingerprint:
     """Take a request's body apart; secrets are masked before anything is hashed, as
     they are before it is recorded.
     """
-    turns = list(_merged(body.get("messages") or ()))
+    turns = list(_merge_messages(body.get("messages") or ()))
     ids: dict[str, str] = {}
     calls: dict[str, str] = {}
     stable: list[Json] = []
@@ -104,7 +104,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(mask(text).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def _merged(messages: Any) -> Iterator[tuple[str, list[Json]]]:
+def _merge_messages(messages: Any) -> Iterator[tuple[str, list[Json]]]:
     # The API takes consecutive messages of one role as one, so they are one here.
     role, blocks = "", []
     for message in messages:

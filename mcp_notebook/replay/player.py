@@ -113,7 +113,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         else:
             why = "was not recorded"
         return (
-            f"No model to ask: {wanted!r} {why}. {self.path.name} holds: {_listing(live.prompt, prompts)}. "
+            f"No model to ask: {wanted!r} {why}. {self.path.name} holds: {_list_prompts(live.prompt, prompts)}. "
             "Set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL to ask something else."
         )
 
@@ -157,7 +157,7 @@ class _Paced(httpx2.AsyncByteStream):
             yield wire.encode(event)
 
 
-def _listing(wanted: str, prompts: list[str]) -> str:
+def _list_prompts(wanted: str, prompts: list[str]) -> str:
     """The recorded prompts, near matches first."""
     near = difflib.get_close_matches(wanted, prompts, n=3, cutoff=0.5)
     ordered = [*near, *(p for p in prompts if p not in near)]

@@ -81,10 +81,10 @@ class RecordTransport(httpx2.AsyncBaseTransport):
             return
         live = fingerprint(body)
         turns = load(self.path) if self.path.exists() else []
-        save(self.path, self._merged(turns, _turn(live, message, source)))
+        save(self.path, self._merge_turn(turns, _turn(live, message, source)))
         self._mine.add(live.key)
 
-    def _merged(self, turns: list[Turn], new: Turn) -> list[Turn]:
+    def _merge_turn(self, turns: list[Turn], new: Turn) -> list[Turn]:
         if new.key in self._mine:
             earlier = next((t for t in turns if t.key == new.key), None)
             replies = (*earlier.replies, *new.replies) if earlier else new.replies
@@ -97,7 +97,7 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         stale = [
             t
             for t in turns
-            if t.key == new.key or (new.opens and self._replaced(t, new))
+            if t.key == new.key or (new.opens and self._is_replaced(t, new))
         ]
         place = turns.index(stale[0]) if stale else len(turns)
         return [
@@ -106,7 +106,7 @@ class RecordTransport(httpx2.AsyncBaseTransport):
             *(t for t in turns[place:] if t not in stale),
         ]
 
-    def _replaced(self, old: Turn, new: Turn) -> bool:
+    def _is_replaced(self, old: Turn, new: Turn) -> bool:
         return old.prompts == new.prompts and old.key not in self._mine
 
 

@@ -125,7 +125,7 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
     """One column as a numpy or pandas array of the dtype in the table above."""
     kind = column.type
     if kind.id in TEXT.types:
-        return _TEXT.__from_arrow__(_widened(column))
+        return _TEXT.__from_arrow__(_widen_offsets(column))
     if kind.id in _FLOATS:
         return (
             column.to_numpy()
@@ -149,7 +149,7 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
     return pd.arrays.ArrowExtensionArray(without_view(column))
 
 
-def _widened(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+def _widen_offsets(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """A short text with the offsets that pandas keeps; a cast of Arrow's takes longer
     than all its cells.
     """
@@ -185,12 +185,12 @@ def _null_and_nan(column: pa.ChunkedArray) -> bool:
 
 def _from_json(column: pa.ChunkedArray) -> list[Any]:
     return [
-        None if value is None else _decoded(value)
+        None if value is None else _decode_json(value)
         for value in column.cast(pa.string()).to_pylist()
     ]
 
 
-def _decoded(text: str) -> Any:
+def _decode_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

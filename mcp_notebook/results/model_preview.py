@@ -111,7 +111,7 @@ def preview(
         + _PER_COLUMN * max(0, len(columns) - 8)
         + _PER_CELL * max(0, rows - 10) * len(columns)
     )
-    return _fitted(found, min(target, limit), limit)
+    return _fit_rendering(found, min(target, limit), limit)
 
 
 def _matcher(mask: Sequence[str]) -> Masked:
@@ -157,7 +157,7 @@ def _objects(data: Any, at: int, rows: int) -> Iterator[tuple[object, bool]]:
     return zip(head, head.isna(), strict=True)
 
 
-def _fitted(found: _Shown, target: int, limit: int) -> str:
+def _fit_rendering(found: _Shown, target: int, limit: int) -> str:
     """The fullest rendering within the target, else the fullest within the limit, cut
     hard as the last resort.
     """
@@ -166,10 +166,10 @@ def _fitted(found: _Shown, target: int, limit: int) -> str:
         text = _render(found, detail, width)
         if _size(text) <= target:
             return text
-    return _narrowed(found, limit)
+    return _narrow_rendering(found, limit)
 
 
-def _narrowed(found: _Shown, limit: int) -> str:
+def _narrow_rendering(found: _Shown, limit: int) -> str:
     """Many columns or a small limit: fewer columns and rows."""
     columns = len(found.columns)
     while columns:
@@ -218,20 +218,20 @@ def _column_line(column: ColumnFacts, detail: int, width: int) -> str:
         said += [column.nulls, column.range]
     if detail == 2 or column.frequent == "masked":
         said.append(column.frequent)
-    return f"- {quoted(clip(visible(column.name), max(width, 40)))} {'; '.join(part for part in said if part)}"
+    return f"- {quote_cell(clip(visible(column.name), max(width, 40)))} {'; '.join(part for part in said if part)}"
 
 
 def _csv(found: _Shown, width: int, columns: int, rows: int) -> Iterator[str]:
     part = f", first {columns} columns" if columns < len(found.columns) else ""
     yield f"first {_count(rows, 'row')} as CSV{part}:"
     yield ",".join(
-        quoted(clip(visible(column.name), max(width, 40)))
+        quote_cell(clip(visible(column.name), max(width, 40)))
         for column in found.columns[:columns]
     )
     for row in range(rows):
         cells = (found.cells[at][row] for at in range(columns))
         yield ",".join(
-            "" if cell is None else quoted(clip(cell, width)) for cell in cells
+            "" if cell is None else quote_cell(clip(cell, width)) for cell in cells
         )
 
 
@@ -314,7 +314,7 @@ def _object_source(name: str, series: Any, masked: Masked) -> Source:
     """
     sample = [
         value
-        for start, count in _spread(len(series), _OBJECTS)
+        for start, count in _spread_blocks(len(series), _OBJECTS)
         for value in series.iloc[start : start + count]
     ]
     missing = series.isna()
@@ -329,7 +329,7 @@ def _object_source(name: str, series: Any, masked: Masked) -> Source:
     )
 
 
-def _spread(rows: int, wanted: int) -> list[tuple[int, int]]:
+def _spread_blocks(rows: int, wanted: int) -> list[tuple[int, int]]:
     """(start, count) of evenly spread blocks with `wanted` rows in all, or the one
     block of everything.
     """
@@ -361,7 +361,7 @@ def _frequent(source: Source, masked: Masked) -> str:
         return ""
     chunks = [
         chunk
-        for start, count in _spread(len(values), SAMPLE)
+        for start, count in _spread_blocks(len(values), SAMPLE)
         for chunk in values.slice(start, count).chunks
     ]
     sample = plain_column(pa.chunked_array(chunks, values.type)).drop_null()
@@ -397,12 +397,12 @@ def _tops(pairs: list[tuple[int, str]], among: int, exact: bool) -> str:
     words = []
     for count, text in pairs[:_TOP]:
         share = f"{count:,}" if exact else f"≈{count / among:.0%}"
-        words.append(f"{quoted(clip(text, 24))} {share}")
+        words.append(f"{quote_cell(clip(text, 24))} {share}")
     more = ", …" if len(pairs) > _TOP else ""
     return f"{len(pairs)}{'' if exact else '+'} distinct: {', '.join(words)}{more}"
 
 
-def quoted(text: str) -> str:
+def quote_cell(text: str) -> str:
     """Text as a CSV cell: in quotes when it is empty, padded or holds a comma or a quote."""
     if not text or text != text.strip() or "," in text or '"' in text:
         return '"' + text.replace('"', '""') + '"'

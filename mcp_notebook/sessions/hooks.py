@@ -66,7 +66,7 @@ def client_callbacks(
             with hold_clock():
                 answer = await hooks.elicit(server, params)
             return (
-                ElicitResult.model_validate(_named(answer))
+                ElicitResult.model_validate(_reply_by_name(answer))
                 if isinstance(answer, tuple)
                 else answer
             )
@@ -111,7 +111,7 @@ def client_callbacks(
     return callbacks
 
 
-def _named(answer: Answered) -> dict[str, Any]:
+def _reply_by_name(answer: Answered) -> dict[str, Any]:
     return {"action": answer[0], "content": answer[1]}
 
 

@@ -16,12 +16,12 @@ from mcp_notebook.sessions.requests import fetch_all_pages
 
 
 class ResourceRequests:
-    """Mixed into Session, which brings `_ask` (one question with its limits) and `_connected`."""
+    """Mixed into Session, which brings `_ask` (one question with its limits) and `_connect_first`."""
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:
         raise NotImplementedError
 
-    async def _connected(self, on_progress: Any = None) -> Connection:
+    async def _connect_first(self, on_progress: Any = None) -> Connection:
         raise NotImplementedError
 
     async def read_resource(self, uri: str) -> ReadResourceResult:
@@ -101,7 +101,7 @@ class ResourceRequests:
         self, capability: str, fetch: Callable[[Any, str | None], Any], field: str
     ) -> list[Any]:
         """Items of every page; `fetch` asks a client for the page of a cursor."""
-        connection = await self._connected()
+        connection = await self._connect_first()
         # A server that does not declare the capability answers with an error.
         if getattr(connection.client.server_capabilities, capability) is None:
             return []

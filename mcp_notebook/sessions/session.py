@@ -170,7 +170,7 @@ class Session(ToolList, ResourceRequests):
 
     async def refresh_tools(self) -> None:
         """List the tools again and compare them with the pinned definitions."""
-        await self._list_tools(await self._connected())
+        await self._list_tools(await self._connect_first())
 
     async def announce_roots(self) -> None:
         """Tell the server, if it was told that there are folders, that they are other ones now."""
@@ -200,7 +200,7 @@ class Session(ToolList, ResourceRequests):
         reconnects = 1
         visits = PageVisits(self._elicit, self._page_done)
         while True:
-            connection = await self._connected(on_progress)
+            connection = await self._connect_first(on_progress)
             try:
                 return await self._call_once(
                     connection, tool, arguments, limit, on_progress
@@ -267,7 +267,7 @@ class Session(ToolList, ResourceRequests):
             warnings.append(warning)
         return CallOutcome(result, seconds, size, tuple(warnings))
 
-    async def _connected(self, on_progress: Progress | None = None) -> Connection:
+    async def _connect_first(self, on_progress: Progress | None = None) -> Connection:
         return await self.restarter.connect(on_progress)
 
     async def _learn(self, connection: Connection) -> None:
@@ -291,7 +291,7 @@ class Session(ToolList, ResourceRequests):
     async def _ask(self, question: Callable[[Any], Any]) -> Any:
         """A question other than a tool call, with the same limits; asking again is always safe."""
         for last in (False, True):
-            connection = await self._connected()
+            connection = await self._connect_first()
             try:
                 async with self._clock.limit(CALL_TIMEOUT):
                     asked = question(connection.client)

@@ -41,7 +41,7 @@ def suspicions(
     for tool in tools:
         words = json.dumps(tool.definition, ensure_ascii=False)
         reasons = [
-            *(["has characters that cannot be seen"] if _hidden(words) else []),
+            *(["has characters that cannot be seen"] if _has_hidden_letters(words) else []),
             *(
                 [f"gives orders in its description ({order[0][:40]!r})"]
                 if (order := ORDERS.search(words))
@@ -72,7 +72,7 @@ def _is_telling(name: str) -> bool:
     return len(name) >= LEAST and bool(re.search(r"[_\-.]|[a-z][A-Z]", name))
 
 
-def _hidden(words: str) -> bool:
+def _has_hidden_letters(words: str) -> bool:
     unescaped = words.replace("\\u001b", "\x1b")
     kinds = {letter: unicodedata.category(letter) for letter in set(unescaped)}
     return any(

@@ -149,17 +149,17 @@ class Masks:
         """A column that is not masked, with the masked fields inside its values hidden."""
         kind = value_kind(column.type)
         if kind.nested:
-            return self._nested(column, scope)
+            return self._mask_nested(column, scope)
         return self._json_texts(column, scope) if kind.text else column
 
-    def _nested(
+    def _mask_nested(
         self, column: pa.ChunkedArray, scope: str
     ) -> pa.ChunkedArray | pa.Array:
         if not self._may_hide(column.type):
             return column
         wanted = self._hidden_type(column.type)
         values = column_values(column, map_as_dict=True)
-        hidden = [self._hidden(value, scope) for value in values]
+        hidden = [self._hide_value(value, scope) for value in values]
         if hidden == values:
             return column
         # one key of a map may be masked and the next not: no type holds both
@@ -193,16 +193,16 @@ class Masks:
     def _hidden_field_type(self, field: pa.Field) -> pa.DataType:
         return pa.string() if self.covers(field.name) else self._hidden_type(field.type)
 
-    def _hidden(self, value: Any, scope: str) -> Any:
+    def _hide_value(self, value: Any, scope: str) -> Any:
         if isinstance(value, dict):
             return {
                 name: self._token(_plain(inner), f"{scope}.{name}")
                 if self.covers(str(name))
-                else self._hidden(inner, scope)
+                else self._hide_value(inner, scope)
                 for name, inner in value.items()
             }
         return (
-            [self._hidden(inner, scope) for inner in value]
+            [self._hide_value(inner, scope) for inner in value]
             if isinstance(value, list)
             else value
         )
@@ -222,7 +222,7 @@ class Masks:
             return text
         try:
             value = json.loads(text)
-            hidden = self._hidden(value, scope)
+            hidden = self._hide_value(value, scope)
         except (ValueError, RecursionError):
             return text
         return text if hidden == value else json.dumps(hidden, ensure_ascii=False)

@@ -24,7 +24,12 @@ from mcp_notebook.sharing.answer import (
 )
 from mcp_notebook.sharing.catalog import Catalog, Entry
 from mcp_notebook.sharing.cursors import MAX_OFFSET, Cursors, Position
-from mcp_notebook.sharing.describing import describe_elsewhere, describe_here, list_lines, summary
+from mcp_notebook.sharing.describing import (
+    describe_elsewhere,
+    describe_here,
+    list_lines,
+    summary,
+)
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import MAX_ROWS, SqlRunner
 from mcp_notebook.sharing.resources import arrow_bytes

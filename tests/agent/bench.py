@@ -11,8 +11,8 @@ from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.events import Reply as Answer
-from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.notebook.asker import Asker, CallApprovals
+from mcp_notebook.policy import Budget, Limits
 from tests.fake_messages import text
 from tests.message_rules import refusal
 from tests.toy import ToySession

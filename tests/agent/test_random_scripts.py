@@ -27,9 +27,9 @@ from mcp_notebook.errors import BackendError, SessionError
 from mcp_notebook.events import Event, Footer, ToolCall, ToolResult, Usage
 from mcp_notebook.events import Reply as Answer
 from mcp_notebook.ledger import Ledger
+from mcp_notebook.notebook.asker import Asker, CallApprovals
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.replay import RecordTransport
-from mcp_notebook.notebook.asker import Asker, CallApprovals
 from tests.agent.bench import ROWS, Bench
 from tests.agent.inprocess import InProcess
 from tests.agent.scripts import ENVIRONMENT, PLANTED, RESULT, Cell, conversations

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mcp_notebook.config import ConnectOptions
 from mcp_notebook.freeze.call_log import Facts
-from mcp_notebook.freeze.literal import folded, literal, quoted
+from mcp_notebook.freeze.literal import fold_literal, literal, quoted
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.write_notebook import document
 from mcp_notebook.freeze.write_step import Style
@@ -386,7 +386,7 @@ def test_a_long_line_folds_at_its_clauses():
         "SELECT a, count(*) FROM t LEFT JOIN u USING (id) WHERE a > 1 GROUP BY a ORDER BY count(*) DESC LIMIT 5 "
         * 2
     )
-    lines = folded(sql).splitlines()
+    lines = fold_literal(sql).splitlines()
     assert len(lines) > 6
     assert all(len(line) < 120 for line in lines)
 
@@ -395,7 +395,7 @@ def test_a_long_line_folds_at_its_clauses():
 @given(st.text(max_size=300))
 def test_any_text_is_read_back_exactly(value):
     assert ast.literal_eval(quoted(value)) == value
-    assert ast.literal_eval(folded(value)) == value
+    assert ast.literal_eval(fold_literal(value)) == value
 
 
 _JSON = st.recursive(

@@ -3,8 +3,8 @@
 import pytest
 
 from mcp_notebook.notebook import current
-from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.state import Notebook
 
 
 @pytest.fixture

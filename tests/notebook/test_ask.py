@@ -153,7 +153,7 @@ def test_a_dry_run_needs_no_model(tmp_path: Path) -> None:
             state, AskOptions("What is in @orders?", dry_run=True), shown="none"
         )
         run.start()
-        run.blocked()
+        run.run_blocking()
     said = "".join(event.text for event in run.seen if isinstance(event, TextDelta))
     assert "To nobody yet" in said
     assert "orders(n int64)" in said

@@ -14,8 +14,8 @@ import pytest
 import mcp_notebook
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook.freeze_cells import Freeze, freeze
-from tests.sharing.test_serve import TOKEN, served
 from tests.servers.office import build
+from tests.sharing.test_serve import TOKEN, served
 
 
 def run(file: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 import mcp_notebook
 from mcp_notebook.agent import prompts
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook import compose as compose_module
 from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.magics.claude import ClaudeMagics
-from mcp_notebook.notebook.compose import compose
 from mcp_notebook.magics.help import options_of
-from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.notebook import compose as compose_module
+from mcp_notebook.notebook.compose import compose
 from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
 from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.state import Notebook
 from tests.fake_messages import FakeMessages, Reply, text
 from tests.notebook.scripted import notebook
 

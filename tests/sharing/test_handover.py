@@ -22,10 +22,10 @@ from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
+from mcp_notebook.sessions import Session, Sessions, handover
 from mcp_notebook.sharing.database import build_database_server
 from mcp_notebook.sharing.engines import StatementLimits, open_engine
 from mcp_notebook.sharing.handover import Handover
-from mcp_notebook.sessions import Session, Sessions, handover
 from tests.sharing.conftest import query
 
 ROWS = 5_000

@@ -5,7 +5,11 @@ figure `busy` of `figures`.
 import sys
 from pathlib import Path
 
-from mcp_notebook.sharing.http_server import SWITCH_SECONDS, OutsideServer, shorten_gil_turns
+from mcp_notebook.sharing.http_server import (
+    SWITCH_SECONDS,
+    OutsideServer,
+    shorten_gil_turns,
+)
 from tests.sharing.test_outside import shared_notebook
 
 

@@ -66,7 +66,7 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     notes += losses.found(
         [columns[number] for number in untyped], [names[number] for number in untyped]
     )
-    notes += _rounded(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
+    notes += _rounded_names(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
     notes += _identifiers(arrays, names, types) if text == "all" else []
     data = (
         pa.Table.from_arrays(arrays, names=list(names))
@@ -292,7 +292,7 @@ def _missing_names(
     )
 
 
-def _rounded(arrays: Sequence[pa.Array], names: Sequence[str]) -> list[str]:
+def _rounded_names(arrays: Sequence[pa.Array], names: Sequence[str]) -> list[str]:
     """Integers beyond 2^53 that all look as JavaScript prints a rounded one."""
     suspects = []
     for array, name in zip(arrays, names, strict=True):

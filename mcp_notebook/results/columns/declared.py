@@ -158,7 +158,7 @@ def _date(values: Sequence[Any]) -> pa.Array | None:
         return pa.array(
             [None if value is None else int(value) for value in values], pa.int32()
         ).cast(pa.date32())
-    return _typed(values, dt.date, pa.date32())
+    return _type_values(values, dt.date, pa.date32())
 
 
 def _stamp(values: Sequence[Any]) -> pa.Array | None:
@@ -177,7 +177,7 @@ def _stamp(values: Sequence[Any]) -> pa.Array | None:
             .cast(pa.timestamp("ns"))
             .cast(pa.timestamp("us"))
         )
-    found = _typed(values, dt.datetime, pa.timestamp("us"))
+    found = _type_values(values, dt.datetime, pa.timestamp("us"))
     return (
         found
         if found is None or found.type.id in TIMESTAMP.types
@@ -185,7 +185,7 @@ def _stamp(values: Sequence[Any]) -> pa.Array | None:
     )
 
 
-def _typed(values: Sequence[Any], wanted: type, arrow: pa.DataType) -> pa.Array | None:
+def _type_values(values: Sequence[Any], wanted: type, arrow: pa.DataType) -> pa.Array | None:
     if all(value is None or type(value) is wanted for value in values):
         return pa.array(values, arrow)
     if not all(value is None or type(value) is str for value in values):

@@ -24,7 +24,7 @@ from mcp_notebook.results.columns.nulls import (
     all_text,
     left_notes,
     null_notes,
-    suspected,
+    suspect_null_words,
 )
 from mcp_notebook.results.raw_table import Cells, Raw
 
@@ -39,7 +39,7 @@ _NUMERIC = re.compile(
     r"[+-]?(?:\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|inf|infinity|nan)",
     re.ASCII | re.IGNORECASE,
 )
-# as `strings.grouped` allows
+# as `strings.grouped_numbers` allows
 _PEOPLE = re.compile(r"-?(?:\d{1,3}(?:,\d{3})*|\d{4})(?:\.\d+)?", re.ASCII)
 _LONGEST_INTEGER = 18
 _LONGEST_DECIMAL = 38
@@ -303,26 +303,26 @@ class _Seen:
 
 def fill_columns(raw: Raw) -> tuple[Cells, ...]:
     """The columns with empty cells as empty texts, where null stands for them."""
-    return tuple(map(_filled, raw.columns)) if "" in raw.nulls else raw.columns
+    return tuple(map(_fill_nulls, raw.columns)) if "" in raw.nulls else raw.columns
 
 
 def take_nulls_out(raw: Raw, names: Sequence[str]) -> TakenOut:
     """Columns whose NULLs came as a word, with null in their place."""
     if not (raw.nulls or all_text(raw)):
-        return TakenOut(raw.columns, suspected(raw, names), {})
+        return TakenOut(raw.columns, suspect_null_words(raw, names), {})
     words = raw.nulls or NULL_WORDS
     known = pa.array(dict.fromkeys(words if raw.empty_is_text else [*words, ""]))
     gaps = "" in words
     seen = threads.each(
-        lambda column: _seen(column, known, gaps), raw.columns, rows=raw.rows
+        lambda column: _look_at(column, known, gaps), raw.columns, rows=raw.rows
     )
-    token = _token(seen)
+    token = _null_word(seen)
     columns, unsure, empty, others = [], [], [], []
     for item, name in zip(seen, names, strict=True):
         if item.typed is not None or (item.words is None and not item.gaps):
             columns.append(item.column if item.bare is None else item.bare)
             continue
-        cleaned, doubt = _cleaned(item, token, gaps)
+        cleaned, doubt = _null_out(item, token, gaps)
         columns.append(cleaned)
         unsure += [name] if doubt else []
         left = set(
@@ -343,22 +343,22 @@ def take_nulls_out(raw: Raw, names: Sequence[str]) -> TakenOut:
     return TakenOut(tuple(columns), notes, ready)
 
 
-def _seen(column: Cells, known: pa.Array, gaps: bool) -> _Seen:
+def _look_at(column: Cells, known: pa.Array, gaps: bool) -> _Seen:
     if not pa.types.is_string(column.type):
         return _Seen(column)
-    if (typed := _typed(column)) is not None:
+    if (typed := _type_column(column)) is not None:
         return _Seen(column, typed)
     gaps = gaps and column.null_count > 0
     words = pc.is_in(column, value_set=known)
     if not pc.any(words).as_py():
         return _Seen(column, gaps=gaps)
     bare = _null_where(column, words)
-    if bare.null_count < len(bare) and (typed := _typed(bare)) is not None:
+    if bare.null_count < len(bare) and (typed := _type_column(bare)) is not None:
         return _Seen(column, typed, bare)
     return _Seen(column, words=words, gaps=gaps)
 
 
-def _typed(column: Cells) -> Column | None:
+def _type_column(column: Cells) -> Column | None:
     """The column as what its texts say, when that is more than text and no word in it
     means NULL.
     """
@@ -368,7 +368,7 @@ def _typed(column: Cells) -> Column | None:
     return None if typed is None or typed.type_note == _TEXT else typed
 
 
-def _token(seen: Sequence[_Seen]) -> str:
+def _null_word(seen: Sequence[_Seen]) -> str:
     """The word that the server writes for NULL: the most frequent."""
     counts = Counter[str]()
     for item in seen:
@@ -382,12 +382,12 @@ def _token(seen: Sequence[_Seen]) -> str:
     return max(counts, key=lambda word: counts[word], default="")
 
 
-def _cleaned(item: _Seen, token: str, gaps: bool) -> tuple[Cells, bool]:
+def _null_out(item: _Seen, token: str, gaps: bool) -> tuple[Cells, bool]:
     """The column with null where the server wrote NULL, and whether a text of that
     spelling could be meant.
     """
     if token:
-        column = _filled(item.column) if item.gaps else item.column
+        column = _fill_nulls(item.column) if item.gaps else item.column
         equal = pc.equal(column, token)
         return _null_where(column, equal), bool(pc.any(equal).as_py())
     if not gaps:
@@ -401,7 +401,7 @@ def _null_where(column: Any, flags: Any) -> pa.ChunkedArray:
     return pc.if_else(flags, pa.scalar(None, pa.string()), column)
 
 
-def _filled(column: Cells) -> Cells:
+def _fill_nulls(column: Cells) -> Cells:
     plain = not isinstance(column, pa.ChunkedArray) or not pa.types.is_string(
         column.type
     )

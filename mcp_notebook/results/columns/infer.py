@@ -137,7 +137,7 @@ def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) ->
             f"converted from text: {short(number.array.type)}",
             number.note,
         )
-    if text == "all" and (number := strings.grouped(values)) is not None:
+    if text == "all" and (number := strings.grouped_numbers(values)) is not None:
         return Column(
             number.array,
             f"converted from text: {short(number.array.type)}",
@@ -163,7 +163,7 @@ def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
         return build(values)
     if kinds <= {list, tuple}:
         return _lists(values)
-    return _mixed(values)
+    return _mixed_column(values)
 
 
 def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
@@ -303,7 +303,7 @@ def _lists(values: Sequence[Any]) -> tuple[pa.Array, str]:
     flat = [item for value in values if value is not None for item in value]
     items, note = _items(flat)
     if items is None or _loose(items.type):
-        return _mixed(values)
+        return _mixed_column(values)
     offsets, end = [], 0
     for value in values:
         offsets.append(None if value is None else end)
@@ -316,16 +316,16 @@ def _structs(values: Sequence[Any]) -> tuple[pa.Array, str]:
     first = next(value for value in values if value is not None)
     keys = list(first)
     if not keys or not all(type(key) is str for key in keys):
-        return _mixed(values)
+        return _mixed_column(values)
     if any(value is not None and value.keys() != first.keys() for value in values):
-        return _mixed(values)
+        return _mixed_column(values)
     columns = [
         _items([None if value is None else value[key] for value in values])
         for key in keys
     ]
     arrays = [array for array, _ in columns if array is not None]
     if len(arrays) < len(keys) or any(_loose(array.type) for array in arrays):
-        return _mixed(values)
+        return _mixed_column(values)
     mask = pa.array([value is None for value in values])
     return pa.StructArray.from_arrays(arrays, names=keys, mask=mask), "; ".join(
         note for _, note in columns if note
@@ -344,7 +344,7 @@ def _loose(kind: pa.DataType) -> bool:
     return value_kind(kind) is JSON
 
 
-def _mixed(values: Sequence[Any]) -> tuple[pa.Array, str]:
+def _mixed_column(values: Sequence[Any]) -> tuple[pa.Array, str]:
     """Values of several kinds: as JSON when JSON can say them, else as their text."""
     kinds = set(map(type, values))
     note = (

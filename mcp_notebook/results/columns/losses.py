@@ -74,11 +74,11 @@ def _placeholders(texts: Sequence[str]) -> bool:
     )
 
 
-def _replaced(texts: Sequence[str]) -> bool:
+def _has_replacement_marks(texts: Sequence[str]) -> bool:
     return any("\ufffd" in text for text in texts)
 
 
-def _escaped(texts: Sequence[str]) -> bool:
+def _has_byte_escapes(texts: Sequence[str]) -> bool:
     r"""DuckDB writes bytes as text with `\x00` for those that are no letters."""
     return bool(texts) and all(
         r"\x" in text and _ESCAPED.fullmatch(text) for text in texts[:_SAMPLE]
@@ -114,12 +114,12 @@ _SIGNS: tuple[tuple[Sequence[str], Callable[[Sequence[str]], bool], str], ...] =
     ),
     (
         "\ufffd",
-        _replaced,
+        _has_replacement_marks,
         "{} has characters that were lost on the way (\ufffd), as when bytes are sent as text",
     ),
     (
         ("\\x",),
-        _escaped,
+        _has_byte_escapes,
         r"{} looks like bytes written as text with \x escapes, kept as text",
     ),
     (

@@ -27,7 +27,7 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
         return tuple(() for _ in names), []
     words = raw.nulls or (NULL_WORDS if all_text(raw) else ())
     if not words:
-        return raw.columns, suspected(raw, names)
+        return raw.columns, suspect_null_words(raw, names)
     counts = Counter(
         cell
         for column in raw.columns
@@ -66,7 +66,7 @@ def _null_words_of(
     if not any(cell in known for cell in column if type(cell) is str):
         return column, False
     bare = [None if type(cell) is str and cell in known else cell for cell in column]
-    if any(cell is not None for cell in bare) and _typed(bare):
+    if any(cell is not None for cell in bare) and _is_typed(bare):
         return bare, False
     if token:
         return [None if cell == token else cell for cell in column], token in column
@@ -101,13 +101,13 @@ def left_notes(empty: Sequence[str], others: Sequence[str]) -> list[str]:
     return notes
 
 
-def _typed(values: Sequence[str | None]) -> bool:
+def _is_typed(values: Sequence[str | None]) -> bool:
     return any(
         rule(values)
         for rule in (
             strings.temporal,
             strings.numbers,
-            strings.grouped,
+            strings.grouped_numbers,
             strings.booleans,
         )
     )
@@ -135,7 +135,7 @@ def all_text(raw: Raw) -> bool:
     )
 
 
-def suspected(raw: Raw, names: Sequence[str]) -> list[str]:
+def suspect_null_words(raw: Raw, names: Sequence[str]) -> list[str]:
     """In JSON without one null, a text that is a whole column's "None" may be how the
     server writes NULL.
     """

@@ -57,7 +57,7 @@ class Typed(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def _repeated(pattern: re.Pattern[str]) -> re.Pattern[str]:
+def _repeat_pattern(pattern: re.Pattern[str]) -> re.Pattern[str]:
     return re.compile(rf"(?:(?:{pattern.pattern})\0)*+", pattern.flags)
 
 
@@ -71,7 +71,7 @@ def _all_match(pattern: re.Pattern[str], values: Sequence[str | None]) -> bool:
     joined = "\0".join(present) + "\0"  # pyright: ignore[reportCallIssue, reportArgumentType]
     return (
         joined.count("\0") == len(present)
-        and _repeated(pattern).fullmatch(joined) is not None
+        and _repeat_pattern(pattern).fullmatch(joined) is not None
     )
 
 
@@ -116,7 +116,7 @@ def _midnights(values: Sequence[str | None]) -> Typed | None:
 
 def _stamps(values: Sequence[str | None]) -> Typed | None:
     plain = _all_match(_PLAIN_STAMP, values)
-    parsed = _parsed(values) if plain else _matched(values)
+    parsed = _parse_timestamps(values) if plain else _match_timestamps(values)
     if parsed is None:
         return None
     zones = {stamp.utcoffset() for stamp in parsed if stamp is not None}
@@ -142,7 +142,7 @@ def _stamps(values: Sequence[str | None]) -> Typed | None:
     return array and Typed(array, _stamp_note(values, zones))
 
 
-def _parsed(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
+def _parse_timestamps(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
     """Timestamps that Python reads as they are; None when one is on no calendar."""
     try:
         return [
@@ -153,7 +153,7 @@ def _parsed(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
         return None
 
 
-def _matched(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
+def _match_timestamps(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
     """Timestamps of every form; None when one is none."""
     parsed: list[dt.datetime | None] = []
     for value in values:
@@ -273,7 +273,7 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
     )
 
 
-def grouped(values: Sequence[str | None]) -> Typed | None:
+def grouped_numbers(values: Sequence[str | None]) -> Typed | None:
     """Numbers written for people, "1,234.50" among others; None when no value has such
     commas or one is no number.
     """

@@ -184,7 +184,7 @@ class Tap:
         if self._settled:
             return []
         named = self._find_named(line.head, line.tail)
-        if not named and not line.ended and len(self._waiting()) != 1:
+        if not named and not line.ended and len(self._requests_waiting()) != 1:
             return []
         self._settled = True
         return self._end_calls(
@@ -197,7 +197,7 @@ class Tap:
         """Errors that end the named requests, or the only open one; several unnamed
         ones wait for their timeout.
         """
-        waiting = self._waiting()
+        waiting = self._requests_waiting()
         if not named and len(waiting) == 1:
             named = waiting
         messages = []
@@ -210,7 +210,7 @@ class Tap:
             messages.append(SessionMessage(error))
         return messages
 
-    def _waiting(self) -> list[int | str]:
+    def _requests_waiting(self) -> list[int | str]:
         requests = self._requests.items()
         return [number for number, request in requests if request.method != BLOCKING]
 

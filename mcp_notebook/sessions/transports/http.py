@@ -55,9 +55,9 @@ class SofteningClient(httpx2.AsyncClient):
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # type: ignore[override]
         message = _message_of(request)
         if message is None:
-            return await self._bounded(request, **options)
+            return await self._bound_reply(request, **options)
         try:
-            response = await self._bounded(request, **options)
+            response = await self._bound_reply(request, **options)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -69,16 +69,16 @@ class SofteningClient(httpx2.AsyncClient):
             )
             return _refusal(request, message, 503, self._trouble.sentence)
         if response.status_code >= 400:
-            return await self._refused(request, message, response)
+            return await self._refuse_request(request, message, response)
         self._trouble.status = response.status_code
         return response
 
-    async def _bounded(
+    async def _bound_reply(
         self, request: httpx2.Request, *, stream: bool = False, **options: Any
     ) -> httpx2.Response:
         """The reply with a body that has bounds; read whole unless it is streamed."""
         response = await super().send(request, stream=True, **options)
-        bounded(response, self._cap)
+        bound_body(response, self._cap)
         if not stream:
             try:
                 await response.aread()
@@ -86,7 +86,7 @@ class SofteningClient(httpx2.AsyncClient):
                 await response.aclose()
         return response
 
-    async def _refused(
+    async def _refuse_request(
         self,
         request: httpx2.Request,
         message: dict[str, Any],
@@ -292,7 +292,7 @@ PIECE = 256 * 1024  # bytes that are unpacked at once
 ANY_HEADER = 32 + zlib.MAX_WBITS
 
 
-def bounded(response: httpx2.Response, cap: int) -> None:
+def bound_body(response: httpx2.Response, cap: int) -> None:
     """Give a reply a body that ends in a StreamError when it breaks, cannot be unpacked
     or passes the cap.
 

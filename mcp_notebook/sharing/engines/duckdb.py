@@ -17,7 +17,12 @@ import pyarrow as pa
 
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.sharing.answer import AnswerColumn, RowsAnswer, TableAnswer, as_answer
-from mcp_notebook.sharing.engines.interface import StatementLimits, TableInfo, build_tables, survey_table
+from mcp_notebook.sharing.engines.interface import (
+    StatementLimits,
+    TableInfo,
+    build_tables,
+    survey_table,
+)
 from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.worker import Worker
 from mcp_notebook.values import column_values

@@ -15,7 +15,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.sharing.answer import AnswerColumn, RowsAnswer, big_integer_notice, within
+from mcp_notebook.sharing.answer import (
+    AnswerColumn,
+    RowsAnswer,
+    big_integer_notice,
+    within,
+)
 from mcp_notebook.sharing.engines.interface import (
     StatementLimits,
     TableInfo,

@@ -23,7 +23,11 @@ from mcp_notebook.sharing.engines.interface import (
     run_until,
     survey_table,
 )
-from mcp_notebook.sharing.engines.sqlite_types import column_types, declared_types, typed_rows
+from mcp_notebook.sharing.engines.sqlite_types import (
+    column_types,
+    declared_types,
+    typed_rows,
+)
 from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 
 T = TypeVar("T")

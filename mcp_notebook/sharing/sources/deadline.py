@@ -28,7 +28,7 @@ async def within(job: Job, seconds: float, place: str) -> Any:
         done, _ = await asyncio.wait({working}, timeout=seconds)
         if done:
             return working.result()
-        await _cancelled(job, working)
+        await _cancel_until_over(job, working)
     except asyncio.CancelledError:
         _in_thread(job.cancel)
         raise
@@ -37,7 +37,7 @@ async def within(job: Job, seconds: float, place: str) -> Any:
     )
 
 
-async def _cancelled(job: Job, working: "asyncio.Future[Any]") -> None:
+async def _cancel_until_over(job: Job, working: "asyncio.Future[Any]") -> None:
     """Ask until it ends, since a cancel between two steps of the job has no effect."""
     loop = asyncio.get_running_loop()
     until = loop.time() + GRACE
@@ -49,7 +49,7 @@ async def _cancelled(job: Job, working: "asyncio.Future[Any]") -> None:
 def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
-    future.add_done_callback(_seen)
+    future.add_done_callback(_look_at_failure)
 
     def settle(method: Callable[..., None], value: Any) -> None:
         if not future.done():
@@ -95,6 +95,6 @@ def _call(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
         loop.call_soon_threadsafe(*call)
 
 
-def _seen(future: "asyncio.Future[Any]") -> None:
+def _look_at_failure(future: "asyncio.Future[Any]") -> None:
     if not future.cancelled():
         future.exception()

@@ -10,7 +10,11 @@ import pyarrow as pa
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.arrow import snapshot, to_arrow
-from mcp_notebook.sharing.sources.engines import is_remote, remote_schema, remote_table_of
+from mcp_notebook.sharing.sources.engines import (
+    is_remote,
+    remote_schema,
+    remote_table_of,
+)
 from mcp_notebook.sharing.sources.local_tables import STORED, count, schema_of
 
 UNREADABLE = (DataError, pa.ArrowException, TypeError, ValueError, OSError)

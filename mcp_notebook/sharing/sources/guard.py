@@ -72,7 +72,7 @@ def parse(sql: str, dialect: str) -> exp.Query:
         raise ToolError(f"{len(statements)} statements were given. {_ONE_SELECT}")
     query = statements[0]
     # parentheses around it all
-    while isinstance(query, exp.Subquery) and set(_given(query)) == {"this"}:
+    while isinstance(query, exp.Subquery) and set(_given_parts(query)) == {"this"}:
         query = query.this
     if not isinstance(query, exp.Select | exp.SetOperation):
         raise ToolError(
@@ -131,7 +131,7 @@ def _refuse_unknown(node: exp.Expr) -> None:
     if kind not in _PARTS:
         raise ToolError(f"Refused: {_said(node)} is not available for this table.")
     if isinstance(node, exp.Select):
-        unknown = set(_given(node)) - _SELECT_ARGS
+        unknown = set(_given_parts(node)) - _SELECT_ARGS
         if unknown:
             raise ToolError(
                 f"Refused: {sorted(unknown)[0].strip('_')} is not available for this table."
@@ -154,7 +154,7 @@ def _refuse_unknown(node: exp.Expr) -> None:
         )
 
 
-def _given(node: exp.Expr) -> list[str]:
+def _given_parts(node: exp.Expr) -> list[str]:
     return [key for key, value in node.args.items() if value]
 
 
@@ -266,7 +266,7 @@ def check_functions(query: exp.Query, dialect: str, *, read: str = "duckdb") -> 
     """
     for function in functions(query):
         name = name_of(function)
-        if not _allowed(function, name, dialect, read):
+        if not _is_allowed(function, name, dialect, read):
             near = did_you_mean(name, sorted(_EVERYWHERE | ALLOWED.get(dialect, set())))
             raise ToolError(
                 f"Refused: the function {name} is not available for this table.{near}"
@@ -285,7 +285,7 @@ def calls_own(query: exp.Query, dialect: str) -> bool:
     return dialect != "duckdb" and bool(names & OWN.get(dialect, set()) - IN_DUCKDB)
 
 
-def _allowed(function: exp.Expr, name: str, dialect: str, read: str) -> bool:
+def _is_allowed(function: exp.Expr, name: str, dialect: str, read: str) -> bool:
     if dialect == "duckdb":
         return name not in DUCKDB_REFUSED
     own, portable = OWN.get(dialect, set()), _EVERYWHERE | ALLOWED.get(dialect, set())

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.sharing.sources.engine import Masking, RemoteTable, first_sentence, projection
+from mcp_notebook.sharing.sources.engine import (
+    Masking,
+    RemoteTable,
+    first_sentence,
+    projection,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -41,12 +41,12 @@ class NearTable:
 
     def head(self, rows: int) -> "pa.Table":
         """The first rows; raises `DataError`."""
-        with self._asked() as backend:
+        with self._backend_here() as backend:
             return backend.to_pyarrow(self.expression.limit(rows))
 
     def batches(self, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """All rows of these columns; raises `DataError`."""
-        with self._asked() as backend:
+        with self._backend_here() as backend:
             if (
                 backend is not self.backend
                 and backend.execute(self.expression.count()) > MOST_ROWS
@@ -58,7 +58,7 @@ class NearTable:
             yield from backend.to_pyarrow_batches(self.expression.select(list(columns)))
 
     @contextmanager
-    def _asked(self) -> Iterator[Any]:
+    def _backend_here(self) -> Iterator[Any]:
         """The backend, on this thread. SQLite's connections belong to the thread that
         made them, the person's.
         """

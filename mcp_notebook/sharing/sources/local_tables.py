@@ -71,7 +71,7 @@ def _ready(value: Any, spool: Spool, needed: Pick) -> Ready:
         table = file_table(value)
         if table.format in ("csv", "json"):
             return Ready(spool.text_files(table))
-        return Ready(_checked(Scan(table.files, table.format, table.base)))
+        return Ready(_check_scan(Scan(table.files, table.format, table.base)))
     columns = schema_of(value).names
     if not columns:
         raise DataError("The table has no columns.")
@@ -94,11 +94,11 @@ def schema_of(value: Any) -> pa.Schema:
     if kind in ("dataset", "near"):
         return value.schema
     if kind == "lazy":
-        return _collected(value.clear()).schema
+        return _collect_frame(value.clear()).schema
     table = file_table(value)
     if table.format in ("csv", "json"):
         return read_text(table, 0).schema
-    return _checked(Scan(table.files, table.format, table.base)).open().schema
+    return _check_scan(Scan(table.files, table.format, table.base)).open().schema
 
 
 def sample(value: Any, rows: int) -> pa.Table:
@@ -107,11 +107,11 @@ def sample(value: Any, rows: int) -> pa.Table:
     if kind in ("dataset", "near"):
         return value.head(rows)
     if kind == "lazy":
-        return _collected(value.head(rows))
+        return _collect_frame(value.head(rows))
     table = file_table(value)
     if table.format in ("csv", "json"):
         return read_text(table, rows)
-    return _checked(Scan(table.files, table.format, table.base)).open().head(rows)
+    return _check_scan(Scan(table.files, table.format, table.base)).open().head(rows)
 
 
 def count(value: Any) -> int | None:
@@ -131,7 +131,7 @@ def count(value: Any) -> int | None:
     return scan.open().count_rows()
 
 
-def _collected(frame: Any) -> pa.Table:
+def _collect_frame(frame: Any) -> pa.Table:
     try:
         return frame.collect().to_arrow()
     except Exception as error:
@@ -169,7 +169,7 @@ def _files_of(dataset: Any) -> Scan | None:
     return None
 
 
-def _checked(scan: Scan) -> Scan:
+def _check_scan(scan: Scan) -> Scan:
     try:
         scan.open()
     except (OSError, pa.ArrowException) as error:

@@ -89,7 +89,7 @@ def check_columns(query: exp.Query, columns: Mapping[str, Iterable[str]]) -> Non
     with near misses.
     """
     real = {name.lower(): name for names in columns.values() for name in names}
-    defined = {name.lower() for name in _defined(query)}
+    defined = {name.lower() for name in _names_defined(query)}
     for column in query.find_all(exp.Column):
         first = (
             column.parts[0].name if not isinstance(column.this, exp.Star) else ""
@@ -128,7 +128,7 @@ _LITERAL_FUNCTIONS = {
 }  # fmt: skip
 
 
-def _defined(query: exp.Query) -> Iterable[str]:
+def _names_defined(query: exp.Query) -> Iterable[str]:
     for node in query.walk():
         if isinstance(
             node,

@@ -78,7 +78,7 @@ def make(
         query = guard.parse(sql, read)
         guard.check_functions(query, dialect, read=read)
         used = names.privatise(query, tables, views)
-        return _planned(
+        return _plan_statement(
             query,
             dialect,
             {shared: tables[shared] for shared in used.values()},
@@ -96,7 +96,7 @@ def make(
         ) from None
 
 
-def _planned(
+def _plan_statement(
     query: exp.Query,
     dialect: str,
     tables: Mapping[str, Columns],
@@ -115,7 +115,7 @@ def _planned(
     if read == "duckdb" and dialect != "duckdb":
         query = apply_dialect_fixes(query, dialect, _kinds(query, tables.values()))
     names.spell(query, columns)
-    query = _lifted(query, dialect)
+    query = _lift_query(query, dialect)
     _bound(query, rows)
     # sqlglot would move inner WITHs only after ours have been put before the text
     if dialect == "spark":
@@ -180,7 +180,7 @@ def _bound(query: exp.Query, rows: int) -> None:
     )
 
 
-def _lifted(query: exp.Query, dialect: str) -> exp.Query:
+def _lift_query(query: exp.Query, dialect: str) -> exp.Query:
     # so that the outermost SELECT can be replaced like any other
     holder = exp.Paren(this=query)
     for select in list(query.find_all(exp.Select)):
@@ -216,7 +216,7 @@ def _lift(select: exp.Select, dialect: str) -> None:
     if order is not None:
         if not on:
             select.set("order", None)
-        outer.set("order", _unqualified(order.copy()))
+        outer.set("order", _drop_qualifiers(order.copy()))
     select.replace(outer)
     name = exp.to_identifier(f"{names.PREFIX}q", quoted=True)
     outer.set(
@@ -225,7 +225,7 @@ def _lift(select: exp.Select, dialect: str) -> None:
     )
 
 
-def _unqualified(order: exp.Expr) -> exp.Expr:
+def _drop_qualifiers(order: exp.Expr) -> exp.Expr:
     for column in order.find_all(exp.Column):
         for part in ("table", "db", "catalog"):
             column.set(part, None)

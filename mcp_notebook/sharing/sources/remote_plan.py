@@ -19,8 +19,18 @@ import pyarrow.compute as pc
 from mcp_notebook.errors import DataError
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.arrow import unique_names
-from mcp_notebook.sharing.sources.engine import Job, Masking, RemoteTable, pack_schema, unpack_schema
-from mcp_notebook.sharing.sources.engines import is_remote, remote_schema, remote_table_of
+from mcp_notebook.sharing.sources.engine import (
+    Job,
+    Masking,
+    RemoteTable,
+    pack_schema,
+    unpack_schema,
+)
+from mcp_notebook.sharing.sources.engines import (
+    is_remote,
+    remote_schema,
+    remote_table_of,
+)
 from mcp_notebook.sharing.sources.plan import Plan
 from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.values import DECIMAL, TIMESTAMP, value_kind
@@ -139,7 +149,7 @@ def finish(
         truncated = (
             f"cut after {limit:,} rows, there are more: aggregate, filter or use OFFSET"
         )
-    kept = _fitting(table, max_bytes)
+    kept = _count_fitting(table, max_bytes)
     if kept < table.num_rows:
         table = table.slice(0, kept)
         truncated = f"cut after {kept:,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more"
@@ -207,7 +217,7 @@ def type_word(kind: pa.DataType) -> str:
         )
 
 
-def _fitting(table: pa.Table, max_bytes: int) -> int:
+def _count_fitting(table: pa.Table, max_bytes: int) -> int:
     """How many first rows fit."""
     rows = table.num_rows
     while rows and table.slice(0, rows).nbytes > max_bytes:

@@ -90,7 +90,7 @@ class Elsewhere:
             else []
         )
         try:
-            checked = await self._checked(sql, catalog.names(), near, bounds.seconds)
+            checked = await self._check_statement(sql, catalog.names(), near, bounds.seconds)
         except ToolError:
             own = await self.in_own_dialect(catalog, sql, bounds) if far else None
             if own is None:
@@ -121,7 +121,7 @@ class Elsewhere:
             {},
         )
 
-    async def _checked(
+    async def _check_statement(
         self, sql: str, offered: tuple[str, ...], near: "list[_Group]", seconds: float
     ) -> Mapping[str, Any]:
         """DuckDB's own check of the statement with the tables that it names, and a plan
@@ -132,11 +132,11 @@ class Elsewhere:
             "offered": offered,
             "engines": [group.request for group in near],
         }
-        return await self._asked(
+        return await self._ask_engine(
             request, PLAN_SECONDS if near else min(CHECK_SECONDS, seconds)
         )
 
-    async def _asked(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    async def _ask_engine(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
         question = json.dumps(request)
         known = self._known.get(question)
         if known is None:
@@ -151,7 +151,7 @@ class Elsewhere:
         """The bounded answer of a statement over tables of one engine; raises `ToolError`."""
         group = await asyncio.to_thread(_Group.of, found, bounds)
         return await self._run(
-            await self._asked({**group.request, "plan": sql}, PLAN_SECONDS),
+            await self._ask_engine({**group.request, "plan": sql}, PLAN_SECONDS),
             group,
             bounds,
         )

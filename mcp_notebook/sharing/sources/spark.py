@@ -132,7 +132,7 @@ class SparkJob:
             self.session.removeTag(self.tag)
 
     def _name(self, private: str) -> str:
-        return _quoted(spark_frames.known(self.tables[private][0].frame).name)
+        return _quote_name(spark_frames.known(self.tables[private][0].frame).name)
 
     def _select(self, private: str) -> str:
         table, masking = self.tables[private]
@@ -145,7 +145,7 @@ class SparkJob:
             )
         fields = spark_frames.known(table.frame).fields
         loose = ", ".join(
-            f"{_looser(f.dataType, f.name)} AS {_quoted(f.name)}" for f in fields
+            f"{_looser(f.dataType, f.name)} AS {_quote_name(f.name)}" for f in fields
         )
         return f"SELECT {loose} FROM {self._name(private)}"  # noqa: S608 - names are quoted
 
@@ -153,13 +153,13 @@ class SparkJob:
 def _looser(kind: Any, name: str) -> str:
     """The column; a strict struct is cast to one whose fields may be null."""
     return (
-        f"CAST({_quoted(name)} AS {kind.simpleString()})"
+        f"CAST({_quote_name(name)} AS {kind.simpleString()})"
         if spark_frames.strict(kind)
-        else _quoted(name)
+        else _quote_name(name)
     )
 
 
-def _quoted(name: str) -> str:
+def _quote_name(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
@@ -185,14 +185,14 @@ def stopped(session: Any) -> bool:
 
 def _connect_rows(session: Any, text: str, frames: Mapping[str, Any]) -> "pa.Table":
     """The statement's rows; in the text the frames stand by these names, in backticks."""
-    statement = _unsent(session, text, frames)
+    statement = _unsent_frame(session, text, frames)
     if statement is None:
         return session.sql(_with_places(text, frames), **frames).toArrow()
     table, schema = statement._to_table()
     return table.cast(spark_frames.arrow(schema))
 
 
-def _unsent(session: Any, text: str, frames: Mapping[str, Any]) -> Any:
+def _unsent_frame(session: Any, text: str, frames: Mapping[str, Any]) -> Any:
     """A DataFrame of the statement that the server has not heard of; None where PySpark
     has other insides than these.
 
