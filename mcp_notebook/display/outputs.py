@@ -31,10 +31,10 @@ def choose_mode(setting: str, shell: object) -> Mode:
         return "text"
     if setting in ("widget", "static", "text"):
         return setting
-    return "widget" if _answers(kernel) else "static"
+    return "widget" if _has_person(kernel) else "static"
 
 
-def _answers(kernel: object) -> bool:
+def _has_person(kernel: object) -> bool:
     return getattr(kernel, "_allow_stdin", False) is True
 
 
@@ -62,7 +62,7 @@ class CellScreen:
         sys.stdout.flush()
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """What usually is to be done about a vacated place."""
 
 
@@ -97,8 +97,8 @@ class Slots:
     def vacate(
         self,
         shown: str,
-        taken: Callable[[], None] = _nothing,
-        kept: Callable[[], None] = _nothing,
+        taken: Callable[[], None] = _do_nothing,
+        kept: Callable[[], None] = _do_nothing,
     ) -> None:
         """Give a place free. `taken` is called when something else takes it, `kept`
         when nothing did by the end.
