@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CallView",
     "View",
-    "view_call",
     "choose_mode",
     "render_call",
     "status_table_html",
     "tools_table_html",
+    "view_call",
 ]
 
 _HOMES = {

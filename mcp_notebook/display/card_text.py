@@ -54,7 +54,7 @@ def _header(record: CallView) -> str:
 def align_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool] = ()
 ) -> str:
-    """A text table: columns align_table, `right` ones to the right, wide characters counted as two."""
+    """A text table: `right` columns to the right, wide characters counted as two."""
     sides = [*right, *[False] * len(header)]
     widths = [max(map(width, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * size for size in widths]

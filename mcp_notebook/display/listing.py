@@ -63,7 +63,7 @@ def _row_html(row: Row, numeric: Mapping[str, bool]) -> str:
 
 
 def listing_text(rows: Sequence[Row], *, empty: str) -> str:
-    """The same rows as an align_table text table."""
+    """The same rows as an aligned text table."""
     if not rows:
         return empty
     names = list(rows[0])
