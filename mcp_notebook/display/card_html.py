@@ -36,11 +36,11 @@ from mcp_notebook.display.safe import escape, picture
 from mcp_notebook.display.wording import (
     MARKS,
     badges,
+    missing_image,
     outcome,
     seen_by_claude,
     text_label,
     took,
-    unshown_image_text,
 )
 from mcp_notebook.untrusted_text import clip, visible
 
@@ -53,6 +53,14 @@ _SYNTAX = {
     "n": "color:var(--jp-mirror-editor-number-color,#2e8b57)",
     "c": "color:var(--jp-mirror-editor-comment-color,#808080);font-style:italic",
 }
+_REST = (
+    "flex:1 1 0;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+)
+_ROW = (
+    "display:inline-flex;align-items:baseline;gap:8px;width:calc(100% - 18px);"
+    "vertical-align:bottom"
+)
+_FIT = "max-width:100%;height:auto;display:block"
 _CELL = 80  # characters; styles a cell would weigh more than its text
 
 
@@ -75,8 +83,9 @@ def card_html(record: CallView, *, expanded: bool = False, place: str = "") -> s
     summary = tag(
         "summary", _header(record, hint=not is_open), "cursor:pointer;padding:6px 12px"
     )
-    body = tag("div", "".join(_sections(record)), "padding:2px 12px 12px")
-    style = f"{SANS};border:1px solid {LINE};border-radius:6px;margin:6px 0;max-width:980px;overflow:hidden"
+    body = tag("div", "".join(_body_parts(record)), "padding:2px 12px 12px")
+    frame = "border-radius:6px;margin:6px 0;max-width:980px;overflow:hidden"
+    style = f"{SANS};border:1px solid {LINE};{frame}"
     marks = NO_MATH if not place else NO_MATH[:-1] + f' mcpn-card {place}"'
     return tag("details", summary + body, style, marks + is_open)
 
@@ -92,45 +101,54 @@ def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]
 
 
 def _header(record: CallView, *, hint: bool) -> str:
-    name = f"{escape(clip(visible(record.server), 80))}.<b>{escape(clip(visible(record.tool), 120))}</b>"
-    rest = "flex:1 1 0;min-width:0;overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
-    line = code(escape(preview_arguments(record, 120)) if hint else "", f"{DIM};{rest}")
-    ends = " · ".join(escape(text) for text in (outcome(record), took(record)) if text)
-    row = " ".join([_mark(record), code(name, "white-space:nowrap"), line, dim(ends)])
-    flex = "display:inline-flex;align-items:baseline;gap:8px;width:calc(100% - 18px);vertical-align:bottom"
-    return tag("span", row, f"{flex};white-space:nowrap")
+    server = escape(clip(visible(record.server), 80))
+    tool = escape(clip(visible(record.tool), 120))
+    name = code(f"{server}.<b>{tool}</b>", "white-space:nowrap")
+    line = escape(preview_arguments(record, 120)) if hint else ""
+    pieces = [outcome(record), took(record)]
+    ends = " · ".join(escape(text) for text in pieces if text)
+    row = [_status_mark(record), name, code(line, f"{DIM};{_REST}"), dim(ends)]
+    return tag("span", " ".join(row), f"{_ROW};white-space:nowrap")
 
 
-def _mark(record: CallView) -> str:
+def _body_parts(record: CallView) -> list[str]:
+    """What stands below the header, in order."""
+    kept, more = kept_arguments(record)
+    rows = [*map(_argument_html, kept)]
+    if more:
+        rows.append(tag("div", dim(more)))
+    if record.error:
+        rows.append(_text_box(record.error, COLOURS["error"]))
+    elif record.message and record.status != "ok":
+        message = escape(visible(record.message))
+        rows.append(tag("div", message, f"{DIM};margin-top:8px"))
+    rows += map(_table_html, record.tables)
+    if record.plain:
+        label = text_label(record)
+        rows.append(_fold(label, record.plain) if label else _text_box(record.plain))
+    rows += [tag("div", dim(escape(note)), "margin-top:4px") for note in record.notes]
+    rows += [_image_html(mime, data) for mime, data in record.images]
+    if record.shown and record.tables:
+        seen = f"What Claude saw · {seen_by_claude(record)}"
+        rows.append(_fold(seen, record.shown))
+    return rows
+
+
+def _status_mark(record: CallView) -> str:
     colour = f"color:{COLOURS[record.status]}" if record.status in COLOURS else DIM
     return tag("b", MARKS[record.status], f"{colour};width:13px;text-align:center")
 
 
-def _sections(record: CallView) -> list[str]:
-    kept, more = kept_arguments(record)
-    rows = [*map(_argument, kept), tag("div", dim(more)) if more else ""]
-    if record.error:
-        rows.append(_pre(record.error, COLOURS["error"]))
-    elif record.message and record.status != "ok":
-        rows.append(
-            tag("div", escape(visible(record.message)), f"{DIM};margin-top:8px")
-        )
-    rows += [_table(view) for view in record.tables]
-    if record.plain:
-        label = text_label(record)
-        rows.append(_fold_html(label, record.plain) if label else _pre(record.plain))
-    rows += [tag("div", dim(escape(note)), "margin-top:4px") for note in record.notes]
-    return [*rows, *(_image(mime, data) for mime, data in record.images), _seen_by_claude_html(record)]
-
-
-def _argument(argument: Argument) -> str:
+def _argument_html(argument: Argument) -> str:
     label = dim(escape(argument.name), "font-size:11px")
     if argument.short:
         return tag("div", f"{label}: {code(escape(argument.text))}", "margin-top:6px")
-    return tag("div", label + tag("pre", _colour_sql(argument), PRE), "margin-top:6px")
+    return tag(
+        "div", label + tag("pre", _colour_parts(argument), PRE), "margin-top:6px"
+    )
 
 
-def _colour_sql(argument: Argument) -> str:
+def _colour_parts(argument: Argument) -> str:
     left, pieces = ARGUMENT, []
     for kind, text in argument.parts:
         if left <= 0:
@@ -141,14 +159,14 @@ def _colour_sql(argument: Argument) -> str:
     return "".join(pieces)
 
 
-def _pre(text: str, colour: str = "") -> str:
+def _text_box(text: str, colour: str = "") -> str:
     style = f"{PRE};margin-top:10px" + (f";color:{colour}" if colour else "")
     return tag("pre", escape(visible(clip(text, TEXT), lines=True)), style)
 
 
-def _table(view: TableView) -> str:
+def _table_html(view: TableView) -> str:
     columns = view.columns[:COLUMNS]
-    head = tag("thead", tag("tr", "".join(map(_column_heading, columns))))
+    head = tag("thead", tag("tr", "".join(map(_column_head, columns))))
     rows = (tag("tr", "".join(map(_cell, row, columns))) for row in view.rows[:ROWS])
     table = tag(
         "table",
@@ -159,18 +177,18 @@ def _table(view: TableView) -> str:
     if view.chart is not None:  # beside the table where there is room
         grid = tag(
             "div",
-            grid + _chart(view.chart),
+            grid + _chart_html(view.chart),
             "display:flex;flex-wrap:wrap;gap:10px 28px;align-items:flex-start",
         )
     return _caption(view) + grid + _remarks(view)
 
 
-def _chart(drawing: Drawing) -> str:
+def _chart_html(drawing: Drawing) -> str:
     alt, size = (
         html.escape(drawing.alt),
         f' width="{drawing.width}" height="{drawing.height}"',
     )
-    image = f'<img src="{svg(drawing)}" alt="{alt}"{size} style="max-width:100%;height:auto;display:block">'
+    image = f'<img src="{svg(drawing)}" alt="{alt}"{size} style="{_FIT}">'
     title = tag("div", escape(drawing.title), f"{DIM};font-size:12px;margin-bottom:4px")
     copy = tag(
         "div",
@@ -187,63 +205,56 @@ def _chart(drawing: Drawing) -> str:
 
 
 def _caption(view: TableView) -> str:
+    """Name and shape of a table, and what it is not."""
     name = tag("b", code(escape(view.name))) + " · " if view.name else ""
-    marks = "".join(
-        f" · <b>{escape(label)}</b>"
-        for label, _ in badges(view.truncated, view.approximate)
-    )
-    return tag(
-        "div",
-        name + tag("span", escape(view.shape) + marks, DIM),
-        "margin:14px 0 6px;font-size:12px",
-    )
+    marks = ""
+    for label, _ in badges(view.truncated, view.approximate):
+        marks += f" · <b>{escape(label)}</b>"
+    shape = tag("span", escape(view.shape) + marks, DIM)
+    return tag("div", name + shape, "margin:14px 0 6px;font-size:12px")
 
 
-def _column_heading(column: ShownColumn) -> str:
-    side = "right" if column.numeric else "left"
+def _column_head(column: ShownColumn) -> str:
     kind = dim(escape(column.kind), "font-weight:normal;font-size:10px")
-    return tag(
-        "th",
-        f"{escape(column.name)}<br>{kind}",
-        f"text-align:{side};white-space:nowrap",
-        f' align="{side}"',
-    )
+    return _cell_html("th", f"{escape(column.name)}<br>{kind}", column)
 
 
 def _cell(value: str | None, column: ShownColumn) -> str:
-    side = "right" if column.numeric else "left"
     text = tag("i", "NULL", DIM) if value is None else escape(clip(value, _CELL))
-    return tag("td", text, f"text-align:{side};white-space:nowrap", f' align="{side}"')
+    return _cell_html("td", text, column)
+
+
+def _cell_html(kind: str, inner: str, column: ShownColumn) -> str:
+    # GitHub drops styles and keeps `align`
+    side = "right" if column.numeric else "left"
+    style = f"text-align:{side};white-space:nowrap"
+    return tag(kind, inner, style, f' align="{side}"')
 
 
 def _remarks(view: TableView) -> str:
     shown, across = min(ROWS, len(view.rows)), min(COLUMNS, len(view.columns))
-    lines = [f"first {shown} of {view.total:,} rows"] if view.total > shown else []
+    lines = []
+    if view.total > shown:
+        lines.append(f"first {shown} of {view.total:,} rows")
     if view.width > across:
         lines.append(f"first {across} of {view.width:,} columns")
-    lines += [view.truncated] if view.truncated else []
-    return "".join(
-        tag("div", dim(escape(line)), "margin-top:4px")
-        for line in (*lines, *view.notes)
-    )
+    if view.truncated:
+        lines.append(view.truncated)
+    rows = [dim(escape(line)) for line in (*lines, *view.notes)]
+    return "".join(tag("div", row, "margin-top:4px") for row in rows)
 
 
-def _image(mime: str, data: str) -> str:
+def _image_html(mime: str, data: str) -> str:
     url = picture(mime, data)
     if url is None:
-        return tag("div", dim(escape(unshown_image_text(mime, data))), "margin-top:10px")
-    return f'<div style="margin-top:10px"><img src="{url}" alt="image from the tool" style="max-width:100%"></div>'
+        return tag("div", dim(escape(missing_image(mime, data))), "margin-top:10px")
+    image = f'<img src="{url}" alt="image from the tool" style="max-width:100%">'
+    return tag("div", image, "margin-top:10px")
 
 
-def _seen_by_claude_html(record: CallView) -> str:
-    if not record.shown or not record.tables:
-        return ""
-    return _fold_html(f"What Claude saw · {seen_by_claude(record)}", record.shown)
-
-
-def _fold_html(label: str, text: str) -> str:
+def _fold(label: str, text: str) -> str:
     return tag(
         "details",
-        tag("summary", dim(label), f"{DIM};cursor:pointer") + _pre(text),
+        tag("summary", dim(label), f"{DIM};cursor:pointer") + _text_box(text),
         "margin-top:10px",
     )

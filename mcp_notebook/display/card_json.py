@@ -26,11 +26,11 @@ from mcp_notebook.display.wording import (
     LABELS,
     MARKS,
     badges,
+    missing_image,
     outcome,
     seen_by_claude,
     text_label,
     took,
-    unshown_image_text,
 )
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.untrusted_text import clip, visible
@@ -53,7 +53,7 @@ def call_payload(record: CallView, *, buttons: bool) -> dict[str, Any]:
         "tool": clip(visible(record.tool), NAME),
         "preview": preview_arguments(record, 200),
         "args": shown,
-        "cell": _cell(record) if whole else "",
+        "cell": _cell_line(record) if whole else "",
         "whole": whole and len(record.server) <= NAME and len(record.tool) <= NAME,
         "claims": clip(visible(record.claims, lines=True), 1000),
         "history": clip(visible(record.approval.history, lines=True), HISTORY),
@@ -76,7 +76,7 @@ def choices_payload(question: Question) -> dict[str, Any]:
     }
 
 
-def _cell(record: CallView) -> str:
+def _cell_line(record: CallView) -> str:
     """The first line of a cell that runs a call's SQL by hand; "" for a call that is
     more than its SQL.
     """
@@ -104,9 +104,9 @@ def argument_payload(
     """Arguments in coloured parts, and whether nothing of them is left out."""
     limit = ASKED if record.status == "approval" else ARGUMENTS
     read = read_arguments(values)
-    shown = [_argument(argument, argument.parts) for argument in read]
+    shown = [_argument_json(argument, argument.parts) for argument in read]
     if not _fits(shown, limit):  # the colours cost more than the text
-        shown = [_argument(argument, (("", argument.text),)) for argument in read]
+        shown = [_argument_json(argument, (("", argument.text),)) for argument in read]
     if _fits(shown, limit):
         return shown, True
     return [
@@ -136,24 +136,25 @@ def result_payload(record: CallView) -> dict[str, Any]:
     if record.seconds is None:
         return {}
     return {
-        "tables": [_table(view) for view in record.tables],
+        "tables": [_table_json(view) for view in record.tables],
         "text": _bound_text(record.plain),
         "text_label": text_label(record),
         "notes": record.notes,
         "error": _bound_text(record.error),
         "images": [
-            {"url": picture(*image), "note": unshown_image_text(*image)} for image in record.images
+            {"url": picture(*image), "note": missing_image(*image)}
+            for image in record.images
         ],
         "seen": _bound_text(record.shown) if record.tables else "",
         "seen_label": f"What Claude saw · {seen_by_claude(record)}",
     }
 
 
-def _argument(argument: Argument, parts: tuple[Part, ...]) -> dict[str, Any]:
+def _argument_json(argument: Argument, parts: tuple[Part, ...]) -> dict[str, Any]:
     return {"name": argument.name, "short": argument.short, "parts": parts}
 
 
-def _table(view: TableView) -> dict[str, Any]:
+def _table_json(view: TableView) -> dict[str, Any]:
     return {
         "name": view.name,
         "shape": view.shape,
@@ -164,7 +165,7 @@ def _table(view: TableView) -> dict[str, Any]:
         "rows": view.rows,
         "total": view.total,
         "badges": badges(view.truncated, view.approximate),
-        "chart": _chart(view.chart),
+        "chart": _chart_json(view.chart),
         "partial": _first_rows(view),
         "notes": [
             *_first_columns(view),
@@ -174,7 +175,7 @@ def _table(view: TableView) -> dict[str, Any]:
     }
 
 
-def _chart(drawing: Drawing | None) -> dict[str, Any] | None:
+def _chart_json(drawing: Drawing | None) -> dict[str, Any] | None:
     if drawing is None:
         return None
     shapes = [
@@ -195,7 +196,8 @@ def _first_rows(view: TableView) -> str:
     """What is said where only the first rows can be looked at; "" when they are all."""
     if view.total == len(view.rows):
         return ""
-    return f"The first {len(view.rows):,} of {view.total:,} rows are here; sorting and the filter see those."
+    some = f"The first {len(view.rows):,} of {view.total:,} rows"
+    return f"{some} are here; sorting and the filter see those."
 
 
 def _first_columns(view: TableView) -> list[str]:

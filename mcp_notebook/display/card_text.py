@@ -51,10 +51,10 @@ def _header(record: CallView) -> str:
     return " · ".join(piece for piece in pieces if piece)
 
 
-def aligned(
+def align_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[bool] = ()
 ) -> str:
-    """A text table: columns aligned, `right` ones to the right, wide characters counted as two."""
+    """A text table: `right` columns to the right, wide characters counted as two."""
     sides = [*right, *[False] * len(header)]
     widths = [max(map(width, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * size for size in widths]
@@ -66,7 +66,7 @@ def aligned(
 def _padded_row(
     row: Sequence[str], widths: Sequence[int], right: Sequence[bool]
 ) -> str:
-    cells = [_pad_cell(*cell) for cell in zip(row, widths, right, strict=False)]
+    cells = [_pad(*cell) for cell in zip(row, widths, right, strict=False)]
     return "  ".join(cells).rstrip()
 
 
@@ -97,7 +97,7 @@ def _table_text(view: TableView) -> str:
     if columns:
         header = [clip(column.name, CELL) for column in columns]
         rows = [_row_texts(row[: len(columns)]) for row in view.rows[:ROWS]]
-        lines.append(aligned(header, rows, [column.numeric for column in columns]))
+        lines.append(align_table(header, rows, [column.numeric for column in columns]))
     return "\n".join([*lines, *_remarks(view, len(columns))])
 
 
@@ -121,7 +121,7 @@ def _fitting_columns(view: TableView) -> int:
     return len(view.columns)
 
 
-def _pad_cell(text: str, size: int, right: bool) -> str:
+def _pad(text: str, size: int, right: bool) -> str:
     space = " " * (size - width(text))
     return space + text if right else text + space
 

@@ -12,7 +12,8 @@ SANS = "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:13px
 BARE = f"background:none;padding:0;color:inherit;{MONO};font-size:12px"
 FRAME = f"border:1px solid {LINE};overflow-x:auto;width:fit-content;max-width:100%"
 PRE = (
-    f"margin:0;padding:8px 10px;border-radius:4px;background:{SOFT};color:inherit;{MONO};font-size:12px;"
+    f"margin:0;padding:8px 10px;border-radius:4px;background:{SOFT};color:inherit;"
+    f"{MONO};font-size:12px;"
     "line-height:1.5;white-space:pre-wrap;overflow-wrap:anywhere;max-height:300px;overflow:auto"
 )
 COLOURS = {

@@ -19,6 +19,9 @@ from mcp_notebook.events import Reply
 from mcp_notebook.untrusted_text import visible
 
 TRIES = 3
+_HOW_TO_FILL_IN = (
+    "Fill it in line by line; an empty line leaves a field as it is, / declines."
+)
 
 
 def ask_in_box(question: Question) -> Reply:
@@ -60,7 +63,7 @@ def _fill_in(question: Question) -> Reply:
     on only the address is asked: there an empty line declines.
     """
     if not question.url:
-        _write("Fill it in line by line; an empty line leaves a field as it is, / declines.")  # fmt: skip
+        _write(_HOW_TO_FILL_IN)
     values: dict[str, Any] = {}
     for one in question.fields:
         typed = _ask_field(one)
@@ -73,7 +76,9 @@ def _fill_in(question: Question) -> Reply:
 
 
 def _ask_field(one: Field) -> dict[str, Any] | Reply:
-    """The value of a field by its name, nothing for one that is left out, or the end of the form."""
+    """The value of a field by its name, nothing for one that is left out, or the
+    end of the form.
+    """
     ask = getpass.getpass if one.is_secret else input
     for _ in range(TRIES):
         line = ask(_label(one)).strip()

@@ -5,7 +5,7 @@ of the connections.
 import html
 from collections.abc import Mapping, Sequence
 
-from mcp_notebook.display.card_text import aligned
+from mcp_notebook.display.card_text import align_table
 from mcp_notebook.display.html_parts import DIM, FRAME, NO_MATH, SANS, code, tag
 from mcp_notebook.display.safe import escape
 from mcp_notebook.untrusted_text import clip, visible
@@ -71,7 +71,7 @@ def listing_text(rows: Sequence[Row], *, empty: str) -> str:
     for row in rows:
         cells.append([clip(_words(row.get(name)), TEXT) for name in names])
     header = [visible(name) for name in names]
-    return aligned(header, cells, [_is_numeric(rows, name) for name in names])
+    return align_table(header, cells, [_is_numeric(rows, name) for name in names])
 
 
 def _is_numeric(rows: Sequence[Row], name: str) -> bool:

@@ -31,10 +31,10 @@ def choose_mode(setting: str, shell: object) -> Mode:
         return "text"
     if setting in ("widget", "static", "text"):
         return setting
-    return "widget" if _answers(kernel) else "static"
+    return "widget" if _has_person(kernel) else "static"
 
 
-def _answers(kernel: object) -> bool:
+def _has_person(kernel: object) -> bool:
     return getattr(kernel, "_allow_stdin", False) is True
 
 

@@ -136,10 +136,10 @@ class Question:
 def listed_arguments(arguments: Mapping[str, Any]) -> Iterator[str]:
     """A line, or an indented paragraph, for each argument of a call."""
     for argument in read_arguments(arguments):
-        yield _argument_text(argument)
+        yield _argument_lines(argument)
 
 
-def _argument_text(argument: Argument) -> str:
+def _argument_lines(argument: Argument) -> str:
     if "\n" not in argument.text:
         return f"  {argument.name}: {argument.text}"
     lines = [f"    {line}" for line in argument.text.split("\n")]
@@ -166,8 +166,10 @@ def approval_question(call: AskedCall) -> Question:
     approval = call.approval or Approval()
     notes = [call.claims, approval.history]
     if approval.reading:
+        count = len(approval.reading)
         notes.append(
-            f"{len(approval.reading)} tools of {call.server} say that they only read; that is the server's claim."
+            f"{count} tools of {call.server} say that they only read; "
+            "that is the server's claim."
         )
     if approval.hidden:
         notes.append(f"Secrets are sent but not shown: {', '.join(approval.hidden)}.")
@@ -175,7 +177,7 @@ def approval_question(call: AskedCall) -> Question:
         f"Claude asks to run {call.server}.{call.tool} with",
         arguments=call.arguments,
         notes=tuple(note for note in notes if note),
-        choices=_approvals(call.server, approval),
+        choices=_approval_choices(call.server, approval),
         refusal=Choice(
             DENY,
             "no",
@@ -189,10 +191,13 @@ def approval_question(call: AskedCall) -> Question:
     )
 
 
-def _approvals(server: str, approval: Approval) -> tuple[Choice, ...]:
+def _approval_choices(server: str, approval: Approval) -> tuple[Choice, ...]:
     found = [Choice("once", "yes, once", "Allow once", "allowed", "This call only.")]
     if approval.lasting:
-        meaning = "Remembered for you on this machine until the tool changes; %mcp_approvals takes it back."
+        meaning = (
+            "Remembered for you on this machine until the tool changes; "
+            "%mcp_approvals takes it back."
+        )
         found.append(
             Choice(
                 "always",
@@ -229,7 +234,7 @@ def form_question(
     return Question(
         f"The server {server} asks you",
         message,
-        notes=_typing_warning(fields),
+        notes=_secret_warning(fields),
         prompt="Answer yes?",
         choices=(Choice("send", "yes", "Send", "sent" if fields else "sent: yes"),),
         fields=fields,
@@ -237,7 +242,7 @@ def form_question(
     )
 
 
-def _typing_warning(fields: tuple[Field, ...]) -> tuple[str, ...]:
+def _secret_warning(fields: tuple[Field, ...]) -> tuple[str, ...]:
     """What the person should know before typing."""
     secret = ", ".join(one.title for one in fields if one.is_secret)
     if not secret:

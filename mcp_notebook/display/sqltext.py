@@ -119,9 +119,9 @@ class _Layout:
             if token.kind == "space":
                 self._space()
             elif token.text == "(":
-                self._open(_follows(tokens, at) in {"select", "with"})
+                self._open_paren(_follows(tokens, at) in {"select", "with"})
             elif token.text == ")":
-                self._close()
+                self._close_paren()
             else:
                 is_keyword = _colour(tokens, at) == "k"
                 self._word(token.text, token.lower if is_keyword else "")
@@ -151,14 +151,14 @@ class _Layout:
         if self.line.strip():
             self.line += " "
 
-    def _open(self, subquery: bool) -> None:
+    def _open_paren(self, subquery: bool) -> None:
         self.line += "("
         self.parens.append(subquery)
         if subquery:
             self.indents.append(self.indents[-1] + 2)
             self._break(self.indents[-1])
 
-    def _close(self) -> None:
+    def _close_paren(self) -> None:
         if self.parens and self.parens.pop() and len(self.indents) > 1:
             self.indents.pop()
             self._break(self.indents[-1])

@@ -96,7 +96,7 @@ def text_label(record: CallView) -> str:
     return f"What the tool said besides · {byte_size(len(record.plain.encode(errors='replace')))}"
 
 
-def unshown_image_text(mime: str, data: str) -> str:
+def missing_image(mime: str, data: str) -> str:
     """What stands in the place of an image that is not shown."""
     kind = f"{clip(visible(mime), 40)}, {byte_size(len(data) * 3 // 4)}"
     return f"An image ({kind}) is not shown: only whole PNG, JPEG, GIF and WebP images are."

@@ -71,7 +71,7 @@ def connect(plan: Plan, route: ConnectOptions) -> str:
 
 def server_object(plan: Plan, name: str) -> str:
     """The statement that gives a connected server its variable."""
-    return f"{plan.servers[name]} = mcp_notebook.sharing({quoted(name)})"
+    return f"{plan.servers[name]} = mcp_notebook.server({quoted(name)})"
 
 
 def _join_blocks(lines: list[str], blocks: list[str]) -> str:

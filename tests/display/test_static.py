@@ -7,7 +7,7 @@ import pytest
 
 from mcp_notebook.display.call_view import view_call
 from mcp_notebook.display.card_html import render_call, small_line
-from mcp_notebook.display.card_text import aligned
+from mcp_notebook.display.card_text import align_table
 from mcp_notebook.display.listing import CLIP, status_table_html, tools_table_html
 from mcp_notebook.display.wording import (
     byte_size,
@@ -175,7 +175,7 @@ def test_lists_are_tables_with_long_texts_clipped_and_kept_in_the_title() -> Non
 
 
 def test_text_tables_count_wide_characters_as_two() -> None:
-    lines = aligned(
+    lines = align_table(
         ["a", "n"], [["玩具", "1"], ["x", "22"]], [False, True]
     ).splitlines()
     assert lines == ["a      n", "----  --", "玩具   1", "x     22"]

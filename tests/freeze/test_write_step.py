@@ -179,7 +179,7 @@ def test_a_servers_object_takes_no_tables_name(made):
 
 def test_a_servers_object_takes_no_variable_of_the_open_notebook(made):
     made.query("select 1", "orders")
-    assert 'shop_server = mcp_notebook.sharing("shop")' in made.cell(
+    assert 'shop_server = mcp_notebook.server("shop")' in made.cell(
         "orders", reserved=("shop",)
     )
 
@@ -194,7 +194,7 @@ def test_each_server_is_connected_once_and_first(made):
     assert setup.splitlines()[-3:] == [
         "%mcp_connect web --header 'Authorization: Bearer ${TOKEN}' https://example.com/mcp",
         "%mcp_connect shop mcp-notebook serve database --url sqlite:///shop.db",
-        'web = mcp_notebook.sharing("web")',
+        'web = mcp_notebook.server("web")',
     ]
     assert 'headers={"Authorization": "Bearer ${TOKEN}"}' in made.script(
         "issues", "orders"
@@ -218,7 +218,7 @@ def test_a_server_that_was_connected_otherwise_between_calls_is_connected_again(
 
 def test_in_the_open_notebook_a_connected_server_needs_no_line(made):
     made.query("select 1", "orders")
-    assert 'shop = mcp_notebook.sharing("shop")' in made.cell("orders")
+    assert 'shop = mcp_notebook.server("shop")' in made.cell("orders")
     assert "mcp_notebook.connect(" in made.cell("orders", connected=())
 
 

@@ -220,7 +220,7 @@ def test_a_file_is_never_replaced_unasked(cells, folder):
 
 def test_with_a_person_there_the_code_goes_into_the_next_cell(cells):
     code = next_cell(cells, "%mcp_freeze who --no-checks")
-    assert 'shop = mcp_notebook.sharing("shop")' in code
+    assert 'shop = mcp_notebook.server("shop")' in code
     assert "mcp_notebook.connect" not in code
     ran = cells.run(code + "\nprint(len(who))")
     assert (ran.status, ran.text.strip()) == ("ok", "2"), ran.text
@@ -228,7 +228,7 @@ def test_with_a_person_there_the_code_goes_into_the_next_cell(cells):
 
 def test_tables_that_code_was_given_can_be_queried_in_the_next_cell(cells):
     cells.run(
-        'import mcp_notebook\npeople_now = mcp_notebook.sharing("office").list_people()'
+        'import mcp_notebook\npeople_now = mcp_notebook.server("office").list_people()'
     )
     ran = cells.run("%%mcp_sql notebook --into n\nselect count(*) as n from people_now")
     assert ran.status == "ok", ran.text

@@ -164,7 +164,7 @@ async def test_without_await_it_works_where_a_loop_runs(office):
 
 def test_an_unknown_server_or_option_is_one_sentence(state):
     with pytest.raises(SessionError, match="there is no server 'nope'"):
-        mcp_notebook.sharing("nope")
+        mcp_notebook.server("nope")
     with pytest.raises(ConfigError, match="no option 'header'"):
         mcp_notebook.connect("x", "uvx y", header={})
 
@@ -187,7 +187,7 @@ def test_the_object_of_a_server_that_is_gone_says_so(office, state):
 def test_the_subpackage_of_the_same_name_is_still_a_module(office):
     import mcp_notebook.sharing.catalog as catalog
 
-    assert mcp_notebook.sharing("office").motto() == "We open at nine."
+    assert mcp_notebook.server("office").motto() == "We open at nine."
     assert catalog.__name__ == "mcp_notebook.sharing.catalog"
 
 
@@ -196,7 +196,7 @@ def test_in_a_script_the_servers_end_with_it(tmp_path: Path):
         "import sys, mcp_notebook\n"
         "mcp_notebook.settings.tool_timeout = 30\n"
         f"office = mcp_notebook.connect('office', [sys.executable, {str(OFFICE)!r}])\n"
-        "print(office.list_people().shape, mcp_notebook.sharing('office').motto())\n"
+        "print(office.list_people().shape, mcp_notebook.server('office').motto())\n"
     )
     done = subprocess.run(
         [sys.executable, "s.py"],

@@ -41,7 +41,8 @@ class Drawing:
 
 def svg(drawing: Drawing) -> str:
     """The drawing as a `data:` URL of an SVG image; nothing in it runs or loads."""
-    size = f'width="{drawing.width}" height="{drawing.height}" viewBox="0 0 {drawing.width} {drawing.height}"'
+    wide, tall = drawing.width, drawing.height
+    size = f'width="{wide}" height="{tall}" viewBox="0 0 {wide} {tall}"'
     font = f'font-family="system-ui,sans-serif" font-size="{FONT}"'
     inner = "".join(map(_element, drawing.shapes))
     whole = f'<svg xmlns="http://www.w3.org/2000/svg" {size} {font}>{inner}</svg>'
