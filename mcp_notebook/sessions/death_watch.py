@@ -1,6 +1,6 @@
 """Runs one server and ends it, with all that it started, when the notebook's kernel is gone.
 
-A program of its own: `python -I -S lifeline.py FD LOG COMMAND ARGS...`, standard
+A program of its own: `python -I -S death_watch.py FD LOG COMMAND ARGS...`, standard
 library only, started by process.py. FD is the read end of a pipe whose write end only
 the kernel holds: its end means "stop now", whether the kernel closed it or died by kill
 -9. Because a fork of the kernel may hold the write end too, the parent's pid is looked
