@@ -18,16 +18,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 1 the demo failed, 2 the
     words were wrong.
     """
-    words = sys.argv[1:] if argv is None else list(argv)
+    if argv is None:
+        words = sys.argv[1:]
+    else:
+        words = list(argv)
+
     try:
         if words[:1] == ["local"]:
             raise ConfigError(LOCAL_MODELS)
+
         args = parser().parse_args(words)
         return args.run(args)
     except NotebookError as error:
         print(f"mcp-notebook: {error.message}", file=sys.stderr)
         if error.detail:
             print(error.detail, file=sys.stderr)
+
         return 2
 
 

@@ -52,10 +52,12 @@ def find(name: str, start: Path | None = None) -> Path:
     for candidate in (start / name, start / "notebooks" / name, start / COPY / name):
         if candidate.exists():
             return candidate
+
     if not (PACKAGED / name).exists():
         raise ConfigError(
             f"There is no notebook {name!r} here; run mcp-notebook demo without a name."
         )
+
     shutil.copytree(PACKAGED, start / COPY)
     return start / COPY / name
 
@@ -72,7 +74,12 @@ def _lab_command(path: Path) -> list[str]:
         raise ConfigError(
             'JupyterLab is not installed: pip install "mcp-notebook[lab]".'
         ) from None
-    as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        as_root = ["--allow-root"]
+    else:
+        as_root = []
+
     return [sys.executable, "-m", "jupyterlab", str(path), *as_root]
 
 
@@ -88,6 +95,7 @@ def execute(path: Path, *, save: bool) -> int:
         raise ConfigError(
             'The demo needs the lab extra: pip install "mcp-notebook[lab]".'
         ) from None
+
     notebook: Any = nbformat.read(path, as_version=4)
     # nbclient does not tell the kernel which notebook it runs; JupyterLab does, through
     # this variable.
@@ -100,9 +108,11 @@ def execute(path: Path, *, save: bool) -> int:
     except CellExecutionError:
         show(notebook)
         return 1
+
     show(notebook)
     if save:
         nbformat.write(notebook, path)
+
     return 0
 
 
@@ -113,6 +123,7 @@ def show(notebook: Any) -> None:
             not cell.outputs and cell.execution_count is None
         ):
             continue
+
         print(
             f"In [{cell.execution_count or ' '}]: "
             + cell.source.replace("\n", "\n        ")
@@ -121,6 +132,7 @@ def show(notebook: Any) -> None:
             text = _readable(output)
             if text.strip():
                 print(text.rstrip())
+
         print()
 
 
@@ -129,7 +141,9 @@ def _readable(output: Any) -> str:
         return output.text
     if output.output_type == "error":
         return "\n".join(output.traceback)
+
     data = output.data
     if "text/markdown" in data:
         return data["text/markdown"]
+
     return data.get("text/plain", f"[{', '.join(data)}]")

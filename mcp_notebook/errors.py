@@ -107,5 +107,9 @@ class Stopped(KeyboardInterrupt):
 def unknown_option(option: str, known: Iterable[str]) -> str:
     """`Unknown option --modle; did you mean --model?`"""
     near = difflib.get_close_matches(option.partition("=")[0], list(known), 1, 0.6)
-    guess = f"; did you mean {near[0]}?" if near else "."
+    if near:
+        guess = f"; did you mean {near[0]}?"
+    else:
+        guess = "."
+
     return f"Unknown option {option}{guess}"

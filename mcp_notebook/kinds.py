@@ -56,12 +56,17 @@ def kind_of(value: Any) -> Kind | None:
     """
     if value is None or isinstance(value, type):
         return None
+
     if isinstance(value, str | PurePath):
-        return "file" if _names_data(value) else None
+        if _names_data(value):
+            return "file"
+        return None
+
     for base in type(value).__mro__:
         kind = _BY_BASE.get((base.__module__.partition(".")[0], base.__name__))
         if kind is not None:
             return kind
+
     return _by_attributes(value)
 
 
@@ -76,7 +81,10 @@ def format_of(name: str) -> str:
     """
     lowered = name.lower()
     ends = [suffix for suffix in DATA_SUFFIXES if lowered.endswith(suffix)]
-    return DATA_SUFFIXES[max(ends, key=len)] if ends else ""
+    if ends:
+        return DATA_SUFFIXES[max(ends, key=len)]
+
+    return ""
 
 
 def _by_attributes(value: Any) -> Kind | None:
@@ -87,14 +95,17 @@ def _by_attributes(value: Any) -> Kind | None:
             or hasattr(value, "read_next_batch")
             or hasattr(value, "get_next")
         )
-        return (
-            "reader"
-            if once or type(value).__name__ == "ArrayStream"
-            else "arrow"
-            if columns
-            else None
-        )
-    return "interchange" if hasattr(value, "__dataframe__") and columns else None
+        if once or type(value).__name__ == "ArrayStream":
+            return "reader"
+        if columns:
+            return "arrow"
+
+        return None
+
+    if hasattr(value, "__dataframe__") and columns:
+        return "interchange"
+
+    return None
 
 
 def _names_data(value: str | PurePath) -> bool:
@@ -104,4 +115,5 @@ def _names_data(value: str | PurePath) -> bool:
     text = str(value)
     if not text or len(text) > 4096 or "\n" in text or "://" in text:
         return False
+
     return bool(format_of(text)) or isinstance(value, PurePath)

@@ -149,7 +149,9 @@ class Ledger:
         for turn in self.turns:
             if turn.usage.dollars is None:
                 return None
+
             total += turn.usage.dollars
+
         return total
 
     def __iter__(self) -> Iterator[CallRecord]:
@@ -157,15 +159,22 @@ class Ledger:
 
     def _last_turn(self, cell: str) -> int | None:
         last = len(self.turns) - 1
-        return last if last >= 0 and self.turns[last].cell == cell else None
+        if last >= 0 and self.turns[last].cell == cell:
+            return last
+        return None
 
     def _turn_parts(self, by: str) -> Iterator[dict[str, Any]]:
         asked: dict[int, list[CallRecord]] = {}
         for call in self.calls:
             if call.turn is not None:
                 asked.setdefault(call.turn, []).append(call)
+
         for number, turn in enumerate(self.turns):
-            calls = asked.get(number, []) if by != "cell" else []
+            if by != "cell":
+                calls = asked.get(number, [])
+            else:
+                calls = []
+
             places: Iterable[str] = [_place(c, by) for c in calls] or [
                 turn.cell if by == "cell" else ANSWER
             ]
@@ -180,12 +189,17 @@ class Ledger:
                 "written_tokens": usage.cache_write * share,
                 "output_tokens": usage.output * share,
             }
-            dollars = float("nan") if usage.dollars is None else usage.dollars * share
+            if usage.dollars is None:
+                dollars = float("nan")
+            else:
+                dollars = usage.dollars * share
+
             yield from ({by: place, **taken, "dollars": dollars} for place in places)
 
     def _write(self, kind: str, record: Any) -> None:
         if self.file is None:
             return
+
         line = json.dumps(
             mask_json({"kind": kind, **_plain(record)}), ensure_ascii=False, default=str
         )
@@ -235,7 +249,11 @@ def _plain(record: Any) -> dict[str, Any]:
 
 
 def _call_record(opened: _Open, result: ToolResult) -> CallRecord:
-    tables = result.reading.tables if result.reading is not None else ()
+    if result.reading is not None:
+        tables = result.reading.tables
+    else:
+        tables = ()
+
     return CallRecord(
         cell=opened.cell,
         time=opened.started,

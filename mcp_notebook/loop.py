@@ -33,12 +33,13 @@ def get_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None or _loop.is_closed():
             # Windows' selector loop cannot start subprocesses, and Jupyter installs that one there.
-            _loop = (
-                asyncio.ProactorEventLoop()
-                if sys.platform == "win32"
-                else asyncio.new_event_loop()
-            )
+            if sys.platform == "win32":
+                _loop = asyncio.ProactorEventLoop()
+            else:
+                _loop = asyncio.new_event_loop()
+
             threading.Thread(target=_loop.run_forever, name=THREAD, daemon=True).start()
+
         return _loop
 
 
@@ -101,6 +102,7 @@ async def wait_in_cell(
         while not future.done():
             pump()
             await asyncio.sleep(HEARTBEAT)
+
         return future.result()
     except NotebookError as error:
         raise error.alone()  # noqa: B904
@@ -127,5 +129,6 @@ def _cancel(future: "futures.Future[Any]") -> None:
             [asyncio.run_coroutine_threadsafe(asyncio.sleep(0), get_loop())],
             timeout=CLEANUP,
         )
+
     if settled is not None and settled.begun:
         settled.ended.wait(CLEANUP)

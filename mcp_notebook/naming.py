@@ -23,11 +23,11 @@ def suggest(server: str, tool: str, arguments: Mapping[str, Any]) -> str:
     named = _from_sql(sql_of(arguments))
     if not named:
         named = _VERBS.sub("", _identifier(tool)) or server
-        named = (
-            f"{server}_{named}"
-            if named in ("", "database", "sql", "query", "data", "rows")
-            else named
-        )
+        if named in ("", "database", "sql", "query", "data", "rows"):
+            named = f"{server}_{named}"
+        else:
+            named = named
+
     return _identifier(named)
 
 
@@ -35,14 +35,21 @@ def _from_sql(sql: str) -> str:
     tables = tables_named(sql)
     if not tables:
         return ""
+
     group = grouped_by(sql)
-    name = f"{tables[0]}_by_{group}" if group else tables[0]
+    if group:
+        name = f"{tables[0]}_by_{group}"
+    else:
+        name = tables[0]
+
     return name.lower()
 
 
 def _identifier(text: str) -> str:
     name = _NOT_A_NAME.sub("_", text).strip("_").lower() or "table"
-    return f"t_{name}" if name[0].isdigit() or keyword.iskeyword(name) else name
+    if name[0].isdigit() or keyword.iskeyword(name):
+        return f"t_{name}"
+    return name
 
 
 def free(name: str, taken: Container[str]) -> str:

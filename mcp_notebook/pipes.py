@@ -30,6 +30,7 @@ async def let_go(process: asyncio.subprocess.Process) -> None:
     """
     if process.stdin is not None and process.stdin.transport.get_write_buffer_size():
         process.stdin.transport.abort()  # a close would wait for a reader
+
     process._transport.close()  # type: ignore[attr-defined] - asyncio offers no other way
     for _ in range(TURNS):
         await asyncio.sleep(0)

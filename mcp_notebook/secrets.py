@@ -133,6 +133,7 @@ def is_secret_name(name: str, level: NameLevel = NameLevel.FIELD) -> bool:
         return False
     if level >= NameLevel.VARIABLE:
         return True
+
     # counters and pages are told from what lets in; something else may stand beside them
     rest = _READABLE.sub("", words)
     return rest == words or _NAMES[level].search(rest) is not None
@@ -151,6 +152,7 @@ def mask_named(
         }
     if isinstance(value, list | tuple):
         return [mask_named(inner, level) for inner in value]
+
     return value
 
 
@@ -178,6 +180,7 @@ def seal_text(
         text = _NAMED_IN_JSON.sub(rf"\g<name>{MASK}", text)
         if prose:
             text = _NAMED_IN_TEXT.sub(rf"\g<name>{MASK}", text)
+
     return mask(text, environ)
 
 
@@ -202,10 +205,12 @@ def secret_variables(environ: Mapping[str, str]) -> dict[str, str]:
     for name in environ:
         if not is_secret_name(name, NameLevel.VARIABLE):
             continue
+
         value = environ[name]
         # a path is where a secret is, not the secret (GOOGLE_APPLICATION_CREDENTIALS)
         if len(value) >= LEAST and not os.path.exists(value):
             found[name] = value
+
     return found
 
 
@@ -215,6 +220,7 @@ def mask_line(text: str, known: Iterable[str] = (), *, mark: str = MASK) -> str:
     """
     for value in known:
         text = text.replace(value, mark)
+
     text = USERINFO.sub(rf"\g<scheme>{mark}@", text)
     return replace_items(text, lambda name, value: mark)
 
@@ -230,9 +236,11 @@ def replace_items(text: str, replacement: Callable[[str, str], str]) -> str:
         value = _ITEM_VALUE.match(text, item.end())
         if value is None or item.start() < at:
             continue
+
         if is_secret_name(name, NameLevel.ADDRESS):
             pieces += [text[at : item.end()], replacement(name, value[0])]
             at = value.end()
+
     return "".join([*pieces, text[at:]])
 
 
@@ -260,6 +268,7 @@ def _mask_json(value: Any, values: list[str]) -> Any:
         }
     if isinstance(value, list | tuple):
         return [_mask_json(inner, values) for inner in value]
+
     return value
 
 

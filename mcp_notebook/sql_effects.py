@@ -142,23 +142,31 @@ class _Family:
 
     def pattern(self) -> re.Pattern[str]:
         """The pieces as one expression; what is not closed goes to the end."""
-        single = (
-            r"'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)"
-            if self.backslash
-            else r"'(?:[^']|'')*(?:'|\Z)"
-        )
-        double = (
-            r'"(?:[^"\\]|""|\\.)*(?:"|\\?\Z)'
-            if self.backslash_in_double
-            else r'"(?:[^"]|"")*(?:"|\Z)'
-        )
+        if self.backslash:
+            single = r"'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)"
+        else:
+            single = r"'(?:[^']|'')*(?:'|\Z)"
+
+        if self.backslash_in_double:
+            double = r'"(?:[^"\\]|""|\\.)*(?:"|\\?\Z)'
+        else:
+            double = r'"(?:[^"]|"")*(?:"|\Z)'
+
         quoted = [double]
         quoted += [r"`[^`]*(?:`|\Z)"] if self.backquote else []
         quoted += [self.bracket] if self.bracket else []
-        block = r"/\*" if self.nested_comments else r"/\*.*?(?:\*/|\Z)"
+        if self.nested_comments:
+            block = r"/\*"
+        else:
+            block = r"/\*.*?(?:\*/|\Z)"
+
         strings = [text for text in (self.before, self.dollar, single) if text]
         # A `$` begins a name, or is refused, where it opens no text.
-        word = r"[^\W\d][\w$]*" if self.dollar else r"[^\W\d][\w$]*|\$\$[\w$]*"
+        if self.dollar:
+            word = r"[^\W\d][\w$]*"
+        else:
+            word = r"[^\W\d][\w$]*|\$\$[\w$]*"
+
         return re.compile(
             rf"(?P<space>\s+)|(?P<comment>{self.line_comment}|{block})"
             rf"|(?P<string>{'|'.join(strings)})|(?P<quoted>{'|'.join(quoted)})"
@@ -248,12 +256,14 @@ def _only_reads(sql: str, dialects: tuple[str, ...]) -> bool:
     text = sql.strip().replace("\r\n", "\n")
     if len(text) > MAX_JUDGED or _TRAPS.search(text):
         return False
+
     solid = (token for token in solid_tokens(text) if token.text != "(")
     first = next((token.lower for token in solid), "")
     if first not in _READING:
         return False
     if any(_acts(tokens) for tokens in _as_engines_split(text)):
         return False
+
     return first not in _PARSED or _is_parsed_as_query(text, dialects)
 
 
@@ -277,6 +287,7 @@ def _family_tokens(text: str, number: int) -> tuple[Token, ...]:
             at = _comment_end(text, at)
         elif match.lastgroup not in ("space", "comment"):
             found.append(token_of(match))
+
     return tuple(found)
 
 
@@ -292,6 +303,7 @@ def _comment_end(text: str, at: int) -> int:
         depth += 1 if edge[0] == "/*" else -1
         if depth == 0:
             return edge.end()
+
     return len(text)
 
 
@@ -299,14 +311,17 @@ def _acts(tokens: tuple[Token, ...]) -> bool:
     """Whether the words may do more than read, or are several statements."""
     while tokens and tokens[-1].text == ";":
         tokens = tokens[:-1]
+
     # a backslash outside of texts is a command of a client: \gexec, \!
     if any(token.text in (";", "\\") for token in tokens):
         return True
+
     words = [_fold_word(token.text) for token in tokens if token.kind == "word"]
     if not _ACTING_WORDS.isdisjoint(words) or _FOR_SHARE.search(" ".join(words)):
         return True
     if words and (_begins_otherwise(tokens) or _is_acting_command(words, tokens)):
         return True
+
     return any(is_acting_function(_fold_word(path)) for path in _called_names(tokens))
 
 
@@ -330,8 +345,10 @@ def _is_acting_command(words: list[str], tokens: tuple[Token, ...]) -> bool:
     if words[0] in ("explain", "describe", "desc"):
         explained = {"analyze", "analyse"} & set(words)
         return bool(explained) or words[1:2] == ["plan"]
+
     if words[0] != "pragma":
         return False
+
     sets = any(token.text == "=" for token in tokens)
     return sets or _READING_PRAGMAS.isdisjoint(words)
 
@@ -341,13 +358,20 @@ def _called_names(tokens: tuple[Token, ...]) -> Iterator[str]:
     for at, token in enumerate(tokens):
         if token.text != "(":
             continue
+
         path = ""
         place = at - 1
         while place >= 0 and tokens[place].kind in ("word", "quoted"):
-            path = f"{tokens[place].name}.{path}" if path else tokens[place].name
+            if path:
+                path = f"{tokens[place].name}.{path}"
+            else:
+                path = tokens[place].name
+
             if place == 0 or tokens[place - 1].text != ".":
                 break
+
             place -= 2
+
         if path:
             yield path
 
@@ -443,7 +467,9 @@ def _is_parsed_as_query(sql: str, dialects: Iterable[str]) -> bool:
             trees = parse_statements(sql, dialect)
         except (SqlglotError, ValueError, RecursionError):
             continue
+
         return len(trees) == 1 and _is_query_tree(trees[0])
+
     return False
 
 
@@ -456,6 +482,7 @@ def parse_statements(sql: str, dialect: str) -> "list[exp.Expr]":
 
     with _quiet_parser():
         trees = sqlglot.parse(sql, read=dialect)
+
     found = [tree for tree in trees if tree is not None]
     return [tree for tree in found if not isinstance(tree, exp.Semicolon)]
 

@@ -108,6 +108,7 @@ def looks_around(sql: str) -> bool:
     """Whether a statement asks what there is rather than for data."""
     if _first_word(sql) in _LOOKING:
         return True
+
     bare = " ".join(
         " " if token.kind == "string" else token.text for token in solid_tokens(sql)
     )
@@ -117,7 +118,9 @@ def looks_around(sql: str) -> bool:
 def row_limit(sql: str) -> int | None:
     """The number after the last LIMIT, if the statement has one."""
     found = _LIMIT.findall(sql)
-    return int(found[-1]) if found else None
+    if found:
+        return int(found[-1])
+    return None
 
 
 def names_among(sql: str, names: Iterable[str]) -> set[str]:
@@ -134,7 +137,9 @@ def names_among(sql: str, names: Iterable[str]) -> set[str]:
 
 def _first_word(sql: str) -> str:
     tokens = solid_tokens(sql[:READ_CHARACTERS])
-    return tokens[0].lower if tokens else ""
+    if tokens:
+        return tokens[0].lower
+    return ""
 
 
 # ---- which tables it names
@@ -159,6 +164,7 @@ def tables_named(sql: str) -> tuple[str, ...]:
             name = _last_part(tokens, at + 1)
             if name and name.lower() not in common:
                 found.append(name)
+
     return tuple(found)
 
 
@@ -168,9 +174,11 @@ def grouped_by(sql: str) -> str:
     for at in range(len(tokens) - 2):
         if (tokens[at].lower, tokens[at + 1].lower) != ("group", "by"):
             continue
+
         name = _last_part(tokens, at + 2)
         if name:
             return name
+
     return ""
 
 
@@ -182,8 +190,15 @@ def _names_a_table(tokens: tuple[Token, ...], at: int) -> bool:
 
 
 def _caller(tokens: tuple[Token, ...], at: int) -> str:
-    before = tokens[at - 1] if at else Token("mark", "")
-    return before.lower if before.kind == "word" else ""
+    if at:
+        before = tokens[at - 1]
+    else:
+        before = Token("mark", "")
+
+    if before.kind == "word":
+        return before.lower
+
+    return ""
 
 
 def _common_names(tokens: tuple[Token, ...]) -> set[str]:
@@ -194,6 +209,7 @@ def _common_names(tokens: tuple[Token, ...]) -> set[str]:
         introduced = tokens[at - 1].lower in ("with", "recursive", ",")
         if introduced and follows == ("as", "("):
             found.add(tokens[at].name.lower())
+
     return found
 
 
@@ -203,10 +219,13 @@ def _last_part(tokens: tuple[Token, ...], at: int) -> str:
     while at < len(tokens) and tokens[at].kind in ("word", "quoted"):
         if not name and tokens[at].lower in _NO_TABLE:
             return ""
+
         name = tokens[at].name
         if at + 1 >= len(tokens) or tokens[at + 1].text != ".":
             break
+
         at += 2
+
     return name
 
 
@@ -261,9 +280,11 @@ def selected_columns(sql: str) -> tuple[str | None, ...] | None:
         return None
     if any(token.text == ";" for token in tokens[:-1]):
         return None
+
     items = _select_items(tokens[1:])
     if not all(items) or any(item[-1].text == "*" for item in items):
         return None
+
     return tuple(_item_name(item) for item in items)
 
 
@@ -276,14 +297,18 @@ def _select_items(tokens: Iterable[Token]) -> list[list[Token]]:
             depth += 1
         elif token.text in (")", "]"):
             depth -= 1
+
         if depth == 0 and (token.text == ";" or _ends_list(token)):
             break
+
         if depth == 0 and token.text == ",":
             items.append([])
         else:
             items[-1].append(token)
+
     while items[0] and items[0][0].lower in ("distinct", "all"):
         items[0].pop(0)
+
     return items
 
 
@@ -296,7 +321,12 @@ def _item_name(item: list[Token]) -> str | None:
     last = item[-1]
     if last.kind not in ("word", "quoted"):
         return None
-    before = item[-2] if len(item) > 1 else Token("mark", ".")
+
+    if len(item) > 1:
+        before = item[-2]
+    else:
+        before = Token("mark", ".")
+
     aliased = before.text not in (".", "::")
     dots = {token.text for token in item[1::2]}
     is_path = len(item) == 1 or (len(item) in (3, 5) and dots == {"."})
@@ -304,5 +334,9 @@ def _item_name(item: list[Token]) -> str | None:
         return None
     if last.kind == "quoted":
         return last.name
+
     after_operator = aliased and before.kind == "mark" and before.text not in ")]"
-    return None if last.lower in _NO_ALIAS or after_operator else last.text
+    if last.lower in _NO_ALIAS or after_operator:
+        return None
+
+    return last.text

@@ -37,16 +37,21 @@ def visible(text: str, *, lines: bool = False) -> str:
     if lines:
         text = text.replace("\r\n", "\n")
         return _SUSPECT.sub(_escape_but_lines, text)
+
     return _SUSPECT.sub(_escape_character, text)
 
 
 def clip(text: str, limit: int) -> str:
     """At most `limit` characters, the last an ellipsis where something was cut."""
-    return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"
+    if len(text) <= limit:
+        return text
+    return text[: max(limit - 1, 0)] + "…"
 
 
 def _escape_but_lines(found: "re.Match[str]") -> str:
-    return found[0] if found[0] in "\n\t" else _escape_character(found)
+    if found[0] in "\n\t":
+        return found[0]
+    return _escape_character(found)
 
 
 def _escape_character(found: "re.Match[str]") -> str:

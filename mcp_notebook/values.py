@@ -61,7 +61,9 @@ class ValueKind:
 def value_kind(type_: pa.DataType) -> ValueKind:
     """The kind of a column's values; of an encoded or extended type that of what it holds."""
     found = _BY_TYPE.get(type_.id)
-    return found if found is not None else _kind_inside(type_)
+    if found is not None:
+        return found
+    return _kind_inside(type_)
 
 
 def type_name(type_: pa.DataType) -> str:
@@ -72,6 +74,7 @@ def type_name(type_: pa.DataType) -> str:
         return type_.extension_name.rpartition(".")[2]
     if _holds_encoded(type_):
         return type_name(type_.value_type)
+
     return value_kind(type_).word(type_)
 
 
@@ -92,11 +95,16 @@ def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if isinstance(type_, pa.BaseExtensionType):
         chunks = [chunk.storage for chunk in column.chunks]
         return plain_column(pa.chunked_array(chunks, type_.storage_type))
+
     if pa.types.is_dictionary(type_):
-        return pa.chunked_array(map(_decode_dictionary, column.chunks), plain_type(type_))
+        return pa.chunked_array(
+            map(_decode_dictionary, column.chunks), plain_type(type_)
+        )
+
     if pa.types.is_run_end_encoded(type_):
         chunks = [pc.run_end_decode(chunk) for chunk in column.chunks]
         return plain_column(pa.chunked_array(chunks, type_.value_type))
+
     return without_view(column)
 
 
@@ -110,6 +118,7 @@ def column_values(
     """
     if _travels_as_text(column.type):
         return [_python_value(value, map_as_dict) for value in column]
+
     try:
         return column.to_pylist(maps_as_pydicts="lossy" if map_as_dict else None)
     except (ValueError, OverflowError, LookupError):
@@ -125,15 +134,21 @@ def _python_value(value: Any, map_as_dict: bool) -> Any:
             for key, inner in fields
         ]
         is_map = isinstance(value, pa.MapScalar)
-        return pairs if is_map and not map_as_dict else _joined_fields(pairs)
+        if is_map and not map_as_dict:
+            return pairs
+
+        return _joined_fields(pairs)
+
     items = _items(value)
     if items is not None:
         return [_python_value(item, map_as_dict) for item in items]
     if not isinstance(value, pa.Scalar):
         return value
+
     kind = value_kind(value.type)
     if kind.as_text:
         return kind.write(value)
+
     try:
         return value.as_py()
     except (ValueError, OverflowError, LookupError):  # LookupError: an unknown zone
@@ -162,7 +177,9 @@ def _decode_dictionary(chunk: pa.DictionaryArray) -> pa.Array:
 def without_view(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A view of text or bytes as text or bytes, which Arrow can filter, take and sort."""
     wanted = _WITHOUT_VIEW.get(column.type.id)
-    return column if wanted is None else column.cast(wanted)
+    if wanted is None:
+        return column
+    return column.cast(wanted)
 
 
 def column_texts(
@@ -181,10 +198,12 @@ def value_text(value: object, masked: Masked | None = None) -> str | None:
     value = _bare(value)
     if value is None:
         return None
+
     if isinstance(value, pa.Scalar):
         written = _write_scalar(value, masked)
     else:
         written = _write_object(value, masked)
+
     return clip(visible(clip(written, CELL)), CELL)
 
 
@@ -201,6 +220,7 @@ def _kind_inside(type_: pa.DataType) -> ValueKind:
         return value_kind(type_.storage_type)
     if _holds_encoded(type_):
         return value_kind(type_.value_type)
+
     return OTHER
 
 
@@ -209,12 +229,15 @@ def _bare(value: object) -> object:
     while isinstance(value, pa.Scalar):
         if not value.is_valid:
             return None
+
         named = (
             isinstance(value, pa.ExtensionScalar) and value_kind(value.type) in _NAMED
         )
         if named or not isinstance(value, _WRAPPED):
             return value
+
         value = value.value
+
     return value
 
 
@@ -222,7 +245,9 @@ def _write_scalar(scalar: pa.Scalar, masked: Masked | None) -> str:
     kind = value_kind(scalar.type)
     if kind.nested:
         return _json(scalar, masked)
-    return _masked_json(scalar.as_py(), masked) if kind is JSON else kind.write(scalar)
+    if kind is JSON:
+        return _masked_json(scalar.as_py(), masked)
+    return kind.write(scalar)
 
 
 # Python's values, each kind in the words that its Arrow column has.
@@ -232,12 +257,14 @@ def _write_object(value: object, masked: Masked | None) -> str:
     for types, write in _OBJECTS:
         if isinstance(value, types):
             return write(value)
+
     if isinstance(value, list | tuple | Mapping):
         return _json(value, masked)
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         return _write_numpy(value, masked)
     if type(value).__name__ == "DateOffset":  # an interval in pandas
         return _interval(pa.scalar(value, pa.month_day_nano_interval()).as_py())
+
     return _safe_str(value)
 
 
@@ -257,7 +284,9 @@ def _safe_str(value: object) -> str:
 
 
 def _write_boolean(value: bool) -> str:
-    return "true" if value else "false"
+    if value:
+        return "true"
+    return "false"
 
 
 def _write_integer(value: int) -> str:
@@ -270,11 +299,16 @@ def _write_integer(value: int) -> str:
 def _write_float(value: float) -> str:
     if math.isnan(value):
         return "NaN"
+
     exact = repr(float(value))
     if len(exact) <= 14:
         return exact
+
     short = format(value, ".12g")
-    return short if abs(float(short) - value) <= abs(value) * _NOISE else exact
+    if abs(float(short) - value) <= abs(value) * _NOISE:
+        return short
+
+    return exact
 
 
 def _write_narrow_float(value: Any) -> str:
@@ -287,14 +321,22 @@ def _write_narrow_float(value: Any) -> str:
 def _write_decimal(value: Decimal) -> str:
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int):  # NaN, Infinity
-        return _write_float(float(value)) if not value.is_snan() else "NaN"
-    return format(value, "f") if -CELL <= exponent <= CELL else str(value)
+        if not value.is_snan():
+            return _write_float(float(value))
+        return "NaN"
+
+    if -CELL <= exponent <= CELL:
+        return format(value, "f")
+
+    return str(value)
 
 
 def _write_bytes(value: bytes) -> str:
     data = bytes(value)
     written = f"0x{data[:_BYTES].hex()}"
-    return written if len(data) <= _BYTES else f"{written}… ({len(data):,} bytes)"
+    if len(data) <= _BYTES:
+        return written
+    return f"{written}… ({len(data):,} bytes)"
 
 
 def _write_datetime(value: dt.datetime) -> str:
@@ -331,7 +373,10 @@ def _write_timedelta(value: dt.timedelta) -> str:
 
 
 def _scalar_date(scalar: pa.Scalar) -> str:
-    days = scalar.value if scalar.type.id == _DATE32 else scalar.value // 86_400_000
+    if scalar.type.id == _DATE32:
+        days = scalar.value
+    else:
+        days = scalar.value // 86_400_000
     return _date(days)
 
 
@@ -340,7 +385,11 @@ def _scalar_timestamp(scalar: pa.Scalar) -> str:
         return _write_datetime(scalar.as_py())
     except (ValueError, OverflowError, LookupError):  # LookupError: an unknown zone
         days, rest = divmod(scalar.value * _NANOSECONDS[scalar.type.unit], _DAY)
-        zone = "" if scalar.type.tz is None else "Z"
+        if scalar.type.tz is None:
+            zone = ""
+        else:
+            zone = "Z"
+
         return f"{_date(days)} {_clock(rest)}{zone}"
 
 
@@ -367,9 +416,17 @@ def _date(days: int) -> str:
     of_year = of_era - (365 * year + year // 4 - year // 100)
     shifted = (5 * of_year + 2) // 153  # months since March
     day = of_year - (153 * shifted + 2) // 5 + 1
-    month = shifted + 3 if shifted < 10 else shifted - 9
+    if shifted < 10:
+        month = shifted + 3
+    else:
+        month = shifted - 9
+
     full = year + era * 400 + (month <= 2)
-    sign = "-" if full < 0 else ""
+    if full < 0:
+        sign = "-"
+    else:
+        sign = ""
+
     return f"{sign}{abs(full):04}-{month:02}-{day:02}"
 
 
@@ -378,11 +435,16 @@ def _interval(value: pa.MonthDayNano) -> str:
     day have no length, so that none can be turned into another.
     """
     years, months = divmod(abs(value.months), 12)
-    sign = -1 if value.months < 0 else 1
+    if value.months < 0:
+        sign = -1
+    else:
+        sign = 1
+
     parts = {"year": sign * years, "month": sign * months, "day": value.days}
     words = [f"{n} {unit}{'s' * (abs(n) != 1)}" for unit, n in parts.items() if n]
     if not value.nanoseconds and words:
         return " ".join(words)
+
     hours, rest = divmod(abs(value.nanoseconds), 3_600 * 10**9)
     time = f"{hours}:{_clock(rest)[3:]}"
     return " ".join([*words, f"-{time}" if value.nanoseconds < 0 else time])
@@ -398,16 +460,27 @@ def _clock(nanoseconds: int) -> str:
 def _duration(nanoseconds: int) -> str:
     """`1:00:00`, `1 day, 12:00:00`, `-0:00:01.5`: Python's words, with the sign in front."""
     days, rest = divmod(abs(nanoseconds), _DAY)
-    sign = "-" if nanoseconds < 0 else ""
+    if nanoseconds < 0:
+        sign = "-"
+    else:
+        sign = ""
+
     clock = _clock(rest)
-    clock = clock[1:] if clock.startswith("0") else clock
+    if clock.startswith("0"):
+        clock = clock[1:]
+    else:
+        clock = clock
+
     if not days:
         return sign + clock
+
     return f"{sign}{days} day{'s' if days != 1 else ''}, {clock}"
 
 
 def _without_zeros(clock: str) -> str:
-    return clock.rstrip("0").rstrip(".") if "." in clock else clock
+    if "." in clock:
+        return clock.rstrip("0").rstrip(".")
+    return clock
 
 
 # Values inside values, as JSON.
@@ -417,11 +490,16 @@ def _masked_json(source: str, masked: Masked | None) -> str:
     """JSON as it was sent; with masked fields in it, without them."""
     if masked is None:
         return source
+
     try:
         value = json.loads(source)
     except (ValueError, RecursionError):
         return source
-    return _json(value, masked) if _names_masked(value, masked) else source
+
+    if _names_masked(value, masked):
+        return _json(value, masked)
+
+    return source
 
 
 def _names_masked(value: object, masked: Masked) -> bool:
@@ -435,28 +513,40 @@ def _json(value: object, masked: Masked | None, depth: int = 0) -> str:
     """A value as JSON, no more of it than a cell shows."""
     if depth > _DEEPEST:
         return "…"
+
     if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
         value = value.tolist()
+
     value = _bare(value)
     fields = _fields(value)
     if fields is not None:
         written = (_json_field(pair, masked, depth + 1) for pair in fields)
         return "{" + _join_parts(written) + "}"
+
     items = _items(value)
     if items is not None:
         written = (_json(item, masked, depth + 1) for item in items)
         return "[" + _join_parts(written) + "]"
+
     return _json_leaf(value, masked)
 
 
 def _json_leaf(value: object, masked: Masked | None) -> str:
     if value is None:
         return "null"
+
     if not isinstance(value, pa.Scalar):
         text = _write_object(value, masked)
-        return text if isinstance(value, int | float) else _quote_text(text)
+        if isinstance(value, int | float):
+            return text
+
+        return _quote_text(text)
+
     kind = value_kind(value.type)
-    return kind.write(value) if kind in _JSON_HAS else _quote_text(kind.write(value))
+    if kind in _JSON_HAS:
+        return kind.write(value)
+
+    return _quote_text(kind.write(value))
 
 
 def _quote_text(text: str) -> str:
@@ -479,6 +569,7 @@ def _join_parts(parts: Iterable[str]) -> str:
         used += len(part) + 2
         if used > CELL:
             break
+
     return ", ".join(kept)
 
 
@@ -488,15 +579,21 @@ def _fields(value: object) -> Iterator[tuple[object, object]] | None:
     if isinstance(value, pa.MapScalar):
         entries = value.values
         return zip(entries.field(0), entries.field(1), strict=True)
+
     if isinstance(value, pa.StructScalar):
         return ((field.name, value[at]) for at, field in enumerate(value.type))
-    return iter(value.items()) if isinstance(value, Mapping) else None
+    if isinstance(value, Mapping):
+        return iter(value.items())
+
+    return None
 
 
 def _items(value: object) -> Iterator[object] | None:
     if isinstance(value, pa.ListScalar):
         return iter(value.values)
-    return iter(value) if isinstance(value, list | tuple) else None
+    if isinstance(value, list | tuple):
+        return iter(value)
+    return None
 
 
 # Types in words.
@@ -515,7 +612,9 @@ def _decimal_word(type_: pa.DataType) -> str:
 
 
 def _timestamp_word(type_: pa.DataType) -> str:
-    return f"timestamp {type_.tz}" if type_.tz else "timestamp"
+    if type_.tz:
+        return f"timestamp {type_.tz}"
+    return "timestamp"
 
 
 def _list_word(type_: pa.DataType) -> str:

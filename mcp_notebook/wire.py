@@ -26,6 +26,7 @@ def events(message: Json) -> Iterator[Json]:
     yield message_start(message)
     for index, block in enumerate(message.get("content") or ()):
         yield from block_events(index, block)
+
     yield message_delta(
         message.get("stop_reason") or "end_turn", usage, message.get("stop_sequence")
     )
@@ -107,9 +108,10 @@ def assemble(stream: Iterable[Json]) -> Json | None:
                 **(event.get("usage") or {}),
             }
         elif kind == "message_stop":
-            return (
-                _with_inputs(message, arguments) if message.get("stop_reason") else None
-            )
+            if message.get("stop_reason"):
+                return _with_inputs(message, arguments)
+            return None
+
     return None
 
 
@@ -140,6 +142,7 @@ def _pieces(block: Json) -> tuple[Json, list[Json]]:
         return {**block, "text": ""}, [
             {"type": "text_delta", "text": w} for w in words(block["text"])
         ]
+
     if kind == "thinking":
         deltas = [
             {"type": "thinking_delta", "thinking": w} for w in words(block["thinking"])
@@ -148,12 +151,14 @@ def _pieces(block: Json) -> tuple[Json, list[Json]]:
             {"type": "signature_delta", "signature": block.get("signature", "")}
         )
         return {**block, "thinking": "", "signature": ""}, deltas
+
     if kind in ("tool_use", "server_tool_use"):
         whole = json.dumps(block.get("input") or {}, ensure_ascii=False)
         parts = [whole[i : i + _JSON_PIECE] for i in range(0, len(whole), _JSON_PIECE)]
         return {**block, "input": {}}, [
             {"type": "input_json_delta", "partial_json": part} for part in parts
         ]
+
     return block, []
 
 

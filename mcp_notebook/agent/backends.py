@@ -81,8 +81,10 @@ class Clients:
             return self._held[-1]
         if (client := make()) is None:
             return None
+
         if not self._held:
             atexit.register(self._at_exit)
+
         self._held.append(HeldClient(client, made_from))
         return self._held[-1]
 
@@ -135,7 +137,9 @@ class Backend:
     @property
     def name(self) -> str:
         """What is asked, for the person: the model, or the recorded turns."""
-        return self.address if self.kind == "replay" else self.model
+        if self.kind == "replay":
+            return self.address
+        return self.model
 
     @property
     def free(self) -> bool:
@@ -183,14 +187,18 @@ def choose_backend(
             raise BackendError(
                 "There are no recorded turns beside this notebook (NAME.claude.json) to replay."
             )
+
         return _replay_backend(replay)
+
     if client is not None:
         return _custom_backend(client, model or DEFAULT_MODEL)
+
     live = _live_backend(model, record, environ, clients)
     if live is not None:
         return live
     if replay is not None and prefer == "auto":
         return _replay_backend(replay)
+
     raise BackendError(NO_BACKEND)
 
 
@@ -211,6 +219,7 @@ def _custom_backend(client: Any, model: str) -> Backend:
             f"MCPNotebook.client is a {type(client).__name__}; an async one is needed, "
             "like AsyncAnthropicBedrock()."
         )
+
     return Backend(
         client, "custom", model, f"{model} · {type(client).__name__}", _address(client)
     )
@@ -226,10 +235,16 @@ def _live_backend(
         client, lifetime = _client_for_one_run(make)
     else:
         client, lifetime = _kept_client(clients, environ, make)
+
     if client is None:
         return None
+
     model = model or environ.get("ANTHROPIC_MODEL", "") or DEFAULT_MODEL
-    kind = "local" if local else "live"
+    if local:
+        kind = "local"
+    else:
+        kind = "live"
+
     return Backend(
         client, kind, model, f"{model} · {kind}", _address(client), lifetime=lifetime
     )
@@ -251,6 +266,7 @@ def _kept_client(
     held = clients.get(settings, make)
     if held is None:
         return None, nullcontext
+
     return held.client, partial(clients.use, held)
 
 
@@ -259,24 +275,36 @@ def _make_client(local: bool, record: Any, elsewhere: bool) -> Any:
     import anthropic  # slow, only when a model is asked
     import httpx2
 
-    silence = LOCAL_SILENCE_SECONDS if local else SILENCE_SECONDS
+    if local:
+        silence = LOCAL_SILENCE_SECONDS
+    else:
+        silence = SILENCE_SECONDS
+
     if record is not None:
         http = anthropic.DefaultAsyncHttpxClient(transport=record)
     else:
-        keep = LOCAL_KEEP_SECONDS if local else KEEP_SECONDS
+        if local:
+            keep = LOCAL_KEEP_SECONDS
+        else:
+            keep = KEEP_SECONDS
+
         limits = httpx2.Limits(
             max_connections=CONNECTIONS,
             max_keepalive_connections=CONNECTIONS,
             keepalive_expiry=keep,
         )
         http = anthropic.DefaultAsyncHttpxClient(limits=limits)
+
     # Retries are the loop's: it says so in the cell, where the SDK waits in silence.
     timeout = anthropic.Timeout(silence, connect=CONNECT_SECONDS)
     client = anthropic.AsyncAnthropic(timeout=timeout, max_retries=0, http_client=http)
     if client.api_key or client.auth_token or client.credentials:
         return client
     # Ollama, llama.cpp and vLLM ask for no key, the SDK insists on one.
-    return client.copy(api_key="not-needed") if elsewhere else None
+    if elsewhere:
+        return client.copy(api_key="not-needed")
+
+    return None
 
 
 def _replay_backend(transport: Any) -> Backend:

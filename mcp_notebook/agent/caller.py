@@ -64,11 +64,16 @@ class Caller:
         if found is None:
             sealed = seal_arguments(block["input"])
             return ToolCall(block["id"], "", block["name"], sealed)
+
         session, tool = found
         arguments = copy.deepcopy(block["input"])
         key = key_of(block["name"], arguments)
         first = self.repeats.first(key)
-        claims = "" if session.trusted else policy.claim_text(tool.annotations)
+        if session.trusted:
+            claims = ""
+        else:
+            claims = policy.claim_text(tool.annotations)
+
         event = ToolCall(
             block["id"],
             session.name,
@@ -80,6 +85,7 @@ class Caller:
         if first is None:
             self.repeats.begin(key)
             prepared = self._add_question(prepared)
+
         self._prepared[event.id] = prepared
         return prepared.event
 
@@ -89,12 +95,13 @@ class Caller:
         decision = self._decide(session, tool, prepared.arguments)
         if decision.action != "ask":
             return prepared
+
         lasting = decision.always
-        reading = (
-            _reading_tools(session)
-            if lasting and policy.only_reads(tool.annotations)
-            else ()
-        )
+        if lasting and policy.only_reads(tool.annotations):
+            reading = _reading_tools(session)
+        else:
+            reading = ()
+
         approval = Approval(
             arguments=copy.deepcopy(prepared.arguments),
             hidden=hidden_arguments(prepared.arguments, event.arguments),
@@ -124,13 +131,16 @@ class Caller:
                     0.0,
                 )
             )
+
         if prepared.first is not None:
             return self._fit_budget(await repeat_result(prepared.first, call.id))
+
         try:
             result = seal_result(await self._run_traced(prepared, emit))
         except asyncio.CancelledError:
             self.repeats.drop(prepared.key)
             raise
+
         self.repeats.end(prepared.key, result, changes=not _is_reading(prepared))
         return self._fit_budget(result)
 
@@ -144,6 +154,7 @@ class Caller:
         denial = await self._find_denial(prepared)
         if denial:
             return ToolResult(prepared.event.id, "denied", denial, 0.0)
+
         emit(ToolStarted(prepared.event.id))
         limit = prepared.session.seconds_for(None, self.timeout)
         left = self.budget.seconds_left()
@@ -166,14 +177,19 @@ class Caller:
         if decision.action == "ask":
             if not is_open:  # the rules changed between the announcement and now
                 return policy.DENIED_BY_RULE
+
             denial = await self._ask_person(prepared, decision)
             if denial:
                 return denial
         elif is_open:  # an answer to another call settled this one as well
             self.approvals.withdraw(prepared.event.id)
+
         if decision.action == "deny":
             return decision.reason
-        return "" if _is_unchanged(session, tool) else policy.DENIED_CHANGED
+        if _is_unchanged(session, tool):
+            return ""
+
+        return policy.DENIED_CHANGED
 
     async def _ask_person(self, prepared: Prepared, decision: policy.Decision) -> str:
         """Wait for the person; returns what Claude is told of a denial, or an empty string."""
@@ -182,13 +198,17 @@ class Caller:
             reply = await self.approvals.wait(prepared.event.id)
         finally:
             del self._asking[prepared.event.id]
+
         if reply.choice not in ("once", "always", "server"):
             return policy.denial_text(reply.reason)
+
         if decision.always:
             self._remember(reply.choice, prepared)
+
         if _is_unchanged(prepared.session, prepared.tool):
             # the person has seen the difference
             prepared.session.accept_changes(prepared.tool.name)
+
         return ""
 
     def _history(self, session: "Session", tool: "ToolInfo") -> str:
@@ -204,6 +224,7 @@ class Caller:
         tools = {"always": (prepared.tool,), "server": prepared.reading}.get(choice, ())
         if not tools:
             return
+
         spec = _spec_key(session)
         self.grants.add(
             *(
@@ -255,6 +276,7 @@ def _describe_change(session: "Session", tool: "ToolInfo") -> str:
     )
     if change is None:
         return ""
+
     return "\n".join(
         [
             "The tool has CHANGED since its server was connected:",
@@ -274,4 +296,6 @@ def _is_unchanged(session: "Session", tool: "ToolInfo") -> bool:
 def _spec_key(session: "Session") -> str:
     # A server inside this kernel has no description that another kernel could know it by.
     here = isinstance(session.spec, InProcessServer)
-    return f"{HERE}{session.name}" if here else spec_fingerprint(session.spec)
+    if here:
+        return f"{HERE}{session.name}"
+    return spec_fingerprint(session.spec)

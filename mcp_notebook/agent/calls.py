@@ -100,7 +100,12 @@ async def shape(
     fetch = _follower(session, outcome)
     if outcome.received_bytes <= READ_ASIDE_BYTES and fetch is None:
         return _shape(outcome, tool, origin, keep, shaping)
-    folders = handover.offered_folders(session.spec) if session is not None else ()
+
+    if session is not None:
+        folders = handover.offered_folders(session.spec)
+    else:
+        folders = ()
+
     return await asyncio.to_thread(
         _shape, outcome, tool, origin, keep, shaping, fetch, folders
     )
@@ -115,6 +120,7 @@ def _follower(
     links = [block for block in outcome.result.content if block.type == "resource_link"]
     if session is None or not 0 < len(links) <= MOST_LINKS:
         return None
+
     loop = asyncio.get_running_loop()
 
     def fetch(uri: str) -> object:  # on the worker thread that reads the result

@@ -16,18 +16,28 @@ FOREIGN = frozenset({"thinking", "redacted_thinking", "server_tool_use"})
 
 def summarize_result(server: str, tool: str, result: ToolResult) -> str:
     """What stands in the place of a trimmed result."""
-    call = f"{server}.{tool}" if server else tool
-    tables = result.reading.tables if result.reading is not None else ()
+    if server:
+        call = f"{server}.{tool}"
+    else:
+        call = tool
+
+    if result.reading is not None:
+        tables = result.reading.tables
+    else:
+        tables = ()
+
     if result.outcome != "ok" or not result.names:
         size = len(result.shown.encode("utf-8", "replace"))
         return (
             f"[{call}: an old result of {size:,} bytes was taken out; "
             "call again if it is needed]"
         )
+
     shapes = []
     for name, table in zip(result.names, tables, strict=False):
         rows, columns = table.data.num_rows, table.data.num_columns
         shapes.append(f"`{name}` ({rows:,} rows × {columns} columns)")
+
     return (
         f"[{call}: an old result was taken out; its table stays in the notebook: "
         f"{', '.join(shapes)}]"
@@ -43,12 +53,15 @@ def trim_results(conversation: Conversation, *, keep: int) -> int:
     blocks: list[Block] = []
     for message in old:
         blocks += [block for block in message["content"] if _is_long(block, summaries)]
+
     saved = sum(_size(block) - len(summaries[block["tool_use_id"]]) for block in blocks)
     if saved < WORTH_IT:
         return 0
+
     for block in blocks:
         summary = summaries[block["tool_use_id"]]
         block["content"] = [{"type": "text", "text": summary}]
+
     return saved
 
 
@@ -60,9 +73,11 @@ def trim_if_long(conversation: Conversation, threshold: int) -> int:
     """
     if not threshold or conversation.tokens <= threshold:
         return 0
+
     saved = trim_results(conversation, keep=0)
     if saved:
         conversation.tokens = 0
+
     return saved
 
 
@@ -70,6 +85,7 @@ def window_warning(conversation: Conversation, window: int | None) -> str:
     """A line for the person when the window is nearly full, or an empty string."""
     if not window or conversation.tokens < FULL * window:
         return ""
+
     share = 100 * conversation.tokens // window
     return (
         f"The conversation fills {share} % of the model's window ({window:,} tokens); "
@@ -88,9 +104,11 @@ def prepare_conversation(
             f"Old results were taken out of the conversation ({saved:,} bytes); their "
             "tables stay."
         )
+
     full = window_warning(conversation, window)
     if full:
         lines.append(full)
+
     return lines
 
 
@@ -104,6 +122,7 @@ def without_foreign(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         kept.append(
             {**message, "content": blocks or [{"type": "text", "text": "(no answer)"}]}
         )
+
     return kept
 
 

@@ -125,6 +125,7 @@ def tool_result(
     block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": content}
     if error:
         block["is_error"] = True
+
     return block
 
 
@@ -148,11 +149,14 @@ def transcript(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def _readable(block: Block) -> str:
     if block["type"] == "text":
         return block["text"]
+
     if block["type"] == "tool_use":
         arguments = ", ".join(f"{k}={v!r}" for k, v in block["input"].items())
         return f"{block['name'].replace('__', '.', 1)}({arguments})"
+
     if block["type"] == "tool_result":
         return "\n".join(
             part.get("text", f"[{part['type']}]") for part in block["content"]
         )
+
     return f"[{block['type']}]"

@@ -38,17 +38,23 @@ def is_transient(error: Any) -> bool:
 
     if _find_own_error(error) is not None:
         return False
+
     if isinstance(error, anthropic.APIStatusError):
         if error.status_code == 200:  # an error event inside a stream that began well
             return error.type in TRANSIENT_TYPES
         return error.status_code in TRANSIENT_STATUS or error.status_code >= 500
+
     return isinstance(error, anthropic.APIConnectionError | httpx2.TransportError)
 
 
 def requested_wait(error: Any) -> float | None:
     """Seconds that the service asks to wait (`retry-after`), or None."""
     response = getattr(error, "response", None)
-    value = response.headers.get("retry-after", "") if response is not None else ""
+    if response is not None:
+        value = response.headers.get("retry-after", "")
+    else:
+        value = ""
+
     try:
         return max(0.0, float(value))
     except ValueError:
@@ -60,9 +66,15 @@ def retry_reason(error: Any, partial: str) -> str:
 
     if partial:
         return "the reply was cut off"
+
     if isinstance(error, anthropic.APIStatusError):
-        code = "" if error.status_code == 200 else f" ({error.status_code})"
+        if error.status_code == 200:
+            code = ""
+        else:
+            code = f" ({error.status_code})"
+
         return f"the model's service is busy{code}"
+
     return "the connection failed"
 
 
@@ -72,15 +84,18 @@ def explain_failure(error: Any, backend: Backend) -> NotebookError:
     ours = _find_own_error(error)
     if ours is not None:
         return ours
+
     if isinstance(error, TypeError):
         if "authentication" not in str(error):
             # a bug of ours keeps its traceback; only the SDK's missing key is a
             # TypeError to explain
             raise error
+
         return BackendError(
             f"No credentials for {backend.label}: set ANTHROPIC_API_KEY and run the "
             "cell again."
         )
+
     if isinstance(error, anthropic.APIStatusError):
         said = mask(_service_words(error))
         overlong = error.status_code == 400 and _OVERLONG.search(said)
@@ -89,7 +104,9 @@ def explain_failure(error: Any, backend: Backend) -> NotebookError:
                 f"The conversation no longer fits the model ({said}); go on with "
                 "%%claude --new."
             )
+
         return BackendError(_status_sentence(error, backend, said))
+
     if isinstance(error, anthropic.APITimeoutError):
         return BackendError(
             f"{backend.label} did not answer in time; run the cell again or raise the "
@@ -100,6 +117,7 @@ def explain_failure(error: Any, backend: Backend) -> NotebookError:
             f"Cannot reach {backend.address}: check that it runs and that the network "
             "allows it."
         )
+
     return BackendError(f"The model's service failed: {mask(str(error))}")
 
 
@@ -130,20 +148,30 @@ def _status_sentence(error: Any, backend: Backend, said: str) -> str:
             f"{backend.address} does not know the model {backend.model!r}; "
             "choose one with --model."
         )
+
     if code in (429, 529) or error.type in TRANSIENT_TYPES:
         wait = requested_wait(error) or 0.0
-        asked = f"{wait:.0f} s, as it asks," if wait > LONGEST_WAIT else "a minute"
+        if wait > LONGEST_WAIT:
+            asked = f"{wait:.0f} s, as it asks,"
+        else:
+            asked = "a minute"
+
         return f"The model's service is busy ({said}); wait {asked} and run the cell again."
+
     if code >= 500:
         return (
             f"The model's service failed ({code}): {said.rstrip('.')}. "
             "Run the cell again."
         )
+
     return f"The model's service refused the request ({code}): {said}"
 
 
 def _service_words(error: Any) -> str:
-    body = error.body if isinstance(error.body, dict) else {}
+    if isinstance(error.body, dict):
+        body = error.body
+    else:
+        body = {}
     inner: Any = body.get("error") if isinstance(body.get("error"), dict) else {}
     return str(inner.get("message") or error.message)[:300]
 

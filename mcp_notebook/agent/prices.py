@@ -35,7 +35,10 @@ def plain_name(model: str) -> str:
     or Vertex (`claude-x@date`).
     """
     found = _CLAUDE.search(model)
-    return found[1] if found else model
+    if found:
+        return found[1]
+
+    return model
 
 
 def dollars_of(message: Any) -> float | None:
@@ -45,6 +48,7 @@ def dollars_of(message: Any) -> float | None:
     model = plain_name(message.model)
     if not model.startswith("claude") or not has_price(model):
         return None
+
     # A 3 s import under load, wanted only when something was paid for.
     import genai_prices
 
@@ -67,13 +71,17 @@ def has_price(model: str) -> bool:
 def estimate_dollars(model: str, tokens_in: int, tokens_out: int) -> float | None:
     """Dollars for so many tokens without any cache, or None when no price is known."""
     priced = _find_price(model, tokens_in, tokens_out)
-    return None if priced is None else float(priced.total_price)
+    if priced is None:
+        return None
+    return float(priced.total_price)
 
 
 def window_of(model: str) -> int | None:
     """How many tokens fit the model, or None when that is not known."""
     priced = _find_price(model, 1, 1)
-    return None if priced is None else priced.model.context_window
+    if priced is None:
+        return None
+    return priced.model.context_window
 
 
 def _find_price(model: str, tokens_in: int, tokens_out: int) -> Any:

@@ -46,6 +46,7 @@ def system_prompt(sessions: "Iterable[Session]") -> str:
         if session.instructions:
             text = _TAG.sub("&lt;", session.instructions[:MAX_INSTRUCTIONS])
             parts.append(f'<server name="{session.name}">\n{text}\n</server>')
+
     return "\n".join(parts)
 
 
@@ -80,4 +81,5 @@ def user_blocks(
                 "text": f"Tables of the notebook named above, for `query`:\n{listing}",
             }
         )
+
     return blocks

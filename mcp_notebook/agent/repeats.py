@@ -46,8 +46,10 @@ class Repeats:
         """
         if changes:
             self._done.clear()
+
         if result.outcome == "ok":
             self._done[key] = result
+
         future = self._running.pop(key, None)
         if future is not None and not future.done():
             future.set_result(result)
@@ -61,6 +63,14 @@ class Repeats:
 
 async def repeat_result(first: First, call_id: str) -> ToolResult:
     """The result of a repeated call."""
-    result = first if isinstance(first, ToolResult) else await asyncio.shield(first)
-    shown = f"{REPEATED}\n\n{result.shown}" if result.outcome == "ok" else result.shown
+    if isinstance(first, ToolResult):
+        result = first
+    else:
+        result = await asyncio.shield(first)
+
+    if result.outcome == "ok":
+        shown = f"{REPEATED}\n\n{result.shown}"
+    else:
+        shown = result.shown
+
     return replace(result, id=call_id, shown=shown, seconds=0.0, received_bytes=0)

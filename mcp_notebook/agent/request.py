@@ -48,13 +48,17 @@ class Request:
         }
         if tools:
             request["tools"] = tools
+
         if final and tools:
             request["tool_choice"] = {"type": "none"}
+
         config: dict[str, Any] = {"effort": self.effort} if self.effort else {}
         if self.schema is not None:
             config["format"] = {"type": "json_schema", "schema": self.schema}
+
         if config:
             request["output_config"] = config
+
         if self.backend.caches:
             # One breakpoint after tools and system, one that moves with the last message.
             system["cache_control"] = MARK
@@ -63,6 +67,7 @@ class Request:
                 request["cache_control"] = MARK
             else:
                 request["messages"] = _mark_end(request["messages"])
+
         return request
 
 
@@ -72,6 +77,7 @@ def _mark_previous_end(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     if len(messages) < 3 or sum(len(m["content"]) for m in messages[-2:]) <= LOOKBACK:
         return messages
+
     before = messages[-3]
     last = {**before["content"][-1], "cache_control": MARK}
     return [
@@ -131,9 +137,11 @@ async def _count_tokens(backend: Any, body: dict[str, Any]) -> tuple[int, str]:
 def _cost_line(request: Request, tokens: int) -> str:
     if request.backend.free:
         return "Nothing is paid for a turn."
+
     model = request.backend.model
     least = estimate_dollars(model, tokens, 0)
     most = estimate_dollars(model, tokens, request.max_tokens)
     if least is None or most is None:
         return f"No price is known for {model!r}."
+
     return f"${least:.4f} to ${most:.4f} for the first turn; each tool call adds a turn"

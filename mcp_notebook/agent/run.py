@@ -57,9 +57,11 @@ async def run(
             f"This notebook's budget is used up ({used_up}); raise it with "
             "%config MCPNotebook."
         )
+
     before = conversation.snapshot()
     if conversation.model not in ("", request.backend.model):
         conversation.messages = without_foreign(conversation.messages)
+
     conversation.model = request.backend.model
     conversation.ask(prompt)
     try:
@@ -69,6 +71,7 @@ async def run(
     finally:
         conversation.answer_all(conversation.open_calls(), CANCELLED)
         budget.close()
+
     yield footer(request.backend, budget)
 
 
@@ -92,27 +95,39 @@ async def _turns(
         async with aclosing(_take_turn(conversation, turn, budget, before)) as events:
             async for event in events:
                 yield event
+
         for note in _drift(request.backend):
             yield Note(note, "warning")
+
         uses = tool_uses(turn.blocks)
         if turn.stop_reason != "tool_use" or not uses or limit:
             conversation.answer_all(uses, NOT_RUN)
-            problem = "" if uses or mended else _problem(turn, request)
+            if uses or mended:
+                problem = ""
+            else:
+                problem = _problem(turn, request)
+
             if turn.stop_reason != "pause_turn" and not problem:
                 break
+
             limit = limit or budget.limit_reached()
             if limit:
                 break
+
             if problem:
                 mended = True
                 conversation.ask([{"type": "text", "text": problem}])
+
             continue
+
         async with aclosing(_call_all(conversation, uses, caller)) as events:
             async for event in events:
                 yield event
+
         limit = budget.limit_reached()
         if limit:
             conversation.ask([{"type": "text", "text": SUM_UP.format(limit=limit)}])
+
     yield _stop(limit, turn.stop_reason)
 
 
@@ -135,7 +150,9 @@ async def _take_turn(
             conversation.interrupt(turn.partial)
         else:
             conversation.restore(before)
+
         raise
+
     conversation.reply([seal_block(block) for block in turn.blocks])
     if turn.usage is not None:
         usage = turn.usage
@@ -156,11 +173,13 @@ async def _stream_fitting(
         async with aclosing(turn.events()) as events:
             async for event in events:
                 yield event
+
         return
     except ContextFull:
         saved = trim_results(conversation, keep=1)
         if not saved:
             raise
+
     yield Note(
         f"The conversation no longer fitted: {saved:,} bytes of old results were taken out.",
         "warning",
@@ -172,7 +191,9 @@ async def _stream_fitting(
 
 def _problem(turn: ModelTurn, request: Request) -> str:
     """What is wrong with a whole answer that was to have a form."""
-    return request.problem(turn.partial) if turn.stop_reason == "end_turn" else ""
+    if turn.stop_reason == "end_turn":
+        return request.problem(turn.partial)
+    return ""
 
 
 def _stop(limit: str, stop_reason: str) -> Stop:
@@ -182,6 +203,7 @@ def _stop(limit: str, stop_reason: str) -> Stop:
         return Stop("refused", STOPS[stop_reason])
     if stop_reason in STOPS:
         return Stop("limit", STOPS[stop_reason])
+
     return Stop("done")
 
 
@@ -192,7 +214,11 @@ async def _call_all(
     also after an interrupt.
     """
     left = caller.budget.calls_left()
-    run = uses if left is None else uses[:left]
+    if left is None:
+        run = uses
+    else:
+        run = uses[:left]
+
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     gate = asyncio.Semaphore(caller.budget.cell.parallel)
     results = {
@@ -203,6 +229,7 @@ async def _call_all(
     async def one(call: ToolCall) -> None:
         async with gate:
             result = await caller.perform(call, queue.put_nowait)
+
         results[call.id] = result
         conversation.summaries[call.id] = summarize_result(
             call.server, call.tool, result
@@ -220,16 +247,21 @@ async def _call_all(
                 "tool calls.",
                 "warning",
             )
+
         for call in calls:
             yield call
+
         while (event := await queue.get()) is not None:
             if isinstance(event, ToolResult):
                 caller.budget.add_call(event)
+
             yield event
+
         await done
     finally:
         for task in tasks:
             task.cancel()
+
         try:
             await asyncio.gather(done, *tasks, return_exceptions=True)
         finally:  # also when a second interrupt ends the wait
@@ -243,11 +275,17 @@ def _blocks(uses: list[Block], results: dict[str, ToolResult]) -> list[Block]:
         result = results.get(call_id)
         if result is None:
             result = ToolResult(call_id, "cancelled", CANCELLED, 0.0)
+
         succeeded = result.outcome == "ok"
-        images = result.images if succeeded else ()
+        if succeeded:
+            images = result.images
+        else:
+            images = ()
+
         blocks.append(
             tool_result(call_id, result.shown, error=not succeeded, images=images)
         )
+
     return blocks
 
 
@@ -257,6 +295,7 @@ def _drift(backend: Backend) -> list[str]:
     """
     if backend.kind != "replay":
         return []
+
     news = [str(d) for d in backend.transport.drift]
     backend.transport.drift.clear()
     return news

@@ -35,11 +35,14 @@ async def answer_sampling(
     }
     if params.get("systemPrompt"):
         request["system"] = params["systemPrompt"]
+
     if params.get("stopSequences"):
         request["stop_sequences"] = params["stopSequences"]
+
     turn = ModelTurn(backend, lambda: request)
     async for _ in turn.events():
         pass
+
     assert turn.usage is not None
     text = "".join(block.get("text", "") for block in turn.blocks)
     return {
@@ -58,12 +61,15 @@ def _api_message(message: Mapping[str, Any]) -> dict[str, Any]:
 def _blocks_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     # One block until the revision of 2025-11-25, one or a list since.
     content = message["content"]
-    return content if isinstance(content, list) else [content]
+    if isinstance(content, list):
+        return content
+    return [content]
 
 
 def _api_block(content: Mapping[str, Any]) -> dict[str, Any]:
     if content.get("type") == "text":
         return {"type": "text", "text": content["text"]}
+
     if content.get("type") == "image":
         source = {
             "type": "base64",
@@ -71,6 +77,7 @@ def _api_block(content: Mapping[str, Any]) -> dict[str, Any]:
             "data": content["data"],
         }
         return {"type": "image", "source": source}
+
     raise BackendError(
         f"A server's request holds {content.get('type')}, which the model does not take."
     )
@@ -81,10 +88,16 @@ def request_text(params: Mapping[str, Any]) -> str:
     lines = []
     if params.get("systemPrompt"):
         lines.append(f"[system] {params['systemPrompt']}")
+
     for message in params["messages"]:
         for block in _blocks_of(message):
             kind = block.get("type")
-            words = block["text"] if kind == "text" else f"({kind})"
+            if kind == "text":
+                words = block["text"]
+            else:
+                words = f"({kind})"
+
             lines.append(f"[{message['role']}] {words}")
+
     lines.append(f"(at most {params.get('maxTokens', '?')} tokens)")
     return "\n".join(lines)

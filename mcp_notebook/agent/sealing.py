@@ -52,7 +52,11 @@ def secret_columns(table: Table) -> tuple[str, ...]:
 def seal_result(result: ToolResult) -> ToolResult:
     """A result as the model, the card and the log get it."""
     reading = result.reading
-    sealed = None if reading is None else _seal_reading(reading)
+    if reading is None:
+        sealed = None
+    else:
+        sealed = _seal_reading(reading)
+
     return replace(
         result,
         shown=seal_text(result.shown, prose=reading is None or not reading.tables),
@@ -84,6 +88,7 @@ def _seal_table(data: pa.Table) -> pa.Table:
             data = _seal_texts(data, index, field)
         elif value_kind(field.type).nested:
             data = _seal_nested(data, index, field)
+
     return data
 
 
@@ -94,6 +99,7 @@ def _seal_texts(data: pa.Table, index: int, field: pa.Field) -> pa.Table:
     # one look for the whole column is the usual case
     if seal_text(whole, prose=False) == whole:
         return data
+
     sealed = pa.array(
         [value and seal_text(value, prose=False) for value in first], column.type
     )
@@ -107,6 +113,7 @@ def _seal_nested(data: pa.Table, index: int, field: pa.Field) -> pa.Table:
     sealed = [seal(value) for value in first]
     if sealed == first:
         return data
+
     texts = [
         None if value is None else json.dumps(value, default=str) for value in sealed
     ]

@@ -36,6 +36,7 @@ class Toolset:
         for session in sorted(sessions, key=lambda s: s.name):
             for tool in session.tools:
                 by_name[api_name(session.name, tool.name, by_name)] = (session, tool)
+
         return cls(dict(sorted(by_name.items())))
 
     def __len__(self) -> int:
@@ -56,7 +57,9 @@ class Toolset:
             # The notebook's own few tools are always in sight.
             if search and session.name != OWN_SERVER:
                 definition["defer_loading"] = True
+
             tools.append(definition)
+
         return tools
 
     def find(self, name: str) -> "tuple[Session, ToolInfo] | None":
@@ -71,4 +74,5 @@ def api_name(server: str, tool: str, taken: Iterable[str] = ()) -> str:
     while name in taken:
         suffix = f"_{number}"
         name, number = base[: MAX_NAME - len(suffix)] + suffix, number + 1
+
     return name

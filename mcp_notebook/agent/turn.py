@@ -86,9 +86,11 @@ class ModelTurn:
                 asked = requested_wait(error)
                 if asked is not None:
                     wait = asked
+
                 hopeless = attempt == ATTEMPTS or not is_transient(error)
                 if hopeless or wait > LONGEST_WAIT:
                     raise explain_failure(error, self._backend) from error
+
                 reason = retry_reason(error, self.partial)
             except Exception as error:
                 # boundary: each cloud's package has exceptions of its own for
@@ -99,14 +101,22 @@ class ModelTurn:
                 if self.stop_reason:
                     self._count_usage(time.monotonic() - started)
                     return
+
                 # A stream that is closed cleanly in the middle raises nothing.
                 reason = "the reply was cut off"
+
             if self.partial:
                 yield TextDiscarded(reason)
                 self.partial = ""
-            soon = f" in {wait:.0f} s" if wait >= 1 else ""
+
+            if wait >= 1:
+                soon = f" in {wait:.0f} s"
+            else:
+                soon = ""
+
             yield Note(f"Trying again{soon}: {reason}.")
             await asyncio.sleep(wait)
+
         raise BackendError(
             "The model's reply was cut off three times; run the cell again."
         )
@@ -130,8 +140,10 @@ class ModelTurn:
                     block = event.content_block
                     if block.type in _SILENT:
                         yield Working(_SILENT[block.type], _tool_name(block))
+
             message = stream.current_message_snapshot
             self._request_id = stream.request_id or ""
+
         self._message = message
         self.stop_reason = message.stop_reason or ""
         self.blocks = [

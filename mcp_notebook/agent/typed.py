@@ -45,6 +45,7 @@ class Form:
         except ValueError as error:
             words = " ".join(str(error).split())[:500]
             return MEND.format(problem=words, schema=json.dumps(self.schema))
+
         return ""
 
 
@@ -57,6 +58,7 @@ def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
         kind = expression
         if isinstance(expression, str):
             kind = eval(expression, {"__builtins__": __builtins__}, dict(namespace))  # noqa: S307 - the person's own
+
         adapter = pydantic.TypeAdapter(kind)
         schema = adapter.json_schema()
     except (
@@ -69,6 +71,7 @@ def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
         raise ConfigError(
             f"--as {expression}: this is no type that pydantic knows ({error})."
         ) from None
+
     wrapped = schema.get("type") != "object" or "properties" not in schema
     if wrapped:
         definitions = schema.pop("$defs", None)
@@ -79,6 +82,7 @@ def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
         }
         if definitions:
             schema["$defs"] = definitions
+
     return Form(adapter, anthropic.transform_schema(schema), wrapped)
 
 
@@ -89,9 +93,11 @@ def _find_json(text: str) -> str:
     fenced = _FENCE.search(text)
     if fenced:
         return fenced[1]
+
     starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
     start = min(starts, default=0)
     end = max(text.rfind("}"), text.rfind("]"))
     if end <= start:
         return text.strip()
+
     return text[start : end + 1]

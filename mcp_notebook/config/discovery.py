@@ -46,6 +46,7 @@ def discover(
     ):
         if path.is_file():
             found += _servers_in(host, path, environ, is_for_servers)
+
     return found + _claude_code(start, home / ".claude.json", environ)
 
 
@@ -58,6 +59,7 @@ def _project_files(start: Path, home: Path) -> Iterator[tuple[str, Path, bool]]:
         yield "VS Code", folder / ".vscode" / "mcp.json", True
         if folder == home:  # there the others' files are the user's, see below
             continue
+
         yield "VS Code", folder / ".vscode" / "settings.json", False
         yield "Cursor", folder / ".cursor" / "mcp.json", True
         yield "Gemini CLI", folder / ".gemini" / "settings.json", False
@@ -91,7 +93,10 @@ def _servers_in(
     try:
         entries = read_entries(path)
     except ConfigError as error:
-        return [Found(host, path, "", problem=error.message)] if is_for_servers else []
+        if is_for_servers:
+            return [Found(host, path, "", problem=error.message)]
+        return []
+
     return _list_entries(host, path, entries, environ)
 
 
@@ -100,6 +105,7 @@ def _list_entries(
 ) -> list[Found]:
     if not isinstance(entries, dict):
         return []
+
     found = []
     for name, entry in entries.items():
         try:
@@ -107,20 +113,31 @@ def _list_entries(
         except ConfigError as error:
             found.append(Found(host, path, name, problem=error.message))
             continue
-        off = ("it is switched off in the file",) if is_off(entry) else ()
+
+        if is_off(entry):
+            off = ("it is switched off in the file",)
+        else:
+            off = ()
+
         notes = (*off, *getattr(spec, "notes", ()))
         found.append(Found(host, path, name, describe(spec), notes=notes))
+
     return found
 
 
 def _claude_code(start: Path, path: Path, environ: Mapping[str, str]) -> list[Found]:
     """Claude Code's own file: servers of the user, and those that it keeps for this project."""
     try:
-        document = read_json(path) if path.is_file() else {}
+        if path.is_file():
+            document = read_json(path)
+        else:
+            document = {}
     except ConfigError:
         return []
+
     if not isinstance(document, dict):
         return []
+
     everywhere = document.get("mcpServers")
     here = project_entries(document, start)
     return [

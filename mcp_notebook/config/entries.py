@@ -83,10 +83,15 @@ def read_entry(
     _check_server_name(name, path)
     _check_shape(entry, where)
     fields = _Fields(entry, where, environ, _folder_of(path))
-    spec = _http(fields) if _is_http(fields) else _stdio(fields)
+    if _is_http(fields):
+        spec = _http(fields)
+    else:
+        spec = _stdio(fields)
+
     wanted = ConnectOptions.from_entry(entry, where)
     if options is not None:
         wanted = wanted.overridden_by(options)
+
     return apply_options(spec, wanted, environ, where=where)
 
 
@@ -107,6 +112,7 @@ def _check_shape(entry: Any, where: str) -> None:
             f'{where} should be an object with "command" and "args", or with "url", '
             f"it is {json_kind(entry)}."
         )
+
     for key in ("disabled", "enabled"):
         if not isinstance(entry.get(key, True), bool):
             raise ConfigError(
@@ -151,18 +157,25 @@ class _Fields:
         values = self.entry.get(key) or []
         if isinstance(values, str):
             # Where to cut is not known before a variable is replaced.
-            fix = "" if "${" in values else f"; write {json.dumps(_split(values))}"
+            if "${" in values:
+                fix = ""
+            else:
+                fix = f"; write {json.dumps(_split(values))}"
+
             raise self.wrong_key(
                 f'"{key}" should be a list of strings, it is a string{fix}.'
             )
+
         if not isinstance(values, list):
             raise self.wrong_key(
                 f'"{key}" should be a list of strings, it is {json_kind(values)}.'
             )
+
         for value in values:
             if not isinstance(value, str):
                 fix = _fix_for(value, "each should be a string")
                 raise self.wrong_key(f'"{key}" holds {json_kind(value)}; {fix}.')
+
         return tuple(self.expand(value, key) for value in values)
 
     def mapping(self, key: str) -> dict[str, str]:
@@ -172,10 +185,12 @@ class _Fields:
             raise self.wrong_key(
                 f'"{key}" should be an object of strings{example}, it is {json_kind(values)}.'
             )
+
         for name, value in values.items():
             if not isinstance(value, str):
                 fix = _fix_for(value, "it should be a string")
                 raise self.wrong_key(f'{name} in "{key}" is {json_kind(value)}; {fix}.')
+
         return {
             name: self.expand(value, f"{name} in {key}")
             for name, value in values.items()
@@ -185,11 +200,13 @@ class _Fields:
         """The path of an existing PEM file."""
         if not self.entry.get(key):
             return None
+
         path = self.path(key)
         if not path.is_file():
             raise self.wrong_key(
                 f'its "{key}" {path} is no file; it is the path of a PEM file.'
             )
+
         return str(path)
 
     def path(self, key: str) -> Path:
@@ -218,6 +235,7 @@ def _is_http(fields: _Fields) -> bool:
         )
     if not has_url and not has_command:
         raise fields.wrong(f'has neither "command" nor "url"{_meant_key(entry)}.')
+
     transport = _type_of(entry)
     if transport in TRANSPORTS and has_command:
         raise fields.wrong(
@@ -227,6 +245,7 @@ def _is_http(fields: _Fields) -> bool:
         raise fields.wrong(
             f'has type {transport!a} and a "{url}"; with a url the type is "http".'
         )
+
     return has_url
 
 
@@ -266,6 +285,7 @@ def _stdio(fields: _Fields) -> StdioServer:
             raise fields.wrong_key(
                 f'{name!a} in "env" is no name of a variable; rename it.'
             )
+
     spec = StdioServer(command, (*args, *fields.texts("args")), env, _cwd(fields))
     notes = (
         *notes_on(spec),
@@ -305,9 +325,11 @@ def _command(fields: _Fields) -> tuple[str, tuple[str, ...], dict[str, str]]:
     if isinstance(written, list) and written:
         first, *rest = fields.texts("command")
         return first, tuple(rest), {}
+
     if isinstance(written, dict) and isinstance(written.get("path"), str):
         inner = fields.inner({**written, "command": written["path"]})
         return inner.text("command"), inner.texts("args"), inner.mapping("env")
+
     command = fields.text("command")
     if not command.strip():
         raise fields.wrong('has an empty "command"; write the program that starts it.')
@@ -317,6 +339,7 @@ def _command(fields: _Fields) -> tuple[str, tuple[str, ...], dict[str, str]]:
         )
     if re.search(r"\s", command) and not Path(os.path.expanduser(command)).exists():
         raise fields.wrong(f"has a whole command line as {_as_command(command)}.")
+
     return command, (), {}
 
 
@@ -341,6 +364,7 @@ def _oauth(fields: _Fields) -> dict[str, str] | None:
         )
     if written.get("enabled") is False:
         return None
+
     plain = {
         OAUTH.get(key, key): _oauth_text(key, value)
         for key, value in written.items()
@@ -360,6 +384,7 @@ def _oauth_text(key: str, value: Any) -> Any:
 def _read_env_file(fields: _Fields) -> dict[str, str]:
     if not fields.entry.get("envFile"):
         return {}
+
     path = fields.path("envFile")
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -368,11 +393,13 @@ def _read_env_file(fields: _Fields) -> dict[str, str]:
         raise fields.wrong_key(
             f"its envFile {path} cannot be read: {reason}."
         ) from None
+
     found: dict[str, str] = {}
     for line in lines:
         name, is_assigned, value = line.partition("=")
         if is_assigned and not line.lstrip().startswith("#"):
             found[name.strip().removeprefix("export ").strip()] = _strip_quotes(value)
+
     return found
 
 
@@ -388,6 +415,7 @@ def _notes_on_secrets(values: Mapping[str, str]) -> list[str]:
             stays.append(
                 f"{name} stands in the file as it is; ${{{name}}} keeps it out of the file"
             )
+
     return [*stays, *passed]
 
 
@@ -405,7 +433,10 @@ def _near_key(key: str, known: Mapping[str, str]) -> str:
     letters.
     """
     near = difflib.get_close_matches(key.lower(), known, 1, 0.8)
-    return f"{key!a} is not read; did you mean {known[near[0]]!r}?" if near else ""
+    if near:
+        return f"{key!a} is not read; did you mean {known[near[0]]!r}?"
+
+    return ""
 
 
 def _notes_on_idle(
@@ -426,8 +457,13 @@ def _meant_key(entry: Mapping[str, Any]) -> str:
         wanted = ("command", "cmd", *addresses)
         found = difflib.get_close_matches(key.lower(), wanted, 1, 0.75)
         if found:
-            meant = "url" if found[0] in addresses else "command"
+            if found[0] in addresses:
+                meant = "url"
+            else:
+                meant = "command"
+
             return f'; it has {key!a}, and the key is "{meant}"'
+
     return "; one of the two says how to reach it"
 
 
@@ -441,7 +477,9 @@ def json_kind(value: Any) -> str:
 
 def _fix_for(value: Any, otherwise: str) -> str:
     is_number = isinstance(value, int | float)
-    return "write it in quotes" if is_number else otherwise
+    if is_number:
+        return "write it in quotes"
+    return otherwise
 
 
 def _as_command(line: str) -> str:
@@ -463,7 +501,9 @@ def _split(line: str) -> list[str]:
 def _strip_quotes(value: str) -> str:
     value = value.strip()
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1] if is_quoted else value
+    if is_quoted:
+        return value[1:-1]
+    return value
 
 
 def _looks_secret(name: str, value: str) -> bool:
@@ -473,4 +513,6 @@ def _looks_secret(name: str, value: str) -> bool:
 
 def _folder_of(path: Path) -> Path:
     folder = path.absolute().parent
-    return folder.parent if folder.name in (".vscode", ".cursor", ".gemini") else folder
+    if folder.name in (".vscode", ".cursor", ".gemini"):
+        return folder.parent
+    return folder

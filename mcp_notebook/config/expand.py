@@ -25,6 +25,7 @@ def expand(
     start = text.find("${")
     if start < 0:
         return text
+
     end = _end(text, start, where)
     value = _value(text[start + 2 : end], environ, where, folder)
     rest = expand(text[end + 1 :], environ, where=where, folder=folder)
@@ -34,7 +35,9 @@ def expand(
 def find_unexpanded(text: str) -> str:
     """The name in a value that ends with `$NAME` in place of `${NAME}`, else an empty string."""
     found = BARE.search(text)
-    return found[1] if found else ""
+    if found:
+        return found[1]
+    return ""
 
 
 def _end(text: str, start: int, where: str) -> int:
@@ -44,6 +47,7 @@ def _end(text: str, start: int, where: str) -> int:
         depth += -1 if found[0] == "}" else 1
         if depth == 0:
             return found.start()
+
     raise ConfigError(f"{where} has a ${{ without its closing }}; write ${{NAME}}.")
 
 
@@ -56,17 +60,21 @@ def _value(
             f"{where} asks VS Code for the {name} {rest!r}, which a notebook cannot; put the "
             f"value into an environment variable and write ${{{_variable(rest)}}} instead."
         )
+
     if name == "env" and colon:
         name, colon, rest = rest.partition(":")
+
     has_default = rest.startswith("-")
     # As in a shell, an empty variable counts as unset where there is a default.
     if environ.get(name) or (name in environ and not has_default):
         return environ[name]
     if has_default:
         return expand(rest[1:], environ, where=where, folder=folder)
+
     known = _known(name, folder)
     if known is None:
         raise _unset(name, inside, where)
+
     return known
 
 
@@ -75,6 +83,7 @@ def _unset(name: str, inside: str, where: str) -> ConfigError:
         return ConfigError(
             f"{where} has ${{{inside[:60]}}}, which names no variable; write ${{NAME}}."
         )
+
     return ConfigError(
         f"{where} needs the environment variable {name}, which is not set; set it before "
         f"the kernel starts (or with %env {name}=...), or write ${{{name}:-default}}."
@@ -91,6 +100,7 @@ def _known(name: str, folder: Path | None) -> str | None:
     if folder is not None:
         known["workspaceFolder"] = known["workspaceRoot"] = str(folder)
         known["workspaceFolderBasename"] = folder.name
+
     return known.get(name)
 
 

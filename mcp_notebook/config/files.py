@@ -36,7 +36,9 @@ def load_servers(
     for name, spec in load_each(path, environ).items():
         if isinstance(spec, ConfigError):
             raise spec
+
         found[name] = spec
+
     return found
 
 
@@ -50,13 +52,18 @@ def load_each(
 
     Those that the file switches off are there only when they are named.
     """
-    named = options.names if options is not None else ()
+    if options is not None:
+        named = options.names
+    else:
+        named = ()
+
     entries = read_entries(path)
     for name in named:
         if name not in entries:
             raise ConfigError(
                 f"{path} names no server {name!r}; it names: {', '.join(entries) or 'none'}."
             )
+
     found: dict[str, ServerSpec | ConfigError] = {}
     switched_on = [name for name, entry in entries.items() if not is_off(entry)]
     for name in named or switched_on:
@@ -64,6 +71,7 @@ def load_each(
             found[name] = read_entry(name, entries[name], path, environ, options)
         except ConfigError as error:
             found[name] = error
+
     return found
 
 
@@ -79,6 +87,7 @@ def find_server(
     path = find_file(name, start)
     if path is None:
         return None
+
     return read_entry(name, read_entries(path)[name], path, environ, options)
 
 
@@ -100,6 +109,7 @@ def read_entries(path: Path, *, project: Path | None = None) -> dict[str, Any]:
     document = read_json(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path} should hold an object: {SHAPE}.")
+
     places = list(_places_in(document))
     found = _entries_of(places, path)
     if isinstance(document.get("projects"), dict):
@@ -109,6 +119,7 @@ def read_entries(path: Path, *, project: Path | None = None) -> dict[str, Any]:
     if document and all(map(_says_how, document.values())):
         # servers without anything around them, as a plugin of Claude Code has them
         return dict(document)
+
     raise _no_servers(document, path)
 
 
@@ -119,12 +130,15 @@ def _entries_of(places: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
             raise ConfigError(
                 f'"{place}" in {path} should be an object with one entry a server.'
             )
+
         twice = next((name for name in entries if name in found), None)
         if twice is not None:
             raise ConfigError(
                 f"{path} names the server {twice!a} in two places; remove one of them."
             )
+
         found |= entries
+
     return found
 
 
@@ -133,11 +147,17 @@ def project_entries(document: Mapping[str, Any], folder: Path) -> dict[str, Any]
     projects = document.get("projects")
     if not isinstance(projects, dict):
         return {}
+
     for one in (folder, *folder.parents):
         project = projects.get(str(one))
-        entries = project.get("mcpServers") if isinstance(project, dict) else None
+        if isinstance(project, dict):
+            entries = project.get("mcpServers")
+        else:
+            entries = None
+
         if isinstance(entries, dict) and entries:
             return entries
+
     return {}
 
 
@@ -153,9 +173,11 @@ def _places_in(document: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for outer, *inner in PLACES:
         if outer not in document:
             continue
+
         if not inner:
             yield outer, document[outer]
             continue
+
         # Settings of an editor: "mcp" need not be about servers.
         (key,) = inner
         settings = document[outer]
@@ -173,10 +195,12 @@ def _no_servers(document: Mapping[str, Any], path: Path) -> ConfigError:
             return ConfigError(
                 f'{path} has {key!a}; the servers stand under "mcpServers", written like that.'
             )
+
     if _says_how(document):
         return ConfigError(
             f"{path} describes a server without its name; write {SHAPE}."
         )
+
     return ConfigError(
         f'{path} has neither "mcpServers" nor "servers"; the servers stand under one of them.'
     )

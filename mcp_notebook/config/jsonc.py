@@ -40,6 +40,7 @@ def read_json(path: Path) -> Any:
     text = _text(path)
     if not text.strip():
         raise ConfigError(f"{path} is empty; it should hold {SHAPE}.")
+
     try:
         return json.loads(
             JSONC.sub(_blank, text),
@@ -70,6 +71,7 @@ def _text(path: Path) -> str:
             raise ConfigError(
                 f"{path} is larger than {LARGEST >> 20} MB, which no list of servers is."
             )
+
         raw = path.read_bytes()
     except FileNotFoundError:
         raise ConfigError(f"there is no file {path}.") from None
@@ -79,6 +81,7 @@ def _text(path: Path) -> str:
         ) from None
     except ValueError:  # a NUL in the name
         raise ConfigError(f"{str(path)!a} is no name of a file.") from None
+
     encoding = next(
         (name for mark, name in MARKS.items() if raw.startswith(mark)), "utf-8"
     )
@@ -95,6 +98,7 @@ def _hint(path: Path, text: str, error: json.JSONDecodeError) -> str:
     ):
         form = OTHER_FORMS.get(path.suffix.lower(), "something else")
         return f"; it looks like {form}, and what is read here is JSON: {SHAPE}"
+
     if "escape" in error.msg:
         return r"; write every backslash twice (C:\\Users), or use / in paths"
     if rest.startswith("'"):
@@ -105,6 +109,7 @@ def _hint(path: Path, text: str, error: json.JSONDecodeError) -> str:
         return f"; JSON writes {WORDS[word[0]]}"
     if text.lstrip()[:1] not in "{[":
         return f"; it should hold {SHAPE}"
+
     return ""
 
 
@@ -115,9 +120,12 @@ def _unique(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path} has {twice!r} twice in one object; remove one of them."
         )
+
     return dict(pairs)
 
 
 def _blank(match: re.Match[str]) -> str:
     # Line breaks stay, so that an error names the right line.
-    return match[1] if match[1] is not None else re.sub(r"[^\n]", " ", match[0])
+    if match[1] is not None:
+        return match[1]
+    return re.sub(r"[^\n]", " ", match[0])

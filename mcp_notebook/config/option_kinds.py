@@ -73,11 +73,13 @@ class Text(Kind):
     def from_python(self, value: Any, what: str) -> str:
         if not isinstance(value, str | os.PathLike):
             raise ConfigError(f"{what} takes a text, not {value!r}.")
+
         text = os.fspath(value)
         possible = ("", *self.choices)
         if self.choices and text not in possible:
             listed = ", ".join(self.choices)
             raise ConfigError(f"{what} takes one of {listed}, not {text!r}.")
+
         return text
 
 
@@ -131,9 +133,15 @@ class Texts(Kind):
     def from_python(self, value: Any, what: str) -> tuple[str, ...]:
         if isinstance(value, str):
             return (value,)
-        texts = tuple(value) if isinstance(value, list | tuple | set) else (value,)
+
+        if isinstance(value, list | tuple | set):
+            texts = tuple(value)
+        else:
+            texts = (value,)
+
         if not all(isinstance(text, str) for text in texts):
             raise ConfigError(f"{what} takes a text or a list of texts.")
+
         return texts
 
     def to_python(self, value: tuple[str, ...]) -> list[str]:
@@ -151,6 +159,7 @@ class VariableNames(Texts):
                 raise ConfigError(
                     f"{what} takes a name only, {what} {bare}; a value would stay in the notebook."
                 )
+
         return names
 
 
@@ -173,10 +182,12 @@ class Headers(Kind):
     def from_python(self, value: Any, what: str) -> tuple[str, ...]:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{what} takes a dict of names and values.")
+
         for name, text in value.items():
             is_text = isinstance(name, str) and isinstance(text, str)
             if not is_text or ":" in name:
                 raise ConfigError(f"{what} takes a dict of names and values.")
+
         return tuple(f"{name.strip()}: {text.strip()}" for name, text in value.items())
 
     def to_python(self, value: tuple[str, ...]) -> dict[str, str]:

@@ -176,6 +176,7 @@ class ConnectOptions:
         except ValueError as error:
             message = f"The line cannot be split into words: {error}."
             raise ConfigError(message) from None
+
         written: dict[str, list[str]] = {}
         names: list[str] = []
         # After --config FILE every word is a name, otherwise only the first one is.
@@ -184,9 +185,11 @@ class ConnectOptions:
                 _take_option(words, written)
             else:
                 names.append(words.pop(0))
+
         if words and is_url(words[0]):
             _options_after_url(words[1:], written)
             words = words[:1]
+
         return cls(tuple(names), tuple(words))._with_words(written)
 
     @classmethod
@@ -199,10 +202,15 @@ class ConnectOptions:
         for keyword in given:
             if keyword not in OPTIONS:
                 near = difflib.get_close_matches(keyword, OPTIONS, 1, 0.6)
-                guess = f" did you mean {near[0]!r}?" if near else ""
+                if near:
+                    guess = f" did you mean {near[0]!r}?"
+                else:
+                    guess = ""
+
                 raise ConfigError(
                     f"connect has no option {keyword!r};{guess} its options: {', '.join(OPTIONS)}."
                 )
+
         values = {
             keyword: OPTIONS[keyword].kind.from_python(value, keyword)
             for keyword, value in given.items()
@@ -210,12 +218,18 @@ class ConnectOptions:
         }
         if not isinstance(target, str | Sequence):
             return cls((name,), in_process=True, **values)
-        words = shlex.split(target) if isinstance(target, str) else map(str, target)
+
+        if isinstance(target, str):
+            words = shlex.split(target)
+        else:
+            words = map(str, target)
+
         options = cls((name,), tuple(words), **values)
         if options.words and options.config:
             raise ConfigError(
                 f"{name} has both a target and a config file; one of the two says what it is."
             )
+
         return options.without_options_after_url()
 
     @classmethod
@@ -279,7 +293,11 @@ class ConnectOptions:
             for word in _with_flag(flag, values)
         ]
         # With a file, what follows the options are names; otherwise the name goes first.
-        words = [*words, *self.names] if self.config else [*self.names, *words]
+        if self.config:
+            words = [*words, *self.names]
+        else:
+            words = [*self.names, *words]
+
         return "%mcp_connect " + join_words([*words, *self.words])
 
     def to_call(self) -> tuple[str, dict[str, Any]]:
@@ -338,6 +356,7 @@ def connect_signature() -> inspect.Signature:
                 annotation=option.kind.annotation,
             )
         )
+
     return inspect.Signature(parameters)
 
 
@@ -363,15 +382,22 @@ def options_table() -> str:
     rows = ["| `%mcp_connect` | `connect()` | for | |", "|---|---|---|---|"]
     for name, option in OPTIONS.items():
         usage = option.usage.replace("|", "\\|")
-        again = " (repeatable)" if option.kind.repeated else ""
+        if option.kind.repeated:
+            again = " (repeatable)"
+        else:
+            again = ""
+
         rows.append(
             f"| `{usage}` | `{name}` | {heads[option.belongs]} | {option.about}{again} |"
         )
+
     return "\n".join(rows)
 
 
 def _audience(option: Option) -> str:
-    return "" if option.belongs == "any" else f" (of a {option.belongs})"
+    if option.belongs == "any":
+        return ""
+    return f" (of a {option.belongs})"
 
 
 def _is_flag(word: str) -> bool:
@@ -383,11 +409,13 @@ def _take_option(words: list[str], written: dict[str, list[str]]) -> None:
     flag = words.pop(0)
     if flag not in FLAGS:
         raise ConfigError(f"{unknown_option(flag, FLAGS)} {USAGE}")
+
     values = written.setdefault(flag, [])
     if not FLAGS[flag].kind.takes_value:
         return
     if not words:
         raise ConfigError(f"{flag} needs a value. {USAGE}")
+
     values.append(words.pop(0))
 
 
@@ -398,6 +426,7 @@ def _options_after_url(words: Sequence[str], written: dict[str, list[str]]) -> N
             raise ConfigError(
                 f"{rest[0]!r} is not understood after a URL; only options may stand there."
             )
+
         _take_option(rest, written)
 
 

@@ -80,6 +80,7 @@ def check_name(name: str) -> str:
     """
     if NAME.fullmatch(name):
         return name
+
     raise ConfigError(
         f"server name {name!a} is not usable: 1 to 64 letters, digits, - or _ are."
     )
@@ -99,9 +100,11 @@ def describe(spec: ServerSpec) -> str:
                 *(shlex.quote(mask(a, hidden)) for a in _hide(spec.args)),
             ]
         )
+
     if isinstance(spec, HttpServer):
         headers = "".join(f" {name}: {HIDDEN}" for name in spec.headers)
         return mask(spec.url, secrets_of(spec)) + headers
+
     return "in this notebook"
 
 
@@ -117,6 +120,7 @@ def secrets_of(spec: ServerSpec) -> tuple[str, ...]:
         values = [*values, *(spec.oauth or {}).values()]
     else:
         values = ()
+
     return tuple(sorted({v for v in values if len(v) >= 6}, key=len, reverse=True))
 
 
@@ -145,6 +149,7 @@ def spec_fingerprint(spec: ServerSpec) -> str:
         parts = ["http", spec.url, sorted(spec.headers), spec.transport]
     else:
         parts = ["in-process", id(spec.build)]
+
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -64,6 +64,7 @@ def build_server(
         raise ConfigError(
             "say which server: a URL, a command line, or the name of one in .mcp.json."
         )
+
     # A command line is read as a shell does as far as ~ and ${VAR} go, and no further.
     words = [_expand_word(word, environ) for word in options.words]
     if is_url(words[0]):
@@ -71,12 +72,15 @@ def build_server(
         options = options.with_more(options.words[1:])
         options.refuse_misplaced("URL", mask(words[0]))
         return apply_options(HttpServer(words[0]), options, environ)
+
     env: dict[str, str] = {}
     while words and ASSIGNMENT.fullmatch(words[0]):
         name, _, value = words.pop(0).partition("=")
         env[name] = value
+
     if not words:
         raise ConfigError("there is no command after the environment assignments.")
+
     options.refuse_misplaced("command", words[0])
     spec = resolve_command(StdioServer(words[0], tuple(words[1:]), env))
     return apply_options(spec, options, environ)
@@ -98,6 +102,7 @@ def apply_options(
         headers = dict(spec.headers)
         for name, value in map(split_header, options.headers):
             headers[name] = expand(value, environ, where=where)
+
         return replace(
             spec,
             headers=check_headers(headers, where=where),
@@ -106,11 +111,13 @@ def apply_options(
             oauth={} if options.oauth and spec.oauth is None else spec.oauth,
             options=options,
         )
+
     if isinstance(spec, StdioServer):
         passed = {name: _variable(name, environ) for name in options.env}
         cwd = _expand_word(options.cwd, environ) or spec.cwd
         env = {**spec.env, **passed}
         return replace(spec, env=env, cwd=cwd, options=options)
+
     return replace(spec, options=options)
 
 
@@ -128,6 +135,7 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
         return replace(
             spec, command=sys.executable, args=("-m", "mcp_notebook", *spec.args)
         )
+
     path = spec.env.get("PATH") or os.environ.get("PATH")
     beside = str(Path(sys.executable).parent)
     for candidate in _candidates(spec):
@@ -135,6 +143,7 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
         found = on_path or shutil.which(candidate, path=beside)
         if found:
             return replace(spec, command=os.path.abspath(found))
+
     raise ConfigError(_why_not(spec, where))
 
 
@@ -148,21 +157,25 @@ def check_url(url: str, *, where: str, allow_insecure: bool = False) -> str:
         host = parts.hostname
     except ValueError:
         raise unreadable from None
+
     _check_scheme(url, parts, where)
     if not host or re.search(r"[\s\\]", url):
         raise unreadable
+
     try:
         _ = parts.port
     except ValueError:
         raise ConfigError(
             f"{where} has a URL whose port is no number from 1 to 65535."
         ) from None
+
     _check_host(url, host, parts, where)
     if parts.scheme == "http" and not allow_insecure and not _is_local(host):
         raise ConfigError(
             f"{where} would send everything in clear text to {host}; use https://, or allow "
             'it with --allow-insecure ("allowInsecure": true in a config file).'
         )
+
     return url
 
 
@@ -199,6 +212,7 @@ def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
             raise ConfigError(
                 f"{where} sets the header {name!r}, which belongs to the connection; remove it."
             )
+
     return dict(headers)
 
 
@@ -208,6 +222,7 @@ def _check_scheme(url: str, parts: SplitResult, where: str) -> None:
         raise ConfigError(
             f"{where} has the URL {shown!r}; it begins with https://, or http:// on this machine."
         )
+
     if parts.scheme in ("ws", "wss"):
         raise ConfigError(
             f"{where} has a URL with scheme {parts.scheme!r}; MCP servers speak http:// or https://."
@@ -223,9 +238,11 @@ def notes_on(spec: StdioServer) -> Iterator[str]:
     """What a person should see before this command starts."""
     for name in sorted(LOADER_VARIABLES & set(spec.env)):
         yield f"it sets {name}, which can load other code into the server"
+
     program = Path(spec.command).name
     if program in ("sudo", "doas", "su"):
         yield f"it runs with {spec.command}"
+
     if program in SHELLS and "-c" in spec.args:
         yield "it runs a shell command"
 
@@ -248,15 +265,18 @@ def _why_not(spec: StdioServer, where: str) -> str:
             f"{where} cannot start: {command} is not executable; run chmod +x on it, or name "
             "its interpreter first."
         )
+
     if " " in command.strip():
         first, *rest = command.split()
         fields = f'"command": {json.dumps(first)}, "args": {json.dumps(rest)}'
         return f"{where} has a whole command line as its command; write {fields}."
+
     if LIKE_A_URL.fullmatch(command):
         return (
             f"{where} cannot start: there is no program {command!r}. If it is an address, "
             f"write http://{command}"
         )
+
     return (
         f"{where} cannot start: there is no program {command!r} on PATH or beside this "
         f"Python. {_remedy(command)}"
@@ -270,8 +290,13 @@ def _remedy(command: str) -> str:
         return REMEDIES[name]
     if os.sep in command:
         return "Correct the path."
+
     near = difflib.get_close_matches(name, _programs(), 1, 0.8)
-    guess = f"Did you mean {near[0]!r}? If not, install" if near else "Install"
+    if near:
+        guess = f"Did you mean {near[0]!r}? If not, install"
+    else:
+        guess = "Install"
+
     return f"{guess} it (for example pip install {name}), or write its full path."
 
 
@@ -284,6 +309,7 @@ def _programs() -> set[str]:
     ):
         with suppress(OSError):
             found.update(os.listdir(folder or "."))
+
     return found
 
 

@@ -23,10 +23,12 @@ def user_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where they are, by the platform's custom; MCP_NOTEBOOK_CONFIG_DIR overrides."""
     if environ.get(DIRECTORY):
         return Path(environ[DIRECTORY])
+
     # On macOS XDG_CONFIG_HOME leads elsewhere today; files that are there already count.
     before = Path.home() / "Library" / "Application Support" / NAME
     if sys.platform == "darwin" and before.is_dir():
         return before
+
     # Roaming and without an author: the folder in which these files always were.
     return platformdirs.user_config_path(NAME, appauthor=False, roaming=True)
 
@@ -50,6 +52,7 @@ class UserFile:
         self._last = {**self._read(), key: value}
         if self.path is None:
             return
+
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             # mode 0600
@@ -58,6 +61,7 @@ class UserFile:
             )
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump(self._last, file, indent=1)
+
             os.replace(temporary, self.path)
         except OSError as error:
             logger.warning("%s cannot be written: %s", self.path, error)
@@ -65,8 +69,13 @@ class UserFile:
     def _read(self) -> dict[str, Any]:
         if self.path is None:
             return self._last
+
         try:
             found = json.loads(self.path.read_text("utf-8"))
         except (OSError, ValueError):
             return self._last
-        return found if isinstance(found, dict) else {}
+
+        if isinstance(found, dict):
+            return found
+
+        return {}

@@ -150,6 +150,7 @@ def keep_card(card: KeptCard) -> None:
     while len(_kept) > MOST_KEPT:
         _, oldest = _kept.popitem(last=False)
         oldest.close()
+
     held = 0
     for one in reversed(_kept.values()):
         held += one.nbytes

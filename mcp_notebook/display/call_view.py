@@ -37,7 +37,9 @@ class ShownColumn:
 
 def count_of(number: int, noun: str) -> str:
     """`1 row`, `1,200 rows`."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    if number == 1:
+        return f"{number:,} {noun}"
+    return f"{number:,} {noun}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,11 @@ class CallView:
         text = self.text
         if not text.strip() and not self.tables and self.status == "ok":
             text = self.shown
-        return text if text.strip() else ""
+
+        if text.strip():
+            return text
+
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,10 @@ def view_call(call: ToolCall, result: ToolResult | None = None) -> CallView:
         claims=call.claims,
         approval=call.approval or Approval(),
     )
-    return view if result is None else finish_view(view, result)
+    if result is None:
+        return view
+
+    return finish_view(view, result)
 
 
 def finish_view(view: CallView, event: ToolResult) -> CallView:
@@ -147,6 +156,7 @@ def finish_view(view: CallView, event: ToolResult) -> CallView:
     failed = event.outcome != "ok"
     if reading is None:
         return replace(ended, error=event.shown if failed else "")
+
     return replace(
         ended,
         error=(reading.error or event.shown) if failed else "",
@@ -190,8 +200,10 @@ def kept_arguments(view: CallView) -> tuple[tuple[Argument, ...], str]:
     for argument in read:
         if left <= 0:
             break
+
         kept.append(replace(argument, name=clip(argument.name, 60)))
         left -= min(ARGUMENT, len(argument.text)) + 60
+
     hidden = len(read) - len(kept)
     return tuple(kept), f"… and {hidden} more arguments" if hidden else ""
 
@@ -210,7 +222,9 @@ def _read_argument(name: str, value: object) -> Argument:
         return Argument(visible(name), "sql", tuple(parts(pretty(value))))
     if isinstance(value, str):
         return Argument(visible(name), "text", (("", visible(value, lines=True)),))
+
     written = json.dumps(value, ensure_ascii=False, default=str)
     if len(written) > 80:
         written = json.dumps(value, ensure_ascii=False, default=str, indent=2)
+
     return Argument(visible(name), "json", (("", visible(written, lines=True)),))

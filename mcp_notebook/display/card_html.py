@@ -79,14 +79,22 @@ def card_html(record: CallView, *, expanded: bool = False, place: str = "") -> s
 
     `place` is the class by which a page finds it while its kernel lives.
     """
-    is_open = " open" if expanded or record.status in {"error", "approval"} else ""
+    if expanded or record.status in {"error", "approval"}:
+        is_open = " open"
+    else:
+        is_open = ""
+
     summary = tag(
         "summary", _header(record, hint=not is_open), "cursor:pointer;padding:6px 12px"
     )
     body = tag("div", "".join(_body_parts(record)), "padding:2px 12px 12px")
     frame = "border-radius:6px;margin:6px 0;max-width:980px;overflow:hidden"
     style = f"{SANS};border:1px solid {LINE};{frame}"
-    marks = NO_MATH if not place else NO_MATH[:-1] + f' mcpn-card {place}"'
+    if not place:
+        marks = NO_MATH
+    else:
+        marks = NO_MATH[:-1] + f' mcpn-card {place}"'
+
     return tag("details", summary + body, style, marks + is_open)
 
 
@@ -95,7 +103,11 @@ def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]
     coloured sign before it.
     """
     plain = clip(visible(" ".join(text.split())), 1_000)
-    sign = tag("b", mark, f"color:{colour};font-size:12px") + " " if mark else ""
+    if mark:
+        sign = tag("b", mark, f"color:{colour};font-size:12px") + " "
+    else:
+        sign = ""
+
     html = tag("div", sign + dim(escape(plain)), f"{SANS};margin:4px 0", NO_MATH)
     return {"text/html": html, "text/plain": f"{mark} {plain}" if mark else plain}
 
@@ -104,7 +116,11 @@ def _header(record: CallView, *, hint: bool) -> str:
     server = escape(clip(visible(record.server), 80))
     tool = escape(clip(visible(record.tool), 120))
     name = code(f"{server}.<b>{tool}</b>", "white-space:nowrap")
-    line = escape(preview_arguments(record, 120)) if hint else ""
+    if hint:
+        line = escape(preview_arguments(record, 120))
+    else:
+        line = ""
+
     pieces = [outcome(record), took(record)]
     ends = " · ".join(escape(text) for text in pieces if text)
     row = [_status_mark(record), name, code(line, f"{DIM};{_REST}"), dim(ends)]
@@ -117,25 +133,32 @@ def _body_parts(record: CallView) -> list[str]:
     rows = [*map(_argument_html, kept)]
     if more:
         rows.append(tag("div", dim(more)))
+
     if record.error:
         rows.append(_text_box(record.error, COLOURS["error"]))
     elif record.message and record.status != "ok":
         message = escape(visible(record.message))
         rows.append(tag("div", message, f"{DIM};margin-top:8px"))
+
     rows += map(_table_html, record.tables)
     if record.plain:
         label = text_label(record)
         rows.append(_fold(label, record.plain) if label else _text_box(record.plain))
+
     rows += [tag("div", dim(escape(note)), "margin-top:4px") for note in record.notes]
     rows += [_image_html(mime, data) for mime, data in record.images]
     if record.shown and record.tables:
         seen = f"What Claude saw · {seen_by_claude(record)}"
         rows.append(_fold(seen, record.shown))
+
     return rows
 
 
 def _status_mark(record: CallView) -> str:
-    colour = f"color:{COLOURS[record.status]}" if record.status in COLOURS else DIM
+    if record.status in COLOURS:
+        colour = f"color:{COLOURS[record.status]}"
+    else:
+        colour = DIM
     return tag("b", MARKS[record.status], f"{colour};width:13px;text-align:center")
 
 
@@ -153,9 +176,11 @@ def _colour_parts(argument: Argument) -> str:
     for kind, text in argument.parts:
         if left <= 0:
             break
+
         shown = escape(clip(text, left))
         pieces.append(tag("span", shown, _SYNTAX[kind]) if kind else shown)
         left -= len(text)
+
     return "".join(pieces)
 
 
@@ -180,6 +205,7 @@ def _table_html(view: TableView) -> str:
             grid + _chart_html(view.chart),
             "display:flex;flex-wrap:wrap;gap:10px 28px;align-items:flex-start",
         )
+
     return _caption(view) + grid + _remarks(view)
 
 
@@ -206,10 +232,15 @@ def _chart_html(drawing: Drawing) -> str:
 
 def _caption(view: TableView) -> str:
     """Name and shape of a table, and what it is not."""
-    name = tag("b", code(escape(view.name))) + " · " if view.name else ""
+    if view.name:
+        name = tag("b", code(escape(view.name))) + " · "
+    else:
+        name = ""
+
     marks = ""
     for label, _ in badges(view.truncated, view.approximate):
         marks += f" · <b>{escape(label)}</b>"
+
     shape = tag("span", escape(view.shape) + marks, DIM)
     return tag("div", name + shape, "margin:14px 0 6px;font-size:12px")
 
@@ -220,13 +251,19 @@ def _column_head(column: ShownColumn) -> str:
 
 
 def _cell(value: str | None, column: ShownColumn) -> str:
-    text = tag("i", "NULL", DIM) if value is None else escape(clip(value, _CELL))
+    if value is None:
+        text = tag("i", "NULL", DIM)
+    else:
+        text = escape(clip(value, _CELL))
     return _cell_html("td", text, column)
 
 
 def _cell_html(kind: str, inner: str, column: ShownColumn) -> str:
     # GitHub drops styles and keeps `align`
-    side = "right" if column.numeric else "left"
+    if column.numeric:
+        side = "right"
+    else:
+        side = "left"
     style = f"text-align:{side};white-space:nowrap"
     return tag(kind, inner, style, f' align="{side}"')
 
@@ -236,10 +273,13 @@ def _remarks(view: TableView) -> str:
     lines = []
     if view.total > shown:
         lines.append(f"first {shown} of {view.total:,} rows")
+
     if view.width > across:
         lines.append(f"first {across} of {view.width:,} columns")
+
     if view.truncated:
         lines.append(view.truncated)
+
     rows = [dim(escape(line)) for line in (*lines, *view.notes)]
     return "".join(tag("div", row, "margin-top:4px") for row in rows)
 

@@ -88,7 +88,12 @@ def _cell_line(record: CallView) -> str:
         or not _is_word(record.tool)
     ):
         return ""
-    tool = "" if record.server == OWN_SERVER else f" --tool {record.tool}"
+
+    if record.server == OWN_SERVER:
+        tool = ""
+    else:
+        tool = f" --tool {record.tool}"
+
     return f"%%mcp_sql {record.server}{tool}"
 
 
@@ -102,13 +107,19 @@ def argument_payload(
     record: CallView, values: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], bool]:
     """Arguments in coloured parts, and whether nothing of them is left out."""
-    limit = ASKED if record.status == "approval" else ARGUMENTS
+    if record.status == "approval":
+        limit = ASKED
+    else:
+        limit = ARGUMENTS
+
     read = read_arguments(values)
     shown = [_argument_json(argument, argument.parts) for argument in read]
     if not _fits(shown, limit):  # the colours cost more than the text
         shown = [_argument_json(argument, (("", argument.text),)) for argument in read]
+
     if _fits(shown, limit):
         return shown, True
+
     return [
         {
             "name": "arguments",
@@ -135,6 +146,7 @@ def result_payload(record: CallView) -> dict[str, Any]:
     """What came of the call; an empty mapping while it runs."""
     if record.seconds is None:
         return {}
+
     return {
         "tables": [_table_json(view) for view in record.tables],
         "text": _bound_text(record.plain),
@@ -178,6 +190,7 @@ def _table_json(view: TableView) -> dict[str, Any]:
 def _chart_json(drawing: Drawing | None) -> dict[str, Any] | None:
     if drawing is None:
         return None
+
     shapes = [
         [shape.tag, shape.at, shape.look, shape.text, shape.tip]
         for shape in drawing.shapes

@@ -29,17 +29,26 @@ def card_text(record: CallView) -> str:
     kept, more = kept_arguments(record)
     for argument in kept:
         lines += _indent(_argument_text(argument))
+
     if more:
         lines += _indent(more)
+
     if record.error:
         lines += _indent(visible(clip(record.error, TEXT), lines=True))
+
     for view in record.tables:
         lines += ["", *_indent(_table_text(view))]
+
     if record.plain:
         # A long text beside tables tells of them: its beginning is enough where nothing
         # can be unfolded.
-        room = ASIDE if text_label(record) else TEXT
+        if text_label(record):
+            room = ASIDE
+        else:
+            room = TEXT
+
         lines += ["", *_indent(visible(clip(record.plain, room), lines=True))]
+
     lines += [f"    {note}" for note in record.notes]
     return clip("\n".join(lines).rstrip(), WHOLE)
 
@@ -78,7 +87,9 @@ def width(text: str) -> int:
 def _character_width(character: str) -> int:
     if unicodedata.east_asian_width(character) in "WF":
         return 2
-    return 0 if unicodedata.combining(character) else 1
+    if unicodedata.combining(character):
+        return 0
+    return 1
 
 
 def _argument_text(argument: Argument) -> str:
@@ -98,6 +109,7 @@ def _table_text(view: TableView) -> str:
         header = [clip(column.name, CELL) for column in columns]
         rows = [_row_texts(row[: len(columns)]) for row in view.rows[:ROWS]]
         lines.append(align_table(header, rows, [column.numeric for column in columns]))
+
     return "\n".join([*lines, *_remarks(view, len(columns))])
 
 
@@ -106,7 +118,9 @@ def _row_texts(row: Sequence[str | None]) -> list[str]:
 
 
 def _cell_text(value: str | None) -> str:
-    return "NULL" if value is None else value
+    if value is None:
+        return "NULL"
+    return value
 
 
 def _fitting_columns(view: TableView) -> int:
@@ -118,12 +132,15 @@ def _fitting_columns(view: TableView) -> int:
         room -= min(CELL, widest) + 2
         if room < 0:
             return max(1, at)
+
     return len(view.columns)
 
 
 def _pad(text: str, size: int, right: bool) -> str:
     space = " " * (size - width(text))
-    return space + text if right else text + space
+    if right:
+        return space + text
+    return text + space
 
 
 def _remarks(view: TableView, columns: int) -> list[str]:
@@ -131,9 +148,12 @@ def _remarks(view: TableView, columns: int) -> list[str]:
     hidden = view.total - min(ROWS, len(view.rows))
     if hidden > 0:
         lines.append(f"… {count_of(hidden, 'more row')}")
+
     if view.width > columns:
         names = clip(", ".join(column.name for column in view.columns[columns:]), 80)
         lines.append(f"… {view.width - columns:,} more columns: {names}")
+
     for label, why in badges(view.truncated, view.approximate):
         lines.append(f"{label}: {why}")
+
     return [*lines, *view.notes]

@@ -44,17 +44,34 @@ class Explorer:
         its rows in another order. The page has the first rows.
         """
         by, down = asked.get("by"), asked.get("down") is True
-        column = by if _is_within(by, self._data.num_columns - 1) else None
+        if _is_within(by, self._data.num_columns - 1):
+            column = by
+        else:
+            column = None
+
         find = str(asked.get("find") or "")[:MOST_WORDS]
         start, count = asked.get("start"), asked.get("count")
         try:
             self._find(column, down, find)
-            found = self._data.num_rows if self._rows is None else len(self._rows)
-            first = min(start, found) if _is_positive(start) else 0
-            size = min(count, MOST_ROWS) if _is_positive(count) else 10
+            if self._rows is None:
+                found = self._data.num_rows
+            else:
+                found = len(self._rows)
+
+            if _is_positive(start):
+                first = min(start, found)
+            else:
+                first = 0
+
+            if _is_positive(count):
+                size = min(count, MOST_ROWS)
+            else:
+                size = 10
+
             some = self._rows_at(first, size)
         except pa.ArrowException:
             return None
+
         rows = list(zip(*map(column_texts, some.columns), strict=True))
         return {"rows": rows, "found": found}
 
@@ -70,18 +87,32 @@ class Explorer:
         return self._data.take(self._rows.slice(first, size))
 
     def _order(self, by: int | None, down: bool, find: str) -> pa.Array | None:
-        kept = self._matching_rows(find) if find else None
+        if find:
+            kept = self._matching_rows(find)
+        else:
+            kept = None
+
         if by is None:
             return kept
+
         column = self._data.column(by)
         if kept is not None:
             column = column.take(kept)
+
         column = _sortable(column)
         if column is None:
             return kept
-        way = "descending" if down else "ascending"
+
+        if down:
+            way = "descending"
+        else:
+            way = "ascending"
+
         order = pc.sort_indices(column, sort_keys=[("", way)])
-        return order if kept is None else kept.take(order)
+        if kept is None:
+            return order
+
+        return kept.take(order)
 
     def _matching_rows(self, find: str) -> pa.Array:
         """The rows in which a value holds the words, in any case."""
@@ -90,11 +121,17 @@ class Explorer:
             words = _as_text(column)
             if words is None:
                 continue
+
             holds = pc.match_substring(words, find, ignore_case=True)
             holds = pc.fill_null(holds, False)
-            matched = holds if matched is None else pc.or_(matched, holds)
+            if matched is None:
+                matched = holds
+            else:
+                matched = pc.or_(matched, holds)
+
         if matched is None:
             return pa.array([], pa.int64())
+
         return pc.indices_nonzero(matched)
 
 
@@ -121,4 +158,7 @@ def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
         return None
     if kind.text:
         return pc.utf8_lower(plain_column(column))
-    return _as_text(column) if kind is BOOLEAN else plain_column(column)
+    if kind is BOOLEAN:
+        return _as_text(column)
+
+    return plain_column(column)

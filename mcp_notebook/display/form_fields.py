@@ -50,6 +50,7 @@ class Field:
         """
         if self.kind != "text":
             return False
+
         return (
             self.format == "password"
             or is_secret_name(self.name, NameLevel.FORM)
@@ -62,6 +63,7 @@ def fields_of(schema: Mapping[str, Any]) -> tuple[Field, ...]:
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or len(properties) > MOST:
         raise ValueError("the schema is no flat object, or has too many fields")
+
     required = set(schema.get("required") or ())
     return tuple(
         _read_field(str(name), schema, name in required)
@@ -82,11 +84,14 @@ def check_fields(
         if raw in (None, "", []) and one.kind != "boolean":
             if one.required:
                 wrong[one.name] = "Needed."
+
             continue
+
         try:
             values[one.name] = value_of(one, raw)
         except ValueError as error:
             wrong[one.name] = str(error)
+
     return values, wrong
 
 
@@ -96,35 +101,48 @@ def value_of(one: Field, raw: Any) -> Any:
         return _read_yes_or_no(raw)
     if one.kind in ("integer", "number"):
         return _read_number(one, raw)
+
     known = [value for value, _ in one.choices]
     if one.kind == "choices":
         return _read_several(one, raw, known)
+
     text = str(raw)
     if one.kind == "text":
         return _check_text(one, text)
     if text not in known:
         raise ValueError("Choose one of the list.")
+
     return text
 
 
 def _read_yes_or_no(raw: Any) -> bool:
     if isinstance(raw, bool) or raw is None:
         return bool(raw)
+
     said = str(raw).strip().lower()
     if said in ("y", "yes", "true", "1"):
         return True
     if said in ("n", "no", "false", "0", ""):
         return False
+
     raise ValueError("Yes or no.")
 
 
 def _read_number(one: Field, raw: Any) -> int | float:
     text = str(raw).strip()
     try:
-        value = int(text) if one.kind == "integer" else float(text)
+        if one.kind == "integer":
+            value = int(text)
+        else:
+            value = float(text)
     except ValueError:
-        what = "A whole number." if one.kind == "integer" else "A number."
+        if one.kind == "integer":
+            what = "A whole number."
+        else:
+            what = "A number."
+
         raise ValueError(what) from None
+
     # no number in JSON; an int may be larger than any float, so it is not asked
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("A number.")
@@ -132,11 +150,16 @@ def _read_number(one: Field, raw: Any) -> int | float:
         raise ValueError(f"At least {one.limits['minimum']:g}.")
     if value > one.limits.get("maximum", value):
         raise ValueError(f"At most {one.limits['maximum']:g}.")
+
     return value
 
 
 def _read_several(one: Field, raw: Any, known: list[str]) -> list[str]:
-    pieces = raw if isinstance(raw, list) else str(raw).split(",")
+    if isinstance(raw, list):
+        pieces = raw
+    else:
+        pieces = str(raw).split(",")
+
     chosen = [str(piece).strip() for piece in pieces]
     if not set(chosen) <= set(known):
         raise ValueError("Choose from the list.")
@@ -144,6 +167,7 @@ def _read_several(one: Field, raw: Any, known: list[str]) -> list[str]:
         raise ValueError(f"Choose at least {one.limits['minItems']:g}.")
     if len(chosen) > one.limits.get("maxItems", len(chosen)):
         raise ValueError(f"Choose at most {one.limits['maxItems']:g}.")
+
     return chosen
 
 
@@ -154,6 +178,7 @@ def _check_text(one: Field, text: str) -> str:
         raise ValueError(f"At most {one.limits['maxLength']:g} characters.")
     if one.format in _FORMATS and not _FORMATS[one.format](text):
         raise ValueError(_WRONG_FORMAT[one.format])
+
     return text
 
 
@@ -190,11 +215,13 @@ _WRONG_FORMAT = {
 def _read_field(name: str, schema: Any, required: bool) -> Field:
     if not isinstance(schema, Mapping):
         raise ValueError(f"the field {name!r} is not described")
+
     kind, choices = _read_kind(name, schema)
     limits = {}
     for key in _LIMITS:
         if isinstance(schema.get(key), int | float):
             limits[key] = schema[key]
+
     return Field(
         name,
         title=str(schema.get("title") or name),
@@ -216,11 +243,17 @@ def _read_kind(
     kind = schema.get("type", "string" if is_choice else None)
     if kind == "array" and isinstance(schema.get("items"), Mapping):
         return "choices", _read_choices(schema["items"])
-    choices = _read_choices(schema) if kind == "string" else ()
+
+    if kind == "string":
+        choices = _read_choices(schema)
+    else:
+        choices = ()
+
     if choices:
         return "choice", choices
     if kind not in _KINDS:
         raise ValueError(f"the field {name!r} is of a kind that no form has")
+
     return _KINDS[kind], ()
 
 
@@ -233,7 +266,12 @@ def _read_choices(schema: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             (str(one["const"]), str(one.get("title") or one["const"]))
             for one in constants
         )
+
     values = [str(value) for value in schema.get("enum") or ()]
     names = [str(name) for name in schema.get("enumNames") or ()]
-    labels = names if len(names) == len(values) else values
+    if len(names) == len(values):
+        labels = names
+    else:
+        labels = values
+
     return tuple(zip(values, labels, strict=True))

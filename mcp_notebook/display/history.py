@@ -46,11 +46,9 @@ def history_bundle(pieces: Sequence[Piece], caption: str) -> dict[str, str]:
 
 
 def _who(turn: Sequence[Piece]) -> str:
-    return (
-        "tools"
-        if all(piece["kind"] == "tool_result" for piece in turn)
-        else _WHO[turn[0]["role"]]
-    )
+    if all(piece["kind"] == "tool_result" for piece in turn):
+        return "tools"
+    return _WHO[turn[0]["role"]]
 
 
 def _row(number: int, turn: Sequence[Piece]) -> str:
@@ -77,6 +75,7 @@ def _piece(piece: Piece) -> str:
         )
     if piece["kind"] == "text" and len(text) <= FOLDED:
         return tag("div", escape(text), "white-space:pre-wrap;margin:2px 0")
+
     opening = clip(" ".join(text.split()), 100)
     size = byte_size(len(piece["text"].encode(errors="replace")))
     label = tag("summary", f"{escape(opening)} {dim(f'· {size}')}", "cursor:pointer")

@@ -28,7 +28,10 @@ NO_MATH = ' class="tex2jax_ignore mathjax_ignore"'
 
 def tag(name: str, inner: str, style: str = "", attributes: str = "") -> str:
     """One element; `inner` is HTML already, `attributes` begin with a space."""
-    styled = f' style="{style}"' if style else ""
+    if style:
+        styled = f' style="{style}"'
+    else:
+        styled = ""
     return f"<{name}{attributes}{styled}>{inner}</{name}>"
 
 

@@ -47,6 +47,7 @@ def _choose(question: Question) -> Reply:
                 revealing.show()
             elif (reply := question.understand(line)) is not None:
                 return reply
+
     return Reply(DENY)
 
 
@@ -64,14 +65,18 @@ def _fill_in(question: Question) -> Reply:
     """
     if not question.url:
         _write(_HOW_TO_FILL_IN)
+
     values: dict[str, Any] = {}
     for one in question.fields:
         typed = _ask_field(one)
         if isinstance(typed, Reply):
             return typed
+
         values |= typed
+
     if question.url and not values:
         return Reply(DENY)
+
     return Reply(question.choices[0].answer, values=values)
 
 
@@ -79,36 +84,57 @@ def _ask_field(one: Field) -> dict[str, Any] | Reply:
     """The value of a field by its name, nothing for one that is left out, or the
     end of the form.
     """
-    ask = getpass.getpass if one.is_secret else input
+    if one.is_secret:
+        ask = getpass.getpass
+    else:
+        ask = input
+
     for _ in range(TRIES):
         line = ask(_label(one)).strip()
         if line == "/":
             return Reply(DENY)
+
         raw = line or one.default
         is_empty = raw in (None, "", [])
         if is_empty and not one.required:
             return {}
+
         try:
             if is_empty:
                 raise ValueError("Needed.")
             return {one.name: value_of(one, raw)}
         except ValueError as error:
             _write(f"  {error}")
+
     return Reply(CANCEL)
 
 
 def _label(one: Field) -> str:
-    hints = [visible(one.description)] if one.description else []
+    if one.description:
+        hints = [visible(one.description)]
+    else:
+        hints = []
+
     if one.choices:
-        count = "one of" if one.kind == "choice" else "some of"
+        if one.kind == "choice":
+            count = "one of"
+        else:
+            count = "some of"
+
         values = ", ".join(visible(value) for value, _ in one.choices)
         hints.append(f"{count} {values}")
+
     if one.kind == "boolean":
         hints.append("y/n")
+
     if one.default not in (None, ""):
         hints.append(f"[{visible(str(one.default))}]")
+
     name = visible(one.title) + (" *" if one.required else "")
-    return f"{name} {' · '.join(hints)}: " if hints else f"{name}: "
+    if hints:
+        return f"{name} {' · '.join(hints)}: "
+
+    return f"{name}: "
 
 
 def _write(text: str) -> None:
@@ -135,6 +161,7 @@ class _Revealing:
         if sys.stdout.isatty():
             _write(whole)
             return
+
         # for the user alone
         self._folder = self._folder or tempfile.TemporaryDirectory(
             prefix="mcp-notebook-"

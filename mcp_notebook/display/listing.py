@@ -47,6 +47,7 @@ def listing_html(rows: Sequence[Row], *, empty: str) -> str:
     """Any rows as an HTML table that needs no style to be read."""
     if not rows:
         return tag("div", escape(empty), f"{SANS};{DIM}")
+
     names = list(rows[0])
     numeric = {name: _is_numeric(rows, name) for name in names}
     head = [_piece("th", name, escape(visible(name)), numeric[name]) for name in names]
@@ -66,10 +67,12 @@ def listing_text(rows: Sequence[Row], *, empty: str) -> str:
     """The same rows as an aligned text table."""
     if not rows:
         return empty
+
     names = list(rows[0])
     cells = []
     for row in rows:
         cells.append([clip(_words(row.get(name)), TEXT) for name in names])
+
     header = [visible(name) for name in names]
     return align_table(header, cells, [_is_numeric(rows, name) for name in names])
 
@@ -82,14 +85,26 @@ def _cell(name: str, value: object, numeric: bool) -> str:
     text = _words(value)
     inner = escape(clip(text, CLIP))
     # A title is no place for formulas, so the dollar stays as it is there.
-    title = f' title="{html.escape(text)}"' if len(text) > CLIP else ""
+    if len(text) > CLIP:
+        title = f' title="{html.escape(text)}"'
+    else:
+        title = ""
+
     return _piece("td", name, code(inner) if name in MARKED else inner, numeric, title)
 
 
 def _piece(kind: str, name: str, inner: str, numeric: bool, title: str = "") -> str:
-    side = "right" if numeric else "left"
+    if numeric:
+        side = "right"
+    else:
+        side = "left"
+
     is_short = numeric or name in MARKED
-    wrap = "white-space:nowrap" if is_short else "max-width:560px;white-space:normal"
+    if is_short:
+        wrap = "white-space:nowrap"
+    else:
+        wrap = "max-width:560px;white-space:normal"
+
     style = f"text-align:{side};vertical-align:top;padding:5px 12px;{wrap}"
     return tag(kind, inner, style, f' align="{side}"{title}')
 
@@ -97,10 +112,15 @@ def _piece(kind: str, name: str, inner: str, numeric: bool, title: str = "") -> 
 def _words(value: object) -> str:
     if value is None:
         return ""
+
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        if value:
+            return "yes"
+        return "no"
+
     if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(map(_words, value))
+
     return visible(" ".join(str(value).split()))
 
 

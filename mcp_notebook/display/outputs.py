@@ -26,12 +26,16 @@ def choose_mode(setting: str, shell: object) -> Mode:
     """
     if setting not in MODES:
         raise ValueError(f"cards is one of {', '.join(MODES)}, not {setting!r}")
+
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return "text"
     if setting in ("widget", "static", "text"):
         return setting
-    return "widget" if _has_person(kernel) else "static"
+    if _has_person(kernel):
+        return "widget"
+
+    return "static"
 
 
 def _has_person(kernel: object) -> bool:
@@ -82,6 +86,7 @@ class Slots:
                 taken()
                 self._screen.update(shown, bundle)
                 return shown
+
         shown = self._screen.show(bundle)
         self._order.append(shown)
         return shown

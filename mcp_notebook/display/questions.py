@@ -95,8 +95,10 @@ class Question:
         lines += [visible(note, lines=True) for note in self.notes]
         if self.url:
             lines.append(f"The page is on {visible(self.host)}: {visible(self.url)}")
+
         if self.detail:
             lines.append(visible(self.detail, lines=True))
+
         return "\n".join(lines)
 
     def understand(self, line: str) -> Reply | None:
@@ -105,8 +107,12 @@ class Question:
         for choice in self.choices:
             if said.lower() in (choice.letter, choice.word, choice.answer):
                 return Reply(choice.answer)
+
         denial = _DENIAL.fullmatch(said)
-        return self._denial_reply(denial["reason"] or "") if denial else None
+        if denial:
+            return self._denial_reply(denial["reason"] or "")
+
+        return None
 
     def take_click(self, content: Mapping[str, Any]) -> Reply | None:
         """The reply that a page's message means; None for anything that is not offered:
@@ -114,12 +120,21 @@ class Question:
         """
         answer, reason = content.get("answer"), content.get("reason", "")
         if answer == DENY:
-            return self._denial_reply(reason) if isinstance(reason, str) else None
+            if isinstance(reason, str):
+                return self._denial_reply(reason)
+            return None
+
         offered = [choice.answer for choice in self.choices]
-        return Reply(answer) if isinstance(answer, str) and answer in offered else None
+        if isinstance(answer, str) and answer in offered:
+            return Reply(answer)
+
+        return None
 
     def _denial_reply(self, reason: str) -> Reply:
-        kept = clip(reason.strip(), REASON) if self.takes_reason else ""
+        if self.takes_reason:
+            kept = clip(reason.strip(), REASON)
+        else:
+            kept = ""
         return Reply(DENY, kept)
 
     def outcome_of(self, reply: Reply) -> str:
@@ -128,9 +143,17 @@ class Question:
             return reply.reason or "not answered"
         if reply.choice == DENY:
             return self.refusal.outcome
+
         chosen = next(one for one in self.choices if one.answer == reply.choice)
-        filled = ", ".join(reply.values) if self.fields and not self.url else ""
-        return f"{chosen.outcome}: {filled}" if filled else chosen.outcome
+        if self.fields and not self.url:
+            filled = ", ".join(reply.values)
+        else:
+            filled = ""
+
+        if filled:
+            return f"{chosen.outcome}: {filled}"
+
+        return chosen.outcome
 
 
 def listed_arguments(arguments: Mapping[str, Any]) -> Iterator[str]:
@@ -171,8 +194,10 @@ def approval_question(call: AskedCall) -> Question:
             f"{count} tools of {call.server} say that they only read; "
             "that is the server's claim."
         )
+
     if approval.hidden:
         notes.append(f"Secrets are sent but not shown: {', '.join(approval.hidden)}.")
+
     return Question(
         f"Claude asks to run {call.server}.{call.tool} with",
         arguments=call.arguments,
@@ -208,6 +233,7 @@ def _approval_choices(server: str, approval: Approval) -> tuple[Choice, ...]:
                 lasts=True,
             )
         )
+
     if approval.reading:
         count = len(approval.reading)
         names = clip(visible(", ".join(approval.reading)), 300)
@@ -224,6 +250,7 @@ def _approval_choices(server: str, approval: Approval) -> tuple[Choice, ...]:
                 lasts=True,
             )
         )
+
     return tuple(found)
 
 
@@ -247,6 +274,7 @@ def _secret_warning(fields: tuple[Field, ...]) -> tuple[str, ...]:
     secret = ", ".join(one.title for one in fields if one.is_secret)
     if not secret:
         return ()
+
     return (
         f"This asks for something secret ({secret[:100]}). "
         "MCP servers must not do that in a form: decline unless you know why.",

@@ -30,10 +30,15 @@ def picture(mime: str, data: str) -> str | None:
     """A `data:` URL when this is a whole raster image of an allowed type, else None."""
     if mime not in _SIGNATURES or len(data) > MAX_IMAGE:
         return None
+
     try:
         raw = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         return None
+
     start, end = _SIGNATURES[mime]
     whole = len(raw) > 24 and raw.startswith(start) and end in raw[-16:]
-    return f"data:{mime};base64,{data}" if whole else None
+    if whole:
+        return f"data:{mime};base64,{data}"
+
+    return None

@@ -68,6 +68,7 @@ def parts(sql: str) -> list[Part]:
             merged[-1] = (colour, merged[-1][1] + shown)
         else:
             merged.append((colour, shown))
+
     return merged
 
 
@@ -78,6 +79,7 @@ def pretty(sql: str) -> str:
     text = sql.strip()
     if "\n" in text or len(text) <= 64:
         return text
+
     lines = _Layout().run(split_sql(text))
     rows = [row for line in lines for row in _wrap_line(line)]
     return "\n".join(rows) or text
@@ -91,11 +93,15 @@ def _colour(tokens: Sequence[Token], at: int) -> str:
     token = tokens[at]
     if token.kind != "word":
         return _COLOURS.get(token.kind, "")
+
     called = at + 1 < len(tokens) and tokens[at + 1].text == "("
     is_function = called and token.lower in _ALSO_FUNCTIONS
     if token.lower in _KEYWORDS and not is_function:
         return "k"
-    return "f" if called else ""
+    if called:
+        return "f"
+
+    return ""
 
 
 def _follows(tokens: Sequence[Token], at: int) -> str:
@@ -125,6 +131,7 @@ class _Layout:
             else:
                 is_keyword = _colour(tokens, at) == "k"
                 self._word(token.text, token.lower if is_keyword else "")
+
         self._break(0)
         return [line for line in self.lines if line.strip()]
 
@@ -141,6 +148,7 @@ class _Layout:
             return False
         if word in _JOINS:
             return not self.joined
+
         return (
             word in _BREAKS
             or word in {"select", "or"}
@@ -174,14 +182,17 @@ def _wrap_line(line: str) -> list[str]:
     """A line longer than WIDTH broken after commas that stand outside parentheses."""
     if len(line) <= WIDTH:
         return [line]
+
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     rows, row, depth = [], "", 0
     for token in split_sql(line):
         depth += (token.text == "(") - (token.text == ")")
         if row == indent and token.kind == "space":
             continue
+
         row += token.text
         if token.text == "," and depth == 0:
             rows.append(row)
             row = indent
+
     return [*rows, row]

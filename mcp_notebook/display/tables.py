@@ -38,6 +38,7 @@ def view_tables(
         if drawing is not None:  # one is enough for a card
             views[at] = replace(view, chart=drawing)
             break
+
     return tuple(views)
 
 
@@ -49,8 +50,12 @@ def _chart(table: "Table", name: str) -> Drawing | None:
         or (table.total_rows or 0) > table.data.num_rows
     ):
         return None
+
     chart = choose_chart(table.data, name)
-    return None if chart is None else draw_chart(chart)
+    if chart is None:
+        return None
+
+    return draw_chart(chart)
 
 
 def _view(table: "Table", name: str) -> TableView:

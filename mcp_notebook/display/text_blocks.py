@@ -52,10 +52,12 @@ class MarkdownBlock:
     def draw(self, now: float) -> None:
         if not self._fresh or now < self._due:
             return
+
         text = self._join_pieces()
         rest = len(text) - self._settled
         if (len(text) - self._drawn) * SHARE < rest and now < self._due + LATEST:
             return
+
         self._fresh, self._drawn = False, len(text)
         self._settle(text)
         self._draw_tail(text)
@@ -68,10 +70,12 @@ class MarkdownBlock:
         text = self._join_pieces()
         if not text.strip():
             return
+
         if not self._tail:
             self._head = self._place(self._head, _markdown_bundle(text))
         elif self._fresh:
             self._draw_tail(text)
+
         self._fresh = False
         if self._tail:
             self._slots.vacate(
@@ -95,12 +99,15 @@ class MarkdownBlock:
     def _join_pieces(self) -> str:
         if len(self._pieces) > 1:
             self._pieces = ["".join(self._pieces)]
-        return self._pieces[0] if self._pieces else ""
+        if self._pieces:
+            return self._pieces[0]
+        return ""
 
     def _settle(self, text: str) -> None:
         worth = max(LEAST, GROWTH * self._settled**0.5)
         if len(text) - self._settled < worth:
             return
+
         at = _end_of_finished(text, self._settled)
         if at > self._settled:
             self._settled = at
@@ -114,6 +121,7 @@ class MarkdownBlock:
     def _draw_tail(self, text: str) -> None:
         if not text.strip():
             return
+
         opening = _open_fence(text, self._settled)
         tail = (f"{opening[0]}\n" if opening else "") + text[self._settled :]
         # As text only while it is all there is: sent with every beat, twice the tail
@@ -148,8 +156,12 @@ def _end_of_finished(text: str, start: int) -> int:
     for found in reversed(list(_PARAGRAPH.finditer(text, start))):
         if not _open_fence(text, found.end()):
             return found.end()
+
     line = text.rfind("\n", start) + 1
-    return line if line > start and _open_fence(text, line) else start
+    if line > start and _open_fence(text, line):
+        return line
+
+    return start
 
 
 def _open_fence(text: str, at: int) -> tuple[str, str] | None:
@@ -163,6 +175,7 @@ def _open_fence(text: str, at: int) -> tuple[str, str] | None:
             opened = (line, marks)
         elif marks.startswith(opened[1]) and line == marks:
             opened = None
+
     return opened
 
 
@@ -217,6 +230,7 @@ def safe_markdown(markdown: str) -> str:
     for code in _CODE.finditer(text):
         parts += [_safe_prose(text[at : code.start()]), _safe_code(code[0])]
         at = code.end()
+
     return "".join([*parts, _safe_prose(text[at:])])
 
 

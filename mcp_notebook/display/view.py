@@ -67,7 +67,11 @@ class View:
         self._text_mode = mode == "text"
         self._calls: dict[str, StaticCall] = {}
         self._drawn = 0.0  # when progress was last drawn
-        form = line_form(mode, self._slots) if live else None
+        if live:
+            form = line_form(mode, self._slots)
+        else:
+            form = None
+
         self._working = WorkingLine(form, clock, patience)
 
     @property
@@ -79,6 +83,7 @@ class View:
         """Draw one event. Text and progress may wait for the next `flush`."""
         if not isinstance(event, Working | ThinkingDelta | ToolProgress | Usage):
             self._working.end()
+
         match event:
             case TextDelta(text):
                 self._open_block().add(text)
@@ -110,6 +115,7 @@ class View:
         self._working.draw()
         if self._block is not None:
             self._block.draw(self._clock())
+
         if self._clock() - self._drawn >= INTERVAL:
             self._drawn = self._clock()
             for call in self._calls.values():
@@ -128,6 +134,7 @@ class View:
         self._working.close()
         for call in self._calls.values():
             call.freeze(expanded=call is last)
+
         self._calls.clear()
         self._slots.close()
 
@@ -137,16 +144,23 @@ class View:
         if isinstance(event, ToolProgress):
             call.record = report_progress(call.record, event)  # drawn at the next flush
             return
+
         if isinstance(event, ToolStarted):
             call.record = replace(call.record, status="running")
         else:
             call.record = finish_view(call.record, event)
+
         call.draw()
 
     def _open_block(self) -> TextBlock | MarkdownBlock:
         if self._block is None:
-            make = TextBlock if self._text_mode else MarkdownBlock
+            if self._text_mode:
+                make = TextBlock
+            else:
+                make = MarkdownBlock
+
             self._block = make(self._slots)
+
         return self._block
 
     def _end_block(self) -> None:
@@ -162,8 +176,13 @@ class View:
     def _stop(self, event: Stop) -> None:
         for call in self._calls.values():
             call.end()
+
         line = stop_line(event)
-        status = "error" if event.reason == "error" else "cancelled"
+        if event.reason == "error":
+            status = "error"
+        else:
+            status = "cancelled"
+
         if line:
             self._draw_line(line, MARKS[status])
 

@@ -42,7 +42,11 @@ def _script(*names: str) -> str:
 def widget_bundle(widget: anywidget.AnyWidget, plain: str) -> dict[str, Any]:
     """The mime bundle that shows a widget, with what is read where there are none."""
     made = widget._repr_mimebundle_() or {}
-    data = made[0] if isinstance(made, tuple) else made
+    if isinstance(made, tuple):
+        data = made[0]
+    else:
+        data = made
+
     return {**data, "text/plain": plain}
 
 
@@ -107,11 +111,14 @@ class Card(anywidget.AnyWidget):
         if "look" in content:
             self._send_page(content["look"])
             return
+
         if not self.call["buttons"] or self._record.status != "approval":
             return
+
         if content.get("show") is True:
             self._send_secrets()
             return
+
         reply = self._question.take_click(content)
         # a call that is not shown whole cannot be allowed
         if reply is not None and (self.call["whole"] or reply.choice == DENY):
@@ -125,6 +132,7 @@ class Card(anywidget.AnyWidget):
         """Send a page of a whole table, or nothing where it is not there any more."""
         if not isinstance(asked, dict) or not isinstance(asked.get("table"), int):
             return
+
         at, found = asked["table"], None
         if 0 <= at < len(self._record.whole):
             # pyarrow is there: it made the table
@@ -132,7 +140,9 @@ class Card(anywidget.AnyWidget):
 
             if at not in self._explorers:
                 self._explorers[at] = Explorer(self._record.whole[at])
+
             found = self._explorers[at].page(asked)
+
         self.send({"looked": asked.get("id"), "page": found})
 
 
@@ -156,13 +166,20 @@ class QuestionForm(anywidget.AnyWidget):
         reply = self._question.take_click(content)
         if self._answered or reply is None:
             return
+
         if self._question.fields and reply.choice != DENY:
             sent = content.get("values")
-            typed = sent if isinstance(sent, Mapping) else {}
+            if isinstance(sent, Mapping):
+                typed = sent
+            else:
+                typed = {}
+
             values, self.wrong = check_fields(self._question.fields, typed)
             if self.wrong:
                 return
+
             reply = replace(reply, values=values)
+
         self._answered = True
         self._answer(reply)
 
@@ -211,6 +228,7 @@ class Progress(anywidget.AnyWidget):
         with self.hold_sync():
             if self.line.get("text") != text or seconds < self.line["seconds"]:
                 self.line = {"text": text, "seconds": round(seconds, 1)}
+
             soon = bool(thinking) and 0 <= seconds - self._said < OFTEN
             if thinking != self.thinking and not soon:
                 self.thinking, self._said = thinking, seconds

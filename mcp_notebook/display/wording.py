@@ -42,11 +42,17 @@ def byte_size(count: int) -> str:
     """`812 B`, `1.2 kB`, `48 kB`, `3.1 MB`, in powers of 1000."""
     if count < 1000:
         return f"{count} B"
+
     value, power = count / 1000, 1
     while power < 3 and value >= 999.5:
         power += 1
         value = count / 1000**power
-    number = f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+    if value < 9.95:
+        number = f"{value:.1f}"
+    else:
+        number = f"{value:.0f}"
+
     return f"{number} {_UNITS[power]}"
 
 
@@ -56,11 +62,17 @@ def outcome(record: CallView) -> str:
     """
     if record.status != "ok":
         return LABELS[record.status]
+
     if record.tables:
         first, *others = record.tables
-        return f"{first.shape} and {len(others)} more" if others else first.shape
+        if others:
+            return f"{first.shape} and {len(others)} more"
+
+        return first.shape
+
     if record.images:
         return count_of(len(record.images), "image")
+
     return ""
 
 
@@ -76,8 +88,10 @@ def badges(truncated: str, approximate: bool) -> list[tuple[str, str]]:
     found = []
     if truncated:
         found.append(("cut by the server", truncated))
+
     if approximate:
         found.append(("approximate", _APPROXIMATE))
+
     return found
 
 
@@ -117,10 +131,13 @@ def footer_line(footer: Footer) -> str:
     pieces = [_short_hashes(footer.backend), _calls(footer), _tokens(footer)]
     if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
         pieces.append(dollars(footer.dollars))
+
     if footer.seconds:
         pieces.append(duration(footer.seconds))
+
     if footer.kept_bytes:
         pieces.append(f"{byte_size(footer.kept_bytes)} kept out of the model")
+
     return " · ".join(piece for piece in (*pieces, *footer.notes) if piece)
 
 
@@ -128,8 +145,12 @@ def stop_line(stop: Stop) -> str:
     """Why the cell ended before Claude was done; "" when it was done."""
     if stop.reason == "done":
         return stop.message
+
     opening = _STOPS[stop.reason]
-    return f"{opening}: {stop.message}" if stop.message else f"{opening}."
+    if stop.message:
+        return f"{opening}: {stop.message}"
+
+    return f"{opening}."
 
 
 def dollars(amount: float) -> str:
@@ -140,7 +161,10 @@ def dollars(amount: float) -> str:
         return "less than $0.0001"
     if amount < 0.01:
         return f"${amount:.4f}"
-    return f"${amount:.3f}" if amount < 0.1 else f"${amount:.2f}"
+    if amount < 0.1:
+        return f"${amount:.3f}"
+
+    return f"${amount:.2f}"
 
 
 def _short_hashes(text: str) -> str:
@@ -149,14 +173,21 @@ def _short_hashes(text: str) -> str:
 
 
 def _calls(footer: Footer) -> str:
-    return count_of(footer.calls, "call") if footer.calls else ""
+    if footer.calls:
+        return count_of(footer.calls, "call")
+    return ""
 
 
 def _tokens(footer: Footer) -> str:
     read = footer.input_tokens + footer.cached_tokens
     if not read and not footer.output_tokens:
         return ""
-    cached = f" ({_count(footer.cached_tokens)} cached)" if footer.cached_tokens else ""
+
+    if footer.cached_tokens:
+        cached = f" ({_count(footer.cached_tokens)} cached)"
+    else:
+        cached = ""
+
     return f"{_count(read)} tokens in{cached}, {_count(footer.output_tokens)} out"
 
 

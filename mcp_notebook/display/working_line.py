@@ -87,6 +87,7 @@ class WorkingLine:
         """Show the line when it is due."""
         if self._form is None or not self._text:
             return
+
         seconds = self._clock() - self._since
         if self._shown or seconds >= self._patience:
             self._shown = self.was_shown = True
@@ -115,8 +116,14 @@ class WorkingLine:
 def line_form(mode: Mode, slots: Slots) -> LineForm | None:
     """The line in the form of a cell's output; None where it could not be taken back."""
     if mode == "text":
-        return TerminalLine(slots) if sys.stdout.isatty() else None
-    return WidgetLine(slots) if mode == "widget" else StaticLine(slots)
+        if sys.stdout.isatty():
+            return TerminalLine(slots)
+        return None
+
+    if mode == "widget":
+        return WidgetLine(slots)
+
+    return StaticLine(slots)
 
 
 class StaticLine:
@@ -131,9 +138,14 @@ class StaticLine:
         beat = int(seconds / BEAT)
         if self._shown and text == self._drawn and beat == self._beat:
             return
+
         self._drawn, self._beat = text, beat
         last = detail.rpartition("\n")[2]
-        said = f" · {clip(last, 100)}" if last else ""
+        if last:
+            said = f" · {clip(last, 100)}"
+        else:
+            said = ""
+
         self._place(small_line(f"{text} · {seconds:.0f} s{said}", mark="◌"))
 
     def clear(self, last: str) -> None:
@@ -170,6 +182,7 @@ class WidgetLine:
 
         if self._widget is None:
             self._widget = Progress()
+
         self._widget.tell(text, seconds, detail)
         if not self._shown:
             self._shown = self._slots.show(widget_bundle(self._widget, f"{text} …"))

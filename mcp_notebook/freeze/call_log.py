@@ -49,7 +49,10 @@ class Kept:
         frame = self.frame()
         names = [name for name in (*reversed(self.into), self.name) if name]
         if frame is None:
-            return names[0] if names else "table"
+            if names:
+                return names[0]
+            return "table"
+
         now = (
             n
             for n in (*names, *namespace)
@@ -156,6 +159,7 @@ class Trail:
         call = self._find(call_id)
         if call is None:
             return
+
         # A shallow copy: pandas copies on write, so what the person does to the frame
         # does not reach these rows.
         kept = Kept(name, weakref.ref(frame), frame.copy(deep=False), truncated)
@@ -176,6 +180,7 @@ class Trail:
             for kept in call.tables.values():
                 if name in kept.into:
                     kept.into.remove(name)
+
                 if kept.frame() is frame:
                     kept.into.append(name)
 

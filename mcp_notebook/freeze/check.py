@@ -103,13 +103,17 @@ def check(
     # digit from run to run.
     if lines or (against is not None and not fingerprint):
         difference = _difference(frame, fingerprint, against, ignore)
+
     if difference is not None and not difference.same:
         lines = tuple(dict.fromkeys([*difference.lines(), *_beside_rows(lines)]))
+
     checked = Checked(name or _name_of(table), len(frame), lines, difference)
     if lines and strict:
         raise CheckFailed(repr(checked))
+
     if lines:
         warnings.warn(repr(checked), CheckWarning, stacklevel=2)
+
     return checked
 
 
@@ -119,6 +123,7 @@ def remember(frame: pd.DataFrame, mark: str) -> None:
     """
     if int(frame.memory_usage(index=False).sum()) > _LARGEST:
         return
+
     # pandas copies on write: later changes to the frame do not reach it
     _known[mark] = frame.copy(deep=False)
     _known.move_to_end(mark)
@@ -134,12 +139,19 @@ def _changes(frame: pd.DataFrame, expected: Expected) -> Iterator[str]:
     if expected.rows is not None and not same_rows:
         net = _net(len(frame) - expected.rows)
         yield f"{count_words(expected.rows, 'row')} before, {len(frame):,} now{net}"
+
     before = expected.fingerprint
-    now = fingerprint(frame, expected.ignore) if before else None
+    if before:
+        now = fingerprint(frame, expected.ignore)
+    else:
+        now = None
+
     if before and now and same_columns:
         yield from _moved_rows(before, now)
+
     if expected.columns is not None:
         yield from _column_changes(expected.columns, types)
+
     if before and now and same_columns and same_rows and before.table != now.table:
         yield _values(before, now, [n for n in types if n not in expected.ignore])
 
@@ -161,13 +173,19 @@ def _column_changes(before: Mapping[str, str], now: Mapping[str, str]) -> Iterat
 
 def _values(before: Fingerprint, now: Fingerprint, names: Sequence[str]) -> str:
     if len(before.columns) != len(names):
-        return f"{count_words(len(before.columns), 'column')} before, {len(names):,} now"
+        return (
+            f"{count_words(len(before.columns), 'column')} before, {len(names):,} now"
+        )
+
     changed = before.other_columns(now, names)
     if not changed:
         return "the same values stand together in other rows"
-    rest = (
-        "" if len(changed) == len(names) else "; the other columns hold the same values"
-    )
+
+    if len(changed) == len(names):
+        rest = ""
+    else:
+        rest = "; the other columns hold the same values"
+
     return f"values differ in {list_words(changed)}{rest}"
 
 
@@ -187,15 +205,21 @@ def _difference(
     before = _rows_before(mark, against)
     if before is None:
         return None
+
     found = compare(_without(before, ignore), _without(frame, ignore))
     # A file has types of its own; those that the table had stand in the check.
-    return replace(found, types={}) if isinstance(against, str | Path) else found
+    if isinstance(against, str | Path):
+        return replace(found, types={})
+
+    return found
 
 
 def _rows_before(mark: str, against: Any) -> pd.DataFrame | None:
     if against is None:
         return _known.get(mark)
-    return _from_file(against) if isinstance(against, str | Path) else as_frame(against)
+    if isinstance(against, str | Path):
+        return _from_file(against)
+    return as_frame(against)
 
 
 def _from_file(path: Any) -> pd.DataFrame:
@@ -217,4 +241,5 @@ def _name_of(table: Any) -> str:
         for name, value in names.items():
             if value is table and not name.startswith("_"):
                 return name
+
     return "The table"

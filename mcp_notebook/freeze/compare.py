@@ -97,15 +97,22 @@ def compare(a: Any, b: Any, key: str | Sequence[str] | None = None) -> Differenc
     }
     if key is None:
         return Difference(**told, **_compare_without_keys(before, after, shared))
-    keys = [key] if isinstance(key, str) else list(key)
+
+    if isinstance(key, str):
+        keys = [key]
+    else:
+        keys = list(key)
+
     for name in keys:
         if name not in shared:
             raise DataError(
                 f"There is no column {name!r} in both tables; both have: "
                 f"{', '.join(shared) or 'none'}."
             )
+
     return Difference(
-        **told, **_compare_by_keys(before, after, keys, [n for n in shared if n not in keys])
+        **told,
+        **_compare_by_keys(before, after, keys, [n for n in shared if n not in keys]),
     )
 
 
@@ -115,11 +122,17 @@ def as_frame(value: Any, which: str = "") -> pd.DataFrame:
         return value
     if isinstance(value, pd.Series):
         return value.to_frame()
+
     if hasattr(value, "__arrow_c_stream__"):
         import pyarrow as pa
 
         return pa.table(value).to_pandas(types_mapper=pd.ArrowDtype)
-    table = f"The {which} value" if which else "The value"
+
+    if which:
+        table = f"The {which} value"
+    else:
+        table = "The value"
+
     raise DataError(
         f"{table} is a {type(value).__name__}, not a table: give a DataFrame."
     )
@@ -130,7 +143,10 @@ def type_word(dtype: Any) -> str:
     their precision.
     """
     text = str(dtype)
-    return "decimal" if text.startswith("decimal") else text
+    if text.startswith("decimal"):
+        return "decimal"
+
+    return text
 
 
 def column_types(frame: pd.DataFrame) -> dict[str, str]:
@@ -179,15 +195,16 @@ def _compare_by_keys(
     )
     differs = {name: hashes_old[name] != hashes_new[name] for name in others}
     cells = {name: int(marks.sum()) for name, marks in differs.items() if marks.any()}
-    touched = (
-        np.any([differs[name] for name in cells], axis=0)
-        if cells
-        else np.zeros(len(common), dtype=bool)
-    )
+    if cells:
+        touched = np.any([differs[name] for name in cells], axis=0)
+    else:
+        touched = np.zeros(len(common), dtype=bool)
+
     columns = {name: new[name].array[touched] for name in keys}
     for name in cells:
         columns[f"{name} before"] = old[name].array[touched]
         columns[f"{name} after"] = new[name].array[touched]
+
     return {
         "added": after[~np.isin(right, common)],
         "removed": before[~np.isin(left, common)],
@@ -204,6 +221,7 @@ def _unique_keys(frame: pd.DataFrame, keys: list[str], which: str) -> Hashes:
         raise DataError(
             f"The key is not unique in the {which} table: {said} stands more than once."
         )
+
     return hashes
 
 
@@ -211,12 +229,14 @@ def _lines(found: Difference) -> Iterator[str]:
     if found.same:
         yield f"the same: {count_words(found.rows[1], 'row')}"
         return
+
     moved = [
         f"{count_words(len(found.added), 'row')} added",
         f"{len(found.removed):,} removed",
     ]
     if found.changed is not None:
         moved.append(f"{len(found.changed):,} changed")
+
     yield f"{', '.join(moved)} ({found.rows[0]:,} before, {found.rows[1]:,} after)"
     yield from column_lines(found.new_columns, found.lost_columns, found.types)
     if found.cells:
@@ -231,8 +251,10 @@ def column_lines(
     """What happened to columns, a line each kind."""
     if new:
         yield f"new columns: {list_words(new)}"
+
     if lost:
         yield f"columns gone: {list_words(lost)}"
+
     if types:
         yield "types: " + list_words(
             [f"{name} {before} → {after}" for name, (before, after) in types.items()]
@@ -251,5 +273,8 @@ def list_words(words: Sequence[str]) -> str:
 
 
 def _shown(word: str, rows: pd.DataFrame) -> str:
-    few = f", the first {SHOWN}" if len(rows) > SHOWN else ""
+    if len(rows) > SHOWN:
+        few = f", the first {SHOWN}"
+    else:
+        few = ""
     return f"<p>{count_words(len(rows), 'row')} {word}{few}</p>{rows.head(SHOWN).to_html()}"

@@ -71,7 +71,10 @@ class Fingerprint:
     rows: tuple[bytes, ...] | None
 
     def __str__(self) -> str:
-        rows = "-" if self.rows is None else _pack(self.rows)
+        if self.rows is None:
+            rows = "-"
+        else:
+            rows = _pack(self.rows)
         return ":".join([VERSION, self.table, _pack(self.columns), rows])
 
     def other_columns(self, other: "Fingerprint", names: Sequence[str]) -> list[str]:
@@ -80,6 +83,7 @@ class Fingerprint:
         """
         if not len(names) == len(self.columns) == len(other.columns):
             return []
+
         marks = zip(sorted(names), self.columns, other.columns, strict=True)
         return [name for name, before, after in marks if before != after]
 
@@ -99,6 +103,7 @@ def fingerprint(frame: pd.DataFrame, ignore: Collection[str] = ()) -> Fingerprin
     columns = tuple(_mark(_sum(mix(hashes[name]))) for name in sorted(hashes))
     if not hashes or len(frame) > SMALL:
         return Fingerprint(table, columns, None)
+
     return Fingerprint(table, columns, tuple(sorted(map(_mark, mix(rows).tolist()))))
 
 
@@ -112,8 +117,13 @@ def parse_fingerprint(text: str) -> Fingerprint:
         )
     if parts[0] != VERSION or len(parts) != 4:
         raise ConfigError(f"{text[:40]!r} is no fingerprint of this version; {again}")
+
     try:
-        rows = None if parts[3] == "-" else tuple(_unpack(parts[3]))
+        if parts[3] == "-":
+            rows = None
+        else:
+            rows = tuple(_unpack(parts[3]))
+
         return Fingerprint(parts[1], tuple(_unpack(parts[2])), rows)
     except ValueError:
         raise ConfigError(f"{text[:40]!r} is a damaged fingerprint; {again}") from None
@@ -124,9 +134,14 @@ def label_texts(labels: Sequence[Any] | pd.Index) -> list[str]:
     seen: Counter[str] = Counter()
     found = []
     for label in labels:
-        text = ".".join(map(str, label)) if isinstance(label, tuple) else str(label)
+        if isinstance(label, tuple):
+            text = ".".join(map(str, label))
+        else:
+            text = str(label)
+
         seen[text] += 1
         found.append(text if seen[text] == 1 else f"{text}#{seen[text]}")
+
     return found
 
 
@@ -165,6 +180,7 @@ def mix(values: Hashes) -> Hashes:
 def _hash_series(series: pd.Series, rounded: bool) -> Hashes:
     if series.dtype == object:
         return _hash_objects(series.tolist(), rounded)
+
     # In a numpy column NaN is the word for missing; extension arrays say themselves
     # what is missing.
     plain = isinstance(series.dtype, np.dtype)
@@ -172,9 +188,11 @@ def _hash_series(series: pd.Series, rounded: bool) -> Hashes:
         array = pa.array(series, from_pandas=plain)
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
         return _hash_objects(series.tolist(), rounded)
+
     # pandas' periods and intervals count by their text
     if getattr(array.type, "extension_name", "").startswith("pandas."):
         return _hash_objects(series.tolist(), rounded)
+
     return _hash_array(array, rounded)
 
 
@@ -186,8 +204,10 @@ def _hash_objects(values: Sequence[Any], rounded: bool) -> Hashes:
     for at, value in enumerate(values):
         if not _is_missing(value):
             groups[type(value), getattr(value, "tzinfo", None) is None].append(at)
+
     for (type_, _), places in groups.items():
         hashes[places] = _hash_group(type_, [values[at] for at in places], rounded)
+
     return hashes
 
 
@@ -202,7 +222,12 @@ def _hash_group(type_: type, values: list[Any], rounded: bool) -> Hashes | list[
         return _hash_objects(list(map(_equal_number, values)), rounded)
     else:
         return _hash_plain(type_, values, rounded)
-    kind = "map" if issubclass(type_, Mapping) else "list"
+
+    if issubclass(type_, Mapping):
+        kind = "map"
+    else:
+        kind = "list"
+
     return [_digest(kind, hashes) for hashes in inner]
 
 
@@ -213,6 +238,7 @@ def _hash_plain(type_: type, values: list[Any], rounded: bool) -> Hashes | list[
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         # an integer of more than 64 bits, half a surrogate, a type that Arrow has not
         pass
+
     return [_hash_alone(value) for value in values]
 
 
@@ -228,27 +254,48 @@ def _hash_alone(value: Any) -> int:
             return int(_hash_integers(pa.array([value]), False)[0])
         # hex: Python writes no decimal number of more than 4300 digits
         return _digest("integer", hex(value).encode())
+
     if isinstance(value, bytearray | memoryview):
         return _digest("binary", value)
-    name = "text" if isinstance(value, str) else type(value).__name__.lower()
+
+    if isinstance(value, str):
+        name = "text"
+    else:
+        name = type(value).__name__.lower()
+
     return _digest(name, _encode(str(value)))
 
 
 def _equal_number(value: Decimal | None) -> Any:
     """The integer or float that a decimal equals, else its digits."""
     if value is None or not value.is_finite():
-        return None if value is None else float(value)
+        if value is None:
+            return None
+        return float(value)
+
     if value == value.to_integral_value():
         return int(value)
+
     near = float(value)
-    return near if Decimal(near) == value else str(value.normalize(_WIDE).as_tuple())
+    if Decimal(near) == value:
+        return near
+
+    return str(value.normalize(_WIDE).as_tuple())
 
 
 def _hash_array(array: pa.Array | pa.ChunkedArray, rounded: bool) -> Hashes:
-    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    if isinstance(array, pa.ChunkedArray):
+        chunks = array.chunks
+    else:
+        chunks = [array]
+
     column = pa.chunked_array(chunks, array.type)
     column = plain_column(column)
-    array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.nulls(0)
+    if column.num_chunks:
+        array = pa.concat_arrays(column.chunks)
+    else:
+        array = pa.nulls(0)
+
     hashes = _HASHERS.get(value_kind(array.type), _hash_distinct)(array, rounded)
     missing = array.is_null().to_numpy(zero_copy_only=False)
     return np.where(missing, _MISSING, hashes)
@@ -263,6 +310,7 @@ def _hash_distinct(array: pa.Array, rounded: bool) -> Hashes:
         encoded = pc.dictionary_encode(array)
     except pa.ArrowNotImplementedError:
         return _hash_values(kind, array, rounded)
+
     distinct = _hash_values(kind, encoded.dictionary, rounded)
     places = pc.fill_null(encoded.indices.cast(pa.int64()), len(distinct))
     return np.append(distinct, _MISSING)[places.to_numpy(zero_copy_only=False)]
@@ -271,13 +319,16 @@ def _hash_distinct(array: pa.Array, rounded: bool) -> Hashes:
 def _hash_values(kind: ValueKind, array: pa.Array, rounded: bool) -> Hashes:
     if kind.nested:
         return _hash_objects(column_values(array, map_as_dict=True), rounded)
+
     if kind is DECIMAL:
         numbers = map(_equal_number, array.to_pylist())
         return _hash_objects(list(numbers), rounded)
+
     if kind is BINARY:
         data = [value or b"" for value in array.to_pylist()]
     else:
         data = [_encode(kind.write(v)) if v.is_valid else b"" for v in array]
+
     return np.array([_digest(kind.name, value) for value in data], np.uint64)
 
 
@@ -297,6 +348,7 @@ def _hash_floats(array: pa.Array, rounded: bool) -> Hashes:
         near = (values.view(np.uint64) + _HALF) >> _DROPPED << _DROPPED
         usual = np.isfinite(values) & ~_are_whole(values)
         values = np.where(usual, near.view(np.float64), values)
+
     whole = _are_whole(values)
     integers = np.where(whole, values, 0).astype(np.int64).view(np.uint64)
     fractions = _tag("float", values.view(np.uint64))
@@ -312,12 +364,21 @@ def _hash_moments(array: pa.Array, rounded: bool) -> Hashes:
     kind = value_kind(array.type)
     if kind is DATE:
         array = array.cast(pa.date32(), safe=False).cast(pa.timestamp("s"))
-    storage = pa.int32() if array.type.bit_width == 32 else pa.int64()
+
+    if array.type.bit_width == 32:
+        storage = pa.int32()
+    else:
+        storage = pa.int64()
+
     values = _fill(array.cast(storage), pa.int64()).astype(np.int64)
     per_second = _PER_SECOND[array.type.unit]
     seconds, rest = np.divmod(values, per_second)
     rest = rest * (10**9 // per_second)
-    zone = "zoned" if getattr(array.type, "tz", None) else ""
+    if getattr(array.type, "tz", None):
+        zone = "zoned"
+    else:
+        zone = ""
+
     return _tag(kind.name + zone, mix(seconds.view(np.uint64)) + rest.view(np.uint64))
 
 

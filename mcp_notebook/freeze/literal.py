@@ -38,6 +38,7 @@ def literal(
     """
     if sealer is not None and (secret or sealer.is_named_secret(key, value)):
         secret = True
+
     if isinstance(value, Mapping):
         pairs = [
             f"{literal(k, sealer, name)}: "
@@ -45,16 +46,22 @@ def literal(
             for k, v in value.items()
         ]
         return _bracket_items("{", pairs, "}", indent)
+
     if isinstance(value, list | tuple):
         items = [
             literal(item, sealer, name, secret=secret, indent=indent + 4)
             for item in value
         ]
         return _bracket_items("[", items, "]", indent)
+
     if secret and sealer is not None:
         return _secret(value, sealer, name)
+
     if isinstance(value, str):
-        return quoted(value) if sealer is None else text(value, sealer, name)
+        if sealer is None:
+            return quoted(value)
+        return text(value, sealer, name)
+
     return _number(value)
 
 
@@ -62,8 +69,12 @@ def _secret(value: Any, sealer: Sealer, name: str) -> str:
     """The source that reads a secret from the environment as what it was sent as."""
     if value in (None, "") or isinstance(value, bool):
         return repr(value)
+
     source = _environment(sealer.secret(str(value), name))
-    return source if isinstance(value, str) else f"{type(value).__name__}({source})"
+    if isinstance(value, str):
+        return source
+
+    return f"{type(value).__name__}({source})"
 
 
 def text(
@@ -72,7 +83,10 @@ def text(
     """The source of a text; a long line of SQL in several literals."""
     pieces = sealer.pieces(value, name, sql=sql)
     if not any(isinstance(piece, Secret) for piece in pieces):
-        return fold_literal(value, indent) if sql else quoted(value)
+        if sql:
+            return fold_literal(value, indent)
+        return quoted(value)
+
     parts = [
         _environment(p) if isinstance(p, Secret) else quoted(p)
         for p in pieces
@@ -92,8 +106,12 @@ def quoted(value: str) -> str:
             source = f"{quote}{value}{quote}"
             if not value.endswith(quote[0]) and is_exact(source, value):
                 return source
+
     plain = json.dumps(value, ensure_ascii=False)
-    return plain if value.isprintable() and is_exact(plain, value) else ascii(value)
+    if value.isprintable() and is_exact(plain, value):
+        return plain
+
+    return ascii(value)
 
 
 def fold_literal(value: str, indent: int = 0) -> str:
@@ -103,6 +121,7 @@ def fold_literal(value: str, indent: int = 0) -> str:
     whole = quoted(value)
     if len(whole) <= WIDTH - indent or "\n" in value:
         return whole
+
     lines = [line for clause in _CLAUSES.split(value) for line in _wrap_clause(clause)]
     margin = " " * (indent + 4)
     source = (
@@ -110,7 +129,10 @@ def fold_literal(value: str, indent: int = 0) -> str:
         + "".join(f"{margin}{quoted(line)}\n" for line in lines)
         + f"{' ' * indent})"
     )
-    return source if is_exact(source, value) else whole
+    if is_exact(source, value):
+        return source
+
+    return whole
 
 
 def _wrap_clause(clause: str) -> list[str]:
@@ -119,7 +141,9 @@ def _wrap_clause(clause: str) -> list[str]:
     for word in re.findall(r"\s*\S+\s*", clause) or [clause]:
         if lines[-1] and len(lines[-1]) + len(word) > WIDTH - 12:
             lines.append("")
+
         lines[-1] += word
+
     return lines
 
 
@@ -131,6 +155,7 @@ def call(target: str, arguments: Iterable[str], *, prefix: str = "") -> str:
         return line
     if len(given) == 1 and given[0].count('"""') == 2:
         return line  # one long text: its own lines are what a reader looks at
+
     inner = "".join(f"    {argument},\n" for argument in given)
     return f"{prefix}{target}(\n{inner})"
 
@@ -156,6 +181,7 @@ def _bracket_items(opening: str, items: list[str], closing: str, indent: int) ->
     line = f"{opening}{', '.join(items)}{closing}"
     if len(line) + indent <= WIDTH and "\n" not in line:
         return line
+
     margin = " " * (indent + 4)
     return (
         f"{opening}\n"

@@ -69,6 +69,7 @@ class Sealer:
         holder = self._holder(value)
         if holder:
             return Secret(holder, True)
+
         variable = _WORD.sub("_", name).strip("_").upper() or "SECRET"
         self.missing[variable] = None
         return Secret(variable, False)
@@ -93,8 +94,10 @@ class Sealer:
                 for piece in pieces
                 for p in _split(piece, value, Secret(variable, True))
             ]
+
         if sql:
             pieces = [p for piece in pieces for p in self._literals(piece, name)]
+
         return [p for piece in pieces for p in self._shapes(piece, name, references)]
 
     def is_named_secret(self, name: str, value: Any) -> bool:
@@ -108,7 +111,10 @@ class Sealer:
         if telling:
             return min(telling)
         # a short value may stand in any variable by chance
-        return min(holders, default="") if len(value) >= LEAST else ""
+        if len(value) >= LEAST:
+            return min(holders, default="")
+
+        return ""
 
     def _values(self) -> Iterator[tuple[str, str]]:
         """Secret variables and their values, the longest first: one may hold another."""
@@ -126,11 +132,16 @@ class Sealer:
         if isinstance(piece, Secret) or mask(piece, {}) == piece:
             yield piece
             return
+
         rest, clear = piece, mask(piece, {}).split(MASK)
         for at, part in enumerate(clear[:-1]):
             yield part
             rest = rest[len(part) :]
-            end = rest.find(clear[at + 1]) if clear[at + 1] else len(rest)
+            if clear[at + 1]:
+                end = rest.find(clear[at + 1])
+            else:
+                end = len(rest)
+
             found = rest[:end]
             yield (
                 found
@@ -138,20 +149,24 @@ class Sealer:
                 else self.secret(found, f"{name}_secret")
             )
             rest = rest[end:]
+
         yield rest
 
     def _literals(self, piece: str | Secret, name: str) -> Iterator[str | Secret]:
         if isinstance(piece, Secret):
             yield piece
             return
+
         at = 0
         for found in _LITERAL.finditer(piece):
             column = found["login"] or found["column"]
             if not found["login"] and not is_secret_name(column, NameLevel.ARGUMENT):
                 continue
+
             yield piece[at : found.start("value")]
             yield self.secret(found["value"], f"{name}_{column}")
             at = found.end("value")
+
         yield piece[at:]
 
 
@@ -159,6 +174,7 @@ def _split(piece: str | Secret, value: str, secret: Secret) -> Iterator[str | Se
     if isinstance(piece, Secret) or value not in piece:
         yield piece
         return
+
     first, *others = piece.split(value)
     yield first
     for other in others:
@@ -186,13 +202,18 @@ def seal_options(options: ConnectOptions, sealer: Sealer) -> ConnectOptions:
             )
         elif option.sealing == "text":
             sealed[name] = sealer.text(value, f"{options.name}_{name}")
+
     return replace(options, **sealed)
 
 
 def _seal_words(options: ConnectOptions, sealer: Sealer) -> Iterator[str]:
     option, before_command = "", True
     for word in options.words:
-        assigned = _ASSIGNMENT.fullmatch(word) if before_command else None
+        if before_command:
+            assigned = _ASSIGNMENT.fullmatch(word)
+        else:
+            assigned = None
+
         before_command = assigned is not None
         if assigned and is_secret_name(assigned["name"], NameLevel.CONNECTION):
             yield f"{assigned['name']}={_seal_value(assigned['value'], assigned['name'], sealer)}"
@@ -200,23 +221,31 @@ def _seal_words(options: ConnectOptions, sealer: Sealer) -> Iterator[str]:
             yield _seal_value(word, f"{options.name}_{option.lstrip('-')}", sealer)
         else:
             yield _seal_inside(word, options.name, sealer)
-        option = word if is_secret_option(word) else ""
+
+        if is_secret_option(word):
+            option = word
+        else:
+            option = ""
 
 
 def _seal_header(server: str, header: str, sealer: Sealer) -> str:
     name, value = split_header(header)
     if not is_secret_name(name, NameLevel.CONNECTION):
         return f"{name}: {_seal_inside(value, server, sealer)}"
+
     found = _SCHEME.fullmatch(value)
     if found is None:
         return header
+
     scheme = found["scheme"] or ""
     return f"{name}: {scheme}{_seal_value(found['value'], f'{server}_{name}', sealer)}"
 
 
 def _seal_value(value: str, name: str, sealer: Sealer) -> str:
     """A secret that fills a word; what refers to a variable already is none."""
-    return value if _REFERENCE.search(value) else sealer.reference(value, name)
+    if _REFERENCE.search(value):
+        return value
+    return sealer.reference(value, name)
 
 
 def _seal_inside(word: str, server: str, sealer: Sealer) -> str:

@@ -86,12 +86,18 @@ def choose(trail: Trail, wish: Wish, around: Surroundings) -> Chosen:
         wanted = _find_wanted(in_reach, wish, links, around)
         if not wanted:
             raise DataError(_nothing_text(trail, wish, in_reach))
+
     needed = links.closure(wanted)
     if not wish.by_hand:
         needed = {call for call in needed if call.cell or call in wanted}
+
     needed |= _writes(calls, needed, wish, in_reach)
     kept = [call for call in calls if call in needed]
-    kept = kept if wish.everything else _once(kept, links)
+    if wish.everything:
+        kept = kept
+    else:
+        kept = _once(kept, links)
+
     return Chosen(
         tuple(_choices(kept, links, wish, around)),
         tuple(_left_out(in_reach, kept, wish)),
@@ -111,6 +117,7 @@ class _Links:
             if call.server == OWN_SERVER and call.kind == "tool":
                 self._read(call, made, around)
                 self._resolve(call, makers)
+
             for kept in call.kept():
                 made |= dict.fromkeys(kept.names(), (call, kept))
 
@@ -149,6 +156,7 @@ class _Links:
             if call not in found:
                 found.add(call)
                 waiting += [maker for maker, _ in self.needs.get(call, {}).values()]
+
         return found
 
     def read_later(self, call: Call, among: Iterable[Call]) -> bool:
@@ -164,10 +172,20 @@ def reads(call: Call) -> bool:
     """Whether a call surely changed nothing: by what is known of the tool, else by its SQL."""
     if call.kind == "resource" or call.server == OWN_SERVER or call.facts.reads:
         return True
-    sql = call.arguments.get(call.facts.sql) if call.facts.sql else None
+
+    if call.facts.sql:
+        sql = call.arguments.get(call.facts.sql)
+    else:
+        sql = None
+
     if not isinstance(sql, str):
         return False
-    words = call.route.words if call.route else ()
+
+    if call.route:
+        words = call.route.words
+    else:
+        words = ()
+
     return only_reads(sql, " ".join((call.server, call.tool, *words)))
 
 
@@ -184,6 +202,7 @@ def _find_wanted(
 ) -> list[Call]:
     if wish.everything:
         return list(calls)
+
     good = [c for c in calls if c.outcome == "ok" and c.tables and reads(c)]
     found: set[Call] = set()
     for cell in dict.fromkeys(c.cell for c in calls):
@@ -194,7 +213,9 @@ def _find_wanted(
         if not in_use and cell:
             data = [c for c in in_cell if not explores(c)]
             in_use = [c for c in data if not links.read_later(c, good)]
+
         found |= set(in_use)
+
     return [c for c in calls if c in found]
 
 
@@ -214,6 +235,7 @@ def _is_replaced(call: Call, namespace: Mapping[str, Any]) -> bool:
         source = _source(namespace.get(kept.named(namespace)))
         if kept.frame() is not None or source in ("", call.id):
             return False
+
     return True
 
 
@@ -221,8 +243,12 @@ def _source(value: Any) -> str:
     """The id of the call that a table came from, also after the person's code went over it."""
     if not hasattr(type(value), "columns"):
         return ""
+
     told = getattr(value, "attrs", {}).get("mcp")
-    return str(told.get("call_id", "")) if isinstance(told, dict) else ""
+    if isinstance(told, dict):
+        return str(told.get("call_id", ""))
+
+    return ""
 
 
 def _is_used(call: Call, code: Sequence[str]) -> bool:
@@ -232,9 +258,14 @@ def _is_used(call: Call, code: Sequence[str]) -> bool:
 
 def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
     value = namespace.get(name)
-    call = trail.of_frame(value) if value is not None else None
+    if value is not None:
+        call = trail.of_frame(value)
+    else:
+        call = None
+
     if call is not None:
         return call
+
     tables = [kept for call in trail for kept in call.kept()]
     made = sorted(
         {kept.named(namespace) for kept in tables if kept.frame() is not None}
@@ -242,8 +273,10 @@ def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
     known = "no call has given a table yet"
     if made:
         known = f"tables of calls: {', '.join(made)}"
+
     if value is None:
         raise DataError(f"There is no table {name!r} in this notebook; {known}.")
+
     origin = _source(value)
     source = next(
         (k.named(namespace) for c in trail if c.id == origin for k in c.kept()), ""
@@ -253,6 +286,7 @@ def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
             f"{name!r} was made from {source!r} by your own code, which is a plain "
             f"cell already: %mcp_freeze {source}."
         )
+
     raise DataError(
         f"{name!r} was not given by a tool call, so there is nothing to freeze; {known}."
     )
@@ -269,7 +303,11 @@ def _writes(
     """
     last = {call.server: at for at, call in enumerate(calls) if call in needed}
     before = [c for at, c in enumerate(calls) if at < last.get(c.server, -1)]
-    among = before if wish.names else [*before, *in_reach]
+    if wish.names:
+        among = before
+    else:
+        among = [*before, *in_reach]
+
     return {call for call in among if call.outcome == "ok" and not reads(call)}
 
 
@@ -280,12 +318,15 @@ def _once(kept: Sequence[Call], links: _Links) -> list[Call]:
     for call in kept:
         if not reads(call):
             first = {k: c for k, c in first.items() if c.server != call.server}
+
         twin = first.get(call.key)
         if twin is not None and _gives_the_same(call, twin, links):
             links.twin[call] = twin
             continue
+
         first[call.key] = call
         result.append(call)
+
     return result
 
 
@@ -312,17 +353,23 @@ def _choices(
         if not why and (gone := [m for m in makers if m in dead]):
             maker = f"{gone[0].server}.{gone[0].tool}"
             why = f"it needs a table of {maker}, which is commented out above"
+
         if why:
             dead[call] = why
+
         again = tuple(other for other, first in links.twin.items() if first is call)
         yield Choice(call, needs, links.own.get(call, ()), why, again)
 
 
 def _why_not(call: Call, wish: Wish) -> str:
     if call.outcome != "ok":
-        return "it failed" if call.outcome == "error" else f"it was {call.outcome}"
+        if call.outcome == "error":
+            return "it failed"
+        return f"it was {call.outcome}"
+
     if not wish.include_writes and not reads(call):
         return "it may write: the tool does not say that it only reads (--include-writes runs it)"
+
     return ""
 
 
@@ -336,12 +383,18 @@ def _left_out(
 ) -> Iterable[str]:
     if wish.names:
         return
+
     reasons: dict[str, list[str]] = {}
     for call in in_reach:
         if call not in kept:
             reasons.setdefault(_reason(call, kept), []).append(_call_words(call))
+
     for reason, calls in reasons.items():
-        counted = "1 call" if len(calls) == 1 else f"{len(calls)} calls"
+        if len(calls) == 1:
+            counted = "1 call"
+        else:
+            counted = f"{len(calls)} calls"
+
         yield f"{counted} ({reason}): {', '.join(dict.fromkeys(calls))}"
 
 
@@ -352,7 +405,10 @@ def _reason(call: Call, kept: Iterable[Call]) -> Reason:
         return "made again"
     if explores(call):
         return "only looked around"
-    return "not used" if call.tables else "gave no table"
+    if call.tables:
+        return "not used"
+
+    return "gave no table"
 
 
 def _call_words(call: Call) -> str:
@@ -371,6 +427,7 @@ def _nothing_text(trail: Trail, wish: Wish, in_reach: Sequence[Call]) -> str:
             "Nothing to freeze yet: the last %%claude cell called no tool; name a "
             "table, or use --all-cells."
         )
+
     return "Nothing to freeze yet: no call gave a table that is in use; --all takes every call."
 
 
@@ -391,14 +448,17 @@ def names_in(source: str) -> frozenset[str]:
     except (SyntaxError, ValueError):
         # no Python: another language's cell, or one that failed
         return frozenset(_WORD.findall(source))
+
     return frozenset(name for node in ast.walk(tree) for name in _names(node))
 
 
 def _names(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Name):
         yield node.id
+
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return
+
     constants = [a.value for a in node.args if isinstance(a, ast.Constant)]
     texts = [value for value in constants if isinstance(value, str)]
     if node.func.attr in ("run_line_magic", "run_cell_magic") and texts:

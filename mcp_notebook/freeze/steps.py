@@ -87,10 +87,15 @@ def plan(
     moved = _calls_reconnected(chosen.choices)
     steps = []
     for choice in chosen.choices:
-        route = seal_options(moved[choice], sealer) if choice in moved else None
+        if choice in moved:
+            route = seal_options(moved[choice], sealer)
+        else:
+            route = None
+
         steps.append(
             _step(choice, around, variables, checks=checks, mask=mask, route=route)
         )
+
     taken = set(reserved) | {name for step in steps for name in _names_in(step)}
     return Plan(
         tuple(steps),
@@ -120,9 +125,12 @@ def _calls_reconnected(choices: Iterable[Choice]) -> dict[Choice, ConnectOptions
         server, route = choice.call.server, choice.call.route
         if route is None:
             continue
+
         if now.get(server, route) != route:
             found[choice] = route
+
         now[server] = route
+
     return found
 
 
@@ -144,6 +152,7 @@ def _variables(choices: Iterable[Choice], around: Surroundings) -> dict[Kept, st
             living = [kept for kept in kepts if kept.frame() is not None]
             name = (living or list(kepts))[-1].named(around.namespace)
             names |= dict.fromkeys(kepts, name)
+
     return names
 
 
@@ -154,8 +163,10 @@ def problem_with(call: Call, environ: Mapping[str, str]) -> str:
     probe = Sealer(environ)
     for name, value in call.arguments.items():
         argument(call, name, value, probe)
+
     if not probe.missing:
         return ""
+
     missing = ", ".join(probe.missing)
     return (
         "a secret stood in it that no environment variable holds: "
@@ -212,6 +223,7 @@ def _step(
             notes += (
                 "Not checked: the notebook no longer held the table when this was frozen.",
             )
+
     aliases = tuple(_aliases(choice, names, around))
     return Step(choice.call, names, needs, made, aliases, choice.why_not, notes, route)
 
@@ -249,6 +261,7 @@ def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | N
     )
     if rows is None:
         return None
+
     types = column_types(rows)
     hidden = tuple(column for column in types if is_hidden(column, mask))
     shown = [index for index, column in enumerate(types) if column not in hidden]
@@ -268,10 +281,17 @@ def _server_names(servers: Iterable[str], taken: Collection[str]) -> dict[str, s
     for server in dict.fromkeys(servers):
         if server == OWN_SERVER:
             continue
+
         plain = "".join(c if c.isalnum() else "_" for c in server)
-        plain = plain if plain.isidentifier() else f"server_{plain}"
+        if plain.isidentifier():
+            plain = plain
+        else:
+            plain = f"server_{plain}"
+
         imported = plain in ("os", "mcp_notebook")
         if imported or plain in taken or keyword.iskeyword(plain):
             plain = f"{plain}_server"
+
         names[server] = free(plain, {*taken, *names.values()})
+
     return names

@@ -62,10 +62,12 @@ def cells(
     for route in plan.routes:
         if route.name in used and _has_line(route):
             setup.append(server_object(plan, route.name))
+
     made = [Cell("markdown", heading), Cell("code", "\n".join(setup).rstrip())]
     if plan.own:
         own = [*own_table_lines(plan), f"%mcp_share {' '.join(plan.own)}"]
         made.append(Cell("code", "\n".join(own)))
+
     return [*made, *steps]
 
 
@@ -97,6 +99,7 @@ def _as_json(number: int, cell: Cell) -> dict[str, Any]:
     }
     if cell.kind == "markdown":
         return made
+
     return {**made, "execution_count": None, "outputs": []}
 
 
@@ -128,20 +131,27 @@ def _verbatim(lines: list[str]) -> list[str]:
 
 
 def _cells_of(plan: Plan, step: Step, style: Style) -> Iterator[Cell]:
-    moved = [_connect(plan, step.route)] if step.route is not None else []
+    if step.route is not None:
+        moved = [_connect(plan, step.route)]
+    else:
+        moved = []
+
     magic = _magic(step, plan)
     if step.why_not:
         call = "\n".join([*moved, magic or step_source(step, plan)])
         yield Cell("code", f"{why_not_line(step)}\n{comment_out(call)}")
         return
+
     before = [*moved, *note_lines(step)]
     after = [*alias_lines(step), *check_sources(step, style)]
     if not magic:
         yield Cell("code", "\n".join([*before, step_source(step, plan), *after]))
         return
+
     # a cell magic takes its whole cell: what stands around it goes into others
     if before:
         yield Cell("code", "\n".join(before))
+
     yield Cell("code", magic)
     if after:
         yield Cell("code", "\n".join(after))
@@ -161,14 +171,18 @@ def _magic(step: Step, plan: Plan) -> str:
 
 
 def _into(step: Step) -> str:
-    return f" --into {step.names[0]}" if step.names else ""
+    if step.names:
+        return f" --into {step.names[0]}"
+    return ""
 
 
 def _read_magic(step: Step) -> str:
     uri = step.call.arguments["uri"]
     line = f"%mcp_read {step.call.server} {uri}{_into(step)}"
     is_whole = len(line.split()) == 5  # neither name nor address is broken by a space
-    return line if step.names and is_whole and _is_line(line) else ""
+    if step.names and is_whole and _is_line(line):
+        return line
+    return ""
 
 
 def _sql_magic(step: Step, plan: Plan) -> str:
@@ -176,28 +190,43 @@ def _sql_magic(step: Step, plan: Plan) -> str:
     text = _sql_alone(step, plan)
     if text is None:
         return ""
+
     tool = ""
     if not _is_own(step) and not call.facts.only:
         if not re.fullmatch(r"[\w.-]+", call.tool):
             return ""
+
         tool = f" --tool {call.tool}"
+
     line = f"{call.server}{_into(step)}{tool}"
     cell = f"%%mcp_sql {line}\n{text.strip()}"
-    return cell if _magic_of(cell) == (line, text.strip()) else ""
+    if _magic_of(cell) == (line, text.strip()):
+        return cell
+
+    return ""
 
 
 def _sql_alone(step: Step, plan: Plan) -> str | None:
     """The SQL of a call that is nothing but its SQL, without a secret in it; else None."""
     call = step.call
     own = _is_own(step)
-    name = "sql" if own else call.facts.sql
+    if own:
+        name = "sql"
+    else:
+        name = call.facts.sql
+
     if not name or set(call.arguments) != {name}:
         return None
+
     text = call.arguments[name]
     if not isinstance(text, str) or (call.server == OWN_SERVER and not own):
         return None
+
     pieces = plan.sealer.pieces(text, call.server, sql=True)
-    return None if any(isinstance(piece, Secret) for piece in pieces) else text
+    if any(isinstance(piece, Secret) for piece in pieces):
+        return None
+
+    return text
 
 
 def _is_own(step: Step) -> bool:
@@ -207,7 +236,9 @@ def _is_own(step: Step) -> bool:
 
 
 def _connect(plan: Plan, route: ConnectOptions) -> str:
-    return route.to_line() if _has_line(route) else connect(plan, route)
+    if _has_line(route):
+        return route.to_line()
+    return connect(plan, route)
 
 
 def _has_line(route: ConnectOptions) -> bool:
@@ -215,6 +246,7 @@ def _has_line(route: ConnectOptions) -> bool:
     line = route.to_line()
     if route.in_process or not _is_line(line):
         return False
+
     try:
         return ConnectOptions.from_line(line.removeprefix("%mcp_connect ")) == route
     except ConfigError:  # a command that begins with --
@@ -231,7 +263,9 @@ def _is_line(line: str) -> bool:
 def _magic_of(cell: str) -> tuple[str, str] | None:
     """The line and the body that IPython gives to a cell magic."""
     made = _calls(cell)
-    return (made[2], made[3].strip()) if made is not None and len(made) == 4 else None
+    if made is not None and len(made) == 4:
+        return (made[2], made[3].strip())
+    return None
 
 
 def _calls(source: str) -> tuple[str, ...] | None:
@@ -240,8 +274,14 @@ def _calls(source: str) -> tuple[str, ...] | None:
         body = ast.parse(TransformerManager().transform_cell(source)).body
     except (SyntaxError, ValueError):
         return None
-    call = body[0].value if len(body) == 1 and isinstance(body[0], ast.Expr) else None
+
+    if len(body) == 1 and isinstance(body[0], ast.Expr):
+        call = body[0].value
+    else:
+        call = None
+
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
         return None
+
     values = [a.value for a in call.args if isinstance(a, ast.Constant)]
     return (call.func.attr, *map(str, values))

@@ -52,6 +52,7 @@ def cell(
             lines.append(connect(plan, route))
         elif route.name in used:
             lines.append(server_object(plan, route.name))
+
     return _join_blocks([*lines, *own_table_lines(plan)], blocks)
 
 
@@ -62,10 +63,15 @@ def connect(plan: Plan, route: ConnectOptions) -> str:
             f"# {route.name} is a server object of your own code: "
             "connect it here with mcp_notebook.connect."
         )
+
     target, options = route.to_call()
     words = [quoted(route.name), *([quoted(target)] if target else [])]
     given = [f"{name}={literal(value, None)}" for name, value in options.items()]
-    prefix = f"{plan.servers[route.name]} = " if route.name in plan.servers else ""
+    if route.name in plan.servers:
+        prefix = f"{plan.servers[route.name]} = "
+    else:
+        prefix = ""
+
     return call("mcp_notebook.connect", [*words, *given], prefix=prefix)
 
 
@@ -84,6 +90,7 @@ def _blocks(plan: Plan, style: Style, answers: bool) -> Iterator[str]:
         asked = []
         if step.call.cell != cell and step.call.cell in plan.runs:
             asked = list(_question_comments(plan, step.call.cell, answers))
+
         cell = step.call.cell
         yield "\n".join([*asked, *_block(plan, step, style)])
 
@@ -100,12 +107,17 @@ def _question_comments(plan: Plan, cell: str, answers: bool) -> Iterator[str]:
 
 
 def _block(plan: Plan, step: Step, style: Style) -> list[str]:
-    moved = [connect(plan, step.route)] if step.route is not None else []
+    if step.route is not None:
+        moved = [connect(plan, step.route)]
+    else:
+        moved = []
+
     if step.why_not:
         return [
             why_not_line(step),
             comment_out("\n".join([*moved, step_source(step, plan)])),
         ]
+
     return [
         *moved,
         *note_lines(step),

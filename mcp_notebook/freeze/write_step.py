@@ -26,27 +26,42 @@ class Style:
 
 def step_source(step: Step, plan: Plan) -> str:
     """The call as a statement."""
-    prefix = f"{', '.join(step.names)} = " if step.names else ""
+    if step.names:
+        prefix = f"{', '.join(step.names)} = "
+    else:
+        prefix = ""
+
     several = len(step.names) > 1
-    extra = ["tables=True"] if several else []
+    if several:
+        extra = ["tables=True"]
+    else:
+        extra = []
+
     if step.call.kind == "resource":
         given = [
             quoted(step.call.server),
             argument(step.call, "uri", step.call.arguments["uri"], plan.sealer),
         ]
         return call_source("mcp_notebook.resource", [*given, *extra], prefix=prefix)
+
     if is_own_query(step):
         return call_source(
             "mcp_notebook.sql", _own_arguments(step, plan), prefix=prefix
         )
+
     if step.call.server == OWN_SERVER or several:
         target = quoted(f"{step.call.server}.{step.call.tool}")
         given = _dictionary(step, plan)
         return call_source("mcp_notebook.call", [target, *given, *extra], prefix=prefix)
+
     server = plan.servers[step.call.server]
     tool = step.call.tool
     attribute = name_is_free(tool) and not tool.startswith("_") and tool != "aio"
-    target = f"{server}.{tool}" if attribute else f"{server}[{quoted(tool)}]"
+    if attribute:
+        target = f"{server}.{tool}"
+    else:
+        target = f"{server}[{quoted(tool)}]"
+
     plain = all(name_is_free(name) for name in step.call.arguments)
     return call_source(
         target,
@@ -111,6 +126,7 @@ def _dictionary(step: Step, plan: Plan) -> list[str]:
     given: Mapping[str, object] = step.call.arguments
     if not given:
         return []
+
     pairs = [
         f"{quoted(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}"
         for k, v in given.items()
@@ -137,10 +153,13 @@ def _check(check: Check, style: Style) -> str:
     ]
     if check.ignore:
         given.append(f"ignore=[{', '.join(map(quoted, check.ignore))}]")
+
     if style.data:
         given.append(f"against={quoted(f'{style.data}/{check.name}.parquet')}")
+
     if not style.strict:
         given.append("strict=False")
+
     return call_source("mcp_notebook.check", given)
 
 

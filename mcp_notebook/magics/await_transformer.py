@@ -46,16 +46,19 @@ class AwaitTransformer:
 def _is_whole_cell_magic(source: str) -> bool:
     if "run_cell_magic" not in source:
         return False
+
     try:
         body = ast.parse(source).body
     except SyntaxError:
         return False
+
     if (
         len(body) != 1
         or not isinstance(body[0], ast.Expr)
         or not isinstance(body[0].value, ast.Call)
     ):
         return False
+
     call = body[0].value
     return (
         isinstance(call.func, ast.Attribute)

@@ -47,11 +47,14 @@ def _argument_of(option: AskOption) -> dict[str, Any]:
         return {**told, "action": "store_true"}
     if option.unit:
         return {**told, "type": option.kind, "metavar": option.unit.upper()}
+
     told["type"] = _comma_separated if option.commas else _strip_quotes
     if option.choices:
         told["choices"] = option.choices
+
     if option.adds:
         told["action"] = "append"
+
     return told
 
 
@@ -62,13 +65,16 @@ def question(found: argparse.Namespace, cell: str) -> AskOptions:
     options = AskOptions(" ".join([*words, cell]), **given)
     if not options.prompt:
         raise ConfigError("The cell holds no question; write it below %%claude.")
+
     return options
 
 
 def _strip_quotes(word: str) -> str:
     # IPython's magic_arguments keeps the quotes of a quoted word.
     quoted = len(word) > 1 and word[0] == word[-1] and word[0] in "'\""
-    return word[1:-1] if quoted else word
+    if quoted:
+        return word[1:-1]
+    return word
 
 
 def _comma_separated(text: str) -> tuple[str, ...]:
@@ -99,8 +105,12 @@ class ClaudeMagics(Magics):
         options = question(parse_argstring(self.claude, line), cell)
         if options.new:
             self._notebook.conversation.clear()
+
         run = CellRun(self._notebook, options)
-        return run.in_awaited_cell() if awaited else run.in_blocking_cell()
+        if awaited:
+            return run.in_awaited_cell()
+
+        return run.in_blocking_cell()
 
     @line_magic
     def claude_history(self, line: str) -> None:
@@ -142,6 +152,7 @@ class ClaudeMagics(Magics):
             raise ConfigError(
                 "Write %claude_record on [FILE], %claude_record off or %claude_record."
             )
+
         output.show_recording(self._notebook)
 
 
@@ -152,10 +163,12 @@ def show_approvals(notebook: Notebook, words: Sequence[str]) -> None:
         count = notebook.grants.forget("" if server == "all" else server, tool)
         output.show_line(f"{count} allowed tool{'s' * (count != 1)} forgotten.")
         return
+
     if words:
         raise ConfigError(
             "Write %mcp_approvals, or %mcp_approvals forget SERVER[.TOOL], or forget all."
         )
+
     rows = [
         {"server": g.server, "tool": g.tool, "allowed": g.when} for g in notebook.grants
     ]
@@ -176,12 +189,14 @@ def costs_table(notebook: Notebook, by: str) -> Any:
         raise ConfigError(
             "Write %claude_cost, or %claude_cost server, or %claude_cost tool."
         )
+
     output.show_line(_summary(notebook))
     table = notebook.ledger.costs(by)  # type: ignore[arg-type]
     if by == "cell":
         table.insert(
             1, "question", [notebook.questions.get(cell, "") for cell in table["cell"]]
         )
+
     return table
 
 
@@ -190,13 +205,17 @@ def _summary(notebook: Notebook) -> str:
     ledger, usages = notebook.ledger, [turn.usage for turn in notebook.ledger.turns]
     cached = sum(u.cache_read for u in usages)
     read = cached + sum(u.input + u.cache_write for u in usages)
-    share = f", {100 * cached // read} % of them from the cache" if cached else ""
+    if cached:
+        share = f", {100 * cached // read} % of them from the cache"
+    else:
+        share = ""
+
     dollars = ledger.dollars()
-    cost = (
-        "cost unknown: a turn has no known price"
-        if dollars is None
-        else f"${dollars:.4f}"
-    )
+    if dollars is None:
+        cost = "cost unknown: a turn has no known price"
+    else:
+        cost = f"${dollars:.4f}"
+
     tokens = f"{read:,} tokens in{share}, {sum(u.output for u in usages):,} out"
     return f"{len(usages)} turns, {len(ledger.calls)} tool calls, {tokens}, {cost}"
 
@@ -210,27 +229,30 @@ def show_history(notebook: Notebook) -> None:
     if not pieces:
         output.show_line("The conversation is empty.")
         return
+
     display(history_bundle(pieces, _length_of(notebook)), raw=True)
 
 
 def _length_of(notebook: Notebook) -> str:
     conversation = notebook.conversation
-    branch = f"branch {notebook.branch} · " if len(notebook.branches) > 1 else ""
+    if len(notebook.branches) > 1:
+        branch = f"branch {notebook.branch} · "
+    else:
+        branch = ""
+
     window = notebook.settings.context_window or _window_of(conversation.model)
-    full = (
-        f", {100 * conversation.tokens / window:.1f} % of the window of {conversation.model}"
-        if window
-        else ""
-    )
+    if window:
+        full = f", {100 * conversation.tokens / window:.1f} % of the window of {conversation.model}"
+    else:
+        full = ""
+
     return f"{branch}{len(conversation.messages)} messages · {conversation.tokens:,} tokens{full}"
 
 
 def _window_of(model: str) -> int | None:
-    return (
-        prices.window_of(model)
-        if model.startswith("claude") or ".claude" in model
-        else None
-    )
+    if model.startswith("claude") or ".claude" in model:
+        return prices.window_of(model)
+    return None
 
 
 def switch_branch(notebook: Notebook, name: str) -> None:
@@ -239,14 +261,24 @@ def switch_branch(notebook: Notebook, name: str) -> None:
     """
     if name and not name.isidentifier():
         raise ConfigError(f"%claude_fork needs a plain name, not {name!r}.")
+
     if name:
         known = name in notebook.branches
         notebook.switch(name)
-        said = "back in" if known else "forked into"
+        if known:
+            said = "back in"
+        else:
+            said = "forked into"
+
         output.show_line(
             f"{said} {name!r}, {len(notebook.conversation.messages)} messages"
         )
         return
+
     for branch, conversation in notebook.branches.items():
-        mark = "*" if branch == notebook.branch else " "
+        if branch == notebook.branch:
+            mark = "*"
+        else:
+            mark = " "
+
         output.show_line(f"{mark} {branch}: {len(conversation.messages)} messages")

@@ -49,12 +49,22 @@ def complete(
         return _found([*options, "--help"], word)
     if text.lstrip().startswith("%%claude"):
         return _in_claude(notebook, line, word, line_number, offers)
-    magic = line.split(maxsplit=1)[0] if line.split() else ""
+
+    if line.split():
+        magic = line.split(maxsplit=1)[0]
+    else:
+        magic = ""
+
     if magic in _SERVER_MAGICS and line_number == 0:
         return _found((s for s in _servers(notebook)), word)
+
     if magic == "%mcp_call":
         names = (f"{s.name}.{t.name}" for s in notebook.sessions for t in s.tools)
-        return _found(names, word) if "{" not in line else _no_completions()
+        if "{" not in line:
+            return _found(names, word)
+
+        return _no_completions()
+
     if magic in _TABLE_MAGICS:
         return _found(_tables(notebook), word)
     if magic == "%mcp_freeze":
@@ -63,16 +73,18 @@ def complete(
         return _found(notebook.catalog.names(), word)
     if magic == "%mcp_serve":
         return _found(_WORDS[magic], word)
+
     if magic == "%mcp_read":
         words = line.split()
         at_server = len(words) < 2 or (len(words) == 2 and word)
-        return (
-            _found(_servers(notebook), word)
-            if at_server
-            else _found(_addresses(offers, words[1], word), word)
-        )
+        if at_server:
+            return _found(_servers(notebook), word)
+
+        return _found(_addresses(offers, words[1], word), word)
+
     if magic == "%mcp_prompt":
         return _found(_in_prompt(notebook, offers, line.split(), word), word)
+
     return _no_completions()
 
 
@@ -102,6 +114,7 @@ def _in_prompt(
             for s in notebook.sessions.names()
             for p in offers.prompts(s)
         ]
+
     given = dict(w.split("=", 1) for w in words[1:] if "=" in w and w != word)
     argument, equals, value = word.partition("=")
     if equals:
@@ -110,6 +123,7 @@ def _in_prompt(
             for v in offers.prompt_values(server, name, argument, value, given)
             if " " not in v
         ]
+
     declared = (
         a.name
         for p in offers.prompts(server)
@@ -137,6 +151,7 @@ def _in_claude(
         return _found((f"@{name}" for name in _tables(notebook)), word)
     if line_number == 0 and word and line.rstrip().endswith(("-s", "--servers")):
         return _found(_servers(notebook), word)
+
     # Prose gets no Python names.
     return {"completions": [], "suppress": line_number > 0}
 

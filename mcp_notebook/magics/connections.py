@@ -66,8 +66,10 @@ class MCPMagics(Magics):
         names = [word for word in words if word != "--forget"]
         if names == ["--all"]:
             names = list(self._notebook.sessions.names())
+
         if not names:
             raise ConfigError("Name the server to disconnect, or --all.")
+
         for name in names:
             loop.run(
                 self._notebook.sessions.disconnect(name, forget="--forget" in words)
@@ -137,6 +139,7 @@ class MCPMagics(Magics):
             raise ConfigError(
                 f"Name the server: %%mcp_sql SERVER [--into NAME]; there are {known}."
             )
+
         into = check_name(options.into)
 
         def work(emit: Emit) -> Any:
@@ -174,8 +177,6 @@ def interruptible() -> Any:
 def _take_into(text: str) -> tuple[str, str]:
     """`{"a": 1} --into x` into the arguments and the name."""
     head, option, name = text.rpartition("--into ")
-    return (
-        (head, check_name(name.strip()))
-        if option and name.strip().isidentifier()
-        else (text, "")
-    )
+    if option and name.strip().isidentifier():
+        return (head, check_name(name.strip()))
+    return (text, "")

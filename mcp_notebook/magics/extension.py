@@ -45,6 +45,7 @@ class Extension:
 
             self._families = Families(self._shell, self._settings, self._awaiting)
             self._families.register()
+
         return self._families
 
     def register(self) -> None:
@@ -53,6 +54,7 @@ class Extension:
         for kind, names in (("line", LINE_MAGICS), ("cell", CELL_MAGICS)):
             for name in names:
                 shell.magics_manager.magics[kind][name] = FirstUse(self, kind, name)
+
         shell.configurables.append(self._settings)
         shell.input_transformers_post.append(self._awaiting)
         shell.events.register("pre_run_cell", self._awaiting.before_cell)
@@ -73,9 +75,11 @@ class Extension:
         shell.events.unregister("post_run_cell", self._adopt)
         if getattr(shell, "Completer", None) is not None:
             shell.Completer.custom_matchers.remove(self._matcher)
+
         for kind, names in (("line", LINE_MAGICS), ("cell", CELL_MAGICS)):
             for name in names:
                 shell.magics_manager.magics[kind].pop(name, None)
+
         if self._families is not None:
             self._families.close()
 
@@ -125,6 +129,7 @@ class FirstUse:
                 self._extension.families.notebook.shell.var_expand(words[0], 2),
                 *words[1:],
             )
+
         return real(*words)
 
 
@@ -165,11 +170,13 @@ def _settings(shell: Any) -> MCPNotebook:
             "mcp-notebook: a setting is not valid and was ignored: %s", error
         )
         settings = MCPNotebook(config=Config())
+
     settings.observe(
         lambda change: _nest() if change.new else None, names="nested_asyncio"
     )
     if settings.nested_asyncio:
         _nest()
+
     return settings
 
 

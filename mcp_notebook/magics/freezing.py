@@ -97,11 +97,15 @@ class FreezeMagics(Magics):
         frozen = freeze(self._notebook, wanted)
         if frozen.file is None and (wanted.show or not wanted.places):
             display(
-                {"text/markdown": _fence_source(frozen.source), "text/plain": frozen.source},
+                {
+                    "text/markdown": _fence_source(frozen.source),
+                    "text/plain": frozen.source,
+                },
                 raw=True,
             )
         elif frozen.file is None:
             self._notebook.shell.set_next_input(frozen.source, replace=False)
+
         output.show_line("\n".join(frozen.said))
 
     def _takes_cells(self) -> bool:

@@ -26,6 +26,7 @@ def with_help(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
         if line.strip() in ASKS:
             output.show_line(text_of(magic, name))
             return None
+
         try:
             return magic(line, *cell)
         except UsageError as error:
@@ -37,35 +38,30 @@ def with_help(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
 def options_of(magic: Callable[..., Any]) -> list[str]:
     """The long options that a magic's own parser knows."""
     parser = getattr(magic, "parser", None)
-    return (
-        []
-        if parser is None
-        else sorted(
-            one for one in parser._option_string_actions if one.startswith("--")
-        )
-    )
+    if parser is None:
+        return []
+    return sorted(one for one in parser._option_string_actions if one.startswith("--"))
 
 
 def text_of(magic: Callable[..., Any], name: str) -> str:
     """A magic's docstring as it is read in a cell."""
     text = inspect.cleandoc(magic.__doc__ or "").removeprefix("::\n\n")
-    return (
-        inspect.cleandoc(text.replace(f"%{name.lstrip('%')}", name, 1))
-        if text.startswith("  %")
-        else text
-    )
+    if text.startswith("  %"):
+        return inspect.cleandoc(text.replace(f"%{name.lstrip('%')}", name, 1))
+    return text
 
 
 def _clear(said: str, name: str, known: Iterable[str]) -> ConfigError:
-    more = (
-        f"{name}? lists what there is."
-        if name.startswith("%%")
-        else f"{name} --help lists what there is."
-    )
+    if name.startswith("%%"):
+        more = f"{name}? lists what there is."
+    else:
+        more = f"{name} --help lists what there is."
+
     what, _, words = said.partition(": ")
     odd = [word for word in _words(words) if word.startswith("-")]
     if what == "unrecognized arguments" and odd:
         return ConfigError(f"{unknown_option(odd[0], known)} {more}")
+
     said = said.strip()
     return ConfigError(f"{said[:1].upper()}{said[1:]}. {more}")
 

@@ -63,8 +63,10 @@ class ServerMagics(Magics):
                 rows = loop.run(server_prompts.rows(self._notebook, rest.split()))
                 output.show_rows(rows, empty="No connected server has prompts.")
                 return
+
             target, arguments = server_prompts.parse(rest)
             text = loop.run(server_prompts.text_of(self._notebook, target, arguments))
+
         if ask:
             CellRun(self._notebook, AskOptions(text)).in_blocking_cell()
         else:
@@ -76,10 +78,12 @@ def _to_read(line: str) -> tuple[str, str, str]:
     into = ""
     if len(words) >= 2 and words[-2] == "--into":
         words, into = words[:-2], check_name(words[-1])
+
     if len(words) != 2:
         raise ConfigError(
             "Write %mcp_read SERVER URI [--into NAME]; %mcp_resources lists them."
         )
+
     return words[0], words[1], into
 
 

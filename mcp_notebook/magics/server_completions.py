@@ -47,16 +47,24 @@ def typing_in(template: str, typed: str) -> Typing | None:
         fixed, variable, following = pieces[at : at + 3]
         if not rest.startswith(fixed) or not variable:
             return None
+
         before, rest = before + fixed, rest[len(fixed) :]
         if "," in variable or variable[:1] in ("?", "&", ";"):
             # several variables in one, or a query: there is no one value to complete
             return None
+
         name = variable.lstrip("+/#.").split(":")[0].rstrip("*")
-        end = rest.find(following) if following else -1
+        if following:
+            end = rest.find(following)
+        else:
+            end = -1
+
         if end < 0:
             return Typing(name, rest, before, following, known)
+
         known[name] = unquote(rest[:end])
         before, rest = before + rest[:end], rest[end:]
+
     return None
 
 
@@ -106,6 +114,7 @@ class ServerCompletions:
             place = typing_in(template.uri_template, uri)
             if place is None or not place.before:
                 continue
+
             key = (
                 server,
                 "uri",
@@ -118,6 +127,7 @@ class ServerCompletions:
                 key, self._session(server, _completer(template.uri_template, place))
             )
             found += [place.before + value + place.after for value in values]
+
         return found
 
     def _templates(self, server: str) -> list[Any]:
@@ -144,6 +154,7 @@ class ServerCompletions:
                 k: v for k, v in self._kept.items() if time.monotonic() - v[0] <= FRESH
             }
             self._kept[key] = (time.monotonic(), future)
+
         try:
             return future.result(PATIENCE)
         except Exception:

@@ -40,12 +40,17 @@ class ServingMagics(Magics):
         """
         wanted = shared_tables.parse(line)
         for number, name in enumerate(wanted.names):
-            as_ = wanted.shared_as[number] if wanted.shared_as else ""
+            if wanted.shared_as:
+                as_ = wanted.shared_as[number]
+            else:
+                as_ = ""
+
             _, note = shared_tables.share(
                 self._notebook, name, as_=as_, description=wanted.about
             )
             if note:
                 output.show_line(note)
+
         self._list()
 
     @line_magic
@@ -96,7 +101,9 @@ class ServingMagics(Magics):
 
     @property
     def _address(self) -> "Address | None":
-        return self._server.address if self._server is not None else None
+        if self._server is not None:
+            return self._server.address
+        return None
 
     def _start(self, port: int) -> None:
         """Serve on loopback and show how clients connect; the token stands in a private
@@ -113,10 +120,12 @@ class ServingMagics(Magics):
             raise ConfigError(
                 f"The tables are served on {self._address.url} already: %mcp_serve --stop first."
             )
+
         if self._server is None:
             self._server = OutsideServer(
                 self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask)
             )
+
         path = notebook_file.notebook_path(self._notebook.shell.user_ns)
         address = loop.run(
             self._server.start(
@@ -135,6 +144,7 @@ class ServingMagics(Magics):
         if address is None:
             output.show_line("Nothing is served outside: %mcp_serve does it.")
             return
+
         names = [
             entry.name for entry in self._notebook.catalog if entry.origin == "shared"
         ]

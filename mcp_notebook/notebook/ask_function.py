@@ -52,7 +52,8 @@ class Answer:
     def tables(self) -> dict[str, Any]:
         """The tables that came, {name in the notebook: DataFrame}, in their order."""
         return {
-            name: self._notebook.shell.user_ns[name] for name in self._wait_for_end().tables
+            name: self._notebook.shell.user_ns[name]
+            for name in self._wait_for_end().tables
         }
 
     @property
@@ -66,8 +67,13 @@ class Answer:
                 raise DataError(
                     f"There is no value: the run ended otherwise ({self.stop.message or self.stop.reason})."
                 )
+
             return run.value
-        return list(self.tables.values())[-1] if run.tables else self.text
+
+        if run.tables:
+            return list(self.tables.values())[-1]
+
+        return self.text
 
     @property
     def calls(self) -> "tuple[CallRecord, ...]":
@@ -90,30 +96,35 @@ class Answer:
     @property
     def stop(self) -> Stop:
         """Why it ended: done, limit, refused; and the sentence that says so."""
-        found = [event for event in self._wait_for_end().seen if isinstance(event, Stop)]
-        return found[-1] if found else Stop("error", "the run has no end")
+        found = [
+            event for event in self._wait_for_end().seen if isinstance(event, Stop)
+        ]
+        if found:
+            return found[-1]
+
+        return Stop("error", "the run has no end")
 
     def __await__(self) -> "Generator[Any, None, Answer]":
         return self._wait().__await__()
 
     def __repr__(self) -> str:
-        return (
-            self.text
-            if self._over
-            else f"<Answer: {'there is none' if self._failed else 'not looked at yet'}>"
-        )
+        if self._over:
+            return self.text
+        return f"<Answer: {'there is none' if self._failed else 'not looked at yet'}>"
 
     def _ipython_display_(self) -> None:
         """Show the run as a cell does, once: with `show=True` it was shown while it came."""
         run = self._wait_for_end()
         if self._shown:
             return
+
         mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
         view = display.View(
             mode="static" if mode == "widget" else mode, decide=lambda *_: None
         )
         for event in run.seen:
             view.show(event)
+
         view.close()
 
     async def _wait(self) -> "Answer":
@@ -140,6 +151,7 @@ class Answer:
             raise DataError(
                 "The question was cancelled, so there is no answer."
             ) from None
+
         self._over, self._failed = True, False
 
 
@@ -154,7 +166,11 @@ def _texts(events: Sequence[Any]) -> list[str]:
         elif isinstance(event, ToolCall | Stop) and current.strip():
             texts.append(current.strip())
             current = ""
-    return [*texts, current.strip()] if current.strip() else texts
+
+    if current.strip():
+        return [*texts, current.strip()]
+
+    return texts
 
 
 def _with_options(
@@ -176,7 +192,9 @@ def _with_options(
             **{p.name: p.annotation for p in signature.parameters.values()},
             "return": Answer,
         }
-        asking.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{list_options()}"
+        asking.__doc__ = (
+            f"{inspect.cleandoc(function.__doc__ or '')}\n\n{list_options()}"
+        )
         return asking
 
     return decorate
@@ -199,7 +217,11 @@ def ask(options: AskOptions) -> Answer:
     ConfigError or DataError, each in one sentence, where the answer is looked at.
     """
     notebook = current.notebook()
-    conversation = Conversation() if options.new else None
+    if options.new:
+        conversation = Conversation()
+    else:
+        conversation = None
+
     shown = _shown(options)
     run = CellRun(notebook, options, conversation=conversation, shown=shown)
     return Answer(notebook, run, typed=options.form is not None, shown=options.show)
@@ -208,4 +230,6 @@ def ask(options: AskOptions) -> Answer:
 def _shown(options: AskOptions) -> Shown:
     if options.show:
         return "all"
-    return "none" if options.quiet else "state"
+    if options.quiet:
+        return "none"
+    return "state"

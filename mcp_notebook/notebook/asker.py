@@ -80,9 +80,11 @@ class OpenQuestion:
         with self._lock:
             if self.reply is not None:
                 return False
+
             self.reply = reply
             for clock in self._clocks:
                 clock.end()
+
         self._loop.call_soon_threadsafe(self._replied.set)
         return True
 
@@ -105,9 +107,14 @@ class OpenQuestion:
         except asyncio.CancelledError as end:
             # Who ends the question may say how: a sign-in that came back another way
             # was not left open.
-            why = str(end.args[0]) if end.args and end.args[0] else "no longer asked"
+            if end.args and end.args[0]:
+                why = str(end.args[0])
+            else:
+                why = "no longer asked"
+
             self.answer(Reply("cancel", why))
             raise
+
         assert self.reply is not None
         return self.reply
 
@@ -164,7 +171,9 @@ class Asker:
         with self._lock:
             for opened in self._open:
                 opened.count_on(clock)
+
             self._clocks.add(clock)
+
         return clock
 
     async def ask(self, question: "Question") -> Reply:
@@ -173,12 +182,15 @@ class Asker:
         """
         if not (self._cells and self._cells[-1].attended):
             return NOBODY
+
         with self._lock:
             opened = OpenQuestion(list(self._clocks))
             self._open.add(opened)
+
         self._incoming.put(_Shown(question, opened))
         if not self._cells:  # it ended meanwhile, and may not have seen the question
             opened.answer(Reply("cancel"))
+
         try:
             return await opened.wait(question.seconds)
         finally:
@@ -191,10 +203,13 @@ class Asker:
         """
         if not attended:
             return NOBODY
+
         with self._lock:
             clocks = list(self._clocks)
+
         for clock in clocks:
             clock.begin()
+
         try:
             return ask_in_box(question)
         finally:
@@ -208,6 +223,7 @@ class Asker:
         for shown in self._drain():
             if shown.opened.reply is None:
                 self._show(shown)
+
         for shown in [one for one in self._shown if one.opened.reply is not None]:
             self._close(shown)
 

@@ -11,6 +11,7 @@ def is_attended(shell: Any) -> bool:
     kernel = getattr(shell, "kernel", None)
     if kernel is None:
         return bool(sys.stdin and sys.stdin.isatty())
+
     return bool(getattr(kernel, "_allow_stdin", False))
 
 
@@ -20,6 +21,7 @@ def buttons_work(shell: Any) -> bool:
     """
     if getattr(shell, "kernel", None) is None:
         return False
+
     parts = getattr(sys.modules.get("ipykernel"), "__version__", "0.0").split(".")
     return (
         parts[0].isdigit()

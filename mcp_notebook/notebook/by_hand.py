@@ -59,6 +59,7 @@ async def call(
     result = await perform(calls, server, tool, arguments, timeout=timeout)
     if not result.names:
         return result, text_of(result)
+
     return result, notebook.shell.user_ns[result.names[0]]
 
 
@@ -79,7 +80,10 @@ async def perform(
 
 def text_of(result: ToolResult) -> str:
     """What a call gave besides tables."""
-    text = result.reading.text if result.reading is not None else ""
+    if result.reading is not None:
+        text = result.reading.text
+    else:
+        text = ""
     return text or result.shown
 
 
@@ -124,6 +128,7 @@ async def perform_own_sql(
                 f"made from masked columns ({', '.join(hidden)}): "
                 "Claude cannot query it until %mcp_share names it",
             )
+
         table = Table(answer.data, notes=notes, truncated=answer.truncated)
         origin = Origin(
             OWN_SERVER,
@@ -137,6 +142,7 @@ async def perform_own_sql(
         names, _ = keep((table,), origin, lambda names: "")
         if hidden:
             notebook.keep_back(names[0] if names else "", asked.id)
+
         reading = Reading(
             tables=(table,), reader=_name_engine(answer.notes), confidence="high"
         )
@@ -160,6 +166,7 @@ def split_target(target: str) -> tuple[str, str]:
         raise ConfigError(
             f"Name the tool as server.tool, not {target!r}; %mcp_tools lists them."
         )
+
     return server, tool
 
 
@@ -168,6 +175,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
     text = text.strip()
     if not text:
         return {}
+
     if text.startswith("{"):
         try:
             value = json.loads(text)
@@ -176,8 +184,10 @@ def parse_arguments(text: str) -> dict[str, Any]:
             raise ConfigError(
                 f"The arguments are not valid JSON ({error}); write them as {example}."
             ) from None
+
         if isinstance(value, dict):
             return value
+
     return _words(text)
 
 
@@ -190,10 +200,12 @@ def _words(text: str) -> dict[str, Any]:
                 'Write the arguments as JSON, {"sql": "select 1"}, or as name=value, '
                 f"not {word!r}."
             )
+
         try:
             arguments[name] = json.loads(value)
         except ValueError:
             arguments[name] = value
+
     return arguments
 
 
@@ -212,6 +224,7 @@ async def sql(
         raise ConfigError("The cell holds no SQL.")
     if server == OWN_SERVER:
         return await own_sql(notebook, text.strip(), into=into, emit=emit)
+
     session = await notebook.session(server)
     info, argument = query_tool(session, tool)
     return await call(

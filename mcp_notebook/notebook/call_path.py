@@ -153,6 +153,7 @@ class NotebookCalls:
             seconds = time.monotonic() - started
             self.tell(ToolResult(call.id, *_end_of(error), seconds))
             raise
+
         self.tell(seal_result(result))
         return result
 
@@ -161,7 +162,12 @@ def _end_of(error: BaseException) -> tuple[Outcome, str]:
     """How a call ended that raised, and in which words."""
     if isinstance(error, asyncio.CancelledError):
         return "cancelled", ""
-    words = error.message if isinstance(error, NotebookError) else type(error).__name__
+
+    if isinstance(error, NotebookError):
+        words = error.message
+    else:
+        words = type(error).__name__
+
     return "error", seal_text(words)
 
 
@@ -189,6 +195,7 @@ def find_tool(session: "Session", name: str) -> "ToolInfo":
     for tool in session.tools:
         if tool.name == name:
             return tool
+
     names = [tool.name for tool in session.tools]
     near = difflib.get_close_matches(name, names, 1, 0.6)
     if near:
@@ -196,27 +203,35 @@ def find_tool(session: "Session", name: str) -> "ToolInfo":
             f"{session.name} has no tool {name!r}; did you mean {near[0]!r}? "
             "%mcp_tools lists them all."
         )
+
     known = ", ".join(names[:40]) or "none"
     raise ConfigError(f"{session.name} has no tool {name!r}; its tools: {known}.")
 
 
 def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
     """The tool of a session that takes SQL, and the name of that argument; raises ConfigError."""
-    tools = [find_tool(session, wanted)] if wanted else list(session.tools)
+    if wanted:
+        tools = [find_tool(session, wanted)]
+    else:
+        tools = list(session.tools)
+
     found = {}
     for tool in tools:
         argument = _sql_argument(tool.input_schema, tool.description)
         if argument:
             found[tool.name] = (tool, argument)
+
     for name in QUERY_TOOLS:
         if name in found:
             return found[name]
+
     if len(found) == 1:
         return next(iter(found.values()))
     if not found:
         raise ConfigError(
             f"{session.name} has no tool that takes SQL; call its tools with %mcp_call."
         )
+
     raise ConfigError(
         f"{session.name} has several tools that take SQL; choose one with --tool: "
         f"{', '.join(found)}."
@@ -230,8 +245,10 @@ def _sql_argument(schema: Mapping[str, Any], description: str) -> str:
     for name in sql_words.SQL_ARGUMENTS:
         if name not in properties or not required <= {name}:
             continue
+
         of_argument = (properties[name] or {}).get("description", "")
         # `q` is what any search calls its words
         if name != "q" or "sql" in f"{description} {of_argument}".lower():
             return name
+
     return ""

@@ -108,6 +108,7 @@ class CellRun:
             await self.run_awaited()
         except (asyncio.CancelledError, KeyboardInterrupt):
             raise Stopped from None
+
         return self.value
 
     def in_blocking_cell(self) -> Any:
@@ -144,10 +145,13 @@ class CellRun:
         """
         if awaited is not None and self._view is None:
             self._view = self._make_view(awaited)
+
         if self._future is None:
             if not self._options.dry_run:
                 self._notebook.trail.asked(self._run)
+
             self._future = loop.submit(self._work())
+
         return self._future
 
     def _make_view(self, awaited: bool) -> Shows:
@@ -163,7 +167,10 @@ class CellRun:
             live=self._attended and self._shown != "none",
             patience=PATIENCE if whole else LONG,
         )
-        return view if whole else Questions(view)
+        if whole:
+            return view
+
+        return Questions(view)
 
     async def _work(self) -> None:
         from mcp_notebook.agent.tracing import agent_span
@@ -211,7 +218,9 @@ class CellRun:
                 event = self._queue.get_nowait()
             except queue.Empty:
                 break
+
             self._take_event(event)
+
         self._view.flush()
         self._notebook.asker.pump()
 
@@ -219,12 +228,14 @@ class CellRun:
         self._keep_words(event)
         if isinstance(event, Stop):
             self._bind_value(event)
+
         self._show(event)
         if isinstance(event, ToolResult) and event.names:
             self._tables = {
                 **{n: None for n in self._tables if n not in event.names},
                 **dict.fromkeys(event.names),
             }
+
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             assert self._view is not None
             self._view.flush()
@@ -268,9 +279,11 @@ class CellRun:
         into = self._options.into
         if not into:
             return
+
         if not self._tables:
             self._show(Note(f"No table came back, so {into} was not set.", "warning"))
             return
+
         last = self.tables[-1]
         frame = self._notebook.shell.user_ns[last]
         self._notebook.bind(into, frame)

@@ -47,6 +47,7 @@ async def events_of(
     else:
         for note in length_notes(notebook, conversation, composed.request.backend):
             yield note
+
         caller = caller_of(
             composed.toolset,
             notebook.rules(options.allow, attended=attended),
@@ -55,6 +56,7 @@ async def events_of(
         stream = run(
             conversation, composed.prompt, request=composed.request, caller=caller
         )
+
     async with composed.request.backend.lifetime(), aclosing(stream) as events:
         async for event in events:
             yield event
@@ -80,6 +82,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     sessions = _choose_sessions(notebook, options.servers)
     for session in sessions:
         session.safe_tools |= notebook.repeatable(session)
+
     budget = budget_of(notebook, options, backend)
     form = form_of(notebook, options.form)
     request = Request(
@@ -101,7 +104,10 @@ def _system_prompt(sessions: list[Any], more: str) -> str:
     read. Without the person's it is to the letter what recorded turns were asked with.
     """
     rules = prompts.system_prompt(sessions)
-    return f"{rules}\n{more.strip()}\n" if more.strip() else rules
+    if more.strip():
+        return f"{rules}\n{more.strip()}\n"
+
+    return rules
 
 
 async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[Block]:
@@ -116,10 +122,12 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
+
     blocks = prompts.user_blocks(options.prompt, names, schemas.__getitem__)
     rows = options.rows_to_model
     for block in await resources.attach_mentions(notebook, options.prompt, rows):
         blocks.append({**block, "text": budget.fit(block["text"])})
+
     return blocks
 
 
@@ -154,6 +162,7 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
         record = RecordTransport(notebook.recording, http, source=source)
     elif path is not None:
         recorded = ReplayTransport(path)
+
     return backends.choose_backend(
         client=notebook.client(),
         model=model or settings.model,
@@ -182,6 +191,7 @@ def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
     for dollars in (limits.dollars, budget.notebook.dollars):
         if dollars is not None:
             _check_price(backend, dollars)
+
     return budget
 
 
@@ -198,7 +208,9 @@ def form_of(notebook: Notebook, kind: Any) -> typed.Form | None:
     """The form of `--as`: a type, or an expression in terms of the person's own names;
     raises ConfigError.
     """
-    return None if kind in ("", None) else typed.form_of(kind, notebook.shell.user_ns)
+    if kind in ("", None):
+        return None
+    return typed.form_of(kind, notebook.shell.user_ns)
 
 
 def length_notes(
@@ -210,6 +222,7 @@ def length_notes(
     settings = notebook.settings
     if not conversation.tokens:
         return []
+
     window = settings.context_window or (
         None if backend.free else prices.window_of(backend.model)
     )
@@ -230,6 +243,7 @@ async def dry_run_events(
     )
     if system:
         text += f"\nThe system prompt ends with: {system}"
+
     fence = "`" * 4
     yield TextDelta(f"{fence}text\n{text}\n{fence}\n")
     yield Stop("done")

@@ -40,16 +40,15 @@ def may_start(
                 f"Server {start.name!r} of {start.path} is not what it was, and the change was not accepted; "
                 "run the cell again and answer y, or correct the file."
             )
+
     notebook.starts.keep(start)
 
 
 def pins_of(notebook: Notebook, name: str) -> Pins:
     """The tools of a server as the person knows them, before it is connected anew."""
-    return (
-        dict(notebook.sessions.get(name).pinned)
-        if name in notebook.sessions.names()
-        else {}
-    )
+    if name in notebook.sessions.names():
+        return dict(notebook.sessions.get(name).pinned)
+    return {}
 
 
 def pin(session: "Session", before: Pins) -> None:
@@ -81,7 +80,11 @@ def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
         for other in others
         if other.name != session.name
     }
-    odd = [] if session.trusted else suspicions(session.tools, names)
+    if session.trusted:
+        odd = []
+    else:
+        odd = suspicions(session.tools, names)
+
     return [*getattr(session.spec, "notes", ()), *session.notices, *odd]
 
 
@@ -90,11 +93,11 @@ def changes_in(session: "Session") -> str:
     pieces = []
     for change in session.changed_tools:
         lines = change.diff().splitlines()
-        cut = (
-            [f"… {len(lines) - MOST_LINES} more lines"]
-            if len(lines) > MOST_LINES
-            else []
-        )
+        if len(lines) > MOST_LINES:
+            cut = [f"… {len(lines) - MOST_LINES} more lines"]
+        else:
+            cut = []
+
         pieces.append(
             "\n".join(
                 [
@@ -104,6 +107,7 @@ def changes_in(session: "Session") -> str:
                 ]
             )
         )
+
     return "\n\n".join(pieces)
 
 
@@ -117,6 +121,7 @@ def accept(
     changed = changes_in(session)
     if not changed:
         return
+
     say(changed)
     names = ", ".join(change.name for change in session.changed_tools)
     question = Question(
@@ -128,4 +133,5 @@ def accept(
             f"The tools of {session.name!r} are not what they were ({names}), and the change was not accepted; "
             "it is disconnected."
         )
+
     session.accept_changes()

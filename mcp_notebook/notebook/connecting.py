@@ -24,6 +24,7 @@ def read_line(line: str) -> ConnectOptions:
     options = ConnectOptions.from_line(line)
     if not options.names and not options.config:
         raise ConfigError(f"{USAGE}{_servers_here()} %mcp_connect --help says more.")
+
     return options
 
 
@@ -34,7 +35,10 @@ def _servers_here() -> str:
         for found in config.discover(Path.cwd())
         if found.host == "project" and not found.problem
     ]
-    return f" The .mcp.json here names {', '.join(names[:10])}." if names else ""
+    if names:
+        return f" The .mcp.json here names {', '.join(names[:10])}."
+
+    return ""
 
 
 def resolve(
@@ -54,13 +58,16 @@ def resolve(
         found = {options.name: config.build_server(options, environ)}
     else:
         found = {options.name: _find_by_name(options, environ)}
+
     if OWN_SERVER in found:
         found[OWN_SERVER] = ConfigError(
             f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another."
         )
+
     first = next(iter(found.values()))
     if len(found) == 1 and isinstance(first, ConfigError):
         raise first
+
     return found
 
 
@@ -71,8 +78,10 @@ def sources(options: ConnectOptions) -> dict[str, Path]:
     if options.config:
         path = config_file(options)
         return dict.fromkeys(options.names or config.load_each(path), path)
+
     if options.words:
         return {}
+
     found = {name: config.find_file(name, Path.cwd()) for name in options.names}
     return {name: path for name, path in found.items() if path is not None}
 
@@ -89,6 +98,7 @@ def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> Server
     spec = config.find_server(name, Path.cwd(), environ, options)
     if spec is not None:
         return spec
+
     known = config.discover(Path.cwd(), environ=environ)
     elsewhere = next((found for found in known if found.name == name), None)
     if elsewhere is not None:
@@ -97,9 +107,14 @@ def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> Server
             f"{elsewhere.host} does: "
             f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
         )
+
     of_project = [found.name for found in known if found.host == "project"]
     near = difflib.get_close_matches(name, of_project, 1, 0.7)
-    guess = f"did you mean {near[0]!r}? Or " if near else ""
+    if near:
+        guess = f"did you mean {near[0]!r}? Or "
+    else:
+        guess = ""
+
     raise ConfigError(
         f"No .mcp.json here or above names a server {name!r}; {guess}give its command or "
         f"URL: %mcp_connect {name} ..."

@@ -45,9 +45,12 @@ def notebook() -> Notebook:
         if found is None:
             shell.extension_manager.load_extension("mcp_notebook")
             found = shells.find_state(shell)
+
         return found
+
     if _plain is None:
         _plain = Notebook(PlainShell(), MCPNotebook())
+
     return _plain
 
 

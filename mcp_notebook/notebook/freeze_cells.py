@@ -60,12 +60,17 @@ def freeze(notebook: Notebook, options: Freeze) -> Frozen:
     file = _file(options)
     laid = _plan(notebook, options)
     writing = import_module("mcp_notebook.freeze.write_step")
-    data = _write_data(laid, file) if options.data and file is not None else ""
+    if options.data and file is not None:
+        data = _write_data(laid, file)
+    else:
+        data = ""
+
     style = writing.Style(options.strict, data)
     _remember(laid)
     source = _source(notebook, laid, options, style, file)
     if file is not None:
         _write(file, source, force=options.force)
+
     return Frozen(source, tuple(_said(notebook, laid, options, file)), file)
 
 
@@ -79,7 +84,11 @@ def _plan(notebook: Notebook, options: Freeze) -> Plan:
     )
     notebook.adopt()
     last = notebook.trail.last_cell()
-    cells = None if options.all_cells or options.names or not last else (last,)
+    if options.all_cells or options.names or not last:
+        cells = None
+    else:
+        cells = (last,)
+
     wish = Wish(
         options.names,
         cells,
@@ -92,11 +101,13 @@ def _plan(notebook: Notebook, options: Freeze) -> Plan:
     # The code goes into this notebook: a variable of the person's is not overwritten by
     # a server's object.
     here = not options.to and not options.show
-    reserved = (
-        [n for n, v in notebook.shell.user_ns.items() if not isinstance(v, Server)]
-        if here
-        else ()
-    )
+    if here:
+        reserved = [
+            n for n, v in notebook.shell.user_ns.items() if not isinstance(v, Server)
+        ]
+    else:
+        reserved = ()
+
     sealer = Sealer(environ)
     return plan(
         chosen,
@@ -121,11 +132,11 @@ def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
         statement = sqlguard.check(_parser(), sql, offered)
     except ToolError:
         return names_among(sql, offered)
-    return (
-        set(offered) & names_among(sql, offered)
-        if statement.lists_tables
-        else set(statement.tables)
-    )
+
+    if statement.lists_tables:
+        return set(offered) & names_among(sql, offered)
+
+    return set(statement.tables)
 
 
 @cache
@@ -141,11 +152,16 @@ def _source(
     answers = options.answers
     usual = MCPNotebook.tool_timeout.default_value  # type: ignore[attr-defined]
     timeout = notebook.settings.tool_timeout
-    timeout = 0 if timeout == usual else timeout
+    if timeout == usual:
+        timeout = 0
+    else:
+        timeout = timeout
+
     if file is None and not options.show:
         script = import_module("mcp_notebook.freeze.write_script")
         connected = {s.name for s in notebook.sessions if s.state != "closed"}
         return script.cell(laid, style, connected=connected, answers=answers)
+
     heading = _heading_cell(laid)
     if file is not None and file.suffix == ".ipynb":
         form = import_module("mcp_notebook.freeze.write_notebook")
@@ -154,6 +170,7 @@ def _source(
                 laid, style, heading=f"# {heading}", answers=answers, timeout=timeout
             )
         )
+
     script = import_module("mcp_notebook.freeze.write_script")
     return script.script(laid, style, heading=heading, answers=answers, timeout=timeout)
 
@@ -174,7 +191,9 @@ def _file(options: Freeze) -> Path | None:
             raise ConfigError(
                 "--with-data writes rows beside a file; name the file: --to analysis.ipynb."
             )
+
         return None
+
     file = Path(options.to).expanduser()
     if file.suffix not in SUFFIXES:
         raise ConfigError(
@@ -186,6 +205,7 @@ def _file(options: Freeze) -> Path | None:
         )
     if not file.parent.is_dir():
         raise ConfigError(f"There is no folder {file.parent}; make it first.")
+
     return file
 
 
@@ -214,6 +234,7 @@ def _write_data(laid: Plan, file: Path) -> str:
         except (OSError, ValueError, TypeError) as error:
             words = f"The rows of {check.name} cannot be written as Parquet ({error}); freeze without --with-data."
             raise ConfigError(words) from None
+
     return folder.name
 
 
@@ -231,14 +252,19 @@ def _said(
 ) -> list[str]:
     count = sum(not step.why_not for step in laid.steps)
     calls = f"{count} call{'s' * (count != 1)}"
-    where = (
-        f"written to {file}"
-        if file is not None
-        else "in the next cell"
-        if options.places and not options.show
-        else "as above"
-    )
-    tables = f" → {', '.join(laid.names)}" if laid.names else ""
+    if file is not None:
+        where = f"written to {file}"
+    else:
+        if options.places and not options.show:
+            where = "in the next cell"
+        else:
+            where = "as above"
+
+    if laid.names:
+        tables = f" → {', '.join(laid.names)}"
+    else:
+        tables = ""
+
     said = [f"Frozen: {calls}{tables}, {where}."]
     dead = [
         f"{step.call.server}.{step.call.tool}" for step in laid.steps if step.why_not
@@ -247,13 +273,16 @@ def _said(
         said.append(
             f"Commented out, each with its reason: {', '.join(dict.fromkeys(dead))}."
         )
+
     said += [f"Left out: {line}." for line in laid.left_out]
     if laid.left_out and not options.everything:
         said[-1] += " --all takes them too."
+
     if laid.own:
         said.append(
             f"Made by your own code, so the cells that make it belong above: {', '.join(laid.own)}."
         )
+
     said += [
         f"Set {name} in the environment: a secret stood there."
         for name in laid.sealer.missing
@@ -262,4 +291,5 @@ def _said(
         said.append(
             f"{file.name} runs in its own folder: mind relative paths where servers are connected."
         )
+
     return said

@@ -107,7 +107,11 @@ def call(
     return current.run(
         state,
         _call(
-            state, *by_hand.split_target(target), arguments or {}, timeout, tables=tables
+            state,
+            *by_hand.split_target(target),
+            arguments or {},
+            timeout,
+            tables=tables,
         ),
     )
 
@@ -186,9 +190,11 @@ async def _connect(
     else:
         # of one name, a wrong server is raised
         spec = cast("ServerSpec", connecting.resolve(options)[name])
+
     session = await opening.open_session(state, name, spec, options, {name: ""})
     for note in connect_consent.notes_on(session, state.sessions):
         current.logger.warning("%s: %s", name, note)
+
     # Nobody is asked from code: tools that are not what they were are refused.
     try:
         connect_consent.accept(
@@ -236,7 +242,9 @@ def _keep_for_code(state: Notebook, frames: list[Any]) -> "Keep":
 def _value(frames: list[Any], tables: bool, text: Callable[[], str]) -> Any:
     if tables:
         return frames
-    return frames[0] if frames else text()
+    if frames:
+        return frames[0]
+    return text()
 
 
 async def _query(
@@ -244,19 +252,25 @@ async def _query(
 ) -> Any:
     if not text.strip():
         raise ConfigError("There is no SQL in the text.")
-    arguments = {"sql": text} if limit is None else {"sql": text, "limit": limit}
+
+    if limit is None:
+        arguments = {"sql": text}
+    else:
+        arguments = {"sql": text, "limit": limit}
+
     frames: list[Any] = []
     calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
     catalog = _catalog(state, tables)
     try:
         await by_hand.perform_own_sql(state, calls, arguments, catalog, given=tables)
     except DataError as error:
-        hint = (
-            ""
-            if current.is_interactive(state) or tables
-            else " Name the tables: sql(..., orders=orders)."
-        )
+        if current.is_interactive(state) or tables:
+            hint = ""
+        else:
+            hint = " Name the tables: sql(..., orders=orders)."
+
         raise DataError(f"{error.message}{hint}") from None
+
     return frames[0]
 
 
@@ -266,8 +280,10 @@ def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
     catalog = Catalog(lambda: {**state.shell.user_ns, **tables})
     for entry in state.catalog.entries():
         catalog.add(entry.name, variable=entry.variable)
+
     for name in tables:
         catalog.add(name)
+
     return catalog
 
 
@@ -280,4 +296,5 @@ async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:
     assert reading is not None  # a resource that was read has one
     if reading.error is not None:
         raise DataError(f"{uri} of {server} cannot be read: {reading.error}")
+
     return _value(frames, tables, lambda: reading.text)

@@ -19,6 +19,7 @@ def notebook_path(
     for told in (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME")):
         if isinstance(told, str) and told.endswith(".ipynb"):
             return Path(told)
+
     return None
 
 
@@ -32,24 +33,32 @@ def replay_file(setting: str, user_ns: Mapping[str, Any]) -> Path | None:
             raise ConfigError(
                 f"MCPNotebook.replay_file names {setting!r}, which does not exist."
             )
+
         return path
+
     notebook = notebook_path(user_ns)
     if notebook is not None:
         # The server's path may not be the kernel's (containers); the working directory
         # is the notebook's folder.
         beside = [notebook.with_suffix(SUFFIX), Path(notebook.with_suffix(SUFFIX).name)]
         return next((p for p in beside if p.exists()), None)
+
     found = sorted(Path.cwd().glob(f"*{SUFFIX}"))
-    return found[0] if len(found) == 1 else None
+    if len(found) == 1:
+        return found[0]
+
+    return None
 
 
 def record_file(setting: str, user_ns: Mapping[str, Any]) -> Path:
     """Where to record; raises ConfigError when the notebook's name is not known."""
     if setting:
         return Path(setting).expanduser()
+
     notebook = notebook_path(user_ns)
     if notebook is None:
         raise ConfigError(
             "The notebook's file name is not known here; say where to record: %claude_record FILE."
         )
+
     return Path(notebook.with_suffix(SUFFIX).name)

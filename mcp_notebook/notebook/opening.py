@@ -41,6 +41,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.spec_fingerprint(servers[name]),
             )
             connect_consent.may_start(notebook, start, say=show_line, ask=ask)
+
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
     started = time.monotonic()
@@ -50,9 +51,11 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     }
     with notebook.asker.in_cell(attended=attended, buttons=False):
         _watch(futures, lines, progress, started, notebook.asker.pump)
+
     for name, future in futures.items():
         if future.exception() is None:
             _welcome_session(notebook, name, future.result(), ask)
+
     wrong = {
         name: error
         for name, error in resolved.items()
@@ -60,8 +63,10 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     }
     for name, error in wrong.items():
         show_line(f"{name}: not connected · {error}")
+
     for future in futures.values():
         loop.wait(future)  # raises the first failure
+
     for error in wrong.values():
         raise error
 
@@ -72,6 +77,7 @@ def _welcome_session(
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
     for note in connect_consent.notes_on(session, notebook.sessions):
         show_line(f"{name}: {note}")
+
     try:
         connect_consent.accept(session, say=show_line, ask=ask)
     except ConnectError:
@@ -124,6 +130,7 @@ def _watch(
             for name, future in futures.items():
                 if name in ended:
                     continue
+
                 if future.done():
                     ended[name] = time.monotonic() - started
                     lines[name].leave(
@@ -132,11 +139,13 @@ def _watch(
                 else:
                     lines[name].say(f"{name}: {progress[name]}")
                     lines[name].draw()
+
             pump()
             time.sleep(loop.HEARTBEAT)
     except KeyboardInterrupt:
         for future in futures.values():
             future.cancel()
+
         raise
 
 
@@ -145,13 +154,14 @@ def _outcome(name: str, future: "Future[Any]", seconds: float, *, why: bool) -> 
     failure = future.exception()
     if failure is not None:
         return f"{name}: not connected" + (f" · {failure}" if why else "")
+
     session = future.result()
     count = len(session.tools)
-    title = (
-        f"{session.server_title} · "
-        if session.server_title and session.server_title != name
-        else ""
-    )
+    if session.server_title and session.server_title != name:
+        title = f"{session.server_title} · "
+    else:
+        title = ""
+
     return (
         f"{name}: connected · {title}{count} tool{'s' * (count != 1)} · {seconds:.1f} s"
     )

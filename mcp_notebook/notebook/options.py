@@ -47,18 +47,31 @@ class AskOption(NamedTuple):  # made in a third of a dataclass's time, at %load_
     @property
     def doors(self) -> tuple[str, ...]:
         """Where it can be given."""
-        line = ("%%claude",) if self.flags else ()
-        config = ("MCPNotebook",) if self.has_setting else ()
+        if self.flags:
+            line = ("%%claude",)
+        else:
+            line = ()
+
+        if self.has_setting:
+            config = ("MCPNotebook",)
+        else:
+            config = ()
+
         return (*line, "ask", *config)
 
     def trait(self) -> dict[str, Any]:
         """The arguments of the setting's trait: its default, help and least value."""
         sentence = self.help[:1].upper() + self.help[1:]
-        more = f"; {self.setting_help}" if self.setting_help else ""
+        if self.setting_help:
+            more = f"; {self.setting_help}"
+        else:
+            more = ""
+
         made: dict[str, Any] = {"default_value": self.setting}
         made["help"] = f"{sentence}{more}."
         if self.least is not None:
             made["min"] = self.least
+
         return made
 
 
@@ -231,6 +244,7 @@ class AskOptions:
         }
         for name, value in tidied.items():
             object.__setattr__(self, name, value)
+
         check_name(self.into)
         for option in OPTIONS.values():
             _check(option, getattr(self, option.name))
@@ -246,6 +260,7 @@ class AskOptions:
                 found[name] = (*getattr(settings, name), *own)
             elif option.has_setting and own in (None, ""):
                 found[name] = getattr(settings, name)
+
         return dataclasses.replace(self, **found)
 
 
@@ -256,6 +271,7 @@ def _declared_options() -> dict[str, AskOption]:
         if typing.get_origin(hint) is Annotated:
             kind, option = typing.get_args(hint)
             found[name] = option._replace(name=name, kind=_plain_kind(kind))
+
     return found
 
 
@@ -282,7 +298,9 @@ def signature_of(returns: Any) -> inspect.Signature:
 
 
 def _without_extras(hint: Any) -> Any:
-    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+    if typing.get_origin(hint) is Annotated:
+        return typing.get_args(hint)[0]
+    return hint
 
 
 def list_options() -> str:
@@ -299,9 +317,14 @@ def check_name(name: str) -> str:
 
 
 def _check(option: AskOption, value: Any) -> None:
-    shown = option.flags[-1] if option.flags else option.name
+    if option.flags:
+        shown = option.flags[-1]
+    else:
+        shown = option.name
+
     if option.choices and value and value not in option.choices:
         known = ", ".join(option.choices)
         raise ConfigError(f"{shown} is one of {known}, not {value!r}.")
+
     if option.least is not None and value is not None and value < option.least:
         raise ConfigError(f"{shown} is at least {option.least:g}, not {value!r}.")

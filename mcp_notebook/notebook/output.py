@@ -47,7 +47,11 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
 
     def hear(event: Any) -> None:
         if isinstance(event, ToolProgress):
-            part = "" if event.fraction is None else f"{100 * event.fraction:.0f} %"
+            if event.fraction is None:
+                part = ""
+            else:
+                part = f"{100 * event.fraction:.0f} %"
+
             words = (part, visible(event.message)[:120])
             status.say("running", detail=" · ".join(word for word in words if word))
 
@@ -63,7 +67,9 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
     except BaseException:
         if status.was_shown:
             status.leave(f"ended after {time.monotonic() - started:.1f} s")
+
         raise
+
     tables = list(
         zip(result.reading.tables if result.reading else (), result.names, strict=False)
     )
@@ -72,9 +78,14 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
     if status.was_shown:
         status.leave(" · ".join([*lines[:1], took]))
         del lines[:1]
+
     for said in lines:
         show_line(said)
-    return None if into else value
+
+    if into:
+        return None
+
+    return value
 
 
 def _table_line(table: Any, name: str) -> str:
@@ -84,8 +95,10 @@ def _table_line(table: Any, name: str) -> str:
     ]
     if table.truncated:
         said.append(f"cut by the server: {table.truncated}")
+
     if table.approximate:
         said.append("approximate")
+
     return " · ".join([*said, *table.notes])
 
 
@@ -95,6 +108,7 @@ def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
     if not sessions:
         show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
+
     rows = [
         {
             "server": session.name,
@@ -123,6 +137,7 @@ def show_status(notebook: Notebook, names: Sequence[str] = ()) -> None:
     if not sessions:
         show_line("No server is connected yet: %mcp_connect NAME COMMAND ...")
         return
+
     display(
         status_table_html([status_row(session.status()) for session in sessions]),
         raw=True,
@@ -162,13 +177,12 @@ def status_row(told: dict[str, Any]) -> dict[str, Any]:
 def _span(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return (
-        f"{hours} h {minutes} min"
-        if hours
-        else f"{minutes} min {rest} s"
-        if minutes
-        else f"{rest} s"
-    )
+    if hours:
+        return f"{hours} h {minutes} min"
+    if minutes:
+        return f"{minutes} min {rest} s"
+
+    return f"{rest} s"
 
 
 def show_rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
@@ -185,11 +199,17 @@ def show_resource(
     """What a resource held: its tables are named and the first one returned, a text is printed."""
     for table, name in zip(reading.tables, names, strict=True):
         show_line(_table_line(table, name))
+
     if not reading.tables or reading.error is not None:
         show_line(visible(reading.error or reading.text, lines=True) or "(it is empty)")
+
     if into and not names:
         show_line(f"It holds no table, so {into} was not set.")
-    return notebook.shell.user_ns[names[0]] if names and not into else None
+
+    if names and not into:
+        return notebook.shell.user_ns[names[0]]
+
+    return None
 
 
 def show_discovered() -> None:
@@ -207,6 +227,7 @@ def show_discovered() -> None:
     if not rows:
         show_line("No configuration file with MCP servers was found.")
         return
+
     display(status_table_html(rows), raw=True)
 
 
@@ -216,12 +237,14 @@ def show_preview(notebook: Notebook, name: str) -> None:
 
     if not name:
         raise ConfigError("Name a table: %mcp_preview NAME; %mcp_shared lists them.")
+
     table = notebook.table(name)
     sent = notebook.shown.get(name)
     if not sent and kind_of(table) not in ("frame", "arrow"):
         raise ConfigError(
             f"{name} is no table in memory: %mcp_call notebook.describe_table table={name} describes it."
         )
+
     shaping = notebook.shaping()
     show_line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
 

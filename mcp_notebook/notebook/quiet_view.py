@@ -32,6 +32,7 @@ class Questions:
         """Show an event that belongs to a question."""
         if isinstance(event, ToolCall) and event.needs_approval:
             self._asked.add(event.id)
+
         if (
             isinstance(event, ToolCall | ToolStarted | ToolProgress | ToolResult)
             and event.id in self._asked

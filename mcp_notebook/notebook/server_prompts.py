@@ -41,6 +41,7 @@ def parse(line: str) -> tuple[str, dict[str, str]]:
         words = shlex.split(line)
     except ValueError as error:
         raise ConfigError(f"The line cannot be split into words: {error}.") from None
+
     target, arguments = words[0], {}
     for word in words[1:]:
         name, equals, value = word.partition("=")
@@ -48,7 +49,9 @@ def parse(line: str) -> tuple[str, dict[str, str]]:
             raise ConfigError(
                 f"Arguments are written name=value, not {word!r}. {USAGE}"
             )
+
         arguments[name] = value
+
     return target, arguments
 
 
@@ -59,9 +62,11 @@ def split(notebook: Notebook, target: str) -> tuple[str, str]:
     for server in sorted(notebook.sessions.names(), key=len, reverse=True):
         if target.startswith(f"{server}."):
             return server, target[len(server) + 1 :]
+
     server, dot, name = target.partition(".")
     if not (server and dot and name):
         raise ConfigError(f"Name the prompt as server.name, not {target!r}. {USAGE}")
+
     return server, name
 
 
@@ -77,6 +82,7 @@ async def text_of(notebook: Notebook, target: str, arguments: Mapping[str, str])
     text = "\n\n".join(piece for piece in pieces if piece.strip()).strip()
     if not text:
         raise ConfigError(f"The prompt {target} is empty.")
+
     # A server's words attach its own resources only; what another server holds is for
     # the person to name.
     return _OTHER_MENTION.sub(
@@ -90,12 +96,14 @@ async def _check(session: "Session", name: str, arguments: Mapping[str, str]) ->
         raise ConfigError(
             f"{session.name} has no prompt {name!r}; its prompts: {', '.join(prompts) or 'none'}."
         )
+
     declared = prompts[name].arguments or ()
     missing = [a.name for a in declared if a.required and a.name not in arguments]
     if missing:
         raise ConfigError(
             f"The prompt {session.name}.{name} needs {', '.join(f'{m}=…' for m in missing)}."
         )
+
     unknown = sorted(set(arguments) - {a.name for a in declared})
     if unknown:
         known = ", ".join(a.name for a in declared) or "none"
@@ -106,9 +114,9 @@ async def _check(session: "Session", name: str, arguments: Mapping[str, str]) ->
 
 def _quote_reply(role: str, text: str) -> str:
     """An example of a reply is quoted, so that it does not read as the person's own words."""
-    return (
-        text if role == "user" else "\n".join(f"> {line}" for line in text.splitlines())
-    )
+    if role == "user":
+        return text
+    return "\n".join(f"> {line}" for line in text.splitlines())
 
 
 def _words(server: str, content: Any) -> str:
@@ -116,7 +124,9 @@ def _words(server: str, content: Any) -> str:
         return content.text
     if content.type == "resource_link":
         return f"@{server}:{content.uri}"
+
     if content.type == "resource":
         held = content.resource
         return getattr(held, "text", None) or f"@{server}:{held.uri}"
+
     return f"[{content.type}]"

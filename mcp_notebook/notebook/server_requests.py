@@ -68,13 +68,16 @@ class ServerRequests:
         if params.mode == "url":
             if not may_open(params.url):
                 return "decline", None
+
             visit = visit_question(server, params.message, params.url, seconds)
             reply = await self._notebook.asker.ask(visit)
             return _action(reply), None
+
         try:
             fields = fields_of(params.requested_schema)
         except ValueError:
             return "cancel", None  # a form that cannot be shown is not a refusal
+
         form = form_question(server, params.message, fields, seconds)
         reply = await self._notebook.asker.ask(form)
         action = _action(reply)
@@ -96,12 +99,14 @@ class ServerRequests:
             )
         if not await self._is_allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
+
         self._turns += 1
         backend = compose.backend_of(self._notebook)
         async with backend.lifetime():
             result, usage = await sampling.answer_sampling(
                 backend, request, max_tokens=settings.sampling_max_tokens
             )
+
         self._notebook.spent.add_turn(usage)
         self._notebook.ledger.record(usage, cell=f"{SAMPLED} for {server}")
         return result
@@ -109,11 +114,13 @@ class ServerRequests:
     async def _is_allowed(self, server: str, whole: str) -> bool:
         if server in self._always:
             return True
+
         seconds = self._notebook.settings.question_seconds
         question = sampling_question(server, whole, seconds)
         reply = await self._notebook.asker.ask(question)
         if reply.choice == "always":
             self._always.add(server)
+
         return _action(reply) == "accept"
 
     async def roots(self, server: str) -> Sequence[Path]:
@@ -130,6 +137,7 @@ class ServerRequests:
         reply = await self._notebook.asker.ask(question)
         if reply.choice == "deny":
             raise ConnectError("nobody is there to sign in, or it was declined")
+
         return reply.values.get("address") or None
 
 
@@ -149,6 +157,7 @@ def may_open(url: str) -> bool:
     parts = urlsplit(url)
     if not url.isprintable() or " " in url or "@" in parts.netloc or not parts.hostname:
         return False
+
     return parts.scheme == "https" or (
         parts.scheme == "http" and _is_here(parts.hostname)
     )

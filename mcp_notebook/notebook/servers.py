@@ -71,14 +71,17 @@ class Server:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):  # questions of copy, pickle and frontends
             raise AttributeError(name)
+
         try:
             tools = _by_attribute(self._session())
         except SessionError as error:
             raise Gone(error.message) from None
+
         if name not in tools and name in _OWN:
             return _OWN[name](self)
         if name not in tools:
             raise NoTool(_unknown(self._name, name, tools))
+
         return self[tools[name]]
 
     def __dir__(self) -> list[str]:
@@ -153,25 +156,35 @@ def arguments_of(
         and (len(properties) != 1 or set(given[0]) <= set(properties))
     ):
         sent, given = {str(k): v for k, v in given[0].items()}, given[1:]
+
     places = [p.name for p in signature(tool).parameters.values()]
     if len(given) > len(places):
         raise ConfigError(
             f"{tool.name} takes {len(places)} arguments, and {len(given)} were given: {_usage(tool)}."
         )
+
     for name, value in [*zip(places, given, strict=False), *named.items()]:
         if name in sent:
             raise ConfigError(f"{tool.name} was given {name!r} twice.")
+
         sent[name] = value
+
     unknown = [name for name in sent if name not in properties]
     if unknown and properties and not tool.input_schema.get("additionalProperties"):
         near = difflib.get_close_matches(unknown[0], properties, n=1)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
+        if near:
+            guess = f" Did you mean {near[0]!r}?"
+        else:
+            guess = ""
+
         raise ConfigError(
             f"{tool.name} has no argument {unknown[0]!r}.{guess} It is called {_usage(tool)}."
         )
+
     missing = [name for name in _required_names(tool) if name not in sent]
     if missing:
         raise ConfigError(f"{tool.name} needs {', '.join(missing)}: {_usage(tool)}.")
+
     return {name: plain(value, name) for name, value in sent.items()}
 
 
@@ -195,6 +208,7 @@ def plain(value: Any, name: str) -> Any:
         )
     if hasattr(value, "tolist"):  # numpy's arrays and numbers
         return plain(value.tolist(), name)
+
     raise ConfigError(
         f"{name} is a {type(value).__name__}, which JSON cannot carry; give a text, number, list or dict."
     )
@@ -226,11 +240,12 @@ def docstring(tool: "ToolInfo") -> str:
     ]
     if described:
         lines += ["", "Arguments", "---------", *described]
-    claim = (
-        "It says that it only reads."
-        if only_reads(tool.annotations)
-        else "It does not say that it only reads."
-    )
+
+    if only_reads(tool.annotations):
+        claim = "It says that it only reads."
+    else:
+        claim = "It does not say that it only reads."
+
     return "\n".join(
         [*lines, "", f"The words are those of the server {tool.server!r}. {claim}"]
     )
@@ -240,9 +255,11 @@ def _argument_line(name: str, schema: Mapping[str, Any], required: bool) -> str:
     told = _type_word(schema) + ("" if required else ", optional")
     if "default" in schema:
         told += f", default {schema['default']!r}"
+
     choices = _choices(schema)
     if choices:
         told += f", one of {', '.join(map(repr, choices))}"
+
     limits = [
         f"{word} {schema[key]}"
         for key, word in (("minimum", "at least"), ("maximum", "at most"))
@@ -250,6 +267,7 @@ def _argument_line(name: str, schema: Mapping[str, Any], required: bool) -> str:
     ]
     if limits:
         told += f", {' and '.join(limits)}"
+
     about = " ".join(str(schema.get("description", "")).split())
     return f"{name} : {told}" + (f"\n    {about}" if about else "")
 
@@ -257,7 +275,11 @@ def _argument_line(name: str, schema: Mapping[str, Any], required: bool) -> str:
 def _parameter(
     name: str, schema: Mapping[str, Any], required: bool
 ) -> inspect.Parameter:
-    default = _EMPTY if required else schema.get("default")
+    if required:
+        default = _EMPTY
+    else:
+        default = schema.get("default")
+
     return inspect.Parameter(
         name,
         inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -285,6 +307,7 @@ def _choices(schema: Mapping[str, Any]) -> list[Any]:
         ]
     if "const" in schema:
         return [schema["const"]]
+
     forms = [
         form
         for key in ("anyOf", "oneOf")
@@ -298,8 +321,10 @@ def _type_word(schema: Mapping[str, Any]) -> str:
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next((k for k in kind if k != "null"), None)
+
     if isinstance(kind, str):
         return kind
+
     forms = [
         form
         for key in ("anyOf", "oneOf")
@@ -309,12 +334,19 @@ def _type_word(schema: Mapping[str, Any]) -> str:
     words = [
         word for form in forms if (word := _type_word(form)) not in ("null", "any")
     ]
-    return words[0] if len(set(words)) == 1 else "any"
+    if len(set(words)) == 1:
+        return words[0]
+
+    return "any"
 
 
 def _properties(tool: "ToolInfo") -> dict[str, Mapping[str, Any]]:
     found = tool.input_schema.get("properties")
-    pairs = found.items() if isinstance(found, Mapping) else ()
+    if isinstance(found, Mapping):
+        pairs = found.items()
+    else:
+        pairs = ()
+
     return {
         str(name): schema if isinstance(schema, Mapping) else {}
         for name, schema in pairs
@@ -323,7 +355,9 @@ def _properties(tool: "ToolInfo") -> dict[str, Mapping[str, Any]]:
 
 def _required_names(tool: "ToolInfo") -> list[str]:
     found = tool.input_schema.get("required")
-    return [str(name) for name in found] if isinstance(found, list) else []
+    if isinstance(found, list):
+        return [str(name) for name in found]
+    return []
 
 
 def _is_writable(name: str) -> bool:
@@ -336,16 +370,19 @@ def _by_attribute(session: "Session") -> dict[str, str]:
     for tool in session.tools:
         if _is_writable(tool.name):
             names[tool.name] = tool.name
+
     for tool in session.tools:
         name = re.sub(r"\W", "_", tool.name)
-        name = (
-            f"{name}_"
-            if keyword.iskeyword(name)
-            else f"t_{name}"
-            if name[:1].isdigit()
-            else name
-        )
+        if keyword.iskeyword(name):
+            name = f"{name}_"
+        else:
+            if name[:1].isdigit():
+                name = f"t_{name}"
+            else:
+                name = name
+
         names.setdefault(name, tool.name)
+
     return {
         name: tool
         for name, tool in names.items()
@@ -359,5 +396,8 @@ def _usage(tool: "ToolInfo") -> str:
 
 def _unknown(server: str, name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
+    if near:
+        guess = f" Did you mean {near[0]!r}?"
+    else:
+        guess = ""
     return f"{server} has no tool {name!r}.{guess} Its tools: {', '.join(list(known)[:40]) or 'none'}."

@@ -34,16 +34,20 @@ def parse(line: str) -> Wanted:
         if word.startswith("--"):
             if word not in parts:
                 raise ConfigError(f"{word} is no option. {USAGE}")
+
             part = word
         else:
             parts[part].append(word)
+
     if not parts[""]:
         raise ConfigError(f"Name the tables to share. {USAGE}")
+
     if "--as" in words and len(parts["--as"]) != len(parts[""]):
         count = len(parts[""])
         raise ConfigError(
             f"Give --as one name for each table: {count} {'is' if count == 1 else 'are'} shared here."
         )
+
     return Wanted(tuple(parts[""]), tuple(parts["--as"]), " ".join(parts["--about"]))
 
 
@@ -61,18 +65,22 @@ def share(
         raise ConfigError(
             _no_table(variable if isinstance(what, str) else "The object", value)
         )
+
     name = as_ or (variable if variable in notebook.shell.user_ns else _stem(what))
     if not _NAME.fullmatch(name):
         raise ConfigError(
             f"{name!r} cannot be a table's name: letters, digits and _ can, beginning with a letter."
         )
+
     taken = notebook.catalog.find(name)
     if taken is not None and taken.variable != variable:
         raise ConfigError(
             f"{taken.name} is another table already ({taken.variable}): choose a name with --as."
         )
+
     if variable not in notebook.shell.user_ns:
         notebook.held[variable] = value
+
     notebook.catalog.add(
         name, variable=variable, origin="shared", description=description
     )
@@ -88,6 +96,7 @@ def unshare(notebook: Notebook, names: Sequence[str]) -> None:
         raise ConfigError(
             "Name the tables to take back: %mcp_unshare orders. %mcp_shared lists them."
         )
+
     for name in names:
         entry = notebook.catalog.find(name)
         notebook.catalog.remove(entry.name if entry else name)
@@ -128,6 +137,7 @@ def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
                 "columns": len(seen.schema),
             }
             row["masked"] = ", ".join(masks.columns(seen.schema.names))
+
         found.append(
             {
                 **row,
@@ -135,11 +145,13 @@ def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
                 "about": entry.description,
             }
         )
+
     if not any(row["about"] for row in found):
         found = [
             {name: value for name, value in row.items() if name != "about"}
             for row in found
         ]
+
     return found
 
 
@@ -158,6 +170,7 @@ def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
     for entry in notebook.catalog.entries() if masks.patterns else ():
         if words.isdisjoint(re.findall(r"\w+", entry.name.lower())):
             continue
+
         with contextlib.suppress(*UNREADABLE):
             names = look(notebook.catalog.resolve(entry.name)).schema.names
             found |= dict.fromkeys(
@@ -165,6 +178,7 @@ def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
                 for n in masks.columns(names)
                 if words & {*re.findall(r"\w+", n.lower())}
             )
+
     return tuple(found)
 
 
@@ -175,6 +189,7 @@ def _variable(notebook: Notebook, what: Any, as_: str) -> tuple[str, Any]:
     namespace = notebook.shell.user_ns
     if isinstance(what, str) and what in namespace:
         return what, namespace[what]
+
     if isinstance(what, str | PurePath) and (
         format_of(str(what)) or isinstance(what, PurePath)
     ):
@@ -182,9 +197,12 @@ def _variable(notebook: Notebook, what: Any, as_: str) -> tuple[str, Any]:
             raise ConfigError(
                 f"There is no file {what} in {Path.cwd()}: check the path."
             )
+
         return f"file {what}", Path(what).expanduser()
+
     if isinstance(what, str):
         return what, notebook.table(what)  # raises the error that lists the tables
+
     named = [
         name
         for name, value in namespace.items()
@@ -196,46 +214,48 @@ def _variable(notebook: Notebook, what: Any, as_: str) -> tuple[str, Any]:
         raise ConfigError(
             "No variable holds this object: give it a name with as_='name'."
         )
+
     return f"object {as_}", what
 
 
 def _stem(what: Any) -> str:
-    stem = (
-        re.sub(r"\W+", "_", PurePath(what).name.split(".")[0]).strip("_")
-        if isinstance(what, str | PurePath)
-        else ""
-    )
-    return stem if _NAME.fullmatch(stem) else f"table_{stem}".rstrip("_")
+    if isinstance(what, str | PurePath):
+        stem = re.sub(r"\W+", "_", PurePath(what).name.split(".")[0]).strip("_")
+    else:
+        stem = ""
+
+    if _NAME.fullmatch(stem):
+        return stem
+
+    return f"table_{stem}".rstrip("_")
 
 
 def _shown(notebook: Notebook, variable: str) -> str:
-    return (
-        variable if variable in notebook.shell.user_ns else variable.partition(" ")[2]
-    )
+    if variable in notebook.shell.user_ns:
+        return variable
+    return variable.partition(" ")[2]
 
 
 def _seen_by(origin: str, served: bool) -> str:
     if origin != "shared":
         return "this conversation"
-    return (
-        "this conversation and clients outside"
-        if served
-        else "this conversation; outside after %mcp_serve"
-    )
+    if served:
+        return "this conversation and clients outside"
+    return "this conversation; outside after %mcp_serve"
 
 
 def _ago(when: float | None) -> str:
     if when is None:
         return "not yet"
+
     seconds = int(time.monotonic() - when)
     minutes, hours = seconds // 60, seconds // 3600
-    return (
-        f"{hours} h ago"
-        if hours
-        else f"{minutes} min ago"
-        if minutes
-        else f"{seconds} s ago"
-    )
+    if hours:
+        return f"{hours} h ago"
+    if minutes:
+        return f"{minutes} min ago"
+
+    return f"{seconds} s ago"
 
 
 def _no_table(name: str, value: object) -> str:

@@ -21,4 +21,6 @@ def withdraw_state(shell: Any) -> None:
 def find_state(shell: Any) -> Any:
     """The shell's `Notebook`, or None where the extension is not loaded."""
     state = _states.get(id(shell))
-    return state() if state is not None else None
+    if state is not None:
+        return state()
+    return None

@@ -96,8 +96,10 @@ class Notebook:
                 self._keep_table(table, origin, index, name)
         finally:
             self._reserved.difference_update(names)
+
         if into and tables:
             self.trail.named(into, self.shell.user_ns[into])
+
         return names, written
 
     def _reserve_names(
@@ -108,10 +110,15 @@ class Notebook:
         names: list[str] = []
         with self._naming:
             for index in range(count):
-                wanted = into if index == 0 else ""
+                if index == 0:
+                    wanted = into
+                else:
+                    wanted = ""
+
                 name = wanted or self._free_name(suggested, provenance(origin, index))
                 self._reserved.add(name)
                 names.append(name)
+
         return tuple(names)
 
     def _keep_table(
@@ -183,6 +190,7 @@ class Notebook:
                 entry.name: self.shell.user_ns.get(entry.variable)
                 for entry in self.catalog.entries()
             }
+
         made = Call(call.id, call.server, call.tool, exact, facts, cell, kind, at=at)
         self.trail.sent(made, {**tables, **(given or {})})
 
@@ -197,6 +205,7 @@ class Notebook:
                 continue
             if self.shell.user_ns.get(name) is reference() is not None:
                 return name
+
         taken = {*self.shell.user_ns, *self.catalog.names(), *self._reserved}
         return naming.free(suggested, taken)
 
@@ -253,7 +262,10 @@ class Notebook:
             raise ConfigError(
                 f"MCPNotebook.client names {client!r}, and there is no such variable in the notebook."
             )
-        return self.shell.user_ns[client] if client else None
+        if client:
+            return self.shell.user_ns[client]
+
+        return None
 
     def shaping(self, rows: int | None = None) -> "Shaping":
         """How much of a result goes to the model."""
@@ -277,13 +289,14 @@ class Notebook:
                 )
             )
             await self.sessions.connect(OWN_SERVER, spec, trusted=True)
+
         return self.sessions.get(OWN_SERVER)
 
     async def session(self, name: str) -> "Session":
         """A session by name; the notebook's own starts when it is asked for."""
-        return (
-            await self.own_session() if name == OWN_SERVER else self.sessions.get(name)
-        )
+        if name == OWN_SERVER:
+            return await self.own_session()
+        return self.sessions.get(name)
 
     def table(self, name: str) -> Any:
         """A table of the notebook by name; raises DataError."""
@@ -292,6 +305,7 @@ class Notebook:
             raise DataError(
                 f"There is no table {name!r} in this notebook; tables: {known}."
             )
+
         return self.shell.user_ns[name]
 
     def replay_file(self) -> Path | None:

@@ -106,10 +106,14 @@ class Budget:
         cell = _limit_reached(self.spent, self.cell, self.elapsed())
         if cell:
             return cell
+
         notebook = _limit_reached(
             self.total, self.notebook, self.total.seconds + self.elapsed()
         )
-        return f"{notebook} for the whole notebook" if notebook else ""
+        if notebook:
+            return f"{notebook} for the whole notebook"
+
+        return ""
 
     def limit_reached_before(self) -> str:
         """The limit of the notebook that was reached before this cell, or an empty string."""
@@ -130,9 +134,14 @@ class Budget:
         left: list[float] = []
         if self.cell.seconds:
             left.append(self.cell.seconds - elapsed)
+
         if self.notebook.seconds:
             left.append(self.notebook.seconds - self.total.seconds - elapsed)
-        return max(1.0, min(left)) if left else None
+
+        if left:
+            return max(1.0, min(left))
+
+        return None
 
     def rows(self, wanted: int) -> int:
         """How many of `wanted` rows the model may be shown; they count as shown."""
@@ -145,6 +154,7 @@ class Budget:
             granted = min([wanted, *left])
             self.spent.rows += granted
             self.total.rows += granted
+
         return granted
 
     def fit(self, text: str) -> str:
@@ -155,13 +165,19 @@ class Budget:
                 for spent, limits in self._pairs()
                 if limits.bytes
             ]
-            fitted = cut_text(text, min(left), CUT) if left else text
+            if left:
+                fitted = cut_text(text, min(left), CUT)
+            else:
+                fitted = text
+
             size = len(fitted.encode("utf-8", "replace"))
             if fitted != text:
                 # The budget is used up, though the cut is at the end of a letter.
                 size = min(left)
+
             self.spent.bytes += size
             self.total.bytes += size
+
         return fitted
 
     def _pairs(self) -> tuple[tuple[Spent, Limits], ...]:
@@ -173,8 +189,12 @@ def cut_text(text: str, limit: int, notice: str) -> str:
     data = text.encode("utf-8", "replace")
     if len(data) <= limit:
         return text
+
     kept = data[: max(0, limit - len(notice.encode()))].decode("utf-8", "ignore")
-    return (kept + notice) if kept else notice.strip()
+    if kept:
+        return kept + notice
+
+    return notice.strip()
 
 
 def _limit_reached(spent: Spent, limits: Limits, seconds: float) -> str:
@@ -190,6 +210,7 @@ def _limit_reached(spent: Spent, limits: Limits, seconds: float) -> str:
         return f"{_count(limits.rows, 'row')} shown to the model"
     if limits.bytes and spent.bytes >= limits.bytes:
         return f"{_count(limits.bytes, 'byte')} shown to the model"
+
     return _dollars_reached(spent, limits)
 
 
@@ -201,6 +222,7 @@ def _dollars_reached(spent: Spent, limits: Limits) -> str:
     # The turn that sums up is paid for as well; it costs about what the last one did.
     if spent.dollars + spent.last_dollars < limits.dollars:
         return ""
+
     return f"${limits.dollars:g}"
 
 

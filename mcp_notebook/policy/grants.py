@@ -75,6 +75,7 @@ class Grants:
             return "You have not allowed this tool before."
         if grant.fingerprint == fingerprint:
             return f"You allowed this tool on {grant.when}; it has not changed since."
+
         diff = difflib.unified_diff(
             _definition_lines(grant.definition),
             _definition_lines(definition),
@@ -106,6 +107,7 @@ class Grants:
     def _save(self) -> None:
         if self.path is None:
             return
+
         kept = [asdict(grant) for grant in self if not grant.spec.startswith(HERE)]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -115,6 +117,7 @@ class Grants:
             )
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 json.dump({"version": 1, "allowed": kept}, file, indent=1)
+
             os.replace(temporary, self.path)
         except OSError as error:
             logger.warning("allowed tools are not remembered: %s", error)
@@ -144,6 +147,7 @@ def user_file(environ: Mapping[str, str] = os.environ) -> Path:
 def _load_grants(path: Path | None) -> list[Grant]:
     if path is None or not path.exists():
         return []
+
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return [Grant(**entry) for entry in content["allowed"]]
@@ -194,6 +198,7 @@ class Starts:
         known = self._kept.get(start.key)
         if not isinstance(known, dict) or known.get("fingerprint") == start.fingerprint:
             return None
+
         return str(known.get("what", ""))
 
     def is_new(self, start: Start) -> bool:

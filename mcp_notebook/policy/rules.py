@@ -61,13 +61,16 @@ class Condition:
         """Whether the argument is there and fits."""
         if self.name not in arguments:
             return False
+
         text = arguments[self.name]
         if not isinstance(text, str):
             text = json.dumps(text, sort_keys=True, ensure_ascii=False)
+
         if self.operator.endswith("~"):
             fits = re.search(self.value, text, re.IGNORECASE) is not None
         else:
             fits = fnmatchcase(text, self.value)
+
         negated = self.operator.startswith("!")
         return fits != negated
 
@@ -96,6 +99,7 @@ def parse_rule(text: str) -> Pattern:
             f"{text!r} is no rule for tools; write server.tool or "
             "server.tool(argument~'pattern')."
         )
+
     inside = rule["conditions"] or ""
     conditions: list[Condition] = []
     at = 0
@@ -106,10 +110,13 @@ def parse_rule(text: str) -> Pattern:
                 f"{text!r}: write the conditions as name='text' or name~'pattern', "
                 "comma separated."
             )
+
         if found["operator"].endswith("~"):
             _check_expression(found["value"])
+
         conditions.append(Condition(found["name"], found["operator"], found["value"]))
         at = found.end()
+
     return Pattern(rule["tool"], tuple(conditions))
 
 
@@ -197,6 +204,7 @@ def decide(call: CallRequest, rules: Rules, grants: Grants) -> Decision:
         return Decision("deny", DENIED_BY_RULE)
     if rules.default == "ask" or call.changed:
         return _ask(rules)
+
     return Decision("allow")
 
 
@@ -224,6 +232,7 @@ def claim_text(annotations: Mapping[str, Any]) -> str:
     # Servers write the hints of the spec in both spellings.
     if annotations.get("destructiveHint") or annotations.get("destructive_hint"):
         return "The tool says that it may change or delete data."
+
     return "The tool does not say whether it only reads."
 
 

@@ -41,6 +41,7 @@ def drift_of(
     """
     if not live.news:
         yield from _setup_drift(turn.setup, live.setup)
+
     pairs = list(zip(turn.evidence, live.evidence, strict=False))
     for digest, evidence in pairs[len(pairs) - live.news :]:
         if digest != evidence.digest:
@@ -78,6 +79,7 @@ def _setup_drift(recorded: Setup, live: Setup) -> Iterator[Drift]:
             recorded.system,
             "instructions or connected servers differ",
         )
+
     if recorded.tables != live.tables:
         yield Drift(
             "setup",
@@ -85,6 +87,7 @@ def _setup_drift(recorded: Setup, live: Setup) -> Iterator[Drift]:
             recorded.tables,
             "the schema of a table named in the prompt differs",
         )
+
     if recorded.tools.keys() != live.tools.keys():
         gone, new = (
             sorted(recorded.tools.keys() - live.tools),
@@ -100,8 +103,10 @@ def _setup_drift(recorded: Setup, live: Setup) -> Iterator[Drift]:
             ", ".join(recorded.tools),
             "; ".join(w for w in words if w),
         )
+
     if changed := _changed_names(recorded.tools, live.tools):
         yield Drift("setup", "other tool arguments", changed, changed)
+
     if changed := _changed_names(recorded.descriptions, live.descriptions):
         yield Drift("setup", "other tool descriptions", changed, changed)
 
@@ -114,12 +119,12 @@ def _changed_names(recorded: Mapping[str, str], live: Mapping[str, str]) -> str:
 
 def _short(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+    if len(line) <= _SHOWN:
+        return line
+    return f"{line[:_SHOWN]}…"
 
 
 def _cut(text: str, limit: int) -> str:
-    return (
-        text
-        if len(text) <= limit
-        else f"{text[:limit]}\n… ({len(text) - limit:,} more characters)"
-    )
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}\n… ({len(text) - limit:,} more characters)"

@@ -76,6 +76,7 @@ def fingerprint(body: Json) -> Fingerprint:
         stable.append({"role": role, "content": kept})
         evidence += found
         news = len(found)
+
     form = (body.get("output_config") or {}).get("format")
     tables = [
         block["text"] for role, blocks in turns for block in _state_blocks(role, blocks)
@@ -111,17 +112,17 @@ def _merge_messages(messages: Any) -> Iterator[tuple[str, list[Json]]]:
         if message["role"] != role and blocks:
             yield role, blocks
             blocks = []
+
         role, blocks = message["role"], blocks + _blocks(message["content"])
+
     if blocks:
         yield role, blocks
 
 
 def _blocks(content: str | list[Json]) -> list[Json]:
-    return (
-        [{"type": "text", "text": content}]
-        if isinstance(content, str)
-        else list(content)
-    )
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return list(content)
 
 
 def _split(
@@ -134,6 +135,7 @@ def _split(
         kind = block["type"]
         if any(block is s for s in state):
             continue
+
         if kind in ("tool_use", "server_tool_use"):
             ids[block["id"]] = f"#{len(ids) + 1}"
             calls[block["id"]] = _call(block)
@@ -156,6 +158,7 @@ def _split(
                 )
         elif kind not in ("thinking", "redacted_thinking"):
             kept.append(_stable(block))
+
     return kept, found
 
 
@@ -165,7 +168,10 @@ def _stable(block: Json) -> Json:
         for name, value in block.items()
         if name not in _VOLATILE and value is not None
     }
-    return {**kept, "text": block["text"].strip()} if block["type"] == "text" else kept
+    if block["type"] == "text":
+        return {**kept, "text": block["text"].strip()}
+
+    return kept
 
 
 def _state_blocks(role: str, blocks: list[Json]) -> list[Json]:
@@ -202,21 +208,19 @@ def _result_text(block: Json) -> str:
 
 
 def _part_text(part: Json) -> str:
-    return (
-        part["text"]
-        if part["type"] == "text"
-        else f"[{part['type']} {digest(_stable(part))}]"
-    )
+    if part["type"] == "text":
+        return part["text"]
+    return f"[{part['type']} {digest(_stable(part))}]"
 
 
 def _setup(body: Json, tables: list[str]) -> Setup:
     tools = [tool for tool in body.get("tools") or () if tool.get("name")]
     system = body.get("system") or ""
-    words = (
-        system
-        if isinstance(system, str)
-        else "\n".join(block["text"] for block in system)
-    )
+    if isinstance(system, str):
+        words = system
+    else:
+        words = "\n".join(block["text"] for block in system)
+
     return Setup(
         system=digest(words),
         tables=digest(tables),

@@ -47,12 +47,12 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         dates = sorted({turn.recorded for turn in self._turns.values()})
         if sources == [SCRIPTED]:
             return "replayed (scripted turns: no model wrote them)"
+
         when = " to ".join(dict.fromkeys([*dates[:1], *dates[-1:]]))
-        return (
-            f"replayed (recorded {when}, {' and '.join(sources)})"
-            if sources
-            else "replayed (no recorded turns)"
-        )
+        if sources:
+            return f"replayed (recorded {when}, {' and '.join(sources)})"
+
+        return "replayed (no recorded turns)"
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request of the client."""
@@ -72,6 +72,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
             raise BackendError(
                 f"Recorded turns cannot answer {request.url.path}; connect a model for that."
             )
+
         self._refresh()
         body = json.loads(await request.aread())
         live = fingerprint(body)
@@ -81,6 +82,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         headers = {"request-id": f"replay-{turn.key}"}
         if not body.get("stream"):
             return httpx2.Response(200, headers=headers, json=message, request=request)
+
         headers["content-type"] = "text/event-stream; charset=utf-8"
         return httpx2.Response(
             200, headers=headers, stream=_Paced(message, self._pace), request=request
@@ -90,6 +92,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         turn = self._turns.get(live.key)
         if turn is None:
             raise ReplayMiss(self._miss(live))
+
         missing = sorted(turn.tools_called - live.setup.tools.keys())
         if missing:
             servers = sorted({name.partition("__")[0] for name in missing})
@@ -97,11 +100,13 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
                 f"The recorded answer to {first_line(live.prompt, 60)!r} calls {', '.join(missing)}, which is not "
                 f"connected; run %mcp_connect {servers[0]} ... first."
             )
+
         return turn
 
     def _miss(self, live: Fingerprint) -> str:
         if not self._turns:
             return f"No model to ask, and {self.path.name} holds no recorded turns."
+
         wanted = first_line(live.prompt, 60)
         prompts = list(
             dict.fromkeys(turn.prompt for turn in self._turns.values() if turn.opens)
@@ -112,6 +117,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
             why = "was recorded at another point of the conversation; run the cells in order, or this one with --new"
         else:
             why = "was not recorded"
+
         return (
             f"No model to ask: {wanted!r} {why}. {self.path.name} holds: {_list_prompts(live.prompt, prompts)}. "
             "Set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL to ask something else."
@@ -163,4 +169,7 @@ def _list_prompts(wanted: str, prompts: list[str]) -> str:
     ordered = [*near, *(p for p in prompts if p not in near)]
     listed = "; ".join(repr(first_line(p)) for p in ordered[:_LISTED])
     more = len(ordered) - _LISTED
-    return f"{listed}; and {more} more" if more > 0 else listed
+    if more > 0:
+        return f"{listed}; and {more} more"
+
+    return listed

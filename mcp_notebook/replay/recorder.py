@@ -53,9 +53,11 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         if wanted:
             # what is read along must be text
             request.headers["accept-encoding"] = "identity"
+
         response = await self._inner.handle_async_request(request)
         if not wanted or response.status_code != 200:
             return response
+
         body = json.loads(await request.aread())
         source = self._source or unquote(response.headers.get(SOURCE_HEADER, ""))
 
@@ -79,27 +81,40 @@ class RecordTransport(httpx2.AsyncBaseTransport):
     ) -> None:
         if message is None or not message.get("stop_reason"):
             return
+
         live = fingerprint(body)
-        turns = load(self.path) if self.path.exists() else []
+        if self.path.exists():
+            turns = load(self.path)
+        else:
+            turns = []
+
         save(self.path, self._merge_turn(turns, _turn(live, message, source)))
         self._mine.add(live.key)
 
     def _merge_turn(self, turns: list[Turn], new: Turn) -> list[Turn]:
         if new.key in self._mine:
             earlier = next((t for t in turns if t.key == new.key), None)
-            replies = (*earlier.replies, *new.replies) if earlier else new.replies
+            if earlier:
+                replies = (*earlier.replies, *new.replies)
+            else:
+                replies = new.replies
+
             new = Turn(**{**vars(new), "replies": replies})
-            return (
-                [new if t.key == new.key else t for t in turns]
-                if earlier
-                else [*turns, new]
-            )
+            if earlier:
+                return [new if t.key == new.key else t for t in turns]
+
+            return [*turns, new]
+
         stale = [
             t
             for t in turns
             if t.key == new.key or (new.opens and self._is_replaced(t, new))
         ]
-        place = turns.index(stale[0]) if stale else len(turns)
+        if stale:
+            place = turns.index(stale[0])
+        else:
+            place = len(turns)
+
         return [
             *(t for t in turns[:place] if t not in stale),
             new,
@@ -126,7 +141,9 @@ def _turn(live: Fingerprint, message: dict[str, Any], source: str) -> Turn:
 
 def _message(raw: bytes, streamed: bool) -> dict[str, Any] | None:
     try:
-        return wire.assemble(wire.decode(raw)) if streamed else json.loads(raw)
+        if streamed:
+            return wire.assemble(wire.decode(raw))
+        return json.loads(raw)
     except (ValueError, KeyError, IndexError, TypeError):
         logger.exception("a reply could not be read along and is not recorded")
         return None
@@ -148,7 +165,9 @@ class _Tee(httpx2.AsyncByteStream):
             raw += chunk
             if raw.endswith(b"\n\n") and b'"message_stop"' in raw[-100:]:
                 self._done(raw)  # the client may read no further
+
             yield chunk
+
         self._done(raw)
 
     async def aclose(self) -> None:

@@ -94,6 +94,7 @@ def describe(path: Path) -> Description:
     groups: dict[tuple[str, ...], list[Turn]] = {}
     for turn in load(path):
         groups.setdefault(turn.prompts, []).append(turn)
+
     prompts = (
         RecordedPrompt(p[-1] if p else "", len(t), t[0].source, t[0].recorded)
         for p, t in groups.items()
@@ -113,6 +114,7 @@ def load(path: Path) -> list[Turn]:
         raise BackendError(
             f"{path} is not a file of recorded turns: {error}."
         ) from error
+
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise BackendError(
             f"{path} is not a file of recorded turns; move it away or record again."
@@ -121,6 +123,7 @@ def load(path: Path) -> list[Turn]:
         raise BackendError(
             f"{path} has version {content.get('version')} of the format; update mcp-notebook to read it."
         )
+
     try:
         return [_turn(entry) for entry in content["turns"]]
     except (KeyError, TypeError, AttributeError) as error:
@@ -139,6 +142,7 @@ def save(path: Path, turns: Iterable[Turn]) -> None:
     }
     for turn in content["turns"]:
         turn["replies"] = [_without_secrets(reply) for reply in turn["replies"]]
+
     text = json.dumps(mask_json(content), ensure_ascii=False, indent=1) + "\n"
     path = Path(path)
     handle, temporary = tempfile.mkstemp(
@@ -147,10 +151,12 @@ def save(path: Path, turns: Iterable[Turn]) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
+
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+
         raise
 
 
@@ -168,7 +174,9 @@ def _sealed_block(block: dict[str, Any]) -> dict[str, Any]:
 def first_line(prompt: str, width: int = 90) -> str:
     """The first line of a prompt, cut."""
     line = prompt.strip().partition("\n")[0]
-    return line if len(line) <= width else f"{line[: width - 1]}…"
+    if len(line) <= width:
+        return line
+    return f"{line[: width - 1]}…"
 
 
 def _turn(entry: dict[str, Any]) -> Turn:

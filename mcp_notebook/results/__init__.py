@@ -66,7 +66,10 @@ def to_dataframe(
     as in `read`.
     """
     tables = read(result, **options).tables
-    return tables[0].to_pandas(decimals=decimals) if tables else None
+    if tables:
+        return tables[0].to_pandas(decimals=decimals)
+
+    return None
 
 
 def explain(result: object, **options: Any) -> Explanation:

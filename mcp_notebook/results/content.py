@@ -43,6 +43,7 @@ class ResultParts:
         held += sum(len(data) for _, data in self.images)
         for item in self.resources:
             held += len(item.text or "") + len(item.blob or "")
+
         return held
 
 
@@ -50,9 +51,15 @@ def parts_of(result: object) -> ResultParts:
     """Sort a `CallToolResult`, or its JSON, into parts; `broken` says why it is no tool result."""
     if result is None:
         return ResultParts(broken="the reply is not a tool result: it is null")
+
     if isinstance(result, (str, bytes)):
-        text = result if isinstance(result, str) else result.decode("utf-8", "replace")
+        if isinstance(result, str):
+            text = result
+        else:
+            text = result.decode("utf-8", "replace")
+
         return ResultParts(texts=(text,))
+
     # each name as JSON has it, and as the SDK's objects do
     content = _get(result, "content")
     structured = _get(result, "structuredContent", "structured_content")
@@ -65,9 +72,15 @@ def parts_of(result: object) -> ResultParts:
             broken="the reply's content is a string where a list of blocks belongs",
             texts=(content,),
         )
-    blocks = () if content is None else content
+
+    if content is None:
+        blocks = ()
+    else:
+        blocks = content
+
     if isinstance(blocks, Mapping) or not isinstance(blocks, Iterable):
         return ResultParts(broken="the reply's content is not a list of blocks")
+
     is_error = bool(_get(result, "isError", "is_error"))
     return _sort_blocks(list(blocks), structured, is_error)
 
@@ -93,6 +106,7 @@ def _sort_blocks(blocks: list[Any], structured: Any, is_error: bool) -> ResultPa
         else:
             # the name is the server's, and stands in a note
             unknown.append(str(kind)[:40])
+
     return ResultParts(
         is_error,
         structured,
@@ -107,6 +121,7 @@ def _read_embedded(resource: object) -> Resource:
     text, blob = _get(resource, "text"), _get(resource, "blob")
     if text is None and blob is None:
         blob = ""  # empty content, which is no link
+
     return Resource(
         _get_text(resource, "uri"),
         _get_text(resource, "mimeType", "mime_type"),
@@ -121,22 +136,31 @@ def contents_of(answer: object) -> tuple[Resource, ...]:
     """
     if isinstance(answer, str):
         return (Resource("", text=answer),)
+
     contents = _get(answer, "contents")
     if not isinstance(contents, Iterable):
         return ()
+
     return tuple(map(_read_embedded, contents))
 
 
 def _get_text(value: object, *names: str) -> str:
     found = _get(value, *names)
-    return "" if found is None else str(found)
+    if found is None:
+        return ""
+    return str(found)
 
 
 def _get(value: object, *names: str) -> Any:
     """The first of the entries, or attributes of an object of the SDK, that is there."""
     for name in names:
         is_json = isinstance(value, Mapping)
-        found = value.get(name) if is_json else getattr(value, name, None)
+        if is_json:
+            found = value.get(name)
+        else:
+            found = getattr(value, name, None)
+
         if found is not None:
             return found
+
     return None

@@ -66,6 +66,7 @@ def empty_table(parts: content.ResultParts, sql: str) -> list[Table]:
     names = selected or _listed_names("\n".join(parts.texts))
     if not names:
         return []
+
     # the names of the statement are put on the columns where all tables get theirs
     raw = Raw(None if selected else names, tuple(() for _ in names), 0)
     raw = raw.noted("the server sent no table, which it does for no rows")
@@ -79,14 +80,17 @@ def reject_report(raw: Raw, sql: str) -> str:
     names = {name.lower() for name in raw.names or ()}
     if raw.rows != 1 or not names:
         return ""
+
     reports = not names.isdisjoint(_REPORT)
     if reports and _message_says_no_rows(raw):
         return "it says in words that no rows came"
     if names <= _COUNTS and is_query(sql) and not names_among(sql, names):
         return "it counts rows in place of sending them"
+
     asked = {name.lower() for name in _selected_names(sql)}
     if not reports or names >= asked:
         return ""
+
     return "it reports success and lacks columns of the statement"
 
 
@@ -94,10 +98,12 @@ def _message_says_no_rows(raw: Raw) -> bool:
     cells: dict[str, object] = {}
     for name, column in zip(raw.names or (), raw.columns, strict=False):
         cells[name.lower()] = column[0]
+
     for key in ("message", "msg"):
         said = cells.get(key)
         if isinstance(said, str):
             return _is_about_no_rows(said, said)
+
     return False
 
 
@@ -114,6 +120,10 @@ def _listed_names(text: str) -> tuple[str, ...]:
     found = _NAMES.search(text)
     if found is None:
         return ()
+
     names = tuple(name.strip(" `'\"[]()*") for name in found[1].split(","))
     are_names = all(names) and len(set(names)) == len(names)
-    return names if are_names else ()
+    if are_names:
+        return names
+
+    return ()

@@ -137,10 +137,14 @@ def error_in_text(text: str) -> str | None:
     head = text.lstrip("\ufeff \t\r\n")
     if not head or head[0] in "{<":
         return None
+
     line = head[:300].partition("\n")[0]
     if not _opens_with_error(line) and not _FAILED.match(line):
         return None
-    return None if _looks_tabular(head[:_PROSE_LIMIT]) else head.strip()
+    if _looks_tabular(head[:_PROSE_LIMIT]):
+        return None
+
+    return head.strip()
 
 
 def _opens_with_error(line: str) -> bool:
@@ -150,9 +154,11 @@ def _opens_with_error(line: str) -> bool:
     noun = _NOUN.search(line[:160])
     if noun is None:
         return False
+
     before, after = line[: noun.start()], line[noun.end() :]
     if len(before.split()) > _OPENING_WORDS or _PARTED.search(before):
         return False
+
     return bool(_COLON.match(after) or _AFTER.match(after))
 
 
@@ -173,8 +179,12 @@ def error_in_prose(text: str) -> str | None:
         return None
     if _INSIDE.search(head):
         return head
+
     brief = len(head) <= _BRIEF_LIMIT and head.count("\n") < _BRIEF_LINES
-    return head if brief and _BRIEFLY.search(head) else None
+    if brief and _BRIEFLY.search(head):
+        return head
+
+    return None
 
 
 # --- errors in values
@@ -196,13 +206,16 @@ def error_in_value(value: Any, selected: tuple[str, ...] = ()) -> str | None:
             pass
         case _:
             return None
+
     if set(map(str, value)) <= set(selected):
         return None
+
     lowered = {str(key).lower().replace("-", "_"): item for key, item in value.items()}
     for read in _OF_LONE_OBJECT if is_alone else _OF_OBJECT:
         message = read(lowered)
         if message:
             return message
+
     return None
 
 
@@ -222,6 +235,7 @@ def _read_driver_error(code: Any, message: Any) -> str | None:
             return message
         case str(), str() if len(code) <= _LONGEST_CODE and _speaks_of_error(message):
             return message
+
     return None
 
 
@@ -245,6 +259,7 @@ def _has_bad_status(value: Lowered) -> bool:
         return False
     if _has_rows(value):
         return False
+
     return bool(_find_message(value)) or not _other_keys(value)
 
 
@@ -252,9 +267,13 @@ def _read_named(value: Lowered) -> str | None:
     """A filled `error` among keys that only talk about errors."""
     if not any(value.get(key) for key in _ERROR_KEYS) or _has_rows(value):
         return None
+
     others = [value[key] for key in _other_keys(value)]
     is_blank = all(item in (None, [], {}, "") for item in others)
-    return _find_message(value) if is_blank else None
+    if is_blank:
+        return _find_message(value)
+
+    return None
 
 
 def _read_coded(value: Lowered) -> str | None:
@@ -263,10 +282,14 @@ def _read_coded(value: Lowered) -> str | None:
     """
     if value.keys().isdisjoint(("message", "title", "detail")):
         return None
+
     message = _find_message(value)
     if not message or _other_keys(value) or _has_rows(value):
         return None
-    return message if _is_bad_code(_find_code(value)) else None
+    if _is_bad_code(_find_code(value)):
+        return message
+
+    return None
 
 
 def _find_code(value: Lowered) -> Any:
@@ -286,8 +309,15 @@ def _read_envelope(value: Lowered) -> str | None:
     """An error inside the one key of an envelope: `{"result": {"error": …}}`,
     `{"result": [{"error": …}]}`.
     """
-    inner = next(iter(value.values())) if len(value) == 1 else None
-    return error_in_value(inner) if isinstance(inner, (list, Mapping)) else None
+    if len(value) == 1:
+        inner = next(iter(value.values()))
+    else:
+        inner = None
+
+    if isinstance(inner, (list, Mapping)):
+        return error_in_value(inner)
+
+    return None
 
 
 def _read_lone_object(value: Lowered) -> str:
@@ -296,12 +326,15 @@ def _read_lone_object(value: Lowered) -> str:
     """
     if _has_rows(value) or not any(value.get(key) for key in _ERROR_KEYS):
         return ""
+
     if value.get("error") is True:
         said = [value[key] for key in _MESSAGE_KEYS if value.get(key)]
         return next((text for text in said if isinstance(text, str)), "")
+
     message = _find_message(value)
     if _speaks_of_error(message) or _is_mostly_about_error(value):
         return message
+
     return ""
 
 
@@ -328,6 +361,7 @@ def _find_message(value: Lowered) -> str:
                 return _message_of_object(inner) or str(dict(inner))
             case list() as items if items:
                 return "; ".join(map(_message_of_item, items[:5]))
+
     return ""
 
 
@@ -336,7 +370,9 @@ def _message_of_object(value: Mapping[Any, Any]) -> str:
 
 
 def _message_of_item(item: Any) -> str:
-    return _find_message(item) if isinstance(item, Mapping) else str(item)
+    if isinstance(item, Mapping):
+        return _find_message(item)
+    return str(item)
 
 
 def _has_rows(value: Lowered) -> bool:
@@ -349,6 +385,7 @@ def _has_rows(value: Lowered) -> bool:
                 isinstance(sub, list) and sub for sub in item.values()
             ):
                 return True
+
     return False
 
 

@@ -103,6 +103,7 @@ def _blocks(arrays: Sequence[Any], rows: int) -> list[tuple[Any, np.ndarray]]:
             plain.setdefault(values.dtype, []).append(at)
         else:
             blocks.append((_own(values), np.array([at])))
+
     return blocks + [
         (np.array([arrays[at] for at in places]), np.array(places))
         for places in plain.values()
@@ -114,6 +115,7 @@ def _own(values: Any) -> Any:
         return values
     if values.flags.writeable:
         return values.reshape(1, -1)
+
     # Arrow's pool keeps memory that was freed; new memory from the system takes longer
     # than the copy itself.
     own = np.frombuffer(pa.allocate_buffer(values.nbytes), values.dtype).reshape(1, -1)
@@ -126,12 +128,12 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
     kind = column.type
     if kind.id in TEXT.types:
         return _TEXT.__from_arrow__(_widen_offsets(column))
+
     if kind.id in _FLOATS:
-        return (
-            column.to_numpy()
-            if not _null_and_nan(column)
-            else pd.arrays.ArrowExtensionArray(column)
-        )
+        if not _null_and_nan(column):
+            return column.to_numpy()
+        return pd.arrays.ArrowExtensionArray(column)
+
     if kind.id in _NULLABLE:
         return _whole(column)
     if value_kind(kind) is JSON:
@@ -143,8 +145,12 @@ def _array(column: pa.ChunkedArray, decimals: str) -> Any:
     # pandas cannot print a column of Arrow's intervals; its own add to a moment
     if kind.id in INTERVAL.types:
         return column.to_pandas().to_numpy()
+
     if kind.id in TIMESTAMP.types:
-        return column.to_numpy() if kind.tz is None else column.to_pandas().array
+        if kind.tz is None:
+            return column.to_numpy()
+        return column.to_pandas().array
+
     # pandas can hold a view of bytes, but not take rows of it
     return pd.arrays.ArrowExtensionArray(without_view(column))
 
@@ -155,10 +161,12 @@ def _widen_offsets(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     """
     if column.num_chunks != 1 or len(column) > _FEW or column.type.id != pa.string().id:
         return without_view(column)
+
     chunk = column.chunk(0)
     valid, offsets, data = chunk.buffers()
     if chunk.offset or offsets is None:
         return column
+
     wide = np.frombuffer(offsets, np.int32, len(chunk) + 1).astype(np.int64)
     return pa.Array.from_buffers(
         pa.large_string(),

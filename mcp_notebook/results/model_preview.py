@@ -129,6 +129,7 @@ def _head(
     yield f"{visible(clip(name, 120))}: {shape}; query it by that name"
     if truncated:
         yield f"incomplete: {clip(visible(truncated), _NOTE)}"
+
     yield from (f"note: {clip(visible(note), _NOTE)}" for note in notes[:8])
     if len(notes) > 8:
         yield f"note: and {len(notes) - 8} more notes"
@@ -149,6 +150,7 @@ def _cells(
             None if missing else value_text(value, masked)
             for value, missing in _objects(data, at, rows)
         )
+
     return tuple(column_texts(source.values.slice(0, rows), masked))
 
 
@@ -166,6 +168,7 @@ def _fit_rendering(found: _Shown, target: int, limit: int) -> str:
         text = _render(found, detail, width)
         if _size(text) <= target:
             return text
+
     return _narrow_rendering(found, limit)
 
 
@@ -182,7 +185,9 @@ def _narrow_rendering(found: _Shown, limit: int) -> str:
             text = _render(found, detail, 12, columns=columns, rows=rows)
             if _size(text) <= limit:
                 return text
+
         columns = columns * 3 // 4
+
     return _cut("\n".join(found.head), limit)
 
 
@@ -197,8 +202,16 @@ def _render(
     """The text with so much said of each column (2: all, 1: type, nulls and range, 0:
     type) and cells so wide.
     """
-    columns = len(found.columns) if columns is None else columns
-    rows = found.rows if rows is None else rows
+    if columns is None:
+        columns = len(found.columns)
+    else:
+        columns = columns
+
+    if rows is None:
+        rows = found.rows
+    else:
+        rows = rows
+
     lines = [
         *found.head,
         "columns:",
@@ -207,8 +220,10 @@ def _render(
     left_out = len(found.columns) - columns
     if left_out:
         lines.append(f"… and {_count(left_out, 'more column')}")
+
     if rows and columns:
         lines += _csv(found, width, min(columns, len(found.cells)), rows)
+
     return "\n".join(lines)
 
 
@@ -222,7 +237,11 @@ def _column_line(column: ColumnFacts, detail: int, width: int) -> str:
 
 
 def _csv(found: _Shown, width: int, columns: int, rows: int) -> Iterator[str]:
-    part = f", first {columns} columns" if columns < len(found.columns) else ""
+    if columns < len(found.columns):
+        part = f", first {columns} columns"
+    else:
+        part = ""
+
     yield f"first {_count(rows, 'row')} as CSV{part}:"
     yield ",".join(
         quote_cell(clip(visible(column.name), max(width, 40)))
@@ -240,11 +259,9 @@ def _size(text: str) -> int:
 
 
 def _cut(text: str, limit: int) -> str:
-    return (
-        text.encode()[: max(limit - 3, 0)].decode(errors="ignore") + "…"
-        if _size(text) > limit
-        else text
-    )
+    if _size(text) > limit:
+        return text.encode()[: max(limit - 3, 0)].decode(errors="ignore") + "…"
+    return text
 
 
 # What can be said of one column in a few words. Nulls and ranges are of all rows.
@@ -263,6 +280,7 @@ def column_sources(data: Any, masked: Masked) -> list[Source]:
             _arrow_source(str(name), data.column(at))
             for at, name in enumerate(data.column_names)
         ]
+
     return [
         _series_source(_label(label), data.iloc[:, at], masked)
         for at, label in enumerate(data.columns)
@@ -271,22 +289,30 @@ def column_sources(data: Any, masked: Masked) -> list[Source]:
 
 def describe_column(source: Source, masked: Masked) -> ColumnFacts:
     """The facts of one column; of a masked one only type and nulls."""
-    nulls = f"{source.nulls:,} null" if source.nulls else ""
+    if source.nulls:
+        nulls = f"{source.nulls:,} null"
+    else:
+        nulls = ""
+
     nothing = source.nulls == source.rows
     if nothing and source.nulls:
         nulls = "all null"
+
     facts = ColumnFacts(source.name, source.type, nulls)
     if masked(source.name):
         return replace(facts, frequent="masked")
     if nothing:
         return facts
+
     return replace(
         facts, range=_range(source, masked), frequent=_frequent(source, masked)
     )
 
 
 def _label(label: object) -> str:
-    return ".".join(map(str, label)) if isinstance(label, tuple) else str(label)
+    if isinstance(label, tuple):
+        return ".".join(map(str, label))
+    return str(label)
 
 
 def _arrow_source(name: str, values: pa.ChunkedArray) -> Source:
@@ -296,13 +322,16 @@ def _arrow_source(name: str, values: pa.ChunkedArray) -> Source:
 def _series_source(name: str, series: Any, masked: Masked) -> Source:
     if str(series.dtype) == "object":
         return _object_source(name, series, masked)
+
     try:
         array = pa.array(series, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
         return _object_source(name, series, masked)
+
     # pandas' periods and intervals: their text says more
     if isinstance(array.type, pa.BaseExtensionType):
         return _object_source(name, series, masked)
+
     return _arrow_source(
         name, array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
     )
@@ -324,6 +353,7 @@ def _object_source(name: str, series: Any, masked: Masked) -> Source:
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         values = pa.array([value_text(value, masked) for value in sample], pa.string())
         kind = "object"
+
     return Source(
         name, pa.chunked_array([values]), len(series), int(missing.sum()), kind
     )
@@ -335,6 +365,7 @@ def _spread_blocks(rows: int, wanted: int) -> list[tuple[int, int]]:
     """
     if rows <= wanted:
         return [(0, rows)]
+
     size = wanted // _BLOCKS
     return [(block * (rows - size) // (_BLOCKS - 1), size) for block in range(_BLOCKS)]
 
@@ -342,15 +373,25 @@ def _spread_blocks(rows: int, wanted: int) -> list[tuple[int, int]]:
 def _range(source: Source, masked: Masked) -> str:
     if not value_kind(source.values.type).ordered:
         return ""
+
     try:
         ends = pc.min_max(plain_column(source.values))
     except pa.ArrowException:
         return ""
+
     low, high = (value_text(ends[end], masked) for end in ("min", "max"))
     if low is None:
         return ""
-    about = "≈" if len(source.values) < source.rows else ""
-    return f"all {low}" if low == high and not about else f"{about}{low} to {high}"
+
+    if len(source.values) < source.rows:
+        about = "≈"
+    else:
+        about = ""
+
+    if low == high and not about:
+        return f"all {low}"
+
+    return f"{about}{low} to {high}"
 
 
 def _frequent(source: Source, masked: Masked) -> str:
@@ -359,6 +400,7 @@ def _frequent(source: Source, masked: Masked) -> str:
     kind = value_kind(values.type)
     if not kind.counted:
         return ""
+
     chunks = [
         chunk
         for start, count in _spread_blocks(len(values), SAMPLE)
@@ -367,13 +409,16 @@ def _frequent(source: Source, masked: Masked) -> str:
     sample = plain_column(pa.chunked_array(chunks, values.type)).drop_null()
     if not len(sample):
         return ""
+
     try:
         counts = pc.value_counts(sample)
     except pa.ArrowNotImplementedError:
         return ""
+
     exact = len(values) == source.rows and len(values) <= SAMPLE
     if len(counts) > _FEW or (kind.ordered and len(counts) > _TOP):
         return _distinct(len(counts), len(sample), exact)
+
     different, times = counts.flatten()
     texts = _texts_as(values.type, different, masked)
     return _tops(list(zip(times.to_pylist(), texts, strict=True)), len(sample), exact)
@@ -388,17 +433,32 @@ def _texts_as(type_: pa.DataType, plain: pa.Array, masked: Masked) -> list[str]:
 
 def _distinct(different: int, among: int, exact: bool) -> str:
     if different == among:
-        return "all distinct" if exact else "≈ all distinct"
-    return f"{different:,} distinct" if exact else f"{different:,}+ distinct"
+        if exact:
+            return "all distinct"
+        return "≈ all distinct"
+
+    if exact:
+        return f"{different:,} distinct"
+
+    return f"{different:,}+ distinct"
 
 
 def _tops(pairs: list[tuple[int, str]], among: int, exact: bool) -> str:
     pairs.sort(key=lambda pair: (-pair[0], pair[1]))
     words = []
     for count, text in pairs[:_TOP]:
-        share = f"{count:,}" if exact else f"≈{count / among:.0%}"
+        if exact:
+            share = f"{count:,}"
+        else:
+            share = f"≈{count / among:.0%}"
+
         words.append(f"{quote_cell(clip(text, 24))} {share}")
-    more = ", …" if len(pairs) > _TOP else ""
+
+    if len(pairs) > _TOP:
+        more = ", …"
+    else:
+        more = ""
+
     return f"{len(pairs)}{'' if exact else '+'} distinct: {', '.join(words)}{more}"
 
 

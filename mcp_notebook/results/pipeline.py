@@ -68,13 +68,16 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     if parts.broken:
         problem = parts.broken[0].upper() + parts.broken[1:] + "."
         return replace(base, error=problem, reader="guard")
+
     if parts.size > options.max_bytes:
         problem = _too_large(parts.size, options.max_bytes)
         return replace(base, text=base.text[:2000], error=problem, reader="guard")
+
     # Marked by the server: whatever else it sends belongs to the message.
     if parts.is_error:
         message = _error_message(parts)
         return replace(base, error=message, reader="guard", confidence="high")
+
     found = structured.read_structured(parts, options.sql, options.output_schema)
     if found.error is not None:
         return replace(
@@ -84,16 +87,19 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
             confidence="high",
             rejected=found.rejected,
         )
+
     tables, rejected = _build_tables(found, parts, options)
     linked = resources.read_resources(parts.resources, options)
     rejected = (*rejected, *linked.rejected)
     notes = (*base.notes, *found.notes, *linked.notes)
     if not tables and not linked.tables:
         return _read_as_text(base, linked.text, rejected, notes)
+
     confidence: Confidence = found.confidence if tables else "high"
     # The reader was sure of the format; one doubt about a table outweighs that.
     if any(table.approximate for table in tables):
         confidence = "low"
+
     return replace(
         base,
         tables=(*tables, *linked.tables),
@@ -134,6 +140,7 @@ def _build_tables(
         if reason:
             rejected.append((found.reader, reason))
             continue
+
         raw = truncation.mark_truncated(
             raw, found.meta, found.rest, options.sql, options.arguments
         )
@@ -141,8 +148,10 @@ def _build_tables(
             raw, reader=found.reader, sql=options.sql, infer_types=options.infer
         )
         tables.append(table)
+
     if not tables and not parts.resources and empty_answers.says_no_rows(parts):
         tables += empty_answers.empty_table(parts, options.sql)
+
     return tuple(tables), tuple(rejected)
 
 
@@ -153,10 +162,12 @@ def _reject(raw: Raw, sql: str) -> str:
         return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
     if width * raw.rows > MAX_CELLS:
         return f"{width * raw.rows:,} cells are more than the limit of {MAX_CELLS:,}"
+
     # an empty list without names is an answer only to a query
     is_blank = not raw.rows and not raw.columns and raw.names is None
     if is_blank and sql and not is_query(sql):
         return "an empty list after a statement that is no query"
+
     return empty_answers.reject_report(raw, sql)
 
 
@@ -170,9 +181,14 @@ def _too_large(size: int, limit: int) -> str:
 def _error_message(parts: content.ResultParts) -> str:
     """The message of a result that is marked as an error."""
     text = "\n".join(part for part in parts.texts if part.strip()).strip()
-    message = texts.error_of_json(text) if text.startswith("{") else None
+    if text.startswith("{"):
+        message = texts.error_of_json(text)
+    else:
+        message = None
+
     if not message and not text and parts.structured:
         message = error_detection.error_in_value(parts.structured)
+
     return message or text or "The tool reports an error without a message."
 
 

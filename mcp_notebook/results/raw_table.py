@@ -66,7 +66,11 @@ def from_rows(
 ) -> Raw:
     """A table from rows of equal width."""
     empty = tuple(() for _ in names or ())
-    columns = tuple(zip(*rows, strict=True)) if rows else empty
+    if rows:
+        columns = tuple(zip(*rows, strict=True))
+    else:
+        columns = empty
+
     return Raw(None if names is None else tuple(names), columns, len(rows), **options)
 
 
@@ -84,16 +88,20 @@ def from_records(
     if all(list(record) == ordered for record in records):
         cells = zip(*map(dict.values, records), strict=True)
         return Raw(tuple(map(str, keys)), tuple(cells), len(records), **options)
+
     even = all(record.keys() == records[0].keys() for record in records)
     if not even:
         for record in records:
             keys.update(dict.fromkeys(record))
+
     columns = []
     for key in keys:
         columns.append([record.get(key) for record in records])
+
     raw = Raw(tuple(map(str, keys)), tuple(columns), len(records), **options)
     if even:
         return raw
+
     # Null and missing are two things, which a table cannot tell apart: so it is said.
     counts = Counter(itertools.chain.from_iterable(records))
     gaps = [str(key) for key in keys if counts[key] < len(records)]
@@ -103,4 +111,6 @@ def from_records(
 def listing(names: Sequence[str], limit: int = 6) -> str:
     """Names for a sentence: "`a`, `b` and 3 more"."""
     shown = ", ".join(f"`{name}`" for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+    if len(names) <= limit:
+        return shown
+    return f"{shown} and {len(names) - limit} more"

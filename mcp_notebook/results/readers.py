@@ -107,16 +107,19 @@ def parse_python(text: str) -> jsontext.Parsed | str:
     """A whole text that is one Python literal of brackets, else the reason."""
     if not text.lstrip("\ufeff \t\r\n").startswith(("[", "{", "(")):
         return "does not start with a bracket"
+
     body = text.strip("\ufeff \t\r\n")
     try:
         value = literal.loads(body)
     except (ValueError, RecursionError, MemoryError) as error:
         return f"no Python literal: {str(error)[:80]}"
+
     # Kotlin's [Row(id=1, name=Ada)] looks like calls of Python, but quotes no text:
     # the literal's reader then keeps the whole call as a text.
     if isinstance(value, list) and _BARE_CALLS.match(body):
         if any(type(item) is str for item in value):
             return "calls whose values are not Python's"
+
     return jsontext.Parsed(value)
 
 
@@ -134,7 +137,9 @@ def find_python(text: str) -> jsontext.Parsed | str:
                 if not isinstance(parsed, str):
                     rest = (text[:at] + "".join(lines[end:])).strip()
                     return parsed._replace(rest=rest, whole=False)
+
         at += len(line)
+
     return "no Python literal at the start of a line"
 
 
@@ -142,6 +147,7 @@ def _read_json_in_text(text: str, selected: Sequence[str]) -> FoundValue | str:
     parsed = jsontext.parse_inside(text)
     if isinstance(parsed, str):
         return parsed
+
     return FoundValue(
         parsed.value,
         parsed.rest,
@@ -281,8 +287,10 @@ def all_readers() -> tuple[FormatReader, ...]:
     for entry in _entries():
         if entry.name in off:
             continue
+
         for reader in _load_entry(entry):
             _insert(readers, reader, entry)
+
     return tuple(readers)
 
 
@@ -302,10 +310,16 @@ def _load_entry(entry: importlib.metadata.EntryPoint) -> list[FormatReader]:
         # boundary: another package's code, which may fail in any way
         _warn(entry, f"cannot be loaded: {type(error).__name__}: {error}")
         return []
-    items = list(loaded) if isinstance(loaded, Iterable) else [loaded]
+
+    if isinstance(loaded, Iterable):
+        items = list(loaded)
+    else:
+        items = [loaded]
+
     if not all(isinstance(item, FormatReader) for item in items):
         _warn(entry, "is neither a FormatReader nor a list of them")
         return []
+
     return [replace(item, read=_guard_read(item)) for item in items]
 
 
@@ -321,8 +335,10 @@ def _guard_read(reader: FormatReader) -> Callable[[str, Sequence[str]], ReaderAn
             # boundary: a reader of another package must not cost the result
             log.exception("the reader %r failed", reader.name)
             return f"its reader failed: {type(error).__name__}: {str(error)[:80]}"
+
         if isinstance(answer, (Taken, FoundValue, str)):
             return answer
+
         return f"its reader returned a {type(answer).__name__}"
 
     return read_text
@@ -338,6 +354,7 @@ def _insert(
     if reader.name in names:
         _warn(entry, f"has a reader {reader.name!r}, and there is one of that name")
         return
+
     where, _, neighbour = reader.position.partition(" ")
     if where in ("before", "after") and neighbour in names:
         index = names.index(neighbour) + (where == "after")
@@ -350,6 +367,7 @@ def _insert(
             entry, f"has a reader {reader.name!r} at no position: {reader.position!r}"
         )
         return
+
     readers.insert(index, reader)
 
 

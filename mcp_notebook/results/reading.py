@@ -94,6 +94,7 @@ class Reading:
         """Its outcome in one line."""
         if self.error is not None:
             return f"<Reading error: {self.error[:80]!r}>"
+
         inside = (
             ", ".join(map(repr, self.tables))
             or f"no table, {len(self.text)} characters of text"
@@ -115,8 +116,10 @@ class Explanation:
         ]
         if reading.error is not None:
             lines.append(f"error: {reading.error}")
+
         for number, table in enumerate(reading.tables, start=1):
             lines += _table_lines(number, table)
+
         lines += [f"note: {note}" for note in reading.notes]
         lines += [f"rejected {reader}: {why}" for reader, why in reading.rejected]
         return lines

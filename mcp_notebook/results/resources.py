@@ -62,10 +62,13 @@ def read_resources(
         if not isinstance(found, str):
             tables += found
             continue
+
         rejected.append(("resource", f"{item.uri}: {found}"))
         if item.is_link:
             notes.append(f"{item.uri}: {found}")
+
         pieces.append(f"[resource {item.uri}]" if item.text is None else item.text)
+
     return Linked(
         tuple(tables),
         "\n".join(filter(None, pieces)),
@@ -81,10 +84,12 @@ def _read_resource(item: content.Resource, options: ReadOptions) -> list[Table] 
         return _read_link(item, options)
     if item.text is not None:
         return _read_text(item.text, options)
+
     try:
         data = base64.b64decode(item.blob or "", validate=True)
     except (binascii.Error, ValueError):
         return "its blob is not base64"
+
     return _read_bytes(data, item.mime, options)
 
 
@@ -99,22 +104,32 @@ def _read_link(item: content.Resource, options: ReadOptions) -> list[Table] | st
             return _read_file(path, options)
         if options.allowed_dirs:
             return "refused: the file is outside the folders given to the server"
+
     if options.fetch is None:
         return "a link that was not followed"
+
     try:
         answer = options.fetch(item.uri)
     except Exception as error:
         # boundary: the caller's reader may fail in any way; the result's other parts
         # stay
         return f"could not be read: {error}"
+
     if isinstance(answer, bytes):
         return _read_bytes(answer, item.mime, options)
+
     found: list[Table] = []
     for part in content.contents_of(answer):
-        tables = "links to a link" if part.is_link else _read_resource(part, options)
+        if part.is_link:
+            tables = "links to a link"
+        else:
+            tables = _read_resource(part, options)
+
         if isinstance(tables, str):
             return tables
+
         found += tables
+
     return found or "empty"
 
 
@@ -127,14 +142,20 @@ def allowed_path(uri: str, allowed: Sequence[str]) -> Path | None:
     is_local = parts.scheme == "file" and parts.netloc in ("", "localhost")
     if not is_local or "\0" in path:
         return None
+
     try:
         real = Path(path).resolve(strict=True)
     except (OSError, RuntimeError):
         return None
+
     if not real.is_file():
         return None
+
     folders = [Path(folder).resolve() for folder in allowed]
-    return real if any(map(real.is_relative_to, folders)) else None
+    if any(map(real.is_relative_to, folders)):
+        return real
+
+    return None
 
 
 # --- by the first bytes, since a name or a type is only a claim
@@ -143,12 +164,15 @@ def allowed_path(uri: str, allowed: Sequence[str]) -> Path | None:
 def _read_file(path: Path, options: ReadOptions) -> list[Table] | str:
     with path.open("rb") as file:
         magic = file.read(len(_ARROW_FILE))
+
     if magic.startswith((_ARROW_FILE, _STREAM, _PARQUET)):
         # mapped, so that what is not looked at is never loaded
         return _read_columnar(magic, pa.memory_map(str(path)))
+
     size = path.stat().st_size
     if size > options.max_bytes:
         return f"its {size:,} bytes are more than the limit"
+
     return _read_bytes(path.read_bytes(), "text/plain", options)
 
 
@@ -157,12 +181,14 @@ def _read_bytes(data: bytes, mime: str, options: ReadOptions) -> list[Table] | s
         return _read_columnar(data[: len(_ARROW_FILE)], pa.BufferReader(data))
     if len(data) > options.max_bytes:
         return f"its {len(data):,} bytes are more than the limit"
+
     # any archive is a ZIP: there the type has to say that it is a workbook
     is_workbook = data.startswith(_ZIP) and ("sheet" in mime or "excel" in mime)
     if is_workbook or data.startswith(_OLD_EXCEL):
         return _read_workbook(data)
     if mime and not mime.startswith(_TEXT_TYPES):
         return f"no reader for {mime[:60]}"
+
     try:
         return _read_text(data.decode("utf-8-sig"), options)
     except UnicodeDecodeError:
@@ -172,6 +198,7 @@ def _read_bytes(data: bytes, mime: str, options: ReadOptions) -> list[Table] | s
 def _read_text(text: str, options: ReadOptions) -> list[Table] | str:
     if len(text) > options.max_bytes:
         return f"its {len(text):,} characters are more than the limit"
+
     found = texts.read_text(text)
     tables = [
         build.table(raw, reader=found.reader, infer_types=options.infer)
@@ -195,13 +222,19 @@ def _read_columnar(magic: bytes, source: pa.NativeFile) -> list[Table] | str:
         reader, load = "arrow stream", _load_arrow_stream
     else:
         reader, load = "parquet", _load_parquet
+
     try:
         data = load(source)
     except (pa.ArrowException, OSError, ValueError) as error:
         return f"broken {reader}: {str(error)[:80]}"
+
     sent = tuple(data.column_names)
     names = build.unique(data.column_names)
-    notes = ("repeated column names got numbers",) if len(set(sent)) < len(sent) else ()
+    if len(set(sent)) < len(sent):
+        notes = ("repeated column names got numbers",)
+    else:
+        notes = ()
+
     types = {
         name: f"declared: {infer.short(kind)}"
         for name, kind in zip(names, data.schema.types, strict=True)

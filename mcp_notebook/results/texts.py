@@ -63,6 +63,7 @@ def _read_large(text: str, selected: Sequence[str], depth: int) -> Findings | No
     cut = large_lists.cut_to_sample(text)
     if cut is None:
         return None
+
     found = _read_format(cut.text, selected, depth)
     raw = large_lists.fill_sample(found.raws, cut.table)
     return raw and replace(found, raws=(raw,))
@@ -77,9 +78,14 @@ def _unquote(text: str) -> str:
             inner = json.loads(text)
         except (ValueError, RecursionError):
             inner = None
+
         if isinstance(inner, str) and inner.strip():
             text = inner
-    return _COLOUR.sub("", text) if "\x1b[" in text else text
+
+    if "\x1b[" in text:
+        return _COLOUR.sub("", text)
+
+    return text
 
 
 def _read_format(text: str, selected: Sequence[str], depth: int) -> Findings:
@@ -92,19 +98,23 @@ def _read_format(text: str, selected: Sequence[str], depth: int) -> Findings:
         if isinstance(parsed, str):
             rejected.append((reader, parsed))
             continue
+
         found = read_value(
             parsed.value, reader, rest=parsed.rest, selected=selected, depth=depth
         )
         return found.after(rejected)
+
     # Before all formats, which take a report of several lines for rows.
     if not _has_header(text, selected):
         error = error_detection.error_in_text(text)
         if error is not None:
             return Findings(reader="guard", error=error, rejected=tuple(rejected))
+
     # A long CSV is proved at once, and each of the formats would go through it first.
     taken = delimited.read_large_csv(text)
     if taken is not None:
         return _taken_by("csv", taken).after(rejected)
+
     return _ask_readers(text, selected, depth).after(rejected)
 
 
@@ -114,6 +124,7 @@ def _has_header(text: str, selected: Sequence[str]) -> bool:
     """
     if not selected:
         return False
+
     line = text.lstrip("\ufeff\r\n").partition("\n")[0].strip(" |\r")
     names = [name.strip(' "') for name in _CELL_BORDERS.split(line)]
     return line != "" and names == list(selected)
@@ -125,17 +136,22 @@ def _ask_readers(text: str, selected: Sequence[str], depth: int) -> Findings:
     # What stands in a fence or a tag is meant as the result; the prose around it is not.
     if inner is not None:
         return inner
+
     rejected: list[tuple[str, str]] = []
     for reader in readers.all_readers():
         answer = reader.read(text, selected)
         if isinstance(answer, Taken):
             return _taken_by(reader.name, answer).after(rejected)
+
         if isinstance(answer, readers.FoundValue):
             found = _tables_of_value(answer, reader.name, selected, depth)
             if isinstance(found, Findings):
                 return found.after(rejected)
+
             answer = found
+
         rejected.append((reader.name, answer))
+
     return Findings(rejected=tuple(rejected))
 
 
@@ -154,13 +170,17 @@ def _tables_of_value(
         return found
     if not answer.lone_record and _is_only_record(found.raws, answer.value):
         return "one object among prose is no table"
-    return found if found.raws else answer.no_table
+    if found.raws:
+        return found
+
+    return answer.no_table
 
 
 def _read_wrapped(text: str, selected: Sequence[str], depth: int) -> Findings | None:
     """The tables of fenced blocks or of a tag's body; None when they hold none."""
     if depth >= _DEEPEST_TEXT:
         return None
+
     bodies, rest = tagged.find_wrapped_texts(text)
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
@@ -171,13 +191,17 @@ def _read_wrapped(text: str, selected: Sequence[str], depth: int) -> Findings | 
         if not found.raws:
             unread.append(item.body)
             continue
+
         if first is None:
             first = replace(found, reader=f"{found.reader} in {item.wrapping}")
+
         raws += found.raws
         meta |= found.meta
         rests.append(found.rest)
+
     if first is None:
         return None
+
     left = "\n".join(filter(None, [*rests, *unread]))
     return replace(first, raws=tuple(raws), rest=left, meta=meta)
 
@@ -199,18 +223,26 @@ def read_value(
         if depth >= _DEEPEST_TEXT:
             return Findings()
         return read_text(value, selected=selected, depth=depth + 1)
+
     error = error_detection.error_in_value(value, tuple(selected))
     if error is not None:
         return Findings(reader="guard", error=error)
-    meta = value if isinstance(value, dict) else {}
+
+    if isinstance(value, dict):
+        meta = value
+    else:
+        meta = {}
+
     raws = json_tables.tables_in(value, selected=selected)
     # An envelope with a CSV in it looks like one row, whose cell is that text.
     if isinstance(raws, str) or _is_only_record(raws, value):
         inner = _read_leaf(value, selected, depth)
         if inner is not None:
             return replace(inner, meta={**meta, **inner.meta})
+
     if isinstance(raws, str):
         return Findings(rest=rest, rejected=((reader, raws),), meta=meta)
+
     is_json = reader.startswith("json")
     raws = tuple(replace(raw, json=is_json) for raw in raws)
     return Findings(raws, reader, rest, None, "high", meta)
@@ -222,13 +254,16 @@ def unwrap_blocks(value: Any) -> Any:
         key = next(iter(value))
         if key not in _WRAPPERS:
             break
+
         value = value[key]
+
     if _is_text_block(value):
         return value["text"]
     if not isinstance(value, list) or not value:
         return value
     if not all(_is_text_block(item) and item.keys() <= _BLOCK_KEYS for item in value):
         return value
+
     return "\n".join(item["text"] for item in value)
 
 
@@ -246,11 +281,16 @@ def _read_leaf(value: Any, selected: Sequence[str], depth: int) -> Findings | No
         return None
     if selected and set(value) == set(selected):
         return None  # a row of the statement, whose text is a cell
+
     leaf = _find_leaf(value)
     if leaf is None:
         return None
+
     inner = read_text(leaf, selected=selected, depth=depth + 1)
-    return inner if inner.raws or inner.error is not None else None
+    if inner.raws or inner.error is not None:
+        return inner
+
+    return None
 
 
 def _find_leaf(value: dict[str, Any]) -> str | None:
@@ -261,13 +301,17 @@ def _find_leaf(value: dict[str, Any]) -> str | None:
     for key, item in value.items():
         if isinstance(item, (dict, list)) and item:
             return None
+
         if isinstance(item, str) and ("\n" in item or item.startswith(("[", "{"))):
             long.append(key)
+
     if len(long) != 1:
         return None
+
     tells_outcome = any(str(key).lower() in json_tables.OUTCOME for key in value)
     if not tells_outcome and str(long[0]).lower() not in _LEAVES:
         return None
+
     return value[long[0]]
 
 

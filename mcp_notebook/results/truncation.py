@@ -102,7 +102,11 @@ def mark_truncated(
     """
     # the envelope is the row itself
     lone = bool(meta) and set(raw.names or ()) == set(map(str, meta))
-    facts = [] if lone else list(_facts(meta, 0))
+    if lone:
+        facts = []
+    else:
+        facts = list(_facts(meta, 0))
+
     total = _find_total(facts, raw.rows)
     reason = _find_reason(raw, facts, rest, sql, total)
     if reason:
@@ -111,6 +115,7 @@ def mark_truncated(
         return replace(
             raw, truncated=reason.strip(), total_rows=raw.total_rows or total
         )
+
     said = _rows_said(rest)
     if said is not None and said > raw.rows:
         return replace(
@@ -118,8 +123,10 @@ def mark_truncated(
             truncated=f"the server says {said:,} rows and {raw.rows:,} came",
             total_rows=said,
         )
+
     if total is not None and not raw.total_rows:
         raw = replace(raw, total_rows=total)
+
     return _note_reached_limit(raw, facts, sql, arguments or {})
 
 
@@ -133,6 +140,7 @@ def _find_reason(raw: Raw, facts: Facts, rest: str, sql: str, total: int | None)
     )
     if not reason and total is not None and total > raw.rows:
         return f"the server counts {total:,} rows and {raw.rows:,} came"
+
     return reason
 
 
@@ -153,10 +161,15 @@ def _find_flag(facts: Facts) -> str:
     for key, value in _facts_of(facts, _FLAGS):
         if value is True or value in ("true", "True", "yes"):
             words = [text for _, text in _facts_of(facts, _WORDS, str) if text]
-            return words[0] if words else f"the server says {key}"
+            if words:
+                return words[0]
+
+            return f"the server says {key}"
+
     for key, value in _facts_of(facts, _CURSORS):
         if value not in (None, "", False, -1):
             return f"there is more: the server gave {key}"
+
     return ""
 
 
@@ -178,10 +191,15 @@ def _find_line(text: str) -> str:
     """The line that speaks of a cut; only the beginning and the end of a long text are
     looked at.
     """
-    text = text if len(text) <= 2 * _EDGE else f"{text[:_EDGE]}\n{text[-_EDGE:]}"
+    if len(text) <= 2 * _EDGE:
+        text = text
+    else:
+        text = f"{text[:_EDGE]}\n{text[-_EDGE:]}"
+
     match = _SENTENCE.search(text)
     if match is None:
         return ""
+
     start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
     return text[start : end if end >= 0 else len(text)].strip()[:300]
 
@@ -190,10 +208,12 @@ def _find_added_limit(raw: Raw, facts: Facts, rest: str, sql: str) -> str:
     """A server that repeats the statement with a LIMIT of its own, and as many rows as that."""
     if not sql or not raw.rows:
         return ""
+
     repeated = [text for _, text in _facts_of(facts, _STATEMENTS, str)]
     limits = set(map(row_limit, repeated or [rest[:_EDGE]])) - {None, row_limit(sql)}
     if raw.rows not in limits:
         return ""
+
     return f"the server added LIMIT {raw.rows:,} to the statement"
 
 
@@ -213,12 +233,18 @@ def _find_larger_count(text: str, rows: int) -> int | None:
         for number in numbers:
             digits = number.replace(",", "")
             largest = max(largest, int(digits or 0))
-    return largest if largest > rows else None
+
+    if largest > rows:
+        return largest
+
+    return None
 
 
 def _rows_said(rest: str) -> int | None:
     match = _ROWS_SAID.search(rest[-_EDGE:])
-    return int((match[1] or match[2]).replace(",", "")) if match else None
+    if match:
+        return int((match[1] or match[2]).replace(",", ""))
+    return None
 
 
 # --- limits that were reached exactly
@@ -230,6 +256,7 @@ def _note_reached_limit(
     own = row_limit(sql)
     if own is not None and own <= raw.rows:
         return raw  # the statement itself asked for no more
+
     limit = _reached_limit([*facts, *_facts(arguments, 0)], raw.rows)
     if limit and (raw.total_rows or 0) <= raw.rows:
         return raw.noted(
@@ -240,6 +267,7 @@ def _note_reached_limit(
     # a server that counts the rows of an export knows how many there are
     if raw.total_rows == raw.rows and raw.rows >= _LEAST_EXPORT:
         return raw
+
     return raw.noted(
         f"exactly {raw.rows:,} rows: the server may have a limit that it does not tell"
     )

@@ -110,12 +110,15 @@ class Connection:
                 allowed = timeout
                 if self._is_signing_in:
                     allowed += AUTHORIZE_LIMIT
+
                 left = start + allowed - loop.time()
                 if left <= 0:
                     raise TimeoutError
+
                 await asyncio.wait([self._ready], timeout=min(left, 1.0))
                 if not self._ready.done():
                     tick(loop.time() - start)
+
             self._ready.result()
         except BaseException:
             await self._abandon()
@@ -176,6 +179,7 @@ class Connection:
                 )
                 if done:
                     return
+
                 self.opening.log.trim()
         finally:
             for waiter in over:
@@ -187,20 +191,24 @@ class Connection:
         if isinstance(spec, InProcessServer):
             with root_logger_kept():
                 return await asyncio.to_thread(spec.build)
+
         if isinstance(spec, HttpServer):
             auth = None
             if spec.oauth is not None:
                 auth = make_auth(self.opening.name, spec, self._make_authorize())
+
             client = await stack.enter_async_context(
                 make_client(spec, self.trouble, self.opening.cap, auth)
             )
             if self.attempt.transport == "sse":
                 return SseTransport(spec.url, client, self.tap, self.trouble)
+
             # The SDK's own cap of an event is 1 MiB: a larger result would end the call.
             transport = streamable_http_client(
                 spec.url, http_client=client, max_sse_event_size=self.tap.cap
             )
             return self._tap_streams(transport)
+
         return await self._start_stdio(stack, spec)
 
     async def _start_stdio(self, stack: AsyncExitStack, spec: StdioServer) -> Any:
@@ -215,6 +223,7 @@ class Connection:
             # Its own default goes to the kernel's terminal, and fails without one.
             errlog = stack.enter_context(self.opening.log.writer())
             return self._tap_streams(stdio_client(parameters, errlog=errlog))
+
         # What was started ahead serves the first connection; a restart starts its own.
         ahead, self.opening.process = self.opening.process, None
         starting = asyncio.ensure_future(

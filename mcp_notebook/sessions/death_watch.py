@@ -40,6 +40,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: None)
     for number in (lifeline, wake_read, wake_write):
         os.set_inheritable(number, False)
+
     try:
         server = os.posix_spawn(
             command,
@@ -51,14 +52,19 @@ def main() -> int:
     except OSError as error:
         sys.stderr.write(f"cannot start {command}: {error.strerror}\n")
         return CANNOT_START
+
     # Only the server may hold its pipes, or the kernel would not see them end.
     os.close(0)
     os.close(1)
     status = _end_group(server, _watch(server, lifeline, wake_read, parent))
     if os.getppid() != parent:
         _remove(log)
+
     code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else SIGNALLED - code
+    if code >= 0:
+        return code
+
+    return SIGNALLED - code
 
 
 def _watch(server: int, lifeline: int, wake: int, parent: int) -> "int | None":
@@ -67,6 +73,7 @@ def _watch(server: int, lifeline: int, wake: int, parent: int) -> "int | None":
         done, status = os.waitpid(server, os.WNOHANG)
         if done:
             return status
+
         ready = select.select([lifeline, wake], [], [], POLL)[0]
         if lifeline in ready or os.getppid() != parent:
             return None
@@ -82,12 +89,21 @@ def _end_group(server: int, status: "int | None") -> int:
         if status is None:
             # A zombie still counts as a member of its group.
             done, code = os.waitpid(server, os.WNOHANG)
-            status = code if done else None
+            if done:
+                status = code
+            else:
+                status = None
+
         if status is not None and not _signal(server, 0):
             return status
+
         time.sleep(0.01)
+
     _signal(server, signal.SIGKILL)
-    return os.waitpid(server, 0)[1] if status is None else status
+    if status is None:
+        return os.waitpid(server, 0)[1]
+
+    return status
 
 
 def _signal(group: int, number: int) -> bool:

@@ -46,6 +46,7 @@ def remove_handed_files(uris: Iterable[str], allowed: tuple[Path, ...]) -> None:
         path = Path(unquote(urlsplit(uri).path))
         if not uri.startswith("file:"):
             continue
+
         target = path.resolve()
         if any(target.is_relative_to(folder) for folder in folders):
             with suppress(OSError):

@@ -62,14 +62,15 @@ def client_callbacks(
     async def elicit(context: Any, params: Any) -> Any:
         if hooks.elicit is None:
             return ElicitResult(action="decline")
+
         try:
             with hold_clock():
                 answer = await hooks.elicit(server, params)
-            return (
-                ElicitResult.model_validate(_reply_by_name(answer))
-                if isinstance(answer, tuple)
-                else answer
-            )
+
+            if isinstance(answer, tuple):
+                return ElicitResult.model_validate(_reply_by_name(answer))
+
+            return answer
         except Exception:
             # boundary: a failing form must not end the session; the server is told no
             logger.exception("the elicitation hook failed")
@@ -80,11 +81,11 @@ def client_callbacks(
         try:
             with hold_clock():
                 reply = await hooks.sample(server, params)
-            return (
-                CreateMessageResult.model_validate(reply)
-                if isinstance(reply, dict)
-                else reply
-            )
+
+            if isinstance(reply, dict):
+                return CreateMessageResult.model_validate(reply)
+
+            return reply
         except NotebookError as error:
             # a budget is used up, the person said no, or no model answers
             logger.info("a turn for %s was not given: %s", server, error.message)
@@ -106,8 +107,10 @@ def client_callbacks(
     callbacks: dict[str, Any] = {"elicitation_callback": elicit}
     if hooks.sample is not None:
         callbacks["sampling_callback"] = sample
+
     if hooks.roots is not None:
         callbacks["list_roots_callback"] = roots
+
     return callbacks
 
 

@@ -32,9 +32,11 @@ async def watch_lists(
             await _wait_for_first(stale, connection.closed)
             if connection.closed.is_set():
                 return
+
             with contextlib.suppress(SessionError, TimeoutError):
                 async with asyncio.timeout(LISTING):
                     await refresh()
+
             stale.clear()
             await asyncio.sleep(PAUSE)
     except Exception:
@@ -53,6 +55,7 @@ async def announce_roots(connection: Connection) -> None:
         return
     if "list_roots_callback" not in connection.opening.callbacks:
         return
+
     try:
         async with asyncio.timeout(TELL):
             await client.send_roots_list_changed()
@@ -73,6 +76,7 @@ async def _listen(connection: Connection, stale: asyncio.Event) -> None:
         return
     if client.protocol_version < NEWER_PROTOCOL:
         return
+
     while connection.alive:
         try:
             async with client.listen(tools_list_changed=True) as events:
@@ -82,6 +86,7 @@ async def _listen(connection: Connection, stale: asyncio.Event) -> None:
             return
         except (MCPError, SubscriptionLost, TimeoutError):
             logger.info("the subscription to changes ended", exc_info=True)
+
         await asyncio.sleep(AGAIN)
 
 

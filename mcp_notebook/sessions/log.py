@@ -65,9 +65,14 @@ class ServerLog:
         """The last lines, with the server's secrets and everything named like one hidden."""
         if self._fd < 0:
             return ""
+
         size = os.fstat(self._fd).st_size
         # The file was cut meanwhile: what stood at `since` is gone.
-        start = since if since <= size else 0
+        if since <= size:
+            start = since
+        else:
+            start = 0
+
         text = self._read(max(start, size - TAIL_BYTES)).decode("utf-8", "replace")
         lines = text.strip("\n").splitlines()[-TAIL_LINES:]
         return secrets.mask(mask("\n".join(lines), self._secrets))
@@ -81,13 +86,16 @@ class ServerLog:
         return "\n".join(line for line in lines if not line.startswith(notes))
 
     def size(self) -> int:
-        return os.fstat(self._fd).st_size if self._fd >= 0 else 0
+        if self._fd >= 0:
+            return os.fstat(self._fd).st_size
+        return 0
 
     def trim(self) -> None:
         """Cut the file to its last part when it has grown large."""
         size = self.size()
         if size <= CUT_AT:
             return
+
         last = self._read(size - KEEP)
         os.ftruncate(self._fd, 0)
         os.write(self._fd, last)
@@ -104,6 +112,7 @@ class ServerLog:
         """Close and remove the file."""
         if self._fd < 0:
             return
+
         os.close(self._fd)
         self._fd = -1
         with suppress(OSError):
@@ -122,6 +131,7 @@ def _sweep_once() -> None:
     """Sweep in the background, once a process."""
     if _swept.is_set():
         return
+
     _swept.set()
     threading.Thread(
         target=sweep,
@@ -147,10 +157,12 @@ def _remove_if_free(path: Path) -> bool:
         age = time.time() - about.st_mtime
         if about.st_uid != os.getuid() or age < YOUNG:
             return False
+
         # No link is followed: anybody may make one in the folder for temporary files.
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
         return False
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()

@@ -52,18 +52,22 @@ async def open_connection(
             cause = _find_leaf(error)
         else:
             return connection
+
         if _may_sign_in(connection):
             # What other hosts do without being told: the server said that it has a sign-in.
             opening.spec = replace(opening.spec, oauth={})  # type: ignore[type-var]
             attempts.insert(0, attempt)
             continue
+
         hint = await _find_hint(connection)
         failure = await _explain_failure(name, connection, cause, timeout, hint)
         # A hint is what the server's own words say: the older handshake mends nothing.
         if not attempts and not hint and _died_on_probe(connection, cause):
             attempts.append(replace(attempt, mode="legacy"))
+
         if not attempts or not _is_worth_another(connection, cause):
             raise failure from None
+
         opening.log.write("[notebook] trying again: " + str(attempts[0]))
 
 
@@ -77,18 +81,29 @@ def describe_exit(code: int | None) -> str:
 
 
 def _list_attempts(spec: ServerSpec, legacy: bool) -> list[Attempt]:
-    mode = "legacy" if legacy else "auto"
+    if legacy:
+        mode = "legacy"
+    else:
+        mode = "auto"
+
     if isinstance(spec, InProcessServer):
         return [Attempt(mode, "in-process")]
     if isinstance(spec, StdioServer):
         return [Attempt(mode, "stdio")]
+
     # The older transport never speaks the new protocol, and a probe there makes old
     # servers log errors.
     http, sse = Attempt(mode, "http"), Attempt("legacy", "sse")
     if spec.transport != "auto":
-        return [http] if spec.transport == "http" else [sse]
+        if spec.transport == "http":
+            return [http]
+        return [sse]
+
     path = spec.url.split("?")[0].rstrip("/")
-    return [sse, http] if path.endswith("/sse") else [http, sse]
+    if path.endswith("/sse"):
+        return [sse, http]
+
+    return [http, sse]
 
 
 def _may_sign_in(connection: Connection) -> bool:
@@ -98,6 +113,7 @@ def _may_sign_in(connection: Connection) -> bool:
         return False
     if connection.opening.authorize is None or not connection.trouble.sign_in:
         return False
+
     headers = {name.lower() for name in spec.headers}
     return spec.auth is None and "authorization" not in headers
 
@@ -147,13 +163,16 @@ async def _explain_failure(
 ) -> ConnectError:
     if isinstance(cause, ConnectError):
         return cause
+
     spec, log = connection.opening.spec, connection.opening.log
     code = await _wait_for_exit(connection)
     sentence = _describe_failure(connection, cause, code, timeout)
     if not sentence.endswith("?"):
         sentence += "."
+
     if hint:
         sentence += f" {hint}"
+
     return ConnectError(
         mask(f"server {name!r} {sentence}", secrets_of(spec)),
         detail=log.last_words(connection.log_start),
@@ -169,24 +188,30 @@ def _describe_failure(
     # What HTTP itself said is nearer to the cause than what the SDK made of it.
     if isinstance(spec, HttpServer) and connection.trouble.sentence:
         return f"cannot be reached: {connection.trouble.sentence}"
+
     if isinstance(cause, TimeoutError):
         described = describe(spec)
         return (
             f"did not answer within {timeout:g} s{noise}; is {described} an MCP server?"
         )
+
     if connection.process is not None and _is_closed(connection, cause):
         return f"{describe_exit(code)} before it answered{noise}"
+
     if "protocol version" in text:
         theirs = text.rsplit(":", 1)[-1].strip()
         ours = LATEST_PROTOCOL_VERSION
         return f"speaks MCP {theirs}, this notebook speaks versions up to {ours}"
+
     if isinstance(cause, MCPError):
         if text.startswith("Unexpected content type"):
             told = text.lower()
             return f"cannot be reached: the address is not an MCP server ({told})"
         return f"refused the connection: {text}"
+
     if isinstance(cause, OSError) and sys.platform != "win32":
         return f"did not start: {cause.strerror or cause}"
+
     return f"could not be connected ({type(cause).__name__}: {text[:200]})"
 
 
@@ -195,9 +220,11 @@ def _describe_noise(connection: Connection) -> str:
     lines, first = connection.tap.noise_lines, connection.tap.first_noise
     if not lines:
         return ""
+
     quoted = ""
     if HARMLESS.fullmatch(first) and not is_secret_name(first, NameLevel.NOISE):
         quoted = f": {first!r}"
+
     return f" (its stdout held {lines} line(s) that are not MCP{quoted})"
 
 
@@ -208,6 +235,7 @@ def _find_leaf(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         failures = [e for e in error.exceptions if not _is_cancellation(e)]
         error = (failures or error.exceptions)[0]
+
     return error
 
 

@@ -81,6 +81,7 @@ class ServerProcess:
             raise
         finally:
             os.close(read)
+
         return cls(process, write)
 
     async def exit_code(self, wait: float) -> int | None:
@@ -93,7 +94,11 @@ class ServerProcess:
         deadline = now() + wait
         while (code := self._process.returncode) is None and now() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-        return 128 - code if code is not None and code > 128 else code
+
+        if code is not None and code > 128:
+            return 128 - code
+
+        return code
 
     async def stop(self, grace: float = STOP_GRACE) -> None:
         """Close stdin, wait, then end the group; goes on to the end even when the
@@ -116,6 +121,7 @@ class ServerProcess:
         try:
             if await self.exit_code(grace) is None:
                 self.cut()
+
             if await self.exit_code(STOP_FORCE) is None:
                 with suppress(ProcessLookupError):
                     self._process.kill()

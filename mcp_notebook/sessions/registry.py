@@ -115,6 +115,7 @@ class Sessions:
         self._sessions[name] = session
         if old is not None:
             await old.close()
+
         return session
 
     async def connect_all(
@@ -160,9 +161,11 @@ class Sessions:
                 f"there is no server {name!r}; "
                 f"connect one with %mcp_connect {name} COMMAND-OR-URL."
             )
+
         guess = ""
         for near in difflib.get_close_matches(name, self._sessions, n=1):
             guess = f"did you mean {near!r}? "
+
         connected = ", ".join(self.names())
         raise SessionError(
             f"there is no server {name!r}; {guess}Connected: {connected}."
@@ -186,6 +189,7 @@ class Sessions:
     def _at_exit(self) -> None:
         if not self._sessions:
             return
+
         # one that is connecting has none yet
         logs = [session.log for session in self if session is not None]
         future = loop.submit(self.close_all(grace=0.5))
@@ -211,6 +215,7 @@ async def start_session(
     check_name(name)
     if isinstance(spec, StdioServer):
         spec = resolve_command(spec, where=f"server {name!r}")
+
     identity = spec_fingerprint(spec)
     log = ServerLog(name, secrets_of(spec))
     process = _start_process_ahead(spec, log)
@@ -220,8 +225,10 @@ async def start_session(
         if process is not None:
             with suppress(OSError):  # it never started
                 await (await process).stop(grace=0)
+
         log.close()
         raise
+
     is_known_legacy = protocols.needs_legacy(identity)
     session: Session = module.Session(
         name, spec, legacy=legacy or is_known_legacy, log=log, **options
@@ -230,6 +237,7 @@ async def start_session(
     # Not when the person chose it: that is for this time.
     if session.legacy and not legacy and isinstance(spec, StdioServer):
         await asyncio.to_thread(protocols.remember_legacy, identity)
+
     return session
 
 

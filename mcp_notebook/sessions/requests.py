@@ -62,8 +62,10 @@ class RequestClock:
             ends = limit.when()
             if ends is None:  # held already, by a question inside another
                 continue
+
             left[limit] = ends - loop.time()
             limit.reschedule(None)
+
         try:
             yield
         finally:
@@ -97,15 +99,18 @@ async def call_tool_once(
         failure = _find_failure(name, connection, error)
         if failure is not None:
             raise failure from None
+
         pages = find_pages(error)
         if pages:
             raise PagesNeeded(error.message, pages) from None
+
         content = TextContent(type="text", text=error.message)
         result = CallToolResult(content=[content], is_error=True)
     except ValidationError as error:
         raise _not_a_result(name, error) from None
     finally:
         current_call.reset(token)
+
     return result, record
 
 
@@ -117,6 +122,7 @@ async def ask_once(name: str, connection: Connection, request: Awaitable[Any]) -
         failure = _find_failure(name, connection, error)
         if failure is None:
             failure = SessionError(f"server {name!r} said: {error.message}")
+
         raise failure from None
     except ValidationError as error:
         raise _not_a_result(name, error) from None
@@ -140,7 +146,9 @@ async def fetch_all_pages(
             return items, ""
         if cursor in seen or len(items) >= ITEMS:
             break
+
         seen.add(cursor)
+
     cut = items[:ITEMS]
     listing = field.replace("_", " ")
     return cut, f"the listing of {listing} does not end; it was cut at {len(cut)}"
@@ -153,19 +161,27 @@ def _find_failure(
     over_http = connection.attempt.transport == "http"
     if error.code == UNREADABLE:
         return SessionError(f"server {name!r} {error.message}.{GOES_ON}")
+
     if over_http and _is_session_gone(connection, error):
         connection.trouble.session_lost = False
         return SessionGone(f"server {name!r} does not know our session any more.")
+
     if error.code == REFUSED:
         return SessionError(f"server {name!r} cannot be reached: {error.message}.")
     if error.code == CLOSED and _is_connection_over(connection, error.message):
         return ConnectionLost(f"server {name!r} closed its connection.")
     if error.code == TIMED_OUT and error.message.endswith("timed out"):
         return TimeoutError()
+
     # Last, because these are told by their words alone.
-    wrong = _describe_no_reply(error.message) if over_http else ""
+    if over_http:
+        wrong = _describe_no_reply(error.message)
+    else:
+        wrong = ""
+
     if wrong:
         return SessionError(f"server {name!r} {wrong}.{GOES_ON}")
+
     return None
 
 
@@ -192,20 +208,24 @@ def _describe_no_reply(message: str) -> str:
         return f"sent a reply that cannot be read ({_why_not_parsed(message)})"
     if message.startswith("SSE stream failed"):
         return f"sent a reply that cannot be read ({_shorten(message)})"
+
     if message.startswith("Unexpected content type"):
         kind = message.partition(":")[2].strip()[:60] or "nothing"
         return (
             f"answered with {kind} in place of a result; "
             "a sign-in page or a proxy may stand before it"
         )
+
     if message.startswith("server answered a request with 202"):
         return "took the request and gave no answer to it (HTTP 202)"
+
     if message.startswith("Redirect to "):
         place = mask(message.removeprefix("Redirect to ").split(" ")[0])
         return (
             f"sends us on to {place}, where nothing was sent; "
             "connect to that address if it is right"
         )
+
     return ""
 
 

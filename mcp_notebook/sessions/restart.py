@@ -49,10 +49,15 @@ class Health:
         """uptime in seconds, restarts, calls, p50 of the last 200 answered calls in
         milliseconds, last error.
         """
-        uptime = time.monotonic() - self.since if ready else 0.0
+        if ready:
+            uptime = time.monotonic() - self.since
+        else:
+            uptime = 0.0
+
         p50_ms = None
         if self.seconds:
             p50_ms = round(1000 * statistics.median(self.seconds), 1)
+
         return {
             "uptime": round(uptime, 1),
             "restarts": self.restarts,
@@ -87,7 +92,9 @@ class Restarter:
     def alive(self) -> Connection | None:
         """The connection when there is one that lives."""
         connection = self.connection
-        return connection if connection is not None and connection.alive else None
+        if connection is not None and connection.alive:
+            return connection
+        return None
 
     @property
     def state(self) -> str:
@@ -99,7 +106,9 @@ class Restarter:
     @property
     def era(self) -> str:
         """The protocol version in use, or last in use."""
-        return self.alive.client.protocol_version if self.alive else self._era
+        if self.alive:
+            return self.alive.client.protocol_version
+        return self._era
 
     async def start(self, timeout: float, tick: Callable[[float], None]) -> None:
         """The first connection; ConnectError in one sentence."""
@@ -112,6 +121,7 @@ class Restarter:
         """
         if self.alive is not None and not self.suspect:
             return self.alive
+
         # Several calls may find the connection dead: one of them restarts the server,
         # the others wait and share what it got.
         async with self._lock:
@@ -120,8 +130,10 @@ class Restarter:
                 raise SessionError(
                     f"server {name!r} is disconnected; connect it again with %mcp_connect."
                 )
+
             if self.suspect and self.alive is not None:
                 await self._end_if_hung(self.alive)
+
             return self.alive or await self._restart(on_progress)
 
     async def drop(
@@ -130,9 +142,11 @@ class Restarter:
         """End a connection; the next need of one opens another."""
         if connection is None:
             return
+
         # Another call may have replaced it meanwhile.
         if self.connection is connection:
             self.connection = None
+
         await connection.close(grace)
 
     def shut(self) -> None:
@@ -150,9 +164,11 @@ class Restarter:
         code = None
         if connection.process is not None:
             code = await connection.process.exit_code(EXIT_WAIT)
+
         ended = describe_exit(code)
         if connection.trouble.sentence:
             ended = f"cannot be reached ({connection.trouble.sentence})"
+
         message = f"server {opening.name!r} {ended} during {during}."
         return SessionError(
             mask(message, secrets_of(opening.spec)),
@@ -164,11 +180,17 @@ class Restarter:
         and version.
         """
         title, transport = "", ""
-        info = self.alive.client.server_info if self.alive else None
+        if self.alive:
+            info = self.alive.client.server_info
+        else:
+            info = None
+
         if info is not None:
             title = f"{info.title or info.name} {info.version}".strip()
+
         if self.connection is not None:
             transport = self.connection.attempt.transport
+
         return {
             "state": self.state,
             "transport": transport,
@@ -187,7 +209,9 @@ class Restarter:
                     "use %mcp_connect to try again.",
                     detail=self.opening.log.last_words(),
                 )
+
             pause = BACKOFF[min(crashes, len(BACKOFF) - 1)]
+
         await self.drop(self.connection)
         await asyncio.sleep(pause)
         self.health.restarts += 1
@@ -201,6 +225,7 @@ class Restarter:
             await self._open(CALL_TIMEOUT, tick)
         except ConnectError as error:
             raise SessionError(error.message, detail=error.detail) from None
+
         assert self.connection is not None
         return self.connection
 
@@ -214,6 +239,7 @@ class Restarter:
         # Another start of the same server need not probe again.
         if connection.attempt.mode == "legacy" or self._era < NEWER_PROTOCOL:
             self.legacy = True
+
         left = timeout - (time.monotonic() - start)
         try:
             async with asyncio.timeout(max(LEAST_LISTING, left)):
@@ -226,10 +252,12 @@ class Restarter:
         except SessionError as error:
             if isinstance(error, ConnectionLost):
                 error = await self.explain_loss(connection, "the listing of its tools")
+
             await connection.close()
             # It does not go on: nobody can use a session whose tools are not known.
             message = error.message.removesuffix(GOES_ON)
             raise ConnectError(message, detail=error.detail) from None
+
         self.health.since, self._state, self.suspect = time.monotonic(), "ready", False
 
     async def _end_if_hung(self, connection: Connection) -> None:
@@ -245,4 +273,5 @@ class Restarter:
             if connection.tap.received == received:
                 self.opening.log.write("[notebook] the server hangs; starting it anew")
                 await self.drop(connection, grace=0.1)
+
         self.suspect = False

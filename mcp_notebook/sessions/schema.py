@@ -37,6 +37,7 @@ async def schema_warning(
         return ""
     if size > SMALL or not _is_warm():
         return await asyncio.to_thread(_check, _Schema(tool), result.structured_content)
+
     return _check(_Schema(tool), result.structured_content)
 
 
@@ -65,8 +66,10 @@ def _check(schema: _Schema, content: Any) -> str:
     except Exception as failure:
         # boundary: a server's schema may be wrong in any way; its data is still data
         return f"the tool's output schema is not usable ({type(failure).__name__})"
+
     if error is None:
         return ""
+
     place = "/".join(str(part) for part in error.absolute_path) or "the top"
     return (
         "the structured content does not fit the tool's output "
@@ -108,10 +111,8 @@ def _additional(base: Any) -> Any:
     def check(
         validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]
     ) -> Iterator[Any]:
-        return (
-            iter(())
-            if "patternProperties" in schema
-            else original(validator, value, instance, schema) or iter(())
-        )
+        if "patternProperties" in schema:
+            return iter(())
+        return original(validator, value, instance, schema) or iter(())
 
     return check

@@ -21,13 +21,16 @@ def quiet_sdk() -> None:
     global _done
     if _done:
         return
+
     _done = True
     # Without a handler of its own, Python prints warnings of a logger to stderr.
     # "client" and "server" are what mcp.client.session and mcp.server.mcpserver call theirs.
     for name in ("mcp", "client", "server", "mcp_notebook", "uvicorn", "sse_starlette"):
         logging.getLogger(name).addHandler(logging.NullHandler())
+
     for name in ("mcp", "client"):
         logging.getLogger(name).propagate = False
+
     logging.getLogger("httpx2").addFilter(_mask_address)
     warnings.filterwarnings(
         "ignore", module=r"mcp(_notebook)?(\.|$)", category=UserWarning

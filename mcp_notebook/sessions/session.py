@@ -76,6 +76,7 @@ class Session(ToolList, ResourceRequests):
         opening = Opening(name, spec, self.log, cap, callbacks, authorize=authorize)
         if log_level:
             opening.options["log_level"] = log_level
+
         self.restarter = Restarter(opening, self.health, self._learn, legacy=legacy)
 
     def __repr__(self) -> str:
@@ -128,6 +129,7 @@ class Session(ToolList, ResourceRequests):
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
+
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.restarter.close(grace)
         self.log.close()
@@ -160,6 +162,7 @@ class Session(ToolList, ResourceRequests):
             raise error from None
         finally:
             self.health.calls += 1
+
         return outcome
 
     def seconds_for(self, wanted: float | None, usual: float = CALL_TIMEOUT) -> float:
@@ -196,7 +199,11 @@ class Session(ToolList, ResourceRequests):
         on_progress: Progress | None,
     ) -> CallOutcome:
         may_repeat = self.trusted or tool in self.safe_tools
-        repeats = REPEATS if may_repeat else 0
+        if may_repeat:
+            repeats = REPEATS
+        else:
+            repeats = 0
+
         reconnects = 1
         visits = PageVisits(self._elicit, self._page_done)
         while True:
@@ -252,10 +259,12 @@ class Session(ToolList, ResourceRequests):
                 instead = (
                     f" ({more} line(s) of its stdout that are not MCP came instead)"
                 )
+
             raise CallTimeout(
                 f"{self.name}.{tool} did not answer within {limit:g} s{instead}; "
                 "it was cancelled. Ask for less, or allow more time."
             ) from None
+
         seconds = time.monotonic() - start
         self.restarter.suspect = False
         self.health.note_answer(seconds)
@@ -265,6 +274,7 @@ class Session(ToolList, ResourceRequests):
         warning = await schema_warning(self.tool(tool), result, size)
         if warning:
             warnings.append(warning)
+
         return CallOutcome(result, seconds, size, tuple(warnings))
 
     async def _connect_first(self, on_progress: Progress | None = None) -> Connection:
@@ -304,6 +314,7 @@ class Session(ToolList, ResourceRequests):
                 await self.restarter.drop(connection)
                 if last:
                     raise SessionError(error.message) from None
+
         raise AssertionError("unreachable")
 
     def _make_authorize(self, hook: Authorize | None) -> Authorize | None:
@@ -338,6 +349,7 @@ class Session(ToolList, ResourceRequests):
             return
         if client.server_capabilities.logging is None:
             return
+
         level: Any = self._log_level
         try:
             await ask_once(self.name, connection, client.set_logging_level(level))

@@ -32,10 +32,15 @@ def find_start_hint(spec: ServerSpec, stderr: str) -> str:
     """One sentence on what to do, or an empty string; the first signature that is found decides."""
     if not isinstance(spec, StdioServer):
         return ""
+
     for signature, says in START_HINTS:
         if found := signature.search(stderr):
             named = next((group for group in found.groups() if group), "")
-            return says.format(named) if isinstance(says, str) else says(spec, named)
+            if isinstance(says, str):
+                return says.format(named)
+
+            return says(spec, named)
+
     return ""
 
 
@@ -47,6 +52,7 @@ def _older_sdk(spec: StdioServer, _: str) -> str:
         line = [words[1].replace("_", "-"), *words[2:]]
     else:
         line = [name, *words]
+
     start = shlex.join(["uvx", "--with", "mcp<2", *line])
     return f"The server was written for mcp 1.x and got 2.x; start it with an older one: {start}"
 
@@ -73,6 +79,7 @@ def _no_node_module(spec: StdioServer, name: str) -> str:
             f"The file {name} is not there; is the server built (npm "
             "install && npm run build in its folder)?"
         )
+
     package = "/".join(name.split("/")[: 2 if name.startswith("@") else 1])
     return (
         f"It lacks the npm package {package!r}: install it beside the "
@@ -82,11 +89,10 @@ def _no_node_module(spec: StdioServer, name: str) -> str:
 
 def _newer_python(spec: StdioServer, version: str) -> str:
     is_uvx = spec.command.rsplit("/", 1)[-1] == "uvx"
-    start = (
-        shlex.join(["uvx", "--python", version, *spec.args])
-        if is_uvx
-        else f"uvx --python {version} ..."
-    )
+    if is_uvx:
+        start = shlex.join(["uvx", "--python", version, *spec.args])
+    else:
+        start = f"uvx --python {version} ..."
     return f"It needs Python {version} or later: {start}"
 
 

@@ -33,6 +33,7 @@ class ToolList:
         for tool in self.tools:
             if not names or tool.name in names:
                 self.pinned[tool.name] = tool
+
         self.compare_with_pinned()
 
     def compare_with_pinned(self) -> None:
@@ -67,12 +68,16 @@ class ToolList:
                     f"tool {tool.name!r} is listed twice; the second one is refused"
                 )
                 continue
+
             tools[tool.name] = make_tool_info(self.name, tool)
+
         if note:
             notices.append(note)
+
         # Sorted, so that a server that lists them in another order changes nothing.
         self.tools = tuple(tools[name] for name in sorted(tools))
         self.notices = tuple(dict.fromkeys(notices))
         for info in self.tools:
             self.pinned.setdefault(info.name, info)
+
         self.compare_with_pinned()

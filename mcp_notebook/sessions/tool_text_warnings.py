@@ -41,7 +41,11 @@ def suspicions(
     for tool in tools:
         words = json.dumps(tool.definition, ensure_ascii=False)
         reasons = [
-            *(["has characters that cannot be seen"] if _has_hidden_letters(words) else []),
+            *(
+                ["has characters that cannot be seen"]
+                if _has_hidden_letters(words)
+                else []
+            ),
             *(
                 [f"gives orders in its description ({order[0][:40]!r})"]
                 if (order := ORDERS.search(words))
@@ -54,6 +58,7 @@ def suspicions(
                 f"tool {tool.name!r} "
                 f"{' and '.join(reasons)}; look at it with %mcp_tools {tool.server}"
             )
+
     return found
 
 
@@ -63,9 +68,10 @@ def _names_others(tool: ToolInfo, words: str, named: Mapping[str, str]) -> list[
         for other in named
         if other != tool.name and re.search(rf"(?<!\w){re.escape(other)}(?!\w)", words)
     ]
-    return (
-        [f"names {named[hits[0]]}.{hits[0]}, a tool of another server"] if hits else []
-    )
+    if hits:
+        return [f"names {named[hits[0]]}.{hits[0]}, a tool of another server"]
+
+    return []
 
 
 def _is_telling(name: str) -> bool:

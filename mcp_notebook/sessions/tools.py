@@ -84,8 +84,10 @@ def size_of(result: "CallToolResult") -> int:
             if isinstance(value, str):
                 # Surrogates: JSON may hold halves of a letter, which UTF-8 has no bytes for.
                 size += len(value.encode("utf-8", "surrogatepass"))
+
     if size == 0 and result.structured_content is not None:
         size = len(json.dumps(result.structured_content, default=str))
+
     return size
 
 
@@ -123,6 +125,7 @@ def find_changes(
         before = pinned.get(tool.name)
         if before is not None and before.fingerprint != tool.fingerprint:
             changes.append(ToolChange(tool.name, before, tool))
+
     return tuple(changes)
 
 

@@ -36,6 +36,7 @@ def find_pages(error: MCPError) -> list[Any]:
     """The pages that an error asks for, none when it is another error or names no page."""
     if error.code != URL_ELICITATION_REQUIRED:
         return []
+
     try:
         return list(UrlElicitationRequiredError.from_error(error.error).elicitations)
     except (ValidationError, ValueError, TypeError, AttributeError):
@@ -60,16 +61,20 @@ class PageVisits:
         for page in needed.pages:
             if page.elicitation_id in self._seen:
                 continue
+
             self._seen.add(page.elicitation_id)
             self._done.clear()
             answer = await self._elicit(None, page)
             # The hook may have failed: then the answer is an error without an action.
             if getattr(answer, "action", "decline") != "accept":
                 return False
+
             self._until = now() + LIMIT
+
         # Not every server says that a page is done; it may then be asked again early.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(AGAIN):
                 await self._done.wait()
+
         self._done.clear()
         return now() < self._until

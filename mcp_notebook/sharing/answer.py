@@ -119,8 +119,10 @@ def structured(answer: RowsAnswer) -> dict[str, Any]:
     }
     if answer.notice:
         content["notice"] = answer.notice
+
     if answer.cursor:
         content["next_cursor"] = answer.cursor
+
     return content
 
 
@@ -132,8 +134,14 @@ def as_text(answer: RowsAnswer, max_bytes: int = TEXT_BYTES) -> str:
         used += len(line.encode())
         if used > max_bytes:
             break
+
         lines.append(line)
-    head = [answer.preface] if answer.preface else []
+
+    if answer.preface:
+        head = [answer.preface]
+    else:
+        head = []
+
     head.append(_csv_line([c.name for c in answer.columns]))
     return "\n".join([*head, *lines, *_closing_lines(answer, len(lines))])
 
@@ -151,6 +159,7 @@ def to_json(value: Any) -> Any:
         return {str(key): to_json(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(inner) for inner in value]
+
     return str(value)  # decimals keep every digit, dates and times are ISO 8601
 
 
@@ -158,12 +167,16 @@ def size_of(value: Any) -> int:
     """About how many bytes the value takes in JSON."""
     if isinstance(value, str):
         # asking whether a text is ASCII costs nothing: it is a flag of the object
-        length = (
-            len(value) if value.isascii() else len(value.encode("utf-8", "replace"))
-        )
+        if value.isascii():
+            length = len(value)
+        else:
+            length = len(value.encode("utf-8", "replace"))
+
         return length + 3  # two quotes and a comma
+
     if isinstance(value, bytes):
         return len(value) * 4 // 3 + 16
+
     return 8
 
 
@@ -187,7 +200,9 @@ def within(
                 f"{max_bytes / 1e6:g} MB, there are more: "
                 "select fewer columns, aggregate or filter"
             )
+
         kept.append(row)
+
     return kept, ""
 
 
@@ -202,6 +217,7 @@ def big_integer_notice(
     ]
     if not big:
         return ""
+
     return (
         f"integers beyond 2^53 in {', '.join(big)}: clients that read JSON numbers as "
         "doubles round them"
@@ -222,8 +238,10 @@ def _closing_lines(answer: RowsAnswer, shown: int) -> list[str]:
             f"(this text holds the first {shown:,} of them, the structured content "
             f"holds all {total:,})"
         )
+
     if answer.cursor:
         lines.append(f"(for the next rows: the same sql with cursor {answer.cursor})")
+
     return lines
 
 

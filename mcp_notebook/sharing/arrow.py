@@ -65,11 +65,17 @@ def snapshot(value: Any) -> Snapshot:
         raise DataError(
             f"This {type(value).__name__} is not in memory: query it and use the result."
         )
+
     if kind == "reader":
         value = once(value)
     elif kind == "interchange":
         value = interchanged(value)
-    table = value if isinstance(value, pa.Table) else pa.table(value)
+
+    if isinstance(value, pa.Table):
+        table = value
+    else:
+        table = pa.table(value)
+
     names = unique_names(table.column_names)
     notes = _rename_notes(table.column_names, names)
     return Snapshot(table.rename_columns(names), _table_places(table), notes)
@@ -81,15 +87,29 @@ def to_arrow(
     """The snapshot (its first `rows` rows, these columns) as a `pa.Table`, and notes on
     columns that became text.
     """
-    names = held.names if columns is None else list(columns)
+    if columns is None:
+        names = held.names
+    else:
+        names = list(columns)
+
     if isinstance(held.data, pa.Table):
-        table = held.data if rows is None else held.data.slice(0, rows)
+        if rows is None:
+            table = held.data
+        else:
+            table = held.data.slice(0, rows)
+
         return _readable(table.select(names)), held.notes
-    frame = held.data if rows is None else held.data.head(rows)
+
+    if rows is None:
+        frame = held.data
+    else:
+        frame = held.data.head(rows)
+
     arrays, notes = {}, list(held.notes)
     for name in names:
         arrays[name], note = _column(frame[name])
         notes += [f"{name}: {note}"] if note else []
+
     return _readable(pa.table(arrays)), tuple(notes)
 
 
@@ -103,6 +123,7 @@ def for_duckdb(
         _scannable(dtype) for dtype in held.data.dtypes
     ):
         return held.data, held.notes
+
     return to_arrow(held, columns=needed(held.names) or held.names[:1])
 
 
@@ -113,13 +134,19 @@ def unique_names(names: Any) -> list[str]:
     taken: set[str] = set()
     unique = []
     for name in names:
-        text = "_".join(map(str, name)) if isinstance(name, tuple) else str(name)
+        if isinstance(name, tuple):
+            text = "_".join(map(str, name))
+        else:
+            text = str(name)
+
         candidate, number = text, 1
         while candidate.lower() in taken:
             number += 1
             candidate = f"{text}_{number}"
+
         taken.add(candidate.lower())
         unique.append(candidate)
+
     return unique
 
 
@@ -129,6 +156,7 @@ def _frame_snapshot(frame: "pd.DataFrame") -> Snapshot:
         held.index = range(len(held))
     else:
         held = held.reset_index(names=_index_names(held), allow_duplicates=True)
+
     names = unique_names(held.columns)
     notes = _rename_notes(list(held.columns), names)
     held.columns = names
@@ -147,6 +175,7 @@ def _plain_index(frame: "pd.DataFrame") -> bool:
     # a name, or more than one level, says that somebody meant it as data
     if index.nlevels != 1 or index.name is not None:
         return False
+
     return getattr(index.dtype, "kind", "O") in "iu"
 
 
@@ -155,8 +184,10 @@ def _index_names(frame: "pd.DataFrame") -> list[str]:
     # the words that pandas itself takes for levels without a name
     if names == [None]:
         return ["index"]
+
     for level, name in enumerate(names):
         names[level] = f"level_{level}" if name is None else str(name)
+
     return names
 
 
@@ -166,7 +197,10 @@ def _rename_notes(before: list[Any], after: list[str]) -> tuple[str, ...]:
         for old, new in zip(before, after, strict=True)
         if old != new
     ]
-    return (f"columns renamed for SQL: {', '.join(changed[:5])}",) if changed else ()
+    if changed:
+        return (f"columns renamed for SQL: {', '.join(changed[:5])}",)
+
+    return ()
 
 
 def _column_place(column: "pd.Series") -> Hashable | None:
@@ -185,9 +219,13 @@ def _column_place(column: "pd.Series") -> Hashable | None:
         return _categorical_place(array)
     if kind == "DatetimeTZDtype" or getattr(dtype, "kind", "") in "mM":
         return str(dtype), _address(array.view("i8"))
+
     # Objects may change inside, and the masked kinds keep their values in two places.
     plain = isinstance(dtype, np.dtype) and dtype.kind in "iufb"
-    return (str(dtype), _address(array.to_numpy(copy=False))) if plain else None
+    if plain:
+        return (str(dtype), _address(array.to_numpy(copy=False)))
+
+    return None
 
 
 def _categorical_place(array: Any) -> Hashable | None:
@@ -224,6 +262,7 @@ def _column(column: "pd.Series") -> tuple[pa.Array | pa.ChunkedArray, str]:
         "IntervalDtype",
     ):
         return _as_text(column), f"{column.dtype} is text here"
+
     try:
         return pa.Array.from_pandas(column), ""
     except (pa.ArrowException, TypeError, ValueError, OverflowError):

@@ -121,7 +121,11 @@ class _Answers:
     async def complete(
         self, context: Any, params: types.CompleteRequestParams
     ) -> types.CompleteResult:
-        known = params.context.arguments if params.context else None
+        if params.context:
+            known = params.context.arguments
+        else:
+            known = None
+
         argument = {"name": params.argument.name, "value": params.argument.value}
         return await self._client.complete(
             params.ref, argument, context_arguments=known

@@ -60,6 +60,7 @@ class Catalog:
             # what the person shared stays shared, also with a call's new rows
             if known.variable == fresh.variable:
                 return
+
         self._entries[name] = fresh
         self._tell_listeners()
 
@@ -108,6 +109,7 @@ class Catalog:
         entry = self.find(name)
         if entry is None:
             raise DataError(self._unknown(name))
+
         value = self._namespace()[entry.variable]
         # A text names a file only where the person named it: what a model makes of a
         # variable opens no file.
@@ -116,6 +118,7 @@ class Catalog:
                 f"{entry.variable} is a {type(value).__name__} now, not a table: share "
                 "it again when it is."
             )
+
         # Loads pyarrow, which a name in a question does not need.
         from mcp_notebook.sharing.sources.ibis_in_memory import near
 

@@ -71,7 +71,11 @@ class Cursors:
         """The cursor for what follows the first `offset` rows of the statement, which
         are `served`.
         """
-        until = 0 if self._seconds is None else int(self._clock() + self._seconds)
+        if self._seconds is None:
+            until = 0
+        else:
+            until = int(self._clock() + self._seconds)
+
         body = _BODY.pack(until, offset, _hash(sql), bytes.fromhex(digest(served)))
         return base64.urlsafe_b64encode(self._sign(body) + body).decode("ascii")
 
@@ -81,15 +85,18 @@ class Cursors:
         """
         if not cursor:
             return Position()
+
         try:
             raw = base64.b64decode(cursor, altchars=b"-_", validate=True)
         except ValueError:
             raw = b""
+
         signed, body = raw[:_SIGNATURE], raw[_SIGNATURE:]
         if len(body) != _BODY.size or not hmac.compare_digest(signed, self._sign(body)):
             raise ToolError(
                 f"This cursor was not made by this server since it started. {_AGAIN}"
             )
+
         until, offset, of, known = _BODY.unpack(body)
         if until and self._clock() > until:
             raise ToolError(f"This cursor has expired. {_AGAIN}")
@@ -98,6 +105,7 @@ class Cursors:
                 "This cursor belongs to another statement: give the sql that it came "
                 "with, unchanged."
             )
+
         return Position(offset, known.hex())
 
     def _sign(self, body: bytes) -> bytes:
@@ -111,6 +119,7 @@ def digest(rows: pa.Table) -> str:
         values = [column_values(column) for column in rows.slice(start, _BATCH).columns]
         for row in zip(*values, strict=True):
             whole.update(json.dumps([to_json(value) for value in row]).encode())
+
     return whole.hexdigest()
 
 

@@ -87,12 +87,17 @@ async def serve_database(
         raise ConfigError(
             "Which database? Give --url sqlite:///path/to/file.db or set DATABASE_URL."
         )
+
     engine = open_engine(url, tables=tables)
     token = token_from(token_env, environ)
     try:
         # Only who started this process shares its folders: a client over HTTP gets what
         # fits into JSON.
-        handover = Handover.offered(environ) if transport == "stdio" else None
+        if transport == "stdio":
+            handover = Handover.offered(environ)
+        else:
+            handover = None
+
         server = await build_database_server(
             engine, StatementLimits(rows=max_rows, seconds=timeout), handover
         )
@@ -150,7 +155,11 @@ class DatabaseTools:
 
     def tools(self) -> list[Tool]:
         """The tools with descriptions for this engine."""
-        most = self._limits if self._handover is None else LARGE
+        if self._handover is None:
+            most = self._limits
+        else:
+            most = LARGE
+
         dialect, rows, megabytes = self._engine.dialect, most.rows, most.bytes / 1e6
         return [
             Tool(
@@ -196,12 +205,14 @@ class DatabaseTools:
     async def query_database(self, sql: str) -> RowsAnswer | types.CallToolResult:
         if self._handover is None:
             return await self._engine.query(sql, self._limits)
+
         large = replace(LARGE, seconds=self._limits.seconds)
         found = await self._engine.table(sql, large)
         if not is_small(found):
             return await asyncio.to_thread(_hand_over, self._handover, found)
         if isinstance(found, RowsAnswer):
             return found
+
         return as_answer(found, rows=large.rows, max_bytes=large.bytes)
 
     async def explain(self, sql: str) -> RowsAnswer:
@@ -231,6 +242,7 @@ class DatabaseTools:
                 f"There is no table {name!r}.{did_you_mean(name, tables)} Tables: "
                 f"{', '.join(tables)}."
             )
+
         return by_lower[name.lower()]
 
     async def _sample(self, table: TableInfo) -> RowsAnswer:
@@ -278,9 +290,11 @@ def overview(tables: Sequence[TableInfo], max_bytes: int = OVERVIEW_BYTES) -> st
         text = "\n".join(line_of(table) for table in tables)
         if len(text.encode()) <= max_bytes:
             return text
+
     names = ", ".join(table.name for table in tables)
     if len(names.encode()) <= max_bytes:
         return f"{names}\n(describe_table gives the columns)"
+
     return (
         f"{len(tables)} tables and views: list_tables names them, describe_table gives "
         "their columns."
@@ -312,21 +326,35 @@ def describe_column(column: ColumnInfo) -> str:
     words = f"{column.name} {column.type}".strip()
     if column.primary_key:
         words += " key"
+
     words += _reference(column)
     if column.values:
         words += ": " + "|".join(column.values)
+
     if column.span:
         words += " " + "..".join(column.span)
+
     return words
 
 
 def _line(table: TableInfo, column: Callable[[ColumnInfo], str]) -> str:
-    facts = [table.kind] if table.kind != "table" else []
+    if table.kind != "table":
+        facts = [table.kind]
+    else:
+        facts = []
+
     if table.rows is not None:
         facts.append(f"{table.rows:,} rows")
-    heading = f"{table.name} ({', '.join(facts)})" if facts else table.name
+
+    if facts:
+        heading = f"{table.name} ({', '.join(facts)})"
+    else:
+        heading = table.name
+
     return f"{heading}: {', '.join(map(column, table.columns))}"
 
 
 def _reference(column: ColumnInfo) -> str:
-    return f" -> {column.references}" if column.references else ""
+    if column.references:
+        return f" -> {column.references}"
+    return ""

@@ -34,6 +34,7 @@ def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
         seen = look(catalog.resolve(entry.name))
     except UNREADABLE as error:
         return [entry.name, None, "", f"cannot be read now: {error}"]
+
     hidden = set(masks.columns(seen.schema.names))
     columns = ", ".join(
         f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}"
@@ -100,6 +101,7 @@ async def describe_elsewhere(
             )
     except DataError as error:
         raise ToolError(error.message) from error
+
     hidden = masks.columns(seen.schema.names)
     shown = preview(
         rows, name, mask=(*masks.patterns, *map(glob.escape, hidden))
@@ -135,11 +137,9 @@ def _sample_words(values: Sequence[Any]) -> str | None:
 
 def count_words(rows: int | None) -> str:
     """`1,234 rows`, or that they were not counted."""
-    return (
-        "rows not counted"
-        if rows is None
-        else f"{rows:,} row{'' if rows == 1 else 's'}"
-    )
+    if rows is None:
+        return "rows not counted"
+    return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 
 def list_lines(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
@@ -153,4 +153,5 @@ def list_lines(listed: Sequence[Sequence[Any]]) -> Iterator[str]:
         if used > LISTING_BYTES:
             yield f"… and {len(listed) - number} more tables; describe_table describes each"
             return
+
         yield line

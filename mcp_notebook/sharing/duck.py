@@ -44,6 +44,7 @@ def run(
     try:
         for name, table in tables.items():
             cursor.register(name, table)
+
         cursor.execute("BEGIN TRANSACTION READ ONLY")
         # The statement was parsed as one whole SELECT, so it cannot end the
         # parenthesis; a comment ends at the newline.
@@ -83,13 +84,16 @@ def _take_bounded(
                 f"{max_bytes / 1e6:g} MB, there are more"
             )
             return pa.Table.from_batches(kept, reader.schema), cut
+
         kept.append(batch)
         count += batch.num_rows
+
     table = pa.Table.from_batches(kept, reader.schema)
     if count > rows:
         return table.slice(
             0, rows
         ), f"cut after {rows:,} rows, there are more: aggregate, filter or use OFFSET"
+
     return table, ""
 
 
@@ -103,6 +107,7 @@ def _computable(table: pa.Table, types: tuple[str, ...]) -> pa.Table:
             table = _with_column(table, index, _narrow(column))
         elif kind == "INTERVAL":
             table = _with_column(table, index, _duration(column))
+
     return table
 
 
@@ -124,6 +129,7 @@ def _duration(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
     values = column.to_pylist()
     if any(value is not None and value.months for value in values):
         return column
+
     micros = [
         None if v is None else v.days * 86_400_000_000 + v.nanoseconds // 1000
         for v in values

@@ -41,6 +41,7 @@ class Handover:
             raise ConfigError(
                 f"{VARIABLE} names {folder}, which is not there."
             ) from error
+
         others = os.name == "posix" and (
             told.st_uid != os.getuid() or told.st_mode & 0o077
         )
@@ -48,6 +49,7 @@ class Handover:
             raise ConfigError(
                 f"{VARIABLE} must name a folder that only this user can open."
             )
+
         self._folder = folder
         self._written: set[Path] = set()
         atexit.register(self.clean)
@@ -55,7 +57,9 @@ class Handover:
     @classmethod
     def offered(cls, environ: Mapping[str, str] = os.environ) -> "Handover | None":
         """The host's folder, None when it offers none."""
-        return cls(Path(environ[VARIABLE])) if environ.get(VARIABLE) else None
+        if environ.get(VARIABLE):
+            return cls(Path(environ[VARIABLE]))
+        return None
 
     def write_answer(self, answer: TableAnswer) -> types.CallToolResult:
         """The answer as a file, with a preview in words and a link."""
@@ -67,6 +71,7 @@ class Handover:
             pa.ipc.new_file(file, answer.data.schema) as writer,
         ):
             writer.write_table(answer.data)
+
         link = types.ResourceLink(
             uri=path.as_uri(),
             name="rows",
@@ -104,6 +109,7 @@ def preview(answer: TableAnswer) -> str:
             for name, value in zip(head.column_names, row, strict=False)
         )
         said.append(f"Row {number} holds {values}.")
+
     said += [f"Notice: {line}." for line in (answer.truncated, *answer.notes) if line]
     return " ".join(said)
 
@@ -112,6 +118,7 @@ def is_small(answer: RowsAnswer | TableAnswer) -> bool:
     """Whether JSON carries the answer as well."""
     if isinstance(answer, TableAnswer):
         return answer.data.num_rows <= SMALL_ROWS and answer.data.nbytes <= SMALL_BYTES
+
     return (
         len(answer.rows) <= SMALL_ROWS
         and sum(sum(map(size_of, row)) for row in answer.rows) <= SMALL_BYTES
@@ -122,9 +129,11 @@ def as_table(answer: RowsAnswer) -> TableAnswer:
     """Rows of Python values as Arrow columns, in the types that the database declares
     where every value has them.
     """
-    columns = (
-        zip(*answer.rows, strict=True) if answer.rows else ((),) * len(answer.columns)
-    )
+    if answer.rows:
+        columns = zip(*answer.rows, strict=True)
+    else:
+        columns = ((),) * len(answer.columns)
+
     pairs = zip(columns, answer.columns, strict=True)
     arrays = [_array(list(values), column.type) for values, column in pairs]
     fields = [
@@ -146,6 +155,7 @@ def _array(values: list, type_: str) -> pa.Array:
         converted = declared.convert(values, family, type_)
         if converted is not None:
             return converted
+
     try:
         return pa.array(values)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):

@@ -55,6 +55,7 @@ def shorten_gil_turns() -> Iterator[None]:
     with _switch_lock:
         _intervals_before.append(sys.getswitchinterval())
         sys.setswitchinterval(min(_intervals_before[0], SWITCH_SECONDS))
+
     try:
         yield
     finally:
@@ -107,6 +108,7 @@ class OutsideServer:
         """
         if self.address is not None:
             return self.address
+
         listener = listen("127.0.0.1", port)
         bound = listener.getsockname()[1]
         token = secrets.token_urlsafe(32)
@@ -146,10 +148,13 @@ class OutsideServer:
             self._server.should_exit = True
             with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                 await asyncio.wait_for(self._serving, STOP_SECONDS)
+
         if self._runner is not None:
             await self._runner.close()
+
         if address is not None:
             await asyncio.to_thread(address.connection_file.unlink, missing_ok=True)
+
         self._server = self._serving = self._runner = None
 
     async def _until_started(self) -> None:
@@ -160,6 +165,7 @@ class OutsideServer:
                 # uvicorn has no event for it
                 while not self._server.started and not self._serving.done():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
+
         if not self._server.started:
             await self.stop()
             raise ConnectError(
@@ -174,6 +180,7 @@ def write_connection(path: Path, held: dict[str, Any]) -> Path:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(held, file)
+
     return path
 
 
@@ -186,6 +193,7 @@ def read_connection(path: Path) -> tuple[str, str]:
         raise ConnectError(
             f"{path} is no connection file: serve the notebook's tables again with %mcp_serve."
         )
+
     return held["url"], held["token"]
 
 
@@ -204,17 +212,24 @@ def find_connection(folder: Path, name: str = "") -> Path:
             path.unlink(missing_ok=True)
         else:
             serving[path] = held
+
     wanted = [
         path for path, held in serving.items() if not name or name in _names(held)
     ]
     if len(wanted) == 1:
         return wanted[0]
+
     known = ", ".join(_names(held)[-1] for held in serving.values())
     if wanted:
         raise ConnectError(
             f"Several kernels serve tables: name one with --kernel: {known}."
         )
-    what = f"No kernel {name!r} serves" if name else "No kernel serves"
+
+    if name:
+        what = f"No kernel {name!r} serves"
+    else:
+        what = "No kernel serves"
+
     raise ConnectError(
         f"{what} its tables: run %mcp_serve in the "
         f"notebook.{f' Serving now: {known}.' if known else ''}"
@@ -229,7 +244,11 @@ def client_configuration(
     With `kernel`, a notebook's name, the configuration stays good when that notebook's
     kernel starts anew.
     """
-    which = ["--kernel", kernel] if kernel else ["--connection", str(connection_file)]
+    if kernel:
+        which = ["--kernel", kernel]
+    else:
+        which = ["--connection", str(connection_file)]
+
     command = {
         "command": sys.executable,
         "args": ["-m", "mcp_notebook", "serve", "notebook", *which],
@@ -249,11 +268,10 @@ def client_configuration(
 def _read_file(path: Path) -> dict[str, Any] | None:
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
-        return (
-            held
-            if isinstance(held["url"], str) and isinstance(held["token"], str)
-            else None
-        )
+        if isinstance(held["url"], str) and isinstance(held["token"], str):
+            return held
+
+        return None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -270,10 +288,12 @@ def _is_alive(pid: Any) -> bool:
     # there, signal 0 would end the process
     if not isinstance(pid, int) or os.name == "nt":
         return True
+
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
+
     return True

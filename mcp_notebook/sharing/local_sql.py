@@ -52,6 +52,7 @@ async def local_answer(
         routed = await elsewhere.route(catalog, sql, most)
         if isinstance(routed, TableAnswer):
             return routed
+
         return await asyncio.to_thread(_run_here, catalog, routed, limit)
     except ToolError as error:
         raise DataError(str(error)) from error
@@ -82,13 +83,19 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
             named[name] = routed.empty[name].schema().empty_table()
         else:
             named[name] = _scannable(catalog.resolve(name), name, statement["sql"])
+
     if statement["lists_tables"]:
         named |= {
             n: look(catalog.resolve(n)).schema.empty_table()
             for n in catalog.names()
             if n not in named
         }
-    rows = limit if limit is not None else (1 << 62)
+
+    if limit is not None:
+        rows = limit
+    else:
+        rows = 1 << 62
+
     answer = duck.run(
         _local_connection(), statement["sql"], named, rows=rows, max_bytes=1 << 62
     )
@@ -108,9 +115,11 @@ def _scannable(value: Any, name: str, sql: str) -> Any:
         return value  # DuckDB asks Polars for the columns and rows that it needs
     if kind not in STORED:
         return for_duckdb(snapshot(value), needed)[0]
+
     found = ready(value, _local_spool(), needed)
     if not found.passing:
         return found.scan.open()
+
     table = found.scan.open().to_table()  # only the columns that the statement names
     drop(found.scan)
     return table

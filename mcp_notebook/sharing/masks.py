@@ -84,6 +84,7 @@ class Masks:
         """
         if not self.patterns:
             return table
+
         masked = set(self.columns(among or table.column_names))
         columns = [
             self._tokens(column, f"{scope}.{name}")
@@ -114,10 +115,12 @@ class Masks:
     def _token(self, value: Any, scope: str) -> str | None:
         if value is None or (isinstance(value, str) and _TOKEN.fullmatch(value)):
             return value  # a table that was made of masked ones keeps their tokens
+
         data = value
         if not isinstance(value, bytes):
             # lone surrogates stand in texts that were no valid UTF-8
             data = str(value).encode("utf-8", "surrogatepass")
+
         keyed = hashlib.blake2b(
             scope.encode() + b"\0" + data, key=self.key, digest_size=8
         )
@@ -132,11 +135,13 @@ class Masks:
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # nested kinds
             tokens = [self._token(value, scope) for value in column_values(column)]
             return pa.array(tokens, pa.string())
+
         if isinstance(encoded, pa.ChunkedArray):
             # an empty column has no chunk to combine
             if not encoded.num_chunks:
                 return pa.array([None] * len(column), pa.string())
             return encoded.chunk(0)
+
         tokens = pa.array(
             [self._token(value, scope) for value in column_values(encoded.dictionary)],
             pa.string(),
@@ -150,36 +155,44 @@ class Masks:
         kind = value_kind(column.type)
         if kind.nested:
             return self._mask_nested(column, scope)
-        return self._json_texts(column, scope) if kind.text else column
+        if kind.text:
+            return self._json_texts(column, scope)
+
+        return column
 
     def _mask_nested(
         self, column: pa.ChunkedArray, scope: str
     ) -> pa.ChunkedArray | pa.Array:
         if not self._may_hide(column.type):
             return column
+
         wanted = self._hidden_type(column.type)
         values = column_values(column, map_as_dict=True)
         hidden = [self._hide_value(value, scope) for value in values]
         if hidden == values:
             return column
+
         # one key of a map may be masked and the next not: no type holds both
         if not _has_maps(column.type):
             try:
                 return pa.array(hidden, wanted)
             except pa.ArrowException:  # two fields of one name, a year beyond 9999
                 pass
+
         texts = [None if v is None else json.dumps(v, default=str) for v in hidden]
         return pa.array(texts, pa.string())
 
     def _may_hide(self, kind: pa.DataType) -> bool:
         if not value_kind(kind).nested:
             return False
+
         kind = plain_type(kind)
         inner = [kind.field(i) for i in range(kind.num_fields)]
         named = value_kind(kind) is STRUCT and any(self.covers(f.name) for f in inner)
         # the keys of a map are data: any may be a masked name
         if named or value_kind(kind) is MAP:
             return True
+
         return any(self._may_hide(f.type) for f in inner)
 
     def _hidden_type(self, kind: pa.DataType) -> pa.DataType:
@@ -191,7 +204,9 @@ class Masks:
         return kind
 
     def _hidden_field_type(self, field: pa.Field) -> pa.DataType:
-        return pa.string() if self.covers(field.name) else self._hidden_type(field.type)
+        if self.covers(field.name):
+            return pa.string()
+        return self._hidden_type(field.type)
 
     def _hide_value(self, value: Any, scope: str) -> Any:
         if isinstance(value, dict):
@@ -201,11 +216,10 @@ class Masks:
                 else self._hide_value(inner, scope)
                 for name, inner in value.items()
             }
-        return (
-            [self._hide_value(inner, scope) for inner in value]
-            if isinstance(value, list)
-            else value
-        )
+        if isinstance(value, list):
+            return [self._hide_value(inner, scope) for inner in value]
+
+        return value
 
     def _json_texts(
         self, column: pa.ChunkedArray, scope: str
@@ -213,19 +227,28 @@ class Masks:
         text = plain_column(column)
         if not pc.any(pc.match_substring_regex(text, r"^\s*[\[{]")).as_py():
             return column
+
         before = text.to_pylist()
         after = [self._json_text(value, scope) for value in before]
-        return column if after == before else pa.array(after, pa.string())
+        if after == before:
+            return column
+
+        return pa.array(after, pa.string())
 
     def _json_text(self, text: str | None, scope: str) -> str | None:
         if text is None or text.lstrip()[:1] not in ("{", "["):
             return text
+
         try:
             value = json.loads(text)
             hidden = self._hide_value(value, scope)
         except (ValueError, RecursionError):
             return text
-        return text if hidden == value else json.dumps(hidden, ensure_ascii=False)
+
+        if hidden == value:
+            return text
+
+        return json.dumps(hidden, ensure_ascii=False)
 
 
 def holds_tokens(table: pa.Table) -> tuple[str, ...]:
@@ -246,6 +269,7 @@ def note_on(columns: Sequence[str]) -> str:
     """What is said beside an answer that holds tokens; "" without such columns."""
     if not columns:
         return ""
+
     return (
         f"{', '.join(columns)}: masked, tokens stand in place of the values; equal "
         "values of one table have equal "
@@ -254,11 +278,9 @@ def note_on(columns: Sequence[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return (
-        json.dumps(value, sort_keys=True, default=str)
-        if isinstance(value, dict | list)
-        else value
-    )
+    if isinstance(value, dict | list):
+        return json.dumps(value, sort_keys=True, default=str)
+    return value
 
 
 def _has_maps(kind: pa.DataType) -> bool:

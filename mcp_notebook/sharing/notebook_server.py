@@ -60,6 +60,7 @@ class HandshakeClients:
             connection = ctx.session._connection
             self._connections[id(connection)] = connection
             connection.exit_stack.callback(self._connections.pop, id(connection), None)
+
         return result
 
     async def announce(self) -> None:

@@ -117,6 +117,7 @@ async def profile(
                 f"only the first {MAX_COLUMNS} of {len(names)} columns are counted",
             ),
         )
+
     for step in (_with_distinct, _with_top, _with_keys, _with_duplicates):
         try:
             told = await step(source, told, ask)
@@ -124,6 +125,7 @@ async def profile(
             return replace(
                 told, notes=(*told.notes, f"not everything was counted: {error}")
             )
+
     return told
 
 
@@ -139,6 +141,7 @@ async def _count_columns(
         for column, measures in zip(group, wanted, strict=True):
             own = list(islice(values, len(measures)))
             done.append(_with_measures(column, own, rows))
+
     return done
 
 
@@ -147,6 +150,7 @@ def _measures(column: ColumnProfile, rows: int) -> list[str]:
     found = [f"count({name})", f"approx_count_distinct({name})"]
     if column.masked:
         return found
+
     if _is(column, _NUMBERS):
         found += [
             f"min({name})",
@@ -156,9 +160,15 @@ def _measures(column: ColumnProfile, rows: int) -> list[str]:
         ]
     elif _is(column, _TIMES):
         found += [f"min({name})", f"max({name})"]
+
     if _is(column, (*_NUMBERS, "DATE", "TIMESTAMP")):
-        kind = "quantile_disc" if rows <= EXACT_ROWS else "approx_quantile"
+        if rows <= EXACT_ROWS:
+            kind = "quantile_disc"
+        else:
+            kind = "approx_quantile"
+
         found += [f"{kind}({name}, {share})" for share in (0.25, 0.5, 0.75)]
+
     return found
 
 
@@ -174,11 +184,14 @@ def _with_measures(
     )
     if len(rest) >= 2:
         column = replace(column, low=rest[0], high=rest[1])
+
     if _is(column, _NUMBERS) and len(rest) >= 4:
         column = replace(column, mean=_float(rest[2]), stddev=_float(rest[3]))
+
     # least, greatest and three quartiles are the fewest that can end with quartiles
     if len(rest) < 5 or rest[-1] is None:
         return column
+
     return replace(column, quartiles=tuple(rest[-3:]))
 
 
@@ -195,10 +208,12 @@ async def _with_distinct(source: str, told: Profile, ask: Ask) -> Profile:
         counted = _row(await ask(f"SELECT {counts} FROM {source}"))
         names = [column.name for column in group]
         exact |= dict(zip(names, counted, strict=True))
+
     columns = list(told.columns)
     for index, column in enumerate(columns):
         if column.name in exact:
             columns[index] = replace(column, distinct=exact[column.name], exact=True)
+
     return replace(told, columns=tuple(columns))
 
 
@@ -221,6 +236,7 @@ async def _with_top(source: str, told: Profile, ask: Ask) -> Profile:
             *map(column_values, answer.data.columns), strict=True
         ):
             tops.setdefault(group[number].name, []).append((value, count))
+
     ranked = {
         name: tuple(sorted(found, key=lambda pair: (-pair[1], pair[0])))
         for name, found in tops.items()
@@ -251,6 +267,7 @@ async def _with_keys(source: str, told: Profile, ask: Ask) -> Profile:
     ]
     if single or not told.rows or told.rows > EXACT_ROWS:
         return replace(told, keys=tuple(single))
+
     likely = [
         c
         for c in told.columns
@@ -264,6 +281,7 @@ async def _with_keys(source: str, told: Profile, ask: Ask) -> Profile:
     ]
     if not pairs:
         return told
+
     counts = [f"count(DISTINCT ({quote(a.name)}, {quote(b.name)}))" for a, b in pairs]
     found = _row(await ask(f"SELECT {', '.join(counts)} FROM {source}"))
     keys = [
@@ -316,9 +334,11 @@ def as_text(told: Profile, max_bytes: int = TEXT_BYTES) -> str:
         ]
         if len("\n".join(lines).encode()) <= max_bytes:
             return "\n".join(lines)
+
     shown = list(told.columns)
     while shown and len("\n".join(_lines_cut(told, shown)).encode()) > max_bytes:
         shown.pop()
+
     return "\n".join(_lines_cut(told, shown))
 
 
@@ -342,6 +362,7 @@ def _head(told: Profile) -> str:
             if told.duplicates
             else "no duplicate rows"
         )
+
     if told.keys:
         facts.append(
             f"candidate keys: {', '.join(' + '.join(key) for key in told.keys[:6])}"
@@ -352,6 +373,7 @@ def _head(told: Profile) -> str:
             if told.rows <= EXACT_ROWS
             else "no one-column key"
         )
+
     return f"{told.table}: {'; '.join(facts)}"
 
 
@@ -366,25 +388,32 @@ def _line(column: ColumnProfile, rows: int, detail: int) -> str:
     facts = [column.type[:40]]
     if column.nulls:
         facts.append(f"{column.nulls:,} null ({column.nulls / rows:.1%})")
+
     facts.append(f"{'' if column.exact else '≈'}{column.distinct:,} distinct")
     if column.masked:
         facts.append("masked: no values")
+
     if detail:
         facts += _measure_words(column, detail)
+
     # frequent values are long: they are the first to be fewer, and then to go
     if column.top and detail > 1:
         facts.append(_top_words(column, rows, 2 if detail == 2 else _TOP))
+
     return f"- {column.name}: {'; '.join(facts)}"
 
 
 def _measure_words(column: ColumnProfile, detail: int) -> Iterator[str]:
     if column.low is not None:
         yield f"{_short(column.low)} to {_short(column.high)}"
+
     if column.mean is not None:
         deviation = ""
         if detail > 1 and column.stddev:
             deviation = f" sd {column.stddev:.4g}"
+
         yield f"mean {column.mean:.6g}{deviation}"
+
     if column.quartiles and detail > 2:
         yield f"quartiles {', '.join(map(_short, column.quartiles))}"
 
@@ -400,15 +429,21 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = " ".join(str(value).split()).removesuffix(" 00:00:00")
-    return text if len(text) <= 24 else f"{text[:23]}…"
+    if len(text) <= 24:
+        return text
+    return f"{text[:23]}…"
 
 
 def _text_or_none(value: Any) -> str | None:
-    return None if value is None else str(value)
+    if value is None:
+        return None
+    return str(value)
 
 
 def _float(value: Any) -> float | None:
-    return None if value is None else float(value)
+    if value is None:
+        return None
+    return float(value)
 
 
 def _may_be_key(column: ColumnProfile, rows: int) -> bool:
@@ -427,6 +462,7 @@ def _is(column: ColumnProfile, kinds: Sequence[str]) -> bool:
     # DuckDB has TIMESTAMP_NS, _MS and _S beside TIMESTAMP WITH TIME ZONE
     if "TIMESTAMP" in kinds and name.startswith("TIMESTAMP"):
         return True
+
     return any(name == kind or name.startswith(f"{kind} ") for kind in kinds)
 
 

@@ -154,6 +154,7 @@ class Prompts:
             raise _invalid(
                 f"There is no prompt {params.name!r}.{did_you_mean(params.name, _BY_NAME)}"
             )
+
         given = dict(params.arguments or {})
         _check(analysis, given)
         tables = [given[name] for name, _, _ in analysis.arguments if name in _TABLES]
@@ -179,6 +180,7 @@ class Prompts:
             offered = await asyncio.to_thread(self._columns, known["table"], name)
         else:
             offered = []
+
         fitting = [
             value for value in offered if value.lower().startswith(typed.lower())
         ]
@@ -206,14 +208,16 @@ class Prompts:
             fields = list(self._fields(table))
         except MCPError:
             return []
+
         kinds = {field.name: value_kind(field.type) for field in fields}
         dated = [name for name, kind in kinds.items() if kind.moment]
         numbers = [name for name, kind in kinds.items() if kind.number]
         if argument == "date_column" and dated:
             return dated
-        return (
-            numbers if argument == "measure" and numbers else [f.name for f in fields]
-        )
+        if argument == "measure" and numbers:
+            return numbers
+
+        return [f.name for f in fields]
 
     def _fields(self, table: str) -> pa.Schema:
         try:
@@ -233,6 +237,7 @@ def _check(analysis: Analysis, given: Mapping[str, str]) -> None:
             raise _invalid(
                 f"{analysis.name} has no argument {name!r}. Its arguments: {', '.join(names)}."
             )
+
     for name, description, required in analysis.arguments:
         if required and not given.get(name):
             raise _invalid(

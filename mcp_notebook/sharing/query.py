@@ -87,6 +87,7 @@ class SqlRunner:
         routed = await self._elsewhere.route(catalog, sql, bounds)
         if isinstance(routed, TableAnswer):
             return routed
+
         async with self._turn:
             return await self._run(catalog, routed, bounds, masks)
 
@@ -106,14 +107,17 @@ class SqlRunner:
                     found = await self._write_routed(routed, name)
                 else:
                     found = await self._place(catalog, name, checked["sql"], masks)
+
                 places[name] = found.where
                 passing += found.passing
                 masked += found.masked
                 notes += found.notes
+
             if checked["lists_tables"]:
                 for name in set(catalog.names()) - set(places):
                     passing.append(await self._ship_schema(catalog, name, masks))
                     places[name] = str(passing[-1])
+
             request = {
                 "run": checked["sql"],
                 "rows": bounds.rows,
@@ -139,6 +143,7 @@ class SqlRunner:
             data, notes = table.data, table.notes
         else:
             data, notes = routed.empty[name].schema().empty_table(), ()
+
         path = await asyncio.to_thread(write_table, data, self._shipping.new_path())
         return Placed(str(path), notes, [path], ())
 
@@ -163,16 +168,29 @@ class SqlRunner:
     ) -> Placed:
         """A table that is scanned where it lies, or spooled when its masked columns need it."""
         names = (await asyncio.to_thread(schema_of, value)).names
-        wanted = await needed(names) if kind_of(value) != "file" else []
+        if kind_of(value) != "file":
+            wanted = await needed(names)
+        else:
+            wanted = []
+
         found = await asyncio.to_thread(ready, value, self._spool, lambda names: wanted)
-        masked = masks.columns(names) if masks is not None else ()
+        if masks is not None:
+            masked = masks.columns(names)
+        else:
+            masked = ()
+
         if masks is not None and await asyncio.to_thread(
             _has_masked, found, masks, names
         ):
             found = await asyncio.to_thread(
                 _with_tokens, found, self._spool, masks, name, names
             )
-        passing = [Path(file) for file in found.scan.files] if found.passing else []
+
+        if found.passing:
+            passing = [Path(file) for file in found.scan.files]
+        else:
+            passing = []
+
         return Placed(found.scan.as_json(), (), passing, masked)
 
     async def _ask_worker(
@@ -186,6 +204,7 @@ class SqlRunner:
             ]
             if not hidden:
                 raise
+
             said = (
                 f"{', '.join(hidden)}: masked, its values are text tokens here; count "
                 "and GROUP BY work."
@@ -208,7 +227,11 @@ class SqlRunner:
         """An empty table of the same columns, for statements that list all tables."""
         value = _resolve(catalog, name)
         empty = await asyncio.to_thread(_empty, value)
-        table = masks.apply(empty, name) if masks is not None else empty
+        if masks is not None:
+            table = masks.apply(empty, name)
+        else:
+            table = empty
+
         return await asyncio.to_thread(write_table, table, self._shipping.new_path())
 
 
@@ -251,6 +274,7 @@ def _with_tokens(
     changed = spool.changed(found.scan, lambda table: masks.apply(table, name, names))
     if found.passing:
         drop(found.scan)
+
     return Ready(changed, passing=True)
 
 
@@ -263,7 +287,12 @@ def _take(
 
     with pa.OSFile(str(path)) as source:
         data = pa.ipc.open_file(source).read_all()
-    told = note_on(holds_tokens(data)) if hidden else ""
+
+    if hidden:
+        told = note_on(holds_tokens(data))
+    else:
+        told = ""
+
     return TableAnswer(
         data,
         tuple(answer["types"]),

@@ -86,14 +86,20 @@ class Resources:
                 f"There is no resource {params.uri}.",
                 {"uri": str(params.uri)},
             )
+
         try:
             value = self._catalog.resolve(unquote(name))
         except DataError as error:
             raise MCPError(
                 types.INVALID_PARAMS, error.message, {"uri": str(params.uri)}
             ) from error
+
         entry = self._catalog.find(unquote(name))
-        scope = entry.name if entry else unquote(name)
+        if entry:
+            scope = entry.name
+        else:
+            scope = unquote(name)
+
         try:
             contents = await asyncio.to_thread(
                 _contents, str(params.uri), value, leaf, self._masks(), scope
@@ -102,6 +108,7 @@ class Resources:
             raise MCPError(
                 types.INVALID_PARAMS, error.message, {"uri": str(params.uri)}
             ) from error
+
         return types.ReadResourceResult(contents=[contents])
 
 
@@ -120,15 +127,17 @@ def _contents(
         return types.TextResourceContents(
             uri=uri, mime_type="application/json", text=_schema(value, masks)
         )
-    whole = (
-        sample(value, ROWS)
-        if kind_of(value) in STORED
-        else to_arrow(snapshot(value), rows=ROWS)[0]
-    )
+
+    if kind_of(value) in STORED:
+        whole = sample(value, ROWS)
+    else:
+        whole = to_arrow(snapshot(value), rows=ROWS)[0]
+
     table = masks.apply(whole, name)
     if leaf == "rows.arrow":
         blob = base64.b64encode(arrow_bytes(table)).decode("ascii")
         return types.BlobResourceContents(uri=uri, mime_type=_ARROW, blob=blob)
+
     return types.TextResourceContents(uri=uri, mime_type="text/csv", text=_csv(table))
 
 
@@ -156,6 +165,7 @@ def _csv(table: pa.Table) -> str:
                 for v in column_values(table.column(index))
             ]
             table = table.set_column(index, field.name, pa.array(texts, pa.string()))
+
     sink = pa.BufferOutputStream()
     csv.write_csv(table, sink)
     return sink.getvalue().to_pybytes().decode()

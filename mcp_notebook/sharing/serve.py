@@ -58,15 +58,25 @@ async def serve(
     if transport == "stdio":
         await serve_stdio(server)
         return
+
     if host not in LOOPBACK and not token:
         raise ConfigError(
             f"Serving on {host} needs a token: name its environment variable with --token-env."
         )
+
     listener = listen(host, port)
     bound = listener.getsockname()[1]
     # an IPv6 address stands in brackets in a URL
-    name = f"[{host}]" if ":" in host else host
-    path = "sse" if transport == "sse" else "mcp"
+    if ":" in host:
+        name = f"[{host}]"
+    else:
+        name = host
+
+    if transport == "sse":
+        path = "sse"
+    else:
+        path = "mcp"
+
     address = f"http://{name}:{bound}/{path}"
     sys.stderr.write(f"Serving {server.title or server.name} at {address}\n")
     sys.stderr.flush()
@@ -150,14 +160,21 @@ def build_app(
         Route("/health", health, methods=["GET"]),
     ]
     app = Starlette(routes=routes, lifespan=lifespan)
-    return BearerGate(app, token) if token else app
+    if token:
+        return BearerGate(app, token)
+
+    return app
 
 
 def own_address_only(host: str, port: int) -> TransportSecuritySettings:
     """Accept only requests addressed to this host and port; the loopback names stand
     for each other.
     """
-    hosts = ["127.0.0.1", "localhost", "[::1]"] if host in LOOPBACK else [host]
+    if host in LOOPBACK:
+        hosts = ["127.0.0.1", "localhost", "[::1]"]
+    else:
+        hosts = [host]
+
     return TransportSecuritySettings(
         enable_dns_rebinding_protection=True,
         allowed_hosts=[f"{name}:{port}" for name in hosts],
@@ -178,6 +195,7 @@ class BearerGate:
         if scope["type"] != "http" or scope["path"] == "/health" or self._admits(scope):
             await self._app(scope, receive, send)
             return
+
         refusal = JSONResponse(
             {"error": "invalid_token"}, 401, headers={"WWW-Authenticate": "Bearer"}
         )
@@ -195,17 +213,23 @@ def token_from(environ_name: str, environ: Mapping[str, str] = os.environ) -> st
     """
     if not environ_name:
         return ""
+
     token = environ.get(environ_name, "")
     if len(token) < 16:
         raise ConfigError(
             f"The environment variable {environ_name} must hold a token of at least 16 characters."
         )
+
     return token
 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; raises `ConfigError` when the address is taken or not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    if ":" in host:
+        family = socket.AF_INET6
+    else:
+        family = socket.AF_INET
+
     # Named as TCP: for protocol 0 asyncio leaves Nagle's delay on, which costs 40 ms a call.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -219,4 +243,5 @@ def listen(host: str, port: int) -> socket.socket:
         raise ConfigError(
             f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port."
         ) from error
+
     return listener

@@ -89,7 +89,9 @@ def check(
         _refuse_macros(node, macros)
         if node.get("type") == "BASE_TABLE" and not _schema_table(node):
             used |= dict.fromkeys(_table(node, names, common))
+
         lists |= node.get("type") == "SHOW_REF" or _schema_table(node)
+
     return Statement(text, tuple(used), lists)
 
 
@@ -119,38 +121,47 @@ def _single_select(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
         raise ToolError(
             f"The statement has {len(sql):,} characters; {MAX_LENGTH:,} are allowed."
         )
+
     try:
         statements = connection.extract_statements(sql)
     except (duckdb.Error, ValueError, RuntimeError, UnicodeEncodeError) as error:
         raise ToolError(
             f"DuckDB cannot read the statement: {first_lines(error)}"
         ) from error
+
     if len(statements) != 1:
         raise ToolError(f"{len(statements)} statements were given. {_ONE_SELECT}")
     if statements[0].type == duckdb.StatementType.MULTI:
         raise ToolError(
             "PIVOT is not available: write sum(x) FILTER (WHERE kind = 'a') AS a for each column."
         )
+
     if statements[0].type != duckdb.StatementType.SELECT:
         kind = str(statements[0].type).rpartition(".")[2]
         raise ToolError(
             f"Refused: {kind} is not a SELECT, and the tables are read-only. {_ONE_SELECT}"
         )
+
     return statements[0].query.strip().rstrip(";")
 
 
 def _tree(connection: "duckdb.DuckDBPyConnection", sql: str) -> dict[str, Any]:
     try:
         row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-        tree = json.loads(row[0]) if row else {"error": True}
+        if row:
+            tree = json.loads(row[0])
+        else:
+            tree = {"error": True}
     except (duckdb.Error, ValueError, RecursionError) as error:
         raise ToolError(
             f"DuckDB cannot read the statement: {first_lines(error)}"
         ) from error
+
     if tree.get("error"):
         raise ToolError(
             f"Refused: {tree.get('error_message', 'not a SELECT')} {_ONE_SELECT}"
         )
+
     return tree
 
 
@@ -180,6 +191,7 @@ def _inside(
         # its own name is visible to the recursive part only
         yield entry["value"], visible
         visible |= {entry["key"].lower()}
+
     own = visible | {str(node.get("cte_name")).lower()}
     for key, value in node.items():
         if key != "cte_map":
@@ -195,12 +207,14 @@ def _refuse_unknown_parts(node: dict[str, Any]) -> None:
         raise ToolError(
             f"Refused: a part of the statement is {kind}, which does not only read. {_ONE_SELECT}"
         )
+
     if kind == "TABLE_FUNCTION":
         name = node["function"].get("function_name", "").lower()
         if name not in _TABLE_FUNCTIONS:
             raise ToolError(
                 f"Refused: the table function {name} is not available, and files cannot be read."
             )
+
     if (
         kind == "SHOW_REF"
         and not node.get("query")
@@ -249,6 +263,7 @@ def _table(
         return [names[qualified.lower()]]
     if qualified == name and name.lower() in common:
         return []
+
     known = ", ".join(names.values()) or "none yet"
     raise ToolError(
         f"There is no table {qualified!r}.{did_you_mean(name, names.values())} Tables: {known}."

@@ -119,7 +119,11 @@ class TableTools:
 
     def tools(self) -> list[Tool]:
         """The tools; in the json form they declare an output schema."""
-        schema = OUTPUT_SCHEMA if self._form == "json" else None
+        if self._form == "json":
+            schema = OUTPUT_SCHEMA
+        else:
+            schema = None
+
         return [
             Tool(
                 "query",
@@ -165,7 +169,11 @@ class TableTools:
         ]
 
     def _limit(self) -> dict[str, Any]:
-        most = JSON_ROWS if self._form == "json" else MAX_ROWS
+        if self._form == "json":
+            most = JSON_ROWS
+        else:
+            most = MAX_ROWS
+
         return {
             "type": "integer",
             "description": (
@@ -190,17 +198,20 @@ class TableTools:
                 self._next_cursor, sql, answer, answer.data.num_rows, place
             )
             return await asyncio.to_thread(arrow_result, page, following)
+
         return await asyncio.to_thread(self._as_json, sql, answer, page, place)
 
     def _as_json(
         self, sql: str, answer: TableAnswer, page: TableAnswer, place: Position
     ) -> RowsAnswer:
         shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
-        following = (
-            self._next_cursor(sql, answer, place.offset + len(shown.rows), place)
-            if shown.truncated
-            else ""
-        )
+        if shown.truncated:
+            following = self._next_cursor(
+                sql, answer, place.offset + len(shown.rows), place
+            )
+        else:
+            following = ""
+
         return shown.with_cursor(following)
 
     def _next_cursor(
@@ -212,6 +223,7 @@ class TableTools:
         more = answer.truncated or served < answer.data.num_rows
         if not more or served <= place.offset or served >= MAX_OFFSET:
             return ""
+
         return self._cursors.after(sql, served, answer.data.slice(0, served))
 
     async def _ask(
@@ -248,8 +260,10 @@ class TableTools:
             text, fields = await asyncio.to_thread(
                 describe_here, value, entry.name, masks
             )
+
         if entry.description:
             text = f"{entry.description}\n{text}"
+
         columns = (
             AnswerColumn("column", "TEXT"),
             AnswerColumn("type", "TEXT"),
@@ -284,6 +298,7 @@ class TableTools:
             }
             if told.notes:
                 result.structured_content["notice"] = "; ".join(told.notes)
+
         return result
 
     def _find(self, table: str) -> tuple[Entry, object]:
@@ -292,13 +307,18 @@ class TableTools:
             value = self._catalog.resolve(table)
         except DataError as error:
             raise ToolError(error.message) from error
+
         entry = self._catalog.find(table)
         assert entry is not None
         return entry, value
 
     def _describe_result(self, text: str, answer: RowsAnswer) -> types.CallToolResult:
         """Words for the model; in the json form the facts as structured content, too."""
-        content = structured(answer) if self._form == "json" else None
+        if self._form == "json":
+            content = structured(answer)
+        else:
+            content = None
+
         return types.CallToolResult(
             content=[types.TextContent(text=text)], structured_content=content
         )
@@ -308,6 +328,7 @@ def _page(answer: TableAnswer, place: Position) -> TableAnswer:
     """The answer without the rows that were served before; raises `ToolError` when they changed."""
     if not place.offset:
         return answer
+
     place.check(answer.data)
     rest = answer.data.slice(place.offset)
     if not rest.num_rows and answer.truncated:
@@ -315,6 +336,7 @@ def _page(answer: TableAnswer, place: Position) -> TableAnswer:
             "The rows before this page fill the answer already: filter by a range of "
             "a column instead."
         )
+
     return TableAnswer(rest, answer.types, answer.truncated, answer.notes)
 
 
@@ -333,9 +355,11 @@ def arrow_result(answer: TableAnswer, cursor: str = "") -> types.CallToolResult:
         mime_type=ARROW,
         blob=base64.b64encode(arrow_bytes(table)).decode("ascii"),
     )
-    following = (
-        f"; for the next rows: the same sql with cursor {cursor}" if cursor else ""
-    )
+    if cursor:
+        following = f"; for the next rows: the same sql with cursor {cursor}"
+    else:
+        following = ""
+
     said = [
         types.TextContent(text=line)
         for line in (answer.truncated + following, *answer.notes)

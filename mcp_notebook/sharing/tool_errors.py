@@ -27,4 +27,6 @@ def _shares(one: str, other: str) -> bool:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A sentence with a leading space that offers the near misses, or "" when nothing is near."""
     found = near(name, known)
-    return f" Did you mean {' or '.join(found)}?" if found else ""
+    if found:
+        return f" Did you mean {' or '.join(found)}?"
+    return ""

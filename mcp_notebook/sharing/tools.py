@@ -122,7 +122,11 @@ def build_server(
     ) -> types.CallToolResult:
         return await call(by_name, params.name, params.arguments or {})
 
-    kind = ChangingServer if resources_change else Server
+    if resources_change:
+        kind = ChangingServer
+    else:
+        kind = Server
+
     return kind(
         name,
         title=title,
@@ -148,6 +152,7 @@ async def call(
             raise ToolError(
                 f"There is no tool {name!r}.{did_you_mean(name, tools)} Tools: {', '.join(tools)}."
             )
+
         check_arguments(tools[name], arguments)
         outcome = await tools[name].run(**arguments)
     except ToolError as error:
@@ -162,7 +167,11 @@ async def call(
         return types.CallToolResult(
             content=[types.TextContent(text=text)], is_error=True
         )
-    return outcome if isinstance(outcome, types.CallToolResult) else to_result(outcome)
+
+    if isinstance(outcome, types.CallToolResult):
+        return outcome
+
+    return to_result(outcome)
 
 
 def to_result(answer: RowsAnswer) -> types.CallToolResult:
@@ -181,6 +190,7 @@ def check_arguments(tool: Tool, arguments: Mapping[str, Any]) -> None:
             raise ToolError(
                 f"{tool.name} has no argument {given!r}. Its arguments: {known}."
             )
+
     for name, schema in tool.parameters.items():
         if name in arguments:
             _check_type(tool.name, name, arguments[name], schema)

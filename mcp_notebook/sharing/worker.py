@@ -70,14 +70,17 @@ class Worker:
             except asyncio.CancelledError:
                 self._replace()  # its answer would be taken for the next request's
                 raise
+
             if not answer:
                 self._replace()
                 raise ToolError(
                     "The statement ended its worker process, probably for memory: "
                     "filter or aggregate earlier."
                 )
+
         if "error" in answer:
             raise ToolError(answer["error"])
+
         return answer
 
     async def start(self) -> None:
@@ -91,6 +94,7 @@ class Worker:
             self._starting.cancel()
             with contextlib.suppress(asyncio.CancelledError, DataError):
                 await self._starting
+
         self._end()
         self._starting = None
         await asyncio.gather(*self._ending)
@@ -98,6 +102,7 @@ class Worker:
     async def _ready(self) -> None:
         if self._starting is None:
             self._starting = asyncio.ensure_future(self._start())
+
         try:
             await asyncio.shield(self._starting)
         except DataError:
@@ -126,10 +131,12 @@ class Worker:
             answer = await asyncio.wait_for(_read_line(self._process), START_SECONDS)
         except TimeoutError:
             answer = {}
+
         if not answer.get("ready"):
             self._end()
             why = answer.get("error", "check that duckdb and pyarrow are installed")
             raise DataError(f"The process that runs SQL did not start: {why}.")
+
         logger.debug(
             "SQL worker %s ready after %.2f s",
             self._process.pid,
@@ -145,6 +152,7 @@ class Worker:
             await process.stdin.drain()
         except (BrokenPipeError, ConnectionResetError):
             return {}
+
         return await _read_line(process)
 
     def _replace(self) -> None:
@@ -165,7 +173,9 @@ async def _read_line(process: asyncio.subprocess.Process) -> dict[str, Any]:
     """One answer, {} when the process ended."""
     assert process.stdout is not None
     line = await process.stdout.readline()
-    return json.loads(line) if line else {}
+    if line:
+        return json.loads(line)
+    return {}
 
 
 def _environment(folder: Path) -> dict[str, str]:

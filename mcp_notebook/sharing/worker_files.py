@@ -69,21 +69,32 @@ class Shipping:
     ) -> Placed:
         """The table as the worker can map it; raises `DataError`."""
         held = await asyncio.to_thread(snapshot, value)
-        masked = masks.columns(held.names) if masks is not None else ()
+        if masks is not None:
+            masked = masks.columns(held.names)
+        else:
+            masked = ()
+
         kept = await self._kept(value, held, name, masks)
         if not held.loose:
             return Placed(str(kept.path), kept.notes, [], masked)
+
         wanted = set(await needed(held.names))
         loose = [column for column in held.loose if column in wanted]
         if kept.path is None and not loose:
             loose = list(held.loose[:1])  # a count needs some column
-        parts = [kept.path] if kept.path is not None else []
+
+        if kept.path is not None:
+            parts = [kept.path]
+        else:
+            parts = []
+
         passing, notes = [], kept.notes
         if loose:
             passing.append(self.new_path())
             notes = await asyncio.to_thread(
                 _write, held, loose, name, masks, passing[0]
             )
+
         order = [
             column
             for column in held.names
@@ -106,15 +117,21 @@ class Shipping:
         known = self._shipped.get(name)
         if known is not None and known.masks == masks and held.same_as(known.held):
             return known
+
         certain = [column for column in held.names if column not in held.loose]
-        path = self.new_path() if certain or not held.loose else None
-        notes = (
-            await asyncio.to_thread(_write, held, certain, name, masks, path)
-            if path is not None
-            else ()
-        )
+        if certain or not held.loose:
+            path = self.new_path()
+        else:
+            path = None
+
+        if path is not None:
+            notes = await asyncio.to_thread(_write, held, certain, name, masks, path)
+        else:
+            notes = ()
+
         if known is not None and known.path is not None:
             known.path.unlink(missing_ok=True)
+
         self._shipped[name] = fresh = _Shipped(path, held, notes, masks)
         self._drop_with(value, name, fresh)
         return fresh
@@ -150,6 +167,7 @@ def write_table(table: "pa.Table", path: Path) -> Path:
         pa.ipc.new_file(sink, table.schema) as writer,
     ):
         writer.write_table(table)
+
     return path
 
 

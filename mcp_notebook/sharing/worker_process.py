@@ -40,6 +40,7 @@ def main() -> None:
     except duckdb.Error as error:
         _send_answer({"error": sqlguard.first_lines(error)})
         return
+
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(
         target=_read_requests, args=(requests, sys.argv[3]), daemon=True
@@ -56,6 +57,7 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
             return plan_request.answer(connection, request)
         if "explain" in request:
             return {"plan": duck.explain(connection, request["explain"])}
+
         return _run(connection, request)
     except ToolError as error:
         return {"error": str(error)}
@@ -87,6 +89,7 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         pa.ipc.new_file(sink, answer.data.schema) as writer,
     ):
         writer.write_table(answer.data)
+
     return {"types": answer.types, "truncated": answer.truncated}
 
 
@@ -99,6 +102,7 @@ def _open_table(place: str | dict[str, Any]) -> Any:
         return tables[0]
     if tables:
         return _side_by_side(tables, place["columns"])
+
     # loads Arrow's datasets, which frames do not need
     from mcp_notebook.sharing.sources.files import Scan
 
@@ -110,7 +114,9 @@ def _open_table(place: str | dict[str, Any]) -> Any:
 
 def _mapped_files(place: str | dict[str, Any]) -> list[str]:
     """The files of a table that are mapped whole."""
-    return [place] if isinstance(place, str) else place.get("parts", [])
+    if isinstance(place, str):
+        return [place]
+    return place.get("parts", [])
 
 
 def _side_by_side(tables: list[pa.Table], order: list[str]) -> pa.Table:
@@ -128,6 +134,7 @@ def limit_memory(mapped: int) -> None:
         import resource  # not on Windows
     except ImportError:
         return
+
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(

@@ -149,7 +149,10 @@ def test_known_last_words_come_with_a_remedy(
 )
 def test_other_words_get_none(words: str) -> None:
     assert find_start_hint(UVX, words) == ""
-    assert find_start_hint(HttpServer("https://example.com"), "Cannot find module 'x'") == ""
+    assert (
+        find_start_hint(HttpServer("https://example.com"), "Cannot find module 'x'")
+        == ""
+    )
 
 
 async def test_a_server_that_did_not_start_says_what_to_do(sessions: Sessions) -> None:

@@ -309,7 +309,9 @@ async def handing() -> None:
             str(rows),
         )
         side = await sessions.connect(
-            "side", handover.offer_folder(StdioServer(sys.executable, words)), timeout=60
+            "side",
+            handover.offer_folder(StdioServer(sys.executable, words)),
+            timeout=60,
         )
         query = {"sql": "select * from sales"}
         sides = [await by_side(side, query) for _ in range(3)]

@@ -44,11 +44,13 @@ def choose_chart(data: pa.Table, name: str) -> Chart | None:
     """
     if not LEAST <= data.num_rows <= ROWS or not 2 <= data.num_columns <= COLUMNS:
         return None
+
     fields = list(data.schema)
     measures = [one.name for one in fields if _is_measure(one, data[one.name])]
     keys = [column for column in data.column_names if column not in measures]
     if not measures or len(keys) not in (1, 2):
         return None
+
     places = {key: _time_places(data[key]) for key in keys}
     times = [key for key in keys if places[key]]
     if len(keys) == 1 and times:
@@ -57,6 +59,7 @@ def choose_chart(data: pa.Table, name: str) -> Chart | None:
         return _by_category(data, name, keys[0], measures)
     if len(times) != 1:
         return None
+
     time = times[0]
     other = next(key for key in keys if key != time)
     return _line_per_value(data, name, time, places[time], other, measures[0])
@@ -85,14 +88,20 @@ def _over_time(
     """A panel a measure, over a time column whose values stand once each."""
     if len(set(places)) < len(places):
         return None
+
     order = sorted(range(len(places)), key=places.__getitem__)
     shown = measures[:PANELS]
     panels = []
     for one in shown:
         series = Series(_label(one), _pick(_floats(data[one]), order))
         panels.append(Panel(_label(one), (series,)))
+
     is_sorted = order == list(range(len(order)))
-    ordered = "" if is_sorted else f".sort_values({key!r})"
+    if is_sorted:
+        ordered = ""
+    else:
+        ordered = f".sort_values({key!r})"
+
     frame = _frame_code(data, name, shown) + ordered
     return Chart(
         "line",
@@ -116,6 +125,7 @@ def _line_per_value(
     """A line a value of `other`; every pair of time and value at most once."""
     if not _is_category(data[other].type) or data[other].null_count:
         return None
+
     names = data[other].to_pylist()
     distinct = list(dict.fromkeys(names))
     points = zip(places, names, strict=True)
@@ -126,10 +136,12 @@ def _line_per_value(
         return None
     if len(values) < len(names):
         return None
+
     series = []
     for one in distinct:
         line = tuple(values.get((place, one)) for place in at)
         series.append(Series(_label(str(one)), line))
+
     pivot = f"index={time!r}, columns={other!r}, values={measure!r}"
     return Chart(
         "line",
@@ -151,10 +163,12 @@ def _by_category(
         return None
     if column.null_count > 1 or len(pc.unique(plain_column(column))) < data.num_rows:
         return None
+
     shown = measures[:PANELS]
     panels = []
     for one in shown:
         panels.append(Panel(_label(one), (Series(_label(one), _floats(data[one])),)))
+
     labels = _labels(column)
     frame = _frame_code(data, name, shown)
     return Chart(
@@ -179,7 +193,10 @@ def _frame_code(data: pa.Table, name: str, columns: Sequence[str]) -> str:
     kinds = {one: value_kind(data.schema.field(one).type) for one in columns}
     exact = [one for one, kind in kinds.items() if kind is DECIMAL]
     frame = name or "table"
-    return f"{frame}.astype({dict.fromkeys(exact, 'float')!r})" if exact else frame
+    if exact:
+        return f"{frame}.astype({dict.fromkeys(exact, 'float')!r})"
+
+    return frame
 
 
 def _floats(column: pa.ChunkedArray) -> Values:
@@ -191,7 +208,9 @@ def _as_float(value: Any) -> float | None:
     if value is None:
         return None
     number = float(value)
-    return number if math.isfinite(number) else None
+    if math.isfinite(number):
+        return number
+    return None
 
 
 def _labels(column: pa.ChunkedArray) -> tuple[str, ...]:
@@ -217,13 +236,17 @@ def _time_places(column: pa.ChunkedArray) -> tuple[float, ...]:
     """Where each value of a time column stands on a line, empty when it is none or holds a NULL."""
     if column.null_count:
         return ()
+
     kind = value_kind(column.type)
     column = plain_column(column)
     if kind.moment:
         return _moment_places(column)
     if kind.whole:
         return _year_places(column.to_pylist())
-    return _period_places(column.to_pylist()) if kind.text else ()
+    if kind.text:
+        return _period_places(column.to_pylist())
+
+    return ()
 
 
 def _moment_places(column: pa.ChunkedArray) -> tuple[float, ...]:
@@ -247,9 +270,14 @@ def _period_places(texts: Sequence[str]) -> tuple[float, ...]:
         match = _PERIOD.fullmatch(text)
         if match is None:
             return ()
+
         forms.add(tuple(group is not None for group in match.groups()))
         places.append(_period_place(match))
-    return tuple(places) if len(forms) == 1 else ()
+
+    if len(forms) == 1:
+        return tuple(places)
+
+    return ()
 
 
 def _period_place(match: "re.Match[str]") -> float:
@@ -259,4 +287,5 @@ def _period_place(match: "re.Match[str]") -> float:
         return year + (month - 1) / 12 + max(0.0, day - 1) / 372
     if quarter:
         return year + (quarter - 1) / 4
+
     return year + week / 53

@@ -88,10 +88,12 @@ def _legend(panel: Panel, y: float) -> tuple[list[Shape], float]:
         size = _text_width(one.name) + 28
         if x and x + size > WIDTH:
             x, y = 0.0, y + HEAD
+
         box = {"x": round(x), "y": round(y + 4), "width": 9, "height": 9, "rx": 2}
         shapes.append(Shape("rect", box, f"fill{number}"))
         shapes.append(_text(x + 14, y + 12, one.name, "start"))
         x += size
+
     return shapes, y + HEAD
 
 
@@ -108,6 +110,7 @@ def _thin_out(points: Points) -> Points:
     """Of too many points, of each step the lowest and the highest."""
     if len(points) <= MOST:
         return points
+
     step = -(-2 * len(points) // MOST)
     kept: Points = []
     for start in range(0, len(points), step):
@@ -115,10 +118,12 @@ def _thin_out(points: Points) -> Points:
         if not some:
             kept.append(points[start])
             continue
+
         # of equal ones the first, as they stand in order
         low = min(some, key=lambda point: point[0])
         high = max(some, key=lambda point: point[0])
         kept += sorted({(x, y) for y, x in (low, high)})
+
     return kept
 
 
@@ -146,16 +151,23 @@ def _even_step(steps: int, most: int) -> int:
 def _draw_bars(chart: Chart) -> tuple[list[Shape], float]:
     left = max(map(_text_width, chart.labels)) + 8
     several = len(chart.panels) > 1
-    top = HEAD if several else 0
+    if several:
+        top = HEAD
+    else:
+        top = 0
+
     wide = (WIDTH - left) / len(chart.panels)
     shapes = []
     for row, label in enumerate(chart.labels):
         shapes.append(_text(left - 6, top + BAR * row + 15, label, "end"))
+
     for number, panel in enumerate(chart.panels):
         x = left + number * wide
         if several:
             shapes.append(_text(x, 12, panel.title, "start"))
+
         shapes += _bars_of(panel.series[0], chart.labels, x, wide, top)
+
     return shapes, top + BAR * len(chart.labels) + 4
 
 
@@ -165,7 +177,11 @@ def _bars_of(
     values = [value for value in one.values if value is not None]
     room = max(_text_width(short_number(value)) for value in values) + 14
     # a number stands at the end of its bar, on either side
-    before = room if min(values) < 0 else 0.0
+    if min(values) < 0:
+        before = room
+    else:
+        before = 0.0
+
     low, high = min(0.0, *values), max(0.0, *values)
     place = linear(low, high, x + before, x + wide - room)
     zero = place(0.0)
@@ -174,6 +190,7 @@ def _bars_of(
         if value is None:
             yield _text(zero + 4, y + 15, "NULL", "start")
             continue
+
         end = place(value)
         box = {
             "x": round(min(zero, end), 1),
@@ -213,6 +230,7 @@ def round_marks(low: float, high: float, count: int) -> list[float]:
     """About `count` round marks around everything between; at least two."""
     if high == low:
         low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (0.0, 1.0)
+
     rough = (high - low) / max(1, count - 1)
     power = 10.0 ** math.floor(math.log10(rough))
     steps = [power * digit for digit in (1, 2, 2.5, 5, 10)]
@@ -226,17 +244,24 @@ def short_number(value: float, whole: float = 100_000) -> str:
     size = abs(value)
     if size >= 1e15 or 0 < size < 1e-3:
         return f"{value:.2g}"
+
     if size >= whole:
         divisor, unit = next(one for one in _UNITS if size >= 0.9995 * one[0])
         return f"{value / divisor:.3g}{unit}"
+
     if size >= 1_000 or value == int(value):
         return f"{value:,.0f}"
+
     return f"{value:.3g}"
 
 
 def draw_chart(chart: Chart) -> Drawing:
     """The drawing of a chart."""
-    draw = _draw_lines if chart.kind == "line" else _draw_bars
+    if chart.kind == "line":
+        draw = _draw_lines
+    else:
+        draw = _draw_bars
+
     shapes, height = draw(chart)
     return Drawing(
         chart.title,
@@ -253,9 +278,11 @@ def _describe(chart: Chart) -> str:
     values: list[float] = []
     for panel in chart.panels:
         values += _panel_values(panel)
+
     low, high = short_number(min(values)), short_number(max(values))
     if chart.kind == "bar":
         return f"Bars: {chart.title}; values from {low} to {high}"
+
     ends = f"{chart.labels[0]} to {chart.labels[-1]}"
     return f"Lines: {chart.title}, {ends}; values from {low} to {high}"
 
@@ -266,7 +293,11 @@ def _panel_values(panel: Panel) -> list[float]:
 
 def _draw_lines(chart: Chart) -> tuple[list[Shape], float]:
     several = len(chart.panels) > 1
-    tall = LOW if several else TALL
+    if several:
+        tall = LOW
+    else:
+        tall = TALL
+
     marks = [tick for panel in chart.panels for tick in _ticks(panel, tall)]
     left = max(_text_width(_mark_text(tick)) for tick in marks) + 8
     place = linear(chart.at[0], chart.at[-1], left + 6, WIDTH - 8)
@@ -280,7 +311,9 @@ def _draw_lines(chart: Chart) -> tuple[list[Shape], float]:
         shapes += _grid(ticks, height, left)
         for number in range(len(panel.series)):
             shapes += _line(chart, panel, number, place, height)
+
         y += tall
+
     return [*shapes, *_axis_labels(chart, place, y, left)], y + FOOT
 
 
@@ -299,10 +332,16 @@ def _line(
     points: Points = []
     for at, value in zip(chart.at, one.values, strict=True):
         points.append((place(at), None if value is None else height(value)))
+
     yield Shape("path", {"d": _path(points)}, f"line{number}")
     if len(points) * len(panel.series) > POINTS:
         return
-    named = f", {one.name}" if len(panel.series) > 1 else ""
+
+    if len(panel.series) > 1:
+        named = f", {one.name}"
+    else:
+        named = ""
+
     marked = zip(points, chart.labels, one.values, strict=True)
     for (x, y), label, value in marked:
         if y is not None:

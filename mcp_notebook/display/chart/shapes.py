@@ -63,9 +63,11 @@ def _look(look: str) -> str:
         return f' fill="none" stroke="{INK}" stroke-opacity=".3"'
     if look == "ink":
         return f' fill="{INK}"'
+
     colour = COLOURS[int(look[-1])]
     if look.startswith("line"):
         return (
             f' fill="none" stroke="{colour}" stroke-width="1.8" stroke-linejoin="round"'
         )
+
     return f' fill="{colour}"'

@@ -47,18 +47,32 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
         if infer_types
         else (fast_columns.fill_columns(raw), [], {})
     )
-    text = raw.text if infer_types else "keep"
+    if infer_types:
+        text = raw.text
+    else:
+        text = "keep"
+
     if text == "numbers" and nulls.all_text(raw):
         text = "all"
+
     arrays, types, notes = [], {}, []
     for number, name in enumerate(names):
-        declared = raw.declared[number] if number < len(raw.declared) else None
-        done = ready.get(number) if text == "all" and not declared else None
+        if number < len(raw.declared):
+            declared = raw.declared[number]
+        else:
+            declared = None
+
+        if text == "all" and not declared:
+            done = ready.get(number)
+        else:
+            done = None
+
         typed = _column(columns[number], declared, text, name, done)
         arrays.append(typed.array)
         types[name] = typed.type_note
         if typed.note:
             notes.append(f"`{name}` {typed.note}")
+
     # a typed value lost no text
     untyped = [
         number for number, array in enumerate(arrays) if value_kind(array.type).text
@@ -66,13 +80,15 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     notes += losses.found(
         [columns[number] for number in untyped], [names[number] for number in untyped]
     )
-    notes += _rounded_names(arrays, names) + (_null_floats(names, arrays) if raw.json else [])
-    notes += _identifiers(arrays, names, types) if text == "all" else []
-    data = (
-        pa.Table.from_arrays(arrays, names=list(names))
-        if names
-        else _no_columns(raw.rows)
+    notes += _rounded_names(arrays, names) + (
+        _null_floats(names, arrays) if raw.json else []
     )
+    notes += _identifiers(arrays, names, types) if text == "all" else []
+    if names:
+        data = pa.Table.from_arrays(arrays, names=list(names))
+    else:
+        data = _no_columns(raw.rows)
+
     return Table(
         data,
         types=types,
@@ -86,7 +102,9 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
 
 
 def _no_columns(rows: int) -> pa.Table:
-    return pa.table({}) if not rows else pa.table({"column_0": pa.nulls(rows)})
+    if not rows:
+        return pa.table({})
+    return pa.table({"column_0": pa.nulls(rows)})
 
 
 def _without_nulls(
@@ -107,6 +125,7 @@ def _column(
     """One column typed; `done` is what it gives with all texts believed, if that is known."""
     if isinstance(values, pa.ChunkedArray):
         return _arrow_column(values, declared, text, name, done)
+
     if text in ("numbers", "all") and _only_texts(values):
         present = [value for value in values if value is not None]
         if strings.CODE_NAME.search(name):
@@ -119,8 +138,12 @@ def _column(
             return found
         elif declared is None and _like_codes(present):
             text = "dates"
+
     typed = infer.column(values, declared, text=text)
-    return _quoted_decimals(typed, values) if text == "numbers" else typed
+    if text == "numbers":
+        return _quoted_decimals(typed, values)
+
+    return typed
 
 
 def _only_texts(values: Cells) -> bool:
@@ -158,6 +181,7 @@ def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
         for value in values
     ):
         return typed
+
     array, note = numeric.decimals(
         [None if value is None else Decimal(value) for value in values]
     )
@@ -174,12 +198,15 @@ def _arrow_column(
     """The same for a column that a fast reader left in Arrow."""
     if text in ("numbers", "all") and strings.CODE_NAME.search(name):
         text, done = "dates", None
+
     if text in ("numbers", "all") and declared is None and values.type.id == _STRING:
         head = values.slice(0, _FEW).drop_null().to_pylist()
         if head and _BYTES.fullmatch(head[0]):
             return _column(values.to_pylist(), declared, text, name)
+
         if _may_be_codes(head) and _like_codes(values.drop_null().to_pylist()):
             text, done = "dates", None
+
     typed = done or fast_columns.column_of_texts(values, declared, text=text)
     if (
         text == "numbers"
@@ -187,6 +214,7 @@ def _arrow_column(
         and typed.type_note.startswith("converted")
     ):
         return _quoted_decimals(typed, values.to_pylist())
+
     return typed
 
 
@@ -210,29 +238,46 @@ def unique(names: Sequence[str]) -> tuple[str, ...]:
     taken = set(names)
     if len(taken) == len(names) and "" not in taken:
         return tuple(names)
+
     seen: Counter[str] = Counter()
     result = []
     for number, name in enumerate(names):
-        name = name if name else f"column_{number}"
+        if name:
+            name = name
+        else:
+            name = f"column_{number}"
+
         seen[name] += 1
         if seen[name] == 1:
             result.append(name)
             taken.add(name)
             continue
+
         suffix = seen[name]
         while f"{name}_{suffix}" in taken:
             suffix += 1
+
         taken.add(f"{name}_{suffix}")
         result.append(f"{name}_{suffix}")
+
     return tuple(result)
 
 
 def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
     """Unique column names, notes on them, and whether they or the set of columns are a guess."""
-    asked = selected_columns(sql) if sql else None
-    width = len(raw.columns) if raw.columns or raw.names is None else len(raw.names)
+    if sql:
+        asked = selected_columns(sql)
+    else:
+        asked = None
+
+    if raw.columns or raw.names is None:
+        width = len(raw.columns)
+    else:
+        width = len(raw.names)
+
     if raw.names is None:
         return _missing_names(width, asked)
+
     names = tuple(
         name.encode("utf-8", "backslashreplace").decode() for name in raw.names
     )
@@ -248,6 +293,7 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
             notes.append(
                 f"the columns {listing(shown)} hold the same values; one may have overwritten the others"
             )
+
     fewer = asked is not None and len(asked) > len(names)
     if fewer and asked is not None:
         lost = [
@@ -257,6 +303,7 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
             f"the statement selects {len(asked)} columns and {len(names)} came; "
             f"of those with one name ({listing(lost)}) only the last came"
         )
+
     return result, notes, fewer
 
 
@@ -283,8 +330,10 @@ def _missing_names(
             ["the server sent no column names; these are from the statement"],
             False,
         )
+
     if not width:
         return (), ["no rows came, and the server sent no column names"], False
+
     return (
         tuple(f"column_{number}" for number in range(width)),
         ["the server sent no column names; the columns are numbered"],
@@ -299,8 +348,10 @@ def _rounded_names(arrays: Sequence[pa.Array], names: Sequence[str]) -> list[str
         large = _large_integers(array)
         if large and all(map(_looks_rounded, large)):
             suspects.append(name)
+
     if not suspects:
         return []
+
     return [f"integers beyond 2^53 in {listing(suspects)} look rounded by the server"]
 
 
@@ -314,13 +365,12 @@ def _identifiers(
         name for array, name in zip(arrays, names, strict=True)
         if types[name].startswith("converted") and _large_integers(array)
     ]  # fmt: skip
-    return (
-        [
+    if long:
+        return [
             f"long whole numbers in {listing(long)} were read as numbers; they may be identifiers"
         ]
-        if long
-        else []
-    )
+
+    return []
 
 
 def _looks_rounded(value: int | Decimal) -> bool:
@@ -338,6 +388,7 @@ def _large_integers(array: pa.Array) -> list[int]:
             for value in array.to_pylist()
             if value is not None and abs(value) >= _SAFE_INTEGER
         ]
+
     if kind.id != _INT64:
         return []
     if len(array) <= _FEW:  # a kernel's call costs more than a few Python objects
@@ -346,13 +397,17 @@ def _large_integers(array: pa.Array) -> list[int]:
             for value in array.to_pylist()
             if value is not None and abs(value) >= _SAFE_INTEGER
         ]
+
     beyond = pc.or_(
         pc.greater_equal(array, _SAFE_INTEGER), pc.less_equal(array, -_SAFE_INTEGER)
     )
     large = array.filter(beyond).drop_null()
     # Of a long column a few tell: most are not rounded, and no object a cell is made.
     head = large.slice(0, 64).to_pylist()
-    return large.to_pylist() if all(map(_looks_rounded, head)) else head
+    if all(map(_looks_rounded, head)):
+        return large.to_pylist()
+
+    return head
 
 
 def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
@@ -360,13 +415,12 @@ def _null_floats(names: Sequence[str], arrays: Sequence[pa.Array]) -> list[str]:
     found = [
         name for name, array in zip(names, arrays, strict=True) if _only_finite(array)
     ]
-    return (
-        [
+    if found:
+        return [
             f"null in {listing(found)} may stand for NaN or Infinity, which JSON cannot say"
         ]
-        if found
-        else []
-    )
+
+    return []
 
 
 def _only_finite(array: pa.Array) -> bool:
@@ -379,4 +433,5 @@ def _only_finite(array: pa.Array) -> bool:
         return False
     if len(array) <= _FEW:
         return all(value is None or math.isfinite(value) for value in array.to_pylist())
+
     return not pc.any(pc.invert(pc.is_finite(array))).as_py()

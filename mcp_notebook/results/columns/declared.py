@@ -67,15 +67,18 @@ def kind(name: str) -> str | None:
     name = " ".join(name.strip().split())
     while match := _WRAPPED.fullmatch(name):
         name = match[1].strip()
+
     zoned = name.lower().startswith("datetime") and ("'" in name or '"' in name)
     bare = " ".join(re.sub(r"\([^()]*\)", "", name).lower().split())
     if zoned:
         return "timestamptz"
     if bare in ("number", "numeric") and re.search(r"\(\s*\d+\s*\)|,\s*0\s*\)", name):
         return "decimal"
+
     for family, pattern in _FAMILIES:
         if pattern.fullmatch(bare):
             return family
+
     return None
 
 
@@ -86,11 +89,9 @@ def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | No
     `name` is the whole type, which may name a time zone.
     """
     try:
-        return (
-            _in_zone(values, zone[1])
-            if (zone := _ZONE.search(name))
-            else _CONVERTERS[family](values)
-        )
+        if zone := _ZONE.search(name):
+            return _in_zone(values, zone[1])
+        return _CONVERTERS[family](values)
     except (
         ValueError,
         TypeError,
@@ -133,14 +134,20 @@ def _decimal(values: Sequence[Any]) -> pa.Array | None:
     exact = [None if value is None else _as_decimal(value) for value in values]
     if not all(value is None or value.is_finite() for value in exact):
         return None
+
     array = numeric.decimals(exact)[0]
-    return array if array.type.id in DECIMAL.types else None
+    if array.type.id in DECIMAL.types:
+        return array
+
+    return None
 
 
 def _as_decimal(value: Any) -> Decimal:
     if type(value) is bool:
         raise ValueError(value)
-    return Decimal(repr(value)) if type(value) is float else Decimal(value)
+    if type(value) is float:
+        return Decimal(repr(value))
+    return Decimal(value)
 
 
 def _bool(values: Sequence[Any]) -> pa.Array:
@@ -158,6 +165,7 @@ def _date(values: Sequence[Any]) -> pa.Array | None:
         return pa.array(
             [None if value is None else int(value) for value in values], pa.int32()
         ).cast(pa.date32())
+
     return _type_values(values, dt.date, pa.date32())
 
 
@@ -177,15 +185,17 @@ def _stamp(values: Sequence[Any]) -> pa.Array | None:
             .cast(pa.timestamp("ns"))
             .cast(pa.timestamp("us"))
         )
+
     found = _type_values(values, dt.datetime, pa.timestamp("us"))
-    return (
-        found
-        if found is None or found.type.id in TIMESTAMP.types
-        else found.cast(pa.timestamp("us"))
-    )
+    if found is None or found.type.id in TIMESTAMP.types:
+        return found
+
+    return found.cast(pa.timestamp("us"))
 
 
-def _type_values(values: Sequence[Any], wanted: type, arrow: pa.DataType) -> pa.Array | None:
+def _type_values(
+    values: Sequence[Any], wanted: type, arrow: pa.DataType
+) -> pa.Array | None:
     if all(value is None or type(value) is wanted for value in values):
         return pa.array(values, arrow)
     if not all(value is None or type(value) is str for value in values):
@@ -199,7 +209,10 @@ def _stamptz(values: Sequence[Any]) -> pa.Array | None:
     session's zone is not known.
     """
     found = _stamp(values)
-    return found if found is not None and found.type.tz else None
+    if found is not None and found.type.tz:
+        return found
+
+    return None
 
 
 def _in_zone(values: Sequence[Any], zone: str) -> pa.Array | None:

@@ -57,11 +57,16 @@ def column_of_texts(
     text: Strictness = "dates",
 ) -> Column:
     """What `infer.column(array.to_pylist(), declared, text=text)` gives; arguments as there."""
-    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    else:
+        array = array
+
     if declared or len(array) < SMALL or array.null_count == len(array):
         return infer.column(array.to_pylist(), declared, text=text)
     if not pa.types.is_string(array.type):
         return Column(array, f"inferred: {short(array.type)}")
+
     return _from_text(array, text)
 
 
@@ -70,16 +75,22 @@ def _from_text(array: pa.StringArray, text: Strictness) -> Column:
     then exactly.
     """
     sample = _sample(array)
-    temporal = strings.temporal(sample) if text != "keep" else None
+    if text != "keep":
+        temporal = strings.temporal(sample)
+    else:
+        temporal = None
+
     if temporal is None and not _may_be_number(sample, text):
         return Column(array, "inferred: text")
-    fast = (
-        (_dates(array) or _stamps(array, temporal.note))
-        if temporal
-        else _numbers(array)
-    )
+
+    if temporal:
+        fast = _dates(array) or _stamps(array, temporal.note)
+    else:
+        fast = _numbers(array)
+
     if fast is None:
         return infer.column(array.to_pylist(), text=text)
+
     return Column(
         fast.array, f"converted from text: {short(fast.array.type)}", fast.note
     )
@@ -102,6 +113,7 @@ def _may_be_number(sample: Sequence[str], text: Strictness) -> bool:
         return True
     if text == "all" and all(map(_PEOPLE.fullmatch, sample)):
         return True
+
     return text == "all" and all(
         value.lower() in ("true", "false", "t", "f") for value in sample
     )
@@ -118,6 +130,7 @@ def _dates(array: pa.StringArray) -> strings.Typed | None:
         pc.match_substring_regex(array, _MIDNIGHT)
     ):
         return None
+
     return _as_dates(
         pc.utf8_slice_codeunits(array, 0, 10),
         "was midnight UTC in every row, shown as dates",
@@ -129,7 +142,11 @@ def _as_dates(array: pa.Array, note: str) -> strings.Typed | None:
         dates = pc.cast(array, pa.date32())
     except pa.ArrowInvalid:
         return None
-    return None if _any(pc.less(dates, _FIRST_DAY)) else strings.Typed(dates, note)
+
+    if _any(pc.less(dates, _FIRST_DAY)):
+        return None
+
+    return strings.Typed(dates, note)
 
 
 def _stamps(array: pa.StringArray, note: str) -> strings.Typed | None:
@@ -146,12 +163,15 @@ def _stamps(array: pa.StringArray, note: str) -> strings.Typed | None:
         return None
     if in_utc and _all(pc.match_substring_regex(array, _MIDNIGHT)):
         return None  # dates in several spellings
+
     try:
         stamps = pc.cast(array, pa.timestamp("us", "UTC" if in_utc else None))
     except pa.ArrowInvalid:
         return None
+
     if _any(pc.less(stamps.cast(pa.int64()), _microseconds(_FIRST_STAMP))):
         return None
+
     node = (
         in_utc
         and shortest == longest == _MILLISECONDS
@@ -170,18 +190,16 @@ def _numbers(array: pa.StringArray) -> strings.Typed | None:
     marks = _besides_digits(array)
     try:
         if b"." not in marks:
-            return (
-                _integers(array, signed=bool(marks))
-                if longest <= _LONGEST_INTEGER
-                else None
-            )
+            if longest <= _LONGEST_INTEGER:
+                return _integers(array, signed=bool(marks))
+            return None
+
         points = pc.find_substring(array, ".")
         if (scale := _one_scale(array, points)) is not None:
-            return (
-                _decimals(array, points, scale)
-                if not marks.translate(None, b".-")
-                else None
-            )
+            if not marks.translate(None, b".-"):
+                return _decimals(array, points, scale)
+            return None
+
         return _floats(array, longest)
     except pa.ArrowInvalid:
         return None
@@ -190,7 +208,9 @@ def _numbers(array: pa.StringArray) -> strings.Typed | None:
 def _besides_digits(array: pa.StringArray) -> bytes:
     """What is in the column's memory beside digits; several times as fast as a pattern a value."""
     memory = array.buffers()[2]
-    return memory.to_pybytes().translate(None, b"0123456789") if memory else b""
+    if memory:
+        return memory.to_pybytes().translate(None, b"0123456789")
+    return b""
 
 
 def _all_plain(array: pa.Array) -> bool:
@@ -205,13 +225,15 @@ def _integers(array: pa.StringArray, *, signed: bool) -> strings.Typed | None:
     """
     values = pc.cast(array, pa.int64())
     if signed:
-        return (
-            strings.Typed(values)
-            if _all(pc.equal(pc.cast(values, pa.string()), array))
-            else None
-        )
+        if _all(pc.equal(pc.cast(values, pa.string()), array)):
+            return strings.Typed(values)
+        return None
+
     padded = pc.and_(pc.starts_with(array, "0"), pc.greater(pc.binary_length(array), 1))
-    return None if _any(padded) else strings.Typed(values)
+    if _any(padded):
+        return None
+
+    return strings.Typed(values)
 
 
 def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
@@ -220,17 +242,22 @@ def _floats(array: pa.StringArray, longest: int) -> strings.Typed | None:
     """
     values = pc.cast(array, pa.float64())
     if longest <= _LONGEST_FLOAT:
-        return strings.Typed(values) if _all_plain(array) else None
+        if _all_plain(array):
+            return strings.Typed(values)
+        return None
+
     sizes = pc.min_max(pc.abs(values))
     if not (
         sizes["min"].as_py() > _SMALL_FLOAT and sizes["max"].as_py() < _LARGE_FLOAT
     ) and not _all_plain(array):
         return None  # may be written with an exponent, which Arrow also prints
+
     odd = array.filter(pc.not_equal(pc.cast(values, pa.string()), array)).unique()
     if len(odd) and not (
         _all_plain(odd) and all(map(strings.float_holds, odd.to_pylist()))
     ):
         return None
+
     return strings.Typed(values)
 
 
@@ -242,8 +269,12 @@ def _one_scale(array: pa.Array, points: pa.Array) -> int | None:
     ends = pc.min_max(scales)
     if pc.min(points).as_py() < 0 or ends["min"] != ends["max"]:
         return None
+
     padded = pc.and_not(pc.ends_with(array, "0"), pc.ends_with(array, ".0"))
-    return ends["min"].as_py() if _any(padded) else None
+    if _any(padded):
+        return ends["min"].as_py()
+
+    return None
 
 
 def _decimals(array: pa.Array, points: pa.Array, scale: int) -> strings.Typed | None:
@@ -255,11 +286,13 @@ def _decimals(array: pa.Array, points: pa.Array, scale: int) -> strings.Typed | 
     precision = sizes["max"].as_py() + scale
     if precision > _LONGEST_DECIMAL or sizes["min"].as_py() < 1:
         return None
+
     values = pc.cast(array, pa.decimal128(precision, scale))
     zero = pc.or_(pc.starts_with(array, "0"), pc.starts_with(array, "-0"))
-    return (
-        None if _any(pc.and_(zero, pc.not_equal(whole, 1))) else strings.Typed(values)
-    )
+    if _any(pc.and_(zero, pc.not_equal(whole, 1))):
+        return None
+
+    return strings.Typed(values)
 
 
 def _lengths(array: pa.Array) -> tuple[int, int]:
@@ -303,13 +336,16 @@ class _Seen:
 
 def fill_columns(raw: Raw) -> tuple[Cells, ...]:
     """The columns with empty cells as empty texts, where null stands for them."""
-    return tuple(map(_fill_nulls, raw.columns)) if "" in raw.nulls else raw.columns
+    if "" in raw.nulls:
+        return tuple(map(_fill_nulls, raw.columns))
+    return raw.columns
 
 
 def take_nulls_out(raw: Raw, names: Sequence[str]) -> TakenOut:
     """Columns whose NULLs came as a word, with null in their place."""
     if not (raw.nulls or all_text(raw)):
         return TakenOut(raw.columns, suspect_null_words(raw, names), {})
+
     words = raw.nulls or NULL_WORDS
     known = pa.array(dict.fromkeys(words if raw.empty_is_text else [*words, ""]))
     gaps = "" in words
@@ -322,6 +358,7 @@ def take_nulls_out(raw: Raw, names: Sequence[str]) -> TakenOut:
         if item.typed is not None or (item.words is None and not item.gaps):
             columns.append(item.column if item.bare is None else item.bare)
             continue
+
         cleaned, doubt = _null_out(item, token, gaps)
         columns.append(cleaned)
         unsure += [name] if doubt else []
@@ -333,6 +370,7 @@ def take_nulls_out(raw: Raw, names: Sequence[str]) -> TakenOut:
         )
         empty += [name] if "" in left and gaps else []
         others += [name] if left - {""} else []
+
     ready = {
         number: item.typed for number, item in enumerate(seen) if item.typed is not None
     }
@@ -348,13 +386,16 @@ def _look_at(column: Cells, known: pa.Array, gaps: bool) -> _Seen:
         return _Seen(column)
     if (typed := _type_column(column)) is not None:
         return _Seen(column, typed)
+
     gaps = gaps and column.null_count > 0
     words = pc.is_in(column, value_set=known)
     if not pc.any(words).as_py():
         return _Seen(column, gaps=gaps)
+
     bare = _null_where(column, words)
     if bare.null_count < len(bare) and (typed := _type_column(bare)) is not None:
         return _Seen(column, typed, bare)
+
     return _Seen(column, words=words, gaps=gaps)
 
 
@@ -362,10 +403,15 @@ def _type_column(column: Cells) -> Column | None:
     """The column as what its texts say, when that is more than text and no word in it
     means NULL.
     """
-    typed = (
-        column_of_texts(column, text="all") if column.null_count < len(column) else None
-    )
-    return None if typed is None or typed.type_note == _TEXT else typed
+    if column.null_count < len(column):
+        typed = column_of_texts(column, text="all")
+    else:
+        typed = None
+
+    if typed is None or typed.type_note == _TEXT:
+        return None
+
+    return typed
 
 
 def _null_word(seen: Sequence[_Seen]) -> str:
@@ -374,10 +420,12 @@ def _null_word(seen: Sequence[_Seen]) -> str:
     for item in seen:
         if item.words is not None:
             counts.update(item.column.filter(item.words).to_pylist())
+
         if item.bare is not None:
             counts.update(
                 item.column.filter(item.bare.is_null()).drop_null().to_pylist()
             )
+
     counts.pop("", None)
     return max(counts, key=lambda word: counts[word], default="")
 
@@ -387,11 +435,17 @@ def _null_out(item: _Seen, token: str, gaps: bool) -> tuple[Cells, bool]:
     spelling could be meant.
     """
     if token:
-        column = _fill_nulls(item.column) if item.gaps else item.column
+        if item.gaps:
+            column = _fill_nulls(item.column)
+        else:
+            column = item.column
+
         equal = pc.equal(column, token)
         return _null_where(column, equal), bool(pc.any(equal).as_py())
+
     if not gaps:
         return item.column, False
+
     return (
         item.column if item.words is None else _null_where(item.column, item.words)
     ), True
@@ -405,4 +459,6 @@ def _fill_nulls(column: Cells) -> Cells:
     plain = not isinstance(column, pa.ChunkedArray) or not pa.types.is_string(
         column.type
     )
-    return column if plain or not column.null_count else column.fill_null("")
+    if plain or not column.null_count:
+        return column
+    return column.fill_null("")

@@ -63,17 +63,19 @@ def column(
     if dict in kinds:
         values = [_plain(value) for value in values]
         kinds = set(map(type, values)) - {type(None)}
+
     if (
         declared
         and (wanted := types.kind(declared))
         and (found := types.convert(values, wanted, declared)) is not None
     ):
-        note = (
-            strings.node_note(values)
-            if kinds == {str} and found.type.id in TIMESTAMP.types
-            else ""
-        )
+        if kinds == {str} and found.type.id in TIMESTAMP.types:
+            note = strings.node_note(values)
+        else:
+            note = ""
+
         return Column(found, f"declared: {short(found.type)} ({declared})", note)
+
     if len(kinds) == 1 and (plain := _as_it_is(values, *kinds)) is not None:
         return plain
     if kinds == {str}:
@@ -84,6 +86,7 @@ def column(
         and (whole := _long_integers(values)) is not None
     ):
         return whole
+
     array, note = _exact(values, kinds)
     return Column(array, f"inferred: {short(array.type)}", note)
 
@@ -95,6 +98,7 @@ def _as_it_is(values: Sequence[Any], kind: type) -> Column | None:
     found = _PLAIN.get(kind)
     if found is None:
         return None
+
     try:
         return Column(pa.array(values, found[0]), found[1])
     except OverflowError:
@@ -113,6 +117,7 @@ def _long_integers(values: Sequence[Any]) -> Column | None:
         return None
     if any(type(value) is str and abs(int(value)) < _EXACT_FLOAT for value in values):
         return None
+
     array, note = numeric.integers(
         [None if value is None else int(value) for value in whole]
     )
@@ -145,6 +150,7 @@ def _from_text(values: Sequence[Any], text: Strictness, declared: str | None) ->
         )
     if text == "all" and (flags := strings.booleans(values)) is not None:
         return Column(flags.array, "converted from text: bool", flags.note)
+
     array, note = _strings(values)
     return Column(
         array, f"declared: text ({declared})" if declared else "inferred: text", note
@@ -163,6 +169,7 @@ def _exact(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
         return build(values)
     if kinds <= {list, tuple}:
         return _lists(values)
+
     return _mixed_column(values)
 
 
@@ -173,6 +180,7 @@ def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
         return _long_numbers(values, kinds - {Digits})
     if kinds == {int}:
         return numeric.integers(values)
+
     present = [value for value in values if value is not None]
     if Decimal not in kinds and all(
         _float_is(value) for value in present if type(value) is int
@@ -182,6 +190,7 @@ def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
         ), ""
     if not all(math.isfinite(value) for value in present if type(value) is not int):
         return _not_finite(values)
+
     return numeric.decimals(
         [None if value is None else _as_decimal(value) for value in values]
     )
@@ -205,9 +214,13 @@ def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, s
     )
     if printed and len(long) >= _MANY_DIGITS:
         return pa.array(floats, pa.float64()), ""
+
     exact = [value if type(value) is not Digits else Decimal(value) for value in values]
     array, note = _numbers(exact, others | {Decimal})
-    return (pa.array(floats, pa.float64()), "") if note and printed else (array, note)
+    if note and printed:
+        return (pa.array(floats, pa.float64()), "")
+
+    return (array, note)
 
 
 def _not_finite(values: Sequence[Any]) -> tuple[pa.Array, str]:
@@ -218,6 +231,7 @@ def _not_finite(values: Sequence[Any]) -> tuple[pa.Array, str]:
         for a, b in zip(values, floats, strict=True)
     ):
         return pa.array(floats, pa.float64()), ""
+
     return pa.array(
         [None if value is None else str(value) for value in values], pa.string()
     ), ("mixes exact decimals with NaN or Infinity, kept as text")
@@ -227,11 +241,15 @@ def _float(value: Any) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.inf if value > 0 else -math.inf
+        if value > 0:
+            return math.inf
+        return -math.inf
 
 
 def _as_decimal(value: Any) -> Decimal:
-    return Decimal(repr(value)) if type(value) is float else Decimal(value)
+    if type(value) is float:
+        return Decimal(repr(value))
+    return Decimal(value)
 
 
 def _strings(values: Sequence[Any]) -> tuple[pa.Array, str]:
@@ -260,12 +278,13 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
         return pa.array(
             [None if v is None else v.isoformat() for v in values], pa.string()
         ), ("mixes times with and without a zone, kept as text")
+
     offsets = {value.utcoffset() for value in present}
-    note = (
-        ""
-        if offsets == {dt.timedelta(0)}
-        else "is shown in UTC (sent with other offsets)"
-    )
+    if offsets == {dt.timedelta(0)}:
+        note = ""
+    else:
+        note = "is shown in UTC (sent with other offsets)"
+
     return pa.array(
         [None if v is None else strings.to_utc(v) for v in values],
         pa.timestamp("us", "UTC"),
@@ -304,10 +323,12 @@ def _lists(values: Sequence[Any]) -> tuple[pa.Array, str]:
     items, note = _items(flat)
     if items is None or _loose(items.type):
         return _mixed_column(values)
+
     offsets, end = [], 0
     for value in values:
         offsets.append(None if value is None else end)
         end += len(value or ())
+
     return pa.ListArray.from_arrays(pa.array([*offsets, end], pa.int32()), items), note
 
 
@@ -319,6 +340,7 @@ def _structs(values: Sequence[Any]) -> tuple[pa.Array, str]:
         return _mixed_column(values)
     if any(value is not None and value.keys() != first.keys() for value in values):
         return _mixed_column(values)
+
     columns = [
         _items([None if value is None else value[key] for value in values])
         for key in keys
@@ -326,6 +348,7 @@ def _structs(values: Sequence[Any]) -> tuple[pa.Array, str]:
     arrays = [array for array, _ in columns if array is not None]
     if len(arrays) < len(keys) or any(_loose(array.type) for array in arrays):
         return _mixed_column(values)
+
     mask = pa.array([value is None for value in values])
     return pa.StructArray.from_arrays(arrays, names=keys, mask=mask), "; ".join(
         note for _, note in columns if note
@@ -347,11 +370,11 @@ def _loose(kind: pa.DataType) -> bool:
 def _mixed_column(values: Sequence[Any]) -> tuple[pa.Array, str]:
     """Values of several kinds: as JSON when JSON can say them, else as their text."""
     kinds = set(map(type, values))
-    note = (
-        ""
-        if kinds <= {dict, list, tuple, type(None)}
-        else "has values of several types, kept as JSON"
-    )
+    if kinds <= {dict, list, tuple, type(None)}:
+        note = ""
+    else:
+        note = "has values of several types, kept as JSON"
+
     try:
         encoded = [
             None
@@ -364,6 +387,7 @@ def _mixed_column(values: Sequence[Any]) -> tuple[pa.Array, str]:
             [None if value is None else _encodable(str(value)) for value in values],
             pa.string(),
         ), ("has values of several types, kept as their text")
+
     storage = pa.array(encoded, pa.string())
     return pa.ExtensionArray.from_storage(pa.json_(pa.string()), storage), note
 
@@ -374,7 +398,9 @@ def _has_surrogate(value: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     """An object that stands for a value of another kind as that value."""
-    return wrappers.plain(value) if type(value) is dict else value
+    if type(value) is dict:
+        return wrappers.plain(value)
+    return value
 
 
 _BUILDERS = {

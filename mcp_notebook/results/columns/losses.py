@@ -31,16 +31,18 @@ def found(columns: Sequence[Cells], names: Sequence[str]) -> list[str]:
     """One sentence for each kind of loss."""
     notes = []
     texts = [_texts(column) for column in columns]
-    few = (
-        "\0".join([text for column in texts for text in column])
-        if sum(map(len, texts)) <= _SAMPLE
-        else None
-    )
+    if sum(map(len, texts)) <= _SAMPLE:
+        few = "\0".join([text for column in texts for text in column])
+    else:
+        few = None
+
     for marks, test, sentence in _SIGNS:
         if few is not None and marks and not any(mark in few for mark in marks):
             continue
+
         hit = [name for found, name in zip(texts, names, strict=True) if test(found)]
         notes += [sentence.format(listing(hit))] if hit else []
+
     return notes
 
 
@@ -50,9 +52,11 @@ def _texts(column: Cells) -> Sequence[str]:
         return [value for value in column if type(value) is str]
     if not pa.types.is_string(column.type):
         return []
+
     lost = column.slice(0, 0)
     if _may_hold_it(column):
         lost = column.filter(pc.match_substring(column, "\ufffd")).slice(0, 1)
+
     return [
         *lost.drop_null().to_pylist(),
         *column.slice(0, _SAMPLE).drop_null().to_pylist(),
@@ -99,6 +103,7 @@ def _binary(text: str) -> bool:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return False
+
     return any(byte < 9 for byte in data) and (
         "=" in text or "/" in text or "+" in text or len(text) >= 16
     )

@@ -25,9 +25,11 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
     """
     if not raw.rows:
         return tuple(() for _ in names), []
+
     words = raw.nulls or (NULL_WORDS if all_text(raw) else ())
     if not words:
         return raw.columns, suspect_null_words(raw, names)
+
     counts = Counter(
         cell
         for column in raw.columns
@@ -35,13 +37,17 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
         if type(cell) is str and cell in words
     )
     counts[""] = 0  # an empty cell is NULL only where nothing else is
-    token = (
-        max(counts, key=lambda word: counts[word], default="")
-        if any(counts.values())
-        else ""
-    )
+    if any(counts.values()):
+        token = max(counts, key=lambda word: counts[word], default="")
+    else:
+        token = ""
+
     empty_is_null = "" in words and not token
-    known = set(words) if raw.empty_is_text else {*words, ""}
+    if raw.empty_is_text:
+        known = set(words)
+    else:
+        known = {*words, ""}
+
     columns, unsure, blanks, empty, others = [], [], [], [], []
     for column, name in zip(raw.columns, names, strict=True):
         cleaned, doubt = _null_words_of(column, token, known, empty_is_null)
@@ -51,6 +57,7 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
         left = {cell for cell in cleaned if type(cell) is str and cell in words}
         empty += [name] if "" in left else []
         others += [name] if left - {""} else []
+
     return tuple(columns), [
         *null_notes(token, unsure, bool(blanks)),
         *left_notes(empty, others),
@@ -65,23 +72,28 @@ def _null_words_of(
     """
     if not any(cell in known for cell in column if type(cell) is str):
         return column, False
+
     bare = [None if type(cell) is str and cell in known else cell for cell in column]
     if any(cell is not None for cell in bare) and _is_typed(bare):
         return bare, False
     if token:
         return [None if cell == token else cell for cell in column], token in column
-    return (
-        ([None if cell == "" else cell for cell in column], True)
-        if empty_is_null
-        else (column, False)
-    )
+    if empty_is_null:
+        return ([None if cell == "" else cell for cell in column], True)
+
+    return (column, False)
 
 
 def null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
     """What is said of columns in which a text could have been meant."""
     if not unsure:
         return []
-    word = "the empty text" if blank or not token else f"the text {token}"
+
+    if blank or not token:
+        word = "the empty text"
+    else:
+        word = f"the text {token}"
+
     return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
 
 
@@ -89,15 +101,18 @@ def left_notes(empty: Sequence[str], others: Sequence[str]) -> list[str]:
     """Where one word is NULL in the table, an empty cell or another such word was taken
     for a text.
     """
-    notes = (
-        [f"an empty cell in {listing(empty)} may stand for NULL; shown as empty text"]
-        if empty
-        else []
-    )
+    if empty:
+        notes = [
+            f"an empty cell in {listing(empty)} may stand for NULL; shown as empty text"
+        ]
+    else:
+        notes = []
+
     if others:
         notes.append(
             f"a word for nothing (None, NULL, …) in {listing(others)} may stand for NULL; shown as text"
         )
+
     return notes
 
 
@@ -122,6 +137,7 @@ def all_text(raw: Raw) -> bool:
             raw,
             columns=tuple(column.slice(0, 200).to_pylist() for column in raw.columns),
         )
+
     cells = [cell for column in raw.columns for cell in column[:200]]
     if (
         len(raw.columns) < 2
@@ -129,6 +145,7 @@ def all_text(raw: Raw) -> bool:
         or not all(type(cell) is str for cell in cells)
     ):
         return False
+
     return any(
         strings.numbers([c for c in column if c not in NULL_WORDS])
         for column in raw.columns
@@ -141,24 +158,24 @@ def suspect_null_words(raw: Raw, names: Sequence[str]) -> list[str]:
     """
     if not raw.json or any(_has_null(column) for column in raw.columns):
         return []
+
     hit = [
         name
         for column, name in zip(raw.columns, names, strict=True)
         if _has_null_word(column)
     ]
-    return (
-        [f"a text None or NULL in {listing(hit)} may be how the server writes NULL"]
-        if hit
-        else []
-    )
+    if hit:
+        return [
+            f"a text None or NULL in {listing(hit)} may be how the server writes NULL"
+        ]
+
+    return []
 
 
 def _has_null(column: Cells) -> bool:
-    return (
-        bool(column.null_count)
-        if isinstance(column, pa.ChunkedArray)
-        else any(cell is None for cell in column)
-    )
+    if isinstance(column, pa.ChunkedArray):
+        return bool(column.null_count)
+    return any(cell is None for cell in column)
 
 
 def _has_null_word(column: Cells) -> bool:

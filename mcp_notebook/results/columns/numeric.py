@@ -31,6 +31,7 @@ def integers(values: Sequence[int | None]) -> tuple[pa.Array, str]:
         return pa.array(
             [None if value is None else _digits(value) for value in values], pa.string()
         ), ("has integers of more than 76 digits, kept as text")
+
     return decimals([None if value is None else Decimal(value) for value in values])
 
 
@@ -46,11 +47,12 @@ def decimals(values: Sequence[Decimal | None]) -> tuple[pa.Array, str]:
         return pa.array(
             [None if value is None else str(value) for value in values], pa.string()
         ), ("has decimals of more than 76 digits, kept as text")
-    kind = (
-        pa.decimal128(max(precision, scale, 1), scale)
-        if precision <= LONGEST
-        else pa.decimal256(precision, scale)
-    )
+
+    if precision <= LONGEST:
+        kind = pa.decimal128(max(precision, scale, 1), scale)
+    else:
+        kind = pa.decimal256(precision, scale)
+
     return pa.array(values, kind), ""
 
 
@@ -62,11 +64,10 @@ def written_decimals(values: Sequence[str | None]) -> tuple[pa.Array, str]:
     scale = max((len(fraction) for _, _, fraction in parts), default=0)
     precision = max((len(whole) for whole, _, _ in parts), default=1) + scale
     exact = [None if value is None else Decimal(value) for value in values]
-    return (
-        decimals(exact)
-        if precision > LONGEST
-        else (pa.array(exact, pa.decimal128(precision, scale)), "")
-    )
+    if precision > LONGEST:
+        return decimals(exact)
+
+    return (pa.array(exact, pa.decimal128(precision, scale)), "")
 
 
 def _digits(value: int) -> str:

@@ -63,11 +63,14 @@ def _repeat_pattern(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 def _all_match(pattern: re.Pattern[str], values: Sequence[str | None]) -> bool:
     """Whether every text is of the pattern, in one call: several times as fast as a call each."""
-    present = (
-        [value for value in values if value is not None] if None in values else values
-    )
+    if None in values:
+        present = [value for value in values if value is not None]
+    else:
+        present = values
+
     if not present or not pattern.fullmatch(present[0] or ""):
         return not present
+
     joined = "\0".join(present) + "\0"  # pyright: ignore[reportCallIssue, reportArgumentType]
     return (
         joined.count("\0") == len(present)
@@ -79,20 +82,27 @@ def temporal(values: Sequence[str | None]) -> Typed | None:
     """Dates, timestamps or times of day, when every value is strict ISO; None when any is not."""
     first = next((value for value in values if value is not None), "")
     if _TIME.fullmatch(first):
-        found = times(values) if _all_match(_TIME, values) else None
+        if _all_match(_TIME, values):
+            found = times(values)
+        else:
+            found = None
+
         return found and Typed(found)
+
     if len(first) < 10 or first[4:5] != "-":
         return None
     if _DATE.fullmatch(first):
         return _dates(values)
     if _STAMP.fullmatch(first):
         return _midnights(values) or _stamps(values)
+
     return None
 
 
 def _dates(values: Sequence[str | None]) -> Typed | None:
     if not _all_match(_DATE, values):
         return None
+
     try:
         return Typed(
             pa.array(
@@ -110,35 +120,51 @@ def _midnights(values: Sequence[str | None]) -> Typed | None:
     """
     if not _all_match(_MIDNIGHT, values):
         return None
+
     dates = _dates([None if value is None else value[:10] for value in values])
     return dates and Typed(dates.array, "was midnight UTC in every row, shown as dates")
 
 
 def _stamps(values: Sequence[str | None]) -> Typed | None:
     plain = _all_match(_PLAIN_STAMP, values)
-    parsed = _parse_timestamps(values) if plain else _match_timestamps(values)
+    if plain:
+        parsed = _parse_timestamps(values)
+    else:
+        parsed = _match_timestamps(values)
+
     if parsed is None:
         return None
+
     zones = {stamp.utcoffset() for stamp in parsed if stamp is not None}
     if None in zones and len(zones) > 1:
         return None
-    finest = (
-        6
-        if plain
-        else max(
+
+    if plain:
+        finest = 6
+    else:
+        finest = max(
             len(match[3] or "")
             for value in values
             if value and (match := _STAMP.fullmatch(value))
         )
-    )
-    unit = "us" if finest <= 6 else "ns"
-    kind = pa.timestamp(unit) if zones == {None} else pa.timestamp(unit, "UTC")
+
+    if finest <= 6:
+        unit = "us"
+    else:
+        unit = "ns"
+
+    if zones == {None}:
+        kind = pa.timestamp(unit)
+    else:
+        kind = pa.timestamp(unit, "UTC")
+
     if unit == "ns":
         array = _nanoseconds(values, parsed, kind)
     else:
         array = pa.array(
             parsed if zones == {None} else [_utc(value) for value in parsed], kind
         )
+
     return array and Typed(array, _stamp_note(values, zones))
 
 
@@ -157,20 +183,25 @@ def _match_timestamps(values: Sequence[str | None]) -> list[dt.datetime | None] 
     """Timestamps of every form; None when one is none."""
     parsed: list[dt.datetime | None] = []
     for value in values:
-        match = None if value is None else _STAMP.fullmatch(value)
+        if value is None:
+            match = None
+        else:
+            match = _STAMP.fullmatch(value)
+
         stamp = match and _stamp(match)
         if value is not None and stamp is None:
             return None
+
         parsed.append(stamp)
+
     return parsed
 
 
 def _stamp_note(values: Sequence[str | None], zones: set[dt.timedelta | None]) -> str:
-    shifted = (
-        "is shown in UTC (sent with other offsets)"
-        if zones - {None, dt.timedelta(0)}
-        else ""
-    )
+    if zones - {None, dt.timedelta(0)}:
+        shifted = "is shown in UTC (sent with other offsets)"
+    else:
+        shifted = ""
     return node_note(values) or shifted
 
 
@@ -178,6 +209,7 @@ def node_note(values: Sequence[str | None]) -> str:
     """What JavaScript's way to write dates loses, when every value is written so."""
     if not _all_match(_NODE, values):
         return ""
+
     return (
         "is written as JavaScript dates: finer than milliseconds is cut, and a time without a zone "
         "shows as UTC, shifted if the server runs in another zone"
@@ -187,7 +219,11 @@ def node_note(values: Sequence[str | None]) -> str:
 def _stamp(match: re.Match[str]) -> dt.datetime | None:
     day, clock, fraction, zone = match.groups()
     zone = (zone or "").strip()
-    offset = "+00:00" if zone in ("Z", "UTC") else zone
+    if zone in ("Z", "UTC"):
+        offset = "+00:00"
+    else:
+        offset = zone
+
     try:
         return dt.datetime.fromisoformat(
             f"{day}T{clock}.{(fraction or '0')[:6].ljust(6, '0')}{offset}"
@@ -205,7 +241,9 @@ def to_utc(value: dt.datetime) -> dt.datetime:
 
 
 def _utc(value: dt.datetime | None) -> dt.datetime | None:
-    return value if value is None or value.tzinfo is None else to_utc(value)
+    if value is None or value.tzinfo is None:
+        return value
+    return to_utc(value)
 
 
 def _nanoseconds(
@@ -220,10 +258,16 @@ def _nanoseconds(
         if text is None or stamp is None:
             counts.append(None)
             continue
-        whole = to_utc(stamp).replace(tzinfo=None) if stamp.tzinfo else stamp
+
+        if stamp.tzinfo:
+            whole = to_utc(stamp).replace(tzinfo=None)
+        else:
+            whole = stamp
+
         match = _STAMP.fullmatch(text)
         rest = int(((match[3] if match else None) or "").ljust(9, "0")[6:])
         counts.append(((whole - epoch) // dt.timedelta(microseconds=1)) * 1000 + rest)
+
     try:
         return pa.array(counts, pa.int64()).cast(kind)
     except (OverflowError, pa.ArrowInvalid):
@@ -250,10 +294,12 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
     present = [value for value in values if value is not None]
     if not present or present[0][:1] not in _NUMBER_STARTS:
         return None
+
     if _all_match(_INTEGER, present):
         if max(map(len, present)) > _LONGEST_INTEGER:
             return None
         return Typed(*numeric.integers([None if v is None else int(v) for v in values]))
+
     plain = _all_match(_PLAIN, present)
     if plain or _all_match(_FLOAT, present):
         return _fractions(values, present, plain=plain)
@@ -261,12 +307,13 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
         value.lower() in _SPECIAL or _FLOAT.fullmatch(value) for value in present
     ):
         return None
+
     words = sorted({value for value in present if value.lower() in _SPECIAL})
-    found = (
-        _fractions(values, present, plain=False)
-        if len(words) < len(set(present))
-        else None
-    )
+    if len(words) < len(set(present)):
+        found = _fractions(values, present, plain=False)
+    else:
+        found = None
+
     # A word among numbers may also be a text: said.
     return found and found._replace(
         note=f"has {', '.join(words)} among its numbers, taken for no text"
@@ -285,11 +332,16 @@ def grouped_numbers(values: Sequence[str | None]) -> Typed | None:
         for value in present
     ):
         return None
+
     found = numbers(
         [None if value is None else value.replace(",", "") for value in values]
     )
     fraction = any("." in value for value in present)
-    doubt = "; fractions may be rounded" if fraction else ""
+    if fraction:
+        doubt = "; fractions may be rounded"
+    else:
+        doubt = ""
+
     return found and Typed(
         found.array, f"was written with commas between thousands{doubt}"
     )
@@ -300,6 +352,7 @@ def _fractions(
 ) -> Typed | None:
     if plain and (fixed_scale(present) or not all(map(float_holds, present))):
         return Typed(*numeric.written_decimals(values))
+
     certain = any(
         _DECIMAL.fullmatch(v) or _SCIENTIFIC.fullmatch(v) or v.lower() in _SPECIAL
         for v in present
@@ -308,6 +361,7 @@ def _fractions(
         return None  # only integers and exponents such as 1e5: more likely codes
     if not all(value.lower() in _SPECIAL or float_holds(value) for value in present):
         return None
+
     return Typed(
         pa.array([None if v is None else float(v) for v in values], pa.float64())
     )
@@ -347,12 +401,17 @@ def booleans(values: Sequence[str | None]) -> Typed | None:
                     pa.bool_(),
                 )
             )
+
     return None
 
 
 def as_text(value: Any) -> str | None:
     """A scalar's text, None for NULL."""
-    return None if value is None else value if type(value) is str else str(value)
+    if value is None:
+        return None
+    if type(value) is str:
+        return value
+    return str(value)
 
 
 def is_number(text: str) -> bool:

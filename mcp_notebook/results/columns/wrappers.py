@@ -26,9 +26,16 @@ def plain(value: dict[str, Any]) -> Any:
     """What an object stands for: bytes or MongoDB's extended JSON; else the object itself."""
     if len(value) > 4:
         return value
-    decode = _EXTENDED.get(next(iter(value), "")) if len(value) == 1 else None
+
+    if len(value) == 1:
+        decode = _EXTENDED.get(next(iter(value), ""))
+    else:
+        decode = None
+
     try:
-        return decode(next(iter(value.values()))) if decode else _bytes(value)
+        if decode:
+            return decode(next(iter(value.values())))
+        return _bytes(value)
     except (
         ValueError,
         TypeError,
@@ -53,6 +60,7 @@ def _bytes(value: dict[str, Any]) -> Any:
         return bytes(value["data"])
     if value.get("encoding") not in ("base64", "hex"):
         return value
+
     texts = [
         item
         for key, item in value.items()
@@ -61,8 +69,16 @@ def _bytes(value: dict[str, Any]) -> Any:
     sizes = [item for item in value.values() if type(item) is int]
     if len(texts) != 1:
         return value
-    data = bytes.fromhex(texts[0]) if value["encoding"] == "hex" else _base64(texts[0])
-    return data if all(size == len(data) for size in sizes) else value
+
+    if value["encoding"] == "hex":
+        data = bytes.fromhex(texts[0])
+    else:
+        data = _base64(texts[0])
+
+    if all(size == len(data) for size in sizes):
+        return data
+
+    return value
 
 
 def _base64(text: str) -> bytes:
@@ -73,8 +89,16 @@ def _date(value: Any) -> dt.datetime:
     """`"2024-01-05T00:00:00Z"`, or milliseconds since 1970."""
     if type(value) is str:
         moment = dt.datetime.fromisoformat(value)
-        return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
-    milliseconds = value["$numberLong"] if type(value) is dict else value
+        if moment.tzinfo:
+            return moment
+
+        return moment.replace(tzinfo=dt.UTC)
+
+    if type(value) is dict:
+        milliseconds = value["$numberLong"]
+    else:
+        milliseconds = value
+
     return _EPOCH + dt.timedelta(milliseconds=_integer(milliseconds))
 
 
@@ -86,7 +110,9 @@ def _integer(value: Any) -> int:
 
 def _decimal(value: Any) -> Decimal | float:
     number = Decimal(value)
-    return number if number.is_finite() else float(number)
+    if number.is_finite():
+        return number
+    return float(number)
 
 
 _EXTENDED: Mapping[str, Callable[[Any], Any]] = {
@@ -112,12 +138,14 @@ def rows(cells: Sequence[Sequence[Any]]) -> list[list[Any]] | None:
     flat = [cell for row in cells for cell in row if cell is not None]
     if not flat or not all(type(cell) is dict and len(cell) <= 2 for cell in flat):
         return None
+
     keys = {key for cell in flat for key in cell}
     for fits, undo in _WRAPPINGS:
         if fits(keys, flat):
             return [
                 [None if cell is None else undo(cell) for cell in row] for row in cells
             ]
+
     return None
 
 
@@ -125,11 +153,9 @@ def _of_libsql(cell: dict[str, Any]) -> Any:
     kind, value = cell["type"], cell.get("value", cell.get("base64"))
     if kind == "integer" and type(value) is str and len(value) < _LONGEST:
         return int(value)
-    return (
-        _base64_or(value + "=" * (-len(value) % 4))
-        if kind == "blob" and type(value) is str
-        else value
-    )
+    if kind == "blob" and type(value) is str:
+        return _base64_or(value + "=" * (-len(value) % 4))
+    return value
 
 
 def _of_dynamo(cell: dict[str, Any]) -> Any:
@@ -138,24 +164,23 @@ def _of_dynamo(cell: dict[str, Any]) -> Any:
         return None
     if kind == "N":
         return _number(value)
+
     if kind == "L":
-        return (
-            [_of_dynamo(item) for item in value]
-            if all(map(_is_dynamo, value))
-            else value
-        )
+        if all(map(_is_dynamo, value)):
+            return [_of_dynamo(item) for item in value]
+        return value
+
     if kind == "M":
         return {
             key: _of_dynamo(item) if _is_dynamo(item) else item
             for key, item in value.items()
         }
-    return (
-        [_number(item) for item in value]
-        if kind == "NS"
-        else _base64_or(value)
-        if kind == "B"
-        else value
-    )
+    if kind == "NS":
+        return [_number(item) for item in value]
+    if kind == "B":
+        return _base64_or(value)
+
+    return value
 
 
 def _is_dynamo(cell: Any) -> bool:
@@ -184,8 +209,11 @@ def _number(text: str) -> Any:
     """DynamoDB's numbers have up to 38 digits and come as text."""
     if len(text) > _LONGEST:
         return text
+
     try:
-        return int(text) if text.lstrip("-").isdecimal() else Decimal(text)
+        if text.lstrip("-").isdecimal():
+            return int(text)
+        return Decimal(text)
     except (ValueError, InvalidOperation):
         return text
 

@@ -106,10 +106,12 @@ def _read_several_boxes(text: str) -> Answer:
             raws += answer.raws
             rest.append(answer.rest)
             continue
+
         if any(map(_is_border, part.splitlines())):
             return "ambiguous: a blank line inside a box"
 
         rest.append(part)
+
     if not raws:
         return "no borders"
 
@@ -123,9 +125,11 @@ def _is_torn(part: str) -> bool:
     for line in part.splitlines():
         if _is_border(line) or _is_named_border(line):
             return False
+
         stripped = line.rstrip()
         if stripped and stripped[-1] in _BARS:
             return True
+
     return False
 
 
@@ -167,6 +171,7 @@ def _read_box(lines: Sequence[str]) -> Raw | str:
             return found
 
         rows += found
+
     if any(len(row) != width for row in rows):
         return "ambiguous: rows of the box differ in width"
 
@@ -192,9 +197,20 @@ def _blocks_between_borders(lines: Sequence[str]) -> list[list[str]]:
 def _split_at_bars(line: str) -> list[str]:
     """The cells of one drawn line, cut at its own kind of bar."""
     body = line.strip()
-    bars = _DRAWN_BARS if body[:1] in _DRAWN_BARS else "|"
-    body = body[1:] if body[:1] in _BARS else body
-    body = body[:-1] if body[-1:] in _BARS else body
+    if body[:1] in _DRAWN_BARS:
+        bars = _DRAWN_BARS
+    else:
+        bars = "|"
+
+    if body[:1] in _BARS:
+        body = body[1:]
+    else:
+        body = body
+
+    if body[-1:] in _BARS:
+        body = body[:-1]
+    else:
+        body = body
 
     return [cell.strip() for cell in re.split(f"[{bars}]", body)]
 
@@ -209,7 +225,11 @@ def _rows_of_block(
     pending = ""  # a line that ends inside a value, where no bar closes it
 
     for line in block:
-        whole = f"{pending}\n{line}" if pending else line
+        if pending:
+            whole = f"{pending}\n{line}"
+        else:
+            whole = line
+
         if whole.rstrip()[-1:] not in _BARS:
             pending = whole
             continue
@@ -221,9 +241,11 @@ def _rows_of_block(
             placed = _split_at_corners(whole, border)
             if placed is None or len(placed) != width:
                 return f"ambiguous: a row of the box has {len(cells)} cells for {width} columns"
+
             cells = placed
 
         rows.append(cells)
+
     if pending:
         return "ambiguous: a line of the box is not closed"
     if single or len(rows) < 2:
@@ -308,7 +330,11 @@ def _without_dots(header: _Header, rows: Rows) -> tuple[_Header, Rows, str]:
         return header, kept, cut
 
     names = [header.names[n] for n in kept_columns]
-    kinds = [header.kinds[n] for n in kept_columns] if header.kinds else []
+    if header.kinds:
+        kinds = [header.kinds[n] for n in kept_columns]
+    else:
+        kinds = []
+
     header = header._replace(names=names, kinds=tuple(kinds))
     cut = cut or "columns in the middle are left out of the drawn table"
 
@@ -341,7 +367,10 @@ def _build_table(header: _Header, rows: Rows, cut: str) -> Raw:
     columns = list(zip(*rows, strict=True))
     quoted = [n for n, column in enumerate(columns) if _is_quoted(column)]
     # console.table writes JavaScript's literals, sqlite3 -quote those of SQL
-    unquote = unquoted.decode_code_literal if by_node else _unquote_sql
+    if by_node:
+        unquote = unquoted.decode_code_literal
+    else:
+        unquote = _unquote_sql
 
     for row in rows:
         for number in quoted:
@@ -360,6 +389,7 @@ def _build_table(header: _Header, rows: Rows, cut: str) -> Raw:
     if joined:
         note = f"lines of long values in {listing(joined)} were put together again"
         raw = raw.noted(note, approximate=True)
+
     if header.polars:
         raw = _note_rounded(raw, header)
     elif _may_continue_above(rows):
@@ -414,6 +444,7 @@ def _may_continue_above(rows: Rows) -> bool:
     firsts = [row[0] for row in rows]
     if not firsts or firsts[0] == "":
         return False
+
     return "" in firsts[1:]
 
 

@@ -69,7 +69,11 @@ def read_code_records(text: str, selected: Sequence[str] = ()) -> Answer:
     rest.
     """
     may_start = "[" in text or "array (" in text
-    start = _START.search(text) if may_start else None
+    if may_start:
+        start = _START.search(text)
+    else:
+        start = None
+
     if start is None:
         return _NO_LIST
 
@@ -130,11 +134,13 @@ class _CodeParser:
         # PHP's array ( … )
         if word == "array" and self._take("("):
             return self._parse_items(")", depth)
+
         # Rust's Some(value)
         if word == "Some" and self._take("("):
             value = self.parse_value(depth + 1)
             self._expect(")")
             return value
+
         if word in _CONSTANTS:
             return _CONSTANTS[word]
         # a record of Rust or of a class in JavaScript: Row { … }
@@ -176,8 +182,12 @@ class _CodeParser:
             if not self._take(","):
                 self._expect(close)
                 break
+
         if not keys:
-            return {} if close == "}" else values
+            if close == "}":
+                return {}
+            return values
+
         if len(keys) != len(values):
             raise _NotCode("some items have keys and some have none")
         if keys == list(range(len(keys))):
@@ -194,11 +204,17 @@ class _CodeParser:
         if kind not in ("text", "word", "number") or not self._take("=>", ":", "="):
             self.at = before
             return None
+
         if kind == "number":
-            return int(token) if token.isdecimal() else token
+            if token.isdecimal():
+                return int(token)
+            return token
 
         # Ruby's symbols have their colon before or behind them
-        return decode_code_literal(token) if kind == "text" else token.removeprefix(":")
+        if kind == "text":
+            return decode_code_literal(token)
+
+        return token.removeprefix(":")
 
     def _next_token(self) -> tuple[str, str]:
         match = _TOKEN.match(self.text, self.at)

@@ -69,10 +69,13 @@ def read_records(text: str, delimiter: str) -> list[Record] | None:
         at = match.end()
         if match[3] == delimiter:
             continue
+
         if at == len(text):
             # Who quotes an empty text leaves NULL unquoted (psql); elsewhere the two
             # cannot be told apart.
-            return records if empty_quoted else _with_empty_texts(records)
+            if empty_quoted:
+                return records
+            return _with_empty_texts(records)
 
         records.append([])
 
@@ -92,6 +95,7 @@ def strip_command_tags(text: str) -> str:
     lines = text.splitlines(keepends=True)
     while lines and _is_tag_or_blank(lines[0]):
         lines.pop(0)
+
     while lines and _is_tag_or_blank(lines[-1]):
         lines.pop()
 
@@ -130,9 +134,11 @@ def has_typed_column(rows: Sequence[Sequence[str | None]]) -> bool:
         present = without_nulls(column)
         if not present:
             continue
+
         for test in (strings.is_number, strings.is_temporal, _is_flag):
             if all(map(test, present)):
                 return True
+
     return False
 
 
@@ -176,7 +182,11 @@ def read_with_arrow(
     except UnicodeEncodeError:
         return None
 
-    data = data if data.endswith(b"\n") else data + b"\n"
+    if data.endswith(b"\n"):
+        data = data
+    else:
+        data = data + b"\n"
+
     end = _end_of_records(data)
     quotes = _look_at_quotes(data, delimiter)
     if not end or quotes is None or b"\0" in data:
@@ -203,6 +213,7 @@ def read_with_arrow(
         table = pa_csv.read_csv(records, reading, parsing, converting)
     except pa.ArrowInvalid:
         return None
+
     if table.column_names != list(names) or _has_blank_row(table):
         return None
 
@@ -255,7 +266,10 @@ def _end_of_records(data: bytes) -> int:
     """
     tail = data[-_TAIL:]
     kept = tail.rstrip(_LINE_END_BYTES)
-    return len(data) - len(tail) + len(kept) + 1 if kept else 0
+    if kept:
+        return len(data) - len(tail) + len(kept) + 1
+
+    return 0
 
 
 def _look_at_quotes(data: bytes, delimiter: str) -> _Quotes | None:
@@ -291,4 +305,7 @@ def _look_at_quotes(data: bytes, delimiter: str) -> _Quotes | None:
         alone = ends_a_cell[before] & ends_a_cell[after] & (closes == opens + 1)
         empty = empty or bool(alone.any())
 
-    return None if len(waiting) else _Quotes(found, empty)
+    if len(waiting):
+        return None
+
+    return _Quotes(found, empty)

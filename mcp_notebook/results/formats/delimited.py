@@ -54,6 +54,7 @@ def read_csv(text: str, selected: Sequence[str] = ()) -> Answer:
         answer = _read_separated(body, delimiter, selected)
         if not isinstance(answer, str) or answer.startswith("ambiguous"):
             return answer
+
     if not present:
         return _read_numbers_below_name(
             body, open_end=text.endswith(("\n\n", "\n\r\n"))
@@ -90,6 +91,7 @@ def _read_unquoted(text: str, delimiter: str, selected: Sequence[str]) -> Answer
     records: list[Record] = []
     for row in (header, *fitted.rows):
         records.append([*row])
+
     answer = _judge(
         records, delimiter, quoted=False, repaired=fitted.repaired, selected=selected
     )
@@ -135,11 +137,18 @@ def _needs_exact_way(text: str, cells: csv_records.ArrowCells) -> bool:
 def _names_of_large(head: str, delimiter: str) -> list[str]:
     """The names in the first line, none when they are not plainly a header."""
     header = csv_records.read_records(head.lstrip("\ufeff"), delimiter)
-    names = [name or "" for name in header[0]] if header else []
+    if header:
+        names = [name or "" for name in header[0]]
+    else:
+        names = []
+
     if not csv_records.is_header(names) or len(set(names)) < len(names):
         return []
 
-    return names if "".join(names).isprintable() else []
+    if "".join(names).isprintable():
+        return names
+
+    return []
 
 
 def _judge_large(
@@ -259,12 +268,19 @@ def _types_in_first_row(
     """The types in the first row, as ClickHouse's `…WithNamesAndTypes` writes them;
     none when they are values.
     """
-    first = [cell or "" for cell in rows[0]] if rows else []
+    if rows:
+        first = [cell or "" for cell in rows[0]]
+    else:
+        first = []
+
     if len(first) < 2 or not all(map(declared.kind, first)):
         return ()
 
     # names like "date" and "text" are types as well, and the row then one of values
-    return () if all(map(declared.kind, names)) else tuple(first)
+    if all(map(declared.kind, names)):
+        return ()
+
+    return tuple(first)
 
 
 def _judge_headless(records: list[Record], delimiter: str, apart: bool) -> Answer:
@@ -305,7 +321,11 @@ def _read_annotated_csv(body: str) -> Answer:
     """
     lines = [line for line in LINE_END.split(body) if line.strip()]
     annotations = [line for line in lines if line.startswith("#datatype,")]
-    kinds = annotations[0].split(",")[1:] if annotations else []
+    if annotations:
+        kinds = annotations[0].split(",")[1:]
+    else:
+        kinds = []
+
     unannotated = "\n".join(line for line in lines if not line.startswith("#"))
     records = csv_records.read_records(unannotated, ",")
     several = "ambiguous: several tables of annotated CSV, or rows of different widths"
@@ -386,7 +406,10 @@ def _unquote_lines(name: str, lines: Sequence[str]) -> Sequence[str | None]:
 
     # "\0" is in no text: a delimiter that parts nothing
     records = csv_records.read_records("\n".join([name, *lines]), "\0")
-    return lines if records is None else [row[0] for row in records[1:]]
+    if records is None:
+        return lines
+
+    return [row[0] for row in records[1:]]
 
 
 # --- rows below a line that names their columns
@@ -404,10 +427,12 @@ def read_columns_line(text: str) -> Answer:
     found = _COLUMNS_LINE.search(text)
     if found is None:
         return "no line of column names"
+
     try:
         names = literal.loads(found[1])
     except ValueError as error:
         return f"its column names cannot be read: {error}"
+
     if not isinstance(names, (list, tuple)) or not names:
         return "its column names are not texts"
     if not all(isinstance(name, str) for name in names):
@@ -418,7 +443,11 @@ def read_columns_line(text: str) -> Answer:
         lines = lines[1:]
 
     # Python's join with ", " or with ","
-    separator = ", " if any(", " in line for line in lines) else ","
+    if any(", " in line for line in lines):
+        separator = ", "
+    else:
+        separator = ","
+
     rows = [line.split(separator) for line in lines]
     if any(len(row) != len(names) for row in rows):
         return (

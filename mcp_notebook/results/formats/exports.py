@@ -38,7 +38,11 @@ _BLANKS = re.compile(r"\s*")
 def read_inserts(text: str, selected: Sequence[str] = ()) -> Answer:
     """The rows of all statements of a text, which are all of one table and one list of columns."""
     likely = any(word in text for word in ("INSERT", "insert", "Insert"))
-    start = _FIRST_INSERT.search(text) if likely else None
+    if likely:
+        start = _FIRST_INSERT.search(text)
+    else:
+        start = None
+
     if start is None:
         return "no INSERT statement"
 
@@ -79,6 +83,7 @@ def _read_insert_rows(text: str, at: int) -> tuple[list[list[Any]], int]:
             break
 
         at += 1
+
     if text[at : at + 1] == ";":
         at += 1
 
@@ -101,6 +106,7 @@ def _read_insert_row(text: str, at: int) -> tuple[list[Any], int] | None:
         if mark == ")":
             blanks = _BLANKS.match(text, at)
             return cells, blanks.end() if blanks else at
+
         if mark != ",":
             return None
 
@@ -111,17 +117,26 @@ def _sql_value(match: re.Match[str]) -> Any:
     token = match[match.lastgroup or 0]
     if match.lastgroup == "text":
         return token[token.index("'") + 1 : -1].replace("''", "'")
+
     if match.lastgroup == "bytes":
         # x'…' of an odd number of digits is no value of bytes
-        return bytes.fromhex(token[2:-1]) if len(token) % 2 else token
+        if len(token) % 2:
+            return bytes.fromhex(token[2:-1])
+        return token
+
     if match.lastgroup == "word":
         return _SQL_WORDS[token.lower()]
 
-    return int(token) if re.fullmatch(r"-?\d+", token) else jsontext.number(token)
+    if re.fullmatch(r"-?\d+", token):
+        return int(token)
+
+    return jsontext.number(token)
 
 
 def _unquote_name(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name[0] in '"`[' else name
+    if name[0] in '"`[':
+        return name[1:-1].replace('""', '"')
+    return name
 
 
 # --- PHP
@@ -151,7 +166,10 @@ def read_php(text: str, selected: Sequence[str] = ()) -> Answer:
     data = text.encode("utf-8", "replace")
     start = _VAR_DUMP.search(data)
 
-    return _read_print_r(text) if start is None else _read_var_dump(data, start.start())
+    if start is None:
+        return _read_print_r(text)
+
+    return _read_var_dump(data, start.start())
 
 
 def _read_var_dump(data: bytes, start: int) -> Answer:
@@ -160,7 +178,11 @@ def _read_var_dump(data: bytes, start: int) -> Answer:
     except (ValueError, TypeError) as error:
         return f"no var_dump: {error}"
 
-    rows = list(value.values()) if isinstance(value, dict) else []
+    if isinstance(value, dict):
+        rows = list(value.values())
+    else:
+        rows = []
+
     if not rows or not all(type(row) is dict and row for row in rows):
         return "its array holds no rows"
 
@@ -172,18 +194,25 @@ def _read_var_dump(data: bytes, start: int) -> Answer:
 def _dumped_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
     """The value that begins here, and where it ends."""
     match = _DUMPED.match(data, at)
-    kind = match.lastgroup if match else None
+    if match:
+        kind = match.lastgroup
+    else:
+        kind = None
+
     if match is None or kind in (None, "end", "key", "index") or depth > _MAX_DEPTH:
         raise ValueError(f"{data[at : at + 20]!r} is no value")
 
     at = match.end()
     if kind == "array":
         return _dumped_entries(data, at, depth)
+
     if kind == "size":
         end = at + int(match["size"])
         if data[end : end + 1] != b'"':
             raise ValueError("a text is not as long as it says")
+
         return data[at:end].decode("utf-8", "replace"), end + 1
+
     if kind == "float":
         return float(match["float"]), at
     if kind == "int":
@@ -200,6 +229,7 @@ def _dumped_entries(data: bytes, at: int, depth: int) -> tuple[dict[str, Any], i
         name = match[match.lastgroup].decode("utf-8", "replace")
         entries[name], at = _dumped_value(data, match.end(), depth + 1)
         match = _DUMPED.match(data, at)
+
     if match is None or match.lastgroup != "end":
         raise ValueError("an array does not end")
 
@@ -221,6 +251,7 @@ def _read_print_r(text: str) -> Answer:
 
         rows.append(_printed_fields(text[row.end() : end + 1]))
         at = end + len(_PRINTED_END)
+
     if not rows or any(row.keys() != rows[0].keys() for row in rows):
         return "ambiguous: its rows do not have the same keys"
 
@@ -288,6 +319,7 @@ def read_latex(text: str, selected: Sequence[str] = ()) -> Answer:
 
         raw = from_rows(rows[0], rows[1:], text="all", nulls=EMPTY_OR_NULL)
         raws.append(unquoted.note_lost_spaces(raw))
+
     if not raws:
         return "no tabular"
 
@@ -317,6 +349,7 @@ def read_toml(text: str, selected: Sequence[str] = ()) -> Answer:
     may_be_toml = "[[" in text or "= [" in text
     if not may_be_toml or not _TOML_TABLES.search(text):
         return "no [[table]] in it"
+
     try:
         value = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -324,4 +357,7 @@ def read_toml(text: str, selected: Sequence[str] = ()) -> Answer:
 
     raws = json_tables.tables_in(value, selected=selected)
 
-    return raws if isinstance(raws, str) else Taken(raws)
+    if isinstance(raws, str):
+        return raws
+
+    return Taken(raws)

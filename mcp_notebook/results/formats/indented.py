@@ -104,16 +104,22 @@ def read_yaml(text: str) -> Answer:
 
     while end < len(lines) and _is_in_list(lines[end], indent):
         end += 1
+
     try:
         records = _read_mappings(lines[start:end], indent)
     except ValueError as error:
         return f"no flat YAML: {str(error)[:80]}"
+
     if not _are_rows(records):
         return "its mappings have little in common"
 
     # `rows:` above the list is its key, not text
     has_key = start > 0 and _KEY.match(lines[start - 1])
-    above = lines[: start - 1] if has_key else lines[:start]
+    if has_key:
+        above = lines[: start - 1]
+    else:
+        above = lines[:start]
+
     # `---` parts documents
     rest = "\n".join([*above, *lines[end:]]).strip("- \n")
     confidence: Confidence = "high" if len(records) > 1 else "medium"
@@ -182,7 +188,11 @@ def _read_mappings(lines: Sequence[str], indent: int) -> list[dict[str, Any]]:
         if len(pair[1]) != inner:
             raise _NotFlatYaml(f"a nested value at {line.strip()[:40]!r}")
 
-        name = _yaml_quoted(pair[2]) if pair[2][0] in "'\"" else pair[2]
+        if pair[2][0] in "'\"":
+            name = _yaml_quoted(pair[2])
+        else:
+            name = pair[2]
+
         if name in records[-1]:
             raise _NotFlatYaml(f"{name!r} twice in one mapping")
 
@@ -206,8 +216,10 @@ def _end_of_value(lines: Sequence[str], start: int, inner: int, head: str) -> in
         not lines[end].strip() or lines[end].startswith(deeper)
     ):
         end += 1
+
     if _BLOCK.match(head):
         return end
+
     while end > start and not lines[end - 1].strip():
         end -= 1
 
@@ -236,7 +248,10 @@ def _read_value(head: str, more: Sequence[str]) -> Any:
     if " #" in whole:
         raise _NotFlatYaml("a comment beside a value")
 
-    return whole if more else _yaml_plain(whole)
+    if more:
+        return whole
+
+    return _yaml_plain(whole)
 
 
 def _read_block_scalar(block: re.Match[str], lines: Sequence[str]) -> str:
@@ -256,7 +271,10 @@ def _read_block_scalar(block: re.Match[str], lines: Sequence[str]) -> str:
     if chomping == "+":
         return body + "\n"
 
-    return f"{stripped}\n" if stripped else ""
+    if stripped:
+        return f"{stripped}\n"
+
+    return ""
 
 
 def _fold(lines: Sequence[str]) -> str:
@@ -307,6 +325,7 @@ def _yaml_quoted(source: str) -> str:
         if "'" in body.replace("''", ""):
             raise _NotFlatYaml("a quote inside quotes")
         return body.replace("''", "'")
+
     if re.search(r'(?<!\\)(?:\\\\)*"', body):
         raise _NotFlatYaml("a quote inside quotes")
 
@@ -333,7 +352,10 @@ def _yaml_plain(text: str) -> Any:
     if text in _YAML_SPECIAL:
         return _YAML_SPECIAL[text]
 
-    return jsontext.loads(text) if _YAML_NUMBER.fullmatch(text) else text
+    if _YAML_NUMBER.fullmatch(text):
+        return jsontext.loads(text)
+
+    return text
 
 
 # --- TOON
@@ -379,6 +401,7 @@ def read_toon(text: str) -> Answer:
 
         raws.append(raw)
         at = end
+
     if not raws:
         return "no name[N]{columns}: in it"
 
@@ -402,6 +425,7 @@ def _read_toon_table(header: re.Match[str], lines: Sequence[str]) -> Raw | str:
     if announced > len(rows):
         cut = f"the list has {announced:,} rows and {len(rows):,} came"
         return replace(raw, truncated=cut, total_rows=announced)
+
     if announced < len(rows):
         note = f"the list announces {announced:,} rows and {len(rows):,} came"
         return raw.noted(note, approximate=True)
@@ -423,6 +447,7 @@ def _split_cells(line: str, mark: str) -> list[str]:
         start = at
         while line[start : start + 1] == " ":
             start += 1
+
         if line[start : start + 1] == '"':
             quoted = _QUOTED_CELL.match(line, start)
             if quoted is None or line[quoted.end() : quoted.end() + 1] not in (
@@ -430,12 +455,17 @@ def _split_cells(line: str, mark: str) -> list[str]:
                 mark,
             ):
                 return []
+
             cells.append(quoted[1])
             at = quoted.end() + 1
             continue
 
         end = line.find(mark, at)
-        end = len(line) if end < 0 else end
+        if end < 0:
+            end = len(line)
+        else:
+            end = end
+
         cells.append(line[at:end].strip())
         at = end + 1
 
@@ -443,7 +473,9 @@ def _split_cells(line: str, mark: str) -> list[str]:
 
 
 def _toon_name(cell: str) -> str:
-    return str(_toon_quoted(cell)) if cell[:1] == '"' else cell
+    if cell[:1] == '"':
+        return str(_toon_quoted(cell))
+    return cell
 
 
 def _toon_value(cell: str) -> Any:
@@ -453,7 +485,10 @@ def _toon_value(cell: str) -> Any:
     if cell in _JSON_WORDS:
         return _JSON_WORDS[cell]
 
-    return jsontext.loads(cell) if _JSON_NUMBER.fullmatch(cell) else cell
+    if _JSON_NUMBER.fullmatch(cell):
+        return jsontext.loads(cell)
+
+    return cell
 
 
 def _toon_quoted(cell: str) -> Any:

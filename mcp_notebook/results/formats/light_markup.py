@@ -53,6 +53,7 @@ def read_markdown(text: str) -> Answer:
 
         raws.append(raw)
         at = end
+
     if not raws:
         return "no line of |---|---|"
 
@@ -73,7 +74,11 @@ def _end_of_markdown_table(lines: Sequence[str], at: int) -> int | None:
 
     while end < len(lines):
         line = lines[end].strip()
-        is_row = line.startswith("|") if has_outer_bars else "|" in line
+        if has_outer_bars:
+            is_row = line.startswith("|")
+        else:
+            is_row = "|" in line
+
         if not is_open and not is_row:
             break
 
@@ -130,15 +135,18 @@ def _read_markdown_table(lines: Sequence[str]) -> Raw | str:
         fitted = unquoted.fit_rows(body, _splitter_for(width), width, " | ")
         if isinstance(fitted, str):
             return fitted
+
         rows, repaired = fitted.rows, fitted.repaired
 
     cells, kinds = _take_types([list(map(_plain_text, row)) for row in rows])
     raw = from_rows(header, cells, text="all", nulls=EMPTY_OR_NULL, declared=kinds)
     if rows:
         raw = raw.noted(unquoted.SPACES_LOST)
+
     if width == 1 and any(_BAR.search(row[0]) for row in rows):
         note = f"bars inside values of {listing(header)} are not escaped"
         raw = raw.noted(note, approximate=True)
+
     if broken:
         note = "line breaks inside values were put together again"
         raw = raw.noted(note, approximate=True)
@@ -175,7 +183,11 @@ def _take_types(rows: Rows) -> tuple[Rows, tuple[str, ...]]:
     real rule below the names.
     """
     has_dashes = bool(rows) and set("".join(rows[0])) == {"-"}
-    kinds_at = 1 if has_dashes else 0
+    if has_dashes:
+        kinds_at = 1
+    else:
+        kinds_at = 0
+
     rule_at = kinds_at + 1
     if len(rows) <= rule_at:
         return rows, ()
@@ -189,7 +201,9 @@ def _take_types(rows: Rows) -> tuple[Rows, tuple[str, ...]]:
 
 def _split_row(line: str, width: int) -> list[str]:
     """The cells of a row; in a table of one column a bar can only be part of the value."""
-    return [_without_outer_bars(line)] if width == 1 else _split_at_bars(line)
+    if width == 1:
+        return [_without_outer_bars(line)]
+    return _split_at_bars(line)
 
 
 def _splitter_for(width: int) -> Callable[[str], list[str]]:
@@ -215,7 +229,9 @@ def _split_at_bars(line: str) -> list[str]:
 
 def _without_outer_bars(line: str) -> str:
     body = line.strip().removeprefix("|")
-    return body if body.endswith("\\|") else body.removesuffix("|")
+    if body.endswith("\\|"):
+        return body
+    return body.removesuffix("|")
 
 
 def _plain_text(cell: str) -> str:
@@ -298,7 +314,11 @@ def _read_jira_rows(lines: Sequence[str], at: int) -> tuple[Rows, int]:
         if not line.endswith("|"):
             return [], 0
 
-        bar = "||" if line.startswith("||") else "|"
+        if line.startswith("||"):
+            bar = "||"
+        else:
+            bar = "|"
+
         cells = line.removeprefix(bar).removesuffix(bar).split(bar)
         rows.append(list(map(_plain_moin_cell, cells)))
 
@@ -357,10 +377,15 @@ def _read_mediawiki_rows(lines: Sequence[str], at: int) -> tuple[Rows, int]:
     for line in map(str.strip, lines[at + 1 : end - 1]):
         if not line or line.startswith("|+"):
             continue
+
         if line.startswith("|-"):
             rows.append([])
         elif line.startswith(("!", "|")):
-            between = r"!!|\|\|" if line[0] == "!" else r"\|\|"
+            if line[0] == "!":
+                between = r"!!|\|\|"
+            else:
+                between = r"\|\|"
+
             rows[-1] += map(_plain_mediawiki_cell, re.split(between, line[1:]))
         else:
             return [], 0
@@ -397,4 +422,7 @@ def _plain_asciidoc_cell(cell: str) -> str:
     """
     cell = cell.strip()
     is_aligned = _ASCIIDOC_ALIGNMENT.fullmatch(cell[-3:]) is not None
-    return cell[:-2].rstrip() if is_aligned else cell
+    if is_aligned:
+        return cell[:-2].rstrip()
+
+    return cell

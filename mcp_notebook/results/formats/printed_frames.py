@@ -88,10 +88,15 @@ def _find_blocks(lines: Sequence[str]) -> Iterator[_Block]:
         return
 
     width = len(lines[start])
-    above = lines[start - 1].rstrip(" \r") if start else ""
+    if start:
+        above = lines[start - 1].rstrip(" \r")
+    else:
+        above = ""
+
     if above.strip() and len(above) < width:
         # an editor or a server cut the blanks off at its end
         yield _Block(above.rjust(width), list(lines[start:end]), start - 1, end)
+
     if end - start > 1:
         yield _Block(lines[start], list(lines[start + 1 : end]), start, end)
 
@@ -104,9 +109,14 @@ def _longest_run(lines: Sequence[str]) -> tuple[int, int]:
     start = 0
 
     for number in range(1, len(lines) + 1):
-        line = lines[number] if number < len(lines) else ""
+        if number < len(lines):
+            line = lines[number]
+        else:
+            line = ""
+
         if line.strip() and len(line) == len(lines[start]):
             continue
+
         if number - start > best[1] - best[0]:
             best = (start, number)
 
@@ -222,7 +232,10 @@ def _index_width(header: str, body: Sequence[str]) -> int:
     blank = [at for at in range(room) if _is_blank_at(body, at)]
     gaps = [at for at in blank if at - 1 not in blank]
 
-    return gaps[0] if len(gaps) == 1 else 0
+    if len(gaps) == 1:
+        return gaps[0]
+
+    return 0
 
 
 def _is_blank_at(body: Sequence[str], at: int) -> bool:
@@ -252,7 +265,11 @@ def _ends_a_column(body: Sequence[str], ends: Sequence[int], start: int) -> bool
     """Whether values end at the last of these places in every row that has one: then a
     column does.
     """
-    start = ends[-2] if len(ends) > 1 else start
+    if len(ends) > 1:
+        start = ends[-2]
+    else:
+        start = start
+
     end = ends[-1]
     has_value = False
 
@@ -271,7 +288,11 @@ def _ends_a_column(body: Sequence[str], ends: Sequence[int], start: int) -> bool
 
 def _cut_row(line: str, ends: Sequence[int], width: int) -> list[str] | None:
     """The cells of a row, the index first; None when a value goes over an edge."""
-    cells = [line[:width].strip()] if width else []
+    if width:
+        cells = [line[:width].strip()]
+    else:
+        cells = []
+
     start = width
 
     for end in ends:
@@ -322,8 +343,10 @@ def _build_table(
     cut = ""
     if len(kept) < len(rows):
         cut = "rows in the middle are left out of the printed frame"
+
     if hidden_index:
         kept = [row[1:] for row in kept]
+
     if _LEFT_OUT in names:
         at = names.index(_LEFT_OUT)
         names = names[:at] + names[at + 1 :]
@@ -353,13 +376,19 @@ def _as_floats(column: Sequence[str]) -> Cells:
 
 
 def _as_float(cell: str) -> float | None:
-    return None if cell in _NULLS else float(cell)
+    if cell in _NULLS:
+        return None
+    return float(cell)
 
 
 def _with_whole_size(raw: Raw, rest: str) -> Raw:
     """With the number of rows that pandas says below a shortened frame."""
     shape = _SHAPE.search(rest)
-    total = int(shape[1].replace(",", "")) if shape else None
+    if shape:
+        total = int(shape[1].replace(",", ""))
+    else:
+        total = None
+
     return replace(raw, total_rows=total if total != raw.rows else None)
 
 
@@ -373,18 +402,23 @@ def _note_losses(raw: Raw) -> Raw:
         texts = [cell for cell in column if type(cell) is str]
         if any(type(cell) is float for cell in column) or _has_fractions(texts):
             floats.append(name)
+
         if any(text.endswith("...") for text in texts):
             shortened.append(name)
+
         if any("\\" in text for text in texts):
             escaped.append(name)
+
     if floats:
         note = (
             f"pandas prints fractions to six digits; {listing(floats)} may be rounded"
         )
         raw = raw.noted(note)
+
     if shortened:
         note = f"long texts in {listing(shortened)} may be cut where they end with ..."
         raw = raw.noted(note)
+
     if escaped:
         how = "may be how pandas prints a line break or a tab"
         raw = raw.noted(f"a backslash in {listing(escaped)} {how}")

@@ -93,6 +93,7 @@ def _read_literals(lines: Sequence[str]) -> Answer:
             value = _literal_with_mark(lines[end], mark)
             if value is None:
                 break
+
             values.append(value)
 
         end += 1
@@ -134,7 +135,12 @@ def _parse_row(body: str) -> dict[str, Any] | list[Any] | tuple[Any, ...] | None
             value = parse(body)
         except (ValueError, RecursionError):
             continue
-        return value if isinstance(value, (dict, list, tuple)) and value else None
+
+        if isinstance(value, (dict, list, tuple)) and value:
+            return value
+
+        return None
+
     return None
 
 
@@ -176,7 +182,9 @@ def _names_in_line(line: str) -> Any:
     """What a line names: a list in brackets, or what follows `Columns:`."""
     announced = _NAMES_LINE.match(line)
     if announced is None:
-        return _parse_row(line) if line[:1] in ("[", "(") else None
+        if line[:1] in ("[", "("):
+            return _parse_row(line)
+        return None
 
     body = line[announced.end() :]
     value = _parse_row(body)
@@ -245,6 +253,7 @@ def _find_names(body: str) -> tuple[list[str], str]:
         names = [match[0] for match in matches if match and match[0][-1:] == ending]
         if separator == " " and not _are_logfmt(first[0], names):
             continue
+
         if len(names) > max(len(best[0]), 1):
             best = (names, separator)
 
@@ -312,7 +321,10 @@ def _cut_fields(body: str, names: Sequence[str], separator: str) -> list[str] | 
     if any(_holds_name(value, later, separator) for value in values):
         return "ambiguous: a name of the table is in a line more than once"
 
-    return list(map(_unquote, values)) if separator == " " else values
+    if separator == " ":
+        return list(map(_unquote, values))
+
+    return values
 
 
 def _holds_name(value: str, names: frozenset[str], separator: str) -> bool:
@@ -328,6 +340,7 @@ def _unquote(value: str) -> str:
         return value
     if "\n" in value:
         return value[1:-1]
+
     try:
         return str(jsontext.loads(value))
     except ValueError:

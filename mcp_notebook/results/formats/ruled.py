@@ -43,8 +43,10 @@ def read_ruled(text: str, selected: Sequence[str] = ()) -> Answer:
         alone = not any(map(str.strip, before))
         raw = _read_single_column(header, rule, body, known=known, alone=alone)
         confidence = "medium"
+
     if isinstance(raw, str):
         return raw
+
     if tail and _DOTS.match(tail[0].strip()):
         cut = "dots below the last row stand for rows that are left out"
         raw = replace(raw, truncated=cut)
@@ -124,7 +126,10 @@ def _draw_in_ascii(text: str) -> str:
         drawn = [line for line in lines if not _STUBS.fullmatch(line)]
         return "\n".join(drawn).translate(_ASCII_OF)
 
-    return _without_outer_rules(text) if "==" in text else text
+    if "==" in text:
+        return _without_outer_rules(text)
+
+    return text
 
 
 def _without_outer_rules(text: str) -> str:
@@ -154,8 +159,10 @@ def _split_body(lines: list[str], rule: str) -> tuple[list[str], list[str]]:
     blanks = [n for n in range(end) if _is_blank_line(lines[n], width)]
     if blanks and _is_paragraph(lines[blanks[-1] : end], rule):
         end = blanks[-1]
+
     while end and _is_blank_line(lines[end - 1], width):
         end -= 1
+
     if end and _DOTS.match(lines[end - 1].strip()):
         end -= 1
 
@@ -175,6 +182,7 @@ def _is_paragraph(lines: list[str], rule: str) -> bool:
                 return False
         elif len(line) >= max(len(rule), 1):
             return False  # a row of NULL
+
     return True
 
 
@@ -214,7 +222,11 @@ def _read_crossed(header: str, rule: str, body: list[str]) -> Raw | str:
 
     for line in body:
         lines_up = _has_bars_at(line, places)
-        cells = _cut_at(line, places) if lines_up else line.split("|")
+        if lines_up:
+            cells = _cut_at(line, places)
+        else:
+            cells = line.split("|")
+
         if len(cells) == width:
             if goes_on and rows:
                 rows[-1] = list(map(_append_line, rows[-1], cells))
@@ -260,7 +272,11 @@ def _read_barred(header: str, body: list[str]) -> Raw | str:
     if "|" not in header:
         return ""
 
-    separator = " | " if " | " in header else "|"
+    if " | " in header:
+        separator = " | "
+    else:
+        separator = "|"
+
     return _read_separated(header, body, separator)
 
 
@@ -282,7 +298,9 @@ def _read_separated(header: str, body: list[str], separator: str) -> Raw | str:
 
     def split(line: str) -> list[str]:
         cells = line.split(separator)
-        return [cell.strip() for cell in cells] if padded else cells
+        if padded:
+            return [cell.strip() for cell in cells]
+        return cells
 
     lines = body
     if separator.endswith(" "):
@@ -306,7 +324,9 @@ def _read_separated(header: str, body: list[str], separator: str) -> Raw | str:
 
 
 def _with_last_blank(line: str, separator: str) -> str:
-    return f"{line} " if line.endswith(separator) else line
+    if line.endswith(separator):
+        return f"{line} "
+    return line
 
 
 def _read_single_column(
@@ -333,7 +353,10 @@ def _read_single_column(
     column = list(map(str.strip if typed else str.rstrip, cells))
     raw = Raw((name,), (column,), len(body), text="all", nulls=EMPTY_OR_NULL)
 
-    return unquoted.note_line_per_row(raw, name) if len(body) > 1 else raw
+    if len(body) > 1:
+        return unquoted.note_line_per_row(raw, name)
+
+    return raw
 
 
 # --- what a row may be instead

@@ -46,8 +46,10 @@ def read_columns_below_dashes(header: str, rule: str, body: list[str]) -> Raw | 
     if rows is None:
         # Wide characters count for two where the program measures what a terminal shows.
         rows = _cut_at_starts(list(map(_widen, [header, *body])), starts)
+
     if rows is None:
         return "ambiguous: a value is wider than its column"
+
     # the second places have done their work
     for row in rows:
         row[:] = [cell.replace(_SECOND_HALF, "") for cell in row]
@@ -65,6 +67,7 @@ def read_columns_below_dashes(header: str, rule: str, body: list[str]) -> Raw | 
     if not fixed and _may_continue_above(cells):
         note = "a row with an empty first cell may continue the row above it"
         raw = raw.noted(note, approximate=True)
+
     if not all(body):
         note = "an empty line may be part of the value above it"
         raw = raw.noted(note, approximate=True)
@@ -129,6 +132,7 @@ def _join_continued_rows(
         if not joined or not fixed or is_row:
             joined.append(list(row))
             continue
+
         for number, cell in enumerate(row):
             if cell:
                 joined[-1][number] += f"\n{cell}"
@@ -201,8 +205,13 @@ def _find_blocks(lines: Sequence[str]) -> list[Span]:
     for number, line in enumerate([*lines, "."]):
         has_gap = bool(_GAP.search(line.strip()))
         if start is None:
-            start = number if has_gap else None
+            if has_gap:
+                start = number
+            else:
+                start = None
+
             continue
+
         if not has_gap and line.strip() and not _is_rule(line):
             found.append((start, number))
             start = None

@@ -97,6 +97,7 @@ def read_html(text: str) -> Answer:
     if "<table" not in lowered:
         if not lowered.lstrip().startswith("<tr"):
             return "no <table> in it"
+
         text = f"<table>{text}</table>"  # sqlite3 -html prints the rows alone
 
     parser = _TableParser()
@@ -230,6 +231,7 @@ def _find_rows(element: ElementTree.Element, depth: int) -> Iterator[Raw]:
         if may_be_rows and len(filled) == len(records):
             yield _table_of_records(filled)
             return
+
     if depth < _MAX_DEPTH:
         for child in children:
             yield from _find_rows(child, depth + 1)
@@ -248,8 +250,12 @@ def _read_record(row: ElementTree.Element) -> dict[str, str | None] | None:
     fields = list(row)
     if (row.text or "").strip():
         return None
+
     if not fields:
-        return dict(row.attrib) if row.attrib else None
+        if row.attrib:
+            return dict(row.attrib)
+        return None
+
     if any(len(field) for field in fields):
         return None
 
@@ -311,10 +317,12 @@ def find_wrapped_texts(text: str) -> tuple[list[WrappedText], str]:
     for marks, find in ((("```", "~~~"), _find_fences), (("</",), _find_tags)):
         if not any(mark in text for mark in marks):
             continue
+
         lines = text.splitlines(keepends=True)
         found = list(itertools.islice(find(lines), _MOST_WRAPPED))
         if found:
             return _take_out(lines, found)
+
     return [], text
 
 
@@ -341,18 +349,30 @@ def _find_fences(lines: Sequence[str]) -> Iterator[_Wrapping]:
     first, language = -1, ""
     for number, line in enumerate(lines):
         may_be_fence = "```" in line or "~~~" in line
-        fence = _FENCE.fullmatch(line.rstrip("\r\n")) if may_be_fence else None
+        if may_be_fence:
+            fence = _FENCE.fullmatch(line.rstrip("\r\n"))
+        else:
+            fence = None
+
         if fence is None:
             continue
+
         if first < 0:
             first, language = number, fence[2]
             continue
+
         # a value that begins with the marks closes no fence
         if line.strip(" \t\r\n").strip(fence[1][0]):
             continue
+
         if language.lower() not in _CODE_LANGUAGES:
-            of_language = f" of {language}" if language else ""
+            if language:
+                of_language = f" of {language}"
+            else:
+                of_language = ""
+
             yield _Wrapping(first, number, f"a fenced block{of_language}")
+
         first = -1
 
 
@@ -363,6 +383,7 @@ def _find_tags(lines: Sequence[str]) -> Iterator[_Wrapping]:
         closing = _CLOSING_TAG.fullmatch(line.rstrip("\r\n"))
         if closing:
             last_closing[closing[1]] = number
+
     if not last_closing:
         return
 

@@ -37,7 +37,9 @@ class FittedRows(NamedTuple):
 
 def note_lost_spaces(raw: Raw) -> Raw:
     """Says that drawing took the spaces at the ends of values, if there are values."""
-    return raw.noted(SPACES_LOST) if raw.rows else raw
+    if raw.rows:
+        return raw.noted(SPACES_LOST)
+    return raw
 
 
 def note_line_per_row(raw: Raw, name: str) -> Raw:
@@ -100,9 +102,11 @@ def fit_rows(
             # a line without any separator continues the value at the row's end
             if checks[-1] is not None:
                 return f"ambiguous: the line {line[:40]!r} fits no column"
+
             rows[-1][-1] += f"\n{line}"
             repaired.add(width - 1)
             continue
+
         if len(row) < width:
             unfinished = row
             continue
@@ -113,6 +117,7 @@ def fit_rows(
 
         rows.append(placed[0])
         repaired |= placed[1]
+
     if unfinished:
         return "ambiguous: the last row is not complete"
 
@@ -127,6 +132,7 @@ def _checks_of_columns(
     if not whole:
         bracketed = [_join_brackets(row, width, separator) for row in cells]
         whole = [placed[0] for placed in bracketed if placed]
+
     if not whole:
         return None
 
@@ -140,6 +146,7 @@ def _check_of_column(column: Sequence[str]) -> CellCheck:
     present = without_nulls(column)
     if not present:
         return None
+
     for test in (strings.is_number, strings.is_temporal):
         if all(map(test, present)):
             return lambda cell, test=test: not cell or cell in NULL_WORDS or test(cell)
@@ -169,6 +176,7 @@ def _place_cells(
         joined = [*row[:number], separator.join(row[number:after]), *row[after:]]
         if _pass_checks(joined, checks):
             ways.append((joined, {number}))
+
     if len(ways) == 1:
         return ways[0]
 
@@ -207,6 +215,7 @@ def _join_brackets(
         depth -= cell.count("]") + cell.count("}")
         if depth < 0:
             return None
+
     if depth or len(cells) != width:
         return None
 
@@ -252,7 +261,11 @@ def strip_padding(raw: Raw) -> Raw:
     for number in padded:
         columns[number] = [cell.strip(" ") for cell in columns[number]]
 
-    names = [raw.names[number] for number in padded] if raw.names else []
+    if raw.names:
+        names = [raw.names[number] for number in padded]
+    else:
+        names = []
+
     note = f"blanks that padded {listing(names)} to one width were taken off"
 
     return replace(raw, columns=tuple(columns)).noted(note)
@@ -357,7 +370,11 @@ def _undo_escapes_in(cell: Any) -> Any:
 def decode_code_literal(token: str) -> str:
     """The text that a literal in quotes stands for in JavaScript, Ruby, Rust and others."""
     body = token[1:-1]
-    text = _CODE_ESCAPE.sub(_decode_code_escape, body) if "\\" in body else body
+    if "\\" in body:
+        text = _CODE_ESCAPE.sub(_decode_code_escape, body)
+    else:
+        text = body
+
     # JavaScript writes a sign beyond the first plane as two surrogates
     if "\\u" in body and any("\ud800" <= sign <= "\udfff" for sign in text):
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -372,4 +389,7 @@ def _decode_code_escape(match: re.Match[str]) -> str:
 
     code = int(digits, 16)
 
-    return chr(code) if code <= _LAST_CODE_POINT else match[0]
+    if code <= _LAST_CODE_POINT:
+        return chr(code)
+
+    return match[0]

@@ -103,10 +103,15 @@ def read_vertical(text: str) -> Answer:
     is_spark = text.startswith("-RECORD")
     rows = _strip_padding(rows, records.chunks[0], names, is_spark=is_spark)
     # psql leaves NULL empty
-    nulls = EMPTY_OR_NULL if field is _BAR else NULL_WORDS
+    if field is _BAR:
+        nulls = EMPTY_OR_NULL
+    else:
+        nulls = NULL_WORDS
+
     raw = from_rows(names, rows, text="all", nulls=nulls)
     if is_spark or framed:
         raw = raw.noted(unquoted.SPACES_LOST)
+
     if touched:
         note = f"line breaks inside {listing(sorted(touched))} were put together again"
         raw = raw.noted(note)
@@ -134,7 +139,10 @@ def _read_rows(
         row = _read_record(chunk, names, field, may_continue=records.marked)
         if row is None:
             torn = "ambiguous: a record lacks a column"
-            return torn if records.marked else _DIFFERENT_NAMES
+            if records.marked:
+                return torn
+
+            return _DIFFERENT_NAMES
 
         values, continued = row
         rows.append(values)
@@ -150,6 +158,7 @@ def _strip_padding(
     if is_spark:
         # Spark pads values to the width of the widest
         rows = unquoted.strip_blanks(rows)
+
     if _are_aligned(chunk, names):
         rows = [_strip_left(row) for row in rows]
 
@@ -164,7 +173,9 @@ def _find_field(text: str) -> Field:
     """What a field of this text looks like."""
     if _PSQL.search(text):
         return _BAR
-    return _EQUALS if _EQUALS_LINE.match(text) else _COLON
+    if _EQUALS_LINE.match(text):
+        return _EQUALS
+    return _COLON
 
 
 # --- frames and bullets
@@ -187,6 +198,7 @@ def _take_off_bullets(lines: list[str]) -> list[str]:
     found = [_BULLET.fullmatch(line) for line in lines]
     if sum(map(bool, found)) < 2:
         return lines
+
     for line, match in zip(lines, found, strict=True):
         if match is None and _is_field_of_its_own(line):
             return lines
@@ -209,7 +221,10 @@ def _take_off_bullet(line: str, bullet: re.Match[str] | None) -> str:
 
     # a marker of a row without its stars and signs of a heading
     inner = line.strip("*# \t")
-    return inner if _MARKER.fullmatch(inner) else line
+    if _MARKER.fullmatch(inner):
+        return inner
+
+    return line
 
 
 # --- records
@@ -247,6 +262,7 @@ def _cut_off_trailer(chunk: list[str]) -> tuple[list[str], list[str]]:
         after = [line.strip() for line in chunk[blanks[-1] :] if line.strip()]
         if all(map(_TRAILER.match, after)):
             return chunk[: blanks[-1]], chunk[blanks[-1] :]
+
     if chunk and _COUNT.match(chunk[-1]):
         return chunk[:-1], chunk[-1:]
 
@@ -277,6 +293,7 @@ def _cut_at_blank_lines(lines: Sequence[str], field: Field) -> _Records | None:
 
     while first and all(map(field.fullmatch, chunks[first - 1])):
         first -= 1
+
     # a paragraph of fields above one of prose belongs to the prose
     if len(chunks) - first < 2 or _has_fields(chunks[:first], field):
         return None
@@ -324,7 +341,10 @@ def _read_record(
         else:
             return None
 
-    return (values, continued) if len(values) == len(names) else None
+    if len(values) == len(names):
+        return (values, continued)
+
+    return None
 
 
 def _are_aligned(chunk: Sequence[str], names: Sequence[str]) -> bool:

@@ -28,6 +28,7 @@ def read_workbook(data: bytes) -> list[Raw] | str:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError:
         return MISSING
+
     try:
         book = CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets = [

@@ -67,14 +67,20 @@ def read_table(text: str) -> pa.Table | None:
     are not converted. None when the text is anything else, is small, or anything in it
     is in doubt (then `jsontext.loads` must read it).
     """
-    first = _FIRST.match(text) if len(text) >= SMALL else None
+    if len(text) >= SMALL:
+        first = _FIRST.match(text)
+    else:
+        first = None
+
     end = len(text.rstrip(" \t\r\n"))
     if first is None or text[end - 1] != "]":
         return None
+
     try:
         layout = _find_layout(text, first.start(1), end, first[1])
         if layout is None:
             return None
+
         return _read_blocks(text, first.start(1), end - 1, layout)
     except (ValueError, RecursionError):
         # no JSON for Python's decoder or Arrow's, or no Unicode
@@ -89,7 +95,11 @@ def _read_blocks(text: str, start: int, end: int, layout: _Layout) -> pa.Table |
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         blocks = list(pool.map(read_block, _cuts(text, start, end, layout)))
-    return None if None in blocks else pa.concat_tables(blocks)
+
+    if None in blocks:
+        return None
+
+    return pa.concat_tables(blocks)
 
 
 def _cuts(
@@ -101,6 +111,7 @@ def _cuts(
         if cut < 0:
             yield start, end
             return
+
         yield start, cut + 1
         start = cut + layout.separator.index("{")
 
@@ -115,12 +126,14 @@ def _find_layout(text: str, opened: int, end: int, opening: str) -> _Layout | No
     )
     if second is None or type(record) is not dict:
         return None
+
     names = list(record)
     sample = list(_sample_records(text, opened, end, second[0], len(opening)))
     fields = _find_fields(text, sample, names)
     between = _find_between_fields(text[opened:stop], names)
     if not fields or between is None:
         return None
+
     colon = re.search(rf'"{_SPACE}:', opening)
     return _Layout(
         fields,
@@ -144,10 +157,13 @@ def _sample_records(
             yield record
             if not text.startswith(separator, stop - 1):
                 break
+
             at = stop - 1 + len(separator) - keyed
+
         found = text.find(separator, opened + (end - opened) * place // _PLACES)
         if found < 0:
             return
+
         at = found + len(separator) - keyed
 
 
@@ -158,16 +174,21 @@ def _find_fields(
     for record in records:
         if type(record) is not dict or list(record) != names:
             return None
+
         for name, value in record.items():
             kinds[name].add(type(value))
+
     if not all(map(_is_plain_name, names)):
         return None
+
     fields: dict[str, pa.DataType] = {}
     for name in names:
         kind = _find_type(name, kinds[name] - {type(None)}, text)
         if kind is None:
             return None
+
         fields[name] = kind
+
     return fields
 
 
@@ -186,11 +207,14 @@ def _find_type(name: str, kinds: set[type], text: str) -> pa.DataType | None:
         )
         if value is None:
             return pa.null()
+
         kinds = {type(_DECODE(text, value.end())[0])}
+
     if kinds == {int, float}:
         return pa.float64()
     if len(kinds) > 1:
         return None
+
     return _TYPES.get(kinds.pop())
 
 
@@ -203,8 +227,10 @@ def _find_between_fields(record: str, names: Sequence[str]) -> list[str] | None:
         ).search(record, at)
         if start is None:
             return None
+
         found.append(start[0])
         at = start.end()
+
     return found
 
 
@@ -220,12 +246,15 @@ def _read_block(records: str, layout: _Layout) -> pa.Table | None:
         return None
     if not _has_all_nulls(found, lines, layout.colon):
         return None
+
     columns = dict(zip(fields, found.columns, strict=True))
     for name in floats:
         values = read_floats(columns[name])
         if values is None:
             return None
+
         columns[name] = values
+
     return pa.table(columns)
 
 
@@ -253,12 +282,20 @@ def _quote_floats(lines: bytes, layout: _Layout) -> bytes:
     ):
         if not opens and not closes:
             continue
-        quoted = before.removesuffix(b" ") + b'"' if opens else before
+
+        if opens:
+            quoted = before.removesuffix(b" ") + b'"'
+        else:
+            quoted = before
+
         if closes:
             quoted = b'",' + quoted[2 if quoted.startswith(b", ") else 1 :]
+
         lines = lines.replace(before, quoted)
+
     if not floats[-1]:
         return lines
+
     lines = lines.replace(b"}\n", b'"}\n')
     end = lines.rindex(b"}")
     return lines[:end] + b'"' + lines[end:]
@@ -290,9 +327,11 @@ def _has_all_nulls(found: pa.Table, lines: bytes, colon: bytes) -> bool:
     if len(nulls) > _FEW:
         in_strings = lines.count(b"\\" + written)
         return lines.count(written) - in_strings == sum(nulls.values())
+
     for name, count in nulls.items():
         if lines.count(b'"' + name.encode() + written) != count:
             return False
+
     return True
 
 
@@ -307,7 +346,11 @@ def read_floats(digits: pa.ChunkedArray) -> pa.ChunkedArray | None:
     # from here on a float may not hold an integer, though it prints as one
     if largest is not None and not largest < _EXACT_FLOAT:
         odd = digits.drop_null()
-    return values if all(map(_is_float, odd.unique().to_pylist())) else None
+
+    if all(map(_is_float, odd.unique().to_pylist())):
+        return values
+
+    return None
 
 
 def _is_float(digits: str) -> bool:

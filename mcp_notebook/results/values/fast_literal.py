@@ -65,9 +65,14 @@ def read_table(text: str) -> pa.Table | None:
     when no row has a value; strings are not converted. None when the text is small, is
     anything else, or anything in it is in doubt.
     """
-    rows = _ROWS.match(text) if len(text) >= SMALL else None
+    if len(text) >= SMALL:
+        rows = _ROWS.match(text)
+    else:
+        rows = None
+
     if rows is None or "\0" in text:
         return None
+
     try:
         return _read_rows(text.rstrip(), rows)
     except (ValueError, OverflowError, RecursionError):
@@ -80,20 +85,32 @@ def _read_rows(text: str, rows: re.Match[str]) -> pa.Table:
     closing = _CLOSING[opening]
     if not text.endswith(closing + _CLOSING[rows[1]]):
         raise _Doubt
+
     first, end = literal.load_at(text, rows.start(2))
     if not isinstance(first, list | tuple | dict) or not first:
         raise _Doubt
+
     body, count = text[rows.start(2) : -1], None
     if isinstance(first, dict):
         body, count = _drop_keys(body, list(first))
-    comma = ", " if text.startswith(", ", end) else ","
+
+    if text.startswith(", ", end):
+        comma = ", "
+    else:
+        comma = ","
+
     single = isinstance(first, tuple) and len(first) == 1
     # Names are gone: from here on, rows of every form are values with commas between.
     blocks = list(_write_blocks(body[1:-1], closing + comma + opening, single))
     total = sum(block.rows for block in blocks)
     if count not in (None, total):
         raise _Doubt
-    names = list(first) if isinstance(first, dict) else [""] * len(first)
+
+    if isinstance(first, dict):
+        names = list(first)
+    else:
+        names = [""] * len(first)
+
     return pa.Table.from_arrays(_read_columns(blocks, len(first), total), names=names)
 
 
@@ -107,13 +124,20 @@ def _drop_keys(body: str, names: Sequence[object]) -> tuple[str, int]:
     for at, name in enumerate(names):
         if not isinstance(name, str) or not name or not name.isprintable():
             raise _Doubt
+
         before, after = (f", {name!r}: ", ", ") if at else (f"{{{name!r}: ", "{")
         shorter = body.replace(before, after)
         found = (len(body) - len(shorter)) // (len(before) - len(after))
-        rows = found if rows is None else rows
+        if rows is None:
+            rows = found
+        else:
+            rows = rows
+
         if found != rows:
             raise _Doubt
+
         body = shorter
+
     return body, rows or 0
 
 
@@ -133,7 +157,11 @@ def _split_block(body: str, start: int, between: str) -> tuple[list[str], int]:
     end = start
     while True:
         end = body.find(between, end + _BLOCK)
-        end = len(body) if end < 0 else end
+        if end < 0:
+            end = len(body)
+        else:
+            end = end
+
         parts = _TOKEN.split(body[start:end])
         if "'" not in parts[-1] and '"' not in parts[-1]:
             return parts, end
@@ -161,18 +189,22 @@ def _write_outside(outside: str, between: str, single: bool) -> str:
     """
     if any(mark in outside for mark in ("\n", _NULL, _TRUE, _FALSE)):
         raise _Doubt
+
     if single:
         with_comma = outside.count(f",{between}") + outside.endswith(",")
         if with_comma != outside.count(between) + 1:
             raise _Doubt  # (0) is no tuple
+
     if between == "), (":
         # a tuple of one value has a comma behind it
         outside = outside.replace(",), (", "), (").removesuffix(",")
+
     outside = outside.replace(between, "\n").replace(", ", ",")
     outside = outside.replace("None", _NULL)
     outside = outside.replace("True", _TRUE).replace("False", _FALSE)
     if outside.translate(_BARE) or not _stand_apart(outside):
         raise _Doubt
+
     return outside
 
 
@@ -189,19 +221,29 @@ def _write_cell(token: str) -> str:
     """A token as a CSV cell: a string in single quotes, or a letter for the kind and the value."""
     if token[0] == _QUOTE and "\\" not in token:
         return token  # most strings are written as CSV has them
+
     if token[0] in "'\"":
-        value = literal.loads(token) if "\\" in token else token[1:-1]
+        if "\\" in token:
+            value = literal.loads(token)
+        else:
+            value = token[1:-1]
+
         return "'" + str(value).replace("'", "''") + "'"
+
     if token[0] == "D":
         digits = token[len("Decimal('") : -2]
         if not _PLAIN_DECIMAL.fullmatch(digits):
             raise _Doubt
+
         return f"D{digits}"
+
     if token[0] == "U":
         return "u" + token[len("UUID('") : -2]
+
     if token.startswith("datetime.date("):
         year, month, day = token[len("datetime.date(") : -1].split(", ")
         return f"d{_write_year(year)}-{month:0>2}-{day:0>2}"
+
     return _write_moment(token[len("datetime.datetime(") : -1])
 
 
@@ -209,11 +251,15 @@ def _write_moment(arguments: str) -> str:
     clock, _, zone = arguments.partition(", tzinfo=")
     if zone and not _is_utc(zone):
         raise _Doubt
+
     # seconds of zero are left out, with the microseconds behind them
     year, month, day, hour, minute, second, micro = (*clock.split(", "), "0", "0")[:7]
     date = f"{_write_year(year)}-{month:0>2}-{day:0>2}"
     time = f"{hour:0>2}:{minute:0>2}:{second:0>2}.{micro:0>6}"
-    return f"z{date}T{time}Z" if zone else f"t{date}T{time}"
+    if zone:
+        return f"z{date}T{time}Z"
+
+    return f"t{date}T{time}"
 
 
 def _write_year(year: str) -> str:
@@ -234,12 +280,15 @@ def _read_columns(blocks: list[_Block], width: int, rows: int) -> list[pa.Chunke
     whole = bare
     if texts:
         whole = _read_csv(b"\n".join(block.whole for block in blocks), width, texts)
+
     if not bare.num_rows == whole.num_rows == rows:
         raise _Doubt
+
     columns = {name: whole[name] for name in texts}
     for name in bare.column_names:
         if name not in columns:
             columns[name] = _read_column(bare[name])
+
     return [columns[name] for name in bare.column_names]
 
 
@@ -256,6 +305,7 @@ def _read_csv(data: bytes, width: int, only: Sequence[str] = ()) -> pa.Table:
         # second half.
         if data[edge - 1 : edge + 1] == b"\r\n":
             raise _Doubt
+
     return pa_csv.read_csv(
         pa.BufferReader(data),
         read_options=pa_csv.ReadOptions(
@@ -278,17 +328,24 @@ def _read_column(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     """The values of a column without strings, when all its cells are of one kind."""
     if cells.null_count == len(cells):
         return pa.chunked_array([pa.nulls(len(cells))])
+
     for mark, kind in _KINDS.items():
         if _all_start(cells, mark):
             values = pc.utf8_slice_codeunits(cells, 1)
-            return _read_decimals(values) if kind is None else pc.cast(values, kind)
+            if kind is None:
+                return _read_decimals(values)
+
+            return pc.cast(values, kind)
+
     if set(cells.slice(0, 64).to_pylist()) <= {_TRUE, _FALSE, None}:
         return _read_flags(cells)
     if pc.all(pc.match_substring_regex(cells, _INTEGER)).as_py():
         return pc.cast(cells, pa.int64())
+
     floats = _read_floats(cells)
     if floats is None:
         raise _Doubt
+
     return floats
 
 
@@ -315,12 +372,16 @@ def _read_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
     is_written = pc.match_substring(cells, "inf")
     if pc.any(pc.and_(pc.is_inf(values), pc.invert(is_written))).as_py():
         return None  # digits too large for a float
+
     whole = pc.invert(pc.match_substring_regex(cells, "[.ein]"))
     largest = pc.max(pc.abs(values.filter(whole))).as_py()
     are_plain = pc.match_substring_regex(cells.filter(whole), _INTEGER)
     if not pc.all(are_plain, min_count=0).as_py():
         return None
-    return values if largest is None or largest < _EXACT_FLOAT else None
+    if largest is None or largest < _EXACT_FLOAT:
+        return values
+
+    return None
 
 
 def _read_decimals(digits: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -337,4 +398,5 @@ def _read_decimals(digits: pa.ChunkedArray) -> pa.ChunkedArray:
     precision = pc.max(whole).as_py() + scale
     if precision > 38:
         raise _Doubt
+
     return pc.cast(digits, pa.decimal128(precision, scale))

@@ -35,13 +35,22 @@ def read_table(text: str) -> pa.Table | None:
 
     None when the text is anything else, is small, or anything in it is in doubt.
     """
-    start = _START.match(text) if len(text) >= SMALL else None
+    if len(text) >= SMALL:
+        start = _START.match(text)
+    else:
+        start = None
+
     body = text.rstrip(" \t\r\n")
     if start is None or not body.endswith("]]"):
         return None
+
     try:
         first, end = json.JSONDecoder().raw_decode(text, start.end() - 1)
-        between = "], [" if text.startswith("], [", end - 1) else "],["
+        if text.startswith("], [", end - 1):
+            between = "], ["
+        else:
+            between = "],["
+
         cuts = _cuts(body, start.end(), len(body) - 2, between)
         return _read_blocks(body, cuts, between, len(first))
     except (ValueError, RecursionError):
@@ -73,6 +82,7 @@ def _cuts(text: str, start: int, end: int, between: str) -> list[tuple[int, int]
     while (cut := text.find(between, start + _BLOCK, end)) >= 0:
         cuts.append((start, cut))
         start = cut + len(between)
+
     return [*cuts, (start, end)]
 
 
@@ -83,17 +93,21 @@ def _read_cells(rows: str, between: str, width: int) -> pa.Table:
     data = rows.encode()
     if not width or not rows or (np.frombuffer(data, np.uint8) < ord(" ")).any():
         raise _Doubt  # a mark, or a layout over several lines
+
     space = between[2:-1].encode()
     if b"\\" in data:
         data = data.replace(b"\\\\", _BACKSLASH).replace(b'\\"', _QUOTE)
+
     data = data.replace(between.encode(), b"\n")
     data = data.replace(b"," + space + b'"', b',"' + _TEXT)
     # framed by line ends, so that the first and last cell have one beside them as well
     data = b"\n" + data + b"\n"
     if rows.startswith(('"', "null")):
         data = data.replace(b'\n"', b'\n"' + _TEXT)
+
     if not _quotes_are_in_place(data):
         raise _Doubt
+
     names = [str(number) for number in range(width)]
     nulls = ["null", (space + b"null").decode()]
     return pa_csv.read_csv(
@@ -131,32 +145,44 @@ def _read_column(
     """
     if cells.null_count == len(cells):
         return pa.nulls(len(cells))
+
     array = pa.concat_arrays(cells.chunks)
     if pc.all(pc.starts_with(array, _TEXT.decode())).as_py():
         return _read_strings(pc.utf8_slice_codeunits(array, 1), between)
+
     if space:
         if not pc.all(pc.starts_with(array, space)).as_py():
             raise _Doubt
+
         array = pc.utf8_slice_codeunits(array, len(space))
+
     # a look at a few cells spares one at all of them where they are no flags
     if set(array.slice(0, 64).to_pylist()) <= _FLAGS:
         if not set(array.unique().to_pylist()) <= _FLAGS:
             raise _Doubt
         return pc.equal(array, "true")
+
     if pc.all(pc.match_substring_regex(array, _INTEGER)).as_py():
         return pc.cast(array, pa.int64())
+
     floats = read_floats(array)
     if floats is None:
         raise _Doubt
+
     return floats
 
 
 def _read_strings(array: pa.StringArray, between: str) -> pa.StringArray:
     """The texts without marks and escapes."""
     memory = array.buffers()[2]
-    held = memory.to_pybytes() if memory else b""
+    if memory:
+        held = memory.to_pybytes()
+    else:
+        held = b""
+
     if _TEXT in held:
         raise _Doubt
+
     written = {_QUOTE: '\\"', _BACKSLASH: "\\\\", b"\n": between}
     marks = [mark for mark in written if mark in held]
     has_escapes = b"\\" in held
@@ -165,9 +191,12 @@ def _read_strings(array: pa.StringArray, between: str) -> pa.StringArray:
         plain = written[mark]
         if mark != b"\n" and not has_escapes:
             plain = plain[-1]
+
         array = pc.replace_substring(array, mark.decode(), plain)
+
     if not has_escapes:
         return array
+
     return _decode_escapes(array, pc.match_substring(array, "\\"))
 
 
@@ -177,6 +206,7 @@ def _decode_escapes(array: pa.StringArray, escaped: pa.BooleanArray) -> pa.Strin
     values = json.loads('["' + '","'.join(written) + '"]')
     if len(values) != len(written):
         raise _Doubt
+
     return pc.replace_with_mask(
         array, pc.fill_null(escaped, False), pa.array(values, pa.string())
     )

@@ -75,13 +75,17 @@ def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
         columns = _read_columns(sub, sure=_lists_columns(key))
         if columns is not None:
             yield _declare_types(columns, types)
+
     if depth >= _MAX_DEPTH:
         return
+
     for key, sub in ranked:
         if type(sub) is not dict:
             continue
+
         if _lists_columns(key) and (columns := _read_mapping(sub)) is not None:
             yield columns
+
         yield from candidates(sub, depth + 1)
 
 
@@ -91,7 +95,9 @@ def _lists_columns(key: Any) -> bool:
 
 def _rank(key: Any) -> int:
     lowered = str(key).lower()
-    return _LIST_KEYS.index(lowered) if lowered in _LIST_KEYS else len(_LIST_KEYS)
+    if lowered in _LIST_KEYS:
+        return _LIST_KEYS.index(lowered)
+    return len(_LIST_KEYS)
 
 
 def _types_beside(value: Mapping[str, Any]) -> Any:
@@ -105,11 +111,19 @@ def _read_columns(value: Any, *, sure: bool) -> Columns | None:
     """A list of names, of objects that name themselves, or of pairs of name and type."""
     if holds_only(value, str):
         return Columns(tuple(value), (None,) * len(value), sure)
+
     if holds_only(value, dict):
         names, kinds = zip(*map(_read_column, value), strict=True)
-        return None if None in names else Columns(names, kinds, sure)
+        if None in names:
+            return None
+
+        return Columns(names, kinds, sure)
+
     may_be_pairs = sure and holds_only(value, list, tuple)
-    return _read_pairs(value) if may_be_pairs else None
+    if may_be_pairs:
+        return _read_pairs(value)
+
+    return None
 
 
 def _read_column(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -120,10 +134,15 @@ def _read_column(item: Mapping[str, Any]) -> tuple[str | None, str | None]:
     oid = lowered.get("datatypeid", lowered.get("type_oid", lowered.get("oid")))
     if type(oid) is int and oid in declared.POSTGRES_OIDS:
         return name, declared.POSTGRES_OIDS[oid]
+
     kind = _first_text(map(lowered.get, _TYPE_KEYS))
     if type(lowered.get("type")) is dict:
         inner = _first_text(lowered["type"].values())
-        kind = kind if inner is None else inner
+        if inner is None:
+            kind = kind
+        else:
+            kind = inner
+
     return name, kind
 
 
@@ -145,6 +164,7 @@ def _read_pairs(value: Sequence[Any]) -> Columns | None:
                 kinds.append(None)
             case _:
                 return None
+
     return Columns(tuple(names), tuple(kinds), sure=True)
 
 
@@ -166,6 +186,7 @@ def _declare_types(columns: Columns, types: Any) -> Columns:
             kinds = tuple(types)
         case _:
             return columns
+
     return columns._replace(declared=kinds)
 
 
@@ -175,16 +196,26 @@ def _declare_types(columns: Columns, types: Any) -> Columns:
 def pair(columns: Columns, rows: Sequence[Any], path: str) -> Raw | None:
     """Names and rows that fit each other as one table; None when they do not."""
     if not rows:
-        return _read_rows(columns, [], path) if columns.sure else None
+        if columns.sure:
+            return _read_rows(columns, [], path)
+        return None
+
     if holds_only(rows, dict):
         return _pair_records(columns, rows, path)
     if not holds_only(rows, list, tuple):
         return None
+
     width = len(columns.names)
     if any(len(row) != width for row in rows):
-        return _pair_ragged(columns, rows, path) if columns.sure else None
+        if columns.sure:
+            return _pair_ragged(columns, rows, path)
+        return None
+
     raw = _read_rows(columns, _cells_of(rows), path)
-    return _drop_repeated_names(raw) if width > 1 else raw
+    if width > 1:
+        return _drop_repeated_names(raw)
+
+    return raw
 
 
 def _read_rows(columns: Columns, rows: Sequence[Sequence[Any]], path: str) -> Raw:
@@ -207,6 +238,7 @@ def _pair_ragged(
     width = len(columns.names)
     if any(len(row) > width for row in rows):
         return None
+
     short = sum(len(row) < width for row in rows)
     filled = [[*row, *[None] * (width - len(row))] for row in rows]
     return _read_rows(columns, filled, path).noted(
@@ -222,9 +254,11 @@ def _pair_records(
     cells = nested_cells(rows)
     if cells is not None and all(len(row) == width for row in cells):
         return _drop_repeated_names(_read_rows(columns, cells, path))
+
     known = set(columns.names)
     if not columns.sure or not all(row.keys() <= known for row in rows):
         return None
+
     names = tuple(dict.fromkeys(columns.names))
     # The first column of a name gives the type, so it is set last.
     kinds = dict(zip(reversed(columns.names), reversed(columns.declared), strict=True))
@@ -232,6 +266,7 @@ def _pair_records(
     raw = from_records(rows, names, declared=types, path=path)
     if len(names) == width:
         return raw
+
     counts = Counter(columns.names)
     repeated = next(name for name in names if counts[name] > 1)
     return raw.noted(
@@ -244,12 +279,17 @@ def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
     """Rows in one key of an object each: BigQuery's `{"f": [{"v": 1}]}`, Neo4j's
     `{"row": [...], "meta": [...]}`.
     """
-    first = rows[0] if rows else {}
+    if rows:
+        first = rows[0]
+    else:
+        first = {}
+
     keys = [key for key in _CELL_KEYS if type(first.get(key)) is list]
     if not keys or len(first) > 3:
         return None
     if not all(type(row.get(keys[0])) is list for row in rows):
         return None
+
     return _cells_of([row[keys[0]] for row in rows])
 
 
@@ -268,19 +308,24 @@ def read_bare_rows(rows: Sequence[Sequence[Any]], path: str) -> list[Raw]:
     width = max(map(len, rows))
     if all(set(map(type, row)) <= {dict} for row in rows):
         return []  # no cells at all, or objects
+
     kinds = _types_below_names(rows)
     if kinds is not None:
         raw = pair(Columns(tuple(rows[0]), kinds, sure=True), rows[2:], path)
         if raw is not None:
             return [raw]
+
     names = _header(rows)
     if names is not None:
         raw = pair(Columns(names, (None,) * len(names), sure=True), rows[1:], path)
         if raw is None:
             return []
+
         return [raw.noted("the first row was taken as the header", approximate=True)]
+
     if any(len(row) != width for row in rows):
         return []
+
     return [from_rows(None, rows, path=path)]
 
 
@@ -288,6 +333,7 @@ def _types_below_names(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
     """The types in the row below the names (ClickHouse's `…WithNamesAndTypes`)."""
     if len(rows) < 2 or len(rows[0]) != len(rows[1]):
         return None
+
     names, kinds = rows[0], rows[1]
     cells = [*names, *kinds]
     if not holds_only(cells, str) or not all(cells):
@@ -295,6 +341,7 @@ def _types_below_names(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
     # Names that are all types too are a table of types.
     if all(map(declared.kind, names)) or not all(map(declared.kind, kinds)):
         return None
+
     return tuple(kinds)
 
 
@@ -305,13 +352,16 @@ def _header(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
     first = rows[0]
     if len(rows) < 2 or not holds_only(first, str):
         return None
+
     are_distinct = len(set(first)) == len(first)
     if not are_distinct or not all(map(str.strip, first)):
         return None
+
     for number, name in enumerate(first):
         below = [row[number] for row in rows[1:] if number < len(row)]
         if _differs_below(name, [cell for cell in below if cell is not None]):
             return tuple(first)
+
     return None
 
 
@@ -322,6 +372,7 @@ def _differs_below(name: str, cells: Sequence[Any]) -> bool:
     kinds = set(map(type, cells))
     if not kinds or str not in kinds:
         return bool(kinds)
+
     return kinds == {str} and all(map(_is_value, cells)) and not _is_value(name)
 
 

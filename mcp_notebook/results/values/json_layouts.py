@@ -45,6 +45,7 @@ def read_wrapped_records(records: Sequence[dict[str, Any]], path: str) -> Raw | 
     key = _wrapping_key(records)
     if key is None:
         return None
+
     fields = _keys_in_order(record[key] for record in records)
     beside = [name for name in _keys_in_order(records) if name not in (key, "cursor")]
     labels = {name: _free_name(name, fields) for name in beside}
@@ -53,7 +54,9 @@ def read_wrapped_records(records: Sequence[dict[str, Any]], path: str) -> Raw | 
         row = dict(record[key])
         for name, label in labels.items():
             row[label] = record.get(name)
+
         flat.append(row)
+
     raw = from_records(flat, [*fields, *labels.values()], path=path)
     return raw.noted(
         f"the fields stood inside `{key}` of each row; they are columns here"
@@ -69,7 +72,11 @@ def _wrapping_key(records: Sequence[dict[str, Any]]) -> str | None:
         may_wrap = len(records[0]) > 1 or key == "node"
         if may_wrap and _wraps(records[0], key, beside):
             same = all(_wraps(record, key, beside) for record in records)
-            return key if same else None
+            if same:
+                return key
+
+            return None
+
     return None
 
 
@@ -97,11 +104,16 @@ def read_typed_cells(records: Sequence[dict[str, Any]], path: str) -> Raw | None
     for record in records:
         if not set(map(type, record.values())) <= {dict}:
             return None
+
     names = list(_keys_in_order(records))
     if not names:
         return None
+
     cells = wrappers.rows([list(map(record.get, names)) for record in records])
-    return None if cells is None else from_rows(names, cells, path=path)
+    if cells is None:
+        return None
+
+    return from_rows(names, cells, path=path)
 
 
 def read_names_before_records(value: Sequence[Any], path: str) -> Raw | None:
@@ -111,9 +123,11 @@ def read_names_before_records(value: Sequence[Any], path: str) -> Raw | None:
         return None
     if not holds_only(records, dict):
         return None
+
     known = set(names)
     if not all(record.keys() <= known for record in records):
         return None
+
     return from_records(records, names, path=path)
 
 
@@ -129,6 +143,7 @@ def read_series(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
             return _read_prometheus(records, path)
         case {"metric": dict(), "values": list()}:
             return _read_prometheus(records, path)
+
     return None
 
 
@@ -140,20 +155,29 @@ def _read_influx(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
     tags = list(_tags_of(series[0]))
     if not set(map(type, columns)) <= {str}:
         return None
+
     for item in series:
         if item.get("columns") != columns or list(_tags_of(item)) != tags:
             return None
+
     if not tags and len(series) > 1:
         return None
+
     # The name of the measurement is a column only when it tells rows apart.
-    heads = ["name"] if len({item.get("name") for item in series}) > 1 else []
+    if len({item.get("name") for item in series}) > 1:
+        heads = ["name"]
+    else:
+        heads = []
+
     rows = []
     for item in series:
         labels = [*map(item.get, heads), *_tags_of(item).values()]
         values = item.get("values") or ()
         if any(type(row) is not list or len(row) != len(columns) for row in values):
             return None
+
         rows += [[*labels, *row] for row in values]
+
     return from_rows([*heads, *tags, *columns], rows, path=path)
 
 
@@ -170,13 +194,16 @@ def _read_prometheus(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
         points: Any = item.get("values")
         if type(points) is not list:
             points = [item.get("value")]
+
         for point in points:
             if not _is_point(point):
                 return None
+
             metric = item.get("metric") or {}
             seconds, value = point
             moment = _read_seconds(seconds)
             rows.append([*map(metric.get, labels), moment, _read_number(value)])
+
     return from_rows([*labels, "timestamp", "value"], rows, path=path)
 
 
@@ -214,16 +241,20 @@ def read_sheet(value: Mapping[str, Any], path: str) -> Raw | None:
             cells = value["values"]
         case _:
             return None
+
     if not holds_only(cells, list):
         return None
+
     if value.get("majorDimension") == "COLUMNS":
         columns = _fill_up(cells, max(map(len, cells)))
         cells = [list(row) for row in zip(*columns, strict=True)]
+
     names, *rows = cells
     if not holds_only(names, str) or not all(names):
         return None
     if any(len(row) > len(names) for row in rows):
         return None
+
     # Google leaves blank cells at the end of a row out.
     raw = from_rows(names, _fill_up(rows, len(names)), path=path, text="all")
     return raw.noted(
@@ -240,9 +271,14 @@ def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
     name beside their types (ClickHouse's `JSONColumnsWithMetadata`).
     """
     for key, columns in value.items():
-        lists = list(columns.values()) if type(columns) is dict else []
+        if type(columns) is dict:
+            lists = list(columns.values())
+        else:
+            lists = []
+
         if not _are_equal_lists(lists):
             continue
+
         others = {name: sub for name, sub in value.items() if name != key}
         for found in json_headings.candidates(others):
             if not found.sure or list(found.names) != list(columns):
@@ -254,6 +290,7 @@ def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
                 declared=found.declared,
                 path=f"{path}.{key}" if path else key,
             )
+
     return None
 
 
@@ -270,9 +307,11 @@ def read_equal_lists(value: dict[str, Any], path: str) -> Raw | None:
     columns = list(value.values())
     if len(columns) < 2 or not _are_equal_lists(columns):
         return None
+
     size = len(columns[0])
     if not size or not all(map(_are_scalars, columns)):
         return None
+
     return Raw(tuple(map(str, value)), tuple(columns), size, path=path)
 
 
@@ -287,6 +326,7 @@ def read_pandas_dict(value: dict[str, Any], path: str) -> Raw | None:
     inner = list(value.values())
     if not _are_equal_objects(inner) or not inner[0]:
         return None
+
     by_number = _are_row_numbers(inner[0])
     # Cells that are lists or objects are believed below two row numbers only.
     has_two_rows = by_number and len(inner[0]) > 1
@@ -294,7 +334,10 @@ def read_pandas_dict(value: dict[str, Any], path: str) -> Raw | None:
         return None
     if by_number:
         return _columns_of(value, path)
-    return from_records(inner, path=path) if _are_row_numbers(value) else None
+    if _are_row_numbers(value):
+        return from_records(inner, path=path)
+
+    return None
 
 
 def read_columns_by_number(value: dict[str, Any], path: str) -> Raw | None:
@@ -307,6 +350,7 @@ def read_columns_by_number(value: dict[str, Any], path: str) -> Raw | None:
     # One empty object may as well be a cell.
     if not inner[0] and len(inner) < 2:
         return None
+
     return _columns_of(value, path)
 
 
@@ -336,6 +380,7 @@ def read_named_objects(value: dict[str, Any], path: str) -> Raw | None:
         return None
     if not all(_are_scalars(item.values()) for item in inner):
         return None
+
     labels = ("name", "key", "label", "entry")
     label = next(name for name in labels if name not in inner[0])
     rows = [{label: name, **item} for name, item in value.items()]

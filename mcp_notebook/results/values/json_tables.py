@@ -67,7 +67,10 @@ class _Place:
 
     def enter(self, key: str) -> _Place:
         """The place of an object's value."""
-        path = f"{self.path}.{key}" if self.path else key
+        if self.path:
+            path = f"{self.path}.{key}"
+        else:
+            path = key
         return replace(self, path=path, depth=self.depth + 1)
 
     def enter_item(self, number: int) -> _Place:
@@ -85,6 +88,7 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
     """
     if _depth_exceeds(value, _MAX_NESTING):
         return "nested too deeply"
+
     place = _Place(selected=tuple(selected))
     match value:
         case [{} | [*_] as first, *_] if len(first) > MAX_COLUMNS:
@@ -96,6 +100,7 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
             found = _tables_of_object(value, place)
         case _:
             found = []
+
     return tuple(found) or "no list of records, rows or columns in it"
 
 
@@ -109,11 +114,14 @@ def _depth_exceeds(value: Any, limit: int) -> bool:
         level = list(itertools.chain.from_iterable(deeper))
         if not level:
             return False
+
     return True
 
 
 def _items_of(container: Any) -> Iterable[Any]:
-    return container.values() if type(container) is dict else container
+    if type(container) is dict:
+        return container.values()
+    return container
 
 
 # --- lists
@@ -122,15 +130,21 @@ def _items_of(container: Any) -> Iterable[Any]:
 def _tables_of_list(value: Sequence[Any], place: _Place) -> list[Raw]:
     if not value:
         return [Raw(None, (), 0, path=place.path)]
+
     kinds = set(map(type, value))
     if kinds == {dict}:
         return _tables_of_records(value, place)
     if kinds <= {list, tuple}:
         return _tables_of_rows(value, place)
+
     raw = json_layouts.read_names_before_records(value, place.path)
     if raw is None:
         raw = _read_scalars(value, place.path)
-    return [] if raw is None else [raw]
+
+    if raw is None:
+        return []
+
+    return [raw]
 
 
 def _read_scalars(value: Sequence[Any], path: str) -> Raw | None:
@@ -146,19 +160,25 @@ def _tables_of_records(records: Sequence[dict[str, Any]], place: _Place) -> list
     # What has just the columns of the statement is its rows, whatever else it looks like.
     if place.is_row_of_statement(records[0]):
         return _tables_by_statement(records, place.path)
+
     for read_layout in json_layouts.OF_RECORDS:
         raw = read_layout(records, place.path)
         if raw is not None:
             return [raw]
+
     found: list[Raw] = []
     if len(records) <= _MOST_RESULT_SETS and all(map(_is_result_set, records)):
         for number, record in enumerate(records):
             found += _tables_of_object(record, place.enter_item(number))
+
         return found
+
     if len(records) <= _ANSWERS and all(map(_holds_an_answer, records)):
         for record in records:
             found += _tables_of_object(record, replace(place, depth=place.depth + 1))
+
         return found
+
     return _tables_by_statement(records, place.path)
 
 
@@ -180,6 +200,7 @@ def _holds_an_answer(record: dict[str, Any]) -> bool:
         level = _objects_inside(level)[:_ANSWERS]
         if any(map(json_headings.has_rows, level)):
             return True
+
     return False
 
 
@@ -187,8 +208,13 @@ def _objects_inside(holders: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for holder in holders:
         for sub in holder.values():
-            items = sub[:_ANSWERS] if type(sub) is list else (sub,)
+            if type(sub) is list:
+                items = sub[:_ANSWERS]
+            else:
+                items = (sub,)
+
             found += [item for item in items if type(item) is dict and item]
+
     return found
 
 
@@ -200,12 +226,15 @@ def _tables_by_statement(records: Sequence[dict[str, Any]], path: str) -> list[R
         if cells is not None:
             found.append(from_rows(None, cells, path=path))
             continue
+
         raw = from_records(group, path=path)
         if len(groups) > 1:
             raw = raw.noted(
                 "the server joined the rows of several statements; each is a table here"
             )
+
         found.append(raw)
+
     return found
 
 
@@ -220,33 +249,43 @@ def _split_by_statement(
         if groups and groups[-1][0].keys() == record.keys():
             groups[-1].append(record)
             continue
+
         groups.append([record])
         if len(groups) > _MOST_STATEMENTS:
             return [records]
+
     keys = [set(group[0]) for group in groups]
     are_disjoint = len(set().union(*keys)) == sum(map(len, keys))
-    return groups if are_disjoint and all(keys) else [records]
+    if are_disjoint and all(keys):
+        return groups
+
+    return [records]
 
 
 def _tables_of_rows(value: Sequence[Sequence[Any]], place: _Place) -> list[Raw]:
     cells = wrappers.rows(value)
     if cells is not None:
         return json_headings.read_bare_rows(cells, place.path)
+
     filled = [item for item in value if item]
     found: list[Raw] = []
     # A list of result sets, each a list of records (mssql's recordsets).
     if filled and all(holds_only(item, dict) for item in filled):
         for number, item in enumerate(filled):
             found += _tables_of_list(item, place.enter_item(number))
+
         return found
+
     # Or each a list of rows: believed only when every table then has columns, as cells
     # may be lists too.
     may_be_tables = any(holds_only(item, list, tuple) for item in filled)
     if may_be_tables and place.depth < _DEEPEST_LIST_OF_TABLES:
         for number, item in enumerate(value):
             found += _tables_of_list(item, place.enter_item(number))
+
         if all(raw.columns for raw in found):
             return found
+
     return json_headings.read_bare_rows(value, place.path)
 
 
@@ -257,20 +296,25 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
     if place.is_row_of_statement(value):
         raw = json_layouts.read_columns_by_number(value, place.path)
         return [raw if raw is not None else from_records([value], path=place.path)]
+
     for read_layout in _OF_OBJECT:
         raw = read_layout(value, place.path)
         if raw is not None:
             return [raw]
+
     lists = _lists_of_rows(value)
     if lists:
         return _choose_tables(value, lists, place)
+
     found: list[Raw] = []
     if place.depth < MAX_DEPTH:
         for key, sub in value.items():
             if type(sub) is dict:
                 found += _tables_of_object(sub, place.enter(key))
+
     if not found and place.depth == 0 and _is_row(value):
         found.append(from_records([value], path=place.path))
+
     return found
 
 
@@ -284,6 +328,7 @@ def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:
             raw = json_headings.pair(columns, rows, f"{path}.{key}" if path else key)
             if raw is not None:
                 return raw
+
     return None
 
 
@@ -308,6 +353,7 @@ def _lists_beside_names(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]
             inner = [(f"{key}.{name}", rows) for name, rows in sub.items()]
             lists = [item for item in inner if type(item[1]) is list]
             found += [item for item in lists if _may_be_rows(item[1])]
+
     return sorted(found, key=lambda item: _rank(item[0].rpartition(".")[2]))
 
 
@@ -320,7 +366,9 @@ def _may_be_rows(value: Any) -> bool:
 
 def _rank(key: str) -> int:
     lowered = key.lower()
-    return _ROW_KEYS.index(lowered) if lowered in _ROW_KEYS else len(_ROW_KEYS)
+    if lowered in _ROW_KEYS:
+        return _ROW_KEYS.index(lowered)
+    return len(_ROW_KEYS)
 
 
 def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
@@ -332,10 +380,12 @@ def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
     for key, sub in lists:
         if holds_only(sub, list, tuple) and all(sub):
             filled.append((key, sub))
+
     empty = [item for item in lists if not item[1] and item[0].lower() in _ROW_KEYS]
     # No rows, and remarks beside them: the remarks are not the rows.
     if empty and all(key.lower() in _REMARK_KEYS for key, _ in filled):
         return empty
+
     return sorted(filled, key=lambda item: _rank(item[0])) or empty
 
 
@@ -353,7 +403,9 @@ def _choose_tables(
             others = [name for name, _ in lists if name != key]
             note = f"is `{key}`; the result also has {listing(others)}"
             tables = [raw.noted(note) for raw in tables]
+
         found += tables
+
     return found
 
 

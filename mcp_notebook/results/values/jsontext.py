@@ -37,11 +37,13 @@ def parse(text: str) -> Parsed | str:
     # unlike strip, lstrip seldom copies
     if not text.lstrip(_BLANKS).startswith(("[", "{")):
         return "does not start with [ or {"
+
     body = text.strip(_BLANKS)
     try:
         return Parsed(loads(body))
     except ValueError as error:
         reason = str(error)
+
     return _parse_sequence(body) or f"no JSON: {reason[:80]}"
 
 
@@ -54,19 +56,23 @@ def parse_inside(text: str) -> Parsed | str:
         if not isinstance(found, str):
             rest = text[: fence.start()] + text[fence.end() :]
             return found._replace(rest=rest.strip(), whole=False)
+
     return _parse_at_line_start(text) or "no JSON at the start of a line"
 
 
 def _parse_at_line_start(text: str) -> Parsed | None:
     if "[" not in text and "{" not in text:  # sooner seen than by the expression
         return None
+
     for start in itertools.islice(_START.finditer(text), _ATTEMPTS):
         found = _decode_at(text, start.start(1))
         if found is None or not _is_substantial(found[0]):
             continue
+
         value, end = found
         rest = text[: start.start(1)] + text[end:]
         return Parsed(value, rest.strip(), whole=False)
+
     return None
 
 
@@ -82,6 +88,7 @@ def loads(text: str) -> Any:
         # Python's limit for the digits of an integer, which JSON has not
         if "digits" in str(error) and "limit" in str(error):
             return _decode_huge(text)
+
         raise
 
 
@@ -112,12 +119,21 @@ def _parse_sequence(text: str) -> Parsed | None:
         values.append(value)
         while text[at : at + 1] in _BETWEEN_VALUES:
             at += 1
+
     # A value that begins and is none: the text is cut or no JSON.
     if not values or text[at : at + 1] in ("[", "{"):
         return None
+
     rest = text[at:].strip()
-    value = values if len(values) > 1 else values[0]
-    return Parsed(value, rest, whole=not rest) if _is_substantial(value) else None
+    if len(values) > 1:
+        value = values
+    else:
+        value = values[0]
+
+    if _is_substantial(value):
+        return Parsed(value, rest, whole=not rest)
+
+    return None
 
 
 def _is_substantial(value: Any) -> bool:
@@ -134,17 +150,23 @@ def number(text: str) -> float | Decimal:
     value = float(text)
     if repr(value) == text:
         return value
+
     has_exponent = "e" in text or "E" in text
     if not has_exponent and text.endswith("0") and not text.endswith(".0"):
         return Decimal(text)
+
     try:
-        return value if Decimal(repr(value)) == Decimal(text) else Digits(text)
+        if Decimal(repr(value)) == Decimal(text):
+            return value
+        return Digits(text)
     except InvalidOperation:
         raise ValueError(f"a number beyond all bounds: {text[:40]}") from None
 
 
 def _read_integer(digits: str) -> int | str:
-    return int(digits) if len(digits) < _LONGEST_INTEGER else digits
+    if len(digits) < _LONGEST_INTEGER:
+        return int(digits)
+    return digits
 
 
 def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -152,12 +174,15 @@ def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) == len(pairs):
         return result
+
     result = {}
     for key, value in pairs:
         name, count = key, 2
         while name in result:
             name, count = f"{key}_{count}", count + 1
+
         result[name] = value
+
     return result
 
 

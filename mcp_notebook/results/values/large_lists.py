@@ -65,13 +65,16 @@ def cut_to_sample(text: str) -> Cut | None:
     """
     if len(text) < SMALL:
         return None
+
     before = int(len(text) * (1 - _SHARE))
     if text.find("[", 0, before) < 0:  # as the expression would find, only slower
         return None
+
     for start in itertools.islice(_RECORDS.finditer(text, 0, before), _TRIES):
         cut = _cut_list(text, start.start(), start.end())
         if cut is not None:
             return cut
+
     return None
 
 
@@ -82,24 +85,37 @@ def _cut_list(text: str, opening: int, first: int) -> Cut | None:
     sample = _read_sample(text, first)
     if sample is None or not _is_worth_it(sample, len(text) - opening):
         return None
-    read_json = fast_json.read_table if text[first] == "{" else fast_rows.read_table
+
+    if text[first] == "{":
+        read_json = fast_json.read_table
+    else:
+        read_json = fast_rows.read_table
+
     # From the last on: behind the list there may be other lists, or a sentence.
     for end in _possible_ends(text):
         if end - opening < len(text) * _SHARE:
             return None
+
         body = text[opening:end]
         table = read_json(body)
         if table is None:
             table = fast_literal.read_table(body)
+
         if table is not None:
             return Cut(f"{text[:opening]}[{sample.source}]{text[end:]}", table)
+
     return None
 
 
 def _is_worth_it(sample: _Sample, length: int) -> bool:
-    limits = _JSON if sample.is_json else _PYTHON
+    if sample.is_json:
+        limits = _JSON
+    else:
+        limits = _PYTHON
+
     if length < sample.length * limits.records:
         return False
+
     return not isinstance(sample.first, dict) or len(sample.first) <= limits.fields
 
 
@@ -111,6 +127,7 @@ def _possible_ends(text: str) -> list[int]:
         before = text[max(0, at - _BLANKS_BEFORE_END) : at].rstrip()
         if before.endswith(("}", ")", "]")):
             ends.append(at + 1)
+
     return ends
 
 
@@ -120,10 +137,15 @@ def _read_sample(text: str, at: int) -> _Sample | None:
         value, end, is_json = _read_value(text, at)
         start = text.index(",", end) + 1
         blanks = _BLANKS.match(text, start)
-        second = blanks.end() if blanks else start
+        if blanks:
+            second = blanks.end()
+        else:
+            second = start
+
         second_end = _read_value(text, second)[1]
     except (ValueError, RecursionError):
         return None
+
     source = f"{text[at:end]}, {text[second:second_end]}"
     return _Sample(source, value, end - at, is_json)
 
@@ -143,9 +165,11 @@ def fill_sample(raws: tuple[Raw, ...], table: pa.Table) -> Raw | None:
     # Not two rows: the first was taken as a header, or the list is no rows at all.
     if len(raws) != 1 or raws[0].rows != 2:
         return None
+
     raw = raws[0]
     if len(raw.columns) != table.num_columns:
         return None
+
     # Rows are named by the envelope or not at all; records name themselves, and the
     # envelope may put their columns into another order.
     if raw.names is None or not any(table.column_names):
@@ -154,4 +178,5 @@ def fill_sample(raws: tuple[Raw, ...], table: pa.Table) -> Raw | None:
         columns = [table.column(name) for name in raw.names]
     else:
         return None
+
     return replace(raw, columns=tuple(columns), rows=table.num_rows)

@@ -86,6 +86,7 @@ def loads(
         raise ValueError(
             f"A Python literal of {len(text):,} characters is above the limit of {max_chars:,}."
         )
+
     parser = _Parser(text, max_depth)
     value = parser.read_value(0)
     parser.expect_end()
@@ -120,6 +121,7 @@ class _Parser:
             return self.read_name(source, depth)
         if kind == "angle":
             return self.read_angle(source, depth)
+
         return self.read_mark(source, depth)
 
     def next_token(self) -> re.Match[str]:
@@ -153,10 +155,12 @@ class _Parser:
             following = _TOKEN.match(self.text, self.at)
             if following is None or following.lastgroup != "string":
                 return value
+
             self.at = following.end()
             more = self.decode(following["string"])
             if type(more) is not type(value):
                 raise self.error("text beside bytes")
+
             value += more  # type: ignore[operator]
 
     def decode(self, source: str) -> str | bytes:
@@ -170,17 +174,21 @@ class _Parser:
             raise self.error("a complex number")
         if source[:2].lower() in ("0x", "0o", "0b"):
             return int(source, 0)
+
         if source.strip("0123456789_"):
             value = float(source)
             if math.isinf(value):
                 raise self.error("a number too large for a float")
+
             return value
+
         return int(source, 0)  # base 0 refuses leading zeros, as Python does
 
     def read_angle(self, source: str, depth: int) -> object:
         record = _RECORD.match(source)
         if not record:
             return read_angle(source)
+
         try:
             return _Parser(record[1], self.max_depth).read_record(depth + 1)
         except ValueError:
@@ -192,6 +200,7 @@ class _Parser:
         while named := _NAMED.match(self.text, self.at):
             self.at = named.end()
             fields[named[1]] = self.read_value(depth)
+
         self.expect_end()
         return fields
 
@@ -202,11 +211,17 @@ class _Parser:
             raise self.error(f"more than {self.max_depth} levels of nesting")
         if mark == "[":
             return self.read_items("]", depth + 1)[0]
+
         if mark == "(":
             items, comma = self.read_items(")", depth + 1)
-            return items[0] if len(items) == 1 and not comma else tuple(items)
+            if len(items) == 1 and not comma:
+                return items[0]
+
+            return tuple(items)
+
         if mark == "{":
             return self.read_braces(depth + 1)
+
         raise self.error(f"unexpected {mark!r}")
 
     def read_signed(self, sign: str) -> int | float:
@@ -214,9 +229,13 @@ class _Parser:
         number = _WORD_NUMBERS.get(token["name"] or "")
         if token["number"]:
             number = self.read_number(token["number"])
+
         if number is None:
             raise self.error("a sign before something that is no number")
-        return -number if sign == "-" else number
+        if sign == "-":
+            return -number
+
+        return number
 
     # --- containers
 
@@ -227,24 +246,30 @@ class _Parser:
         while not self.take(close):
             if items and not comma:
                 raise self.error("a missing comma")
+
             items.append(self.read_value(depth))
             comma = self.take(",")
+
         return items, comma
 
     def read_braces(self, depth: int) -> dict | set:
         if self.take("}"):
             return {}
+
         first = self.read_value(depth)
         if not self.take(":"):
             return self.read_set(first, depth)
+
         keys, values = [first], [self.read_value(depth)]
         while not self.take("}"):
             self.expect(",", "comma")
             if self.take("}"):
                 break
+
             keys.append(self.read_value(depth))
             self.expect(":", "colon")
             values.append(self.read_value(depth))
+
         return dict(zip(self.check_keys(keys), values, strict=True))
 
     def read_set(self, first: object, depth: int) -> set:
@@ -254,6 +279,7 @@ class _Parser:
             rest, _ = self.read_items("}", depth)
         else:
             self.expect("}", "'}'")
+
         return set(self.check_keys([first, *rest]))
 
     def expect(self, mark: str, name: str) -> None:
@@ -268,12 +294,15 @@ class _Parser:
             hashes = list(map(hash, keys))
         except TypeError as error:
             raise self.error("a key that is no plain value") from error
+
         if len(keys) <= _MANY:
             return keys  # type: ignore[return-value]
+
         # Equal keys have one hash too, and cost nothing; only different ones do.
         collide = _most_equal(sorted(hashes)) > _MANY
         if collide and len(set(map(repr, keys))) > _MANY:
             raise self.error("too many colliding keys")
+
         return keys  # type: ignore[return-value]
 
     # --- calls
@@ -286,8 +315,10 @@ class _Parser:
                 return read_word(name)
             except UnknownCall:
                 raise self.error(f"the unknown word {name[:40]!r}") from None
+
         if depth >= self.max_depth:
             raise self.error(f"more than {self.max_depth} levels of nesting")
+
         opened = self.at
         self.at += 1
         try:
@@ -310,15 +341,22 @@ class _Parser:
             else:
                 self.at = named.end()
                 options[named[1]] = self.read_option(named[1], depth)
+
             if not self.take(",") and self.text[self.at : self.at + 1] != ")":
                 raise self.error("a missing comma")
+
         return args, options
 
     def read_option(self, name: str, depth: int) -> object:
         # numpy prints `dtype=float32`, whose value is no word of Python
-        bare = _BARE.match(self.text, self.at) if name == "dtype" else None
+        if name == "dtype":
+            bare = _BARE.match(self.text, self.at)
+        else:
+            bare = None
+
         if bare is None:
             return self.read_value(depth)
+
         self.at = bare.end()
         return bare[1]
 
@@ -331,9 +369,11 @@ class _Parser:
             # a quote here is one that `_TO_CLOSE` found no end of
             if not bracket or bracket in "'\"":
                 raise self.error("a call that does not end")
+
             self.at += 1
             if not open_brackets:
                 return
+
             between = _TO_CLOSE.match(self.text, self.at)
             self.at = between.end() if between else self.at
 
@@ -343,8 +383,13 @@ def _most_equal(ordered: Iterable[int]) -> int:
     most = run = 0
     before: int | None = None
     for number in ordered:
-        run = run + 1 if number == before else 1
+        if number == before:
+            run = run + 1
+        else:
+            run = 1
+
         before, most = number, max(most, run)
+
     return most
 
 
@@ -355,25 +400,40 @@ def _decode_string(source: str) -> str | bytes:
     quote_at = 0
     while source[quote_at] not in "'\"":
         quote_at += 1
+
     prefix, body = source[:quote_at].lower(), source[quote_at:]
-    width = 3 if len(body) >= 6 and body[:3] in ("'''", '"""') else 1
+    if len(body) >= 6 and body[:3] in ("'''", '"""'):
+        width = 3
+    else:
+        width = 1
+
     body = body[width:-width]
     is_bytes = "b" in prefix
     if is_bytes and not body.isascii():
         raise ValueError("bytes that are not ASCII")
+
     if "\\" in body and "r" not in prefix:
-        unescape = _unescape_byte if is_bytes else _unescape
+        if is_bytes:
+            unescape = _unescape_byte
+        else:
+            unescape = _unescape
+
         try:
             body = _ESCAPE.sub(unescape, body)
         except (KeyError, ValueError, OverflowError) as error:
             raise ValueError("a wrong escape") from error
-    return body.encode("latin-1") if is_bytes else body
+
+    if is_bytes:
+        return body.encode("latin-1")
+
+    return body
 
 
 def _unescape(escape: re.Match[str]) -> str:
     code = escape[1]
     if code in _ESCAPES:
         return _ESCAPES[code]
+
     kind, rest = code[0], code[1:]
     if kind in "01234567":
         return chr(int(code, 8))
@@ -381,15 +441,22 @@ def _unescape(escape: re.Match[str]) -> str:
         return "\\" + code  # Python keeps an escape that it does not know
     if not rest:
         raise ValueError(code)
-    return _unicode_name(rest[1:-1]) if kind == "N" else chr(int(rest, 16))
+    if kind == "N":
+        return _unicode_name(rest[1:-1])
+
+    return chr(int(rest, 16))
 
 
 def _unescape_byte(escape: re.Match[str]) -> str:
     kind = escape[1][0]
     if kind in "uUN":
         return "\\" + escape[1]  # letters of bytes have no such names
+
     text = _unescape(escape)
-    return chr(ord(text[0]) & 0xFF) if kind in "01234567" else text
+    if kind in "01234567":
+        return chr(ord(text[0]) & 0xFF)
+
+    return text
 
 
 def _unicode_name(name: str) -> str:

@@ -65,24 +65,32 @@ def read_angle(source: str) -> object:
     """
     if source == "<NA>":
         return None
+
     static = _PYTZ_STATIC.match(source)
     if static:
         return _read_zone(static[1] or static[2], source)
+
     summer = _PYTZ_DST.match(source)
     if summer:
         days, hours, minutes, seconds = (int(part or 0) for part in summer.groups())
         return dt.timezone(
             dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
         )
+
     return source
 
 
 def build_call(name: str, args: Args, options: Options) -> object:
     """The value of `name(*args, **options)`; raises `UnknownCall` when the table cannot say."""
     module, _, last = name.rpartition(".")
-    build = _CALLS.get(last) if not module or module in _MODULES else None
+    if not module or module in _MODULES:
+        build = _CALLS.get(last)
+    else:
+        build = None
+
     if build is None:
         return _build_record(last, args, options)
+
     try:
         return build(*args, **options)
     except (
@@ -143,14 +151,18 @@ def _build_timestamp(
     fraction = _ISO_FRACTION.search(value)
     if fraction and fraction[1].strip("0"):
         raise ValueError(value)
+
     moment = dt.datetime.fromisoformat(value)
     if isinstance(tz, str) and moment.tzinfo is not None:
         return moment.astimezone(_find_zone(tz))
+
     return moment
 
 
 def _build_datetime64(value: str, unit: str = "") -> object:
-    return dt.date.fromisoformat(value) if len(value) == 10 else _build_timestamp(value)
+    if len(value) == 10:
+        return dt.date.fromisoformat(value)
+    return _build_timestamp(value)
 
 
 def _build_fixed_offset(offset: object = 0, name: object = None) -> dt.tzinfo:
@@ -161,6 +173,7 @@ def _build_fixed_offset(offset: object = 0, name: object = None) -> dt.tzinfo:
         return dt.timezone(offset)
     if not isinstance(offset, int):
         raise TypeError(offset)
+
     return dt.timezone(dt.timedelta(minutes=offset))
 
 

@@ -60,12 +60,14 @@ def make_auth(
         raise ConnectError(
             f'server {name!r}: the private_key of its "oauth" cannot be read: {reason}.'
         ) from None
+
     if (metadata := told.get("client_metadata_url")) and not metadata.startswith(
         "https://"
     ):
         raise ConnectError(
             f'server {name!r}: the client_metadata_url of its "oauth" should begin with https://.'
         )
+
     return ByPerson(
         spec, told, store, SignIn(name, authorize, told.get("redirect_uri"))
     )
@@ -146,11 +148,11 @@ class ByPerson(OAuthClientProvider):
             ProtectedResourceMetadata, known.get("resource")
         )
         context.auth_server_url = known.get("issuer")
-        registered = (
-            context.client_info.redirect_uris
-            if context.client_info is not None
-            else None
-        )
+        if context.client_info is not None:
+            registered = context.client_info.redirect_uris
+        else:
+            registered = None
+
         self._registered_here = not registered or self._sign_in.adopt(
             str(registered[0])
         )
@@ -183,6 +185,7 @@ class ByPerson(OAuthClientProvider):
         """
         if self._initialized and not self.context.is_token_valid():
             await self._newer_token()
+
         flow = super()._auth_flow(request)
         asked, renewed = await anext(flow), False
         while True:
@@ -194,9 +197,11 @@ class ByPerson(OAuthClientProvider):
                     good = await self._handle_refresh_response(
                         (yield await self._refresh_token())
                     )
+
                 if good:
                     self._add_auth_header(request)
                     response = yield request
+
             try:
                 asked = await flow.asend(response)
             except StopAsyncIteration:
@@ -243,12 +248,14 @@ class _Registered(TokenStore):
 
 def _model(kind: Any, told: Any) -> Any:
     try:
-        return kind.model_validate(told) if told else None
+        if told:
+            return kind.model_validate(told)
+        return None
     except ValidationError:  # written by another version: it is discovered again
         return None
 
 
 def _plain(model: BaseModel | None) -> dict[str, Any] | None:
-    return (
-        model.model_dump(mode="json", exclude_none=True) if model is not None else None
-    )
+    if model is not None:
+        return model.model_dump(mode="json", exclude_none=True)
+    return None

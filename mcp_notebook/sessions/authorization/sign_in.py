@@ -55,6 +55,7 @@ class SignIn:
             return True
         if self._told or not _is_free(_port(redirect_uri)):
             return False
+
         self.redirect_uri = redirect_uri
         return True
 
@@ -64,6 +65,7 @@ class SignIn:
             raise ConnectError(
                 f"server {self._name!r} asks to sign in, which needs a person at the notebook."
             )
+
         parts = urlsplit(url)
         if parts.scheme != "https" and not (
             parts.scheme == "http" and is_loopback(parts.hostname)
@@ -71,6 +73,7 @@ class SignIn:
             raise ConnectError(
                 f"server {self._name!r} names a sign-in address that is not https; it is refused."
             )
+
         self._state = parse_qs(parts.query).get("state", [""])[0]
         self._answer = asyncio.get_running_loop().create_future()
         if is_loopback(urlsplit(self.redirect_uri).hostname):
@@ -79,6 +82,7 @@ class SignIn:
                 self._server = await asyncio.start_server(
                     self._receive, "127.0.0.1", _port(self.redirect_uri)
                 )
+
         self._showing = asyncio.create_task(self._show(self._authorize, url))
 
     async def wait(self) -> AuthorizationCodeResult:
@@ -87,6 +91,7 @@ class SignIn:
         try:
             async with asyncio.timeout(AUTHORIZE_LIMIT):
                 address = await self._answer
+
             return _result(self._name, address)
         except TimeoutError:
             raise ConnectError(
@@ -95,6 +100,7 @@ class SignIn:
         finally:
             if self._server is not None:
                 self._server.close()
+
             if self._showing is not None:
                 self._showing.cancel(SIGNED_IN if _has_code(self._answer) else None)
 
@@ -111,6 +117,7 @@ class SignIn:
                     f"the sign-in could not be shown ({type(error).__name__})."
                 )
             )
+
         if pasted and not self._answer.done():
             self._answer.set_result(pasted)
 
@@ -129,19 +136,25 @@ class SignIn:
                 .decode("latin-1")
                 .split(" ")
             )
-            address = words[1] if len(words) > 1 else ""
+            if len(words) > 1:
+                address = words[1]
+            else:
+                address = ""
+
             status, said = self._judge(address)
             body = PAGE.format(html.escape(said)).encode()
             writer.write(HEAD.format(status, len(body)).encode() + body)
             await writer.drain()
             if status == "200 OK" and not self._answer.done():
                 self._answer.set_result(address)
+
         writer.close()
 
     def _judge(self, address: str) -> tuple[str, str]:
         parts = urlsplit(address)
         if parts.path != urlsplit(self.redirect_uri).path:
             return "404 Not Found", "There is nothing here."
+
         query = parse_qs(parts.query)
         if not secrets.compare_digest(
             query.get("state", [""])[0].encode(), self._state.encode()
@@ -152,6 +165,7 @@ class SignIn:
             )
         if "code" not in query:
             return "200 OK", f"Signing in did not work: {_reason(query)}."
+
         return "200 OK", "Signed in: the notebook goes on."
 
 
@@ -159,6 +173,7 @@ def is_loopback(host: str | None) -> bool:
     """Whether a host name is this machine's own, by its name or its number."""
     if host in ("localhost", None):
         return host == "localhost"
+
     try:
         return ipaddress.ip_address(host or "").is_loopback
     except ValueError:
@@ -171,6 +186,7 @@ def _result(name: str, address: str) -> AuthorizationCodeResult:
         raise ConnectError(
             f"signing in to server {name!r} did not work: {_reason(query)}."
         )
+
     one = {key: values[0] for key, values in query.items()}
     return AuthorizationCodeResult(
         code=one["code"], state=one.get("state"), iss=one.get("iss")
@@ -179,11 +195,9 @@ def _result(name: str, address: str) -> AuthorizationCodeResult:
 
 def _reason(query: dict[str, list[str]]) -> str:
     told = query.get("error_description") or query.get("error")
-    return (
-        told[0][:200].rstrip(".")
-        if told
-        else "the address holds no code; paste the whole of it"
-    )
+    if told:
+        return told[0][:200].rstrip(".")
+    return "the address holds no code; paste the whole of it"
 
 
 def _has_code(answer: "asyncio.Future[str]") -> bool:
@@ -213,4 +227,5 @@ def _is_free(port: int) -> bool:
             listener.bind(("127.0.0.1", port))
         except OSError:
             return False
+
         return True

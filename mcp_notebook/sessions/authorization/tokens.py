@@ -32,21 +32,27 @@ class TokenStore:
 
     async def get_tokens(self) -> OAuthToken | None:
         found = (await self._load()).get("tokens")
-        return OAuthToken.model_validate(found) if found else None
+        if found:
+            return OAuthToken.model_validate(found)
+        return None
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
         # A token says how long it is good for, which means nothing to the kernel that
         # reads it tomorrow.
-        ends = (
-            time.time() + tokens.expires_in if tokens.expires_in is not None else None
-        )
+        if tokens.expires_in is not None:
+            ends = time.time() + tokens.expires_in
+        else:
+            ends = None
+
         await self._keep(
             tokens=tokens.model_dump(mode="json", exclude_none=True), expires_at=ends
         )
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         found = (await self._load()).get("client")
-        return OAuthClientInformationFull.model_validate(found) if found else None
+        if found:
+            return OAuthClientInformationFull.model_validate(found)
+        return None
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
         await self._keep(client=client_info.model_dump(mode="json", exclude_none=True))
@@ -85,14 +91,22 @@ class TokenStore:
     def _read(self) -> dict[str, Any]:
         try:
             text = self._from_keyring() or self._path.read_text("utf-8")
-            found = json.loads(text) if text else {}
+            if text:
+                found = json.loads(text)
+            else:
+                found = {}
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+
+        if isinstance(found, dict):
+            return found
+
+        return {}
 
     def _from_keyring(self) -> str | None:
         if self._keyring is None:
             return None
+
         try:
             return self._keyring.get_password(SERVICE, self._key)
         except Exception:
@@ -119,10 +133,12 @@ class TokenStore:
                     exc_info=True,
                 )
                 self._keyring = None
+
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, new = tempfile.mkstemp(dir=self._folder, prefix=".")  # 0600
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+
         os.replace(new, self._path)
 
     @property
@@ -141,5 +157,9 @@ def _keyring() -> Any:
         import keyring
     except ImportError:
         return None
+
     name = type(keyring.get_keyring()).__module__
-    return None if name.endswith((".fail", ".null")) else keyring
+    if name.endswith((".fail", ".null")):
+        return None
+
+    return keyring

@@ -56,6 +56,7 @@ class LineSplitter:
         for piece in whole:
             yield from self._add(piece)
             yield self._end_line()
+
         if rest:
             yield from self._add(rest)
 
@@ -64,9 +65,11 @@ class LineSplitter:
         if self._over:
             self._tail = (self._tail + piece)[-EDGE:]
             return
+
         self._parts.append(piece)
         if self._size <= self._cap:
             return
+
         self._over = True
         self._head = self._read_head()
         self._tail = piece[-EDGE:]
@@ -88,6 +91,7 @@ class LineSplitter:
             line = self._parts[0]
         else:
             line = b"".join(self._parts)
+
         self._parts, self._size, self._over = [], 0, False
         return line
 
@@ -111,6 +115,7 @@ def is_like_a_message(line: bytes) -> bool:
     # A NUL is what UTF-16 looks like.
     if b"\0" in line[:100]:
         return True
+
     # Servers print banners and logs on stdout, some of them as JSON: only what names
     # the protocol counts as a reply.
     ends = (line[:4096], line[-512:])
@@ -124,13 +129,18 @@ def reply_without_version(line: bytes) -> dict[str, Any] | None:
         return None
     if not BODY.search(start) or len(line) > MOST:
         return None
+
     try:
         reply = json.loads(line)
     except (ValueError, RecursionError):
         return None
+
     if "jsonrpc" in reply or not isinstance(reply.get("id"), int | str):
         return None
-    return reply if "result" in reply or "error" in reply else None
+    if "result" in reply or "error" in reply:
+        return reply
+
+    return None
 
 
 def why_unreadable(line: bytes) -> str:
@@ -143,9 +153,11 @@ def why_unreadable(line: bytes) -> str:
         return "it is a batch, which the protocol no longer has"
     if not _is_utf8(line):
         return "it is not UTF-8"
+
     brackets = max(line.count(bracket, 0, 1 << 20) for bracket in (b"{", b"["))
     if brackets > DEEPEST:
         return "it is nested too deeply or is not valid JSON-RPC"
+
     return "it is not valid JSON-RPC"
 
 
@@ -161,4 +173,6 @@ def _cut_before_body(line: bytes) -> bytes:
     # Ids inside a result, an error or arguments are a server's data and name no request.
     start = line[:4096]
     body = BODY.search(start)
-    return start[: body.start()] if body else start
+    if body:
+        return start[: body.start()]
+    return start

@@ -35,5 +35,6 @@ class _TokenBucket:
         self._at = now
         if self._tokens < 1:
             return False
+
         self._tokens -= 1
         return True

@@ -44,6 +44,7 @@ def repair_reply(
     _drop_misfits(result, {"_meta": dict})
     if method.endswith("/list"):
         _repair_cursor(result)
+
     if method == "tools/list" and isinstance(result.get("tools"), list):
         result["tools"] = [
             tool for tool in result["tools"] if _is_usable_tool(tool, refused)
@@ -65,6 +66,7 @@ def _drop_misfits(part: dict[str, Any], kinds: Mapping[str, type]) -> None:
 def _repair_cursor(result: dict[str, Any]) -> None:
     if isinstance(result.get("nextCursor"), str | None):
         return
+
     # A number is written as text; what is no cursor at all would lose the page that
     # came with it.
     cursor = result.pop("nextCursor")
@@ -82,14 +84,20 @@ def _repair_structured(result: dict[str, Any], warnings: list[str]) -> None:
 
 
 def _is_usable_tool(tool: Any, refused: MutableMapping[str, str]) -> bool:
-    name = tool.get("name") if isinstance(tool, dict) else None
+    if isinstance(tool, dict):
+        name = tool.get("name")
+    else:
+        name = None
+
     if not isinstance(name, str) or not name:
         refused["(unnamed)"] = "a tool of the listing has no name"
         return False
+
     reason = _why_unusable(tool.get("inputSchema"))
     if reason:
         refused[name] = reason
         return False
+
     _drop_misfits(tool, OPTIONAL_OF_TOOL)
     return True
 
@@ -102,9 +110,11 @@ def _why_unusable(schema: Any) -> str:
         return 'its input schema does not have "type": "object"'
     if "properties" in schema and not isinstance(schema["properties"], dict):
         return 'the "properties" of its input schema are not an object'
+
     size = len(json.dumps(schema))
     if size > LARGEST:
         return f"its input schema has {size:,} bytes, more than {LARGEST:,}"
+
     return ""
 
 
@@ -112,24 +122,31 @@ def _repair_block(block: Any, warnings: list[str]) -> Any:
     if isinstance(block, str):
         warnings.append("a part of the reply is bare text, which is kept")
         return {"type": "text", "text": block}
+
     if not isinstance(block, dict):
         return _leave_out("a part of the reply is no object", warnings)
+
     if isinstance(block.get("text"), str):
         block.setdefault("type", "text")
+
     kind = block.get("type")
     if not isinstance(kind, str) or kind not in BLOCKS:
         shown = str(kind)[:40]
         why = f"the reply holds a part of the unknown type {shown!r}"
         return _leave_out(why, warnings)
+
     _drop_misfits(block, OPTIONAL_OF_BLOCK)
     if kind == "text":
         _repair_text(block)
+
     missing = _find_missing(block, kind)
     if missing:
         why = f"a part of the reply of the type {kind!r} has no {missing}"
         return _leave_out(why, warnings)
+
     if kind == "resource" and _is_empty_resource(block["resource"]):
         return _leave_out("an embedded resource of the reply is empty", warnings)
+
     return block
 
 
@@ -142,10 +159,15 @@ def _repair_text(block: dict[str, Any]) -> None:
 
 def _find_missing(block: Mapping[str, Any], kind: str) -> str:
     """The first field that this kind of block needs and has not, else an empty string."""
-    needed_kind = dict if kind == "resource" else str
+    if kind == "resource":
+        needed_kind = dict
+    else:
+        needed_kind = str
+
     for key in BLOCKS[kind]:
         if not isinstance(block.get(key), needed_kind):
             return key
+
     return ""
 
 

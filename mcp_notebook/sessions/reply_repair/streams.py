@@ -61,9 +61,12 @@ class TappedRead(Reader):
             except BaseException:
                 self._tap.closed.set()
                 raise
+
             if isinstance(item, Exception):
                 return item
+
             self._ready = list(self._tap.take_inbound(item))
+
         return self._ready.pop(0)
 
     async def aclose(self) -> None:

@@ -92,7 +92,9 @@ class Tap:
             self._requests[body.id] = _OpenRequest(body.method, current_call.get())
             if isinstance(body.id, int):
                 self._highest_id = max(self._highest_id, body.id)
+
             return
+
         is_notification = isinstance(body, JSONRPCNotification)
         if is_notification and body.method == "notifications/cancelled":
             given_up = (body.params or {}).get("requestId")
@@ -104,10 +106,12 @@ class Tap:
             return self._take_too_long(line)
         if not line or line.isspace():
             return []
+
         try:
             message = jsonrpc_message_adapter.validate_json(line, by_name=False)
         except (ValueError, RecursionError):
             return self._take_broken_line(line)
+
         return self.take_inbound(SessionMessage(message), len(line), line)
 
     def take_inbound(
@@ -118,10 +122,12 @@ class Tap:
         body = message.message
         if isinstance(body, JSONRPCResponse | JSONRPCError):
             return self._take_reply(message, body, size, raw)
+
         if isinstance(body, JSONRPCNotification):
             if not self._limit.lets_through(body.method):
                 self.dropped += 1
                 return []
+
         return [message]
 
     def _take_reply(
@@ -134,14 +140,17 @@ class Tap:
         if isinstance(body.id, str) and body.id not in self._requests:
             if body.id.isascii() and body.id.isdigit():
                 body.id = int(body.id)  # servers that write every id as text
+
         if body.id is None or body.id not in self._requests:
             return self._take_stray_reply(body, raw)
+
         request = self._requests.pop(body.id)
         # A request that is no call of ours has no record; its warnings are for nobody.
         record = request.record or CallRecord()
         record.received_bytes += size
         if isinstance(body, JSONRPCResponse):
             repair_reply(request.method, body.result, self.refused, record.warnings)
+
         return [message]
 
     def _take_stray_reply(
@@ -154,22 +163,27 @@ class Tap:
         was_issued = isinstance(body.id, int) and 0 < body.id <= self._highest_id
         if was_issued and not named:
             return []
+
         self.unreadable += 1
         if body.id is None and isinstance(body, JSONRPCError):
             # JSON-RPC: the id is null when the server could not read the request's.
             return self._end_calls(named, f"refused the request: {body.error.message}")
+
         return self._end_calls(named, "answered with an id that nobody asked with")
 
     def _take_broken_line(self, line: bytes) -> list[SessionMessage]:
         reply = reply_without_version(line)
         if reply is not None and reply["id"] in self._requests:
             return self.take_line(json.dumps({"jsonrpc": "2.0", **reply}).encode())
+
         if not is_like_a_message(line):
             self._count_noise(line)
             return []
+
         self.unreadable += 1
         if is_asking(line):
             return []
+
         named = self._find_named(line, line[-512:])
         reason = why_unreadable(line)
         return self._end_calls(named, f"sent a reply that cannot be read ({reason})")
@@ -181,11 +195,14 @@ class Tap:
         if not line.ended:
             self.unreadable += 1
             self._settled = False
+
         if self._settled:
             return []
+
         named = self._find_named(line.head, line.tail)
         if not named and not line.ended and len(self._requests_waiting()) != 1:
             return []
+
         self._settled = True
         return self._end_calls(
             named,
@@ -200,14 +217,17 @@ class Tap:
         waiting = self._requests_waiting()
         if not named and len(waiting) == 1:
             named = waiting
+
         messages = []
         for number in named:
             request = self._requests.pop(number)
             if request.record is not None:
                 request.record.failure = sentence
+
             data = ErrorData(code=UNREADABLE, message=sentence)
             error = JSONRPCError(jsonrpc="2.0", id=number, error=data)
             messages.append(SessionMessage(error))
+
         return messages
 
     def _requests_waiting(self) -> list[int | str]:

@@ -56,6 +56,7 @@ class SofteningClient(httpx2.AsyncClient):
         message = _message_of(request)
         if message is None:
             return await self._bound_reply(request, **options)
+
         try:
             response = await self._bound_reply(request, **options)
         except asyncio.CancelledError:
@@ -68,8 +69,10 @@ class SofteningClient(httpx2.AsyncClient):
                 describe_failure(error, request.url),
             )
             return _refusal(request, message, 503, self._trouble.sentence)
+
         if response.status_code >= 400:
             return await self._refuse_request(request, message, response)
+
         self._trouble.status = response.status_code
         return response
 
@@ -84,6 +87,7 @@ class SofteningClient(httpx2.AsyncClient):
                 await response.aread()
             finally:
                 await response.aclose()
+
         return response
 
     async def _refuse_request(
@@ -105,11 +109,13 @@ class SofteningClient(httpx2.AsyncClient):
         in_session = SESSION_HEADER in request.headers
         if in_session and (status == 404 or (status == 400 and b"ession" in body)):
             self._trouble.session_lost = True
+
         if _is_error_reply(body):
             headers = {"content-type": "application/json"}
             return httpx2.Response(
                 status, content=body, headers=headers, request=request
             )
+
         return _refusal(request, message, status, self._trouble.sentence)
 
 
@@ -125,8 +131,10 @@ def make_client(
     }
     if spec.certificate is not None or spec.ca is not None:
         options["verify"] = _tls(spec)
+
     if options["auth"] is not None:
         options["event_hooks"] = {"request": [_only_outside(spec.url)]}
+
     # Shorter than the five seconds after which uvicorn closes an idle connection.
     return SofteningClient(
         trouble, cap, limits=httpx2.Limits(keepalive_expiry=3.0), **options
@@ -142,7 +150,11 @@ def _tls(spec: HttpServer) -> ssl.SSLContext:
             cafile=os.path.expanduser(spec.ca) if spec.ca else None
         )
         if spec.certificate is not None:
-            key = os.path.expanduser(spec.key) if spec.key else None
+            if spec.key:
+                key = os.path.expanduser(spec.key)
+            else:
+                key = None
+
             # Without this an encrypted key asks for its password on the terminal of the
             # notebook's server.
             context.load_cert_chain(
@@ -153,6 +165,7 @@ def _tls(spec: HttpServer) -> ssl.SSLContext:
         raise ConnectError(
             f"the certificate, key or ca of {mask(spec.url)} is not usable: {reason}."
         ) from None
+
     return context
 
 
@@ -171,10 +184,12 @@ def _only_outside(own: str) -> Any:
     async def check(request: httpx2.Request) -> None:
         if request.url.host == home:
             return
+
         try:
             address = ipaddress.ip_address(request.url.host)
         except ValueError:
             return
+
         if not address.is_global and not (
             address.is_loopback and home in ("localhost", "127.0.0.1", "::1")
         ):
@@ -192,6 +207,7 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
         return error.message.rstrip(".")
     if isinstance(error, httpx2.UnsupportedProtocol):
         return str(error)
+
     if isinstance(error, httpx2.ConnectError):
         text = str(error).lower()
         if any(word in text for word in ("certificate", "ssl")):
@@ -199,11 +215,14 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
         # Each system has its own words for a name that nobody knows.
         if any(word in text for word in UNKNOWN_HOST):
             return f"the host of {place} is not known"
+
         return f"the connection to {place} was refused; is the server running?"
+
     if isinstance(error, httpx2.TimeoutException):
         return f"{place} did not accept the connection in time"
     if isinstance(error, httpx2.TransportError):
         return f"the connection to {place} broke before the reply came"
+
     return f"the request to {place} failed ({type(error).__name__}: {mask(str(error))[:200]})"
 
 
@@ -215,22 +234,27 @@ def refusal_sentence(status: int, url: httpx2.URL | str) -> str:
             f"{place} asks for authorization (HTTP {status}); sign in with --oauth, "
             "or give a token with --header 'Authorization: Bearer ${TOKEN}'"
         )
+
     if status == 404:
         path = urlsplit(str(url)).path
-        hint = (
-            ""
-            if path.rstrip("/").endswith("/mcp")
-            else "; the address of an MCP server often ends in /mcp"
-        )
+        if path.rstrip("/").endswith("/mcp"):
+            hint = ""
+        else:
+            hint = "; the address of an MCP server often ends in /mcp"
+
         return f"{place} has nothing at {path or '/'} (HTTP 404){hint}"
+
     if status == 421:
         return f"{place} does not accept this host name (HTTP 421)"
+
     return f"{place} answered with HTTP {status}"
 
 
 def _place(url: str) -> str:
     parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    if parts.port:
+        return f"{parts.hostname}:{parts.port}"
+    return str(parts.hostname)
 
 
 def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
@@ -238,11 +262,16 @@ def _message_of(request: httpx2.Request) -> dict[str, Any] | None:
         "content-type", ""
     ).startswith("application/json"):
         return None
+
     try:
         body = json.loads(request.content)
     except (ValueError, httpx2.RequestNotRead):
         return None
-    return body if isinstance(body, dict) and "jsonrpc" in body else None
+
+    if isinstance(body, dict) and "jsonrpc" in body:
+        return body
+
+    return None
 
 
 def _refusal(
@@ -250,8 +279,13 @@ def _refusal(
 ) -> httpx2.Response:
     if "id" not in message:
         return httpx2.Response(202, request=request)
+
     # The SDK's negotiation reads a plain 404 as "this method is not known here".
-    code = -32601 if status == 404 else REFUSED
+    if status == 404:
+        code = -32601
+    else:
+        code = REFUSED
+
     error = {
         "jsonrpc": "2.0",
         "id": message["id"],
@@ -271,6 +305,7 @@ async def _read_some(response: httpx2.Response) -> bytes:
         pass
     finally:
         await response.aclose()
+
     return body
 
 
@@ -279,6 +314,7 @@ def _is_error_reply(body: bytes) -> bool:
         reply = json.loads(body)
     except ValueError:
         return False
+
     return (
         isinstance(reply, dict)
         and reply.get("jsonrpc") == "2.0"
@@ -320,6 +356,7 @@ class _Body(httpx2.AsyncByteStream):
                         raise httpx2.StreamError(
                             f"the reply is larger than {self._cap / 1e6:.0f} MB"
                         )
+
                     yield piece
         except httpx2.TransportError as error:
             raise httpx2.StreamError(
@@ -341,6 +378,7 @@ def _unpacker(encoding: str) -> Any:
         raise httpx2.StreamError(
             f"the reply is packed with {encoding[:40]}, which was not asked for"
         )
+
     packed = zlib.decompressobj(ANY_HEADER)
 
     def unpack(chunk: bytes) -> Iterator[bytes]:
@@ -348,6 +386,7 @@ def _unpacker(encoding: str) -> Any:
             piece = packed.decompress(chunk, PIECE)
             if piece:
                 yield piece
+
             chunk = packed.unconsumed_tail
 
     return unpack

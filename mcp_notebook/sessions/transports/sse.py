@@ -58,12 +58,14 @@ class SseTransport:
                 describe_failure(error, self._url),
             )
             raise NotSse(self._trouble.sentence) from error
+
         if (
             response.status_code != 200
             or "text/event-stream" not in response.headers.get("content-type", "")
         ):
             await self._stack.aclose()
             raise NotSse(self._refusal(response))
+
         self._pump = asyncio.create_task(
             self._read(httpx2.EventSource(response, max_event_size=self._tap.cap))
         )
@@ -79,9 +81,14 @@ class SseTransport:
         """Send one message up; a failure answers its own request."""
         body = item.message.model_dump(by_alias=True, mode="json", exclude_unset=True)
         response = await self._client.post(await self._endpoint, json=body)
-        number = item.message.id if isinstance(item.message, JSONRPCRequest) else None
+        if isinstance(item.message, JSONRPCRequest):
+            number = item.message.id
+        else:
+            number = None
+
         if response.status_code < 400 or number is None:
             return
+
         error = ErrorData(
             code=REFUSED,
             message=self._trouble.sentence
@@ -112,6 +119,7 @@ class SseTransport:
                     NotSse(self._trouble.sentence or "the event stream ended at once")
                 )
                 self._endpoint.exception()  # nobody may be waiting for it
+
             self._tap.closed.set()
             self._queue.put_nowait(None) if not self._queue.full() else None
 
@@ -122,6 +130,7 @@ class SseTransport:
                 raise NotSse(
                     "the event stream names an endpoint on another host, which is refused"
                 )
+
             if not self._endpoint.done():
                 self._endpoint.set_result(endpoint)
         elif event.event == "message" and event.data:
@@ -139,6 +148,7 @@ class SseTransport:
             )
         else:
             self._trouble.sentence = refusal_sentence(response.status_code, self._url)
+
         return self._trouble.sentence
 
 

@@ -44,15 +44,22 @@ class LineReader(Reader):
 
     async def receive(self) -> SessionMessage:
         while not self._ready:
-            chunk = b"" if self._closed else await self._stdout.read(READ_SIZE)
+            if self._closed:
+                chunk = b""
+            else:
+                chunk = await self._stdout.read(READ_SIZE)
+
             if not chunk:
                 self._tap.closed.set()
                 raise anyio.EndOfStream
+
             for line in self._splitter.feed(chunk):
                 self._ready.extend(self._tap.take_line(line))
+
             if len(self._ready) > TURN:
                 # A flood is read in large pieces; others on the loop get their turn between them.
                 await asyncio.sleep(0)
+
         return self._ready.popleft()
 
     async def aclose(self) -> None:
@@ -69,6 +76,7 @@ class LineWriter(Stream):
         self._tap.note_outbound(item)
         if self._stdin.is_closing():
             raise anyio.ClosedResourceError
+
         self._stdin.write(
             item.message.model_dump_json(by_alias=True, exclude_unset=True).encode()
             + b"\n"

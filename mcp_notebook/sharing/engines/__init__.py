@@ -23,14 +23,17 @@ def open_engine(url: str, *, tables: Sequence[str] | None = None) -> Engine:
         from mcp_notebook.sharing.engines.sqlite import SqliteEngine
 
         return SqliteEngine(path_of(url), tables=tables)
+
     if scheme == "duckdb":
         from mcp_notebook.sharing.engines.duckdb import DuckDbEngine
 
         return DuckDbEngine(path_of(url), tables=tables)
+
     if scheme in ("postgresql", "postgres"):
         from mcp_notebook.sharing.engines.postgres import PostgresEngine
 
         return PostgresEngine(url, tables=tables)
+
     raise ConfigError(
         f"{scheme or 'An empty URL'} is not supported: use sqlite:///file.db, "
         "duckdb:///file.duckdb or "
@@ -53,4 +56,5 @@ def path_of(url: str) -> Path:
         raise ConfigError(
             f"There is no database file {path} in {Path.cwd()}: check the path in the URL."
         )
+
     return Path(path)

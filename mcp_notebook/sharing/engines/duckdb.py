@@ -77,9 +77,11 @@ class DuckDbEngine:
             raise ConfigError(
                 f"{self.name} cannot be served. {error.message}"
             ) from error
+
         tables = build_tables(columns, keys)
         if self._allowed is None:
             return tables
+
         return tuple(table for table in tables if table.name.lower() in self._allowed)
 
     async def survey(self, table: TableInfo) -> TableInfo:
@@ -119,6 +121,7 @@ class DuckDbEngine:
         if self._allowed is not None:
             # A macro of the file may read tables beside the allowed ones.
             macros = [name.lower() for (name,) in await self._ask(_MACROS)]
+
         checked = await self._worker.ask(
             {"check": sql, "offered": offered, "macros": macros}, CHECK_SECONDS
         )
@@ -127,6 +130,7 @@ class DuckDbEngine:
             raise ToolError(
                 "Refused: use list_tables and describe_table to see the tables."
             )
+
         return checked
 
     async def _ask(self, sql: str, seconds: float = _OWN.seconds) -> list[tuple]:

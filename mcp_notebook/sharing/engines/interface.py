@@ -121,8 +121,10 @@ def build_tables(columns: Rows, keys: Rows) -> tuple[TableInfo, ...]:
         if kind == "PRIMARY KEY":
             primary |= {(schema, table, name) for name in names}
             continue
+
         for name, other in zip(names, other_names, strict=True):
             references[schema, table, name] = f"{other_table}.{other}"
+
     tables: dict[tuple[str, str], TableInfo] = {}
     for schema, table, kind, name, type_, nullable in columns:
         at = (schema, table)
@@ -133,12 +135,17 @@ def build_tables(columns: Rows, keys: Rows) -> tuple[TableInfo, ...]:
             (*at, name) in primary,
             references.get((*at, name), ""),
         )
-        full_name = f"{schema}.{table}" if schema else table
+        if schema:
+            full_name = f"{schema}.{table}"
+        else:
+            full_name = table
+
         fresh = TableInfo(
             full_name, "view" if "view" in kind.lower() else "table", schema=schema
         )
         known = tables.get(at, fresh)
         tables[at] = replace(known, columns=(*known.columns, column))
+
     return tuple(tables[at] for at in sorted(tables))
 
 
@@ -164,9 +171,11 @@ async def survey_table(
     if not exact_count:
         # An engine without cheap counts stops after one row more than is looked at.
         counted = f"(SELECT 1 FROM {source} LIMIT {SURVEY_ROWS + 1}) AS bounded"  # noqa: S608
+
     ((count,),) = await ask(f"SELECT count(*) FROM {counted}")  # noqa: S608 - quoted identifiers
     if count > SURVEY_ROWS:
         return replace(table, rows=count if exact_count else None)
+
     columns = [await _survey_column(column, source, ask) for column in table.columns]
     return replace(table, rows=count, columns=tuple(columns))
 
@@ -175,11 +184,13 @@ async def _survey_column(column: ColumnInfo, source: str, ask: Ask) -> ColumnInf
     kind = column.type.upper()
     if kind.startswith(("DATE", "TIMESTAMP")):
         return await _with_span(column, source, ask)
+
     # The values of keys are names of rows, not kinds of them.
     is_key = column.primary_key or bool(column.references)
     is_text = "CHAR" in kind or "TEXT" in kind
     if is_key or not is_text:
         return column
+
     return await _with_few_values(column, source, ask)
 
 
@@ -202,10 +213,12 @@ async def _with_few_values(column: ColumnInfo, source: str, ask: Ask) -> ColumnI
     values = [value for (value,) in await ask(distinct)]
     if len(values) > FEW_VALUES:
         return column
+
     for value in values:
         # longer ones are prose, and some databases give other types than they declare
         if not isinstance(value, str) or len(value) > VALUE_LENGTH:
             return column
+
     return replace(column, values=tuple(sorted(values)))
 
 
@@ -239,6 +252,7 @@ async def run_until(
         while not finished:
             await asyncio.to_thread(cancel)
             finished, _ = await asyncio.wait({task}, timeout=again)
+
         return task.result()
     finally:
         # The caller is cancelled, but a thread cannot be: the driver must end its work.

@@ -102,6 +102,7 @@ class PostgresEngine:
                 "--table does not bind PostgreSQL: use a role that may SELECT from "
                 "these tables only."
             )
+
         self._url = url
         self.name = urlsplit(url).path.strip("/") or "postgres"
         self.dialect = "PostgreSQL"
@@ -128,6 +129,7 @@ class PostgresEngine:
             raise ToolError(
                 f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed."
             )
+
         try:
             return await self._run(
                 lambda connection: _fetch(connection, sql, limits), limits.seconds
@@ -193,6 +195,7 @@ class PostgresEngine:
                 f"The statement was stopped after {limits.seconds:g} s. Filter or "
                 "aggregate earlier, or add LIMIT."
             )
+
         # The picture of the statement with a caret below it tells a model nothing.
         said = " ".join(str(error).split("\nLINE ")[0].split())[:600]
         if isinstance(error, psycopg.errors.UndefinedTable):
@@ -202,9 +205,11 @@ class PostgresEngine:
                 f"PostgreSQL says: {said}.{did_you_mean(wanted, names)} Tables: "
                 f"{', '.join(names)}."
             )
+
         hint = getattr(getattr(error, "diag", None), "message_hint", None)
         if not hint:
             return f"PostgreSQL says: {said}."
+
         return f"PostgreSQL says: {said}. {hint}"
 
     def _refuse_dangerous_role(self) -> None:
@@ -215,6 +220,7 @@ class PostgresEngine:
             raise ConfigError(
                 f"PostgreSQL cannot be reached: {' '.join(str(error).split())[:300]}"
             ) from error
+
         dangers = [
             meaning for meaning, holds in zip(_MEANINGS, row[1:], strict=False) if holds
         ]
@@ -243,8 +249,10 @@ def _fetch(
         if cut:
             # else closing the cursor would read the rest of the rows
             connection.cancel()
+
     if not columns:
         raise ToolError(_NO_ROWS)
+
     notices = "; ".join(filter(None, [cut, big_integer_notice(columns, kept)]))
     return RowsAnswer(columns, kept, truncated=bool(cut), notice=notices)
 
@@ -257,6 +265,7 @@ def _refuse_no_result(rows: Iterator[tuple]) -> Iterator[Sequence[Any]]:
         said = str(error)
         if "didn't produce a result" in said or "can't be used with" in said:
             raise ToolError(_NO_ROWS) from error
+
         raise
 
 

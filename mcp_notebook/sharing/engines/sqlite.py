@@ -99,6 +99,7 @@ class SqliteEngine:
             raise ToolError(
                 f"The statement has {len(sql):,} characters; {limits.sql_length:,} are allowed."
             )
+
         try:
             return await self._run(
                 lambda connection: self._fetch(connection, sql, limits), limits.seconds
@@ -141,6 +142,7 @@ class SqliteEngine:
         connection.execute("pragma cell_size_check=on")
         for limit, value in _LIMITS.items():
             connection.setlimit(limit, value)
+
         connection.set_authorizer(self._build_authorizer(connection))
         return connection
 
@@ -175,6 +177,7 @@ class SqliteEngine:
             raise ToolError(
                 "The statement gives no rows. This database is read-only: write one SELECT."
             )
+
         names = [entry[0] for entry in cursor.description]
         rows, cut = within(cursor, limits.rows, limits.bytes)
         cursor.close()
@@ -193,8 +196,10 @@ class SqliteEngine:
             # our own statements only, on a connection that is read-only anyway
             connection.set_authorizer(None)
             tables = read_schema(connection)
+
         if self._allowed is None:
             return tables
+
         return tuple(table for table in tables if table.name.lower() in self._allowed)
 
     def _check(self) -> None:
@@ -235,12 +240,14 @@ def _columns(connection: sqlite3.Connection, table: str) -> tuple[ColumnInfo, ..
     for _, _, other_table, column, other, *_ in listed:
         # without a column it means the other table's primary key
         references[column.lower()] = f"{other_table}.{other}" if other else other_table
+
     try:
         rows = connection.execute(
             "select * from pragma_table_xinfo(?)", [table]
         ).fetchall()
     except sqlite3.OperationalError:  # a view over a table that is gone
         return ()
+
     return tuple(
         ColumnInfo(
             name, type_, not required, bool(key), references.get(name.lower(), "")
@@ -301,12 +308,14 @@ def explain_error(
             f"The statement was stopped after {seconds:g} s. Filter or aggregate "
             "earlier, or add LIMIT."
         )
+
     # the authorizer's refusals, and those of `query_only`; SQLite's codes do not tell more
     refusals = ("not authorized", "attempt to write a readonly database")
     if said in refusals or "prohibited" in said:
         return f"Refused ({said}). {READ_ONLY}"
     if "one statement at a time" in said:
         return f"Refused: more than one statement. {READ_ONLY}"
+
     return f"SQLite says: {said}.{_advice(said, tables, sql)}"
 
 
@@ -315,6 +324,7 @@ def _advice(said: str, tables: Sequence[TableInfo], sql: str) -> str:
     if kind == "no such table":
         names = [table.name for table in tables]
         return f"{did_you_mean(name.rpartition('.')[2], names)} Tables: {', '.join(names)}."
+
     if kind == "no such column":
         return _column_advice(name.rpartition(".")[2], tables, sql)
     if kind == "no such function" and name.lower() in _INSTEAD:
@@ -323,6 +333,7 @@ def _advice(said: str, tables: Sequence[TableInfo], sql: str) -> str:
         return " SQLite has no INTERVAL: write date(column, '-6 months')."
     if re.search(r"\bextract\s*\(", sql, re.IGNORECASE):
         return f" In SQLite write {_INSTEAD['extract']} in place of EXTRACT."
+
     return ""
 
 
@@ -331,10 +342,15 @@ def _column_advice(name: str, tables: Sequence[TableInfo], sql: str) -> str:
     used = [table for table in tables if table.name.lower() in words] or list(tables)
     others = [table for table in tables if table not in used]
     owners = [table.name for table in others if _has_column(table, name)]
-    hint = f" {name} is a column of {', '.join(owners)}." if owners else ""
+    if owners:
+        hint = f" {name} is a column of {', '.join(owners)}."
+    else:
+        hint = ""
+
     known: list[str] = []
     for table in used:
         known += _column_names(table)
+
     near_misses = did_you_mean(name, known)
     # a model that misses a column needs the columns, but not those of every table
     listing = "; ".join(

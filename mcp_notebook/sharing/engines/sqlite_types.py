@@ -38,13 +38,16 @@ def declared_types(tables: Sequence[TableInfo], sql: str, width: int) -> list[st
         for table in tables:
             with suppress(sqlite3.Error):  # a view over something that is gone
                 copy.execute(_empty_copy(table))
+
         try:
             copy.execute(f"create temp view described as {sql}")
             rows = copy.execute("pragma temp.table_info(described)").fetchall()
         except (sqlite3.Error, sqlite3.Warning):  # EXPLAIN and PRAGMA cannot be views
             return [""] * width
+
     if len(rows) != width:
         return [""] * width
+
     types = [row[2] for row in rows]
     return [
         type_.removeprefix(_MARK) if type_.startswith(_MARK) else "" for type_ in types
@@ -67,6 +70,7 @@ def column_types(
                 name, type_.upper() if proven else _type_of(values), declared=proven
             )
         )
+
     return tuple(columns)
 
 
@@ -81,6 +85,7 @@ def typed_rows(
     ]
     if not booleans:
         return list(rows)
+
     return [_with_booleans(row, booleans) for row in rows]
 
 
@@ -103,7 +108,9 @@ def _empty_copy(table: TableInfo) -> str:
 
 def _mark_type(type_: str) -> str:
     # A declared type may be any text, also one that ends the statement.
-    return _MARK + type_ if _TYPE_WORDS.fullmatch(type_) else ""
+    if _TYPE_WORDS.fullmatch(type_):
+        return _MARK + type_
+    return ""
 
 
 def _fits(type_: str, values: Sequence[Any]) -> bool:
@@ -114,10 +121,12 @@ def _fits(type_: str, values: Sequence[Any]) -> bool:
     kind = type_.upper()
     if kind.startswith("BOOL"):
         return all(type(value) is int and value in (0, 1) for value in values)
+
     # BLOB stands last, because SQLite reads the other words first
     for words, expected in _VALUES_OF_TYPES:
         if any(word in kind for word in words):
             return all(isinstance(value, expected) for value in values)
+
     return True
 
 
@@ -135,6 +144,7 @@ def _type_of(values: Sequence[Any]) -> str:
         return "DOUBLE"
     if kinds <= {int, float, str}:
         return "TEXT"
+
     return "ANY"
 
 

@@ -28,10 +28,12 @@ async def within(job: Job, seconds: float, place: str) -> Any:
         done, _ = await asyncio.wait({working}, timeout=seconds)
         if done:
             return working.result()
+
         await _cancel_until_over(job, working)
     except asyncio.CancelledError:
         _in_thread(job.cancel)
         raise
+
     raise ToolError(
         f"The statement was stopped after {seconds:g} s on {place}. Filter or aggregate earlier."
     )
@@ -68,6 +70,7 @@ def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
         hand = _IDLE.pop()
     except IndexError:
         hand = _Hand()
+
     hand.work.put(working)
     return future
 

@@ -43,7 +43,9 @@ class Look:
         """What the table is, when it is no frame in memory: "a Spark DataFrame, queried
         on Spark".
         """
-        return f"{self.what}, queried {self.where}" if self.where else self.what
+        if self.where:
+            return f"{self.what}, queried {self.where}"
+        return self.what
 
 
 def look(value: Any) -> Look:
@@ -54,16 +56,19 @@ def look(value: Any) -> Look:
     what = _WORDS.get(kind or "", "")
     if is_remote(value):
         place = remote_table_of(value)
-        how = (
-            _DUCKDB
-            if place.dialect == "duckdb"
-            else f"{_DUCKDB}, which is translated to {place.name}'s"
-        )
+        if place.dialect == "duckdb":
+            how = _DUCKDB
+        else:
+            how = f"{_DUCKDB}, which is translated to {place.name}'s"
+
         return Look(remote_schema(place), None, what, f"on {place.name}: {how}")
+
     if kind == "near":
         what = f"an Ibis table on {value.name}"
+
     if kind in STORED:
         return Look(schema_of(value), count(value), what)
+
     held = snapshot(value)
     return Look(to_arrow(held, rows=50)[0].schema, len(held.data), what)
 
@@ -74,6 +79,10 @@ def schema_text(value: Any) -> str:
     """
     if kind_of(value) == "frame":
         return ", ".join(f"{name} {dtype}" for name, dtype in value.dtypes.items())
+
     seen = look(value)
     columns = ", ".join(f"{field.name} {field.type}" for field in seen.schema)
-    return f"{columns}; {seen.said}" if seen.said else columns
+    if seen.said:
+        return f"{columns}; {seen.said}"
+
+    return columns

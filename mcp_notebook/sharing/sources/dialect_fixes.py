@@ -41,11 +41,9 @@ def _postgres_extract(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     field = extract(node, kinds).this.name.upper()
     names = {"DAYOFWEEK": "DOW", "DAYOFYEAR": "DOY"}
     node.set("this", exp.var(names.get(field, field)))
-    return (
-        exp.Floor(this=node.copy())
-        if field == "SECOND" and not isinstance(node.parent, exp.Floor)
-        else node
-    )
+    if field == "SECOND" and not isinstance(node.parent, exp.Floor):
+        return exp.Floor(this=node.copy())
+    return node
 
 
 def _contains(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -73,9 +71,9 @@ def _size(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 
 
 def _postgres_length(node: exp.Expr, kinds: Kinds) -> exp.Expr:
-    return (
-        call("CARDINALITY", node.this) if kind_of(node.this, kinds) == "list" else node
-    )
+    if kind_of(node.this, kinds) == "list":
+        return call("CARDINALITY", node.this)
+    return node
 
 
 def _try_cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -121,6 +119,7 @@ def _cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     assert isinstance(node, exp.Cast)
     if node.to.this not in INTEGERS or node.meta.get("rounded"):
         return node
+
     kind = kind_of(node.this, kinds)
     if kind in ("integer", "text", "bool", "date", "timestamp"):
         return node
@@ -128,6 +127,7 @@ def _cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         raise ToolError(
             "A cast to an integer rounds in some engines and cuts in others: cast floor(x) or round(x)."
         )
+
     rounded = call("BROUND" if kind == "float" else "ROUND", node.this)
     node.set("this", rounded)
     node.meta["rounded"] = True
@@ -142,6 +142,7 @@ def _div(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         or isinstance(node.this, exp.Cast)
     ):
         return node
+
     node.set("this", cast(node.this, "double"))
     return node
 
@@ -149,11 +150,13 @@ def _div(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 def _avg(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     if kind_of(node.this, kinds) in ("integer", "float"):
         return node
+
     if isinstance(node.this, exp.Distinct):
         values = [cast(value, "double") for value in node.this.expressions]
         node.this.set("expressions", values)
     else:
         node.set("this", cast(node.this, "double"))
+
     return node
 
 
@@ -165,7 +168,9 @@ def _sub(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 
 def _percentile(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     at = node.args.get("expression") or node.args.get("quantile")
-    return node if at is None else call("PERCENTILE", node.this, at)
+    if at is None:
+        return node
+    return call("PERCENTILE", node.this, at)
 
 
 def _within(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -178,9 +183,11 @@ def _within(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         raise ToolError(
             "WITHIN GROUP works here with percentile_cont(p) WITHIN GROUP (ORDER BY x) only."
         )
+
     ordered = order.expressions[0]
     if ordered.args.get("desc"):
         raise ToolError("Write percentile_cont with an ascending ORDER BY here.")
+
     return call("PERCENTILE", ordered.this, inner.this)
 
 
@@ -199,11 +206,10 @@ def _spark_extract(node: exp.Expr, kinds: Kinds) -> exp.Expr:
                 this=call("WEEKDAY", node.expression), expression=exp.Literal.number(1)
             )
         )
-    return (
-        exp.Floor(this=node.copy())
-        if field == "SECOND" and not isinstance(node.parent, exp.Floor)
-        else node
-    )
+    if field == "SECOND" and not isinstance(node.parent, exp.Floor):
+        return exp.Floor(this=node.copy())
+
+    return node
 
 
 def _day_of_week(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -228,11 +234,9 @@ def _concat(node: exp.Expr, kinds: Kinds) -> exp.Expr:
 
 
 def _spark_length(node: exp.Expr, kinds: Kinds) -> exp.Expr:
-    return (
-        exp.ArraySize(this=node.this.copy())
-        if kind_of(node.this, kinds) == "list"
-        else node
-    )
+    if kind_of(node.this, kinds) == "list":
+        return exp.ArraySize(this=node.this.copy())
+    return node
 
 
 def _bracket(node: exp.Expr, kinds: Kinds) -> exp.Expr:
@@ -243,11 +247,10 @@ def _bracket(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         )
     if len(node.expressions) != 1 or isinstance(node.expressions[0], exp.Neg):
         raise ToolError("Positions in a list count from 1 here: list[1].")
-    return (
-        call("GET", node.this, node.expressions[0])
-        if kind_of(node.this, kinds) == "list"
-        else node
-    )
+    if kind_of(node.this, kinds) == "list":
+        return call("GET", node.this, node.expressions[0])
+
+    return node
 
 
 _SPARK: dict[type[exp.Expr], Rule] = {
@@ -282,11 +285,14 @@ def apply_dialect_fixes(query: exp.Query, dialect: str, kinds: Kinds) -> exp.Que
 
     def changed(node: exp.Expr) -> exp.Expr:
         rule = rules.get(type(node))
-        return node if rule is None else rule(node, kinds)
+        if rule is None:
+            return node
+        return rule(node, kinds)
 
     # From the leaves up: a rule sees what the rules below it made.
     for node in reversed(list(query.walk())):
         replacement = changed(node)
         if replacement is not node:
             node.replace(replacement)
+
     return query

@@ -32,14 +32,18 @@ def kind_of(node: exp.Expr | None, kinds: Kinds) -> str:
     """What kind of value an expression gives, "" when that is not plain to see."""
     if isinstance(node, exp.Column):
         return kinds.get(node.name.lower(), "")
+
     if isinstance(node, exp.Literal):
-        return (
-            "text"
-            if node.is_string
-            else ("integer" if node.this.isdigit() else "decimal")
-        )
+        if node.is_string:
+            return "text"
+        if node.this.isdigit():
+            return "integer"
+
+        return "decimal"
+
     if isinstance(node, exp.Cast):
         return _kind_of_type(node.to)
+
     if isinstance(
         node,
         exp.Paren
@@ -51,20 +55,30 @@ def kind_of(node: exp.Expr | None, kinds: Kinds) -> str:
         | exp.Coalesce
         | exp.Filter,
     ):
-        inner = node.expressions[0] if isinstance(node, exp.Distinct) else node.this
+        if isinstance(node, exp.Distinct):
+            inner = node.expressions[0]
+        else:
+            inner = node.this
+
         return kind_of(inner, kinds)
+
     if isinstance(node, exp.Sum | exp.Window | exp.Round | exp.Floor | exp.Ceil):
         return kind_of(node.this, kinds)
     if isinstance(node, exp.Add | exp.Sub | exp.Mul | exp.Mod):
         return _wider(kind_of(node.this, kinds), kind_of(node.expression, kinds))
+
     return next((kind for classes, kind in _RESULTS if isinstance(node, classes)), "")
 
 
 def _wider(one: str, other: str) -> str:
     if "float" in (one, other):
         return "float"
+
     if {one, other} <= {"integer", "decimal"}:
-        return "decimal" if "decimal" in (one, other) else "integer"
+        if "decimal" in (one, other):
+            return "decimal"
+        return "integer"
+
     return ""
 
 
@@ -87,13 +101,18 @@ def _kind_of_type(kind: exp.DataType) -> str:
         return "integer"
     if kind.this in _FLOATS:
         return "float"
+
     names = {
         exp.DType.DECIMAL: "decimal",
         exp.DType.DATE: "date",
         exp.DType.BOOLEAN: "bool",
     }
     names |= {exp.DType.TEXT: "text", exp.DType.VARCHAR: "text"}
-    named = str(kind.this.value) if isinstance(kind.this, exp.DType) else ""
+    if isinstance(kind.this, exp.DType):
+        named = str(kind.this.value)
+    else:
+        named = ""
+
     return names.get(kind.this, "timestamp" if named.startswith("TIMESTAMP") else "")
 
 
@@ -119,6 +138,7 @@ def _like(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         raise ToolError(
             "A backslash in a LIKE pattern means different things here: write LIKE ... ESCAPE '!'."
         )
+
     return node
 
 
@@ -148,6 +168,7 @@ def _substring(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         raise ToolError(
             "substring counts from 1 here: for the end of a text write right(text, n)."
         )
+
     return node
 
 
@@ -165,6 +186,7 @@ def _date_diff(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     )
     if unit == "YEAR":
         return years
+
     if unit == "MONTH":
         months = exp.Sub(
             this=exp.Month(this=later.copy()), expression=exp.Month(this=earlier.copy())
@@ -174,8 +196,10 @@ def _date_diff(node: exp.Expr, kinds: Kinds) -> exp.Expr:
             expression=exp.Paren(this=months),
         )
         return exp.Paren(this=total)
+
     if unit != "DAY":
         raise ToolError("date_diff works here with 'day', 'month' and 'year'.")
+
     return exp.DateDiff(
         this=cast(later, "date"), expression=cast(earlier, "date"), unit=exp.var("DAY")
     )
@@ -185,6 +209,7 @@ def _anonymous(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     """`date_part('year', d)` is EXTRACT in other words."""
     if node.name.lower() != "date_part" or len(node.expressions) != 2:
         return node
+
     return exp.Extract(
         this=exp.var(node.expressions[0].name.upper()),
         expression=node.expressions[1].copy(),
@@ -204,7 +229,12 @@ def _date_add(node: exp.Expr, kinds: Kinds) -> exp.Expr:
     by = node.expression
     if not isinstance(by, exp.Interval):
         by = exp.Interval(this=by.copy(), unit=node.args.get("unit") or exp.var("DAY"))
-    kind = exp.Sub if isinstance(node, exp.DateSub) else exp.Add
+
+    if isinstance(node, exp.DateSub):
+        kind = exp.Sub
+    else:
+        kind = exp.Add
+
     return exp.Paren(this=kind(this=node.this.copy(), expression=by.copy()))
 
 
@@ -218,6 +248,7 @@ def _regexp(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         raise ToolError(
             "This regular expression repeats a repetition, which can take for ever here: simplify it."
         )
+
     return node
 
 

@@ -60,6 +60,7 @@ class DuckTable:
             masked = set(masking.columns)
             if not masked:
                 return table.select
+
             return projection(
                 f"(\n{table.select}\n)",
                 {n: n in masked for n in table.columns.names},
@@ -77,11 +78,9 @@ class DuckTable:
     def explain(self, error: BaseException) -> str:
         if isinstance(error, duckdb.ConnectionException):
             return "The DuckDB connection of this table is closed: connect again and make the table anew."
-        return (
-            f"DuckDB says: {first_lines(error)}"
-            if isinstance(error, Exception)
-            else first_sentence(error)
-        )
+        if isinstance(error, Exception):
+            return f"DuckDB says: {first_lines(error)}"
+        return first_sentence(error)
 
 
 @dataclass(eq=False)
@@ -100,11 +99,13 @@ class DuckJob:
             # a locked configuration: then there is nothing to find anyway
             with contextlib.suppress(duckdb.Error):
                 cursor.execute("SET python_enable_replacements = false")
+
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             try:
                 return cursor.sql(self.text).to_arrow_table()
             except (duckdb.CatalogException, duckdb.BinderException) as error:
                 missing = error
+
         try:
             return self._on_connection()
         except duckdb.CatalogException:

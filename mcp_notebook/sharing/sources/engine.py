@@ -100,7 +100,9 @@ def first_sentence(error: BaseException, limit: int = 300) -> str:
     for line in lines[1:3]:
         if line.startswith(("'", "+-", "at ", "==", "JVM", "LINE", "^", ";")):
             break
+
         kept.append(line)
+
     return " ".join(kept)[:limit]
 
 

@@ -24,10 +24,12 @@ def remote_table_of(value: Any) -> RemoteTable:
         from mcp_notebook.sharing.sources.spark import SparkTable
 
         return SparkTable.of(value)
+
     if kind == "ibis":
         from mcp_notebook.sharing.sources.ibis import table_of
 
         return table_of(value)
+
     from mcp_notebook.sharing.sources.duckdb import relation_of
 
     return relation_of(value)

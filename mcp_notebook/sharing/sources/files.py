@@ -33,6 +33,7 @@ class FileTable:
             raise DataError(
                 f"{error.filename} cannot be read ({error.strerror}): check the path."
             ) from error
+
         return self, tuple((s.st_mtime_ns, s.st_size, s.st_ino) for s in found)
 
 
@@ -45,6 +46,7 @@ def file_table(value: str | PurePath) -> FileTable:
         return _of(sorted(glob.glob(text, recursive=True)), text, _base(text))
     if not os.path.isfile(text):
         raise DataError(f"There is no file {text} in {Path.cwd()}: check the path.")
+
     return _of([text], text, "")
 
 
@@ -59,6 +61,7 @@ def _below(folder: str) -> list[str]:
         ]
         if len(found) > MOST_FILES:
             break
+
     return [path for path in found if format_of(path)]
 
 
@@ -66,7 +69,9 @@ def _base(pattern: str) -> str:
     """The folder before the first pattern, which `key=value` folders may follow."""
     parts = Path(pattern).parts
     fixed = parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))]
-    return str(Path(*fixed)) if fixed else "."
+    if fixed:
+        return str(Path(*fixed))
+    return "."
 
 
 def _of(files: list[str], named: str, base: str) -> FileTable:
@@ -79,12 +84,14 @@ def _of(files: list[str], named: str, base: str) -> FileTable:
         raise DataError(
             f"There are more than {MOST_FILES:,} files at {named}: share an Ibis or DuckDB table over them."
         )
+
     formats = {format_of(file) for file in files}
     if len(formats) != 1 or formats == {""}:
         names = ", ".join(sorted(form or "an unknown format" for form in formats))
         raise DataError(
             f"The files at {named} are {names}: a table's files must be all of one known format."
         )
+
     partitioned = any(
         "=" in part
         for file in files
@@ -124,9 +131,14 @@ class Scan:
         """The dataset; raises `pyarrow.ArrowInvalid` or `OSError` for a file that is
         gone or broken.
         """
-        kind = "ipc" if self.format == "arrow" else "parquet"
+        if self.format == "arrow":
+            kind = "ipc"
+        else:
+            kind = "parquet"
+
         if not self.base:
             return ds.dataset(list(self.files), format=kind)
+
         return ds.dataset(
             list(self.files),
             format=kind,

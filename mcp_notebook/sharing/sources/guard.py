@@ -58,6 +58,7 @@ def parse(sql: str, dialect: str) -> exp.Query:
         raise ToolError(
             f"The statement has {len(sql):,} characters; {MAX_LENGTH:,} are allowed."
         )
+
     try:
         statements = parse_statements(sql, dialect)
     except (SqlglotError, ValueError) as error:
@@ -68,21 +69,27 @@ def parse(sql: str, dialect: str) -> exp.Query:
         raise ToolError(
             "The statement is nested too deeply: name parts of it in a WITH."
         ) from None
+
     if len(statements) != 1:
         raise ToolError(f"{len(statements)} statements were given. {_ONE_SELECT}")
+
     query = statements[0]
     # parentheses around it all
     while isinstance(query, exp.Subquery) and set(_given_parts(query)) == {"this"}:
         query = query.this
+
     if not isinstance(query, exp.Select | exp.SetOperation):
         raise ToolError(
             f"Refused: {_said(query)} is not a SELECT that this table's engine may run. {_ONE_SELECT}"
         )
+
     query.pop()
     for number, node in enumerate(query.walk()):
         if number > MAX_NODES:
             raise ToolError("The statement is too long: aggregate in steps.")
+
         _refuse_unknown(node)
+
     return query
 
 
@@ -105,9 +112,9 @@ def name_of(function: exp.Expr) -> str:
     """What a function is called, as the model knows it."""
     if isinstance(function, exp.Anonymous | exp.AnonymousAggFunc):
         return function.name.lower()
-    return (
-        function.sql_name().lower() if isinstance(function, exp.Func) else function.key
-    )
+    if isinstance(function, exp.Func):
+        return function.sql_name().lower()
+    return function.key
 
 
 def first_line(error: BaseException) -> str:
@@ -127,15 +134,18 @@ def _refuse_unknown(node: exp.Expr) -> None:
     node.comments = None
     if isinstance(node, exp.Func):
         return
+
     kind = type(node).__name__
     if kind not in _PARTS:
         raise ToolError(f"Refused: {_said(node)} is not available for this table.")
+
     if isinstance(node, exp.Select):
         unknown = set(_given_parts(node)) - _SELECT_ARGS
         if unknown:
             raise ToolError(
                 f"Refused: {sorted(unknown)[0].strip('_')} is not available for this table."
             )
+
     if isinstance(node, exp.Join) and node.method:
         raise ToolError(
             f"Refused: {node.method} JOIN is not available for this table: write JOIN ... ON."

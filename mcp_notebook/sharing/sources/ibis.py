@@ -40,24 +40,29 @@ def table_of(expression: Any) -> RemoteTable:
         raise DataError(
             f"This Ibis table cannot be asked now: {first_sentence(error)}"
         ) from error
+
     if backend.name == "pyspark":
         from mcp_notebook.sharing.sources.spark import SparkTable
 
         return SparkTable.of(backend._session.sql(select))
+
     if backend.name == "duckdb":
         from mcp_notebook.sharing.sources.duckdb import DuckTable
 
         return DuckTable(backend.con, select, schema, expression)
+
     if backend.name == "postgres":
         from mcp_notebook.sharing.sources.postgres import PostgresTable
 
         return PostgresTable(backend.con, select, schema)
+
     table = IbisTable(backend, select, schema)
     if not _known(table.dialect):
         raise DataError(
             f"Statements cannot be checked for {table.name}, whose SQL is not known here: share a table made of it, "
             "for example by .to_pyarrow()."
         )
+
     return table
 
 
@@ -109,6 +114,7 @@ class IbisTable:
                 self.dialect,
             )
             sources[private] = inner if masked else table.select
+
         return IbisJob(self.backend, plan.text(sources), self.dialect)
 
     def explain(self, error: BaseException) -> str:

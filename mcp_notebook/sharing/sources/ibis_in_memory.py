@@ -55,6 +55,7 @@ class NearTable:
                     f"This SQLite table has more than {MOST_ROWS:,} rows: filter or aggregate it in Ibis and share "
                     "that, or serve the file by mcp-notebook serve database."
                 )
+
             yield from backend.to_pyarrow_batches(self.expression.select(list(columns)))
 
     @contextmanager
@@ -62,7 +63,11 @@ class NearTable:
         """The backend, on this thread. SQLite's connections belong to the thread that
         made them, the person's.
         """
-        own = self._own_sqlite() if self.backend.name == "sqlite" else None
+        if self.backend.name == "sqlite":
+            own = self._own_sqlite()
+        else:
+            own = None
+
         try:
             yield own or self.backend
         except DataError:
@@ -87,8 +92,13 @@ def near(value: Any) -> Any:
     """The value, as a `NearTable` when it is an Ibis table on such a backend."""
     if kind_of(value) != "ibis":
         return value
+
     try:
         backend = value.get_backend()
     except Exception:  # boundary: Ibis' own errors, told where the table is asked
         return value
-    return NearTable(value, backend) if backend.name in NAMES else value
+
+    if backend.name in NAMES:
+        return NearTable(value, backend)
+
+    return value

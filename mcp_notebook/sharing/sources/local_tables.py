@@ -50,9 +50,11 @@ def ready(
     masked = tuple(hidden(found.scan.open().schema.names))
     if not masked:
         return found
+
     changed = spool.changed(found.scan, lambda table: without_values(table, masked))
     if found.passing:
         drop(found.scan)
+
     return Ready(changed, passing=True)
 
 
@@ -71,21 +73,24 @@ def _ready(value: Any, spool: Spool, needed: Pick) -> Ready:
         table = file_table(value)
         if table.format in ("csv", "json"):
             return Ready(spool.text_files(table))
+
         return Ready(_check_scan(Scan(table.files, table.format, table.base)))
+
     columns = schema_of(value).names
     if not columns:
         raise DataError("The table has no columns.")
+
     wanted = list(needed(columns)) or columns[:1]  # a count needs some column
     if kind == "lazy":
         return Ready(spool.lazy(value, wanted), passing=True)
     if kind == "near":
         return Ready(spool.near(value, wanted), passing=True)
+
     scan = _files_of(value)
-    return (
-        Ready(scan)
-        if scan is not None
-        else Ready(spool.dataset(value, wanted), passing=True)
-    )
+    if scan is not None:
+        return Ready(scan)
+
+    return Ready(spool.dataset(value, wanted), passing=True)
 
 
 def schema_of(value: Any) -> pa.Schema:
@@ -95,9 +100,11 @@ def schema_of(value: Any) -> pa.Schema:
         return value.schema
     if kind == "lazy":
         return _collect_frame(value.clear()).schema
+
     table = file_table(value)
     if table.format in ("csv", "json"):
         return read_text(table, 0).schema
+
     return _check_scan(Scan(table.files, table.format, table.base)).open().schema
 
 
@@ -108,9 +115,11 @@ def sample(value: Any, rows: int) -> pa.Table:
         return value.head(rows)
     if kind == "lazy":
         return _collect_frame(value.head(rows))
+
     table = file_table(value)
     if table.format in ("csv", "json"):
         return read_text(table, rows)
+
     return _check_scan(Scan(table.files, table.format, table.base)).open().head(rows)
 
 
@@ -119,15 +128,19 @@ def count(value: Any) -> int | None:
     kind = kind_of(value)
     if kind == "file":
         table = file_table(value)
-        scan = (
-            Scan(table.files, table.format, table.base)
-            if table.format == "parquet"
-            else None
-        )
+        if table.format == "parquet":
+            scan = Scan(table.files, table.format, table.base)
+        else:
+            scan = None
     else:
-        scan = _files_of(value) if kind == "dataset" else None
+        if kind == "dataset":
+            scan = _files_of(value)
+        else:
+            scan = None
+
     if scan is None or scan.format != "parquet" or len(scan.files) > 100:
         return None
+
     return scan.open().count_rows()
 
 
@@ -153,8 +166,13 @@ def _files_of(dataset: Any) -> Scan | None:
         or getattr(dataset, "_scan_options", None)
     ):
         return None
+
     files = [os.path.abspath(file) for file in dataset.files]
-    base = os.path.commonpath(files) if files else ""
+    if files:
+        base = os.path.commonpath(files)
+    else:
+        base = ""
+
     partitioned = any(
         "=" in part
         for file in files
@@ -166,6 +184,7 @@ def _files_of(dataset: Any) -> Scan | None:
         )
         if files and scan.open().schema.equals(dataset.schema):
             return scan
+
     return None
 
 
@@ -176,4 +195,5 @@ def _check_scan(scan: Scan) -> Scan:
         raise DataError(
             f"{scan.files[0]} cannot be read as {scan.format}: {first_sentence(error)}"
         ) from error
+
     return scan

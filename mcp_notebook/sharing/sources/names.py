@@ -43,16 +43,25 @@ def privatise(
             raise ToolError(
                 f"There is no table {written!r}.{did_you_mean(written, offered.values())} Tables: {known}."
             )
-        name = inner[id(cte)] if cte is not None else private[offered[written.lower()]]
+
+        if cte is not None:
+            name = inner[id(cte)]
+        else:
+            name = private[offered[written.lower()]]
+
         if cte is None:
             used[name] = offered[written.lower()]
+
         if not table.alias:
             alias = table.args.get("alias") or exp.TableAlias()
             alias.set("this", exp.to_identifier(written))
             table.set("alias", alias)
+
         table.set("this", exp.to_identifier(name))
+
     for cte in query.find_all(exp.CTE):
         cte.args["alias"].set("this", exp.to_identifier(inner[id(cte)]))
+
     for number, derived in enumerate(query.find_all(exp.Subquery)):
         if (
             isinstance(derived.parent, exp.From | exp.Join | exp.Lateral)
@@ -61,6 +70,7 @@ def privatise(
             derived.set(
                 "alias", exp.TableAlias(this=exp.to_identifier(f"{PREFIX}s{number}"))
             )
+
     return used
 
 
@@ -77,6 +87,7 @@ def spell(query: exp.Query, columns: Mapping[str, Iterable[str]]) -> None:
         name = identifier.name
         if name not in exact:
             name = spelled.setdefault(name.lower(), name)
+
         identifier.set("this", name)
         identifier.set("quoted", True)
 
@@ -97,10 +108,15 @@ def check_columns(query: exp.Query, columns: Mapping[str, Iterable[str]]) -> Non
         last = column.name.lower()
         if isinstance(column.this, exp.Star) or first in real:
             continue
+
         if first not in defined or (
             len(column.parts) > 1 and last not in real and last not in defined
         ):
-            wanted = column.parts[0].name if first not in defined else column.name
+            if first not in defined:
+                wanted = column.parts[0].name
+            else:
+                wanted = column.name
+
             raise ToolError(
                 f"There is no column {wanted!r}.{did_you_mean(wanted, real.values())} "
                 f"Columns: {', '.join(list(real.values())[:40])}."
@@ -140,8 +156,10 @@ def _names_defined(query: exp.Query) -> Iterable[str]:
             | exp.Window,
         ):
             yield node.alias or ""
+
         if isinstance(node, exp.TableAlias):
             yield from (column.name for column in node.args.get("columns") or ())
+
         if isinstance(node, exp.Lambda):
             yield from (parameter.name for parameter in node.expressions)
 
@@ -151,6 +169,7 @@ def _plain_name(table: exp.Table, offered: Iterable[str]) -> str:
         raise ToolError(
             f"Refused: the table function {table.this.sql()[:60]} is not available for this table."
         )
+
     given = {key for key, value in table.args.items() if value}
     if given & {"db", "catalog"}:
         named = ".".join(part.name for part in table.parts)
@@ -158,10 +177,12 @@ def _plain_name(table: exp.Table, offered: Iterable[str]) -> str:
         raise ToolError(
             f"There is no table {named!r}: only shared tables can be read, by their plain names: {known}."
         )
+
     if given - _TABLE_ARGS:
         raise ToolError(
             f"Refused: {sorted(given - _TABLE_ARGS)[0]} after a table is not available."
         )
+
     return table.name
 
 
@@ -173,14 +194,21 @@ def _own(table: exp.Table, name: str) -> exp.CTE | None:
         child, node = node, node.parent
         if isinstance(child, exp.CTE):
             inside = child
+
         clause = node.args.get("with_")
         if not isinstance(clause, exp.With):
             continue
+
         visible = clause.expressions
         if child is clause and inside is not None:
             at = next(i for i, cte in enumerate(visible) if cte is inside)
-            visible = visible[: at + 1] if clause.recursive else visible[:at]
+            if clause.recursive:
+                visible = visible[: at + 1]
+            else:
+                visible = visible[:at]
+
         for cte in reversed(visible):
             if cte.alias.lower() == name.lower():
                 return cte
+
     return None

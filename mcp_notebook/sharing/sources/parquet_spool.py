@@ -38,10 +38,12 @@ class Spool:
         known = self._texts.get(table.files)
         if known is not None and known[0] == state:
             return known[1]
+
         path = self._new()
         copy_text(table, path)
         if known is not None:
             drop(known[1])
+
         scan = Scan((str(path),), "parquet")
         self._texts[table.files] = (state, scan)
         return scan
@@ -56,6 +58,7 @@ class Spool:
             raise DataError(
                 f"Polars cannot compute the lazy frame: {first_sentence(error)}"
             ) from error
+
         return Scan((str(path),), "parquet")
 
     def near(self, table: NearTable, columns: Sequence[str]) -> Scan:
@@ -68,6 +71,7 @@ class Spool:
         ) as writer:
             for batch in table.batches(columns):
                 writer.write_table(pa.Table.from_batches([batch]).cast(writer.schema))
+
         return Scan((str(path),), "parquet")
 
     def dataset(self, dataset: Any, columns: Sequence[str]) -> Scan:
@@ -77,6 +81,7 @@ class Spool:
         with pq.ParquetWriter(path, scanner.projected_schema) as writer:
             for batch in scanner.to_batches():
                 writer.write_batch(batch)
+
         return Scan((str(path),), "parquet")
 
     def changed(self, scan: Scan, change: Callable[[pa.Table], pa.Table]) -> Scan:
@@ -89,10 +94,12 @@ class Spool:
             table = change(pa.Table.from_batches([batch], dataset.schema))
             writer = writer or pq.ParquetWriter(path, table.schema)
             writer.write_table(table)
+
         if writer is None:
             pq.write_table(change(dataset.schema.empty_table()), path)
         else:
             writer.close()
+
         return Scan((str(path),), "parquet")
 
     def _new(self) -> Path:
@@ -111,8 +118,16 @@ def copy_text(table: FileTable, path: Path) -> None:
     """CSV or JSON files into a Parquet file; raises `DataError`."""
     import duckdb  # a third of a second to load
 
-    reader = "read_csv" if table.format == "csv" else "read_json"
-    hive = ", hive_partitioning = true" if table.base else ""
+    if table.format == "csv":
+        reader = "read_csv"
+    else:
+        reader = "read_json"
+
+    if table.base:
+        hive = ", hive_partitioning = true"
+    else:
+        hive = ""
+
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         try:
             source = f"{reader}($files, union_by_name = true{hive})"
@@ -131,8 +146,16 @@ def read_text(table: FileTable, rows: int) -> pa.Table:
     """The first rows of CSV or JSON files; raises `DataError`."""
     import duckdb
 
-    reader = "read_csv" if table.format == "csv" else "read_json"
-    hive = ", hive_partitioning = true" if table.base else ""
+    if table.format == "csv":
+        reader = "read_csv"
+    else:
+        reader = "read_json"
+
+    if table.base:
+        hive = ", hive_partitioning = true"
+    else:
+        hive = ""
+
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         try:
             source = f"SELECT * FROM {reader}($files, union_by_name = true{hive}) LIMIT {rows:d}"  # noqa: S608 - a number

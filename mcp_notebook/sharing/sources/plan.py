@@ -47,11 +47,11 @@ class Plan:
         """
         ours = [f"{name} AS {hint}(\n{select}\n)" for name, select in sources.items()]
         entries = ", ".join([*ours, *([self.ctes] if self.ctes else [])])
-        clause = (
-            f"WITH {'RECURSIVE ' if self.recursive else ''}{entries}\n"
-            if entries
-            else ""
-        )
+        if entries:
+            clause = f"WITH {'RECURSIVE ' if self.recursive else ''}{entries}\n"
+        else:
+            clause = ""
+
         return clause + self.body
 
     def as_json(self) -> dict[str, Any]:
@@ -112,22 +112,26 @@ def _plan_statement(
     judge = read == "duckdb" and not guard.calls_own(query, dialect)
     if not judge:
         names.check_columns(query, columns)
+
     if read == "duckdb" and dialect != "duckdb":
         query = apply_dialect_fixes(query, dialect, _kinds(query, tables.values()))
+
     names.spell(query, columns)
     query = _lift_query(query, dialect)
     _bound(query, rows)
     # sqlglot would move inner WITHs only after ours have been put before the text
     if dialect == "spark":
         query = move_ctes_to_top_level(query)
+
     clause = query.args.get("with_")
     if clause is not None:
         query.set("with_", None)
-    ctes = (
-        ", ".join(_write(cte, dialect) for cte in clause.expressions)
-        if clause is not None
-        else ""
-    )
+
+    if clause is not None:
+        ctes = ", ".join(_write(cte, dialect) for cte in clause.expressions)
+    else:
+        ctes = ""
+
     quoted = {
         exp.to_identifier(name, quoted=True).sql(dialect=dialect): shared
         for name, shared in used.items()
@@ -147,15 +151,18 @@ def _kinds(query: exp.Query, tables: Iterable[Columns]) -> dict[str, str]:
     for columns in tables:
         for name, kind in columns.items():
             kinds[name.lower()] = kind if kinds.get(name.lower(), kind) == kind else ""
+
     for alias in query.find_all(exp.Alias):
         if not (
             isinstance(alias.this, exp.Column)
             and alias.this.name.lower() == alias.alias.lower()
         ):
             kinds.pop(alias.alias.lower(), None)
+
     for table in query.find_all(exp.TableAlias):
         for column in table.args.get("columns") or ():
             kinds.pop(column.name.lower(), None)
+
     return kinds
 
 
@@ -165,9 +172,12 @@ def _bound(query: exp.Query, rows: int) -> None:
     if given is None:
         query.limit(rows, copy=False)
         return
-    count = (
-        given.args.get("count") if isinstance(given, exp.Fetch) else given.expression
-    )
+
+    if isinstance(given, exp.Fetch):
+        count = given.args.get("count")
+    else:
+        count = given.expression
+
     options = given.args.get("limit_options")
     if (
         not (isinstance(count, exp.Literal) and count.this.isdigit())
@@ -175,6 +185,7 @@ def _bound(query: exp.Query, rows: int) -> None:
         or given.expressions
     ):
         raise ToolError("Write LIMIT with a plain number.")
+
     query.set(
         "limit", exp.Limit(expression=exp.Literal.number(min(int(count.this), rows)))
     )
@@ -201,6 +212,7 @@ def _lift(select: exp.Select, dialect: str) -> None:
     )
     if not ((select.args.get("qualify") and not native[0]) or (on and not native[1])):
         return
+
     order = select.args.get("order")
     moved = {
         key: select.args[key] for key in ("limit", "offset") if select.args.get(key)
@@ -209,14 +221,18 @@ def _lift(select: exp.Select, dialect: str) -> None:
     for key, node in moved.items():
         select.set(key, None)
         outer.set(key, node)
+
     clause = select.args.get("with_")
     if clause is not None:
         select.set("with_", None)
         outer.set("with_", clause)
+
     if order is not None:
         if not on:
             select.set("order", None)
+
         outer.set("order", _drop_qualifiers(order.copy()))
+
     select.replace(outer)
     name = exp.to_identifier(f"{names.PREFIX}q", quoted=True)
     outer.set(
@@ -251,9 +267,11 @@ def _check_text(plan: Plan, dialect: str) -> None:
         raise ToolError(
             "Refused: ${...} is replaced by the value of a setting or variable in Spark: leave it out."
         )
+
     statements = sqlglot.parse(text, read=dialect)
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise ToolError("Refused: the statement is not one SELECT.")
+
     for table in statements[0].find_all(exp.Table):
         inner = isinstance(table.this, exp.Identifier) and table.name.startswith(
             names.PREFIX
@@ -277,8 +295,10 @@ def named_columns(
         trees = [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]
     except (SqlglotError, RecursionError, ValueError):
         return {name: list(columns) for name, columns in tables.items()}
+
     if any(_takes_all(tree) for tree in trees):
         return {name: list(columns) for name, columns in tables.items()}
+
     words = {
         node.name.lower() for tree in trees for node in tree.find_all(exp.Identifier)
     }
@@ -305,6 +325,7 @@ def _takes_all(tree: exp.Expr) -> bool:
             and not isinstance(node.parent, exp.CTE)
         ):
             return True  # `t AS u(a, b)` names columns by their places
+
     return not isinstance(tree, exp.Query)
 
 
@@ -315,4 +336,5 @@ def _aliases(trees: Sequence[exp.Expr]) -> dict[str, set[str]]:
             found.setdefault(table.name.lower(), {table.name.lower()}).add(
                 (table.alias or table.name).lower()
             )
+
     return found

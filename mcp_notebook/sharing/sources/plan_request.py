@@ -43,6 +43,7 @@ def answer(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         return make_plan(connection, request)
     if "columns_of" in request:
         return _find_columns(request)
+
     return _tell_dialect(request)
 
 
@@ -58,9 +59,14 @@ def _check_statement(connection: Any, request: dict[str, Any]) -> dict[str, Any]
         "lists_tables": statement.lists_tables,
         "describes": describes,  # columns, no rows
     }
-    engine = None if describes else _engine_of(statement.tables, request)
+    if describes:
+        engine = None
+    else:
+        engine = _engine_of(statement.tables, request)
+
     if engine is None:
         return said
+
     tables = {name: engine["tables"][name] for name in statement.tables}
     planning = {**engine, "tables": tables, "plan": statement.sql}
     try:
@@ -96,6 +102,7 @@ def make_plan(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     made = _made(sql, request["dialect"], columns, views, request["rows"])
     if not made.judge:
         return {**made.as_json(), "judged": ""}
+
     sqlguard.check(connection, sql, tuple(schemas))
     # Names and types are right or wrong there as here, and a wrong one is explained as
     # for any other table.
@@ -133,6 +140,7 @@ def _tell_dialect(request: dict[str, Any]) -> dict[str, Any]:
         guard.parse(request["reads"], "duckdb")
     except ToolError:
         return {"reads": guard.is_in(request["reads"], request["dialect"])}
+
     return {"reads": False}
 
 
@@ -152,4 +160,6 @@ def kind_word(kind: pa.DataType) -> str:
     """What kind of values a column holds, in the words of `dialect_rules.Kinds`."""
     name = value_kind(kind).name
     word = _WORDS.get(name, name)
-    return word if word in _KNOWN else "other"
+    if word in _KNOWN:
+        return word
+    return "other"

@@ -69,7 +69,10 @@ class PostgresTable:
                 {n: n in masked for n in table.columns.names},
                 "postgres",
             )
-            return inner if masked else table.select
+            if masked:
+                return inner
+
+            return table.select
 
         sources = {
             private: source(table, masking)
@@ -89,6 +92,7 @@ class PostgresTable:
                 f"PostgreSQL says: {first_sentence(error)}. A temporary table or a table in memory lives in your own "
                 "session only: make it a table of the database, or share its .to_pyarrow()."
             )
+
         return f"PostgreSQL says: {first_sentence(error)}"
 
 
@@ -131,7 +135,11 @@ class PostgresJob:
 def _table(
     described: "Sequence[psycopg.Column]", rows: Sequence[Sequence[Any]]
 ) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(described)
+    if rows:
+        columns = list(zip(*rows, strict=True))
+    else:
+        columns = [()] * len(described)
+
     arrays = [
         _array(column, values)
         for column, values in zip(described, columns, strict=True)
@@ -142,9 +150,14 @@ def _table(
 def _array(column: "psycopg.Column", values: Sequence[Any]) -> pa.Array:
     element = _ARRAYS.get(column.type_code)
     code = element or column.type_code
-    kind = _decimal(column, values) if code == _NUMERIC else _TYPES.get(code)
+    if code == _NUMERIC:
+        kind = _decimal(column, values)
+    else:
+        kind = _TYPES.get(code)
+
     if kind is None:  # json, uuid, ranges, composites, ...: as text, documents as JSON
         return pa.array([None if v is None else _text(v) for v in values], pa.string())
+
     try:
         return pa.array(values, pa.list_(kind) if element else kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -160,6 +173,7 @@ def _decimal(column: "psycopg.Column", values: Sequence[Any]) -> pa.DataType:
         and column.precision <= 38
     ):
         return pa.decimal128(column.precision, column.scale)
+
     flat = [
         v
         for value in values
@@ -171,10 +185,13 @@ def _decimal(column: "psycopg.Column", values: Sequence[Any]) -> pa.DataType:
     scale = max(scale, 0)
     digits = max((len(part.digits) + int(part.exponent) for part in parts), default=1)
     width = max(digits, 1) + scale
-    return (
-        pa.decimal128(38, scale) if width <= 38 else pa.decimal256(76, min(scale, 76))
-    )
+    if width <= 38:
+        return pa.decimal128(38, scale)
+
+    return pa.decimal256(76, min(scale, 76))
 
 
 def _text(value: Any) -> str:
-    return json.dumps(to_json(value)) if isinstance(value, dict | list) else str(value)
+    if isinstance(value, dict | list):
+        return json.dumps(to_json(value))
+    return str(value)

@@ -80,6 +80,7 @@ def mentioned(catalog: "Catalog", sql: str) -> dict[str, RemoteTable]:
             with contextlib.suppress(ToolError):
                 found |= remote_tables(catalog, [name])
                 _ = name in found and columns_of(found[name])
+
     return found
 
 
@@ -131,12 +132,15 @@ def prepare(
     job = place.job(plan, tables, seconds)
     if not answer["judged"]:
         return Prepared(job, place)
+
     return Prepared(job, place, unpack_schema(answer["judged"]), tuple(answer["types"]))
 
 
 def explained(error: BaseException, place: RemoteTable) -> ToolError:
     """An engine's failure in one sentence."""
-    return error if isinstance(error, ToolError) else ToolError(place.explain(error))
+    if isinstance(error, ToolError):
+        return error
+    return ToolError(place.explain(error))
 
 
 def finish(
@@ -149,10 +153,12 @@ def finish(
         truncated = (
             f"cut after {limit:,} rows, there are more: aggregate, filter or use OFFSET"
         )
+
     kept = _count_fitting(table, max_bytes)
     if kept < table.num_rows:
         table = table.slice(0, kept)
         truncated = f"cut after {kept:,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more"
+
     judged = prepared.judged
     notes = (f"computed on {prepared.place.name}",)
     if judged is None or len(judged) != table.num_columns:
@@ -163,6 +169,7 @@ def finish(
             truncated,
             notes,
         )
+
     columns = [
         typed(column, field.type)
         for column, field in zip(table.columns, judged, strict=True)
@@ -201,6 +208,7 @@ def typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
         zoned = value_kind(column.type) is TIMESTAMP and column.type.tz
         if zoned and not getattr(wanted, "tz", None):
             column = pc.local_timestamp(column)  # pyright: ignore[reportAttributeAccessIssue]
+
         return column.cast(wanted)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
         return column

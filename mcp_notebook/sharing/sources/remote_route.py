@@ -82,39 +82,50 @@ class Elsewhere:
         runs here; raises `ToolError`.
         """
         far = any(_is_away(catalog, name) for name in catalog.names())
-        near = (
-            await asyncio.to_thread(
+        if far:
+            near = await asyncio.to_thread(
                 _groups, remote_plan.mentioned, catalog, sql, bounds
             )
-            if far
-            else []
-        )
+        else:
+            near = []
+
         try:
-            checked = await self._check_statement(sql, catalog.names(), near, bounds.seconds)
+            checked = await self._check_statement(
+                sql, catalog.names(), near, bounds.seconds
+            )
         except ToolError:
-            own = await self.in_own_dialect(catalog, sql, bounds) if far else None
+            if far:
+                own = await self.in_own_dialect(catalog, sql, bounds)
+            else:
+                own = None
+
             if own is None:
                 raise
+
             return own
+
         catalog.use(checked["tables"])
         if "refused" in checked:
             raise ToolError(checked["refused"])
+
         if "planned" in checked:
             group = next(
                 group for group in near if group.found.keys() >= set(checked["tables"])
             )
             return await self._run(checked["planned"], group, bounds)
-        found = (
-            await asyncio.to_thread(
+
+        if far:
+            found = await asyncio.to_thread(
                 remote_plan.remote_tables, catalog, checked["tables"]
             )
-            if far
-            else {}
-        )
+        else:
+            found = {}
+
         if checked["describes"]:
             return Here(checked, {}, found)
         if remote_plan.one_engine(found, checked["tables"]):
             return await self.query(checked["sql"], found, bounds)
+
         return Here(
             checked,
             await self.bring(checked["sql"], found, bounds) if found else {},
@@ -136,13 +147,16 @@ class Elsewhere:
             request, PLAN_SECONDS if near else min(CHECK_SECONDS, seconds)
         )
 
-    async def _ask_engine(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:
+    async def _ask_engine(
+        self, request: dict[str, Any], seconds: float
+    ) -> dict[str, Any]:
         question = json.dumps(request)
         known = self._known.get(question)
         if known is None:
             known = await self._ask(request, seconds)
             if len(question) < _LONG:
                 self._known.put(question, known)
+
         return known
 
     async def query(
@@ -170,6 +184,7 @@ class Elsewhere:
                 raise ToolError(str(error)) from error
             except Exception as error:  # boundary: every engine raises its own errors
                 raise remote_plan.explained(error, prepared.place) from error
+
         answer = await asyncio.to_thread(
             remote_plan.finish,
             table,
@@ -185,7 +200,10 @@ class Elsewhere:
             )
         )
         told = f"{', '.join(masked)}: masked, 'masked' stands in place of each value"
-        return replace(answer, notes=(*answer.notes, told)) if masked else answer
+        if masked:
+            return replace(answer, notes=(*answer.notes, told))
+
+        return answer
 
     async def in_own_dialect(
         self, catalog: "Catalog", sql: str, bounds: Bounds
@@ -198,13 +216,16 @@ class Elsewhere:
         ]
         if not names:
             return None
+
         for group in _by_engine(
             await asyncio.to_thread(remote_plan.remote_tables, catalog, names)
         ):
             dialect = next(iter(group.values())).dialect
             if dialect == "duckdb" or not await self._is_in(sql, dialect):
                 continue
+
             return await self.query(sql, group, bounds)
+
         return None
 
     async def bring(
@@ -227,10 +248,12 @@ class Elsewhere:
             answer = await self.query(part, {name: place}, most)
             if answer.truncated:
                 raise remote_plan.refuse_large(name, answer.data.num_rows, place)
+
             note = remote_plan.brought_note(name, answer.data.num_rows, place)
             brought[name] = TableAnswer(
                 answer.data, answer.types, notes=(note, *answer.notes[1:])
             )
+
         return brought
 
     async def needed(

@@ -40,9 +40,11 @@ class SparkTable:
         """
         if type(value).__module__.startswith("pyspark.pandas"):
             value = value.to_spark()
+
         session = value.sparkSession
         if stopped(session):
             raise DataError(_STOPPED)
+
         table = cls(value, session)
         try:
             spark_frames.known(value)
@@ -50,6 +52,7 @@ class SparkTable:
             raise
         except Exception as error:  # boundary: Connect looks at a frame's plan only now
             raise DataError(table.explain(error)) from error
+
         return table
 
     @property
@@ -62,7 +65,9 @@ class SparkTable:
 
     def view(self) -> str:
         kept = spark_frames.known(self.frame)
-        return kept.name if kept.plain else ""
+        if kept.plain:
+            return kept.name
+        return ""
 
     def job(
         self,
@@ -75,8 +80,13 @@ class SparkTable:
     def explain(self, error: BaseException) -> str:
         if stopped(self.session):
             return _STOPPED
+
         said = getattr(error, "getMessage", None)
-        text = said() if callable(said) else None
+        if callable(said):
+            text = said()
+        else:
+            text = None
+
         return f"Spark says: {first_sentence(Exception(text or str(error)))}"
 
 
@@ -103,9 +113,11 @@ class SparkJob:
         with self._cancellable():
             if is_connect(self.session):
                 return _connect_rows(self.session, text, frames)
+
             with contextlib.ExitStack() as held:
                 for frame in frames.values():
                     held.enter_context(spark_frames.known(frame).view(frame))
+
                 return self.session.sql(text).toArrow()
 
     def cancel(self) -> None:
@@ -125,6 +137,7 @@ class SparkJob:
             )
             yield
             return
+
         self.session.addTag(self.tag)
         try:
             yield
@@ -143,6 +156,7 @@ class SparkJob:
                 {name: name in masked for name in table.frame.columns},
                 "spark",
             )
+
         fields = spark_frames.known(table.frame).fields
         loose = ", ".join(
             f"{_looser(f.dataType, f.name)} AS {_quote_name(f.name)}" for f in fields
@@ -152,11 +166,9 @@ class SparkJob:
 
 def _looser(kind: Any, name: str) -> str:
     """The column; a strict struct is cast to one whose fields may be null."""
-    return (
-        f"CAST({_quote_name(name)} AS {kind.simpleString()})"
-        if spark_frames.strict(kind)
-        else _quote_name(name)
-    )
+    if spark_frames.strict(kind):
+        return f"CAST({_quote_name(name)} AS {kind.simpleString()})"
+    return _quote_name(name)
 
 
 def _quote_name(name: str) -> str:
@@ -206,7 +218,11 @@ def _unsent_frame(session: Any, text: str, frames: Mapping[str, Any]) -> Any:
         statement = DataFrame(SQL(text, [], {}, views), session)
     except (ImportError, AttributeError, TypeError):
         return None
-    return statement if hasattr(DataFrame, "_to_table") else None
+
+    if hasattr(DataFrame, "_to_table"):
+        return statement
+
+    return None
 
 
 def _with_places(text: str, frames: Mapping[str, Any]) -> str:
@@ -216,4 +232,5 @@ def _with_places(text: str, frames: Mapping[str, Any]) -> str:
     text = text.replace("{", "{{").replace("}", "}}")
     for name in frames:
         text = text.replace(f"`{name}`", f"{{{name}}}")
+
     return text

@@ -37,6 +37,7 @@ class Frame:
             raise DataError(
                 "A streaming DataFrame has no rows to query: share one that reads what it has written."
             )
+
         self.fields = frame.schema.fields
         self.columns = arrow(frame.schema)
         self.name = f"_mcp_{secrets.token_hex(8)}"
@@ -57,11 +58,14 @@ class Frame:
         with self._turn:
             if self._idle is not None:
                 self._idle.cancel()
+
             if not self._made:
                 frame.createOrReplaceTempView(self.name)
                 weakref.finalize(frame, self._later, 0).atexit = False
                 self._made = True
+
             self._users += 1
+
         try:
             yield self.name
         finally:

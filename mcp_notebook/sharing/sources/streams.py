@@ -26,8 +26,10 @@ def once(reader: Any) -> pa.Table:
         raise DataError(
             "This stream can be read once only: share a table made of it."
         ) from None
+
     if known is not None:
         return known
+
     batches, size = [], 0
     stream = pa.RecordBatchReader.from_stream(reader)
     for batch in stream:
@@ -37,7 +39,9 @@ def once(reader: Any) -> pa.Table:
                 f"The stream holds more than {MOST_BYTES / 1e6:g} MB and is used up now: write it to a Parquet file "
                 "and share that."
             )
+
         batches.append(batch)
+
     table = pa.Table.from_batches(batches, stream.schema)
     _READ[reader] = table
     return table
