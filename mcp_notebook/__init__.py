@@ -61,10 +61,12 @@ __all__ = [
     "unshare",
 ]
 
-_FUNCTIONS = (
-    "aconnect", "acall", "asql", "call", "connect", "disconnect", "resource", "server", "settings", "share", "sql",
-    "unshare",
-)  # fmt: skip
+_FUNCTIONS = tuple(
+    """
+    aconnect acall asql call connect disconnect resource server settings share sql
+    unshare
+""".split()
+)
 _LAZY = {
     **dict.fromkeys(("explain", "read", "to_dataframe"), "mcp_notebook.results"),
     **dict.fromkeys(_FUNCTIONS, "mcp_notebook.notebook.functions"),

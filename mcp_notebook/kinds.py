@@ -4,14 +4,14 @@ library is imported to ask.
 | kind | what it is | where a query runs |
 |---|---|---|
 | frame | pandas DataFrame | DuckDB, over the frame |
-| arrow | Arrow table or batch, eager Polars frame, any object with `__arrow_c_stream__` and columns | DuckDB |
+| arrow | Arrow table or batch, eager Polars frame, any `__arrow_c_stream__` | DuckDB |
 | interchange | any other object with `__dataframe__` and columns | DuckDB |
-| reader | a stream that can be read once: RecordBatchReader, nanoarrow's ArrayStream | DuckDB, after reading it |
+| reader | a stream read once: RecordBatchReader, nanoarrow's ArrayStream | DuckDB, then |
 | dataset | PyArrow Dataset | DuckDB, over its files |
 | lazy | Polars LazyFrame | DuckDB, over the columns that the query names |
-| file | pathlib.Path, or a text that names a data file, a folder of them or a pattern | DuckDB, over the files |
+| file | pathlib.Path, or a text that names a data file, a folder, a pattern | DuckDB |
 | relation | DuckDB relation | its own DuckDB connection |
-| near | Ibis table on SQLite, Polars or DataFusion | DuckDB, over the columns that the query names |
+| near | Ibis table on SQLite, Polars or DataFusion | DuckDB, over the named columns |
 | ibis | Ibis table of any other backend | that backend |
 | spark | Spark DataFrame, classic or Connect, and pandas API on Spark | its own Spark session |
 """
@@ -20,18 +20,35 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 Kind = Literal[
-    "frame", "arrow", "interchange", "reader", "dataset", "lazy", "near", "file", "relation", "ibis", "spark"
-]  # fmt: skip
+    tuple(
+        """
+        frame arrow interchange reader dataset lazy near file relation ibis spark
+    """.split()
+    )
+]
 
 AWAY: frozenset[Kind] = frozenset(("relation", "ibis", "spark"))
 """The kinds whose queries run on an engine of their own."""
 
 DATA_SUFFIXES = {
-    ".parquet": "parquet", ".pq": "parquet", ".parq": "parquet",
-    ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
-    ".csv": "csv", ".tsv": "csv", ".txt": "csv", ".csv.gz": "csv", ".tsv.gz": "csv",
-    ".json": "json", ".jsonl": "json", ".ndjson": "json", ".json.gz": "json", ".jsonl.gz": "json", ".ndjson.gz": "json",
-}  # fmt: skip
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".parq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".csv.gz": "csv",
+    ".tsv.gz": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json.gz": "json",
+    ".jsonl.gz": "json",
+    ".ndjson.gz": "json",
+}
 """The format of a data file by the end of its name."""
 
 _BY_BASE: dict[tuple[str, str], Kind] = {

@@ -224,7 +224,7 @@ def _kind_inside(type_: pa.DataType) -> ValueKind:
     return OTHER
 
 
-def _bare(value: object) -> object:
+def _bare(value: Any) -> Any:
     """A scalar out of its dictionary, runs or extension; None for a scalar of NULL."""
     while isinstance(value, pa.Scalar):
         if not value.is_valid:
@@ -509,7 +509,7 @@ def _names_masked(value: object, masked: Masked) -> bool:
     return isinstance(value, list) and any(_names_masked(i, masked) for i in value)
 
 
-def _json(value: object, masked: Masked | None, depth: int = 0) -> str:
+def _json(value: Any, masked: Masked | None, depth: int = 0) -> str:
     """A value as JSON, no more of it than a cell shows."""
     if depth > _DEEPEST:
         return "…"
@@ -573,7 +573,7 @@ def _join_parts(parts: Iterable[str]) -> str:
     return ", ".join(kept)
 
 
-def _fields(value: object) -> Iterator[tuple[object, object]] | None:
+def _fields(value: Any) -> Iterator[tuple[object, object]] | None:
     """The named values inside one, None for a value of another kind."""
     # Arrow's own first: its scalars are Python mappings, too, which may raise
     if isinstance(value, pa.MapScalar):
@@ -588,7 +588,7 @@ def _fields(value: object) -> Iterator[tuple[object, object]] | None:
     return None
 
 
-def _items(value: object) -> Iterator[object] | None:
+def _items(value: Any) -> Iterator[object] | None:
     if isinstance(value, pa.ListScalar):
         return iter(value.values)
     if isinstance(value, list | tuple):

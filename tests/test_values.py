@@ -124,7 +124,7 @@ def _within(flat: pa.Array) -> list[pa.Array]:
     size = len(flat)
     offsets = pa.array(range(size + 1), pa.int32())
     names = pa.array([f"k{n}" for n in range(size)])
-    found = [
+    return [
         pa.ListArray.from_arrays(offsets, flat),
         pa.LargeListArray.from_arrays(offsets.cast(pa.int64()), flat),
         pa.StructArray.from_arrays([flat, flat], names=["a", "email"]),
@@ -135,7 +135,6 @@ def _within(flat: pa.Array) -> list[pa.Array]:
             offsets.slice(0, size), pa.array([1] * size, pa.int32()), flat
         ),
     ]
-    return found
 
 
 @st.composite

@@ -179,7 +179,8 @@ def show_approvals(notebook: Notebook, words: Sequence[str]) -> None:
         )
     else:
         output.show_line(
-            "No tool is allowed for good: answer a question with `always`, or set MCPNotebook.allow."
+            "No tool is allowed for good: answer a question with `always`, or set "
+            "MCPNotebook.allow."
         )
 
 

@@ -20,11 +20,21 @@ _SERVER_MAGICS = (
     "%%mcp_sql",
 )
 _TABLE_MAGICS = ("%mcp_preview", "%mcp_share")
-_WORDS = {"%mcp_share": ("--as", "--about"), "%mcp_serve": ("--port", "--status", "--stop"),
-          "%mcp_connect": tuple(FLAGS), "%mcp_disconnect": ("--all", "--forget"), "%mcp_prompt": ("--ask",),
-          "%mcp_call": ("--into",), "%mcp_read": ("--into",)}  # fmt: skip
-_FREEZE_OPTIONS = ("--all-cells", "--all", "--to", "--force", "--print", "--no-checks", "--strict", "--warn",
-                   "--include-writes", "--with-answers", "--with-data")  # fmt: skip
+_WORDS = {
+    "%mcp_share": ("--as", "--about"),
+    "%mcp_serve": ("--port", "--status", "--stop"),
+    "%mcp_connect": tuple(FLAGS),
+    "%mcp_disconnect": ("--all", "--forget"),
+    "%mcp_prompt": ("--ask",),
+    "%mcp_call": ("--into",),
+    "%mcp_read": ("--into",),
+}
+_FREEZE_OPTIONS = tuple(
+    """
+    --all-cells --all --to --force --print --no-checks --strict --warn --include-writes
+    --with-answers --with-data
+""".split()
+)
 
 
 def complete(

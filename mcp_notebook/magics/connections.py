@@ -60,7 +60,8 @@ class MCPMagics(Magics):
     def mcp_disconnect(self, line: str) -> None:
         """Close sessions: %mcp_disconnect NAME [NAME ...], or --all.
 
-        --forget also removes what was kept of a sign-in, so that the next connect asks for it again.
+        --forget also removes what was kept of a sign-in, so that the next connect asks
+        for it again.
         """
         words = shlex.split(line)
         names = [word for word in words if word != "--forget"]

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from mcp_notebook.magics.families import Families
     from mcp_notebook.notebook.state import Notebook
 
-LINE_MAGICS = (
-    "claude_cost", "claude_fork", "claude_history", "claude_record", "mcp_approvals", "mcp_call",
-    "mcp_connect", "mcp_disconnect", "mcp_discover", "mcp_freeze", "mcp_log", "mcp_preview", "mcp_prompt", "mcp_read",
-    "mcp_resources", "mcp_serve", "mcp_share", "mcp_shared", "mcp_status", "mcp_tools", "mcp_unshare",
-)  # fmt: skip
+LINE_MAGICS = tuple(
+    """
+    claude_cost claude_fork claude_history claude_record mcp_approvals mcp_call
+    mcp_connect mcp_disconnect mcp_discover mcp_freeze mcp_log mcp_preview mcp_prompt
+    mcp_read mcp_resources mcp_serve mcp_share mcp_shared mcp_status mcp_tools
+    mcp_unshare
+""".split()
+)
 CELL_MAGICS = ("claude", "mcp_sql")
 NO_EXPANSION = "_ipython_magic_no_var_expand"  # what IPython's @no_var_expand sets
 

@@ -53,7 +53,8 @@ class ServerMagics(Magics):
     def mcp_prompt(self, line: str) -> None:
         """Put a server's prompt into the next cell: %mcp_prompt SERVER.NAME argument=value ...
 
-        --ask asks it at once instead. Without a name the prompts are listed: %mcp_prompt [SERVER ...].
+        --ask asks it at once instead. Without a name the prompts are listed:
+        %mcp_prompt [SERVER ...].
         """
         ask, rest = _take_flag(line, "--ask")
         with interruptible():

@@ -65,7 +65,8 @@ class Answer:
         if self._typed:
             if self.stop.reason != "done":
                 raise DataError(
-                    f"There is no value: the run ended otherwise ({self.stop.message or self.stop.reason})."
+                    "There is no value: the run ended otherwise "
+                    f"({self.stop.message or self.stop.reason})."
                 )
 
             return run.value

@@ -37,7 +37,8 @@ def may_start(
         )
         if ask(question).choice != "once":
             raise ConnectError(
-                f"Server {start.name!r} of {start.path} is not what it was, and the change was not accepted; "
+                f"Server {start.name!r} of {start.path} is not what it was, and the "
+                "change was not accepted; "
                 "run the cell again and answer y, or correct the file."
             )
 
@@ -130,7 +131,8 @@ def accept(
     )
     if ask(question).choice != "once":
         raise ConnectError(
-            f"The tools of {session.name!r} are not what they were ({names}), and the change was not accepted; "
+            f"The tools of {session.name!r} are not what they were ({names}), and "
+            "the change was not accepted; "
             "it is disconnected."
         )
 

@@ -43,7 +43,8 @@ def notebook() -> Notebook:
     if shell is not None:
         found = shells.find_state(shell)
         if found is None:
-            shell.extension_manager.load_extension("mcp_notebook")
+            manager: Any = shell.extension_manager
+            manager.load_extension("mcp_notebook")
             found = shells.find_state(shell)
 
         return found

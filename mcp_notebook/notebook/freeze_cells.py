@@ -180,7 +180,8 @@ def _heading_cell(laid: Plan) -> str:
     today = datetime.date.today().isoformat()
     return (
         f"Frozen: {names}\n\n"
-        f"The calls of a conversation as plain code, frozen on {today} with mcp-notebook {__version__}.\n"
+        f"The calls of a conversation as plain code, frozen on {today} with "
+        f"mcp-notebook {__version__}.\n"
         "They run without a model, a key or recorded turns."
     )
 
@@ -232,7 +233,10 @@ def _write_data(laid: Plan, file: Path) -> str:
         try:
             check.frame.to_parquet(folder / f"{check.name}.parquet")
         except (OSError, ValueError, TypeError) as error:
-            words = f"The rows of {check.name} cannot be written as Parquet ({error}); freeze without --with-data."
+            words = (
+                f"The rows of {check.name} cannot be written as Parquet "
+                f"({error}); freeze without --with-data."
+            )
             raise ConfigError(words) from None
 
     return folder.name

@@ -15,5 +15,8 @@ def enable() -> None:
     try:
         nest_asyncio2.apply()
     except ValueError as error:
-        sentence = f"This kernel's event loop cannot be nested ({error}); await the coroutine instead."
+        sentence = (
+            f"This kernel's event loop cannot be nested ({error}); await the "
+            "coroutine instead."
+        )
         raise ConfigError(sentence) from None

@@ -242,7 +242,8 @@ def show_preview(notebook: Notebook, name: str) -> None:
     sent = notebook.shown.get(name)
     if not sent and kind_of(table) not in ("frame", "arrow"):
         raise ConfigError(
-            f"{name} is no table in memory: %mcp_call notebook.describe_table table={name} describes it."
+            f"{name} is no table in memory: %mcp_call notebook.describe_table "
+            f"table={name} describes it."
         )
 
     shaping = notebook.shaping()
@@ -259,5 +260,6 @@ def show_recording(notebook: Notebook) -> None:
 
     path = notebook.replay_file()
     show_line(
-        f"Not recording. {describe(path) if path else 'There are no recorded turns for this notebook.'}"
+        "Not recording. "
+        f"{describe(path) if path else 'There are no recorded turns for this notebook.'}"
     )

@@ -108,7 +108,8 @@ async def _check(session: "Session", name: str, arguments: Mapping[str, str]) ->
     if unknown:
         known = ", ".join(a.name for a in declared) or "none"
         raise ConfigError(
-            f"The prompt {session.name}.{name} has no argument {unknown[0]!r}; its arguments: {known}."
+            f"The prompt {session.name}.{name} has no argument {unknown[0]!r}; its "
+            f"arguments: {known}."
         )
 
 

@@ -34,8 +34,12 @@ class RequestsState(Protocol):
 
 
 # Where one of these is set the browser is on another machine, whose loopback is not ours.
-_FAR = ("JUPYTERHUB_API_TOKEN", "JUPYTERHUB_USER", "BINDER_SERVICE_HOST", "COLAB_RELEASE_TAG", "CODESPACES",
-        "KUBERNETES_SERVICE_HOST", "SSH_CONNECTION")  # fmt: skip
+_FAR = tuple(
+    """
+    JUPYTERHUB_API_TOKEN JUPYTERHUB_USER BINDER_SERVICE_HOST COLAB_RELEASE_TAG
+    CODESPACES KUBERNETES_SERVICE_HOST SSH_CONNECTION
+""".split()
+)
 SAMPLED = "sampling"  # the cell's name in the ledger for turns that servers asked for
 
 

@@ -160,7 +160,8 @@ def arguments_of(
     places = [p.name for p in signature(tool).parameters.values()]
     if len(given) > len(places):
         raise ConfigError(
-            f"{tool.name} takes {len(places)} arguments, and {len(given)} were given: {_usage(tool)}."
+            f"{tool.name} takes {len(places)} arguments, and {len(given)} were "
+            f"given: {_usage(tool)}."
         )
 
     for name, value in [*zip(places, given, strict=False), *named.items()]:
@@ -210,7 +211,8 @@ def plain(value: Any, name: str) -> Any:
         return plain(value.tolist(), name)
 
     raise ConfigError(
-        f"{name} is a {type(value).__name__}, which JSON cannot carry; give a text, number, list or dict."
+        f"{name} is a {type(value).__name__}, which JSON cannot carry; give a text, "
+        "number, list or dict."
     )
 
 
@@ -400,4 +402,7 @@ def _unknown(server: str, name: str, known: Mapping[str, Any]) -> str:
         guess = f" Did you mean {near[0]!r}?"
     else:
         guess = ""
-    return f"{server} has no tool {name!r}.{guess} Its tools: {', '.join(list(known)[:40]) or 'none'}."
+    return (
+        f"{server} has no tool {name!r}.{guess} Its tools: "
+        f"{', '.join(list(known)[:40]) or 'none'}."
+    )

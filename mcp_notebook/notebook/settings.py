@@ -28,7 +28,8 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     client = Any(
         None,
-        help="Name of a variable with your own async Anthropic client (Bedrock, Vertex, Foundry, a gateway), e.g. "
+        help="Name of a variable with your own async Anthropic client (Bedrock, "
+        "Vertex, Foundry, a gateway), e.g. "
         "'bedrock'; the name, because %config copies its values and a client cannot be copied.",
     ).tag(config=True)
     replay_file = Unicode(
@@ -129,7 +130,10 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     sampling = Bool(
         False,
-        help="Let servers that are connected from now on ask your model for a reply; you are asked each time.",
+        help=(
+            "Let servers that are connected from now on ask your model for a "
+            "reply; you are asked each time."
+        ),
     ).tag(config=True)
     sampling_turns = CInt(
         10, min=0, help="Replies that servers may ask for in one kernel."
@@ -139,21 +143,33 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     roots = List(
         Unicode(),
-        help="Folders that servers may ask for, e.g. ['.']; one connected while there are none never may.",
+        help=(
+            "Folders that servers may ask for, e.g. ['.']; one connected while "
+            "there are none never may."
+        ),
     ).tag(config=True)
     sign_in = Enum(
         ["auto", "loopback", "paste"],
         "auto",
-        help="How a sign-in comes back: to this machine's loopback, or pasted where the browser is on another one.",
+        help=(
+            "How a sign-in comes back: to this machine's loopback, or pasted where "
+            "the browser is on another one."
+        ),
     ).tag(config=True)
     server_log = Enum(
         ["", "debug", "info", "notice", "warning", "error"],
         "",
-        help="From which level on servers that are connected now are asked to log; %mcp_status NAME shows it.",
+        help=(
+            "From which level on servers that are connected now are asked to log; "
+            "%mcp_status NAME shows it."
+        ),
     ).tag(config=True)
     nested_asyncio = Bool(
         False,
-        help="Let pasted asyncio.run(...) code work in a cell (applies nest_asyncio2 to the kernel's loop).",
+        help=(
+            "Let pasted asyncio.run(...) code work in a cell (applies "
+            "nest_asyncio2 to the kernel's loop)."
+        ),
     ).tag(config=True)
 
     def notebook_limits(self) -> "Limits":

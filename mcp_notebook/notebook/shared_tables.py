@@ -45,7 +45,8 @@ def parse(line: str) -> Wanted:
     if "--as" in words and len(parts["--as"]) != len(parts[""]):
         count = len(parts[""])
         raise ConfigError(
-            f"Give --as one name for each table: {count} {'is' if count == 1 else 'are'} shared here."
+            f"Give --as one name for each table: {count} "
+            f"{'is' if count == 1 else 'are'} shared here."
         )
 
     return Wanted(tuple(parts[""]), tuple(parts["--as"]), " ".join(parts["--about"]))
@@ -69,7 +70,8 @@ def share(
     name = as_ or (variable if variable in notebook.shell.user_ns else _stem(what))
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{name!r} cannot be a table's name: letters, digits and _ can, beginning with a letter."
+            f"{name!r} cannot be a table's name: letters, digits and _ can, "
+            "beginning with a letter."
         )
 
     taken = notebook.catalog.find(name)
@@ -260,8 +262,12 @@ def _ago(when: float | None) -> str:
 
 def _no_table(name: str, value: object) -> str:
     if isinstance(value, str | PurePath):
-        return f"{name} names no data file that is read here: {', '.join(sorted(set(DATA_SUFFIXES)))}."
+        return (
+            f"{name} names no data file that is read here: "
+            f"{', '.join(sorted(set(DATA_SUFFIXES)))}."
+        )
     return (
-        f"{name} holds {type(value).__name__}, no table: share a DataFrame (pandas, Polars, Spark), an Arrow, DuckDB "
+        f"{name} holds {type(value).__name__}, no table: share a DataFrame (pandas, "
+        "Polars, Spark), an Arrow, DuckDB "
         "or Ibis table, or the path of a data file."
     )

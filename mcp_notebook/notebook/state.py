@@ -260,7 +260,8 @@ class Notebook:
             return client
         if client and client not in self.shell.user_ns:
             raise ConfigError(
-                f"MCPNotebook.client names {client!r}, and there is no such variable in the notebook."
+                f"MCPNotebook.client names {client!r}, and there is no such variable "
+                "in the notebook."
             )
         if client:
             return self.shell.user_ns[client]

@@ -97,7 +97,8 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         if missing:
             servers = sorted({name.partition("__")[0] for name in missing})
             raise ReplayMiss(
-                f"The recorded answer to {first_line(live.prompt, 60)!r} calls {', '.join(missing)}, which is not "
+                f"The recorded answer to {first_line(live.prompt, 60)!r} calls "
+                f"{', '.join(missing)}, which is not "
                 f"connected; run %mcp_connect {servers[0]} ... first."
             )
 
@@ -114,12 +115,16 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         if any(turn.prompts == live.prompts for turn in self._turns.values()):
             why = "went on differently when it was recorded"
         elif live.prompt in prompts:
-            why = "was recorded at another point of the conversation; run the cells in order, or this one with --new"
+            why = (
+                "was recorded at another point of the conversation; run the cells "
+                "in order, or this one with --new"
+            )
         else:
             why = "was not recorded"
 
         return (
-            f"No model to ask: {wanted!r} {why}. {self.path.name} holds: {_list_prompts(live.prompt, prompts)}. "
+            f"No model to ask: {wanted!r} {why}. {self.path.name} holds: "
+            f"{_list_prompts(live.prompt, prompts)}. "
             "Set ANTHROPIC_API_KEY or ANTHROPIC_BASE_URL to ask something else."
         )
 

@@ -23,7 +23,10 @@ from mcp_notebook.secrets import mask_json, seal_arguments
 SUFFIX = ".claude.json"
 FORMAT = "mcp-notebook recorded turns"
 VERSION = 1
-ABOUT = "Words of a model, recorded. Replayed by %%claude when there is no model to ask; the tool calls then run live."
+ABOUT = (
+    "Words of a model, recorded. Replayed by %%claude when there is no model to "
+    "ask; the tool calls then run live."
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,8 @@ def load(path: Path) -> list[Turn]:
         )
     if content.get("version") != VERSION:
         raise BackendError(
-            f"{path} has version {content.get('version')} of the format; update mcp-notebook to read it."
+            f"{path} has version {content.get('version')} of the format; update "
+            "mcp-notebook to read it."
         )
 
     try:

@@ -26,7 +26,9 @@ from mcp_notebook.values import (
 )
 
 MAX_BYTES = 6_000
-"""The default cap: about 2,700 tokens at 2.2 bytes each, which only a table of some fifty columns comes near."""
+"""The default cap: about 2,700 tokens at 2.2 bytes each, which only a table of some
+fifty columns comes near.
+"""
 
 _TARGET = 1_900  # about 860 tokens, for ten rows of eight columns
 _PER_COLUMN = 90
@@ -233,7 +235,9 @@ def _column_line(column: ColumnFacts, detail: int, width: int) -> str:
         said += [column.nulls, column.range]
     if detail == 2 or column.frequent == "masked":
         said.append(column.frequent)
-    return f"- {quote_cell(clip(visible(column.name), max(width, 40)))} {'; '.join(part for part in said if part)}"
+    name = quote_cell(clip(visible(column.name), max(width, 40)))
+    facts = "; ".join(part for part in said if part)
+    return f"- {name} {facts}"
 
 
 def _csv(found: _Shown, width: int, columns: int, rows: int) -> Iterator[str]:

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
         ElicitResult,
     )
 
+    Elicit = Callable[[str, ElicitRequestParams], Awaitable[ElicitResult | "Answered"]]
+    Sample = Callable[
+        [str, CreateMessageRequestParams],
+        Awaitable[CreateMessageResult | dict[str, Any]],
+    ]
+
 logger = logging.getLogger(__name__)
 
 # accept, decline or cancel, and a form's values
@@ -35,11 +41,8 @@ class SessionHooks:
     address that the person was sent to and pasted.
     """
 
-    elicit: "Callable[[str, ElicitRequestParams], Awaitable[ElicitResult | Answered]] | None" = None
-    sample: (
-        "Callable[[str, CreateMessageRequestParams], "
-        "Awaitable[CreateMessageResult | dict[str, Any]]] | None"
-    ) = None
+    elicit: "Elicit | None" = None
+    sample: "Sample | None" = None
     roots: Callable[[str], Awaitable[Sequence[Path | str]]] | None = None
     authorize: Callable[[str, str], Awaitable[str | None]] | None = None
 

@@ -16,7 +16,9 @@ from mcp_notebook.sessions.requests import fetch_all_pages
 
 
 class ResourceRequests:
-    """Mixed into Session, which brings `_ask` (one question with its limits) and `_connect_first`."""
+    """Mixed into Session, which brings `_ask` (one question with its limits) and
+    `_connect_first`.
+    """
 
     async def _ask(self, question: Callable[[Any], Any]) -> Any:
         raise NotImplementedError

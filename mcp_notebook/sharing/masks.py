@@ -116,8 +116,9 @@ class Masks:
         if value is None or (isinstance(value, str) and _TOKEN.fullmatch(value)):
             return value  # a table that was made of masked ones keeps their tokens
 
-        data = value
-        if not isinstance(value, bytes):
+        if isinstance(value, bytes):
+            data = value
+        else:
             # lone surrogates stand in texts that were no valid UTF-8
             data = str(value).encode("utf-8", "surrogatepass")
 

@@ -291,7 +291,8 @@ def _names(raw: Raw, sql: str) -> tuple[tuple[str, ...], list[str], bool]:
                 name for sent, name in zip(names, result, strict=True) if sent in same
             ]
             notes.append(
-                f"the columns {listing(shown)} hold the same values; one may have overwritten the others"
+                f"the columns {listing(shown)} hold the same values; one may have "
+                "overwritten the others"
             )
 
     fewer = asked is not None and len(asked) > len(names)

@@ -21,11 +21,13 @@ from mcp_notebook.values import DECIMAL, TIMESTAMP
 _ZONE = re.compile(r"^(?:nullable\()?datetime(?:64)?\(.*'([\w/+-]+)'\)", re.IGNORECASE)
 _WRAPPED = re.compile(r"(?:nullable|lowcardinality)\((.*)\)", re.IGNORECASE | re.DOTALL)
 _INT = re.compile(
-    r"[iu](?:8|16|32|64|128)|u?(?:tiny|small|medium|big|huge)?int(?:eger)?(?:\d+)?(?: unsigned| signed)?|u?int\d+|"
+    r"[iu](?:8|16|32|64|128)|u?(?:tiny|small|medium|big|huge)?int(?:eger)?(?:\d+)?"
+    r"(?: unsigned| signed)?|u?int\d+|"
     r"(?:small|big)?serial\d?|long(?:long)?|short|tiny|int24|oid|byteint|hugeint|uhugeint|u(?:tiny|small|big)int|number_int|year"
 )
 _FLOAT = re.compile(
-    r"(?:f32|f64|float|double|real|float\d+|double precision|binary_(?:float|double)|bfloat16|number_float)"
+    r"(?:f32|f64|float|double|real|float\d+|double precision|"
+    r"binary_(?:float|double)|bfloat16|number_float)"
     r"(?: precision)?"
 )
 _DECIMAL = re.compile(
@@ -34,14 +36,16 @@ _DECIMAL = re.compile(
 _BOOL = re.compile(r"bool(?:ean)?")
 _DATE = re.compile(r"date(?:32)?(?:\[day\])?|datetime\.date")
 _STAMP = re.compile(
-    r"datetime(?:2|64)?(?:\[.*\])?|timestamp(?:_(?:ntz|s|ms|us|ns))?(?: without time zone)?|smalldatetime"
+    r"datetime(?:2|64)?(?:\[.*\])?|timestamp(?:_(?:ntz|s|ms|us|ns))?(?: without time zone)?|"
+    r"smalldatetime"
 )
 _STAMPTZ = re.compile(
     r"timestamp(?:_l?tz|tz)|timestamp with(?: local)? time zone|datetimeoffset|datetimetz"
 )
 _TIME = re.compile(r"time(?: without time zone)?(?:64|32)?")
 _TEXT = re.compile(
-    r"(?:n?var)?(?:n?char)(?:acter)?2?(?: varying)?|character(?: varying)?|text|string|str|(?:tiny|medium|long)text|"
+    r"(?:n?var)?(?:n?char)(?:acter)?2?(?: varying)?|character(?: varying)?|"
+    r"text|string|str|(?:tiny|medium|long)text|"
     r"clob|nclob|name|citext|bpchar|uuid|guid|enum|fixedstring|utf8|var_string|object|inet|cidr|xml"
 )
 _DAYS = re.compile(r"-?\d{1,6}", re.ASCII)
@@ -52,10 +56,26 @@ _BINARY = re.compile(
 
 # PostgreSQL's type numbers as node-postgres and DB-API drivers pass them on (pg_type.dat).
 POSTGRES_OIDS = {
-    16: "bool", 17: "bytea", 20: "int8", 21: "int2", 23: "int4", 25: "text", 26: "oid", 114: "json", 700: "float4",
-    701: "float8", 1042: "bpchar", 1043: "varchar", 1082: "date", 1083: "time", 1114: "timestamp", 1184: "timestamptz",
-    1700: "numeric", 2950: "uuid", 3802: "jsonb",
-}  # fmt: skip
+    16: "bool",
+    17: "bytea",
+    20: "int8",
+    21: "int2",
+    23: "int4",
+    25: "text",
+    26: "oid",
+    114: "json",
+    700: "float4",
+    701: "float8",
+    1042: "bpchar",
+    1043: "varchar",
+    1082: "date",
+    1083: "time",
+    1114: "timestamp",
+    1184: "timestamptz",
+    1700: "numeric",
+    2950: "uuid",
+    3802: "jsonb",
+}
 
 
 def kind(name: str) -> str | None:
@@ -246,15 +266,41 @@ def _as_bytes(value: Any) -> bytes:
     raise ValueError(value)
 
 
-_TRUTH = {True: True, False: False, "true": True, "false": False, "t": True, "f": False, "True": True, "False": False,
-          "1": True, "0": False}  # fmt: skip
+_TRUTH = {
+    True: True,
+    False: False,
+    "true": True,
+    "false": False,
+    "t": True,
+    "f": False,
+    "True": True,
+    "False": False,
+    "1": True,
+    "0": False,
+}
 
 _FAMILIES = (
-    ("int", _INT), ("bool", _BOOL), ("decimal", _DECIMAL), ("float", _FLOAT), ("date", _DATE),
-    ("timestamptz", _STAMPTZ), ("timestamp", _STAMP), ("time", _TIME), ("text", _TEXT), ("binary", _BINARY),
-)  # fmt: skip
+    ("int", _INT),
+    ("bool", _BOOL),
+    ("decimal", _DECIMAL),
+    ("float", _FLOAT),
+    ("date", _DATE),
+    ("timestamptz", _STAMPTZ),
+    ("timestamp", _STAMP),
+    ("time", _TIME),
+    ("text", _TEXT),
+    ("binary", _BINARY),
+)
 
 _CONVERTERS: dict[str, Callable[[Sequence[Any]], pa.Array | None]] = {
-    "int": _int, "float": _float, "decimal": _decimal, "bool": _bool, "date": _date, "timestamp": _stamp,
-    "timestamptz": _stamptz, "time": _time, "text": _text, "binary": _binary,
-}  # fmt: skip
+    "int": _int,
+    "float": _float,
+    "decimal": _decimal,
+    "bool": _bool,
+    "date": _date,
+    "timestamp": _stamp,
+    "timestamptz": _stamptz,
+    "time": _time,
+    "text": _text,
+    "binary": _binary,
+}

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from mcp_notebook.results.raw_table import Cells, listing
 
 _PLACEHOLDER = re.compile(
-    r"<[\w. ]+ (?:object )?at 0x[0-9a-fA-F]+>|\[object \w+\]|%!\w\(.*\)|<(?:binary|blob|bytes)\b[^>]*>|"
+    r"<[\w. ]+ (?:object )?at 0x[0-9a-fA-F]+>|\[object "
+    r"\w+\]|%!\w\(.*\)|<(?:binary|blob|bytes)\b[^>]*>|"
     r"<\d+ ?(?:bytes?|b)>|\[(?:binary|blob|bytes)\b[^\]]*\]|\((?:binary|blob|\d+ bytes)\b[^)]*\)",
     re.IGNORECASE,
 )

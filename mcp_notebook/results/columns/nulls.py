@@ -15,8 +15,26 @@ import pyarrow.compute as pc
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.raw_table import Cells, Raw, listing
 
-NULL_WORDS = ("NULL", "None", "null", "\\N", "<null>", "(null)", "<NULL>", "(NULL)", "[NULL]", "nil", "<nil>", "ᴺᵁᴸᴸ",
-              "(empty)", "(none)", "<none>", "[null]", "<NA>", "NaT")  # fmt: skip
+NULL_WORDS = (
+    "NULL",
+    "None",
+    "null",
+    "\\N",
+    "<null>",
+    "(null)",
+    "<NULL>",
+    "(NULL)",
+    "[NULL]",
+    "nil",
+    "<nil>",
+    "ᴺᵁᴸᴸ",
+    "(empty)",
+    "(none)",
+    "<none>",
+    "[null]",
+    "<NA>",
+    "NaT",
+)
 
 
 def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[str]]:
@@ -110,7 +128,8 @@ def left_notes(empty: Sequence[str], others: Sequence[str]) -> list[str]:
 
     if others:
         notes.append(
-            f"a word for nothing (None, NULL, …) in {listing(others)} may stand for NULL; shown as text"
+            f"a word for nothing (None, NULL, …) in {listing(others)} may stand for "
+            "NULL; shown as text"
         )
 
     return notes

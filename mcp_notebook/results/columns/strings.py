@@ -20,7 +20,8 @@ from mcp_notebook.results.columns import numeric
 
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _STAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( ?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?",
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( "
+    r"?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?",
     re.ASCII,
 )
 _NANOSECONDS = re.compile(r"\.\d{7}", re.ASCII)

@@ -225,16 +225,28 @@ def _base64_or(text: Any) -> Any:
         return text
 
 
-_WRAPPINGS: tuple[tuple[Callable[[set[str], list[dict[str, Any]]], bool], Callable[[dict[str, Any]], Any]], ...] = (
+_WRAPPINGS: tuple[
+    tuple[
+        Callable[[set[str], list[dict[str, Any]]], bool],
+        Callable[[dict[str, Any]], Any],
+    ],
+    ...,
+] = (
     (lambda keys, _: keys in ({"v"}, {"v", "f"}), lambda cell: cell.get("v")),
     (
-        lambda keys, cells: all(key == "isNull" or key.endswith("Value") for key in keys) and max(map(len, cells)) == 1,
+        lambda keys, cells: (
+            all(key == "isNull" or key.endswith("Value") for key in keys)
+            and max(map(len, cells)) == 1
+        ),
         lambda cell: None if "isNull" in cell else next(iter(cell.values()), None),
     ),
     (
-        lambda keys, cells: "type" in keys and keys <= {"type", "value", "base64"}
-        and all(cell.get("type") in _TAGS for cell in cells),
+        lambda keys, cells: (
+            "type" in keys
+            and keys <= {"type", "value", "base64"}
+            and all(cell.get("type") in _TAGS for cell in cells)
+        ),
         _of_libsql,
     ),
     (lambda keys, cells: keys <= _DYNAMO and all(map(_is_dynamo, cells)), _of_dynamo),
-)  # fmt: skip
+)

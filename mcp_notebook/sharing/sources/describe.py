@@ -21,9 +21,14 @@ UNREADABLE = (DataError, pa.ArrowException, TypeError, ValueError, OSError)
 """What looking at a value raises that is no table any more, or none that can be read."""
 
 _WORDS = {
-    "file": "a file", "dataset": "an Arrow dataset", "lazy": "a lazy Polars frame", "reader": "an Arrow stream",
-    "relation": "a DuckDB relation", "ibis": "an Ibis table", "spark": "a Spark DataFrame",
-}  # fmt: skip
+    "file": "a file",
+    "dataset": "an Arrow dataset",
+    "lazy": "a lazy Polars frame",
+    "reader": "an Arrow stream",
+    "relation": "a DuckDB relation",
+    "ibis": "an Ibis table",
+    "spark": "a Spark DataFrame",
+}
 _DUCKDB = "write DuckDB SQL"
 
 

@@ -125,7 +125,8 @@ def _cast(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         return node
     if kind not in ("float", "decimal"):
         raise ToolError(
-            "A cast to an integer rounds in some engines and cuts in others: cast floor(x) or round(x)."
+            "A cast to an integer rounds in some engines and cuts in others: cast "
+            "floor(x) or round(x)."
         )
 
     rounded = call("BROUND" if kind == "float" else "ROUND", node.this)

@@ -12,19 +12,31 @@ from sqlglot import exp
 from mcp_notebook.sharing.tool_errors import ToolError
 
 Kinds = Mapping[str, str]
-"""Lower-case column name -> "integer", "float", "decimal", "text", "bool", "date", "timestamp", "list", ..."""
+"""Lower-case column name -> "integer", "float", "decimal", "text", "bool", "date",
+"timestamp", "list", ...
+"""
 
 Rule = Callable[[exp.Expr, Kinds], exp.Expr]
 
 INTEGERS = {
-    exp.DType.TINYINT, exp.DType.SMALLINT, exp.DType.INT, exp.DType.BIGINT, exp.DType.INT128, exp.DType.UTINYINT,
-    exp.DType.USMALLINT, exp.DType.UINT, exp.DType.UBIGINT,
-}  # fmt: skip
+    exp.DType.TINYINT,
+    exp.DType.SMALLINT,
+    exp.DType.INT,
+    exp.DType.BIGINT,
+    exp.DType.INT128,
+    exp.DType.UTINYINT,
+    exp.DType.USMALLINT,
+    exp.DType.UINT,
+    exp.DType.UBIGINT,
+}
 _FLOATS = {exp.DType.FLOAT, exp.DType.DOUBLE}
 _CODES = re.compile(r"(?:%[YmdHMS]|[-/:. _])*")
 _UNITS = {"YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND"}
-_FIELDS = {"YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND", "DOY", "DAYOFYEAR", "DOW",
-           "DAYOFWEEK", "ISODOW"}  # fmt: skip
+_FIELDS = set(
+    """
+    YEAR QUARTER MONTH WEEK DAY HOUR MINUTE SECOND DOY DAYOFYEAR DOW DAYOFWEEK ISODOW
+""".split()
+)
 _NESTED_QUANTIFIERS = re.compile(r"\([^)]*[*+}][^)]*\)\s*[*+{]")
 
 
@@ -83,17 +95,72 @@ def _wider(one: str, other: str) -> str:
 
 
 _RESULTS: tuple[tuple[tuple[type[exp.Expr], ...], str], ...] = (
-    ((exp.Count, exp.Length, exp.Year, exp.Month, exp.Day, exp.Quarter, exp.Hour, exp.Minute, exp.Extract,
-      exp.RowNumber, exp.Rank, exp.DenseRank, exp.Ntile, exp.ArraySize, exp.StrPosition, exp.IntDiv, exp.CountIf,
-      exp.DateDiff, exp.DayOfWeek, exp.Sign), "integer"),
-    ((exp.Div, exp.Avg, exp.Stddev, exp.StddevSamp, exp.StddevPop, exp.Variance, exp.VariancePop, exp.Sqrt, exp.Ln,
-      exp.Exp, exp.Pow, exp.Corr, exp.PercentileCont, exp.Median, exp.Log), "float"),
-    ((exp.Upper, exp.Lower, exp.Trim, exp.Substring, exp.Left, exp.Right, exp.Replace, exp.Concat, exp.ConcatWs,
-      exp.DPipe, exp.SplitPart, exp.TimeToStr), "text"),
+    (
+        (
+            exp.Count,
+            exp.Length,
+            exp.Year,
+            exp.Month,
+            exp.Day,
+            exp.Quarter,
+            exp.Hour,
+            exp.Minute,
+            exp.Extract,
+            exp.RowNumber,
+            exp.Rank,
+            exp.DenseRank,
+            exp.Ntile,
+            exp.ArraySize,
+            exp.StrPosition,
+            exp.IntDiv,
+            exp.CountIf,
+            exp.DateDiff,
+            exp.DayOfWeek,
+            exp.Sign,
+        ),
+        "integer",
+    ),
+    (
+        (
+            exp.Div,
+            exp.Avg,
+            exp.Stddev,
+            exp.StddevSamp,
+            exp.StddevPop,
+            exp.Variance,
+            exp.VariancePop,
+            exp.Sqrt,
+            exp.Ln,
+            exp.Exp,
+            exp.Pow,
+            exp.Corr,
+            exp.PercentileCont,
+            exp.Median,
+            exp.Log,
+        ),
+        "float",
+    ),
+    (
+        (
+            exp.Upper,
+            exp.Lower,
+            exp.Trim,
+            exp.Substring,
+            exp.Left,
+            exp.Right,
+            exp.Replace,
+            exp.Concat,
+            exp.ConcatWs,
+            exp.DPipe,
+            exp.SplitPart,
+            exp.TimeToStr,
+        ),
+        "text",
+    ),
     ((exp.Predicate, exp.Not, exp.Connector, exp.Boolean), "bool"),
     ((exp.CurrentDate, exp.LastDay), "date"),
     ((exp.Interval,), "interval"),
-)  # fmt: skip
+)
 
 
 def _kind_of_type(kind: exp.DataType) -> str:
@@ -246,7 +313,8 @@ def _regexp(node: exp.Expr, kinds: Kinds) -> exp.Expr:
         )
     if _NESTED_QUANTIFIERS.search(pattern.name):
         raise ToolError(
-            "This regular expression repeats a repetition, which can take for ever here: simplify it."
+            "This regular expression repeats a repetition, which can take for ever "
+            "here: simplify it."
         )
 
     return node

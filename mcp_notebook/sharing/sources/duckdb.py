@@ -77,7 +77,10 @@ class DuckTable:
 
     def explain(self, error: BaseException) -> str:
         if isinstance(error, duckdb.ConnectionException):
-            return "The DuckDB connection of this table is closed: connect again and make the table anew."
+            return (
+                "The DuckDB connection of this table is closed: connect again "
+                "and make the table anew."
+            )
         if isinstance(error, Exception):
             return f"DuckDB says: {first_lines(error)}"
         return first_sentence(error)
@@ -134,7 +137,8 @@ class DuckJob:
                     raise
                 if time.monotonic() > until or self._cancelled.wait(_WAIT):
                     raise DataError(
-                        "The table's DuckDB connection is busy with a statement of the notebook's: ask again later."
+                        "The table's DuckDB connection is busy with a statement of "
+                        "the notebook's: ask again later."
                     ) from error
             finally:
                 self._running = None
@@ -160,7 +164,8 @@ def _connection_of(relation: Any) -> "duckdb.DuckDBPyConnection":
     connection = getattr(relation, "_con", None)
     if connection is None:
         raise DataError(
-            "This version of DuckDB does not tell a relation's connection: share its Arrow table instead."
+            "This version of DuckDB does not tell a relation's connection: share "
+            "its Arrow table instead."
         )
     return connection
 

@@ -82,7 +82,8 @@ def _of(files: list[str], named: str, base: str) -> FileTable:
         )
     if len(files) > MOST_FILES:
         raise DataError(
-            f"There are more than {MOST_FILES:,} files at {named}: share an Ibis or DuckDB table over them."
+            f"There are more than {MOST_FILES:,} files at {named}: share an Ibis or "
+            "DuckDB table over them."
         )
 
     formats = {format_of(file) for file in files}

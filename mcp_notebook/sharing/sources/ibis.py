@@ -59,7 +59,8 @@ def table_of(expression: Any) -> RemoteTable:
     table = IbisTable(backend, select, schema)
     if not _known(table.dialect):
         raise DataError(
-            f"Statements cannot be checked for {table.name}, whose SQL is not known here: share a table made of it, "
+            f"Statements cannot be checked for {table.name}, whose SQL is not known "
+            "here: share a table made of it, "
             "for example by .to_pyarrow()."
         )
 

@@ -52,7 +52,8 @@ class NearTable:
                 and backend.execute(self.expression.count()) > MOST_ROWS
             ):
                 raise DataError(
-                    f"This SQLite table has more than {MOST_ROWS:,} rows: filter or aggregate it in Ibis and share "
+                    f"This SQLite table has more than {MOST_ROWS:,} rows: filter or "
+                    "aggregate it in Ibis and share "
                     "that, or serve the file by mcp-notebook serve database."
                 )
 

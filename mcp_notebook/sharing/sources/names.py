@@ -41,7 +41,8 @@ def privatise(
         if cte is None and written.lower() not in offered:
             known = ", ".join(offered.values()) or "none yet"
             raise ToolError(
-                f"There is no table {written!r}.{did_you_mean(written, offered.values())} Tables: {known}."
+                "There is no table "
+                f"{written!r}.{did_you_mean(written, offered.values())} Tables: {known}."
             )
 
         if cte is not None:
@@ -134,14 +135,17 @@ def refuse_session_words(
         word = column.name.lower()
         if len(column.parts) == 1 and word in _LITERAL_FUNCTIONS and word not in real:
             raise ToolError(
-                f"Refused: {word} is a function of the engine and no column; give a column another alias."
+                f"Refused: {word} is a function of the engine and no column; give a "
+                "column another alias."
             )
 
 
-_LITERAL_FUNCTIONS = {
-    "current_user", "user", "session_user", "system_user", "current_role", "current_catalog", "current_database",
-    "current_schema", "current_path", "current_timezone", "version", "session",
-}  # fmt: skip
+_LITERAL_FUNCTIONS = set(
+    """
+    current_user user session_user system_user current_role current_catalog
+    current_database current_schema current_path current_timezone version session
+""".split()
+)
 
 
 def _names_defined(query: exp.Query) -> Iterable[str]:
@@ -175,7 +179,8 @@ def _plain_name(table: exp.Table, offered: Iterable[str]) -> str:
         named = ".".join(part.name for part in table.parts)
         known = ", ".join(offered) or "none yet"
         raise ToolError(
-            f"There is no table {named!r}: only shared tables can be read, by their plain names: {known}."
+            f"There is no table {named!r}: only shared tables can be read, by their "
+            f"plain names: {known}."
         )
 
     if given - _TABLE_ARGS:

@@ -131,8 +131,9 @@ def copy_text(table: FileTable, path: Path) -> None:
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         try:
             source = f"{reader}($files, union_by_name = true{hive})"
+            target = str(path).replace("'", "''")
             connection.execute(
-                f"COPY (SELECT * FROM {source}) TO '{str(path).replace(chr(39), chr(39) * 2)}' (FORMAT parquet)",  # noqa: S608 - our path
+                f"COPY (SELECT * FROM {source}) TO '{target}' (FORMAT parquet)",  # noqa: S608 - a path of ours
                 {"files": list(table.files)},
             )
         except duckdb.Error as error:
@@ -158,7 +159,10 @@ def read_text(table: FileTable, rows: int) -> pa.Table:
 
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         try:
-            source = f"SELECT * FROM {reader}($files, union_by_name = true{hive}) LIMIT {rows:d}"  # noqa: S608 - a number
+            source = (
+                f"SELECT * FROM {reader}($files, union_by_name = true{hive}) "  # noqa: S608
+                f"LIMIT {rows:d}"
+            )
             return connection.sql(
                 source, params={"files": list(table.files)}
             ).to_arrow_table()

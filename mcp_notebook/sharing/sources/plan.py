@@ -1,7 +1,8 @@
 """From a statement to the text that another engine runs: checked, its names private,
 bounded, in the engine's dialect.
 
-**Which dialect a model writes.** DuckDB's, for every table: one cell then means the same on a frame of a thousand rows
+**Which dialect a model writes.** DuckDB's, for every table: one cell then means the
+same on a frame of a thousand rows
 and on a Spark table of a billion, `"double quotes"` stay names (in Spark they are
 texts), and tables of two engines can be joined in one statement. sqlglot writes the
 engine's dialect; where that is not exact `exact` mends it or refuses. The engine's own
@@ -24,7 +25,9 @@ from mcp_notebook.sharing.sources.dialect_fixes import apply_dialect_fixes
 from mcp_notebook.sharing.tool_errors import ToolError
 
 Columns = Mapping[str, str]
-"""Column name -> the kind of its values ("integer", "float", "decimal", "text", "date", "list", ...)."""
+"""Column name -> the kind of its values ("integer", "float", "decimal", "text",
+"date", "list", ...).
+"""
 
 
 @dataclass(frozen=True)
@@ -265,7 +268,8 @@ def _check_text(plan: Plan, dialect: str) -> None:
     text = plan.text(dict.fromkeys(plan.tables, "SELECT 1"))
     if dialect in ("spark", "databricks", "hive") and "${" in text:
         raise ToolError(
-            "Refused: ${...} is replaced by the value of a setting or variable in Spark: leave it out."
+            "Refused: ${...} is replaced by the value of a setting or variable in "
+            "Spark: leave it out."
         )
 
     statements = sqlglot.parse(text, read=dialect)

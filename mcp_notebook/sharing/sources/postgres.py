@@ -26,14 +26,43 @@ _GONE = "The connection to PostgreSQL is lost: connect again and make the table 
 
 # https://www.postgresql.org/docs/current/catalog-pg-type.html (oid -> type)
 _TYPES: Mapping[int, pa.DataType] = {
-    16: pa.bool_(), 17: pa.binary(), 18: pa.string(), 19: pa.string(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(),
-    25: pa.string(), 26: pa.int64(), 700: pa.float32(), 701: pa.float64(), 1042: pa.string(), 1043: pa.string(),
-    1082: pa.date32(), 1083: pa.time64("us"), 1114: pa.timestamp("us"), 1184: pa.timestamp("us", "UTC"),
+    16: pa.bool_(),
+    17: pa.binary(),
+    18: pa.string(),
+    19: pa.string(),
+    20: pa.int64(),
+    21: pa.int16(),
+    23: pa.int32(),
+    25: pa.string(),
+    26: pa.int64(),
+    700: pa.float32(),
+    701: pa.float64(),
+    1042: pa.string(),
+    1043: pa.string(),
+    1082: pa.date32(),
+    1083: pa.time64("us"),
+    1114: pa.timestamp("us"),
+    1184: pa.timestamp("us", "UTC"),
     1186: pa.duration("us"),
-}  # fmt: skip
+}
 _NUMERIC = 1700
-_ARRAYS = {1000: 16, 1001: 17, 1005: 21, 1007: 23, 1016: 20, 1009: 25, 1015: 1043, 1021: 700, 1022: 701, 1182: 1082,
-           1183: 1083, 1115: 1114, 1185: 1184, 1231: 1700, 1014: 1042}  # fmt: skip
+_ARRAYS = {
+    1000: 16,
+    1001: 17,
+    1005: 21,
+    1007: 23,
+    1016: 20,
+    1009: 25,
+    1015: 1043,
+    1021: 700,
+    1022: 701,
+    1182: 1082,
+    1183: 1083,
+    1115: 1114,
+    1185: 1184,
+    1231: 1700,
+    1014: 1042,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +118,8 @@ class PostgresTable:
             return f"{_GONE} ({first_sentence(error, 120)})"
         if isinstance(error, psycopg.errors.UndefinedTable):
             return (
-                f"PostgreSQL says: {first_sentence(error)}. A temporary table or a table in memory lives in your own "
+                f"PostgreSQL says: {first_sentence(error)}. A temporary table or a table "
+                "in memory lives in your own "
                 "session only: make it a table of the database, or share its .to_pyarrow()."
             )
 
@@ -107,11 +137,11 @@ class PostgresJob:
 
     def run(self) -> "pa.Table":
         info = self.connection.info
-        parameters = {**info.get_parameters(), "password": info.password}
+        parameters: Any = {**info.get_parameters(), "password": info.password}
         with contextlib.closing(
             psycopg.connect(
                 **parameters, connect_timeout=10, application_name="mcp-notebook"
-            )  # pyright: ignore[reportArgumentType]
+            )
         ) as connection:
             self._running = connection
             connection.read_only = True

@@ -157,7 +157,10 @@ def finish(
     kept = _count_fitting(table, max_bytes)
     if kept < table.num_rows:
         table = table.slice(0, kept)
-        truncated = f"cut after {kept:,} rows because the answer reached {max_bytes / 1e6:g} MB, there are more"
+        truncated = (
+            f"cut after {kept:,} rows because the answer reached "
+            f"{max_bytes / 1e6:g} MB, there are more"
+        )
 
     judged = prepared.judged
     notes = (f"computed on {prepared.place.name}",)
@@ -197,7 +200,8 @@ def brought_note(name: str, rows: int, place: RemoteTable) -> str:
 def refuse_large(name: str, rows: int, place: RemoteTable) -> ToolError:
     """A table that is too large to be brought over."""
     return ToolError(
-        f"{name} has more than {rows:,} rows on {place.name}, too many to bring over for a join with other tables: "
+        f"{name} has more than {rows:,} rows on {place.name}, too many to bring over "
+        "for a join with other tables: "
         f"aggregate or filter {name} in a query of its own and join its result."
     )
 

@@ -35,7 +35,8 @@ class Frame:
         """Raises `DataError` for a stream."""
         if frame.isStreaming:
             raise DataError(
-                "A streaming DataFrame has no rows to query: share one that reads what it has written."
+                "A streaming DataFrame has no rows to query: share one that reads "
+                "what it has written."
             )
 
         self.fields = frame.schema.fields

@@ -36,7 +36,8 @@ def once(reader: Any) -> pa.Table:
         size += batch.nbytes
         if size > MOST_BYTES:
             raise DataError(
-                f"The stream holds more than {MOST_BYTES / 1e6:g} MB and is used up now: write it to a Parquet file "
+                f"The stream holds more than {MOST_BYTES / 1e6:g} MB and is used up "
+                "now: write it to a Parquet file "
                 "and share that."
             )
 
