@@ -23,7 +23,7 @@ from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.results.frames import to_frame
 from mcp_notebook.results.model_preview import preview
-from mcp_notebook.sharing.answer import TableAnswer, as_answer, structured
+from mcp_notebook.sharing.answer import TableAnswer, as_answer, structured_content
 from mcp_notebook.sharing.arrow import snapshot, to_arrow
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.values import (
@@ -282,7 +282,7 @@ def test_a_year_that_python_has_not_goes_through_an_answer_for_json():
     answer = TableAnswer(
         table_of(pa.array([253402300800], pa.timestamp("s"))), ("TIMESTAMP_S",)
     )
-    assert structured(as_answer(answer, rows=9, max_bytes=999))["rows"] == [
+    assert structured_content(as_answer(answer, rows=9, max_bytes=999))["rows"] == [
         ["10000-01-01 00:00:00"]
     ]
 
@@ -312,7 +312,7 @@ def test_an_interval_is_read_shown_framed_compared_masked_queried_and_shared():
     queried = mcp_notebook.sql("select span + interval 1 day as later from t", t=frame)
     assert value_text(queried.later[0]) == "1 year 2 months 4 days 25:01:01.5"
     answer = TableAnswer(data, ("INTERVAL",))
-    rows = structured(as_answer(answer, rows=9, max_bytes=9_999))["rows"]
+    rows = structured_content(as_answer(answer, rows=9, max_bytes=9_999))["rows"]
     assert rows == [[text] for text in SPAN_TEXTS]
 
 

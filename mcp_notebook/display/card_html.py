@@ -12,8 +12,6 @@ from mcp_notebook.display.call_view import (
     TEXT,
     Argument,
     CallView,
-    ShownColumn,
-    TableView,
     kept_arguments,
     preview_arguments,
 )
@@ -33,6 +31,7 @@ from mcp_notebook.display.html_parts import (
     tag,
 )
 from mcp_notebook.display.safe import escape, picture
+from mcp_notebook.display.shown_table import ShownColumn, TableView
 from mcp_notebook.display.wording import (
     MARKS,
     badges,

@@ -10,10 +10,9 @@ from mcp_notebook.display.call_view import (
     TEXT,
     Argument,
     CallView,
-    TableView,
-    count_of,
     kept_arguments,
 )
+from mcp_notebook.display.shown_table import TableView, count_of
 from mcp_notebook.display.wording import ASIDE, MARKS, badges, outcome, text_label, took
 from mcp_notebook.untrusted_text import clip, visible
 

@@ -4,7 +4,8 @@ cell that say what answered, what it took, and why it stopped.
 
 import re
 
-from mcp_notebook.display.call_view import CallView, count_of
+from mcp_notebook.display.call_view import CallView
+from mcp_notebook.display.shown_table import count_of
 from mcp_notebook.events import Footer, Stop
 from mcp_notebook.untrusted_text import clip, visible
 

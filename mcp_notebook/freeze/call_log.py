@@ -125,11 +125,11 @@ class Trail:
             str, ConnectOptions
         ] = {}  # how each server was connected last
 
-    def connected(self, route: ConnectOptions) -> None:
+    def note_connection(self, route: ConnectOptions) -> None:
         """A server was connected this way."""
         self.routes[route.name] = route
 
-    def asked(self, run: Run) -> None:
+    def note_question(self, run: Run) -> None:
         """A cell begins."""
         self.runs[run.cell] = run
 
@@ -166,7 +166,7 @@ class Trail:
         weakref.finalize(frame, _let_go, weakref.ref(kept)).atexit = False
         call.tables[index] = kept
 
-    def ended(self, call_id: str, outcome: str) -> None:
+    def note_end(self, call_id: str, outcome: str) -> None:
         """A call has its result; one that was not sent (denied, answered from an
         earlier one) passes by.
         """
@@ -174,7 +174,7 @@ class Trail:
         if call is not None:
             call.outcome = outcome
 
-    def named(self, name: str, frame: Any) -> None:
+    def note_name(self, name: str, frame: Any) -> None:
         """The person asked for a table under this name."""
         for call in self.calls:
             for kept in call.tables.values():

@@ -157,7 +157,7 @@ def _changes(frame: pd.DataFrame, expected: Expected) -> Iterator[str]:
 
 
 def _moved_rows(before: Fingerprint, now: Fingerprint) -> Iterator[str]:
-    added, removed = before.moved(now) or (0, 0)
+    added, removed = before.count_moved(now) or (0, 0)
     if added or removed:
         rows = count_words(added, "row")
         yield f"{rows} added, {removed:,} removed (a changed row is both)"

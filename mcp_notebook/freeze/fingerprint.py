@@ -87,7 +87,7 @@ class Fingerprint:
         marks = zip(sorted(names), self.columns, other.columns, strict=True)
         return [name for name, before, after in marks if before != after]
 
-    def moved(self, after: "Fingerprint") -> tuple[int, int] | None:
+    def count_moved(self, after: "Fingerprint") -> tuple[int, int] | None:
         """How many rows were added and removed, None where a table was too large to tell."""
         if self.rows is None or after.rows is None:
             return None

@@ -59,7 +59,7 @@ def literal(
 
     if isinstance(value, str):
         if sealer is None:
-            return quoted(value)
+            return quote_text(value)
         return text(value, sealer, name)
 
     return _number(value)
@@ -85,17 +85,17 @@ def text(
     if not any(isinstance(piece, Secret) for piece in pieces):
         if sql:
             return fold_literal(value, indent)
-        return quoted(value)
+        return quote_text(value)
 
     parts = [
-        _environment(p) if isinstance(p, Secret) else quoted(p)
+        _environment(p) if isinstance(p, Secret) else quote_text(p)
         for p in pieces
         if p != ""
     ]
     return " + ".join(parts)
 
 
-def quoted(value: str) -> str:
+def quote_text(value: str) -> str:
     """A string literal: in triple quotes when it has several lines, always exactly the value."""
     if (
         "\n" in value
@@ -118,7 +118,7 @@ def fold_literal(value: str, indent: int = 0) -> str:
     """A long line as literals one below the other, which Python reads as one; broken
     before SQL's clauses.
     """
-    whole = quoted(value)
+    whole = quote_text(value)
     if len(whole) <= WIDTH - indent or "\n" in value:
         return whole
 
@@ -126,7 +126,7 @@ def fold_literal(value: str, indent: int = 0) -> str:
     margin = " " * (indent + 4)
     source = (
         "(\n"
-        + "".join(f"{margin}{quoted(line)}\n" for line in lines)
+        + "".join(f"{margin}{quote_text(line)}\n" for line in lines)
         + f"{' ' * indent})"
     )
     if is_exact(source, value):

@@ -42,7 +42,7 @@ class Wish:
 
 
 @dataclass(frozen=True, eq=False)
-class Choice:
+class CallChoice:
     """A call that is frozen. `why_not`: it stands there commented out, and why."""
 
     call: Call
@@ -57,7 +57,7 @@ class Choice:
 class Chosen:
     """The calls to freeze in the order of the run, and a line for each kind of call left out."""
 
-    choices: tuple[Choice, ...]
+    choices: tuple[CallChoice, ...]
     left_out: tuple[str, ...] = ()
 
 
@@ -341,7 +341,7 @@ def _gives_the_same(call: Call, twin: Call, links: _Links) -> bool:
 
 def _choices(
     kept: Sequence[Call], links: _Links, wish: Wish, around: Surroundings
-) -> Iterable[Choice]:
+) -> Iterable[CallChoice]:
     dead: dict[Call, str] = {}
     for call in kept:
         needs = {name: table for name, (_, table) in links.needs.get(call, {}).items()}
@@ -358,7 +358,7 @@ def _choices(
             dead[call] = why
 
         again = tuple(other for other, first in links.twin.items() if first is call)
-        yield Choice(call, needs, links.own.get(call, ()), why, again)
+        yield CallChoice(call, needs, links.own.get(call, ()), why, again)
 
 
 def _why_not(call: Call, wish: Wish) -> str:

@@ -12,7 +12,7 @@ from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.freeze.call_log import Call, Kept, Run, Trail
 from mcp_notebook.freeze.literal import literal, text
 from mcp_notebook.freeze.sealing import Sealer, seal_options
-from mcp_notebook.freeze.select_calls import Choice, Chosen, Surroundings, names_in
+from mcp_notebook.freeze.select_calls import CallChoice, Chosen, Surroundings, names_in
 from mcp_notebook.naming import OWN_SERVER, free
 from mcp_notebook.secrets import is_secret_name
 
@@ -45,7 +45,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class FreezePlan:
     """Everything to write down. `servers`: the variable of each server's object; `own`:
     tables of the person's code.
     """
@@ -77,7 +77,7 @@ def plan(
     checks: bool,
     mask: Sequence[str],
     reserved: Collection[str] = (),
-) -> Plan:
+) -> FreezePlan:
     """Lay out what was chosen.
 
     `mask`: patterns of columns of which no trace may stand in a check; `reserved`:
@@ -97,7 +97,7 @@ def plan(
         )
 
     taken = set(reserved) | {name for step in steps for name in _names_in(step)}
-    return Plan(
+    return FreezePlan(
         tuple(steps),
         tuple(seal_options(route, sealer) for route in _first(chosen.choices)),
         _server_names((c.call.server for c in chosen.choices), taken),
@@ -108,7 +108,7 @@ def plan(
     )
 
 
-def _first(choices: Iterable[Choice]) -> list[ConnectOptions]:
+def _first(choices: Iterable[CallChoice]) -> list[ConnectOptions]:
     """How each server was connected for its first call, in the order of these."""
     routes: dict[str, ConnectOptions] = {}
     for choice in choices:
@@ -117,7 +117,9 @@ def _first(choices: Iterable[Choice]) -> list[ConnectOptions]:
     return list(routes.values())
 
 
-def _calls_reconnected(choices: Iterable[Choice]) -> dict[Choice, ConnectOptions]:
+def _calls_reconnected(
+    choices: Iterable[CallChoice],
+) -> dict[CallChoice, ConnectOptions]:
     """The calls before which their server was connected otherwise than for the last one."""
     now: dict[str, ConnectOptions] = {}
     found = {}
@@ -140,7 +142,7 @@ def _names_in(step: Step) -> Iterator[str]:
     yield from (alias for alias, _ in step.aliases)
 
 
-def _variables(choices: Iterable[Choice], around: Surroundings) -> dict[Kept, str]:
+def _variables(choices: Iterable[CallChoice], around: Surroundings) -> dict[Kept, str]:
     """What each table is called; of a call that was made again, the later table's name
     counts for both.
     """
@@ -192,7 +194,7 @@ def is_hidden(column: str, mask: Iterable[str]) -> bool:
 
 
 def _step(
-    choice: Choice,
+    choice: CallChoice,
     around: Surroundings,
     variables: Mapping[Kept, str],
     *,
@@ -229,7 +231,7 @@ def _step(
 
 
 def _aliases(
-    choice: Choice, names: Sequence[str], around: Surroundings
+    choice: CallChoice, names: Sequence[str], around: Surroundings
 ) -> Iterator[tuple[str, str]]:
     """Other names of the tables that the person's code uses."""
     used = {
@@ -245,7 +247,7 @@ def _aliases(
                     yield other, name
 
 
-def _check(choice: Choice, at: int, name: str, mask: Sequence[str]) -> Check | None:
+def _check(choice: CallChoice, at: int, name: str, mask: Sequence[str]) -> Check | None:
     # pandas is loaded by then: there are tables.
     from mcp_notebook.freeze.compare import column_types
     from mcp_notebook.freeze.fingerprint import fingerprint

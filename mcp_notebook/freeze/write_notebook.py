@@ -16,7 +16,7 @@ from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.literal import comment_out
 from mcp_notebook.freeze.sealing import Secret
-from mcp_notebook.freeze.steps import Plan, Step
+from mcp_notebook.freeze.steps import FreezePlan, Step
 from mcp_notebook.freeze.write_script import connect, server_object
 from mcp_notebook.freeze.write_step import (
     WORDS,
@@ -46,7 +46,12 @@ class Cell:
 
 
 def cells(
-    plan: Plan, style: Style, *, heading: str, answers: bool = False, timeout: float = 0
+    plan: FreezePlan,
+    style: Style,
+    *,
+    heading: str,
+    answers: bool = False,
+    timeout: float = 0,
 ) -> list[Cell]:
     """All cells of a notebook that runs from its first to its last. `timeout`: as in `script`."""
     steps = list(_steps(plan, style, answers))
@@ -103,7 +108,7 @@ def _as_json(number: int, cell: Cell) -> dict[str, Any]:
     return {**made, "execution_count": None, "outputs": []}
 
 
-def _steps(plan: Plan, style: Style, answers: bool) -> Iterator[Cell]:
+def _steps(plan: FreezePlan, style: Style, answers: bool) -> Iterator[Cell]:
     cell = ""
     for step in plan.steps:
         if step.call.cell != cell and step.call.cell in plan.runs:
@@ -112,7 +117,7 @@ def _steps(plan: Plan, style: Style, answers: bool) -> Iterator[Cell]:
         yield from _cells_of(plan, step, style)
 
 
-def _question_cell(plan: Plan, cell: str, answers: bool) -> str:
+def _question_cell(plan: FreezePlan, cell: str, answers: bool) -> str:
     run = plan.runs[cell]
     said = "\n".join(["Asked:", "", *_verbatim(question_lines(run))])
     if answers and answer_lines(run):
@@ -130,7 +135,7 @@ def _verbatim(lines: list[str]) -> list[str]:
     return [f"{fence}text", *lines, fence]
 
 
-def _cells_of(plan: Plan, step: Step, style: Style) -> Iterator[Cell]:
+def _cells_of(plan: FreezePlan, step: Step, style: Style) -> Iterator[Cell]:
     if step.route is not None:
         moved = [_connect(plan, step.route)]
     else:
@@ -157,11 +162,11 @@ def _cells_of(plan: Plan, step: Step, style: Style) -> Iterator[Cell]:
         yield Cell("code", "\n".join(after))
 
 
-def _needs_object(step: Step, plan: Plan) -> bool:
+def _needs_object(step: Step, plan: FreezePlan) -> bool:
     return uses_object(step) and not step.why_not and not _magic(step, plan)
 
 
-def _magic(step: Step, plan: Plan) -> str:
+def _magic(step: Step, plan: FreezePlan) -> str:
     """The step as a magic that gives its table the right name, "" where Python has to do it."""
     if len(step.names) > 1:
         return ""
@@ -185,7 +190,7 @@ def _read_magic(step: Step) -> str:
     return ""
 
 
-def _sql_magic(step: Step, plan: Plan) -> str:
+def _sql_magic(step: Step, plan: FreezePlan) -> str:
     call = step.call
     text = _sql_alone(step, plan)
     if text is None:
@@ -206,7 +211,7 @@ def _sql_magic(step: Step, plan: Plan) -> str:
     return ""
 
 
-def _sql_alone(step: Step, plan: Plan) -> str | None:
+def _sql_alone(step: Step, plan: FreezePlan) -> str | None:
     """The SQL of a call that is nothing but its SQL, without a secret in it; else None."""
     call = step.call
     own = _is_own(step)
@@ -235,7 +240,7 @@ def _is_own(step: Step) -> bool:
     return is_own_query(step) and all(name == variable for name, variable in needs)
 
 
-def _connect(plan: Plan, route: ConnectOptions) -> str:
+def _connect(plan: FreezePlan, route: ConnectOptions) -> str:
     if _has_line(route):
         return route.to_line()
     return connect(plan, route)

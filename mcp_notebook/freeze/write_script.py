@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterator
 
 from mcp_notebook.config.options import ConnectOptions
-from mcp_notebook.freeze.literal import call, comment_out, literal, quoted
-from mcp_notebook.freeze.steps import Plan, Step
+from mcp_notebook.freeze.literal import call, comment_out, literal, quote_text
+from mcp_notebook.freeze.steps import FreezePlan, Step
 from mcp_notebook.freeze.write_step import (
     WORDS,
     Style,
@@ -23,7 +23,12 @@ from mcp_notebook.freeze.write_step import (
 
 
 def script(
-    plan: Plan, style: Style, *, heading: str, answers: bool = False, timeout: float = 0
+    plan: FreezePlan,
+    style: Style,
+    *,
+    heading: str,
+    answers: bool = False,
+    timeout: float = 0,
 ) -> str:
     """The whole script. `timeout`: seconds of a call when it is not the usual one."""
     blocks = list(_blocks(plan, style, answers))
@@ -35,7 +40,7 @@ def script(
 
 
 def cell(
-    plan: Plan, style: Style, *, connected: Collection[str], answers: bool = False
+    plan: FreezePlan, style: Style, *, connected: Collection[str], answers: bool = False
 ) -> str:
     """The same as one cell of the notebook that is open; servers in `connected` are,
     and need no line.
@@ -56,7 +61,7 @@ def cell(
     return _join_blocks([*lines, *own_table_lines(plan)], blocks)
 
 
-def connect(plan: Plan, route: ConnectOptions) -> str:
+def connect(plan: FreezePlan, route: ConnectOptions) -> str:
     """The statement that connects a server."""
     if route.in_process:
         return (
@@ -65,7 +70,7 @@ def connect(plan: Plan, route: ConnectOptions) -> str:
         )
 
     target, options = route.to_call()
-    words = [quoted(route.name), *([quoted(target)] if target else [])]
+    words = [quote_text(route.name), *([quote_text(target)] if target else [])]
     given = [f"{name}={literal(value, None)}" for name, value in options.items()]
     if route.name in plan.servers:
         prefix = f"{plan.servers[route.name]} = "
@@ -75,16 +80,16 @@ def connect(plan: Plan, route: ConnectOptions) -> str:
     return call("mcp_notebook.connect", [*words, *given], prefix=prefix)
 
 
-def server_object(plan: Plan, name: str) -> str:
+def server_object(plan: FreezePlan, name: str) -> str:
     """The statement that gives a connected server its variable."""
-    return f"{plan.servers[name]} = mcp_notebook.server({quoted(name)})"
+    return f"{plan.servers[name]} = mcp_notebook.server({quote_text(name)})"
 
 
 def _join_blocks(lines: list[str], blocks: list[str]) -> str:
     return "\n".join(lines).rstrip() + "\n\n" + "\n\n".join(blocks)
 
 
-def _blocks(plan: Plan, style: Style, answers: bool) -> Iterator[str]:
+def _blocks(plan: FreezePlan, style: Style, answers: bool) -> Iterator[str]:
     cell = ""
     for step in plan.steps:
         asked = []
@@ -95,7 +100,7 @@ def _blocks(plan: Plan, style: Style, answers: bool) -> Iterator[str]:
         yield "\n".join([*asked, *_block(plan, step, style)])
 
 
-def _question_comments(plan: Plan, cell: str, answers: bool) -> Iterator[str]:
+def _question_comments(plan: FreezePlan, cell: str, answers: bool) -> Iterator[str]:
     run = plan.runs[cell]
     first, *others = question_lines(run) or [""]
     yield f"# Asked: {first}".rstrip()
@@ -106,7 +111,7 @@ def _question_comments(plan: Plan, cell: str, answers: bool) -> Iterator[str]:
         yield from (f"# | {line}".rstrip() for line in answer_lines(run))
 
 
-def _block(plan: Plan, step: Step, style: Style) -> list[str]:
+def _block(plan: FreezePlan, step: Step, style: Style) -> list[str]:
     if step.route is not None:
         moved = [connect(plan, step.route)]
     else:

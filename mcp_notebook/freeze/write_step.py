@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.freeze.literal import call as call_source
-from mcp_notebook.freeze.literal import literal, name_is_free, quoted
-from mcp_notebook.freeze.steps import Check, Plan, Step, argument
+from mcp_notebook.freeze.literal import literal, name_is_free, quote_text
+from mcp_notebook.freeze.steps import Check, FreezePlan, Step, argument
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text
 
@@ -24,7 +24,7 @@ class Style:
     data: str = ""
 
 
-def step_source(step: Step, plan: Plan) -> str:
+def step_source(step: Step, plan: FreezePlan) -> str:
     """The call as a statement."""
     if step.names:
         prefix = f"{', '.join(step.names)} = "
@@ -39,7 +39,7 @@ def step_source(step: Step, plan: Plan) -> str:
 
     if step.call.kind == "resource":
         given = [
-            quoted(step.call.server),
+            quote_text(step.call.server),
             argument(step.call, "uri", step.call.arguments["uri"], plan.sealer),
         ]
         return call_source("mcp_notebook.resource", [*given, *extra], prefix=prefix)
@@ -50,7 +50,7 @@ def step_source(step: Step, plan: Plan) -> str:
         )
 
     if step.call.server == OWN_SERVER or several:
-        target = quoted(f"{step.call.server}.{step.call.tool}")
+        target = quote_text(f"{step.call.server}.{step.call.tool}")
         given = _dictionary(step, plan)
         return call_source("mcp_notebook.call", [target, *given, *extra], prefix=prefix)
 
@@ -60,7 +60,7 @@ def step_source(step: Step, plan: Plan) -> str:
     if attribute:
         target = f"{server}.{tool}"
     else:
-        target = f"{server}[{quoted(tool)}]"
+        target = f"{server}[{quote_text(tool)}]"
 
     plain = all(name_is_free(name) for name in step.call.arguments)
     return call_source(
@@ -108,27 +108,27 @@ def why_not_line(step: Step) -> str:
     return f"# Not run: {step.why_not}."
 
 
-def _own_arguments(step: Step, plan: Plan) -> list[str]:
+def _own_arguments(step: Step, plan: FreezePlan) -> list[str]:
     given = dict(step.call.arguments)
     sql = argument(step.call, "sql", given.pop("sql", ""), plan.sealer, indent=4)
     return [sql, *(f"{k}={literal(v, plan.sealer, k, key=k)}" for k, v in given.items()),
             *(f"{name}={variable}" for name, variable in step.needs.items())]  # fmt: skip
 
 
-def _keywords(step: Step, plan: Plan) -> list[str]:
+def _keywords(step: Step, plan: FreezePlan) -> list[str]:
     return [
         f"{k}={argument(step.call, k, v, plan.sealer, indent=4)}"
         for k, v in step.call.arguments.items()
     ]
 
 
-def _dictionary(step: Step, plan: Plan) -> list[str]:
+def _dictionary(step: Step, plan: FreezePlan) -> list[str]:
     given: Mapping[str, object] = step.call.arguments
     if not given:
         return []
 
     pairs = [
-        f"{quoted(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}"
+        f"{quote_text(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}"
         for k, v in given.items()
     ]
     return [_brace_pairs(pairs, 80)]
@@ -143,19 +143,22 @@ def _brace_pairs(pairs: list[str], width: int) -> str:
 
 
 def _check(check: Check, style: Style) -> str:
-    pairs = [f"{quoted(name)}: {quoted(word)}" for name, word in check.columns.items()]
+    pairs = [
+        f"{quote_text(name)}: {quote_text(word)}"
+        for name, word in check.columns.items()
+    ]
     columns = _brace_pairs(pairs, 84)
     given = [
         check.name,
         f"rows={check.rows}",
         f"columns={columns}",
-        f"fingerprint={quoted(check.fingerprint)}",
+        f"fingerprint={quote_text(check.fingerprint)}",
     ]
     if check.ignore:
-        given.append(f"ignore=[{', '.join(map(quoted, check.ignore))}]")
+        given.append(f"ignore=[{', '.join(map(quote_text, check.ignore))}]")
 
     if style.data:
-        given.append(f"against={quoted(f'{style.data}/{check.name}.parquet')}")
+        given.append(f"against={quote_text(f'{style.data}/{check.name}.parquet')}")
 
     if not style.strict:
         given.append("strict=False")
@@ -172,7 +175,7 @@ def import_lines(sources: Iterable[str]) -> list[str]:
     return [*(["import os", ""] if needs_os else []), "import mcp_notebook"]
 
 
-def environment_lines(plan: Plan) -> list[str]:
+def environment_lines(plan: FreezePlan) -> list[str]:
     """The environment variables that hold nothing yet, as comments."""
     return [
         f"# Set {name} in the environment before this runs."
@@ -180,7 +183,7 @@ def environment_lines(plan: Plan) -> list[str]:
     ]
 
 
-def own_table_lines(plan: Plan) -> list[str]:
+def own_table_lines(plan: FreezePlan) -> list[str]:
     """The tables that no call gave, as comments."""
     return [
         f"# {name} is a table of your own code: it has to be made before what reads it."

@@ -22,7 +22,7 @@ def with_help(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
     """
 
     @functools.wraps(magic)
-    def called(line: str, *cell: str) -> Any:
+    def call_magic(line: str, *cell: str) -> Any:
         if line.strip() in ASKS:
             output.show_line(text_of(magic, name))
             return None
@@ -32,7 +32,7 @@ def with_help(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
         except UsageError as error:
             raise _clear(str(error), name, options_of(magic)) from None
 
-    return called
+    return call_magic
 
 
 def options_of(magic: Callable[..., Any]) -> list[str]:

@@ -73,7 +73,7 @@ class NotebookCalls:
         """Give an event to everybody: the log, what can be frozen, and who shows it."""
         self._notebook.ledger.record(event, cell=self._cell or BY_HAND)
         if isinstance(event, ToolResult):
-            self._notebook.trail.ended(event.id, event.outcome)
+            self._notebook.trail.note_end(event.id, event.outcome)
             self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
         self._show(event)
 
@@ -111,7 +111,7 @@ class NotebookCalls:
         sending = Sending(call, dict(arguments), session, info)
         sent = self.send(
             sending,
-            shaping=self._notebook.shaping(),
+            shaping=self._notebook.make_shaping(),
             timeout=session.seconds_for(timeout, self._notebook.settings.tool_timeout),
             emit=self.tell,
         )

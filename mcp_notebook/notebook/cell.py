@@ -68,7 +68,7 @@ class CellRun:
         shown: Shown = "all",
     ) -> None:
         self._notebook, self._shown = notebook, shown
-        self._options = options.settled(notebook.settings)
+        self._options = options.settle(notebook.settings)
         self._conversation = (
             notebook.conversation if conversation is None else conversation
         )
@@ -148,7 +148,7 @@ class CellRun:
 
         if self._future is None:
             if not self._options.dry_run:
-                self._notebook.trail.asked(self._run)
+                self._notebook.trail.note_question(self._run)
 
             self._future = loop.submit(self._work())
 
@@ -206,7 +206,7 @@ class CellRun:
             self._approvals,
             rules=rules,
             grants=self._notebook.grants,
-            shaping=self._notebook.shaping(self._options.rows_to_model),
+            shaping=self._notebook.make_shaping(self._options.rows_to_model),
             timeout=self._notebook.settings.tool_timeout,
             budget=budget,
         )
@@ -287,7 +287,7 @@ class CellRun:
         last = self.tables[-1]
         frame = self._notebook.shell.user_ns[last]
         self._notebook.bind(into, frame)
-        self._notebook.trail.named(into, frame)
+        self._notebook.trail.note_name(into, frame)
         if last != into:
             self._show(Note(f"{into} = {last}"))
 

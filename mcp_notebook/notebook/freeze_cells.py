@@ -15,7 +15,7 @@ from mcp_notebook import __version__
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.select_calls import Surroundings, Wish, choose
-from mcp_notebook.freeze.steps import Plan, plan, problem_with
+from mcp_notebook.freeze.steps import FreezePlan, plan, problem_with
 from mcp_notebook.notebook.servers import Server
 from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
@@ -74,7 +74,7 @@ def freeze(notebook: Notebook, options: Freeze) -> Frozen:
     return Frozen(source, tuple(_said(notebook, laid, options, file)), file)
 
 
-def _plan(notebook: Notebook, options: Freeze) -> Plan:
+def _plan(notebook: Notebook, options: Freeze) -> FreezePlan:
     environ = os.environ
     around = Surroundings(
         notebook.shell.user_ns,
@@ -147,7 +147,7 @@ def _parser() -> Any:
 
 
 def _source(
-    notebook: Notebook, laid: Plan, options: Freeze, style: Any, file: Path | None
+    notebook: Notebook, laid: FreezePlan, options: Freeze, style: Any, file: Path | None
 ) -> str:
     answers = options.answers
     usual = MCPNotebook.tool_timeout.default_value  # type: ignore[attr-defined]
@@ -175,7 +175,7 @@ def _source(
     return script.script(laid, style, heading=heading, answers=answers, timeout=timeout)
 
 
-def _heading_cell(laid: Plan) -> str:
+def _heading_cell(laid: FreezePlan) -> str:
     names = ", ".join(laid.names) or "calls"
     today = datetime.date.today().isoformat()
     return (
@@ -225,7 +225,7 @@ def _write(file: Path, source: str, *, force: bool) -> None:
         ) from None
 
 
-def _write_data(laid: Plan, file: Path) -> str:
+def _write_data(laid: FreezePlan, file: Path) -> str:
     """Write the rows of each table beside the file; returns the folder's name."""
     folder = file.with_suffix(".frozen")
     folder.mkdir(exist_ok=True)
@@ -242,7 +242,7 @@ def _write_data(laid: Plan, file: Path) -> str:
     return folder.name
 
 
-def _remember(laid: Plan) -> None:
+def _remember(laid: FreezePlan) -> None:
     """Hold on to the rows, so that a check in this kernel can say which of them changed."""
     made = [check for step in laid.steps for check in step.checks]
     if made:
@@ -252,7 +252,7 @@ def _remember(laid: Plan) -> None:
 
 
 def _said(
-    notebook: Notebook, laid: Plan, options: Freeze, file: Path | None
+    notebook: Notebook, laid: FreezePlan, options: Freeze, file: Path | None
 ) -> list[str]:
     count = sum(not step.why_not for step in laid.steps)
     calls = f"{count} call{'s' * (count != 1)}"

@@ -110,7 +110,7 @@ async def open_session(
     connect_consent.pin(session, before)
     connect_consent.mark_safe(session, options.safe)
     notebook.allowed[name] = options.allow
-    notebook.trail.connected(options.for_server(name))
+    notebook.trail.note_connection(options.for_server(name))
     return session
 
 

@@ -249,7 +249,7 @@ class AskOptions:
         for option in OPTIONS.values():
             _check(option, getattr(self, option.name))
 
-    def settled(self, settings: Any) -> Settled:
+    def settle(self, settings: Any) -> Settled:
         """The same options with none left open: what the question does not say, the
         settings (`MCPNotebook`) say.
         """

@@ -246,7 +246,7 @@ def show_preview(notebook: Notebook, name: str) -> None:
             f"table={name} describes it."
         )
 
-    shaping = notebook.shaping()
+    shaping = notebook.make_shaping()
     show_line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
 
 

@@ -210,7 +210,7 @@ def shown_to_model(
     # with the readers, at the first resource
     from mcp_notebook.agent.calls import previews
 
-    shaping = notebook.shaping(rows_to_model)
+    shaping = notebook.make_shaping(rows_to_model)
     parts = previews(reading.tables, names, shaping)
     text = reading.error or ("" if reading.tables else reading.text)
     if text.strip():

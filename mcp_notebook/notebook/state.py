@@ -98,7 +98,7 @@ class Notebook:
             self._reserved.difference_update(names)
 
         if into and tables:
-            self.trail.named(into, self.shell.user_ns[into])
+            self.trail.note_name(into, self.shell.user_ns[into])
 
         return names, written
 
@@ -163,7 +163,7 @@ class Notebook:
         for name, value in list(self.shell.user_ns.items()) if waiting else ():
             if waiting.get(id(value)) is value is not None and not name.startswith("_"):
                 self.catalog.add(name, variable=name, origin="result")
-                self.trail.named(name, value)
+                self.trail.note_name(name, value)
                 self._handed = [
                     reference for reference in self._handed if reference() is not value
                 ]
@@ -268,7 +268,7 @@ class Notebook:
 
         return None
 
-    def shaping(self, rows: int | None = None) -> "Shaping":
+    def make_shaping(self, rows: int | None = None) -> "Shaping":
         """How much of a result goes to the model."""
         # loads the reading of results, wanted at the first call
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from mcp_notebook.replay.keys import Evidence, Fingerprint, Setup
+from mcp_notebook.replay.keys import Evidence, Setup, TurnFingerprint
 from mcp_notebook.replay.sidecar import Turn
 from mcp_notebook.secrets import mask
 
@@ -30,7 +30,7 @@ class Drift:
 
 
 def drift_of(
-    turn: Turn, live: Fingerprint, known: Mapping[str, str]
+    turn: Turn, live: TurnFingerprint, known: Mapping[str, str]
 ) -> Iterator[Drift]:
     """What newly differs between the recorded turn and the live request; `known` is
     {digest: recorded text}.

@@ -50,7 +50,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class TurnFingerprint:
     """A request as the replay sees it."""
 
     key: str
@@ -61,7 +61,7 @@ class Fingerprint:
     news: int  # how many of them, at the end, came with the last message
 
 
-def fingerprint(body: Json) -> Fingerprint:
+def fingerprint(body: Json) -> TurnFingerprint:
     """Take a request's body apart; secrets are masked before anything is hashed, as
     they are before it is recorded.
     """
@@ -89,7 +89,7 @@ def fingerprint(body: Json) -> Fingerprint:
     said = [
         text for role, blocks in turns if role == "user" and (text := _said(blocks))
     ]
-    return Fingerprint(
+    return TurnFingerprint(
         key=digest([stable, form]),
         setup=_setup(body, tables),
         prompts=tuple(opened),

@@ -13,7 +13,7 @@ import httpx2
 from mcp_notebook import wire
 from mcp_notebook.errors import BackendError, ReplayMiss
 from mcp_notebook.replay.drift import Drift, drift_of
-from mcp_notebook.replay.keys import Fingerprint, fingerprint
+from mcp_notebook.replay.keys import TurnFingerprint, fingerprint
 from mcp_notebook.replay.sidecar import Turn, first_line, load
 
 PACE = 0.015  # seconds between words: a reader sees the answer grow
@@ -88,7 +88,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
             200, headers=headers, stream=_Paced(message, self._pace), request=request
         )
 
-    def _find(self, live: Fingerprint) -> Turn:
+    def _find(self, live: TurnFingerprint) -> Turn:
         turn = self._turns.get(live.key)
         if turn is None:
             raise ReplayMiss(self._miss(live))
@@ -104,7 +104,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
 
         return turn
 
-    def _miss(self, live: Fingerprint) -> str:
+    def _miss(self, live: TurnFingerprint) -> str:
         if not self._turns:
             return f"No model to ask, and {self.path.name} holds no recorded turns."
 

@@ -13,7 +13,7 @@ import httpx2
 from mcp_notebook import wire
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.replay.drift import result_texts
-from mcp_notebook.replay.keys import Fingerprint, fingerprint
+from mcp_notebook.replay.keys import TurnFingerprint, fingerprint
 from mcp_notebook.replay.sidecar import Turn, load, save
 
 KEPT = 4000  # characters of each tool result: enough to see what changed
@@ -125,7 +125,7 @@ class RecordTransport(httpx2.AsyncBaseTransport):
         return old.prompts == new.prompts and old.key not in self._mine
 
 
-def _turn(live: Fingerprint, message: dict[str, Any], source: str) -> Turn:
+def _turn(live: TurnFingerprint, message: dict[str, Any], source: str) -> Turn:
     return Turn(
         key=live.key,
         prompts=live.prompts,

@@ -45,7 +45,8 @@ def read(
     of exactly as many rows as its `limit` is said to be perhaps cut.
     """
     # pyarrow takes a third of a second to import: only the first result pays.
-    from mcp_notebook.results.pipeline import ReadOptions, read_result
+    from mcp_notebook.results.pipeline import read_result
+    from mcp_notebook.results.reading import ReadOptions
 
     options = ReadOptions(
         output_schema,

@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -38,8 +38,18 @@ from mcp_notebook.values import (
     without_view,
 )
 
-if TYPE_CHECKING:
-    from mcp_notebook.results.reading import Table
+
+class ArrowTable(Protocol):
+    """What of a `reading.Table` a frame is made of."""
+
+    data: pa.Table
+    types: Mapping[str, str]
+    notes: tuple[str, ...]
+    truncated: str
+    total_rows: int | None
+    approximate: bool
+    reader: str
+
 
 # By the number of the type: a look at it takes a fraction of Arrow's own tests, ten of
 # which a small frame would feel.
@@ -55,7 +65,7 @@ _TEXT: Any = pd.api.types.pandas_dtype("str")
 
 
 def to_frame(
-    table: Table, *, attrs: Mapping[str, Any], decimals: str = "exact"
+    table: ArrowTable, *, attrs: Mapping[str, Any], decimals: str = "exact"
 ) -> pd.DataFrame:
     """The table's columns under their unique names; `attrs["mcp"]` holds plain,
     comparable values only.

@@ -5,9 +5,7 @@ certainty, errors first.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from mcp_notebook.results import (
     content,
@@ -20,25 +18,18 @@ from mcp_notebook.results import (
 )
 from mcp_notebook.results.columns import build
 from mcp_notebook.results.raw_table import Raw
-from mcp_notebook.results.reading import Confidence, Reading, Rejected, Table
+from mcp_notebook.results.reading import (
+    Confidence,
+    Reading,
+    ReadOptions,
+    Rejected,
+    Table,
+)
 from mcp_notebook.results.values.json_tables import MAX_COLUMNS
 from mcp_notebook.sql_words import is_query
 
 log = logging.getLogger(__name__)
 MAX_CELLS = 100_000_000
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """The arguments of `read`, see there."""
-
-    output_schema: Mapping[str, Any] | None = None
-    sql: str = ""
-    fetch: Callable[[str], object] | None = None
-    allowed_dirs: tuple[str, ...] = ()
-    max_bytes: int = 256 * 1024 * 1024
-    infer: bool = True
-    arguments: Mapping[str, Any] | None = None
 
 
 def read_result(result: object, options: ReadOptions) -> Reading:

@@ -5,7 +5,7 @@ was read so.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -139,3 +139,16 @@ def _table_lines(number: int, table: Table) -> list[str]:
     if table.truncated:
         lines.append(f"  truncated: {table.truncated}")
     return [*lines, *(f"  note: {note}" for note in table.notes)]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """The arguments of `read`, see there."""
+
+    output_schema: Mapping[str, Any] | None = None
+    sql: str = ""
+    fetch: Callable[[str], object] | None = None
+    allowed_dirs: tuple[str, ...] = ()
+    max_bytes: int = 256 * 1024 * 1024
+    infer: bool = True
+    arguments: Mapping[str, Any] | None = None

@@ -9,7 +9,6 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -17,10 +16,7 @@ import pyarrow as pa
 from mcp_notebook.results import content, texts
 from mcp_notebook.results.columns import build, infer
 from mcp_notebook.results.formats import workbooks
-from mcp_notebook.results.reading import Rejected, Table
-
-if TYPE_CHECKING:
-    from mcp_notebook.results.pipeline import ReadOptions
+from mcp_notebook.results.reading import ReadOptions, Rejected, Table
 
 _ARROW_FILE, _PARQUET, _STREAM, _ZIP = (
     b"ARROW1",

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from mcp_notebook.config import mask
 from mcp_notebook.errors import SessionError
 from mcp_notebook.sessions.connection import Connection
-from mcp_notebook.sessions.reply_repair.tap import UNREADABLE, CallRecord, current_call
+from mcp_notebook.sessions.reply_repair.tap import UNREADABLE, TappedCall, current_call
 from mcp_notebook.sessions.transports.http import REFUSED
 from mcp_notebook.sessions.url_elicitation import PagesNeeded, find_pages
 
@@ -81,14 +81,14 @@ async def call_tool_once(
     arguments: dict[str, Any],
     deadline: float,
     on_progress: Progress | None,
-) -> tuple[CallToolResult, CallRecord]:
+) -> tuple[CallToolResult, TappedCall]:
     """The result of one tools/call and what the tap noted about it.
 
     A JSON-RPC error that the server itself sent is a result with `is_error`: it is
     Claude's to mend. Raises SessionError (ConnectionLost, SessionGone and PagesNeeded
     among them) and TimeoutError; `deadline` in seconds.
     """
-    record = CallRecord()
+    record = TappedCall()
     token = current_call.set(record)
     progress = _make_progress_callback(on_progress)
     try:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.sharing.sources.streams import interchanged, once
+from mcp_notebook.sharing.sources.streams import once, read_interchanged
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,7 @@ def snapshot(value: Any) -> Snapshot:
     if kind == "reader":
         value = once(value)
     elif kind == "interchange":
-        value = interchanged(value)
+        value = read_interchanged(value)
 
     if isinstance(value, pa.Table):
         table = value

@@ -20,7 +20,7 @@ from mcp_notebook.sharing.answer import (
     RowsAnswer,
     TableAnswer,
     as_answer,
-    structured,
+    structured_content,
 )
 from mcp_notebook.sharing.catalog import Catalog, Entry
 from mcp_notebook.sharing.cursors import MAX_OFFSET, Cursors, Position
@@ -313,9 +313,9 @@ class TableTools:
         return entry, value
 
     def _describe_result(self, text: str, answer: RowsAnswer) -> types.CallToolResult:
-        """Words for the model; in the json form the facts as structured content, too."""
+        """Words for the model; in the json form the facts as structured_content content, too."""
         if self._form == "json":
-            content = structured(answer)
+            content = structured_content(answer)
         else:
             content = None
 

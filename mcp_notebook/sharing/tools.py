@@ -14,7 +14,12 @@ import mcp_types as types
 from mcp.server.lowlevel import NotificationOptions, Server
 
 from mcp_notebook import __version__
-from mcp_notebook.sharing.answer import OUTPUT_SCHEMA, RowsAnswer, as_text, structured
+from mcp_notebook.sharing.answer import (
+    OUTPUT_SCHEMA,
+    RowsAnswer,
+    as_text,
+    structured_content,
+)
 from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -175,10 +180,10 @@ async def call(
 
 
 def to_result(answer: RowsAnswer) -> types.CallToolResult:
-    """The answer as a tool result: structured content whole, text as a capped CSV."""
+    """The answer as a tool result: structured_content content whole, text as a capped CSV."""
     return types.CallToolResult(
         content=[types.TextContent(text=as_text(answer))],
-        structured_content=structured(answer),
+        structured_content=structured_content(answer),
     )
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mcp_notebook.config import ConnectOptions
 from mcp_notebook.freeze.call_log import Facts
-from mcp_notebook.freeze.literal import fold_literal, literal, quoted
+from mcp_notebook.freeze.literal import fold_literal, literal, quote_text
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.write_notebook import document
 from mcp_notebook.freeze.write_step import Style
@@ -394,7 +394,7 @@ def test_a_long_line_folds_at_its_clauses():
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_read_back_exactly(value):
-    assert ast.literal_eval(quoted(value)) == value
+    assert ast.literal_eval(quote_text(value)) == value
     assert ast.literal_eval(fold_literal(value)) == value
 
 

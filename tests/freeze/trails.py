@@ -11,7 +11,7 @@ from mcp_notebook.config import ConnectOptions
 from mcp_notebook.freeze.call_log import Call, Facts, Run, Trail
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.select_calls import Chosen, Surroundings, Wish, choose
-from mcp_notebook.freeze.steps import Plan, plan, problem_with
+from mcp_notebook.freeze.steps import FreezePlan, plan, problem_with
 from mcp_notebook.freeze.write_notebook import Cell, cells
 from mcp_notebook.freeze.write_script import cell, script
 from mcp_notebook.freeze.write_step import Style
@@ -33,11 +33,11 @@ class Made:
 
     def connect(self, name: str, *words: str, **options: Any) -> None:
         """`%mcp_connect name words`."""
-        self.trail.connected(ConnectOptions((name,), words, **options))
+        self.trail.note_connection(ConnectOptions((name,), words, **options))
 
     def ask(self, cell: str, prompt: str = "A question?", into: str = "") -> None:
         """A `%%claude` cell begins."""
-        self.trail.asked(Run(cell, prompt, into))
+        self.trail.note_question(Run(cell, prompt, into))
         self.code.append(f"%%claude\n{prompt}")
 
     def call(
@@ -74,8 +74,8 @@ class Made:
             self.trail.kept(made.id, index, name, frame, truncated)
             if into and index == len(names) - 1:
                 self.namespace[into] = frame
-                self.trail.named(into, frame)
-        self.trail.ended(made.id, outcome)
+                self.trail.note_name(into, frame)
+        self.trail.note_end(made.id, outcome)
         return made
 
     def query(self, sql: str, *names: str, **options: Any) -> Call:
@@ -103,7 +103,7 @@ class Made:
         mask: tuple[str, ...] = (),
         reserved: tuple[str, ...] = (),
         **wish: Any,
-    ) -> Plan:
+    ) -> FreezePlan:
         chosen, sealer = self.chosen(*names, **wish), Sealer(self.environ)
         return plan(
             chosen,

@@ -89,7 +89,7 @@ def test_a_call_is_read_as_the_options_that_it_was_made_of(options):
 @given(connections())
 def test_frozen_code_connects_with_the_same_options(options):
     made = Made()
-    made.trail.connected(options)
+    made.trail.note_connection(options)
     made.call("q", {"a": 1}, "t", server=options.name, facts=Facts(reads=True))
     assert connected_by(made.script("t")) == [options]
     cell = made.cells("t")[1].source
@@ -143,7 +143,7 @@ def test_every_option_comes_through_every_door(name):
     assert option.flag in options.to_line()
     assert name in options.to_call()[1]
     made = Made()
-    made.trail.connected(options)
+    made.trail.note_connection(options)
     made.call("q", {"a": 1}, "t", server="s", facts=Facts(reads=True))
     assert f"{name}=" in made.script("t")
     assert option.flag in made.cells("t")[1].source
@@ -168,7 +168,7 @@ def test_the_readme_has_the_table_of_the_options():
 def test_signing_in_and_plain_http_are_kept_when_frozen():
     for flag, keyword in (("--oauth", "oauth"), ("--allow-insecure", "allow_insecure")):
         made = Made()
-        made.trail.connected(
+        made.trail.note_connection(
             ConnectOptions.from_line(f"web {flag} http://10.0.0.1/mcp")
         )
         made.call("q", {"a": 1}, "t", server="web", facts=Facts(reads=True))
@@ -219,7 +219,7 @@ def test_options_of_the_person_go_before_those_of_a_file(tmp_path):
 def test_secrets_of_any_option_become_variables():
     environ = {"SHOP_TOKEN": "t0ps3cret-value", "SECRET_PLACE": "s3cret-folder"}
     made = Made(environ)
-    made.trail.connected(
+    made.trail.note_connection(
         ConnectOptions(
             ("web",),
             ("https://x.example/mcp?api_key=t0ps3cret-value",),

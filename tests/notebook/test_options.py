@@ -124,7 +124,7 @@ class Doors:
                 "prompt": made.prompt,
                 "tools": [tool["name"] for tool in made.toolset.definitions()],
                 "allowed": state.rules(options.allow, attended=False),
-                "shaping": state.shaping(options.rows_to_model),
+                "shaping": state.make_shaping(options.rows_to_model),
                 "rest": (options.into, options.dry_run, conversation.messages),
             }
         )
@@ -225,10 +225,10 @@ def test_a_value_that_cannot_be_is_refused_at_once(
 def test_an_option_that_is_left_open_takes_its_setting(state: Notebook) -> None:
     state.settings.max_calls = 3
     state.settings.allow = ["shop.*"]
-    settled = AskOptions("Hello?", allow=["web.*"]).settled(state.settings)
+    settled = AskOptions("Hello?", allow=["web.*"]).settle(state.settings)
     assert (settled.max_calls, settled.rows_to_model) == (3, 5)
     assert settled.allow == ("shop.*", "web.*")
-    assert AskOptions("Hello?", max_calls=4).settled(state.settings).max_calls == 4
+    assert AskOptions("Hello?", max_calls=4).settle(state.settings).max_calls == 4
 
 
 def test_a_dry_run_is_an_answer_too(state: Notebook) -> None:

@@ -39,7 +39,7 @@ NOISE_LINES = 1000  # stray lines of one server that are handed on
 
 
 @dataclass
-class CallRecord:
+class TappedCall:
     """What the tap notes about one call of ours, found through the context of the task
     that sends it.
     """
@@ -49,7 +49,7 @@ class CallRecord:
     warnings: list[str] = field(default_factory=list)
 
 
-current_call: ContextVar[CallRecord | None] = ContextVar(
+current_call: ContextVar[TappedCall | None] = ContextVar(
     "mcp_notebook_call", default=None
 )
 
@@ -57,7 +57,7 @@ current_call: ContextVar[CallRecord | None] = ContextVar(
 @dataclass
 class _OpenRequest:
     method: str
-    record: CallRecord | None
+    record: TappedCall | None
 
 
 class Tap:
@@ -146,7 +146,7 @@ class Tap:
 
         request = self._requests.pop(body.id)
         # A request that is no call of ours has no record; its warnings are for nobody.
-        record = request.record or CallRecord()
+        record = request.record or TappedCall()
         record.received_bytes += size
         if isinstance(body, JSONRPCResponse):
             repair_reply(request.method, body.result, self.refused, record.warnings)

@@ -57,7 +57,7 @@ def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
         if not future.done():
             method(value)
 
-    def working() -> None:
+    def run_work() -> None:
         try:
             result = work()
         except BaseException as error:
@@ -71,7 +71,7 @@ def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
     except IndexError:
         hand = _Hand()
 
-    hand.work.put(working)
+    hand.work.put(run_work)
     return future
 
 

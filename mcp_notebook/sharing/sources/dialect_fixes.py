@@ -284,7 +284,7 @@ def apply_dialect_fixes(query: exp.Query, dialect: str, kinds: Kinds) -> exp.Que
     """
     rules = {**EVERYWHERE, **_BY_DIALECT.get(dialect, {})}
 
-    def changed(node: exp.Expr) -> exp.Expr:
+    def fix_node(node: exp.Expr) -> exp.Expr:
         rule = rules.get(type(node))
         if rule is None:
             return node
@@ -292,7 +292,7 @@ def apply_dialect_fixes(query: exp.Query, dialect: str, kinds: Kinds) -> exp.Que
 
     # From the leaves up: a rule sees what the rules below it made.
     for node in reversed(list(query.walk())):
-        replacement = changed(node)
+        replacement = fix_node(node)
         if replacement is not node:
             node.replace(replacement)
 

@@ -43,7 +43,7 @@ MOST_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedPlan:
     """A statement ready to run: the job, where it runs, and what DuckDB says its
     columns are (None: ask the engine).
     """
@@ -67,7 +67,7 @@ def remote_tables(catalog: "Catalog", names: Iterable[str]) -> dict[str, RemoteT
         raise ToolError(error.message) from error
 
 
-def mentioned(catalog: "Catalog", sql: str) -> dict[str, RemoteTable]:
+def find_mentioned(catalog: "Catalog", sql: str) -> dict[str, RemoteTable]:
     """Tables on other engines whose names stand in the statement's text, so that a plan
     can come with its check.
 
@@ -119,7 +119,7 @@ def prepare(
     found: Mapping[str, RemoteTable],
     hidden: Mapping[str, Sequence[str]],
     seconds: float,
-) -> Prepared:
+) -> PreparedPlan:
     """The job of a plan; `hidden` names masked columns by table."""
     plan = Plan(
         **{key: answer[key] for key in ("body", "ctes", "recursive", "tables", "judge")}
@@ -131,12 +131,14 @@ def prepare(
     place = next(iter(found.values()))
     job = place.job(plan, tables, seconds)
     if not answer["judged"]:
-        return Prepared(job, place)
+        return PreparedPlan(job, place)
 
-    return Prepared(job, place, unpack_schema(answer["judged"]), tuple(answer["types"]))
+    return PreparedPlan(
+        job, place, unpack_schema(answer["judged"]), tuple(answer["types"])
+    )
 
 
-def explained(error: BaseException, place: RemoteTable) -> ToolError:
+def explain_failure(error: BaseException, place: RemoteTable) -> ToolError:
     """An engine's failure in one sentence."""
     if isinstance(error, ToolError):
         return error
@@ -144,7 +146,7 @@ def explained(error: BaseException, place: RemoteTable) -> ToolError:
 
 
 def finish(
-    table: pa.Table, prepared: Prepared, *, limit: int, max_bytes: int
+    table: pa.Table, prepared: PreparedPlan, *, limit: int, max_bytes: int
 ) -> TableAnswer:
     """The rows within both bounds, under the names and types that DuckDB gives them."""
     truncated = ""
@@ -174,7 +176,7 @@ def finish(
         )
 
     columns = [
-        typed(column, field.type)
+        cast_column(column, field.type)
         for column, field in zip(table.columns, judged, strict=True)
     ]
     types = [
@@ -206,7 +208,7 @@ def refuse_large(name: str, rows: int, place: RemoteTable) -> ToolError:
     )
 
 
-def typed(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
+def cast_column(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     """The column as DuckDB would give it, where no value is lost by that; else as it came."""
     try:
         zoned = value_kind(column.type) is TIMESTAMP and column.type.tz

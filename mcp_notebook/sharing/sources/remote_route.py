@@ -84,7 +84,7 @@ class Elsewhere:
         far = any(_is_away(catalog, name) for name in catalog.names())
         if far:
             near = await asyncio.to_thread(
-                _groups, remote_plan.mentioned, catalog, sql, bounds
+                _groups, remote_plan.find_mentioned, catalog, sql, bounds
             )
         else:
             near = []
@@ -183,7 +183,7 @@ class Elsewhere:
             except (ToolError, DataError) as error:
                 raise ToolError(str(error)) from error
             except Exception as error:  # boundary: every engine raises its own errors
-                raise remote_plan.explained(error, prepared.place) from error
+                raise remote_plan.explain_failure(error, prepared.place) from error
 
         answer = await asyncio.to_thread(
             remote_plan.finish,

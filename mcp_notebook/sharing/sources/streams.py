@@ -48,7 +48,7 @@ def once(reader: Any) -> pa.Table:
     return table
 
 
-def interchanged(value: Any) -> pa.Table:
+def read_interchanged(value: Any) -> pa.Table:
     """A table by the dataframe interchange protocol; raises `DataError`."""
     import pyarrow.interchange
 
