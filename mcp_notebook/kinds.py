@@ -20,11 +20,17 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 Kind = Literal[
-    tuple(
-        """
-        frame arrow interchange reader dataset lazy near file relation ibis spark
-    """.split()
-    )
+    "frame",
+    "arrow",
+    "interchange",
+    "reader",
+    "dataset",
+    "lazy",
+    "near",
+    "file",
+    "relation",
+    "ibis",
+    "spark",
 ]
 
 AWAY: frozenset[Kind] = frozenset(("relation", "ibis", "spark"))

@@ -531,7 +531,7 @@ def _json(value: Any, masked: Masked | None, depth: int = 0) -> str:
     return _json_leaf(value, masked)
 
 
-def _json_leaf(value: object, masked: Masked | None) -> str:
+def _json_leaf(value: Any, masked: Masked | None) -> str:
     if value is None:
         return "null"
 

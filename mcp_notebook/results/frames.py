@@ -42,13 +42,20 @@ from mcp_notebook.values import (
 class ArrowTable(Protocol):
     """What of a `reading.Table` a frame is made of."""
 
-    data: pa.Table
-    types: Mapping[str, str]
-    notes: tuple[str, ...]
-    truncated: str
-    total_rows: int | None
-    approximate: bool
-    reader: str
+    @property
+    def data(self) -> pa.Table: ...
+    @property
+    def types(self) -> Mapping[str, str]: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def truncated(self) -> str: ...
+    @property
+    def total_rows(self) -> int | None: ...
+    @property
+    def approximate(self) -> bool: ...
+    @property
+    def reader(self) -> str: ...
 
 
 # By the number of the type: a look at it takes a fraction of Arrow's own tests, ten of

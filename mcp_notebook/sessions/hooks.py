@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         ElicitResult,
     )
 
-    Elicit = Callable[[str, ElicitRequestParams], Awaitable[ElicitResult | "Answered"]]
+    Elicit = Callable[[str, ElicitRequestParams], Awaitable["ElicitResult | Answered"]]
     Sample = Callable[
         [str, CreateMessageRequestParams],
         Awaitable[CreateMessageResult | dict[str, Any]],

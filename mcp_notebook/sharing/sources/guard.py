@@ -7,7 +7,7 @@ parsed by sqlglot, every part of it must be known to be harmless, and what the e
 gets is written anew from the parsed tree, without comments and hints.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -347,8 +347,8 @@ _POSTGRES_OWN = set(
 """.split()
 )
 
-ALLOWED: Mapping[str, set[str]] = {"spark": _SPARK, "postgres": _POSTGRES}
-OWN: Mapping[str, set[str]] = {"spark": _SPARK_OWN, "postgres": _POSTGRES_OWN}
+ALLOWED: Mapping[str, Collection[str]] = {"spark": _SPARK, "postgres": _POSTGRES}
+OWN: Mapping[str, Collection[str]] = {"spark": _SPARK_OWN, "postgres": _POSTGRES_OWN}
 IN_DUCKDB = {
     "now",
     "date_part",
