@@ -8,11 +8,34 @@ pytest PATH       all tests of that file or folder
 
 import gc
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+HERE = Path(__file__).parent
 LONG = {"browser", "node", "slow"}
+# Files whose tests are `fast`: together under a minute, something of every room.
+FAST = {
+    "agent/test_conversation.py",
+    "agent/test_run.py",
+    "display/test_card.py",
+    "display/test_safe.py",
+    "freeze/test_write_step.py",
+    "notebook/test_connecting.py",
+    "notebook/test_help.py",
+    "replay/test_keys.py",
+    "results/test_services.py",
+    "results/test_types.py",
+    "sessions/test_lines.py",
+    "sharing/test_masks.py",
+    "test_budgets.py",
+    "test_config.py",
+    "test_layers.py",
+    "test_naming.py",
+    "test_policy.py",
+    "test_secrets.py",
+}
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("all", max_examples=2000, derandomize=True, **_COMMON)
@@ -37,9 +60,13 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("all" if config.option.all else "quick")
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
+    for item in items:
+        if item.path.relative_to(HERE).as_posix() in FAST:
+            item.add_marker(pytest.mark.fast)
     if config.option.all:
         return
     long = [
