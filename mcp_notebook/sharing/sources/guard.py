@@ -7,7 +7,7 @@ parsed by sqlglot, every part of it must be known to be harmless, and what the e
 gets is written anew from the parsed tree, without comments and hints.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
@@ -24,7 +24,7 @@ _ONE_SELECT = "Write one SELECT (WITH and set operations work too)."
 # Every class of node that may stand in a statement; functions have a list of their own.
 # What sqlglot learns to parse
 # later is refused until it is named here.
-_PARTS = set(
+_PARTS: set[str] = set(
     """
     Select Union Except Intersect Subquery From Join Where Group Having Qualify Order
     Ordered Limit Offset Fetch LimitOptions Distinct With CTE TableAlias Table Values
@@ -36,7 +36,7 @@ _PARTS = set(
     BitwiseNot PropertyEQ Kwarg
 """.split()
 )
-_SELECT_ARGS = set(
+_SELECT_ARGS: set[str] = set(
     """
     with_ expressions from_ joins where group having qualify windows distinct order
     limit offset laterals
@@ -298,7 +298,7 @@ _EVERYWHERE = {
     "array_size",
     "explode",
 }
-_SPARK = set(
+_SPARK: set[str] = set(
     """
     median percentile_cont quantile approx_distinct arg_max arg_min any_value mode
     group_concat skewness array_distinct transform filter map_keys struct_extract
@@ -307,7 +307,7 @@ _SPARK = set(
     monthname is_nan
 """.split()
 )
-_POSTGRES = set(
+_POSTGRES: set[str] = set(
     """
     median percentile_cont percentile_disc quantile group_concat array_agg
     array_to_string md5 regr_slope regr_intercept ascii initcap rand regexp_like
@@ -317,7 +317,7 @@ _POSTGRES = set(
 # among them: whatever reads files,
 # settings or the session, runs code, fails or waits on purpose, or makes values of any
 # size from small ones.
-_SPARK_OWN = set(
+_SPARK_OWN: set[str] = set(
     """
     percentile percentile_approx approx_percentile collect_list collect_set date_format
     to_date to_timestamp size array_contains element_at array_join array_position
@@ -336,7 +336,7 @@ _SPARK_OWN = set(
     str_to_time array_intersection
 """.split()
 )
-_POSTGRES_OWN = set(
+_POSTGRES_OWN: set[str] = set(
     """
     date_part to_char age array_length cardinality array_position jsonb_array_length
     bool_and bool_or every mod div trunc width_bucket char_length btrim translate
@@ -347,8 +347,8 @@ _POSTGRES_OWN = set(
 """.split()
 )
 
-ALLOWED: Mapping[str, Collection[str]] = {"spark": _SPARK, "postgres": _POSTGRES}
-OWN: Mapping[str, Collection[str]] = {"spark": _SPARK_OWN, "postgres": _POSTGRES_OWN}
+ALLOWED: Mapping[str, set[str]] = {"spark": _SPARK, "postgres": _POSTGRES}
+OWN: Mapping[str, set[str]] = {"spark": _SPARK_OWN, "postgres": _POSTGRES_OWN}
 IN_DUCKDB = {
     "now",
     "date_part",
