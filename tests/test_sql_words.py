@@ -164,7 +164,7 @@ def test_the_statements_of_the_corpus_are_recognised():
 
 
 def test_spark_statements_that_act_are_not_recognised():
-    file = Path(__file__).parent / "server" / "spark_statements.jsonl"
+    file = Path(__file__).parent / "sharing" / "spark_statements.jsonl"
     for line in file.read_text().splitlines():
         case = json.loads(line)
         if case.get("says") in ("reflect", "java_method", "try_reflect", "TRANSFORM"):

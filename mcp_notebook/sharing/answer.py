@@ -1,7 +1,7 @@
-"""One answer of a server that serves tables: typed columns and rows, as structured_content
+"""One answer of a server that serves tables: typed columns and rows, as structured
 content and as compact text.
 
-The structured_content form is `{"columns": [{"name", "type", "declared"}], "rows": [[...]],
+The structured form is `{"columns": [{"name", "type", "declared"}], "rows": [[...]],
 "row_count", "truncated", "notice"?}`. Types are SQL words (INTEGER, DECIMAL(10,2),
 DATE, ...); `declared` says whether the database itself vouches for the type (a column
 of a table) or whether it was read off the values (an expression). Integers stay JSON
@@ -107,7 +107,7 @@ class RowsAnswer:
 
 
 def structured_content(answer: RowsAnswer) -> dict[str, Any]:
-    """The answer as JSON-ready structured_content content that follows `OUTPUT_SCHEMA`."""
+    """The answer as JSON-ready structured content that follows `OUTPUT_SCHEMA`."""
     content: dict[str, Any] = {
         "columns": [
             {"name": c.name, "type": c.type, "declared": c.declared}
@@ -235,7 +235,7 @@ def _closing_lines(answer: RowsAnswer, shown: int) -> list[str]:
     ]
     if shown < total:
         lines.append(
-            f"(this text holds the first {shown:,} of them, the structured_content content "
+            f"(this text holds the first {shown:,} of them, the structured content "
             f"holds all {total:,})"
         )
 

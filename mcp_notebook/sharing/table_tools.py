@@ -313,7 +313,7 @@ class TableTools:
         return entry, value
 
     def _describe_result(self, text: str, answer: RowsAnswer) -> types.CallToolResult:
-        """Words for the model; in the json form the facts as structured_content content, too."""
+        """Words for the model; in the json form the facts as structured content, too."""
         if self._form == "json":
             content = structured_content(answer)
         else:

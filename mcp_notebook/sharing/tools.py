@@ -180,7 +180,7 @@ async def call(
 
 
 def to_result(answer: RowsAnswer) -> types.CallToolResult:
-    """The answer as a tool result: structured_content content whole, text as a capped CSV."""
+    """The answer as a tool result: structured content whole, text as a capped CSV."""
     return types.CallToolResult(
         content=[types.TextContent(text=as_text(answer))],
         structured_content=structured_content(answer),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mcp_notebook.sharing.sources.plan import Plan
 
-_STOPPED = "The Spark session is is_stopped: start it again, make the DataFrame anew and share it."
+_STOPPED = "The Spark session is stopped: start it again, make the DataFrame anew and share it."
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class SparkTable:
 
     @classmethod
     def of(cls, value: Any) -> "SparkTable":
-        """Raises `DataError` for a stream, a is_stopped session, and a frame that Spark
+        """Raises `DataError` for a stream, a stopped session, and a frame that Spark
         cannot make sense of any more.
         """
         if type(value).__module__.startswith("pyspark.pandas"):
@@ -181,7 +181,7 @@ def is_connect(session: Any) -> bool:
 
 
 def is_stopped(session: Any) -> bool:
-    """Whether the session was is_stopped; a server that died shows when it is asked."""
+    """Whether the session was stopped; a server that died shows when it is asked."""
     if is_connect(session):
         return bool(getattr(session, "is_stopped", False))
     context = getattr(session, "_sc", None)
