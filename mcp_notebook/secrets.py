@@ -1,19 +1,29 @@
 """What is a secret: the one rule for names, and the one for values known to be secret.
 
-A secret is known by the name it stands under (`is_secret_name`), by its shape, or as the
-value of a secret environment variable (`mask`). Shapes: the documented prefixes of
-Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm and PyPI keys,
+A secret is known by the name it stands under (`is_secret_name`), by its shape, as the
+value of a secret environment variable, or because it was given to a server
+(`learn_secret`): then it is found in all its forms (`known_values`). Shapes: the
+documented prefixes of Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm and PyPI keys,
 JSON web tokens, PEM private keys, and the password in a URL.
 """
 
+import base64
 import functools
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-MASK = "***"
+from mcp_notebook.known_values import MASK, KnownValues, finder_of
+
+logger = logging.getLogger(__name__)
+
+KNOWN = KnownValues()  # what servers were given, and values of masked columns
+WITHHELD = "[withheld: the text could not be searched for secrets]"
 LEAST = 8  # characters; shorter values would take ordinary words along
 
 
@@ -117,6 +127,13 @@ _NAMED_IN_TEXT = re.compile(
     re.IGNORECASE,
 )
 
+_NUMBERS = re.compile(r"[\d\s.,:+/TZ_-]+|v?\d+(?:\.\d+)+[\w.-]{0,8}")
+_PATH = re.compile(r"[/~]|\.\.?/|[A-Za-z]:[\\/]|file:")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9-]{1,40}\.)+[A-Za-z]{2,24}(?::\d+)?|localhost(?::\d+)?"
+)
+# a word of a dictionary, as well as that can be told without one
+_WORD = re.compile(r"[A-Z]?[a-z]{1,12}|[A-Z]{1,12}|\d{1,4}|")
 USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@?#]+@", re.IGNORECASE)
 _ITEM = re.compile(r"(?<![\w-])(?P<name>[\w-]++)=")
 _ITEM_VALUE = re.compile(r"[^&\s#'\"]+")
@@ -137,6 +154,87 @@ def is_secret_name(name: str, level: NameLevel = NameLevel.FIELD) -> bool:
     # counters and pages are told from what lets in; something else may stand beside them
     rest = _READABLE.sub("", words)
     return rest == words or _NAMES[level].search(rest) is not None
+
+
+def learn_secret(name: str, value: str) -> None:
+    """Know a value that a server is given, so that no text shows it.
+
+    Evidently public ones (`is_public`) count by their name only: a server that is given
+    a port or a folder would take every number and path out of its own answers.
+    """
+    if len(value) < LEAST:
+        return
+    if is_secret_name(name, NameLevel.VARIABLE):
+        if not os.path.exists(value):
+            KNOWN.learn([value])
+    elif not is_public(value):
+        KNOWN.learn([value])
+
+
+def learn_header(name: str, value: str) -> None:
+    """Know a header's value; of `Bearer VALUE` also the value alone, of `Basic` what it
+    says.
+    """
+    words = value.split()
+    is_certain = name.lower() in ("authorization", "proxy-authorization", "cookie")
+    for word in {value, *words[1:]}:
+        learn_secret("secret" if is_certain else name, word)
+
+    if len(words) == 2 and words[0].lower() == "basic":
+        with suppress(ValueError):
+            said = base64.b64decode(words[1], validate=True).decode("utf-8", "replace")
+            learn_secret("secret", said.partition(":")[2])
+
+
+def learn_url(url: str) -> None:
+    """Know the user's part and the values of the query of an address."""
+    try:
+        parts = urlsplit(url)
+        items = parse_qsl(parts.query)
+    except ValueError:
+        return
+
+    for name, value in items:
+        learn_secret(name, value)
+
+    userinfo = parts.netloc.rpartition("@")[0]
+    if userinfo:
+        password = userinfo.partition(":")[2]
+        for text in {userinfo, password, unquote(password)}:
+            learn_secret("password", text)
+
+
+def is_public(value: str) -> bool:
+    """Whether a value is evidently no secret: a path, a host, an address without
+    credentials, a number, a date, a word or a few short ones.
+    """
+    text = value.strip()
+    if _NUMBERS.fullmatch(text) or _PATH.match(text) or os.path.exists(text):
+        return True
+    if "://" in text:
+        return _is_public_address(text)
+    if _HOST.fullmatch(text):
+        return not any(map(_looks_random, text.split(".")))
+
+    pieces = re.split(r"[\s,;:/._=-]+", text)
+    is_short = len(text) <= 24 and len(pieces) <= 5
+    return is_short and all(_WORD.fullmatch(piece) for piece in pieces)
+
+
+def _is_public_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+
+    if "@" in parts.netloc or parts.query:
+        return False
+    # a webhook's address is its secret
+    return not any(map(_looks_random, re.split(r"[/.:]", parts.path + parts.fragment)))
+
+
+def _looks_random(piece: str) -> bool:
+    return len(piece) >= 16 and re.search(r"\d", piece) is not None
 
 
 def mask_named(
@@ -187,6 +285,18 @@ def seal_text(
 def mask(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """The text with `***` for each secret that is known by its value."""
     return _mask_values(text, _secret_values(environ))
+
+
+def hide(value: Any) -> Any:
+    """A text or JSON that leaves, whatever it is, without secrets known by their value.
+
+    The last look at each exit; it fails closed: what cannot be searched is withheld.
+    """
+    try:
+        return mask_json(value)
+    except Exception:  # boundary: nothing may leave unsearched
+        logger.exception("a text was withheld")
+        return WITHHELD
 
 
 def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
@@ -250,15 +360,16 @@ def is_secret_option(word: str) -> bool:
     return option is not None and is_secret_name(option["name"], NameLevel.ADDRESS)
 
 
-def _mask_values(text: str, values: list[str]) -> str:
-    for value in values:
-        text = text.replace(value, MASK)
+def _mask_values(text: str, values: tuple[str, ...]) -> str:
+    text = KNOWN.hide(text)
+    if values:
+        text = finder_of(values).hide(text)
     if any(start in text for start in _SHAPE_STARTS):
         text = _SHAPES.sub(MASK, text)
     return text
 
 
-def _mask_json(value: Any, values: list[str]) -> Any:
+def _mask_json(value: Any, values: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         return _mask_values(value, values)
     if isinstance(value, Mapping):
@@ -272,7 +383,6 @@ def _mask_json(value: Any, values: list[str]) -> Any:
     return value
 
 
-def _secret_values(environ: Mapping[str, str]) -> list[str]:
-    # Looked up anew for every text: a variable may be set at any time. The longest comes
-    # first, for one may hold another.
-    return sorted(set(secret_variables(environ).values()), key=len, reverse=True)
+def _secret_values(environ: Mapping[str, str]) -> tuple[str, ...]:
+    # Looked up anew for every text: a variable may be set at any time.
+    return tuple(sorted(set(secret_variables(environ).values())))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.config import (
     ConnectOptions,
     HttpServer,
@@ -71,7 +72,7 @@ def test_a_command_line_is_a_server_with_its_environment() -> None:
 def test_our_own_command_is_this_python() -> None:
     spec = parse_target(["mcp-notebook", "serve", "database"])
     assert spec == StdioServer(
-        sys.executable, ("-m", "mcp_notebook", "serve", "database")
+        sys.executable, (*OWN_START, "serve", "database")
     )
 
 
@@ -258,6 +259,9 @@ def test_what_can_hijack_a_server_is_noted(tmp_path: Path) -> None:
 def test_an_edited_config_has_another_fingerprint() -> None:
     spec = StdioServer("python3", ("-c", "print(1)"), {"A": "1"})
     assert spec_fingerprint(spec) == spec_fingerprint(
+        StdioServer("python3", ("-c", "print(1)"), {"A": "1"})
+    )
+    assert spec_fingerprint(spec) != spec_fingerprint(
         StdioServer("python3", ("-c", "print(1)"), {"A": "2"})
     )
     assert spec_fingerprint(spec) != spec_fingerprint(

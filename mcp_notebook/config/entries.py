@@ -12,12 +12,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.config.expand import expand, find_unexpanded
+from mcp_notebook.config.expand import expand, find_unexpanded, find_variables
 from mcp_notebook.config.options import OPTIONS, ConnectOptions
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
 from mcp_notebook.config.target import apply_options, notes_on
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.secrets import NameLevel, has_secret_shape, is_secret_name
+from mcp_notebook.secrets import (
+    NameLevel,
+    has_secret_shape,
+    is_public,
+    is_secret_name,
+)
 
 # What "type" is called by one host or another, as the transport that it means
 TRANSPORTS = {
@@ -132,6 +137,7 @@ class _Fields:
     ) -> None:
         self.entry, self.where = entry, where
         self.environ, self.folder = environ, folder
+        self.written: dict[str, str] = {}
 
     def wrong(self, words: str) -> ConfigError:
         """A complaint about the whole entry."""
@@ -143,7 +149,9 @@ class _Fields:
 
     def inner(self, entry: Mapping[str, Any]) -> "_Fields":
         """An object inside the entry, with fields of its own."""
-        return _Fields(entry, self.where, self.environ, self.folder)
+        inner = _Fields(entry, self.where, self.environ, self.folder)
+        inner.written = self.written
+        return inner
 
     def text(self, key: str) -> str:
         value = self.entry[key]
@@ -219,6 +227,9 @@ class _Fields:
             raise self.wrong_key(
                 f"{key} holds a character that no program can be given; remove it."
             )
+
+        if value != text:
+            self.written[value] = text
         return value
 
 
@@ -286,7 +297,8 @@ def _stdio(fields: _Fields) -> StdioServer:
                 f'{name!a} in "env" is no name of a variable; rename it.'
             )
 
-    spec = StdioServer(command, (*args, *fields.texts("args")), env, _cwd(fields))
+    words = (*args, *fields.texts("args"))
+    spec = StdioServer(command, words, env, _cwd(fields), fields.written)
     notes = (
         *notes_on(spec),
         *_notes_on_secrets(fields.entry.get("env") or {}),
@@ -309,11 +321,28 @@ def _http(fields: _Fields) -> HttpServer:
         key=key,
         ca=ca,
         oauth=_oauth(fields),
+        written=fields.written,
+        sends=_sent_variables(fields),
         notes=(
             *_notes_on_secrets(entry.get("headers") or {}),
             *_notes_on_keys(entry),
             *_notes_on_idle(entry, "command", FOR_COMMANDS),
         ),
+    )
+
+
+def _sent_variables(fields: _Fields) -> tuple[str, ...]:
+    """The variables whose values go into the address or a header, but for what is
+    evidently no secret, such as a port.
+    """
+    headers = fields.entry.get("headers") or {}
+    texts = (fields.entry[_url_key(fields.entry)], *headers.values())
+    names = {name for text in texts for name in find_variables(text)}
+    given = {name: fields.environ.get(name, "") for name in sorted(names)}
+    return tuple(
+        name
+        for name, value in given.items()
+        if value and (is_secret_name(name, NameLevel.VARIABLE) or not is_public(value))
     )
 
 

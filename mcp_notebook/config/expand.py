@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.secrets import learn_secret
 
 EDITOR_ONLY = ("input", "config", "command")  # what only an editor can answer
+VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_]\w*)")
 BRACE = re.compile(r"\$\{|\}")
 # $TOKEN, which a shell would replace and nobody here does
 BARE = re.compile(r"(?:^|\s)\$([A-Za-z_]\w*)$")
@@ -40,6 +42,11 @@ def find_unexpanded(text: str) -> str:
     return ""
 
 
+def find_variables(text: str) -> list[str]:
+    """The names that a text refers to, those inside defaults too."""
+    return VARIABLE.findall(text)
+
+
 def _end(text: str, start: int, where: str) -> int:
     """Where the } stands that closes the ${ at `start`; a default may hold others."""
     depth = 0
@@ -67,6 +74,7 @@ def _value(
     has_default = rest.startswith("-")
     # As in a shell, an empty variable counts as unset where there is a default.
     if environ.get(name) or (name in environ and not has_default):
+        learn_secret(name, environ[name])
         return environ[name]
     if has_default:
         return expand(rest[1:], environ, where=where, folder=folder)

@@ -31,6 +31,8 @@ LOADER_VARIABLES = {
     "NODE_OPTIONS",
 }
 OWN_COMMAND = "mcp-notebook"
+# Isolated: neither a file beside the notebook nor PYTHONPATH puts other code in its place.
+OWN_START = ("-I", str(Path(__file__).resolve().parents[1] / "__main__.py"))
 OF_THE_TRANSPORT = (
     "content-length",
     "transfer-encoding",
@@ -67,11 +69,13 @@ def build_server(
 
     # A command line is read as a shell does as far as ~ and ${VAR} go, and no further.
     words = [_expand_word(word, environ) for word in options.words]
+    replaced = zip(words, options.words, strict=True)
+    written = {value: word for value, word in replaced if "${" in word}
     if is_url(words[0]):
         # Options stand among the words when a variable held the URL.
         options = options.with_more(options.words[1:])
         options.refuse_misplaced("URL", mask(words[0]))
-        return apply_options(HttpServer(words[0]), options, environ)
+        return apply_options(HttpServer(words[0], written=written), options, environ)
 
     env: dict[str, str] = {}
     while words and ASSIGNMENT.fullmatch(words[0]):
@@ -82,7 +86,8 @@ def build_server(
         raise ConfigError("there is no command after the environment assignments.")
 
     options.refuse_misplaced("command", words[0])
-    spec = resolve_command(StdioServer(words[0], tuple(words[1:]), env))
+    spec = StdioServer(words[0], tuple(words[1:]), env, written=written)
+    spec = resolve_command(spec)
     return apply_options(spec, options, environ)
 
 
@@ -125,16 +130,14 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
     """The same server with its command as a full path; ConfigError when nothing of that
     name can be run.
 
-    `mcp-notebook` becomes this Python running our module, so that it works before any
+    `mcp-notebook` becomes this Python running our own file, isolated, so that it works before any
     PATH is set up; other names are looked for on PATH and then beside this Python,
     where pip put the scripts of this environment.
     """
     if spec.cwd and not os.path.isdir(os.path.expanduser(spec.cwd)):
         raise ConfigError(f"{where} cannot start: there is no folder {spec.cwd}.")
     if spec.command == OWN_COMMAND:
-        return replace(
-            spec, command=sys.executable, args=("-m", "mcp_notebook", *spec.args)
-        )
+        return replace(spec, command=sys.executable, args=(*OWN_START, *spec.args))
 
     path = spec.env.get("PATH") or os.environ.get("PATH")
     beside = str(Path(sys.executable).parent)

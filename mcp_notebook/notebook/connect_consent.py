@@ -3,8 +3,17 @@ tools have changed.
 """
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcp_notebook.config import (
+    HttpServer,
+    ServerSpec,
+    describe,
+    identity_parts,
+    origin_of,
+    spec_fingerprint,
+)
 from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.events import Reply
@@ -28,10 +37,15 @@ def may_start(
     """Show what a file's server is when it starts for the first time; raises
     ConnectError when it became another one and the person does not agree."""
     before = notebook.starts.before(start)
+    unseen = notebook.starts.unseen(start)
     if notebook.starts.is_new(start):
         say(f"{start.name}: {start.path} starts {start.what}")
     elif before is not None:
-        say(f"{start.name}: {start.path} has changed\n- {before}\n+ {start.what}")
+        changes = "".join(f"\n  changed: {c}" for c in notebook.starts.changes(start))
+        say(
+            f"{start.name}: {start.path} has changed\n"
+            f"- {before}\n+ {start.what}{changes}"
+        )
         question = Question(
             f"{start.name} is not what it was.", prompt="Start it as it is now?"
         )
@@ -42,7 +56,43 @@ def may_start(
                 "run the cell again and answer y, or correct the file."
             )
 
+    if unseen and not _may_send(start, unseen, ask):
+        raise ConnectError(
+            f"Server {start.name!r} of {start.path} would send {', '.join(unseen)}, and "
+            "nobody agreed to that; run the cell again and answer y, or take the "
+            "variable out of the file."
+        )
+
     notebook.starts.keep(start)
+
+
+def _may_send(
+    start: Start, unseen: tuple[str, ...], ask: Callable[[Question], Reply]
+) -> bool:
+    """A file of a project may come from anybody, and so may the address in it."""
+    question = Question(
+        f"{start.path} sends a variable of your environment with every request: "
+        f"{', '.join(unseen)}.",
+        prompt="Send it there?",
+    )
+    return ask(question).choice == "once"
+
+
+def start_of(path: Path, name: str, spec: ServerSpec) -> Start:
+    """What a file's server is, as the person is shown and asked."""
+    sends = ()
+    if isinstance(spec, HttpServer):
+        origin = origin_of(spec.written.get(spec.url, spec.url))
+        sends = tuple(f"{variable} to {origin}" for variable in spec.sends)
+
+    return Start(
+        path,
+        name,
+        describe(spec),
+        spec_fingerprint(spec),
+        identity_parts(spec),
+        sends,
+    )
 
 
 def pins_of(notebook: Notebook, name: str) -> Pins:

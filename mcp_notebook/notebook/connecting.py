@@ -13,8 +13,11 @@ from mcp_notebook import config
 from mcp_notebook.config import ConnectOptions, ServerSpec, StdioServer
 from mcp_notebook.config.expand import expand
 from mcp_notebook.config.options import USAGE
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.naming import OWN_SERVER
+
+START = (*OWN_START, "serve")
 
 
 def read_line(line: str) -> ConnectOptions:
@@ -121,12 +124,22 @@ def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> Server
     )
 
 
+def is_trusted(spec: ServerSpec) -> bool:
+    """Whether a server is one of ours that can only read and reaches nobody, so that its
+    tools run without asking.
+
+    `serve fetch` is not: rows could leave in the address of a page.
+    """
+    kind = spec.args[len(START) :][:1] if isinstance(spec, StdioServer) else ()
+    return is_bundled(spec) and kind in (("database",), ("notebook",))
+
+
 def is_bundled(spec: ServerSpec) -> bool:
-    """Whether a server is one of ours that can only read, so that its tools run without asking."""
+    """Whether a server is our own program, started as we start it."""
     return (
         isinstance(spec, StdioServer)
         and spec.command == sys.executable
-        and tuple(spec.args[:3]) == ("-m", "mcp_notebook", "serve")
+        and tuple(spec.args[: len(START)]) == START
         # Each of these could put another package of our name in its place.
         and spec.cwd is None
         and not any(name.startswith(("PYTHON", "LD_", "DYLD_")) for name in spec.env)

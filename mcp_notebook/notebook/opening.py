@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from mcp_notebook import config, loop
+from mcp_notebook import loop
 from mcp_notebook.config import ConnectOptions, ServerSpec
 from mcp_notebook.display.questions import Question
 from mcp_notebook.display.working_line import WorkingLine
@@ -16,7 +16,6 @@ from mcp_notebook.notebook import connect_consent, connecting
 from mcp_notebook.notebook.attended import is_attended
 from mcp_notebook.notebook.output import show_line, working_line
 from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.policy import Start
 from mcp_notebook.sessions import handover
 
 
@@ -34,12 +33,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     ask = partial(notebook.asker.ask_now, attended=attended)
     for name, path in connecting.sources(options).items():
         if name in servers:
-            start = Start(
-                path,
-                name,
-                config.describe(servers[name]),
-                config.spec_fingerprint(servers[name]),
-            )
+            start = connect_consent.start_of(path, name, servers[name])
             connect_consent.may_start(notebook, start, say=show_line, ask=ask)
 
     lines = {name: working_line(notebook.shell) for name in servers}
@@ -103,7 +97,7 @@ async def open_session(
         # short still has to start, and npx or uvx may load it first.
         timeout=max(options.timeout or 0, notebook.settings.connect_timeout),
         legacy=options.legacy,
-        trusted=bundled,
+        trusted=connecting.is_trusted(spec),
         log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )

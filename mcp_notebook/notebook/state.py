@@ -125,8 +125,13 @@ class Notebook:
         self, table: "Table", origin: "Origin", index: int, name: str
     ) -> None:
         frame = frame_of(table, origin)
+        made_by = provenance(origin, index)
         self.bind(name, frame)
-        self._bound[name] = (provenance(origin, index), weakref.ref(frame))
+        # the same call again: what was shared with new rows, not another table
+        if self._bound.get(name, (None,))[0] == made_by:
+            self.catalog.renew(name)
+
+        self._bound[name] = (made_by, weakref.ref(frame))
         self.trail.kept(origin.call_id, index, name, frame, table.truncated)
 
     def hand_out(self, table: "Table", origin: "Origin", index: int = 0) -> Any:
@@ -213,13 +218,9 @@ class Notebook:
         """The rules of one cell: the settings, what was allowed at connect, and
         `allow`, what the settings and the cell itself allow.
         """
-        at_connect = tuple(
-            f"{server}.{p}"
-            for server, patterns in self.allowed.items()
-            for p in patterns
-        )
         return Rules(
-            allow=(*allow, *at_connect),
+            allow=allow,
+            allow_of=dict(self.allowed),
             ask=tuple(self.settings.ask),
             deny=tuple(self.settings.deny),
             default=self.settings.approval,  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from mcp_notebook.config import (
     ServerSpec,
     StdioServer,
     check_name,
+    learn_secrets,
     resolve_command,
     secrets_of,
     spec_fingerprint,
@@ -216,6 +217,7 @@ async def start_session(
     if isinstance(spec, StdioServer):
         spec = resolve_command(spec, where=f"server {name!r}")
 
+    learn_secrets(spec)
     identity = spec_fingerprint(spec)
     log = ServerLog(name, secrets_of(spec))
     process = _start_process_ahead(spec, log)

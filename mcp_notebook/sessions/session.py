@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mcp_notebook.config import ServerSpec, secrets_of
+from mcp_notebook.config import ServerSpec, secrets_of, spec_fingerprint
 from mcp_notebook.errors import CallTimeout, SessionError
 from mcp_notebook.sessions.authorization.sign_in import Authorize
 from mcp_notebook.sessions.connection import NEWER_PROTOCOL, Connection, Opening
@@ -56,6 +56,8 @@ class Session(ToolList, ResourceRequests):
     ) -> None:
         super().__init__()
         self.name, self.spec, self.trusted = name, spec, trusted
+        # as it was started: the folder and the files may be others by now
+        self.identity = spec_fingerprint(spec)
         # tools that the person marked as safe to repeat
         self.safe_tools: set[str] = set()
         self.log = log or ServerLog(name, secrets_of(spec))

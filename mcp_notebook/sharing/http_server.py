@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.notebook_server import build_notebook_server
@@ -251,7 +252,7 @@ def client_configuration(
 
     command = {
         "command": sys.executable,
-        "args": ["-m", "mcp_notebook", "serve", "notebook", *which],
+        "args": [*OWN_START, "serve", "notebook", *which],
     }
     typed = {"type": "stdio", **command}
     return {
