@@ -71,7 +71,7 @@ def run_local_query(
 
 
 def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
     statement, notes = routed.checked, []
     named: dict[str, Any] = {}
@@ -96,7 +96,7 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
     else:
         rows = 1 << 62
 
-    answer = duck.run(
+    answer = sqlguard.run(
         _local_connection(), statement["sql"], named, rows=rows, max_bytes=1 << 62
     )
     return replace(answer, notes=(*answer.notes, *notes))
@@ -156,6 +156,6 @@ def _local_spool() -> Spool:
 
 @cache
 def _local_connection() -> "duckdb.DuckDBPyConnection":
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
-    return duck.connect(threads=os.cpu_count() or 2, memory="80%")
+    return sqlguard.connect(threads=os.cpu_count() or 2, memory="80%")
