@@ -4,16 +4,17 @@ deadline, bring over.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.engines.interface import quote
 from mcp_notebook.sharing.sources import remote_plan
-from mcp_notebook.sharing.sources.cache import Remembered
 from mcp_notebook.sharing.sources.deadline import within
 from mcp_notebook.sharing.sources.engine import RemoteTable
 from mcp_notebook.sharing.sources.engines import is_remote
@@ -21,6 +22,7 @@ from mcp_notebook.sharing.tool_errors import ToolError
 
 if TYPE_CHECKING:
     from mcp_notebook.sharing.catalog import Catalog
+
 
 CHECK_SECONDS = 5.0
 PLAN_SECONDS = 10.0  # the first plan loads sqlglot
@@ -316,3 +318,33 @@ def _by_engine(found: Mapping[str, RemoteTable]) -> list[dict[str, RemoteTable]]
     for name, place in found.items():
         groups.setdefault(place.key, {})[name] = place
     return list(groups.values())
+
+
+# The last answers of a question whose answer depends on nothing but what was asked.
+
+
+Value = TypeVar("Value")
+
+
+class Remembered(Generic[Value]):
+    """Up to `most` answers, the least lately used goes first. It may be asked from any thread."""
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._known: OrderedDict[Hashable, Value] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def get(self, question: Hashable) -> Value | None:
+        """The answer, None when it is not known (any more)."""
+        with self._turn:
+            if question in self._known:
+                self._known.move_to_end(question)
+            return self._known.get(question)
+
+    def put(self, question: Hashable, value: Value) -> None:
+        """Keep an answer."""
+        with self._turn:
+            self._known[question] = value
+            self._known.move_to_end(question)
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
