@@ -17,7 +17,6 @@ import pytest_asyncio
 from mcp_notebook.errors import DataError
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import SqlRunner, local_answer
-from mcp_notebook.sharing.sources import spark
 from mcp_notebook.sharing.sources.remote_plan import remote_tables
 from mcp_notebook.sharing.sources.remote_route import Bounds
 from mcp_notebook.sharing.table_tools import TableTools
@@ -260,7 +259,7 @@ async def test_a_frame_has_one_view_which_goes_with_it_and_leaves_its_cache_alon
         )
     assert len(views_of(spark.classic)) == 1
     spark.let_go()
-    assert views_of(spark.classic) == []
+    assert views_of(engine.classic) == []
     assert frame.storageLevel.useMemory
     await runner.query(notebook.catalog, "select k from events where id = 2")
     assert len(views_of(spark.classic)) == 1
