@@ -359,3 +359,11 @@ def read_interchanged(value: Any) -> pa.Table:
         raise DataError(
             f"This {type(value).__name__} cannot be handed over as a table: {error}"
         ) from error
+
+
+def arrow_bytes(table: pa.Table) -> bytes:
+    """The table as an Arrow IPC file."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()

@@ -29,6 +29,7 @@ from mcp_notebook.sharing.answer import (
     structured_content,
     to_json,
 )
+from mcp_notebook.sharing.arrow import arrow_bytes
 from mcp_notebook.sharing.catalog import Catalog, Entry
 from mcp_notebook.sharing.describing import (
     describe_elsewhere,
@@ -38,7 +39,6 @@ from mcp_notebook.sharing.describing import (
 )
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import MAX_ROWS, SqlRunner
-from mcp_notebook.sharing.resources import arrow_bytes
 from mcp_notebook.sharing.sources.engines import is_remote
 from mcp_notebook.sharing.sources.local_tables import STORED
 from mcp_notebook.sharing.tool_errors import ToolError
