@@ -3,8 +3,8 @@
 A secret is known by the name it stands under (`is_secret_name`), by its shape, as the
 value of a secret environment variable, or because it was given to a server
 (`learn_secret`): then it is found in all its forms (`known_values`). Shapes: the
-documented prefixes of Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm and PyPI keys,
-JSON web tokens, PEM private keys, and the password in a URL.
+documented prefixes of Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging
+Face, npm and PyPI keys, JSON web tokens, PEM private keys, and the password in a URL.
 """
 
 import base64

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from mcp_notebook.config.target import OWN_START
 from mcp_notebook.config import (
     ConnectOptions,
     HttpServer,
@@ -25,6 +24,7 @@ from mcp_notebook.config import (
     resolve_command,
     spec_fingerprint,
 )
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError
 
 
@@ -71,9 +71,7 @@ def test_a_command_line_is_a_server_with_its_environment() -> None:
 
 def test_our_own_command_is_this_python() -> None:
     spec = parse_target(["mcp-notebook", "serve", "database"])
-    assert spec == StdioServer(
-        sys.executable, (*OWN_START, "serve", "database")
-    )
+    assert spec == StdioServer(sys.executable, (*OWN_START, "serve", "database"))
 
 
 def test_scripts_of_this_environment_are_found_without_a_path(

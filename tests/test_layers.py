@@ -13,7 +13,16 @@ import pytest
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
     {"known_values"},
-    {"errors", "kinds", "pipes", "secrets", "sql_functions", "untrusted_text", "wire"},
+    {
+        "addresses",
+        "errors",
+        "kinds",
+        "pipes",
+        "secrets",
+        "sql_functions",
+        "untrusted_text",
+        "wire",
+    },
     {"sql_words", "values"},
     {"naming", "sql_effects"},
     {"events", "loop", "config"},

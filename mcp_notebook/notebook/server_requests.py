@@ -2,13 +2,12 @@
 folders, a sign-in.
 """
 
-import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
+from mcp_notebook.addresses import plain_link
 from mcp_notebook.display.questions import (
     form_question,
     sampling_question,
@@ -70,10 +69,11 @@ class ServerRequests:
 
         seconds = self._notebook.settings.question_seconds
         if params.mode == "url":
-            if not may_open(params.url):
+            link = plain_link(params.url)
+            if not link:
                 return "decline", None
 
-            visit = visit_question(server, params.message, params.url, seconds)
+            visit = visit_question(server, params.message, link, seconds)
             reply = await self._notebook.asker.ask(visit)
             return _action(reply), None
 
@@ -158,20 +158,7 @@ def may_open(url: str) -> bool:
     """Whether a link of a server's may be shown to click: https, or http on this
     machine, and nothing odd in it.
     """
-    parts = urlsplit(url)
-    if not url.isprintable() or " " in url or "@" in parts.netloc or not parts.hostname:
-        return False
-
-    return parts.scheme == "https" or (
-        parts.scheme == "http" and _is_here(parts.hostname)
-    )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return bool(plain_link(url))
 
 
 def is_far(setting: str, environ: Mapping[str, str]) -> bool:

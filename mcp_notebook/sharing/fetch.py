@@ -9,9 +9,7 @@ body is read up to a cap under one deadline for everything.
 import asyncio
 import codecs
 import hashlib
-import ipaddress
 import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
@@ -21,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import mcp_types as types
 
+from mcp_notebook.addresses import is_public
+from mcp_notebook.addresses import resolve_host as look_up_host
 from mcp_notebook.sharing.serve import Transport, serve, token_from
 from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.tools import Tool, build_server
@@ -43,55 +43,15 @@ _URL = {
     "examples": ["https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml"],
 }
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-# `is_global` alone is not the test: it passes NAT64 and 6to4 addresses that lead to
-# private ones, multicast, and cloud metadata addresses.
-# https://www.iana.org/assignments/iana-ipv4-special-registry
-_REFUSED = tuple(
-    ipaddress.ip_network(network)
-    for network in """
-        0.0.0.0/8 100.64.0.0/10 168.63.129.16/32 192.0.0.0/24 192.88.99.0/24 224.0.0.0/3
-        ::/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/32 2002::/16 3fff::/20
-        5f00::/16 fec0::/10
-    """.split()
-)
-
 
 async def resolve_host(host: str, port: int) -> list[str]:
     """The addresses of a host name by the system's resolver; raises `ToolError` when
     there are none.
     """
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, type=socket.SOCK_STREAM
-        )
+        return await look_up_host(host, port)
     except (OSError, UnicodeError) as error:
         raise ToolError(f"The host {host!r} cannot be found.") from error
-
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-def is_public(address: str) -> bool:
-    """Whether the address is one of the public internet, and so is any IPv4 address inside it."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:  # a zone ("fe80::1%eth0") or no address at all
-        return False
-
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped
-    else:
-        inner = None
-
-    return _is_public_address(inner or parsed)
-
-
-def _is_public_address(address: IPAddress) -> bool:
-    if address.is_multicast or address.is_reserved or not address.is_global:
-        return False
-    # an address of one version is in no network of the other
-    return not any(address in network for network in _REFUSED)
 
 
 @dataclass(frozen=True)

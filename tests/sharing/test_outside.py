@@ -17,8 +17,8 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import PromptReference
 
-from mcp_notebook.config.target import OWN_START
 from mcp_notebook.config import load_servers
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.sharing.http_server import (
     Address,

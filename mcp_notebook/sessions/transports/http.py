@@ -7,7 +7,6 @@ request, and the connection goes on.
 """
 
 import asyncio
-import ipaddress
 import json
 import logging
 import os
@@ -17,9 +16,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx2
 
+from mcp_notebook.addresses import find_public, is_loopback
 from mcp_notebook.config import HttpServer, mask
 from mcp_notebook.errors import ConnectError, NotebookError
 
@@ -180,22 +181,24 @@ def _only_outside(own: str) -> Any:
     network (SSRF).
     """
     home = urlsplit(own).hostname
+    # a proxy looks names up itself
+    proxied = bool(getproxies())
 
     async def check(request: httpx2.Request) -> None:
-        if request.url.host == home:
+        url = request.url
+        if url.host == home or (is_loopback(url.host) and is_loopback(home or "")):
             return
 
-        try:
-            address = ipaddress.ip_address(request.url.host)
-        except ValueError:
-            return
-
-        if not address.is_global and not (
-            address.is_loopback and home in ("localhost", "127.0.0.1", "::1")
-        ):
+        port = url.port or (443 if url.scheme == "https" else 80)
+        address = await find_public(url.host, port)
+        if address is None:
             raise httpx2.UnsupportedProtocol(
                 "the server names an address inside a private network, which is refused"
             )
+        if address and not proxied:
+            # The judged address and no other: a second look-up may give another one.
+            request.extensions = {**request.extensions, "sni_hostname": url.host}
+            request.url = url.copy_with(host=address)
 
     return check
 
