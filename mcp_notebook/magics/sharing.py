@@ -131,7 +131,9 @@ class ServingMagics(Magics):
 
         if self._server is None:
             self._server = OutsideServer(
-                self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask)
+                self._notebook.catalog,
+                mask=lambda: self._notebook.veil.patterns,
+                known=self._notebook.veil.known,
             )
 
         path = notebook_file.notebook_path(self._notebook.shell.user_ns)

@@ -93,6 +93,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
         schema=form.schema if form else None,
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
+        veil=notebook.veil,
     )
     return Composed(
         request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget

@@ -219,4 +219,5 @@ def shown_to_model(
         )
 
     shown = "\n\n".join(parts) or "(it is empty or no text)"
-    return seal_text(shown, prose=not reading.tables)
+    veiled = shown if reading.tables else notebook.veil.hide(shown)
+    return seal_text(veiled, prose=not reading.tables)

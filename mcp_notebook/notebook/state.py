@@ -26,6 +26,7 @@ from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.veil import Veil
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Origin, Shaping
@@ -50,6 +51,8 @@ class Notebook:
         settings.observe(
             lambda _: loop.submit(self.sessions.announce_roots()), names="roots"
         )
+        self.veil = Veil(lambda: settings.mask)
+        settings.observe(lambda _: self.learn_masked(), names="mask")
         self.grants = Grants(user_file())
         self.starts = Starts(user_folder() / "starts.json")
         self.spent = Spent()
@@ -126,7 +129,7 @@ class Notebook:
     ) -> None:
         frame = frame_of(table, origin)
         made_by = provenance(origin, index)
-        self.bind(name, frame)
+        self.bind(name, frame, masked=origin.masked_columns(index))
         # the same call again: what was shared with new rows, not another table
         if self._bound.get(name, (None,))[0] == made_by:
             self.catalog.renew(name)
@@ -199,10 +202,23 @@ class Notebook:
         made = Call(call.id, call.server, call.tool, exact, facts, cell, kind, at=at)
         self.trail.sent(made, {**tables, **(given or {})})
 
-    def bind(self, name: str, frame: Any) -> None:
-        """Give a table a name in the notebook and let Claude query it there."""
+    def bind(self, name: str, frame: Any, masked: tuple[str, ...] = ()) -> None:
+        """Give a table a name in the notebook and let Claude query it there. `masked`:
+        columns that were made from masked ones.
+        """
         self.shell.user_ns[name] = frame
-        self.catalog.add(name, variable=name, origin="result")
+        self.catalog.add(name, variable=name, origin="result", masked=masked)
+
+    def learn_masked(self) -> None:
+        """Know the values of masked columns in the tables that are here: a mask that is
+        set late also holds for what came before.
+        """
+        from mcp_notebook.sharing.masks import values_in
+
+        for entry in self.catalog.entries() if self.veil else ():
+            value = self.catalog.value_of(entry)
+            for values in values_in(value, self.veil.covers):
+                self.veil.learn(values)
 
     def _free_name(self, suggested: str, made_by: Any) -> str:
         for name, (maker, reference) in self._bound.items():
@@ -276,7 +292,8 @@ class Notebook:
         return Shaping(
             rows=self.settings.rows_to_model if rows is None else rows,
             text_bytes=self.settings.text_bytes,
-            mask=tuple(self.settings.mask),
+            mask=self.veil.patterns,
+            veil=self.veil,
         )
 
     async def own_session(self) -> "Session":
@@ -287,7 +304,9 @@ class Notebook:
 
             spec = InProcessServer(
                 lambda: build_notebook_server(
-                    self.catalog, mask=lambda: tuple(self.settings.mask)
+                    self.catalog,
+                    mask=lambda: self.veil.patterns,
+                    known=self.veil.known,
                 )
             )
             await self.sessions.connect(OWN_SERVER, spec, trusted=True)

@@ -33,6 +33,8 @@ class Entry:
     # the object that was shared, held so that no other takes its place
     pinned: object = None
     follows: bool = False
+    # columns that were made from masked ones, under names that are not
+    masked: tuple[str, ...] = ()
 
 
 class Catalog:
@@ -54,6 +56,7 @@ class Catalog:
         origin: Origin = "result",
         description: str = "",
         follows: bool = False,
+        masked: tuple[str, ...] = (),
     ) -> None:
         """Offer the variable (by default the one called `name`) as a table; a name that
         was there is replaced.
@@ -63,8 +66,12 @@ class Catalog:
         """
         held = variable or name
         pinned = self._namespace().get(held) if origin == "shared" else None
-        fresh = Entry(name, held, origin, description, pinned, follows)
         known = self._entries.get(name)
+        if known is not None and known.variable == held and not masked:
+            # the same table, named in a question or shared: made from what it was
+            masked = known.masked
+
+        fresh = Entry(name, held, origin, description, pinned, follows, masked)
         if known is not None and known.origin == "shared" and origin != "shared":
             # what the person shared stays shared, also with a call's new rows
             if known.variable == fresh.variable:

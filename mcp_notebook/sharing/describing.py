@@ -35,7 +35,7 @@ def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
     except UNREADABLE as error:
         return [entry.name, None, "", f"cannot be read now: {error}"]
 
-    hidden = set(masks.columns(seen.schema.names))
+    hidden = set(masks.for_entry(entry).columns(seen.schema.names))
     columns = ", ".join(
         f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}"
         for f in seen.schema

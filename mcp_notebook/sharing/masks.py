@@ -9,18 +9,21 @@ choice (a result of another server), and a token that is the same everywhere wou
 it which of its guesses stands in the masked column.
 """
 
+import glob
 import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.kinds import kind_of
+from mcp_notebook.known_values import KnownValues
+from mcp_notebook.sharing.catalog import Entry
 from mcp_notebook.values import (
     LIST,
     MAP,
@@ -30,8 +33,11 @@ from mcp_notebook.values import (
     plain_type,
     value_kind,
 )
+from mcp_notebook.veil import covers
 
 PREFIX = "masked:"
+MOST_ROWS = 50_000  # of a frame whose values are learned
+NOTHING_KNOWN = KnownValues()
 _TOKEN = re.compile(rf"{PREFIX}[0-9a-f]{{16}}")
 _NUMBERED = re.compile(r"(.+)_\d+")
 
@@ -40,7 +46,9 @@ _NUMBERED = re.compile(r"(.+)_\d+")
 class Masks:
     """The patterns of masked columns (`"email"`, `"*_token"`, any case), and the key of the tokens.
 
-    A pattern also hides the field of that name in structs, maps and JSON texts of other columns.
+    A pattern also hides the field of that name in structs, maps and JSON texts of other
+    columns. `known` are values of masked columns that were seen: a text of another
+    column that holds one is a token, too.
     """
 
     patterns: tuple[str, ...] = ()
@@ -48,13 +56,19 @@ class Masks:
         default_factory=lambda: secrets.token_bytes(32), repr=False, compare=False
     )
 
+    known: KnownValues = field(default=NOTHING_KNOWN, repr=False, compare=False)
+    # how many are known, so that masks with more of them are other masks
+    count: int = 0
+
+    def for_entry(self, entry: Entry | None) -> "Masks":
+        """The masks of one table: also of its columns that SQL made from masked ones."""
+        if entry is None or not entry.masked:
+            return self
+        return replace(self, patterns=(*self.patterns, *map(glob.escape, entry.masked)))
+
     def covers(self, name: str) -> bool:
         """Whether a column or field of this name is masked."""
-        folded = name.casefold()
-        return any(
-            folded == p.casefold() or fnmatchcase(folded, p.casefold())
-            for p in self.patterns
-        )
+        return covers(self.patterns, name)
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
         """The masked ones among a table's columns; `email_2` beside `email` may be a
@@ -71,6 +85,8 @@ class Masks:
         Texts that hold JSON cannot be told by their type.
         """
         masked = set(self.columns(among or schema.names))
+        if self.count:
+            return True
         return not masked.isdisjoint(schema.names) or any(
             self._may_hide(field.type) for field in schema
         )
@@ -157,7 +173,7 @@ class Masks:
         if kind.nested:
             return self._mask_nested(column, scope)
         if kind.text:
-            return self._json_texts(column, scope)
+            return self._known_texts(self._json_texts(column, scope), scope)
 
         return column
 
@@ -236,6 +252,29 @@ class Masks:
 
         return pa.array(after, pa.string())
 
+    def _known_texts(
+        self, column: pa.ChunkedArray | pa.Array, scope: str
+    ) -> pa.ChunkedArray | pa.Array:
+        """A text that holds a value of a masked column is a token whole."""
+        if not self.count:
+            return column
+
+        if isinstance(column, pa.Array):
+            column = pa.chunked_array([column])
+
+        texts = pc.unique(plain_column(column)).to_pylist()
+        different = [text for text in texts if text]
+        whole = "\x1f".join(different)
+        if self.known.hide(whole) == whole:
+            return column
+
+        hidden = {text for text in different if self.known.hide(text) != text}
+        tokens = [
+            self._token(text, scope) if text in hidden else text
+            for text in column.to_pylist()
+        ]
+        return pa.array(tokens, pa.string())
+
     def _json_text(self, text: str | None, scope: str) -> str | None:
         if text is None or text.lstrip()[:1] not in ("{", "["):
             return text
@@ -291,3 +330,16 @@ def _has_maps(kind: pa.DataType) -> bool:
     if not value_kind(kind).nested:
         return False
     return any(_has_maps(kind.field(at).type) for at in range(kind.num_fields))
+
+
+def values_in(value: object, covered: Callable[[str], bool]) -> Iterator[list[Any]]:
+    """The values of the masked columns of a frame or an Arrow table; of what is not in
+    memory none.
+    """
+    if isinstance(value, pa.Table):
+        for name in filter(covered, value.column_names):
+            yield column_values(pc.unique(plain_column(value.column(name))))
+    elif kind_of(value) == "frame" and hasattr(value, "columns"):
+        for at, name in enumerate(map(str, value.columns)):
+            if covered(name):
+                yield value.iloc[:MOST_ROWS, at].tolist()

@@ -28,9 +28,10 @@ from pyarrow import csv
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.known_values import KnownValues
 from mcp_notebook.sharing.arrow import arrow_bytes, snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog
-from mcp_notebook.sharing.masks import Masks
+from mcp_notebook.sharing.masks import NOTHING_KNOWN, Masks
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources.describe import UNREADABLE, look
 from mcp_notebook.sharing.sources.local_tables import STORED, sample
@@ -140,6 +141,7 @@ def build_notebook_server(
     form: Form = "arrow",
     runner: SqlRunner | None = None,
     mask: Callable[[], Sequence[str]] = tuple,
+    known: KnownValues = NOTHING_KNOWN,
     timeout: float = SECONDS,
 ) -> "Server[Any]":
     """The server over a catalog.
@@ -152,7 +154,8 @@ def build_notebook_server(
     key = Masks().key
 
     def current_masks() -> Masks:
-        return Masks(tuple(mask()), key)
+        patterns = tuple(mask())
+        return Masks(patterns, key, known, len(known) if patterns else 0)
 
     running = runner or SqlRunner()
     tools = TableTools(catalog, running, form, current_masks, timeout)
@@ -525,7 +528,12 @@ class Resources:
 
         try:
             contents = await asyncio.to_thread(
-                _contents, str(params.uri), value, leaf, self._masks(), scope
+                _contents,
+                str(params.uri),
+                value,
+                leaf,
+                self._masks().for_entry(entry),
+                scope,
             )
         except DataError as error:
             raise MCPError(

@@ -335,6 +335,9 @@ class SqlRunner:
             return (await self._elsewhere.needed(sql, {name: names}))[name]
 
         value = _resolve(catalog, name)
+        if masks is not None:
+            masks = masks.for_entry(catalog.find(name))
+
         try:
             if kind_of(value) in STORED:
                 return await self._place_stored(value, name, masks, needed)
@@ -407,7 +410,7 @@ class SqlRunner:
         value = _resolve(catalog, name)
         empty = await asyncio.to_thread(_empty, value)
         if masks is not None:
-            table = masks.apply(empty, name)
+            table = masks.for_entry(catalog.find(name)).apply(empty, name)
         else:
             table = empty
 

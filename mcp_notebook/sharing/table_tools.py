@@ -375,7 +375,7 @@ class TableTools:
 
     async def describe_table(self, table: str) -> types.CallToolResult:
         entry, value = self._find(table)
-        masks = self._masks()
+        masks = self._masks().for_entry(entry)
         if is_remote(value) or kind_of(value) in STORED:
             text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
         else:
@@ -405,7 +405,8 @@ class TableTools:
                 raise ToolError(f"the {self._timeout:g} s for a profile are over")
             return await self._ask(sql, timeout=left)
 
-        told = await profiles.profile(entry.name, ask, self._masks().columns)
+        masks = self._masks().for_entry(entry)
+        told = await profiles.profile(entry.name, ask, masks.columns)
         result = self._describe_result(
             profiles.as_text(told),
             RowsAnswer(
