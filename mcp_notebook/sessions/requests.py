@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from mcp_notebook.config import mask
 from mcp_notebook.errors import SessionError
 from mcp_notebook.sessions.connection import Connection
+from mcp_notebook.sessions.http import REFUSED
 from mcp_notebook.sessions.reply_repair.tap import UNREADABLE, TappedCall, current_call
-from mcp_notebook.sessions.transports.http import REFUSED
 from mcp_notebook.sessions.url_elicitation import PagesNeeded, find_pages
 
 GOES_ON = " The session goes on."
@@ -231,7 +231,7 @@ def _describe_no_reply(message: str) -> str:
 
 def _why_not_parsed(message: str) -> str:
     if "validation error" not in message:
-        # Ours, of a body that broke or was too large: see transports.http.
+        # Ours, of a body that broke or was too large: see http.py.
         return _shorten(message.partition(": ")[2])
     if "Invalid JSON" in message:
         return "it is not valid JSON"

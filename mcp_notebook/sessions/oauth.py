@@ -27,8 +27,8 @@ from pydantic import AnyUrl, BaseModel, ValidationError
 
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError
-from mcp_notebook.sessions.authorization.sign_in import Authorize, SignIn
-from mcp_notebook.sessions.authorization.tokens import TokenStore
+from mcp_notebook.sessions.sign_in import Authorize, SignIn
+from mcp_notebook.sessions.tokens import TokenStore
 
 
 def make_auth(
