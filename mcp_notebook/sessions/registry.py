@@ -145,7 +145,7 @@ class Sessions:
         url = getattr(session.spec, "url", "")
         if forget and url:
             # Late: the token store imports the SDK.
-            tokens = import_module("mcp_notebook.sessions.tokens")
+            tokens = import_module("mcp_notebook.sessions.oauth")
             await tokens.TokenStore(url).forget()
 
     async def announce_roots(self) -> None:

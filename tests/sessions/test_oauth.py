@@ -13,9 +13,8 @@ from mcp.shared.auth import OAuthToken
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.sessions.http import HttpTrouble, make_client
-from mcp_notebook.sessions.oauth import make_auth
+from mcp_notebook.sessions.oauth import TokenStore, make_auth
 from mcp_notebook.sessions.sign_in import SignIn
-from mcp_notebook.sessions.tokens import TokenStore
 
 LINK = "https://issuer.example.com/authorize?state=1"
 
