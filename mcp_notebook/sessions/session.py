@@ -18,11 +18,11 @@ from mcp_notebook.sessions.requests import (
     ConnectionLost,
     Progress,
     RequestClock,
+    ResourceRequests,
     SessionGone,
     ask_once,
     call_tool_once,
 )
-from mcp_notebook.sessions.resource_requests import ResourceRequests
 from mcp_notebook.sessions.restart import CALL_TIMEOUT, Health, Restarter
 from mcp_notebook.sessions.schema import schema_warning
 from mcp_notebook.sessions.sign_in import Authorize
