@@ -74,7 +74,7 @@ def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
     servers that are there too.
     """
     # with the first server, not with the extension
-    from mcp_notebook.sessions.tool_text_warnings import suspicions
+    from mcp_notebook.sessions.tools import suspicions
 
     names = {
         other.name: [t.name for t in other.tools]
