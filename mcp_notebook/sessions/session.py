@@ -16,6 +16,8 @@ from mcp_notebook.sessions.log import ServerLog
 from mcp_notebook.sessions.process import STOP_GRACE
 from mcp_notebook.sessions.requests import (
     ConnectionLost,
+    PagesNeeded,
+    PageVisits,
     Progress,
     RequestClock,
     ResourceRequests,
@@ -28,7 +30,6 @@ from mcp_notebook.sessions.schema import schema_warning
 from mcp_notebook.sessions.sign_in import Authorize
 from mcp_notebook.sessions.tool_list import ToolList, announce_roots, watch_lists
 from mcp_notebook.sessions.tools import CallOutcome, size_of
-from mcp_notebook.sessions.url_elicitation import PagesNeeded, PageVisits
 
 logger = logging.getLogger(__name__)
 
