@@ -255,6 +255,6 @@ async def _import_sdk() -> Any:
     """
     module = await asyncio.to_thread(import_module, "mcp_notebook.sessions.session")
     quiet_sdk()
-    schema = await asyncio.to_thread(import_module, "mcp_notebook.sessions.schema")
+    schema = await asyncio.to_thread(import_module, "mcp_notebook.sessions.tools")
     schema.import_in_background()
     return module

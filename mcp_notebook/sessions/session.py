@@ -26,10 +26,9 @@ from mcp_notebook.sessions.requests import (
     call_tool_once,
 )
 from mcp_notebook.sessions.restart import CALL_TIMEOUT, Health, Restarter
-from mcp_notebook.sessions.schema import schema_warning
 from mcp_notebook.sessions.sign_in import Authorize
 from mcp_notebook.sessions.tool_list import ToolList, announce_roots, watch_lists
-from mcp_notebook.sessions.tools import CallOutcome, size_of
+from mcp_notebook.sessions.tools import CallOutcome, schema_warning, size_of
 
 logger = logging.getLogger(__name__)
 
