@@ -10,8 +10,14 @@ discovery  which of those files exist here; it lists, it never connects
 userfiles  what the notebook itself remembers between kernels
 """
 
-from mcp_notebook.config.discovery import Found, discover
-from mcp_notebook.config.files import find_file, find_server, load_each, load_servers
+from mcp_notebook.config.files import (
+    Found,
+    discover,
+    find_file,
+    find_server,
+    load_each,
+    load_servers,
+)
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.config.specs import (
     HttpServer,
