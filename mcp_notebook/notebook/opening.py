@@ -13,7 +13,7 @@ from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.events import Reply
 from mcp_notebook.notebook import connect_consent, connecting
-from mcp_notebook.notebook.attended import is_attended
+from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.output import show_line, working_line
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Start
