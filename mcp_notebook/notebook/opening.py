@@ -11,7 +11,6 @@ from mcp_notebook.display.questions import Question
 from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.events import Reply
-from mcp_notebook.notebook import connect_consent
 from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.output import show_line, working_line
 from mcp_notebook.notebook.state import Notebook
@@ -29,6 +28,145 @@ from mcp_notebook.config.expand import expand
 from mcp_notebook.config.options import USAGE
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.naming import OWN_SERVER
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+from mcp_notebook.display.questions import Question
+from mcp_notebook.errors import ConnectError
+from mcp_notebook.events import Reply
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.policy import Start, matches_any
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions import Session, ToolInfo
+
+
+# A server that just connected: what the person should know of it, and consent when its
+# tools have changed.
+
+
+Pins = dict[str, "ToolInfo"]
+MOST_LINES = 60  # of one tool's diff
+
+
+def may_start(
+    notebook: Notebook,
+    start: Start,
+    *,
+    say: Callable[[str], None],
+    ask: Callable[[Question], Reply],
+) -> None:
+    """Show what a file's server is when it starts for the first time; raises
+    ConnectError when it became another one and the person does not agree."""
+    before = notebook.starts.before(start)
+    if notebook.starts.is_new(start):
+        say(f"{start.name}: {start.path} starts {start.what}")
+    elif before is not None:
+        say(f"{start.name}: {start.path} has changed\n- {before}\n+ {start.what}")
+        question = Question(
+            f"{start.name} is not what it was.", prompt="Start it as it is now?"
+        )
+        if ask(question).choice != "once":
+            raise ConnectError(
+                f"Server {start.name!r} of {start.path} is not what it was, and the "
+                "change was not accepted; "
+                "run the cell again and answer y, or correct the file."
+            )
+
+    notebook.starts.keep(start)
+
+
+def pins_of(notebook: Notebook, name: str) -> Pins:
+    """The tools of a server as the person knows them, before it is connected anew."""
+    if name in notebook.sessions.names():
+        return dict(notebook.sessions.get(name).pinned)
+    return {}
+
+
+def pin(session: "Session", before: Pins) -> None:
+    """Hold a session to the tools that were known under its name."""
+    session.pinned.update(
+        {name: tool for name, tool in before.items() if name in session.pinned}
+    )
+    session.compare_with_pinned()
+
+
+def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
+    """Mark tools as safe to run twice when the connection is lost under them."""
+    session.safe_tools |= {
+        tool.name
+        for tool in session.tools
+        if matches_any(patterns, session.name, tool.name)
+    }
+
+
+def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
+    """One line each for what is odd about its description or its tools; `others`: the
+    servers that are there too.
+    """
+    # with the first server, not with the extension
+    from mcp_notebook.sessions.tools import suspicions
+
+    names = {
+        other.name: [t.name for t in other.tools]
+        for other in others
+        if other.name != session.name
+    }
+    if session.trusted:
+        odd = []
+    else:
+        odd = suspicions(session.tools, names)
+
+    return [*getattr(session.spec, "notes", ()), *session.notices, *odd]
+
+
+def changes_in(session: "Session") -> str:
+    """The tools that are not what they were, as diffs; an empty string when all are."""
+    pieces = []
+    for change in session.changed_tools:
+        lines = change.diff().splitlines()
+        if len(lines) > MOST_LINES:
+            cut = [f"… {len(lines) - MOST_LINES} more lines"]
+        else:
+            cut = []
+
+        pieces.append(
+            "\n".join(
+                [
+                    f"{session.name}.{change.name} has changed:",
+                    *lines[:MOST_LINES],
+                    *cut,
+                ]
+            )
+        )
+
+    return "\n\n".join(pieces)
+
+
+def accept(
+    session: "Session",
+    *,
+    say: Callable[[str], None],
+    ask: Callable[[Question], Reply],
+) -> None:
+    """Show what changed and go on only when the person agrees; raises ConnectError otherwise."""
+    changed = changes_in(session)
+    if not changed:
+        return
+
+    say(changed)
+    names = ", ".join(change.name for change in session.changed_tools)
+    question = Question(
+        f"The tools of {session.name} are not what they were.",
+        prompt="Go on with the changed tools?",
+    )
+    if ask(question).choice != "once":
+        raise ConnectError(
+            f"The tools of {session.name!r} are not what they were ({names}), and "
+            "the change was not accepted; "
+            "it is disconnected."
+        )
+
+    session.accept_changes()
 
 
 # What `%mcp_connect` and `mcp_notebook.connect` were asked for: the servers that it
@@ -171,7 +309,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.describe(servers[name]),
                 config.spec_fingerprint(servers[name]),
             )
-            connect_consent.may_start(notebook, start, say=show_line, ask=ask)
+            may_start(notebook, start, say=show_line, ask=ask)
 
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
@@ -206,11 +344,11 @@ def _welcome_session(
     notebook: Notebook, name: str, session: Any, ask: Callable[[Question], Reply]
 ) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
-    for note in connect_consent.notes_on(session, notebook.sessions):
+    for note in notes_on(session, notebook.sessions):
         show_line(f"{name}: {note}")
 
     try:
-        connect_consent.accept(session, say=show_line, ask=ask)
+        accept(session, say=show_line, ask=ask)
     except ConnectError:
         loop.run(notebook.sessions.disconnect(name))
         raise
@@ -224,7 +362,7 @@ async def open_session(
     progress: dict[str, str],
 ) -> Any:
     """The session of one server, with what was asked for it; runs on the background loop."""
-    before = connect_consent.pins_of(notebook, name)
+    before = pins_of(notebook, name)
     notebook.sessions.hooks = notebook.requests.hooks()  # as the settings are now
     bundled = is_bundled(spec)
     session = await notebook.sessions.connect(
@@ -238,8 +376,8 @@ async def open_session(
         log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )
-    connect_consent.pin(session, before)
-    connect_consent.mark_safe(session, options.safe)
+    pin(session, before)
+    mark_safe(session, options.safe)
     notebook.allowed[name] = options.allow
     notebook.trail.note_connection(options.for_server(name))
     return session
