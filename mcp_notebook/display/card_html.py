@@ -30,7 +30,7 @@ from mcp_notebook.display.html_parts import (
     dim,
     tag,
 )
-from mcp_notebook.display.safe import escape, picture
+from mcp_notebook.display.html_parts import escape, picture
 from mcp_notebook.display.shown_table import ShownColumn, TableView
 from mcp_notebook.display.wording import (
     MARKS,

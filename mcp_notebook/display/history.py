@@ -15,7 +15,7 @@ from mcp_notebook.display.html_parts import (
     dim,
     tag,
 )
-from mcp_notebook.display.safe import escape
+from mcp_notebook.display.html_parts import escape
 from mcp_notebook.display.wording import byte_size
 from mcp_notebook.untrusted_text import clip, visible
 
