@@ -1,20 +1,17 @@
 """The command `mcp-notebook`: the demo and the bundled servers."""
 
 import argparse
-import sys
-from collections.abc import Sequence
-from mcp_notebook import __version__
-from mcp_notebook.errors import ConfigError, NotebookError
-from mcp_notebook.sharing import commands as server
-import argparse
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from mcp_notebook.errors import ConfigError
 
+from mcp_notebook import __version__
+from mcp_notebook.errors import ConfigError, NotebookError
+from mcp_notebook.sharing import commands as server
 
 # `mcp-notebook demo`: the quickstart in JupyterLab, or executed headless with what each
 # cell gave.

@@ -8,7 +8,6 @@ import base64
 import binascii
 import html
 
-
 # Untrusted text made fit to look at: nothing hidden, nothing that runs, nothing that
 # loads from outside.
 #

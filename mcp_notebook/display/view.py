@@ -5,13 +5,21 @@ lands in whichever cell runs.
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
-from mcp_notebook.display.call_view import finish_view, report_progress, view_call
-from mcp_notebook.display.card_html import small_line
+from typing import Literal, Protocol
+
+from mcp_notebook.display.call_view import (
+    CallView,
+    finish_view,
+    report_progress,
+    view_call,
+)
+from mcp_notebook.display.card_html import render_call, small_line
+from mcp_notebook.display.card_text import card_text
 from mcp_notebook.display.html_parts import COLOURS
-from mcp_notebook.display.outputs import CellScreen, Screen, Slots
+from mcp_notebook.display.outputs import Bundle, CellScreen, Screen, Slots
 from mcp_notebook.display.text_blocks import INTERVAL, MarkdownBlock, TextBlock
 from mcp_notebook.display.wording import MARKS, footer_line, stop_line
 from mcp_notebook.display.working_line import PATIENCE, WorkingLine, line_form
@@ -19,6 +27,7 @@ from mcp_notebook.events import (
     Event,
     Footer,
     Note,
+    Reply,
     Stop,
     TextDelta,
     TextDiscarded,
@@ -30,16 +39,6 @@ from mcp_notebook.events import (
     Usage,
     Working,
 )
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Protocol
-from mcp_notebook.display.call_view import CallView
-from mcp_notebook.display.card_html import render_call
-from mcp_notebook.display.card_text import card_text
-from mcp_notebook.display.outputs import Bundle, Slots
-from mcp_notebook.events import Reply
-
 
 # Tool calls on the screen, in the three forms: static output, a live card, text.
 #

@@ -21,7 +21,6 @@ from mcp_notebook.config.options import describe_flags
 from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook import by_hand, opening, output
-from mcp_notebook.notebook import opening
 from mcp_notebook.notebook.options import check_name
 from mcp_notebook.notebook.state import Notebook
 

@@ -10,7 +10,6 @@ from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.magics.connections import interruptible
 from mcp_notebook.notebook import by_hand, output, resources
-from mcp_notebook.notebook import resources
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.options import AskOptions, check_name
 from mcp_notebook.notebook.state import Notebook

@@ -11,8 +11,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook import output, shared_tables
-from mcp_notebook.notebook import state
+from mcp_notebook.notebook import output, shared_tables, state
 from mcp_notebook.notebook.state import Notebook
 
 if TYPE_CHECKING:

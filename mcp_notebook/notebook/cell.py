@@ -8,6 +8,7 @@ import uuid
 from concurrent.futures import Future
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
 from mcp_notebook import display, loop
 from mcp_notebook.display.working_line import LONG, PATIENCE
 from mcp_notebook.errors import Stopped
@@ -18,31 +19,23 @@ from mcp_notebook.events import (
     Stop,
     TextDelta,
     TextDiscarded,
-    ToolCall,
-    ToolResult,
-    Usage,
-    Working,
-)
-from mcp_notebook.freeze.call_log import Run
-from mcp_notebook.notebook.asker import CallApprovals
-from mcp_notebook.notebook.shells import buttons_work, is_attended
-from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.model_door import compose_module, load_compose
-from mcp_notebook.notebook.options import AskOptions
-from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.policy import Budget
-from mcp_notebook.secrets import seal_text
-from typing import TYPE_CHECKING
-from mcp_notebook.events import (
-    Event,
-    Footer,
     ThinkingDelta,
     ToolCall,
     ToolProgress,
     ToolResult,
     ToolStarted,
+    Usage,
     Working,
 )
+from mcp_notebook.freeze.call_log import Run
+from mcp_notebook.notebook.asker import CallApprovals
+from mcp_notebook.notebook.call_path import NotebookCalls
+from mcp_notebook.notebook.model_door import compose_module, load_compose
+from mcp_notebook.notebook.options import AskOptions
+from mcp_notebook.notebook.shells import buttons_work, is_attended
+from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.policy import Budget
+from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation

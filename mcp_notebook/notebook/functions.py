@@ -13,8 +13,6 @@ from mcp_notebook.config import ConnectOptions, InProcessServer, ServerSpec
 from mcp_notebook.config.options import connect_signature, describe_keywords
 from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.notebook import by_hand, current, opening, resources, shared_tables
-from mcp_notebook.notebook import opening
-from mcp_notebook.notebook import opening
 from mcp_notebook.notebook.asker import NOBODY
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.servers import Server, plain

@@ -1,40 +1,30 @@
 """Connects servers side by side, each with a line of its own."""
 
-import time
-from collections.abc import Callable
-from concurrent.futures import Future
-from functools import partial
-from typing import Any
-from mcp_notebook import config, loop
-from mcp_notebook.config import ConnectOptions, ServerSpec
-from mcp_notebook.display.questions import Question
-from mcp_notebook.display.working_line import WorkingLine
-from mcp_notebook.errors import ConfigError, ConnectError
-from mcp_notebook.events import Reply
-from mcp_notebook.notebook.shells import is_attended
-from mcp_notebook.notebook.output import show_line, working_line
-from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.policy import Start
-from mcp_notebook.sessions import handover
 import difflib
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from mcp_notebook import config
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook import config, loop
 from mcp_notebook.config import ConnectOptions, ServerSpec, StdioServer
 from mcp_notebook.config.expand import expand
 from mcp_notebook.config.options import USAGE
-from mcp_notebook.errors import ConfigError
-from mcp_notebook.naming import OWN_SERVER
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
 from mcp_notebook.display.questions import Question
-from mcp_notebook.errors import ConnectError
+from mcp_notebook.display.working_line import WorkingLine
+from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.events import Reply
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.notebook.output import show_line, working_line
+from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Start, matches_any
+from mcp_notebook.sessions import handover
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo

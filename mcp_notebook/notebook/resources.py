@@ -2,25 +2,21 @@
 
 import asyncio
 import re
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
 from mcp_notebook.agent.call_values import Origin
-from mcp_notebook.errors import NotebookError, SessionError
+from mcp_notebook.errors import ConfigError, NotebookError, SessionError
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.secrets import MASK, mask, seal_text
-import re
-import shlex
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook.state import Notebook
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep

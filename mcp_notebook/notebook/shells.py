@@ -2,12 +2,11 @@
 before somebody asks.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
-from mcp_notebook.errors import ConfigError
-import sys
-from typing import Any
 
+from mcp_notebook.errors import ConfigError
 
 _states: dict[int, Callable[[], Any]] = {}
 

@@ -1,12 +1,14 @@
 """What lives as long as the kernel: sessions, tables, conversation, ledger, grants."""
 
 import copy
+import os
 import threading
 import weakref
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
 from mcp_notebook import loop, naming
 from mcp_notebook.agent.backends import Clients
 from mcp_notebook.agent.call_values import Shaping
@@ -24,11 +26,6 @@ from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.sharing.catalog import Catalog
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-from mcp_notebook.errors import ConfigError
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Origin, Shaping
