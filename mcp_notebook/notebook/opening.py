@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import config, loop
 from mcp_notebook.config import ConnectOptions, ServerSpec, StdioServer
-from mcp_notebook.config.expand import expand
 from mcp_notebook.config.options import USAGE
+from mcp_notebook.config.target import expand
 from mcp_notebook.display.questions import Question
 from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
