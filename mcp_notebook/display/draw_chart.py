@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mcp_notebook.display.chart.shapes import Drawing, Shape
+from mcp_notebook.display.shapes import Drawing, Shape
 
 WIDTH = 480
 
