@@ -22,8 +22,8 @@ from mcp_notebook.display.draw_chart import (
     draw_chart,
     round_marks,
     short_number,
+    svg,
 )
-from mcp_notebook.display.shapes import svg
 from mcp_notebook.results import Table
 from tests.browser.scripted import months
 from tests.display.conftest import Strict, call, result
