@@ -6,10 +6,9 @@ import asyncio
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook import policy
-from mcp_notebook.agent.approvals import Approvals
 from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.repeats import First, Repeats, key_of, repeat_result
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
@@ -23,6 +22,31 @@ from mcp_notebook.secrets import seal_arguments
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
+
+
+# What the agent needs of whoever asks the person; the notebook has it in
+# notebook/asker.py.
+
+
+class Approvals(Protocol):
+    """The open questions about the calls of one cell; used on the background loop."""
+
+    def open(self, call: ToolCall) -> None:
+        """Open the question before it is shown, so that no answer can come too early."""
+
+    def is_open(self, call_id: str) -> bool:
+        """Whether the question was opened, and neither waited for nor withdrawn since."""
+        ...
+
+    def withdraw(self, call_id: str) -> None:
+        """Take a question back: it need not be answered any more."""
+
+    def answer(self, call_id: str, reply: Reply) -> None:
+        """Answer a question; a second answer to the same question does nothing."""
+
+    async def wait(self, call_id: str) -> Reply:
+        """The person's answer: `once`, `always`, `server`, or `deny`, perhaps with a reason."""
+        ...
 
 
 @dataclass(frozen=True)
