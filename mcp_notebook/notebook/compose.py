@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_notebook.agent import backends, context, prices, prompts, typed
+from mcp_notebook.agent import backends, prices, prompts, typed
 from mcp_notebook.agent.conversation import Block, Conversation
 from mcp_notebook.agent.request import Request, describe_request
 from mcp_notebook.agent.run import run
@@ -228,7 +228,7 @@ def length_notes(
     )
     return [
         Note(line, "warning")
-        for line in context.prepare_conversation(
+        for line in conversation.prepare_conversation(
             conversation, settings.trim_tokens, window
         )
     ]
