@@ -114,7 +114,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
-    from mcp_notebook.sharing.sources.describe import schema_text  # loads pandas
+    from mcp_notebook.sharing.describing import schema_text  # loads pandas
 
     names = prompts.find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}
