@@ -2,7 +2,8 @@
 
 `choose_chart` decides from the columns' types whether there is something to see. The
 same shapes become elements of a live card and an SVG image that stays in the saved
-notebook."""
+notebook.
+"""
 
 import base64
 import html

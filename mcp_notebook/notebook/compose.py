@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from mcp_notebook.agent import backends, prices, prompts, typed
-from mcp_notebook.agent.conversation import Block, Conversation
+from mcp_notebook.agent.conversation import (
+    Block,
+    Conversation,
+    prepare_conversation,
+)
 from mcp_notebook.agent.request import Request, describe_request
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
@@ -228,9 +232,7 @@ def length_notes(
     )
     return [
         Note(line, "warning")
-        for line in conversation.prepare_conversation(
-            conversation, settings.trim_tokens, window
-        )
+        for line in prepare_conversation(conversation, settings.trim_tokens, window)
     ]
 
 
