@@ -1,4 +1,4 @@
-"""The masked columns of a notebook (`MCPNotebook.mask`) as everything that leaves sees
+r"""The masked columns of a notebook (`MCPNotebook.mask`) as everything that leaves sees
 them: by name, by the SQL that computes with them, and by the values once seen.
 
 The person sees their own data; models, outside clients, logs, recordings and frozen code
@@ -7,13 +7,410 @@ get `***`. What this cannot do stands in docs/masking.md.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.known_values import MASK, KnownValues
-from mcp_notebook.sql_lineage import masked_columns, mentions
-from mcp_notebook.sql_words import sql_of
+from mcp_notebook.secrets import MASK, KnownValues
+from mcp_notebook.sql_effects import likely_dialects, parse_statements
+from mcp_notebook.sql_words import is_query, looks_around, sql_of
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+
+Covers = Callable[[str], bool]
+STAR = "*"
+_WORDS = re.compile(r"\w+")
+# What gives nothing of its argument's value away, and what names columns by a pattern.
+_SAFE = ("Count", "CountIf", "ApproxDistinct", "Exists", "RowNumber")
+_UNFOLLOWED = ("Pivot", "MatchRecognize", "Command", "Columns")
+
+
+# ---- which columns of an answer were made from masked ones
+#
+# sqlglot reads the statement, and every output is followed to the columns that it is
+# made from: through expressions, subqueries, common table expressions, set operations
+# and renamed columns. Counting and asking whether there is a value give nothing away.
+# What cannot be followed counts as masked. Conditions are not followed (`WHERE email
+# LIKE 'a%'` shows which rows there are), nor are views, whose text is in the database.
+
+
+class Unfollowed(Exception):
+    """A statement of which it cannot be said what its columns are made from."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A column of a query: its name ("" when only the engine knows it, `*` for all
+    columns of a table), and whether a masked value may be in it.
+    """
+
+    name: str
+    masked: bool
+
+
+Outputs = tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What names mean inside one SELECT: its sources (None: a table of the database),
+    the queries that were given a name, and outputs before this one.
+    """
+
+    queries: Mapping[str, Outputs]
+    sources: Mapping[str, Outputs | None] = field(default_factory=dict)
+    outer: "Scope | None" = None
+    before: Mapping[str, bool] = field(default_factory=dict)
+
+
+def masked_columns(
+    sql: str, columns: Sequence[str], covers: Covers, hint: str = ""
+) -> frozenset[str]:
+    """The columns of the answer to a statement that may hold values of masked columns.
+
+    `covers` says which names are masked; `hint` are the names of the server and its
+    tool, which tell the dialect.
+    """
+    named = frozenset(name for name in columns if covers(name))
+    if not sql or not (is_query(sql) or looks_around(sql)):
+        return named
+
+    outputs = _read_outputs(sql, covers, hint)
+    if outputs is None:
+        if mentions(sql, covers) and not looks_around(sql):
+            return frozenset(columns)
+        return named
+
+    return named | _place_outputs(outputs, columns)
+
+
+def mentions(sql: str, covers: Covers) -> bool:
+    """Whether a masked name stands anywhere in the text."""
+    return any(covers(word) for word in set(_WORDS.findall(sql)))
+
+
+def _read_outputs(sql: str, covers: Covers, hint: str) -> Outputs | None:
+    """The outputs of a statement, None when it cannot be read or followed."""
+    tree = _parse(sql, likely_dialects(hint))
+    if tree is None:
+        return None
+    try:
+        return _Follower(covers).outputs(tree, Scope({}))
+    except (Unfollowed, RecursionError):
+        return (Output(STAR, True),)
+
+
+@lru_cache(maxsize=256)
+def _parse(sql: str, dialects: tuple[str, ...]) -> Any:
+    # sqlglot takes 0.3 s to load: only where a statement is followed
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    for dialect in dialects:
+        try:
+            trees = parse_statements(sql, dialect)
+        except (SqlglotError, ValueError, RecursionError):
+            continue
+
+        if len(trees) == 1 and isinstance(trees[0], exp.Query):
+            return trees[0]
+
+    return None
+
+
+def _place_outputs(outputs: Outputs, columns: Sequence[str]) -> frozenset[str]:
+    """The masked ones among the columns of an answer: by their place as far as no `*`
+    stands before them, or after them; between two by their name.
+    """
+    if not any(output.masked for output in outputs):
+        return frozenset()
+
+    stars = [at for at, output in enumerate(outputs) if output.name == STAR]
+    if not stars:
+        if len(outputs) != len(columns):
+            return frozenset(columns)
+        pairs = zip(outputs, columns, strict=True)
+        return frozenset(name for output, name in pairs if output.masked)
+
+    first, after = stars[0], len(outputs) - stars[-1] - 1
+    if len(columns) < first + after:
+        return frozenset(columns)
+
+    last = len(columns) - after
+    front = zip(outputs[:first], columns[:first], strict=True)
+    back = zip(outputs[len(outputs) - after :], columns[last:], strict=True)
+    found = {name for output, name in (*front, *back) if output.masked}
+    between = outputs[first : len(outputs) - after]
+    return frozenset(found | _match_between(between, columns[first:last]))
+
+
+def _match_between(outputs: Outputs, columns: Sequence[str]) -> set[str]:
+    masked = [output.name for output in outputs if output.masked]
+    if not masked:
+        return set()
+    if STAR in masked or "" in masked:
+        return set(columns)
+
+    return {name for name in columns if _plain(name) in masked}
+
+
+def _plain(name: str) -> str:
+    # a second column of one name is told apart by a number
+    return re.sub(r"_\d+$", "", name.casefold())
+
+
+class _Follower:
+    def __init__(self, covers: Covers) -> None:
+        self._covers = covers
+
+    def outputs(self, query: "exp.Expr", scope: Scope) -> Outputs:
+        """The outputs of a query; raises `Unfollowed`."""
+        from sqlglot import exp
+
+        scope = self._with_queries(query, scope)
+        if isinstance(query, exp.Subquery):
+            return self._rename_outputs(self.outputs(query.this, scope), query)
+        if isinstance(query, exp.SetOperation):
+            return _join_outputs(
+                self.outputs(query.left, scope), self.outputs(query.right, scope)
+            )
+        if isinstance(query, exp.Select):
+            return self._follow_select(query, scope)
+        if isinstance(query, exp.Values):
+            is_masked = self._is_masked(query, scope)
+            return (Output(STAR, is_masked),)
+        if isinstance(query, exp.Table):
+            return self._all_of(self._follow_source(query, scope), scope)
+
+        raise Unfollowed
+
+    def _with_queries(self, query: "exp.Expr", scope: Scope) -> Scope:
+        with_ = query.args.get("with_") or query.args.get("with")
+        if with_ is None:
+            return scope
+
+        known = dict(scope.queries)
+        for cte in with_.expressions:
+            name = cte.alias_or_name.casefold()
+            inner = Scope(known, outer=scope.outer)
+            if with_.args.get("recursive"):
+                inner = Scope(
+                    {**known, name: self._read_anchor(cte, inner)}, outer=scope.outer
+                )
+
+            known[name] = self._rename_outputs(self.outputs(cte.this, inner), cte)
+
+        return Scope(known, scope.sources, scope.outer)
+
+    def _read_anchor(self, cte: "exp.Expr", scope: Scope) -> Outputs:
+        """What a recursive query begins with, as it sees itself."""
+        from sqlglot import exp
+
+        body = cte.this
+        while isinstance(body, exp.SetOperation):
+            body = body.left
+
+        return self._rename_outputs(self.outputs(body, scope), cte)
+
+    def _follow_select(self, select: "exp.Expr", scope: Scope) -> Outputs:
+        if any(type(node).__name__ in _UNFOLLOWED for node in select.walk()):
+            raise Unfollowed
+
+        inner = Scope(scope.queries, self._follow_sources(select, scope), scope.outer)
+        found: list[Output] = []
+        before: dict[str, bool] = {}
+        for item in select.expressions:
+            here = Scope(inner.queries, inner.sources, inner.outer, before)
+            outputs = self._follow_item(item, here)
+            found += outputs
+            before |= {output.name: output.masked for output in outputs if output.name}
+
+        return tuple(found)
+
+    def _follow_item(self, item: "exp.Expr", scope: Scope) -> Outputs:
+        from sqlglot import exp
+
+        star = item if isinstance(item, exp.Star) else item.this
+        if isinstance(item, exp.Star | exp.Column) and isinstance(star, exp.Star):
+            if star.args.get("replace") or star.args.get("rename"):
+                raise Unfollowed
+
+            wanted = getattr(item, "table", "").casefold()
+            tables = [wanted] if wanted else list(scope.sources)
+            expanded = [self._all_of(scope.sources.get(t), scope) for t in tables]
+            return tuple(output for outputs in expanded for output in outputs)
+
+        name = item.alias_or_name.casefold()
+        return (Output(name, self._is_masked(item, scope)),)
+
+    def _all_of(self, outputs: Outputs | None, scope: Scope) -> Outputs:
+        if outputs is None:
+            return (Output(STAR, False),)
+        return outputs
+
+    def _follow_sources(
+        self, select: "exp.Expr", scope: Scope
+    ) -> dict[str, Outputs | None]:
+        from sqlglot import exp
+
+        first = select.args.get("from_") or select.args.get("from")
+        parts = [first.this] if first is not None else []
+        parts += [join.this for join in select.args.get("joins") or ()]
+        parts += list(select.args.get("laterals") or ())
+        found: dict[str, Outputs | None] = {}
+        for number, part in enumerate(parts):
+            # a joined table may stand in brackets with further joins
+            for table in (part, *_nested_joins(part)):
+                if isinstance(table, exp.Lateral | exp.Unnest | exp.Func):
+                    around = Scope(scope.queries, found, scope.outer)
+                    made = (Output(STAR, self._is_masked(table, around)),)
+                else:
+                    made = self._follow_source(table, scope)
+
+                found[table.alias_or_name.casefold() or f"?{number}"] = made
+
+        return found
+
+    def _follow_source(self, table: "exp.Expr", scope: Scope) -> Outputs | None:
+        from sqlglot import exp
+
+        if not isinstance(table, exp.Table):
+            return self.outputs(table, scope)
+
+        known = None
+        if not table.db:
+            known = scope.queries.get(table.name.casefold())
+
+        if known is not None:
+            return self._rename_outputs(known, table)
+        # a function that makes a table may be given SQL, or names, as text
+        is_made = isinstance(table.this, exp.Func)
+        if is_made and self._is_masked(table.this, scope):
+            return (Output(STAR, True),)
+        if _new_names(table):
+            return (Output(STAR, True),)
+        return None
+
+    def _rename_outputs(self, outputs: Outputs, of: "exp.Expr") -> Outputs:
+        """The outputs under the names that an alias gives them, `AS t(a, b)`."""
+        names = _new_names(of)
+        if not names:
+            return outputs
+        if any(output.name == STAR for output in outputs):
+            # a table's columns in an order that only the engine knows
+            return (Output(STAR, True),)
+
+        renamed = [
+            Output(name, output.masked)
+            for name, output in zip(names, outputs, strict=False)
+        ]
+        return (*renamed, *outputs[len(renamed) :])
+
+    def _is_masked(self, expression: "exp.Expr", scope: Scope) -> bool:
+        """Whether a value of the expression may be made from a masked one."""
+        from sqlglot import exp
+
+        kind = type(expression).__name__
+        if kind in _SAFE or _asks_for_null(expression):
+            return False
+        if isinstance(expression, exp.Query):
+            inner = Scope(scope.queries, outer=scope)
+            return any(output.masked for output in self.outputs(expression, inner))
+        if isinstance(expression, exp.Star):
+            # every column of its tables, as one value
+            return True
+        if isinstance(expression, exp.Column):
+            return self._is_masked_column(expression, scope)
+        if isinstance(expression, exp.Literal):
+            return expression.is_string and mentions(expression.name, self._covers)
+        if isinstance(expression, exp.Identifier):
+            return self._covers(expression.name)
+        if kind.startswith("JSONPath") and isinstance(expression.this, str):
+            return self._covers(expression.this)
+
+        children = expression.iter_expressions()
+        if isinstance(expression, exp.Alias | exp.TableAlias):
+            children = iter([expression.this] if expression.this is not None else [])
+        return any(self._is_masked(child, scope) for child in children)
+
+    def _is_masked_column(self, column: "exp.Expr", scope: Scope) -> bool:
+        from sqlglot import exp
+
+        table, name = column.table.casefold(), column.name.casefold()
+        if isinstance(column.this, exp.Star):
+            return True
+
+        inside: Scope | None = scope
+        while inside is not None:
+            found = self._look_up(table, name, inside)
+            if found is not None:
+                return found
+            inside = inside.outer
+
+        # the parts of a path into a struct may be the column, too
+        parts = [part.name for part in column.parts]
+        return any(map(self._covers, parts))
+
+    def _look_up(self, table: str, name: str, scope: Scope) -> bool | None:
+        """Whether a column of this SELECT is masked; None when it is not one of those
+        whose outputs are known.
+        """
+        if not table and name in scope.sources:
+            return True  # a whole row as one value
+        if not table and scope.before.get(name):
+            return True
+
+        tables = [table] if table else list(scope.sources)
+        for one in tables:
+            for output in scope.sources.get(one) or ():
+                if output.name == name and not self._covers(name):
+                    return output.masked
+                if output.name == name:
+                    return True
+                if output.name == STAR and output.masked:
+                    return True
+
+        return None
+
+
+def _new_names(of: "exp.Expr") -> list[str]:
+    alias = of.args.get("alias")
+    columns = alias.args.get("columns") if alias is not None else None
+    return [column.name.casefold() for column in columns or ()]
+
+
+def _nested_joins(part: "exp.Expr") -> list["exp.Expr"]:
+    return [join.this for join in part.args.get("joins") or ()]
+
+
+def _asks_for_null(expression: "exp.Expr") -> bool:
+    from sqlglot import exp
+
+    if isinstance(expression, exp.Not):
+        return _asks_for_null(expression.this)
+    return isinstance(expression, exp.Is) and isinstance(
+        expression.expression, exp.Null
+    )
+
+
+def _join_outputs(left: Outputs, right: Outputs) -> Outputs:
+    """The outputs of a set operation: the names of the first, the values of both."""
+    stars = any(output.name == STAR for output in (*left, *right))
+    if not stars and len(left) == len(right):
+        pairs = zip(left, right, strict=True)
+        return tuple(Output(a.name, a.masked or b.masked) for a, b in pairs)
+    if left == right:
+        return left
+
+    # which column meets which is known to the engine alone
+    return (Output(STAR, True),)
+
+
+# ---- the masked columns of a notebook
+
 
 MOST_LEARNED = 50_000  # values of one column
 LEAST_TEXT = 4  # characters; a shorter text stands in too many others

@@ -12,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"known_values"},
     {
         "addresses",
         "errors",
@@ -25,13 +24,12 @@ LADDER = [
     },
     {"sql_words", "values"},
     {"naming", "sql_effects"},
-    {"sql_lineage"},
     {"veil"},
     {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
-    {"magics", "demo"},
+    {"magics"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -42,7 +40,7 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"sharing"},
-    "sqlglot": {"sharing", "sql_effects", "sql_lineage"},
+    "sqlglot": {"sharing", "sql_effects", "veil"},
     "psycopg": {"sharing"},
     "pandas": {"results", "sharing", "display", "ledger", "freeze"},
     "pyarrow": {"values", "results", "sharing", "display", "agent", "freeze"},

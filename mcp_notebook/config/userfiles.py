@@ -51,7 +51,7 @@ def _key_in(path: Path) -> bytes:
     made = secrets.token_bytes(KEY_BYTES)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _locked(path):
+        with _hold_lock(path):
             if path.is_file() and path.stat().st_size == KEY_BYTES:
                 return path.read_bytes()
 
@@ -99,7 +99,7 @@ class UserFile:
 
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _locked(self.path):
+            with _hold_lock(self.path):
                 self._check_readable()
                 _write_whole(self.path, _as_bytes(make(self.read())))
                 self._here.clear()
@@ -172,7 +172,7 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _hold_lock(path: Path) -> Iterator[None]:
     """While it lasts no other kernel changes the file. The lock is a file beside it:
     the file itself is replaced by every change.
     """

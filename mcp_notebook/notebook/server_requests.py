@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from mcp_notebook.addresses import plain_link
 from mcp_notebook.display.questions import (
     form_question,
     sampling_question,
@@ -19,6 +18,7 @@ from mcp_notebook.events import Reply
 from mcp_notebook.notebook.model_door import load_compose
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions import SessionHooks
+from mcp_notebook.untrusted_text import plain_link
 
 
 class RequestsState(Protocol):

@@ -71,7 +71,7 @@ class Grants:
         self._here |= _by_tool(here)
         if lasting:
             self._file.change(
-                lambda held: _written({**_grants_in(held), **lasting}, held)
+                lambda held: _write_grants({**_grants_in(held), **lasting}, held)
             )
 
     def holds(self, spec: str, tool: str, fingerprint: str) -> bool:
@@ -110,7 +110,7 @@ class Grants:
         kept = {key: grant for key, grant in before.items() if is_kept(grant)}
         self._here = {key: kept[key] for key in self._here if key in kept}
         self._file.change(
-            lambda held: _written(
+            lambda held: _write_grants(
                 {k: g for k, g in _grants_in(held).items() if is_kept(g)}, held
             )
         )
@@ -159,7 +159,7 @@ def _grants_in(held: Mapping[str, Any]) -> dict[tuple[str, str], Grant]:
     return found
 
 
-def _written(
+def _write_grants(
     grants: Mapping[tuple[str, str], Grant], before: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The file with these grants. Those of `before` that are not among them are noted as
@@ -222,7 +222,7 @@ class Starts:
         """What that name stood for when it is something else now, None when it is the
         same or was never started.
         """
-        known = self._known(start)
+        known = self._get_known(start)
         if known is None or known.get("fingerprint") == start.fingerprint:
             return None
 
@@ -230,13 +230,13 @@ class Starts:
 
     def changes(self, start: Start) -> tuple[str, ...]:
         """The parts of its identity that are not what they were, in words."""
-        known = (self._known(start) or {}).get("parts") or {}
+        known = (self._get_known(start) or {}).get("parts") or {}
         names = dict.fromkeys([*known, *start.parts])
         return tuple(name for name in names if known.get(name) != start.parts.get(name))
 
-    def unseen(self, start: Start) -> tuple[str, ...]:
+    def find_unseen(self, start: Start) -> tuple[str, ...]:
         """What it sends that the person did not agree to before."""
-        agreed = (self._known(start) or {}).get("sends") or ()
+        agreed = (self._get_known(start) or {}).get("sends") or ()
         return tuple(sent for sent in start.sends if sent not in agreed)
 
     def is_new(self, start: Start) -> bool:
@@ -253,7 +253,7 @@ class Starts:
         }
         self._kept.keep(start.key, seen)
 
-    def _known(self, start: Start) -> dict[str, Any] | None:
+    def _get_known(self, start: Start) -> dict[str, Any] | None:
         known = self._kept.get(start.key)
         if isinstance(known, dict):
             return known

@@ -89,7 +89,7 @@ class Condition:
             return self._fits(text)
 
         # A wrong reading must not allow: all of them have to fit.
-        readings = self._readings(text)
+        readings = self._list_readings(text)
         return bool(readings) and all(map(self._fits, readings))
 
     def _fits(self, text: str) -> bool:
@@ -103,7 +103,7 @@ class Condition:
         negated = self.operator.startswith("!")
         return fits != negated
 
-    def _readings(self, text: str) -> list[str]:
+    def _list_readings(self, text: str) -> list[str]:
         """What the text may be read as; none where that is in doubt."""
         if self.name in SQL_ARGUMENTS:
             # who writes `select` means a statement that reads

@@ -34,7 +34,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_notebook import __version__
 from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConnectError
-from mcp_notebook.known_values import KnownValues
+from mcp_notebook.secrets import KnownValues
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.masks import NOTHING_KNOWN
 from mcp_notebook.sharing.notebook_server import HandshakeClients, build_notebook_server

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.known_values import KnownValues
+from mcp_notebook.secrets import KnownValues
 from mcp_notebook.sharing.catalog import Entry
 from mcp_notebook.values import (
     LIST,

@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from mcp.shared.auth import AuthorizationCodeResult
 
-from mcp_notebook.addresses import is_loopback, plain_link
 from mcp_notebook.errors import ConnectError, NotebookError
+from mcp_notebook.untrusted_text import is_loopback, plain_link
 
 AUTHORIZE_LIMIT = 300.0  # seconds that the person has to sign in
 SIGNED_IN = "signed in"  # how the question ended, told to who shows it

@@ -20,9 +20,9 @@ from urllib.request import getproxies
 
 import httpx2
 
-from mcp_notebook.addresses import find_public, is_loopback
 from mcp_notebook.config import HttpServer, mask
 from mcp_notebook.errors import ConnectError, NotebookError
+from mcp_notebook.untrusted_text import find_public, is_loopback
 
 logger = logging.getLogger(__name__)
 
