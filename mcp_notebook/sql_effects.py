@@ -468,7 +468,7 @@ def _is_parsed_as_query(sql: str, dialects: Iterable[str]) -> bool:
         except (SqlglotError, ValueError, RecursionError):
             continue
 
-        return len(trees) == 1 and _is_query_tree(trees[0])
+        return len(trees) == 1 and is_query_tree(trees[0])
 
     return False
 
@@ -499,7 +499,8 @@ def _quiet_parser() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _is_query_tree(tree: "exp.Expr") -> bool:
+def is_query_tree(tree: "exp.Expr") -> bool:
+    """Whether a statement's tree is one query that only reads."""
     from sqlglot import exp  # slow to load
 
     if not isinstance(tree, exp.Query | exp.Values):

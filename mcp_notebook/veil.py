@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.secrets import MASK, KnownValues
-from mcp_notebook.sql_effects import likely_dialects, parse_statements
+from mcp_notebook.sql_effects import is_query_tree, likely_dialects, parse_statements
 from mcp_notebook.sql_words import is_query, looks_around, sql_of
 
 if TYPE_CHECKING:
@@ -98,24 +99,22 @@ def _read_outputs(sql: str, covers: Covers, hint: str) -> Outputs | None:
     if tree is None:
         return None
     try:
-        return _Follower(covers).outputs(tree, Scope({}))
+        return _Follower(covers, import_module("sqlglot.exp")).outputs(tree, Scope({}))
     except (Unfollowed, RecursionError):
         return (Output(STAR, True),)
 
 
 @lru_cache(maxsize=256)
 def _parse(sql: str, dialects: tuple[str, ...]) -> Any:
-    # sqlglot takes 0.3 s to load: only where a statement is followed
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
     for dialect in dialects:
         try:
             trees = parse_statements(sql, dialect)
-        except (SqlglotError, ValueError, RecursionError):
+        except (
+            Exception
+        ):  # boundary: sqlglot's errors, without loading it for their names
             continue
 
-        if len(trees) == 1 and isinstance(trees[0], exp.Query):
+        if len(trees) == 1 and is_query_tree(trees[0]):
             return trees[0]
 
     return None
@@ -163,26 +162,25 @@ def _plain(name: str) -> str:
 
 
 class _Follower:
-    def __init__(self, covers: Covers) -> None:
-        self._covers = covers
+    def __init__(self, covers: Covers, trees: Any) -> None:
+        # `trees`: sqlglot's kinds of nodes, which load where a statement is followed
+        self._covers, self._exp = covers, trees
 
     def outputs(self, query: "exp.Expr", scope: Scope) -> Outputs:
         """The outputs of a query; raises `Unfollowed`."""
-        from sqlglot import exp
-
         scope = self._with_queries(query, scope)
-        if isinstance(query, exp.Subquery):
+        if isinstance(query, self._exp.Subquery):
             return self._rename_outputs(self.outputs(query.this, scope), query)
-        if isinstance(query, exp.SetOperation):
+        if isinstance(query, self._exp.SetOperation):
             return _join_outputs(
                 self.outputs(query.left, scope), self.outputs(query.right, scope)
             )
-        if isinstance(query, exp.Select):
+        if isinstance(query, self._exp.Select):
             return self._follow_select(query, scope)
-        if isinstance(query, exp.Values):
+        if isinstance(query, self._exp.Values):
             is_masked = self._is_masked(query, scope)
             return (Output(STAR, is_masked),)
-        if isinstance(query, exp.Table):
+        if isinstance(query, self._exp.Table):
             return self._all_of(self._follow_source(query, scope), scope)
 
         raise Unfollowed
@@ -207,10 +205,8 @@ class _Follower:
 
     def _read_anchor(self, cte: "exp.Expr", scope: Scope) -> Outputs:
         """What a recursive query begins with, as it sees itself."""
-        from sqlglot import exp
-
         body = cte.this
-        while isinstance(body, exp.SetOperation):
+        while isinstance(body, self._exp.SetOperation):
             body = body.left
 
         return self._rename_outputs(self.outputs(body, scope), cte)
@@ -231,10 +227,10 @@ class _Follower:
         return tuple(found)
 
     def _follow_item(self, item: "exp.Expr", scope: Scope) -> Outputs:
-        from sqlglot import exp
-
-        star = item if isinstance(item, exp.Star) else item.this
-        if isinstance(item, exp.Star | exp.Column) and isinstance(star, exp.Star):
+        star = item if isinstance(item, self._exp.Star) else item.this
+        if isinstance(item, self._exp.Star | self._exp.Column) and isinstance(
+            star, self._exp.Star
+        ):
             if star.args.get("replace") or star.args.get("rename"):
                 raise Unfollowed
 
@@ -254,8 +250,6 @@ class _Follower:
     def _follow_sources(
         self, select: "exp.Expr", scope: Scope
     ) -> dict[str, Outputs | None]:
-        from sqlglot import exp
-
         first = select.args.get("from_") or select.args.get("from")
         parts = [first.this] if first is not None else []
         parts += [join.this for join in select.args.get("joins") or ()]
@@ -264,7 +258,9 @@ class _Follower:
         for number, part in enumerate(parts):
             # a joined table may stand in brackets with further joins
             for table in (part, *_nested_joins(part)):
-                if isinstance(table, exp.Lateral | exp.Unnest | exp.Func):
+                if isinstance(
+                    table, self._exp.Lateral | self._exp.Unnest | self._exp.Func
+                ):
                     around = Scope(scope.queries, found, scope.outer)
                     made = (Output(STAR, self._is_masked(table, around)),)
                 else:
@@ -275,9 +271,7 @@ class _Follower:
         return found
 
     def _follow_source(self, table: "exp.Expr", scope: Scope) -> Outputs | None:
-        from sqlglot import exp
-
-        if not isinstance(table, exp.Table):
+        if not isinstance(table, self._exp.Table):
             return self.outputs(table, scope)
 
         known = None
@@ -287,7 +281,7 @@ class _Follower:
         if known is not None:
             return self._rename_outputs(known, table)
         # a function that makes a table may be given SQL, or names, as text
-        is_made = isinstance(table.this, exp.Func)
+        is_made = isinstance(table.this, self._exp.Func)
         if is_made and self._is_masked(table.this, scope):
             return (Output(STAR, True),)
         if _new_names(table):
@@ -311,36 +305,32 @@ class _Follower:
 
     def _is_masked(self, expression: "exp.Expr", scope: Scope) -> bool:
         """Whether a value of the expression may be made from a masked one."""
-        from sqlglot import exp
-
         kind = type(expression).__name__
         if kind in _SAFE or _asks_for_null(expression):
             return False
-        if isinstance(expression, exp.Query):
+        if isinstance(expression, self._exp.Query):
             inner = Scope(scope.queries, outer=scope)
             return any(output.masked for output in self.outputs(expression, inner))
-        if isinstance(expression, exp.Star):
+        if isinstance(expression, self._exp.Star):
             # every column of its tables, as one value
             return True
-        if isinstance(expression, exp.Column):
+        if isinstance(expression, self._exp.Column):
             return self._is_masked_column(expression, scope)
-        if isinstance(expression, exp.Literal):
+        if isinstance(expression, self._exp.Literal):
             return expression.is_string and mentions(expression.name, self._covers)
-        if isinstance(expression, exp.Identifier):
+        if isinstance(expression, self._exp.Identifier):
             return self._covers(expression.name)
         if kind.startswith("JSONPath") and isinstance(expression.this, str):
             return self._covers(expression.this)
 
         children = expression.iter_expressions()
-        if isinstance(expression, exp.Alias | exp.TableAlias):
+        if isinstance(expression, self._exp.Alias | self._exp.TableAlias):
             children = iter([expression.this] if expression.this is not None else [])
         return any(self._is_masked(child, scope) for child in children)
 
     def _is_masked_column(self, column: "exp.Expr", scope: Scope) -> bool:
-        from sqlglot import exp
-
         table, name = column.table.casefold(), column.name.casefold()
-        if isinstance(column.this, exp.Star):
+        if isinstance(column.this, self._exp.Star):
             return True
 
         inside: Scope | None = scope
