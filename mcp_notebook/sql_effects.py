@@ -460,17 +460,19 @@ def _hint_parts(words: str) -> Iterator[tuple[str, str]]:
 
 def _is_parsed_as_query(sql: str, dialects: Iterable[str]) -> bool:
     """Whether the first dialect that can read the text finds one query that only reads."""
+    trees = parse_first(sql, dialects)
+    return trees is not None and len(trees) == 1 and is_query_tree(trees[0])
+
+
+def parse_first(sql: str, dialects: Iterable[str]) -> "list[exp.Expr] | None":
+    """The statements of a text in the first of the dialects that can read it, if any."""
     from sqlglot.errors import SqlglotError  # slow to load
 
     for dialect in dialects:
-        try:
-            trees = parse_statements(sql, dialect)
-        except (SqlglotError, ValueError, RecursionError):
-            continue
+        with contextlib.suppress(SqlglotError, ValueError, RecursionError):
+            return parse_statements(sql, dialect)
 
-        return len(trees) == 1 and is_query_tree(trees[0])
-
-    return False
+    return None
 
 
 def parse_statements(sql: str, dialect: str) -> "list[exp.Expr]":

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.secrets import MASK, KnownValues
-from mcp_notebook.sql_effects import is_query_tree, likely_dialects, parse_statements
+from mcp_notebook.sql_effects import is_query_tree, likely_dialects, parse_first
 from mcp_notebook.sql_words import is_query, looks_around, sql_of
 
 if TYPE_CHECKING:
@@ -99,23 +99,18 @@ def _read_outputs(sql: str, covers: Covers, hint: str) -> Outputs | None:
     if tree is None:
         return None
     try:
-        return _Follower(covers, import_module("sqlglot.exp")).outputs(tree, Scope({}))
+        return _Follower(covers, import_module("sqlglot.expressions")).outputs(
+            tree, Scope({})
+        )
     except (Unfollowed, RecursionError):
         return (Output(STAR, True),)
 
 
 @lru_cache(maxsize=256)
 def _parse(sql: str, dialects: tuple[str, ...]) -> Any:
-    for dialect in dialects:
-        try:
-            trees = parse_statements(sql, dialect)
-        except (
-            Exception
-        ):  # boundary: sqlglot's errors, without loading it for their names
-            continue
-
-        if len(trees) == 1 and is_query_tree(trees[0]):
-            return trees[0]
+    trees = parse_first(sql, dialects)
+    if trees is not None and len(trees) == 1 and is_query_tree(trees[0]):
+        return trees[0]
 
     return None
 
