@@ -372,13 +372,10 @@ def _nested_joins(part: "exp.Expr") -> list["exp.Expr"]:
 
 
 def _asks_for_null(expression: "exp.Expr") -> bool:
-    from sqlglot import exp
-
-    if isinstance(expression, exp.Not):
+    kind = type(expression).__name__
+    if kind == "Not":
         return _asks_for_null(expression.this)
-    return isinstance(expression, exp.Is) and isinstance(
-        expression.expression, exp.Null
-    )
+    return kind == "Is" and type(expression.expression).__name__ == "Null"
 
 
 def _join_outputs(left: Outputs, right: Outputs) -> Outputs:
