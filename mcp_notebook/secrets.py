@@ -17,7 +17,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from functools import lru_cache
@@ -147,6 +147,10 @@ class Finder:
 
     def _starts(self, data: bytes) -> Iterable[int]:
         """Where a form may begin, in order."""
+        if len(data) < len(self._lengths):
+            windows = range(len(data) - WINDOW + 1)
+            return [at for at in windows if data[at : at + WINDOW] in self._lengths]
+
         work = len(data) * len(self._lengths)
         if work < (SMALL_WORK if "numpy" in sys.modules else SMALL_WORK * 100):
             found = (_all_of(start, data) for start in self._lengths)
@@ -410,7 +414,9 @@ _HOST = re.compile(
 )
 # a word of a dictionary, as well as that can be told without one
 _WORD = re.compile(r"[A-Z]?[a-z]{1,12}|[A-Z]{1,12}|\d{1,4}|")
-USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@?#]+@", re.IGNORECASE)
+USERINFO = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}://)[^/\s@?#]+@", re.IGNORECASE
+)
 _ITEM = re.compile(r"(?<![\w-])(?P<name>[\w-]++)=")
 _ITEM_VALUE = re.compile(r"[^&\s#'\"]+")
 _OPTION = re.compile(r"--?(?P<name>[\w-]+)")
@@ -510,7 +516,8 @@ def _is_public_address(text: str) -> bool:
 
 
 def _looks_random(piece: str) -> bool:
-    return len(piece) >= 16 and re.search(r"\d", piece) is not None
+    has_both = re.search(r"\d", piece) and re.search(r"[A-Za-z]", piece)
+    return len(piece) >= 12 and bool(has_both)
 
 
 def mask_named(
@@ -577,7 +584,25 @@ def hide(value: Any) -> Any:
 
 def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
     """JSON with `***` for each secret in its strings, names of fields included."""
-    return _mask_json(value, _secret_values(environ))
+    values = _secret_values(environ)
+    # one look at all of it is the usual case; the separator counts as white space
+    whole = "\x1e".join(_texts_in(value))
+    if _mask_values(whole, values) == whole:
+        return value
+
+    return _mask_json(value, values)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _texts_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts_in(inner)
 
 
 def has_secret_shape(text: str) -> bool:

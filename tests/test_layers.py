@@ -12,12 +12,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
+    {"secrets"},
+    {"secrets"},
     {
-        "addresses",
         "errors",
         "kinds",
-        "pipes",
-        "secrets",
         "sql_functions",
         "untrusted_text",
         "wire",

@@ -36,7 +36,7 @@ SCRIPTS = tuple(
 )
 LONGEST_PATH = 4096
 # Ours to set anew at each start, so no part of who the server is (sessions/handover.py).
-OF_EACH_START = ("MCP_NOTEBOOK_HANDOVER",)
+OF_EACH_START = ("MCP_NOTEBOOK_HANDOVER", "MCP_NOTEBOOK_MASK")
 
 
 @dataclass(frozen=True)

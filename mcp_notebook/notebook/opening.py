@@ -1,12 +1,14 @@
 """Connects servers side by side, each with a line of its own."""
 
 import difflib
+import json
 import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
 
 Pins = dict[str, "ToolInfo"]
+MASK_VARIABLE = "MCP_NOTEBOOK_MASK"
 START = (*OWN_START, "serve")
 MOST_LINES = 60  # of one tool's diff
 
@@ -54,9 +57,11 @@ def may_start(
     *,
     say: Callable[[str], None],
     ask: Callable[[Question], Reply],
+    may_send: bool = False,
 ) -> None:
     """Show what a file's server is when it starts for the first time; raises
-    ConnectError when it became another one and the person does not agree."""
+    ConnectError when it became another one, or would send a variable somewhere, and the
+    person does not agree. `may_send`: unattended runs were given leave."""
     before = notebook.starts.before(start)
     unseen = notebook.starts.find_unseen(start)
     if notebook.starts.is_new(start):
@@ -77,7 +82,7 @@ def may_start(
                 "run the cell again and answer y, or correct the file."
             )
 
-    if unseen and not _may_send(start, unseen, ask):
+    if unseen and not may_send and not _may_send(start, unseen, ask):
         raise ConnectError(
             f"Server {start.name!r} of {start.path} would send {', '.join(unseen)}, and "
             "nobody agreed to that; run the cell again and answer y, or take the "
@@ -355,7 +360,8 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     for name, path in sources(options).items():
         if name in servers:
             start = start_of(path, name, servers[name])
-            may_start(notebook, start, say=show_line, ask=ask)
+            free = not attended and notebook.settings.unattended == "allow"
+            may_start(notebook, start, say=show_line, ask=ask, may_send=free)
 
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
@@ -400,6 +406,18 @@ def _welcome_session(
         raise
 
 
+def _told_of_host(notebook: Notebook, spec: ServerSpec) -> ServerSpec:
+    """A server of ours with what it is told beside its command: where large answers may
+    lie, and of which columns it shows no values in descriptions.
+    """
+    told = handover.offer_folder(spec)
+    if not isinstance(told, StdioServer) or not notebook.veil:
+        return told
+
+    patterns = json.dumps(notebook.veil.patterns)
+    return replace(told, env={**told.env, MASK_VARIABLE: patterns})
+
+
 async def open_session(
     notebook: Notebook,
     name: str,
@@ -413,7 +431,7 @@ async def open_session(
     bundled = is_bundled(spec)
     session = await notebook.sessions.connect(
         name,
-        handover.offer_folder(spec) if bundled else spec,
+        _told_of_host(notebook, spec) if bundled else spec,
         # A server that is given long may start slowly too; one whose calls are to be
         # short still has to start, and npx or uvx may load it first.
         timeout=max(options.timeout or 0, notebook.settings.connect_timeout),

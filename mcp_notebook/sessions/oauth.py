@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from pydantic import AnyUrl, BaseModel, ValidationError
 
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError
+from mcp_notebook.secrets import learn_secret
 from mcp_notebook.sessions.sign_in import Authorize, SignIn
 
 # Where OAuth tokens stay between kernels: the system's keyring when there is one, else
@@ -44,6 +45,11 @@ from mcp_notebook.sessions.sign_in import Authorize, SignIn
 logger = logging.getLogger(__name__)
 
 SERVICE = "mcp-notebook"
+
+
+def _learn_tokens(tokens: Mapping[str, Any]) -> None:
+    for name in ("access_token", "refresh_token", "id_token"):
+        learn_secret(name, str(tokens.get(name) or ""))
 
 
 class TokenStore:
@@ -60,6 +66,7 @@ class TokenStore:
     async def get_tokens(self) -> OAuthToken | None:
         found = (await self._load()).get("tokens")
         if found:
+            _learn_tokens(found)
             return OAuthToken.model_validate(found)
         return None
 
@@ -71,6 +78,7 @@ class TokenStore:
         else:
             ends = None
 
+        _learn_tokens(tokens.model_dump())
         await self._keep(
             tokens=tokens.model_dump(mode="json", exclude_none=True), expires_at=ends
         )
