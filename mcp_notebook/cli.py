@@ -1,9 +1,13 @@
-"""The command `mcp-notebook`: notebooks run and frozen, servers asked and served."""
+"""The command `mcp-notebook`: notebooks run and frozen, servers asked and served. What a
+command takes stands here; its work stands in a module that only that command loads.
+"""
 
 import argparse
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 from mcp_notebook import __version__
 from mcp_notebook.errors import ConfigError, NotebookError
@@ -11,6 +15,11 @@ from mcp_notebook.errors import ConfigError, NotebookError
 LOCAL_MODELS = (
     "Local models are served by llama.cpp, Ollama, LM Studio or vLLM themselves: start "
     "one and set ANTHROPIC_BASE_URL to it; docs/local_models.md says how."
+)
+QUICKSTART = "01_quickstart.ipynb"
+SERVER_HELP = (
+    "a name from .mcp.json, a URL, a database (shop.db, sqlite:///shop.db, "
+    'postgresql://...), or a command in quotes: "uvx some-server"'
 )
 
 
@@ -28,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ConfigError(LOCAL_MODELS)
 
         args = parser(words[:1]).parse_args(words)
-        return args.run(args)
+        module, _, function = COMMANDS[words[0]].work.partition(":")
+        work = getattr(import_module(f"mcp_notebook.{module}"), function)
+        return work(args)
     except NotebookError as error:
         print(f"mcp-notebook: {error.message}", file=sys.stderr)
         if error.detail:
@@ -37,39 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-# Each command's module is loaded when it is the one that was asked for, or for help.
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    "demo": (
-        "notebook_commands",
-        "add_demo",
-        "open the quickstart notebook in JupyterLab, or --run it",
-    ),
-    "run": ("notebook_commands", "add_run", "execute a notebook headless"),
-    "replay": (
-        "notebook_commands",
-        "add_replay",
-        "execute a notebook with its recorded turns, without a key",
-    ),
-    "freeze": (
-        "notebook_commands",
-        "add_freeze",
-        "execute a notebook and write it as plain cells without a model",
-    ),
-    "tools": ("server_commands", "add_tools", "list the tools of a server"),
-    "call": ("server_commands", "add_call", "call a tool: a table, or text"),
-    "sql": ("server_commands", "add_sql", "ask a server's database"),
-    "serve": (
-        "sharing.commands",
-        "add_arguments",
-        "serve a database, pages or a notebook as an MCP server",
-    ),
-}
-
-
 def parser(named: Container[str] = ()) -> argparse.ArgumentParser:
-    """The arguments of the command line; only the named commands know their own, so
-    that nothing else is imported.
-    """
+    """The arguments of the command line; only the named commands know their own."""
     top = argparse.ArgumentParser(
         prog="mcp-notebook", description="Ask any MCP server from a notebook or here."
     )
@@ -77,9 +57,157 @@ def parser(named: Container[str] = ()) -> argparse.ArgumentParser:
         "--version", action="version", version=f"mcp-notebook {__version__}"
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    for name, (module, add, help_text) in COMMANDS.items():
-        own = commands.add_parser(name, help=help_text, description=help_text)
+    for name, command in COMMANDS.items():
+        own = commands.add_parser(name, help=command.help, description=command.help)
         if name in named:
-            getattr(import_module(f"mcp_notebook.{module}"), add)(own)
+            command.add_arguments(own)
 
     return top
+
+
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook demo`."""
+    parser.add_argument(
+        "--run",
+        dest="execute",
+        action="store_true",
+        help="execute headless and print every output",
+    )
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="with --run: write the outputs into the notebook",
+    )
+    parser.add_argument(
+        "notebook", nargs="?", default=QUICKSTART, help=f"default: {QUICKSTART}"
+    )
+
+
+def add_freeze(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook freeze`."""
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    parser.add_argument("tables", nargs="*", help="just what makes these tables")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a .ipynb or a .py file",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the file")
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook run` and `replay`."""
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    parser.add_argument(
+        "--save", action="store_true", help="write the outputs into the notebook"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the executed notebook here",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="print no cells, only what failed"
+    )
+
+
+def add_tools(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook tools`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument(
+        "words", nargs="*", help="only tools whose name or description holds these"
+    )
+    parser.add_argument("--json", action="store_true", help="print the schemas as JSON")
+
+
+def add_call(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook call`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument("tool", metavar="TOOL")
+    parser.add_argument(
+        "arguments",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="its arguments, or one JSON object: '{\"limit\": 10}'",
+    )
+    _add_output(parser)
+
+
+def add_sql(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook sql`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument("sql", metavar="SQL", help="a statement; - reads it from stdin")
+    parser.add_argument("--tool", default="", help="the tool that takes SQL")
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the table to a .csv, .json or .parquet file",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--timeout", type=float, default=0, metavar="SECONDS", help="of the call"
+    )
+
+
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    """Add the servers and their options to the parser of `mcp-notebook serve`."""
+    # The bundled servers' own module, which other commands do without
+    import_module("mcp_notebook.sharing.commands").add_arguments(parser)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word after `mcp-notebook`. `work`: module and function, which takes the parsed
+    arguments and returns the exit code.
+    """
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    work: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command(
+        add_demo,
+        "notebook_commands:demo",
+        "open the quickstart notebook in JupyterLab, or --run it",
+    ),
+    "run": Command(
+        add_execution, "notebook_commands:run", "execute a notebook headless"
+    ),
+    "replay": Command(
+        add_execution,
+        "notebook_commands:replay",
+        "execute a notebook with its recorded turns, without a key",
+    ),
+    "freeze": Command(
+        add_freeze,
+        "notebook_commands:freeze",
+        "execute a notebook and write it as plain cells without a model",
+    ),
+    "tools": Command(
+        add_tools, "server_commands:list_tools", "list the tools of a server"
+    ),
+    "call": Command(
+        add_call, "server_commands:call_tool", "call a tool: a table, or text"
+    ),
+    "sql": Command(add_sql, "server_commands:query", "ask a server's database"),
+    "serve": Command(
+        add_serve,
+        "sharing.commands:run",
+        "serve a database, pages or a notebook as an MCP server",
+    ),
+}

@@ -13,73 +13,8 @@ from typing import Any
 
 from mcp_notebook.errors import ConfigError
 
-QUICKSTART = "01_quickstart.ipynb"
 PACKAGED = Path(__file__).parent / "_notebooks"
 COPY = "mcp-notebook-demo"
-
-
-def add_demo(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `mcp-notebook demo`."""
-    parser.add_argument(
-        "--run",
-        dest="execute",
-        action="store_true",
-        help="execute headless and print every output",
-    )
-    parser.add_argument(
-        "--save",
-        action="store_true",
-        help="with --run: write the outputs into the notebook",
-    )
-    parser.add_argument(
-        "notebook", nargs="?", default=QUICKSTART, help=f"default: {QUICKSTART}"
-    )
-    parser.set_defaults(run=demo)
-
-
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `mcp-notebook run`."""
-    _add_execution(parser)
-    parser.set_defaults(run=run, backend="auto")
-
-
-def add_replay(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `mcp-notebook replay`."""
-    _add_execution(parser)
-    parser.set_defaults(run=run, backend="replay")
-
-
-def add_freeze(parser: argparse.ArgumentParser) -> None:
-    """Add the options of `mcp-notebook freeze`."""
-    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
-    parser.add_argument("tables", nargs="*", help="just what makes these tables")
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="a .ipynb or a .py file",
-    )
-    parser.add_argument("--force", action="store_true", help="replace the file")
-    parser.set_defaults(run=freeze)
-
-
-def _add_execution(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
-    parser.add_argument(
-        "--save", action="store_true", help="write the outputs into the notebook"
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="write the executed notebook here",
-    )
-    parser.add_argument(
-        "--quiet", action="store_true", help="print no cells, only what failed"
-    )
 
 
 def demo(args: argparse.Namespace) -> int:
@@ -91,16 +26,21 @@ def demo(args: argparse.Namespace) -> int:
     return execute(path, save_to=path if args.save else None)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, backend: str = "auto") -> int:
     """Execute a notebook; 1 when a cell failed."""
-    path = existing(args.notebook)
+    path = require_notebook(args.notebook)
     save_to = args.output or (path if args.save else None)
-    return execute(path, save_to=save_to, backend=args.backend, quiet=args.quiet)
+    return execute(path, save_to=save_to, backend=backend, quiet=args.quiet)
+
+
+def replay(args: argparse.Namespace) -> int:
+    """Execute a notebook with its recorded turns; 1 when a cell failed."""
+    return run(args, backend="replay")
 
 
 def freeze(args: argparse.Namespace) -> int:
     """Execute a notebook and write what ran as plain cells without a model."""
-    path = existing(args.notebook)
+    path = require_notebook(args.notebook)
     output: Path = args.output.resolve()
     if output.suffix not in (".ipynb", ".py"):
         raise ConfigError(f"-o writes .ipynb or .py files, not {output.name!r}.")
@@ -113,7 +53,7 @@ def freeze(args: argparse.Namespace) -> int:
     return execute(path, quiet=True, then=magic)
 
 
-def existing(path: Path) -> Path:
+def require_notebook(path: Path) -> Path:
     """The notebook that was named. Raises ConfigError when there is none."""
     if not path.is_file():
         raise ConfigError(f"There is no notebook {path}.")

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.notebook import by_hand, current
+from mcp_notebook.notebook.functions import connect as connect_server
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SERVER_HELP = (
-    "a name from .mcp.json, a URL, a database (shop.db, sqlite:///shop.db, "
-    'postgresql://...), or a command in quotes: "uvx some-server"'
-)
 DATABASES = ("sqlite://", "duckdb://", "postgresql://", "postgres://")
 FILES_OF_DATABASES = {
     ".db": "sqlite",
@@ -30,59 +28,8 @@ UNNAMED = "server"
 SUFFIXES = (".csv", ".json", ".parquet")
 
 
-def add_tools(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `mcp-notebook tools`."""
-    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
-    parser.add_argument(
-        "words", nargs="*", help="only tools whose name or description holds these"
-    )
-    parser.add_argument("--json", action="store_true", help="print the schemas as JSON")
-    parser.set_defaults(run=list_tools)
-
-
-def add_call(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `mcp-notebook call`."""
-    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
-    parser.add_argument("tool", metavar="TOOL")
-    parser.add_argument(
-        "arguments",
-        nargs="*",
-        metavar="NAME=VALUE",
-        help="its arguments, or one JSON object: '{\"limit\": 10}'",
-    )
-    _add_output(parser)
-    parser.set_defaults(run=call_tool)
-
-
-def add_sql(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `mcp-notebook sql`."""
-    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
-    parser.add_argument("sql", metavar="SQL", help="a statement; - reads it from stdin")
-    parser.add_argument("--tool", default="", help="the tool that takes SQL")
-    _add_output(parser)
-    parser.set_defaults(run=query)
-
-
-def _add_output(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="write the table to a .csv, .json or .parquet file",
-    )
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="print CSV")
-    form.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument(
-        "--timeout", type=float, default=0, metavar="SECONDS", help="of the call"
-    )
-
-
 def list_tools(args: argparse.Namespace) -> int:
     """Print the server's tools, one a line, or their schemas as JSON."""
-    from mcp_notebook.notebook import current  # loads the SDK: not for `--help`
-
     name = connect(args.server)
     tools = current.notebook().sessions.get(name).tools
     words = [word.casefold() for word in args.words]
@@ -114,8 +61,6 @@ def list_tools(args: argparse.Namespace) -> int:
 def call_tool(args: argparse.Namespace) -> int:
     """Call one tool and print what it gave."""
     check_output(args)
-    from mcp_notebook.notebook import by_hand, current  # loads the SDK
-
     given = args.arguments
     if len(given) == 1 and given[0].lstrip().startswith("{"):
         arguments = by_hand.parse_arguments(given[0])
@@ -133,8 +78,6 @@ def call_tool(args: argparse.Namespace) -> int:
 def query(args: argparse.Namespace) -> int:
     """Run one statement through the server's own query tool and print the table."""
     check_output(args)
-    from mcp_notebook.notebook import by_hand, current  # loads the SDK
-
     text = sys.stdin.read() if args.sql == "-" else args.sql
     name = connect(args.server)
     state = current.notebook()
@@ -145,8 +88,6 @@ def query(args: argparse.Namespace) -> int:
 
 def connect(server: str) -> str:
     """Connect what the person named; returns the session's name."""
-    from mcp_notebook.notebook.functions import connect as connect_server  # the SDK
-
     target = target_of(server)
     if target is None:
         connect_server(server)
@@ -190,8 +131,6 @@ def give_out(
     args: argparse.Namespace, result: Any, table: "pd.DataFrame | None"
 ) -> None:
     """Print or write what a call gave; notes go to stderr, where a pipe leaves them."""
-    from mcp_notebook.notebook import by_hand
-
     if table is None:
         _give_out_text(args, by_hand.text_of(result))
         return

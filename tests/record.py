@@ -16,16 +16,14 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from mcp_notebook import notebook_commands
+from mcp_notebook import cli, notebook_commands
 from mcp_notebook.replay import sidecar_for
 from tests.local.server import start_local
 
 SECONDS = 1800  # a cell, on a small machine
 
 
-def main(
-    model: str, notebook: Path = Path("notebooks") / notebook_commands.QUICKSTART
-) -> int:
+def main(model: str, notebook: Path = Path("notebooks") / cli.QUICKSTART) -> int:
     """Record; returns the exit code."""
     sidecar = sidecar_for(notebook)
     sidecar.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from mcp_notebook import cli
 from mcp_notebook import notebook_commands as demo
 from mcp_notebook.cli import main
 from mcp_notebook.errors import ConfigError
@@ -15,23 +16,23 @@ from mcp_notebook.errors import ConfigError
 def packaged(tmp_path: Path, monkeypatch) -> Path:
     folder = tmp_path / "packaged"
     folder.mkdir()
-    (folder / demo.QUICKSTART).write_text("{}")
+    (folder / cli.QUICKSTART).write_text("{}")
     monkeypatch.setattr(demo, "PACKAGED", folder)
     return folder
 
 
 def test_a_checkouts_own_notebook_is_used(packaged: Path, tmp_path: Path):
     (tmp_path / "notebooks").mkdir()
-    own = tmp_path / "notebooks" / demo.QUICKSTART
+    own = tmp_path / "notebooks" / cli.QUICKSTART
     own.write_text("{}")
-    assert demo.find(demo.QUICKSTART, tmp_path) == own
+    assert demo.find(cli.QUICKSTART, tmp_path) == own
 
 
 def test_elsewhere_the_packaged_ones_are_copied_once(packaged: Path, tmp_path: Path):
-    found = demo.find(demo.QUICKSTART, tmp_path)
-    assert found == tmp_path / demo.COPY / demo.QUICKSTART
+    found = demo.find(cli.QUICKSTART, tmp_path)
+    assert found == tmp_path / demo.COPY / cli.QUICKSTART
     found.write_text("edited")
-    assert demo.find(demo.QUICKSTART, tmp_path).read_text() == "edited"
+    assert demo.find(cli.QUICKSTART, tmp_path).read_text() == "edited"
 
 
 def test_an_unknown_notebook_is_one_sentence(packaged: Path, tmp_path: Path):

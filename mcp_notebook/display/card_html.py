@@ -28,9 +28,10 @@ from mcp_notebook.display.html_parts import (
     SANS,
     code,
     dim,
+    escape,
+    picture,
     tag,
 )
-from mcp_notebook.display.safe import escape, picture
 from mcp_notebook.display.shown_table import ShownColumn, TableView
 from mcp_notebook.display.wording import (
     MARKS,

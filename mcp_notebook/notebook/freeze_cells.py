@@ -141,9 +141,9 @@ def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
 
 @cache
 def _parser() -> Any:
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
-    return duck.connect(threads=1, memory="100MB")
+    return sqlguard.connect(threads=1, memory="100MB")
 
 
 def _source(
