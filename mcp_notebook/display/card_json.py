@@ -17,7 +17,7 @@ from mcp_notebook.display.call_view import (
     preview_arguments,
     read_arguments,
 )
-from mcp_notebook.display.chart.shapes import Drawing
+from mcp_notebook.display.draw_chart import Drawing
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.display.questions import Choice, Question, approval_question
 from mcp_notebook.display.shown_table import TableView

@@ -19,7 +19,7 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.catalog import Catalog
-from mcp_notebook.sharing.sources.describe import look
+from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.sources.local_tables import STORED, ready
 from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
 from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS

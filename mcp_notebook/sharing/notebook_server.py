@@ -30,9 +30,9 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.arrow import arrow_bytes, snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.sharing.describing import UNREADABLE, look
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import SqlRunner
-from mcp_notebook.sharing.sources.describe import UNREADABLE, look
 from mcp_notebook.sharing.sources.local_tables import STORED, sample
 from mcp_notebook.sharing.table_tools import SECONDS, Form, TableTools
 from mcp_notebook.sharing.tool_errors import did_you_mean

@@ -428,7 +428,7 @@ async def run_worker_query(
 
 
 def _empty(value: Any) -> "pa.Table":
-    from mcp_notebook.sharing.sources.describe import look
+    from mcp_notebook.sharing.describing import look
 
     return look(value).schema.empty_table()
 
