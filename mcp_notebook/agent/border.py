@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_notebook.agent.context import without_foreign
-from mcp_notebook.agent.conversation import Block, Conversation
+from mcp_notebook.agent.conversation import Block, Conversation, without_foreign
 from mcp_notebook.agent.pictures import limit_pictures, parts_of, replace_parts
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.json_schema import sendable

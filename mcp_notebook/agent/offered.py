@@ -85,7 +85,7 @@ def offer(tool: "ToolInfo") -> OfferedTool:
 
 
 def _make(tool: "ToolInfo") -> OfferedTool:
-    schema = flatten(lift(tool.input_schema))
+    schema = merge_branches(lift(tool.input_schema))
     said = [tool.description.strip() or tool.title.strip() or tool.name]
     choices = schema.pop(_CHOICES, None)
     if choices:
@@ -104,11 +104,11 @@ def _make(tool: "ToolInfo") -> OfferedTool:
     return OfferedTool(words, schema, own_names, structured)
 
 
-# Where `flatten` leaves what the branches asked for; no keyword of JSON Schema.
+# Where `merge_branches` leaves what the branches asked for; no keyword of JSON Schema.
 _CHOICES = "x-choices"
 
 
-def flatten(schema: Schema) -> Schema:
+def merge_branches(schema: Schema) -> Schema:
     """An object schema with nothing combined at its top: properties of all branches are
     in it, required is what every branch requires, and the rest is said in words.
     """

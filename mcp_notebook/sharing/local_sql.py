@@ -19,12 +19,16 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.catalog import Catalog
-from mcp_notebook.sharing.sources.cache import Remembered
-from mcp_notebook.sharing.sources.describe import look
+from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.sources.local_tables import STORED, ready
 from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
 from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS
-from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here
+from mcp_notebook.sharing.sources.remote_route import (
+    Bounds,
+    Elsewhere,
+    Here,
+    Remembered,
+)
 from mcp_notebook.sharing.tool_errors import ToolError
 
 if TYPE_CHECKING:
@@ -71,7 +75,7 @@ def run_local_query(
 
 
 def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
     statement, notes = routed.checked, []
     named: dict[str, Any] = {}
@@ -96,7 +100,7 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
     else:
         rows = 1 << 62
 
-    answer = duck.run(
+    answer = sqlguard.run(
         _local_connection(), statement["sql"], named, rows=rows, max_bytes=1 << 62
     )
     return replace(answer, notes=(*answer.notes, *notes))
@@ -156,6 +160,6 @@ def _local_spool() -> Spool:
 
 @cache
 def _local_connection() -> "duckdb.DuckDBPyConnection":
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
-    return duck.connect(threads=os.cpu_count() or 2, memory="80%")
+    return sqlguard.connect(threads=os.cpu_count() or 2, memory="80%")

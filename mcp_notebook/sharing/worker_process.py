@@ -23,7 +23,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mcp_notebook.sharing import duck, sqlguard
+from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.sources import plan_request
 from mcp_notebook.sharing.tool_errors import ToolError
 
@@ -36,7 +36,7 @@ def main() -> None:
     """Serve requests until stdin ends."""
     limit_memory(0)
     try:
-        connection = duck.connect(threads=2, memory=MEMORY, database=sys.argv[2])
+        connection = sqlguard.connect(threads=2, memory=MEMORY, database=sys.argv[2])
     except duckdb.Error as error:
         _send_answer({"error": sqlguard.first_lines(error)})
         return
@@ -56,7 +56,7 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         if request.keys() & plan_request.KINDS:
             return plan_request.answer(connection, request)
         if "explain" in request:
-            return {"plan": duck.explain(connection, request["explain"])}
+            return {"plan": sqlguard.explain(connection, request["explain"])}
 
         return _run(connection, request)
     except ToolError as error:
@@ -77,7 +77,7 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         )
     )
     tables = {name: _open_table(path) for name, path in paths.items()}
-    answer = duck.run(
+    answer = sqlguard.run(
         connection,
         request["run"],
         tables,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mcp_notebook.agent.border import admit, admit_reply
 from mcp_notebook.agent.conversation import Conversation, tool_result
-from mcp_notebook.agent.offered import allowed_name, flatten, offer
+from mcp_notebook.agent.offered import allowed_name, merge_branches, offer
 from mcp_notebook.agent.toolset import Toolset, api_name
 from mcp_notebook.errors import RequestRefused
 from mcp_notebook.events import Note, ToolCall
@@ -145,7 +145,7 @@ def test_branches_of_references_are_merged():
             "B": {"type": "object", "properties": {"k": {}, "b": {}}, "required": ["k", "b"]},
         },
     }  # fmt: skip
-    flat = flatten(lift(schema))
+    flat = merge_branches(lift(schema))
     assert list(flat["properties"]) == ["k", "a", "b"]
     assert flat["required"] == ["k"]
 

@@ -10,15 +10,14 @@ from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest
 
 from mcp_notebook.json_schema import whole_text
+from mcp_notebook.sessions.http import _split_at_escape
 from mcp_notebook.sessions.reply_repair.lines import (
     LineSplitter,
     TooLong,
     mend_halves,
 )
-from mcp_notebook.sessions.reply_repair.notification_limit import BURST
 from mcp_notebook.sessions.reply_repair.results import LISTS, repair_reply
-from mcp_notebook.sessions.reply_repair.tap import Tap
-from mcp_notebook.sessions.transports.http import _split_at_escape
+from mcp_notebook.sessions.reply_repair.tap import BURST, Tap
 
 
 def feed(splitter: LineSplitter, chunks: Iterable[bytes]) -> list[bytes | TooLong]:
