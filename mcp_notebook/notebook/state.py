@@ -338,7 +338,7 @@ def frame_of(table: "Table", origin: "Origin", types: str) -> Any:
             "call_id": origin.call_id,
             "time": origin.time,
             "seconds": origin.seconds,
-        }
+        },
     )
 
 

@@ -152,7 +152,9 @@ def unique_names(names: Iterable[str]) -> list[str]:
     unique = []
     for name in given:
         candidate, number = name, 1
-        while candidate.lower() in taken or (number > 1 and candidate.lower() in lowered):
+        while candidate.lower() in taken or (
+            number > 1 and candidate.lower() in lowered
+        ):
             number += 1
             candidate = f"{name}_{number}"
 
@@ -185,9 +187,7 @@ def _index_names(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     if given == [None]:
         found = ["index"]
     else:
-        found = [
-            _written(name) or f"level_{level}" for level, name in enumerate(given)
-        ]
+        found = [_written(name) or f"level_{level}" for level, name in enumerate(given)]
 
     taken = {name.lower() for name in columns}
     free = [f"{name}_index" if name.lower() in taken else name for name in found]
@@ -294,9 +294,7 @@ def _categories(series: pd.Series) -> tuple[pa.Array | pa.ChunkedArray, str]:
     return distinct.take(places), note
 
 
-_CONVERT: dict[
-    str, Callable[[pd.Series], tuple[pa.Array | pa.ChunkedArray, str]]
-] = {
+_CONVERT: dict[str, Callable[[pd.Series], tuple[pa.Array | pa.ChunkedArray, str]]] = {
     "PeriodDtype": _said_as_text,
     "IntervalDtype": _said_as_text,
     "SparseDtype": _without_gaps,

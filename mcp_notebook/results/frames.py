@@ -502,6 +502,12 @@ def _restore_one_by_one(floats: np.ndarray, type_: pa.DataType) -> pa.Array | No
     return pa.array(found, type_)
 
 
+def _restore_values(series: pd.Series, type_: pa.DataType) -> pa.Array | None:
+    if series.dtype.kind not in "Om":
+        return None
+    return pa.array(series, from_pandas=True).cast(type_)
+
+
 def _restore_nested(series: pd.Series, type_: pa.DataType) -> pa.Array | None:
     if series.dtype != object:
         return None
@@ -546,6 +552,7 @@ _EVERYDAY: dict[int, Callable[[pa.ChunkedArray], Any]] = {
 _RESTORE: dict[Any, Callable[[pd.Series, pa.DataType], pa.Array | None]] = {
     DATE: _restore_days,
     DECIMAL: _restore_decimals,
+    **dict.fromkeys((TIME, BINARY, DURATION), _restore_values),
     **dict.fromkeys((LIST, STRUCT, MAP), _restore_nested),
     JSON: _restore_json,
 }

@@ -138,7 +138,8 @@ def _head(
     data: Any, name: str, columns: list[Source], notes: Sequence[str], truncated: str
 ) -> Iterator[str]:
     shape = f"{_count(len(data), 'row')} × {_count(len(columns), 'column')}"
-    yield f"{visible(written_name(clip(name, 120)))}: {shape}; query it by that name"
+    written = written_name(name) if is_reserved(name) else visible(clip(name, 120))
+    yield f"{written}: {shape}; query it by that name"
     if truncated:
         yield f"incomplete: {clip(visible(truncated), _NOTE)}"
 
@@ -298,9 +299,7 @@ def column_sources(data: Any, masked: Masked) -> list[Source]:
             for at, name in enumerate(data.column_names)
         ]
 
-    return [
-        _frame_source(data, at, name, masked) for at, name in enumerate(data.names)
-    ]
+    return [_frame_source(data, at, name, masked) for at, name in enumerate(data.names)]
 
 
 def describe_column(source: Source, masked: Masked) -> ColumnFacts:

@@ -111,7 +111,9 @@ def _frame_text(frame: Any) -> str:
     if not view.levels:
         return columns
     level_names = map(written_name, view.names[: view.levels])
-    levels = [f"{name} ({word})" for name, word in zip(level_names, words, strict=False)]
+    levels = [
+        f"{name} ({word})" for name, word in zip(level_names, words, strict=False)
+    ]
     return f"{columns}, its index: {', '.join(levels)}"
 
 
