@@ -6,7 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from mcp_notebook import demo
+from mcp_notebook import cli
 from mcp_notebook.errors import ConfigError
 
 
@@ -14,28 +14,28 @@ from mcp_notebook.errors import ConfigError
 def packaged(tmp_path: Path, monkeypatch) -> Path:
     folder = tmp_path / "packaged"
     folder.mkdir()
-    (folder / demo.QUICKSTART).write_text("{}")
-    monkeypatch.setattr(demo, "PACKAGED", folder)
+    (folder / cli.QUICKSTART).write_text("{}")
+    monkeypatch.setattr(cli, "PACKAGED", folder)
     return folder
 
 
 def test_a_checkouts_own_notebook_is_used(packaged: Path, tmp_path: Path):
     (tmp_path / "notebooks").mkdir()
-    own = tmp_path / "notebooks" / demo.QUICKSTART
+    own = tmp_path / "notebooks" / cli.QUICKSTART
     own.write_text("{}")
-    assert demo.find(demo.QUICKSTART, tmp_path) == own
+    assert cli.find(cli.QUICKSTART, tmp_path) == own
 
 
 def test_elsewhere_the_packaged_ones_are_copied_once(packaged: Path, tmp_path: Path):
-    found = demo.find(demo.QUICKSTART, tmp_path)
-    assert found == tmp_path / demo.COPY / demo.QUICKSTART
+    found = cli.find(cli.QUICKSTART, tmp_path)
+    assert found == tmp_path / cli.COPY / cli.QUICKSTART
     found.write_text("edited")
-    assert demo.find(demo.QUICKSTART, tmp_path).read_text() == "edited"
+    assert cli.find(cli.QUICKSTART, tmp_path).read_text() == "edited"
 
 
 def test_an_unknown_notebook_is_one_sentence(packaged: Path, tmp_path: Path):
     with pytest.raises(ConfigError, match="no notebook 'nope"):
-        demo.find("nope.ipynb", tmp_path)
+        cli.find("nope.ipynb", tmp_path)
 
 
 def test_a_failing_cell_is_printed_and_makes_the_exit_code_1(tmp_path: Path, capfd):
@@ -43,7 +43,7 @@ def test_a_failing_cell_is_printed_and_makes_the_exit_code_1(tmp_path: Path, cap
         cells=[nbformat.v4.new_code_cell("print('before')\n1 / 0")]
     )
     nbformat.write(notebook, tmp_path / "n.ipynb")
-    assert demo.execute(tmp_path / "n.ipynb", save=False) == 1
+    assert cli.execute(tmp_path / "n.ipynb", save=False) == 1
     printed = capfd.readouterr().out
     assert "before" in printed
     assert "ZeroDivisionError" in printed
@@ -52,7 +52,7 @@ def test_a_failing_cell_is_printed_and_makes_the_exit_code_1(tmp_path: Path, cap
 def test_saving_writes_the_outputs(tmp_path: Path, capfd):
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("6 * 7")])
     nbformat.write(notebook, tmp_path / "n.ipynb")
-    assert demo.execute(tmp_path / "n.ipynb", save=True) == 0
+    assert cli.execute(tmp_path / "n.ipynb", save=True) == 0
     saved = nbformat.read(tmp_path / "n.ipynb", as_version=4)
     assert saved.cells[0].outputs[0].data["text/plain"] == "42"
 
@@ -64,7 +64,7 @@ def test_the_frozen_cells_of_the_second_notebook_are_what_freezing_gives(
         monkeypatch.delenv(name, raising=False)
     shutil.copytree(Path(__file__).parent.parent / "notebooks", tmp_path / "notebooks")
     file = tmp_path / "notebooks" / "02_from_conversation_to_code.ipynb"
-    assert demo.execute(file, save=True) == 0, capfd.readouterr().out
+    assert cli.execute(file, save=True) == 0, capfd.readouterr().out
     cells = [
         c for c in nbformat.read(file, as_version=4).cells if c.cell_type == "code"
     ]

@@ -19,7 +19,7 @@ LADDER = [
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
-    {"magics", "demo"},
+    {"magics"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -451,9 +451,7 @@ def _find_type(text: str) -> pa.DataType | None:
 
 def _remember_type(column: pa.ChunkedArray) -> str:
     text = str(column.type)
-    if column.type.id in _REMEMBERED:
-        _KNOWN[text] = column.type
-    elif value_kind(column.type) is JSON:
+    if column.type.id in _REMEMBERED or value_kind(column.type) is JSON:
         _KNOWN[text] = column.type
     return text
 

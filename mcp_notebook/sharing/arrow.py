@@ -6,6 +6,7 @@ new memory. So a frame whose columns still lie at the addresses of a held copy i
 unchanged. Arrow memory is immutable by contract, and the same comparison works for it.
 """
 
+import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,10 @@ from mcp_notebook.results.frame_view import (
     unique_names,
     view_frame,
 )
-from mcp_notebook.sharing.sources.streams import once, read_interchanged
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 Places = tuple[Hashable, ...]
 _ELSEWHERE = ("file", "dataset", "lazy", "relation", "ibis", "spark")
@@ -204,3 +205,72 @@ def _readable(table: pa.Table) -> pa.Table:
     """Values as DuckDB reads them; see `frame_view.plain_values`."""
     columns = [plain_values(column) for column in table.columns]
     return pa.table(columns, names=table.column_names)
+
+
+# Objects that hand over Arrow: streams that can be read once are read into memory and
+# kept for their lifetime.
+
+
+MOST_BYTES = 500_000_000
+"""How much of a stream is kept in memory."""
+
+_READ: "weakref.WeakKeyDictionary[Any, pa.Table]" = weakref.WeakKeyDictionary()
+
+
+def once(reader: Any) -> pa.Table:
+    """All rows of a stream that can be read once; later calls give the same table.
+
+    Raises `DataError` when it is longer than `MOST_BYTES`, or when nothing could be kept for it.
+    """
+    try:
+        known = _READ.get(reader)
+    except TypeError:
+        raise DataError(
+            "This stream can be read once only: share a table made of it."
+        ) from None
+
+    if known is not None:
+        return known
+
+    batches, size = [], 0
+    stream = pa.RecordBatchReader.from_stream(reader)
+    for batch in stream:
+        size += batch.nbytes
+        if size > MOST_BYTES:
+            raise DataError(
+                f"The stream holds more than {MOST_BYTES / 1e6:g} MB and is used up "
+                "now: write it to a Parquet file "
+                "and share that."
+            )
+
+        batches.append(batch)
+
+    table = pa.Table.from_batches(batches, stream.schema)
+    _READ[reader] = table
+    return table
+
+
+def read_interchanged(value: Any) -> pa.Table:
+    """A table by the dataframe interchange protocol; raises `DataError`."""
+    import pyarrow.interchange
+
+    try:
+        return pyarrow.interchange.from_dataframe(value)
+    except (
+        NotImplementedError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        pa.ArrowException,
+    ) as error:
+        raise DataError(
+            f"This {type(value).__name__} cannot be handed over as a table: {error}"
+        ) from error
+
+
+def arrow_bytes(table: pa.Table) -> bytes:
+    """The table as an Arrow IPC file."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()

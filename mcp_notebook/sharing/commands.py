@@ -145,8 +145,11 @@ async def _fetch(args: argparse.Namespace) -> None:
 
 
 async def _notebook(args: argparse.Namespace) -> None:
-    from mcp_notebook.sharing.bridge import serve_bridge  # as above
-    from mcp_notebook.sharing.http_server import connection_folder, find_connection
+    from mcp_notebook.sharing.http_server import (
+        connection_folder,
+        find_connection,
+        serve_bridge,  # as above
+    )
 
     await serve_bridge(
         args.connection or find_connection(connection_folder(), args.kernel)

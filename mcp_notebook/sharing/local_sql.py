@@ -19,12 +19,16 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.catalog import Catalog
-from mcp_notebook.sharing.sources.cache import Remembered
-from mcp_notebook.sharing.sources.describe import look
+from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.sources.local_tables import STORED, ready, schema_of
 from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
 from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS
-from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here
+from mcp_notebook.sharing.sources.remote_route import (
+    Bounds,
+    Elsewhere,
+    Here,
+    Remembered,
+)
 from mcp_notebook.sharing.tool_errors import ToolError
 
 if TYPE_CHECKING:
@@ -71,7 +75,7 @@ def run_local_query(
 
 
 def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
     statement, notes = routed.checked, []
     named: dict[str, Any] = {}
@@ -96,8 +100,8 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
     else:
         rows = 1 << 62
 
-    zone, note = duck.session_zone(map(_typed_columns, named.values()))
-    answer = duck.run(
+    zone, note = sqlguard.session_zone(map(_typed_columns, named.values()))
+    answer = sqlguard.run(
         _local_connection(zone), statement["sql"], named, rows=rows, max_bytes=1 << 62
     )
     notes += [note] if note else []
@@ -168,6 +172,6 @@ def _local_spool() -> Spool:
 # a session's zone is locked with it; few notebooks have times of many zones
 @lru_cache(maxsize=8)
 def _local_connection(zone: str) -> "duckdb.DuckDBPyConnection":
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
-    return duck.connect(threads=os.cpu_count() or 2, memory="80%", zone=zone)
+    return sqlguard.connect(threads=os.cpu_count() or 2, memory="80%", zone=zone)

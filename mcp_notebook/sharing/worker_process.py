@@ -24,7 +24,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mcp_notebook.sharing import duck, sqlguard
+from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.sources import plan_request
 from mcp_notebook.sharing.tool_errors import ToolError
 
@@ -37,7 +37,7 @@ def main() -> None:
     """Serve requests until stdin ends."""
     limit_memory(0)
     try:
-        connection = duck.connect(threads=2, memory=MEMORY, database=sys.argv[2])
+        connection = sqlguard.connect(threads=2, memory=MEMORY, database=sys.argv[2])
     except duckdb.Error as error:
         _send_answer({"error": sqlguard.first_lines(error)})
         return
@@ -57,7 +57,7 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         if request.keys() & plan_request.KINDS:
             return plan_request.answer(connection, request)
         if "explain" in request:
-            return {"plan": duck.explain(connection, request["explain"])}
+            return {"plan": sqlguard.explain(connection, request["explain"])}
 
         return _run(connection, request)
     except ToolError as error:
@@ -78,9 +78,9 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         )
     )
     tables = {name: _open_table(path) for name, path in paths.items()}
-    zone, note = duck.session_zone(map(_typed_columns, tables.values()))
-    answer = duck.run(
-        connection if zone == duck.UTC else _connection_in(zone),
+    zone, note = sqlguard.session_zone(map(_typed_columns, tables.values()))
+    answer = sqlguard.run(
+        connection if zone == sqlguard.UTC else _connection_in(zone),
         request["run"],
         tables,
         rows=request["rows"],
@@ -98,7 +98,7 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 @lru_cache(maxsize=2)
 def _connection_in(zone: str) -> Any:
-    return duck.connect(threads=2, memory=MEMORY, zone=zone)
+    return sqlguard.connect(threads=2, memory=MEMORY, zone=zone)
 
 
 def _typed_columns(table: Any) -> list[tuple[str, Any]]:
