@@ -20,6 +20,7 @@ LADDER = [
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
     {"magics"},
+    {"notebook_commands", "server_commands"},
     {"cli"},
     {"__init__", "__main__"},
 ]
