@@ -107,9 +107,9 @@ def view_frame(frame: pd.DataFrame) -> FrameView:
     labels = [label_text(label, at) for at, label in enumerate(frame.columns)]
     names = unique_names(labels)
     renamed = {
-        _written(label): name
+        _write_label(label): name
         for label, name in zip(frame.columns, names, strict=True)
-        if _written(label) != name
+        if _write_label(label) != name
     }
     if is_plain_index(frame):
         shown.index = pd.RangeIndex(len(frame))
@@ -122,9 +122,9 @@ def view_frame(frame: pd.DataFrame) -> FrameView:
     shown = shown.reset_index(allow_duplicates=True)
     given = [name for name in frame.index.names if name is not None]
     renamed |= {
-        f"index {_written(name)}": level
+        f"index {_write_label(name)}": level
         for name, level in zip(frame.index.names, levels, strict=True)
-        if name in given and _written(name) != level
+        if name in given and _write_label(name) != level
     }
     return FrameView(shown, len(levels), renamed, origin)
 
@@ -165,15 +165,15 @@ def unique_names(names: Iterable[str]) -> list[str]:
 
 def label_text(label: object, at: int) -> str:
     """A column's label as one text; an empty one by its place."""
-    text = _written(label)
+    text = _write_label(label)
     if text.strip():
         return text
     return f"column_{at + 1}"
 
 
-def _written(label: object) -> str:
+def _write_label(label: object) -> str:
     if isinstance(label, tuple):
-        return "_".join(_written(part) for part in label if _written(part))
+        return "_".join(_write_label(part) for part in label if _write_label(part))
     if label is None or label != label:
         return ""
     # half a character cannot go to SQL, nor to anybody else
@@ -186,7 +186,9 @@ def _index_names(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     if given == [None]:
         found = ["index"]
     else:
-        found = [_written(name) or f"level_{level}" for level, name in enumerate(given)]
+        found = [
+            _write_label(name) or f"level_{level}" for level, name in enumerate(given)
+        ]
 
     taken = {name.lower() for name in columns}
     free = [f"{name}_index" if name.lower() in taken else name for name in found]
