@@ -259,8 +259,6 @@ EXITS: dict[str, Callable[[str], Any]] = {
     "outside client's rows": lambda t: _tool(t, structured=True),
     "the service's refusal": _service,
     "frozen argument": lambda t: Sealer({}).text(t, "a"),
-        repr(Sealer({}).seal(t)) if hasattr(Sealer, "seal") else ""
-    ),
 }
 
 
