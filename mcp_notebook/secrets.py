@@ -190,7 +190,11 @@ class Finder:
 def forms_of(value: str) -> set[bytes]:
     """Every form of a value that is looked for, without line breaks."""
     data = value.encode("utf-8", "surrogatepass")
-    texts = {value} if _PLAIN.fullmatch(value) else _text_forms(value)
+    if _PLAIN.fullmatch(value):
+        texts = {value}
+    else:
+        texts = _text_forms(value)
+
     # a short value's bytes stand in too many other texts
     if len(value) >= SHORT:
         texts |= {data.hex(), data.hex().upper(), *_base64_forms(data)}
@@ -250,8 +254,9 @@ def _all_of(start: bytes, data: bytes) -> Iterable[int]:
 
 
 def _stands_alone(data: bytes, start: int, end: int) -> bool:
-    around = (data[start - 1 : start], data[end : end + 1])
-    return not any(c.isalnum() or c == b"_" or (c and c[0] >= 128) for c in around)
+    around = data[max(start - 1, 0) : start] + data[end : end + 1]
+    # letters that are not ASCII have bytes of 128 and more
+    return not any(chr(c).isalnum() or c == ord("_") or c >= 128 for c in around)
 
 
 def _positions(
@@ -491,8 +496,12 @@ def is_public(value: str) -> bool:
     credentials, a number, a date, a word or a few short ones.
     """
     text = value.strip()
-    if _NUMBERS.fullmatch(text) or _PATH.match(text) or os.path.exists(text):
+    if _NUMBERS.fullmatch(text) or _PATH.match(text):
         return True
+
+    if os.path.exists(text):
+        return True
+
     if "://" in text:
         return _is_public_address(text)
     if _HOST.fullmatch(text):

@@ -177,7 +177,11 @@ def plain_link(url: str) -> str:
     if host == parts.hostname:
         return url
 
-    place = host if port is None else f"{host}:{port}"
+    if port is None:
+        place = host
+    else:
+        place = f"{host}:{port}"
+
     return parts._replace(netloc=place).geturl()
 
 

@@ -6,7 +6,7 @@ get `***`. What this cannot do stands in docs/masking.md.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
@@ -222,7 +222,11 @@ class _Follower:
         return tuple(found)
 
     def _follow_item(self, item: "exp.Expr", scope: Scope) -> Outputs:
-        star = item if isinstance(item, self._exp.Star) else item.this
+        if isinstance(item, self._exp.Star):
+            star = item
+        else:
+            star = item.this
+
         if isinstance(item, self._exp.Star | self._exp.Column) and isinstance(
             star, self._exp.Star
         ):
@@ -230,7 +234,11 @@ class _Follower:
                 raise Unfollowed
 
             wanted = getattr(item, "table", "").casefold()
-            tables = [wanted] if wanted else list(scope.sources)
+            if wanted:
+                tables = [wanted]
+            else:
+                tables = list(scope.sources)
+
             expanded = [self._all_of(scope.sources.get(t), scope) for t in tables]
             return tuple(output for outputs in expanded for output in outputs)
 
@@ -246,7 +254,11 @@ class _Follower:
         self, select: "exp.Expr", scope: Scope
     ) -> dict[str, Outputs | None]:
         first = select.args.get("from_") or select.args.get("from")
-        parts = [first.this] if first is not None else []
+        if first is not None:
+            parts = [first.this]
+        else:
+            parts = []
+
         parts += [join.this for join in select.args.get("joins") or ()]
         parts += list(select.args.get("laterals") or ())
         found: dict[str, Outputs | None] = {}
@@ -300,28 +312,36 @@ class _Follower:
 
     def _is_masked(self, expression: "exp.Expr", scope: Scope) -> bool:
         """Whether a value of the expression may be made from a masked one."""
-        kind = type(expression).__name__
-        if kind in _SAFE or _asks_for_null(expression):
-            return False
-        if isinstance(expression, self._exp.Query):
-            inner = Scope(scope.queries, outer=scope)
-            return any(output.masked for output in self.outputs(expression, inner))
-        if isinstance(expression, self._exp.Star):
+        judges: Mapping[type, Callable[..., bool]] = {
+            self._exp.Query: self._is_masked_query,
             # every column of its tables, as one value
-            return True
-        if isinstance(expression, self._exp.Column):
-            return self._is_masked_column(expression, scope)
-        if isinstance(expression, self._exp.Literal):
-            return expression.is_string and mentions(expression.name, self._covers)
-        if isinstance(expression, self._exp.Identifier):
-            return self._covers(expression.name)
-        if kind.startswith("JSONPath") and isinstance(expression.this, str):
-            return self._covers(expression.this)
+            self._exp.Star: lambda star, scope: True,
+            self._exp.Column: self._is_masked_column,
+            self._exp.Literal: self._is_masked_text,
+            self._exp.Identifier: lambda name, scope: self._covers(name.name),
+            self._exp.JSONPathPart: self._is_masked_path,
+            self._exp.Alias: lambda alias, scope: self._is_masked(alias.this, scope),
+            self._exp.TableAlias: lambda alias, scope: False,
+        }
+        if type(expression).__name__ in _SAFE or _asks_for_null(expression):
+            return False
+
+        for kind, judge in judges.items():
+            if isinstance(expression, kind):
+                return judge(expression, scope)
 
         children = expression.iter_expressions()
-        if isinstance(expression, self._exp.Alias | self._exp.TableAlias):
-            children = iter([expression.this] if expression.this is not None else [])
         return any(self._is_masked(child, scope) for child in children)
+
+    def _is_masked_query(self, query: "exp.Expr", scope: Scope) -> bool:
+        inner = Scope(scope.queries, outer=scope)
+        return any(output.masked for output in self.outputs(query, inner))
+
+    def _is_masked_text(self, literal: "exp.Expr", scope: Scope) -> bool:
+        return literal.is_string and mentions(literal.name, self._covers)
+
+    def _is_masked_path(self, part: "exp.Expr", scope: Scope) -> bool:
+        return self._covers(str(part.this))
 
     def _is_masked_column(self, column: "exp.Expr", scope: Scope) -> bool:
         table, name = column.table.casefold(), column.name.casefold()
@@ -348,22 +368,29 @@ class _Follower:
         if not table and scope.before.get(name):
             return True
 
-        tables = [table] if table else list(scope.sources)
-        for one in tables:
-            for output in scope.sources.get(one) or ():
-                if output.name == name and not self._covers(name):
-                    return output.masked
-                if output.name == name:
-                    return True
-                if output.name == STAR and output.masked:
-                    return True
+        if table:
+            tables = [table]
+        else:
+            tables = list(scope.sources)
+
+        known = [output for one in tables for output in scope.sources.get(one) or ()]
+        same = [output.masked for output in known if output.name == name]
+        if same:
+            return self._covers(name) or any(same)
+
+        if Output(STAR, True) in known:
+            return True
 
         return None
 
 
 def _new_names(of: "exp.Expr") -> list[str]:
     alias = of.args.get("alias")
-    columns = alias.args.get("columns") if alias is not None else None
+    if alias is not None:
+        columns = alias.args.get("columns")
+    else:
+        columns = None
+
     return [column.name.casefold() for column in columns or ()]
 
 
@@ -524,7 +551,25 @@ def says_nothing(value: Any) -> bool:
     """
     if value is None or isinstance(value, bool):
         return True
-    return isinstance(value, str) and (not value or _TYPE.fullmatch(value) is not None)
+
+    if not isinstance(value, str):
+        return False
+
+    return not value or _TYPE.fullmatch(value) is not None
+
+
+def values_in(value: Any, covered: Callable[[str], bool]) -> Iterator[list[Any]]:
+    """The values of the masked columns of a table in memory, a DataFrame of pandas or an
+    Arrow table; of anything else none.
+    """
+    if hasattr(value, "column_names") and hasattr(value, "column"):
+        for name in filter(covered, value.column_names):
+            yield value.column(name).slice(0, MOST_LEARNED).to_pylist()
+
+    if hasattr(value, "iloc") and hasattr(value, "columns"):
+        for at, name in enumerate(map(str, value.columns)):
+            if covered(name):
+                yield value.iloc[:MOST_LEARNED, at].tolist()
 
 
 @lru_cache(maxsize=4096)
@@ -582,9 +627,14 @@ def _letters(patterns: tuple[str, ...]) -> tuple[str, ...]:
 
 def _hide_after(found: "re.Match[str]") -> str:
     said = found["said"]
-    quote = said[0] if said[:1] in "\"'" else ""
-    if said.strip().casefold() in ("null", "masked", MASK) or not said.strip():
+    if said.strip().casefold() in ("", "null", "masked", MASK):
         return found[0]
+
+    if said.startswith(("'", '"')):
+        quote = said[0]
+    else:
+        quote = ""
+
     return f"{found['name']}{found['mark']}{quote}{MASK}{quote}"
 
 

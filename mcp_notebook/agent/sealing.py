@@ -93,7 +93,10 @@ def veil_text(text: str, veil: Veil) -> str:
         with suppress(ValueError, RecursionError):
             value = json.loads(text)
             hidden = veil.hide_json(value)
-            return text if hidden == value else json.dumps(hidden, ensure_ascii=False)
+            if hidden == value:
+                return text
+
+            return json.dumps(hidden, ensure_ascii=False)
 
     return veil.hide(text)
 

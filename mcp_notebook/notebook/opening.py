@@ -329,7 +329,11 @@ def is_trusted(spec: ServerSpec) -> bool:
 
     `serve fetch` is not: rows could leave in the address of a page.
     """
-    kind = spec.args[len(START) :][:1] if isinstance(spec, StdioServer) else ()
+    if isinstance(spec, StdioServer):
+        kind = spec.args[len(START) :][:1]
+    else:
+        kind = ()
+
     return is_bundled(spec) and kind in (("database",), ("notebook",))
 
 

@@ -26,7 +26,7 @@ from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.sharing.catalog import Catalog
-from mcp_notebook.veil import Veil
+from mcp_notebook.veil import Veil, values_in
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Origin, Shaping
@@ -213,9 +213,10 @@ class Notebook:
         """Know the values of masked columns in the tables that are here: a mask that is
         set late also holds for what came before.
         """
-        from mcp_notebook.sharing.masks import values_in
+        if not self.veil:
+            return
 
-        for entry in self.catalog.entries() if self.veil else ():
+        for entry in self.catalog.entries():
             value = self.catalog.value_of(entry)
             for values in values_in(value, self.veil.covers):
                 self.veil.learn(values)

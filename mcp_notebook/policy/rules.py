@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.policy.grants import Grants
@@ -238,24 +238,32 @@ def _fits_address(text: str, pattern: str) -> bool:
 
     try:
         given, wanted = urlsplit(text), urlsplit(pattern)
-        ports = (given.port, wanted.port)
+        same_port = given.port == wanted.port
     except ValueError:
         return False
 
-    if "@" in given.netloc or ports[0] != ports[1]:
+    if "@" in given.netloc or not same_port:
+        return False
+    if given.scheme != wanted.scheme or not _fits_host(given, wanted):
         return False
 
-    host = (given.hostname or "").rstrip(".")
-    if given.scheme != wanted.scheme or not fnmatchcase(host, wanted.hostname or ""):
-        return False
-
+    wanted_place = _add_query(wanted.path or "/", wanted.query)
     # `/a/../b` is `/b` to the server, also when its dots are written as %2e
     path = posixpath.normpath(unquote(given.path) or "/")
-    rest = f"?{given.query}" if given.query else ""
-    wanted_rest = f"?{wanted.query}" if wanted.query else ""
-    return fnmatchcase(path + rest, (wanted.path or "/") + wanted_rest) or fnmatchcase(
-        f"{path.rstrip('/')}/{rest}", (wanted.path or "/") + wanted_rest
-    )
+    with_slash = path.rstrip("/") + "/"
+    places = (_add_query(path, given.query), _add_query(with_slash, given.query))
+    return any(fnmatchcase(place, wanted_place) for place in places)
+
+
+def _fits_host(given: SplitResult, wanted: SplitResult) -> bool:
+    host = (given.hostname or "").rstrip(".")
+    return fnmatchcase(host, wanted.hostname or "")
+
+
+def _add_query(path: str, query: str) -> str:
+    if query:
+        return f"{path}?{query}"
+    return path
 
 
 @dataclass(frozen=True)

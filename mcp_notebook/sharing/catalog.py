@@ -65,7 +65,11 @@ class Catalog:
         it new rows, but to nobody before it is shared again.
         """
         held = variable or name
-        pinned = self._namespace().get(held) if origin == "shared" else None
+        if origin == "shared":
+            pinned = self._namespace().get(held)
+        else:
+            pinned = None
+
         known = self._entries.get(name)
         if known is not None and known.variable == held and not masked:
             # the same table, named in a question or shared: made from what it was

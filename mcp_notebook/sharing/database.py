@@ -294,7 +294,10 @@ def _describe(
     sampled = [row[index] for row in sample.rows if index < len(row)]
     shown = [str(value)[:60] for value in sampled if value is not None]
     if is_masked:
-        shown = ["masked"] if shown else []
+        if shown:
+            shown = ["masked"]
+        else:
+            shown = []
 
     return [
         column.name,

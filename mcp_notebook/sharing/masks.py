@@ -14,14 +14,13 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.kinds import kind_of
 from mcp_notebook.secrets import KnownValues
 from mcp_notebook.sharing.catalog import Entry
 from mcp_notebook.values import (
@@ -36,7 +35,6 @@ from mcp_notebook.values import (
 from mcp_notebook.veil import covers
 
 PREFIX = "masked:"
-MOST_ROWS = 50_000  # of a frame whose values are learned
 NOTHING_KNOWN = KnownValues()
 _TOKEN = re.compile(rf"{PREFIX}[0-9a-f]{{16}}")
 _NUMBERED = re.compile(r"(.+)_\d+")
@@ -330,16 +328,3 @@ def _has_maps(kind: pa.DataType) -> bool:
     if not value_kind(kind).nested:
         return False
     return any(_has_maps(kind.field(at).type) for at in range(kind.num_fields))
-
-
-def values_in(value: object, covered: Callable[[str], bool]) -> Iterator[list[Any]]:
-    """The values of the masked columns of a frame or an Arrow table; of what is not in
-    memory none.
-    """
-    if isinstance(value, pa.Table):
-        for name in filter(covered, value.column_names):
-            yield column_values(pc.unique(plain_column(value.column(name))))
-    elif kind_of(value) == "frame" and hasattr(value, "columns"):
-        for at, name in enumerate(map(str, value.columns)):
-            if covered(name):
-                yield value.iloc[:MOST_ROWS, at].tolist()
