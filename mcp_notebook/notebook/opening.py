@@ -329,12 +329,14 @@ def is_trusted(spec: ServerSpec) -> bool:
 
     `serve fetch` is not: rows could leave in the address of a page.
     """
-    if isinstance(spec, StdioServer):
-        kind = spec.args[len(START) :][:1]
-    else:
-        kind = ()
+    if not isinstance(spec, StdioServer):
+        return False
 
-    return is_bundled(spec) and kind in (("database",), ("notebook",))
+    kind = spec.args[len(START) : len(START) + 1]
+    if kind not in (("database",), ("notebook",)):
+        return False
+
+    return is_bundled(spec)
 
 
 def is_bundled(spec: ServerSpec) -> bool:
