@@ -93,9 +93,8 @@ def execute(path: Path, *, save: bool) -> int:
     when a cell failed.
     """
     try:
+        import nbclient
         import nbformat  # part of the `lab` extra, not needed by the extension
-        from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError
     except ImportError:
         raise ConfigError(
             'The demo needs the lab extra: pip install "mcp-notebook[lab]".'
@@ -105,12 +104,12 @@ def execute(path: Path, *, save: bool) -> int:
     # nbclient does not tell the kernel which notebook it runs; JupyterLab does, through
     # this variable.
     environ = {**os.environ, "JPY_SESSION_NAME": str(path.resolve())}
-    client = NotebookClient(
+    client = nbclient.NotebookClient(
         notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
     )
     try:
         client.execute(env=environ)
-    except CellExecutionError:
+    except nbclient.exceptions.CellExecutionError:
         show(notebook)
         return 1
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.freeze.fingerprint import (
@@ -124,8 +125,6 @@ def as_frame(value: Any, which: str = "") -> pd.DataFrame:
         return value.to_frame()
 
     if hasattr(value, "__arrow_c_stream__"):
-        import pyarrow as pa
-
         return pa.table(value).to_pandas(types_mapper=pd.ArrowDtype)
 
     if which:
