@@ -93,7 +93,7 @@ def execute(path: Path, *, save: bool) -> int:
     when a cell failed.
     """
     try:
-        import nbclient
+        import nbclient.exceptions
         import nbformat  # part of the `lab` extra, not needed by the extension
     except ImportError:
         raise ConfigError(
