@@ -1,28 +1,71 @@
-"""The command `mcp-notebook`: the demo and the bundled servers."""
+"""The command `mcp-notebook`: notebooks run and frozen, servers asked and served. What a
+command takes stands here; its work stands in a module that only that command loads.
+"""
 
 import argparse
-import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from mcp_notebook import __version__
 from mcp_notebook.errors import ConfigError, NotebookError
-from mcp_notebook.sharing import commands as server
 
-# `mcp-notebook demo`: the quickstart in JupyterLab, or executed headless with what each
-# cell gave.
-
-
+LOCAL_MODELS = (
+    "Local models are served by llama.cpp, Ollama, LM Studio or vLLM themselves: start "
+    "one and set ANTHROPIC_BASE_URL to it; docs/local_models.md says how."
+)
 QUICKSTART = "01_quickstart.ipynb"
-PACKAGED = Path(__file__).parent / "_notebooks"
-COPY = "mcp-notebook-demo"
+SERVER_HELP = (
+    "a name from .mcp.json, a URL, a database (shop.db, sqlite:///shop.db, "
+    'postgresql://...), or a command in quotes: "uvx some-server"'
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done, 1 a notebook's cell
+    failed, 2 what was asked for could not be done.
+    """
+    if argv is None:
+        words = sys.argv[1:]
+    else:
+        words = list(argv)
+
+    try:
+        if words[:1] == ["local"]:
+            raise ConfigError(LOCAL_MODELS)
+
+        args = parser(words[:1]).parse_args(words)
+        module, _, function = COMMANDS[words[0]].work.partition(":")
+        work = getattr(import_module(f"mcp_notebook.{module}"), function)
+        return work(args)
+    except NotebookError as error:
+        print(f"mcp-notebook: {error.message}", file=sys.stderr)
+        if error.detail:
+            print(error.detail, file=sys.stderr)
+
+        return 2
+
+
+def parser(named: Container[str] = ()) -> argparse.ArgumentParser:
+    """The arguments of the command line; only the named commands know their own."""
+    top = argparse.ArgumentParser(
+        prog="mcp-notebook", description="Ask any MCP server from a notebook or here."
+    )
+    top.add_argument(
+        "--version", action="version", version=f"mcp-notebook {__version__}"
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        own = commands.add_parser(name, help=command.help, description=command.help)
+        if name in named:
+            command.add_arguments(own)
+
+    return top
+
+
+def add_demo(parser: argparse.ArgumentParser) -> None:
     """Add the options of `mcp-notebook demo`."""
     parser.add_argument(
         "--run",
@@ -38,167 +81,133 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "notebook", nargs="?", default=QUICKSTART, help=f"default: {QUICKSTART}"
     )
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Open or execute the notebook; returns the exit code."""
-    path = find(args.notebook)
-    if args.execute:
-        return execute(path, save=args.save)
-    return open_lab(path)
+def add_freeze(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook freeze`."""
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    parser.add_argument("tables", nargs="*", help="just what makes these tables")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a .ipynb or a .py file",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the file")
 
 
-def find(name: str, start: Path | None = None) -> Path:
-    """The notebook: as named, in `notebooks/` here, or in a copy of the packaged ones
-    that is made here.
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook run` and `replay`."""
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    parser.add_argument(
+        "--save", action="store_true", help="write the outputs into the notebook"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the executed notebook here",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="print no cells, only what failed"
+    )
+
+
+def add_tools(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook tools`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument(
+        "words", nargs="*", help="only tools whose name or description holds these"
+    )
+    parser.add_argument("--json", action="store_true", help="print the schemas as JSON")
+
+
+def add_call(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook call`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument("tool", metavar="TOOL")
+    parser.add_argument(
+        "arguments",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="its arguments, or one JSON object: '{\"limit\": 10}'",
+    )
+    _add_output(parser)
+
+
+def add_sql(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook sql`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument("sql", metavar="SQL", help="a statement; - reads it from stdin")
+    parser.add_argument("--tool", default="", help="the tool that takes SQL")
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the table to a .csv, .json or .parquet file",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--timeout", type=float, default=0, metavar="SECONDS", help="of the call"
+    )
+
+
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    """Add the servers and their options to the parser of `mcp-notebook serve`."""
+    # The bundled servers' own module, which other commands do without
+    import_module("mcp_notebook.sharing.commands").add_arguments(parser)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word after `mcp-notebook`. `work`: module and function, which takes the parsed
+    arguments and returns the exit code.
     """
-    start = start or Path.cwd()
-    for candidate in (start / name, start / "notebooks" / name, start / COPY / name):
-        if candidate.exists():
-            return candidate
 
-    if not (PACKAGED / name).exists():
-        raise ConfigError(
-            f"There is no notebook {name!r} here; run mcp-notebook demo without a name."
-        )
-
-    shutil.copytree(PACKAGED, start / COPY)
-    return start / COPY / name
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    work: str
+    help: str
 
 
-def open_lab(path: Path) -> int:
-    """Open JupyterLab on the notebook."""
-    return subprocess.call(_lab_command(path))
-
-
-def _lab_command(path: Path) -> list[str]:
-    try:
-        import jupyterlab  # noqa: F401 - asked only whether it is there; part of the `lab` extra
-    except ImportError:
-        raise ConfigError(
-            'JupyterLab is not installed: pip install "mcp-notebook[lab]".'
-        ) from None
-
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        as_root = ["--allow-root"]
-    else:
-        as_root = []
-
-    return [sys.executable, "-m", "jupyterlab", str(path), *as_root]
-
-
-def execute(path: Path, *, save: bool) -> int:
-    """Run the notebook headless in its own folder, print each cell and its outputs; 1
-    when a cell failed.
-    """
-    try:
-        import nbclient.exceptions
-        import nbformat  # part of the `lab` extra, not needed by the extension
-    except ImportError:
-        raise ConfigError(
-            'The demo needs the lab extra: pip install "mcp-notebook[lab]".'
-        ) from None
-
-    notebook: Any = nbformat.read(path, as_version=4)
-    # nbclient does not tell the kernel which notebook it runs; JupyterLab does, through
-    # this variable.
-    environ = {**os.environ, "JPY_SESSION_NAME": str(path.resolve())}
-    client = nbclient.NotebookClient(
-        notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}
-    )
-    try:
-        client.execute(env=environ)
-    except nbclient.exceptions.CellExecutionError:
-        show(notebook)
-        return 1
-
-    show(notebook)
-    if save:
-        nbformat.write(notebook, path)
-
-    return 0
-
-
-def show(notebook: Any) -> None:
-    """Print each executed cell with what it gave."""
-    for cell in notebook.cells:
-        if cell.cell_type != "code" or (
-            not cell.outputs and cell.execution_count is None
-        ):
-            continue
-
-        print(
-            f"In [{cell.execution_count or ' '}]: "
-            + cell.source.replace("\n", "\n        ")
-        )
-        for output in cell.outputs:
-            text = _readable(output)
-            if text.strip():
-                print(text.rstrip())
-
-        print()
-
-
-def _readable(output: Any) -> str:
-    if output.output_type == "stream":
-        return output.text
-    if output.output_type == "error":
-        return "\n".join(output.traceback)
-
-    data = output.data
-    if "text/markdown" in data:
-        return data["text/markdown"]
-
-    return data.get("text/plain", f"[{', '.join(data)}]")
-
-
-LOCAL_MODELS = (
-    "Local models are served by llama.cpp, Ollama, LM Studio or vLLM themselves: start "
-    "one and set ANTHROPIC_BASE_URL to it; docs/local_models.md says how."
-)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 1 the demo failed, 2 the
-    words were wrong.
-    """
-    if argv is None:
-        words = sys.argv[1:]
-    else:
-        words = list(argv)
-
-    try:
-        if words[:1] == ["local"]:
-            raise ConfigError(LOCAL_MODELS)
-
-        args = parser().parse_args(words)
-        return args.run(args)
-    except NotebookError as error:
-        print(f"mcp-notebook: {error.message}", file=sys.stderr)
-        if error.detail:
-            print(error.detail, file=sys.stderr)
-
-        return 2
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments; building it imports nothing slow."""
-    top = argparse.ArgumentParser(
-        prog="mcp-notebook", description="Ask any MCP server from a notebook cell."
-    )
-    top.add_argument(
-        "--version", action="version", version=f"mcp-notebook {__version__}"
-    )
-    commands = top.add_subparsers(required=True, metavar="COMMAND")
-    add_arguments(
-        commands.add_parser(
-            "demo", help="open the quickstart notebook in JupyterLab, or --run it"
-        )
-    )
-    server.add_arguments(
-        commands.add_parser(
-            "serve", help="serve a database, read-only, as an MCP server"
-        )
-    )
-    return top
+COMMANDS = {
+    "demo": Command(
+        add_demo,
+        "notebook_commands:demo",
+        "open the quickstart notebook in JupyterLab, or --run it",
+    ),
+    "run": Command(
+        add_execution, "notebook_commands:run", "execute a notebook headless"
+    ),
+    "replay": Command(
+        add_execution,
+        "notebook_commands:replay",
+        "execute a notebook with its recorded turns, without a key",
+    ),
+    "freeze": Command(
+        add_freeze,
+        "notebook_commands:freeze",
+        "execute a notebook and write it as plain cells without a model",
+    ),
+    "tools": Command(
+        add_tools, "server_commands:list_tools", "list the tools of a server"
+    ),
+    "call": Command(
+        add_call, "server_commands:call_tool", "call a tool: a table, or text"
+    ),
+    "sql": Command(add_sql, "server_commands:query", "ask a server's database"),
+    "serve": Command(
+        add_serve,
+        "sharing.commands:run",
+        "serve a database, pages or a notebook as an MCP server",
+    ),
+}

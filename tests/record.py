@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from mcp_notebook import cli
+from mcp_notebook import cli, notebook_commands
 from mcp_notebook.replay import sidecar_for
 from tests.local.server import start_local
 
@@ -43,7 +43,10 @@ def main(model: str, notebook: Path = Path("notebooks") / cli.QUICKSTART) -> int
             resources={"metadata": {"path": str(notebook.parent)}},
         )
         client.execute(env={**os.environ, **server.environment})
-    cli.show(content)
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            notebook_commands.show(cell)
+
     print(f"recorded {sidecar} from {name} ({engine})")
     return 0
 

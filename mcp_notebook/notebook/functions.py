@@ -6,6 +6,7 @@ own, so nothing is asked.
 """
 
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -269,7 +270,7 @@ async def _query(
 def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
     """The notebook's tables and those that were named; a name that was given counts first."""
     state.adopt()
-    catalog = Catalog(lambda: {**state.shell.user_ns, **tables})
+    catalog = Catalog(lambda: ChainMap(dict(tables), state.shell.user_ns, state.held))
     for entry in state.catalog.entries():
         catalog.add(entry.name, variable=entry.variable)
 

@@ -124,7 +124,7 @@ class Notebook:
     def _keep_table(
         self, table: "Table", origin: "Origin", index: int, name: str
     ) -> None:
-        frame = frame_of(table, origin)
+        frame = frame_of(table, origin, self.settings.types)
         self.bind(name, frame)
         self._bound[name] = (provenance(origin, index), weakref.ref(frame))
         self.trail.kept(origin.call_id, index, name, frame, table.truncated)
@@ -133,7 +133,7 @@ class Notebook:
         """A table as a DataFrame for the person's own code, which gives it its name;
         see `adopt`.
         """
-        frame = frame_of(table, origin)
+        frame = frame_of(table, origin, self.settings.types)
         self._handed = [
             reference for reference in self._handed if reference() is not None
         ]
@@ -327,9 +327,10 @@ def provenance(origin: "Origin", index: int) -> tuple[Any, ...]:
     return origin.server, origin.tool, arguments, index
 
 
-def frame_of(table: "Table", origin: "Origin") -> Any:
-    """A table as a DataFrame that says where it comes from."""
+def frame_of(table: "Table", origin: "Origin", types: str) -> Any:
+    """A table as a DataFrame that says where it comes from; `types` is the setting."""
     return table.to_pandas(
+        types=types,  # type: ignore[arg-type]
         attrs={
             "server": origin.server,
             "tool": origin.tool,
@@ -337,7 +338,7 @@ def frame_of(table: "Table", origin: "Origin") -> Any:
             "call_id": origin.call_id,
             "time": origin.time,
             "seconds": origin.seconds,
-        }
+        },
     )
 
 

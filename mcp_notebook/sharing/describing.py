@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.results.frame_view import FrameView, view_frame
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.sharing.answer import TableAnswer, to_json
 from mcp_notebook.sharing.arrow import snapshot, to_arrow
@@ -25,7 +26,8 @@ from mcp_notebook.sharing.sources.engines import (
 )
 from mcp_notebook.sharing.sources.local_tables import STORED, count, sample, schema_of
 from mcp_notebook.sharing.tool_errors import ToolError
-from mcp_notebook.values import column_values
+from mcp_notebook.sql_words import written_name
+from mcp_notebook.values import column_values, type_name
 
 # A shared value at a glance: columns, rows where they are known for free, and where its
 # queries run.
@@ -89,15 +91,15 @@ def look(value: Any) -> Look:
         return Look(schema_of(value), count(value), what)
 
     held = snapshot(value)
-    return Look(to_arrow(held, rows=50)[0].schema, len(held.data), what)
+    return Look(to_arrow(held, rows=50)[0].schema, held.rows, what)
 
 
 def schema_text(value: Any) -> str:
     """`column type, column type`, for the words on a table that the person named in a
-    question; raises `DataError`.
+    question; an index that is data follows. Raises `DataError`.
     """
     if kind_of(value) == "frame":
-        return ", ".join(f"{name} {dtype}" for name, dtype in value.dtypes.items())
+        return _frame_text(value)
 
     seen = look(value)
     columns = ", ".join(f"{field.name} {field.type}" for field in seen.schema)
@@ -105,6 +107,34 @@ def schema_text(value: Any) -> str:
         return f"{columns}; {seen.said}"
 
     return columns
+
+
+def _frame_text(frame: Any) -> str:
+    """pandas' own words for its types; of a column that a result gave the type that it
+    has in SQL.
+    """
+    view = view_frame(frame)
+    schema = view.table(rows=50)[0].schema
+    words = [_type_word(view, at, field.type) for at, field in enumerate(schema)]
+    named = [
+        f"{written_name(name)} {word}"
+        for name, word in zip(schema.names, words, strict=True)
+    ]
+    columns = ", ".join(named[view.levels :])
+    if not view.levels:
+        return columns
+    level_names = map(written_name, view.names[: view.levels])
+    levels = [
+        f"{name} ({word})" for name, word in zip(level_names, words, strict=False)
+    ]
+    return f"{columns}, its index: {', '.join(levels)}"
+
+
+def _type_word(view: FrameView, at: int, type_: pa.DataType) -> str:
+    dtype = view.frame.dtypes.iloc[at]
+    if view.is_retyped(at) or dtype.kind == "O":
+        return type_name(type_)
+    return str(dtype)
 
 
 LISTING_BYTES = 20_000

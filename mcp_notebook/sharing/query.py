@@ -468,6 +468,7 @@ def _take(
     else:
         told = ""
 
+    notes = (*notes, *answer["notes"])
     return TableAnswer(
         data,
         tuple(answer["types"]),

@@ -9,9 +9,12 @@ to be harmless is refused.
 https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 """
 
+import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -285,19 +288,62 @@ def first_lines(error: Exception) -> str:
 # One checked SELECT on a locked DuckDB connection, with a bounded answer as Arrow.
 
 
+UTC = "UTC"
+_OFFSET = re.compile(r"^[+-]\d\d:\d\d$")
 _BATCH = 10_000  # rows
 
 
 def connect(
-    *, threads: int, memory: str, database: str = ""
+    *, threads: int, memory: str, database: str = "", zone: str = UTC
 ) -> "duckdb.DuckDBPyConnection":
-    """A locked connection: empty in memory, or to a database file, read-only."""
+    """A locked connection: empty in memory, or to a database file, read-only.
+
+    In memory its session is in the time zone `zone`, whatever the machine's is; raises
+    `duckdb.Error` for a zone that it does not know.
+    """
     config = configuration(threads=threads, memory=memory)
     connection = duckdb.connect(
         database or ":memory:", read_only=bool(database), config=config
     )
+    if not database:
+        # for all its cursors, each of which is a session of its own
+        connection.execute("SET GLOBAL TimeZone = ?", [zone])
+
     lock(connection)
     return connection
+
+
+def session_zone(schemas: Iterable[Iterable[tuple[str, Any]]]) -> tuple[str, str]:
+    """The time zone in which a statement over tables of these (column, type) counts
+    days and months, and a note where that is not the columns' own.
+    """
+    found: dict[str, str] = {}
+    for schema in schemas:
+        for name, type_ in schema:
+            zone = getattr(type_, "tz", None)
+            if zone is not None:
+                found.setdefault(_OFFSET.sub(r"UTC\g<0>", str(zone)), name)
+
+    if not found:
+        return UTC, ""
+
+    (zone, column), *others = found.items()
+    if not others and (zone == UTC or _knows_zone(zone)):
+        return zone, ""
+
+    named = ", ".join(f"{name} is in {zone}" for zone, name in found.items())
+    example = f"{column} AT TIME ZONE '{zone}'"
+    return UTC, f"days and months are counted in UTC here ({named}): write {example}"
+
+
+@lru_cache(maxsize=64)
+def _knows_zone(zone: str) -> bool:
+    with contextlib.closing(duckdb.connect()) as connection:
+        try:
+            connection.execute("SET TimeZone = ?", [zone])
+        except duckdb.Error:
+            return False
+    return True
 
 
 def run(

@@ -17,6 +17,7 @@ import queue
 import shutil
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         )
     )
     tables = {name: _open_table(path) for name, path in paths.items()}
+    zone, note = sqlguard.session_zone(map(_typed_columns, tables.values()))
     answer = sqlguard.run(
-        connection,
+        connection if zone == sqlguard.UTC else _connection_in(zone),
         request["run"],
         tables,
         rows=request["rows"],
@@ -90,7 +92,17 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     ):
         writer.write_table(answer.data)
 
-    return {"types": answer.types, "truncated": answer.truncated}
+    notes = [note] if note else []
+    return {"types": answer.types, "truncated": answer.truncated, "notes": notes}
+
+
+@lru_cache(maxsize=2)
+def _connection_in(zone: str) -> Any:
+    return sqlguard.connect(threads=2, memory=MEMORY, zone=zone)
+
+
+def _typed_columns(table: Any) -> list[tuple[str, Any]]:
+    return [(field.name, field.type) for field in table.schema]
 
 
 def _open_table(place: str | dict[str, Any]) -> Any:
