@@ -8,6 +8,7 @@ import logging
 from dataclasses import replace
 
 from mcp_notebook.results import (
+    account,
     content,
     empty_answers,
     error_detection,
@@ -83,7 +84,11 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     linked = resources.read_resources(parts.resources, options)
     rejected = (*rejected, *linked.rejected)
     notes = (*base.notes, *found.notes, *linked.notes)
+    base = replace(base, images=(*base.images, *found.pictures))
     if not tables and not linked.tables:
+        if found.told is not None:
+            base = replace(base, text=found.told)
+
         return _read_as_text(base, linked.text, rejected, notes)
 
     confidence: Confidence = found.confidence if tables else "high"
@@ -94,12 +99,25 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     return replace(
         base,
         tables=(*tables, *linked.tables),
-        text=_join(found.rest if tables else base.text, linked.text),
+        text=_join(
+            _text_beside(found, tables, options) if tables else base.text, linked.text
+        ),
         reader=found.reader if tables else linked.reader,
         confidence=confidence,
         rejected=rejected,
         notes=notes,
     )
+
+
+def _text_beside(
+    found: texts.Findings, tables: tuple[Table, ...], options: ReadOptions
+) -> str:
+    """What stands in no table: the words around, and what is left of the envelope."""
+    sent = [options.sql, *(options.arguments or {}).values()]
+    known = frozenset(text for text in sent if isinstance(text, str) and text)
+    rows = tables[0].data.num_rows
+    left = [account.write_left(item, rows, known) for item in found.left]
+    return _join(found.rest, *left)
 
 
 def _read_as_text(

@@ -4,18 +4,21 @@ blocks that are rows.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import readers, texts
+from mcp_notebook.results import account, readers, texts
+from mcp_notebook.results.columns import strings
 from mcp_notebook.results.content import ResultParts
 from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.texts import Findings
 from mcp_notebook.results.values import jsontext, large_lists
 from mcp_notebook.sql_words import selected_columns
 
+_COMPARED = 50  # rows of a text's table that are looked for in structured content
 _MANY = 200  # blocks, from which on the fast readers are worth it
 _SCHEMA_KINDS = frozenset({"string", "integer", "boolean"})
 # A text of these formats is typed by what stands in it: a date-time has many spellings.
@@ -54,7 +57,7 @@ def read_structured(
 
     if _blocks_say_same(parts, inner):
         found = read_blocks(parts.texts, names)
-        if _found_anything(found):
+        if _found_anything(found) or found.pictures:
             return _declare_types(found, schema)
 
     found = texts.read_value(parts.structured, "structured content", selected=names)
@@ -66,7 +69,7 @@ def read_structured(
 
 
 def _found_anything(found: Findings) -> bool:
-    return bool(found.raws) or found.error is not None
+    return bool(found.raws or found.pictures) or found.error is not None
 
 
 def _read_blocks_instead(
@@ -79,18 +82,94 @@ def _read_blocks_instead(
 def _compare_to_blocks(
     found: Findings, parts: ResultParts, names: tuple[str, ...]
 ) -> Findings:
-    """A note when the text blocks hold another number of rows."""
+    """Structured content together with what only the text blocks say: their words, and
+    a table with values that the structured content does not have. The longer of two
+    such tables comes first.
+    """
     other = read_blocks(parts.texts, names)
-    here = [raw.rows for raw in found.raws]
-    there = [raw.rows for raw in other.raws]
-    if not there or there == here:
-        return replace(found, rest=other.rest)
+    pictures = (*found.pictures, *other.pictures)
+    if not other.raws:
+        words = _words_of_blocks(parts)
+        return replace(found, rest=words, pictures=pictures)
 
+    known = _texts_in(parts.structured)
+    new = [raw for raw in other.raws if not _is_known(raw, known)]
+    here = sum(raw.rows for raw in found.raws)
+    there = sum(raw.rows for raw in other.raws)
+    found = replace(found, rest=other.rest, pictures=pictures)
+    if not new:
+        return found if here == there else _note_rows(found, other)
+
+    new = [replace(raw, json=False) for raw in new]
+    if other.confidence == "high" and new[0].rows > found.raws[0].rows:
+        note = "stood in the text beside the structured content"
+        first = tuple(raw.noted(note) for raw in new)
+        return replace(found, raws=(*first, *found.raws), reader=other.reader)
+    if other.confidence != "high":
+        return _note_rows(found, other) if here != there else found
+
+    note = "stood in the text beside the structured content, which is the table before"
+    return replace(found, raws=(*found.raws, *(raw.noted(note) for raw in new)))
+
+
+def _note_rows(found: Findings, other: Findings) -> Findings:
+    """A note on each table that the text blocks have another number of rows."""
+    there = " and ".join(str(raw.rows) for raw in other.raws)
     note = (
-        f"the text beside the structured content has {' and '.join(map(str, there))} "
-        "rows; the structured content was taken"
+        f"the text beside the structured content has {there} rows; the structured "
+        "content was taken"
     )
     return replace(found, raws=tuple(raw.noted(note) for raw in found.raws))
+
+
+def _words_of_blocks(parts: ResultParts) -> str:
+    """The text blocks that do not repeat the structured content as JSON."""
+    return "\n".join(
+        piece
+        for piece in parts.texts
+        if piece.strip() and not piece.lstrip().startswith(("{", "["))
+    )
+
+
+def _texts_in(value: Any) -> frozenset[str]:
+    """All scalars of a value, and its keys, as texts: numbers to five digits, as prints
+    show them.
+    """
+    texts_found: set[str] = set()
+    level = [value]
+    while level:
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                texts_found.update(map(_as_printed, item))
+                inner += item.values()
+            elif isinstance(item, (list, tuple)):
+                inner += item
+            else:
+                texts_found.add(_as_printed(item))
+
+        level = inner
+
+    return frozenset(texts_found)
+
+
+def _as_printed(value: Any) -> str:
+    """A scalar as a print may show it: the case of words and the digits behind the
+    fifth do not count.
+    """
+    text = str(value).strip().casefold()
+    if strings.is_number(text):
+        return f"{float(text):.4g}"
+
+    return text
+
+
+def _is_known(raw: Raw, known: frozenset[str]) -> bool:
+    """Whether a table of the text holds only what the structured content says."""
+    cells = itertools.chain.from_iterable(column[:_COMPARED] for column in raw.columns)
+    new = [cell for cell in cells if _as_printed(cell) not in known]
+    size = min(raw.rows, _COMPARED) * len(raw.columns)
+    return len([cell for cell in new if cell not in (None, "")]) * 4 <= size
 
 
 def _blocks_say_same(parts: ResultParts, inner: Any) -> bool:
@@ -140,11 +219,32 @@ def _declare_types(found: Findings, schema: Mapping[str, Any] | None) -> Finding
 
 def _declare(raw: Raw, schema: Mapping[str, Any]) -> Raw:
     names = raw.names or ()
+    if not names and not raw.rows:
+        names = _names_of_items(schema, raw.path.rpartition(".")[2], 0)
+        raw = replace(raw, names=names or None, columns=tuple(() for _ in names))
     properties = _find_properties(schema, set(names), 0)
     if properties is None or any(raw.declared):
         return raw
     kinds = tuple(_kind_of(properties.get(name)) for name in names)
     return replace(raw, declared=kinds)
+
+
+def _names_of_items(schema: Any, key: str, depth: int) -> tuple[str, ...]:
+    """The columns of an empty list, by what the schema says of its items."""
+    if depth > _SCHEMA_DEPTH or not isinstance(schema, (Mapping, list)):
+        return ()
+    if isinstance(schema, list):
+        return next(
+            filter(None, (_names_of_items(sub, key, depth + 1) for sub in schema)), ()
+        )
+
+    own = schema.get("properties")
+    if isinstance(own, Mapping) and isinstance(own.get(key), Mapping):
+        items = own[key].get("items")
+        if isinstance(items, Mapping) and isinstance(items.get("properties"), Mapping):
+            return tuple(map(str, items["properties"]))
+
+    return _names_of_items(list(schema.values()), key, depth + 1)
 
 
 def _find_properties(
@@ -313,13 +413,19 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
     if not taken:
         if failed:
             return failed[0]
+        if any(item.pictures for item in found):
+            return _join_pictures(pieces, found)
         return _read_joined(pieces, found[0], names)
 
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
+    left: list[Any] = []
+    pictures: list[account.Picture] = []
     for item in found:
         raws += item.raws
         meta |= item.meta
+        left += item.left
+        pictures += item.pictures
 
     if failed:
         note = (
@@ -330,7 +436,24 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
 
     rest = [piece for piece, item in zip(pieces, found, strict=True) if not item.raws]
     rest += [item.rest for item in taken if item.rest]
-    return replace(taken[0], raws=tuple(raws), rest="\n".join(rest), meta=meta)
+    return replace(
+        taken[0],
+        raws=tuple(raws),
+        rest="\n".join(rest),
+        meta=meta,
+        left=tuple(left),
+        pictures=tuple(pictures),
+    )
+
+
+def _join_pictures(pieces: Sequence[str], found: Sequence[Findings]) -> Findings:
+    """Blocks without a table, of which some hold pictures."""
+    told = [
+        piece if item.told is None else item.told
+        for piece, item in zip(pieces, found, strict=True)
+    ]
+    pictures = tuple(itertools.chain.from_iterable(item.pictures for item in found))
+    return replace(found[0], pictures=pictures, told="\n".join(told))
 
 
 def _read_joined(
