@@ -70,6 +70,13 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         message = _error_message(parts)
         return replace(base, error=message, reader="guard", confidence="high")
 
+    parts, pictures = _take_pictures(parts)
+    if pictures:
+        left = [piece for piece in parts.texts if "data:image/" not in piece]
+        base = replace(base, images=(*base.images, *pictures))
+        if left:
+            base = replace(base, text="\n".join(left))
+
     found = structured.read_structured(parts, options.sql, options.output_schema)
     if found.error is not None:
         return replace(
@@ -107,6 +114,26 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         rejected=rejected,
         notes=notes,
     )
+
+
+def _take_pictures(
+    parts: content.ResultParts,
+) -> tuple[content.ResultParts, list[account.Picture]]:
+    """The parts without drawings in SVG, which are no tables of their paths, and
+    without the pictures in addresses (`data:image/png;base64,…`).
+    """
+    pictures: list[account.Picture] = []
+    texts_left: list[str] = []
+    for text in parts.texts:
+        if account.is_svg(text):
+            pictures.append(account.svg_picture(text))
+            continue
+
+        left, found = account.take_data_uris(text)
+        pictures += found
+        texts_left.append(left)
+
+    return replace(parts, texts=tuple(texts_left)), pictures
 
 
 def _text_beside(

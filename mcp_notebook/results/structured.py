@@ -407,6 +407,10 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
     """Each block on its own; those that are no table are notes, and an error among
     notes is the error.
     """
+    rows = _read_rows_and_words(pieces, names)
+    if rows is not None:
+        return rows
+
     found = [texts.read_text(piece, selected=names) for piece in pieces]
     failed = [item for item in found if item.error is not None]
     taken = [item for item in found if item.raws]
@@ -446,6 +450,38 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
     )
 
 
+def _read_rows_and_words(
+    pieces: Sequence[str], names: tuple[str, ...]
+) -> Findings | None:
+    """A block a row, and others with words around the rows."""
+    rows = [piece for piece in pieces if piece.lstrip()[:1] == "{"]
+    if len(rows) < 2 or len(rows) == len(pieces):
+        return None
+
+    values = _parse_rows(rows)
+    if values is None or not _are_alike(values):
+        return None
+
+    words = [piece for piece in pieces if piece.lstrip()[:1] != "{"]
+    others = [texts.read_text(piece, selected=names) for piece in words]
+    if any(item.raws or item.error is not None for item in others):
+        return None
+
+    found = texts.read_value(values, "json", selected=names)
+    if not found.raws:
+        return None
+
+    return replace(found, reader="one block a row", rest="\n".join(words))
+
+
+def _are_alike(values: Sequence[Any]) -> bool:
+    """Whether all are objects with half of the first one's keys."""
+    first = values[0]
+    if not all(type(value) is dict for value in values):
+        return False
+    return all(2 * len(first.keys() & value.keys()) >= len(first) for value in values)
+
+
 def _join_pictures(pieces: Sequence[str], found: Sequence[Findings]) -> Findings:
     """Blocks without a table, of which some hold pictures."""
     told = [
@@ -463,4 +499,9 @@ def _read_joined(
     joined = texts.read_text("\n".join(pieces), selected=names)
     if joined.raws:
         return joined
+
+    # a hit a block: paragraphs that each hold names and values
+    apart = texts.read_text("\n\n".join(pieces), selected=names)
+    if apart.raws:
+        return apart
     return replace(joined, rejected=(*first.rejected, *joined.rejected))

@@ -72,6 +72,8 @@ _ROWS_SAID = re.compile(
     r"(\d[\d,]*) rows?(?: in set)?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+# A line of dots between rows stands for rows.
+_DOTS = re.compile(r"^[ \t]*(?:\.{3,}|…)[ \t]*$", re.MULTILINE)
 _EDGE = 4000  # characters at the beginning and the end of a text that are looked at
 # Numbers that people choose as limits.
 _ROUND = frozenset(
@@ -137,6 +139,7 @@ def _find_reason(raw: Raw, facts: Facts, rest: str, sql: str, total: int | None)
         or _find_flag(facts)
         or _find_sentence(facts, rest)
         or _find_added_limit(raw, facts, rest, sql)
+        or _find_dots(rest)
     )
     if not reason and total is not None and total > raw.rows:
         return f"the server counts {total:,} rows and {raw.rows:,} came"
@@ -204,6 +207,12 @@ def _find_line(text: str) -> str:
     return text[start : end if end >= 0 else len(text)].strip()[:300]
 
 
+def _find_dots(rest: str) -> str:
+    if _DOTS.search(rest[-_EDGE:]):
+        return "a line of dots stands where rows were left out"
+    return ""
+
+
 def _find_added_limit(raw: Raw, facts: Facts, rest: str, sql: str) -> str:
     """A server that repeats the statement with a LIMIT of its own, and as many rows as that."""
     if not sql or not raw.rows:
@@ -257,7 +266,8 @@ def _note_reached_limit(
     if own is not None and own <= raw.rows:
         return raw  # the statement itself asked for no more
 
-    limit = _reached_limit([*facts, *_facts(arguments, 0)], raw.rows)
+    # what an answer calls a limit may be anything; what was asked for is one
+    limit = _reached_limit(list(_facts(arguments, 0)), raw.rows)
     if limit and (raw.total_rows or 0) <= raw.rows:
         return raw.noted(
             f"exactly the {raw.rows:,} rows that `{limit}` allows: there may be more"

@@ -61,6 +61,10 @@ def column(
     """
     kinds = set(map(type, values)) - {type(None)}
     if dict in kinds:
+        # MongoDB's identifiers are texts, also where they have no letter among digits
+        if any(type(value) is dict and value.keys() == {"$oid"} for value in values):
+            text = "keep"
+
         values = [_plain(value) for value in values]
         kinds = set(map(type, values)) - {type(None)}
 

@@ -20,7 +20,7 @@ from mcp_notebook.results.columns import numeric
 
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _STAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( "
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?=\.|\D|\Z))?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?( "
     r"?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?",
     re.ASCII,
 )
@@ -224,6 +224,9 @@ def _stamp(match: re.Match[str]) -> dt.datetime | None:
         offset = "+00:00"
     else:
         offset = zone
+
+    if len(clock) == 5:
+        clock = f"{clock}:00"  # many a program writes no seconds
 
     try:
         return dt.datetime.fromisoformat(

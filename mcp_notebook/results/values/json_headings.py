@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from mcp_notebook.results import account
 from mcp_notebook.results.columns import declared, strings, wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows
+from mcp_notebook.results.values import json_standards
 
 # Where one column is an object: the keys of its name and of its type, likeliest first.
 _NAME_KEYS = tuple(
@@ -299,6 +300,12 @@ def _pair_records(
     width = len(columns.names)
     cells = nested_cells(rows)
     if cells is not None and all(len(row) == width for row in cells):
+        fields = columns.sources[0] if columns.sources else ()
+        if "f" in rows[0] and holds_only(fields, dict):
+            cells = [json_standards.read_bigquery(row, fields) for row in cells]
+            kinds = map(json_standards.name_bigquery_type, columns.declared)
+            columns = columns._replace(declared=tuple(kinds))
+
         return _drop_repeated_names(_read_rows(columns, cells, path))
 
     known = set(columns.names)

@@ -12,6 +12,7 @@ from typing import Any
 from mcp_notebook.results.raw_table import Raw, from_rows
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECONDS = 13  # digits; seconds of any year have fewer
 # XML Schema's types, which SPARQL names by their addresses.
 _INTEGERS = frozenset(
     "integer int long short byte nonNegativeInteger positiveInteger negativeInteger "
@@ -204,6 +205,64 @@ def _read_term(term: Mapping[str, Any]) -> Any:
         return value in ("true", "1")
 
     return value
+
+
+# --- BigQuery
+
+
+def read_bigquery(
+    cells: Sequence[Any], fields: Sequence[Mapping[str, Any]]
+) -> list[Any]:
+    """The cells of one row of BigQuery's REST interface, by the types of its fields:
+    times are seconds since 1970, a record is a row, a repeated value a list.
+    """
+    return [_read_cell(*pair) for pair in zip(cells, fields, strict=True)]
+
+
+def name_bigquery_type(kind: str | None) -> str | None:
+    """A declared type in the words of other databases: TIMESTAMP is an instant."""
+    if kind is not None and kind.upper() == "TIMESTAMP":
+        return "timestamptz"
+    return kind
+
+
+def _read_cell(value: Any, field: Mapping[str, Any]) -> Any:
+    if type(value) is dict and value.keys() == {"v"}:
+        value = value["v"]
+    if field.get("mode") == "REPEATED" and type(value) is list:
+        single = {**field, "mode": "NULLABLE"}
+        return [_read_cell(item, single) for item in value]
+
+    kind = str(field.get("type", "")).upper()
+    inner = field.get("fields")
+    match value:
+        case {"f": list(cells)} if type(inner) is list and len(inner) == len(cells):
+            names = [str(item.get("name")) for item in inner]
+            return dict(zip(names, map(_read_cell, cells, inner), strict=True))
+        case str():
+            return _read_scalar(value, kind)
+
+    return value
+
+
+def _read_scalar(text: str, kind: str) -> Any:
+    """A text as its type says; types that a column's declaration covers stay text."""
+    try:
+        if kind == "TIMESTAMP":
+            # with `useInt64Timestamp` it is microseconds, in digits
+            is_whole = text.lstrip("-").isdecimal() and len(text) > _MICROSECONDS
+            seconds = Decimal(text) / 1_000_000 if is_whole else Decimal(text)
+            return _EPOCH + dt.timedelta(microseconds=int(seconds * 1_000_000))
+        if kind in ("INTEGER", "INT64"):
+            return int(text)
+        if kind in ("FLOAT", "FLOAT64"):
+            return float(text)
+    except (ValueError, InvalidOperation, OverflowError):
+        return text
+    if kind in ("BOOLEAN", "BOOL") and text in ("true", "false"):
+        return text == "true"
+
+    return text
 
 
 # --- charts

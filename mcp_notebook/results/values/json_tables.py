@@ -402,11 +402,12 @@ def _is_rich_record(value: dict[str, Any]) -> bool:
     if len(own) < _LEAST_PROPERTIES:
         return False
 
-    lists = [(key, sub) for key, sub in value.items() if type(sub) is list and sub]
-    if any(_rank(key) < len(_ROW_KEYS) for key, _ in lists):
+    parts = [key for key, sub in value.items() if type(sub) in _CONTAINERS and sub]
+    if any(_rank(key) < len(_ROW_KEYS) for key in parts):
         return False
 
-    return sum(len(sub) for _, sub in lists) <= 2 * len(own)
+    sizes = [len(sub) for sub in value.values() if type(sub) is list]
+    return sum(sizes) <= 2 * len(own)
 
 
 def _is_property(key: Any, value: Any) -> bool:
@@ -467,9 +468,9 @@ _OF_OBJECT = (
     json_layouts.read_described_columns,
     _read_names_beside_rows,
     json_layouts.read_lists_of_answers,
+    json_layouts.read_parallel_objects,
     json_layouts.read_parallel_lists,
     json_layouts.read_pandas_dict,
-    json_layouts.read_parallel_objects,
     json_layouts.read_named_objects,
 )
 
