@@ -66,16 +66,14 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         return replace(base, text=base.text[:2000], error=problem, reader="guard")
 
     # Marked by the server: whatever else it sends belongs to the message.
+    base = replace(base, text=_join(base.text, _write_structured(parts)))
     if parts.is_error:
         message = _error_message(parts)
         return replace(base, error=message, reader="guard", confidence="high")
 
     parts, pictures = _take_pictures(parts)
     if pictures:
-        left = [piece for piece in parts.texts if "data:image/" not in piece]
         base = replace(base, images=(*base.images, *pictures))
-        if left:
-            base = replace(base, text="\n".join(left))
 
     found = structured.read_structured(parts, options.sql, options.output_schema)
     if found.error is not None:
@@ -114,6 +112,24 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         rejected=rejected,
         notes=notes,
     )
+
+
+def _write_structured(parts: content.ResultParts) -> str:
+    """Structured content as text, when the text blocks do not say the same: what is no
+    table is told so.
+    """
+    value = parts.structured
+    if value in (None, {}) or any(_starts_as_json(text) for text in parts.texts):
+        return ""
+    inner = texts.unwrap_blocks(value)
+    if isinstance(inner, str):
+        return "" if inner.strip() in "\n".join(parts.texts) else inner
+
+    return account.write_left(value, -1)
+
+
+def _starts_as_json(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
 
 
 def _take_pictures(

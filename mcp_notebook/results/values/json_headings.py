@@ -207,7 +207,10 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
     others: dict[str, None] = {}
     for source in columns.sources:
         if not holds_only(source, dict):
-            raw = raw.taking(source)
+            # what a pair has beside its name and type is left for the text
+            if not holds_only(source, list, tuple) or not any(map(_has_more, source)):
+                raw = raw.taking(source)
+
             continue
 
         for item in source:
@@ -219,6 +222,11 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
         raw = raw.noted(account.note_beside(others, "the description of the columns"))
 
     return raw
+
+
+def _has_more(pair: Sequence[Any]) -> bool:
+    rest = pair[2:] if len(pair) > 1 and type(pair[1]) is str else pair[1:]
+    return any(item is not None for item in rest)
 
 
 def _describes(key: str, value: Any) -> bool:
@@ -306,7 +314,9 @@ def _pair_records(
             kinds = map(json_standards.name_bigquery_type, columns.declared)
             columns = columns._replace(declared=tuple(kinds))
 
-        return _drop_repeated_names(_read_rows(columns, cells, path))
+        raw = _drop_repeated_names(_read_rows(columns, cells, path))
+        others = keys_beside_cells(rows)
+        return raw.noted(account.note_beside(others, "each row")) if others else raw
 
     known = set(columns.names)
     if not columns.sure or not all(row.keys() <= known for row in rows):
@@ -344,6 +354,23 @@ def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
         return None
 
     return _cells_of([row[keys[0]] for row in rows])
+
+
+def keys_beside_cells(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The keys of rows beside the one that holds their cells, if anything is in them."""
+    beside = dict.fromkeys(
+        key
+        for row in rows
+        for key, item in row.items()
+        if item not in (None, "", [], {}) and not _is_blank(item)
+    )
+    cells = next(key for key in _CELL_KEYS if type(rows[0].get(key)) is list)
+    return [key for key in beside if key != cells]
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether a list holds nothing but nulls."""
+    return type(value) is list and all(item is None for item in value)
 
 
 def _cells_of(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:

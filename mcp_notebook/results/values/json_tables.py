@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from mcp_notebook.results import account
 from mcp_notebook.results.columns import wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
 from mcp_notebook.results.values import json_headings, json_layouts, json_standards
@@ -142,8 +143,7 @@ def _tables_left(
 
 def _parts_left(value: dict[str, Any], raws: Sequence[Raw]) -> dict[str, Any]:
     """The entries of an object of which no table took anything."""
-    whole = {id(part) for raw in raws for part, keys in raw.took if keys is None}
-    if id(value) in whole:
+    if any(part is value and keys is None for raw in raws for part, keys in raw.took):
         return {}
 
     keys: set[str] = set()
@@ -152,11 +152,23 @@ def _parts_left(value: dict[str, Any], raws: Sequence[Raw]) -> dict[str, Any]:
             if part is value and some is not None:
                 keys |= some
 
+    touched = {id(part) for raw in raws for part, _ in raw.took}
     return {
         key: sub
         for key, sub in value.items()
-        if key not in keys and id(sub) not in whole
+        if key not in keys and not _is_touched(sub, touched, _ANSWER_DEPTH)
     }
+
+
+def _is_touched(value: Any, touched: set[int], depth: int) -> bool:
+    """Whether a table took a part of a value, some levels deep."""
+    if id(value) in touched:
+        return True
+    if not depth or type(value) not in _CONTAINERS:
+        return False
+
+    inner = itertools.islice(_items_of(value), _MOST_RESULT_SETS)
+    return any(_is_touched(item, touched, depth - 1) for item in inner)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
@@ -287,7 +299,12 @@ def _tables_by_statement(records: Sequence[dict[str, Any]], path: str) -> list[R
     for group in groups:
         cells = json_headings.nested_cells(group)
         if cells is not None:
-            found.append(from_rows(None, cells, path=path))
+            raw = from_rows(None, cells, path=path)
+            others = json_headings.keys_beside_cells(group)
+            if others:
+                raw = raw.noted(account.note_beside(others, "each row"))
+
+            found.append(raw)
             continue
 
         raw = from_records(group, path=path)
