@@ -74,7 +74,7 @@ def _leave(value: Any, took: Mapping[int, frozenset[str] | None]) -> Any:
         for key, item in value.items():
             kept = None if key in keys else _leave(item, took)
             if kept not in _NOTHING:
-                left[key] = kept
+                left[str(key)] = kept
 
         return left or None
 
@@ -90,7 +90,7 @@ def write_left(left: Any, rows: int, known: Collection[str] = ()) -> str:
     """
     if isinstance(left, dict):
         left = {
-            key: item
+            str(key): item
             for key, item in left.items()
             if not _says_nothing_new(str(key).lower(), item, rows, known)
         }

@@ -187,6 +187,7 @@ def _build_tables(
     found: texts.Findings, parts: content.ResultParts, options: ReadOptions
 ) -> tuple[tuple[Table, ...], Rejected]:
     tables, rejected = [], list(found.rejected)
+    together = sum(raw.rows for raw in found.raws)
     for raw in found.raws:
         reason = _reject(raw, options.sql)
         if reason:
@@ -194,7 +195,7 @@ def _build_tables(
             continue
 
         raw = truncation.mark_truncated(
-            raw, found.meta, found.rest, options.sql, options.arguments
+            raw, found.meta, found.rest, options.sql, options.arguments, together
         )
         table = build.table(
             raw, reader=found.reader, sql=options.sql, infer_types=options.infer

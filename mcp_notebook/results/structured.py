@@ -101,6 +101,10 @@ def _compare_to_blocks(
         return found if here == there else _note_rows(found, other)
 
     new = [replace(raw, json=False) for raw in new]
+    # the same columns with other rows: two versions, of which the typed one is believed
+    if new[0].names == found.raws[0].names:
+        found = _note_rows(found, other)
+        return replace(found, raws=(*found.raws, *new))
     if other.confidence == "high" and new[0].rows > found.raws[0].rows:
         note = "stood in the text beside the structured content"
         first = tuple(raw.noted(note) for raw in new)

@@ -16,6 +16,8 @@ from mcp_notebook.results.values import json_tables, jsontext, large_lists
 
 _DEEPEST_TEXT = 3  # texts in values in texts
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
+_PARAGRAPHS = re.compile(r"\n(?:[ \t\r]*\n)+")
+_MOST_WORDS, _LONGEST_WORDS = 4, 3  # paragraphs around a table, lines of each
 _CELL_BORDERS = re.compile(r"[,|\t;]|  +")
 # Keys whose text is the result, when all else beside it is a scalar.
 _LEAVES = frozenset(
@@ -156,7 +158,30 @@ def _ask_readers(text: str, selected: Sequence[str], depth: int) -> Findings:
 
         rejected.append((reader.name, answer))
 
-    return Findings(rejected=tuple(rejected))
+    return _read_paragraph(text, selected, depth) or Findings(rejected=tuple(rejected))
+
+
+def _read_paragraph(text: str, selected: Sequence[str], depth: int) -> Findings | None:
+    """The table in one paragraph of a few, which stands between words: a sentence above,
+    a line of a log below.
+    """
+    if depth >= _DEEPEST_TEXT or "\n\n" not in text.replace("\r", ""):
+        return None
+
+    pieces = [piece for piece in _PARAGRAPHS.split(text) if piece.strip()]
+    longest = max(pieces, key=lambda piece: (piece.count("\n"), len(piece)))
+    words = [piece for piece in pieces if piece is not longest]
+    if not words or len(words) > _MOST_WORDS:
+        return None
+    if any(piece.count("\n") >= _LONGEST_WORDS for piece in words):
+        return None
+
+    found = read_text(longest, selected=selected, depth=_DEEPEST_TEXT)
+    if not found.raws or found.confidence == "low":
+        return None
+
+    # what nothing but blanks or commas hold apart, prose holds apart as well
+    return replace(found, rest="\n\n".join([*words, *filter(None, [found.rest])]))
 
 
 def _taken_by(reader: str, taken: Taken) -> Findings:
@@ -262,9 +287,7 @@ def read_value(
     )
 
 
-def _put_in_envelope(
-    inner: Findings, value: Any, meta: Mapping[str, Any]
-) -> Findings:
+def _put_in_envelope(inner: Findings, value: Any, meta: Mapping[str, Any]) -> Findings:
     """What the one text of an envelope gave, and the entries beside that text."""
     leaf = _find_leaf(value)
     beside = {key: item for key, item in value.items() if item is not leaf}

@@ -83,6 +83,12 @@ _ROUND = frozenset(
         "5000 10000 20000 25000 50000 65536 100000 1000000".split(),
     )
 )
+_DEEPEST_FACTS = 3
+# Objects about the list beside them.
+_PAGERS = frozenset(
+    "pagination paging pager page_info pageinfo page meta metadata summary info stats "
+    "statistics resultset result_info response_metadata data result".split()
+)
 _LEAST_SUSPECT = 25
 _LEAST_EXPORT = 10_000
 
@@ -95,6 +101,7 @@ def mark_truncated(
     rest: str,
     sql: str,
     arguments: Mapping[str, Any] | None = None,
+    together: int = 0,
 ) -> Raw:
     """The table with its `truncated` and `total_rows` filled from the envelope and the
     text around it.
@@ -109,7 +116,11 @@ def mark_truncated(
     else:
         facts = list(_facts(meta, 0))
 
-    total = _find_total(facts, raw.rows)
+    # what several lists have together is no list's count
+    total = None if lone else _find_total(_counts_beside(raw, meta), raw.rows)
+    if total == together and total != raw.rows:
+        total = None
+
     reason = _find_reason(raw, facts, rest, sql, total)
     if reason:
         if total is None:
@@ -147,10 +158,31 @@ def _find_reason(raw: Raw, facts: Facts, rest: str, sql: str, total: int | None)
     return reason
 
 
+def _counts_beside(raw: Raw, meta: Mapping[str, Any]) -> Facts:
+    """The scalars that count the rows of a list: those beside it or above it, and those
+    in an object about pages.
+    """
+    facts: Facts = []
+    level: Any = meta
+    for name in (*raw.path.split("."), None):
+        if not isinstance(level, Mapping):
+            break
+
+        facts += _facts(level, _DEEPEST_FACTS)
+        for key, sub in level.items():
+            is_about = str(key).lower().strip("_") in _PAGERS
+            if isinstance(sub, Mapping) and is_about:
+                facts += _facts(sub, 0)
+
+        level = level.get(name)
+
+    return facts
+
+
 def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
     """Scalar entries of an envelope and its inner objects; never a row's own columns."""
     for key, value in meta.items():
-        if isinstance(value, Mapping) and depth < 3:
+        if isinstance(value, Mapping) and depth < _DEEPEST_FACTS:
             yield from _facts(value, depth + 1)
         elif isinstance(value, (str, int, float, bool)) or value is None:
             yield str(key).lower().replace("-", "_"), value

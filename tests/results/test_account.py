@@ -97,7 +97,9 @@ def texts_of(reading: Reading) -> str:
         cells += table.notes
         cells += map(str, table.names)
         cells.append(table.truncated)
-        cells += map(str, itertools.chain.from_iterable(map(_flat, table.data.to_pylist())))
+        cells += map(
+            str, itertools.chain.from_iterable(map(_flat, table.data.to_pylist()))
+        )
 
     parts = [reading.text, reading.error or "", *reading.notes, *cells]
     return "\n".join(parts)
@@ -105,7 +107,9 @@ def texts_of(reading: Reading) -> str:
 
 def _flat(value: Any) -> list[Any]:
     if isinstance(value, dict):
-        return [part for item in value.values() for part in [*_flat(item)]] + list(value)
+        return [part for item in value.values() for part in [*_flat(item)]] + list(
+            value
+        )
     if isinstance(value, (list, tuple)):
         return [part for item in value for part in _flat(item)]
     return [value]

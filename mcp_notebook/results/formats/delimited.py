@@ -203,7 +203,7 @@ def _judge(
     """Whether records of one width are data, and whether the first is their header;
     `apart`: None is no empty text.
     """
-    records = _strip_after_commas(records, delimiter)
+    records = _join_headings(_strip_after_commas(records, delimiter))
     header, *rows = records
     names = _name_index([cell or "" for cell in header])
     stripped = [name.strip() for name in names]
@@ -228,6 +228,30 @@ def _judge(
     raw = unquoted.note_repairs(raw, names, repaired, note)
 
     return Taken((raw,), confidence="high" if quoted else "medium")
+
+
+def _join_headings(records: list[Record]) -> list[Record]:
+    """Records with one row of names: pandas writes two levels of columns as two rows
+    that begin with an empty cell, and the name of the index below them.
+    """
+    if len(records) < 3:
+        return records
+
+    upper, lower = records[0], records[1]
+    are_levels = not upper[0] and not lower[0] and len(set(upper)) < len(upper)
+    names = [*upper[1:], *lower[1:]]
+    if not are_levels or not all(
+        name and csv_records.is_header([name] * 2) for name in names
+    ):
+        return records
+
+    pairs = zip(upper[1:], lower[1:], strict=True)
+    joined = [f"{above} / {below}" for above, below in pairs]
+    third = records[2]
+    if third[0] and not any(third[1:]):
+        return [[third[0], *joined], *records[3:]]
+
+    return [["", *joined], *records[2:]]
 
 
 def _name_index(names: list[str]) -> list[str]:

@@ -215,7 +215,9 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
 
         for item in source:
             about = [key for key, sub in item.items() if _describes(key, sub)]
-            raw = raw.taking(item, *(item.keys() - about)) if about else raw.taking(item)
+            raw = (
+                raw.taking(item, *(item.keys() - about)) if about else raw.taking(item)
+            )
             others.update(dict.fromkeys(_say_more(item)))
 
     if others:

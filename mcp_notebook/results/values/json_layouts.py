@@ -404,8 +404,28 @@ def read_pandas_dict(value: dict[str, Any], path: str) -> Raw | None:
         return _columns_of(value, path)
     if _are_row_numbers(value):
         return from_records(inner, path=path)
+    if len(inner) > 1 and _are_columns(inner):
+        label = json_headings.name_levels([None], list(map(str, value)))
+        columns = [list(column.values()) for column in inner]
+        names = (*label, *map(str, value))
+        return Raw(names, (list(inner[0]), *columns), len(inner[0]), path=path)
 
     return None
+
+
+def _are_columns(objects: Sequence[dict[Any, Any]]) -> bool:
+    """Whether objects with the same labels are columns: each holds one kind of value,
+    and a label has several kinds.
+    """
+    kinds = [_kinds_of(item.values()) for item in objects]
+    across = {kind for found in kinds for kind in found}
+    return len(across) > 1 and all(len(found) < 2 for found in kinds)
+
+
+def _kinds_of(cells: Iterable[Any]) -> set[type]:
+    """The kinds of some values; whole numbers and fractions are one."""
+    kinds = set(map(type, cells)) - {type(None)}
+    return {float if kind in (int, Decimal, Digits) else kind for kind in kinds}
 
 
 def read_frame_in_list(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
@@ -431,11 +451,11 @@ def read_parallel_objects(value: dict[str, Any], path: str) -> Raw | None:
         if type(sub) is dict and sub and _are_numbers(sub.values()):
             groups.setdefault(tuple(sub), []).append(key)
 
-    if not groups:
+    if not groups or not any(type(sub) in _PROPERTY for sub in value.values()):
         return None
 
     rows, names = max(groups.items(), key=lambda item: len(item[1]))
-    if len(names) < 2 or len(names) == len(value) or _are_row_numbers(rows):
+    if len(names) < 2 or _are_row_numbers(rows):
         return None
 
     label = _free_label(names)

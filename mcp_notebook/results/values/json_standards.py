@@ -175,9 +175,7 @@ def read_sparql(value: dict[str, Any], path: str) -> Raw | None:
             columns.append(languages)
             kinds.append("text")
 
-    raw = Raw(
-        tuple(heads), tuple(columns), len(rows), declared=tuple(kinds), path=path
-    )
+    raw = Raw(tuple(heads), tuple(columns), len(rows), declared=tuple(kinds), path=path)
     return raw.taking(rows).taking(names)
 
 

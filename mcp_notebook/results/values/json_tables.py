@@ -55,6 +55,7 @@ _ABOUT_WORDS = frozenset(
     "success status ok took elapsed timestamp message query".split()
 )
 _CAMEL, _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])"), re.compile(r"[^a-z]+")
+_GRAPHQL = frozenset({"data", "errors", "extensions"})
 _LEAST_PROPERTIES = 5
 _MOST_BESIDE_NOTHING = 2
 OUTCOME = frozenset(
@@ -111,10 +112,28 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
         case dict():
             found = _tables_of_object(value, place)
             found += _tables_left(value, found, place)
+            if value.keys() <= _GRAPHQL and type(value.get("data")) is dict:
+                found = [_declare_ids(raw) for raw in found]
         case _:
             found = []
 
     return tuple(found) or "no list of records, rows or columns in it"
+
+
+def _declare_ids(raw: Raw) -> Raw:
+    """A GraphQL server sends the type ID as a text, and it is one whatever its digits.
+    Lists under a name for rows are more likely a database's.
+    """
+    names = raw.names or ()
+    key = raw.path.rpartition(".")[2]
+    if any(raw.declared) or str(key).lower() in _ROW_KEYS or "id" not in names:
+        return raw
+
+    cells = raw.columns[names.index("id")]
+    if not all(type(cell) is str or cell is None for cell in cells):
+        return raw
+
+    return replace(raw, declared=tuple("text" if n == "id" else None for n in names))
 
 
 def _tables_left(
@@ -530,7 +549,9 @@ def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
         if holds_only(sub, list, tuple) and all(sub):
             filled.append((key, sub))
 
-    empty = [item for item in lists if not item[1] and str(item[0]).lower() in _ROW_KEYS]
+    empty = [
+        item for item in lists if not item[1] and str(item[0]).lower() in _ROW_KEYS
+    ]
     # No rows, and remarks or links beside them: these are not the rows.
     if empty and all(str(key).lower() in _ASIDE_KEYS for key, _ in filled):
         return sorted(empty, key=lambda item: _rank(item[0]))

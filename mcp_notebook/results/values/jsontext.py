@@ -20,7 +20,9 @@ _START = re.compile(r"(?:^|(?<=[>:=]))[ \t]*([\[{])", re.MULTILINE)
 # A few lines of words, then an object on a line of its own.
 _NEXT_OBJECT = re.compile(r"((?:[^\[{\n][^\n]{0,500}\n|[ \t\r]*\n){1,20})[ \t]*(\{)")
 _BLANKS = "\ufeff \t\r\n"
-_NAME_ABOVE = re.compile(r"^[#*\s]*([^\W\d][\w .-]{0,60}?)[*\s]*:?[*]*[ \t]*\s*\Z", re.MULTILINE)
+_NAME_ABOVE = re.compile(
+    r"^[#*\s]*([^\W\d][\w .-]{0,60}?)[*\s]*:?[*]*[ \t]*\s*\Z", re.MULTILINE
+)
 _ATTEMPTS = 40
 _LONGEST_INTEGER = 4000  # digits; Python itself refuses more than 4300
 
@@ -93,7 +95,11 @@ def _parse_named_lists(text: str, at: int) -> Parsed | None:
             continue
 
         found = _decode_at(text, start.start(1))
-        if found is None or not isinstance(found[0], list) or not _is_substantial(found[0]):
+        if (
+            found is None
+            or not isinstance(found[0], list)
+            or not _is_substantial(found[0])
+        ):
             continue
 
         name = _NAME_ABOVE.search(text, last, start.start(1))
