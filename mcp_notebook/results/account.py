@@ -165,9 +165,9 @@ def _may_hold_picture(value: Any) -> bool:
                 inner += itertools.islice(item.values(), _SEARCHED)
             elif isinstance(item, (list, tuple)):
                 inner += item[:_SEARCHED]
-            elif isinstance(item, str) and _looks_like_picture(item):
-                return True
-            elif item == "image":
+            elif (
+                isinstance(item, str) and _looks_like_picture(item)
+            ) or item == "image":
                 return True
 
         level = inner[:_MOST_SEARCHED]

@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -36,7 +35,7 @@ def _lists_of_rows() -> st.SearchStrategy[Any]:
     names = st.lists(_NAMES, min_size=1, max_size=4, unique=True)
     record = names.flatmap(
         lambda keys: st.lists(
-            st.fixed_dictionaries({key: _LEAF for key in keys}), min_size=1, max_size=4
+            st.fixed_dictionaries(dict.fromkeys(keys, _LEAF)), min_size=1, max_size=4
         )
     )
     width = st.integers(1, 3)
