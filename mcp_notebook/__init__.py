@@ -102,6 +102,6 @@ def enable_nested_asyncio() -> None:
     """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config
     MCPNotebook.nested_asyncio = True`.
     """
-    from mcp_notebook.notebook import nested_asyncio
+    from mcp_notebook.notebook import shells
 
-    nested_asyncio.enable()
+    shells.enable()

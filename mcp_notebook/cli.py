@@ -1,22 +1,31 @@
-"""The command `mcp-notebook`: the demo and the bundled servers."""
+"""The command `mcp-notebook`: notebooks run and frozen, servers asked and served. What a
+command takes stands here; its work stands in a module that only that command loads.
+"""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 
-from mcp_notebook import __version__, demo
+from mcp_notebook import __version__
 from mcp_notebook.errors import ConfigError, NotebookError
-from mcp_notebook.sharing import commands as server
 
 LOCAL_MODELS = (
     "Local models are served by llama.cpp, Ollama, LM Studio or vLLM themselves: start "
     "one and set ANTHROPIC_BASE_URL to it; docs/local_models.md says how."
 )
+QUICKSTART = "01_quickstart.ipynb"
+SERVER_HELP = (
+    "a name from .mcp.json, a URL, a database (shop.db, sqlite:///shop.db, "
+    'postgresql://...), or a command in quotes: "uvx some-server"'
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0 done, 1 the demo failed, 2 the
-    words were wrong.
+    """Run the command line; returns the exit code: 0 done, 1 a notebook's cell
+    failed, 2 what was asked for could not be done.
     """
     if argv is None:
         words = sys.argv[1:]
@@ -27,8 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if words[:1] == ["local"]:
             raise ConfigError(LOCAL_MODELS)
 
-        args = parser().parse_args(words)
-        return args.run(args)
+        args = parser(words[:1]).parse_args(words)
+        module, _, function = COMMANDS[words[0]].work.partition(":")
+        work = getattr(import_module(f"mcp_notebook.{module}"), function)
+        return work(args)
     except NotebookError as error:
         print(f"mcp-notebook: {error.message}", file=sys.stderr)
         if error.detail:
@@ -37,23 +48,166 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command's arguments; building it imports nothing slow."""
+def parser(named: Container[str] = ()) -> argparse.ArgumentParser:
+    """The arguments of the command line; only the named commands know their own."""
     top = argparse.ArgumentParser(
-        prog="mcp-notebook", description="Ask any MCP server from a notebook cell."
+        prog="mcp-notebook", description="Ask any MCP server from a notebook or here."
     )
     top.add_argument(
         "--version", action="version", version=f"mcp-notebook {__version__}"
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    demo.add_arguments(
-        commands.add_parser(
-            "demo", help="open the quickstart notebook in JupyterLab, or --run it"
-        )
-    )
-    server.add_arguments(
-        commands.add_parser(
-            "serve", help="serve a database, read-only, as an MCP server"
-        )
-    )
+    for name, command in COMMANDS.items():
+        own = commands.add_parser(name, help=command.help, description=command.help)
+        if name in named:
+            command.add_arguments(own)
+
     return top
+
+
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook demo`."""
+    parser.add_argument(
+        "--run",
+        dest="execute",
+        action="store_true",
+        help="execute headless and print every output",
+    )
+    parser.add_argument(
+        "--save",
+        action="store_true",
+        help="with --run: write the outputs into the notebook",
+    )
+    parser.add_argument(
+        "notebook", nargs="?", default=QUICKSTART, help=f"default: {QUICKSTART}"
+    )
+
+
+def add_freeze(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook freeze`."""
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    parser.add_argument("tables", nargs="*", help="just what makes these tables")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="a .ipynb or a .py file",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the file")
+
+
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Add the options of `mcp-notebook run` and `replay`."""
+    parser.add_argument("notebook", type=Path, metavar="NOTEBOOK")
+    parser.add_argument(
+        "--save", action="store_true", help="write the outputs into the notebook"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the executed notebook here",
+    )
+    parser.add_argument(
+        "--quiet", action="store_true", help="print no cells, only what failed"
+    )
+
+
+def add_tools(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook tools`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument(
+        "words", nargs="*", help="only tools whose name or description holds these"
+    )
+    parser.add_argument("--json", action="store_true", help="print the schemas as JSON")
+
+
+def add_call(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook call`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument("tool", metavar="TOOL")
+    parser.add_argument(
+        "arguments",
+        nargs="*",
+        metavar="NAME=VALUE",
+        help="its arguments, or one JSON object: '{\"limit\": 10}'",
+    )
+    _add_output(parser)
+
+
+def add_sql(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook sql`."""
+    parser.add_argument("server", metavar="SERVER", help=SERVER_HELP)
+    parser.add_argument("sql", metavar="SQL", help="a statement; - reads it from stdin")
+    parser.add_argument("--tool", default="", help="the tool that takes SQL")
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the table to a .csv, .json or .parquet file",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print CSV")
+    form.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--timeout", type=float, default=0, metavar="SECONDS", help="of the call"
+    )
+
+
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    """Add the servers and their options to the parser of `mcp-notebook serve`."""
+    # The bundled servers' own module, which other commands do without
+    import_module("mcp_notebook.sharing.commands").add_arguments(parser)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One word after `mcp-notebook`. `work`: module and function, which takes the parsed
+    arguments and returns the exit code.
+    """
+
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    work: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command(
+        add_demo,
+        "notebook_commands:demo",
+        "open the quickstart notebook in JupyterLab, or --run it",
+    ),
+    "run": Command(
+        add_execution, "notebook_commands:run", "execute a notebook headless"
+    ),
+    "replay": Command(
+        add_execution,
+        "notebook_commands:replay",
+        "execute a notebook with its recorded turns, without a key",
+    ),
+    "freeze": Command(
+        add_freeze,
+        "notebook_commands:freeze",
+        "execute a notebook and write it as plain cells without a model",
+    ),
+    "tools": Command(
+        add_tools, "server_commands:list_tools", "list the tools of a server"
+    ),
+    "call": Command(
+        add_call, "server_commands:call_tool", "call a tool: a table, or text"
+    ),
+    "sql": Command(add_sql, "server_commands:query", "ask a server's database"),
+    "serve": Command(
+        add_serve,
+        "sharing.commands:run",
+        "serve a database, pages or a notebook as an MCP server",
+    ),
+}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Mapping
 from typing import Any
 
-from mcp_notebook.sql_words import grouped_by, sql_of, tables_named
+from mcp_notebook.sql_words import grouped_by, is_reserved, sql_of, tables_named
 
 OWN_SERVER = "notebook"  # the name of the notebook's own server
 _NOT_A_NAME = re.compile(r"\W+")
@@ -47,7 +47,8 @@ def _from_sql(sql: str) -> str:
 
 def _identifier(text: str) -> str:
     name = _NOT_A_NAME.sub("_", text).strip("_").lower() or "table"
-    if name[0].isdigit() or keyword.iskeyword(name):
+    # it is a variable, and a table that SQL is asked for by that name
+    if name[0].isdigit() or keyword.iskeyword(name) or is_reserved(name):
         return f"t_{name}"
     return name
 

@@ -41,6 +41,40 @@ class Token(NamedTuple):
         return self.text[1:-1].replace('""', '"')
 
 
+# ---- names
+
+# The reserved words of DuckDB (`duckdb_keywords()`), those of joins and of functions
+# included: none of them is a table's or a column's name without quotes.
+_RESERVED = frozenset(
+    """
+    all analyse analyze and anti any array as asc asof asymmetric at authorization
+    binary both by case cast check collate collation column columns concurrently
+    constraint create cross default deferrable desc describe distinct do else end except
+    false fetch for foreign freeze from full generated glob group having ilike in
+    initially inner intersect into is isnull join lambda lateral leading left like limit
+    map natural not notnull null offset on only or order outer overlaps pivot
+    pivot_longer pivot_wider placing positional primary qualify references returning
+    right select semi show similar some struct summarize symmetric table tablesample
+    then to trailing true try_cast tuple union unique unpack unpivot using variadic
+    verbose when where window with
+    """.split()
+)
+_PLAIN_NAME = re.compile(r"[^\W\d]\w*")
+
+
+def is_reserved(name: str) -> bool:
+    """Whether SQL takes the name for a word of its own."""
+    return name.lower() in _RESERVED
+
+
+def written_name(name: str) -> str:
+    """The name as it is written in a statement: in quotes where it has to be."""
+    if _PLAIN_NAME.fullmatch(name) and not is_reserved(name):
+        return name
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
 # ---- words, texts and comments as most engines write them
 
 _PIECES = re.compile(

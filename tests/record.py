@@ -16,14 +16,14 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from mcp_notebook import demo
+from mcp_notebook import cli, notebook_commands
 from mcp_notebook.replay import sidecar_for
 from tests.local.server import start_local
 
 SECONDS = 1800  # a cell, on a small machine
 
 
-def main(model: str, notebook: Path = Path("notebooks") / demo.QUICKSTART) -> int:
+def main(model: str, notebook: Path = Path("notebooks") / cli.QUICKSTART) -> int:
     """Record; returns the exit code."""
     sidecar = sidecar_for(notebook)
     sidecar.unlink(missing_ok=True)
@@ -43,7 +43,10 @@ def main(model: str, notebook: Path = Path("notebooks") / demo.QUICKSTART) -> in
             resources={"metadata": {"path": str(notebook.parent)}},
         )
         client.execute(env={**os.environ, **server.environment})
-    demo.show(content)
+    for cell in content.cells:
+        if cell.cell_type == "code":
+            notebook_commands.show(cell)
+
     print(f"recorded {sidecar} from {name} ({engine})")
     return 0
 

@@ -148,7 +148,7 @@ def _signature(name: str, thing: Any) -> str:
 
 
 def _commands() -> str:
-    return "\n\n".join(_command(cli.parser()))
+    return "\n\n".join(_command(cli.parser(cli.COMMANDS)))
 
 
 def _command(parser: argparse.ArgumentParser) -> Iterator[str]:

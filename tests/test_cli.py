@@ -1,10 +1,19 @@
 """The command `mcp-notebook`."""
 
+import json
+import sqlite3
+import subprocess
+import sys
+from ast import literal_eval
+from contextlib import suppress
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from mcp_notebook.cli import main
+import mcp_notebook
+from mcp_notebook.cli import COMMANDS, main
+from mcp_notebook.errors import SessionError
 
 
 @pytest.mark.parametrize("words", [["local"], ["local", "--model", "x.gguf"]])
@@ -20,3 +29,86 @@ def test_a_word_that_is_no_command_is_refused(capsys):
     with pytest.raises(SystemExit):
         main(["nonsense"])
     assert "demo" in capsys.readouterr().err
+
+
+def test_help_names_every_command_and_imports_none_of_them():
+    code = (
+        "import sys; from mcp_notebook.cli import parser; parser().format_help();"
+        "print([m for m in sys.modules if m.startswith('mcp_notebook') or m == 'asyncio'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert set(literal_eval(done.stdout)) == {
+        "mcp_notebook",
+        "mcp_notebook.cli",
+        "mcp_notebook.errors",
+    }
+    for name in COMMANDS:
+        with pytest.raises(SystemExit, match="0"):
+            main([name, "--help"])
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with sqlite3.connect("shop.db") as database:
+        database.execute("create table orders (id integer, day date, note text)")
+        rows = [(1, "2026-01-02", "a;b"), (2, None, "é")]
+        database.executemany("insert into orders values (?, ?, ?)", rows)
+    database.close()
+    yield "shop.db"
+    with suppress(SessionError):
+        mcp_notebook.disconnect("server")
+
+
+def test_a_database_is_asked_in_one_line(shop, capsys):
+    assert main(["sql", shop, "select id, note from orders order by id", "--csv"]) == 0
+    assert capsys.readouterr().out == "id,note\n1,a;b\n2,é\n"
+
+
+def test_a_table_of_json_keeps_its_days_and_nulls(shop, capsys):
+    assert main(["sql", shop, "select id, day from orders order by id", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert first == {"id": 1, "day": "2026-01-02"}
+    assert second["day"] is None
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
+def test_a_table_is_written_as_the_ending_says(shop, capsys, suffix):
+    file = Path(f"out{suffix}")
+    assert main(["sql", shop, "select id, note from orders", "-o", str(file)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"2 rows x 2 columns written to {file}" in captured.err
+    read = {".csv": pd.read_csv, ".json": pd.read_json, ".parquet": pd.read_parquet}
+    assert read[suffix](file).values.tolist() == [[1, "a;b"], [2, "é"]]
+
+
+def test_a_tool_is_called_with_words_or_json(shop, capsys):
+    words = ["call", shop, "query_database"]
+    assert main([*words, "sql=select 1 as one", "--csv"]) == 0
+    as_words = capsys.readouterr().out
+    mcp_notebook.disconnect("server")
+    assert main([*words, '{"sql": "select 1 as one"}', "--csv"]) == 0
+    assert capsys.readouterr().out == as_words == "one\n1\n"
+
+
+def test_tools_are_listed_and_found_by_words(shop, capsys):
+    assert main(["tools", shop, "sql", "select"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert "query_database" in names
+    assert "list_tables" not in names
+
+
+def test_what_cannot_be_done_is_one_line_and_the_code_2(shop, capsys):
+    for words in (
+        ["sql", "missing.db", "select 1"],
+        ["sql", shop, "select 1", "-o", "out.xyz"],
+        ["run", "missing.ipynb"],
+        ["freeze", "missing.ipynb", "-o", "x.py"],
+    ):
+        assert main(words) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    assert main(["sql", shop, "selec 1"]) == 2
+    assert "syntax error" in capsys.readouterr().err

@@ -19,7 +19,8 @@ LADDER = [
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
-    {"magics", "demo"},
+    {"magics"},
+    {"notebook_commands", "server_commands"},
     {"cli"},
     {"__init__", "__main__"},
 ]

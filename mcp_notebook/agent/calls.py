@@ -86,6 +86,10 @@ async def call_tool(
         )
 
 
+# tables of files that a result only links to: their bytes came beside the result
+_FILES = ("arrow file", "arrow stream", "parquet")
+
+
 async def shape(
     outcome: "CallOutcome",
     tool: "ToolInfo",
@@ -141,8 +145,13 @@ def _shape(
     folders: tuple[Path, ...] = (),
 ) -> ToolResult:
     arguments = origin.exact or origin.arguments
+    if folders:
+        answer = handover.without_stand_ins(outcome.result)
+    else:
+        answer = outcome.result
+
     reading = read(
-        outcome.result,
+        answer,
         output_schema=tool.output_schema,
         sql=sql_of(arguments),
         arguments=arguments,
@@ -191,12 +200,13 @@ def _result(
     shown: str,
     names: tuple[str, ...] = (),
 ) -> ToolResult:
+    files = [t.data.nbytes for t in reading.tables if t.reader in _FILES]
     return ToolResult(
         origin.call_id,
         end,
         shown,
         outcome.seconds,
-        received_bytes=outcome.received_bytes,
+        received_bytes=outcome.received_bytes + sum(files),
         names=names,
         reading=reading,
         images=reading.images,

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.kinds import format_of, is_table
+from mcp_notebook.sql_words import written_name
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session
@@ -72,7 +73,7 @@ def user_blocks(
     and types, no values.
     """
     blocks: list[dict[str, Any]] = [{"type": "text", "text": prompt.strip()}]
-    schemas = [f"{name}({schema(name)})" for name in names]
+    schemas = [f"{written_name(name)}({schema(name)})" for name in names]
     if schemas:
         listing = "\n".join(schemas)
         blocks.append(

@@ -9,8 +9,15 @@ from typing import Any
 
 from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.caller import Caller
-from mcp_notebook.agent.context import summarize_result, trim_results, without_foreign
-from mcp_notebook.agent.conversation import Block, Conversation, tool_result, tool_uses
+from mcp_notebook.agent.conversation import (
+    Block,
+    Conversation,
+    summarize_result,
+    tool_result,
+    tool_uses,
+    trim_results,
+    without_foreign,
+)
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.sealing import seal_block
 from mcp_notebook.agent.turn import ModelTurn

@@ -2,16 +2,21 @@
 
 specs      the values, and how they are shown without their secrets
 options    the options of one connection, each declared once
-expand     ${VAR} and its relatives
-target     what stands after the name in %mcp_connect: a command or a URL
+target     what stands after the name in %mcp_connect: a command or a URL; ${VAR} in it
 entries    one server's entry in a config file; jsonc: JSON with comments
 files      .mcp.json and the files of other hosts, and where each keeps its servers
-discovery  which of those files exist here; it lists, it never connects
+           and which of those files exist here: listed, never connected
 userfiles  what the notebook itself remembers between kernels
 """
 
-from mcp_notebook.config.discovery import Found, discover
-from mcp_notebook.config.files import find_file, find_server, load_each, load_servers
+from mcp_notebook.config.files import (
+    Found,
+    discover,
+    find_file,
+    find_server,
+    load_each,
+    load_servers,
+)
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.config.specs import (
     HttpServer,

@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.config.expand import expand, find_unexpanded
 from mcp_notebook.config.options import OPTIONS, ConnectOptions
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
-from mcp_notebook.config.target import apply_options, notes_on
+from mcp_notebook.config.target import apply_options, expand, find_unexpanded, notes_on
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.secrets import NameLevel, has_secret_shape, is_secret_name
 

@@ -2,17 +2,145 @@
 is found by its name.
 """
 
+import codecs
+import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mcp_notebook.config.entries import read_entry
-from mcp_notebook.config.jsonc import SHAPE, read_json
 from mcp_notebook.config.options import ConnectOptions
-from mcp_notebook.config.specs import ServerSpec
+from mcp_notebook.config.specs import ServerSpec, describe
 from mcp_notebook.errors import ConfigError
+
+# JSON as editors write it: with comments, trailing commas, a byte order mark; every
+# complaint says what to do.
+
+
+# bytes; Claude Code's own file, which holds histories, is the largest that was seen
+LARGEST = 8 * 1024 * 1024
+# a string, or a comment, or a comma before a closing bracket: strings are kept, the others go
+JSONC = re.compile(
+    r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/|,(?=\s*(?://[^\n]*\s*|/\*.*?\*/\s*)*[}\]])',
+    re.DOTALL,
+)
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+OTHER_FORMS = {
+    ".yaml": "YAML",
+    ".yml": "YAML",
+    ".toml": "TOML",
+    ".ini": "INI",
+    ".env": "a list of variables",
+}
+WORDS = {"True": "true", "False": "false", "None": "null"}  # Python's, and JSON's
+SHAPE = '{"mcpServers": {"NAME": {"command": "...", "args": []}}}'
+
+
+def read_json(path: Path) -> Any:
+    """The document in a file; a key that stands twice in one object is refused.
+    ConfigError in one sentence.
+    """
+    text = _text(path)
+    if not text.strip():
+        raise ConfigError(f"{path} is empty; it should hold {SHAPE}.")
+
+    try:
+        return json.loads(
+            JSONC.sub(_blank, text),
+            object_pairs_hook=lambda pairs: _unique(pairs, path),
+        )
+    except json.JSONDecodeError as error:
+        place = f"{error.msg.removesuffix(' at')} at line {error.lineno}, column {error.colno}"
+        raise ConfigError(
+            f"{path} is not valid JSON: {place}{_hint(path, text, error)}."
+        ) from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path} is nested too deeply to be a list of servers."
+        ) from None
+    except ValueError:  # a number of thousands of digits
+        raise ConfigError(
+            f"{path} holds a number that is too long to be read."
+        ) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.is_dir():
+            raise ConfigError(f"{path} is a folder; name the file in it.")
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} is no ordinary file.")
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(
+                f"{path} is larger than {LARGEST >> 20} MB, which no list of servers is."
+            )
+
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(f"there is no file {path}.") from None
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror or error}."
+        ) from None
+    except ValueError:  # a NUL in the name
+        raise ConfigError(f"{str(path)!a} is no name of a file.") from None
+
+    encoding = next(
+        (name for mark, name in MARKS.items() if raw.startswith(mark)), "utf-8"
+    )
+    try:
+        return raw.decode(encoding)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+
+
+def _hint(path: Path, text: str, error: json.JSONDecodeError) -> str:
+    rest = error.doc[error.pos :]
+    if path.suffix.lower() in OTHER_FORMS or (
+        path.suffix.lower() != ".json" and text.lstrip()[:1] not in "{["
+    ):
+        form = OTHER_FORMS.get(path.suffix.lower(), "something else")
+        return f"; it looks like {form}, and what is read here is JSON: {SHAPE}"
+
+    if "escape" in error.msg:
+        return r"; write every backslash twice (C:\\Users), or use / in paths"
+    if rest.startswith("'"):
+        return "; JSON takes double quotes only"
+    if re.match(r"\s*\[[\w.\"-]+\]\s*$", text, re.MULTILINE):
+        return f"; it looks like TOML, and what is read here is JSON: {SHAPE}"
+    if word := re.match(r"(True|False|None)\b", rest):
+        return f"; JSON writes {WORDS[word[0]]}"
+    if text.lstrip()[:1] not in "{[":
+        return f"; it should hold {SHAPE}"
+
+    return ""
+
+
+def _unique(pairs: list[tuple[str, Any]], path: Path) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigError(
+            f"{path} has {twice!r} twice in one object; remove one of them."
+        )
+
+    return dict(pairs)
+
+
+def _blank(match: re.Match[str]) -> str:
+    # Line breaks stay, so that an error names the right line.
+    if match[1] is not None:
+        return match[1]
+    return re.sub(r"[^\n]", " ", match[0])
+
 
 PROJECT_FILE = ".mcp.json"
 # Claude, Cursor, Windsurf, Cline, Gemini · VS Code · VS Code's settings.json · Zed · Amp
@@ -204,3 +332,133 @@ def _no_servers(document: Mapping[str, Any], path: Path) -> ConfigError:
     return ConfigError(
         f'{path} has neither "mcpServers" nor "servers"; the servers stand under one of them.'
     )
+
+
+# Which config files of this and other hosts exist here, and what they name. Nothing is
+# ever started.
+
+
+@dataclass(frozen=True)
+class Found:
+    """One server in one file: who wrote the file, and the command or URL, or the reason
+    why it is not usable.
+    """
+
+    host: str
+    path: Path
+    name: str
+    what: str = ""
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def discover(
+    start: Path, home: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> list[Found]:
+    """Servers named by .mcp.json and by the files of other hosts, nearest files first."""
+    home, start = home or Path.home(), start.absolute()
+    found: list[Found] = []
+    for host, path, is_for_servers in (
+        *_project_files(start, home),
+        *_user_files(home),
+    ):
+        if path.is_file():
+            found += _servers_in(host, path, environ, is_for_servers)
+
+    return found + _claude_code(start, home / ".claude.json", environ)
+
+
+def _project_files(start: Path, home: Path) -> Iterator[tuple[str, Path, bool]]:
+    """Host, file, and whether the file is for servers alone; a file of settings need
+    not name any.
+    """
+    for folder in (start, *start.parents):
+        yield "project", folder / PROJECT_FILE, True
+        yield "VS Code", folder / ".vscode" / "mcp.json", True
+        if folder == home:  # there the others' files are the user's, see below
+            continue
+
+        yield "VS Code", folder / ".vscode" / "settings.json", False
+        yield "Cursor", folder / ".cursor" / "mcp.json", True
+        yield "Gemini CLI", folder / ".gemini" / "settings.json", False
+        yield "Zed", folder / ".zed" / "settings.json", False
+
+
+def _user_files(home: Path) -> Iterator[tuple[str, Path, bool]]:
+    """The same of the files that are the user's own."""
+    yield "Cursor", home / ".cursor" / "mcp.json", True
+    yield "Windsurf", home / ".codeium" / "windsurf" / "mcp_config.json", True
+    yield "Gemini CLI", home / ".gemini" / "settings.json", False
+    yield "Zed", home / ".config" / "zed" / "settings.json", False
+    applications = _application_data(home)
+    desktop = applications / "Claude" / "claude_desktop_config.json"
+    yield "Claude Desktop", desktop, False
+    yield "VS Code", applications / "Code" / "User" / "mcp.json", True
+    yield "VS Code", applications / "Code" / "User" / "settings.json", False
+
+
+def _application_data(home: Path) -> Path:
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support"
+    if sys.platform == "win32":
+        return home / "AppData" / "Roaming"
+    return home / ".config"
+
+
+def _servers_in(
+    host: str, path: Path, environ: Mapping[str, str], is_for_servers: bool
+) -> list[Found]:
+    try:
+        entries = read_entries(path)
+    except ConfigError as error:
+        if is_for_servers:
+            return [Found(host, path, "", problem=error.message)]
+        return []
+
+    return _list_entries(host, path, entries, environ)
+
+
+def _list_entries(
+    host: str, path: Path, entries: object, environ: Mapping[str, str]
+) -> list[Found]:
+    if not isinstance(entries, dict):
+        return []
+
+    found = []
+    for name, entry in entries.items():
+        try:
+            spec = read_entry(name, entry, path, environ)
+        except ConfigError as error:
+            found.append(Found(host, path, name, problem=error.message))
+            continue
+
+        if is_off(entry):
+            off = ("it is switched off in the file",)
+        else:
+            off = ()
+
+        notes = (*off, *getattr(spec, "notes", ()))
+        found.append(Found(host, path, name, describe(spec), notes=notes))
+
+    return found
+
+
+def _claude_code(start: Path, path: Path, environ: Mapping[str, str]) -> list[Found]:
+    """Claude Code's own file: servers of the user, and those that it keeps for this project."""
+    try:
+        if path.is_file():
+            document = read_json(path)
+        else:
+            document = {}
+    except ConfigError:
+        return []
+
+    if not isinstance(document, dict):
+        return []
+
+    everywhere = document.get("mcpServers")
+    here = project_entries(document, start)
+    return [
+        *_list_entries("Claude Code", path, everywhere, environ),
+        *_list_entries("Claude Code (this project)", path, here, environ),
+    ]

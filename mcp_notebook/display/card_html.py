@@ -16,7 +16,7 @@ from mcp_notebook.display.call_view import (
     preview_arguments,
 )
 from mcp_notebook.display.card_text import card_text
-from mcp_notebook.display.chart.shapes import Drawing, svg
+from mcp_notebook.display.draw_chart import Drawing, svg
 from mcp_notebook.display.html_parts import (
     COLOURS,
     DIM,
@@ -28,9 +28,10 @@ from mcp_notebook.display.html_parts import (
     SANS,
     code,
     dim,
+    escape,
+    picture,
     tag,
 )
-from mcp_notebook.display.safe import escape, picture
 from mcp_notebook.display.shown_table import ShownColumn, TableView
 from mcp_notebook.display.wording import (
     MARKS,

@@ -17,9 +17,9 @@ from mcp_notebook.display.call_view import (
     preview_arguments,
     read_arguments,
 )
-from mcp_notebook.display.chart.shapes import Drawing
+from mcp_notebook.display.draw_chart import Drawing
+from mcp_notebook.display.html_parts import picture
 from mcp_notebook.display.questions import Choice, Question, approval_question
-from mcp_notebook.display.safe import picture
 from mcp_notebook.display.shown_table import TableView
 from mcp_notebook.display.sqltext import Part
 from mcp_notebook.display.wording import (

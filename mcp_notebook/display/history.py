@@ -13,9 +13,9 @@ from mcp_notebook.display.html_parts import (
     SANS,
     code,
     dim,
+    escape,
     tag,
 )
-from mcp_notebook.display.safe import escape
 from mcp_notebook.display.wording import byte_size
 from mcp_notebook.untrusted_text import clip, visible
 

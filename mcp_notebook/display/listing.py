@@ -6,8 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from mcp_notebook.display.card_text import align_table
-from mcp_notebook.display.html_parts import DIM, FRAME, NO_MATH, SANS, code, tag
-from mcp_notebook.display.safe import escape
+from mcp_notebook.display.html_parts import DIM, FRAME, NO_MATH, SANS, code, escape, tag
 from mcp_notebook.untrusted_text import clip, visible
 
 CLIP = 140  # characters of a cell; the rest is in its title

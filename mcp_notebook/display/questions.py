@@ -14,8 +14,7 @@ from urllib.parse import urlsplit
 
 from mcp_notebook.display.call_view import Argument, read_arguments
 from mcp_notebook.display.form_fields import Field
-from mcp_notebook.display.html_parts import COLOURS, SANS, dim, tag
-from mcp_notebook.display.safe import escape
+from mcp_notebook.display.html_parts import COLOURS, SANS, dim, escape, tag
 from mcp_notebook.events import Approval, Reply
 from mcp_notebook.untrusted_text import clip, visible
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mcp_notebook.display.chart.shapes import Drawing
+from mcp_notebook.display.draw_chart import Drawing
 
 
 @dataclass(frozen=True, slots=True)

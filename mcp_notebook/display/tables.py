@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mcp_notebook.display.chart.choose_chart import choose_chart
-from mcp_notebook.display.chart.draw_chart import draw_chart
-from mcp_notebook.display.chart.shapes import Drawing
+from mcp_notebook.display.choose_chart import choose_chart
+from mcp_notebook.display.draw_chart import Drawing, draw_chart
 from mcp_notebook.display.shown_table import ShownColumn, TableView
 from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import column_texts, type_name, value_kind

@@ -98,10 +98,13 @@ def badges(truncated: str, approximate: bool) -> list[tuple[str, str]]:
 
 def seen_by_claude(record: CallView) -> str:
     """`612 B of 48 kB`: how much of what was received went to Claude."""
-    shown = byte_size(len(record.shown.encode(errors="replace")))
+    size = len(record.shown.encode(errors="replace"))
     if not record.received_bytes:
-        return shown
-    return f"{shown} of {byte_size(record.received_bytes)}"
+        return byte_size(size)
+    # of a small table its description is longer than the table itself
+    if size > record.received_bytes:
+        return f"{byte_size(record.received_bytes)}, described in {byte_size(size)}"
+    return f"{byte_size(size)} of {byte_size(record.received_bytes)}"
 
 
 def text_label(record: CallView) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.freeze.fingerprint import (
@@ -18,6 +19,7 @@ from mcp_notebook.freeze.fingerprint import (
     label_texts,
     mix,
 )
+from mcp_notebook.results.frames import exact_column, is_restored
 
 SHOWN = 5  # rows of each kind in the HTML
 _LISTED = 12  # names in one line
@@ -88,7 +90,8 @@ def compare(a: Any, b: Any, key: str | Sequence[str] | None = None) -> Differenc
         frame.set_axis(label_texts(frame.columns), axis=1) for frame in (before, after)
     )
     shared = [name for name in before.columns if name in set(after.columns)]
-    types = {n: (type_word(before[n].dtype), type_word(after[n].dtype)) for n in shared}
+    words = column_types(before), column_types(after)
+    types = {name: (words[0][name], words[1][name]) for name in shared}
     told = {
         "rows": (len(before), len(after)),
         "new_columns": tuple(n for n in after.columns if n not in set(before.columns)),
@@ -124,8 +127,6 @@ def as_frame(value: Any, which: str = "") -> pd.DataFrame:
         return value.to_frame()
 
     if hasattr(value, "__arrow_c_stream__"):
-        import pyarrow as pa
-
         return pa.table(value).to_pandas(types_mapper=pd.ArrowDtype)
 
     if which:
@@ -150,10 +151,21 @@ def type_word(dtype: Any) -> str:
 
 
 def column_types(frame: pd.DataFrame) -> dict[str, str]:
-    """The columns by name with their type in a word."""
+    """The columns by name with their type in a word: of a column that a result gave the
+    type that it was read as, whichever dtype it was handed out in.
+    """
     names = label_texts(frame.columns)
-    words = map(type_word, frame.dtypes)
-    return dict(zip(names, words, strict=True))
+    return {name: _column_word(frame, at) for at, name in enumerate(names)}
+
+
+def _column_word(frame: pd.DataFrame, at: int) -> str:
+    if is_restored(frame, at):
+        exact = exact_column(frame, at)
+        # values of several shapes are objects either way
+        if exact is not None and not pa.types.is_string(exact.type):
+            return type_word(pd.ArrowDtype(exact.type))
+
+    return type_word(frame.dtypes.iloc[at])
 
 
 def _compare_without_keys(

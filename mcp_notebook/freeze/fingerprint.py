@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.results.frames import exact_column, is_restored, recorded_type
 from mcp_notebook.values import (
     BINARY,
     BOOLEAN,
@@ -38,6 +39,7 @@ from mcp_notebook.values import (
     DURATION,
     FLOAT,
     INTEGER,
+    JSON,
     NARROW_FLOAT,
     TIME,
     TIMESTAMP,
@@ -154,7 +156,7 @@ def hash_columns(
     is the same sum.
     """
     return {
-        label: _hash_series(frame.iloc[:, at], rounded)
+        label: _hash_column(frame, at, rounded)
         for at, label in enumerate(label_texts(frame.columns))
         if label not in ignore
     }
@@ -175,6 +177,18 @@ def mix(values: Hashes) -> Hashes:
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return values ^ (values >> np.uint64(31))
+
+
+def _hash_column(frame: pd.DataFrame, at: int, rounded: bool) -> Hashes:
+    """A column that a result gave counts as what it was read as, so that a price is the
+    same in every dtype that it may be handed out in.
+    """
+    if is_restored(frame, at) and value_kind(recorded_type(frame, at)) is not JSON:
+        exact = exact_column(frame, at)
+        if exact is not None:
+            return _hash_array(exact, rounded)
+
+    return _hash_series(frame.iloc[:, at], rounded)
 
 
 def _hash_series(series: pd.Series, rounded: bool) -> Hashes:

@@ -20,7 +20,7 @@ from mcp_notebook import loop
 from mcp_notebook.config.options import describe_flags
 from mcp_notebook.errors import ConfigError, Stopped
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.notebook import by_hand, connecting, opening, output
+from mcp_notebook.notebook import by_hand, opening, output
 from mcp_notebook.notebook.options import check_name
 from mcp_notebook.notebook.state import Notebook
 
@@ -48,7 +48,7 @@ class MCPMagics(Magics):
         Options, before the command:
 
         """
-        options = connecting.read_line(line)
+        options = opening.read_line(line)
         with interruptible():
             opening.connect(self._notebook, options)
 

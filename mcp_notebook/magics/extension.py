@@ -184,6 +184,6 @@ def _settings(shell: Any) -> MCPNotebook:
 
 
 def _nest() -> None:
-    from mcp_notebook.notebook import nested_asyncio  # only for those who ask for it
+    from mcp_notebook.notebook import shells  # only for those who ask for it
 
-    nested_asyncio.enable()
+    shells.enable()

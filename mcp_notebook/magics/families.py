@@ -7,12 +7,11 @@ from typing import Any
 from mcp_notebook import loop
 from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.magics.claude import ClaudeMagics
-from mcp_notebook.magics.completion import complete
+from mcp_notebook.magics.completion import ServerCompletions, complete
 from mcp_notebook.magics.connections import MCPMagics
 from mcp_notebook.magics.freezing import FreezeMagics
 from mcp_notebook.magics.help import with_help
 from mcp_notebook.magics.resources import ServerMagics
-from mcp_notebook.magics.server_completions import ServerCompletions
 from mcp_notebook.magics.sharing import ServingMagics
 from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.notebook.state import Notebook

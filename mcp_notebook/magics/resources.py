@@ -9,7 +9,7 @@ from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.magics.connections import interruptible
-from mcp_notebook.notebook import by_hand, output, resources, server_prompts
+from mcp_notebook.notebook import by_hand, output, resources
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.options import AskOptions, check_name
 from mcp_notebook.notebook.state import Notebook
@@ -61,12 +61,12 @@ class ServerMagics(Magics):
             if not rest or all(
                 word in self._notebook.sessions.names() for word in rest.split()
             ):
-                rows = loop.run(server_prompts.rows(self._notebook, rest.split()))
+                rows = loop.run(resources.rows(self._notebook, rest.split()))
                 output.show_rows(rows, empty="No connected server has prompts.")
                 return
 
-            target, arguments = server_prompts.parse(rest)
-            text = loop.run(server_prompts.text_of(self._notebook, target, arguments))
+            target, arguments = resources.parse(rest)
+            text = loop.run(resources.text_of(self._notebook, target, arguments))
 
         if ask:
             CellRun(self._notebook, AskOptions(text)).in_blocking_cell()

@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook import notebook_file, output, shared_tables
+from mcp_notebook.notebook import output, shared_tables, state
 from mcp_notebook.notebook.state import Notebook
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class ServingMagics(Magics):
                 self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask)
             )
 
-        path = notebook_file.notebook_path(self._notebook.shell.user_ns)
+        path = state.notebook_path(self._notebook.shell.user_ns)
         address = loop.run(
             self._server.start(
                 connection_folder(), port=port, notebook=str(path) if path else ""

@@ -188,12 +188,13 @@ def parse_arguments(text: str) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
 
-    return _words(text)
+    return parse_words(shlex.split(text))
 
 
-def _words(text: str) -> dict[str, Any]:
+def parse_words(words: Sequence[str]) -> dict[str, Any]:
+    """Arguments written as `name=value` words; raises ConfigError."""
     arguments: dict[str, Any] = {}
-    for word in shlex.split(text):
+    for word in words:
         name, equals, value = word.partition("=")
         if not (equals and name.isidentifier()):
             raise ConfigError(

@@ -19,24 +19,64 @@ from mcp_notebook.events import (
     Stop,
     TextDelta,
     TextDiscarded,
+    ThinkingDelta,
     ToolCall,
+    ToolProgress,
     ToolResult,
+    ToolStarted,
     Usage,
     Working,
 )
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.notebook.asker import CallApprovals
-from mcp_notebook.notebook.attended import buttons_work, is_attended
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.model_door import compose_module, load_compose
 from mcp_notebook.notebook.options import AskOptions
-from mcp_notebook.notebook.quiet_view import Questions
+from mcp_notebook.notebook.shells import buttons_work, is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
+    from mcp_notebook.display import View
+
+
+# A view that shows nothing but the calls that a person must answer for and, when it
+# takes long, that it goes on.
+
+
+class Questions:
+    """Passes on a view's events of calls that ask; of the rest of a run only its state
+    line, and what it took.
+    """
+
+    def __init__(self, view: "View") -> None:
+        self._view = view
+        self._asked: set[str] = set()
+
+    def show(self, event: Event) -> None:
+        """Show an event that belongs to a question."""
+        if isinstance(event, ToolCall) and event.needs_approval:
+            self._asked.add(event.id)
+
+        if (
+            isinstance(event, ToolCall | ToolStarted | ToolProgress | ToolResult)
+            and event.id in self._asked
+        ):
+            self._view.show(event)
+        elif isinstance(event, Working | ThinkingDelta) or (
+            isinstance(event, Footer) and self._view.has_waited
+        ):
+            self._view.show(event)  # the footer stands where the line was
+
+    def flush(self) -> None:
+        """Draw what is due."""
+        self._view.flush()
+
+    def close(self) -> None:
+        """End the view."""
+        self._view.close()
 
 
 Shown = Literal["all", "state", "none"]

@@ -12,8 +12,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from mcp_notebook.agent import backends, context, prices, prompts, typed
-from mcp_notebook.agent.conversation import Block, Conversation
+from mcp_notebook.agent import backends, prices, prompts, typed
+from mcp_notebook.agent.conversation import (
+    Block,
+    Conversation,
+    prepare_conversation,
+)
 from mcp_notebook.agent.request import Request, describe_request
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
@@ -114,7 +118,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
-    from mcp_notebook.sharing.sources.describe import schema_text  # loads pandas
+    from mcp_notebook.sharing.describing import schema_text  # loads pandas
 
     names = prompts.find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}
@@ -228,9 +232,7 @@ def length_notes(
     )
     return [
         Note(line, "warning")
-        for line in context.prepare_conversation(
-            conversation, settings.trim_tokens, window
-        )
+        for line in prepare_conversation(conversation, settings.trim_tokens, window)
     ]
 
 

@@ -141,9 +141,9 @@ def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
 
 @cache
 def _parser() -> Any:
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
-    return duck.connect(threads=1, memory="100MB")
+    return sqlguard.connect(threads=1, memory="100MB")
 
 
 def _source(
@@ -158,7 +158,7 @@ def _source(
         timeout = timeout
 
     if file is None and not options.show:
-        script = import_module("mcp_notebook.freeze.write_script")
+        script = import_module("mcp_notebook.freeze.write_notebook")
         connected = {s.name for s in notebook.sessions if s.state != "closed"}
         return script.cell(laid, style, connected=connected, answers=answers)
 
@@ -171,7 +171,7 @@ def _source(
             )
         )
 
-    script = import_module("mcp_notebook.freeze.write_script")
+    script = import_module("mcp_notebook.freeze.write_notebook")
     return script.script(laid, style, heading=heading, answers=answers, timeout=timeout)
 
 

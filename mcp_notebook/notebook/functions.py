@@ -6,21 +6,14 @@ own, so nothing is asked.
 """
 
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from mcp_notebook.config import ConnectOptions, InProcessServer, ServerSpec
 from mcp_notebook.config.options import connect_signature, describe_keywords
 from mcp_notebook.errors import ConfigError, DataError
-from mcp_notebook.notebook import (
-    by_hand,
-    connect_consent,
-    connecting,
-    current,
-    opening,
-    resources,
-    shared_tables,
-)
+from mcp_notebook.notebook import by_hand, current, opening, resources, shared_tables
 from mcp_notebook.notebook.asker import NOBODY
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.servers import Server, plain
@@ -189,15 +182,15 @@ async def _connect(
         spec = InProcessServer(lambda: target, options)
     else:
         # of one name, a wrong server is raised
-        spec = cast("ServerSpec", connecting.resolve(options)[name])
+        spec = cast("ServerSpec", opening.resolve(options)[name])
 
     session = await opening.open_session(state, name, spec, options, {name: ""})
-    for note in connect_consent.notes_on(session, state.sessions):
+    for note in opening.notes_on(session, state.sessions):
         current.logger.warning("%s: %s", name, note)
 
     # Nobody is asked from code: tools that are not what they were are refused.
     try:
-        connect_consent.accept(
+        opening.accept(
             session,
             say=lambda text: current.logger.warning("%s", text),
             ask=lambda _: NOBODY,
@@ -277,7 +270,7 @@ async def _query(
 def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
     """The notebook's tables and those that were named; a name that was given counts first."""
     state.adopt()
-    catalog = Catalog(lambda: {**state.shell.user_ns, **tables})
+    catalog = Catalog(lambda: ChainMap(dict(tables), state.shell.user_ns, state.held))
     for entry in state.catalog.entries():
         catalog.add(entry.name, variable=entry.variable)
 

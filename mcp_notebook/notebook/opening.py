@@ -1,30 +1,289 @@
 """Connects servers side by side, each with a line of its own."""
 
+import difflib
+import os
+import shlex
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import config, loop
-from mcp_notebook.config import ConnectOptions, ServerSpec
+from mcp_notebook.config import ConnectOptions, ServerSpec, StdioServer
+from mcp_notebook.config.options import USAGE
+from mcp_notebook.config.target import expand
 from mcp_notebook.display.questions import Question
 from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.events import Reply
-from mcp_notebook.notebook import connect_consent, connecting
-from mcp_notebook.notebook.attended import is_attended
+from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook.output import show_line, working_line
+from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.policy import Start
+from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.sessions import handover
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions import Session, ToolInfo
+
+
+# A server that just connected: what the person should know of it, and consent when its
+# tools have changed.
+
+
+Pins = dict[str, "ToolInfo"]
+MOST_LINES = 60  # of one tool's diff
+
+
+def may_start(
+    notebook: Notebook,
+    start: Start,
+    *,
+    say: Callable[[str], None],
+    ask: Callable[[Question], Reply],
+) -> None:
+    """Show what a file's server is when it starts for the first time; raises
+    ConnectError when it became another one and the person does not agree."""
+    before = notebook.starts.before(start)
+    if notebook.starts.is_new(start):
+        say(f"{start.name}: {start.path} starts {start.what}")
+    elif before is not None:
+        say(f"{start.name}: {start.path} has changed\n- {before}\n+ {start.what}")
+        question = Question(
+            f"{start.name} is not what it was.", prompt="Start it as it is now?"
+        )
+        if ask(question).choice != "once":
+            raise ConnectError(
+                f"Server {start.name!r} of {start.path} is not what it was, and the "
+                "change was not accepted; "
+                "run the cell again and answer y, or correct the file."
+            )
+
+    notebook.starts.keep(start)
+
+
+def pins_of(notebook: Notebook, name: str) -> Pins:
+    """The tools of a server as the person knows them, before it is connected anew."""
+    if name in notebook.sessions.names():
+        return dict(notebook.sessions.get(name).pinned)
+    return {}
+
+
+def pin(session: "Session", before: Pins) -> None:
+    """Hold a session to the tools that were known under its name."""
+    session.pinned.update(
+        {name: tool for name, tool in before.items() if name in session.pinned}
+    )
+    session.compare_with_pinned()
+
+
+def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
+    """Mark tools as safe to run twice when the connection is lost under them."""
+    session.safe_tools |= {
+        tool.name
+        for tool in session.tools
+        if matches_any(patterns, session.name, tool.name)
+    }
+
+
+def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
+    """One line each for what is odd about its description or its tools; `others`: the
+    servers that are there too.
+    """
+    # with the first server, not with the extension
+    from mcp_notebook.sessions.tools import suspicions
+
+    names = {
+        other.name: [t.name for t in other.tools]
+        for other in others
+        if other.name != session.name
+    }
+    if session.trusted:
+        odd = []
+    else:
+        odd = suspicions(session.tools, names)
+
+    return [*getattr(session.spec, "notes", ()), *session.notices, *odd]
+
+
+def changes_in(session: "Session") -> str:
+    """The tools that are not what they were, as diffs; an empty string when all are."""
+    pieces = []
+    for change in session.changed_tools:
+        lines = change.diff().splitlines()
+        if len(lines) > MOST_LINES:
+            cut = [f"… {len(lines) - MOST_LINES} more lines"]
+        else:
+            cut = []
+
+        pieces.append(
+            "\n".join(
+                [
+                    f"{session.name}.{change.name} has changed:",
+                    *lines[:MOST_LINES],
+                    *cut,
+                ]
+            )
+        )
+
+    return "\n\n".join(pieces)
+
+
+def accept(
+    session: "Session",
+    *,
+    say: Callable[[str], None],
+    ask: Callable[[Question], Reply],
+) -> None:
+    """Show what changed and go on only when the person agrees; raises ConnectError otherwise."""
+    changed = changes_in(session)
+    if not changed:
+        return
+
+    say(changed)
+    names = ", ".join(change.name for change in session.changed_tools)
+    question = Question(
+        f"The tools of {session.name} are not what they were.",
+        prompt="Go on with the changed tools?",
+    )
+    if ask(question).choice != "once":
+        raise ConnectError(
+            f"The tools of {session.name!r} are not what they were ({names}), and "
+            "the change was not accepted; "
+            "it is disconnected."
+        )
+
+    session.accept_changes()
+
+
+# What `%mcp_connect` and `mcp_notebook.connect` were asked for: the servers that it
+# stands for.
+
+
+def read_line(line: str) -> ConnectOptions:
+    """What the magic's line asks for; everything after the name that is no option of
+    ours belongs to the command.
+    """
+    options = ConnectOptions.from_line(line)
+    if not options.names and not options.config:
+        raise ConfigError(f"{USAGE}{_servers_here()} %mcp_connect --help says more.")
+
+    return options
+
+
+def _servers_here() -> str:
+    """The servers that a project's file here or above names, as a sentence."""
+    names = [
+        found.name
+        for found in config.discover(Path.cwd())
+        if found.host == "project" and not found.problem
+    ]
+    if names:
+        return f" The .mcp.json here names {', '.join(names[:10])}."
+
+    return ""
+
+
+def resolve(
+    options: ConnectOptions, environ: Mapping[str, str] = os.environ
+) -> dict[str, ServerSpec | ConfigError]:
+    """The servers to connect, by name; raises ConfigError in one sentence that names the server.
+
+    Of several in a file a wrong one is its error, which stops none of the others.
+    """
+    found: dict[str, ServerSpec | ConfigError]
+    if options.config:
+        path = config_file(options, environ)
+        found = config.load_each(path, environ, options)
+        if not found:
+            raise ConfigError(f"{path} names no server that is switched on.")
+    elif options.words:
+        found = {options.name: config.build_server(options, environ)}
+    else:
+        found = {options.name: _find_by_name(options, environ)}
+
+    if OWN_SERVER in found:
+        found[OWN_SERVER] = ConfigError(
+            f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another."
+        )
+
+    first = next(iter(found.values()))
+    if len(found) == 1 and isinstance(first, ConfigError):
+        raise first
+
+    return found
+
+
+def sources(options: ConnectOptions) -> dict[str, Path]:
+    """The files that the named servers come from; empty for a command or URL that the
+    person wrote in the cell.
+    """
+    if options.config:
+        path = config_file(options)
+        return dict.fromkeys(options.names or config.load_each(path), path)
+
+    if options.words:
+        return {}
+
+    found = {name: config.find_file(name, Path.cwd()) for name in options.names}
+    return {name: path for name, path in found.items() if path is not None}
+
+
+def config_file(
+    options: ConnectOptions, environ: Mapping[str, str] = os.environ
+) -> Path:
+    """The path of --config."""
+    return Path(expand(options.config, environ, where="--config")).expanduser()
+
+
+def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> ServerSpec:
+    name = options.name
+    spec = config.find_server(name, Path.cwd(), environ, options)
+    if spec is not None:
+        return spec
+
+    known = config.discover(Path.cwd(), environ=environ)
+    elsewhere = next((found for found in known if found.name == name), None)
+    if elsewhere is not None:
+        raise ConfigError(
+            f"No .mcp.json here or above names a server {name!r}, and the one of "
+            f"{elsewhere.host} does: "
+            f"%mcp_connect --config {shlex.quote(str(elsewhere.path))} {name}"
+        )
+
+    of_project = [found.name for found in known if found.host == "project"]
+    near = difflib.get_close_matches(name, of_project, 1, 0.7)
+    if near:
+        guess = f"did you mean {near[0]!r}? Or "
+    else:
+        guess = ""
+
+    raise ConfigError(
+        f"No .mcp.json here or above names a server {name!r}; {guess}give its command or "
+        f"URL: %mcp_connect {name} ..."
+    )
+
+
+def is_bundled(spec: ServerSpec) -> bool:
+    """Whether a server is one of ours that can only read, so that its tools run without asking."""
+    return (
+        isinstance(spec, StdioServer)
+        and spec.command == sys.executable
+        and tuple(spec.args[:3]) == ("-m", "mcp_notebook", "serve")
+        # Each of these could put another package of our name in its place.
+        and spec.cwd is None
+        and not any(name.startswith(("PYTHON", "LD_", "DYLD_")) for name in spec.env)
+    )
 
 
 def connect(notebook: Notebook, options: ConnectOptions) -> None:
     """Connect what was asked for, side by side, each with its own line; the first
     failure is raised at the end.
     """
-    resolved = connecting.resolve(options)
+    resolved = resolve(options)
     servers = {
         name: spec
         for name, spec in resolved.items()
@@ -32,7 +291,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     }
     attended = is_attended(notebook.shell)
     ask = partial(notebook.asker.ask_now, attended=attended)
-    for name, path in connecting.sources(options).items():
+    for name, path in sources(options).items():
         if name in servers:
             start = Start(
                 path,
@@ -40,7 +299,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
                 config.describe(servers[name]),
                 config.spec_fingerprint(servers[name]),
             )
-            connect_consent.may_start(notebook, start, say=show_line, ask=ask)
+            may_start(notebook, start, say=show_line, ask=ask)
 
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
@@ -75,11 +334,11 @@ def _welcome_session(
     notebook: Notebook, name: str, session: Any, ask: Callable[[Question], Reply]
 ) -> None:
     """Notes on a new session, and consent to changed tools; raises ConnectError without it."""
-    for note in connect_consent.notes_on(session, notebook.sessions):
+    for note in notes_on(session, notebook.sessions):
         show_line(f"{name}: {note}")
 
     try:
-        connect_consent.accept(session, say=show_line, ask=ask)
+        accept(session, say=show_line, ask=ask)
     except ConnectError:
         loop.run(notebook.sessions.disconnect(name))
         raise
@@ -93,9 +352,9 @@ async def open_session(
     progress: dict[str, str],
 ) -> Any:
     """The session of one server, with what was asked for it; runs on the background loop."""
-    before = connect_consent.pins_of(notebook, name)
+    before = pins_of(notebook, name)
     notebook.sessions.hooks = notebook.requests.hooks()  # as the settings are now
-    bundled = connecting.is_bundled(spec)
+    bundled = is_bundled(spec)
     session = await notebook.sessions.connect(
         name,
         handover.offer_folder(spec) if bundled else spec,
@@ -107,8 +366,8 @@ async def open_session(
         log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )
-    connect_consent.pin(session, before)
-    connect_consent.mark_safe(session, options.safe)
+    pin(session, before)
+    mark_safe(session, options.safe)
     notebook.allowed[name] = options.allow
     notebook.trail.note_connection(options.for_server(name))
     return session

@@ -148,6 +148,16 @@ class MCPNotebook(Configurable):
             "there are none never may."
         ),
     ).tag(config=True)
+    types = Enum(
+        ["everyday", "exact"],
+        "everyday",
+        help=(
+            "What columns of results are in pandas: everyday has dtypes that all of "
+            "pandas works on (days are datetime64, decimals floats where no digit is "
+            "lost, lists Python lists), exact has Arrow's own. SQL over a result and "
+            "its export are exact either way."
+        ),
+    ).tag(config=True)
     sign_in = Enum(
         ["auto", "loopback", "paste"],
         "auto",

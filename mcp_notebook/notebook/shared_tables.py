@@ -110,8 +110,8 @@ def unshare(notebook: Notebook, names: Sequence[str]) -> None:
 
 def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
     """A row for every table that is offered; `served`: clients outside are served now."""
+    from mcp_notebook.sharing.describing import UNREADABLE, look
     from mcp_notebook.sharing.masks import Masks
-    from mcp_notebook.sharing.sources.describe import UNREADABLE, look
 
     masks = Masks(tuple(notebook.settings.mask))
     found = []
@@ -163,8 +163,8 @@ def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
 
     Columns that keep their name are masked in the result as they are here: `SELECT *` names none.
     """
+    from mcp_notebook.sharing.describing import UNREADABLE, look
     from mcp_notebook.sharing.masks import Masks
-    from mcp_notebook.sharing.sources.describe import UNREADABLE, look
 
     masks = Masks(tuple(notebook.settings.mask))
     words = {word.lower() for word in re.findall(r"\w+", sql)}

@@ -2,8 +2,11 @@
 before somebody asks.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
+
+from mcp_notebook.errors import ConfigError
 
 _states: dict[int, Callable[[], Any]] = {}
 
@@ -24,3 +27,54 @@ def find_state(shell: Any) -> Any:
     if state is not None:
         return state()
     return None
+
+
+# An opt-in for pasted code that calls `asyncio.run(...)` in a cell; nothing of ours
+# needs it.
+#
+# nest_asyncio2 and not nest_asyncio 1.6: under ipykernel 7 the latter loses queued
+# execute requests for good.
+
+
+def enable() -> None:
+    """Patch the kernel's running loop; raises ConfigError where that cannot be done."""
+    # only for those who ask for it: it swaps asyncio's Task class for the whole process
+    import nest_asyncio2
+
+    try:
+        nest_asyncio2.apply()
+    except ValueError as error:
+        sentence = (
+            f"This kernel's event loop cannot be nested ({error}); await the "
+            "coroutine instead."
+        )
+        raise ConfigError(sentence) from None
+
+
+# Whether a person is there to answer, and how they can.
+
+
+def is_attended(shell: Any) -> bool:
+    """Whether a person can answer a question: frontends send `allow_stdin`, nbclient
+    and papermill do not.
+    """
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return bool(sys.stdin and sys.stdin.isatty())
+
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def buttons_work(shell: Any) -> bool:
+    """Whether clicks arrive while a cell is awaited: ipykernel 7.4 and later
+    (ipython/ipykernel#1565).
+    """
+    if getattr(shell, "kernel", None) is None:
+        return False
+
+    parts = getattr(sys.modules.get("ipykernel"), "__version__", "0.0").split(".")
+    return (
+        parts[0].isdigit()
+        and parts[1].isdigit()
+        and (int(parts[0]), int(parts[1])) >= (7, 4)
+    )

@@ -1,6 +1,7 @@
 """What lives as long as the kernel: sessions, tables, conversation, ledger, grants."""
 
 import copy
+import os
 import threading
 import weakref
 from collections import ChainMap
@@ -19,7 +20,6 @@ from mcp_notebook.events import ToolCall
 from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.notebook import notebook_file
 from mcp_notebook.notebook.asker import Asker
 from mcp_notebook.notebook.server_requests import ServerRequests
 from mcp_notebook.notebook.settings import MCPNotebook
@@ -124,7 +124,7 @@ class Notebook:
     def _keep_table(
         self, table: "Table", origin: "Origin", index: int, name: str
     ) -> None:
-        frame = frame_of(table, origin)
+        frame = frame_of(table, origin, self.settings.types)
         self.bind(name, frame)
         self._bound[name] = (provenance(origin, index), weakref.ref(frame))
         self.trail.kept(origin.call_id, index, name, frame, table.truncated)
@@ -133,7 +133,7 @@ class Notebook:
         """A table as a DataFrame for the person's own code, which gives it its name;
         see `adopt`.
         """
-        frame = frame_of(table, origin)
+        frame = frame_of(table, origin, self.settings.types)
         self._handed = [
             reference for reference in self._handed if reference() is not None
         ]
@@ -311,11 +311,11 @@ class Notebook:
 
     def replay_file(self) -> Path | None:
         """The recorded turns that belong to this notebook, if there are any."""
-        return notebook_file.replay_file(self.settings.replay_file, self.shell.user_ns)
+        return replay_file(self.settings.replay_file, self.shell.user_ns)
 
     def record_file(self) -> Path:
         """Where a recording of this notebook goes."""
-        return self.recording or notebook_file.record_file(
+        return self.recording or record_file(
             self.settings.replay_file, self.shell.user_ns
         )
 
@@ -327,9 +327,10 @@ def provenance(origin: "Origin", index: int) -> tuple[Any, ...]:
     return origin.server, origin.tool, arguments, index
 
 
-def frame_of(table: "Table", origin: "Origin") -> Any:
-    """A table as a DataFrame that says where it comes from."""
+def frame_of(table: "Table", origin: "Origin", types: str) -> Any:
+    """A table as a DataFrame that says where it comes from; `types` is the setting."""
     return table.to_pandas(
+        types=types,  # type: ignore[arg-type]
         attrs={
             "server": origin.server,
             "tool": origin.tool,
@@ -337,8 +338,68 @@ def frame_of(table: "Table", origin: "Origin") -> Any:
             "call_id": origin.call_id,
             "time": origin.time,
             "seconds": origin.seconds,
-        }
+        },
     )
 
 
 Getter = Callable[[], Notebook]
+
+
+# Which notebook this kernel runs, and the file of recorded turns beside it.
+
+
+SUFFIX = ".claude.json"
+
+
+def notebook_path(
+    user_ns: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+) -> Path | None:
+    """The notebook's path where the frontend tells it: Jupyter servers do, VS Code
+    does, nbclient does not.
+    """
+    for told in (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME")):
+        if isinstance(told, str) and told.endswith(".ipynb"):
+            return Path(told)
+
+    return None
+
+
+def replay_file(setting: str, user_ns: Mapping[str, Any]) -> Path | None:
+    """The setting's file, else the one beside the notebook, else the only one in the
+    working directory.
+    """
+    if setting:
+        path = Path(setting).expanduser()
+        if not path.exists():
+            raise ConfigError(
+                f"MCPNotebook.replay_file names {setting!r}, which does not exist."
+            )
+
+        return path
+
+    notebook = notebook_path(user_ns)
+    if notebook is not None:
+        # The server's path may not be the kernel's (containers); the working directory
+        # is the notebook's folder.
+        beside = [notebook.with_suffix(SUFFIX), Path(notebook.with_suffix(SUFFIX).name)]
+        return next((p for p in beside if p.exists()), None)
+
+    found = sorted(Path.cwd().glob(f"*{SUFFIX}"))
+    if len(found) == 1:
+        return found[0]
+
+    return None
+
+
+def record_file(setting: str, user_ns: Mapping[str, Any]) -> Path:
+    """Where to record; raises ConfigError when the notebook's name is not known."""
+    if setting:
+        return Path(setting).expanduser()
+
+    notebook = notebook_path(user_ns)
+    if notebook is None:
+        raise ConfigError(
+            "The notebook's file name is not known here; say where to record: %claude_record FILE."
+        )
+
+    return Path(notebook.with_suffix(SUFFIX).name)

@@ -61,14 +61,22 @@ def read(
 
 
 def to_dataframe(
-    result: object, *, decimals: Literal["exact", "float"] = "exact", **options: Any
+    result: object,
+    *,
+    decimals: Literal["exact", "float"] | None = None,
+    types: Literal["everyday", "exact"] = "everyday",
+    **options: Any,
 ) -> pd.DataFrame | None:
     """The first table of a result as a DataFrame, None when it holds no table; options
     as in `read`.
+
+    `types`: "everyday" gives dtypes that all of pandas works on (days are `datetime64`,
+    decimals floats where no digit is lost, lists Python lists), "exact" Arrow's own.
+    `decimals` says what becomes of decimals whatever the `types`.
     """
     tables = read(result, **options).tables
     if tables:
-        return tables[0].to_pandas(decimals=decimals)
+        return tables[0].to_pandas(decimals=decimals, types=types)
 
     return None
 

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.secrets import MASK
+from mcp_notebook.sql_words import is_reserved, written_name
 from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import (
     Masked,
@@ -24,6 +25,9 @@ from mcp_notebook.values import (
     value_kind,
     value_text,
 )
+
+if TYPE_CHECKING:
+    from mcp_notebook.results.frame_view import FrameView
 
 MAX_BYTES = 6_000
 """The default cap: about 2,700 tokens at 2.2 bytes each, which only a table of some
@@ -100,6 +104,12 @@ def preview(
     column, then rows and columns.
     """
     masked = _matcher(mask)
+    if not isinstance(data, pa.Table):
+        # pandas takes a second to import: only a frame needs it
+        from mcp_notebook.results.frame_view import view_frame
+
+        data = view_frame(data)
+
     columns = column_sources(data, masked)
     limit = max_bytes or MAX_BYTES * max(1, min(rows, 200) // 10)
     first, others = columns[:_DESCRIBED], columns[_DESCRIBED:]
@@ -128,7 +138,8 @@ def _head(
     data: Any, name: str, columns: list[Source], notes: Sequence[str], truncated: str
 ) -> Iterator[str]:
     shape = f"{_count(len(data), 'row')} × {_count(len(columns), 'column')}"
-    yield f"{visible(clip(name, 120))}: {shape}; query it by that name"
+    written = written_name(name) if is_reserved(name) else visible(clip(name, 120))
+    yield f"{written}: {shape}; query it by that name"
     if truncated:
         yield f"incomplete: {clip(visible(truncated), _NOTE)}"
 
@@ -157,7 +168,7 @@ def _cells(
 
 
 def _objects(data: Any, at: int, rows: int) -> Iterator[tuple[object, bool]]:
-    head = data.iloc[:rows, at]
+    head = data.frame.iloc[:rows, at]
     return zip(head, head.isna(), strict=True)
 
 
@@ -236,6 +247,9 @@ def _column_line(column: ColumnFacts, detail: int, width: int) -> str:
     if detail == 2 or column.frequent == "masked":
         said.append(column.frequent)
     name = quote_cell(clip(visible(column.name), max(width, 40)))
+    if is_reserved(name):  # as SQL has to have it
+        name = written_name(name)
+
     facts = "; ".join(part for part in said if part)
     return f"- {name} {facts}"
 
@@ -275,7 +289,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def column_sources(data: Any, masked: Masked) -> list[Source]:
-    """The columns of an Arrow table or a DataFrame, without a copy where the memory allows it.
+    """The columns of an Arrow table or a `FrameView`, without a copy where the memory allows it.
 
     Objects that Arrow has no type for are there as text, with masked keys inside them hidden.
     """
@@ -285,10 +299,7 @@ def column_sources(data: Any, masked: Masked) -> list[Source]:
             for at, name in enumerate(data.column_names)
         ]
 
-    return [
-        _series_source(_label(label), data.iloc[:, at], masked)
-        for at, label in enumerate(data.columns)
-    ]
+    return [_frame_source(data, at, name, masked) for at, name in enumerate(data.names)]
 
 
 def describe_column(source: Source, masked: Masked) -> ColumnFacts:
@@ -313,32 +324,19 @@ def describe_column(source: Source, masked: Masked) -> ColumnFacts:
     )
 
 
-def _label(label: object) -> str:
-    if isinstance(label, tuple):
-        return ".".join(map(str, label))
-    return str(label)
-
-
 def _arrow_source(name: str, values: pa.ChunkedArray) -> Source:
     return Source(name, values, len(values), values.null_count, type_name(values.type))
 
 
-def _series_source(name: str, series: Any, masked: Masked) -> Source:
-    if str(series.dtype) == "object":
+def _frame_source(view: "FrameView", at: int, name: str, masked: Masked) -> Source:
+    series = view.frame.iloc[:, at]
+    if series.dtype == object and not view.is_retyped(at):
         return _object_source(name, series, masked)
 
-    try:
-        array = pa.array(series, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError, NotImplementedError):
-        return _object_source(name, series, masked)
-
-    # pandas' periods and intervals: their text says more
-    if isinstance(array.type, pa.BaseExtensionType):
-        return _object_source(name, series, masked)
-
-    return _arrow_source(
-        name, array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
-    )
+    array, _ = view.column(at)
+    if isinstance(array, pa.Array):
+        array = pa.chunked_array([array])
+    return _arrow_source(name, array)
 
 
 def _object_source(name: str, series: Any, masked: Masked) -> Source:

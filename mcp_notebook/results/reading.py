@@ -47,15 +47,18 @@ class Table:
         self,
         *,
         attrs: Mapping[str, Any] | None = None,
-        decimals: Literal["exact", "float"] = "exact",
+        decimals: Literal["exact", "float"] | None = None,
+        types: Literal["everyday", "exact"] = "everyday",
     ) -> pd.DataFrame:
-        """The table as a DataFrame whose `attrs["mcp"]` says how it was read; see
-        `frames.to_frame` for the types.
+        """The table as a DataFrame whose `attrs["mcp"]` says how it was read, and of
+        which type each column was; `frames` has the dtypes of both `types`.
+
+        `decimals` says what becomes of decimals whatever the `types`.
         """
         # pandas takes a second to import: only who asks for a frame pays.
         from mcp_notebook.results.frames import to_frame
 
-        return to_frame(self, attrs=attrs or {}, decimals=decimals)
+        return to_frame(self, attrs=attrs or {}, decimals=decimals, types=types)
 
     def __repr__(self) -> str:
         """One line; a table of a million rows must not print itself."""

@@ -18,16 +18,15 @@ from mcp.types import Implementation
 
 from mcp_notebook import __version__
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer
-from mcp_notebook.sessions.authorization.oauth import make_auth
-from mcp_notebook.sessions.authorization.sign_in import AUTHORIZE_LIMIT, Authorize
-from mcp_notebook.sessions.log import ServerLog
+from mcp_notebook.sessions.http import HttpTrouble, make_client
+from mcp_notebook.sessions.log import ServerLog, root_logger_kept
+from mcp_notebook.sessions.oauth import make_auth
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess, server_environment
 from mcp_notebook.sessions.reply_repair.streams import TappedRead, TappedWrite
 from mcp_notebook.sessions.reply_repair.tap import Tap
-from mcp_notebook.sessions.sdk_logging import root_logger_kept
-from mcp_notebook.sessions.transports.http import HttpTrouble, make_client
-from mcp_notebook.sessions.transports.sse import SseTransport
-from mcp_notebook.sessions.transports.stdio import StdioTransport
+from mcp_notebook.sessions.sign_in import AUTHORIZE_LIMIT, Authorize
+from mcp_notebook.sessions.sse import SseTransport
+from mcp_notebook.sessions.stdio import StdioTransport
 
 logger = logging.getLogger(__name__)
 

@@ -14,11 +14,13 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mcp_notebook.config import ServerSpec, StdioServer
 
 VARIABLE = "MCP_NOTEBOOK_HANDOVER"
+STANDS_IN = "mcp_notebook/stands_in"  # a text that our server sends beside a file
 
 
 def offer_folder(spec: ServerSpec) -> ServerSpec:
@@ -51,6 +53,18 @@ def remove_handed_files(uris: Iterable[str], allowed: tuple[Path, ...]) -> None:
         if any(target.is_relative_to(folder) for folder in folders):
             with suppress(OSError):
                 path.unlink()
+
+
+def without_stand_ins(result: Any) -> Any:
+    """A call's result without the words that our server sends for hosts that cannot
+    read the file beside them.
+    """
+    kept = [
+        b for b in result.content if not (getattr(b, "meta", None) or {}).get(STANDS_IN)
+    ]
+    if len(kept) == len(result.content):
+        return result
+    return result.model_copy(update={"content": kept})
 
 
 @cache

@@ -24,9 +24,8 @@ from mcp_notebook.config import (
 from mcp_notebook.config.userfiles import UserFile
 from mcp_notebook.errors import NotebookError, SessionError
 from mcp_notebook.sessions.hooks import SessionHooks
-from mcp_notebook.sessions.log import ServerLog
+from mcp_notebook.sessions.log import ServerLog, quiet_sdk
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess
-from mcp_notebook.sessions.sdk_logging import quiet_sdk
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions.session import Session
@@ -145,7 +144,7 @@ class Sessions:
         url = getattr(session.spec, "url", "")
         if forget and url:
             # Late: the token store imports the SDK.
-            tokens = import_module("mcp_notebook.sessions.authorization.tokens")
+            tokens = import_module("mcp_notebook.sessions.oauth")
             await tokens.TokenStore(url).forget()
 
     async def announce_roots(self) -> None:
@@ -256,6 +255,6 @@ async def _import_sdk() -> Any:
     """
     module = await asyncio.to_thread(import_module, "mcp_notebook.sessions.session")
     quiet_sdk()
-    schema = await asyncio.to_thread(import_module, "mcp_notebook.sessions.schema")
+    schema = await asyncio.to_thread(import_module, "mcp_notebook.sessions.tools")
     schema.import_in_background()
     return module

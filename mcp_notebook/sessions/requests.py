@@ -3,20 +3,101 @@ fail, sorted into three: lost, gone, or said no.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from mcp import MCPError
-from mcp.types import CallToolResult, TextContent
+from mcp.shared.exceptions import UrlElicitationRequiredError
+from mcp.types import (
+    URL_ELICITATION_REQUIRED,
+    CallToolResult,
+    CompleteResult,
+    GetPromptResult,
+    PromptReference,
+    ReadResourceResult,
+    ResourceTemplateReference,
+    TextContent,
+)
 from pydantic import ValidationError
 
 from mcp_notebook.config import mask
 from mcp_notebook.errors import SessionError
 from mcp_notebook.sessions.connection import Connection
+from mcp_notebook.sessions.http import REFUSED
 from mcp_notebook.sessions.reply_repair.tap import UNREADABLE, TappedCall, current_call
-from mcp_notebook.sessions.transports.http import REFUSED
-from mcp_notebook.sessions.url_elicitation import PagesNeeded, find_pages
+
+# Pages that a server wants visited before it runs a call (error -32042 of protocol
+# 2025-11-25).
+#
+# The person consents to each page once; the call, which did not run, is then tried
+# again until the server takes it.
+# https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation#url-elicitation-required-error
+
+
+# seconds before the call is tried again, unless the server says earlier that the page
+# is done
+AGAIN = 3.0
+LIMIT = 300.0  # seconds that the person has for the pages
+Elicit = Callable[[Any, Any], Awaitable[Any]]
+
+
+class PagesNeeded(SessionError):
+    """The call did not run: these pages (ElicitRequestURLParams) come first."""
+
+    def __init__(self, message: str, pages: list[Any]) -> None:
+        super().__init__(message)
+        self.pages = pages
+
+
+def find_pages(error: MCPError) -> list[Any]:
+    """The pages that an error asks for, none when it is another error or names no page."""
+    if error.code != URL_ELICITATION_REQUIRED:
+        return []
+
+    try:
+        return list(UrlElicitationRequiredError.from_error(error.error).elicitations)
+    except (ValidationError, ValueError, TypeError, AttributeError):
+        return []
+
+
+class PageVisits:
+    """The pages of one call. `elicit`: the callback for questions; `done`: set when the
+    server says a page is done.
+    """
+
+    def __init__(self, elicit: Elicit, done: asyncio.Event) -> None:
+        self._elicit, self._done = elicit, done
+        self._seen: set[str] = set()
+        self._until = 0.0
+
+    async def visit_pages(self, needed: PagesNeeded) -> bool:
+        """Ask for consent to new pages and wait a moment for the old ones; whether to
+        try the call again (False: declined, or it took too long).
+        """
+        now = asyncio.get_running_loop().time
+        for page in needed.pages:
+            if page.elicitation_id in self._seen:
+                continue
+
+            self._seen.add(page.elicitation_id)
+            self._done.clear()
+            answer = await self._elicit(None, page)
+            # The hook may have failed: then the answer is an error without an action.
+            if getattr(answer, "action", "decline") != "accept":
+                return False
+
+            self._until = now() + LIMIT
+
+        # Not every server says that a page is done; it may then be asked again early.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(AGAIN):
+                await self._done.wait()
+
+        self._done.clear()
+        return now() < self._until
+
 
 GOES_ON = " The session goes on."
 # The codes with which the SDK reports that the connection closed, that a limit passed,
@@ -231,7 +312,7 @@ def _describe_no_reply(message: str) -> str:
 
 def _why_not_parsed(message: str) -> str:
     if "validation error" not in message:
-        # Ours, of a body that broke or was too large: see transports.http.
+        # Ours, of a body that broke or was too large: see http.py.
         return _shorten(message.partition(": ")[2])
     if "Invalid JSON" in message:
         return "it is not valid JSON"
@@ -267,3 +348,106 @@ def _make_progress_callback(report: Progress | None) -> Any:
 
 def _shorten(text: str) -> str:
     return " ".join(text.split())[:160]
+
+
+# What a session can ask a server besides tool calls: resources, prompts, completions.
+
+
+class ResourceRequests:
+    """Mixed into Session, which brings `_ask` (one question with its limits) and
+    `_connect_first`.
+    """
+
+    async def _ask(self, question: Callable[[Any], Any]) -> Any:
+        raise NotImplementedError
+
+    async def _connect_first(self, on_progress: Any = None) -> Connection:
+        raise NotImplementedError
+
+    async def read_resource(self, uri: str) -> ReadResourceResult:
+        """The contents of a resource; SessionError when the server has none of that address."""
+        return await self._ask(lambda client: client.read_resource(uri))
+
+    async def list_resources(self) -> list[Any]:
+        """Every resource of the server (mcp.types.Resource), an empty list when it has none."""
+        return await self._list_all(
+            "resources",
+            lambda client, cursor: client.list_resources(cursor=cursor),
+            "resources",
+        )
+
+    async def list_resource_templates(self) -> list[Any]:
+        """Every resource template of the server (mcp.types.ResourceTemplate)."""
+        return await self._list_all(
+            "resources",
+            lambda client, cursor: client.list_resource_templates(cursor=cursor),
+            "resource_templates",
+        )
+
+    async def list_prompts(self) -> list[Any]:
+        """Every prompt of the server (mcp.types.Prompt)."""
+        return await self._list_all(
+            "prompts",
+            lambda client, cursor: client.list_prompts(cursor=cursor),
+            "prompts",
+        )
+
+    async def get_prompt(
+        self, name: str, arguments: dict[str, str] | None = None
+    ) -> GetPromptResult:
+        """A prompt with its arguments filled in."""
+        return await self._ask(lambda client: client.get_prompt(name, arguments))
+
+    async def complete(
+        self, ref: Any, argument: str, value: str, known: dict[str, str] | None = None
+    ) -> list[str]:
+        """The server's completions for one argument of a prompt or template (a
+        PromptReference or its sibling).
+        """
+        named = {"name": argument, "value": value}
+        result: CompleteResult = await self._ask(
+            lambda client: client.complete(ref, named, known)
+        )
+        return list(result.completion.values)
+
+    async def complete_prompt(
+        self,
+        prompt: str,
+        argument: str,
+        value: str,
+        known: dict[str, str] | None = None,
+    ) -> list[str]:
+        """The server's completions for an argument of a prompt; `known` are the
+        arguments given already.
+        """
+        return await self.complete(
+            PromptReference(type="ref/prompt", name=prompt), argument, value, known
+        )
+
+    async def complete_resource(
+        self,
+        template: str,
+        variable: str,
+        value: str,
+        known: dict[str, str] | None = None,
+    ) -> list[str]:
+        """The server's completions for a variable of a resource template; `known` are
+        the ones before it.
+        """
+        reference = ResourceTemplateReference(type="ref/resource", uri=template)
+        return await self.complete(reference, variable, value, known or None)
+
+    async def _list_all(
+        self, capability: str, fetch: Callable[[Any, str | None], Any], field: str
+    ) -> list[Any]:
+        """Items of every page; `fetch` asks a client for the page of a cursor."""
+        connection = await self._connect_first()
+        # A server that does not declare the capability answers with an error.
+        if getattr(connection.client.server_capabilities, capability) is None:
+            return []
+
+        def ask(client: Any) -> Any:
+            return fetch_all_pages(lambda cursor: fetch(client, cursor), field)
+
+        items, _ = await self._ask(ask)
+        return items

@@ -10,26 +10,25 @@ from typing import Any
 
 from mcp_notebook.config import ServerSpec, secrets_of
 from mcp_notebook.errors import CallTimeout, SessionError
-from mcp_notebook.sessions.authorization.sign_in import Authorize
 from mcp_notebook.sessions.connection import NEWER_PROTOCOL, Connection, Opening
 from mcp_notebook.sessions.hooks import SessionHooks, client_callbacks
-from mcp_notebook.sessions.list_changes import announce_roots, watch_lists
 from mcp_notebook.sessions.log import ServerLog
 from mcp_notebook.sessions.process import STOP_GRACE
 from mcp_notebook.sessions.requests import (
     ConnectionLost,
+    PagesNeeded,
+    PageVisits,
     Progress,
     RequestClock,
+    ResourceRequests,
     SessionGone,
     ask_once,
     call_tool_once,
 )
-from mcp_notebook.sessions.resource_requests import ResourceRequests
 from mcp_notebook.sessions.restart import CALL_TIMEOUT, Health, Restarter
-from mcp_notebook.sessions.schema import schema_warning
-from mcp_notebook.sessions.tool_list import ToolList
-from mcp_notebook.sessions.tools import CallOutcome, size_of
-from mcp_notebook.sessions.url_elicitation import PagesNeeded, PageVisits
+from mcp_notebook.sessions.sign_in import Authorize
+from mcp_notebook.sessions.tool_list import ToolList, announce_roots, watch_lists
+from mcp_notebook.sessions.tools import CallOutcome, schema_warning, size_of
 
 logger = logging.getLogger(__name__)
 

@@ -4,11 +4,18 @@ Tools are pinned when first seen; what a server later changes is shown as a diff
 policy asks again.
 """
 
+import asyncio
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+import sys
+import threading
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -133,3 +140,193 @@ def _definition_lines(tool: ToolInfo | None) -> list[str]:
     if tool is None:
         return []
     return json.dumps(tool.definition, indent=2, sort_keys=True).splitlines()
+
+
+# What is odd in a tool's own words, for the person to judge: such words go to the model
+# as they are.
+#
+# These are hints and no guard: nothing is allowed or refused because of them. Cases:
+# Invariant Labs and CyberArk on tool poisoning, Trail of Bits on hidden characters.
+
+
+ORDERS = re.compile(
+    r"<\s*/?\s*(?:important|system|secret|instructions?|admin)\s*>"
+    r"|\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+)?(?:the\s+)?(?:previous|prior|above|other)\b"
+    r"|\b(?:do\s+not|don't|never)\s+(?:tell|mention|inform|show|reveal)\b[^.]{0,40}\b(?:user|person|human)\b"
+    r"|\bbefore\s+(?:using|calling)\b[^.]{0,60}\b(?:read|send|open)\s+(?:the\s+|your\s+|all\s+)?(?:files?|secrets?|keys?)\b"
+    r"|~/\.(?:ssh|aws|env|config|netrc)|\bid_rsa\b|/etc/passwd",
+    re.IGNORECASE,
+)
+# letters of another server's tool name that is looked for; shorter ones are ordinary
+# words
+LEAST = 5
+
+
+def suspicions(
+    tools: Iterable[ToolInfo], others: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """One line for each tool with something odd; `others`: the tool names of the other
+    connected servers.
+    """
+    named = {
+        tool: server
+        for server, tools_ in others.items()
+        for tool in tools_
+        if _is_telling(tool)
+    }
+    found = []
+    for tool in tools:
+        words = json.dumps(tool.definition, ensure_ascii=False)
+        reasons = [
+            *(
+                ["has characters that cannot be seen"]
+                if _has_hidden_letters(words)
+                else []
+            ),
+            *(
+                [f"gives orders in its description ({order[0][:40]!r})"]
+                if (order := ORDERS.search(words))
+                else []
+            ),
+            *_names_others(tool, words, named),
+        ]
+        if reasons:
+            found.append(
+                f"tool {tool.name!r} "
+                f"{' and '.join(reasons)}; look at it with %mcp_tools {tool.server}"
+            )
+
+    return found
+
+
+def _names_others(tool: ToolInfo, words: str, named: Mapping[str, str]) -> list[str]:
+    hits = [
+        other
+        for other in named
+        if other != tool.name and re.search(rf"(?<!\w){re.escape(other)}(?!\w)", words)
+    ]
+    if hits:
+        return [f"names {named[hits[0]]}.{hits[0]}, a tool of another server"]
+
+    return []
+
+
+def _is_telling(name: str) -> bool:
+    return len(name) >= LEAST and bool(re.search(r"[_\-.]|[a-z][A-Z]", name))
+
+
+def _has_hidden_letters(words: str) -> bool:
+    unescaped = words.replace("\\u001b", "\x1b")
+    kinds = {letter: unicodedata.category(letter) for letter in set(unescaped)}
+    return any(
+        kind in ("Cf", "Co") or letter == "\x1b"
+        for letter, kind in kinds.items()
+        if letter not in "\u200c\u200d\ufeff"
+    )
+
+
+# Does a result meet the output schema that its tool declares? A mismatch is a warning;
+# the data is kept.
+
+
+SMALL = 100_000  # bytes checked on the loop itself; more is checked in a thread
+# bytes not checked at all: checking costs five times what reading does
+LARGE = 20_000_000
+
+
+def import_in_background() -> None:
+    """Import jsonschema in a thread: in an environment with JupyterLab that takes seconds."""
+    threading.Thread(target=_import, name="mcp-notebook-warm", daemon=True).start()
+
+
+async def schema_warning(
+    tool: ToolInfo | None, result: "CallToolResult", size: int
+) -> str:
+    """One sentence on what does not fit, or an empty one."""
+    if tool is None or tool.output_schema is None or result.is_error:
+        return ""
+    if result.structured_content is None:
+        return "the tool declares an output schema but sent no structured content"
+    if size > LARGE:
+        return ""
+    if size > SMALL or not _is_warm():
+        return await asyncio.to_thread(_check, _Schema(tool), result.structured_content)
+
+    return _check(_Schema(tool), result.structured_content)
+
+
+class _Schema:
+    """A tool's output schema, hashable by the tool's fingerprint so that its validator
+    is made once.
+    """
+
+    def __init__(self, tool: ToolInfo) -> None:
+        self.schema, self.fingerprint = tool.output_schema or {}, tool.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Schema) and other.fingerprint == self.fingerprint
+
+
+def _is_warm() -> bool:
+    return hasattr(sys.modules.get("jsonschema"), "validators")
+
+
+def _check(schema: _Schema, content: Any) -> str:
+    try:
+        error = next(_validator(schema).iter_errors(content), None)
+    except Exception as failure:
+        # boundary: a server's schema may be wrong in any way; its data is still data
+        return f"the tool's output schema is not usable ({type(failure).__name__})"
+
+    if error is None:
+        return ""
+
+    place = "/".join(str(part) for part in error.absolute_path) or "the top"
+    return (
+        "the structured content does not fit the tool's output "
+        f"schema at {place} ({error.validator})"
+    )
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: _Schema) -> Any:
+    # Slow to import: see import_in_background().
+    _import()
+    from jsonschema.validators import extend, validator_for
+    from referencing import Registry
+
+    base = validator_for(schema.schema)
+    base.check_schema(schema.schema)
+    # Patterns come from the server and a regular expression can run for ever while holding the GIL.
+    without_patterns = dict.fromkeys(
+        ("pattern", "patternProperties", "unevaluatedProperties"), _pass
+    )
+    cls = extend(base, {**without_patterns, "additionalProperties": _additional(base)})
+    # An empty registry: a $ref to the network is never fetched.
+    return cls(schema.schema, registry=Registry())
+
+
+def _import() -> None:
+    # The package before its modules: two threads that begin at different ends would get
+    # a half-made one.
+    import_module("jsonschema")
+
+
+def _pass(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
+    return iter(())
+
+
+def _additional(base: Any) -> Any:
+    original = base.VALIDATORS.get("additionalProperties", _pass)
+
+    def check(
+        validator: Any, value: Any, instance: Any, schema: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        if "patternProperties" in schema:
+            return iter(())
+        return original(validator, value, instance, schema) or iter(())
+
+    return check

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="seconds a statement may take (default 15)",
     )
     add_transport(database)
-    database.set_defaults(run=run, serve=_database)
+    database.set_defaults(serve=_database)
     fetch = servers.add_parser(
         "fetch", help="fetch_url for public web pages as an MCP server"
     )
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="open an address that is not public",
     )
     add_transport(fetch)
-    fetch.set_defaults(run=run, serve=_fetch)
+    fetch.set_defaults(serve=_fetch)
     notebook = servers.add_parser(
         "notebook",
         help="a running notebook's shared tables, for clients that speak stdio",
@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the file that %%mcp_serve names, instead",
     )
-    notebook.set_defaults(run=run, serve=_notebook)
+    notebook.set_defaults(serve=_notebook)
 
 
 def add_transport(parser: argparse.ArgumentParser) -> None:
@@ -145,8 +145,11 @@ async def _fetch(args: argparse.Namespace) -> None:
 
 
 async def _notebook(args: argparse.Namespace) -> None:
-    from mcp_notebook.sharing.bridge import serve_bridge  # as above
-    from mcp_notebook.sharing.http_server import connection_folder, find_connection
+    from mcp_notebook.sharing.http_server import (
+        connection_folder,
+        find_connection,
+        serve_bridge,  # as above
+    )
 
     await serve_bridge(
         args.connection or find_connection(connection_folder(), args.kernel)
@@ -158,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mcp-notebook serve")
     add_arguments(parser)
     args = parser.parse_args(argv)
-    return args.run(args)
+    return run(args)
 
 
 if __name__ == "__main__":

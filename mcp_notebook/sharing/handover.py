@@ -23,6 +23,7 @@ from mcp_notebook.sharing.engines.interface import StatementLimits
 from mcp_notebook.values import column_values
 
 VARIABLE = "MCP_NOTEBOOK_HANDOVER"
+STANDS_IN = "mcp_notebook/stands_in"  # of a text: the file says it all
 ARROW = "application/vnd.apache.arrow.file"
 SMALL_ROWS = 1_000  # answers up to both sizes are worth no file
 SMALL_BYTES = 100_000
@@ -79,9 +80,11 @@ class Handover:
             size=path.stat().st_size,
             description="All rows, as Arrow",
         )
-        return types.CallToolResult(
-            content=[types.TextContent(text=preview(answer)), link]
-        )
+        # for a host that follows no links; who maps the file leaves it out
+        words = types.TextContent(text=preview(answer), _meta={STANDS_IN: True})
+        notices = [line for line in (answer.truncated, *answer.notes) if line]
+        texts = [types.TextContent(text=f"Notice: {line}.") for line in notices]
+        return types.CallToolResult(content=[words, *texts, link])
 
     def clean(self) -> None:
         """Remove the files that the host left."""
@@ -110,7 +113,6 @@ def preview(answer: TableAnswer) -> str:
         )
         said.append(f"Row {number} holds {values}.")
 
-    said += [f"Notice: {line}." for line in (answer.truncated, *answer.notes) if line]
     return " ".join(said)
 
 

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,16 @@ from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.catalog import Catalog
-from mcp_notebook.sharing.sources.cache import Remembered
-from mcp_notebook.sharing.sources.describe import look
-from mcp_notebook.sharing.sources.local_tables import STORED, ready
+from mcp_notebook.sharing.describing import look
+from mcp_notebook.sharing.sources.local_tables import STORED, ready, schema_of
 from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
 from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS
-from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here
+from mcp_notebook.sharing.sources.remote_route import (
+    Bounds,
+    Elsewhere,
+    Here,
+    Remembered,
+)
 from mcp_notebook.sharing.tool_errors import ToolError
 
 if TYPE_CHECKING:
@@ -71,7 +75,7 @@ def run_local_query(
 
 
 def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
-    from mcp_notebook.sharing import duck
+    from mcp_notebook.sharing import sqlguard
 
     statement, notes = routed.checked, []
     named: dict[str, Any] = {}
@@ -96,10 +100,21 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
     else:
         rows = 1 << 62
 
-    answer = duck.run(
-        _local_connection(), statement["sql"], named, rows=rows, max_bytes=1 << 62
+    zone, note = sqlguard.session_zone(map(_typed_columns, named.values()))
+    answer = sqlguard.run(
+        _local_connection(zone), statement["sql"], named, rows=rows, max_bytes=1 << 62
     )
+    notes += [note] if note else []
     return replace(answer, notes=(*answer.notes, *notes))
+
+
+def _typed_columns(value: Any) -> list[tuple[str, Any]]:
+    """The columns of what DuckDB registers, with the types that it has for them."""
+    if kind_of(value) == "frame":
+        return list(value.dtypes.items())
+
+    schema = schema_of(value) if kind_of(value) == "lazy" else value.schema
+    return [(field.name, field.type) for field in schema]
 
 
 def _scannable(value: Any, name: str, sql: str) -> Any:
@@ -133,7 +148,7 @@ def _answer_request(request: dict[str, Any]) -> dict[str, Any]:
     # duckdb takes a third of a second to import: only the first query pays.
     from mcp_notebook.sharing.sources import plan_request
 
-    with contextlib.closing(_local_connection().cursor()) as cursor:
+    with contextlib.closing(_local_connection("UTC").cursor()) as cursor:
         return plan_request.answer(cursor, request)
 
 
@@ -154,8 +169,9 @@ def _local_spool() -> Spool:
     return Spool(_local_folder())
 
 
-@cache
-def _local_connection() -> "duckdb.DuckDBPyConnection":
-    from mcp_notebook.sharing import duck
+# a session's zone is locked with it; few notebooks have times of many zones
+@lru_cache(maxsize=8)
+def _local_connection(zone: str) -> "duckdb.DuckDBPyConnection":
+    from mcp_notebook.sharing import sqlguard
 
-    return duck.connect(threads=os.cpu_count() or 2, memory="80%")
+    return sqlguard.connect(threads=os.cpu_count() or 2, memory="80%", zone=zone)

@@ -17,13 +17,14 @@ import queue
 import shutil
 import sys
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from mcp_notebook.sharing import duck, sqlguard
+from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.sources import plan_request
 from mcp_notebook.sharing.tool_errors import ToolError
 
@@ -36,7 +37,7 @@ def main() -> None:
     """Serve requests until stdin ends."""
     limit_memory(0)
     try:
-        connection = duck.connect(threads=2, memory=MEMORY, database=sys.argv[2])
+        connection = sqlguard.connect(threads=2, memory=MEMORY, database=sys.argv[2])
     except duckdb.Error as error:
         _send_answer({"error": sqlguard.first_lines(error)})
         return
@@ -56,7 +57,7 @@ def handle(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         if request.keys() & plan_request.KINDS:
             return plan_request.answer(connection, request)
         if "explain" in request:
-            return {"plan": duck.explain(connection, request["explain"])}
+            return {"plan": sqlguard.explain(connection, request["explain"])}
 
         return _run(connection, request)
     except ToolError as error:
@@ -77,8 +78,9 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         )
     )
     tables = {name: _open_table(path) for name, path in paths.items()}
-    answer = duck.run(
-        connection,
+    zone, note = sqlguard.session_zone(map(_typed_columns, tables.values()))
+    answer = sqlguard.run(
+        connection if zone == sqlguard.UTC else _connection_in(zone),
         request["run"],
         tables,
         rows=request["rows"],
@@ -90,7 +92,17 @@ def _run(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     ):
         writer.write_table(answer.data)
 
-    return {"types": answer.types, "truncated": answer.truncated}
+    notes = [note] if note else []
+    return {"types": answer.types, "truncated": answer.truncated, "notes": notes}
+
+
+@lru_cache(maxsize=2)
+def _connection_in(zone: str) -> Any:
+    return sqlguard.connect(threads=2, memory=MEMORY, zone=zone)
+
+
+def _typed_columns(table: Any) -> list[tuple[str, Any]]:
+    return [(field.name, field.type) for field in table.schema]
 
 
 def _open_table(place: str | dict[str, Any]) -> Any:

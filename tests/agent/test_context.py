@@ -7,8 +7,13 @@ from typing import Any
 
 import pytest
 
-from mcp_notebook.agent import backends, context, tracing
-from mcp_notebook.agent.conversation import Conversation, tool_result
+from mcp_notebook.agent import backends, tracing
+from mcp_notebook.agent.conversation import (
+    Conversation,
+    prepare_conversation,
+    tool_result,
+    window_warning,
+)
 from mcp_notebook.agent.prices import estimate_dollars, has_price, plain_name, window_of
 from mcp_notebook.agent.prompts import system_prompt
 from mcp_notebook.agent.request import Request
@@ -88,23 +93,20 @@ def talked(size=20_000):
 def test_a_short_conversation_is_left_alone_and_a_long_one_trimmed_once():
     conversation = talked()
     conversation.tokens = 5_000
-    assert context.prepare_conversation(conversation, 60_000, None) == []
+    assert prepare_conversation(conversation, 60_000, None) == []
     conversation.tokens = 70_000
-    assert (
-        "their tables stay"
-        in context.prepare_conversation(conversation, 60_000, None)[0]
-    )
+    assert "their tables stay" in prepare_conversation(conversation, 60_000, None)[0]
     assert (
         conversation.messages[2]["content"][0]["content"][0]["text"]
         == "[shop.query: its table stays]"
     )
-    assert context.prepare_conversation(conversation, 60_000, None) == []
+    assert prepare_conversation(conversation, 60_000, None) == []
 
 
 def test_a_nearly_full_window_is_told_before_it_is_full():
     conversation = Conversation(tokens=170_000)
-    assert "85 %" in context.window_warning(conversation, 200_000)
-    assert context.window_warning(conversation, 1_000_000) == ""
+    assert "85 %" in window_warning(conversation, 200_000)
+    assert window_warning(conversation, 1_000_000) == ""
 
 
 async def test_another_model_goes_on_without_the_thinking_of_the_first():

@@ -7,8 +7,7 @@ import os
 import pytest
 
 from mcp_notebook.agent import turn
-from mcp_notebook.agent.context import trim_results
-from mcp_notebook.agent.conversation import Conversation, tool_result
+from mcp_notebook.agent.conversation import Conversation, tool_result, trim_results
 from mcp_notebook.errors import BackendError, ContextFull, SessionError
 from mcp_notebook.events import Note, Stop, ToolResult
 from tests.agent.bench import Bench, shop

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_notebook.agent.repeats import REPEATED
+from mcp_notebook.agent.caller import REPEATED
 from mcp_notebook.errors import BudgetError
 from mcp_notebook.events import Footer, Note, Stop, ToolResult
 from mcp_notebook.policy import Budget, Limits, Rules, Spent

@@ -149,7 +149,7 @@ def enterprise(url: str) -> httpx2.Auth | None:
 
 
 def _store(url: str) -> Any:
-    from mcp_notebook.sessions.authorization.tokens import TokenStore
+    from mcp_notebook.sessions.oauth import TokenStore
 
     return TokenStore(url)
 

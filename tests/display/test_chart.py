@@ -14,16 +14,16 @@ import pytest
 from mcp_notebook.display.call_view import view_call
 from mcp_notebook.display.card_html import render_call
 from mcp_notebook.display.card_json import result_payload
-from mcp_notebook.display.chart.choose_chart import choose_chart
-from mcp_notebook.display.chart.draw_chart import (
+from mcp_notebook.display.choose_chart import choose_chart
+from mcp_notebook.display.draw_chart import (
     MOST,
     WIDTH,
     Chart,
     draw_chart,
     round_marks,
     short_number,
+    svg,
 )
-from mcp_notebook.display.chart.shapes import svg
 from mcp_notebook.results import Table
 from tests.browser.scripted import months
 from tests.display.conftest import Strict, call, result

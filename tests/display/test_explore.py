@@ -6,7 +6,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.display import call_output
+from mcp_notebook.display import view
 from mcp_notebook.display.call_view import view_call
 from mcp_notebook.display.explore import Explorer
 from mcp_notebook.display.widgets import Card
@@ -168,16 +168,16 @@ class Kept:
 
 
 def test_the_oldest_cards_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_output, "_kept", type(call_output._kept)())
-    cards = [Kept(str(number)) for number in range(call_output.MOST_KEPT + 2)]
+    monkeypatch.setattr(view, "_kept", type(view._kept)())
+    cards = [Kept(str(number)) for number in range(view.MOST_KEPT + 2)]
     for one in cards:
-        call_output.keep_card(one)
+        view.keep_card(one)
     assert [one.done for one in cards[:4]] == ["closed", "closed", "", ""]
 
 
 def test_of_large_tables_the_newest_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_output, "_kept", type(call_output._kept)())
-    cards = [Kept(str(number), call_output.MOST_KEPT_BYTES // 2) for number in range(4)]
+    monkeypatch.setattr(view, "_kept", type(view._kept)())
+    cards = [Kept(str(number), view.MOST_KEPT_BYTES // 2) for number in range(4)]
     for one in cards:
-        call_output.keep_card(one)
+        view.keep_card(one)
     assert [one.done for one in cards] == ["forgotten", "forgotten", "", ""]

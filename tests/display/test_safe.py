@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from mcp_notebook.display.safe import MAX_IMAGE, escape, picture
+from mcp_notebook.display.html_parts import MAX_IMAGE, escape, picture
 from mcp_notebook.untrusted_text import clip, visible
 from tests.browser.scripted import png
 

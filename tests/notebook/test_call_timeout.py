@@ -11,7 +11,7 @@ import mcp_notebook
 from mcp_notebook.config import ConnectOptions
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.notebook import opening, output
-from mcp_notebook.notebook.connecting import resolve
+from mcp_notebook.notebook.opening import resolve
 
 OFFICE = Path(__file__).parents[1] / "servers" / "office.py"
 

@@ -10,7 +10,7 @@ from mcp_notebook.config import StdioServer, describe, spec_fingerprint
 from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.events import Reply
-from mcp_notebook.notebook.connect_consent import may_start
+from mcp_notebook.notebook.opening import may_start
 from mcp_notebook.policy import Start, Starts
 
 

@@ -29,7 +29,7 @@ from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.magics.completion import complete
 from mcp_notebook.magics.connections import MCPMagics
-from mcp_notebook.notebook.connecting import resolve
+from mcp_notebook.notebook.opening import resolve
 from tests.freeze.trails import Made
 
 README = Path(__file__).parents[2] / "README.md"

@@ -6,8 +6,8 @@ import pytest
 
 from mcp_notebook.config import HttpServer, StdioServer
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook.connecting import is_bundled, resolve, sources
-from mcp_notebook.notebook.connecting import read_line as parse
+from mcp_notebook.notebook.opening import is_bundled, resolve, sources
+from mcp_notebook.notebook.opening import read_line as parse
 
 
 def test_everything_after_the_name_belongs_to_the_command():

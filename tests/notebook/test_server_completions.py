@@ -2,7 +2,7 @@
 
 import pytest
 
-from mcp_notebook.magics.server_completions import Typing, typing_in
+from mcp_notebook.magics.completion import Typing, typing_in
 
 
 @pytest.mark.parametrize(

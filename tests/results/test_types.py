@@ -228,10 +228,15 @@ def test_a_frame_has_types_that_pandas_users_know() -> None:
     ]
     (table,) = read({"content": [{"type": "text", "text": json.dumps(rows)}]}).tables
     frame = table.to_pandas(attrs={"server": "demo"})
-    assert frame.dtypes.astype(str).to_dict() == {
-        "i": "int64", "n": "Int64", "f": "float64", "d": "decimal128(3, 2)[pyarrow]", "t": "datetime64[us, UTC]",
-        "day": "date32[day][pyarrow]", "s": "str", "b": "boolean",
+    everyday = {
+        "i": "int64", "n": "Int64", "f": "float64", "d": "float64", "t": "datetime64[us, UTC]",
+        "day": "datetime64[us]", "s": "str", "b": "boolean",
     }  # fmt: skip
+    assert frame.dtypes.astype(str).to_dict() == everyday
+    exact = {"d": "decimal128(3, 2)[pyarrow]", "day": "date32[day][pyarrow]"}
+    kept = table.to_pandas(types="exact")
+    assert kept.dtypes.astype(str).to_dict() == everyday | exact
+    assert frame.attrs["mcp"]["column_types"]["d"] == "decimal128(3, 2)"
     assert frame.attrs["mcp"]["server"] == "demo"
     assert table.to_pandas(decimals="float")["d"].dtype == "float64"
     assert pd.concat([frame, frame]).attrs == frame.attrs == frame.copy().attrs

@@ -17,7 +17,7 @@ NEEDED = ("gnome-keyring-daemon", "dbus-run-session")
 STORE = """
 import asyncio, sys
 from mcp.shared.auth import OAuthToken
-from mcp_notebook.sessions.authorization.tokens import TokenStore
+from mcp_notebook.sessions.oauth import TokenStore
 
 async def main(step):
     store = TokenStore("https://a.example/mcp")

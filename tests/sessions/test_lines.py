@@ -10,8 +10,7 @@ from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest
 
 from mcp_notebook.sessions.reply_repair.lines import LineSplitter, TooLong
-from mcp_notebook.sessions.reply_repair.notification_limit import BURST
-from mcp_notebook.sessions.reply_repair.tap import Tap
+from mcp_notebook.sessions.reply_repair.tap import BURST, Tap
 
 
 def feed(splitter: LineSplitter, chunks: Iterable[bytes]) -> list[bytes | TooLong]:

@@ -12,10 +12,9 @@ from mcp.shared.auth import OAuthToken
 
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError
-from mcp_notebook.sessions.authorization.oauth import make_auth
-from mcp_notebook.sessions.authorization.sign_in import SignIn
-from mcp_notebook.sessions.authorization.tokens import TokenStore
-from mcp_notebook.sessions.transports.http import HttpTrouble, make_client
+from mcp_notebook.sessions.http import HttpTrouble, make_client
+from mcp_notebook.sessions.oauth import TokenStore, make_auth
+from mcp_notebook.sessions.sign_in import SignIn
 
 LINK = "https://issuer.example.com/authorize?state=1"
 

@@ -122,7 +122,7 @@ async def test_a_call_that_needs_a_page_first_runs_once_the_page_was_visited(
     tells: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "mcp_notebook.sessions.url_elicitation.AGAIN", 0.05 if not tells else 60
+        "mcp_notebook.sessions.requests.AGAIN", 0.05 if not tells else 60
     )
     server, tried, opened = MCPServer("files"), [], []
 

@@ -7,7 +7,7 @@ import pytest
 from mcp_notebook.config import HttpServer, StdioServer
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.sessions import Sessions
-from mcp_notebook.sessions.start_hints import find_start_hint
+from mcp_notebook.sessions.opening import find_start_hint
 
 UVX = StdioServer("/usr/bin/uvx", ("some-server", "--db", "a b.db"))
 NPX = StdioServer("/usr/bin/npx", ("-y", "some-server"))

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from mcp_notebook.sessions.tool_text_warnings import suspicions
-from mcp_notebook.sessions.tools import ToolInfo, fingerprint
+from mcp_notebook.sessions.tools import ToolInfo, fingerprint, suspicions
 
 OTHERS = {"mail": ["send_email", "list"], "shop": ["query"]}
 

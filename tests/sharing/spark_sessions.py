@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mcp_notebook.sharing.sources import spark_frames
+from mcp_notebook.sharing.sources import spark
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Sparks:
 
     def state(self) -> str:
         """Everything that a statement could have changed, as one text; views of ours go first."""
-        spark_frames.let_go()
+        spark.let_go()
         files = sorted(
             str(p.relative_to(self.folder))
             for p in self.folder.rglob("*")

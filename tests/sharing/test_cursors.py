@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from mcp import Client
 
-from mcp_notebook.sharing.cursors import Cursors
 from mcp_notebook.sharing.notebook_server import build_notebook_server
 from mcp_notebook.sharing.query import SqlRunner
+from mcp_notebook.sharing.table_tools import Cursors
 from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.notebooks import Notebook
 

@@ -19,10 +19,10 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from mcp_notebook.errors import DataError
+from mcp_notebook.sharing import arrow
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.notebook_server import build_notebook_server
 from mcp_notebook.sharing.query import SqlRunner, local_answer
-from mcp_notebook.sharing.sources import streams
 from mcp_notebook.sharing.table_tools import TableTools
 from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.engines import LOCAL, rows_of
@@ -237,7 +237,7 @@ async def test_a_stream_is_read_once_and_kept(
     for _ in range(2):
         answer = await runner.query(notebook.catalog, "select count(*) as n from t")
         assert answer.data.to_pylist() == [{"n": 100}]
-    monkeypatch.setattr(streams, "MOST_BYTES", 100)
+    monkeypatch.setattr(arrow, "MOST_BYTES", 100)
     notebook.variables["t"] = rows_of().to_reader()
     with pytest.raises(ToolError, match="write it to a Parquet file"):
         await runner.query(notebook.catalog, "select count(*) from t")

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.sharing import arrow
+from mcp_notebook.results import frame_view
 from mcp_notebook.sharing.query import SqlRunner, run_local_query
 from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.notebooks import Notebook, sample
@@ -147,13 +147,13 @@ async def test_of_columns_of_objects_only_those_that_the_statement_names_are_con
     cell is seen, in order.
     """
     converted: list[str] = []
-    whole = arrow._column
+    whole = frame_view.column_array
 
     def noted(column: Any) -> Any:
         converted.append(column.name)
         return whole(column)
 
-    monkeypatch.setattr(arrow, "_column", noted)
+    monkeypatch.setattr(frame_view, "column_array", noted)
     tags = pd.Series([["a"], ["b"]], dtype=object)
     prices = pd.Series([decimal.Decimal("1.10"), None], dtype=object)
     notebook = Notebook(

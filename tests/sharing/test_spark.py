@@ -17,7 +17,7 @@ import pytest_asyncio
 from mcp_notebook.errors import DataError
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import SqlRunner, local_answer
-from mcp_notebook.sharing.sources import spark_frames
+from mcp_notebook.sharing.sources import spark as engine
 from mcp_notebook.sharing.sources.remote_plan import remote_tables
 from mcp_notebook.sharing.sources.remote_route import Bounds
 from mcp_notebook.sharing.table_tools import TableTools
@@ -195,7 +195,7 @@ async def test_a_statement_ends_at_its_deadline_and_spark_is_free(
         while tracker.getActiveJobsIds():  # noqa: ASYNC110 - Spark has no event for it
             await asyncio.sleep(0.05)
         while views_of(session):
-            spark_frames.let_go()
+            engine.let_go()
             await asyncio.sleep(0.05)
 
 
@@ -253,13 +253,13 @@ async def test_a_frame_has_one_view_which_goes_with_it_and_leaves_its_cache_alon
     frame = spark.classic.range(1000).selectExpr("id", "id % 7 as k").cache()
     frame.count()
     notebook = shared(events=frame)
-    spark_frames.let_go()
+    engine.let_go()
     for number in range(2):
         await runner.query(
             notebook.catalog, f"select k from events where id = {number}"
         )
     assert len(views_of(spark.classic)) == 1
-    spark_frames.let_go()
+    engine.let_go()
     assert views_of(spark.classic) == []
     assert frame.storageLevel.useMemory
     await runner.query(notebook.catalog, "select k from events where id = 2")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mcp_notebook.sharing import duck, sqlguard
+from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.sources.engine import pack_schema, unpack_schema
 from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.values import value_kind
@@ -107,7 +107,7 @@ def make_plan(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     # Names and types are right or wrong there as here, and a wrong one is explained as
     # for any other table.
     empty = {name: schema.empty_table() for name, schema in schemas.items()}
-    judged = duck.run(connection, sql, empty, rows=0, max_bytes=1 << 20)
+    judged = sqlguard.run(connection, sql, empty, rows=0, max_bytes=1 << 20)
     return {
         **made.as_json(),
         "judged": pack_schema(judged.data.schema),

@@ -4,23 +4,25 @@ deadline, bring over.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import queue
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import is_table
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.engines.interface import quote
 from mcp_notebook.sharing.sources import remote_plan
-from mcp_notebook.sharing.sources.cache import Remembered
-from mcp_notebook.sharing.sources.deadline import within
-from mcp_notebook.sharing.sources.engine import RemoteTable
+from mcp_notebook.sharing.sources.engine import Job, RemoteTable
 from mcp_notebook.sharing.sources.engines import is_remote
 from mcp_notebook.sharing.tool_errors import ToolError
 
 if TYPE_CHECKING:
     from mcp_notebook.sharing.catalog import Catalog
+
 
 CHECK_SECONDS = 5.0
 PLAN_SECONDS = 10.0  # the first plan loads sqlglot
@@ -316,3 +318,129 @@ def _by_engine(found: Mapping[str, RemoteTable]) -> list[dict[str, RemoteTable]]
     for name, place in found.items():
         groups.setdefault(place.key, {})[name] = place
     return list(groups.values())
+
+
+# The last answers of a question whose answer depends on nothing but what was asked.
+
+
+Value = TypeVar("Value")
+
+
+class Remembered(Generic[Value]):
+    """Up to `most` answers, the least lately used goes first. It may be asked from any thread."""
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._known: OrderedDict[Hashable, Value] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def get(self, question: Hashable) -> Value | None:
+        """The answer, None when it is not known (any more)."""
+        with self._turn:
+            if question in self._known:
+                self._known.move_to_end(question)
+            return self._known.get(question)
+
+    def put(self, question: Hashable, value: Value) -> None:
+        """Keep an answer."""
+        with self._turn:
+            self._known[question] = value
+            self._known.move_to_end(question)
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+
+
+# A job of another engine with a deadline: cancelled there, and left behind when the
+# engine does not let go of it.
+
+
+GRACE = 0.4  # seconds that an engine has for ending a cancelled statement
+_AGAIN = 0.1
+_KEPT = 4  # idle threads; one that hangs in an engine is not among them
+_IDLE: "list[_Hand]" = []
+
+
+async def within(job: Job, seconds: float, place: str) -> Any:
+    """What `job.run()` gives; raises `ToolError` at the deadline and whatever the job raises.
+
+    The job has a daemon thread to itself: one that an engine never ends must not hold
+    up others or the kernel's exit.
+    """
+    working = _in_thread(job.run)
+    try:
+        done, _ = await asyncio.wait({working}, timeout=seconds)
+        if done:
+            return working.result()
+
+        await _cancel_until_over(job, working)
+    except asyncio.CancelledError:
+        _in_thread(job.cancel)
+        raise
+
+    raise ToolError(
+        f"The statement was stopped after {seconds:g} s on {place}. Filter or aggregate earlier."
+    )
+
+
+async def _cancel_until_over(job: Job, working: "asyncio.Future[Any]") -> None:
+    """Ask until it ends, since a cancel between two steps of the job has no effect."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + GRACE
+    while not working.done() and loop.time() < until:
+        await asyncio.wait({_in_thread(job.cancel)}, timeout=_AGAIN)
+        await asyncio.wait({working}, timeout=_AGAIN)
+
+
+def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+    future.add_done_callback(_look_at_failure)
+
+    def settle(method: Callable[..., None], value: Any) -> None:
+        if not future.done():
+            method(value)
+
+    def run_work() -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            # boundary: it is raised where the future is awaited
+            _call(loop, settle, future.set_exception, error)
+        else:
+            _call(loop, settle, future.set_result, result)
+
+    try:
+        hand = _IDLE.pop()
+    except IndexError:
+        hand = _Hand()
+
+    hand.work.put(run_work)
+    return future
+
+
+class _Hand(threading.Thread):
+    """A daemon thread for one job after the other: Spark opens a connection for every
+    new thread.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="mcp-notebook-engine", daemon=True)
+        self.work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            self.work.get()()
+            if len(_IDLE) >= _KEPT:
+                return
+            _IDLE.append(self)
+
+
+def _call(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(*call)
+
+
+def _look_at_failure(future: "asyncio.Future[Any]") -> None:
+    if not future.cancelled():
+        future.exception()

@@ -15,15 +15,15 @@ import httpx2
 from mcp.shared.message import SessionMessage
 from mcp.types import ErrorData, JSONRPCError, JSONRPCRequest
 
-from mcp_notebook.sessions.reply_repair.streams import Reader, Stream
-from mcp_notebook.sessions.reply_repair.tap import Tap
-from mcp_notebook.sessions.transports.http import (
+from mcp_notebook.sessions.http import (
     REFUSED,
     HttpTrouble,
     SofteningClient,
     describe_failure,
     refusal_sentence,
 )
+from mcp_notebook.sessions.reply_repair.streams import Reader, Stream
+from mcp_notebook.sessions.reply_repair.tap import Tap
 
 logger = logging.getLogger(__name__)
 

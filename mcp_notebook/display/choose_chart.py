@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.display.chart.draw_chart import Chart, Panel, Series, Values
+from mcp_notebook.display.draw_chart import Chart, Panel, Series, Values
 from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import (
     BOOLEAN,

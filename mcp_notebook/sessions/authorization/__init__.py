@@ -1,1 +1,0 @@
-"""Signing in to HTTP servers, and where the tokens stay."""
