@@ -1,7 +1,7 @@
 """The account of a result: every leaf (a scalar of the JSON, a line of a text, a block)
 is in a table, in the text, among images, or named in a note.
 
-A reader says what it took (`Raw.taking`); what nobody took is the text that stands
+A reader says what it took (`Raw.mark_taken`); what nobody took is the text that stands
 beside the tables. So nothing is lost because a better-looking list stood next to it.
 """
 

@@ -42,7 +42,7 @@ class Raw:
     path: str = ""
     took: tuple[tuple[Any, frozenset[str] | None], ...] = ()
 
-    def taking(self, container: Any, *keys: str) -> Raw:
+    def mark_taken(self, container: Any, *keys: str) -> Raw:
         """The same, having taken a list or an object of the value: whole, or the values
         of some keys. What no table took stands in the text, see `account`.
         """

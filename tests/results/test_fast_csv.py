@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook import results
-from mcp_notebook.results.columns import fast_columns, threads
+from mcp_notebook.results.columns import fast_columns
 from mcp_notebook.results.formats import csv_records, delimited
 from tests.results.test_fast_json import DATES, NUMBERS, STAMPS
 

@@ -209,14 +209,16 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
         if not holds_only(source, dict):
             # what a pair has beside its name and type is left for the text
             if not holds_only(source, list, tuple) or not any(map(_has_more, source)):
-                raw = raw.taking(source)
+                raw = raw.mark_taken(source)
 
             continue
 
         for item in source:
             about = [key for key, sub in item.items() if _describes(key, sub)]
             raw = (
-                raw.taking(item, *(item.keys() - about)) if about else raw.taking(item)
+                raw.mark_taken(item, *(item.keys() - about))
+                if about
+                else raw.mark_taken(item)
             )
             others.update(dict.fromkeys(_say_more(item)))
 

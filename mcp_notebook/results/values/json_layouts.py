@@ -176,7 +176,7 @@ def read_sheet(value: Mapping[str, Any], path: str) -> Raw | None:
 
     # Google leaves blank cells at the end of a row out.
     raw = from_rows(names, _fill_up(rows, len(names)), path=path, text="all")
-    raw = raw.taking(value, "values", "majorDimension")
+    raw = raw.mark_taken(value, "values", "majorDimension")
     return raw.noted(
         "a spreadsheet's first row was taken as the header", approximate=True
     )
@@ -210,7 +210,7 @@ def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
                 declared=found.declared,
                 path=f"{path}.{key}" if path else key,
             )
-            return json_headings.take_columns(raw.taking(columns), found)
+            return json_headings.take_columns(raw.mark_taken(columns), found)
 
     return None
 
@@ -239,7 +239,7 @@ def read_split_frame(value: dict[str, Any], path: str) -> Raw | None:
     heads = [_join_levels(name) for name in names]
     if _are_numbers_of_rows(index):
         table = from_rows(heads, rows, path=path)
-        return table.taking(value, "columns", "index", "data", "column_names")
+        return table.mark_taken(value, "columns", "index", "data", "column_names")
 
     if len(labels) != levels:
         labels = [None] * levels
@@ -251,7 +251,7 @@ def read_split_frame(value: dict[str, Any], path: str) -> Raw | None:
     labels = json_headings.name_levels(labels, heads)
     cells = [[*key, *row] for key, row in zip(keys, rows, strict=True)]
     table = from_rows([*labels, *heads], cells, path=path)
-    return table.taking(
+    return table.mark_taken(
         value, "columns", "index", "data", "index_names", "column_names"
     )
 
@@ -293,7 +293,7 @@ def read_parallel_lists(value: dict[str, Any], path: str) -> Raw | None:
         return None
 
     raw = Raw(tuple(map(str, names)), tuple(lists), size, path=path)
-    return raw.taking(value, *names)
+    return raw.mark_taken(value, *names)
 
 
 _PROPERTY = frozenset({str, int, float, bool})
@@ -343,7 +343,7 @@ def read_parallel_numbers(value: dict[str, Any], path: str) -> Raw | None:
     columns = tuple(value[name] for name in names)
     raw = Raw(tuple(names), columns, size, path=path)
     for column in columns:
-        raw = raw.taking(column)
+        raw = raw.mark_taken(column)
 
     return raw
 
@@ -380,7 +380,7 @@ def read_lists_of_answers(value: dict[str, Any], path: str) -> Raw | None:
         alike, columns = ["query", *alike], [numbers, *columns]
 
     raw = Raw(tuple(alike), tuple(columns), len(columns[0]), path=path)
-    return raw.taking(value, *alike)
+    return raw.mark_taken(value, *alike)
 
 
 def _are_scalars(cells: Iterable[Any]) -> bool:
@@ -461,7 +461,7 @@ def read_parallel_objects(value: dict[str, Any], path: str) -> Raw | None:
     label = _free_label(names)
     columns = [list(value[name].values()) for name in names]
     raw = Raw((label, *names), (rows, *columns), len(rows), path=path)
-    return raw.taking(value, *names)
+    return raw.mark_taken(value, *names)
 
 
 def read_columns_by_number(value: dict[str, Any], path: str) -> Raw | None:

@@ -138,7 +138,7 @@ def read_measurement(value: dict[str, Any], path: str) -> Raw | None:
         cells[1] = _read_number(point[1])
 
     raw = from_rows(["timestamp", "value"], [cells], path=path)
-    return raw.taking(value, "result")
+    return raw.mark_taken(value, "result")
 
 
 # --- SPARQL
@@ -176,7 +176,7 @@ def read_sparql(value: dict[str, Any], path: str) -> Raw | None:
             kinds.append("text")
 
     raw = Raw(tuple(heads), tuple(columns), len(rows), declared=tuple(kinds), path=path)
-    return raw.taking(rows).taking(names)
+    return raw.mark_taken(rows).mark_taken(names)
 
 
 def _read_term(term: Mapping[str, Any]) -> Any:
@@ -289,8 +289,8 @@ def read_chart(value: dict[str, Any], path: str) -> Raw | None:
         (labels, *(item["data"] for item in sets)),
         len(labels),
         path=path,
-    ).taking(labels)
+    ).mark_taken(labels)
     for item in sets:
-        raw = raw.taking(item, "label", "data")
+        raw = raw.mark_taken(item, "label", "data")
 
     return raw

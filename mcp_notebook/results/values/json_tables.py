@@ -218,7 +218,7 @@ def _tables_of_list(value: Sequence[Any], place: _Place) -> list[Raw]:
     reader inside knows better.
     """
     raws = _read_list(value, place)
-    return [raw if raw.took else raw.taking(value) for raw in raws]
+    return [raw if raw.took else raw.mark_taken(value) for raw in raws]
 
 
 def _read_list(value: Sequence[Any], place: _Place) -> list[Raw]:
@@ -398,15 +398,15 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
         if raw is None:
             raw = from_records([value], path=place.path)
 
-        return [raw.taking(value)]
+        return [raw.mark_taken(value)]
 
     for read_layout in _OF_OBJECT:
         raw = read_layout(value, place.path)
         if raw is not None:
-            return [raw if raw.took else raw.taking(value)]
+            return [raw if raw.took else raw.mark_taken(value)]
 
     if place.depth == 0 and _is_rich_record(value):
-        return [from_records([value], path=place.path).taking(value)]
+        return [from_records([value], path=place.path).mark_taken(value)]
 
     lists = _lists_of_rows(value)
     if lists:
@@ -425,7 +425,7 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
     if only is not None:
         return _tables_of_list(value[only], place.enter(only))
     if place.depth == 0 and _is_row(value):
-        return [from_records([value], path=place.path).taking(value)]
+        return [from_records([value], path=place.path).mark_taken(value)]
 
     return []
 
@@ -489,7 +489,7 @@ def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:
         for columns in json_headings.candidates(others):
             raw = json_headings.pair(columns, rows, f"{path}.{key}" if path else key)
             if raw is not None:
-                return json_headings.take_columns(raw.taking(rows), columns)
+                return json_headings.take_columns(raw.mark_taken(rows), columns)
 
     return None
 
