@@ -12,7 +12,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "pipes", "secrets", "sql_functions", "untrusted_text", "wire"},
+    {
+        "errors",
+        "json_schema",
+        "kinds",
+        "pipes",
+        "secrets",
+        "sql_functions",
+        "untrusted_text",
+        "wire",
+    },
     {"sql_words", "values"},
     {"naming", "sql_effects"},
     {"events", "loop", "config"},
