@@ -20,7 +20,7 @@ from tests.results.test_fast_json import DATES, NUMBERS, STAMPS
 def no_size_is_small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_columns, "SMALL", 0)
-        patch.setattr(threads, "MANY", 0)
+        patch.setattr(fast_columns, "MANY", 0)
         patch.setattr(csv_records, "ARROW_BLOCK", 64)
         yield
 
