@@ -12,7 +12,7 @@ import binascii
 import itertools
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from mcp_notebook.results.raw_table import Raw, listing
@@ -20,7 +20,12 @@ from mcp_notebook.results.raw_table import Raw, listing
 _NOTHING = (None, "", [], {}, ())
 _MOST_NOTES = 12
 # Words of success: the table itself says as much.
-_SUCCESS = frozenset({"success", "ok", "succeeded", "is_error", "iserror", "error"})
+_GOOD = {
+    **dict.fromkeys(["success", "ok", "succeeded"], True),
+    **dict.fromkeys(["is_error", "iserror", "error"], False),
+}
+_COUNTS = frozenset("count total rows num n size length rowcount rowsaffected".split())
+_WORDS = re.compile(r"[_\W]+")
 _DONE = frozenset({"success", "ok", "succeeded", "completed", "complete", "200"})
 _STATUS = frozenset({"status", "resultstatus"})
 # How the base64 of a picture begins, where nothing else names its type.
@@ -39,10 +44,15 @@ _SVG = re.compile(
     r"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!DOCTYPE svg[^>]*>\s*)?(?:<!--.*?-->\s*)?<svg[\s>]",
     re.DOTALL,
 )
+# How base64 of a picture, an address that holds one and an SVG begin.
+_PICTURE = re.compile(
+    rf"{'|'.join(start for start, _ in _MAGIC)}|.{{0,2000}}?data:image/|{_SVG.pattern}",
+    re.DOTALL,
+)
 _SVG_TYPE = "image/svg+xml"
 _MEDIA_KEYS = ("mimeType", "mime_type", "media_type", "mediaType", "contentType")
 _OF_BLOCK = frozenset({"type", "annotations", *_MEDIA_KEYS})
-_SEARCHED, _MOST_SEARCHED = 64, 20_000
+_SEARCHED = 64
 _BYTES_KEYS = ("data", "blob", "base64", "image", "content", "body")
 
 Picture = tuple[str, str]  # (mime type, base64), as `Reading.images` has them
@@ -103,22 +113,15 @@ def write_left(left: Any, rows: int, known: Collection[str] = ()) -> str:
 
 
 def _says_nothing_new(key: str, item: Any, rows: int, known: Collection[str]) -> bool:
-    if isinstance(item, bool):
-        return key in _SUCCESS and item is (key not in ("is_error", "iserror", "error"))
-    if isinstance(item, str):
-        is_fine = key in _STATUS and item.lower() in _DONE
-        return is_fine or item in known
-    if isinstance(item, int):
-        return item == rows and _counts(key)
+    match item:
+        case bool():
+            return _GOOD.get(key) is item
+        case int():
+            return item == rows and not _COUNTS.isdisjoint(_WORDS.split(key))
+        case str():
+            return item in known or (key in _STATUS and item.lower() in _DONE)
 
     return False
-
-
-def _counts(key: str) -> bool:
-    words = re.split(r"[_\W]+", key)
-    return not {"count", "total", "rows", "num", "n", "size", "length"}.isdisjoint(
-        words
-    ) or key.endswith(("count", "rows"))
 
 
 def note_beside(names: Iterable[str], place: str) -> str:
@@ -157,28 +160,31 @@ def take_pictures(value: Any) -> tuple[Any, list[Picture]]:
 
 def _may_hold_picture(value: Any) -> bool:
     """Whether a text of the value looks like one; of rows the first are looked at."""
+    texts = (item for item in scalars_in(value, _SEARCHED) if isinstance(item, str))
+    return any(text == "image" or _looks_like_picture(text) for text in texts)
+
+
+def scalars_in(value: Any, most: int | None = None) -> Iterator[Any]:
+    """All scalars of a value and all keys, level by level; with `most` only those of so
+    many items of each container.
+    """
     level = [value]
     while level:
         inner: list[Any] = []
         for item in level:
             if isinstance(item, dict):
-                inner += itertools.islice(item.values(), _SEARCHED)
+                yield from item
+                inner += itertools.islice(item.values(), most)
             elif isinstance(item, (list, tuple)):
-                inner += item[:_SEARCHED]
-            elif (
-                isinstance(item, str) and _looks_like_picture(item)
-            ) or item == "image":
-                return True
+                inner += itertools.islice(item, most)
+            else:
+                yield item
 
-        level = inner[:_MOST_SEARCHED]
-
-    return False
+        level = inner
 
 
 def _looks_like_picture(text: str) -> bool:
-    if len(text) < _LEAST_PICTURE:
-        return False
-    return _find_magic(text) != "" or "data:image/" in text[:2000] or is_svg(text)
+    return len(text) >= _LEAST_PICTURE and _PICTURE.match(text) is not None
 
 
 def _without_pictures(value: Any, keep: Callable[[Picture], None]) -> Any:
@@ -257,16 +263,13 @@ def _picture_of_block(block: Mapping[str, Any]) -> tuple[str, Picture | None]:
     if not is_picture:
         return "", None
 
-    for key in _BYTES_KEYS:
-        data = block.get(key)
-        if not isinstance(data, str) or not data:
-            continue
-
+    for key in filter(block.get, _BYTES_KEYS):
+        data = str(block[key])
         found = _picture_of_text(data)
+        if found is None and _is_base64(data):
+            found = (str(declared) or "image/png", "".join(data.split()))
         if found is not None:
             return key, found
-        if _is_base64(data):
-            return key, (str(declared) or "image/png", "".join(data.split()))
 
     return "", None
 

@@ -66,7 +66,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         return replace(base, text=base.text[:2000], error=problem, reader="guard")
 
     # Marked by the server: whatever else it sends belongs to the message.
-    base = replace(base, text=_join(base.text, _write_structured(parts)))
+    base = replace(base, text=texts.join(base.text, _write_structured(parts)))
     if parts.is_error:
         message = _error_message(parts)
         return replace(base, error=message, reader="guard", confidence="high")
@@ -104,7 +104,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     return replace(
         base,
         tables=(*tables, *linked.tables),
-        text=_join(
+        text=texts.join(
             _text_beside(found, tables, options) if tables else base.text, linked.text
         ),
         reader=found.reader if tables else linked.reader,
@@ -160,7 +160,7 @@ def _text_beside(
     known = frozenset(text for text in sent if isinstance(text, str) and text)
     rows = tables[0].data.num_rows
     left = [account.write_left(item, rows, known) for item in found.left]
-    return _join(found.rest, *left)
+    return texts.join(found.rest, *left)
 
 
 def _read_as_text(
@@ -175,7 +175,7 @@ def _read_as_text(
     )
     return replace(
         base,
-        text=_join(base.text, linked_text),
+        text=texts.join(base.text, linked_text),
         error=error,
         reader="guard" if error else "text",
         rejected=rejected,
@@ -250,7 +250,3 @@ def _note_unknown_blocks(parts: content.ResultParts) -> tuple[str, ...]:
         f"a block of unknown type {kind!r} was left out"
         for kind in dict.fromkeys(parts.unknown)
     )
-
-
-def _join(*pieces: str) -> str:
-    return "\n".join(piece for piece in pieces if piece.strip())

@@ -92,7 +92,7 @@ def _compare_to_blocks(
         words = _words_of_blocks(parts)
         return replace(found, rest=words, pictures=pictures)
 
-    known = _texts_in(parts.structured)
+    known = frozenset(map(_as_printed, account.scalars_in(parts.structured)))
     new = [raw for raw in other.raws if not _is_known(raw, known)]
     here = sum(raw.rows for raw in found.raws)
     there = sum(raw.rows for raw in other.raws)
@@ -133,28 +133,6 @@ def _words_of_blocks(parts: ResultParts) -> str:
         for piece in parts.texts
         if piece.strip() and not piece.lstrip().startswith(("{", "["))
     )
-
-
-def _texts_in(value: Any) -> frozenset[str]:
-    """All scalars of a value, and its keys, as texts: numbers to five digits, as prints
-    show them.
-    """
-    texts_found: set[str] = set()
-    level = [value]
-    while level:
-        inner: list[Any] = []
-        for item in level:
-            if isinstance(item, dict):
-                texts_found.update(map(_as_printed, item))
-                inner += item.values()
-            elif isinstance(item, (list, tuple)):
-                inner += item
-            else:
-                texts_found.add(_as_printed(item))
-
-        level = inner
-
-    return frozenset(texts_found)
 
 
 def _as_printed(value: Any) -> str:

@@ -251,7 +251,7 @@ def read_value(
     value, pictures = account.take_pictures(value)
     if pictures:
         found = read_value(value, reader, rest=rest, selected=selected, depth=depth)
-        told = _join(rest, account.write_left(value, 0))
+        told = join(rest, account.write_left(value, 0))
         return replace(found, pictures=(*found.pictures, *pictures), told=told)
 
     value = unwrap_blocks(value)
@@ -295,7 +295,8 @@ def _put_in_envelope(inner: Findings, value: Any, meta: Mapping[str, Any]) -> Fi
     return replace(inner, meta={**meta, **inner.meta}, left=left)
 
 
-def _join(*pieces: str) -> str:
+def join(*pieces: str) -> str:
+    """The pieces that are not blank, each on its lines."""
     return "\n".join(piece for piece in pieces if piece.strip())
 
 

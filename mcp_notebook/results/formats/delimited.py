@@ -283,7 +283,7 @@ def _strip_after_commas(records: list[Record], delimiter: str) -> list[Record]:
 
 
 def _is_spaced_row(row: Record) -> bool:
-    return len(row) > 1 and all(cell and cell.startswith(" ") for cell in row[1:])
+    return len(row) > 1 and all(str(cell).startswith(" ") for cell in row[1:])
 
 
 def _doubt_in(

@@ -315,12 +315,13 @@ def _pair_records(
         fields = columns.sources[0] if columns.sources else ()
         if "f" in rows[0] and holds_only(fields, dict):
             cells = [json_standards.read_bigquery(row, fields) for row in cells]
-            kinds = map(json_standards.name_bigquery_type, columns.declared)
-            columns = columns._replace(declared=tuple(kinds))
+            # BigQuery's TIMESTAMP is an instant
+            zoned = {"TIMESTAMP": "timestamptz"}
+            kinds = tuple(zoned.get(str(kind), kind) for kind in columns.declared)
+            columns = columns._replace(declared=kinds)
 
         raw = _drop_repeated_names(_read_rows(columns, cells, path))
-        others = keys_beside_cells(rows)
-        return raw.noted(account.note_beside(others, "each row")) if others else raw
+        return note_beside_cells(raw, rows)
 
     known = set(columns.names)
     if not columns.sure or not all(row.keys() <= known for row in rows):
@@ -360,21 +361,21 @@ def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
     return _cells_of([row[keys[0]] for row in rows])
 
 
-def keys_beside_cells(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The keys of rows beside the one that holds their cells, if anything is in them."""
-    beside = dict.fromkeys(
-        key
+def note_beside_cells(raw: Raw, rows: Sequence[dict[str, Any]]) -> Raw:
+    """The table with a note on what stood in its rows beside the one key of the cells."""
+    cells = next(key for key in _CELL_KEYS if type(rows[0].get(key)) is list)
+    others = {
+        key: None
         for row in rows
         for key, item in row.items()
-        if item not in (None, "", [], {}) and not _is_blank(item)
-    )
-    cells = next(key for key in _CELL_KEYS if type(rows[0].get(key)) is list)
-    return [key for key in beside if key != cells]
+        if key != cells and not _is_blank(item)
+    }
+    return raw.noted(account.note_beside(others, "each row")) if others else raw
 
 
 def _is_blank(value: Any) -> bool:
-    """Whether a list holds nothing but nulls."""
-    return type(value) is list and all(item is None for item in value)
+    """Whether it is nothing, or a list of nothing."""
+    return value in (None, "", [], {}) or (type(value) is list and not any(value))
 
 
 def _cells_of(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -398,13 +399,9 @@ def name_levels(labels: Sequence[Any], names: Sequence[str]) -> list[str]:
     """The names of an index's levels; one that has none is `index`, or `level_0`, as
     pandas' `reset_index` calls it.
     """
-    if len(labels) == 1:
-        blank = "index" if "index" not in names else "level_0"
-        return [str(labels[0]) if labels[0] not in (None, "") else blank]
-    return [
-        str(label) if label not in (None, "") else f"level_{at}"
-        for at, label in enumerate(labels)
-    ]
+    alone = len(labels) == 1 and "index" not in names
+    blanks = ["index"] if alone else [f"level_{at}" for at in range(len(labels))]
+    return [str(own or blank) for own, blank in zip(labels, blanks, strict=True)]
 
 
 # --- rows without names

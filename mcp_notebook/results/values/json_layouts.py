@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -35,7 +35,7 @@ _INSIDE: tuple[tuple[str, frozenset[str]], ...] = (
     # JSON:API
     ("attributes", frozenset({"type", "id", "links", "relationships", "meta"})),
 )
-_SCALAR = (str, int, float, bool, type(None))
+_SCALAR = (str, int, float, bool, type(None), Decimal, Digits)
 
 
 # --- lists of objects
@@ -273,11 +273,11 @@ def read_parallel_lists(value: dict[str, Any], path: str) -> Raw | None:
     Beside them may stand scalars, nulls and lists of another length; a few lists of
     texts among many scalars are rather properties of one thing.
     """
-    groups = _group_lists(value)
-    if not groups:
+    # a matrix, whose rows the numbers beside it are not, or rows by their name
+    if any(_holds_rows(key, sub) for key, sub in value.items()):
         return None
 
-    size, names = max(groups.items(), key=lambda item: (len(item[1]), item[0]))
+    size, names = _find_largest_group(value, _length_of_column)
     lists = [value[name] for name in names]
     plain = [items for items in lists if _are_scalars(items)]
     if len(names) < 2 or not plain or not size:
@@ -297,26 +297,42 @@ def read_parallel_lists(value: dict[str, Any], path: str) -> Raw | None:
 
 
 _PROPERTY = frozenset({str, int, float, bool})
+_NUMBERS = (int, float, Decimal, Digits, type(None))
 
 
-def _group_lists(value: dict[str, Any]) -> dict[int, list[str]]:
-    """The names of lists by their length, of all that may be columns: cells, or one
-    object a row. None when a list stands there whose rows are a table of their own.
+def _find_largest_group(
+    value: Mapping[str, Any], form_of: Callable[[Any], Any]
+) -> tuple[Any, list[str]]:
+    """The names of the most entries that have one form, and that form; entries of no
+    form (None) belong to none.
     """
-    groups: dict[int, list[str]] = {}
+    groups: dict[Any, list[str]] = {}
     for key, sub in value.items():
-        if type(sub) is not list or not sub:
-            continue
-        if _are_scalars(sub) or (holds_only(sub, dict) and not _lists_rows(key)):
-            groups.setdefault(len(sub), []).append(key)
-        elif holds_only(sub, list):
-            return {}  # a matrix, whose rows the numbers beside it are not
+        groups.setdefault(form_of(sub), []).append(key)
 
-    for key, sub in value.items():
-        if _lists_rows(key) and holds_only(sub, dict):
-            return {}
+    groups.pop(None, None)
+    return max(groups.items(), key=lambda item: len(item[1]), default=(0, []))
 
-    return groups
+
+def _length_of_column(value: Any) -> int | None:
+    """The length of a list that may be a column: cells, or one object a row."""
+    is_column = holds_only(value, *_SCALAR) or holds_only(value, dict)
+    return len(value) if is_column else None
+
+
+def _length_of_numbers(value: Any) -> int | None:
+    is_column = holds_only(value, *_NUMBERS) and _are_numbers(value)
+    return len(value) if is_column else None
+
+
+def _labels_of_numbers(value: Any) -> tuple[str, ...] | None:
+    if type(value) is dict and _are_numbers(value.values()):
+        return tuple(value)
+    return None
+
+
+def _holds_rows(key: Any, value: Any) -> bool:
+    return holds_only(value, list) or (_lists_rows(key) and holds_only(value, dict))
 
 
 def _lists_rows(key: Any) -> bool:
@@ -331,15 +347,10 @@ _NAMES_OF_ROWS = frozenset(
 
 def read_parallel_numbers(value: dict[str, Any], path: str) -> Raw | None:
     """The numbers left beside a table: lists of one length are columns of one table."""
-    groups: dict[int, list[str]] = {}
-    for key, sub in value.items():
-        if type(sub) is list and len(sub) > 1 and _are_numbers(sub):
-            groups.setdefault(len(sub), []).append(key)
-
-    if not groups:
+    size, names = _find_largest_group(value, _length_of_numbers)
+    if size < 2:
         return None
 
-    size, names = max(groups.items(), key=lambda item: (len(item[1]), item[0]))
     columns = tuple(value[name] for name in names)
     raw = Raw(tuple(names), columns, size, path=path)
     for column in columns:
@@ -369,11 +380,6 @@ def read_lists_of_answers(value: dict[str, Any], path: str) -> Raw | None:
     # matrices of numbers alone are matrices
     if len(alike) < 2 or len(are_vectors) == len(alike):
         return None
-    if any(type(cell) is list for name in alike for cell in value[name][0][:1]) and (
-        len(alike) < 3
-    ):
-        return None
-
     columns = [[cell for row in value[name] for cell in row] for name in alike]
     if len(sizes) > 1:
         numbers = [at for at, size in enumerate(sizes) for _ in range(size)]
@@ -446,16 +452,10 @@ def read_parallel_objects(value: dict[str, Any], path: str) -> Raw | None:
     """Numbers by the same names in several objects, beside scalars: `{"estimates": {"x":
     1.5, "y": 2}, "errors": {"x": 0.1, "y": 0.2}, "n": 8}` has a row a name.
     """
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for key, sub in value.items():
-        if type(sub) is dict and sub and _are_numbers(sub.values()):
-            groups.setdefault(tuple(sub), []).append(key)
-
-    if not groups or not any(type(sub) in _PROPERTY for sub in value.values()):
-        return None
-
-    rows, names = max(groups.items(), key=lambda item: len(item[1]))
+    rows, names = _find_largest_group(value, _labels_of_numbers)
     if len(names) < 2 or _are_row_numbers(rows):
+        return None
+    if not any(type(sub) in _PROPERTY for sub in value.values()):
         return None
 
     label = _free_label(names)

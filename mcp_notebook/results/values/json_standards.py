@@ -5,7 +5,7 @@ SPARQL's answers, collections of GeoJSON, the data of a chart.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -13,11 +13,6 @@ from mcp_notebook.results.raw_table import Raw, from_rows
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECONDS = 13  # digits; seconds of any year have fewer
-# XML Schema's types, which SPARQL names by their addresses.
-_INTEGERS = frozenset(
-    "integer int long short byte nonNegativeInteger positiveInteger negativeInteger "
-    "nonPositiveInteger unsignedInt unsignedLong unsignedShort unsignedByte".split()
-)
 
 
 # --- series: measurements that each have their labels beside their points
@@ -180,29 +175,37 @@ def read_sparql(value: dict[str, Any], path: str) -> Raw | None:
 
 
 def _read_term(term: Mapping[str, Any]) -> Any:
-    value = term.get("value")
     kind = str(term.get("datatype", "")).rpartition("#")[2]
-    if type(value) is not str:
+    return _convert(term.get("value"), _XML_TYPES.get(kind))
+
+
+def _convert(value: Any, read: Callable[[str], Any] | None) -> Any:
+    """A text as its type reads it; anything else, and what does not fit, as it is."""
+    if read is None or type(value) is not str:
         return value
 
     try:
-        if kind in _INTEGERS:
-            return int(value)
-        if kind == "decimal":
-            return Decimal(value)
-        if kind in ("double", "float"):
-            return float(value)
-        if kind == "date":
-            return dt.date.fromisoformat(value)
-        if kind == "dateTime":
-            return dt.datetime.fromisoformat(value)
-    except (ValueError, InvalidOperation):
+        return read(value)
+    except (ValueError, InvalidOperation, OverflowError, KeyError):
         return value
 
-    if kind == "boolean" and value in ("true", "false", "1", "0"):
-        return value in ("true", "1")
 
-    return value
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+# XML Schema's types, which SPARQL names by their addresses.
+_XML_TYPES: dict[str, Callable[[str], Any]] = {
+    **dict.fromkeys(
+        "integer int long short byte nonNegativeInteger positiveInteger "
+        "negativeInteger nonPositiveInteger unsignedInt unsignedLong unsignedShort "
+        "unsignedByte".split(),
+        int,
+    ),
+    "decimal": Decimal,
+    "double": float,
+    "float": float,
+    "date": dt.date.fromisoformat,
+    "dateTime": dt.datetime.fromisoformat,
+    "boolean": _TRUTH.__getitem__,
+}
 
 
 # --- BigQuery
@@ -215,13 +218,6 @@ def read_bigquery(
     times are seconds since 1970, a record is a row, a repeated value a list.
     """
     return [_read_cell(*pair) for pair in zip(cells, fields, strict=True)]
-
-
-def name_bigquery_type(kind: str | None) -> str | None:
-    """A declared type in the words of other databases: TIMESTAMP is an instant."""
-    if kind is not None and kind.upper() == "TIMESTAMP":
-        return "timestamptz"
-    return kind
 
 
 def _read_cell(value: Any, field: Mapping[str, Any]) -> Any:
@@ -237,30 +233,24 @@ def _read_cell(value: Any, field: Mapping[str, Any]) -> Any:
         case {"f": list(cells)} if type(inner) is list and len(inner) == len(cells):
             names = [str(item.get("name")) for item in inner]
             return dict(zip(names, map(_read_cell, cells, inner), strict=True))
-        case str():
-            return _read_scalar(value, kind)
 
-    return value
+    return _convert(value, _BIGQUERY_TYPES.get(kind))
 
 
-def _read_scalar(text: str, kind: str) -> Any:
-    """A text as its type says; types that a column's declaration covers stay text."""
-    try:
-        if kind == "TIMESTAMP":
-            # with `useInt64Timestamp` it is microseconds, in digits
-            is_whole = text.lstrip("-").isdecimal() and len(text) > _MICROSECONDS
-            seconds = Decimal(text) / 1_000_000 if is_whole else Decimal(text)
-            return _EPOCH + dt.timedelta(microseconds=int(seconds * 1_000_000))
-        if kind in ("INTEGER", "INT64"):
-            return int(text)
-        if kind in ("FLOAT", "FLOAT64"):
-            return float(text)
-    except (ValueError, InvalidOperation, OverflowError):
-        return text
-    if kind in ("BOOLEAN", "BOOL") and text in ("true", "false"):
-        return text == "true"
+def _read_instant(text: str) -> dt.datetime:
+    """Seconds since 1970; with `useInt64Timestamp` microseconds, in digits."""
+    is_whole = text.lstrip("-").isdecimal() and len(text) > _MICROSECONDS
+    seconds = Decimal(text) / 1_000_000 if is_whole else Decimal(text)
+    return _EPOCH + dt.timedelta(microseconds=int(seconds * 1_000_000))
 
-    return text
+
+# Types that a column's declaration covers stay text.
+_BIGQUERY_TYPES: dict[str, Callable[[str], Any]] = {
+    "TIMESTAMP": _read_instant,
+    **dict.fromkeys(["INTEGER", "INT64"], int),
+    **dict.fromkeys(["FLOAT", "FLOAT64"], float),
+    **dict.fromkeys(["BOOLEAN", "BOOL"], _TRUTH.__getitem__),
+}
 
 
 # --- charts

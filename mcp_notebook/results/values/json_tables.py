@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_notebook.results import account
 from mcp_notebook.results.columns import wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
 from mcp_notebook.results.values import json_headings, json_layouts, json_standards
@@ -125,15 +124,12 @@ def _declare_ids(raw: Raw) -> Raw:
     Lists under a name for rows are more likely a database's.
     """
     names = raw.names or ()
-    key = raw.path.rpartition(".")[2]
-    if any(raw.declared) or str(key).lower() in _ROW_KEYS or "id" not in names:
+    if any(raw.declared) or _rank(raw.path.rpartition(".")[2]) < len(_ROW_KEYS):
         return raw
 
-    cells = raw.columns[names.index("id")]
-    if not all(type(cell) is str or cell is None for cell in cells):
-        return raw
-
-    return replace(raw, declared=tuple("text" if n == "id" else None for n in names))
+    cells = dict(zip(names, raw.columns, strict=False)).get("id", (0,))
+    kinds = {"id": "text"} if holds_only(tuple(cells), str, type(None)) else {}
+    return replace(raw, declared=tuple(map(kinds.get, names)))
 
 
 def _tables_left(
@@ -165,12 +161,8 @@ def _parts_left(value: dict[str, Any], raws: Sequence[Raw]) -> dict[str, Any]:
     if any(part is value and keys is None for raw in raws for part, keys in raw.took):
         return {}
 
-    keys: set[str] = set()
-    for raw in raws:
-        for part, some in raw.took:
-            if part is value and some is not None:
-                keys |= some
-
+    own = [some for raw in raws for part, some in raw.took if part is value]
+    keys = frozenset[str]().union(*filter(None, own))
     touched = {id(part) for raw in raws for part, _ in raw.took}
     return {
         key: sub
@@ -319,11 +311,7 @@ def _tables_by_statement(records: Sequence[dict[str, Any]], path: str) -> list[R
         cells = json_headings.nested_cells(group)
         if cells is not None:
             raw = from_rows(None, cells, path=path)
-            others = json_headings.keys_beside_cells(group)
-            if others:
-                raw = raw.noted(account.note_beside(others, "each row"))
-
-            found.append(raw)
+            found.append(json_headings.note_beside_cells(raw, group))
             continue
 
         raw = from_records(group, path=path)
@@ -463,21 +451,21 @@ def _find_only_list(value: dict[str, Any]) -> str | None:
     """The key of the one list of an object that is otherwise about it: `{"metrics":
     ["a", "b"], "total_count": 2}`, `{"total_papers": 0, "papers": []}`.
     """
-    lists = [key for key, sub in value.items() if type(sub) is list]
-    if len(lists) != 1 or any(type(sub) is dict and sub for sub in value.values()):
+    filled = [key for key, sub in value.items() if type(sub) in _CONTAINERS and sub]
+    if filled and type(value[filled[0]]) is not list:
         return None
 
-    items = value[lists[0]]
+    keys = filled or [key for key, sub in value.items() if type(sub) is list]
     own = sum(_is_property(key, sub) for key, sub in value.items())
     # of no list it is told what it was of: that is no property of a thing
-    most = _MOST_BESIDE_NOTHING if not items else 0
-    is_told = any(_is_about(key) for key in value if key != lists[0])
-    if own > most or (items and len(value) > 1 and not is_told):
-        return None
-    if items and _read_scalars(items, "") is None:
+    if len(keys) != 1 or own > (0 if filled else _MOST_BESIDE_NOTHING):
         return None
 
-    return lists[0]
+    is_told = len(value) == 1 or any(map(_is_about, value.keys() - keys))
+    if filled and not (is_told and _read_scalars(value[keys[0]], "")):
+        return None
+
+    return keys[0]
 
 
 def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:

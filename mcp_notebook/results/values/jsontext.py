@@ -204,10 +204,11 @@ def _skip_words(text: str, at: int) -> tuple[str, int]:
 
 def _continues(text: str, at: int, first: Any) -> bool:
     """Whether an object of the first one's keys starts there."""
-    found = _decode_at(text, at)
-    if found is None or not isinstance(first, dict) or not isinstance(found[0], dict):
-        return False
-    return 2 * len(first.keys() & found[0].keys()) >= len(first)
+    match first, _decode_at(text, at):
+        case dict(), (dict() as other, _):
+            return 2 * len(first.keys() & other.keys()) >= len(first)
+
+    return False
 
 
 def _is_substantial(value: Any) -> bool:
