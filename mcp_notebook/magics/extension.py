@@ -175,15 +175,10 @@ def _settings(shell: Any) -> MCPNotebook:
         settings = MCPNotebook(config=Config())
 
     settings.observe(
-        lambda change: _nest() if change.new else None, names="nested_asyncio"
+        lambda change: shells.enable_nested_asyncio() if change.new else None,
+        names="nested_asyncio",
     )
     if settings.nested_asyncio:
-        _nest()
+        shells.enable_nested_asyncio()
 
     return settings
-
-
-def _nest() -> None:
-    from mcp_notebook.notebook import shells  # only for those who ask for it
-
-    shells.enable()
