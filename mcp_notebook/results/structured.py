@@ -202,7 +202,7 @@ def _declare_types(found: Findings, schema: Mapping[str, Any] | None) -> Finding
 def _declare(raw: Raw, schema: Mapping[str, Any]) -> Raw:
     names = raw.names or ()
     if not names and not raw.rows:
-        names = _names_of_items(schema, raw.path.rpartition(".")[2], 0)
+        names = _names_of_items(schema, raw.path.rpartition(".")[2])
         raw = replace(raw, names=names or None, columns=tuple(() for _ in names))
     properties = _find_properties(schema, set(names), 0)
     if properties is None or any(raw.declared):
@@ -211,22 +211,14 @@ def _declare(raw: Raw, schema: Mapping[str, Any]) -> Raw:
     return replace(raw, declared=kinds)
 
 
-def _names_of_items(schema: Any, key: str, depth: int) -> tuple[str, ...]:
+def _names_of_items(schema: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """The columns of an empty list, by what the schema says of its items."""
-    if depth > _SCHEMA_DEPTH or not isinstance(schema, (Mapping, list)):
-        return ()
-    if isinstance(schema, list):
-        return next(
-            filter(None, (_names_of_items(sub, key, depth + 1) for sub in schema)), ()
-        )
+    described = _find_properties(schema, {key}, 0) or {}
+    match described.get(key):
+        case {"items": {"properties": Mapping() as items}}:
+            return tuple(map(str, items))
 
-    own = schema.get("properties")
-    if isinstance(own, Mapping) and isinstance(own.get(key), Mapping):
-        items = own[key].get("items")
-        if isinstance(items, Mapping) and isinstance(items.get("properties"), Mapping):
-            return tuple(map(str, items["properties"]))
-
-    return _names_of_items(list(schema.values()), key, depth + 1)
+    return ()
 
 
 def _find_properties(
