@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.sql_functions import is_acting_function
 from mcp_notebook.sql_words import Token, solid_tokens, token_of
@@ -466,10 +466,9 @@ def _is_parsed_as_query(sql: str, dialects: Iterable[str]) -> bool:
 
 def parse_first(sql: str, dialects: Iterable[str]) -> "list[exp.Expr] | None":
     """The statements of a text in the first of the dialects that can read it, if any."""
-    from sqlglot.errors import SqlglotError  # slow to load
-
+    errors = (_load_sqlglot().errors.SqlglotError, ValueError, RecursionError)
     for dialect in dialects:
-        with contextlib.suppress(SqlglotError, ValueError, RecursionError):
+        with contextlib.suppress(*errors):
             return parse_statements(sql, dialect)
 
     return None
@@ -479,14 +478,18 @@ def parse_statements(sql: str, dialect: str) -> "list[exp.Expr]":
     """The statements of a text as sqlglot's trees; raises SqlglotError, ValueError or
     RecursionError for what it cannot read.
     """
-    import sqlglot  # slow to load
-    from sqlglot import exp
-
+    sqlglot = _load_sqlglot()
     with _quiet_parser():
         trees = sqlglot.parse(sql, read=dialect)
 
     found = [tree for tree in trees if tree is not None]
-    return [tree for tree in found if not isinstance(tree, exp.Semicolon)]
+    return [tree for tree in found if not isinstance(tree, sqlglot.exp.Semicolon)]
+
+
+def _load_sqlglot() -> Any:
+    import sqlglot  # a second under load, and most statements are told by their words
+
+    return sqlglot
 
 
 @contextlib.contextmanager
@@ -503,8 +506,7 @@ def _quiet_parser() -> Iterator[None]:
 
 def is_query_tree(tree: "exp.Expr") -> bool:
     """Whether a statement's tree is one query that only reads."""
-    from sqlglot import exp  # slow to load
-
+    exp = _load_sqlglot().exp
     if not isinstance(tree, exp.Query | exp.Values):
         return False
     return not any(type(node).__name__ in _ACTING_PARTS for node in tree.walk())
