@@ -58,6 +58,7 @@ def _identifier(text: str) -> str:
     # it is a variable, and a table that SQL is asked for by that name
     if name[0].isdigit() or keyword.iskeyword(name) or is_reserved(name):
         return f"t_{name}"
+
     return name
 
 
@@ -72,4 +73,5 @@ def free(name: str, taken: Container[str]) -> str:
     candidate, number = name, 2
     while candidate in taken or is_used_by_code(candidate):
         candidate, number = f"{name}_{number}", number + 1
+
     return candidate

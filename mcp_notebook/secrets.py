@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -138,6 +139,7 @@ class Finder:
             end = self._end_of_form(data, start)
             if end is None:
                 continue
+
             if found and start < found[-1][1]:
                 found[-1] = (found[-1][0], max(end, found[-1][1]))
             else:
@@ -156,7 +158,8 @@ class Finder:
             found = (_all_of(start, data) for start in self._lengths)
             return sorted(at for places in found for at in places)
 
-        import numpy as np  # slow; only a long text is worth it
+        # slow; only a long text is worth it
+        np = import_module("numpy")
 
         if self._table is None:
             self._table = self._make_table(np)
@@ -181,6 +184,7 @@ class Finder:
             form = data[start:end]
             if form not in self._forms:
                 continue
+
             if form not in self._short or _stands_alone(data, start, end):
                 return end
 
@@ -228,6 +232,7 @@ def _without_breaks(text: str) -> str:
     one_kind = text.replace("\\n", "\n").replace("\\r", "\n").replace("\r", "\n")
     if "\n " in one_kind or "\n\t" in one_kind:
         one_kind = _INDENT.sub("", one_kind)
+
     return one_kind.replace("\n", "")
 
 
@@ -265,6 +270,7 @@ def _positions(
     """Spans of the compact text's bytes as spans of the text's characters."""
     if len(data) != len(compact):
         spans = _in_characters(data, spans)
+
     if len(compact) == len(text):
         return spans
 
@@ -435,6 +441,7 @@ def is_secret_name(name: str, level: NameLevel = NameLevel.FIELD) -> bool:
     # `apiKey` is two words and `passWord` one, so both readings count
     if not _NAMES[level].search(f"{words}\n{letters}"):
         return False
+
     if level >= NameLevel.VARIABLE:
         return True
 
@@ -451,6 +458,7 @@ def learn_secret(name: str, value: str) -> None:
     """
     if len(value) < LEAST:
         return
+
     if is_secret_name(name, NameLevel.VARIABLE):
         if not os.path.exists(value):
             KNOWN.learn([value])
@@ -504,6 +512,7 @@ def is_public(value: str) -> bool:
 
     if "://" in text:
         return _is_public_address(text)
+
     if _HOST.fullmatch(text):
         return not any(map(_looks_random, text.split(".")))
 
@@ -520,6 +529,7 @@ def _is_public_address(text: str) -> bool:
 
     if "@" in parts.netloc or parts.query:
         return False
+
     # a webhook's address is its secret
     return not any(map(_looks_random, re.split(r"[/.:]", parts.path + parts.fragment)))
 
@@ -536,10 +546,12 @@ def mask_named(
     is_empty = value is None or value == ""
     if name and not is_empty and is_secret_name(name, level):
         return MASK
+
     if isinstance(value, Mapping):
         return {
             key: mask_named(inner, level, name=str(key)) for key, inner in value.items()
         }
+
     if isinstance(value, list | tuple):
         return [mask_named(inner, level) for inner in value]
 
@@ -674,19 +686,23 @@ def _mask_values(text: str, values: tuple[str, ...]) -> str:
     text = KNOWN.hide(text)
     if values:
         text = finder_of(values).hide(text)
+
     if any(start in text for start in _SHAPE_STARTS):
         text = _SHAPES.sub(MASK, text)
+
     return text
 
 
 def _mask_json(value: Any, values: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         return _mask_values(value, values)
+
     if isinstance(value, Mapping):
         return {
             _mask_values(str(name), values): _mask_json(inner, values)
             for name, inner in value.items()
         }
+
     if isinstance(value, list | tuple):
         return [_mask_json(inner, values) for inner in value]
 

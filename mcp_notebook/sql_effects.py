@@ -261,6 +261,7 @@ def _only_reads(sql: str, dialects: tuple[str, ...]) -> bool:
     first = next((token.lower for token in solid), "")
     if first not in _READING:
         return False
+
     if any(_acts(tokens) for tokens in _as_engines_split(text)):
         return False
 
@@ -319,6 +320,7 @@ def _acts(tokens: tuple[Token, ...]) -> bool:
     words = [_fold_word(token.text) for token in tokens if token.kind == "word"]
     if not _ACTING_WORDS.isdisjoint(words) or _FOR_SHARE.search(" ".join(words)):
         return True
+
     if words and (_begins_otherwise(tokens) or _is_acting_command(words, tokens)):
         return True
 
@@ -509,4 +511,5 @@ def is_query_tree(tree: "exp.Expr") -> bool:
     exp = _load_sqlglot().exp
     if not isinstance(tree, exp.Query | exp.Values):
         return False
+
     return not any(type(node).__name__ in _ACTING_PARTS for node in tree.walk())

@@ -54,12 +54,14 @@ def clip(text: str, limit: int) -> str:
     """At most `limit` characters, the last an ellipsis where something was cut."""
     if len(text) <= limit:
         return text
+
     return text[: max(limit - 1, 0)] + "…"
 
 
 def _escape_but_lines(found: "re.Match[str]") -> str:
     if found[0] in "\n\t":
         return found[0]
+
     return _escape_character(found)
 
 
@@ -67,6 +69,7 @@ def _escape_character(found: "re.Match[str]") -> str:
     character = found[0]
     if character in _JOINERS and _joins(found.string, found.start()):
         return character
+
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
@@ -115,6 +118,7 @@ def is_public(address: str) -> bool:
 def _is_public_address(address: IPAddress) -> bool:
     if address.is_multicast or address.is_reserved or not address.is_global:
         return False
+
     # an address of one version is in no network of the other
     return not any(address in network for network in _REFUSED)
 
@@ -123,6 +127,7 @@ def is_loopback(host: str) -> bool:
     """Whether a host is this machine, by its usual names."""
     if host == "localhost":
         return True
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -154,6 +159,7 @@ async def find_public(host: str, port: int) -> str | None:
 
     if all(map(is_public, found)):
         return next(iter(found), "")
+
     return None
 
 
@@ -174,6 +180,7 @@ def plain_link(url: str) -> str:
 
     if "@" in parts.netloc or not host or not _may_open(parts, host):
         return ""
+
     if host == parts.hostname:
         return url
 

@@ -83,6 +83,7 @@ def masked_columns(
     if outputs is None:
         if mentions(sql, covers) and not looks_around(sql):
             return frozenset(columns)
+
         return named
 
     return named | _place_outputs(outputs, columns)
@@ -98,6 +99,7 @@ def _read_outputs(sql: str, covers: Covers, hint: str) -> Outputs | None:
     tree = _parse(sql, likely_dialects(hint))
     if tree is None:
         return None
+
     try:
         return _Follower(covers, import_module("sqlglot.expressions")).outputs(
             tree, Scope({})
@@ -126,6 +128,7 @@ def _place_outputs(outputs: Outputs, columns: Sequence[str]) -> frozenset[str]:
     if not stars:
         if len(outputs) != len(columns):
             return frozenset(columns)
+
         pairs = zip(outputs, columns, strict=True)
         return frozenset(name for output, name in pairs if output.masked)
 
@@ -145,6 +148,7 @@ def _match_between(outputs: Outputs, columns: Sequence[str]) -> set[str]:
     masked = [output.name for output in outputs if output.masked]
     if not masked:
         return set()
+
     if STAR in masked or "" in masked:
         return set(columns)
 
@@ -166,15 +170,19 @@ class _Follower:
         scope = self._with_queries(query, scope)
         if isinstance(query, self._exp.Subquery):
             return self._rename_outputs(self.outputs(query.this, scope), query)
+
         if isinstance(query, self._exp.SetOperation):
             return _join_outputs(
                 self.outputs(query.left, scope), self.outputs(query.right, scope)
             )
+
         if isinstance(query, self._exp.Select):
             return self._follow_select(query, scope)
+
         if isinstance(query, self._exp.Values):
             is_masked = self._is_masked(query, scope)
             return (Output(STAR, is_masked),)
+
         if isinstance(query, self._exp.Table):
             return self._all_of(self._follow_source(query, scope), scope)
 
@@ -248,6 +256,7 @@ class _Follower:
     def _all_of(self, outputs: Outputs | None, scope: Scope) -> Outputs:
         if outputs is None:
             return (Output(STAR, False),)
+
         return outputs
 
     def _follow_sources(
@@ -287,12 +296,15 @@ class _Follower:
 
         if known is not None:
             return self._rename_outputs(known, table)
+
         # a function that makes a table may be given SQL, or names, as text
         is_made = isinstance(table.this, self._exp.Func)
         if is_made and self._is_masked(table.this, scope):
             return (Output(STAR, True),)
+
         if _new_names(table):
             return (Output(STAR, True),)
+
         return None
 
     def _rename_outputs(self, outputs: Outputs, of: "exp.Expr") -> Outputs:
@@ -300,6 +312,7 @@ class _Follower:
         names = _new_names(of)
         if not names:
             return outputs
+
         if any(output.name == STAR for output in outputs):
             # a table's columns in an order that only the engine knows
             return (Output(STAR, True),)
@@ -353,6 +366,7 @@ class _Follower:
             found = self._look_up(table, name, inside)
             if found is not None:
                 return found
+
             inside = inside.outer
 
         # the parts of a path into a struct may be the column, too
@@ -365,6 +379,7 @@ class _Follower:
         """
         if not table and name in scope.sources:
             return True  # a whole row as one value
+
         if not table and scope.before.get(name):
             return True
 
@@ -402,6 +417,7 @@ def _asks_for_null(expression: "exp.Expr") -> bool:
     kind = type(expression).__name__
     if kind == "Not":
         return _asks_for_null(expression.this)
+
     return kind == "Is" and type(expression.expression).__name__ == "Null"
 
 
@@ -411,6 +427,7 @@ def _join_outputs(left: Outputs, right: Outputs) -> Outputs:
     if not stars and len(left) == len(right):
         pairs = zip(left, right, strict=True)
         return tuple(Output(a.name, a.masked or b.masked) for a, b in pairs)
+
     if left == right:
         return left
 
@@ -457,6 +474,7 @@ class Veil:
         """The masked columns of what a call with these arguments returned."""
         if not self:
             return frozenset()
+
         return masked_columns(sql_of(arguments), names, self.covers, hint)
 
     def learn(self, values: Iterable[Any]) -> None:
@@ -469,17 +487,20 @@ class Veil:
         """
         if not self:
             return text
+
         patterns = self.patterns
         folded = text.casefold()
         # most texts name no masked column, and finding that out is cheap
         if any(piece in folded for piece in _letters(patterns)):
             text = _after_names(patterns).sub(_hide_after, text)
+
         return self.known.hide(text)
 
     def hide_values(self, text: str) -> str:
         """The text without values that were seen."""
         if not self:
             return text
+
         return self.known.hide(text)
 
     def hide_error(self, text: str, arguments: Mapping[str, Any]) -> str:
@@ -487,8 +508,10 @@ class Veil:
         sql = sql_of(arguments)
         if not self or not sql:
             return self.hide(text)
+
         if mentions(sql, self.covers) or "*" in sql:
             text = _QUOTED.sub(lambda found: _hide_unless(found, sql), text)
+
         return self.hide(text)
 
     def hide_json(self, value: Any) -> Any:
@@ -497,12 +520,14 @@ class Veil:
         """
         if isinstance(value, str):
             return self.hide_values(value)
+
         if isinstance(value, Mapping):
             is_row = any(isinstance(v, str) and self.covers(v) for v in value.values())
             return {
                 name: self._hide_field(str(name), inner, is_row)
                 for name, inner in value.items()
             }
+
         if isinstance(value, list | tuple):
             return [self.hide_json(inner) for inner in value]
 
@@ -512,6 +537,7 @@ class Veil:
         """The description and schema of a tool; examples of a masked argument go whole."""
         if isinstance(tool, str):
             return self.hide(tool)
+
         if isinstance(tool, Mapping):
             return {
                 name: _without_examples(inner)
@@ -519,6 +545,7 @@ class Veil:
                 else self.hide_schema(inner)
                 for name, inner in tool.items()
             }
+
         if isinstance(tool, list | tuple):
             return [self.hide_schema(inner) for inner in tool]
 
@@ -527,8 +554,10 @@ class Veil:
     def _hide_field(self, name: str, value: Any, is_row: bool) -> Any:
         if self.covers(name) and value is not None:
             return MASK
+
         if is_row and not says_nothing(value) and not self.covers(str(value)):
             return MASK
+
         return self.hide_json(value)
 
 
@@ -592,6 +621,7 @@ def _texts_of(values: Iterable[Any]) -> list[str]:
         if len(text) >= (LEAST_DIGITS if is_number else LEAST_TEXT):
             found.add(text)
             found |= {text.lower(), text.upper()}
+
         if len(found) > MOST_LEARNED:
             break
 
@@ -642,6 +672,7 @@ def _hide_unless(found: "re.Match[str]", sql: str) -> str:
     inner = next(group for group in found.groups() if group is not None)
     if inner in sql or re.fullmatch(r"[A-Z_ ]+", inner):
         return found[0]
+
     return found[0].replace(inner, MASK)
 
 

@@ -283,6 +283,7 @@ class Caller:
 
         if decision.action == "deny":
             return decision.reason
+
         if _is_unchanged(session, tool):
             return ""
 
@@ -395,4 +396,5 @@ def _spec_key(session: "Session") -> str:
     here = isinstance(session.spec, InProcessServer)
     if here:
         return f"{HERE}{session.name}"
+
     return session.identity

@@ -180,6 +180,7 @@ def _shape(
         parts = previews(reading.tables, names, shaping, origin.masked)
         if reading.text.strip():
             parts.append(cap_text(veil_text(reading.text, shaping.veil), shaping))
+
         parts += [f"Note: {warning}" for warning in outcome.warnings]
         return "\n\n".join(parts) or "(the tool returned nothing)"
 

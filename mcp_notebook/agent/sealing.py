@@ -40,6 +40,7 @@ def seal_block(block: Block) -> Block:
     """
     if block.get("type") != "tool_use":
         return block
+
     return {**block, "input": seal_arguments(block["input"])}
 
 
@@ -89,6 +90,7 @@ def veil_text(text: str, veil: Veil) -> str:
     """A text of a result as the model gets it; JSON field by field."""
     if not veil:
         return text
+
     if text.lstrip()[:1] in ("{", "["):
         with suppress(ValueError, RecursionError):
             value = json.loads(text)
@@ -193,12 +195,14 @@ def _seal_message(message: dict[str, Any], veil: Veil) -> dict[str, Any]:
     blocks = message["content"]
     if isinstance(blocks, str):
         return {**message, "content": hide(veil.hide_values(blocks))}
+
     return {**message, "content": [_seal_content(block, veil) for block in blocks]}
 
 
 def _seal_content(block: Block, veil: Veil) -> Block:
     if block.get("type") in ("thinking", "redacted_thinking", "image"):
         return block
+
     return hide(_map_texts(block, veil.hide_values))
 
 
@@ -209,8 +213,10 @@ def _seal_tool(tool: Block, veil: Veil) -> Block:
 def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)
+
     if isinstance(value, dict):
         return {name: _map_texts(inner, change) for name, inner in value.items()}
+
     if isinstance(value, list):
         return [_map_texts(inner, change) for inner in value]
 

@@ -164,6 +164,7 @@ class _Fields:
             raise self.wrong_key(
                 f'"{key}" should be a string, it is {json_kind(value)}.'
             )
+
         return self.expand(value, key)
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -235,6 +236,7 @@ class _Fields:
 
         if value != text:
             self.written[value] = text
+
         return value
 
 
@@ -249,6 +251,7 @@ def _is_http(fields: _Fields) -> bool:
         raise fields.wrong(
             'has both "command" and "url"; one of the two says how to reach it.'
         )
+
     if not has_url and not has_command:
         raise fields.wrong(f'has neither "command" nor "url"{_meant_key(entry)}.')
 
@@ -257,6 +260,7 @@ def _is_http(fields: _Fields) -> bool:
         raise fields.wrong(
             f'has type {transport!a} and a "command"; with that type it needs a "url".'
         )
+
     if transport in LOCAL and has_url:
         raise fields.wrong(
             f'has type {transport!a} and a "{url}"; with a url the type is "http".'
@@ -275,6 +279,7 @@ def _check_type(fields: _Fields) -> None:
         raise fields.wrong_key(
             f'"type" should be "stdio", "http" or "sse", it is {json_kind(written)}.'
         )
+
     if written and written not in (*TRANSPORTS, *LOCAL, "auto"):
         raise fields.wrong(
             f'has type {written!a}; possible are "stdio", "http" and "sse".'
@@ -367,10 +372,12 @@ def _command(fields: _Fields) -> tuple[str, tuple[str, ...], dict[str, str]]:
     command = fields.text("command")
     if not command.strip():
         raise fields.wrong('has an empty "command"; write the program that starts it.')
+
     if WINDOWS_PATH.match(command) and os.name != "nt":
         raise fields.wrong(
             f"has a command for Windows, {command!r}; write the program's path here."
         )
+
     if re.search(r"\s", command) and not Path(os.path.expanduser(command)).exists():
         raise fields.wrong(f"has a whole command line as {_as_command(command)}.")
 
@@ -380,9 +387,11 @@ def _command(fields: _Fields) -> tuple[str, tuple[str, ...], dict[str, str]]:
 def _cwd(fields: _Fields) -> str | None:
     if not fields.entry.get("cwd"):
         return None
+
     folder = fields.path("cwd")
     if not folder.is_dir():
         raise fields.wrong_key(f'its "cwd" {folder} is no folder.')
+
     return str(folder)
 
 
@@ -390,12 +399,15 @@ def _oauth(fields: _Fields) -> dict[str, str] | None:
     written = fields.entry.get("oauth", fields.entry.get("auth"))
     if written is None or written is False:
         return None
+
     if written is True:
         return {}
+
     if not isinstance(written, dict):
         raise fields.wrong_key(
             f'"oauth" should be true or an object, it is {json_kind(written)}.'
         )
+
     if written.get("enabled") is False:
         return None
 
@@ -410,8 +422,10 @@ def _oauth(fields: _Fields) -> dict[str, str] | None:
 def _oauth_text(key: str, value: Any) -> Any:
     if key == "callbackPort" and isinstance(value, int):
         return f"http://localhost:{value}/callback"
+
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return " ".join(value)
+
     return value
 
 
@@ -459,6 +473,7 @@ def _notes_on_keys(entry: Mapping[str, Any]) -> list[str]:
     meant = [_near_key(key, SUGGESTED) for key in entry if key not in KNOWN]
     if isinstance(oauth, dict):
         meant += [_near_key(key, OAUTH_NAMES) for key in oauth if key not in OAUTH_KEYS]
+
     return [note for note in meant if note]
 
 
@@ -505,6 +520,7 @@ def json_kind(value: Any) -> str:
     """A JSON value's kind in words."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+
     words = {dict: "an object", list: "a list", str: "a string"}
     return words.get(type(value), "a number")
 
@@ -513,12 +529,14 @@ def _fix_for(value: Any, otherwise: str) -> str:
     is_number = isinstance(value, int | float)
     if is_number:
         return "write it in quotes"
+
     return otherwise
 
 
 def _as_command(line: str) -> str:
     if SHELL.search(line):
         return f'"command"; write "command": "sh", "args": ["-c", {json.dumps(line)}]'
+
     first, *rest = _split(line) or [line]
     return (
         f'"command"; write "command": {json.dumps(first)}, "args": {json.dumps(rest)}'
@@ -537,6 +555,7 @@ def _strip_quotes(value: str) -> str:
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     if is_quoted:
         return value[1:-1]
+
     return value
 
 
@@ -549,4 +568,5 @@ def _folder_of(path: Path) -> Path:
     folder = path.absolute().parent
     if folder.name in (".vscode", ".cursor", ".gemini"):
         return folder.parent
+
     return folder

@@ -131,6 +131,7 @@ def _describe_word(word: str, spec: StdioServer) -> str:
     # `${NAME}` stands bare, for that is what the file says
     if written is not None and re.fullmatch(r"[\w${}:/.=@,+-]+", written):
         return mask(written, secrets_of(spec))
+
     return shlex.quote(mask(written or word, secrets_of(spec)))
 
 
@@ -204,8 +205,10 @@ def identity_parts(spec: ServerSpec) -> dict[str, str]:
     """
     if isinstance(spec, StdioServer):
         return {name: _digest(value) for name, value in _process_parts(spec)}
+
     if isinstance(spec, HttpServer):
         return {name: _digest(value) for name, value in _address_parts(spec)}
+
     return {"object": _digest(str(id(spec.build)))}
 
 

@@ -57,6 +57,7 @@ def find_unexpanded(text: str) -> str:
     found = BARE.search(text)
     if found:
         return found[1]
+
     return ""
 
 
@@ -94,6 +95,7 @@ def _value(
     if environ.get(name) or (name in environ and not has_default):
         learn_secret(name, environ[name])
         return environ[name]
+
     if has_default:
         return expand(rest[1:], environ, where=where, folder=folder)
 
@@ -247,6 +249,7 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
     """
     if spec.cwd and not os.path.isdir(os.path.expanduser(spec.cwd)):
         raise ConfigError(f"{where} cannot start: there is no folder {spec.cwd}.")
+
     if spec.command == OWN_COMMAND:
         return replace(spec, command=sys.executable, args=(*OWN_START, *spec.args))
 
@@ -300,6 +303,7 @@ def _check_host(url: str, host: str, parts: SplitResult, where: str) -> None:
             "instead, for example --header 'Authorization: Basic ${MY_CREDENTIALS}' or "
             '"headers" in the config file.'
         )
+
     if host in ("0.0.0.0", "::"):  # noqa: S104 - the opposite of binding to it
         raise ConfigError(
             f"{where} has the URL {url}; {host} is where servers listen, clients use 127.0.0.1."
@@ -314,14 +318,17 @@ def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
                 f"{where} has a header with the unusable name {name!a}; letters, digits "
                 "and - make one."
             )
+
         if re.search(r"[\r\n\0]", value):
             raise ConfigError(
                 f"{where} has a line break in the header {name!r}; remove it."
             )
+
         if not value.isascii():
             raise ConfigError(
                 f"{where} has a letter in the header {name!r} that HTTP does not carry; use ASCII."
             )
+
         if name.lower() in OF_THE_TRANSPORT:
             raise ConfigError(
                 f"{where} sets the header {name!r}, which belongs to the connection; remove it."
@@ -341,6 +348,7 @@ def _check_scheme(url: str, parts: SplitResult, where: str) -> None:
         raise ConfigError(
             f"{where} has a URL with scheme {parts.scheme!r}; MCP servers speak http:// or https://."
         )
+
     if parts.scheme not in ("http", "https"):
         raise ConfigError(
             f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// "
@@ -365,6 +373,7 @@ def _candidates(spec: StdioServer) -> Iterator[str]:
     command = os.path.expanduser(spec.command)
     if spec.cwd and os.sep in command and not os.path.isabs(command):
         yield os.path.join(spec.cwd, command)
+
     yield command
 
 
@@ -372,8 +381,10 @@ def _why_not(spec: StdioServer, where: str) -> str:
     command = os.path.expanduser(spec.command)
     if not command:
         return f'{where} has an empty "command"; write the program that starts it.'
+
     if os.path.isdir(command):
         return f"{where} cannot start: {command} is a directory, not a program."
+
     if os.path.isfile(command):
         return (
             f"{where} cannot start: {command} is not executable; run chmod +x on it, or name "
@@ -402,6 +413,7 @@ def _remedy(command: str) -> str:
     name = Path(command).name
     if name in REMEDIES:
         return REMEDIES[name]
+
     if os.sep in command:
         return "Correct the path."
 
@@ -436,12 +448,14 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
         raise ConfigError(
             f"--env {name}: that variable is not set in the kernel's environment."
         )
+
     return environ[name]
 
 
 def _is_local(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

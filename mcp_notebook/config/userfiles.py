@@ -168,6 +168,7 @@ def _write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)
+
         raise
 
 
@@ -184,6 +185,7 @@ def _hold_lock(path: Path) -> Iterator[None]:
     try:
         with suppress(OSError):  # some network file systems have no locks
             fcntl.flock(handle, fcntl.LOCK_EX)
+
         yield
     finally:
         os.close(handle)

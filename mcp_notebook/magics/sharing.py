@@ -111,6 +111,7 @@ class ServingMagics(Magics):
     def _address(self) -> "Address | None":
         if self._server is not None:
             return self._server.address
+
         return None
 
     def _start(self, port: int) -> None:

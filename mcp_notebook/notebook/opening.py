@@ -126,6 +126,7 @@ def pins_of(notebook: Notebook, name: str) -> Pins:
     """The tools of a server as the person knows them, before it is connected anew."""
     if name in notebook.sessions.names():
         return dict(notebook.sessions.get(name).pinned)
+
     return {}
 
 

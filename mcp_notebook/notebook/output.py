@@ -180,6 +180,7 @@ def _span(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
+
     if minutes:
         return f"{minutes} min {rest} s"
 

@@ -333,12 +333,14 @@ def _quote_reply(role: str, text: str) -> str:
     """An example of a reply is quoted, so that it does not read as the person's own words."""
     if role == "user":
         return text
+
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 
 def _words(server: str, content: Any) -> str:
     if content.type == "text":
         return content.text
+
     if content.type == "resource_link":
         return f"@{server}:{content.uri}"
 

@@ -101,6 +101,7 @@ class ServerRequests:
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
             )
+
         if not await self._is_allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
 

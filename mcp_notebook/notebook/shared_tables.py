@@ -232,6 +232,7 @@ def _variable(notebook: Notebook, what: Any, as_: str) -> tuple[str, Any]:
     ]
     if named:
         return named[0], what
+
     if not as_:
         raise ConfigError(
             "No variable holds this object: give it a name with as_='name'."
@@ -255,14 +256,17 @@ def _stem(what: Any) -> str:
 def _shown(notebook: Notebook, variable: str) -> str:
     if variable in notebook.shell.user_ns:
         return variable
+
     return variable.partition(" ")[2]
 
 
 def _seen_by(origin: str, served: bool) -> str:
     if origin != "shared":
         return "this conversation"
+
     if served:
         return "this conversation and clients outside"
+
     return "this conversation; outside after %mcp_serve"
 
 
@@ -274,6 +278,7 @@ def _ago(when: float | None) -> str:
     minutes, hours = seconds // 60, seconds // 3600
     if hours:
         return f"{hours} h ago"
+
     if minutes:
         return f"{minutes} min ago"
 
@@ -286,6 +291,7 @@ def _no_table(name: str, value: object) -> str:
             f"{name} names no data file that is read here: "
             f"{', '.join(sorted(set(DATA_SUFFIXES)))}."
         )
+
     return (
         f"{name} holds {type(value).__name__}, no table: share a DataFrame (pandas, "
         "Polars, Spark), an Arrow, DuckDB "

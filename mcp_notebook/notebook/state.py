@@ -225,6 +225,7 @@ class Notebook:
         for name, (maker, reference) in self._bound.items():
             if maker != made_by or name in self._reserved:
                 continue
+
             if self.shell.user_ns.get(name) is reference() is not None:
                 return name
 
@@ -276,11 +277,13 @@ class Notebook:
         client = self.settings.client
         if not isinstance(client, str):
             return client
+
         if client and client not in self.shell.user_ns:
             raise ConfigError(
                 f"MCPNotebook.client names {client!r}, and there is no such variable "
                 "in the notebook."
             )
+
         if client:
             return self.shell.user_ns[client]
 
@@ -318,6 +321,7 @@ class Notebook:
         """A session by name; the notebook's own starts when it is asked for."""
         if name == OWN_SERVER:
             return await self.own_session()
+
         return self.sessions.get(name)
 
     def table(self, name: str) -> Any:

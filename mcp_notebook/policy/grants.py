@@ -86,6 +86,7 @@ class Grants:
         grant = self._all().get((spec, tool))
         if grant is None:
             return "You have not allowed this tool before."
+
         if grant.fingerprint == fingerprint:
             return f"You allowed this tool on {grant.when}; it has not changed since."
 
@@ -257,4 +258,5 @@ class Starts:
         known = self._kept.get(start.key)
         if isinstance(known, dict):
             return known
+
         return None

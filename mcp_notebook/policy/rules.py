@@ -85,6 +85,7 @@ class Condition:
 
         if self.operator == "reads":
             return only_reads_sql(text)
+
         if not strict:
             return self._fits(text)
 
@@ -109,9 +110,12 @@ class Condition:
             # who writes `select` means a statement that reads
             if "select" in self.value.lower() and not only_reads_sql(text):
                 return []
+
             return _sql_readings(text)
+
         if _PATH.match(self.value) or _PATH.match(text):
             return _path_readings(text)
+
         return [text]
 
 
@@ -135,6 +139,7 @@ class Pattern:
         """
         if not self._names(server, tool, strict):
             return False
+
         return all(c.holds(arguments, strict=strict) for c in self.conditions)
 
     def _names(self, server: str, tool: str, strict: bool) -> bool:
@@ -146,6 +151,7 @@ class Pattern:
 
         if strict or named:
             return named
+
         return fnmatchcase(f"{server}.{tool}", self.tool) or fnmatchcase(
             tool, self.tool
         )
@@ -244,6 +250,7 @@ def _fits_address(text: str, pattern: str) -> bool:
 
     if "@" in given.netloc or not same_port:
         return False
+
     if given.scheme != wanted.scheme or not _fits_host(given, wanted):
         return False
 
@@ -263,6 +270,7 @@ def _fits_host(given: SplitResult, wanted: SplitResult) -> bool:
 def _add_query(path: str, query: str) -> str:
     if query:
         return f"{path}?{query}"
+
     return path
 
 
@@ -326,16 +334,21 @@ def decide(call: CallRequest, rules: Rules, grants: Grants) -> Decision:
     """Decide about one call; raises ConfigError for a rule that is none."""
     if call.is_named_in(rules.deny):
         return Decision("deny", DENIED_BY_RULE)
+
     if call.is_named_in(rules.ask):
         # Asked each time: an answer for another call's arguments does not count.
         return _ask(rules, always=False)
+
     if call.trusted or grants.holds(call.spec, call.tool, call.fingerprint):
         return Decision("allow")
+
     # A rule was written for the tool as it was; a changed one is asked for anew.
     if not call.changed and call.is_allowed_by(rules):
         return Decision("allow")
+
     if rules.default == "deny":
         return Decision("deny", DENIED_BY_RULE)
+
     if rules.default == "ask" or call.changed:
         return _ask(rules)
 
@@ -345,8 +358,10 @@ def decide(call: CallRequest, rules: Rules, grants: Grants) -> Decision:
 def _ask(rules: Rules, *, always: bool = True) -> Decision:
     if rules.attended:
         return Decision("ask", always=always)
+
     if rules.unattended == "allow":
         return Decision("allow")
+
     return Decision("deny", DENIED_UNATTENDED)
 
 
@@ -354,6 +369,7 @@ def denial_text(reason: str) -> str:
     """What Claude is told when the person denied a call, with their reason, if any."""
     if not reason:
         return DENIED_BY_PERSON
+
     return (
         f"The person denied this call and says: {reason}\nDo not repeat it unchanged."
     )
@@ -363,6 +379,7 @@ def claim_text(annotations: Mapping[str, Any]) -> str:
     """What a tool says of itself, in words, marked as its own claim."""
     if only_reads(annotations):
         return "The tool says that it only reads; nobody checked that."
+
     # Servers write the hints of the spec in both spellings.
     if annotations.get("destructiveHint") or annotations.get("destructive_hint"):
         return "The tool says that it may change or delete data."

@@ -211,6 +211,7 @@ def _only_outside(own: str) -> Any:
             raise httpx2.UnsupportedProtocol(
                 "the server names an address inside a private network, which is refused"
             )
+
         if address and not proxied:
             # The judged address and no other: a second look-up may give another one.
             request.extensions = {**request.extensions, "sni_hostname": url.host}
@@ -224,6 +225,7 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
     place = _place(str(url))
     if isinstance(error, NotebookError):
         return error.message.rstrip(".")
+
     if isinstance(error, httpx2.UnsupportedProtocol):
         return str(error)
 
@@ -231,6 +233,7 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
         text = str(error).lower()
         if any(word in text for word in ("certificate", "ssl")):
             return f"the TLS connection to {place} failed ({mask(str(error))[:120]})"
+
         # Each system has its own words for a name that nobody knows.
         if any(word in text for word in UNKNOWN_HOST):
             return f"the host of {place} is not known"
@@ -239,6 +242,7 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
 
     if isinstance(error, httpx2.TimeoutException):
         return f"{place} did not accept the connection in time"
+
     if isinstance(error, httpx2.TransportError):
         return f"the connection to {place} broke before the reply came"
 
@@ -273,6 +277,7 @@ def _place(url: str) -> str:
     parts = urlsplit(url)
     if parts.port:
         return f"{parts.hostname}:{parts.port}"
+
     return str(parts.hostname)
 
 
@@ -435,6 +440,7 @@ def _split_at_escape(piece: bytes) -> tuple[bytes, bytes]:
 def _unpacker(encoding: str) -> Any:
     if encoding in ("", "identity"):
         return lambda chunk: (chunk,)
+
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise httpx2.StreamError(
             f"the reply is packed with {encoding[:40]}, which was not asked for"

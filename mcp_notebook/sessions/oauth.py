@@ -68,6 +68,7 @@ class TokenStore:
         if found:
             _learn_tokens(found)
             return OAuthToken.model_validate(found)
+
         return None
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
@@ -87,6 +88,7 @@ class TokenStore:
         found = (await self._load()).get("client")
         if found:
             return OAuthClientInformationFull.model_validate(found)
+
         return None
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
@@ -117,6 +119,7 @@ class TokenStore:
     async def _load(self) -> dict[str, Any]:
         if self._kept is None:
             self._kept = await asyncio.to_thread(self._read)
+
         return self._kept
 
     async def _keep(self, **values: Any) -> None:
@@ -218,6 +221,7 @@ def make_auth(
     try:
         if "private_key" in told:
             return _by_key(spec, told, store)
+
         if told.get("grant") == "client_credentials":
             return _by_secret(spec, told, store)
     except KeyError as missing:
@@ -334,6 +338,7 @@ class ByPerson(OAuthClientProvider):
         renewed = await super()._handle_refresh_response(response)
         if not renewed and not self._registered_here:
             self.context.client_info = None  # as above
+
         return renewed
 
     async def _handle_token_response(self, response: httpx2.Response) -> None:
@@ -419,6 +424,7 @@ def _model(kind: Any, told: Any) -> Any:
     try:
         if told:
             return kind.model_validate(told)
+
         return None
     except ValidationError:  # written by another version: it is discovered again
         return None
@@ -427,4 +433,5 @@ def _model(kind: Any, told: Any) -> Any:
 def _plain(model: BaseModel | None) -> dict[str, Any] | None:
     if model is not None:
         return model.model_dump(mode="json", exclude_none=True)
+
     return None

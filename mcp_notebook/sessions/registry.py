@@ -156,6 +156,7 @@ class Sessions:
         """The session of that name; SessionError lists the names, the nearest first."""
         if name in self._sessions:
             return self._sessions[name]
+
         if not self._sessions:
             raise SessionError(
                 f"there is no server {name!r}; "
@@ -248,6 +249,7 @@ def _start_process_ahead(
     """The server starts while the SDK is still being imported."""
     if not isinstance(spec, StdioServer) or sys.platform == "win32":
         return None
+
     return asyncio.create_task(ServerProcess.start(spec, log))
 
 

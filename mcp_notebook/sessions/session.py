@@ -107,6 +107,7 @@ class Session(ToolList, ResourceRequests):
         connection = self.restarter.alive
         if connection is None:
             return ""
+
         return connection.client.instructions or ""
 
     @property
@@ -349,6 +350,7 @@ class Session(ToolList, ResourceRequests):
         client = connection.client
         if not self._log_level or client.protocol_version >= NEWER_PROTOCOL:
             return
+
         if client.server_capabilities.logging is None:
             return
 

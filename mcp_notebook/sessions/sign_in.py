@@ -53,6 +53,7 @@ class SignIn:
         """
         if redirect_uri == self.redirect_uri:
             return True
+
         if self._told or not _is_free(_port(redirect_uri)):
             return False
 
@@ -162,6 +163,7 @@ class SignIn:
                 "400 Bad Request",
                 "This belongs to another sign-in; follow the link in the notebook again.",
             )
+
         if "code" not in query:
             return "200 OK", f"Signing in did not work: {_reason(query)}."
 
@@ -185,6 +187,7 @@ def _reason(query: dict[str, list[str]]) -> str:
     told = query.get("error_description") or query.get("error")
     if told:
         return told[0][:200].rstrip(".")
+
     return "the address holds no code; paste the whole of it"
 
 

@@ -88,6 +88,7 @@ class Catalog:
         """Offer the table no longer; an unknown name is a `DataError`."""
         if self._entries.pop(name, None) is None:
             raise DataError(self._unknown(name))
+
         self._used.pop(name, None)
         self._tell_listeners()
 

@@ -134,6 +134,7 @@ async def survey_tables(engine: Engine) -> list[TableInfo]:
     tables = await engine.schema()
     if len(tables) > SURVEYED_TABLES:
         return list(tables)
+
     return [await engine.survey(table) for table in tables]
 
 
@@ -220,6 +221,7 @@ class DatabaseTools:
         found = await self._engine.table(sql, large)
         if not is_small(found):
             return await asyncio.to_thread(_hand_over, self._handover, found)
+
         if isinstance(found, RowsAnswer):
             return found
 
@@ -269,6 +271,7 @@ def _hand_over(
 ) -> types.CallToolResult:
     if isinstance(found, RowsAnswer):
         found = as_table(found)
+
     return handover.write_answer(found)
 
 
@@ -387,4 +390,5 @@ def _line(table: TableInfo, column: Callable[[ColumnInfo], str]) -> str:
 def _reference(column: ColumnInfo) -> str:
     if column.references:
         return f" -> {column.references}"
+
     return ""

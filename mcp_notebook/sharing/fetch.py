@@ -244,6 +244,7 @@ def _parse_url(url: str) -> httpx2.URL:
         raise ToolError(
             "Refused: give a full address that begins with http:// or https://."
         )
+
     # "user@host" hides the true host from a reader; "%" is an address's zone
     if target.userinfo or "%" in target.host:
         raise ToolError(
@@ -318,9 +319,11 @@ async def _read_body(response: httpx2.Response, max_bytes: int) -> bytes:
 def _cut_words(body: bytes, response: httpx2.Response, max_bytes: int) -> str:
     if len(body) <= max_bytes:
         return ""
+
     length = response.headers.get("content-length", "")
     if not length.isdigit():
         return f"cut at {max_bytes:,} bytes"
+
     return f"cut at {max_bytes:,} of {int(length):,} bytes"
 
 

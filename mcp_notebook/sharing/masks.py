@@ -62,6 +62,7 @@ class Masks:
         """The masks of one table: also of its columns that SQL made from masked ones."""
         if entry is None or not entry.masked:
             return self
+
         return replace(self, patterns=(*self.patterns, *map(glob.escape, entry.masked)))
 
     def covers(self, name: str) -> bool:
@@ -85,6 +86,7 @@ class Masks:
         masked = set(self.columns(among or schema.names))
         if self.count:
             return True
+
         return not masked.isdisjoint(schema.names) or any(
             self._may_hide(field.type) for field in schema
         )
@@ -124,6 +126,7 @@ class Masks:
         numbered = _NUMBERED.fullmatch(name)
         if numbered is None or numbered[1].casefold() not in present:
             return False
+
         return self.covers(numbered[1])
 
     def _token(self, value: Any, scope: str) -> str | None:
@@ -155,6 +158,7 @@ class Masks:
             # an empty column has no chunk to combine
             if not encoded.num_chunks:
                 return pa.array([None] * len(column), pa.string())
+
             return encoded.chunk(0)
 
         tokens = pa.array(
@@ -170,6 +174,7 @@ class Masks:
         kind = value_kind(column.type)
         if kind.nested:
             return self._mask_nested(column, scope)
+
         if kind.text:
             return self._known_texts(self._json_texts(column, scope), scope)
 
@@ -214,13 +219,16 @@ class Masks:
         kind = plain_type(kind)
         if value_kind(kind) is STRUCT:
             return pa.struct([(f.name, self._hidden_field_type(f)) for f in kind])
+
         if value_kind(kind) is LIST:
             return pa.list_(self._hidden_type(kind.value_type))
+
         return kind
 
     def _hidden_field_type(self, field: pa.Field) -> pa.DataType:
         if self.covers(field.name):
             return pa.string()
+
         return self._hidden_type(field.type)
 
     def _hide_value(self, value: Any, scope: str) -> Any:
@@ -231,6 +239,7 @@ class Masks:
                 else self._hide_value(inner, scope)
                 for name, inner in value.items()
             }
+
         if isinstance(value, list):
             return [self._hide_value(inner, scope) for inner in value]
 
@@ -318,6 +327,7 @@ def note_on(columns: Sequence[str]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True, default=str)
+
     return value
 
 
@@ -325,6 +335,8 @@ def _has_maps(kind: pa.DataType) -> bool:
     kind = plain_type(kind)
     if value_kind(kind) is MAP:
         return True
+
     if not value_kind(kind).nested:
         return False
+
     return any(_has_maps(kind.field(at).type) for at in range(kind.num_fields))

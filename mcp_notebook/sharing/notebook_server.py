@@ -107,6 +107,7 @@ class ChangeAnnouncer:
         self._loop = asyncio.get_running_loop()
         if not self._entered:
             self._catalog.on_change(self._schedule_announcement)
+
         self._entered += 1
 
     def __exit__(self, *exc: object) -> None:
@@ -394,6 +395,7 @@ class Prompts:
         numbers = [name for name, kind in kinds.items() if kind.number]
         if argument == "date_column" and dated:
             return dated
+
         if argument == "measure" and numbers:
             return numbers
 

@@ -134,6 +134,7 @@ class Shipping:
         """Nothing is kept any more; the owner of the folder removes it."""
         if self._dropping is not None:
             await self._dropping
+
         self._shipped.clear()
 
     async def _kept(
@@ -343,6 +344,7 @@ class SqlRunner:
         try:
             if kind_of(value) in STORED:
                 return await self._place_stored(value, name, masks, needed)
+
             return await self._shipping.place(value, name, masks, needed)
         except DataError as error:
             raise ToolError(error.message) from error

@@ -133,6 +133,7 @@ class Cursors:
         until, offset, of, known = _BODY.unpack(body)
         if until and self._clock() > until:
             raise ToolError(f"This cursor has expired. {_AGAIN}")
+
         if of != _hash(sql):
             raise ToolError(
                 "This cursor belongs to another statement: give the sql that it came "
@@ -403,6 +404,7 @@ class TableTools:
             left = until - time.monotonic()
             if left < 0.05:
                 raise ToolError(f"the {self._timeout:g} s for a profile are over")
+
             return await self._ask(sql, timeout=left)
 
         masks = self._masks().for_entry(entry)

@@ -190,6 +190,7 @@ def _hide_secrets(result: types.CallToolResult) -> types.CallToolResult:
 
     if result.structured_content is not None:
         result.structured_content = hide(result.structured_content)
+
     return result
 
 
@@ -229,10 +230,12 @@ def _check_type(tool: str, name: str, value: Any, schema: Mapping[str, Any]) -> 
             f"The argument {name!r} of {tool} must be of type {schema['type']}, not "
             f"{type(value).__name__}."
         )
+
     if value not in schema.get("enum", [value]):
         raise ToolError(
             f"The argument {name!r} of {tool} must be one of {', '.join(map(str, schema['enum']))}."
         )
+
     if isinstance(value, int | float) and not schema.get(
         "minimum", value
     ) <= value <= schema.get("maximum", value):
