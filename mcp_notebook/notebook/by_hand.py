@@ -76,6 +76,7 @@ async def perform(
     result = await calls.call_tool(server, tool, arguments, timeout)
     if result.outcome != "ok":
         raise CallError(f"{server}.{tool}: {seal_text(result.shown)}")
+
     return result
 
 
@@ -85,6 +86,7 @@ def text_of(result: ToolResult) -> str:
         text = result.reading.text
     else:
         text = ""
+
     return text or result.shown
 
 
@@ -224,6 +226,7 @@ async def sql(
     """Run SQL through a server's own query tool and return its result and DataFrame."""
     if not text.strip():
         raise ConfigError("The cell holds no SQL.")
+
     if server == OWN_SERVER:
         return await own_sql(notebook, text.strip(), into=into, emit=emit)
 
