@@ -16,7 +16,7 @@ from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.notebook import by_hand, current, opening, resources, shared_tables
 from mcp_notebook.notebook.asker import NOBODY
 from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.servers import Server, plain
+from mcp_notebook.notebook.servers import Server
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.sharing.catalog import Catalog
 
@@ -210,9 +210,8 @@ async def _call(
     tables: bool,
 ) -> Any:
     frames: list[Any] = []
-    sent = {name: plain(value, name) for name, value in arguments.items()}
     calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
-    result = await by_hand.perform(calls, server, tool, sent, timeout=timeout)
+    result = await by_hand.perform(calls, server, tool, arguments, timeout=timeout)
     return _value(frames, tables, lambda: by_hand.text_of(result))
 
 
