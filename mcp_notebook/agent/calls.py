@@ -3,10 +3,12 @@ Claude is shown.
 """
 
 import asyncio
+import json
 import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import ToolProgress, ToolResult
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read
+from mcp_notebook.results.content import Resource, describe_file, parts_of
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
@@ -164,15 +167,52 @@ def _shape(
         shown = cap_text(reading.error, shaping)
         return _result(origin, outcome, reading, "error", shown)
 
+    files = files_in(outcome.result, reading)
+    structured = getattr(outcome.result, "structured_content", None)
+
     def write(names: Sequence[str]) -> str:
         parts = previews(reading.tables, names, shaping)
         if reading.text.strip():
             parts.append(cap_text(reading.text, shaping))
         parts += [f"Note: {warning}" for warning in outcome.warnings]
+        parts += [f"{describe_file(file)}: the person has it" for file in files]
+        if not parts and reading.images:
+            parts.append(f"images: {', '.join(mime for mime, _ in reading.images)}")
+        if not parts and structured is not None:
+            parts.append(cap_text(json.dumps(_unwrap(structured)), shaping))
         return "\n\n".join(parts) or "(the tool returned nothing)"
 
     names, shown = keep(reading.tables, origin, write)
-    return _result(origin, outcome, reading, "ok", shown, names)
+    found = _result(origin, outcome, reading, "ok", shown, names)
+    return replace(
+        found, files=files, value=_unwrap(structured), has_value=structured is not None
+    )
+
+
+def files_in(result: Any, reading: "Reading") -> tuple[Resource, ...]:
+    """What came or was linked and gave no table: documents, sound, files elsewhere."""
+    parts = parts_of(result)
+    unread = {
+        why.partition(": ")[0] for by, why in reading.rejected if by == "resource"
+    }
+    found = [
+        item
+        for item in parts.resources
+        if item.uri in unread and (item.is_link or item.blob is not None)
+    ]
+    sounds = [
+        Resource("", mime, blob=data)
+        for mime, data in parts.images
+        if not mime.startswith("image/")
+    ]
+    return (*found, *sounds)
+
+
+def _unwrap(value: Any) -> Any:
+    """A structured value out of the object that SDKs wrap a bare one in."""
+    if isinstance(value, dict) and list(value) == ["result"]:
+        return value["result"]
+    return value
 
 
 def previews(
@@ -209,7 +249,7 @@ def _result(
         received_bytes=outcome.received_bytes + sum(files),
         names=names,
         reading=reading,
-        images=reading.images,
+        images=tuple(i for i in reading.images if i[0].startswith("image/")),
     )
 
 

@@ -120,9 +120,20 @@ def finish_view(view: CallView, event: ToolResult) -> CallView:
         text="" if failed else reading.text,
         tables=_view_tables(event),
         whole=tuple(table.data for table in reading.tables),
-        notes=tuple(clip(visible(note), 400) for note in reading.notes),
-        images=event.images or tuple(reading.images),
+        notes=tuple(clip(visible(note), 400) for note in _notes_of(event)),
+        images=event.images
+        or tuple(i for i in reading.images if i[0].startswith("image/")),
     )
+
+
+def _notes_of(event: ToolResult) -> list[str]:
+    # with the readers, which whoever has a reading has loaded
+    from mcp_notebook.results.content import describe_file
+
+    notes = list(event.reading.notes) if event.reading is not None else []
+    return notes + [
+        f"{describe_file(file)}: .files of the result" for file in event.files
+    ]
 
 
 def report_progress(view: CallView, event: ToolProgress) -> CallView:

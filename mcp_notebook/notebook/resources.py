@@ -86,6 +86,9 @@ async def read_resource(
     asked = new_call("read", server, stem, {"uri": uri})
 
     async def work(keep: "Keep") -> ToolResult:
+        # loads the reading of results, wanted at the first resource
+        from mcp_notebook.agent.calls import files_in
+
         stamp, began = time.strftime("%Y-%m-%dT%H:%M:%S%z"), time.monotonic()
         answer = await session.read_resource(uri)
 
@@ -108,9 +111,10 @@ async def read_resource(
                 outcome = "error"
 
             size = sum(_size_of(content) for content in contents)
-            return ToolResult(asked.id, outcome, shown, seconds, size, names, reading)
-
-        # loads the reading of results, wanted at the first resource
+            return ToolResult(
+                asked.id, outcome, shown, seconds, size, names, reading,
+                images=reading.images, files=files_in(_blocks(contents), reading),
+            )  # fmt: skip
 
         return await asyncio.to_thread(read_aside)
 
@@ -124,8 +128,12 @@ def _read_contents(contents: list[dict[str, Any]]) -> "Reading":
     # with the readers, at the first resource
     from mcp_notebook.results import read as read_result
 
+    return read_result(_blocks(contents))
+
+
+def _blocks(contents: list[dict[str, Any]]) -> dict[str, Any]:
     blocks = [{"type": "resource", "resource": content} for content in contents]
-    return read_result({"content": blocks})
+    return {"content": blocks}
 
 
 def _size_of(content: dict[str, Any]) -> int:

@@ -194,7 +194,9 @@ def arguments_of(
         raise ConfigError(f"{tool.name} needs {', '.join(missing)}: {_usage(tool)}.")
 
     return {
-        name: value if is_table(value) and not isinstance(value, str) else plain(value, name)
+        name: value
+        if is_table(value) and not isinstance(value, str)
+        else plain(value, name)
         for name, value in sent.items()
     }
 
@@ -255,6 +257,11 @@ def _plain_decimal(value: Decimal) -> Any:
 
 
 # ---- tables as arguments
+
+# what a text that may be a table is called, or said to be
+_TABLE_WORDS = re.compile(
+    r"csv|tsv|json|table|records|rows|data(?!base)|\bdf\b|frame", re.IGNORECASE
+)
 
 MOST_BYTES = 10_000_000  # of one table as JSON; servers take few messages larger
 
@@ -341,11 +348,14 @@ def _in_form(
     word = _type_word(form)
     if word == "object":
         return _as_object(columns, names, rows, form)
-    if word == "string":
+    if word == "string" and _TABLE_WORDS.search(
+        f"{name} {form.get('description', '')}"
+    ):
         return _as_text(names, rows, form)
     if word not in ("array", "any"):
         raise ConfigError(
-            f"{name} takes a {word}, and a table was given: give one value of it."
+            f"{name} is a table, and the tool takes a {word} there: give a value of it, "
+            "or query it with mcp_notebook.sql."
         )
 
     items = form.get("items")
