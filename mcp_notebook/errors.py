@@ -82,6 +82,14 @@ class BackendError(NotebookError):
     """No model answers, or it refused the request."""
 
 
+class RequestRefused(BackendError):
+    """The model's service finds the request wrong; `said`: what it says of it."""
+
+    def __init__(self, message: str, said: str) -> None:
+        super().__init__(message)
+        self.said = said
+
+
 class ContextFull(BackendError):
     """The conversation no longer fits the model."""
 

@@ -90,6 +90,8 @@ class ToolCall:
     needs_approval: bool = False
     claims: str = ""  # what the tool says of itself, e.g. "says it only reads"
     approval: Approval | None = None  # what the person is asked
+    # arguments that the model wrote as a JSON text, and that were read as their schema has it
+    read: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import uvicorn
 
 from tests.message_cache import PromptCache
-from tests.message_rules import blocks_of, refusal
+from tests.message_rules import blocks_of, refusal, typed_problem
 
 HANG_GUARD = 30.0  # seconds a gate holds a stream at most
 ERROR_TYPES = {
@@ -223,7 +223,8 @@ class FakeMessages:
         if not counting:
             self.requests.append(body)
             self.headers.append(headers)
-        if problem := refusal(body, counting=counting) or _tampered(body):
+        typed = None if counting else typed_problem(body)
+        if problem := refusal(body, counting=counting) or typed or _tampered(body):
             self.refused.append(problem)
             return await wire.fault(Fault(400, problem))
         if counting:

@@ -2,9 +2,12 @@
 
 Sources: the API reference (errors and versioning, tool use, prompt caching) and
 messages seen from the API in October 2026. The order of the checks is ours; each text
-begins as the API's own.
+begins as the API's own. `typed_problem` is the SDK's own word on a request.
 """
 
+import base64
+import functools
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -42,6 +45,16 @@ ASSISTANT_ONLY = frozenset(
     {"tool_use", "thinking", "redacted_thinking", "server_tool_use"}
 )
 MAX_BREAKPOINTS = 4
+# https://platform.claude.com/docs/en/build-with-claude/vision
+PICTURES = {
+    "image/png": b"\x89PNG",
+    "image/jpeg": b"\xff\xd8\xff",
+    "image/gif": b"GIF8",
+    "image/webp": b"RIFF",
+}
+MAX_PICTURE, MAX_PICTURES = 5 * 1024 * 1024, 100
+MAX_REQUEST = 32 * 1024 * 1024
+HALF = re.compile(r"[\ud800-\udfff]")
 
 Block = dict[str, Any]
 
@@ -51,6 +64,7 @@ def refusal(body: dict[str, Any], *, counting: bool = False) -> str | None:
     (`counting`: for count_tokens).
     """
     for rule in (
+        _unicode,
         _fields,
         _tools,
         _tool_choice,
@@ -58,6 +72,7 @@ def refusal(body: dict[str, Any], *, counting: bool = False) -> str | None:
         _breakpoints,
         _roles,
         _blocks,
+        _pictures,
         _pairs,
     ):
         for problem in rule(body):
@@ -65,6 +80,96 @@ def refusal(body: dict[str, Any], *, counting: bool = False) -> str | None:
                 continue
             return problem
     return None
+
+
+def typed_problem(body: dict[str, Any]) -> str | None:
+    """What the SDK's own types of a request's parameters find wrong, or None."""
+    from pydantic import ValidationError
+
+    try:
+        _exhaust(_typed_parameters().validate_python(body))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']} (typed parameters)"
+
+    return None
+
+
+@functools.cache
+def _typed_parameters() -> Any:
+    # slow to import, and who only asks for the rules does not need it
+    from anthropic.types.message_create_params import MessageCreateParams
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(MessageCreateParams)
+
+
+def _exhaust(value: Any) -> None:
+    """Take everything out of it: what the types call an Iterable is checked only then."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            _exhaust(inner)
+    elif not isinstance(value, str | bytes) and hasattr(value, "__iter__"):
+        for inner in value:
+            _exhaust(inner)
+
+
+@functools.lru_cache(maxsize=4096)
+def _schema_problem(text: str) -> str:
+    import jsonschema
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(json.loads(text))
+    except jsonschema.SchemaError as error:
+        return error.message[:80]
+
+    return ""
+
+
+def _unicode(body: dict[str, Any]) -> Iterator[str]:
+    text = json.dumps(body, ensure_ascii=False)
+    if HALF.search(text):
+        yield "The request body is not valid JSON: no low surrogate in string: line 1 column 1"
+    if "NaN" in text or "Infinity" in text:
+        try:
+            json.dumps(body, allow_nan=False)
+        except ValueError:
+            yield "The request body is not valid JSON: unexpected character"
+
+    if len(text) > MAX_REQUEST:
+        yield "Request exceeds the maximum size"
+
+
+def _pictures(body: dict[str, Any]) -> Iterator[str]:
+    found = list(_find_pictures(body.get("messages"), "messages"))
+    if len(found) > MAX_PICTURES:
+        yield f"messages: too many images: {len(found)} > {MAX_PICTURES}"
+    for where, source in found:
+        kind, data = source.get("media_type"), source.get("data") or ""
+        if kind not in PICTURES:
+            yield f"{where}.source.base64.media_type: Input should be 'image/jpeg', 'image/png', 'image/gif' or 'image/webp'"
+        try:
+            raw = base64.b64decode(data, validate=True)
+        except ValueError:
+            yield f"{where}.source.base64.data: invalid base64 data"
+            continue
+        if not raw:
+            yield f"{where}.source.base64.data: image cannot be empty"
+        elif not raw.startswith(PICTURES.get(kind, b"")):
+            yield f"{where}.source.base64.data: Image does not match the provided media type {kind}"
+        if len(data) > MAX_PICTURE:
+            yield f"{where}.source.base64: image exceeds 5 MB maximum"
+
+
+def _find_pictures(node: object, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, list):
+        for i, inner in enumerate(node):
+            yield from _find_pictures(inner, f"{where}.{i}")
+    elif isinstance(node, dict):
+        source = node.get("source")
+        if node.get("type") == "image" and isinstance(source, dict):
+            yield where, source
+        yield from _find_pictures(node.get("content"), f"{where}.content")
 
 
 def blocks_of(message: dict[str, Any]) -> list[Block]:
@@ -115,6 +220,9 @@ def _schema(schema: object, where: str) -> Iterator[str]:
         yield f"{where}.type: Input should be 'object'"
     if any(key in schema for key in ("oneOf", "allOf", "anyOf")):
         yield f"{where}: input_schema does not support oneOf, allOf, or anyOf at the top level"
+    problem = _schema_problem(json.dumps(schema, sort_keys=True))
+    if problem:
+        yield f"{where}: JSON schema is invalid. It must match JSON Schema draft 2020-12 ({problem})"
     if not all(PROPERTY_NAME.fullmatch(key) for key in schema.get("properties") or ()):
         yield f"{where}.properties: Property keys should match pattern '^[a-zA-Z0-9_.-]{{1,64}}$'"
 

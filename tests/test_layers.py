@@ -12,7 +12,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"errors", "kinds", "pipes", "secrets", "sql_functions", "untrusted_text", "wire"},
+    {
+        "errors",
+        "json_schema",
+        "kinds",
+        "pipes",
+        "secrets",
+        "sql_functions",
+        "untrusted_text",
+        "wire",
+    },
     {"sql_words", "values"},
     {"naming", "sql_effects"},
     {"events", "loop", "config"},
@@ -198,3 +207,20 @@ def test_a_first_magic_loads_no_slow_package() -> None:
         timeout=120,
     ).stdout
     assert not set(out.split()) & set(SLOW), out
+
+
+def test_a_schema_is_checked_without_the_grammar_of_iris():
+    code = """if True:
+        import sys
+        from types import SimpleNamespace
+        from mcp_notebook.sessions import tools
+        tools._import()
+        assert not {"lark", "rfc3987_syntax"} & set(sys.modules)
+        from jsonschema import FormatChecker
+        checker = FormatChecker()
+        print(checker.conforms("https://x.example/é", "iri"), checker.conforms("no iri", "iri"))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]

@@ -160,7 +160,9 @@ class Caller:
             return ToolCall(block["id"], "", block["name"], sealed)
 
         session, tool = found
-        arguments = copy.deepcopy(block["input"])
+        offered = self.toolset.form_of(block["name"])
+        taken, read = offered.take_arguments(block["input"])
+        arguments = copy.deepcopy(taken)
         key = key_of(block["name"], arguments)
         first = self.repeats.first(key)
         if session.trusted:
@@ -174,6 +176,7 @@ class Caller:
             tool.name,
             seal_arguments(arguments),
             claims=claims,
+            read=read,
         )
         prepared = Prepared(event, session, tool, arguments, key, first)
         if first is None:

@@ -7,10 +7,11 @@ hold more than white space.
 
 import asyncio
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mcp_notebook.agent.pictures import picture_block
 from mcp_notebook.events import ToolResult
 
 Block = dict[str, Any]
@@ -25,8 +26,12 @@ class Conversation:
     messages: list[dict[str, Any]] = field(default_factory=list)
     # a line for each call's result, by the call's id
     summaries: dict[str, str] = field(default_factory=dict)
+    # the tools that were called, `server.tool`, by the names that the model uses
+    tool_names: dict[str, str] = field(default_factory=dict)
     model: str = ""  # what answered last
     tokens: int = 0  # of the last request and its reply
+    # what to go back to when the service refuses these messages once more
+    fallback: list[dict[str, Any]] | None = None
     # one question at a time
     busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
@@ -57,6 +62,10 @@ class Conversation:
         if results:
             self.answer(results)
 
+    def calls(self) -> list[Block]:
+        """All tool calls so far."""
+        return [b for m in self.messages for b in tool_uses(m["content"])]
+
     def open_calls(self) -> list[Block]:
         """The tool calls at the end that have no result."""
         if not self.messages or self.messages[-1]["role"] != "assistant":
@@ -84,12 +93,17 @@ class Conversation:
     def fork(self) -> "Conversation":
         """A conversation that starts where this one is."""
         return Conversation(
-            self.snapshot(), dict(self.summaries), self.model, self.tokens
+            self.snapshot(),
+            dict(self.summaries),
+            dict(self.tool_names),
+            self.model,
+            self.tokens,
         )
 
     def clear(self) -> None:
         """Start anew."""
         self.messages, self.summaries, self.model, self.tokens = [], {}, "", 0
+        self.tool_names, self.fallback = {}, None
 
     def _extend(self, role: str, blocks: Iterable[Block]) -> None:
         added = list(blocks)
@@ -117,13 +131,7 @@ def tool_result(
 ) -> Block:
     """A `tool_result` block with text and images of (mime type, base64)."""
     content: list[Block] = [_text(text if text.strip() else "(empty result)")]
-    content += [
-        {
-            "type": "image",
-            "source": {"type": "base64", "media_type": mime, "data": data},
-        }
-        for mime, data in images
-    ]
+    content += [picture_block(kind, data) for kind, data in images]
     block: Block = {"type": "tool_result", "tool_use_id": call_id, "content": content}
     if error:
         block["is_error"] = True
@@ -131,16 +139,19 @@ def tool_result(
     return block
 
 
-def transcript(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def transcript(
+    messages: Iterable[dict[str, Any]], tool_names: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
     """The conversation as pieces {turn, role, kind, text} for `%claude_history`; a turn
-    may have several.
+    may have several. `tool_names`: what the person calls the tools.
     """
+    names = tool_names or {}
     return [
         {
             "turn": turn,
             "role": message["role"],
             "kind": block["type"],
-            "text": _readable(block),
+            "text": _readable(block, names),
         }
         for turn, message in enumerate(messages, 1)
         for block in message["content"]
@@ -148,13 +159,14 @@ def transcript(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _readable(block: Block) -> str:
+def _readable(block: Block, names: Mapping[str, str]) -> str:
     if block["type"] == "text":
         return block["text"]
 
     if block["type"] == "tool_use":
         arguments = ", ".join(f"{k}={v!r}" for k, v in block["input"].items())
-        return f"{block['name'].replace('__', '.', 1)}({arguments})"
+        name = block["name"]
+        return f"{names.get(name, name.replace('__', '.', 1))}({arguments})"
 
     if block["type"] == "tool_result":
         return "\n".join(

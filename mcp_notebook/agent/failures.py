@@ -7,7 +7,7 @@ import anthropic
 import httpx2
 
 from mcp_notebook.agent.backends import Backend
-from mcp_notebook.errors import BackendError, ContextFull, NotebookError
+from mcp_notebook.errors import BackendError, ContextFull, NotebookError, RequestRefused
 from mcp_notebook.secrets import mask
 
 # The API's names, then those of the frames that end a stream of Bedrock.
@@ -105,7 +105,11 @@ def explain_failure(error: Any, backend: Backend) -> NotebookError:
                 "%%claude --new."
             )
 
-        return BackendError(_status_sentence(error, backend, said))
+        sentence = _status_sentence(error, backend, said)
+        if error.status_code == 400:
+            return RequestRefused(sentence, said)
+
+        return BackendError(sentence)
 
     if isinstance(error, anthropic.APITimeoutError):
         return BackendError(

@@ -10,6 +10,7 @@ from typing import Any
 import anthropic
 
 from mcp_notebook.agent.backends import Backend
+from mcp_notebook.agent.border import admit
 from mcp_notebook.agent.conversation import Block, Conversation
 from mcp_notebook.agent.prices import estimate_dollars
 
@@ -68,7 +69,7 @@ class Request:
             else:
                 request["messages"] = _mark_end(request["messages"])
 
-        return request
+        return admit(request)
 
 
 def _mark_previous_end(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

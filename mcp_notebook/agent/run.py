@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any
 
 from mcp_notebook.agent.backends import Backend
+from mcp_notebook.agent.border import MOST_TAKEN_OUT, Recovery, admit_reply
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.conversation import (
     Block,
@@ -21,7 +22,7 @@ from mcp_notebook.agent.conversation import (
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.sealing import seal_block
 from mcp_notebook.agent.turn import ModelTurn
-from mcp_notebook.errors import BudgetError, ContextFull, NotebookError
+from mcp_notebook.errors import BudgetError, ContextFull, NotebookError, RequestRefused
 from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
 from mcp_notebook.policy import Budget
 
@@ -98,8 +99,11 @@ async def _turns(
         turn = ModelTurn(
             request.backend,
             lambda final=bool(limit): request.build(conversation, tools, final=final),
+            caller.toolset.own_name,
         )
-        async with aclosing(_take_turn(conversation, turn, budget, before)) as events:
+        recovery = Recovery(conversation, tools, caller.toolset)
+        taking = _take_turn(recovery, turn, budget, before)
+        async with aclosing(taking) as events:
             async for event in events:
                 yield event
 
@@ -139,27 +143,35 @@ async def _turns(
 
 
 async def _take_turn(
-    conversation: Conversation,
+    recovery: Recovery,
     turn: ModelTurn,
     budget: Budget,
     before: list[dict[str, Any]],
 ) -> AsyncGenerator[Event, None]:
     """Stream one reply into the conversation, whatever ends it."""
+    conversation = recovery.conversation
     try:
-        async with aclosing(_stream_fitting(conversation, turn)) as events:
+        async with aclosing(_stream_accepted(recovery, turn)) as events:
             async for event in events:
                 yield event
     except (asyncio.CancelledError, GeneratorExit):
         conversation.interrupt(turn.partial)
         raise
-    except NotebookError:
+    except NotebookError as error:
         if budget.spent.turns:
             conversation.interrupt(turn.partial)
         else:
             conversation.restore(before)
 
+        if isinstance(error, RequestRefused):
+            # Refused once more, the next cell goes on without this one's turns, or
+            # without all that was before it.
+            conversation.fallback = before if budget.spent.turns else []
+
         raise
 
+    conversation.fallback = None
+    turn.blocks = admit_reply(turn.blocks, conversation.calls())
     conversation.reply([seal_block(block) for block in turn.blocks])
     if turn.usage is not None:
         usage = turn.usage
@@ -168,6 +180,28 @@ async def _take_turn(
         )
         budget.add_turn(usage)
         yield usage
+
+
+async def _stream_accepted(
+    recovery: Recovery, turn: ModelTurn
+) -> AsyncGenerator[Event, None]:
+    """The events of a turn; what the service refuses of the request is taken out, and
+    the request goes again.
+    """
+    for taken_out in range(MOST_TAKEN_OUT + 1):
+        try:
+            stream = _stream_fitting(recovery.conversation, turn)
+            async with aclosing(stream) as events:
+                async for event in events:
+                    yield event
+
+            return
+        except RequestRefused as error:
+            note = recovery.take_out(error.said)
+            if not note or taken_out == MOST_TAKEN_OUT:
+                raise
+
+        yield Note(note, "warning")
 
 
 async def _stream_fitting(
@@ -244,6 +278,8 @@ async def _call_all(
         queue.put_nowait(result)
 
     calls = [caller.announce(use) for use in run]
+    names = {use["name"]: caller.toolset.own_name(use["name"]) for use in run}
+    conversation.tool_names.update(names)
     tasks = [asyncio.create_task(one(call)) for call in calls]
     done = asyncio.gather(*tasks)
     done.add_done_callback(lambda _: queue.put_nowait(None))

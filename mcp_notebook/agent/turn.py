@@ -52,15 +52,21 @@ _SILENT: dict[str, Literal["thinking", "writing"]] = {
 
 class ModelTurn:
     """One request to the model; lives until its reply is whole. `build` makes the
-    request anew for each attempt.
+    request anew for each attempt, `own_name` says what the person calls a tool.
 
     After `events()` is exhausted `blocks`, `stop_reason` and `usage` are set. When it
     is cancelled `partial` is the text that arrived.
     """
 
-    def __init__(self, backend: Backend, build: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        build: Callable[[], dict[str, Any]],
+        own_name: Callable[[str], str] = lambda name: name,
+    ) -> None:
         self._backend = backend
         self._build = build
+        self._own_name = own_name
         self.blocks: list[dict[str, Any]] = []
         self.stop_reason = ""
         self.usage: Usage | None = None
@@ -139,7 +145,8 @@ class ModelTurn:
                 elif event.type == "content_block_start":
                     block = event.content_block
                     if block.type in _SILENT:
-                        yield Working(_SILENT[block.type], _tool_name(block))
+                        subject = self._own_name(getattr(block, "name", ""))
+                        yield Working(_SILENT[block.type], subject)
 
             message = stream.current_message_snapshot
             self._request_id = stream.request_id or ""
@@ -150,8 +157,3 @@ class ModelTurn:
             b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True)
             for b in message.content
         ]
-
-
-def _tool_name(block: Any) -> str:
-    """`server.tool` as the person knows it, of a block that has a name."""
-    return getattr(block, "name", "").replace("__", ".", 1)

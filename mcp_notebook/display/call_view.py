@@ -92,6 +92,7 @@ def view_call(call: ToolCall, result: ToolResult | None = None) -> CallView:
         id=call.id,
         claims=call.claims,
         approval=call.approval or Approval(),
+        notes=tuple(f"{name}: read from a JSON text" for name in call.read),
     )
     if result is None:
         return view
@@ -120,7 +121,7 @@ def finish_view(view: CallView, event: ToolResult) -> CallView:
         text="" if failed else reading.text,
         tables=_view_tables(event),
         whole=tuple(table.data for table in reading.tables),
-        notes=tuple(clip(visible(note), 400) for note in _notes_of(event)),
+        notes=(*view.notes, *(clip(visible(note), 400) for note in _notes_of(event))),
         images=event.images
         or tuple(i for i in reading.images if i[0].startswith("image/")),
     )

@@ -226,7 +226,7 @@ def show_history(notebook: Notebook) -> None:
     model's window.
     """
     conversation = notebook.conversation
-    pieces = transcript(conversation.messages)
+    pieces = transcript(conversation.messages, conversation.tool_names)
     if not pieces:
         output.show_line("The conversation is empty.")
         return

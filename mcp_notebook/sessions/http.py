@@ -11,6 +11,7 @@ import ipaddress
 import json
 import logging
 import os
+import re
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,7 @@ import httpx2
 
 from mcp_notebook.config import HttpServer, mask
 from mcp_notebook.errors import ConnectError, NotebookError
+from mcp_notebook.sessions.reply_repair.lines import mend_error, mend_halves
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +31,19 @@ logger = logging.getLogger(__name__)
 # ran
 REFUSED = -32098
 ANSWER_BYTES = 64 * 1024  # bytes read of the body of a refusal
+# What servers say to a session that they do not know any more, each in its own words
+# (anthropics/claude-code#17412, python-sdk#1676, typescript-sdk's transports).
+SESSION_GONE = re.compile(
+    r"(?:server|client|connection|session|transport) (?:is |was |has )?"
+    r"not (?:yet |been )*initiali[sz]ed"
+    r"|^(?:bad request: )?not (?:yet )?initiali[sz]ed"
+    r"|(?:no valid|invalid|unknown|expired|missing|unrecogni[sz]ed) (?:or \w+ )?"
+    r"(?:mcp[- ]?)?session"
+    r"|mcp[- ]session[- ]id"
+    r"|\bsession\b.{0,60}"
+    r"(?:not found|expired|invalid|unknown|terminated|not exist|no longer|closed)",
+    re.IGNORECASE,
+)
 SESSION_HEADER = "mcp-session-id"
 UNKNOWN_HOST = ("name or service", "nodename", "getaddrinfo", "resolution")
 # how long a tool may be silent is the call's own limit
@@ -74,7 +89,7 @@ class SofteningClient(httpx2.AsyncClient):
             return await self._refuse_request(request, message, response)
 
         self._trouble.status = response.status_code
-        return response
+        return await _mend_small(response)
 
     async def _bound_reply(
         self, request: httpx2.Request, *, stream: bool = False, **options: Any
@@ -107,7 +122,8 @@ class SofteningClient(httpx2.AsyncClient):
             and "resource_metadata" in response.headers.get("www-authenticate", "")
         )
         in_session = SESSION_HEADER in request.headers
-        if in_session and (status == 404 or (status == 400 and b"ession" in body)):
+        told = SESSION_GONE.search(body.decode("utf-8", "replace"))
+        if in_session and (status == 404 or (status in (400, 409, 410) and told)):
             self._trouble.session_lost = True
 
         if _is_error_reply(body):
@@ -294,6 +310,25 @@ def _refusal(
     return httpx2.Response(status, json=error, request=request)
 
 
+async def _mend_small(response: httpx2.Response) -> httpx2.Response:
+    """A small JSON reply whose error is not of the protocol's form, in that form: the
+    SDK would let the call wait for nothing.
+    """
+    headers = response.headers
+    length = headers.get("content-length", "")
+    is_small = length.isdigit() and int(length) <= ANSWER_BYTES
+    is_json = headers.get("content-type", "").startswith("application/json")
+    if not (is_small and is_json):
+        return response
+
+    body = await response.aread()
+    mended = mend_error(body)
+    if mended is None:
+        return response
+
+    return httpx2.Response(response.status_code, json=mended, request=response.request)
+
+
 async def _read_some(response: httpx2.Response) -> bytes:
     body = b""
     try:
@@ -347,7 +382,7 @@ class _Body(httpx2.AsyncByteStream):
         self._inner, self._cap, self._encoding = inner, cap, encoding
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size, unpack = 0, _unpacker(self._encoding)
+        size, held, unpack = 0, b"", _unpacker(self._encoding)
         try:
             async for chunk in self._inner:
                 for piece in unpack(chunk):
@@ -357,7 +392,13 @@ class _Body(httpx2.AsyncByteStream):
                             f"the reply is larger than {self._cap / 1e6:.0f} MB"
                         )
 
-                    yield piece
+                    held += piece
+                    whole, held = _split_at_escape(held)
+                    if whole:
+                        yield mend_halves(whole)
+
+            if held:
+                yield mend_halves(held)
         except httpx2.TransportError as error:
             raise httpx2.StreamError(
                 "the connection broke in the middle of the reply"
@@ -369,6 +410,23 @@ class _Body(httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _split_at_escape(piece: bytes) -> tuple[bytes, bytes]:
+    """What can be looked at, and an escape at the end that may go on in the next piece:
+    a pair of `\\uXXXX` has twelve bytes.
+    """
+    start = piece.rfind(b"\\", -12)
+    if start < 0:
+        return piece, b""
+
+    # A first half, and a run of backslashes, belong together.
+    while start > 0 and (
+        piece[start - 1] == 0x5C or piece[start - 6 : start - 4] == b"\\u"
+    ):
+        start -= 1 if piece[start - 1] == 0x5C else 6
+
+    return piece[:start], piece[start:]
 
 
 def _unpacker(encoding: str) -> Any:

@@ -4,6 +4,7 @@ fail, sorted into three: lost, gone, or said no.
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -25,7 +26,7 @@ from pydantic import ValidationError
 from mcp_notebook.config import mask
 from mcp_notebook.errors import SessionError
 from mcp_notebook.sessions.connection import Connection
-from mcp_notebook.sessions.http import REFUSED
+from mcp_notebook.sessions.http import REFUSED, SESSION_GONE
 from mcp_notebook.sessions.reply_repair.tap import UNREADABLE, TappedCall, current_call
 
 # Pages that a server wants visited before it runs a call (error -32042 of protocol
@@ -100,9 +101,9 @@ class PageVisits:
 
 
 GOES_ON = " The session goes on."
-# The codes with which the SDK reports that the connection closed, that a limit passed,
-# and that a request was not valid.
-CLOSED, TIMED_OUT, INVALID = -32000, -32001, -32600
+# The codes with which the SDK reports that the connection closed and that a limit passed.
+CLOSED, TIMED_OUT = -32000, -32001
+MOST_DATA = 4000  # characters of an error's data
 # Pages and items of one listing: a cursor that never ends must not hang a session.
 PAGES, ITEMS = 100, 5000
 Progress = Callable[[float | None, str], None]
@@ -185,7 +186,7 @@ async def call_tool_once(
         if pages:
             raise PagesNeeded(error.message, pages) from None
 
-        content = TextContent(type="text", text=error.message)
+        content = TextContent(type="text", text=_words_of(error))
         result = CallToolResult(content=[content], is_error=True)
     except ValidationError as error:
         raise _not_a_result(name, error) from None
@@ -202,7 +203,7 @@ async def ask_once(name: str, connection: Connection, request: Awaitable[Any]) -
     except MCPError as error:
         failure = _find_failure(name, connection, error)
         if failure is None:
-            failure = SessionError(f"server {name!r} said: {error.message}")
+            failure = SessionError(f"server {name!r} said: {_words_of(error)}")
 
         raise failure from None
     except ValidationError as error:
@@ -245,7 +246,10 @@ def _find_failure(
 
     if over_http and _is_session_gone(connection, error):
         connection.trouble.session_lost = False
-        return SessionGone(f"server {name!r} does not know our session any more.")
+        said = _words_of(error)[:200]
+        return SessionGone(
+            f"server {name!r} does not know our session any more ({said})."
+        )
 
     if error.code == REFUSED:
         return SessionError(f"server {name!r} cannot be reached: {error.message}.")
@@ -266,10 +270,32 @@ def _find_failure(
     return None
 
 
+def _words_of(error: MCPError) -> str:
+    """What a server says of a failure: its message, and the reason that stands in the
+    error's data.
+    """
+    data = error.data
+    if data in (None, "", [], {}):
+        return error.message
+
+    if isinstance(data, str):
+        words = data
+    else:
+        words = json.dumps(data, ensure_ascii=False, default=str)
+
+    words = words.strip()
+    if words in error.message:
+        return error.message
+    if len(words) > MOST_DATA:
+        words = f"{words[:MOST_DATA]} … ({len(words) - MOST_DATA:,} more characters)"
+
+    return f"{error.message.rstrip('. :')}: {words}" if error.message else words
+
+
 def _is_session_gone(connection: Connection, error: MCPError) -> bool:
     # A restarted server answers an old session with 404, which `trouble` has noted, or
-    # with "Session not found" (python-sdk#1676).
-    is_told = error.code == INVALID and error.message.startswith("Session ")
+    # in words: "Session not found" (python-sdk#1676), "Server not initialized".
+    is_told = bool(SESSION_GONE.search(f"{error.message} {error.data or ''}"))
     return connection.trouble.session_lost or is_told
 
 

@@ -211,13 +211,14 @@ class Session(ToolList, ResourceRequests):
                 return await self._call_once(
                     connection, tool, arguments, limit, on_progress
                 )
-            except SessionGone:
+            except SessionGone as gone:
                 # The server does not know our session, so it ran nothing: asking again is safe.
                 await self.restarter.drop(connection)
                 reconnects -= 1
                 if reconnects < 0:
                     raise SessionError(
-                        f"server {self.name!r} does not keep our session; connect again."
+                        f"server {self.name!r} does not keep our session; connect again.",
+                        detail=gone.message,
                     ) from None
             except PagesNeeded as needed:
                 if not await visits.visit_pages(needed):

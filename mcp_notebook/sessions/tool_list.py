@@ -32,6 +32,8 @@ class ToolList:
         self.tools: tuple[ToolInfo, ...] = ()
         # what is odd about the server, for the person
         self.notices: tuple[str, ...] = ()
+        # tool name -> what the model's service said of it: it is not offered again
+        self.left_out: dict[str, str] = {}
         self.pinned: dict[str, ToolInfo] = {}
         self.changed_tools: tuple[ToolChange, ...] = ()
 

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -309,10 +311,34 @@ def _validator(schema: _Schema) -> Any:
     return cls(schema.schema, registry=Registry())
 
 
+# The grammar of IRIs that jsonschema loads for one format of texts takes more than a
+# second to build, and no schema that was seen asks for it.
+IRI_GRAMMAR = "rfc3987_syntax"
+_importing = threading.Lock()
+
+
 def _import() -> None:
     # The package before its modules: two threads that begin at different ends would get
     # a half-made one.
-    import_module("jsonschema")
+    with _importing:
+        loaded = "jsonschema" in sys.modules or IRI_GRAMMAR in sys.modules
+        if loaded or find_spec(IRI_GRAMMAR) is None:
+            import_module("jsonschema")
+            return
+
+        stand_in: Any = ModuleType(IRI_GRAMMAR)
+        stand_in.is_valid_syntax = _is_iri
+        sys.modules[IRI_GRAMMAR] = stand_in
+        try:
+            import_module("jsonschema")
+        finally:
+            # Whoever else wants the grammar gets the real one.
+            del sys.modules[IRI_GRAMMAR]
+
+
+def _is_iri(rule: str, text: str) -> bool:
+    """The grammar's own function, loaded when a format is checked."""
+    return import_module(IRI_GRAMMAR).is_valid_syntax(rule, text)
 
 
 def _pass(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:

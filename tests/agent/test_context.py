@@ -129,7 +129,7 @@ async def test_images_go_to_the_model_unless_the_call_failed():
     def picture(sql="", failed=False):
         content = [
             TextContent(type="text", text="a chart"),
-            ImageContent(type="image", data="aGk=", mime_type="image/png"),
+            ImageContent(type="image", data="iVBORw0KGgpw", mime_type="image/png"),
         ]
         return CallToolResult(content=content, is_error=failed)
 

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest
 
-from mcp_notebook.sessions.reply_repair.lines import LineSplitter, TooLong
+from mcp_notebook.json_schema import whole_text
+from mcp_notebook.sessions.http import _split_at_escape
+from mcp_notebook.sessions.reply_repair.lines import (
+    LineSplitter,
+    TooLong,
+    mend_halves,
+)
+from mcp_notebook.sessions.reply_repair.results import LISTS, repair_reply
 from mcp_notebook.sessions.reply_repair.tap import BURST, Tap
 
 
@@ -51,7 +58,6 @@ def ended(messages: list[SessionMessage]) -> list[int | str | None]:
 @pytest.mark.parametrize(
     "line",
     [
-        b'{"jsonrpc":"2.0","id":2,"result":{"content":[{"type":"text","text":"\\ud800"}]}}',
         b'{"result":{"id":1,"a":' + b"9" * 5000 + b'},"jsonrpc":"2.0","id":2}',
         b'[{"jsonrpc":"2.0","id":2,"result":{}}]',
         b'{"id":2,"jsonrpc":"2.0","result":null}',
@@ -135,3 +141,92 @@ def test_too_many_notifications_of_one_kind_are_let_go_and_replies_are_not() -> 
     passed = sum(len(tap.take_line(line.encode())) for _ in range(1000))
     assert BURST <= passed < 2 * BURST
     assert len(tap.take_line(b'{"jsonrpc":"2.0","id":1,"result":{}}')) == 1
+
+
+MENDED = {
+    "half a character": (
+        rb'{"jsonrpc":"2.0","id":2,"result":{"a":"x\ud83d","b":"\\ud83d","c":"\ud83d\ude00"}}',
+        {"a": "x\ufffd", "b": r"\ud83d", "c": "\U0001f600"},
+    ),
+    "a null beside the result": (
+        b'{"jsonrpc":"2.0","id":2,"error":null,"result":{"a":1}}',
+        {"a": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MENDED)
+def test_a_reply_with_one_odd_thing_keeps_the_rest(case):
+    line, result = MENDED[case]
+    (message,) = asked(2).take_line(line)
+    assert message.message.result == {**result, "content": []}
+
+
+ERRORS = {
+    "a code that is a word": ({"code": "E42", "message": "disk full"}, "disk full"),
+    "a bare text": ("disk full", "disk full"),
+    "no message": ({"code": 5, "detail": "disk full"}, "the call failed"),
+    "no code": ({"message": "disk full"}, "disk full"),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_an_error_of_another_form_is_still_its_words(case):
+    error, words = ERRORS[case]
+    line = json.dumps({"jsonrpc": "2.0", "id": 2, "error": error}).encode()
+    (message,) = asked(2).take_line(line)
+    assert message.message.error.message == words
+    assert "disk full" in message.message.error.model_dump_json()
+
+
+@given(st.text(st.sampled_from('a\\u"ud83de\ude00 \ud83d\U0001f600'), max_size=30))
+def test_halves_of_characters_are_mended_and_nothing_else(text):
+    line = json.dumps(text).encode()
+    assert json.loads(mend_halves(line)) == whole_text(text)
+
+
+@given(
+    st.text(st.sampled_from('a\\u"d83\ud83d\udc00\U0001f600'), max_size=30),
+    st.integers(1, 9),
+)
+def test_a_stream_is_mended_wherever_it_is_cut(text, size):
+    whole = json.dumps(text).encode()
+    held, mended = b"", b""
+    for start in range(0, len(whole), size):
+        ready, held = _split_at_escape(held + whole[start : start + size])
+        mended += mend_halves(ready)
+    assert mended + mend_halves(held) == mend_halves(whole)
+
+
+ITEMS = {
+    "tools/list": {"name": "t", "inputSchema": {"type": "object"}},
+    "prompts/list": {"name": "p"},
+    "resources/list": {"name": "r", "uri": "a://b"},
+    "resources/templates/list": {"name": "r", "uriTemplate": "a://{b}"},
+}
+ODD = st.sampled_from(
+    [None, True, 7, "x", [], ["x"], {}, {"x": None}, [{}], {"readOnlyHint": "maybe"}]
+)
+FIELDS = st.sampled_from(
+    ["title", "description", "annotations", "icons", "_meta", "outputSchema", "execution",
+     "arguments", "mimeType", "size", "inputSchema", "name", "uri"]
+)  # fmt: skip
+
+
+@given(
+    st.sampled_from(sorted(ITEMS)),
+    st.dictionaries(FIELDS, ODD, max_size=4),
+    st.sampled_from(["2025-06-18", "2025-11-25", "", "1999-01-01"]),
+)
+def test_an_odd_field_costs_no_other_item(method, odd, version):
+    from mcp_types import methods
+
+    place = LISTS[method]
+    result = {place: [{**ITEMS[method], **odd}, dict(ITEMS[method])]}
+    refused: dict[str, str] = {}
+    repair_reply((method, version), result, refused, [])
+    methods.validate_server_result(method, "2025-11-25", result)
+    methods.MONOLITH_RESULTS[method].model_validate(result, by_name=False)
+    assert ITEMS[method] in result[place]
+    needed = set(odd) & set(ITEMS[method])
+    assert needed or len(result[place]) == 2

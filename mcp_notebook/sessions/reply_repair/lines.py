@@ -20,6 +20,14 @@ ID = re.compile(rb'"id"\s*:\s*(-?\d{1,15}|"(?:[^"\\]|\\.){0,64}")')
 LAST_ID = re.compile(ID.pattern + rb'\s*(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\]?\s*$')
 BODY = re.compile(rb'"(?:result|error|params)"\s*:')
 # Some servers print Python's repr of a reply.
+# Escapes of JSON: a whole pair of UTF-16, half of one, or any other (`\\\\` among them).
+_ESCAPE = re.compile(
+    rb"\\(?:(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+INTERNAL_ERROR = -32603  # of JSON-RPC: the code of an error whose own is no number
 PROTOCOL_MARKS = (b'"jsonrpc"', b"'jsonrpc'")
 
 
@@ -141,6 +149,62 @@ def reply_without_version(line: bytes) -> dict[str, Any] | None:
         return reply
 
     return None
+
+
+def mend_halves(text: bytes) -> bytes:
+    """JSON with U+FFFD for each half of a UTF-16 pair: what a cut emoji leaves, and what
+    strict parsers refuse the whole text for.
+    """
+    if not _HALF.search(text):
+        return text
+
+    return _ESCAPE.sub(lambda m: b"\\ufffd" if m[2] else m[0], text)
+
+
+def mend_error(line: bytes) -> dict[str, Any] | None:
+    """A reply whose error is one in all but its form, in the protocol's; else None.
+
+    Servers give codes that are words, errors that are a bare text, and a null beside
+    the result.
+    """
+    if len(line) > MOST or b'"error"' not in line:
+        return None
+
+    try:
+        reply = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+    if not isinstance(reply, dict) or "error" not in reply or "method" in reply:
+        return None
+
+    error = reply.pop("error")
+    if error is None and "result" in reply:
+        return reply
+    if "result" in reply and reply["result"] is None:
+        del reply["result"]
+
+    return {**reply, "jsonrpc": "2.0", "error": _formed_error(error)}
+
+
+def _formed_error(error: Any) -> dict[str, Any]:
+    if not isinstance(error, dict):
+        return {"code": INTERNAL_ERROR, "message": str(error or "the call failed")}
+
+    code, message = error.get("code"), error.get("message")
+    formed: dict[str, Any] = {"code": code, "message": message}
+    if isinstance(code, bool) or not isinstance(code, int):
+        formed["code"] = INTERNAL_ERROR
+
+    if not isinstance(message, str):
+        formed["message"] = str(message or "the call failed")
+        # what was said in fields of its own
+        formed["data"] = {k: v for k, v in error.items() if k not in ("code", "data")}
+
+    if "data" in error:
+        formed["data"] = error["data"]
+
+    return formed
 
 
 def why_unreadable(line: bytes) -> str:

@@ -4,9 +4,16 @@ what it must mean, and named.
 The SDK refuses such a reply as a whole, and the rows in it would be lost.
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
+
+from mcp_types import methods
+from mcp_types.version import KNOWN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+from mcp_notebook.json_schema import lift
 
 # bytes of a schema: it goes to the model with every turn, and is paid for
 LARGEST = 100_000
@@ -28,19 +35,34 @@ OPTIONAL_OF_TOOL: Mapping[str, type] = {
     "description": str,
 }
 OPTIONAL_OF_BLOCK: Mapping[str, type] = {"annotations": dict, "_meta": dict}
+# Where the items of a listing stand
+LISTS = {
+    "tools/list": "tools",
+    "prompts/list": "prompts",
+    "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+}
+# The protocol of a connection that was not negotiated, as mcp.client.session has it
+FALLBACK_VERSION = "2025-11-25"
+MOST_ROUNDS = 50  # fields of one item that are left out before the item is
 
 
 def repair_reply(
-    method: str,
+    request: tuple[str, str],
     result: dict[str, Any],
     refused: MutableMapping[str, str],
     warnings: list[str],
 ) -> None:
     """Mend a reply in place before the SDK sees it.
 
-    `refused` gets the tools of a listing that are not usable and why, `warnings` one
-    line on each other thing that was mended.
+    `request` is the method and the version of the protocol. `refused` gets the tools of
+    a listing that are not usable and why, `warnings` one line on each other thing that
+    was mended.
     """
+    method, version = request
+    if version not in KNOWN_PROTOCOL_VERSIONS:
+        version = FALLBACK_VERSION
+
     _drop_misfits(result, {"_meta": dict})
     if method.endswith("/list"):
         _repair_cursor(result)
@@ -49,11 +71,111 @@ def repair_reply(
         result["tools"] = [
             tool for tool in result["tools"] if _is_usable_tool(tool, refused)
         ]
-    elif method == "tools/call" and isinstance(result.get("content"), list):
+
+    if method in LISTS:
+        _repair_listing(method, version, result, refused)
+    elif method == "tools/call":
+        _repair_content(result)
         result["content"] = [
             _repair_block(block, warnings) for block in result["content"]
         ]
         _repair_structured(result, warnings)
+
+
+def _repair_listing(
+    method: str,
+    version: str,
+    result: dict[str, Any],
+    refused: MutableMapping[str, str],
+) -> None:
+    """Leave out of each item what the SDK would refuse the whole listing for."""
+    place = LISTS[method]
+    items = result.get(place)
+    if not isinstance(items, list) or _find_misfits(method, version, result) is None:
+        return
+
+    kept = []
+    for item in items:
+        why = _repair_item(method, version, place, item)
+        if not why:
+            kept.append(item)
+        elif place == "tools":
+            refused[str(item.get("name"))] = why
+
+    result[place] = kept
+
+
+def _repair_item(method: str, version: str, place: str, item: Any) -> str:
+    """Leave out of an item the fields that do not fit; why it cannot be kept, else an
+    empty string.
+    """
+    if not isinstance(item, dict):
+        return "it is no object"
+
+    misfits: list[Sequence[int | str]] | None = []
+    for _ in range(MOST_ROUNDS):
+        misfits = _find_misfits(method, version, {place: [item]})
+        if misfits is None:
+            return ""
+
+        # The place of the item in the listing stands before that of the field.
+        removed = [_remove(item, path[2:]) for path in misfits]
+        if not any(removed):
+            break
+
+    where = ".".join(str(step) for step in (misfits or [[]])[0][2:])
+    return f"its definition does not fit the protocol ({where or 'as a whole'})"
+
+
+def _find_misfits(
+    method: str, version: str, result: dict[str, Any]
+) -> list[Sequence[int | str]] | None:
+    """The places that the SDK finds wrong, None when it takes the result as it is."""
+    try:
+        # the method may be one that this version does not have
+        with contextlib.suppress(KeyError):
+            methods.validate_server_result(method, version, result)
+
+        methods.MONOLITH_RESULTS[method].model_validate(result, by_name=False)  # type: ignore[union-attr]
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        return [problem["loc"] for problem in found]
+
+    return None
+
+
+def _remove(item: Any, path: Sequence[int | str]) -> bool:
+    """Remove what a path leads to, as far as there is a way; whether anything went."""
+    holder, last = None, None
+    place = item
+    for step in path:
+        inside = isinstance(place, dict) and step in place
+        is_index = isinstance(place, list) and isinstance(step, int)
+        if not inside and not (is_index and step < len(place)):
+            continue  # the name of a form that the SDK tried
+
+        holder, last = place, step
+        place = place[step]
+
+    if holder is None:
+        return False
+
+    del holder[last]
+    return True
+
+
+def _repair_content(result: dict[str, Any]) -> None:
+    """A result without parts, or with one part that stands alone; and its small fields."""
+    content = result.get("content")
+    if content is None:
+        content = []
+    elif not isinstance(content, list):
+        content = [content]
+
+    result["content"] = content
+    failed = result.get("isError")
+    if "isError" in result and not isinstance(failed, bool):
+        result["isError"] = str(failed).lower() in ("true", "1")
 
 
 def _drop_misfits(part: dict[str, Any], kinds: Mapping[str, type]) -> None:
@@ -93,13 +215,27 @@ def _is_usable_tool(tool: Any, refused: MutableMapping[str, str]) -> bool:
         refused["(unnamed)"] = "a tool of the listing has no name"
         return False
 
-    reason = _why_unusable(tool.get("inputSchema"))
+    schema = tool.get("inputSchema")
+    if isinstance(schema, dict) and len(json.dumps(schema, default=str)) <= LARGEST:
+        tool["inputSchema"] = schema = _object_schema(lift(schema))
+
+    reason = _why_unusable(schema)
     if reason:
         refused[name] = reason
         return False
 
     _drop_misfits(tool, OPTIONAL_OF_TOOL)
     return True
+
+
+def _object_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """With the type that says what its properties say already."""
+    kinds = schema.get("type")
+    said = "object" in kinds if isinstance(kinds, list) else kinds is None
+    if said and isinstance(schema.get("properties"), dict):
+        return {**schema, "type": "object"}
+
+    return schema
 
 
 def _why_unusable(schema: Any) -> str:

@@ -27,6 +27,8 @@ from mcp_notebook.sessions.reply_repair.lines import (
     find_ids,
     is_asking,
     is_like_a_message,
+    mend_error,
+    mend_halves,
     reply_without_version,
     why_unreadable,
 )
@@ -101,6 +103,15 @@ class _OpenRequest:
     record: TappedCall | None
 
 
+def _is_message(body: object) -> bool:
+    try:
+        jsonrpc_message_adapter.validate_python(body, by_name=False)
+    except ValueError:
+        return False
+
+    return True
+
+
 class Tap:
     """The open requests of one connection, and what came in its way.
 
@@ -117,6 +128,7 @@ class Tap:
         self.unreadable = 0
         self.dropped = 0
         self.first_noise = ""
+        self.version = ""  # of the protocol, as the server chose it
         # tool name -> why the listing's entry is not usable
         self.refused: dict[str, str] = {}
         self._noise = noise
@@ -190,7 +202,11 @@ class Tap:
         record = request.record or TappedCall()
         record.received_bytes += size
         if isinstance(body, JSONRPCResponse):
-            repair_reply(request.method, body.result, self.refused, record.warnings)
+            if request.method == "initialize":
+                self.version = str(body.result.get("protocolVersion") or "")
+
+            listing = (request.method, self.version)
+            repair_reply(listing, body.result, self.refused, record.warnings)
 
         return [message]
 
@@ -213,6 +229,14 @@ class Tap:
         return self._end_calls(named, "answered with an id that nobody asked with")
 
     def _take_broken_line(self, line: bytes) -> list[SessionMessage]:
+        mended = mend_halves(line)
+        if mended != line:
+            return self.take_line(mended)
+
+        error = mend_error(line)
+        if error is not None and _is_message(error):
+            return self.take_line(json.dumps(error).encode())
+
         reply = reply_without_version(line)
         if reply is not None and reply["id"] in self._requests:
             return self.take_line(json.dumps({"jsonrpc": "2.0", **reply}).encode())

@@ -1,0 +1,192 @@
+"""Pictures as the Messages API takes them: told by their bytes, not by what is said of
+them; else a line of text that says what came.
+
+https://platform.claude.com/docs/en/build-with-claude/vision: four kinds, 5 MB each, at
+most 8,000 pixels a side, 100 pictures and 32 MB in a request.
+"""
+
+import base64
+import importlib.util
+import io
+import re
+from typing import Any
+
+Block = dict[str, Any]
+
+LARGEST = 5 * 1024 * 1024  # characters of base64, as the service counts
+MOST_PIXELS = 8000  # of a side
+MOST_IN_REQUEST, LARGEST_TOGETHER = 100, 20 * 1024 * 1024
+# Of a picture that has to be converted: what a small file can unpack to.
+_MOST_DECODED = 40_000_000
+_DATA_URL = re.compile(r"data:([\w.+/-]*)(?:;[\w.=+-]+)*,", re.IGNORECASE)
+_SPACES = re.compile(r"\s+")
+# What Pillow reads that the API does not, by the first bytes.
+_CONVERTED = ((b"BM", "BMP"), (b"II*\0", "TIFF"), (b"MM\0*", "TIFF"))
+
+
+def picture_block(kind: str, data: str) -> Block:
+    """The block for a picture of base64 that its server calls `kind`: of what it really
+    is, converted where that can be done, or a text in its place.
+    """
+    raw = _decode(data)
+    if not raw:
+        return _instead(f"no picture but {_describe(data)}, sent as {kind[:60]}")
+
+    found = kind_of(raw)
+    if found and fits(raw, found):
+        return _block(found, raw)
+
+    converted = _convert(raw)
+    if converted:
+        return _block("image/png", converted)
+    if found:
+        return _instead(f"a picture of {len(raw):,} bytes, too large for the model")
+
+    return _instead(
+        f"a picture of {len(raw):,} bytes of a kind that the model does not take "
+        f"({kind[:60]})"
+    )
+
+
+def kind_of(raw: bytes) -> str:
+    """The media type of bytes that the API takes, else an empty string."""
+    if raw.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if raw.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if raw.startswith((b"GIF87a", b"GIF89a")):
+        return "image/gif"
+    if raw[:4] == b"RIFF" and raw[8:12] == b"WEBP":
+        return "image/webp"
+
+    return ""
+
+
+def fits(raw: bytes, kind: str) -> bool:
+    """Whether the API takes a picture of that many bytes and pixels, as far as its
+    first bytes tell.
+    """
+    if 4 * ((len(raw) + 2) // 3) > LARGEST:
+        return False
+    if kind == "image/png":
+        sides = (int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big"))
+    elif kind == "image/gif":
+        sides = (
+            int.from_bytes(raw[6:8], "little"),
+            int.from_bytes(raw[8:10], "little"),
+        )
+    else:
+        return True
+
+    return max(sides) <= MOST_PIXELS
+
+
+def limit_pictures(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with no more pictures than a request may hold; the oldest ones go."""
+    places = [
+        part
+        for message in messages
+        for block in message["content"]
+        for part in parts_of(block)
+        if part.get("type") == "image"
+    ]
+    gone: set[int] = set()
+    number = together = 0
+    for part in reversed(places):
+        size = len(part.get("source", {}).get("data", ""))
+        number, together = number + 1, together + size
+        if number > MOST_IN_REQUEST or together > LARGEST_TOGETHER:
+            gone.add(id(part))
+
+    if not gone:
+        return messages
+
+    words = _instead("an older picture, left out to keep the request small")
+    return replace_parts(messages, lambda part: words if id(part) in gone else part)
+
+
+def parts_of(block: Block) -> list[Block]:
+    """A block and, of a tool's result, what it holds."""
+    inner = block.get("content") if block.get("type") == "tool_result" else None
+    if isinstance(inner, list):
+        return inner
+
+    return [block]
+
+
+def replace_parts(messages: list[dict[str, Any]], change: Any) -> list[dict[str, Any]]:
+    """The messages with each block, and each part of a tool's result, changed."""
+    return [
+        {**message, "content": [_replace_in(b, change) for b in message["content"]]}
+        for message in messages
+    ]
+
+
+def _replace_in(block: Block, change: Any) -> Block:
+    if block.get("type") != "tool_result" or not isinstance(block.get("content"), list):
+        return change(block)
+
+    return {**block, "content": [change(part) for part in block["content"]]}
+
+
+def _block(kind: str, raw: bytes) -> Block:
+    data = base64.b64encode(raw).decode()
+    source = {"type": "base64", "media_type": kind, "data": data}
+    return {"type": "image", "source": source}
+
+
+def _instead(words: str) -> Block:
+    return {"type": "text", "text": f"[{words}]"}
+
+
+def _decode(data: str) -> bytes:
+    """The bytes of base64 as servers write it: in a data URL, with line ends, in the
+    alphabet for URLs, without its padding; empty when it is something else.
+    """
+    text = data
+    url = _DATA_URL.match(data)
+    if url is not None:
+        text = data[url.end() :]
+
+    text = _SPACES.sub("", text).rstrip("=").translate(str.maketrans("-_", "+/"))
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        return b""
+
+
+def _describe(data: str) -> str:
+    text = data.strip()
+    if not text:
+        return "nothing"
+    if re.match(r"https?://", text):
+        return "an address"
+
+    return f"a text of {len(text):,} characters"
+
+
+def _convert(raw: bytes) -> bytes:
+    """The same picture as a PNG that fits, where Pillow is installed and can; else nothing."""
+    named = [name for start, name in _CONVERTED if raw.startswith(start)]
+    known = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+    named += [name for kind, name in known.items() if kind == kind_of(raw)]
+    if not named or importlib.util.find_spec("PIL") is None:
+        return b""
+
+    from PIL import Image  # only for an odd picture
+
+    try:
+        with Image.open(io.BytesIO(raw), formats=named) as picture:
+            if picture.width * picture.height > _MOST_DECODED:
+                return b""
+
+            smaller = picture.convert("RGBA" if "A" in picture.getbands() else "RGB")
+            # What the service would make it smaller to anyway.
+            smaller.thumbnail((1568, 1568))
+            out = io.BytesIO()
+            smaller.save(out, "PNG")
+    except Exception:  # boundary: a picture can be broken in any way
+        return b""
+
+    made = out.getvalue()
+    return made if fits(made, "image/png") else b""
