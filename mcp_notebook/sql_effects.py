@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.sql_functions import is_acting_function
 from mcp_notebook.sql_words import Token, solid_tokens, token_of
@@ -460,12 +460,11 @@ def _hint_parts(words: str) -> Iterator[tuple[str, str]]:
 
 def _is_parsed_as_query(sql: str, dialects: Iterable[str]) -> bool:
     """Whether the first dialect that can read the text finds one query that only reads."""
-    from sqlglot.errors import SqlglotError  # slow to load
-
+    errors = (_load_sqlglot().errors.SqlglotError, ValueError, RecursionError)
     for dialect in dialects:
         try:
             trees = parse_statements(sql, dialect)
-        except (SqlglotError, ValueError, RecursionError):
+        except errors:
             continue
 
         return len(trees) == 1 and _is_query_tree(trees[0])
@@ -477,14 +476,18 @@ def parse_statements(sql: str, dialect: str) -> "list[exp.Expr]":
     """The statements of a text as sqlglot's trees; raises SqlglotError, ValueError or
     RecursionError for what it cannot read.
     """
-    import sqlglot  # slow to load
-    from sqlglot import exp
-
+    sqlglot = _load_sqlglot()
     with _quiet_parser():
         trees = sqlglot.parse(sql, read=dialect)
 
     found = [tree for tree in trees if tree is not None]
-    return [tree for tree in found if not isinstance(tree, exp.Semicolon)]
+    return [tree for tree in found if not isinstance(tree, sqlglot.exp.Semicolon)]
+
+
+def _load_sqlglot() -> Any:
+    import sqlglot  # a second under load, and most statements are told by their words
+
+    return sqlglot
 
 
 @contextlib.contextmanager
@@ -500,8 +503,7 @@ def _quiet_parser() -> Iterator[None]:
 
 
 def _is_query_tree(tree: "exp.Expr") -> bool:
-    from sqlglot import exp  # slow to load
-
+    exp = _load_sqlglot().exp
     if not isinstance(tree, exp.Query | exp.Values):
         return False
     return not any(type(node).__name__ in _ACTING_PARTS for node in tree.walk())

@@ -28,8 +28,9 @@ LADDER = [
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
-    {"magics"},
     {"notebook_commands", "server_commands"},
+    {"doctor"},
+    {"magics"},
     {"cli"},
     {"__init__", "__main__"},
 ]

@@ -110,11 +110,7 @@ class ServingMagics(Magics):
         file, never in the output.
         """
         # loads mcp, uvicorn and duckdb
-        from mcp_notebook.sharing.http_server import (
-            OutsideServer,
-            client_configuration,
-            connection_folder,
-        )
+        from mcp_notebook.sharing import http_server
 
         if port and self._address is not None and f":{port}/" not in self._address.url:
             raise ConfigError(
@@ -122,18 +118,20 @@ class ServingMagics(Magics):
             )
 
         if self._server is None:
-            self._server = OutsideServer(
+            self._server = http_server.OutsideServer(
                 self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask)
             )
 
         path = state.notebook_path(self._notebook.shell.user_ns)
         address = loop.run(
             self._server.start(
-                connection_folder(), port=port, notebook=str(path) if path else ""
+                http_server.connection_folder(),
+                port=port,
+                notebook=str(path) if path else "",
             )
         )
         self._status()
-        configured = client_configuration(
+        configured = http_server.client_configuration(
             address.connection_file, path.stem if path else ""
         )
         for client, (file, held) in configured.items():

@@ -19,6 +19,7 @@ from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call, query_tool
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.results.reading import Reading, Table
 from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ async def perform_own_sql(
     the person types is trusted not to exhaust the kernel, and is checked all the same
     to be one SELECT. Raises DataError.
     """
-    from mcp_notebook.results.reading import Reading, Table
+    # DuckDB, at the first statement
     from mcp_notebook.sharing.local_sql import local_answer
 
     asked = new_call("hand", OWN_SERVER, "query", arguments)

@@ -12,6 +12,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
+
 from mcp_notebook.agent import backends, prices, prompts, typed
 from mcp_notebook.agent.conversation import (
     Block,
@@ -159,8 +161,6 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     path = notebook.replay_file()
     record = recorded = None
     if notebook.recording is not None:
-        import httpx2  # only who records needs it
-
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
         record = RecordTransport(notebook.recording, http, source=source)

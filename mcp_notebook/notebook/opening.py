@@ -25,6 +25,7 @@ from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.sessions import handover
+from mcp_notebook.sessions.tools import suspicions
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
@@ -93,9 +94,6 @@ def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
     """One line each for what is odd about its description or its tools; `others`: the
     servers that are there too.
     """
-    # with the first server, not with the extension
-    from mcp_notebook.sessions.tools import suspicions
-
     names = {
         other.name: [t.name for t in other.tools]
         for other in others

@@ -16,6 +16,7 @@ from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy.budgets import cut_text
+from mcp_notebook.results import read as read_result
 from mcp_notebook.secrets import MASK, mask, seal_text
 
 if TYPE_CHECKING:
@@ -125,9 +126,6 @@ async def read_resource(
 
 def _read_contents(contents: list[dict[str, Any]]) -> "Reading":
     """A resource's contents are what a tool would embed, so the same readers take them."""
-    # with the readers, at the first resource
-    from mcp_notebook.results import read as read_result
-
     return read_result(_blocks(contents))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from mcp_notebook.display.form_fields import fields_of
 from mcp_notebook.display.questions import (
     form_question,
     sampling_question,
@@ -66,7 +67,6 @@ class ServerRequests:
         self, server: str, params: Any
     ) -> tuple[str, dict[str, Any] | None]:
         """The person's answer to a form or a link: `accept` with values, `decline` or `cancel`."""
-        from mcp_notebook.display.form_fields import fields_of
 
         seconds = self._notebook.settings.question_seconds
         if params.mode == "url":

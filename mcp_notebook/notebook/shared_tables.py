@@ -110,10 +110,8 @@ def unshare(notebook: Notebook, names: Sequence[str]) -> None:
 
 def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
     """A row for every table that is offered; `served`: clients outside are served now."""
-    from mcp_notebook.sharing.describing import UNREADABLE, look
-    from mcp_notebook.sharing.masks import Masks
-
-    masks = Masks(tuple(notebook.settings.mask))
+    describing, masking = _load_describing()
+    masks = masking.Masks(tuple(notebook.settings.mask))
     found = []
     for entry in notebook.catalog.entries():
         row: dict[str, Any] = {
@@ -129,8 +127,8 @@ def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
         }
         try:
             value = notebook.catalog.resolve(entry.name)
-            seen = look(value)
-        except UNREADABLE:
+            seen = describing.look(value)
+        except describing.UNREADABLE:
             seen = None
         else:
             row |= {
@@ -157,24 +155,29 @@ def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
     return found
 
 
+def _load_describing() -> Any:
+    # pandas and pyarrow are behind them, which sharing itself does not need
+    from mcp_notebook.sharing import describing, masks
+
+    return describing, masks
+
+
 def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
     """The masked columns that a statement of the person's names, so that its result may
     hold their values renamed.
 
     Columns that keep their name are masked in the result as they are here: `SELECT *` names none.
     """
-    from mcp_notebook.sharing.describing import UNREADABLE, look
-    from mcp_notebook.sharing.masks import Masks
-
-    masks = Masks(tuple(notebook.settings.mask))
+    describing, masking = _load_describing()
+    masks = masking.Masks(tuple(notebook.settings.mask))
     words = {word.lower() for word in re.findall(r"\w+", sql)}
     found: dict[str, None] = {}
     for entry in notebook.catalog.entries() if masks.patterns else ():
         if words.isdisjoint(re.findall(r"\w+", entry.name.lower())):
             continue
 
-        with contextlib.suppress(*UNREADABLE):
-            names = look(notebook.catalog.resolve(entry.name)).schema.names
+        with contextlib.suppress(*describing.UNREADABLE):
+            names = describing.look(notebook.catalog.resolve(entry.name)).schema.names
             found |= dict.fromkeys(
                 n
                 for n in masks.columns(names)

@@ -181,7 +181,7 @@ def _default_folder() -> Path:
 def _keyring() -> Any:
     """The keyring module when it is installed and has a real back end (it is optional)."""
     try:
-        import keyring
+        import keyring  # an optional package
     except ImportError:
         return None
 

@@ -295,20 +295,22 @@ def _check(schema: _Schema, content: Any) -> str:
 
 @lru_cache(maxsize=256)
 def _validator(schema: _Schema) -> Any:
-    # Slow to import: see import_in_background().
+    # Slow to import, see import_in_background(), and jsonschema before what it needs.
     _import()
-    from jsonschema.validators import extend, validator_for
-    from referencing import Registry
+    import referencing
+    from jsonschema import validators
 
-    base = validator_for(schema.schema)
+    base = validators.validator_for(schema.schema)
     base.check_schema(schema.schema)
     # Patterns come from the server and a regular expression can run for ever while holding the GIL.
     without_patterns = dict.fromkeys(
         ("pattern", "patternProperties", "unevaluatedProperties"), _pass
     )
-    cls = extend(base, {**without_patterns, "additionalProperties": _additional(base)})
+    cls = validators.extend(
+        base, {**without_patterns, "additionalProperties": _additional(base)}
+    )
     # An empty registry: a $ref to the network is never fetched.
-    return cls(schema.schema, registry=Registry())
+    return cls(schema.schema, registry=referencing.Registry())
 
 
 # The grammar of IRIs that jsonschema loads for one format of texts takes more than a

@@ -18,12 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.arrow import Snapshot, snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.local_sql import local_answer, run_local_query
+from mcp_notebook.sharing.masks import holds_tokens, note_on
 from mcp_notebook.sharing.sources.local_tables import STORED, Ready, ready, schema_of
 from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
 from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here, nothing
@@ -181,8 +185,6 @@ class Shipping:
 
 def write_table(table: "pa.Table", path: Path) -> Path:
     """An Arrow file of the table."""
-    import pyarrow as pa
-
     with (
         pa.OSFile(str(path), "wb") as sink,
         pa.ipc.new_file(sink, table.schema) as writer,
@@ -428,8 +430,6 @@ async def run_worker_query(
 
 
 def _empty(value: Any) -> "pa.Table":
-    from mcp_notebook.sharing.describing import look
-
     return look(value).schema.empty_table()
 
 
@@ -460,10 +460,6 @@ def _with_tokens(
 def _take(
     path: Path, answer: dict[str, Any], notes: tuple[str, ...], hidden: bool
 ) -> TableAnswer:
-    import pyarrow as pa
-
-    from mcp_notebook.sharing.masks import holds_tokens, note_on
-
     with pa.OSFile(str(path)) as source:
         data = pa.ipc.open_file(source).read_all()
 
