@@ -18,7 +18,7 @@ from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import ToolProgress, ToolResult
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read
-from mcp_notebook.results.content import Resource, describe_file, parts_of
+from mcp_notebook.results.content import describe_file, files_in
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
@@ -167,7 +167,7 @@ def _shape(
         shown = cap_text(reading.error, shaping)
         return _result(origin, outcome, reading, "error", shown)
 
-    files = files_in(outcome.result, reading)
+    files = files_in(outcome.result, reading.rejected)
     structured = getattr(outcome.result, "structured_content", None)
 
     def write(names: Sequence[str]) -> str:
@@ -187,25 +187,6 @@ def _shape(
     return replace(
         found, files=files, value=_unwrap(structured), has_value=structured is not None
     )
-
-
-def files_in(result: Any, reading: "Reading") -> tuple[Resource, ...]:
-    """What came or was linked and gave no table: documents, sound, files elsewhere."""
-    parts = parts_of(result)
-    unread = {
-        why.partition(": ")[0] for by, why in reading.rejected if by == "resource"
-    }
-    found = [
-        item
-        for item in parts.resources
-        if item.uri in unread and (item.is_link or item.blob is not None)
-    ]
-    sounds = [
-        Resource("", mime, blob=data)
-        for mime, data in parts.images
-        if not mime.startswith("image/")
-    ]
-    return (*found, *sounds)
 
 
 def _unwrap(value: Any) -> Any:

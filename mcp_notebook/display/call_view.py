@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mcp_notebook.display.shown_table import TableView
 from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
 from mcp_notebook.events import Approval, ToolCall, ToolProgress, ToolResult
+from mcp_notebook.results.content import describe_file
 from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
@@ -128,9 +129,6 @@ def finish_view(view: CallView, event: ToolResult) -> CallView:
 
 
 def _notes_of(event: ToolResult) -> list[str]:
-    # with the readers, which whoever has a reading has loaded
-    from mcp_notebook.results.content import describe_file
-
     notes = list(event.reading.notes) if event.reading is not None else []
     return notes + [
         f"{describe_file(file)}: .files of the result" for file in event.files

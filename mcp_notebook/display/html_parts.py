@@ -39,7 +39,7 @@ def picture(mime: str, data: str) -> str | None:
     made harmless; else None.
     """
     if mime.partition(";")[0].strip() == "image/svg+xml":
-        return _drawing(data)
+        return _clean_svg(data)
     if mime not in _SIGNATURES or len(data) > MAX_IMAGE:
         return None
 
@@ -56,7 +56,7 @@ def picture(mime: str, data: str) -> str | None:
     return None
 
 
-def _drawing(data: str) -> str | None:
+def _clean_svg(data: str) -> str | None:
     """An SVG without what runs, loads or holds HTML. As the source of an image nothing
     in it would run; opened alone, it would.
     """

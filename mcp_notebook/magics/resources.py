@@ -51,7 +51,7 @@ class ServerMagics(Magics):
                 return value
 
             frames = [self._notebook.shell.user_ns[name] for name in result.names]
-            source = by_hand.Source(self._notebook, server, "read")
+            source = by_hand.ResultSource(self._notebook, server, "read")
             return by_hand.give_result(result, frames, source)
 
     @no_var_expand

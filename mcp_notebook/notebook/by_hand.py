@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook import loop
+from mcp_notebook import display, loop
 from mcp_notebook.agent.call_values import Origin
+from mcp_notebook.display.html_parts import picture
 from mcp_notebook.errors import CallError, ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Facts
@@ -19,6 +20,12 @@ from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call, query_tool
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.results.content import (
+    Resource,
+    contents_of,
+    describe_file,
+    file_name,
+)
 from mcp_notebook.results.reading import Reading, Table
 from mcp_notebook.secrets import seal_text
 
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
 
     from mcp_notebook.agent.call_values import Keep, Origin
     from mcp_notebook.results import Table
-    from mcp_notebook.results.content import Resource
     from mcp_notebook.sharing.catalog import Catalog
 
 Emit = Callable[[Any], None]
@@ -65,7 +71,7 @@ async def call(
     calls = NotebookCalls(notebook, keep=keep_into(notebook, into), show=emit)
     result = await perform(calls, server, tool, arguments, timeout=timeout)
     frames = [notebook.shell.user_ns[name] for name in result.names]
-    source = Source(notebook, server, tool)
+    source = ResultSource(notebook, server, tool)
     return result, give_result(result, frames, source)
 
 
@@ -85,7 +91,7 @@ async def perform(
 
 
 @dataclass(frozen=True)
-class Source:
+class ResultSource:
     """Where a result comes from: links in it are read there."""
 
     notebook: Notebook = field(repr=False)
@@ -94,7 +100,7 @@ class Source:
 
 
 def give_result(
-    result: ToolResult, frames: "Sequence[DataFrame]", source: Source
+    result: ToolResult, frames: "Sequence[DataFrame]", source: ResultSource
 ) -> Any:
     """What the person gets by every door: the first table as a DataFrame, and where
     there is none, or pictures or files came as well, a `Result`.
@@ -124,13 +130,9 @@ class Result(str):
 
     @classmethod
     def of(
-        cls, result: ToolResult, frames: "Sequence[DataFrame]", source: Source
+        cls, result: ToolResult, frames: "Sequence[DataFrame]", source: ResultSource
     ) -> "Result":
         """The result of a call that was made."""
-        # loads the readers and the cards, which a call that ended has loaded
-        from mcp_notebook.display import render_call, view_call
-        from mcp_notebook.results.content import Resource, file_name
-
         self = cls(text_of(result))
         self.tables = list(frames)
         pictures = [Resource("", mime, blob=data) for mime, data in result.images]
@@ -144,7 +146,8 @@ class Result(str):
         self.notes = reading.notes if reading is not None else ()
         self.error = None if result.outcome == "ok" else str(self)
         call = ToolCall(result.id, source.server, source.tool, {})
-        self._bundle = dict(render_call(view_call(call, result), expanded=True))
+        view = display.view_call(call, result)
+        self._bundle = dict(display.render_call(view, expanded=True))
         return self
 
     @property
@@ -165,7 +168,7 @@ class ResultFile:
 
     name: str
     _item: "Resource" = field(repr=False)
-    _source: Source = field(repr=False)
+    _source: ResultSource = field(repr=False)
 
     @property
     def type(self) -> str:
@@ -205,8 +208,6 @@ class ResultFile:
         return target
 
     def _read_link(self) -> "tuple[Resource, ...]":
-        from mcp_notebook.results.content import contents_of
-
         notebook = self._source.notebook
 
         async def read() -> Any:
@@ -219,9 +220,6 @@ class ResultFile:
         return contents
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
-        from mcp_notebook.display.html_parts import picture
-        from mcp_notebook.results.content import describe_file
-
         told = f"{describe_file(self._item)}: .save() writes it"
         url = picture(self.type, self._item.blob or "")
         if url is None:

@@ -218,7 +218,9 @@ async def _call(
     result = await by_hand.perform(calls, server, tool, arguments, timeout=timeout)
     if tables:
         return frames
-    return by_hand.give_result(result, frames, by_hand.Source(state, server, tool))
+    return by_hand.give_result(
+        result, frames, by_hand.ResultSource(state, server, tool)
+    )
 
 
 def _keep_for_code(state: Notebook, frames: list[Any]) -> "Keep":
@@ -292,5 +294,5 @@ async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:
 
     if tables:
         return frames
-    source = by_hand.Source(state, server, "read")
+    source = by_hand.ResultSource(state, server, "read")
     return by_hand.give_result(replace(result, shown=""), frames, source)

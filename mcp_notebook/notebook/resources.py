@@ -17,6 +17,7 @@ from mcp_notebook.notebook.call_path import NotebookCalls, new_call
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read as read_result
+from mcp_notebook.results.content import files_in
 from mcp_notebook.secrets import MASK, mask, seal_text
 
 if TYPE_CHECKING:
@@ -87,9 +88,6 @@ async def read_resource(
     asked = new_call("read", server, stem, {"uri": uri})
 
     async def work(keep: "Keep") -> ToolResult:
-        # loads the reading of results, wanted at the first resource
-        from mcp_notebook.agent.calls import files_in
-
         stamp, began = time.strftime("%Y-%m-%dT%H:%M:%S%z"), time.monotonic()
         answer = await session.read_resource(uri)
 
@@ -114,7 +112,7 @@ async def read_resource(
             size = sum(_size_of(content) for content in contents)
             return ToolResult(
                 asked.id, outcome, shown, seconds, size, names, reading,
-                images=reading.images, files=files_in(_blocks(contents), reading),
+                images=reading.images, files=files_in(_blocks(contents), reading.rejected),
             )  # fmt: skip
 
         return await asyncio.to_thread(read_aside)

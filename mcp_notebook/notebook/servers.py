@@ -319,16 +319,12 @@ def _table_argument(
 ) -> tuple[Any, str]:
     """A table in the form that the argument's schema takes, and its shape in words."""
     # loads pandas and pyarrow, which whoever has a table has
-    from mcp_notebook.sharing.arrow import snapshot, to_arrow
-    from mcp_notebook.values import column_values
+    from mcp_notebook.sharing.arrow import python_columns
 
-    table, _ = to_arrow(snapshot(value))
-    rows, width = table.num_rows, table.num_columns
+    found = python_columns(value)
+    width, rows = len(found), len(next(iter(found.values()), ()))
     shape = f"{rows:,} row{'s' * (rows != 1)} × {width} column{'s' * (width != 1)}"
-    columns = {
-        column: plain(column_values(values, map_as_dict=True), name)
-        for column, values in zip(table.column_names, table.columns, strict=True)
-    }
+    columns = {column: plain(values, name) for column, values in found.items()}
     made = _in_form(columns, name, schema)
     size = len(made if isinstance(made, str) else json.dumps(made, ensure_ascii=False))
     if size > MOST_BYTES:

@@ -150,6 +150,26 @@ def describe_file(file: Resource) -> str:
     return f"file {visible(clip(file_name(file), 120))} ({visible(clip(kind, 60))}, {size})"
 
 
+def files_in(result: Any, rejected: Iterable[tuple[str, str]]) -> tuple[Resource, ...]:
+    """What came or was linked and gave no table: documents, sound, files elsewhere.
+
+    `rejected`: what a reading says of it.
+    """
+    parts = parts_of(result)
+    unread = {why.partition(": ")[0] for by, why in rejected if by == "resource"}
+    found = [
+        item
+        for item in parts.resources
+        if item.uri in unread and (item.is_link or item.blob is not None)
+    ]
+    sounds = [
+        Resource("", mime, blob=data)
+        for mime, data in parts.images
+        if not mime.startswith("image/")
+    ]
+    return (*found, *sounds)
+
+
 def _read_embedded(resource: object) -> Resource:
     text, blob = _get(resource, "text"), _get(resource, "blob")
     if text is None and blob is None:
