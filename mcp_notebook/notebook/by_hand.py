@@ -87,6 +87,7 @@ async def perform(
     result = await calls.call_tool(server, tool, arguments, timeout)
     if result.outcome != "ok":
         raise CallError(f"{server}.{tool}: {seal_text(result.shown)}")
+
     return result
 
 
@@ -141,10 +142,18 @@ class Result(str):
             ResultFile(file_name(item), item, source) for item in result.files
         ]
         reading = result.reading
-        self.text = reading.text if reading is not None else str(self)
-        self.value = result.value if result.has_value else self.text or None
-        self.notes = reading.notes if reading is not None else ()
-        self.error = None if result.outcome == "ok" else str(self)
+        self.text, self.notes = str(self), ()
+        if reading is not None:
+            self.text, self.notes = reading.text, reading.notes
+
+        self.value = self.text or None
+        if result.has_value:
+            self.value = result.value
+
+        self.error = None
+        if result.outcome != "ok":
+            self.error = str(self)
+
         call = ToolCall(result.id, source.server, source.tool, {})
         view = display.view_call(call, result)
         self._bundle = dict(display.render_call(view, expanded=True))
@@ -153,7 +162,10 @@ class Result(str):
     @property
     def table(self) -> "DataFrame | None":
         """The first table."""
-        return self.tables[0] if self.tables else None
+        if not self.tables:
+            return None
+
+        return self.tables[0]
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, str] | None:
         # a text alone is shown as texts are
@@ -243,6 +255,7 @@ def text_of(result: ToolResult) -> str:
         text = result.reading.text
     else:
         text = ""
+
     return text or result.shown
 
 
@@ -382,6 +395,7 @@ async def sql(
     """Run SQL through a server's own query tool and return its result and DataFrame."""
     if not text.strip():
         raise ConfigError("The cell holds no SQL.")
+
     if server == OWN_SERVER:
         return await own_sql(notebook, text.strip(), into=into, emit=emit)
 

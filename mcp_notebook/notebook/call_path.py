@@ -76,6 +76,7 @@ class NotebookCalls:
         if isinstance(event, ToolResult):
             self._notebook.trail.note_end(event.id, event.outcome)
             self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
+
         self._show(event)
 
     async def send(
@@ -230,6 +231,7 @@ def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
 
     if len(found) == 1:
         return next(iter(found.values()))
+
     if not found:
         raise ConfigError(
             f"{session.name} has no tool that takes SQL; call its tools with %mcp_call."

@@ -226,7 +226,8 @@ def shown_to_model(
         )
 
     shown = "\n\n".join(parts) or "(it is empty or no text)"
-    return seal_text(shown, prose=not reading.tables)
+    veiled = shown if reading.tables else notebook.veil.hide(shown)
+    return seal_text(veiled, prose=not reading.tables)
 
 
 # Prompts of servers: listed, filled in, and put into a cell.
@@ -338,12 +339,14 @@ def _quote_reply(role: str, text: str) -> str:
     """An example of a reply is quoted, so that it does not read as the person's own words."""
     if role == "user":
         return text
+
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 
 def _words(server: str, content: Any) -> str:
     if content.type == "text":
         return content.text
+
     if content.type == "resource_link":
         return f"@{server}:{content.uri}"
 

@@ -246,7 +246,10 @@ _WRITTEN = ("UUID", "datetime64", "timedelta64", "timedelta", "Timedelta", "Peri
 def _plain_decimal(value: Decimal) -> Any:
     """A number where none of its digits is lost as one, else its text."""
     if not value.is_finite():
-        return None if value.is_nan() else str(value)
+        if value.is_nan():
+            return None
+        return str(value)
+
     if value == value.to_integral_value():
         return int(value)
 
@@ -355,7 +358,11 @@ def _in_form(
         )
 
     items = form.get("items")
-    item = _type_word(items) if isinstance(items, Mapping) else "any"
+    if isinstance(items, Mapping):
+        item = _type_word(items)
+    else:
+        item = "any"
+
     if item == "array":
         return _Records([list(row) for row in rows])
     if item in ("object", "any"):
@@ -392,7 +399,11 @@ def _as_object(
     form: Mapping[str, Any],
 ) -> _Columns:
     properties = form.get("properties")
-    known = properties if isinstance(properties, Mapping) else {}
+    if isinstance(properties, Mapping):
+        known = properties
+    else:
+        known = {}
+
     for key in ("data", "rows", "values"):
         # the form of pandas' "split"
         if "columns" in known and key in known:
