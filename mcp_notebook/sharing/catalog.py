@@ -45,8 +45,8 @@ class Catalog:
     def __init__(self, namespace: Callable[[], Mapping[str, object]]) -> None:
         self._namespace = namespace
         self._entries: dict[str, Entry] = {}
-        # The names by what they are without regard to case: a notebook may hold thousands of tables, and
-        # each statement looks some up.
+        # Names by their lower-case form: a notebook may hold thousands of tables, and each
+        # statement looks some up.
         self._alike: dict[str, dict[str, None]] = {}
         self._used: dict[str, float] = {}
         self._listeners: list[Callable[[], None]] = []
