@@ -10,8 +10,7 @@ from typing import Any
 
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.freeze.call_log import Call, Kept, Run, Trail
-from mcp_notebook.freeze.literal import literal, text
-from mcp_notebook.freeze.sealing import Sealer, seal_options
+from mcp_notebook.freeze.sealing import Sealer, literal, seal_options, text
 from mcp_notebook.freeze.select_calls import CallChoice, Chosen, Surroundings, names_in
 from mcp_notebook.naming import OWN_SERVER, free
 from mcp_notebook.secrets import is_secret_name
