@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import mcp_types as types
 
-from mcp_notebook.sharing.serve import Transport, serve, token_from
 from mcp_notebook.sharing.tool_errors import ToolError
-from mcp_notebook.sharing.tools import Tool, build_server
+from mcp_notebook.sharing.tools import Tool, Transport, build_server, serve, token_from
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
