@@ -12,9 +12,8 @@ import httpx2
 
 from mcp_notebook import wire
 from mcp_notebook.errors import BackendError, ReplayMiss
-from mcp_notebook.replay.drift import Drift, drift_of
 from mcp_notebook.replay.keys import TurnFingerprint, fingerprint
-from mcp_notebook.replay.sidecar import Turn, first_line, load
+from mcp_notebook.replay.sidecar import Drift, Turn, drift_of, first_line, load
 
 PACE = 0.015  # seconds between words: a reader sees the answer grow
 SCRIPTED = "scripted"
