@@ -278,7 +278,8 @@ def _seal_login(found: "re.Match[str]", server: str, sealer: Sealer) -> str:
 
 WIDTH = 100  # characters of a line
 _CLAUSES = re.compile(
-    r"(?<=\s)(?=(?:from|where|group\s+by|order\s+by|having|limit|union|(?:left|right|inner|full|cross)\s+join)\s)",
+    r"(?<=\s)(?=(?:from|where|group\s+by|order\s+by|having|limit|union|(?:left|right|inner"
+    r"|full|cross)\s+join)\s)",
     re.IGNORECASE,
 )
 

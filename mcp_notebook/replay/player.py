@@ -38,7 +38,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         self._read()
 
     @property
-    def recorded(self) -> str:
+    def recording_label(self) -> str:
         """What to say of the answers, e.g. "replayed (recorded 2026-11-23,
         claude-sonnet-5-5 · live)".
         """

@@ -90,7 +90,7 @@ def _compare_to_blocks(
         f"the text beside the structured content has {' and '.join(map(str, there))} "
         "rows; the structured content was taken"
     )
-    return replace(found, raws=tuple(raw.noted(note) for raw in found.raws))
+    return replace(found, raws=tuple(raw.with_note(note) for raw in found.raws))
 
 
 def _blocks_say_same(parts: ResultParts, inner: Any) -> bool:
@@ -326,7 +326,7 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
             f"{len(failed)} of {len(pieces)} blocks are errors, so rows are missing: "
             f"{str(failed[0].error)[:120]}"
         )
-        raws = [raw.noted(note, approximate=True) for raw in raws]
+        raws = [raw.with_note(note, approximate=True) for raw in raws]
 
     rest = [piece for piece, item in zip(pieces, found, strict=True) if not item.raws]
     rest += [item.rest for item in taken if item.rest]

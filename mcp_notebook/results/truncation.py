@@ -259,7 +259,7 @@ def _note_reached_limit(
 
     limit = _reached_limit([*facts, *_facts(arguments, 0)], raw.rows)
     if limit and (raw.total_rows or 0) <= raw.rows:
-        return raw.noted(
+        return raw.with_note(
             f"exactly the {raw.rows:,} rows that `{limit}` allows: there may be more"
         )
     if raw.rows < _LEAST_SUSPECT or raw.rows not in _ROUND:
@@ -268,7 +268,7 @@ def _note_reached_limit(
     if raw.total_rows == raw.rows and raw.rows >= _LEAST_EXPORT:
         return raw
 
-    return raw.noted(
+    return raw.with_note(
         f"exactly {raw.rows:,} rows: the server may have a limit that it does not tell"
     )
 

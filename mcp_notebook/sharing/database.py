@@ -93,7 +93,7 @@ async def serve_database(
         # Only who started this process shares its folders: a client over HTTP gets what
         # fits into JSON.
         if transport == "stdio":
-            handover = Handover.offered(environ)
+            handover = Handover.find_offered(environ)
         else:
             handover = None
 

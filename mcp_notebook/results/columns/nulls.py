@@ -66,18 +66,22 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
     else:
         known = {*words, ""}
 
-    columns, unsure, blanks, empty, others = [], [], [], [], []
+    columns, unsure, empty, others = [], [], [], []
     for column, name in zip(raw.columns, names, strict=True):
         cleaned, doubt = _null_words_of(column, token, known, empty_is_null)
         columns.append(cleaned)
-        unsure += [name] if doubt else []
-        blanks += [name] if doubt and not token else []
-        left = {cell for cell in cleaned if type(cell) is str and cell in words}
-        empty += [name] if "" in left else []
-        others += [name] if left - {""} else []
+        if doubt:
+            unsure.append(name)
 
+        left = {cell for cell in cleaned if type(cell) is str and cell in words}
+        if "" in left:
+            empty.append(name)
+        if left - {""}:
+            others.append(name)
+
+    blank = bool(unsure) and not token
     return tuple(columns), [
-        *null_notes(token, unsure, bool(blanks)),
+        *null_notes(token, unsure, blank),
         *left_notes(empty, others),
     ]
 

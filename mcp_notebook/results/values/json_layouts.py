@@ -58,7 +58,7 @@ def read_wrapped_records(records: Sequence[dict[str, Any]], path: str) -> Raw | 
         flat.append(row)
 
     raw = from_records(flat, [*fields, *labels.values()], path=path)
-    return raw.noted(
+    return raw.with_note(
         f"the fields stood inside `{key}` of each row; they are columns here"
     )
 
@@ -257,7 +257,7 @@ def read_sheet(value: Mapping[str, Any], path: str) -> Raw | None:
 
     # Google leaves blank cells at the end of a row out.
     raw = from_rows(names, _fill_up(rows, len(names)), path=path, text="all")
-    return raw.noted(
+    return raw.with_note(
         "a spreadsheet's first row was taken as the header", approximate=True
     )
 
@@ -385,4 +385,4 @@ def read_named_objects(value: dict[str, Any], path: str) -> Raw | None:
     label = next(name for name in labels if name not in inner[0])
     rows = [{label: name, **item} for name, item in value.items()]
     raw = from_records(rows, path=path)
-    return raw.noted(f"each row stood under a name of its own, which is `{label}`")
+    return raw.with_note(f"each row stood under a name of its own, which is `{label}`")
