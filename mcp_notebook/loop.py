@@ -1,4 +1,4 @@
-"""The one background event loop: sessions, agent and servers live on it, the kernel's
+r"""The one background event loop: sessions, agent and servers live on it, the kernel's
 own loop never runs them.
 
 A plain asyncio loop on a daemon thread. The kernel's thread hands coroutines over with

@@ -105,6 +105,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
         schema=form.schema if form else None,
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
+        veil=notebook.veil,
     )
     return Composed(
         request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget
@@ -146,6 +147,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
 def _choose_sessions(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
     if not names:
         return [s for s in notebook.sessions if s.state != "closed"]
+
     return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
 
 
@@ -157,6 +159,7 @@ def _backend(notebook: Notebook, options: Settled) -> Any:
     except BackendError:
         if not options.dry_run or options.replay:
             raise
+
         return backends.backend_of_nobody(options.model)
 
 
@@ -220,6 +223,7 @@ def form_of(notebook: Notebook, kind: Any) -> typed.Form | None:
     """
     if kind in ("", None):
         return None
+
     return typed.form_of(kind, notebook.shell.user_ns)
 
 

@@ -5,6 +5,7 @@ schemas from signatures, while these tools publish exact schemas with formats an
 examples.
 """
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -33,6 +34,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_notebook import __version__
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.secrets import hide
 from mcp_notebook.sharing.answer import (
     OUTPUT_SCHEMA,
     RowsAnswer,
@@ -144,7 +146,8 @@ def build_server(
     async def call_tool(
         context: Any, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        return await call(by_name, params.name, params.arguments or {})
+        result = await call(by_name, params.name, params.arguments or {})
+        return await asyncio.to_thread(_hide_secrets, result)
 
     if resources_change:
         kind = ChangingServer
@@ -198,6 +201,18 @@ async def call(
     return to_result(outcome)
 
 
+def _hide_secrets(result: types.CallToolResult) -> types.CallToolResult:
+    """What a client gets, which may be on another machine: without known secrets."""
+    for block in result.content:
+        if isinstance(block, types.TextContent):
+            block.text = hide(block.text)
+
+    if result.structured_content is not None:
+        result.structured_content = hide(result.structured_content)
+
+    return result
+
+
 def to_result(answer: RowsAnswer) -> types.CallToolResult:
     """The answer as a tool result: structured content whole, text as a capped CSV."""
     return types.CallToolResult(
@@ -234,10 +249,12 @@ def _check_type(tool: str, name: str, value: Any, schema: Mapping[str, Any]) -> 
             f"The argument {name!r} of {tool} must be of type {schema['type']}, not "
             f"{type(value).__name__}."
         )
+
     if value not in schema.get("enum", [value]):
         raise ToolError(
             f"The argument {name!r} of {tool} must be one of {', '.join(map(str, schema['enum']))}."
         )
+
     if isinstance(value, int | float) and not schema.get(
         "minimum", value
     ) <= value <= schema.get("maximum", value):
@@ -260,6 +277,7 @@ Transport = Literal["stdio", "http", "sse"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BODY_BYTES = 1 << 20  # of a request; statements have 20,000 characters at most
 CONNECTIONS = 400  # at a time; further ones are told that the server is busy (503)
+HEADER_SECONDS = 5.0  # for the head of a request, and between two
 MAX_SESSIONS = 1_000  # of the handshake eras
 
 
@@ -327,7 +345,49 @@ def http_server(app: ASGIApp) -> uvicorn.Server:
         timeout_graceful_shutdown=1,
         limit_concurrency=CONNECTIONS,
     )
+    config.load()
+    config.http_protocol_class = _with_header_timeout(config.http_protocol_class)
     return uvicorn.Server(config)
+
+
+def _with_header_timeout(protocol: Any) -> Any:
+    """The protocol, with connections closed that begin a request and do not end its
+    head: each of them counts among `CONNECTIONS`, and no token is needed for one.
+    """
+
+    class HeaderTimeout(protocol):
+        _waits: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._stop_watching()
+
+        def _watch(self) -> None:
+            asked = self.cycle is not None and not self.cycle.response_complete
+            if asked:
+                self._stop_watching()
+            elif self._waits is None:
+                self._waits = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+        def _stop_watching(self) -> None:
+            if self._waits is not None:
+                self._waits.cancel()
+                self._waits = None
+
+        def _give_up(self) -> None:
+            self._waits = None
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.close()
+
+    return HeaderTimeout
 
 
 def build_app(
