@@ -247,7 +247,7 @@ class _Place:
 
 def _after_magic(place: _Place) -> Iterable[str] | None:
     """The names that can follow the magic of the line; None where none can."""
-    magic = place.words[0] if place.words else ""
+    magic = next(iter(place.words), "")
     # In the body of %%mcp_sql stands SQL, no name of a server.
     if magic in _SERVER_MAGICS and place.line_number == 0:
         return _servers(place.notebook)
@@ -269,8 +269,8 @@ def _after_call(place: _Place) -> Iterable[str] | None:
 
 def _after_read(place: _Place) -> Iterable[str]:
     words = place.words
-    at_server = len(words) < 2 or (len(words) == 2 and place.word)
-    if at_server:
+    before = len(words) - bool(place.word)  # the magic, and what is typed to the end
+    if before < 2:
         return _servers(place.notebook)
     return _addresses(place.offers, words[1], place.word)
 

@@ -79,9 +79,8 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
         if left - {""}:
             others.append(name)
 
-    blank = bool(unsure) and not token
     return tuple(columns), [
-        *null_notes(token, unsure, blank),
+        *null_notes(token, unsure),
         *left_notes(empty, others),
     ]
 
@@ -106,15 +105,15 @@ def _null_words_of(
     return (column, False)
 
 
-def null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
+def null_notes(token: str, unsure: Sequence[str]) -> list[str]:
     """What is said of columns in which a text could have been meant."""
     if not unsure:
         return []
 
-    if blank or not token:
-        word = "the empty text"
-    else:
+    if token:
         word = f"the text {token}"
+    else:
+        word = "the empty text"
 
     return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
 
