@@ -28,7 +28,7 @@ class Request:
 
     backend: Backend
     system: str
-    max_tokens: int = 4096
+    max_tokens: int = 16_000
     effort: str = ""
     schema: dict[str, Any] | None = None  # of the answer, for structured output
     # what the model is told of an answer that is not right
