@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         unshare,
     )
     from mcp_notebook.notebook.settings import MCPNotebook
+    from mcp_notebook.notebook.shells import enable_nested_asyncio
     from mcp_notebook.results import explain, read, to_dataframe
 
     settings: MCPNotebook
@@ -74,6 +75,7 @@ _LAZY = {
     "ask": "mcp_notebook.notebook.ask_function",
     "check": "mcp_notebook.freeze.check",
     "compare": "mcp_notebook.freeze.compare",
+    "enable_nested_asyncio": "mcp_notebook.notebook.shells",
 }
 
 
@@ -93,15 +95,6 @@ def load_ipython_extension(shell: Any) -> None:
 
 def unload_ipython_extension(shell: Any) -> None:
     """`%unload_ext mcp_notebook`: everything is undone, sessions are closed."""
-    from mcp_notebook.magics import extension
+    from mcp_notebook.magics import extension  # as above
 
     extension.unload(shell)
-
-
-def enable_nested_asyncio() -> None:
-    """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config
-    MCPNotebook.nested_asyncio = True`.
-    """
-    from mcp_notebook.notebook import shells
-
-    shells.enable()

@@ -97,8 +97,7 @@ class Ledger:
 
     def frame(self) -> "DataFrame":
         """Every call as a DataFrame, one row a call, oldest first."""
-        import pandas as pd  # slow; loaded by then, since results are DataFrames
-
+        pd = _load_pandas()
         names = [f.name for f in dataclasses.fields(CallRecord)]
         data: Any = pd.DataFrame(
             [[getattr(c, n) for n in names] for c in self.calls], columns=names
@@ -118,8 +117,7 @@ class Ledger:
         price is unknown; `cached_tokens` were read from the cache, `written_tokens`
         into it.
         """
-        import pandas as pd
-
+        pd = _load_pandas()
         parts = [
             *self._turn_parts(by),
             *({by: _place(c, by), **_call_costs(c)} for c in self.calls),
@@ -161,6 +159,7 @@ class Ledger:
         last = len(self.turns) - 1
         if last >= 0 and self.turns[last].cell == cell:
             return last
+
         return None
 
     def _turn_parts(self, by: str) -> Iterator[dict[str, Any]]:
@@ -272,3 +271,9 @@ def _call_record(opened: _Open, result: ToolResult) -> CallRecord:
         call_id=opened.call.id,
         turn=opened.turn,
     )
+
+
+def _load_pandas() -> Any:
+    import pandas  # slow; loaded by then, since results are DataFrames
+
+    return pandas

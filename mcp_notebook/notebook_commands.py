@@ -115,9 +115,8 @@ def execute(
     and shown after the others and not saved.
     """
     try:
+        import nbclient.exceptions
         import nbformat  # part of the `lab` extra, not needed by the extension
-        from nbclient import NotebookClient
-        from nbclient.exceptions import CellExecutionError
     except ImportError:
         raise ConfigError(
             'Notebooks are run by the lab extra: pip install "mcp-notebook[lab]".'
@@ -134,7 +133,7 @@ def execute(
         if not quiet or cell_index >= cells:
             show(cell, with_source=cell_index < cells)
 
-    client = NotebookClient(
+    client = nbclient.NotebookClient(
         notebook,
         timeout=600,
         resources={"metadata": {"path": str(path.resolve().parent)}},
@@ -147,7 +146,7 @@ def execute(
     failed = None
     try:
         client.execute(env=environ)
-    except CellExecutionError as error:
+    except nbclient.exceptions.CellExecutionError as error:
         failed = error
 
     del notebook.cells[cells:]

@@ -38,6 +38,7 @@ class Token(NamedTuple):
         """What a word or a quoted name means: `"a ""b"` is `a "b`."""
         if self.kind != "quoted":
             return self.text
+
         return self.text[1:-1].replace('""', '"')
 
 
@@ -71,6 +72,7 @@ def written_name(name: str) -> str:
     """The name as it is written in a statement: in quotes where it has to be."""
     if _PLAIN_NAME.fullmatch(name) and not is_reserved(name):
         return name
+
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
@@ -115,6 +117,7 @@ def sql_of(arguments: Mapping[str, Any]) -> str:
         value = arguments.get(name)
         if isinstance(value, str) and " " in value.strip():
             return value
+
     return ""
 
 
@@ -154,6 +157,7 @@ def row_limit(sql: str) -> int | None:
     found = _LIMIT.findall(sql)
     if found:
         return int(found[-1])
+
     return None
 
 
@@ -173,6 +177,7 @@ def _first_word(sql: str) -> str:
     tokens = solid_tokens(sql[:READ_CHARACTERS])
     if tokens:
         return tokens[0].lower
+
     return ""
 
 
@@ -245,6 +250,7 @@ def aggregate_of(sql: str) -> str:
 def _names_a_table(tokens: tuple[Token, ...], at: int) -> bool:
     if tokens[at].kind != "word" or tokens[at].lower not in ("from", "join"):
         return False
+
     # IS DISTINCT FROM compares values
     return at == 0 or tokens[at - 1].lower != "distinct"
 
@@ -338,6 +344,7 @@ def selected_columns(sql: str) -> tuple[str | None, ...] | None:
     tokens = solid_tokens(sql[:READ_CHARACTERS])
     if not tokens or tokens[0].lower != "select":
         return None
+
     if any(token.text == ";" for token in tokens[:-1]):
         return None
 
@@ -392,6 +399,7 @@ def _item_name(item: list[Token]) -> str | None:
     is_path = len(item) == 1 or (len(item) in (3, 5) and dots == {"."})
     if not aliased and not is_path:
         return None
+
     if last.kind == "quoted":
         return last.name
 

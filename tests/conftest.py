@@ -3,6 +3,7 @@
 pytest            what a change needs: under five minutes on two cores
 pytest -m fast    a minute, something of every room
 pytest --all      also browsers, servers by others, other engines, long random tests
+pytest --rest     of `--all` what a plain `pytest` did not run, or with fewer examples
 pytest PATH       all tests of that file or folder
 """
 
@@ -38,7 +39,7 @@ FAST = {
 }
 
 _COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("all", max_examples=2000, derandomize=True, **_COMMON)
+settings.register_profile("all", max_examples=300, derandomize=True, **_COMMON)
 settings.register_profile("quick", max_examples=60, **_COMMON)
 
 
@@ -48,6 +49,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also the tests that need long, a browser or Node",
     )
+    parser.addoption(
+        "--rest",
+        action="store_true",
+        help="the whole suite without what a plain pytest has run already",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     named = (
         config.args_source is pytest.Config.ArgsSource.ARGS or config.option.markexpr
     )
-    if named and not hasattr(config, "workerinput"):
+    if (named or config.option.rest) and not hasattr(config, "workerinput"):
         config.option.all = True
     settings.load_profile("all" if config.option.all else "quick")
 
@@ -67,14 +73,26 @@ def pytest_collection_modifyitems(
     for item in items:
         if item.path.relative_to(HERE).as_posix() in FAST:
             item.add_marker(pytest.mark.fast)
-    if config.option.all:
-        return
-    long = [
-        item for item in items if LONG & {mark.name for mark in item.iter_markers()}
-    ]
-    config.hook.pytest_deselected(items=long)
-    chosen = set(items).difference(long)
+    if config.option.rest:
+        left_out = [item for item in items if not (is_long(item) or is_random(item))]
+    elif config.option.all:
+        left_out = []
+    else:
+        left_out = [item for item in items if is_long(item)]
+
+    config.hook.pytest_deselected(items=left_out)
+    chosen = set(items).difference(left_out)
     items[:] = [item for item in items if item in chosen]
+
+
+def is_long(item: pytest.Item) -> bool:
+    """Whether a plain `pytest` leaves this test out."""
+    return bool(LONG & {mark.name for mark in item.iter_markers()})
+
+
+def is_random(item: pytest.Item) -> bool:
+    """Whether the profile says how many examples this test has."""
+    return hasattr(getattr(item, "obj", None), "hypothesis")
 
 
 @pytest.fixture(scope="module", autouse=True)

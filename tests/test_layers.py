@@ -12,24 +12,25 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
+    {"secrets"},
     {
         "errors",
         "json_schema",
         "kinds",
-        "pipes",
-        "secrets",
         "sql_functions",
         "untrusted_text",
         "wire",
     },
     {"sql_words", "values"},
     {"naming", "sql_effects"},
+    {"veil"},
     {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
-    {"magics"},
     {"notebook_commands", "server_commands"},
+    {"doctor"},
+    {"magics"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -40,7 +41,7 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"sharing"},
-    "sqlglot": {"sharing", "sql_effects"},
+    "sqlglot": {"sharing", "sql_effects", "veil"},
     "psycopg": {"sharing"},
     "pandas": {"results", "sharing", "display", "ledger", "freeze"},
     "pyarrow": {"values", "results", "sharing", "display", "agent", "freeze"},
@@ -207,3 +208,20 @@ def test_a_first_magic_loads_no_slow_package() -> None:
         timeout=120,
     ).stdout
     assert not set(out.split()) & set(SLOW), out
+
+
+def test_a_schema_is_checked_without_the_grammar_of_iris():
+    code = """if True:
+        import sys
+        from types import SimpleNamespace
+        from mcp_notebook.sessions import tools
+        tools._import()
+        assert not {"lark", "rfc3987_syntax"} & set(sys.modules)
+        from jsonschema import FormatChecker
+        checker = FormatChecker()
+        print(checker.conforms("https://x.example/é", "iri"), checker.conforms("no iri", "iri"))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "False"]

@@ -272,8 +272,8 @@ def _kept_client(
 
 def _make_client(local: bool, record: Any, elsewhere: bool) -> Any:
     """A client from the environment and the SDK's credentials, or None where there are none."""
-    import anthropic  # slow, only when a model is asked
-    import httpx2
+    anthropic = _load_sdk()
+    import httpx2  # loaded with the SDK
 
     if local:
         silence = LOCAL_SILENCE_SECONDS
@@ -308,8 +308,7 @@ def _make_client(local: bool, record: Any, elsewhere: bool) -> Any:
 
 
 def _replay_backend(transport: Any) -> Backend:
-    import anthropic
-
+    anthropic = _load_sdk()
     client = anthropic.AsyncAnthropic(
         api_key="replay",
         base_url="http://replay.invalid",
@@ -326,6 +325,12 @@ def _replay_backend(transport: Any) -> Backend:
         transport,
         lifetime=lambda: client,
     )
+
+
+def _load_sdk() -> Any:
+    import anthropic  # slow, only when a model is asked
+
+    return anthropic
 
 
 def is_local(url: str) -> bool:

@@ -14,7 +14,7 @@ from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.agent.tracing import record_outcome, tool_span
-from mcp_notebook.config import InProcessServer, spec_fingerprint
+from mcp_notebook.config import InProcessServer
 from mcp_notebook.events import Approval, Reply, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE
@@ -288,6 +288,7 @@ class Caller:
 
         if decision.action == "deny":
             return decision.reason
+
         if _is_unchanged(session, tool):
             return ""
 
@@ -400,4 +401,5 @@ def _spec_key(session: "Session") -> str:
     here = isinstance(session.spec, InProcessServer)
     if here:
         return f"{HERE}{session.name}"
-    return spec_fingerprint(session.spec)
+
+    return session.identity

@@ -58,9 +58,7 @@ def dollars_of(message: Any) -> float | None:
     if not model.startswith("claude") or not has_price(model):
         return None
 
-    # A 3 s import under load, wanted only when something was paid for.
-    import genai_prices
-
+    genai_prices = _load_prices()
     try:
         paid = {"model": model, "usage": message.usage.model_dump()}
         extracted = genai_prices.extract_usage(paid, provider_id="anthropic")
@@ -107,8 +105,7 @@ def fitting_reply(model: str, tokens: int, *, local: bool = False) -> int:
 
 
 def _find_price(model: str, tokens_in: int, tokens_out: int) -> Any:
-    import genai_prices
-
+    genai_prices = _load_prices()
     usage = genai_prices.Usage(input_tokens=tokens_in, output_tokens=tokens_out)
     try:
         return genai_prices.calc_price(
@@ -116,3 +113,10 @@ def _find_price(model: str, tokens_in: int, tokens_out: int) -> Any:
         )
     except LookupError:
         return None
+
+
+def _load_prices() -> Any:
+    # A 3 s import under load, wanted only when something was paid for.
+    import genai_prices
+
+    return genai_prices

@@ -65,6 +65,7 @@ def _is_table(value: Any) -> bool:
     """A path counts only while it is that of a data file: any text may look like one."""
     if isinstance(value, str | PurePath):
         return bool(format_of(str(value))) and os.path.isfile(value)
+
     return is_table(value)
 
 

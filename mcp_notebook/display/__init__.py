@@ -3,6 +3,7 @@
 Light on purpose: the parts load on first use, so that loading the extension costs nothing.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +37,5 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module  # only when a part is first used
 
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -119,16 +119,16 @@ class WidgetCall(StaticCall):
 
     def _start(self, decide: Decide, buttons: bool) -> None:
         # ipywidgets is slow to import and not wanted when headless
-        from mcp_notebook.display.widgets import Card, widget_bundle
+        from mcp_notebook.display import widgets
 
         call_id = self.record.id
-        self._card = Card(
+        self._card = widgets.Card(
             self.record,
             lambda reply: decide(call_id, reply),
             buttons=buttons,
             expanded=self._expanded,
         )
-        bundle = widget_bundle(self._card, card_text(self.record))
+        bundle = widgets.widget_bundle(self._card, card_text(self.record))
         self._shown = self._slots.show(bundle)
 
     def _update(self) -> None:

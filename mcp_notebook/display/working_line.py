@@ -178,14 +178,16 @@ class WidgetLine:
 
     def draw(self, text: str, seconds: float, detail: str) -> None:
         # ipywidgets is slow to import, and seldom wanted headless
-        from mcp_notebook.display.widgets import Progress, widget_bundle
+        from mcp_notebook.display import widgets
 
         if self._widget is None:
-            self._widget = Progress()
+            self._widget = widgets.Progress()
 
         self._widget.tell(text, seconds, detail)
         if not self._shown:
-            self._shown = self._slots.show(widget_bundle(self._widget, f"{text} …"))
+            self._shown = self._slots.show(
+                widgets.widget_bundle(self._widget, f"{text} …")
+            )
 
     def clear(self, last: str) -> None:
         self._vacate(lambda shown: self._slots.update(shown, small_line(last)))

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 LINE_MAGICS = tuple(
     """
-    claude claude_cost claude_fork claude_history claude_record claude_rerun mcp_approvals mcp_call
-    mcp_connect mcp_disconnect mcp_discover mcp_freeze mcp_log mcp_preview mcp_prompt
+    claude claude_cost claude_fork claude_history claude_record claude_rerun
+    mcp_approvals mcp_call mcp_connect mcp_disconnect mcp_discover mcp_doctor mcp_freeze
+    mcp_log mcp_preview mcp_prompt
     mcp_read mcp_resources mcp_serve mcp_share mcp_shared mcp_status mcp_tools
     mcp_unshare
 """.split()
@@ -177,15 +178,10 @@ def _settings(shell: Any) -> MCPNotebook:
         settings = MCPNotebook(config=Config())
 
     settings.observe(
-        lambda change: _nest() if change.new else None, names="nested_asyncio"
+        lambda change: shells.enable_nested_asyncio() if change.new else None,
+        names="nested_asyncio",
     )
     if settings.nested_asyncio:
-        _nest()
+        shells.enable_nested_asyncio()
 
     return settings
-
-
-def _nest() -> None:
-    from mcp_notebook.notebook import shells  # only for those who ask for it
-
-    shells.enable()

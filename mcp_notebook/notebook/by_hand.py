@@ -16,6 +16,7 @@ from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call, query_tool
 from mcp_notebook.notebook.options import check_name
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.results.reading import Reading, Table
 from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ async def perform(
     result = await calls.call_tool(server, tool, arguments, timeout)
     if result.outcome != "ok":
         raise CallError(f"{server}.{tool}: {seal_text(result.shown)}")
+
     return result
 
 
@@ -86,6 +88,7 @@ def text_of(result: ToolResult) -> str:
         text = result.reading.text
     else:
         text = ""
+
     return text or result.shown
 
 
@@ -113,7 +116,7 @@ async def perform_own_sql(
     the person types is trusted not to exhaust the kernel, and is checked all the same
     to be one SELECT. Raises DataError.
     """
-    from mcp_notebook.results.reading import Reading, Table
+    # DuckDB, at the first statement
     from mcp_notebook.sharing.local_sql import local_answer
 
     asked = new_call("hand", OWN_SERVER, "query", arguments)
@@ -225,6 +228,7 @@ async def sql(
     """Run SQL through a server's own query tool and return its result and DataFrame."""
     if not text.strip():
         raise ConfigError("The cell holds no SQL.")
+
     if server == OWN_SERVER:
         return await own_sql(notebook, text.strip(), into=into, emit=emit)
 

@@ -76,6 +76,7 @@ class NotebookCalls:
             self._notebook.release_name(event.id)
             self._notebook.trail.note_end(event.id, event.outcome)
             self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
+
         self._show(event)
 
     async def send(
@@ -228,6 +229,7 @@ def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
 
     if len(found) == 1:
         return next(iter(found.values()))
+
     if not found:
         raise ConfigError(
             f"{session.name} has no tool that takes SQL; call its tools with %mcp_call."

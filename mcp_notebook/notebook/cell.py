@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mcp_notebook import display, loop
+from mcp_notebook.agent.tracing import agent_span
 from mcp_notebook.display.working_line import LONG, PATIENCE
 from mcp_notebook.errors import Stopped
 from mcp_notebook.events import (
@@ -221,8 +222,6 @@ class CellRun:
         return Questions(view)
 
     async def _work(self) -> None:
-        from mcp_notebook.agent.tracing import agent_span
-
         with agent_span(self._cell, self._options.model):
             # another question to the same conversation is answered first
             async with self._conversation.busy:

@@ -12,6 +12,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
+
 from mcp_notebook.agent import backends, prices, prompts, typed
 from mcp_notebook.agent.conversation import (
     Block,
@@ -99,6 +101,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
         schema=form.schema if form else None,
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
+        veil=notebook.veil,
     )
     return Composed(
         request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget
@@ -141,6 +144,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
 def _choose_sessions(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
     if not names:
         return [s for s in notebook.sessions if s.state != "closed"]
+
     return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
 
 
@@ -152,6 +156,7 @@ def _backend(notebook: Notebook, options: Settled) -> Any:
     except BackendError:
         if not options.dry_run or options.replay:
             raise
+
         return backends.backend_of_nobody(options.model)
 
 
@@ -162,8 +167,6 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     path = notebook.replay_file()
     record = recorded = None
     if notebook.recording is not None:
-        import httpx2  # only who records needs it
-
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
         record = RecordTransport(notebook.recording, http, source=source)
@@ -217,6 +220,7 @@ def form_of(notebook: Notebook, kind: Any) -> typed.Form | None:
     """
     if kind in ("", None):
         return None
+
     return typed.form_of(kind, notebook.shell.user_ns)
 
 

@@ -4,9 +4,9 @@ asked for.
 
 import datetime
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mcp_notebook.freeze.steps import FreezePlan, plan, problem_with
 from mcp_notebook.notebook.servers import Server
 from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sql_words import names_among
 
 SUFFIXES = (".ipynb", ".py")
@@ -124,12 +125,8 @@ def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
     """The tables that a statement over the notebook's own reads, by DuckDB's parser; by
     its words if it cannot.
     """
-    # DuckDB is loaded by then: such a statement has run
-    from mcp_notebook.sharing import sqlguard
-    from mcp_notebook.sharing.tool_errors import ToolError
-
     try:
-        statement = sqlguard.check(_parser(), sql, offered)
+        statement = _parser()(sql, offered)
     except ToolError:
         return names_among(sql, offered)
 
@@ -140,10 +137,12 @@ def _tables_of(sql: str, offered: Collection[str]) -> set[str]:
 
 
 @cache
-def _parser() -> Any:
+def _parser() -> Callable[[str, Collection[str]], Any]:
+    # DuckDB is loaded by then: such a statement has run.
     from mcp_notebook.sharing import sqlguard
 
-    return sqlguard.connect(threads=1, memory="100MB")
+    connection = sqlguard.connect(threads=1, memory="100MB")
+    return partial(sqlguard.check, connection)
 
 
 def _source(

@@ -149,15 +149,18 @@ def resource(server: str, uri: str, *, tables: bool = False) -> Any:
     return current.run(state, _read(state, server, uri, tables=tables))
 
 
-def share(table: Any, as_: str = "", *, description: str = "") -> str:
+def share(
+    table: Any, as_: str = "", *, description: str = "", follow: bool = False
+) -> str:
     """Share a table with Claude, and with clients outside when `%mcp_serve` runs;
     returns the name to query it by.
 
     `table` is the name of a variable, a table object, or the path of a data file; `as_`
-    names it otherwise. Raises ConfigError for what is no table.
+    names it otherwise. With `follow` what the variable holds later is shared, too.
+    Raises ConfigError for what is no table.
     """
     return shared_tables.share(
-        current.notebook(), table, as_=as_, description=description
+        current.notebook(), table, as_=as_, description=description, follow=follow
     )[0]
 
 

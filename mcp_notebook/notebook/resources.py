@@ -16,6 +16,7 @@ from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy.budgets import cut_text
+from mcp_notebook.results import read as read_result
 from mcp_notebook.secrets import MASK, mask, seal_text
 
 if TYPE_CHECKING:
@@ -121,9 +122,6 @@ async def read_resource(
 
 def _read_contents(contents: list[dict[str, Any]]) -> "Reading":
     """A resource's contents are what a tool would embed, so the same readers take them."""
-    # with the readers, at the first resource
-    from mcp_notebook.results import read as read_result
-
     blocks = [{"type": "resource", "resource": content} for content in contents]
     return read_result({"content": blocks})
 
@@ -222,7 +220,8 @@ def shown_to_model(
         )
 
     shown = "\n\n".join(parts) or "(it is empty or no text)"
-    return seal_text(shown, prose=not reading.tables)
+    veiled = shown if reading.tables else notebook.veil.hide(shown)
+    return seal_text(veiled, prose=not reading.tables)
 
 
 # Prompts of servers: listed, filled in, and put into a cell.
@@ -334,12 +333,14 @@ def _quote_reply(role: str, text: str) -> str:
     """An example of a reply is quoted, so that it does not read as the person's own words."""
     if role == "user":
         return text
+
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 
 def _words(server: str, content: Any) -> str:
     if content.type == "text":
         return content.text
+
     if content.type == "resource_link":
         return f"@{server}:{content.uri}"
 

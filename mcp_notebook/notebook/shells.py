@@ -36,8 +36,12 @@ def find_state(shell: Any) -> Any:
 # execute requests for good.
 
 
-def enable() -> None:
-    """Patch the kernel's running loop; raises ConfigError where that cannot be done."""
+def enable_nested_asyncio() -> None:
+    """Let pasted `asyncio.run(...)` code work in a cell. The same as `%config
+    MCPNotebook.nested_asyncio = True`.
+
+    Raises ConfigError where the kernel's loop cannot be nested.
+    """
     # only for those who ask for it: it swaps asyncio's Task class for the whole process
     import nest_asyncio2
 

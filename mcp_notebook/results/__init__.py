@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from mcp_notebook.results.reading import Explanation, Reading, Table
+from mcp_notebook.results.reading import Explanation, Reading, ReadOptions, Table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +46,6 @@ def read(
     """
     # pyarrow takes a third of a second to import: only the first result pays.
     from mcp_notebook.results.pipeline import read_result
-    from mcp_notebook.results.reading import ReadOptions
 
     options = ReadOptions(
         output_schema,

@@ -96,6 +96,7 @@ _RULE = re.compile(r"(?=[^-─═]*[-─═])[-+=|: ┼─═│]{3,}")
 _PROSE_LIMIT, _BRIEF_LIMIT, _BRIEF_LINES = 2000, 300, 3
 _OPENING_WORDS = 6
 _LONGEST_CODE = 5
+_LONGEST_PART = 4_000  # characters of one half of a message
 
 _ERROR_KEYS = frozenset(
     "error errors err exception error_message errormessage error_msg errmsg "
@@ -353,14 +354,34 @@ def _other_keys(value: Lowered) -> set[str]:
 
 
 def _find_message(value: Lowered) -> str:
-    for key in (*sorted(_ERROR_KEYS & value.keys()), *_MESSAGE_KEYS):
-        match value.get(key):
-            case str() as text if text.strip():
-                return text.strip()
-            case Mapping() as inner if inner:
-                return _message_of_object(inner) or str(dict(inner))
-            case list() as items if items:
-                return "; ".join(map(_message_of_item, items[:5]))
+    """What is told of a failure: the error, the message beside it, and the data that
+    JSON-RPC adds.
+    """
+    parts: list[str] = []
+    for keys in (sorted(_ERROR_KEYS & value.keys()), _MESSAGE_KEYS, ("data",)):
+        # data alone is a result
+        if keys == ("data",) and not parts:
+            break
+
+        found = next(filter(None, (_text_of(value.get(key)) for key in keys)), "")
+        lowered = [part.casefold() for part in parts]
+        if found and not any(found.casefold() in part for part in lowered):
+            parts = [part for part in parts if part.casefold() not in found.casefold()]
+            parts.append(found[:_LONGEST_PART])
+
+    *before, last = parts or [""]
+    return ": ".join([*(part.rstrip(" .:") for part in before), last])
+
+
+def _text_of(value: Any) -> str:
+    """The words of one entry about a failure."""
+    match value:
+        case str() as text:
+            return text.strip()
+        case Mapping() as inner if inner:
+            return _message_of_object(inner) or str(dict(inner))
+        case list() as items if items:
+            return "; ".join(map(_message_of_item, items[:5]))
 
     return ""
 
@@ -371,7 +392,7 @@ def _message_of_object(value: Mapping[Any, Any]) -> str:
 
 def _message_of_item(item: Any) -> str:
     if isinstance(item, Mapping):
-        return _find_message(item)
+        return _find_message(item) or str(dict(item))
     return str(item)
 
 

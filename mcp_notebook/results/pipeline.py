@@ -8,6 +8,7 @@ import logging
 from dataclasses import replace
 
 from mcp_notebook.results import (
+    account,
     content,
     empty_answers,
     error_detection,
@@ -65,9 +66,14 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         return replace(base, text=base.text[:2000], error=problem, reader="guard")
 
     # Marked by the server: whatever else it sends belongs to the message.
+    base = replace(base, text=texts.join(base.text, _write_structured(parts)))
     if parts.is_error:
         message = _error_message(parts)
         return replace(base, error=message, reader="guard", confidence="high")
+
+    parts, pictures = _take_pictures(parts)
+    if pictures:
+        base = replace(base, images=(*base.images, *pictures))
 
     found = structured.read_structured(parts, options.sql, options.output_schema)
     if found.error is not None:
@@ -83,7 +89,11 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     linked = resources.read_resources(parts.resources, options)
     rejected = (*rejected, *linked.rejected)
     notes = (*base.notes, *found.notes, *linked.notes)
+    base = replace(base, images=(*base.images, *found.pictures))
     if not tables and not linked.tables:
+        if found.told is not None:
+            base = replace(base, text=found.told)
+
         return _read_as_text(base, linked.text, rejected, notes)
 
     confidence: Confidence = found.confidence if tables else "high"
@@ -94,12 +104,63 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     return replace(
         base,
         tables=(*tables, *linked.tables),
-        text=_join(found.rest if tables else base.text, linked.text),
+        text=texts.join(
+            _text_beside(found, tables, options) if tables else base.text, linked.text
+        ),
         reader=found.reader if tables else linked.reader,
         confidence=confidence,
         rejected=rejected,
         notes=notes,
     )
+
+
+def _write_structured(parts: content.ResultParts) -> str:
+    """Structured content as text, when the text blocks do not say the same: what is no
+    table is told so.
+    """
+    value = parts.structured
+    if value in (None, {}) or any(_starts_as_json(text) for text in parts.texts):
+        return ""
+    inner = texts.unwrap_blocks(value)
+    if isinstance(inner, str):
+        return "" if inner.strip() in "\n".join(parts.texts) else inner
+
+    return account.write_left(value, -1)
+
+
+def _starts_as_json(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[")
+
+
+def _take_pictures(
+    parts: content.ResultParts,
+) -> tuple[content.ResultParts, list[account.Picture]]:
+    """The parts without drawings in SVG, which are no tables of their paths, and
+    without the pictures in addresses (`data:image/png;base64,…`).
+    """
+    pictures: list[account.Picture] = []
+    texts_left: list[str] = []
+    for text in parts.texts:
+        if account.is_svg(text):
+            pictures.append(account.svg_picture(text))
+            continue
+
+        left, found = account.take_data_uris(text)
+        pictures += found
+        texts_left.append(left)
+
+    return replace(parts, texts=tuple(texts_left)), pictures
+
+
+def _text_beside(
+    found: texts.Findings, tables: tuple[Table, ...], options: ReadOptions
+) -> str:
+    """What stands in no table: the words around, and what is left of the envelope."""
+    sent = [options.sql, *(options.arguments or {}).values()]
+    known = frozenset(text for text in sent if isinstance(text, str) and text)
+    rows = tables[0].data.num_rows
+    left = [account.write_left(item, rows, known) for item in found.left]
+    return texts.join(found.rest, *left)
 
 
 def _read_as_text(
@@ -114,7 +175,7 @@ def _read_as_text(
     )
     return replace(
         base,
-        text=_join(base.text, linked_text),
+        text=texts.join(base.text, linked_text),
         error=error,
         reader="guard" if error else "text",
         rejected=rejected,
@@ -126,6 +187,7 @@ def _build_tables(
     found: texts.Findings, parts: content.ResultParts, options: ReadOptions
 ) -> tuple[tuple[Table, ...], Rejected]:
     tables, rejected = [], list(found.rejected)
+    together = sum(raw.rows for raw in found.raws)
     for raw in found.raws:
         reason = _reject(raw, options.sql)
         if reason:
@@ -133,7 +195,7 @@ def _build_tables(
             continue
 
         raw = truncation.mark_truncated(
-            raw, found.meta, found.rest, options.sql, options.arguments
+            raw, found.meta, found.rest, options.sql, options.arguments, together
         )
         table = build.table(
             raw, reader=found.reader, sql=options.sql, infer_types=options.infer
@@ -188,7 +250,3 @@ def _note_unknown_blocks(parts: content.ResultParts) -> tuple[str, ...]:
         f"a block of unknown type {kind!r} was left out"
         for kind in dict.fromkeys(parts.unknown)
     )
-
-
-def _join(*pieces: str) -> str:
-    return "\n".join(piece for piece in pieces if piece.strip())

@@ -40,6 +40,14 @@ class Raw:
     approximate: bool = False
     json: bool = False
     path: str = ""
+    took: tuple[tuple[Any, frozenset[str] | None], ...] = ()
+
+    def mark_taken(self, container: Any, *keys: str) -> Raw:
+        """The same, having taken a list or an object of the value: whole, or the values
+        of some keys. What no table took stands in the text, see `account`.
+        """
+        part = (container, frozenset(keys) if keys else None)
+        return replace(self, took=(*self.took, part))
 
     def noted(self, note: str, *, approximate: bool = False) -> Raw:
         """The same with one note more."""

@@ -64,7 +64,7 @@ SWITCHED_OFF = "MCP_NOTEBOOK_READERS_OFF"
 # the same as an installation.
 OWN_ENTRIES = (
     importlib.metadata.EntryPoint(
-        "languages", "mcp_notebook.results.formats.languages:READERS", GROUP
+        "languages", "mcp_notebook.results.formats.exports:READERS", GROUP
     ),
 )
 

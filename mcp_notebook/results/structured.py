@@ -4,18 +4,21 @@ blocks that are rows.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import readers, texts
+from mcp_notebook.results import account, readers, texts
+from mcp_notebook.results.columns import strings
 from mcp_notebook.results.content import ResultParts
 from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.texts import Findings
 from mcp_notebook.results.values import jsontext, large_lists
 from mcp_notebook.sql_words import selected_columns
 
+_COMPARED = 50  # rows of a text's table that are looked for in structured content
 _MANY = 200  # blocks, from which on the fast readers are worth it
 _SCHEMA_KINDS = frozenset({"string", "integer", "boolean"})
 # A text of these formats is typed by what stands in it: a date-time has many spellings.
@@ -54,7 +57,7 @@ def read_structured(
 
     if _blocks_say_same(parts, inner):
         found = read_blocks(parts.texts, names)
-        if _found_anything(found):
+        if _found_anything(found) or found.pictures:
             return _declare_types(found, schema)
 
     found = texts.read_value(parts.structured, "structured content", selected=names)
@@ -66,7 +69,7 @@ def read_structured(
 
 
 def _found_anything(found: Findings) -> bool:
-    return bool(found.raws) or found.error is not None
+    return bool(found.raws or found.pictures) or found.error is not None
 
 
 def _read_blocks_instead(
@@ -79,18 +82,76 @@ def _read_blocks_instead(
 def _compare_to_blocks(
     found: Findings, parts: ResultParts, names: tuple[str, ...]
 ) -> Findings:
-    """A note when the text blocks hold another number of rows."""
+    """Structured content together with what only the text blocks say: their words, and
+    a table with values that the structured content does not have. The longer of two
+    such tables comes first.
+    """
     other = read_blocks(parts.texts, names)
-    here = [raw.rows for raw in found.raws]
-    there = [raw.rows for raw in other.raws]
-    if not there or there == here:
-        return replace(found, rest=other.rest)
+    pictures = (*found.pictures, *other.pictures)
+    if not other.raws:
+        words = _words_of_blocks(parts)
+        return replace(found, rest=words, pictures=pictures)
 
+    known = frozenset(map(_as_printed, account.scalars_in(parts.structured)))
+    new = [raw for raw in other.raws if not _is_known(raw, known)]
+    here = sum(raw.rows for raw in found.raws)
+    there = sum(raw.rows for raw in other.raws)
+    found = replace(found, rest=other.rest, pictures=pictures)
+    if not new:
+        return found if here == there else _note_rows(found, other)
+
+    new = [replace(raw, json=False) for raw in new]
+    # the same columns with other rows: two versions, of which the typed one is believed
+    if new[0].names == found.raws[0].names:
+        found = _note_rows(found, other)
+        return replace(found, raws=(*found.raws, *new))
+    if other.confidence == "high" and new[0].rows > found.raws[0].rows:
+        note = "stood in the text beside the structured content"
+        first = tuple(raw.noted(note) for raw in new)
+        return replace(found, raws=(*first, *found.raws), reader=other.reader)
+    if other.confidence != "high":
+        return _note_rows(found, other) if here != there else found
+
+    note = "stood in the text beside the structured content, which is the table before"
+    return replace(found, raws=(*found.raws, *(raw.noted(note) for raw in new)))
+
+
+def _note_rows(found: Findings, other: Findings) -> Findings:
+    """A note on each table that the text blocks have another number of rows."""
+    there = " and ".join(str(raw.rows) for raw in other.raws)
     note = (
-        f"the text beside the structured content has {' and '.join(map(str, there))} "
-        "rows; the structured content was taken"
+        f"the text beside the structured content has {there} rows; the structured "
+        "content was taken"
     )
     return replace(found, raws=tuple(raw.noted(note) for raw in found.raws))
+
+
+def _words_of_blocks(parts: ResultParts) -> str:
+    """The text blocks that do not repeat the structured content as JSON."""
+    return "\n".join(
+        piece
+        for piece in parts.texts
+        if piece.strip() and not piece.lstrip().startswith(("{", "["))
+    )
+
+
+def _as_printed(value: Any) -> str:
+    """A scalar as a print may show it: the case of words and the digits behind the
+    fifth do not count.
+    """
+    text = str(value).strip().casefold()
+    if strings.is_number(text):
+        return f"{float(text):.4g}"
+
+    return text
+
+
+def _is_known(raw: Raw, known: frozenset[str]) -> bool:
+    """Whether a table of the text holds only what the structured content says."""
+    cells = itertools.chain.from_iterable(column[:_COMPARED] for column in raw.columns)
+    new = [cell for cell in cells if _as_printed(cell) not in known]
+    size = min(raw.rows, _COMPARED) * len(raw.columns)
+    return len([cell for cell in new if cell not in (None, "")]) * 4 <= size
 
 
 def _blocks_say_same(parts: ResultParts, inner: Any) -> bool:
@@ -140,11 +201,24 @@ def _declare_types(found: Findings, schema: Mapping[str, Any] | None) -> Finding
 
 def _declare(raw: Raw, schema: Mapping[str, Any]) -> Raw:
     names = raw.names or ()
+    if not names and not raw.rows:
+        names = _names_of_items(schema, raw.path.rpartition(".")[2])
+        raw = replace(raw, names=names or None, columns=tuple(() for _ in names))
     properties = _find_properties(schema, set(names), 0)
     if properties is None or any(raw.declared):
         return raw
     kinds = tuple(_kind_of(properties.get(name)) for name in names)
     return replace(raw, declared=kinds)
+
+
+def _names_of_items(schema: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """The columns of an empty list, by what the schema says of its items."""
+    described = _find_properties(schema, {key}, 0) or {}
+    match described.get(key):
+        case {"items": {"properties": Mapping() as items}}:
+            return tuple(map(str, items))
+
+    return ()
 
 
 def _find_properties(
@@ -307,19 +381,29 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
     """Each block on its own; those that are no table are notes, and an error among
     notes is the error.
     """
+    rows = _read_rows_and_words(pieces, names)
+    if rows is not None:
+        return rows
+
     found = [texts.read_text(piece, selected=names) for piece in pieces]
     failed = [item for item in found if item.error is not None]
     taken = [item for item in found if item.raws]
     if not taken:
         if failed:
             return failed[0]
+        if any(item.pictures for item in found):
+            return _join_pictures(pieces, found)
         return _read_joined(pieces, found[0], names)
 
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
+    left: list[Any] = []
+    pictures: list[account.Picture] = []
     for item in found:
         raws += item.raws
         meta |= item.meta
+        left += item.left
+        pictures += item.pictures
 
     if failed:
         note = (
@@ -330,7 +414,56 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
 
     rest = [piece for piece, item in zip(pieces, found, strict=True) if not item.raws]
     rest += [item.rest for item in taken if item.rest]
-    return replace(taken[0], raws=tuple(raws), rest="\n".join(rest), meta=meta)
+    return replace(
+        taken[0],
+        raws=tuple(raws),
+        rest="\n".join(rest),
+        meta=meta,
+        left=tuple(left),
+        pictures=tuple(pictures),
+    )
+
+
+def _read_rows_and_words(
+    pieces: Sequence[str], names: tuple[str, ...]
+) -> Findings | None:
+    """A block a row, and others with words around the rows."""
+    rows = [piece for piece in pieces if piece.lstrip()[:1] == "{"]
+    if len(rows) < 2 or len(rows) == len(pieces):
+        return None
+
+    values = _parse_rows(rows)
+    if values is None or not _are_alike(values):
+        return None
+
+    words = [piece for piece in pieces if piece.lstrip()[:1] != "{"]
+    others = [texts.read_text(piece, selected=names) for piece in words]
+    if any(item.raws or item.error is not None for item in others):
+        return None
+
+    found = texts.read_value(values, "json", selected=names)
+    if not found.raws:
+        return None
+
+    return replace(found, reader="one block a row", rest="\n".join(words))
+
+
+def _are_alike(values: Sequence[Any]) -> bool:
+    """Whether all are objects with half of the first one's keys."""
+    first = values[0]
+    if not all(type(value) is dict for value in values):
+        return False
+    return all(2 * len(first.keys() & value.keys()) >= len(first) for value in values)
+
+
+def _join_pictures(pieces: Sequence[str], found: Sequence[Findings]) -> Findings:
+    """Blocks without a table, of which some hold pictures."""
+    told = [
+        piece if item.told is None else item.told
+        for piece, item in zip(pieces, found, strict=True)
+    ]
+    pictures = tuple(itertools.chain.from_iterable(item.pictures for item in found))
+    return replace(found[0], pictures=pictures, told="\n".join(told))
 
 
 def _read_joined(
@@ -340,4 +473,9 @@ def _read_joined(
     joined = texts.read_text("\n".join(pieces), selected=names)
     if joined.raws:
         return joined
+
+    # a hit a block: paragraphs that each hold names and values
+    apart = texts.read_text("\n\n".join(pieces), selected=names)
+    if apart.raws:
+        return apart
     return replace(joined, rejected=(*first.rejected, *joined.rejected))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_notebook.results import error_detection, readers
+from mcp_notebook.results import account, error_detection, readers
 from mcp_notebook.results.formats import delimited, tagged
 from mcp_notebook.results.raw_table import Raw, Taken
 from mcp_notebook.results.reading import Confidence, Rejected
@@ -16,6 +16,8 @@ from mcp_notebook.results.values import json_tables, jsontext, large_lists
 
 _DEEPEST_TEXT = 3  # texts in values in texts
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
+_PARAGRAPHS = re.compile(r"\n(?:[ \t\r]*\n)+")
+_MOST_WORDS, _LONGEST_WORDS = 4, 3  # paragraphs around a table, lines of each
 _CELL_BORDERS = re.compile(r"[,|\t;]|  +")
 # Keys whose text is the result, when all else beside it is a scalar.
 _LEAVES = frozenset(
@@ -30,7 +32,8 @@ _BLOCK_KEYS = frozenset({"type", "text", "annotations", "_meta", "meta"})
 @dataclass(frozen=True)
 class Findings:
     """What one text or value gave: tables as raw columns, or an error, or nothing;
-    `meta` is the envelope.
+    `meta` is the envelope, `left` what of it no table took, `told` the text without the
+    pictures that stood in it (None when there were none).
     """
 
     raws: tuple[Raw, ...] = ()
@@ -41,6 +44,9 @@ class Findings:
     meta: Mapping[str, Any] = field(default_factory=dict)
     rejected: Rejected = ()
     notes: tuple[str, ...] = ()
+    left: tuple[Any, ...] = ()
+    pictures: tuple[account.Picture, ...] = ()
+    told: str | None = None
 
     def after(self, rejected: Iterable[tuple[str, str]]) -> Findings:
         """The same, with the readers that were asked before and did not take it."""
@@ -152,7 +158,30 @@ def _ask_readers(text: str, selected: Sequence[str], depth: int) -> Findings:
 
         rejected.append((reader.name, answer))
 
-    return Findings(rejected=tuple(rejected))
+    return _read_paragraph(text, selected, depth) or Findings(rejected=tuple(rejected))
+
+
+def _read_paragraph(text: str, selected: Sequence[str], depth: int) -> Findings | None:
+    """The table in one paragraph of a few, which stands between words: a sentence above,
+    a line of a log below.
+    """
+    if depth >= _DEEPEST_TEXT or "\n\n" not in text.replace("\r", ""):
+        return None
+
+    pieces = [piece for piece in _PARAGRAPHS.split(text) if piece.strip()]
+    longest = max(pieces, key=lambda piece: (piece.count("\n"), len(piece)))
+    words = [piece for piece in pieces if piece is not longest]
+    if not words or len(words) > _MOST_WORDS:
+        return None
+    if any(piece.count("\n") >= _LONGEST_WORDS for piece in words):
+        return None
+
+    found = read_text(longest, selected=selected, depth=_DEEPEST_TEXT)
+    if not found.raws or found.confidence == "low":
+        return None
+
+    # what nothing but blanks or commas hold apart, prose holds apart as well
+    return replace(found, rest="\n\n".join([*words, *filter(None, [found.rest])]))
 
 
 def _taken_by(reader: str, taken: Taken) -> Findings:
@@ -184,7 +213,7 @@ def _read_wrapped(text: str, selected: Sequence[str], depth: int) -> Findings | 
     bodies, rest = tagged.find_wrapped_texts(text)
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
-    rests, unread = [rest], []
+    rests, unread, left = [rest], [], []
     first = None
     for item in bodies:
         found = read_text(item.body, selected=selected, depth=depth + 1)
@@ -197,13 +226,14 @@ def _read_wrapped(text: str, selected: Sequence[str], depth: int) -> Findings | 
 
         raws += found.raws
         meta |= found.meta
+        left += found.left
         rests.append(found.rest)
 
     if first is None:
         return None
 
-    left = "\n".join(filter(None, [*rests, *unread]))
-    return replace(first, raws=tuple(raws), rest=left, meta=meta)
+    around = "\n".join(filter(None, [*rests, *unread]))
+    return replace(first, raws=tuple(raws), rest=around, meta=meta, left=tuple(left))
 
 
 # --- values
@@ -218,6 +248,12 @@ def read_value(
     depth: int = 0,
 ) -> Findings:
     """The tables of a parsed value, its error, or what a text inside it holds."""
+    value, pictures = account.take_pictures(value)
+    if pictures:
+        found = read_value(value, reader, rest=rest, selected=selected, depth=depth)
+        told = join(rest, account.write_left(value, 0))
+        return replace(found, pictures=(*found.pictures, *pictures), told=told)
+
     value = unwrap_blocks(value)
     if isinstance(value, str):
         if depth >= _DEEPEST_TEXT:
@@ -238,14 +274,30 @@ def read_value(
     if isinstance(raws, str) or _is_only_record(raws, value):
         inner = _read_leaf(value, selected, depth)
         if inner is not None:
-            return replace(inner, meta={**meta, **inner.meta})
+            return _put_in_envelope(inner, value, meta)
 
     if isinstance(raws, str):
         return Findings(rest=rest, rejected=((reader, raws),), meta=meta)
 
     is_json = reader.startswith("json")
-    raws = tuple(replace(raw, json=is_json) for raw in raws)
-    return Findings(raws, reader, rest, None, "high", meta)
+    left = account.find_left(value, raws)
+    raws = tuple(replace(raw, json=is_json, took=()) for raw in raws)
+    return Findings(
+        raws, reader, rest, None, "high", meta, left=() if left is None else (left,)
+    )
+
+
+def _put_in_envelope(inner: Findings, value: Any, meta: Mapping[str, Any]) -> Findings:
+    """What the one text of an envelope gave, and the entries beside that text."""
+    leaf = _find_leaf(value)
+    beside = {key: item for key, item in value.items() if item is not leaf}
+    left = (beside, *inner.left) if inner.raws else ()
+    return replace(inner, meta={**meta, **inner.meta}, left=left)
+
+
+def join(*pieces: str) -> str:
+    """The pieces that are not blank, each on its lines."""
+    return "\n".join(piece for piece in pieces if piece.strip())
 
 
 def unwrap_blocks(value: Any) -> Any:

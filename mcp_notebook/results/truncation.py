@@ -72,6 +72,8 @@ _ROWS_SAID = re.compile(
     r"(\d[\d,]*) rows?(?: in set)?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+# A line of dots between rows stands for rows.
+_DOTS = re.compile(r"^[ \t]*(?:\.{3,}|…)[ \t]*$", re.MULTILINE)
 _EDGE = 4000  # characters at the beginning and the end of a text that are looked at
 # Numbers that people choose as limits.
 _ROUND = frozenset(
@@ -80,6 +82,12 @@ _ROUND = frozenset(
         "10 20 25 50 100 200 250 256 300 400 500 512 1000 1024 1500 2000 2048 2500 "
         "5000 10000 20000 25000 50000 65536 100000 1000000".split(),
     )
+)
+_DEEPEST_FACTS = 3
+# Objects about the list beside them.
+_PAGERS = frozenset(
+    "pagination paging pager page_info pageinfo page meta metadata summary info stats "
+    "statistics resultset result_info response_metadata data result".split()
 )
 _LEAST_SUSPECT = 25
 _LEAST_EXPORT = 10_000
@@ -93,6 +101,7 @@ def mark_truncated(
     rest: str,
     sql: str,
     arguments: Mapping[str, Any] | None = None,
+    together: int = 0,
 ) -> Raw:
     """The table with its `truncated` and `total_rows` filled from the envelope and the
     text around it.
@@ -107,7 +116,11 @@ def mark_truncated(
     else:
         facts = list(_facts(meta, 0))
 
-    total = _find_total(facts, raw.rows)
+    # what several lists have together is no list's count
+    total = None if lone else _find_total(_counts_beside(raw, meta), raw.rows)
+    if total == together and total != raw.rows:
+        total = None
+
     reason = _find_reason(raw, facts, rest, sql, total)
     if reason:
         if total is None:
@@ -137,6 +150,7 @@ def _find_reason(raw: Raw, facts: Facts, rest: str, sql: str, total: int | None)
         or _find_flag(facts)
         or _find_sentence(facts, rest)
         or _find_added_limit(raw, facts, rest, sql)
+        or _find_dots(rest)
     )
     if not reason and total is not None and total > raw.rows:
         return f"the server counts {total:,} rows and {raw.rows:,} came"
@@ -144,10 +158,31 @@ def _find_reason(raw: Raw, facts: Facts, rest: str, sql: str, total: int | None)
     return reason
 
 
+def _counts_beside(raw: Raw, meta: Mapping[str, Any]) -> Facts:
+    """The scalars that count the rows of a list: those beside it or above it, and those
+    in an object about pages.
+    """
+    facts: Facts = []
+    level: Any = meta
+    for name in (*raw.path.split("."), None):
+        if not isinstance(level, Mapping):
+            break
+
+        facts += _facts(level, _DEEPEST_FACTS)
+        for key, sub in level.items():
+            is_about = str(key).lower().strip("_") in _PAGERS
+            if isinstance(sub, Mapping) and is_about:
+                facts += _facts(sub, 0)
+
+        level = level.get(name)
+
+    return facts
+
+
 def _facts(meta: Mapping[str, Any], depth: int) -> Iterator[tuple[str, Any]]:
     """Scalar entries of an envelope and its inner objects; never a row's own columns."""
     for key, value in meta.items():
-        if isinstance(value, Mapping) and depth < 3:
+        if isinstance(value, Mapping) and depth < _DEEPEST_FACTS:
             yield from _facts(value, depth + 1)
         elif isinstance(value, (str, int, float, bool)) or value is None:
             yield str(key).lower().replace("-", "_"), value
@@ -204,6 +239,12 @@ def _find_line(text: str) -> str:
     return text[start : end if end >= 0 else len(text)].strip()[:300]
 
 
+def _find_dots(rest: str) -> str:
+    if _DOTS.search(rest[-_EDGE:]):
+        return "a line of dots stands where rows were left out"
+    return ""
+
+
 def _find_added_limit(raw: Raw, facts: Facts, rest: str, sql: str) -> str:
     """A server that repeats the statement with a LIMIT of its own, and as many rows as that."""
     if not sql or not raw.rows:
@@ -257,7 +298,8 @@ def _note_reached_limit(
     if own is not None and own <= raw.rows:
         return raw  # the statement itself asked for no more
 
-    limit = _reached_limit([*facts, *_facts(arguments, 0)], raw.rows)
+    # what an answer calls a limit may be anything; what was asked for is one
+    limit = _reached_limit(list(_facts(arguments, 0)), raw.rows)
     if limit and (raw.total_rows or 0) <= raw.rows:
         return raw.noted(
             f"exactly the {raw.rows:,} rows that `{limit}` allows: there may be more"

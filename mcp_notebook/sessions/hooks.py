@@ -54,30 +54,24 @@ def client_callbacks(
 ) -> dict[str, Any]:
     """Keyword arguments for the SDK's Client; call timeouts stand still while a hook runs."""
     # Here, because this module is imported before the SDK is.
-    from mcp.types import (
-        CreateMessageResult,
-        ElicitResult,
-        ErrorData,
-        ListRootsResult,
-        Root,
-    )
+    from mcp import types
 
     async def elicit(context: Any, params: Any) -> Any:
         if hooks.elicit is None:
-            return ElicitResult(action="decline")
+            return types.ElicitResult(action="decline")
 
         try:
             with hold_clock():
                 answer = await hooks.elicit(server, params)
 
             if isinstance(answer, tuple):
-                return ElicitResult.model_validate(_reply_by_name(answer))
+                return types.ElicitResult.model_validate(_reply_by_name(answer))
 
             return answer
         except Exception:
             # boundary: a failing form must not end the session; the server is told no
             logger.exception("the elicitation hook failed")
-            return ElicitResult(action="cancel")
+            return types.ElicitResult(action="cancel")
 
     async def sample(context: Any, params: Any) -> Any:
         assert hooks.sample is not None
@@ -86,25 +80,28 @@ def client_callbacks(
                 reply = await hooks.sample(server, params)
 
             if isinstance(reply, dict):
-                return CreateMessageResult.model_validate(reply)
+                return types.CreateMessageResult.model_validate(reply)
 
             return reply
         except NotebookError as error:
             # a budget is used up, the person said no, or no model answers
             logger.info("a turn for %s was not given: %s", server, error.message)
-            return ErrorData(
+            return types.ErrorData(
                 code=-1,
                 message="The request was declined, or there is no budget or model for it",
             )
         except Exception:  # boundary: as above
             logger.exception("the sampling hook failed")
-            return ErrorData(code=-1, message="The request was not allowed")
+            return types.ErrorData(code=-1, message="The request was not allowed")
 
     async def roots(context: Any) -> Any:
         assert hooks.roots is not None
         folders = await hooks.roots(server)
-        return ListRootsResult(
-            roots=[Root(uri=_uri(folder), name=Path(folder).name) for folder in folders]
+        return types.ListRootsResult(
+            roots=[
+                types.Root(uri=_uri(folder), name=Path(folder).name)
+                for folder in folders
+            ]
         )
 
     callbacks: dict[str, Any] = {"elicitation_callback": elicit}

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -293,26 +295,52 @@ def _check(schema: _Schema, content: Any) -> str:
 
 @lru_cache(maxsize=256)
 def _validator(schema: _Schema) -> Any:
-    # Slow to import: see import_in_background().
+    # Slow to import, see import_in_background(), and jsonschema before what it needs.
     _import()
-    from jsonschema.validators import extend, validator_for
-    from referencing import Registry
+    import referencing
+    from jsonschema import validators
 
-    base = validator_for(schema.schema)
+    base = validators.validator_for(schema.schema)
     base.check_schema(schema.schema)
     # Patterns come from the server and a regular expression can run for ever while holding the GIL.
     without_patterns = dict.fromkeys(
         ("pattern", "patternProperties", "unevaluatedProperties"), _pass
     )
-    cls = extend(base, {**without_patterns, "additionalProperties": _additional(base)})
+    cls = validators.extend(
+        base, {**without_patterns, "additionalProperties": _additional(base)}
+    )
     # An empty registry: a $ref to the network is never fetched.
-    return cls(schema.schema, registry=Registry())
+    return cls(schema.schema, registry=referencing.Registry())
+
+
+# The grammar of IRIs that jsonschema loads for one format of texts takes more than a
+# second to build, and no schema that was seen asks for it.
+IRI_GRAMMAR = "rfc3987_syntax"
+_importing = threading.Lock()
 
 
 def _import() -> None:
     # The package before its modules: two threads that begin at different ends would get
     # a half-made one.
-    import_module("jsonschema")
+    with _importing:
+        loaded = "jsonschema" in sys.modules or IRI_GRAMMAR in sys.modules
+        if loaded or find_spec(IRI_GRAMMAR) is None:
+            import_module("jsonschema")
+            return
+
+        stand_in: Any = ModuleType(IRI_GRAMMAR)
+        stand_in.is_valid_syntax = _is_iri
+        sys.modules[IRI_GRAMMAR] = stand_in
+        try:
+            import_module("jsonschema")
+        finally:
+            # Whoever else wants the grammar gets the real one.
+            del sys.modules[IRI_GRAMMAR]
+
+
+def _is_iri(rule: str, text: str) -> bool:
+    """The grammar's own function, loaded when a format is checked."""
+    return import_module(IRI_GRAMMAR).is_valid_syntax(rule, text)
 
 
 def _pass(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.interchange
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
@@ -252,8 +253,6 @@ def once(reader: Any) -> pa.Table:
 
 def read_interchanged(value: Any) -> pa.Table:
     """A table by the dataframe interchange protocol; raises `DataError`."""
-    import pyarrow.interchange
-
     try:
         return pyarrow.interchange.from_dataframe(value)
     except (

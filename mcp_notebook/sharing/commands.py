@@ -145,15 +145,14 @@ async def _fetch(args: argparse.Namespace) -> None:
 
 
 async def _notebook(args: argparse.Namespace) -> None:
-    from mcp_notebook.sharing.http_server import (
-        connection_folder,
-        find_connection,
-        serve_bridge,  # as above
-    )
+    from mcp_notebook.sharing import http_server  # as above
 
-    await serve_bridge(
-        args.connection or find_connection(connection_folder(), args.kernel)
-    )
+    connection = args.connection
+    if not connection:
+        folder = http_server.connection_folder()
+        connection = http_server.find_connection(folder, args.kernel)
+
+    await http_server.serve_bridge(connection)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

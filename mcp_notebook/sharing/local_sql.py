@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.answer import TableAnswer
+from mcp_notebook.sharing.arrow import for_duckdb, snapshot
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import look
+from mcp_notebook.sharing.sources import plan_request
 from mcp_notebook.sharing.sources.local_tables import STORED, ready, schema_of
 from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
+from mcp_notebook.sharing.sources.plan import named_columns
 from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS
 from mcp_notebook.sharing.sources.remote_route import (
     Bounds,
@@ -75,8 +79,6 @@ def run_local_query(
 
 
 def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
-    from mcp_notebook.sharing import sqlguard
-
     statement, notes = routed.checked, []
     named: dict[str, Any] = {}
     for name in statement["tables"]:
@@ -119,8 +121,6 @@ def _typed_columns(value: Any) -> list[tuple[str, Any]]:
 
 def _scannable(value: Any, name: str, sql: str) -> Any:
     """What DuckDB registers in this process; raises `DataError`."""
-    from mcp_notebook.sharing.arrow import for_duckdb, snapshot
-    from mcp_notebook.sharing.sources.plan import named_columns
 
     def needed(names: Sequence[str]) -> Sequence[str]:
         return named_columns(sql, {name: names})[name]
@@ -128,6 +128,7 @@ def _scannable(value: Any, name: str, sql: str) -> Any:
     kind = kind_of(value)
     if kind == "lazy":
         return value  # DuckDB asks Polars for the columns and rows that it needs
+
     if kind not in STORED:
         return for_duckdb(snapshot(value), needed)[0]
 
@@ -145,9 +146,6 @@ async def _ask_here(request: dict[str, Any], seconds: float) -> dict[str, Any]:
 
 
 def _answer_request(request: dict[str, Any]) -> dict[str, Any]:
-    # duckdb takes a third of a second to import: only the first query pays.
-    from mcp_notebook.sharing.sources import plan_request
-
     with contextlib.closing(_local_connection("UTC").cursor()) as cursor:
         return plan_request.answer(cursor, request)
 
@@ -172,6 +170,4 @@ def _local_spool() -> Spool:
 # a session's zone is locked with it; few notebooks have times of many zones
 @lru_cache(maxsize=8)
 def _local_connection(zone: str) -> "duckdb.DuckDBPyConnection":
-    from mcp_notebook.sharing import sqlguard
-
     return sqlguard.connect(threads=os.cpu_count() or 2, memory="80%", zone=zone)

@@ -18,12 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.arrow import Snapshot, snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.local_sql import local_answer, run_local_query
+from mcp_notebook.sharing.masks import holds_tokens, note_on
 from mcp_notebook.sharing.sources.local_tables import STORED, Ready, ready, schema_of
 from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
 from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here, nothing
@@ -130,6 +134,7 @@ class Shipping:
         """Nothing is kept any more; the owner of the folder removes it."""
         if self._dropping is not None:
             await self._dropping
+
         self._shipped.clear()
 
     async def _kept(
@@ -181,8 +186,6 @@ class Shipping:
 
 def write_table(table: "pa.Table", path: Path) -> Path:
     """An Arrow file of the table."""
-    import pyarrow as pa
-
     with (
         pa.OSFile(str(path), "wb") as sink,
         pa.ipc.new_file(sink, table.schema) as writer,
@@ -335,9 +338,13 @@ class SqlRunner:
             return (await self._elsewhere.needed(sql, {name: names}))[name]
 
         value = _resolve(catalog, name)
+        if masks is not None:
+            masks = masks.for_entry(catalog.find(name))
+
         try:
             if kind_of(value) in STORED:
                 return await self._place_stored(value, name, masks, needed)
+
             return await self._shipping.place(value, name, masks, needed)
         except DataError as error:
             raise ToolError(error.message) from error
@@ -407,7 +414,7 @@ class SqlRunner:
         value = _resolve(catalog, name)
         empty = await asyncio.to_thread(_empty, value)
         if masks is not None:
-            table = masks.apply(empty, name)
+            table = masks.for_entry(catalog.find(name)).apply(empty, name)
         else:
             table = empty
 
@@ -428,8 +435,6 @@ async def run_worker_query(
 
 
 def _empty(value: Any) -> "pa.Table":
-    from mcp_notebook.sharing.describing import look
-
     return look(value).schema.empty_table()
 
 
@@ -460,10 +465,6 @@ def _with_tokens(
 def _take(
     path: Path, answer: dict[str, Any], notes: tuple[str, ...], hidden: bool
 ) -> TableAnswer:
-    import pyarrow as pa
-
-    from mcp_notebook.sharing.masks import holds_tokens, note_on
-
     with pa.OSFile(str(path)) as source:
         data = pa.ipc.open_file(source).read_all()
 

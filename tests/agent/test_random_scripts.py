@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from mcp_notebook.agent import turn
 from mcp_notebook.agent.caller import Caller
@@ -236,6 +236,8 @@ def runner() -> Iterator[asyncio.Runner]:
     gc.unfreeze()
 
 
+# The widest of all random tests: it has most of the examples of the whole suite.
+@settings(max_examples=2000 if settings.default.max_examples > 100 else 60)
 @given(script=conversations)
 def test_whatever_happens_the_next_cell_can_go_on(runner, tmp_path_factory, script):
     cassette = tmp_path_factory.getbasetemp() / "random.claude.json"

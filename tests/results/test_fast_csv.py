@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook import results
-from mcp_notebook.results.columns import fast_columns, threads
+from mcp_notebook.results.columns import fast_columns
 from mcp_notebook.results.formats import csv_records, delimited
 from tests.results.test_fast_json import DATES, NUMBERS, STAMPS
 
@@ -20,7 +20,7 @@ from tests.results.test_fast_json import DATES, NUMBERS, STAMPS
 def no_size_is_small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fast_columns, "SMALL", 0)
-        patch.setattr(threads, "MANY", 0)
+        patch.setattr(fast_columns, "MANY", 0)
         patch.setattr(csv_records, "ARROW_BLOCK", 64)
         yield
 

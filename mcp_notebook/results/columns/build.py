@@ -155,7 +155,7 @@ def _only_texts(values: Cells) -> bool:
 def _binary(values: Cells) -> infer.Column | None:
     """The column of bytes literals; None when one has an escape that Python does not know."""
     try:
-        found = [None if value is None else _bytes(value) for value in values]
+        found = numeric.map_present(_bytes, values)
     except (ValueError, SyntaxError):
         return None
     return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
@@ -182,9 +182,7 @@ def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
     ):
         return typed
 
-    array, note = numeric.decimals(
-        [None if value is None else Decimal(value) for value in values]
-    )
+    array, note = numeric.decimals(numeric.map_present(Decimal, values))
     return infer.Column(array, f"converted from text: {infer.short(array.type)}", note)
 
 

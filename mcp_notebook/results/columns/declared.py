@@ -125,9 +125,7 @@ def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | No
 
 
 def _int(values: Sequence[Any]) -> pa.Array | None:
-    return numeric.integers(
-        [None if value is None else _as_int(value) for value in values]
-    )[0]
+    return numeric.integers(numeric.map_present(_as_int, values))[0]
 
 
 def _as_int(value: Any) -> int:
@@ -139,9 +137,7 @@ def _as_int(value: Any) -> int:
 
 
 def _float(values: Sequence[Any]) -> pa.Array:
-    return pa.array(
-        [None if value is None else _as_float(value) for value in values], pa.float64()
-    )
+    return pa.array(numeric.map_present(_as_float, values), pa.float64())
 
 
 def _as_float(value: Any) -> float:
@@ -151,7 +147,7 @@ def _as_float(value: Any) -> float:
 
 
 def _decimal(values: Sequence[Any]) -> pa.Array | None:
-    exact = [None if value is None else _as_decimal(value) for value in values]
+    exact = numeric.map_present(_as_decimal, values)
     if not all(value is None or value.is_finite() for value in exact):
         return None
 
@@ -171,9 +167,7 @@ def _as_decimal(value: Any) -> Decimal:
 
 
 def _bool(values: Sequence[Any]) -> pa.Array:
-    return pa.array(
-        [None if value is None else _TRUTH[value] for value in values], pa.bool_()
-    )
+    return pa.array(numeric.map_present(_TRUTH.__getitem__, values), pa.bool_())
 
 
 def _date(values: Sequence[Any]) -> pa.Array | None:
@@ -182,9 +176,7 @@ def _date(values: Sequence[Any]) -> pa.Array | None:
         value is None or (type(value) is str and _DAYS.fullmatch(value))
         for value in values
     ):
-        return pa.array(
-            [None if value is None else int(value) for value in values], pa.int32()
-        ).cast(pa.date32())
+        return pa.array(numeric.map_present(int, values), pa.int32()).cast(pa.date32())
 
     return _type_values(values, dt.date, pa.date32())
 
@@ -244,7 +236,7 @@ def _in_zone(values: Sequence[Any], zone: str) -> pa.Array | None:
 
 
 def _time(values: Sequence[Any]) -> pa.Array | None:
-    return strings.times([None if value is None else str(value) for value in values])
+    return strings.times(numeric.map_present(str, values))
 
 
 def _text(values: Sequence[Any]) -> pa.Array:
@@ -252,9 +244,7 @@ def _text(values: Sequence[Any]) -> pa.Array:
 
 
 def _binary(values: Sequence[Any]) -> pa.Array:
-    return pa.array(
-        [None if value is None else _as_bytes(value) for value in values], pa.binary()
-    )
+    return pa.array(numeric.map_present(_as_bytes, values), pa.binary())
 
 
 def _as_bytes(value: Any) -> bytes:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results.columns import infer, strings, threads
+from mcp_notebook.results.columns import infer, strings
 from mcp_notebook.results.columns.infer import Column, Strictness, short
 from mcp_notebook.results.columns.nulls import (
     NULL_WORDS,
@@ -28,6 +29,9 @@ from mcp_notebook.results.columns.nulls import (
 )
 from mcp_notebook.results.raw_table import Cells, Raw
 
+_WORKERS = 2
+MANY = 10_000
+"""Rows from which a second thread is worth its start."""
 SMALL = 256
 """Rows below which the exact path is as fast."""
 _SAMPLE = 256
@@ -48,6 +52,21 @@ _SMALL_FLOAT, _LARGE_FLOAT = 1e-3, 1e15
 _SECONDS, _MILLISECONDS = len("2024-02-29T12:30:00"), len("2024-02-29T12:30:00.000Z")
 _FIRST_DAY = pa.scalar(dt.date(1, 1, 1))
 _FIRST_STAMP = dt.datetime(1, 1, 2)
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def each(
+    work: Callable[[Item], Answer], items: Iterable[Item], *, rows: int = MANY
+) -> list[Answer]:
+    """The answer for each item, in their order. Two threads work on a long table: Arrow
+    does without the interpreter's lock.
+    """
+    if rows < MANY:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return list(pool.map(work, items))
 
 
 def column_of_texts(
@@ -349,7 +368,7 @@ def take_nulls_out(raw: Raw, names: Sequence[str]) -> TakenOut:
     words = raw.nulls or NULL_WORDS
     known = pa.array(dict.fromkeys(words if raw.empty_is_text else [*words, ""]))
     gaps = "" in words
-    seen = threads.each(
+    seen = each(
         lambda column: _look_at(column, known, gaps), raw.columns, rows=raw.rows
     )
     token = _null_word(seen)

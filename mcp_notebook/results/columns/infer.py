@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+import operator
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -61,6 +62,10 @@ def column(
     """
     kinds = set(map(type, values)) - {type(None)}
     if dict in kinds:
+        # MongoDB's identifiers are texts, also where they have no letter among digits
+        if any(type(value) is dict and value.keys() == {"$oid"} for value in values):
+            text = "keep"
+
         values = [_plain(value) for value in values]
         kinds = set(map(type, values)) - {type(None)}
 
@@ -118,9 +123,7 @@ def _long_integers(values: Sequence[Any]) -> Column | None:
     if any(type(value) is str and abs(int(value)) < _EXACT_FLOAT for value in values):
         return None
 
-    array, note = numeric.integers(
-        [None if value is None else int(value) for value in whole]
-    )
+    array, note = numeric.integers(numeric.map_present(int, whole))
     return Column(array, f"converted from text: {short(array.type)}", note)
 
 
@@ -185,15 +188,11 @@ def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
     if Decimal not in kinds and all(
         _float_is(value) for value in present if type(value) is int
     ):
-        return pa.array(
-            [None if value is None else float(value) for value in values], pa.float64()
-        ), ""
+        return pa.array(numeric.map_present(float, values), pa.float64()), ""
     if not all(math.isfinite(value) for value in present if type(value) is not int):
         return _not_finite(values)
 
-    return numeric.decimals(
-        [None if value is None else _as_decimal(value) for value in values]
-    )
+    return numeric.decimals(numeric.map_present(_as_decimal, values))
 
 
 def _float_is(value: int) -> bool:
@@ -207,7 +206,7 @@ def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, s
     """Numbers in more digits than a float needs: floats if all are as printed with 17
     digits, else decimals.
     """
-    floats = [None if value is None else float(value) for value in values]
+    floats = numeric.map_present(float, values)
     long = [value for value in values if type(value) is Digits]
     printed = others <= {float, int} and all(
         strings.float_holds(str(value)) for value in long
@@ -225,16 +224,16 @@ def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, s
 
 def _not_finite(values: Sequence[Any]) -> tuple[pa.Array, str]:
     """Infinity or NaN beside decimals or huge integers: floats when each survives it, else text."""
-    floats = [None if value is None else _float(value) for value in values]
+    floats = numeric.map_present(_float, values)
     if all(
         b is None or not math.isfinite(b) or Decimal(repr(b)) == a
         for a, b in zip(values, floats, strict=True)
     ):
         return pa.array(floats, pa.float64()), ""
 
-    return pa.array(
-        [None if value is None else str(value) for value in values], pa.string()
-    ), ("mixes exact decimals with NaN or Infinity, kept as text")
+    return pa.array(numeric.map_present(str, values), pa.string()), (
+        "mixes exact decimals with NaN or Infinity, kept as text"
+    )
 
 
 def _float(value: Any) -> float:
@@ -257,13 +256,17 @@ def _strings(values: Sequence[Any]) -> tuple[pa.Array, str]:
         return pa.array(values, pa.string()), ""
     except (UnicodeEncodeError, pa.ArrowInvalid):
         return pa.array(
-            [None if value is None else _encodable(value) for value in values],
+            numeric.map_present(_encodable, values),
             pa.string(),
         ), ("has characters that are no valid Unicode, written as \\ud800")
 
 
 def _encodable(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode()
+
+
+def _write_iso(moment: dt.datetime | dt.time) -> str:
+    return moment.isoformat()
 
 
 def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
@@ -275,9 +278,9 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
             pa.timestamp("us"),
         ), ""
     if not all(aware):
-        return pa.array(
-            [None if v is None else v.isoformat() for v in values], pa.string()
-        ), ("mixes times with and without a zone, kept as text")
+        return pa.array(numeric.map_present(_write_iso, values), pa.string()), (
+            "mixes times with and without a zone, kept as text"
+        )
 
     offsets = {value.utcoffset() for value in present}
     if offsets == {dt.timedelta(0)}:
@@ -286,7 +289,7 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
         note = "is shown in UTC (sent with other offsets)"
 
     return pa.array(
-        [None if v is None else strings.to_utc(v) for v in values],
+        numeric.map_present(strings.to_utc, values),
         pa.timestamp("us", "UTC"),
     ), note
 
@@ -294,7 +297,7 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
 def _times(values: Sequence[Any]) -> tuple[pa.Array, str]:
     if any(value is not None and value.tzinfo is not None for value in values):
         return pa.array(
-            [None if v is None else v.isoformat() for v in values], pa.string()
+            numeric.map_present(_write_iso, values), pa.string()
         ), "times with a zone, as text"
     return pa.array(values, pa.time64("us")), ""
 
@@ -312,9 +315,7 @@ def _binary(values: Sequence[Any]) -> tuple[pa.Array, str]:
 
 
 def _uuids(values: Sequence[Any]) -> tuple[pa.Array, str]:
-    return pa.array(
-        [None if value is None else str(value) for value in values], pa.string()
-    ), ""
+    return pa.array(numeric.map_present(str, values), pa.string()), ""
 
 
 def _lists(values: Sequence[Any]) -> tuple[pa.Array, str]:
@@ -342,8 +343,7 @@ def _structs(values: Sequence[Any]) -> tuple[pa.Array, str]:
         return _mixed_column(values)
 
     columns = [
-        _items([None if value is None else value[key] for value in values])
-        for key in keys
+        _items(numeric.map_present(operator.itemgetter(key), values)) for key in keys
     ]
     arrays = [array for array, _ in columns if array is not None]
     if len(arrays) < len(keys) or any(_loose(array.type) for array in arrays):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,6 +18,11 @@ class Digits(Decimal):
     """
 
 
+def map_present(read: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
+    """What each value becomes; a NULL stays one."""
+    return [None if value is None else read(value) for value in values]
+
+
 def integers(values: Sequence[int | None]) -> tuple[pa.Array, str]:
     """Integers of any size, exact: int64, uint64, decimal128(38, 0), decimal256(76, 0),
     beyond that text.
@@ -28,11 +34,11 @@ def integers(values: Sequence[int | None]) -> tuple[pa.Array, str]:
     if low >= 0 and high < 2**64:
         return pa.array(values, pa.uint64()), ""
     if max(-low, high) >= 10**76:
-        return pa.array(
-            [None if value is None else _digits(value) for value in values], pa.string()
-        ), ("has integers of more than 76 digits, kept as text")
+        return pa.array(map_present(_digits, values), pa.string()), (
+            "has integers of more than 76 digits, kept as text"
+        )
 
-    return decimals([None if value is None else Decimal(value) for value in values])
+    return decimals(map_present(Decimal, values))
 
 
 def decimals(values: Sequence[Decimal | None]) -> tuple[pa.Array, str]:
@@ -44,9 +50,9 @@ def decimals(values: Sequence[Decimal | None]) -> tuple[pa.Array, str]:
     whole = max((len(t.digits) + int(t.exponent) for t in tuples), default=1)
     precision = max(whole, 1) + scale
     if precision > 76:
-        return pa.array(
-            [None if value is None else str(value) for value in values], pa.string()
-        ), ("has decimals of more than 76 digits, kept as text")
+        return pa.array(map_present(str, values), pa.string()), (
+            "has decimals of more than 76 digits, kept as text"
+        )
 
     if precision <= LONGEST:
         kind = pa.decimal128(max(precision, scale, 1), scale)
@@ -63,7 +69,7 @@ def written_decimals(values: Sequence[str | None]) -> tuple[pa.Array, str]:
     parts = [value.lstrip("-").partition(".") for value in values if value is not None]
     scale = max((len(fraction) for _, _, fraction in parts), default=0)
     precision = max((len(whole) for whole, _, _ in parts), default=1) + scale
-    exact = [None if value is None else Decimal(value) for value in values]
+    exact = map_present(Decimal, values)
     if precision > LONGEST:
         return decimals(exact)
 

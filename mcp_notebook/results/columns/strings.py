@@ -8,6 +8,7 @@ strings, so "007", "1e5", "+1" and " 5" never become numbers.
 from __future__ import annotations
 
 import datetime as dt
+import operator
 import re
 from collections.abc import Sequence
 from decimal import Decimal
@@ -20,7 +21,7 @@ from mcp_notebook.results.columns import numeric
 
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _STAMP = re.compile(
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?( "
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d(?=\.|\D|\Z))?)(?:(?<=:\d\d:\d\d)\.(\d{1,9}))?( "
     r"?(?:Z|UTC)|[+-]\d\d(?::?\d\d(?::\d\d)?)?)?",
     re.ASCII,
 )
@@ -107,7 +108,7 @@ def _dates(values: Sequence[str | None]) -> Typed | None:
     try:
         return Typed(
             pa.array(
-                [None if v is None else dt.date.fromisoformat(v) for v in values],
+                numeric.map_present(dt.date.fromisoformat, values),
                 pa.date32(),
             )
         )
@@ -122,7 +123,7 @@ def _midnights(values: Sequence[str | None]) -> Typed | None:
     if not _all_match(_MIDNIGHT, values):
         return None
 
-    dates = _dates([None if value is None else value[:10] for value in values])
+    dates = _dates(numeric.map_present(operator.itemgetter(slice(10)), values))
     return dates and Typed(dates.array, "was midnight UTC in every row, shown as dates")
 
 
@@ -172,10 +173,7 @@ def _stamps(values: Sequence[str | None]) -> Typed | None:
 def _parse_timestamps(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
     """Timestamps that Python reads as they are; None when one is on no calendar."""
     try:
-        return [
-            None if value is None else dt.datetime.fromisoformat(value)
-            for value in values
-        ]
+        return numeric.map_present(dt.datetime.fromisoformat, values)
     except ValueError:
         return None
 
@@ -224,6 +222,9 @@ def _stamp(match: re.Match[str]) -> dt.datetime | None:
         offset = "+00:00"
     else:
         offset = zone
+
+    if len(clock) == 5:
+        clock = f"{clock}:00"  # many a program writes no seconds
 
     try:
         return dt.datetime.fromisoformat(
@@ -279,7 +280,7 @@ def times(values: Sequence[str | None]) -> pa.Array | None:
     """Times of day, when every value is HH:MM:SS[.ffffff]; None when any is not."""
     try:
         return pa.array(
-            [None if v is None else dt.time.fromisoformat(v) for v in values],
+            numeric.map_present(dt.time.fromisoformat, values),
             pa.time64("us"),
         )
     except (ValueError, pa.ArrowInvalid):
@@ -299,7 +300,7 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
     if _all_match(_INTEGER, present):
         if max(map(len, present)) > _LONGEST_INTEGER:
             return None
-        return Typed(*numeric.integers([None if v is None else int(v) for v in values]))
+        return Typed(*numeric.integers(numeric.map_present(int, values)))
 
     plain = _all_match(_PLAIN, present)
     if plain or _all_match(_FLOAT, present):
@@ -334,9 +335,7 @@ def grouped_numbers(values: Sequence[str | None]) -> Typed | None:
     ):
         return None
 
-    found = numbers(
-        [None if value is None else value.replace(",", "") for value in values]
-    )
+    found = numbers(numeric.map_present(lambda text: text.replace(",", ""), values))
     fraction = any("." in value for value in present)
     if fraction:
         doubt = "; fractions may be rounded"
@@ -363,9 +362,7 @@ def _fractions(
     if not all(value.lower() in _SPECIAL or float_holds(value) for value in present):
         return None
 
-    return Typed(
-        pa.array([None if v is None else float(v) for v in values], pa.float64())
-    )
+    return Typed(pa.array(numeric.map_present(float, values), pa.float64()))
 
 
 def fixed_scale(present: Sequence[str]) -> bool:
@@ -398,7 +395,7 @@ def booleans(values: Sequence[str | None]) -> Typed | None:
         if found and found <= pair and (len(found) == 2 or "true" in pair):
             return Typed(
                 pa.array(
-                    [None if v is None else v.lower()[0] == "t" for v in values],
+                    numeric.map_present(lambda text: text[0] in "tT", values),
                     pa.bool_(),
                 )
             )

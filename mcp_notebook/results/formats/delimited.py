@@ -6,6 +6,8 @@ something besides the commas speaks for data.
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import re
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from mcp_notebook.results.formats import csv_records, unquoted
 from mcp_notebook.results.formats.csv_records import LINE_END, Record
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
 from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
-from mcp_notebook.results.values import literal
+from mcp_notebook.results.values import json_headings, literal
 
 DELIMITERS = "\t,;|"
 LARGE = 64 * 1024  # characters from which Arrow's reader is worth its doubts
@@ -65,12 +67,23 @@ def read_csv(text: str, selected: Sequence[str] = ()) -> Answer:
 
 def _read_separated(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
     records = csv_records.read_records(text, delimiter)
+    if records is None and delimiter == "," and ', "' in text:
+        records = _read_spaced_quotes(text)
     if records is not None and len({len(row) for row in records}) == 1:
         apart = any(None in row for row in records)
         quoted = '"' in text
         return _judge(records, delimiter, quoted=quoted, apart=apart, selected=selected)
 
     return _read_unquoted(text, delimiter, selected)
+
+
+def _read_spaced_quotes(text: str) -> list[Record] | None:
+    """Records with a blank between a comma and a quote, which RFC 4180 does not know."""
+    lines = io.StringIO(text, newline="")
+    try:
+        return list(csv.reader(lines, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return None
 
 
 def _read_unquoted(text: str, delimiter: str, selected: Sequence[str]) -> Answer:
@@ -109,7 +122,7 @@ def read_large_csv(text: str) -> Taken | None:
     """A long, regular CSV or TSV by Arrow's reader, every cell as text; None when it is
     short or unusual.
     """
-    if len(text) < LARGE:
+    if len(text) < LARGE or text.lstrip("\ufeff \r\n")[:1] in "[{<":
         return None
 
     head = text[:_HEAD].split("\n", 1)[0]
@@ -142,7 +155,8 @@ def _names_of_large(head: str, delimiter: str) -> list[str]:
     else:
         names = []
 
-    if not csv_records.is_header(names) or len(set(names)) < len(names):
+    named = [name or "index" if at == 0 else name for at, name in enumerate(names)]
+    if not csv_records.is_header(named) or len(set(names)) < len(names):
         return []
 
     if "".join(names).isprintable():
@@ -169,6 +183,9 @@ def _judge_large(
     if isinstance(judged, str) or judged.raws[0].declared:
         return None
 
+    if len(judged.raws[0].columns) != len(names):
+        return None
+
     whole = replace(judged.raws[0], columns=tuple(table.columns), rows=table.num_rows)
 
     return replace(judged, raws=(whole,))
@@ -186,8 +203,9 @@ def _judge(
     """Whether records of one width are data, and whether the first is their header;
     `apart`: None is no empty text.
     """
+    records = _join_headings(_strip_after_commas(records, delimiter))
     header, *rows = records
-    names = [cell or "" for cell in header]
+    names = _name_index([cell or "" for cell in header])
     stripped = [name.strip() for name in names]
     is_selected = len(names) > 1 and stripped == list(selected)
     if not is_selected and not csv_records.is_header(names):
@@ -210,6 +228,62 @@ def _judge(
     raw = unquoted.note_repairs(raw, names, repaired, note)
 
     return Taken((raw,), confidence="high" if quoted else "medium")
+
+
+def _join_headings(records: list[Record]) -> list[Record]:
+    """Records with one row of names: pandas writes two levels of columns as two rows
+    that begin with an empty cell, and the name of the index below them.
+    """
+    if len(records) < 3:
+        return records
+
+    upper, lower = records[0], records[1]
+    are_levels = not upper[0] and not lower[0] and len(set(upper)) < len(upper)
+    names = [*upper[1:], *lower[1:]]
+    if not are_levels or not all(
+        name and csv_records.is_header([name] * 2) for name in names
+    ):
+        return records
+
+    pairs = zip(upper[1:], lower[1:], strict=True)
+    joined = [f"{above} / {below}" for above, below in pairs]
+    third = records[2]
+    if third[0] and not any(third[1:]):
+        return [[third[0], *joined], *records[3:]]
+
+    return [["", *joined], *records[2:]]
+
+
+def _name_index(names: list[str]) -> list[str]:
+    """Names of which the first may be empty: an index without a name is written so."""
+    filled = next((at for at, name in enumerate(names) if name.strip()), 0)
+    if not filled or not csv_records.is_header([*names[filled:], "index"]):
+        return names
+    return [
+        *json_headings.name_levels([None] * filled, names[filled:]),
+        *names[filled:],
+    ]
+
+
+def _strip_after_commas(records: list[Record], delimiter: str) -> list[Record]:
+    """Without the blank that stands after each comma, when it does so in every row."""
+    if delimiter != "," or len(records) < 2:
+        return records
+    if not all(_is_spaced_row(row) for row in records[:_JUDGED]):
+        return records
+
+    stripped: list[Record] = []
+    for first, *rest in records:
+        stripped.append([first, *(cell and cell.removeprefix(" ") for cell in rest)])
+
+    # prose has its blanks there, too, but no column of numbers
+    if csv_records.has_typed_column(stripped[1:]):
+        return stripped
+    return records
+
+
+def _is_spaced_row(row: Record) -> bool:
+    return len(row) > 1 and all(str(cell).startswith(" ") for cell in row[1:])
 
 
 def _doubt_in(

@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from mcp_notebook.results.formats import unquoted
+from mcp_notebook.results.formats import code_records, unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
 from mcp_notebook.results.raw_table import Answer, Taken, from_records, from_rows
+from mcp_notebook.results.readers import FormatReader
 from mcp_notebook.results.values import json_tables, jsontext
 
 # --- INSERT INTO t (a, b) VALUES (1, 'x'), …
@@ -361,3 +362,49 @@ def read_toml(text: str, selected: Sequence[str] = ()) -> Answer:
         return raws
 
     return Taken(raws)
+
+
+# --- what programs of other languages print and dump
+
+# One group, which can be switched off (`results.readers`, the entry `languages`). All
+# are proved by their grammar, so it stands before the formats known by their shape.
+READERS = (
+    FormatReader(
+        "code",
+        code_records.read_code_records,
+        "texts in quotes, of which nothing is guessed; before Python in text, which "
+        "takes a part of such a list",
+        position="first",
+    ),
+    FormatReader(
+        "records without quotes",
+        code_records.read_bare_records,
+        "after the lists with quotes, whose values must not be cut at a comma",
+        position="after code",
+    ),
+    FormatReader(
+        "insert statements",
+        read_inserts,
+        "proved by INSERT INTO; before formats that a text in its values may hold",
+        position="after records without quotes",
+    ),
+    FormatReader(
+        "php",
+        read_php,
+        "proved by its arrays; before formats that a text in its values may hold",
+        position="after insert statements",
+    ),
+    FormatReader(
+        "latex",
+        read_latex,
+        "proved by its environment; before formats whose separators it uses in "
+        "rules and in letters for columns",
+        position="after lines of one column",
+    ),
+    FormatReader(
+        "toml",
+        read_toml,
+        "proved by [[table]]; before records of `name = value` lines",
+        position="after latex",
+    ),
+)

@@ -24,6 +24,8 @@ _RULE = re.compile(
 )
 _BORDER = re.compile(r"[ \t]*\+[-=+]{2,}\+[ \t]*")
 _BAR = re.compile(r"(?<!\\)\|")
+_ESCAPED = re.compile(r"\\([_*`~#<>\[\](){}!.+-])")
+_OTHER_BACKSLASH = re.compile(r"\\(?![_*`~#<>\[\](){}!.+|-])")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 
 
@@ -120,7 +122,8 @@ def _read_markdown_table(lines: Sequence[str]) -> Raw | str:
         # a name holds a bar that is not escaped
         names = _split_at_spaced_bars(lines[0])
 
-    header = list(map(_plain_text, names))
+    plain_text = _choose_plain_text(lines)
+    header = list(map(plain_text, names))
     body = list(lines[2:])
     broken = 0
     if _is_closed_row(lines[0]):
@@ -138,7 +141,7 @@ def _read_markdown_table(lines: Sequence[str]) -> Raw | str:
 
         rows, repaired = fitted.rows, fitted.repaired
 
-    cells, kinds = _take_types([list(map(_plain_text, row)) for row in rows])
+    cells, kinds = _take_types([list(map(plain_text, row)) for row in rows])
     raw = from_rows(header, cells, text="all", nulls=EMPTY_OR_NULL, declared=kinds)
     if rows:
         raw = raw.noted(unquoted.SPACES_LOST)
@@ -232,6 +235,17 @@ def _without_outer_bars(line: str) -> str:
     if body.endswith("\\|"):
         return body
     return body.removesuffix("|")
+
+
+def _choose_plain_text(lines: Sequence[str]) -> Callable[[str], str]:
+    """How cells are read: with escapes of signs undone when there are any, and no
+    backslash that is none (a path of Windows), which shows that none are.
+    """
+    text = "\n".join(lines)
+    if "\\" in text and _OTHER_BACKSLASH.search(text) is None:
+        return lambda cell: _plain_text(_ESCAPED.sub(r"\1", cell))
+
+    return _plain_text
 
 
 def _plain_text(cell: str) -> str:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.raw_table import Answer, Raw, Taken, listing
+from mcp_notebook.results.values import json_headings
 
 # What stands for a missing value in columns of floats, objects, dates and nullable types.
 _NULLS = ("NaN", "None", "NaT", "<NA>", "nan", "null")
@@ -152,6 +153,116 @@ def _read_block(block: _Block) -> Raw | str:
     if _is_separated(block):
         return "its lines are cut by separators"
 
+    found = _read_levels(block) or _read_one_header(block)
+    if isinstance(found, str):
+        return _read_two_headers(block) or found
+
+    return found
+
+
+class _Levels(NamedTuple):
+    """An index of several levels: their names (none when unnamed), where each begins,
+    where the last ends, and the lines of rows.
+    """
+
+    names: list[str | None]
+    starts: list[int]
+    width: int
+    body: list[str]
+
+
+def _read_levels(block: _Block) -> Raw | None:
+    """A frame with an index of several levels; a label is printed once, above the rows
+    to which it belongs. None when it is none.
+    """
+    levels = _find_levels(block.header, block.body)
+    if levels is None:
+        return None
+
+    names, ends = _find_columns(block.header, levels.body, levels.width)
+    rows = _cut_rows(levels.body, ends, levels.width)
+    if not names or rows is None or any(map(_is_value, names)):
+        return None
+
+    labels = json_headings.name_levels(levels.names, names)
+    keys = _fill_labels(levels)
+    filled = [[*key, *row[1:]] for key, row in zip(keys, rows, strict=True)]
+    return _build_table([*labels, *names], filled)
+
+
+def _find_levels(header: str, body: Sequence[str]) -> _Levels | None:
+    room = len(header) - len(header.lstrip())
+    named = bool(body) and not header[: len(body[0].rstrip())].strip()
+    rows = list(body[1:] if named else body)
+    if not room or not rows or not rows[0][:1].strip():
+        return None
+
+    blank = [at for at in range(room) if _is_blank_at(rows, at)]
+    gaps = [at for at in blank if at - 1 not in blank]
+    starts = [0, *(at + 1 for at in blank if at + 1 not in blank)]
+    starts = [at for at in starts if at < (gaps[-1] if gaps else 0)]
+    # a label that stands for several rows is what tells levels from columns
+    is_sparse = any(not line[:1].strip() for line in rows)
+    if len(starts) < 2 or not (named or is_sparse):
+        return None
+
+    labels: list[str | None] = [None] * len(starts)
+    if named:
+        edges = [*starts[1:], len(body[0])]
+        pairs = zip(starts, edges, strict=True)
+        labels = [body[0][start:end].strip() or None for start, end in pairs]
+        if None in labels:
+            return None
+
+    return _Levels(labels, starts, gaps[-1], rows)
+
+
+def _fill_labels(levels: _Levels) -> list[list[str]]:
+    """The labels of each row; a blank one is that of the row above, but in the last level."""
+    edges = [*levels.starts[1:], levels.width]
+    spans = list(zip(levels.starts, edges, strict=True))
+    keys: list[list[str]] = []
+    for line in levels.body:
+        key = [line[start:end].strip() for start, end in spans]
+        if keys:
+            above = keys[-1][:-1]
+            key[:-1] = [own or upper for own, upper in zip(key, above, strict=False)]
+
+        keys.append(key)
+
+    return keys
+
+
+def _read_two_headers(block: _Block) -> Raw | None:
+    """A frame with two levels of columns: the upper name stands at the left above those
+    to which it belongs.
+    """
+    if len(block.body) < 2:
+        return None
+
+    upper = [(token.start(), token[0]) for token in _TOKEN.finditer(block.header)]
+    lower = block._replace(header=block.body[0], body=list(block.body[1:]))
+    if len(_TOKEN.findall(lower.header)) <= len(upper):
+        return None
+
+    raw = _read_levels(lower) or _read_one_header(lower)
+    if isinstance(raw, str):
+        return None
+
+    tokens = list(_TOKEN.finditer(lower.header))
+    names = list(raw.names or ())
+    if len(tokens) > len(names):
+        return None
+
+    for number, token in enumerate(tokens, start=len(names) - len(tokens)):
+        above = [name for start, name in upper if start < token.end()]
+        if above:
+            names[number] = f"{above[-1]} / {names[number]}"
+
+    return replace(raw, names=tuple(names))
+
+
+def _read_one_header(block: _Block) -> Raw | str:
     body = block.body
     index_name = ""
     if len(body) > 1 and _names_the_index(body[0], block.header):

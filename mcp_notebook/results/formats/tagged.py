@@ -18,6 +18,7 @@ from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
 from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_records, from_rows
+from mcp_notebook.results.values import json_headings
 
 # --- HTML
 
@@ -49,31 +50,35 @@ class _TableParser(HTMLParser):
         self.cell: list[str] | None = None
         self.is_header = False
         self.span = 1
+        self.rows_below = 1
+        self.hanging: dict[int, tuple[int, _Cell]] = {}
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "table":
             self.depth += 1
             if self.depth == 1:
                 self.tables.append([])
+                self.hanging = {}
         elif tag == "br" and self.cell is not None:
             self.cell.append("\n")
         elif self.depth != 1:
             return
         elif tag == "tr":
-            self._end_cell()
+            self._end_row()
             self.tables[-1].append([])
+            self._hang_cells()
         elif tag in ("td", "th") and self.tables[-1]:
             self._end_cell()
             self.cell, self.is_header = [], tag == "th"
-            span = dict(attrs).get("colspan") or "1"
-            self.span = min(int(span), _MAX_SPAN) if span.isdecimal() else 1
+            self.span = _read_span(dict(attrs).get("colspan"))
+            self.rows_below = _read_span(dict(attrs).get("rowspan"))
 
     def handle_endtag(self, tag: str) -> None:
         # many programs leave </td> and </tr> out
         if tag in ("td", "th", "tr"):
             self._end_cell()
         elif tag == "table" and self.depth:
-            self._end_cell()
+            self._end_row()
             self.depth -= 1
 
     def handle_data(self, data: str) -> None:
@@ -87,8 +92,33 @@ class _TableParser(HTMLParser):
             return
 
         cell = _Cell(self.is_header, "".join(self.cell))
-        self.tables[-1][-1] += [cell] * max(self.span, 1)
+        row = self.tables[-1][-1]
+        for _ in range(max(self.span, 1)):
+            if self.rows_below > 1:
+                self.hanging[len(row)] = (self.rows_below, cell)
+            row.append(cell)
+
         self.cell = None
+        self._hang_cells()
+
+    def _end_row(self) -> None:
+        """A cell that spans rows is one of the rows below, too."""
+        self._end_cell()
+        if self.depth == 1:
+            below = {at: (left - 1, cell) for at, (left, cell) in self.hanging.items()}
+            self.hanging = {at: item for at, item in below.items() if item[0] > 0}
+
+    def _hang_cells(self) -> None:
+        row = self.tables[-1][-1]
+        while len(row) in self.hanging:
+            row.append(self.hanging[len(row)][1])
+
+
+def _read_span(value: str | None) -> int:
+    """How many columns or rows a cell takes; an absurd number is one."""
+    if value is None or not value.isdecimal():
+        return 1
+    return min(int(value), _MAX_SPAN)
 
 
 def read_html(text: str) -> Answer:
@@ -124,8 +154,10 @@ def _read_html_table(table: Sequence[HtmlRow]) -> Raw | None:
         return _read_headless_html(rows)
 
     header = headers[-1]
-    names = [cell.text.strip() for cell in header]
     body = [row for row in rows if row not in headers]
+    names = _join_headers(headers)
+    if body and body[0][0].is_header and not names[0]:
+        names = list(json_headings.name_index(names))
     if _is_sheet(names, body):
         return _read_sheet(body)
 
@@ -140,6 +172,19 @@ def _read_html_table(table: Sequence[HtmlRow]) -> Raw | None:
     raw = from_rows(names, stripped, text="all", nulls=_HTML_NULLS)
 
     return unquoted.note_lost_spaces(raw)
+
+
+def _join_headers(headers: Sequence[HtmlRow]) -> list[str]:
+    """The names of several rows of headings: pandas writes the name of an index below
+    the others, and levels of columns above each other.
+    """
+    names: list[str] = []
+    titles = [row for row in headers if len({cell.text.strip() for cell in row}) > 1]
+    for column in zip(*(titles or headers[-1:]), strict=True):
+        parts = [cell.text.strip() for cell in column]
+        names.append(" / ".join(dict.fromkeys(part for part in parts if part)))
+
+    return names
 
 
 def _is_header_row(row: HtmlRow) -> bool:

@@ -25,17 +25,17 @@ def read_workbook(data: bytes) -> list[Raw] | str:
     """The sheets that hold a table, or why there is none."""
     try:
         # an optional package
-        from python_calamine import CalamineError, CalamineWorkbook
+        import python_calamine
     except ImportError:
         return MISSING
 
     try:
-        book = CalamineWorkbook.from_filelike(io.BytesIO(data))
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data))
         sheets = [
             (name, book.get_sheet_by_name(name).to_python(skip_empty_area=True))
             for name in book.sheet_names
         ]
-    except (CalamineError, ValueError, OSError) as error:
+    except (python_calamine.CalamineError, ValueError, OSError) as error:
         return f"a workbook that cannot be read: {str(error)[:80]}"
 
     raws = [

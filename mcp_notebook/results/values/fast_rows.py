@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from mcp_notebook.results.columns import threads
+from mcp_notebook.results.columns import fast_columns
 from mcp_notebook.results.values.fast_json import SMALL, read_floats
 
 _BLOCK = 1 << 20
@@ -64,13 +64,13 @@ def _read_blocks(
     def read_cells(cut: tuple[int, int]) -> pa.Table:
         return _read_cells(text[slice(*cut)], between, width)
 
-    cells = pa.concat_tables(threads.each(read_cells, cuts))
+    cells = pa.concat_tables(fast_columns.each(read_cells, cuts))
     space = between[2:-1]
 
     def read_column(at: int) -> pa.Array | pa.ChunkedArray:
         return _read_column(cells.column(at), space if at else "", between)
 
-    columns = threads.each(read_column, range(width))
+    columns = fast_columns.each(read_column, range(width))
     return pa.Table.from_arrays(columns, names=[""] * width)
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from mcp_notebook.results import account
 from mcp_notebook.results.columns import declared, strings, wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows
+from mcp_notebook.results.values import json_standards
 
 # Where one column is an object: the keys of its name and of its type, likeliest first.
 _NAME_KEYS = tuple(
@@ -32,6 +34,13 @@ _TYPE_LISTS = frozenset(
     "columntypes column_types types datatypes data_types dtypes field_types "
     "col_types".split()
 )
+# Words on a column, for a reader.
+_DESCRIPTIONS = frozenset("description comment remarks note doc unit units".split())
+# What goes with a type in the protocols of databases, and says nothing of the values.
+_OF_TYPE = frozenset(
+    "nullable mode datatypeid datatypesize datatypemodifier tableid columnid format "
+    "scale precision length fields typeoid type_oid oid table schema database".split()
+)
 # Where the cells of a row stand: BigQuery, Google's charts, Neo4j, Athena, others.
 _CELL_KEYS = ("f", "c", "row", "Data", "cells")
 _MAX_DEPTH = 3
@@ -39,12 +48,13 @@ _MAX_DEPTH = 3
 
 class Columns(NamedTuple):
     """Names in order and the types declared for them; `sure` when the key says that
-    these are columns.
+    these are columns. `sources` are the parts of the value that said so.
     """
 
     names: tuple[str, ...]
     declared: tuple[str | None, ...]
     sure: bool
+    sources: tuple[Any, ...] = ()
 
 
 def holds_only(value: Any, *kinds: type) -> bool:
@@ -74,7 +84,7 @@ def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
     for key, sub in ranked:
         columns = _read_columns(sub, sure=_lists_columns(key))
         if columns is not None:
-            yield _declare_types(columns, types)
+            yield _declare_types(columns._replace(sources=(sub,)), types)
 
     if depth >= _MAX_DEPTH:
         return
@@ -84,7 +94,7 @@ def candidates(value: Mapping[str, Any], depth: int = 0) -> Iterator[Columns]:
             continue
 
         if _lists_columns(key) and (columns := _read_mapping(sub)) is not None:
-            yield columns
+            yield columns._replace(sources=(sub,))
 
         yield from candidates(sub, depth + 1)
 
@@ -187,7 +197,56 @@ def _declare_types(columns: Columns, types: Any) -> Columns:
         case _:
             return columns
 
-    return columns._replace(declared=kinds)
+    return columns._replace(declared=kinds, sources=(*columns.sources, types))
+
+
+def take_columns(raw: Raw, columns: Columns) -> Raw:
+    """The table, having taken what described its columns. Words about a column are
+    left for the text; what else is said of each is named in a note.
+    """
+    others: dict[str, None] = {}
+    for source in columns.sources:
+        if not holds_only(source, dict):
+            # what a pair has beside its name and type is left for the text
+            if not holds_only(source, list, tuple) or not any(map(_has_more, source)):
+                raw = raw.mark_taken(source)
+
+            continue
+
+        for item in source:
+            about = [key for key, sub in item.items() if _describes(key, sub)]
+            raw = (
+                raw.mark_taken(item, *(item.keys() - about))
+                if about
+                else raw.mark_taken(item)
+            )
+            others.update(dict.fromkeys(_say_more(item)))
+
+    if others:
+        raw = raw.noted(account.note_beside(others, "the description of the columns"))
+
+    return raw
+
+
+def _has_more(pair: Sequence[Any]) -> bool:
+    rest = pair[2:] if len(pair) > 1 and type(pair[1]) is str else pair[1:]
+    return any(item is not None for item in rest)
+
+
+def _describes(key: str, value: Any) -> bool:
+    return type(value) is str and value != "" and key.lower() in _DESCRIPTIONS
+
+
+def _say_more(item: Mapping[str, Any]) -> list[str]:
+    """The keys of a column's description that the table says nothing of."""
+    known = {*_NAME_KEYS, *(key.lower() for key in _TYPE_KEYS), *_OF_TYPE}
+    return [
+        key
+        for key, sub in item.items()
+        if key.lower() not in known
+        and not _describes(key, sub)
+        and sub not in (None, "", [], {})
+    ]
 
 
 # --- names and rows together
@@ -253,7 +312,16 @@ def _pair_records(
     width = len(columns.names)
     cells = nested_cells(rows)
     if cells is not None and all(len(row) == width for row in cells):
-        return _drop_repeated_names(_read_rows(columns, cells, path))
+        fields = columns.sources[0] if columns.sources else ()
+        if "f" in rows[0] and holds_only(fields, dict):
+            cells = [json_standards.read_bigquery(row, fields) for row in cells]
+            # BigQuery's TIMESTAMP is an instant
+            zoned = {"TIMESTAMP": "timestamptz"}
+            kinds = tuple(zoned.get(str(kind), kind) for kind in columns.declared)
+            columns = columns._replace(declared=kinds)
+
+        raw = _drop_repeated_names(_read_rows(columns, cells, path))
+        return note_beside_cells(raw, rows)
 
     known = set(columns.names)
     if not columns.sure or not all(row.keys() <= known for row in rows):
@@ -293,9 +361,47 @@ def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
     return _cells_of([row[keys[0]] for row in rows])
 
 
+def note_beside_cells(raw: Raw, rows: Sequence[dict[str, Any]]) -> Raw:
+    """The table with a note on what stood in its rows beside the one key of the cells."""
+    cells = next(key for key in _CELL_KEYS if type(rows[0].get(key)) is list)
+    others = {
+        key: None
+        for row in rows
+        for key, item in row.items()
+        if key != cells and not _is_blank(item)
+    }
+    return raw.noted(account.note_beside(others, "each row")) if others else raw
+
+
+def _is_blank(value: Any) -> bool:
+    """Whether it is nothing, or a list of nothing."""
+    return value in (None, "", [], {}) or (type(value) is list and not any(value))
+
+
 def _cells_of(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """The cells themselves where each is in an object of its own."""
     return wrappers.rows(rows) or [list(row) for row in rows]
+
+
+# --- the names of an index
+
+
+def name_index(names: Sequence[str]) -> tuple[str, ...]:
+    """Names whose first is empty, as an index without a name is written: it is `index`,
+    or another word when there is a column of that name.
+    """
+    if not names or names[0].strip():
+        return tuple(names)
+    return (*name_levels([None], names[1:]), *names[1:])
+
+
+def name_levels(labels: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """The names of an index's levels; one that has none is `index`, or `level_0`, as
+    pandas' `reset_index` calls it.
+    """
+    alone = len(labels) == 1 and "index" not in names
+    blanks = ["index"] if alone else [f"level_{at}" for at in range(len(labels))]
+    return [str(own or blank) for own, blank in zip(labels, blanks, strict=True)]
 
 
 # --- rows without names
@@ -354,13 +460,16 @@ def _header(rows: Sequence[Sequence[Any]]) -> tuple[str, ...] | None:
         return None
 
     are_distinct = len(set(first)) == len(first)
-    if not are_distinct or not all(map(str.strip, first)):
+    # an index without a name leaves the first heading empty, and no other
+    if not are_distinct or not all(map(str.strip, first[1:])):
+        return None
+    if len(first) < 3 and not first[0].strip():
         return None
 
     for number, name in enumerate(first):
         below = [row[number] for row in rows[1:] if number < len(row)]
         if _differs_below(name, [cell for cell in below if cell is not None]):
-            return tuple(first)
+            return name_index(first)
 
     return None
 

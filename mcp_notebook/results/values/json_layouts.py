@@ -6,13 +6,16 @@ Each reader answers with the one table, or with None when the value is something
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from mcp_notebook.results.columns import wrappers
+from mcp_notebook.results.columns.numeric import Digits
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows
-from mcp_notebook.results.values import json_headings
+from mcp_notebook.results.values import json_headings, json_standards
 from mcp_notebook.results.values.json_headings import holds_only
 
 # The key that holds the row's fields, and the keys that may stand beside it.
@@ -28,11 +31,11 @@ _INSIDE: tuple[tuple[str, frozenset[str]], ...] = (
     ),
     ("doc", frozenset({"id", "key", "value"})),  # CouchDB
     ("fields", frozenset({"id", "createdTime"})),  # Airtable
+    ("properties", frozenset({"type", "geometry", "id", "bbox"})),  # GeoJSON
     # JSON:API
     ("attributes", frozenset({"type", "id", "links", "relationships", "meta"})),
 )
-_SCALAR = (str, int, float, bool, type(None))
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_SCALAR = (str, int, float, bool, type(None), Decimal, Digits)
 
 
 # --- lists of objects
@@ -48,6 +51,8 @@ def read_wrapped_records(records: Sequence[dict[str, Any]], path: str) -> Raw | 
 
     fields = _keys_in_order(record[key] for record in records)
     beside = [name for name in _keys_in_order(records) if name not in (key, "cursor")]
+    if key == "properties" and all(r.get("type") == "Feature" for r in records):
+        beside.remove("type")  # it says of each that it is one
     labels = {name: _free_name(name, fields) for name in beside}
     flat = []
     for record in records:
@@ -57,10 +62,20 @@ def read_wrapped_records(records: Sequence[dict[str, Any]], path: str) -> Raw | 
 
         flat.append(row)
 
-    raw = from_records(flat, [*fields, *labels.values()], path=path)
-    return raw.noted(
-        f"the fields stood inside `{key}` of each row; they are columns here"
-    )
+    # A GraphQL server sends the type ID as a text, and it is one whatever its digits.
+    names = [*fields, *labels.values()]
+    kinds = tuple("text" if key == "node" and is_id(name) else None for name in names)
+    raw = from_records(flat, names, path=path, declared=kinds)
+    note = f"the fields stood inside `{key}` of each row; they are columns here"
+    if any("cursor" in record for record in records):
+        note += "; the `cursor` of each row is left out"
+
+    return raw.noted(note)
+
+
+def is_id(name: str) -> bool:
+    """Whether a GraphQL field's name says that it is of the type ID."""
+    return name == "id" or name.endswith(("Id", "_id"))
 
 
 def _wrapping_key(records: Sequence[dict[str, Any]]) -> str | None:
@@ -131,104 +146,6 @@ def read_names_before_records(value: Sequence[Any], path: str) -> Raw | None:
     return from_records(records, names, path=path)
 
 
-# --- series: measurements that each have their labels beside their points
-
-
-def read_series(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
-    """The one table of a list of series, as InfluxDB and Prometheus send them."""
-    match records[0]:
-        case {"columns": list(), "values": list()}:
-            return _read_influx(records, path)
-        case {"metric": dict(), "value": list()}:
-            return _read_prometheus(records, path)
-        case {"metric": dict(), "values": list()}:
-            return _read_prometheus(records, path)
-
-    return None
-
-
-def _read_influx(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
-    """`{"name": "cpu", "tags": {"host": "a"}, "columns": [...], "values": [[...]]}`:
-    the tags are columns here.
-    """
-    columns = series[0]["columns"]
-    tags = list(_tags_of(series[0]))
-    if not set(map(type, columns)) <= {str}:
-        return None
-
-    for item in series:
-        if item.get("columns") != columns or list(_tags_of(item)) != tags:
-            return None
-
-    if not tags and len(series) > 1:
-        return None
-
-    # The name of the measurement is a column only when it tells rows apart.
-    if len({item.get("name") for item in series}) > 1:
-        heads = ["name"]
-    else:
-        heads = []
-
-    rows = []
-    for item in series:
-        labels = [*map(item.get, heads), *_tags_of(item).values()]
-        values = item.get("values") or ()
-        if any(type(row) is not list or len(row) != len(columns) for row in values):
-            return None
-
-        rows += [[*labels, *row] for row in values]
-
-    return from_rows([*heads, *tags, *columns], rows, path=path)
-
-
-def _tags_of(series: dict[str, Any]) -> dict[str, Any]:
-    return series.get("tags") or {}
-
-
-def _read_prometheus(series: Sequence[dict[str, Any]], path: str) -> Raw | None:
-    """`{"metric": {"job": "a"}, "values": [[1704412800, "1"]]}`: labels, time and value a row."""
-    labels = list(_keys_in_order(item.get("metric") or {} for item in series))
-    rows = []
-    for item in series:
-        # `values` are the points of a range, `value` is the one of an instant.
-        points: Any = item.get("values")
-        if type(points) is not list:
-            points = [item.get("value")]
-
-        for point in points:
-            if not _is_point(point):
-                return None
-
-            metric = item.get("metric") or {}
-            seconds, value = point
-            moment = _read_seconds(seconds)
-            rows.append([*map(metric.get, labels), moment, _read_number(value)])
-
-    return from_rows([*labels, "timestamp", "value"], rows, path=path)
-
-
-def _is_point(value: Any) -> bool:
-    return type(value) is list and len(value) == 2 and type(value[0]) in (int, float)
-
-
-def _read_seconds(seconds: float) -> Any:
-    try:
-        return _EPOCH + dt.timedelta(seconds=seconds)
-    except OverflowError:
-        return None
-
-
-def _read_number(text: Any) -> Any:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return text
-
-
-# In this order: a series also looks like a record whose cells are objects.
-OF_RECORDS = (read_series, read_wrapped_records, read_typed_cells)
-
-
 # --- objects
 
 
@@ -250,13 +167,16 @@ def read_sheet(value: Mapping[str, Any], path: str) -> Raw | None:
         cells = [list(row) for row in zip(*columns, strict=True)]
 
     names, *rows = cells
-    if not holds_only(names, str) or not all(names):
+    if not holds_only(names, str) or not all(names[1:]):
         return None
+
+    names = json_headings.name_index(names)
     if any(len(row) > len(names) for row in rows):
         return None
 
     # Google leaves blank cells at the end of a row out.
     raw = from_rows(names, _fill_up(rows, len(names)), path=path, text="all")
+    raw = raw.mark_taken(value, "values", "majorDimension")
     return raw.noted(
         "a spreadsheet's first row was taken as the header", approximate=True
     )
@@ -283,13 +203,14 @@ def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
         for found in json_headings.candidates(others):
             if not found.sure or list(found.names) != list(columns):
                 continue
-            return Raw(
+            raw = Raw(
                 found.names,
                 tuple(lists),
                 len(lists[0]),
                 declared=found.declared,
                 path=f"{path}.{key}" if path else key,
             )
+            return json_headings.take_columns(raw.mark_taken(columns), found)
 
     return None
 
@@ -300,19 +221,172 @@ def _are_equal_lists(values: Sequence[Any]) -> bool:
     return all(len(item) == len(values[0]) for item in values)
 
 
-def read_equal_lists(value: dict[str, Any], path: str) -> Raw | None:
-    """`{"a": [1, 2], "b": [3, 4]}`: every value a list of scalars, all of one length,
-    two columns at least.
+def read_split_frame(value: dict[str, Any], path: str) -> Raw | None:
+    """pandas' `orient="split"` and `"tight"`: `{"columns": […], "index": […], "data":
+    [[…]]}`. The index becomes columns, unless it only counts the rows.
     """
-    columns = list(value.values())
-    if len(columns) < 2 or not _are_equal_lists(columns):
+    match value:
+        case {"columns": list(names), "index": list(index), "data": list(rows)}:
+            pass
+        case _:
+            return None
+
+    if len(index) != len(rows) or any(len(row) != len(names) for row in rows):
         return None
 
-    size = len(columns[0])
-    if not size or not all(map(_are_scalars, columns)):
+    labels = value.get("index_names") or [None]
+    levels = max((len(i) for i in index if type(i) in (list, tuple)), default=1)
+    heads = [_join_levels(name) for name in names]
+    if _are_numbers_of_rows(index):
+        table = from_rows(heads, rows, path=path)
+        return table.mark_taken(value, "columns", "index", "data", "column_names")
+
+    if len(labels) != levels:
+        labels = [None] * levels
+
+    keys = [list(key) if levels > 1 else [key] for key in index]
+    if any(len(key) != levels for key in keys):
         return None
 
-    return Raw(tuple(map(str, value)), tuple(columns), size, path=path)
+    labels = json_headings.name_levels(labels, heads)
+    cells = [[*key, *row] for key, row in zip(keys, rows, strict=True)]
+    table = from_rows([*labels, *heads], cells, path=path)
+    return table.mark_taken(
+        value, "columns", "index", "data", "index_names", "column_names"
+    )
+
+
+def _join_levels(name: Any) -> str:
+    """A heading of several levels as one: `sum / amount`."""
+    if type(name) in (list, tuple):
+        return " / ".join(str(part) for part in name if part not in ("", None))
+    return str(name)
+
+
+def _are_numbers_of_rows(index: Sequence[Any]) -> bool:
+    return all(type(key) is int and key == at for at, key in enumerate(index))
+
+
+def read_parallel_lists(value: dict[str, Any], path: str) -> Raw | None:
+    """`{"a": [1, 2], "b": [3, 4]}`: lists of one length that are columns, two at least.
+
+    Beside them may stand scalars, nulls and lists of another length; a few lists of
+    texts among many scalars are rather properties of one thing.
+    """
+    # a matrix, whose rows the numbers beside it are not, or rows by their name
+    if any(_holds_rows(key, sub) for key, sub in value.items()):
+        return None
+
+    size, names = _find_largest_group(value, _length_of_column)
+    lists = [value[name] for name in names]
+    plain = [items for items in lists if _are_scalars(items)]
+    if len(names) < 2 or not plain or not size:
+        return None
+
+    own = [key for key, sub in value.items() if type(sub) in _PROPERTY]
+    others = len(value) - len(names) - len(own)
+    are_numbers = len(plain) == len(lists) and all(map(_are_numbers, lists))
+    if not are_numbers and (len(own) >= len(names) or others > len(names)):
+        return None
+    # one cell each is rather a thing whose lists happen to be short
+    if size == 1 and (own or others):
+        return None
+
+    raw = Raw(tuple(map(str, names)), tuple(lists), size, path=path)
+    return raw.mark_taken(value, *names)
+
+
+_PROPERTY = frozenset({str, int, float, bool})
+_NUMBERS = (int, float, Decimal, Digits, type(None))
+
+
+def _find_largest_group(
+    value: Mapping[str, Any], form_of: Callable[[Any], Any]
+) -> tuple[Any, list[str]]:
+    """The names of the most entries that have one form, and that form; entries of no
+    form (None) belong to none.
+    """
+    groups: dict[Any, list[str]] = {}
+    for key, sub in value.items():
+        groups.setdefault(form_of(sub), []).append(key)
+
+    groups.pop(None, None)
+    return max(groups.items(), key=lambda item: len(item[1]), default=(0, []))
+
+
+def _length_of_column(value: Any) -> int | None:
+    """The length of a list that may be a column: cells, or one object a row."""
+    is_column = holds_only(value, *_SCALAR) or holds_only(value, dict)
+    return len(value) if is_column else None
+
+
+def _length_of_numbers(value: Any) -> int | None:
+    is_column = holds_only(value, *_NUMBERS) and _are_numbers(value)
+    return len(value) if is_column else None
+
+
+def _labels_of_numbers(value: Any) -> tuple[str, ...] | None:
+    if type(value) is dict and _are_numbers(value.values()):
+        return tuple(value)
+    return None
+
+
+def _holds_rows(key: Any, value: Any) -> bool:
+    return holds_only(value, list) or (_lists_rows(key) and holds_only(value, dict))
+
+
+def _lists_rows(key: Any) -> bool:
+    return str(key).lower() in _NAMES_OF_ROWS
+
+
+# A list of objects of these names is rows, not a column beside others.
+_NAMES_OF_ROWS = frozenset(
+    "rows data records result results items documents docs hits entries".split()
+)
+
+
+def read_parallel_numbers(value: dict[str, Any], path: str) -> Raw | None:
+    """The numbers left beside a table: lists of one length are columns of one table."""
+    size, names = _find_largest_group(value, _length_of_numbers)
+    if size < 2:
+        return None
+
+    columns = tuple(value[name] for name in names)
+    raw = Raw(tuple(names), columns, size, path=path)
+    for column in columns:
+        raw = raw.mark_taken(column)
+
+    return raw
+
+
+def _are_numbers(cells: Iterable[Any]) -> bool:
+    """Whether all are numbers or missing, and one is a number."""
+    kinds = set(map(type, cells)) - {type(None)}
+    return bool(kinds) and kinds <= {int, float, Decimal, Digits}
+
+
+def read_lists_of_answers(value: dict[str, Any], path: str) -> Raw | None:
+    """Vector stores answer several questions at once: `{"ids": [["a", "b"]],
+    "distances": [[0.1, 0.3]]}` has a list a question in each column.
+    """
+    names = [key for key, sub in value.items() if holds_only(sub, list)]
+    if len(names) < 2 or any(not value[name][0] for name in names):
+        return None
+
+    first = value[names[0]]
+    sizes = list(map(len, first))
+    alike = [name for name in names if list(map(len, value[name])) == sizes]
+    are_vectors = [name for name in alike if _are_numbers(value[name][0])]
+    # matrices of numbers alone are matrices
+    if len(alike) < 2 or len(are_vectors) == len(alike):
+        return None
+    columns = [[cell for row in value[name] for cell in row] for name in alike]
+    if len(sizes) > 1:
+        numbers = [at for at, size in enumerate(sizes) for _ in range(size)]
+        alike, columns = ["query", *alike], [numbers, *columns]
+
+    raw = Raw(tuple(alike), tuple(columns), len(columns[0]), path=path)
+    return raw.mark_taken(value, *alike)
 
 
 def _are_scalars(cells: Iterable[Any]) -> bool:
@@ -336,8 +410,58 @@ def read_pandas_dict(value: dict[str, Any], path: str) -> Raw | None:
         return _columns_of(value, path)
     if _are_row_numbers(value):
         return from_records(inner, path=path)
+    if len(inner) > 1 and _are_columns(inner):
+        label = json_headings.name_levels([None], list(map(str, value)))
+        columns = [list(column.values()) for column in inner]
+        names = (*label, *map(str, value))
+        return Raw(names, (list(inner[0]), *columns), len(inner[0]), path=path)
 
     return None
+
+
+def _are_columns(objects: Sequence[dict[Any, Any]]) -> bool:
+    """Whether objects with the same labels are columns: each holds one kind of value,
+    and a label has several kinds.
+    """
+    kinds = [_kinds_of(item.values()) for item in objects]
+    across = {kind for found in kinds for kind in found}
+    return len(across) > 1 and all(len(found) < 2 for found in kinds)
+
+
+def _kinds_of(cells: Iterable[Any]) -> set[type]:
+    """The kinds of some values; whole numbers and fractions are one."""
+    kinds = set(map(type, cells)) - {type(None)}
+    return {float if kind in (int, Decimal, Digits) else kind for kind in kinds}
+
+
+def read_frame_in_list(records: Sequence[dict[str, Any]], path: str) -> Raw | None:
+    """pandas' `to_dict()` as the one item of a list."""
+    if len(records) != 1 or len(records[0]) < 2:
+        return None
+
+    inner = list(records[0].values())
+    if not _are_equal_objects(inner) or len(inner[0]) < 2:
+        return None
+    if not _are_row_numbers(inner[0]):
+        return None
+
+    return _columns_of(records[0], path)
+
+
+def read_parallel_objects(value: dict[str, Any], path: str) -> Raw | None:
+    """Numbers by the same names in several objects, beside scalars: `{"estimates": {"x":
+    1.5, "y": 2}, "errors": {"x": 0.1, "y": 0.2}, "n": 8}` has a row a name.
+    """
+    rows, names = _find_largest_group(value, _labels_of_numbers)
+    if len(names) < 2 or _are_row_numbers(rows):
+        return None
+    if not any(type(sub) in _PROPERTY for sub in value.values()):
+        return None
+
+    label = _free_label(names)
+    columns = [list(value[name].values()) for name in names]
+    raw = Raw((label, *names), (rows, *columns), len(rows), path=path)
+    return raw.mark_taken(value, *names)
 
 
 def read_columns_by_number(value: dict[str, Any], path: str) -> Raw | None:
@@ -372,17 +496,68 @@ def _columns_of(value: dict[str, dict[Any, Any]], path: str) -> Raw:
 
 
 def read_named_objects(value: dict[str, Any], path: str) -> Raw | None:
-    """Objects of one form under different names (`{"Bonn": {"n": 1}, "Rome": {"n":
-    2}}`): the name is a column.
+    """Objects of one form under different names (`{"Bonn": {"n": 1}, "Rome": {"n": 2,
+    "m": 3}}`): the name is a column, unless the rows have it.
     """
     inner = list(value.values())
-    if len(inner) < 2 or not _are_equal_objects(inner) or len(inner[0]) < 2:
-        return None
-    if not all(_are_scalars(item.values()) for item in inner):
+    if len(inner) < 2 or not holds_only(inner, dict) or not all(inner):
         return None
 
-    labels = ("name", "key", "label", "entry")
-    label = next(name for name in labels if name not in inner[0])
-    rows = [{label: name, **item} for name, item in value.items()]
-    raw = from_records(rows, path=path)
-    return raw.noted(f"each row stood under a name of its own, which is `{label}`")
+    are_equal = _are_equal_objects(inner)
+    if not are_equal and not _are_alike(inner):
+        return None
+    if are_equal and len(inner) == 2 and len(inner[0]) < 2:
+        return None  # two objects with one key each agree too easily
+    if not all(_are_cells(item.values()) for item in inner):
+        return None
+
+    rows = inner
+    if not _repeat_names(value):
+        label = _free_label(_keys_in_order(inner))
+        rows = [{label: name, **item} for name, item in value.items()]
+        raw = from_records(rows, path=path)
+        return raw.noted(f"each row stood under a name of its own, which is `{label}`")
+
+    return from_records(rows, path=path)
+
+
+_LABELS = ("name", "key", "label", "entry")
+
+
+def _free_label(taken: Iterable[str]) -> str:
+    names = set(taken)
+    free = next((name for name in _LABELS if name not in names), None)
+    return free or _free_name("entry", dict.fromkeys(names))
+
+
+def _are_alike(items: Sequence[dict[str, Any]]) -> bool:
+    """Whether half of the keys of each are those of others, too."""
+    counts = Counter(itertools.chain.from_iterable(items))
+    least = max(2, len(items) // 2)
+    common = {key for key, count in counts.items() if count >= least}
+    return all(2 * len(common & item.keys()) >= len(item) for item in items)
+
+
+def _are_cells(cells: Iterable[Any]) -> bool:
+    """Whether all are scalars, or lists of scalars."""
+    return all(
+        isinstance(cell, _SCALAR) or (type(cell) is list and _are_scalars(cell))
+        for cell in cells
+    )
+
+
+def _repeat_names(value: dict[str, dict[str, Any]]) -> bool:
+    """Whether a column holds the names under which the rows stand."""
+    first = next(iter(value.values()))
+    return any(
+        all(item.get(key) == name for name, item in value.items()) for key in first
+    )
+
+
+# In this order: a series also looks like a record whose cells are objects.
+OF_RECORDS = (
+    json_standards.read_series,
+    read_wrapped_records,
+    read_typed_cells,
+    read_frame_in_list,
+)

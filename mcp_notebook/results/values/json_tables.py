@@ -9,13 +9,14 @@ several lists.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mcp_notebook.results.columns import wrappers
 from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
-from mcp_notebook.results.values import json_headings, json_layouts
+from mcp_notebook.results.values import json_headings, json_layouts, json_standards
 from mcp_notebook.results.values.json_headings import holds_only
 
 MAX_COLUMNS = 20_000
@@ -45,6 +46,17 @@ _COUNT_KEYS = frozenset(
     "rowsaffected rows_affected affectedrows affected_rows rows rowcount "
     "row_count".split()
 )
+# Further tables are not made of remarks, nor of what leads elsewhere.
+_ASIDE_KEYS = _REMARK_KEYS | frozenset("links _links".split())
+# The words of keys that tell of a result and are no property of a thing.
+_ABOUT_WORDS = frozenset(
+    "count total offset limit page pages cursor more next previous truncated returned "
+    "success status ok took elapsed timestamp message query".split()
+)
+_CAMEL, _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])"), re.compile(r"[^a-z]+")
+_GRAPHQL = frozenset({"data", "errors", "extensions"})
+_LEAST_PROPERTIES = 5
+_MOST_BESIDE_NOTHING = 2
 OUTCOME = frozenset(
     "success ok status message msg rowsaffected rows_affected affectedrows "
     "affected_rows changes rowcount row_count lastinsertid last_insert_id "
@@ -98,10 +110,76 @@ def tables_in(value: Any, *, selected: Sequence[str] = ()) -> tuple[Raw, ...] | 
             found = _tables_of_list(value, place)
         case dict():
             found = _tables_of_object(value, place)
+            found += _tables_left(value, found, place)
+            if value.keys() <= _GRAPHQL and type(value.get("data")) is dict:
+                found = [_declare_ids(raw) for raw in found]
         case _:
             found = []
 
     return tuple(found) or "no list of records, rows or columns in it"
+
+
+def _declare_ids(raw: Raw) -> Raw:
+    """A GraphQL server sends the type ID as a text, and it is one whatever its digits.
+    Lists under a name for rows are more likely a database's.
+    """
+    names = raw.names or ()
+    if any(raw.declared) or _rank(raw.path.rpartition(".")[2]) < len(_ROW_KEYS):
+        return raw
+
+    cells = dict(zip(names, raw.columns, strict=False)).get("id", (0,))
+    kinds = {"id": "text"} if holds_only(tuple(cells), str, type(None)) else {}
+    return replace(raw, declared=tuple(map(kinds.get, names)))
+
+
+def _tables_left(
+    value: dict[str, Any], found: Sequence[Raw], place: _Place
+) -> list[Raw]:
+    """What is a table, too, of what the first ones left: lists of records and of rows,
+    and measurements side by side.
+    """
+    if not found or place.is_row_of_statement(value):
+        return []
+
+    left = _parts_left(value, found)
+    more: list[Raw] = []
+    for key, sub in _lists_of_rows(left):
+        if len(sub) > 1 and str(key).lower() not in _ASIDE_KEYS:
+            more += _tables_of_list(sub, place.enter(key))
+
+    # the numbers beside a matrix, the residuals beside coefficients
+    left = _parts_left(left, more)
+    raw = json_layouts.read_parallel_numbers(left, place.path)
+    if raw is not None:
+        more.append(raw)
+
+    return [raw for raw in more if raw.rows]
+
+
+def _parts_left(value: dict[str, Any], raws: Sequence[Raw]) -> dict[str, Any]:
+    """The entries of an object of which no table took anything."""
+    if any(part is value and keys is None for raw in raws for part, keys in raw.took):
+        return {}
+
+    own = [some for raw in raws for part, some in raw.took if part is value]
+    keys = frozenset[str]().union(*filter(None, own))
+    touched = {id(part) for raw in raws for part, _ in raw.took}
+    return {
+        key: sub
+        for key, sub in value.items()
+        if key not in keys and not _is_touched(sub, touched, _ANSWER_DEPTH)
+    }
+
+
+def _is_touched(value: Any, touched: set[int], depth: int) -> bool:
+    """Whether a table took a part of a value, some levels deep."""
+    if id(value) in touched:
+        return True
+    if not depth or type(value) not in _CONTAINERS:
+        return False
+
+    inner = itertools.islice(_items_of(value), _MOST_RESULT_SETS)
+    return any(_is_touched(item, touched, depth - 1) for item in inner)
 
 
 def _depth_exceeds(value: Any, limit: int) -> bool:
@@ -128,6 +206,14 @@ def _items_of(container: Any) -> Iterable[Any]:
 
 
 def _tables_of_list(value: Sequence[Any], place: _Place) -> list[Raw]:
+    """The tables of a list, which each say what they took: the whole list, unless a
+    reader inside knows better.
+    """
+    raws = _read_list(value, place)
+    return [raw if raw.took else raw.mark_taken(value) for raw in raws]
+
+
+def _read_list(value: Sequence[Any], place: _Place) -> list[Raw]:
     if not value:
         return [Raw(None, (), 0, path=place.path)]
 
@@ -224,7 +310,8 @@ def _tables_by_statement(records: Sequence[dict[str, Any]], path: str) -> list[R
     for group in groups:
         cells = json_headings.nested_cells(group)
         if cells is not None:
-            found.append(from_rows(None, cells, path=path))
+            raw = from_rows(None, cells, path=path)
+            found.append(json_headings.note_beside_cells(raw, group))
             continue
 
         raw = from_records(group, path=path)
@@ -293,14 +380,21 @@ def _tables_of_rows(value: Sequence[Sequence[Any]], place: _Place) -> list[Raw]:
 
 
 def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
+    """The tables of an object, which each say what they took."""
     if place.is_row_of_statement(value):
         raw = json_layouts.read_columns_by_number(value, place.path)
-        return [raw if raw is not None else from_records([value], path=place.path)]
+        if raw is None:
+            raw = from_records([value], path=place.path)
+
+        return [raw.mark_taken(value)]
 
     for read_layout in _OF_OBJECT:
         raw = read_layout(value, place.path)
         if raw is not None:
-            return [raw]
+            return [raw if raw.took else raw.mark_taken(value)]
+
+    if place.depth == 0 and _is_rich_record(value):
+        return [from_records([value], path=place.path).mark_taken(value)]
 
     lists = _lists_of_rows(value)
     if lists:
@@ -312,10 +406,66 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
             if type(sub) is dict:
                 found += _tables_of_object(sub, place.enter(key))
 
-    if not found and place.depth == 0 and _is_row(value):
-        found.append(from_records([value], path=place.path))
+    if found:
+        return found
 
-    return found
+    only = _find_only_list(value)
+    if only is not None:
+        return _tables_of_list(value[only], place.enter(only))
+    if place.depth == 0 and _is_row(value):
+        return [from_records([value], path=place.path).mark_taken(value)]
+
+    return []
+
+
+def _is_rich_record(value: dict[str, Any]) -> bool:
+    """Whether an object is a thing with many properties, of which some are lists: an
+    issue and its labels. A list under a name for rows is never a property.
+    """
+    own = [key for key, sub in value.items() if _is_property(key, sub)]
+    if len(own) < _LEAST_PROPERTIES:
+        return False
+
+    parts = [key for key, sub in value.items() if type(sub) in _CONTAINERS and sub]
+    if any(_rank(key) < len(_ROW_KEYS) for key in parts):
+        return False
+
+    sizes = [len(sub) for sub in value.values() if type(sub) is list]
+    return sum(sizes) <= 2 * len(own)
+
+
+def _is_property(key: Any, value: Any) -> bool:
+    """A scalar that is not about a result: no count, no page, no outcome."""
+    return isinstance(value, _SCALAR) and value is not None and not _is_about(key)
+
+
+def _is_about(key: Any) -> bool:
+    """Whether a key tells of a result: how it went, how much there is, which page."""
+    key = str(key)
+    words = _WORDS.split(_CAMEL.sub("_", key).lower())
+    lowered = key.lower()
+    return lowered in OUTCOME or not _ABOUT_WORDS.isdisjoint(words)
+
+
+def _find_only_list(value: dict[str, Any]) -> str | None:
+    """The key of the one list of an object that is otherwise about it: `{"metrics":
+    ["a", "b"], "total_count": 2}`, `{"total_papers": 0, "papers": []}`.
+    """
+    filled = [key for key, sub in value.items() if type(sub) in _CONTAINERS and sub]
+    if filled and type(value[filled[0]]) is not list:
+        return None
+
+    keys = filled or [key for key, sub in value.items() if type(sub) is list]
+    own = sum(_is_property(key, sub) for key, sub in value.items())
+    # of no list it is told what it was of: that is no property of a thing
+    if len(keys) != 1 or own > (0 if filled else _MOST_BESIDE_NOTHING):
+        return None
+
+    is_told = len(value) == 1 or any(map(_is_about, value.keys() - keys))
+    if filled and not (is_told and _read_scalars(value[keys[0]], "")):
+        return None
+
+    return keys[0]
 
 
 def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:
@@ -327,17 +477,23 @@ def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:
         for columns in json_headings.candidates(others):
             raw = json_headings.pair(columns, rows, f"{path}.{key}" if path else key)
             if raw is not None:
-                return raw
+                return json_headings.take_columns(raw.mark_taken(rows), columns)
 
     return None
 
 
-# From the strictest to the loosest: the last two take any object of equal parts.
+# From the strictest to the loosest: the last ones take any object of equal parts.
 _OF_OBJECT = (
+    json_standards.read_measurement,
+    json_standards.read_sparql,
+    json_standards.read_chart,
+    json_layouts.read_split_frame,
     json_layouts.read_sheet,
     json_layouts.read_described_columns,
     _read_names_beside_rows,
-    json_layouts.read_equal_lists,
+    json_layouts.read_lists_of_answers,
+    json_layouts.read_parallel_objects,
+    json_layouts.read_parallel_lists,
     json_layouts.read_pandas_dict,
     json_layouts.read_named_objects,
 )
@@ -365,7 +521,7 @@ def _may_be_rows(value: Any) -> bool:
 
 
 def _rank(key: str) -> int:
-    lowered = key.lower()
+    lowered = str(key).lower()
     if lowered in _ROW_KEYS:
         return _ROW_KEYS.index(lowered)
     return len(_ROW_KEYS)
@@ -381,10 +537,12 @@ def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
         if holds_only(sub, list, tuple) and all(sub):
             filled.append((key, sub))
 
-    empty = [item for item in lists if not item[1] and item[0].lower() in _ROW_KEYS]
-    # No rows, and remarks beside them: the remarks are not the rows.
-    if empty and all(key.lower() in _REMARK_KEYS for key, _ in filled):
-        return empty
+    empty = [
+        item for item in lists if not item[1] and str(item[0]).lower() in _ROW_KEYS
+    ]
+    # No rows, and remarks or links beside them: these are not the rows.
+    if empty and all(str(key).lower() in _ASIDE_KEYS for key, _ in filled):
+        return sorted(empty, key=lambda item: _rank(item[0]))
 
     return sorted(filled, key=lambda item: _rank(item[0])) or empty
 
@@ -393,7 +551,7 @@ def _choose_tables(
     value: dict[str, Any], lists: list[tuple[str, Sequence[Any]]], place: _Place
 ) -> list[Raw]:
     """One list is the table; with a name for rows among several that one; else each is
-    a table.
+    a table. What is no table of these is looked through afterwards.
     """
     named = [item for item in lists if _rank(item[0]) < len(_ROW_KEYS)]
     found: list[Raw] = []

@@ -17,7 +17,12 @@ from mcp_notebook.results.columns.numeric import Digits
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
 _BETWEEN_VALUES = tuple(" \t\r\n,;")
 _START = re.compile(r"(?:^|(?<=[>:=]))[ \t]*([\[{])", re.MULTILINE)
+# A few lines of words, then an object on a line of its own.
+_NEXT_OBJECT = re.compile(r"((?:[^\[{\n][^\n]{0,500}\n|[ \t\r]*\n){1,20})[ \t]*(\{)")
 _BLANKS = "\ufeff \t\r\n"
+_NAME_ABOVE = re.compile(
+    r"^[#*\s]*([^\W\d][\w .-]{0,60}?)[*\s]*:?[*]*[ \t]*\s*\Z", re.MULTILINE
+)
 _ATTEMPTS = 40
 _LONGEST_INTEGER = 4000  # digits; Python itself refuses more than 4300
 
@@ -70,10 +75,45 @@ def _parse_at_line_start(text: str) -> Parsed | None:
             continue
 
         value, end = found
+        named = _parse_named_lists(text, start.start(1))
+        if named is not None:
+            return named
+
         rest = text[: start.start(1)] + text[end:]
         return Parsed(value, rest.strip(), whole=False)
 
     return None
+
+
+def _parse_named_lists(text: str, at: int) -> Parsed | None:
+    """Several lists of rows, each below a line with its name: `orders:`, `## users`."""
+    lists: dict[str, Any] = {}
+    rests: list[str] = []
+    last = 0
+    for start in itertools.islice(_START.finditer(text), _ATTEMPTS):
+        if start.start(1) < max(at, last):
+            continue
+
+        found = _decode_at(text, start.start(1))
+        if (
+            found is None
+            or not isinstance(found[0], list)
+            or not _is_substantial(found[0])
+        ):
+            continue
+
+        name = _NAME_ABOVE.search(text, last, start.start(1))
+        if name is None or name[1] in lists:
+            return None
+
+        rests.append(text[last : name.start()])
+        lists[name[1]], last = found
+
+    if len(lists) < 2:
+        return None
+
+    rest = "\n".join(filter(None, map(str.strip, [*rests, text[last:]])))
+    return Parsed(lists, rest, whole=False)
 
 
 def loads(text: str) -> Any:
@@ -112,19 +152,25 @@ def _decode_at(text: str, at: int) -> tuple[Any, int] | None:
 
 
 def _parse_sequence(text: str) -> Parsed | None:
-    """Values one after the other: NDJSON, or a value and a trailing note."""
-    values, at = [], 0
+    """Values one after the other: NDJSON, also with lines of a log between, or a value
+    and a trailing note.
+    """
+    values, between, at = [], [], 0
     while at < len(text) and (found := _decode_at(text, at)):
         value, at = found
         values.append(value)
-        while text[at : at + 1] in _BETWEEN_VALUES:
-            at += 1
+        at = _skip_between(text, at)
+        words, next_at = _skip_words(text, at)
+        # a log's words stand between rows, a note behind the last
+        if words and next_at and _continues(text, next_at, values[0]):
+            between.append(words)
+            at = next_at
 
     # A value that begins and is none: the text is cut or no JSON.
     if not values or text[at : at + 1] in ("[", "{"):
         return None
 
-    rest = text[at:].strip()
+    rest = "\n".join(filter(None, [*between, text[at:].strip()]))
     if len(values) > 1:
         value = values
     else:
@@ -134,6 +180,35 @@ def _parse_sequence(text: str) -> Parsed | None:
         return Parsed(value, rest, whole=not rest)
 
     return None
+
+
+def _skip_between(text: str, at: int) -> int:
+    while text[at : at + 1] in _BETWEEN_VALUES:
+        at += 1
+    return at
+
+
+def _skip_words(text: str, at: int) -> tuple[str, int]:
+    """The few lines up to the next one that starts an object, and where it starts; 0
+    when none does.
+    """
+    if at >= len(text) or text[at] in "[{":
+        return "", 0
+
+    found = _NEXT_OBJECT.match(text, at)
+    if found is None:
+        return "", 0
+
+    return found[1].strip(), found.start(2)
+
+
+def _continues(text: str, at: int, first: Any) -> bool:
+    """Whether an object of the first one's keys starts there."""
+    match first, _decode_at(text, at):
+        case dict(), (dict() as other, _):
+            return 2 * len(first.keys() & other.keys()) >= len(first)
+
+    return False
 
 
 def _is_substantial(value: Any) -> bool:

@@ -245,7 +245,11 @@ _CALLS: dict[str, Callable[..., object]] = {
     # Python's own, and BSON's as MongoDB's driver prints them
     **_by_name(_build_decimal, "Decimal Decimal128"),
     **_by_name(_build_int64, "Int64 Long"),
-    **_by_name(_build_dict, "dict OrderedDict defaultdict Counter mappingproxy"),
+    **_by_name(
+        _build_dict,
+        "dict OrderedDict defaultdict Counter mappingproxy RealDictRow RowMapping "
+        "immutabledict frozendict SON UserDict",
+    ),
     **_by_name(_build_list, "array deque list tuple dict_values"),
     **_by_name(_build_set, "set frozenset"),
     **_by_name(_build_bytes, "bytes bytearray memoryview"),

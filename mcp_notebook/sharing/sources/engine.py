@@ -77,6 +77,7 @@ def projection(source: str, columns: "Mapping[str, bool]", dialect: str) -> str:
     """`SELECT` of the columns from the source; of a masked one (True) only whether
     there is a value.
     """
+    # sqlglot is slow to load, and there by then: it checked the statement
     from sqlglot import exp
 
     def quoted(name: str) -> str:

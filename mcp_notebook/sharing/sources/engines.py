@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import AWAY, kind_of
 from mcp_notebook.sharing.sources.engine import RemoteTable
+from mcp_notebook.sharing.sources.ibis import table_of
+from mcp_notebook.sharing.sources.spark import SparkTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,15 +23,12 @@ def remote_table_of(value: Any) -> RemoteTable:
     """Where the table is; raises `DataError` when its engine cannot be asked."""
     kind = kind_of(value)
     if kind == "spark":
-        from mcp_notebook.sharing.sources.spark import SparkTable
-
         return SparkTable.of(value)
 
     if kind == "ibis":
-        from mcp_notebook.sharing.sources.ibis import table_of
-
         return table_of(value)
 
+    # whoever has a relation has loaded DuckDB
     from mcp_notebook.sharing.sources.duckdb import relation_of
 
     return relation_of(value)

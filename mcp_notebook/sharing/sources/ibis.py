@@ -25,6 +25,7 @@ from mcp_notebook.sharing.sources.engine import (
     first_sentence,
     projection,
 )
+from mcp_notebook.sharing.sources.spark import SparkTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,11 +51,10 @@ def table_of(expression: Any) -> RemoteTable:
         ) from error
 
     if backend.name == "pyspark":
-        from mcp_notebook.sharing.sources.spark import SparkTable
-
         return SparkTable.of(backend._session.sql(select))
 
     if backend.name == "duckdb":
+        # DuckDB, which no other backend needs
         from mcp_notebook.sharing.sources.duckdb import DuckTable
 
         return DuckTable(backend.con, select, schema, expression)

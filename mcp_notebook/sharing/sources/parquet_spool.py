@@ -7,7 +7,7 @@ that it names.
 """
 
 import contextlib
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,36 +116,31 @@ def drop(scan: Scan) -> None:
 
 def copy_text(table: FileTable, path: Path) -> None:
     """CSV or JSON files into a Parquet file; raises `DataError`."""
-    import duckdb  # a third of a second to load
-
-    if table.format == "csv":
-        reader = "read_csv"
-    else:
-        reader = "read_json"
-
-    if table.base:
-        hive = ", hive_partitioning = true"
-    else:
-        hive = ""
-
-    with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
-        try:
-            source = f"{reader}($files, union_by_name = true{hive})"
-            target = str(path).replace("'", "''")
+    target = str(path).replace("'", "''")
+    try:
+        with _text_reader(table) as (connection, source):
             connection.execute(
                 f"COPY (SELECT * FROM {source}) TO '{target}' (FORMAT parquet)",  # noqa: S608 - a path of ours
                 {"files": list(table.files)},
             )
-        except duckdb.Error as error:
-            path.unlink(missing_ok=True)
-            raise DataError(
-                f"{table.files[0]} cannot be read as {table.format}: {first_sentence(error)}"
-            ) from error
+    except DataError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def read_text(table: FileTable, rows: int) -> pa.Table:
     """The first rows of CSV or JSON files; raises `DataError`."""
-    import duckdb
+    with _text_reader(table) as (connection, source):
+        return connection.sql(
+            f"SELECT * FROM {source} LIMIT {rows:d}",  # noqa: S608 - of ours
+            params={"files": list(table.files)},
+        ).to_arrow_table()
+
+
+@contextlib.contextmanager
+def _text_reader(table: FileTable) -> "Iterator[tuple[Any, str]]":
+    """A connection, and DuckDB's words for the files, which are its parameter `files`."""
+    import duckdb  # a third of a second to load, for files of text only
 
     if table.format == "csv":
         reader = "read_csv"
@@ -157,15 +152,10 @@ def read_text(table: FileTable, rows: int) -> pa.Table:
     else:
         hive = ""
 
+    source = f"{reader}($files, union_by_name = true{hive})"
     with duckdb.connect(config={"memory_limit": _MEMORY}) as connection:
         try:
-            source = (
-                f"SELECT * FROM {reader}($files, union_by_name = true{hive}) "  # noqa: S608
-                f"LIMIT {rows:d}"
-            )
-            return connection.sql(
-                source, params={"files": list(table.files)}
-            ).to_arrow_table()
+            yield connection, source
         except duckdb.Error as error:
             raise DataError(
                 f"{table.files[0]} cannot be read as {table.format}: {first_sentence(error)}"

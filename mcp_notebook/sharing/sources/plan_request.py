@@ -122,9 +122,7 @@ def _made(
     views: dict[str, str],
     rows: int,
 ) -> "Plan":
-    # loads sqlglot, which statements over plain tables do not need
-    from mcp_notebook.sharing.sources import guard, plan
-
+    guard, plan = _load_planning()
     try:
         return plan.make(sql, dialect, columns, rows=rows, views=views)
     except guard.UnreadableError:
@@ -134,8 +132,7 @@ def _made(
 
 
 def _tell_dialect(request: dict[str, Any]) -> dict[str, Any]:
-    from mcp_notebook.sharing.sources import guard  # loads sqlglot
-
+    guard, _ = _load_planning()
     try:
         guard.parse(request["reads"], "duckdb")
     except ToolError:
@@ -145,9 +142,15 @@ def _tell_dialect(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _find_columns(request: dict[str, Any]) -> dict[str, Any]:
-    from mcp_notebook.sharing.sources.plan import named_columns  # loads sqlglot
+    _, plan = _load_planning()
+    return {"columns": plan.named_columns(request["columns_of"], request["tables"])}
 
-    return {"columns": named_columns(request["columns_of"], request["tables"])}
+
+def _load_planning() -> tuple[Any, Any]:
+    # They load sqlglot, which statements over plain tables do not need.
+    from mcp_notebook.sharing.sources import guard, plan
+
+    return guard, plan
 
 
 _WORDS = {"boolean": "bool", "narrow float": "float", "duration": "interval"}

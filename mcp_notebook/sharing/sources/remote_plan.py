@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -222,9 +223,6 @@ def cast_column(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray
 
 def type_word(kind: pa.DataType) -> str:
     """DuckDB's word for an Arrow type."""
-    # a third of a second to load, for answers that DuckDB could not judge only
-    import duckdb
-
     with duckdb.connect() as connection:
         return str(
             connection.from_arrow(pa.schema([("c", kind)]).empty_table()).types[0]

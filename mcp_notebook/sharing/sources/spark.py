@@ -214,15 +214,17 @@ def _unsent_frame(session: Any, text: str, frames: Mapping[str, Any]) -> Any:
     `session.sql` sends it at once, since the text might be a command; ours is a checked SELECT.
     """
     try:
-        from pyspark.sql.connect.dataframe import DataFrame
-        from pyspark.sql.connect.plan import SQL, SubqueryAlias
+        # an optional package; whoever has such a frame has loaded it
+        from pyspark.sql.connect import dataframe, plan
 
-        views = [SubqueryAlias(frame._plan, name) for name, frame in frames.items()]
-        statement = DataFrame(SQL(text, [], {}, views), session)
+        views = [
+            plan.SubqueryAlias(frame._plan, name) for name, frame in frames.items()
+        ]
+        statement = dataframe.DataFrame(plan.SQL(text, [], {}, views), session)
     except (ImportError, AttributeError, TypeError):
         return None
 
-    if hasattr(DataFrame, "_to_table"):
+    if hasattr(dataframe.DataFrame, "_to_table"):
         return statement
 
     return None
@@ -345,7 +347,7 @@ def strict(kind: Any) -> bool:
 
 def arrow(schema: Any) -> "pa.Schema":
     """Spark's columns as Arrow's."""
-    from pyspark.sql.pandas.types import to_arrow_schema
+    from pyspark.sql.pandas.types import to_arrow_schema  # loaded with the frame
 
     try:
         return to_arrow_schema(schema, timezone="UTC")
