@@ -66,17 +66,16 @@ def lift(schema: Mapping[str, Any]) -> Schema:
 
 
 def resolve(root: Any, reference: str) -> Any:
-    """What `#/$defs/name` stands for; raises LookupError for what is not in `root`."""
+    """What `#/$defs/name` stands for; raises LookupError, TypeError or ValueError for
+    what is not in `root`.
+    """
     path, anchor = _split_reference(reference)
     if anchor:
         return _find_anchor(root, anchor)
 
     place = root
     for step in path:
-        if isinstance(place, list):
-            place = place[int(step)] if step.isdigit() else {}[step]
-        else:
-            place = place[step]
+        place = place[int(step) if isinstance(place, list) else step]
 
     return place
 
@@ -115,10 +114,8 @@ def _make_sendable(value: Any) -> Any:
         return {whole_text(str(k)): _make_sendable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_make_sendable(item) for item in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
 
-    return whole_text(str(value))
+    return value
 
 
 def _lift(value: Any, depth: int) -> Any:
