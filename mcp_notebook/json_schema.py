@@ -43,7 +43,7 @@ _TYPE_WORDS = {
 DEEPEST = 100
 LONGEST_PATTERN = 2_000  # characters: compiling it takes time
 # https://www.rfc-editor.org/rfc/rfc3986: what a reference may not hold.
-_NO_URI = re.compile(r"[\s<>\"{}|\\^`\x00-\x20]|%(?![0-9A-Fa-f]{2})")
+_NO_URI = re.compile(r"[\s<>\"{}|\\^`\x00-\x20]|[^\x00-\x7f]|%(?![0-9A-Fa-f]{2})")
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
 # Bigger whole numbers are not read alike everywhere.
 _MOST = 2**63
@@ -331,7 +331,7 @@ def _number(value: Any) -> Any:
 
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _LEFT_OUT
-    if abs(value) > _MOST or value != value:
+    if not abs(value) <= _MOST:  # NaN is no more and no less
         return _LEFT_OUT
 
     return value
@@ -388,7 +388,7 @@ def _names_by_name(value: Any) -> Any:
 
 
 def _uri(value: Any) -> Any:
-    if not isinstance(value, str) or _NO_URI.search(value) or not value.isascii():
+    if not isinstance(value, str) or _NO_URI.search(value):
         return _LEFT_OUT
     return value
 

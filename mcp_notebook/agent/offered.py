@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_DESCRIPTION = 4000
 MAX_ARGUMENT = 64
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9_.-]+")
+_ALLOWED = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _COMBINED = ("allOf", "anyOf", "oneOf")
 # Schemas that a schema at the top is made of, one through the other: a chain of
 # references may be a circle.
@@ -226,7 +227,7 @@ def _rename(schema: Schema) -> tuple[Schema, dict[str, str]]:
 
 
 def _is_allowed(name: str) -> bool:
-    return len(name) <= MAX_ARGUMENT and bool(name) and not _FORBIDDEN.search(name)
+    return _ALLOWED.fullmatch(name) is not None
 
 
 def allowed_name(name: str, taken: Iterable[str]) -> str:
