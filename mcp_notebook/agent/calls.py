@@ -4,6 +4,7 @@ Claude is shown.
 
 import asyncio
 import glob
+import json
 import logging
 import time
 import traceback
@@ -24,6 +25,7 @@ from mcp_notebook.events import ToolProgress, ToolResult
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read
+from mcp_notebook.results.content import describe_file, files_in
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
@@ -176,16 +178,36 @@ def _shape(
 
     origin = _follow_masks(origin, reading, shaping.veil)
 
+    files = files_in(outcome.result, reading.rejected)
+    structured = getattr(outcome.result, "structured_content", None)
+
     def write(names: Sequence[str]) -> str:
         parts = previews(reading.tables, names, shaping, origin.masked)
         if reading.text.strip():
             parts.append(cap_text(veil_text(reading.text, shaping.veil), shaping))
 
         parts += [f"Note: {warning}" for warning in outcome.warnings]
+        parts += [f"{describe_file(file)}: the person has it" for file in files]
+        if not parts and reading.images:
+            parts.append(f"images: {', '.join(mime for mime, _ in reading.images)}")
+        if not parts and structured is not None:
+            written = json.dumps(_unwrap(structured), ensure_ascii=False)
+            parts.append(cap_text(veil_text(written, shaping.veil), shaping))
+
         return "\n\n".join(parts) or "(the tool returned nothing)"
 
     names, shown = keep(reading.tables, origin, write)
-    return _result(origin, outcome, reading, "ok", shown, names)
+    found = _result(origin, outcome, reading, "ok", shown, names)
+    return replace(
+        found, files=files, value=_unwrap(structured), has_value=structured is not None
+    )
+
+
+def _unwrap(value: Any) -> Any:
+    """A structured value out of the object that SDKs wrap a bare one in."""
+    if isinstance(value, dict) and list(value) == ["result"]:
+        return value["result"]
+    return value
 
 
 def _follow_masks(origin: Origin, reading: "Reading", veil: Veil) -> Origin:
@@ -250,7 +272,7 @@ def _result(
         received_bytes=outcome.received_bytes + sum(files),
         names=names,
         reading=reading,
-        images=reading.images,
+        images=tuple(i for i in reading.images if i[0].startswith("image/")),
     )
 
 

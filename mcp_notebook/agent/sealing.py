@@ -235,6 +235,7 @@ def seal_result(result: ToolResult) -> ToolResult:
         result,
         shown=seal_text(result.shown, prose=reading is None or not reading.tables),
         reading=sealed,
+        value=None,  # for the person's code only
     )
 
 

@@ -17,6 +17,7 @@ from mcp_notebook.agent.call_values import Sending
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.freeze.call_log import Facts, Kind
+from mcp_notebook.notebook.servers import sent_and_told
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import only_reads
 from mcp_notebook.secrets import seal_arguments, seal_text
@@ -109,8 +110,10 @@ class NotebookCalls:
         """
         session = await self._notebook.session(server)
         info = find_tool(session, tool)
-        call = new_call("hand", server, info.name, arguments)
-        sending = Sending(call, dict(arguments), session, info)
+        variables = self._notebook.shell.user_ns
+        exact, told = sent_and_told(info, arguments, variables)
+        call = new_call("hand", server, info.name, told)
+        sending = Sending(call, exact, session, info)
         sent = self.send(
             sending,
             shaping=self._notebook.make_shaping(),
