@@ -283,10 +283,8 @@ def cell_id(shell: Any) -> str:
     """The id of the cell that runs, which JupyterLab, Notebook and VS Code send; empty
     where nobody does.
     """
-    find_parent = getattr(shell, "get_parent", None)
-    parent = find_parent() if find_parent is not None else None
-    metadata = (parent or {}).get("metadata") or {}
-    return str(metadata.get("cellId") or metadata.get("cell_id") or "")
+    parent = getattr(shell, "get_parent", dict)() or {}
+    return str(parent.get("metadata", {}).get("cellId", ""))
 
 
 def rerun_stale(notebook: Notebook) -> None:
