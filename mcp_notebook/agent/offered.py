@@ -148,7 +148,7 @@ def _resolve(root: Schema, reference: str) -> Any:
 def _join(first: Schema, second: Schema) -> Schema:
     """What both say: where both define a property, it has to be both."""
     joined = {**second, **first}
-    properties = dictfirst.get("properties", {})
+    properties = dict(first.get("properties", {}))
     for name, part in second.get("properties", {}).items():
         both = properties.get(name, part)
         properties[name] = part if both == part else {"allOf": [both, part]}
@@ -156,11 +156,11 @@ def _join(first: Schema, second: Schema) -> Schema:
     if properties:
         joined["properties"] = properties
 
-    required = [*(first.get("required", ())), *(second.get("required", ()))]
+    required = [*first.get("required", ()), *second.get("required", ())]
     if required:
         joined["required"] = list(dict.fromkeys(required))
 
-    definitions = {**second.get("$defs", {}), **first.get("$defs", {}))}
+    definitions = {**second.get("$defs", {}), **first.get("$defs", {})}
     if definitions:
         joined["$defs"] = definitions
 
