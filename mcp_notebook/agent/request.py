@@ -2,6 +2,7 @@
 it is cached, and what `--dry-run` says of it.
 """
 
+import datetime
 import json
 import os
 import re
@@ -46,6 +47,7 @@ from one call into another.
 - Answer in short markdown. Name the tables you used in backticks. Do not repeat long \
 tables: the person sees them.
 """
+CLOCK = "Today is"  # how the block about the day begins; replay/keys.py knows it
 MAX_INSTRUCTIONS = 6000  # characters a server
 # What begins a tag, also in letters that look like `<`: a server's words must not end
 # their own tag and go on as ours.
@@ -82,6 +84,16 @@ def _is_table(value: Any) -> bool:
     return is_table(value)
 
 
+def clock_block() -> dict[str, Any]:
+    """What day it is, for "last week": in the newest message, so that what was sent
+    before stays as it is in the cache. Recorded turns do not depend on it.
+    """
+    now = datetime.datetime.now().astimezone()
+    zone = f"{now.tzname()}, UTC{now:%z}"
+    words = f"{CLOCK} {now:%A}, {now:%Y-%m-%d} (time zone: {zone})."
+    return {"type": "text", "text": words}
+
+
 def user_blocks(
     prompt: str, names: Iterable[str], schema: Callable[[str], str]
 ) -> list[dict[str, Any]]:
@@ -116,7 +128,7 @@ class Request:
 
     backend: Backend
     system: str
-    max_tokens: int = 4096
+    max_tokens: int = 16_000
     effort: str = ""
     schema: dict[str, Any] | None = None  # of the answer, for structured output
     # what the model is told of an answer that is not right

@@ -22,6 +22,7 @@ from mcp_notebook.agent.conversation import (
 )
 from mcp_notebook.agent.request import (
     Request,
+    clock_block,
     describe_request,
     find_table_names,
     system_prompt,
@@ -100,7 +101,9 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     request = Request(
         backend,
         _system_prompt(sessions, options.system),
-        max_tokens=options.max_tokens,
+        max_tokens=prices.fitting_reply(
+            backend.model, options.max_tokens, local=backend.kind == "local"
+        ),
         effort=options.effort,
         schema=form.schema if form else None,
         problem=form.problem if form else lambda text: "",
@@ -137,6 +140,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
+    blocks.append(clock_block())
     rows = options.rows_to_model
     for block in await resources.attach_mentions(notebook, options.prompt, rows):
         blocks.append({**block, "text": budget.fit(block["text"])})

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mcp_notebook.errors import BackendError
+from mcp_notebook.json_schema import sendable
 from mcp_notebook.replay.keys import Evidence, Setup, TurnFingerprint
 from mcp_notebook.secrets import mask, mask_json, seal_arguments
 
@@ -147,7 +148,8 @@ def save(path: Path, turns: Iterable[Turn]) -> None:
     for turn in content["turns"]:
         turn["replies"] = [_without_secrets(reply) for reply in turn["replies"]]
 
-    text = json.dumps(mask_json(content), ensure_ascii=False, indent=1) + "\n"
+    kept = sendable(mask_json(content))
+    text = json.dumps(kept, ensure_ascii=False, indent=1) + "\n"
     path = Path(path)
     handle, temporary = tempfile.mkstemp(
         dir=path.parent, prefix=path.name, suffix=".tmp"
@@ -211,12 +213,14 @@ class Drift:
     is the sentence to show.
     """
 
-    kind: Literal["result", "setup"]
+    kind: Literal["result", "setup", "place"]
     call: str  # the tool call, or what of the setup differs
     recorded: str
     live: str
 
     def __str__(self) -> str:
+        if self.kind == "place":
+            return f"This answer was recorded {self.call}: {self.live}."
         if self.kind == "setup":
             return f"Recorded with {self.call}: {self.live}."
         sides = f"recorded: {_short(self.recorded)} | now: {_short(self.live)}"

@@ -45,9 +45,9 @@ class Catalog:
     def __init__(self, namespace: Callable[[], Mapping[str, object]]) -> None:
         self._namespace = namespace
         self._entries: dict[str, Entry] = {}
-        # By the name without regard to case: a notebook may hold thousands of tables, and
-        # each statement looks some up.
-        self._alike: dict[str, dict[str, Entry]] = {}
+        # Names by their lower-case form: a notebook may hold thousands of tables, and each
+        # statement looks some up.
+        self._alike: dict[str, dict[str, None]] = {}
         self._used: dict[str, float] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -85,7 +85,7 @@ class Catalog:
                 return
 
         self._entries[name] = fresh
-        self._alike.setdefault(name.lower(), {})[name] = fresh
+        self._alike.setdefault(name.lower(), {})[name] = None
         self._tell_listeners()
 
     def remove(self, name: str) -> None:
@@ -182,7 +182,8 @@ class Catalog:
     def _present_alike(self, name: str) -> Iterator[Entry]:
         """The entries of that name in any letter case whose variable exists now."""
         namespace = self._namespace()
-        for entry in tuple(self._alike.get(name.lower(), {}).values()):
+        for known in tuple(self._alike.get(name.lower(), ())):
+            entry = self._entries[known]
             if entry.variable in namespace:
                 yield entry
 
