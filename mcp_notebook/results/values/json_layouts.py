@@ -508,8 +508,10 @@ def read_named_objects(value: dict[str, Any], path: str) -> Raw | None:
         return None
     if are_equal and len(inner) == 2 and len(inner[0]) < 2:
         return None  # two objects with one key each agree too easily
-    if not all(_are_cells(item.values()) for item in inner):
-        return None
+    # three objects with the very same keys are rows whatever their cells are
+    if not (are_equal and len(inner) > 2):
+        if not all(_are_cells(item.values()) for item in inner):
+            return None
 
     rows = inner
     if not _repeat_names(value):
