@@ -316,7 +316,7 @@ def _find_largest_group(
 
 def _length_of_column(value: Any) -> int | None:
     """The length of a list that may be a column: cells, or one object a row."""
-    is_column = holds_only(value, *_SCALAR) or holds_only(value, dict)
+    is_column = holds_only(value, *_SCALAR) or holds_only(value, dict, type(None))
     return len(value) if is_column else None
 
 
@@ -383,9 +383,11 @@ def read_lists_of_answers(value: dict[str, Any], path: str) -> Raw | None:
     columns = [[cell for row in value[name] for cell in row] for name in alike]
     if len(sizes) > 1:
         numbers = [at for at, size in enumerate(sizes) for _ in range(size)]
-        alike, columns = ["query", *alike], [numbers, *columns]
+        label = _free_name("query", dict.fromkeys(alike))
+        raw = Raw((label, *alike), (numbers, *columns), len(numbers), path=path)
+    else:
+        raw = Raw(tuple(alike), tuple(columns), len(columns[0]), path=path)
 
-    raw = Raw(tuple(alike), tuple(columns), len(columns[0]), path=path)
     return raw.mark_taken(value, *alike)
 
 
