@@ -162,6 +162,12 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp-notebook doctor`."""
+    parser.add_argument("server", nargs="?", default="", help=SERVER_HELP)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
 def add_serve(parser: argparse.ArgumentParser) -> None:
     """Add the servers and their options to the parser of `mcp-notebook serve`."""
     # The bundled servers' own module, which other commands do without
@@ -205,6 +211,11 @@ COMMANDS = {
         add_call, "server_commands:call_tool", "call a tool: a table, or text"
     ),
     "sql": Command(add_sql, "server_commands:query", "ask a server's database"),
+    "doctor": Command(
+        add_doctor,
+        "doctor:run",
+        "say what is here, what is missing and what to do; of a server, how it does",
+    ),
     "serve": Command(
         add_serve,
         "sharing.commands:run",

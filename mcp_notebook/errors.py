@@ -21,6 +21,8 @@ their traceback.
 import difflib
 from collections.abc import Iterable
 
+from mcp_notebook.secrets import hide
+
 
 class NotebookError(Exception):
     """One clear sentence that says what to do next.
@@ -29,9 +31,9 @@ class NotebookError(Exception):
     """
 
     def __init__(self, message: str, *, detail: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.detail = detail
+        # what is raised is shown, logged and told to models
+        self.message, self.detail = hide(message), hide(detail)
+        super().__init__(self.message)
 
     def alone(self) -> "NotebookError":
         """The same exception without what led to it.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Reading
+    from mcp_notebook.results.content import Resource
 
 Outcome = Literal["ok", "error", "denied", "cancelled"]
 
@@ -122,6 +123,10 @@ class ToolResult:
     names: tuple[str, ...] = ()
     reading: "Reading | None" = None
     images: tuple[tuple[str, str], ...] = ()  # (mime type, base64)
+    # what came or was linked besides, and is no table
+    files: "tuple[Resource, ...]" = ()
+    value: Any = None  # what the tool returned by its output schema, unwrapped
+    has_value: bool = False  # it returned one; it may be None
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,7 @@ class Ledger:
         last = len(self.turns) - 1
         if last >= 0 and self.turns[last].cell == cell:
             return last
+
         return None
 
     def _turn_parts(self, by: str) -> Iterator[dict[str, Any]]:

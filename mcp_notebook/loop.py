@@ -1,4 +1,4 @@
-"""The one background event loop: sessions, agent and servers live on it, the kernel's
+r"""The one background event loop: sessions, agent and servers live on it, the kernel's
 own loop never runs them.
 
 A plain asyncio loop on a daemon thread. The kernel's thread hands coroutines over with
@@ -13,6 +13,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from mcp_notebook.errors import NotebookError
@@ -132,3 +133,33 @@ def _cancel(future: "futures.Future[Any]") -> None:
 
     if settled is not None and settled.begun:
         settled.ended.wait(CLEANUP)
+
+
+# ---- the end of a process
+
+
+TURNS = 3  # of the loop: the pipes say goodbye, then the process's transport does
+GONE = 5.0  # seconds for the news of the exit of a process that was killed
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    """End a process at once, and let go of it."""
+    try:
+        with suppress(ProcessLookupError, TimeoutError):
+            process.kill()
+            async with asyncio.timeout(GONE):
+                await process.wait()
+    finally:
+        await let_go(process)
+
+
+async def let_go(process: asyncio.subprocess.Process) -> None:
+    """Close the pipes of a process, which is killed should it still run. What its stdin
+    did not take yet is lost.
+    """
+    if process.stdin is not None and process.stdin.transport.get_write_buffer_size():
+        process.stdin.transport.abort()  # a close would wait for a reader
+
+    process._transport.close()  # type: ignore[attr-defined] - asyncio offers no other way
+    for _ in range(TURNS):
+        await asyncio.sleep(0)

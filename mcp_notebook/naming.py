@@ -3,11 +3,23 @@
 import builtins
 import keyword
 import re
+import unicodedata
 from collections.abc import Container, Mapping
 from typing import Any
 
-from mcp_notebook.sql_words import grouped_by, is_reserved, sql_of, tables_named
+from mcp_notebook.sql_words import (
+    aggregate_of,
+    grouped_by,
+    is_reserved,
+    sql_of,
+    tables_named,
+)
 
+# What frozen code imports and calls by name.
+USED_BY_CODE = frozenset(
+    "mcp_notebook pandas pd pyarrow pa numpy np os sys re json datetime decimal pathlib"
+    " Path connect call sql In Out exit quit get_ipython display".split()
+)
 OWN_SERVER = "notebook"  # the name of the notebook's own server
 _NOT_A_NAME = re.compile(r"\W+")
 _VERBS = re.compile(
@@ -37,8 +49,12 @@ def _from_sql(sql: str) -> str:
         return ""
 
     group = grouped_by(sql)
+    aggregate = aggregate_of(sql)
     if group:
         name = f"{tables[0]}_by_{group}"
+    elif aggregate:
+        # One number of a table is not the table.
+        name = f"{tables[0]}_{aggregate}"
     else:
         name = tables[0]
 
@@ -46,16 +62,26 @@ def _from_sql(sql: str) -> str:
 
 
 def _identifier(text: str) -> str:
-    name = _NOT_A_NAME.sub("_", text).strip("_").lower() or "table"
+    # Python reads a name in this form: `ｐrint` is `print`
+    plain = unicodedata.normalize("NFKC", text)
+    name = _NOT_A_NAME.sub("_", plain).strip("_").lower() or "table"
     # it is a variable, and a table that SQL is asked for by that name
     if name[0].isdigit() or keyword.iskeyword(name) or is_reserved(name):
         return f"t_{name}"
+
     return name
+
+
+def is_used_by_code(name: str) -> bool:
+    """Whether a table's name would take one that code uses: of Python or of frozen cells."""
+    return hasattr(builtins, name) or keyword.iskeyword(name) or name in USED_BY_CODE
 
 
 def free(name: str, taken: Container[str]) -> str:
     """`name`, or the first of `name_2`, `name_3` ... that is not taken and hides no builtin."""
+    name = unicodedata.normalize("NFKC", name)
     candidate, number = name, 2
-    while candidate in taken or hasattr(builtins, candidate):
+    while candidate in taken or is_used_by_code(candidate):
         candidate, number = f"{name}_{number}", number + 1
+
     return candidate

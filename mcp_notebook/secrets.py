@@ -1,19 +1,320 @@
-"""What is a secret: the one rule for names, and the one for values known to be secret.
+r"""What is a secret: the one rule for names, and the one for values known to be secret.
 
-A secret is known by the name it stands under (`is_secret_name`), by its shape, or as the
-value of a secret environment variable (`mask`). Shapes: the documented prefixes of
+A secret is known by the name it stands under (`is_secret_name`), by its shape, as the
+value of a secret environment variable, or because it was given to a server
+(`learn_secret`): then it is found in all its forms. Shapes: the documented prefixes of
 Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm and PyPI keys,
 JSON web tokens, PEM private keys, and the password in a URL.
 """
 
+import base64
+import bisect
 import functools
+import html
+import json
+import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from enum import IntEnum
+from functools import lru_cache
+from importlib import import_module
 from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 MASK = "***"
+WINDOW = 4  # bytes that are looked up at once; no form is shorter
+SHORT = 8  # characters; a shorter value counts only where it stands as a word
+SMALL_WORK = 50_000  # bytes times forms, below which a loop is faster
+TABLE_BITS = 20
+MOST_VALUES = 200_000
+_FACTOR = 2_654_435_761  # Knuth's multiplicative hash
+_INDENT = re.compile(r"\n[ \t]+")
+_SHIFT = 32 - TABLE_BITS
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*")  # reads the same in JSON, URLs and HTML
+# Begins with a set of characters, so that the engine skips to the next of them; as a
+# choice of four it would try each at every character, twenty times as long.
+_BREAKS = re.compile(r"[\r\n\\](?:(?<=[\r\n])|(?<=\\)[rn])(?:[\r\n]|\\[rn])*[ \t]*")
+
+
+# ---- values in all their forms
+#
+# Time is linear in the text, however many values are known: the first four bytes of
+# every form are marked in a table, all positions of the text are looked up there at
+# once (numpy), and only where a mark stands is the text compared. Short texts are not
+# worth that and are searched for one form after the other.
+
+
+class KnownValues:
+    """The values that are known in this process, with the forms they may take."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: set[str] = set()
+        self._finder = Finder()
+        self.overflowed = False  # a value was not taken, since there are too many
+
+    def learn(self, values: Iterable[str]) -> None:
+        """Know these from now on."""
+        new = {v for v in values if len(v) >= WINDOW} - self._values
+        if not new:
+            return
+
+        with self._lock:
+            room = MOST_VALUES - len(self._values)
+            self.overflowed |= len(new) > room
+            taken = list(new)[: max(room, 0)]
+            self._values.update(taken)
+            self._finder.add(taken)
+
+    def forget(self) -> None:
+        """Know nothing any more."""
+        with self._lock:
+            self._values = set()
+            self._finder, self.overflowed = Finder(), False
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def hide(self, text: str, mark: str = MASK) -> str:
+        """The text with the mark in place of every known value."""
+        if not self._values or len(text) < WINDOW:
+            return text
+
+        return self._finder.hide(text, mark)
+
+
+class Finder:
+    """Finds the forms of some values in texts."""
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        self._forms: set[bytes] = set()
+        self._short: set[bytes] = set()
+        # the lengths that forms of one beginning have, the longest first
+        self._lengths: dict[bytes, list[int]] = {}
+        self._table: Any = None
+        self.add(values)
+
+    def add(self, values: Iterable[str]) -> None:
+        """Look for these, too."""
+        for value in values:
+            forms = forms_of(value)
+            self._forms |= forms
+            if len(value) < SHORT:
+                self._short |= forms
+
+            for form in forms:
+                lengths = self._lengths.setdefault(form[:WINDOW], [])
+                if len(form) not in lengths:
+                    bisect.insort(lengths, len(form), key=lambda length: -length)
+
+        self._table = None
+
+    def hide(self, text: str, mark: str = MASK) -> str:
+        """The text with the mark in place of every form."""
+        compact = _without_breaks(text)
+        data = compact.encode("utf-8", "surrogatepass")
+        spans = self._spans(data)
+        if not spans:
+            return text
+
+        at = _positions(text, compact, data, spans)
+        pieces, end = [], 0
+        for first, last in at:
+            pieces += [text[end:first], mark]
+            end = last
+
+        return "".join([*pieces, text[end:]])
+
+    def _spans(self, data: bytes) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = []
+        for start in self._starts(data):
+            if found and start < found[-1][1]:
+                # what begins inside a value that is hidden may go on after it
+                start = max(start, found[-1][0])
+
+            end = self._end_of_form(data, start)
+            if end is None:
+                continue
+
+            if found and start < found[-1][1]:
+                found[-1] = (found[-1][0], max(end, found[-1][1]))
+            else:
+                found.append((start, end))
+
+        return found
+
+    def _starts(self, data: bytes) -> Iterable[int]:
+        """Where a form may begin, in order."""
+        if len(data) < len(self._lengths):
+            windows = range(len(data) - WINDOW + 1)
+            return [at for at in windows if data[at : at + WINDOW] in self._lengths]
+
+        work = len(data) * len(self._lengths)
+        if work < (SMALL_WORK if "numpy" in sys.modules else SMALL_WORK * 100):
+            found = (_all_of(start, data) for start in self._lengths)
+            return sorted(at for places in found for at in places)
+
+        # slow; only a long text is worth it
+        np = import_module("numpy")
+
+        if self._table is None:
+            self._table = self._make_table(np)
+
+        places = []
+        for shift in range(WINDOW):
+            windows = np.frombuffer(data, "<u4", (len(data) - shift) // WINDOW, shift)
+            marked = self._table.take((windows * np.uint32(_FACTOR)) >> _SHIFT)
+            places.append(np.flatnonzero(marked) * WINDOW + shift)
+
+        return np.sort(np.concatenate(places)).tolist()
+
+    def _make_table(self, np: Any) -> Any:
+        table = np.zeros(1 << TABLE_BITS, np.bool_)
+        starts = np.frombuffer(b"".join(self._lengths), "<u4").astype(np.uint32)
+        table[(starts * np.uint32(_FACTOR)) >> _SHIFT] = True
+        return table
+
+    def _end_of_form(self, data: bytes, start: int) -> int | None:
+        for length in self._lengths.get(data[start : start + WINDOW], ()):
+            end = start + length
+            form = data[start:end]
+            if form not in self._forms:
+                continue
+
+            if form not in self._short or _stands_alone(data, start, end):
+                return end
+
+        return None
+
+
+def forms_of(value: str) -> set[bytes]:
+    """Every form of a value that is looked for, without line breaks."""
+    data = value.encode("utf-8", "surrogatepass")
+    if _PLAIN.fullmatch(value):
+        texts = {value}
+    else:
+        texts = _text_forms(value)
+
+    # a short value's bytes stand in too many other texts
+    if len(value) >= SHORT:
+        texts |= {data.hex(), data.hex().upper(), *_base64_forms(data)}
+
+    compact = (_without_breaks(text) for text in texts)
+    made = {text.encode("utf-8", "surrogatepass") for text in compact}
+    return {form for form in made if len(form) >= WINDOW}
+
+
+def _text_forms(value: str) -> set[str]:
+    escaped = json.dumps(value)[1:-1]
+    quoted = quote(value, safe="", errors="replace")
+    return {
+        value,
+        escaped,
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        json.dumps(escaped)[1:-1],
+        repr(value)[1:-1],
+        quoted,
+        _small_escapes(quoted),
+        quote(value, errors="replace"),
+        quote_plus(value, errors="replace"),
+        html.escape(value),
+        html.escape(value, quote=False),
+        html.escape(value).replace("&#x27;", "&#39;"),
+    }
+
+
+def _without_breaks(text: str) -> str:
+    """The text without what `_BREAKS` finds, in a fifth of the pattern's time."""
+    one_kind = text.replace("\\n", "\n").replace("\\r", "\n").replace("\r", "\n")
+    if "\n " in one_kind or "\n\t" in one_kind:
+        one_kind = _INDENT.sub("", one_kind)
+
+    return one_kind.replace("\n", "")
+
+
+def _small_escapes(text: str) -> str:
+    return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
+
+
+def _base64_forms(data: bytes) -> Iterable[str]:
+    """The letters that the value alone decides, at each of its three places."""
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + data).decode("ascii")
+        first = (before * 8 + 5) // 6
+        last = (before + len(data)) * 8 // 6
+        inner = encoded[first:last]
+        yield inner
+        yield inner.replace("+", "-").replace("/", "_")
+
+
+def _all_of(start: bytes, data: bytes) -> Iterable[int]:
+    at = data.find(start)
+    while at >= 0:
+        yield at
+        at = data.find(start, at + 1)
+
+
+def _stands_alone(data: bytes, start: int, end: int) -> bool:
+    around = data[max(start - 1, 0) : start] + data[end : end + 1]
+    # letters that are not ASCII have bytes of 128 and more
+    return not any(chr(c).isalnum() or c == ord("_") or c >= 128 for c in around)
+
+
+def _positions(
+    text: str, compact: str, data: bytes, spans: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Spans of the compact text's bytes as spans of the text's characters."""
+    if len(data) != len(compact):
+        spans = _in_characters(data, spans)
+
+    if len(compact) == len(text):
+        return spans
+
+    # where each piece between two breaks begins, in the compact text and in the text
+    begins, moved, gone = [0], [0], 0
+    for found in _BREAKS.finditer(text):
+        gone += found.end() - found.start()
+        begins.append(found.end() - gone)
+        moved.append(gone)
+
+    def place(at: int) -> int:
+        return at + moved[bisect.bisect_right(begins, at) - 1]
+
+    return [(place(first), place(last - 1) + 1) for first, last in spans]
+
+
+def _in_characters(data: bytes, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    made, at, count = [], 0, 0
+    for first, last in spans:
+        count += _characters(data[at:first])
+        length = _characters(data[first:last])
+        made.append((count, count + length))
+        at, count = last, count + length
+
+    return made
+
+
+def _characters(data: bytes) -> int:
+    return len(data.decode("utf-8", "surrogatepass"))
+
+
+@lru_cache(maxsize=64)
+def finder_of(values: tuple[str, ...]) -> Finder:
+    """A finder of a few values, as the environment holds them now."""
+    return Finder(values)
+
+
+# ---- what is a secret, by its name, its shape or its source
+
+
+logger = logging.getLogger(__name__)
+
+KNOWN = KnownValues()  # what servers were given, and values of masked columns
+WITHHELD = "[withheld: the text could not be searched for secrets]"
 LEAST = 8  # characters; shorter values would take ordinary words along
 
 
@@ -117,7 +418,16 @@ _NAMED_IN_TEXT = re.compile(
     re.IGNORECASE,
 )
 
-USERINFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@?#]+@", re.IGNORECASE)
+_NUMBERS = re.compile(r"[\d\s.,:+/TZ_-]+|v?\d+(?:\.\d+)+[\w.-]{0,8}")
+_PATH = re.compile(r"[/~]|\.\.?/|[A-Za-z]:[\\/]|file:")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9-]{1,40}\.)+[A-Za-z]{2,24}(?::\d+)?|localhost(?::\d+)?"
+)
+# a word of a dictionary, as well as that can be told without one
+_WORD = re.compile(r"[A-Z]?[a-z]{1,12}|[A-Z]{1,12}|\d{1,4}|")
+USERINFO = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}://)[^/\s@?#]+@", re.IGNORECASE
+)
 _ITEM = re.compile(r"(?<![\w-])(?P<name>[\w-]++)=")
 _ITEM_VALUE = re.compile(r"[^&\s#'\"]+")
 _OPTION = re.compile(r"--?(?P<name>[\w-]+)")
@@ -131,12 +441,102 @@ def is_secret_name(name: str, level: NameLevel = NameLevel.FIELD) -> bool:
     # `apiKey` is two words and `passWord` one, so both readings count
     if not _NAMES[level].search(f"{words}\n{letters}"):
         return False
+
     if level >= NameLevel.VARIABLE:
         return True
 
     # counters and pages are told from what lets in; something else may stand beside them
     rest = _READABLE.sub("", words)
     return rest == words or _NAMES[level].search(rest) is not None
+
+
+def learn_secret(name: str, value: str) -> None:
+    """Know a value that a server is given, so that no text shows it.
+
+    Evidently public ones (`is_public`) count by their name only: a server that is given
+    a port or a folder would take every number and path out of its own answers.
+    """
+    if len(value) < LEAST:
+        return
+
+    if is_secret_name(name, NameLevel.VARIABLE):
+        if not os.path.exists(value):
+            KNOWN.learn([value])
+    elif not is_public(value):
+        KNOWN.learn([value])
+
+
+def learn_header(name: str, value: str) -> None:
+    """Know a header's value; of `Bearer VALUE` also the value alone, of `Basic` what it
+    says.
+    """
+    words = value.split()
+    is_certain = name.lower() in ("authorization", "proxy-authorization", "cookie")
+    for word in {value, *words[1:]}:
+        learn_secret("secret" if is_certain else name, word)
+
+    if len(words) == 2 and words[0].lower() == "basic":
+        with suppress(ValueError):
+            said = base64.b64decode(words[1], validate=True).decode("utf-8", "replace")
+            learn_secret("secret", said.partition(":")[2])
+
+
+def learn_url(url: str) -> None:
+    """Know the user's part and the values of the query of an address."""
+    try:
+        parts = urlsplit(url)
+        items = parse_qsl(parts.query)
+    except ValueError:
+        return
+
+    for name, value in items:
+        learn_secret(name, value)
+
+    userinfo = parts.netloc.rpartition("@")[0]
+    if userinfo:
+        password = userinfo.partition(":")[2]
+        for text in {userinfo, password, unquote(password)}:
+            learn_secret("password", text)
+
+
+def is_public(value: str) -> bool:
+    """Whether a value is evidently no secret: a path, a host, an address without
+    credentials, a number, a date, a word or a few short ones.
+    """
+    text = value.strip()
+    if _NUMBERS.fullmatch(text) or _PATH.match(text):
+        return True
+
+    if os.path.exists(text):
+        return True
+
+    if "://" in text:
+        return _is_public_address(text)
+
+    if _HOST.fullmatch(text):
+        return not any(map(_looks_random, text.split(".")))
+
+    pieces = re.split(r"[\s,;:/._=-]+", text)
+    is_short = len(text) <= 24 and len(pieces) <= 5
+    return is_short and all(_WORD.fullmatch(piece) for piece in pieces)
+
+
+def _is_public_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+
+    if "@" in parts.netloc or parts.query:
+        return False
+
+    # a webhook's address is its secret
+    return not any(map(_looks_random, re.split(r"[/.:]", parts.path + parts.fragment)))
+
+
+def _looks_random(piece: str) -> bool:
+    has_both = re.search(r"\d", piece) and re.search(r"[A-Za-z]", piece)
+    return len(piece) >= 12 and bool(has_both)
 
 
 def mask_named(
@@ -146,10 +546,12 @@ def mask_named(
     is_empty = value is None or value == ""
     if name and not is_empty and is_secret_name(name, level):
         return MASK
+
     if isinstance(value, Mapping):
         return {
             key: mask_named(inner, level, name=str(key)) for key, inner in value.items()
         }
+
     if isinstance(value, list | tuple):
         return [mask_named(inner, level) for inner in value]
 
@@ -189,9 +591,39 @@ def mask(text: str, environ: Mapping[str, str] = os.environ) -> str:
     return _mask_values(text, _secret_values(environ))
 
 
+def hide(value: Any) -> Any:
+    """A text or JSON that leaves, whatever it is, without secrets known by their value.
+
+    The last look at each exit; it fails closed: what cannot be searched is withheld.
+    """
+    try:
+        return mask_json(value)
+    except Exception:  # boundary: nothing may leave unsearched
+        logger.exception("a text was withheld")
+        return WITHHELD
+
+
 def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
     """JSON with `***` for each secret in its strings, names of fields included."""
-    return _mask_json(value, _secret_values(environ))
+    values = _secret_values(environ)
+    # one look at all of it is the usual case; the separator counts as white space
+    whole = "\x1e".join(_texts_in(value))
+    if _mask_values(whole, values) == whole:
+        return value
+
+    return _mask_json(value, values)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _texts_in(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts_in(inner)
 
 
 def has_secret_shape(text: str) -> bool:
@@ -250,29 +682,33 @@ def is_secret_option(word: str) -> bool:
     return option is not None and is_secret_name(option["name"], NameLevel.ADDRESS)
 
 
-def _mask_values(text: str, values: list[str]) -> str:
-    for value in values:
-        text = text.replace(value, MASK)
+def _mask_values(text: str, values: tuple[str, ...]) -> str:
+    text = KNOWN.hide(text)
+    if values:
+        text = finder_of(values).hide(text)
+
     if any(start in text for start in _SHAPE_STARTS):
         text = _SHAPES.sub(MASK, text)
+
     return text
 
 
-def _mask_json(value: Any, values: list[str]) -> Any:
+def _mask_json(value: Any, values: tuple[str, ...]) -> Any:
     if isinstance(value, str):
         return _mask_values(value, values)
+
     if isinstance(value, Mapping):
         return {
             _mask_values(str(name), values): _mask_json(inner, values)
             for name, inner in value.items()
         }
+
     if isinstance(value, list | tuple):
         return [_mask_json(inner, values) for inner in value]
 
     return value
 
 
-def _secret_values(environ: Mapping[str, str]) -> list[str]:
-    # Looked up anew for every text: a variable may be set at any time. The longest comes
-    # first, for one may hold another.
-    return sorted(set(secret_variables(environ).values()), key=len, reverse=True)
+def _secret_values(environ: Mapping[str, str]) -> tuple[str, ...]:
+    # Looked up anew for every text: a variable may be set at any time.
+    return tuple(sorted(set(secret_variables(environ).values())))

@@ -261,6 +261,7 @@ def _only_reads(sql: str, dialects: tuple[str, ...]) -> bool:
     first = next((token.lower for token in solid), "")
     if first not in _READING:
         return False
+
     if any(_acts(tokens) for tokens in _as_engines_split(text)):
         return False
 
@@ -319,6 +320,7 @@ def _acts(tokens: tuple[Token, ...]) -> bool:
     words = [_fold_word(token.text) for token in tokens if token.kind == "word"]
     if not _ACTING_WORDS.isdisjoint(words) or _FOR_SHARE.search(" ".join(words)):
         return True
+
     if words and (_begins_otherwise(tokens) or _is_acting_command(words, tokens)):
         return True
 
@@ -460,16 +462,18 @@ def _hint_parts(words: str) -> Iterator[tuple[str, str]]:
 
 def _is_parsed_as_query(sql: str, dialects: Iterable[str]) -> bool:
     """Whether the first dialect that can read the text finds one query that only reads."""
+    trees = parse_first(sql, dialects)
+    return trees is not None and len(trees) == 1 and is_query_tree(trees[0])
+
+
+def parse_first(sql: str, dialects: Iterable[str]) -> "list[exp.Expr] | None":
+    """The statements of a text in the first of the dialects that can read it, if any."""
     errors = (_load_sqlglot().errors.SqlglotError, ValueError, RecursionError)
     for dialect in dialects:
-        try:
-            trees = parse_statements(sql, dialect)
-        except errors:
-            continue
+        with contextlib.suppress(*errors):
+            return parse_statements(sql, dialect)
 
-        return len(trees) == 1 and _is_query_tree(trees[0])
-
-    return False
+    return None
 
 
 def parse_statements(sql: str, dialect: str) -> "list[exp.Expr]":
@@ -502,8 +506,10 @@ def _quiet_parser() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _is_query_tree(tree: "exp.Expr") -> bool:
+def is_query_tree(tree: "exp.Expr") -> bool:
+    """Whether a statement's tree is one query that only reads."""
     exp = _load_sqlglot().exp
     if not isinstance(tree, exp.Query | exp.Values):
         return False
+
     return not any(type(node).__name__ in _ACTING_PARTS for node in tree.walk())

@@ -38,6 +38,7 @@ class Token(NamedTuple):
         """What a word or a quoted name means: `"a ""b"` is `a "b`."""
         if self.kind != "quoted":
             return self.text
+
         return self.text[1:-1].replace('""', '"')
 
 
@@ -71,6 +72,7 @@ def written_name(name: str) -> str:
     """The name as it is written in a statement: in quotes where it has to be."""
     if _PLAIN_NAME.fullmatch(name) and not is_reserved(name):
         return name
+
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
@@ -115,6 +117,7 @@ def sql_of(arguments: Mapping[str, Any]) -> str:
         value = arguments.get(name)
         if isinstance(value, str) and " " in value.strip():
             return value
+
     return ""
 
 
@@ -154,6 +157,7 @@ def row_limit(sql: str) -> int | None:
     found = _LIMIT.findall(sql)
     if found:
         return int(found[-1])
+
     return None
 
 
@@ -173,12 +177,17 @@ def _first_word(sql: str) -> str:
     tokens = solid_tokens(sql[:READ_CHARACTERS])
     if tokens:
         return tokens[0].lower
+
     return ""
 
 
 # ---- which tables it names
 
 # inside of these functions FROM is followed by a value
+# Functions that make one row of many, whichever the dialect.
+_AGGREGATES = frozenset(
+    {"avg", "count", "max", "median", "min", "stddev", "sum", "total"}
+)
 _FROM_INSIDE = frozenset(["extract", "trim", "substring", "overlay"])
 _NO_TABLE = frozenset(["select", "with", "lateral", "only", "values"])
 
@@ -216,9 +225,32 @@ def grouped_by(sql: str) -> str:
     return ""
 
 
+def aggregate_of(sql: str) -> str:
+    """The function when all that a statement gives is one row of aggregates (`count`,
+    `sum`); else an empty string.
+    """
+    if grouped_by(sql):
+        return ""
+
+    tokens = solid_tokens(sql)
+    if any(token.lower == "over" for token in tokens):  # a window keeps every row
+        return ""
+
+    depth, found = 0, ""
+    for at, token in enumerate(tokens[:-2]):
+        if token.text in ("(", ")"):
+            depth += 1 if token.text == "(" else -1
+        elif depth == 0 and token.kind == "word" and token.lower == "select":
+            called = tokens[at + 2].text == "("
+            found = tokens[at + 1].lower if called else ""
+
+    return found if found in _AGGREGATES else ""
+
+
 def _names_a_table(tokens: tuple[Token, ...], at: int) -> bool:
     if tokens[at].kind != "word" or tokens[at].lower not in ("from", "join"):
         return False
+
     # IS DISTINCT FROM compares values
     return at == 0 or tokens[at - 1].lower != "distinct"
 
@@ -312,6 +344,7 @@ def selected_columns(sql: str) -> tuple[str | None, ...] | None:
     tokens = solid_tokens(sql[:READ_CHARACTERS])
     if not tokens or tokens[0].lower != "select":
         return None
+
     if any(token.text == ";" for token in tokens[:-1]):
         return None
 
@@ -366,6 +399,7 @@ def _item_name(item: list[Token]) -> str | None:
     is_path = len(item) == 1 or (len(item) in (3, 5) and dots == {"."})
     if not aliased and not is_path:
         return None
+
     if last.kind == "quoted":
         return last.name
 

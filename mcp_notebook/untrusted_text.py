@@ -4,10 +4,19 @@ rest, and it is as long as there is room.
 Whoever shows a name, an argument, a result, an error or a value writes it with
 `visible` and `clip`, whether a person or a model reads it. Sources of what can hide or
 reorder text: Unicode TR36 and TR39, https://trojansource.codes.
+
+Addresses of others are judged here, too: what a person may be shown to click, and what
+this machine may be sent to. A host is never judged by its spelling: loopback has dozens
+(`127.1`, `0x7f000001`, `2130706433`, IPv4 inside IPv6), so a name is resolved, every
+address judged, and the connection made to the judged one.
 """
 
+import asyncio
+import ipaddress
 import re
+import socket
 import unicodedata
+from urllib.parse import SplitResult, urlsplit
 
 # Control, format, bidi, zero-width, tag, filler characters, variation selectors but the
 # emoji's (U+FE0F), and halves of surrogates: what a reader cannot see. Arabic number
@@ -45,12 +54,14 @@ def clip(text: str, limit: int) -> str:
     """At most `limit` characters, the last an ellipsis where something was cut."""
     if len(text) <= limit:
         return text
+
     return text[: max(limit - 1, 0)] + "…"
 
 
 def _escape_but_lines(found: "re.Match[str]") -> str:
     if found[0] in "\n\t":
         return found[0]
+
     return _escape_character(found)
 
 
@@ -58,6 +69,7 @@ def _escape_character(found: "re.Match[str]") -> str:
     character = found[0]
     if character in _JOINERS and _joins(found.string, found.start()):
         return character
+
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
@@ -66,3 +78,119 @@ def _joins(text: str, at: int) -> bool:
     return all(
         c and not c.isascii() and unicodedata.category(c) in _JOINED for c in around
     )
+
+
+# ---- addresses that others name
+
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# `is_global` alone is not the test: it passes NAT64 and 6to4 addresses that lead to
+# private ones, multicast, and cloud metadata addresses.
+# https://www.iana.org/assignments/iana-ipv4-special-registry
+_REFUSED = tuple(
+    ipaddress.ip_network(network)
+    for network in """
+        0.0.0.0/8 100.64.0.0/10 168.63.129.16/32 192.0.0.0/24 192.88.99.0/24 224.0.0.0/3
+        ::/96 64:ff9b::/96 64:ff9b:1::/48 100::/64 2001::/32 2002::/16 3fff::/20
+        5f00::/16 fec0::/10
+    """.split()
+)
+# Names of networks of one's own (RFC 6761, 6762, 8375) and of the clouds' metadata.
+_INSIDE = (".localhost", ".local", ".internal", ".home.arpa", ".intranet", ".lan")
+
+
+def is_public(address: str) -> bool:
+    """Whether the address is one of the public internet, and so is any IPv4 address inside it."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:  # a zone ("fe80::1%eth0") or no address at all
+        return False
+
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped
+    else:
+        inner = None
+
+    return _is_public_address(inner or parsed)
+
+
+def _is_public_address(address: IPAddress) -> bool:
+    if address.is_multicast or address.is_reserved or not address.is_global:
+        return False
+
+    # an address of one version is in no network of the other
+    return not any(address in network for network in _REFUSED)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its usual names."""
+    if host == "localhost":
+        return True
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+async def resolve_host(host: str, port: int) -> list[str]:
+    """The addresses of a host name by the system's resolver; OSError or UnicodeError
+    when there are none.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    )
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+async def find_public(host: str, port: int) -> str | None:
+    """The address to connect to for a host of the public internet, "" for one that
+    nobody knows, None for one that leads (also) elsewhere.
+    """
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(_INSIDE):
+        return None
+
+    try:
+        found = await resolve_host(name.strip("[]"), port)
+    except (OSError, UnicodeError):
+        return ""
+
+    if all(map(is_public, found)):
+        return next(iter(found), "")
+
+    return None
+
+
+def plain_link(url: str) -> str:
+    r"""A link as it may be shown to click, its host in the letters that are resolved
+    (punycode); "" for one that may not: browsers take `\` for `/`, what stands before an
+    `@` reads as the host, and what does not parse is no link.
+    """
+    if not url.isprintable() or " " in url or "\\" in url:
+        return ""
+
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+        port = parts.port
+    except (ValueError, UnicodeError):
+        return ""
+
+    if "@" in parts.netloc or not host or not _may_open(parts, host):
+        return ""
+
+    if host == parts.hostname:
+        return url
+
+    if port is None:
+        place = host
+    else:
+        place = f"{host}:{port}"
+
+    return parts._replace(netloc=place).geturl()
+
+
+def _may_open(parts: SplitResult, host: str) -> bool:
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))

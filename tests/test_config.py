@@ -24,6 +24,7 @@ from mcp_notebook.config import (
     resolve_command,
     spec_fingerprint,
 )
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError
 
 
@@ -70,9 +71,7 @@ def test_a_command_line_is_a_server_with_its_environment() -> None:
 
 def test_our_own_command_is_this_python() -> None:
     spec = parse_target(["mcp-notebook", "serve", "database"])
-    assert spec == StdioServer(
-        sys.executable, ("-m", "mcp_notebook", "serve", "database")
-    )
+    assert spec == StdioServer(sys.executable, (*OWN_START, "serve", "database"))
 
 
 def test_scripts_of_this_environment_are_found_without_a_path(
@@ -258,6 +257,9 @@ def test_what_can_hijack_a_server_is_noted(tmp_path: Path) -> None:
 def test_an_edited_config_has_another_fingerprint() -> None:
     spec = StdioServer("python3", ("-c", "print(1)"), {"A": "1"})
     assert spec_fingerprint(spec) == spec_fingerprint(
+        StdioServer("python3", ("-c", "print(1)"), {"A": "1"})
+    )
+    assert spec_fingerprint(spec) != spec_fingerprint(
         StdioServer("python3", ("-c", "print(1)"), {"A": "2"})
     )
     assert spec_fingerprint(spec) != spec_fingerprint(

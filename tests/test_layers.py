@@ -12,24 +12,25 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
+    {"secrets"},
     {
         "errors",
         "json_schema",
         "kinds",
-        "pipes",
-        "secrets",
         "sql_functions",
         "untrusted_text",
         "wire",
     },
     {"sql_words", "values"},
     {"naming", "sql_effects"},
+    {"veil"},
     {"events", "loop", "config"},
     {"sessions", "results", "policy", "ledger"},
     {"agent", "display", "sharing", "replay", "freeze"},
     {"notebook"},
-    {"magics"},
     {"notebook_commands", "server_commands"},
+    {"doctor"},
+    {"magics"},
     {"cli"},
     {"__init__", "__main__"},
 ]
@@ -40,7 +41,7 @@ HOMES = {
     "ipywidgets": {"display"},
     "anywidget": {"display"},
     "duckdb": {"sharing"},
-    "sqlglot": {"sharing", "sql_effects"},
+    "sqlglot": {"sharing", "sql_effects", "veil"},
     "psycopg": {"sharing"},
     "pandas": {"results", "sharing", "display", "ledger", "freeze"},
     "pyarrow": {"values", "results", "sharing", "display", "agent", "freeze"},

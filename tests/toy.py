@@ -6,7 +6,7 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent
 
-from mcp_notebook.config import StdioServer
+from mcp_notebook.config import StdioServer, spec_fingerprint
 from mcp_notebook.sessions.session import Session
 from mcp_notebook.sessions.tool_list import ToolList
 from mcp_notebook.sessions.tools import CallOutcome, ToolInfo, fingerprint, size_of
@@ -33,6 +33,7 @@ class ToySession(ToolList):
         self.name = name
         self.trusted = trusted
         self.spec = StdioServer("toy", (name,))
+        self.identity = spec_fingerprint(self.spec)
         self.safe_tools: set[str] = set()
         self._functions = dict(tools)
         self.tools = tuple(_info(name, tool) for tool in sorted(tools))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mcp_notebook.events import Event, ToolCall, ToolResult
+from mcp_notebook.veil import NO_VEIL, Veil
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Table
@@ -29,6 +30,12 @@ class Origin:
     seconds: float
     # the arguments exactly: two calls that differ in a secret only are two calls
     exact: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    # by table, the columns that SQL made from masked ones
+    masked: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
+
+    def masked_columns(self, index: int) -> tuple[str, ...]:
+        """The columns of one of its tables that hold masked values under other names."""
+        return self.masked[index] if index < len(self.masked) else ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Shaping:
     rows: int = 5
     text_bytes: int = 50_000
     mask: tuple[str, ...] = ()
+    veil: Veil = NO_VEIL
     # how many rows the budget allows of those wanted
     grant: Callable[[int], int] = lambda wanted: wanted
 

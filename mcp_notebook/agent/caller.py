@@ -5,7 +5,7 @@ it, notice repeats.
 import asyncio
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +14,7 @@ from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.agent.tracing import record_outcome, tool_span
-from mcp_notebook.config import InProcessServer, spec_fingerprint
+from mcp_notebook.config import InProcessServer
 from mcp_notebook.events import Approval, Reply, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE
@@ -149,6 +149,10 @@ class Caller:
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)
     repeats: Repeats = field(default_factory=Repeats)
+    # told of each call that will run, in their order, with its exact arguments
+    promise: Callable[[ToolCall, Mapping[str, Any]], None] = lambda call, arguments: (
+        None
+    )
     _prepared: dict[str, Prepared] = field(default_factory=dict)
     _asking: dict[str, Prepared] = field(default_factory=dict)
 
@@ -181,6 +185,7 @@ class Caller:
         prepared = Prepared(event, session, tool, arguments, key, first)
         if first is None:
             self.repeats.begin(key)
+            self.promise(event, arguments)
             prepared = self._add_question(prepared)
 
         self._prepared[event.id] = prepared
@@ -283,6 +288,7 @@ class Caller:
 
         if decision.action == "deny":
             return decision.reason
+
         if _is_unchanged(session, tool):
             return ""
 
@@ -395,4 +401,5 @@ def _spec_key(session: "Session") -> str:
     here = isinstance(session.spec, InProcessServer)
     if here:
         return f"{HERE}{session.name}"
-    return spec_fingerprint(session.spec)
+
+    return session.identity

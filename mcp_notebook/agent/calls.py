@@ -3,23 +3,34 @@ Claude is shown.
 """
 
 import asyncio
+import glob
+import json
 import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.agent.call_values import Emit, Keep, Origin, Sending, Shaping
-from mcp_notebook.agent.sealing import secret_columns
+from mcp_notebook.agent.sealing import (
+    masked_values,
+    secret_columns,
+    veil_table,
+    veil_text,
+)
 from mcp_notebook.errors import NotebookError
 from mcp_notebook.events import ToolProgress, ToolResult
+from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read
+from mcp_notebook.results.content import describe_file, files_in
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
 from mcp_notebook.sql_words import sql_of
+from mcp_notebook.veil import Veil
 
 if TYPE_CHECKING:
     from mcp_notebook.results import Reading, Table
@@ -69,7 +80,8 @@ async def call_tool(
     except NotebookError as error:
         # The detail (a server's stderr) is for the person; it may hold what must not
         # reach the model.
-        return ToolResult(call.id, "error", error.message, time.monotonic() - started)
+        said = shaping.veil.hide_error(error.message, sending.arguments)
+        return ToolResult(call.id, "error", said, time.monotonic() - started)
     except Exception as error:  # boundary: a server's odd answer must not end the cell
         # As logger.exception, but what the exception quotes may hold secrets.
         logger.error(
@@ -161,34 +173,85 @@ def _shape(
     links = (b for b in outcome.result.content if b.type == "resource_link")
     handover.remove_handed_files((str(link.uri) for link in links), folders)
     if reading.error is not None:
-        shown = cap_text(reading.error, shaping)
-        return _result(origin, outcome, reading, "error", shown)
+        said = shaping.veil.hide_error(reading.error, arguments)
+        return _result(origin, outcome, reading, "error", cap_text(said, shaping))
+
+    origin = _follow_masks(origin, reading, shaping.veil)
+
+    files = files_in(outcome.result, reading.rejected)
+    structured = getattr(outcome.result, "structured_content", None)
 
     def write(names: Sequence[str]) -> str:
-        parts = previews(reading.tables, names, shaping)
+        parts = previews(reading.tables, names, shaping, origin.masked)
         if reading.text.strip():
-            parts.append(cap_text(reading.text, shaping))
+            parts.append(cap_text(veil_text(reading.text, shaping.veil), shaping))
+
         parts += [f"Note: {warning}" for warning in outcome.warnings]
+        parts += [f"{describe_file(file)}: the person has it" for file in files]
+        if not parts and reading.images:
+            parts.append(f"images: {', '.join(mime for mime, _ in reading.images)}")
+        if not parts and structured is not None:
+            written = json.dumps(_unwrap(structured), ensure_ascii=False)
+            parts.append(cap_text(veil_text(written, shaping.veil), shaping))
+
         return "\n\n".join(parts) or "(the tool returned nothing)"
 
     names, shown = keep(reading.tables, origin, write)
-    return _result(origin, outcome, reading, "ok", shown, names)
+    found = _result(origin, outcome, reading, "ok", shown, names)
+    return replace(
+        found, files=files, value=_unwrap(structured), has_value=structured is not None
+    )
+
+
+def _unwrap(value: Any) -> Any:
+    """A structured value out of the object that SDKs wrap a bare one in."""
+    if isinstance(value, dict) and list(value) == ["result"]:
+        return value["result"]
+    return value
+
+
+def _follow_masks(origin: Origin, reading: "Reading", veil: Veil) -> Origin:
+    """Learn the values of masked columns, whatever the statement called them; returns
+    the origin with these columns.
+    """
+    # the notebook's own server masks before its SQL runs, and answers with tokens
+    if not veil or origin.server == OWN_SERVER:
+        return origin
+
+    arguments, hint = origin.exact or origin.arguments, f"{origin.server} {origin.tool}"
+    found = []
+    for table in reading.tables:
+        masked = veil.columns_of(table.data.column_names, arguments, hint)
+        for values in masked_values(table.data, masked, veil.covers):
+            veil.learn(values)
+
+        found.append(tuple(name for name in masked if not veil.covers(name)))
+
+    return replace(origin, masked=tuple(found))
 
 
 def previews(
-    tables: "Sequence[Table]", names: Sequence[str], shaping: Shaping
+    tables: "Sequence[Table]",
+    names: Sequence[str],
+    shaping: Shaping,
+    masked: Sequence[Sequence[str]] = (),
 ) -> list[str]:
-    """What Claude is shown of each table, under the name that it has in the notebook."""
+    """What Claude is shown of each table, under the name that it has in the notebook.
+    `masked`: by table, further columns of which nothing is shown.
+    """
+    hidden = [*map(tuple, masked), *((),) * (len(tables) - len(masked))]
     return [
-        preview(
-            table.data,
-            name,
-            rows=shaping.grant(min(shaping.rows, table.data.num_rows)),
-            mask=(*shaping.mask, *secret_columns(table)),
-            notes=table.notes,
-            truncated=table.truncated,
+        shaping.veil.hide_values(
+            preview(
+                veil_table(table.data, shaping.veil),
+                name,
+                rows=shaping.grant(min(shaping.rows, table.data.num_rows)),
+                mask=(*shaping.mask, *map(glob.escape, more), *secret_columns(table)),
+                notes=table.notes,
+                truncated=table.truncated,
+            )
         )
-        for table, name in zip(tables, names, strict=True)
+        for table, name, more in zip(tables, names, hidden, strict=True)
     ]
 
 
@@ -209,7 +272,7 @@ def _result(
         received_bytes=outcome.received_bytes + sum(files),
         names=names,
         reading=reading,
-        images=reading.images,
+        images=tuple(i for i in reading.images if i[0].startswith("image/")),
     )
 
 

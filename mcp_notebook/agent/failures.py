@@ -42,6 +42,7 @@ def is_transient(error: Any) -> bool:
     if isinstance(error, anthropic.APIStatusError):
         if error.status_code == 200:  # an error event inside a stream that began well
             return error.type in TRANSIENT_TYPES
+
         return error.status_code in TRANSIENT_STATUS or error.status_code >= 500
 
     return isinstance(error, anthropic.APIConnectionError | httpx2.TransportError)
@@ -116,6 +117,7 @@ def explain_failure(error: Any, backend: Backend) -> NotebookError:
             f"{backend.label} did not answer in time; run the cell again or raise the "
             "timeout."
         )
+
     if isinstance(error, anthropic.APIConnectionError | httpx2.TransportError):
         return BackendError(
             f"Cannot reach {backend.address}: check that it runs and that the network "
@@ -147,6 +149,7 @@ def _status_sentence(error: Any, backend: Backend, said: str) -> str:
             f"{backend.address} refused the credentials ({code}); "
             "check ANTHROPIC_API_KEY."
         )
+
     if code == 404:
         return (
             f"{backend.address} does not know the model {backend.model!r}; "
@@ -176,6 +179,7 @@ def _service_words(error: Any) -> str:
         body = error.body
     else:
         body = {}
+
     inner: Any = body.get("error") if isinstance(body.get("error"), dict) else {}
     return str(inner.get("message") or error.message)[:300]
 
@@ -185,5 +189,7 @@ def _find_own_error(error: BaseException | None) -> NotebookError | None:
     while error is not None:
         if isinstance(error, NotebookError):
             return error
+
         error = error.__cause__
+
     return None

@@ -2,6 +2,7 @@
 instructions, named tables.
 """
 
+import datetime
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +31,7 @@ from one call into another.
 - Answer in short markdown. Name the tables you used in backticks. Do not repeat long \
 tables: the person sees them.
 """
+CLOCK = "Today is"  # how the block about the day begins; replay/keys.py knows it
 MAX_INSTRUCTIONS = 6000  # characters a server
 # What begins a tag, also in letters that look like `<`: a server's words must not end
 # their own tag and go on as ours.
@@ -63,7 +65,18 @@ def _is_table(value: Any) -> bool:
     """A path counts only while it is that of a data file: any text may look like one."""
     if isinstance(value, str | PurePath):
         return bool(format_of(str(value))) and os.path.isfile(value)
+
     return is_table(value)
+
+
+def clock_block() -> dict[str, Any]:
+    """What day it is, for "last week": in the newest message, so that what was sent
+    before stays as it is in the cache. Recorded turns do not depend on it.
+    """
+    now = datetime.datetime.now().astimezone()
+    zone = f"{now.tzname()}, UTC{now:%z}"
+    words = f"{CLOCK} {now:%A}, {now:%Y-%m-%d} (time zone: {zone})."
+    return {"type": "text", "text": words}
 
 
 def user_blocks(

@@ -13,6 +13,9 @@ from mcp_notebook.agent.backends import Backend
 from mcp_notebook.agent.border import admit
 from mcp_notebook.agent.conversation import Block, Conversation
 from mcp_notebook.agent.prices import estimate_dollars
+from mcp_notebook.agent.sealing import seal_request
+from mcp_notebook.secrets import hide
+from mcp_notebook.veil import NO_VEIL, Veil
 
 MARK = {"type": "ephemeral"}
 # A cached prefix is found at most 20 blocks before a breakpoint; a turn with many calls
@@ -28,18 +31,24 @@ class Request:
 
     backend: Backend
     system: str
-    max_tokens: int = 4096
+    max_tokens: int = 16_000
     effort: str = ""
     schema: dict[str, Any] | None = None  # of the answer, for structured output
     # what the model is told of an answer that is not right
     problem: Callable[[str], str] = lambda text: ""
     # tools; more of them are searched for instead of sent, where Claude itself answers
     search_above: int = 30
+    veil: Veil = NO_VEIL
 
     def build(
         self, conversation: Conversation, tools: list[Block], *, final: bool
     ) -> dict[str, Any]:
-        """The arguments of `messages.stream`."""
+        """The arguments of `messages.stream`, without what must not leave."""
+        return seal_request(self._body(conversation, tools, final=final), self.veil)
+
+    def _body(
+        self, conversation: Conversation, tools: list[Block], *, final: bool
+    ) -> dict[str, Any]:
         system: Block = {"type": "text", "text": self.system}
         request: dict[str, Any] = {
             "model": self.backend.model,
@@ -116,7 +125,7 @@ async def describe_request(
         f"Tools ({len(tools)}): {names}",
         f"Conversation so far: {len(conversation.messages)} messages",
         "",
-        *(block.get("text", f"[{block['type']}]") for block in prompt),
+        *(hide(block.get("text", f"[{block['type']}]")) for block in prompt),
         "",
         f"{tokens:,} tokens in ({how}), at most {request.max_tokens:,} out a turn",
         _cost_line(request, tokens),

@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 
 from mcp_notebook.events import ToolResult
+from mcp_notebook.secrets import hide
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo
+
+# An exception's words may hold what a server or the model was given.
+_QUIET = {"record_exception": False, "set_status_on_exception": False}
 
 
 @contextmanager
@@ -27,9 +31,12 @@ def agent_span(conversation: str, model: str) -> Iterator[Any]:
         "gen_ai.conversation.id": conversation,
         "gen_ai.request.model": model,
     }
-    with _tracer().start_as_current_span(
-        "invoke_agent mcp-notebook", attributes=attributes
-    ) as span:
+    with (
+        _tracer().start_as_current_span(
+            "invoke_agent mcp-notebook", attributes=attributes, **_QUIET
+        ) as span,
+        _note_failure(span),
+    ):
         yield span
 
 
@@ -43,9 +50,12 @@ def tool_span(session: "Session", tool: "ToolInfo", call_id: str) -> Iterator[An
         "gen_ai.tool.call.id": call_id,
         "mcp.server.name": session.name,
     }
-    with _tracer().start_as_current_span(
-        f"execute_tool {tool.name}", attributes=attributes
-    ) as span:
+    with (
+        _tracer().start_as_current_span(
+            f"execute_tool {tool.name}", attributes=hide(attributes), **_QUIET
+        ) as span,
+        _note_failure(span),
+    ):
         yield span
 
 
@@ -55,6 +65,16 @@ def record_outcome(span: Any, result: ToolResult) -> None:
     span.set_attribute("mcp_notebook.received_bytes", result.received_bytes)
     if result.outcome == "error":
         span.set_attribute("error.type", "tool_error")
+
+
+@contextmanager
+def _note_failure(span: Any) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        span.set_attribute("error.type", type(error).__name__)
+        span.set_attribute("exception.message", hide(str(error)))
+        raise
 
 
 def _tracer() -> Any:

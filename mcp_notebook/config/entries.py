@@ -14,9 +14,20 @@ from typing import Any
 
 from mcp_notebook.config.options import OPTIONS, ConnectOptions
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, check_name
-from mcp_notebook.config.target import apply_options, expand, find_unexpanded, notes_on
+from mcp_notebook.config.target import (
+    apply_options,
+    expand,
+    find_unexpanded,
+    find_variables,
+    notes_on,
+)
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.secrets import NameLevel, has_secret_shape, is_secret_name
+from mcp_notebook.secrets import (
+    NameLevel,
+    has_secret_shape,
+    is_public,
+    is_secret_name,
+)
 
 # What "type" is called by one host or another, as the transport that it means
 TRANSPORTS = {
@@ -131,6 +142,7 @@ class _Fields:
     ) -> None:
         self.entry, self.where = entry, where
         self.environ, self.folder = environ, folder
+        self.written: dict[str, str] = {}
 
     def wrong(self, words: str) -> ConfigError:
         """A complaint about the whole entry."""
@@ -142,7 +154,9 @@ class _Fields:
 
     def inner(self, entry: Mapping[str, Any]) -> "_Fields":
         """An object inside the entry, with fields of its own."""
-        return _Fields(entry, self.where, self.environ, self.folder)
+        inner = _Fields(entry, self.where, self.environ, self.folder)
+        inner.written = self.written
+        return inner
 
     def text(self, key: str) -> str:
         value = self.entry[key]
@@ -150,6 +164,7 @@ class _Fields:
             raise self.wrong_key(
                 f'"{key}" should be a string, it is {json_kind(value)}.'
             )
+
         return self.expand(value, key)
 
     def texts(self, key: str) -> tuple[str, ...]:
@@ -218,6 +233,10 @@ class _Fields:
             raise self.wrong_key(
                 f"{key} holds a character that no program can be given; remove it."
             )
+
+        if value != text:
+            self.written[value] = text
+
         return value
 
 
@@ -232,6 +251,7 @@ def _is_http(fields: _Fields) -> bool:
         raise fields.wrong(
             'has both "command" and "url"; one of the two says how to reach it.'
         )
+
     if not has_url and not has_command:
         raise fields.wrong(f'has neither "command" nor "url"{_meant_key(entry)}.')
 
@@ -240,6 +260,7 @@ def _is_http(fields: _Fields) -> bool:
         raise fields.wrong(
             f'has type {transport!a} and a "command"; with that type it needs a "url".'
         )
+
     if transport in LOCAL and has_url:
         raise fields.wrong(
             f'has type {transport!a} and a "{url}"; with a url the type is "http".'
@@ -258,6 +279,7 @@ def _check_type(fields: _Fields) -> None:
         raise fields.wrong_key(
             f'"type" should be "stdio", "http" or "sse", it is {json_kind(written)}.'
         )
+
     if written and written not in (*TRANSPORTS, *LOCAL, "auto"):
         raise fields.wrong(
             f'has type {written!a}; possible are "stdio", "http" and "sse".'
@@ -285,7 +307,8 @@ def _stdio(fields: _Fields) -> StdioServer:
                 f'{name!a} in "env" is no name of a variable; rename it.'
             )
 
-    spec = StdioServer(command, (*args, *fields.texts("args")), env, _cwd(fields))
+    words = (*args, *fields.texts("args"))
+    spec = StdioServer(command, words, env, _cwd(fields), fields.written)
     notes = (
         *notes_on(spec),
         *_notes_on_secrets(fields.entry.get("env") or {}),
@@ -308,11 +331,28 @@ def _http(fields: _Fields) -> HttpServer:
         key=key,
         ca=ca,
         oauth=_oauth(fields),
+        written=fields.written,
+        sends=_sent_variables(fields),
         notes=(
             *_notes_on_secrets(entry.get("headers") or {}),
             *_notes_on_keys(entry),
             *_notes_on_idle(entry, "command", FOR_COMMANDS),
         ),
+    )
+
+
+def _sent_variables(fields: _Fields) -> tuple[str, ...]:
+    """The variables whose values go into the address or a header, but for what is
+    evidently no secret, such as a port.
+    """
+    headers = fields.entry.get("headers") or {}
+    texts = (fields.entry[_url_key(fields.entry)], *headers.values())
+    names = {name for text in texts for name in find_variables(text)}
+    given = {name: fields.environ.get(name, "") for name in sorted(names)}
+    return tuple(
+        name
+        for name, value in given.items()
+        if value and (is_secret_name(name, NameLevel.VARIABLE) or not is_public(value))
     )
 
 
@@ -332,10 +372,12 @@ def _command(fields: _Fields) -> tuple[str, tuple[str, ...], dict[str, str]]:
     command = fields.text("command")
     if not command.strip():
         raise fields.wrong('has an empty "command"; write the program that starts it.')
+
     if WINDOWS_PATH.match(command) and os.name != "nt":
         raise fields.wrong(
             f"has a command for Windows, {command!r}; write the program's path here."
         )
+
     if re.search(r"\s", command) and not Path(os.path.expanduser(command)).exists():
         raise fields.wrong(f"has a whole command line as {_as_command(command)}.")
 
@@ -345,9 +387,11 @@ def _command(fields: _Fields) -> tuple[str, tuple[str, ...], dict[str, str]]:
 def _cwd(fields: _Fields) -> str | None:
     if not fields.entry.get("cwd"):
         return None
+
     folder = fields.path("cwd")
     if not folder.is_dir():
         raise fields.wrong_key(f'its "cwd" {folder} is no folder.')
+
     return str(folder)
 
 
@@ -355,12 +399,15 @@ def _oauth(fields: _Fields) -> dict[str, str] | None:
     written = fields.entry.get("oauth", fields.entry.get("auth"))
     if written is None or written is False:
         return None
+
     if written is True:
         return {}
+
     if not isinstance(written, dict):
         raise fields.wrong_key(
             f'"oauth" should be true or an object, it is {json_kind(written)}.'
         )
+
     if written.get("enabled") is False:
         return None
 
@@ -375,8 +422,10 @@ def _oauth(fields: _Fields) -> dict[str, str] | None:
 def _oauth_text(key: str, value: Any) -> Any:
     if key == "callbackPort" and isinstance(value, int):
         return f"http://localhost:{value}/callback"
+
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return " ".join(value)
+
     return value
 
 
@@ -424,6 +473,7 @@ def _notes_on_keys(entry: Mapping[str, Any]) -> list[str]:
     meant = [_near_key(key, SUGGESTED) for key in entry if key not in KNOWN]
     if isinstance(oauth, dict):
         meant += [_near_key(key, OAUTH_NAMES) for key in oauth if key not in OAUTH_KEYS]
+
     return [note for note in meant if note]
 
 
@@ -470,6 +520,7 @@ def json_kind(value: Any) -> str:
     """A JSON value's kind in words."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
+
     words = {dict: "an object", list: "a list", str: "a string"}
     return words.get(type(value), "a number")
 
@@ -478,12 +529,14 @@ def _fix_for(value: Any, otherwise: str) -> str:
     is_number = isinstance(value, int | float)
     if is_number:
         return "write it in quotes"
+
     return otherwise
 
 
 def _as_command(line: str) -> str:
     if SHELL.search(line):
         return f'"command"; write "command": "sh", "args": ["-c", {json.dumps(line)}]'
+
     first, *rest = _split(line) or [line]
     return (
         f'"command"; write "command": {json.dumps(first)}, "args": {json.dumps(rest)}'
@@ -502,6 +555,7 @@ def _strip_quotes(value: str) -> str:
     is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
     if is_quoted:
         return value[1:-1]
+
     return value
 
 
@@ -514,4 +568,5 @@ def _folder_of(path: Path) -> Path:
     folder = path.absolute().parent
     if folder.name in (".vscode", ".cursor", ".gemini"):
         return folder.parent
+
     return folder

@@ -7,18 +7,36 @@ those that make another server of it are applied in the other fields already.
 
 import hashlib
 import json
+import os
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from mcp_notebook.config.options import ConnectOptions
+from mcp_notebook.config.userfiles import user_key
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.secrets import is_secret_option, mask_line
+from mcp_notebook.secrets import (
+    is_secret_option,
+    learn_header,
+    learn_secret,
+    learn_url,
+    mask_line,
+)
 
 HIDDEN = "•••"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LARGEST_SCRIPT = 4_000_000  # bytes
+SCRIPTS = tuple(
+    ".py .pyz .pyw .js .mjs .cjs .ts .mts .sh .bash .rb .pl .php .lua .r .R .jar".split()
+)
+LONGEST_PATH = 4096
+# Ours to set anew at each start, so no part of who the server is (sessions/handover.py).
+OF_EACH_START = ("MCP_NOTEBOOK_HANDOVER", "MCP_NOTEBOOK_MASK")
 
 
 @dataclass(frozen=True)
@@ -31,6 +49,8 @@ class StdioServer:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
+    # words in which a variable was replaced, as they were written
+    written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     options: ConnectOptions = field(default=ConnectOptions(), compare=False)
     # what the person should know before it starts
     notes: tuple[str, ...] = field(default=(), compare=False)
@@ -54,6 +74,9 @@ class HttpServer:
     ca: str | None = None
     # client_id, client_secret, scope, ...; None: no OAuth
     oauth: Mapping[str, str] | None = None
+    written: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    # variables of the environment that a file puts into the URL or a header
+    sends: tuple[str, ...] = field(default=(), compare=False)
     options: ConnectOptions = field(default=ConnectOptions(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     # an httpx2.Auth of the person's own, instead of `oauth`
@@ -87,25 +110,35 @@ def check_name(name: str) -> str:
 
 
 def describe(spec: ServerSpec) -> str:
-    """The whole command or URL on one line, with secrets hidden: what a person is asked
-    to approve.
+    """The whole command or URL on one line, with variables as they were written and
+    secrets hidden: what a person is asked to approve.
     """
     if isinstance(spec, StdioServer):
         env = [f"{name}={HIDDEN}" for name in spec.env]
-        hidden = secrets_of(spec)
-        return " ".join(
-            [
-                *env,
-                shlex.quote(spec.command),
-                *(shlex.quote(mask(a, hidden)) for a in _hide(spec.args)),
-            ]
-        )
+        words = [spec.command, *_hide(spec.args)]
+        return " ".join([*env, *(_describe_word(word, spec) for word in words)])
 
     if isinstance(spec, HttpServer):
         headers = "".join(f" {name}: {HIDDEN}" for name in spec.headers)
-        return mask(spec.url, secrets_of(spec)) + headers
+        url = spec.written.get(spec.url, spec.url)
+        return mask(url, secrets_of(spec)) + headers
 
     return "in this notebook"
+
+
+def _describe_word(word: str, spec: StdioServer) -> str:
+    written = spec.written.get(word)
+    # `${NAME}` stands bare, for that is what the file says
+    if written is not None and re.fullmatch(r"[\w${}:/.=@,+-]+", written):
+        return mask(written, secrets_of(spec))
+
+    return shlex.quote(mask(written or word, secrets_of(spec)))
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address: who gets what is sent there."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def secrets_of(spec: ServerSpec) -> tuple[str, ...]:
@@ -124,6 +157,28 @@ def secrets_of(spec: ServerSpec) -> tuple[str, ...]:
     return tuple(sorted({v for v in values if len(v) >= 6}, key=len, reverse=True))
 
 
+def learn_secrets(spec: ServerSpec) -> None:
+    """Know what this server is given, so that it stands in nothing that leaves."""
+    if isinstance(spec, StdioServer):
+        for name, value in spec.env.items():
+            if name not in OF_EACH_START:
+                learn_secret(name, value)
+                learn_url(value)
+
+        for word, shown in zip(spec.args, _hide(spec.args), strict=True):
+            learn_url(word)
+            if shown == HIDDEN:
+                learn_secret("secret", word)
+
+    elif isinstance(spec, HttpServer):
+        learn_url(spec.url)
+        for name, value in spec.headers.items():
+            learn_header(name, value)
+
+        for name, value in (spec.oauth or {}).items():
+            learn_secret(name, str(value))
+
+
 def mask(text: str, secrets: Iterable[str] = ()) -> str:
     """The text without the given secrets, without user:password@ and without values
     named like secrets.
@@ -132,25 +187,108 @@ def mask(text: str, secrets: Iterable[str] = ()) -> str:
 
 
 def spec_fingerprint(spec: ServerSpec) -> str:
-    """sha256 of what would run or be asked: command, arguments, names in env,
-    directory, or URL and header names.
+    """Who a server is: sha256 of everything that decides what runs or who is asked.
 
-    An approval to start a server is bound to it, so that an edited config asks again.
+    Approvals and starts are bound to it, so that the same words in another folder, an
+    edited script or another value of `env` ask again.
+    """
+    digests = json.dumps(identity_parts(spec), sort_keys=True)
+    return hashlib.sha256(digests.encode()).hexdigest()
+
+
+def identity_parts(spec: ServerSpec) -> dict[str, str]:
+    """The parts of a server's identity by the words in which a person is told of them,
+    each as a digest.
+
+    Values of env, headers and a URL's query are hashed with a key of this user's own:
+    the digest of a short password could be searched for.
     """
     if isinstance(spec, StdioServer):
-        parts: object = [
-            "stdio",
-            spec.command,
-            list(spec.args),
-            sorted(spec.env),
-            spec.cwd,
-        ]
-    elif isinstance(spec, HttpServer):
-        parts = ["http", spec.url, sorted(spec.headers), spec.transport]
-    else:
-        parts = ["in-process", id(spec.build)]
+        return {name: _digest(value) for name, value in _process_parts(spec)}
 
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    if isinstance(spec, HttpServer):
+        return {name: _digest(value) for name, value in _address_parts(spec)}
+
+    return {"object": _digest(str(id(spec.build)))}
+
+
+def _process_parts(spec: StdioServer) -> Iterator[tuple[str, str]]:
+    folder = os.path.realpath(os.path.expanduser(spec.cwd or os.getcwd()))
+    yield "command", os.path.realpath(_find_program(spec.command, folder))
+    yield "arguments", json.dumps(spec.args)
+    yield "folder", folder
+    for name, value in spec.env.items():
+        if name not in OF_EACH_START:
+            yield f"the value of {name}", value
+
+    for path in dict.fromkeys(_scripts(spec, folder)):
+        yield f"the file {path}", _file_digest(path)
+
+
+def _address_parts(spec: HttpServer) -> Iterator[tuple[str, str]]:
+    yield "address", spec.url
+    yield "transport", spec.transport
+    for name, value in spec.headers.items():
+        yield f"the header {name}", value
+
+    for name, value in (spec.oauth or {}).items():
+        yield f"the sign-in's {name}", str(value)
+
+    for name, path in (("certificate", spec.certificate), ("key", spec.key)):
+        if path is not None:
+            yield name, path
+
+
+def _find_program(command: str, folder: str) -> str:
+    found = shutil.which(os.path.expanduser(command))
+    return found or os.path.join(folder, os.path.expanduser(command))
+
+
+def _scripts(spec: StdioServer, folder: str) -> Iterator[str]:
+    """The files whose text is what runs: the program, the first file among the words,
+    further ones with a script's ending, and the module of `-m`.
+
+    Other files are data (a database, a table), which may change from start to start.
+    """
+    program = _find_program(spec.command, folder)
+    yield program
+    is_first = True
+    for before, word in zip((spec.command, *spec.args), spec.args, strict=False):
+        for path in _files_of(word, folder, is_module=before == "-m"):
+            if is_first or path.endswith(SCRIPTS):
+                yield path
+
+            is_first = False
+
+
+def _files_of(word: str, folder: str, *, is_module: bool) -> Iterator[str]:
+    names = [word]
+    if is_module:
+        module = word.replace(".", os.sep)
+        names = [f"{module}.py", os.path.join(module, "__main__.py")]
+
+    for name in names:
+        path = os.path.join(folder, os.path.expanduser(name))
+        if len(path) < LONGEST_PATH and "\0" not in path and os.path.isfile(path):
+            yield path
+
+
+def _file_digest(path: str) -> str:
+    """Of a script its text; of what is too large for one size and time."""
+    try:
+        about = os.stat(path)
+        if about.st_size <= LARGEST_SCRIPT:
+            return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"
+
+    return f"{about.st_size} {about.st_mtime_ns}"
+
+
+def _digest(text: str) -> str:
+    key = user_key()
+    data = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, key=key, digest_size=16).hexdigest()
 
 
 def _hide(args: Iterable[str]) -> Iterable[str]:

@@ -21,11 +21,13 @@ from mcp_notebook.config.options import (
 )
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, mask
 from mcp_notebook.errors import ConfigError
+from mcp_notebook.secrets import learn_secret
 
 # ${VAR} in a server's description, as Claude Code, VS Code and Cursor write it.
 
 
 EDITOR_ONLY = ("input", "config", "command")  # what only an editor can answer
+VARIABLE = re.compile(r"\$\{(?:env:)?([A-Za-z_]\w*)")
 BRACE = re.compile(r"\$\{|\}")
 # $TOKEN, which a shell would replace and nobody here does
 BARE = re.compile(r"(?:^|\s)\$([A-Za-z_]\w*)$")
@@ -55,7 +57,13 @@ def find_unexpanded(text: str) -> str:
     found = BARE.search(text)
     if found:
         return found[1]
+
     return ""
+
+
+def find_variables(text: str) -> list[str]:
+    """The names that a text refers to, those inside defaults too."""
+    return VARIABLE.findall(text)
 
 
 def _end(text: str, start: int, where: str) -> int:
@@ -85,7 +93,9 @@ def _value(
     has_default = rest.startswith("-")
     # As in a shell, an empty variable counts as unset where there is a default.
     if environ.get(name) or (name in environ and not has_default):
+        learn_secret(name, environ[name])
         return environ[name]
+
     if has_default:
         return expand(rest[1:], environ, where=where, folder=folder)
 
@@ -134,6 +144,8 @@ LOADER_VARIABLES = {
     "NODE_OPTIONS",
 }
 OWN_COMMAND = "mcp-notebook"
+# Isolated: neither a file beside the notebook nor PYTHONPATH puts other code in its place.
+OWN_START = ("-I", str(Path(__file__).resolve().parents[1] / "__main__.py"))
 OF_THE_TRANSPORT = (
     "content-length",
     "transfer-encoding",
@@ -170,11 +182,13 @@ def build_server(
 
     # A command line is read as a shell does as far as ~ and ${VAR} go, and no further.
     words = [_expand_word(word, environ) for word in options.words]
+    replaced = zip(words, options.words, strict=True)
+    written = {value: word for value, word in replaced if "${" in word}
     if is_url(words[0]):
         # Options stand among the words when a variable held the URL.
         options = options.with_more(options.words[1:])
         options.refuse_misplaced("URL", mask(words[0]))
-        return apply_options(HttpServer(words[0]), options, environ)
+        return apply_options(HttpServer(words[0], written=written), options, environ)
 
     env: dict[str, str] = {}
     while words and ASSIGNMENT.fullmatch(words[0]):
@@ -185,7 +199,8 @@ def build_server(
         raise ConfigError("there is no command after the environment assignments.")
 
     options.refuse_misplaced("command", words[0])
-    spec = resolve_command(StdioServer(words[0], tuple(words[1:]), env))
+    spec = StdioServer(words[0], tuple(words[1:]), env, written=written)
+    spec = resolve_command(spec)
     return apply_options(spec, options, environ)
 
 
@@ -228,16 +243,15 @@ def resolve_command(spec: StdioServer, *, where: str = "the server") -> StdioSer
     """The same server with its command as a full path; ConfigError when nothing of that
     name can be run.
 
-    `mcp-notebook` becomes this Python running our module, so that it works before any
+    `mcp-notebook` becomes this Python running our own file, isolated, so that it works before any
     PATH is set up; other names are looked for on PATH and then beside this Python,
     where pip put the scripts of this environment.
     """
     if spec.cwd and not os.path.isdir(os.path.expanduser(spec.cwd)):
         raise ConfigError(f"{where} cannot start: there is no folder {spec.cwd}.")
+
     if spec.command == OWN_COMMAND:
-        return replace(
-            spec, command=sys.executable, args=("-m", "mcp_notebook", *spec.args)
-        )
+        return replace(spec, command=sys.executable, args=(*OWN_START, *spec.args))
 
     path = spec.env.get("PATH") or os.environ.get("PATH")
     beside = str(Path(sys.executable).parent)
@@ -289,6 +303,7 @@ def _check_host(url: str, host: str, parts: SplitResult, where: str) -> None:
             "instead, for example --header 'Authorization: Basic ${MY_CREDENTIALS}' or "
             '"headers" in the config file.'
         )
+
     if host in ("0.0.0.0", "::"):  # noqa: S104 - the opposite of binding to it
         raise ConfigError(
             f"{where} has the URL {url}; {host} is where servers listen, clients use 127.0.0.1."
@@ -303,14 +318,17 @@ def check_headers(headers: Mapping[str, str], *, where: str) -> dict[str, str]:
                 f"{where} has a header with the unusable name {name!a}; letters, digits "
                 "and - make one."
             )
+
         if re.search(r"[\r\n\0]", value):
             raise ConfigError(
                 f"{where} has a line break in the header {name!r}; remove it."
             )
+
         if not value.isascii():
             raise ConfigError(
                 f"{where} has a letter in the header {name!r} that HTTP does not carry; use ASCII."
             )
+
         if name.lower() in OF_THE_TRANSPORT:
             raise ConfigError(
                 f"{where} sets the header {name!r}, which belongs to the connection; remove it."
@@ -330,6 +348,7 @@ def _check_scheme(url: str, parts: SplitResult, where: str) -> None:
         raise ConfigError(
             f"{where} has a URL with scheme {parts.scheme!r}; MCP servers speak http:// or https://."
         )
+
     if parts.scheme not in ("http", "https"):
         raise ConfigError(
             f"{where} has a URL with scheme {parts.scheme!r}; only http:// and https:// "
@@ -354,6 +373,7 @@ def _candidates(spec: StdioServer) -> Iterator[str]:
     command = os.path.expanduser(spec.command)
     if spec.cwd and os.sep in command and not os.path.isabs(command):
         yield os.path.join(spec.cwd, command)
+
     yield command
 
 
@@ -361,8 +381,10 @@ def _why_not(spec: StdioServer, where: str) -> str:
     command = os.path.expanduser(spec.command)
     if not command:
         return f'{where} has an empty "command"; write the program that starts it.'
+
     if os.path.isdir(command):
         return f"{where} cannot start: {command} is a directory, not a program."
+
     if os.path.isfile(command):
         return (
             f"{where} cannot start: {command} is not executable; run chmod +x on it, or name "
@@ -391,6 +413,7 @@ def _remedy(command: str) -> str:
     name = Path(command).name
     if name in REMEDIES:
         return REMEDIES[name]
+
     if os.sep in command:
         return "Correct the path."
 
@@ -425,12 +448,14 @@ def _variable(name: str, environ: Mapping[str, str]) -> str:
         raise ConfigError(
             f"--env {name}: that variable is not set in the kernel's environment."
         )
+
     return environ[name]
 
 
 def _is_local(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from mcp_notebook.display.shown_table import TableView
 from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
 from mcp_notebook.events import Approval, ToolCall, ToolProgress, ToolResult
+from mcp_notebook.results.content import describe_file
 from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
@@ -121,9 +122,17 @@ def finish_view(view: CallView, event: ToolResult) -> CallView:
         text="" if failed else reading.text,
         tables=_view_tables(event),
         whole=tuple(table.data for table in reading.tables),
-        notes=(*view.notes, *(clip(visible(n), 400) for n in reading.notes)),
-        images=event.images or tuple(reading.images),
+        notes=(*view.notes, *(clip(visible(note), 400) for note in _notes_of(event))),
+        images=event.images
+        or tuple(i for i in reading.images if i[0].startswith("image/")),
     )
+
+
+def _notes_of(event: ToolResult) -> list[str]:
+    notes = list(event.reading.notes) if event.reading is not None else []
+    return notes + [
+        f"{describe_file(file)}: .files of the result" for file in event.files
+    ]
 
 
 def report_progress(view: CallView, event: ToolProgress) -> CallView:

@@ -117,7 +117,7 @@ def text_label(record: CallView) -> str:
 def missing_image(mime: str, data: str) -> str:
     """What stands in the place of an image that is not shown."""
     kind = f"{clip(visible(mime), 40)}, {byte_size(len(data) * 3 // 4)}"
-    return f"An image ({kind}) is not shown: only whole PNG, JPEG, GIF and WebP images are."
+    return f"An image ({kind}) is not shown: only whole PNG, JPEG, GIF, WebP and SVG images are."
 
 
 _STOPS = {

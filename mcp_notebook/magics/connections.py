@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import shlex
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from IPython.core.magic import (
@@ -92,6 +93,24 @@ class MCPMagics(Magics):
         %mcp_status [SERVER ...]
         """
         output.show_status(self._notebook, shlex.split(line))
+
+    @line_magic
+    def mcp_doctor(self, line: str) -> None:
+        """Say what is here, what is missing and what to do; of a connected server, what
+        it offers and what is odd.
+
+        %mcp_doctor [SERVER]
+        """
+        # Reads the metadata of every installed package, and nothing else needs it.
+        from mcp_notebook import doctor
+
+        name = line.strip()
+        if name:
+            findings = doctor.examine_session(self._notebook.sessions.get(name))
+        else:
+            findings = chain(doctor.check_shell(self.shell), doctor.examine())
+
+        output.show_line("\n".join(map(str, findings)))
 
     @line_magic
     def mcp_discover(self, line: str) -> None:

@@ -44,9 +44,15 @@ class ServerMagics(Magics):
             result = loop.run(
                 resources.read_resource(self._notebook, server, uri, keep=keep)
             )
-            return output.show_resource(
+            value = output.show_resource(
                 self._notebook, result.names, result.reading, into
             )
+            if not (result.images or result.files) or into:
+                return value
+
+            frames = [self._notebook.shell.user_ns[name] for name in result.names]
+            source = by_hand.ResultSource(self._notebook, server, "read")
+            return by_hand.give_result(result, frames, source)
 
     @no_var_expand
     @line_magic

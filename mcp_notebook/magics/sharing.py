@@ -37,6 +37,10 @@ class ServingMagics(Magics):
         %mcp_share df --as sales             under another name
         %mcp_share data/sales.parquet        a data file
         --about 'Sales of May'               words that stand with the table in listings
+        --follow                             also what the variable holds later
+
+        Without --follow that very table is shared: when the variable holds another one,
+        the share pauses until you share it again.
         """
         wanted = shared_tables.parse(line)
         for number, name in enumerate(wanted.names):
@@ -46,7 +50,11 @@ class ServingMagics(Magics):
                 as_ = ""
 
             _, note = shared_tables.share(
-                self._notebook, name, as_=as_, description=wanted.about
+                self._notebook,
+                name,
+                as_=as_,
+                description=wanted.about,
+                follow=wanted.follow,
             )
             if note:
                 output.show_line(note)
@@ -103,6 +111,7 @@ class ServingMagics(Magics):
     def _address(self) -> "Address | None":
         if self._server is not None:
             return self._server.address
+
         return None
 
     def _start(self, port: int) -> None:
@@ -119,7 +128,9 @@ class ServingMagics(Magics):
 
         if self._server is None:
             self._server = http_server.OutsideServer(
-                self._notebook.catalog, mask=lambda: tuple(self._notebook.settings.mask)
+                self._notebook.catalog,
+                mask=lambda: self._notebook.veil.patterns,
+                known=self._notebook.veil.known,
             )
 
         path = state.notebook_path(self._notebook.shell.user_ns)

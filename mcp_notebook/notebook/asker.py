@@ -46,6 +46,7 @@ class WaitingClock:
         with self._lock:
             if not self._open:
                 self._since = self._now()
+
             self._open += 1
 
     def end(self) -> None:
@@ -261,8 +262,10 @@ class Asker:
         """The last cell ends: what is still open is not answered any more."""
         for shown in self._drain():
             shown.opened.answer(Reply("cancel"))
+
         for shown in self._shown:
             shown.opened.answer(Reply("cancel"))
+
         self.pump()
 
 

@@ -1,24 +1,38 @@
 """Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
 
 import asyncio
+import base64
 import json
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mcp_notebook import display, loop
 from mcp_notebook.agent.call_values import Origin
-from mcp_notebook.errors import CallError, ConfigError
-from mcp_notebook.events import ToolResult
+from mcp_notebook.display.html_parts import picture
+from mcp_notebook.errors import CallError, ConfigError, DataError
+from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call, query_tool
+from mcp_notebook.notebook.options import check_name
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.results.content import (
+    Resource,
+    contents_of,
+    describe_file,
+    file_name,
+)
 from mcp_notebook.results.reading import Reading, Table
 from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from mcp_notebook.agent.call_values import Keep, Origin
     from mcp_notebook.results import Table
     from mcp_notebook.sharing.catalog import Catalog
@@ -49,19 +63,18 @@ async def call(
     timeout: float = 0,
     emit: Emit = lambda event: None,
 ) -> tuple[ToolResult, Any]:
-    """Call one tool; returns its result and its value: the first table as a DataFrame,
-    else the text.
+    """Call one tool; returns its result and what the person gets, see `give_result`.
 
     `emit` gets the call's events on the way.
 
     Raises CallError when the tool says no, SessionError when server or tool are unknown.
     """
+    check_name(into)
     calls = NotebookCalls(notebook, keep=keep_into(notebook, into), show=emit)
     result = await perform(calls, server, tool, arguments, timeout=timeout)
-    if not result.names:
-        return result, text_of(result)
-
-    return result, notebook.shell.user_ns[result.names[0]]
+    frames = [notebook.shell.user_ns[name] for name in result.names]
+    source = ResultSource(notebook, server, tool)
+    return result, give_result(result, frames, source)
 
 
 async def perform(
@@ -76,7 +89,166 @@ async def perform(
     result = await calls.call_tool(server, tool, arguments, timeout)
     if result.outcome != "ok":
         raise CallError(f"{server}.{tool}: {seal_text(result.shown)}")
+
     return result
+
+
+@dataclass(frozen=True)
+class ResultSource:
+    """Where a result comes from: links in it are read there."""
+
+    notebook: Notebook = field(repr=False)
+    server: str
+    tool: str
+
+
+def give_result(
+    result: ToolResult, frames: "Sequence[DataFrame]", source: ResultSource
+) -> Any:
+    """What the person gets by every door: the first table as a DataFrame, and where
+    there is none, or pictures or files came as well, a `Result`.
+    """
+    if frames and not (result.images or result.files):
+        return frames[0]
+    return Result.of(result, frames, source)
+
+
+class Result(str):
+    """What a tool returned, as a text that has everything else, too.
+
+    `tables`: DataFrames, `table`: the first or None; `text`; `images` and `files`: each
+    a `ResultFile` with `name`, `type`, `data` and `save()`; `value`: what the tool
+    declares to return (`7` is an int), else the text; `error`: None; `notes`. Shown, it
+    is the card of the call.
+    """
+
+    tables: "list[DataFrame]"
+    text: str
+    images: "list[ResultFile]"
+    files: "list[ResultFile]"
+    value: Any
+    notes: tuple[str, ...]
+    error: str | None
+    _bundle: dict[str, str]
+
+    @classmethod
+    def of(
+        cls, result: ToolResult, frames: "Sequence[DataFrame]", source: ResultSource
+    ) -> "Result":
+        """The result of a call that was made."""
+        self = cls(text_of(result))
+        self.tables = list(frames)
+        pictures = [Resource("", mime, blob=data) for mime, data in result.images]
+        self.images = [ResultFile(file_name(item), item, source) for item in pictures]
+        self.files = [
+            ResultFile(file_name(item), item, source) for item in result.files
+        ]
+        reading = result.reading
+        self.text, self.notes = str(self), ()
+        if reading is not None:
+            self.text, self.notes = reading.text, reading.notes
+
+        self.value = self.text or None
+        if result.has_value:
+            self.value = result.value
+
+        self.error = None
+        if result.outcome != "ok":
+            self.error = str(self)
+
+        call = ToolCall(result.id, source.server, source.tool, {})
+        view = display.view_call(call, result)
+        self._bundle = dict(display.render_call(view, expanded=True))
+        return self
+
+    @property
+    def table(self) -> "DataFrame | None":
+        """The first table."""
+        if not self.tables:
+            return None
+
+        return self.tables[0]
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str] | None:
+        # a text alone is shown as texts are
+        if not (self.images or self.files or self.tables or self.notes):
+            return {"text/plain": repr(str(self))}
+        return self._bundle
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """A picture, a document or sound of a result, or a link to one."""
+
+    name: str
+    _item: "Resource" = field(repr=False)
+    _source: ResultSource = field(repr=False)
+
+    @property
+    def type(self) -> str:
+        """Its MIME type as the server says it."""
+        return self._item.mime
+
+    @property
+    def uri(self) -> str:
+        """Its address on the server, "" for what has none."""
+        return self._item.uri
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes; of a link they are read from its server now. Raises DataError."""
+        item = self._item
+        if item.is_link:
+            (item, *_) = self._read_link()
+        if item.text is not None:
+            return item.text.encode("utf-8", "replace")
+
+        try:
+            return base64.b64decode(item.blob or "", validate=True)
+        except ValueError:
+            raise DataError(f"{self.name} is not whole: ask the tool again.") from None
+
+    def save(self, path: str | Path = "") -> Path:
+        """Write it to `path`, by default under its own name in the present folder, and
+        return where; a file that is there is replaced only where `path` names it.
+        """
+        if path:
+            target = Path(path).expanduser()
+            target = target / self.name if target.is_dir() else target
+        else:
+            target = _free_path(Path(self.name).name or "file")
+
+        target.write_bytes(self.data)
+        return target
+
+    def _read_link(self) -> "tuple[Resource, ...]":
+        notebook = self._source.notebook
+
+        async def read() -> Any:
+            session = await notebook.session(self._source.server)
+            return await session.read_resource(self.uri)
+
+        contents = contents_of(loop.run(read()))
+        if not contents:
+            raise DataError(f"{self.uri} is empty on {self._source.server}.")
+        return contents
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, str]:
+        told = f"{describe_file(self._item)}: .save() writes it"
+        url = picture(self.type, self._item.blob or "")
+        if url is None:
+            return {"text/plain": told}
+        image = f'<img src="{url}" alt="image from the tool" style="max-width:100%">'
+        return {"text/html": image, "text/plain": told}
+
+
+def _free_path(name: str) -> Path:
+    """A file of that name that is not there yet: `report.pdf`, `report_2.pdf`."""
+    path, number = Path(name), 1
+    while path.exists():
+        number += 1
+        path = Path(name).with_stem(f"{Path(name).stem}_{number}")
+    return path
 
 
 def text_of(result: ToolResult) -> str:
@@ -85,6 +257,7 @@ def text_of(result: ToolResult) -> str:
         text = result.reading.text
     else:
         text = ""
+
     return text or result.shown
 
 
@@ -224,6 +397,7 @@ async def sql(
     """Run SQL through a server's own query tool and return its result and DataFrame."""
     if not text.strip():
         raise ConfigError("The cell holds no SQL.")
+
     if server == OWN_SERVER:
         return await own_sql(notebook, text.strip(), into=into, emit=emit)
 

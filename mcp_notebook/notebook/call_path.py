@@ -17,6 +17,7 @@ from mcp_notebook.agent.call_values import Sending
 from mcp_notebook.errors import ConfigError, NotebookError
 from mcp_notebook.events import Event, Outcome, ToolCall, ToolResult, ToolStarted
 from mcp_notebook.freeze.call_log import Facts, Kind
+from mcp_notebook.notebook.servers import sent_and_told
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import only_reads
 from mcp_notebook.secrets import seal_arguments, seal_text
@@ -73,8 +74,10 @@ class NotebookCalls:
         """Give an event to everybody: the log, what can be frozen, and who shows it."""
         self._notebook.ledger.record(event, cell=self._cell or BY_HAND)
         if isinstance(event, ToolResult):
+            self._notebook.release_name(event.id)
             self._notebook.trail.note_end(event.id, event.outcome)
             self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
+
         self._show(event)
 
     async def send(
@@ -107,8 +110,10 @@ class NotebookCalls:
         """
         session = await self._notebook.session(server)
         info = find_tool(session, tool)
-        call = new_call("hand", server, info.name, arguments)
-        sending = Sending(call, dict(arguments), session, info)
+        variables = self._notebook.shell.user_ns
+        exact, told = sent_and_told(info, arguments, variables)
+        call = new_call("hand", server, info.name, told)
+        sending = Sending(call, exact, session, info)
         sent = self.send(
             sending,
             shaping=self._notebook.make_shaping(),
@@ -227,6 +232,7 @@ def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
 
     if len(found) == 1:
         return next(iter(found.values()))
+
     if not found:
         raise ConfigError(
             f"{session.name} has no tool that takes SQL; call its tools with %mcp_call."

@@ -94,11 +94,14 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     request = Request(
         backend,
         _system_prompt(sessions, options.system),
-        max_tokens=options.max_tokens,
+        max_tokens=prices.fitting_reply(
+            backend.model, options.max_tokens, local=backend.kind == "local"
+        ),
         effort=options.effort,
         schema=form.schema if form else None,
         problem=form.problem if form else lambda text: "",
         search_above=notebook.settings.tool_search,
+        veil=notebook.veil,
     )
     return Composed(
         request, await _prompt(notebook, options, budget), Toolset.of(sessions), budget
@@ -130,6 +133,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
 
     blocks = prompts.user_blocks(options.prompt, names, schemas.__getitem__)
+    blocks.append(prompts.clock_block())
     rows = options.rows_to_model
     for block in await resources.attach_mentions(notebook, options.prompt, rows):
         blocks.append({**block, "text": budget.fit(block["text"])})
@@ -140,6 +144,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
 def _choose_sessions(notebook: Notebook, names: tuple[str, ...]) -> list[Any]:
     if not names:
         return [s for s in notebook.sessions if s.state != "closed"]
+
     return [notebook.sessions.get(name) for name in dict.fromkeys((*names, OWN_SERVER))]
 
 
@@ -151,6 +156,7 @@ def _backend(notebook: Notebook, options: Settled) -> Any:
     except BackendError:
         if not options.dry_run or options.replay:
             raise
+
         return backends.backend_of_nobody(options.model)
 
 
@@ -214,6 +220,7 @@ def form_of(notebook: Notebook, kind: Any) -> typed.Form | None:
     """
     if kind in ("", None):
         return None
+
     return typed.form_of(kind, notebook.shell.user_ns)
 
 

@@ -8,6 +8,7 @@ own, so nothing is asked.
 import inspect
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from mcp_notebook.config import ConnectOptions, InProcessServer, ServerSpec
@@ -16,7 +17,7 @@ from mcp_notebook.errors import ConfigError, DataError
 from mcp_notebook.notebook import by_hand, current, opening, resources, shared_tables
 from mcp_notebook.notebook.asker import NOBODY
 from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.servers import Server, plain
+from mcp_notebook.notebook.servers import Server
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.sharing.catalog import Catalog
 
@@ -91,8 +92,11 @@ def call(
     tables: bool = False,
     timeout: float = 0,
 ) -> Any:
-    """Call `server.tool`: the first table as a DataFrame, else the text; with
-    `tables=True` all tables as a list.
+    """Call `server.tool`: its table as a DataFrame, else a `Result`, which is the text
+    with `.images`, `.files`, `.tables` and `.value`; with `tables=True` all tables.
+
+    Arguments are Python's values, tables included: a DataFrame goes as the records,
+    columns or CSV that the tool's schema asks for.
 
     `timeout` is in seconds, 0 is the setting's. Raises CallError when the tool says no.
     """
@@ -149,15 +153,18 @@ def resource(server: str, uri: str, *, tables: bool = False) -> Any:
     return current.run(state, _read(state, server, uri, tables=tables))
 
 
-def share(table: Any, as_: str = "", *, description: str = "") -> str:
+def share(
+    table: Any, as_: str = "", *, description: str = "", follow: bool = False
+) -> str:
     """Share a table with Claude, and with clients outside when `%mcp_serve` runs;
     returns the name to query it by.
 
     `table` is the name of a variable, a table object, or the path of a data file; `as_`
-    names it otherwise. Raises ConfigError for what is no table.
+    names it otherwise. With `follow` what the variable holds later is shared, too.
+    Raises ConfigError for what is no table.
     """
     return shared_tables.share(
-        current.notebook(), table, as_=as_, description=description
+        current.notebook(), table, as_=as_, description=description, follow=follow
     )[0]
 
 
@@ -210,10 +217,13 @@ async def _call(
     tables: bool,
 ) -> Any:
     frames: list[Any] = []
-    sent = {name: plain(value, name) for name, value in arguments.items()}
     calls = NotebookCalls(state, keep=_keep_for_code(state, frames))
-    result = await by_hand.perform(calls, server, tool, sent, timeout=timeout)
-    return _value(frames, tables, lambda: by_hand.text_of(result))
+    result = await by_hand.perform(calls, server, tool, arguments, timeout=timeout)
+    if tables:
+        return frames
+    return by_hand.give_result(
+        result, frames, by_hand.ResultSource(state, server, tool)
+    )
 
 
 def _keep_for_code(state: Notebook, frames: list[Any]) -> "Keep":
@@ -227,17 +237,12 @@ def _keep_for_code(state: Notebook, frames: list[Any]) -> "Keep":
         written = write([origin.tool] * len(tables))
         for index, table in enumerate(tables):
             frames.append(state.hand_out(table, origin, index))
+            if table.truncated:
+                place = f"{origin.server}.{origin.tool}"
+                current.logger.warning("%s: %s", place, table.truncated)
         return (), written
 
     return keep
-
-
-def _value(frames: list[Any], tables: bool, text: Callable[[], str]) -> Any:
-    if tables:
-        return frames
-    if frames:
-        return frames[0]
-    return text()
 
 
 async def _query(
@@ -290,4 +295,7 @@ async def _read(state: Notebook, server: str, uri: str, *, tables: bool) -> Any:
     if reading.error is not None:
         raise DataError(f"{uri} of {server} cannot be read: {reading.error}")
 
-    return _value(frames, tables, lambda: reading.text)
+    if tables:
+        return frames
+    source = by_hand.ResultSource(state, server, "read")
+    return by_hand.give_result(replace(result, shown=""), frames, source)

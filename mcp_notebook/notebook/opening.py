@@ -1,20 +1,31 @@
 """Connects servers side by side, each with a line of its own."""
 
 import difflib
+import json
 import os
 import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook import config, loop
-from mcp_notebook.config import ConnectOptions, ServerSpec, StdioServer
+from mcp_notebook.config import (
+    ConnectOptions,
+    HttpServer,
+    ServerSpec,
+    StdioServer,
+    describe,
+    identity_parts,
+    origin_of,
+    spec_fingerprint,
+)
 from mcp_notebook.config.options import USAGE
-from mcp_notebook.config.target import expand
+from mcp_notebook.config.target import OWN_START, expand
 from mcp_notebook.display.questions import Question
 from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
@@ -36,6 +47,8 @@ if TYPE_CHECKING:
 
 
 Pins = dict[str, "ToolInfo"]
+MASK_VARIABLE = "MCP_NOTEBOOK_MASK"
+START = (*OWN_START, "serve")
 MOST_LINES = 60  # of one tool's diff
 
 
@@ -45,14 +58,21 @@ def may_start(
     *,
     say: Callable[[str], None],
     ask: Callable[[Question], Reply],
+    may_send: bool = False,
 ) -> None:
     """Show what a file's server is when it starts for the first time; raises
-    ConnectError when it became another one and the person does not agree."""
+    ConnectError when it became another one, or would send a variable somewhere, and the
+    person does not agree. `may_send`: unattended runs were given leave."""
     before = notebook.starts.before(start)
+    unseen = notebook.starts.find_unseen(start)
     if notebook.starts.is_new(start):
         say(f"{start.name}: {start.path} starts {start.what}")
     elif before is not None:
-        say(f"{start.name}: {start.path} has changed\n- {before}\n+ {start.what}")
+        changes = "".join(f"\n  changed: {c}" for c in notebook.starts.changes(start))
+        say(
+            f"{start.name}: {start.path} has changed\n"
+            f"- {before}\n+ {start.what}{changes}"
+        )
         question = Question(
             f"{start.name} is not what it was.", prompt="Start it as it is now?"
         )
@@ -63,13 +83,50 @@ def may_start(
                 "run the cell again and answer y, or correct the file."
             )
 
+    if unseen and not may_send and not _may_send(start, unseen, ask):
+        raise ConnectError(
+            f"Server {start.name!r} of {start.path} would send {', '.join(unseen)}, and "
+            "nobody agreed to that; run the cell again and answer y, or take the "
+            "variable out of the file."
+        )
+
     notebook.starts.keep(start)
+
+
+def _may_send(
+    start: Start, unseen: tuple[str, ...], ask: Callable[[Question], Reply]
+) -> bool:
+    """A file of a project may come from anybody, and so may the address in it."""
+    question = Question(
+        f"{start.path} sends a variable of your environment with every request: "
+        f"{', '.join(unseen)}.",
+        prompt="Send it there?",
+    )
+    return ask(question).choice == "once"
+
+
+def start_of(path: Path, name: str, spec: ServerSpec) -> Start:
+    """What a file's server is, as the person is shown and asked."""
+    sends = ()
+    if isinstance(spec, HttpServer):
+        origin = origin_of(spec.written.get(spec.url, spec.url))
+        sends = tuple(f"{variable} to {origin}" for variable in spec.sends)
+
+    return Start(
+        path,
+        name,
+        describe(spec),
+        spec_fingerprint(spec),
+        identity_parts(spec),
+        sends,
+    )
 
 
 def pins_of(notebook: Notebook, name: str) -> Pins:
     """The tools of a server as the person knows them, before it is connected anew."""
     if name in notebook.sessions.names():
         return dict(notebook.sessions.get(name).pinned)
+
     return {}
 
 
@@ -265,12 +322,28 @@ def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> Server
     )
 
 
+def is_trusted(spec: ServerSpec) -> bool:
+    """Whether a server is one of ours that can only read and reaches nobody, so that its
+    tools run without asking.
+
+    `serve fetch` is not: rows could leave in the address of a page.
+    """
+    if not isinstance(spec, StdioServer):
+        return False
+
+    kind = spec.args[len(START) : len(START) + 1]
+    if kind not in (("database",), ("notebook",)):
+        return False
+
+    return is_bundled(spec)
+
+
 def is_bundled(spec: ServerSpec) -> bool:
-    """Whether a server is one of ours that can only read, so that its tools run without asking."""
+    """Whether a server is our own program, started as we start it."""
     return (
         isinstance(spec, StdioServer)
         and spec.command == sys.executable
-        and tuple(spec.args[:3]) == ("-m", "mcp_notebook", "serve")
+        and tuple(spec.args[: len(START)]) == START
         # Each of these could put another package of our name in its place.
         and spec.cwd is None
         and not any(name.startswith(("PYTHON", "LD_", "DYLD_")) for name in spec.env)
@@ -291,13 +364,9 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     ask = partial(notebook.asker.ask_now, attended=attended)
     for name, path in sources(options).items():
         if name in servers:
-            start = Start(
-                path,
-                name,
-                config.describe(servers[name]),
-                config.spec_fingerprint(servers[name]),
-            )
-            may_start(notebook, start, say=show_line, ask=ask)
+            start = start_of(path, name, servers[name])
+            free = not attended and notebook.settings.unattended == "allow"
+            may_start(notebook, start, say=show_line, ask=ask, may_send=free)
 
     lines = {name: working_line(notebook.shell) for name in servers}
     progress = dict.fromkeys(servers, "starting")
@@ -342,6 +411,18 @@ def _welcome_session(
         raise
 
 
+def _told_of_host(notebook: Notebook, spec: ServerSpec) -> ServerSpec:
+    """A server of ours with what it is told beside its command: where large answers may
+    lie, and of which columns it shows no values in descriptions.
+    """
+    told = handover.offer_folder(spec)
+    if not isinstance(told, StdioServer) or not notebook.veil:
+        return told
+
+    patterns = json.dumps(notebook.veil.patterns)
+    return replace(told, env={**told.env, MASK_VARIABLE: patterns})
+
+
 async def open_session(
     notebook: Notebook,
     name: str,
@@ -355,12 +436,12 @@ async def open_session(
     bundled = is_bundled(spec)
     session = await notebook.sessions.connect(
         name,
-        handover.offer_folder(spec) if bundled else spec,
+        _told_of_host(notebook, spec) if bundled else spec,
         # A server that is given long may start slowly too; one whose calls are to be
         # short still has to start, and npx or uvx may load it first.
         timeout=max(options.timeout or 0, notebook.settings.connect_timeout),
         legacy=options.legacy,
-        trusted=bundled,
+        trusted=is_trusted(spec),
         log_level=notebook.settings.server_log or None,
         on_progress=lambda text: progress.__setitem__(name, text),
     )

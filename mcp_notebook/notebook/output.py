@@ -17,6 +17,7 @@ from mcp_notebook.kinds import kind_of
 from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.replay import describe
+from mcp_notebook.secrets import hide
 from mcp_notebook.untrusted_text import visible
 
 
@@ -30,7 +31,7 @@ def working_line(shell: Any) -> WorkingLine:
 
 def show_line(text: str) -> None:
     """Show one line of plain text."""
-    display({"text/plain": text}, raw=True)
+    display({"text/plain": hide(text)}, raw=True)
 
 
 Work = Callable[[Callable[[Any], None]], Coroutine[Any, Any, tuple[Any, Any]]]
@@ -179,6 +180,7 @@ def _span(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes} min"
+
     if minutes:
         return f"{minutes} min {rest} s"
 
@@ -188,7 +190,7 @@ def _span(seconds: float) -> str:
 def show_rows(found: Sequence[dict[str, Any]], *, empty: str) -> None:
     """A short list as a table, or what to say when there is nothing."""
     if found:
-        display(status_table_html(found), raw=True)
+        display(status_table_html(hide(found)), raw=True)
     else:
         show_line(empty)
 

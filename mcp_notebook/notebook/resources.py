@@ -17,6 +17,7 @@ from mcp_notebook.notebook.call_path import NotebookCalls, new_call
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.results import read as read_result
+from mcp_notebook.results.content import files_in
 from mcp_notebook.secrets import MASK, mask, seal_text
 
 if TYPE_CHECKING:
@@ -109,9 +110,10 @@ async def read_resource(
                 outcome = "error"
 
             size = sum(_size_of(content) for content in contents)
-            return ToolResult(asked.id, outcome, shown, seconds, size, names, reading)
-
-        # loads the reading of results, wanted at the first resource
+            return ToolResult(
+                asked.id, outcome, shown, seconds, size, names, reading,
+                images=reading.images, files=files_in(_blocks(contents), reading.rejected),
+            )  # fmt: skip
 
         return await asyncio.to_thread(read_aside)
 
@@ -122,8 +124,12 @@ async def read_resource(
 
 def _read_contents(contents: list[dict[str, Any]]) -> "Reading":
     """A resource's contents are what a tool would embed, so the same readers take them."""
+    return read_result(_blocks(contents))
+
+
+def _blocks(contents: list[dict[str, Any]]) -> dict[str, Any]:
     blocks = [{"type": "resource", "resource": content} for content in contents]
-    return read_result({"content": blocks})
+    return {"content": blocks}
 
 
 def _size_of(content: dict[str, Any]) -> int:
@@ -220,7 +226,8 @@ def shown_to_model(
         )
 
     shown = "\n\n".join(parts) or "(it is empty or no text)"
-    return seal_text(shown, prose=not reading.tables)
+    veiled = shown if reading.tables else notebook.veil.hide(shown)
+    return seal_text(veiled, prose=not reading.tables)
 
 
 # Prompts of servers: listed, filled in, and put into a cell.
@@ -332,12 +339,14 @@ def _quote_reply(role: str, text: str) -> str:
     """An example of a reply is quoted, so that it does not read as the person's own words."""
     if role == "user":
         return text
+
     return "\n".join(f"> {line}" for line in text.splitlines())
 
 
 def _words(server: str, content: Any) -> str:
     if content.type == "text":
         return content.text
+
     if content.type == "resource_link":
         return f"@{server}:{content.uri}"
 

@@ -2,12 +2,10 @@
 folders, a sign-in.
 """
 
-import ipaddress
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from mcp_notebook.display.form_fields import fields_of
 from mcp_notebook.display.questions import (
@@ -21,6 +19,7 @@ from mcp_notebook.events import Reply
 from mcp_notebook.notebook.model_door import load_compose
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions import SessionHooks
+from mcp_notebook.untrusted_text import plain_link
 
 
 class RequestsState(Protocol):
@@ -70,10 +69,11 @@ class ServerRequests:
 
         seconds = self._notebook.settings.question_seconds
         if params.mode == "url":
-            if not may_open(params.url):
+            link = plain_link(params.url)
+            if not link:
                 return "decline", None
 
-            visit = visit_question(server, params.message, params.url, seconds)
+            visit = visit_question(server, params.message, link, seconds)
             reply = await self._notebook.asker.ask(visit)
             return _action(reply), None
 
@@ -101,6 +101,7 @@ class ServerRequests:
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
             )
+
         if not await self._is_allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
 
@@ -158,20 +159,7 @@ def may_open(url: str) -> bool:
     """Whether a link of a server's may be shown to click: https, or http on this
     machine, and nothing odd in it.
     """
-    parts = urlsplit(url)
-    if not url.isprintable() or " " in url or "@" in parts.netloc or not parts.hostname:
-        return False
-
-    return parts.scheme == "https" or (
-        parts.scheme == "http" and _is_here(parts.hostname)
-    )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return bool(plain_link(url))
 
 
 def is_far(setting: str, environ: Mapping[str, str]) -> bool:

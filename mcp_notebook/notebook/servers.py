@@ -1,15 +1,22 @@
 """A connected server as a Python object: a method for each of its tools."""
 
+import csv
+import dataclasses
 import datetime
 import difflib
+import enum
 import inspect
+import io
+import json
 import keyword
 import re
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from mcp_notebook.errors import ConfigError, SessionError
+from mcp_notebook.kinds import is_table, kind_of
 from mcp_notebook.policy import only_reads
 
 if TYPE_CHECKING:
@@ -186,34 +193,245 @@ def arguments_of(
     if missing:
         raise ConfigError(f"{tool.name} needs {', '.join(missing)}: {_usage(tool)}.")
 
-    return {name: plain(value, name) for name, value in sent.items()}
+    return {
+        name: value
+        if is_table(value) and not isinstance(value, str)
+        else plain(value, name)
+        for name, value in sent.items()
+    }
 
 
 def plain(value: Any, name: str) -> Any:
-    """A Python value as JSON has it: numpy's and pandas' numbers, dates, paths, sets;
-    ConfigError for a table.
+    """A Python value as JSON has it: numpy's and pandas' numbers, missing values,
+    decimals, dates, paths, sets; ConfigError for what JSON cannot carry.
     """
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, float) and value != value:
+        return None  # JSON has no NaN
+    if isinstance(value, enum.Enum):
+        return plain(value.value, name)
+    if isinstance(value, str | bool | int | float):
         return value
+    if isinstance(value, Decimal):
+        return _plain_decimal(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value), name)
     if isinstance(value, Mapping):
         return {str(k): plain(v, name) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v, name) for v in value]
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    if isinstance(value, PurePath):
+    if type(value).__name__ in _WRITTEN or isinstance(value, PurePath):
         return str(value)
-    if hasattr(type(value), "columns"):
+    if is_table(value):
         raise ConfigError(
-            f"{name} is a table, and a tool takes no tables; query it with mcp_notebook.sql."
+            f"{name} holds a table inside: give the table as the argument itself, or "
+            "query it with mcp_notebook.sql."
         )
-    if hasattr(value, "tolist"):  # numpy's arrays and numbers
+    if hasattr(value, "tolist"):  # numpy's and pandas' arrays and numbers
         return plain(value.tolist(), name)
 
     raise ConfigError(
         f"{name} is a {type(value).__name__}, which JSON cannot carry; give a text, "
         "number, list or dict."
     )
+
+
+# Values with one text that everybody writes; numpy's own before its numbers
+_WRITTEN = ("UUID", "datetime64", "timedelta64", "timedelta", "Timedelta", "Period")
+
+
+def _plain_decimal(value: Decimal) -> Any:
+    """A number where none of its digits is lost as one, else its text."""
+    if not value.is_finite():
+        if value.is_nan():
+            return None
+        return str(value)
+
+    if value == value.to_integral_value():
+        return int(value)
+
+    near = float(value)
+    if Decimal(repr(near)) == value:
+        return near
+    return str(value)
+
+
+# ---- tables as arguments
+
+# what a text that may be a table is called, or said to be
+_TABLE_WORDS = re.compile(
+    r"csv|tsv|json|table|records|rows|data(?!base)|\bdf\b|frame", re.IGNORECASE
+)
+
+MOST_BYTES = 10_000_000  # of one table as JSON; servers take few messages larger
+
+
+class _Records(list):
+    """A table as a list; `code`: the variable that holds it, "" for none."""
+
+    code = ""
+
+
+class _Columns(dict):
+    """A table as an object, in the same way."""
+
+    code = ""
+
+
+class _Text(str):
+    """A table as a text, in the same way."""
+
+    code = ""
+
+
+def sent_and_told(
+    tool: "ToolInfo", given: Mapping[str, Any], variables: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arguments of a call as JSON, and as they are told: of a table its name and shape.
+
+    `variables`: those of the person, for the names of tables. Raises ConfigError for what
+    cannot be sent.
+    """
+    properties = _properties(tool)
+    sent: dict[str, Any] = {}
+    told: dict[str, Any] = {}
+    for name, value in given.items():
+        if kind_of(value) not in _IN_MEMORY:
+            sent[name] = told[name] = plain(value, name)
+            continue
+
+        code = next((n for n, held in variables.items() if held is value), "")
+        if code.startswith("_"):
+            code = ""
+
+        sent[name], shape = _table_argument(value, name, properties.get(name, {}))
+        sent[name].code = code
+        told[name] = f"<{code or 'table'}: {shape}>"
+
+    return sent, told
+
+
+_IN_MEMORY = ("frame", "arrow", "interchange")
+
+
+def _table_argument(
+    value: Any, name: str, schema: Mapping[str, Any]
+) -> tuple[Any, str]:
+    """A table in the form that the argument's schema takes, and its shape in words."""
+    # loads pandas and pyarrow, which whoever has a table has
+    from mcp_notebook.sharing.arrow import python_columns
+
+    found = python_columns(value)
+    width, rows = len(found), len(next(iter(found.values()), ()))
+    shape = f"{rows:,} row{'s' * (rows != 1)} × {width} column{'s' * (width != 1)}"
+    columns = {column: plain(values, name) for column, values in found.items()}
+    made = _in_form(columns, name, schema)
+    size = len(made if isinstance(made, str) else json.dumps(made, ensure_ascii=False))
+    if size > MOST_BYTES:
+        raise ConfigError(
+            f"{name} has {shape} ({size / 1e6:,.1f} MB), and a tool is sent at most "
+            f"{MOST_BYTES / 1e6:g} MB: select fewer rows or columns, or aggregate first."
+        )
+
+    return made, shape
+
+
+def _in_form(
+    columns: Mapping[str, list[Any]], name: str, schema: Mapping[str, Any]
+) -> "_Records | _Columns | _Text":
+    names, rows = list(columns), list(zip(*columns.values(), strict=True))
+    form = _table_form(schema)
+    word = _type_word(form)
+    if word == "object":
+        return _as_object(columns, names, rows, form)
+    if word == "string" and _TABLE_WORDS.search(
+        f"{name} {form.get('description', '')}"
+    ):
+        return _as_text(names, rows, form)
+    if word not in ("array", "any"):
+        raise ConfigError(
+            f"{name} is a table, and the tool takes a {word} there: give a value of it, "
+            "or query it with mcp_notebook.sql."
+        )
+
+    items = form.get("items")
+    if isinstance(items, Mapping):
+        item = _type_word(items)
+    else:
+        item = "any"
+
+    if item == "array":
+        return _Records([list(row) for row in rows])
+    if item in ("object", "any"):
+        return _Records([dict(zip(names, row, strict=True)) for row in rows])
+    if len(names) == 1:
+        return _Records(columns[names[0]])
+
+    raise ConfigError(
+        f"{name} takes a list of one kind ({item}), and the table has {len(names)} "
+        f"columns: give one of them, as df[{names[0]!r}]."
+    )
+
+
+def _table_form(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of several forms of an argument the one that holds a table best."""
+    forms = [
+        {**schema, **form}
+        for key in ("anyOf", "oneOf")
+        for form in schema.get(key) or ()
+        if isinstance(form, Mapping)
+    ]
+    for wanted in ("array", "object", "string"):
+        for form in forms:
+            if form.get("type") == wanted:
+                return form
+
+    return schema
+
+
+def _as_object(
+    columns: Mapping[str, list[Any]],
+    names: list[str],
+    rows: list[tuple[Any, ...]],
+    form: Mapping[str, Any],
+) -> _Columns:
+    properties = form.get("properties")
+    if isinstance(properties, Mapping):
+        known = properties
+    else:
+        known = {}
+
+    for key in ("data", "rows", "values"):
+        # the form of pandas' "split"
+        if "columns" in known and key in known:
+            return _Columns({"columns": names, key: list(map(list, rows))})
+    return _Columns(columns)
+
+
+def _as_text(
+    names: list[str], rows: list[tuple[Any, ...]], form: Mapping[str, Any]
+) -> _Text:
+    if "json" in str(form.get("description", "")).lower():
+        records = [dict(zip(names, row, strict=True)) for row in rows]
+        return _Text(json.dumps(records, ensure_ascii=False))
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(map(_csv_cells, rows))
+    return _Text(text.getvalue())
+
+
+def _csv_cells(row: tuple[Any, ...]) -> list[Any]:
+    return [
+        json.dumps(value, ensure_ascii=False)
+        if isinstance(value, bool | list | dict)
+        else value
+        for value in row
+    ]
 
 
 def signature(tool: "ToolInfo") -> inspect.Signature:

@@ -12,8 +12,12 @@ from typing import Any
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.kinds import DATA_SUFFIXES, format_of, kind_of
 from mcp_notebook.notebook.state import Notebook
+from mcp_notebook.sharing.catalog import is_paused
 
-USAGE = "Write %mcp_share NAME [NAME ...] [--as OTHER ...] [--about 'what it holds']."
+USAGE = (
+    "Write %mcp_share NAME [NAME ...] [--as OTHER ...] [--about 'what it holds'] "
+    "[--follow]."
+)
 _NAME = re.compile(r"[^\W\d]\w*")
 
 
@@ -24,13 +28,15 @@ class Wanted:
     names: tuple[str, ...]
     shared_as: tuple[str, ...] = ()
     about: str = ""
+    follow: bool = False
 
 
 def parse(line: str) -> Wanted:
     """`sales customers --as revenue clients --about 'Sales of May'`; raises ConfigError."""
     words, parts = shlex.split(line), {"": [], "--as": [], "--about": []}
     part = ""
-    for word in words:
+    follow = "--follow" in words
+    for word in (word for word in words if word != "--follow"):
         if word.startswith("--"):
             if word not in parts:
                 raise ConfigError(f"{word} is no option. {USAGE}")
@@ -49,14 +55,20 @@ def parse(line: str) -> Wanted:
             f"{'is' if count == 1 else 'are'} shared here."
         )
 
-    return Wanted(tuple(parts[""]), tuple(parts["--as"]), " ".join(parts["--about"]))
+    about = " ".join(parts["--about"])
+    return Wanted(tuple(parts[""]), tuple(parts["--as"]), about, follow)
 
 
 def share(
-    notebook: Notebook, what: Any, *, as_: str = "", description: str = ""
+    notebook: Notebook,
+    what: Any,
+    *,
+    as_: str = "",
+    description: str = "",
+    follow: bool = False,
 ) -> tuple[str, str]:
     """Share a table by its variable's name, a data file by its path, or an object;
-    returns its name and a note.
+    returns its name and a note. `follow`: the variable, whatever it holds later.
 
     Raises ConfigError for what is no table and for a name that another table has.
     """
@@ -84,7 +96,11 @@ def share(
         notebook.held[variable] = value
 
     notebook.catalog.add(
-        name, variable=variable, origin="shared", description=description
+        name,
+        variable=variable,
+        origin="shared",
+        description=description,
+        follows=follow,
     )
     once = "its rows are kept here at the first query, and are then gone for your code"
     return name, f"{name} can be read once: {once}." if kind == "reader" else ""
@@ -129,7 +145,8 @@ def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
             value = notebook.catalog.resolve(entry.name)
             seen = describing.look(value)
         except describing.UNREADABLE:
-            seen = None
+            if is_paused(entry, notebook.catalog.value_of(entry)):
+                row["kind"] = "paused: another object now"
         else:
             row |= {
                 "kind": seen.what or type(value).__name__,
@@ -215,6 +232,7 @@ def _variable(notebook: Notebook, what: Any, as_: str) -> tuple[str, Any]:
     ]
     if named:
         return named[0], what
+
     if not as_:
         raise ConfigError(
             "No variable holds this object: give it a name with as_='name'."
@@ -238,14 +256,17 @@ def _stem(what: Any) -> str:
 def _shown(notebook: Notebook, variable: str) -> str:
     if variable in notebook.shell.user_ns:
         return variable
+
     return variable.partition(" ")[2]
 
 
 def _seen_by(origin: str, served: bool) -> str:
     if origin != "shared":
         return "this conversation"
+
     if served:
         return "this conversation and clients outside"
+
     return "this conversation; outside after %mcp_serve"
 
 
@@ -257,6 +278,7 @@ def _ago(when: float | None) -> str:
     minutes, hours = seconds // 60, seconds // 3600
     if hours:
         return f"{hours} h ago"
+
     if minutes:
         return f"{minutes} min ago"
 
@@ -269,6 +291,7 @@ def _no_table(name: str, value: object) -> str:
             f"{name} names no data file that is read here: "
             f"{', '.join(sorted(set(DATA_SUFFIXES)))}."
         )
+
     return (
         f"{name} holds {type(value).__name__}, no table: share a DataFrame (pandas, "
         "Polars, Spark), an Arrow, DuckDB "

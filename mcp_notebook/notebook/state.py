@@ -26,6 +26,7 @@ from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.veil import Veil, values_in
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Origin, Shaping
@@ -50,6 +51,8 @@ class Notebook:
         settings.observe(
             lambda _: loop.submit(self.sessions.announce_roots()), names="roots"
         )
+        self.veil = Veil(lambda: settings.mask)
+        settings.observe(lambda _: self.learn_masked(), names="mask")
         self.grants = Grants(user_file())
         self.starts = Starts(user_folder() / "starts.json")
         self.spent = Spent()
@@ -72,6 +75,8 @@ class Notebook:
         self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
         # names of tables that are being described, and are bound in a moment
         self._reserved: set[str] = set()
+        # the names of calls that were announced, by the calls' ids
+        self._promised: dict[str, str] = {}
         self._naming = threading.Lock()
 
     def keep(
@@ -102,6 +107,23 @@ class Notebook:
 
         return names, written
 
+    def promise_name(self, call: ToolCall, arguments: Mapping[str, Any]) -> None:
+        """Choose the name of a call's table when the call is announced, so that names
+        follow the order of the calls and not who was ready first.
+        """
+        suggested = naming.suggest(call.server, call.tool, arguments)
+        made_by = provenance_of(call.server, call.tool, arguments, 0)
+        with self._naming:
+            name = self._free_name(suggested, made_by)
+            self._reserved.add(name)
+            self._promised[call.id] = name
+
+    def release_name(self, call_id: str) -> None:
+        """Give back the name of a call that ended without a table."""
+        with self._naming:
+            name = self._promised.pop(call_id, "")
+            self._reserved.discard(name)
+
     def _reserve_names(
         self, origin: "Origin", count: int, into: str
     ) -> tuple[str, ...]:
@@ -109,9 +131,13 @@ class Notebook:
         suggested = naming.suggest(origin.server, origin.tool, origin.arguments)
         names: list[str] = []
         with self._naming:
+            promised = self._promised.pop(origin.call_id, "") if count else ""
+            # Further tables are called after the first: the names of the calls beside
+            # this one are no part of theirs.
+            suggested = promised or suggested
             for index in range(count):
                 if index == 0:
-                    wanted = into
+                    wanted = into or promised
                 else:
                     wanted = ""
 
@@ -125,8 +151,13 @@ class Notebook:
         self, table: "Table", origin: "Origin", index: int, name: str
     ) -> None:
         frame = frame_of(table, origin, self.settings.types)
-        self.bind(name, frame)
-        self._bound[name] = (provenance(origin, index), weakref.ref(frame))
+        made_by = provenance(origin, index)
+        self.bind(name, frame, masked=origin.masked_columns(index))
+        # the same call again: what was shared with new rows, not another table
+        if self._bound.get(name, (None,))[0] == made_by:
+            self.catalog.renew(name)
+
+        self._bound[name] = (made_by, weakref.ref(frame))
         self.trail.kept(origin.call_id, index, name, frame, table.truncated)
 
     def hand_out(self, table: "Table", origin: "Origin", index: int = 0) -> Any:
@@ -194,15 +225,30 @@ class Notebook:
         made = Call(call.id, call.server, call.tool, exact, facts, cell, kind, at=at)
         self.trail.sent(made, {**tables, **(given or {})})
 
-    def bind(self, name: str, frame: Any) -> None:
-        """Give a table a name in the notebook and let Claude query it there."""
+    def bind(self, name: str, frame: Any, masked: tuple[str, ...] = ()) -> None:
+        """Give a table a name in the notebook and let Claude query it there. `masked`:
+        columns that were made from masked ones.
+        """
         self.shell.user_ns[name] = frame
-        self.catalog.add(name, variable=name, origin="result")
+        self.catalog.add(name, variable=name, origin="result", masked=masked)
+
+    def learn_masked(self) -> None:
+        """Know the values of masked columns in the tables that are here: a mask that is
+        set late also holds for what came before.
+        """
+        if not self.veil:
+            return
+
+        for entry in self.catalog.entries():
+            value = self.catalog.value_of(entry)
+            for values in values_in(value, self.veil.covers):
+                self.veil.learn(values)
 
     def _free_name(self, suggested: str, made_by: Any) -> str:
         for name, (maker, reference) in self._bound.items():
             if maker != made_by or name in self._reserved:
                 continue
+
             if self.shell.user_ns.get(name) is reference() is not None:
                 return name
 
@@ -213,13 +259,9 @@ class Notebook:
         """The rules of one cell: the settings, what was allowed at connect, and
         `allow`, what the settings and the cell itself allow.
         """
-        at_connect = tuple(
-            f"{server}.{p}"
-            for server, patterns in self.allowed.items()
-            for p in patterns
-        )
         return Rules(
-            allow=(*allow, *at_connect),
+            allow=allow,
+            allow_of=dict(self.allowed),
             ask=tuple(self.settings.ask),
             deny=tuple(self.settings.deny),
             default=self.settings.approval,  # type: ignore[arg-type]
@@ -258,11 +300,13 @@ class Notebook:
         client = self.settings.client
         if not isinstance(client, str):
             return client
+
         if client and client not in self.shell.user_ns:
             raise ConfigError(
                 f"MCPNotebook.client names {client!r}, and there is no such variable "
                 "in the notebook."
             )
+
         if client:
             return self.shell.user_ns[client]
 
@@ -275,7 +319,8 @@ class Notebook:
         return Shaping(
             rows=self.settings.rows_to_model if rows is None else rows,
             text_bytes=self.settings.text_bytes,
-            mask=tuple(self.settings.mask),
+            mask=self.veil.patterns,
+            veil=self.veil,
         )
 
     async def own_session(self) -> "Session":
@@ -286,7 +331,9 @@ class Notebook:
 
             spec = InProcessServer(
                 lambda: build_notebook_server(
-                    self.catalog, mask=lambda: tuple(self.settings.mask)
+                    self.catalog,
+                    mask=lambda: self.veil.patterns,
+                    known=self.veil.known,
                 )
             )
             await self.sessions.connect(OWN_SERVER, spec, trusted=True)
@@ -297,6 +344,7 @@ class Notebook:
         """A session by name; the notebook's own starts when it is asked for."""
         if name == OWN_SERVER:
             return await self.own_session()
+
         return self.sessions.get(name)
 
     def table(self, name: str) -> Any:
@@ -323,8 +371,14 @@ class Notebook:
 def provenance(origin: "Origin", index: int) -> tuple[Any, ...]:
     """What makes a table the same as one that came before."""
     exact = origin.exact or origin.arguments
-    arguments = repr(sorted(exact.items(), key=str))
-    return origin.server, origin.tool, arguments, index
+    return provenance_of(origin.server, origin.tool, exact, index)
+
+
+def provenance_of(
+    server: str, tool: str, arguments: Mapping[str, Any], index: int
+) -> tuple[Any, ...]:
+    """The same, from its parts: table `index` of a call with these exact arguments."""
+    return server, tool, repr(sorted(arguments.items(), key=str)), index
 
 
 def frame_of(table: "Table", origin: "Origin", types: str) -> Any:

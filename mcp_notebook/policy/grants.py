@@ -12,7 +12,7 @@ import difflib
 import json
 import logging
 import os
-import tempfile
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 # how the `spec` of a server inside this kernel begins; it is not remembered
 HERE = "here:"
+MOST_TOMBSTONES = 1_000
 MOST_DIFF_LINES = 60  # of a changed definition, as the question shows it
 
 
@@ -39,40 +40,53 @@ class Grant:
     fingerprint: str
     definition: dict[str, Any] = field(default_factory=dict, compare=False)
     when: str = ""
+    # tells one answer from the next to the same question
+    granted: str = field(default="", compare=False)
 
 
 class Grants:
-    """Allowed tools, each bound to the definition that was shown; `path` None: for this
-    kernel only.
+    """Allowed tools, each bound to its server's identity and to the definition that was
+    shown; `path` None: for this kernel only.
+
+    The file says what holds, at each call anew: what one kernel takes back is taken back
+    in all. What was taken back stays noted, so that an older kernel's copy brings
+    nothing back.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path
-        self._grants = _by_tool(_load_grants(path))
+        self._file = UserFile(path)
+        # of servers inside this kernel, which no other kernel could know
+        self._here: dict[tuple[str, str], Grant] = {}
 
     def __iter__(self) -> Iterator[Grant]:
-        return iter(self._grants.values())
+        return iter(self._all().values())
 
     def add(self, *grants: Grant) -> None:
         """Remember tools as they are defined now; a server without a lasting
         description only for this kernel.
         """
-        self._refresh()
-        self._grants |= _by_tool(grants)
-        self._save()
+        here = [grant for grant in grants if grant.spec.startswith(HERE)]
+        lasting = _by_tool(grant for grant in grants if grant not in here)
+        self._here |= _by_tool(here)
+        if lasting:
+            self._file.change(
+                lambda held: _write_grants({**_grants_in(held), **lasting}, held)
+            )
 
     def holds(self, spec: str, tool: str, fingerprint: str) -> bool:
         """Whether exactly this definition was allowed; a changed one asks again."""
-        grant = self._grants.get((spec, tool))
+        grant = self._all().get((spec, tool))
         return grant is not None and grant.fingerprint == fingerprint
 
     def history(
         self, spec: str, tool: str, fingerprint: str, definition: Mapping[str, Any]
     ) -> str:
         """What the person is told: never allowed before, or changed since, with the differences."""
-        grant = self._grants.get((spec, tool))
+        grant = self._all().get((spec, tool))
         if grant is None:
             return "You have not allowed this tool before."
+
         if grant.fingerprint == fingerprint:
             return f"You allowed this tool on {grant.when}; it has not changed since."
 
@@ -89,38 +103,22 @@ class Grants:
 
     def forget(self, server: str = "", tool: str = "") -> int:
         """Forget the tools of a server, one tool, or everything; returns how many."""
-        self._refresh()
-        kept = {
-            key: grant
-            for key, grant in self._grants.items()
-            if server not in ("", grant.server) or tool not in ("", grant.tool)
-        }
-        forgotten = len(self._grants) - len(kept)
-        self._grants = kept
-        self._save()
-        return forgotten
 
-    def _refresh(self) -> None:
-        # Other kernels write the file too; what this one knows counts first.
-        self._grants = _by_tool(_load_grants(self.path)) | self._grants
+        def is_kept(grant: Grant) -> bool:
+            return server not in ("", grant.server) or tool not in ("", grant.tool)
 
-    def _save(self) -> None:
-        if self.path is None:
-            return
-
-        kept = [asdict(grant) for grant in self if not grant.spec.startswith(HERE)]
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # made with mode 0600, for the user alone
-            handle, temporary = tempfile.mkstemp(
-                dir=self.path.parent, prefix=self.path.name
+        before = self._all()
+        kept = {key: grant for key, grant in before.items() if is_kept(grant)}
+        self._here = {key: kept[key] for key in self._here if key in kept}
+        self._file.change(
+            lambda held: _write_grants(
+                {k: g for k, g in _grants_in(held).items() if is_kept(g)}, held
             )
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump({"version": 1, "allowed": kept}, file, indent=1)
+        )
+        return len(before) - len(kept)
 
-            os.replace(temporary, self.path)
-        except OSError as error:
-            logger.warning("allowed tools are not remembered: %s", error)
+    def _all(self) -> dict[tuple[str, str], Grant]:
+        return {**_grants_in(self._file.read()), **self._here}
 
 
 def make_grant(
@@ -134,6 +132,7 @@ def make_grant(
         fingerprint,
         dict(definition),
         datetime.date.today().isoformat(),
+        uuid.uuid4().hex,
     )
 
 
@@ -144,19 +143,45 @@ def user_file(environ: Mapping[str, str] = os.environ) -> Path:
     return user_folder(environ) / "approvals.json"
 
 
-def _load_grants(path: Path | None) -> list[Grant]:
-    if path is None or not path.exists():
-        return []
+def _grants_in(held: Mapping[str, Any]) -> dict[tuple[str, str], Grant]:
+    """The grants of a file; entries that are none allow nothing."""
+    found = {}
+    removed = held.get("removed") or {}
+    for entry in held.get("allowed") or ():
+        try:
+            grant = Grant(**entry)
+        except TypeError:
+            logger.warning("an entry of the allowed tools cannot be read")
+            continue
 
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [Grant(**entry) for entry in content["allowed"]]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        # Fails closed: what cannot be read allows nothing.
-        logger.warning(
-            "%s cannot be read, so no tool counts as allowed before: %s", path, error
-        )
-        return []
+        if removed.get(_tombstone(grant)) != grant.granted:
+            found[grant.spec, grant.tool] = grant
+
+    return found
+
+
+def _write_grants(
+    grants: Mapping[tuple[str, str], Grant], before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The file with these grants. Those of `before` that are not among them are noted as
+    taken back, by the answer that gave them.
+    """
+    removed = dict(before.get("removed") or {})
+    removed |= {
+        _tombstone(grant): grant.granted
+        for key, grant in _grants_in(before).items()
+        if key not in grants
+    }
+    # the youngest notes: a copy that is older than a thousand answers is gone
+    youngest = dict(list(removed.items())[-MOST_TOMBSTONES:])
+    return {
+        "allowed": [asdict(grant) for grant in grants.values()],
+        "removed": youngest,
+    }
+
+
+def _tombstone(grant: Grant) -> str:
+    return f"{grant.spec} {grant.tool}"
 
 
 def _definition_lines(definition: Mapping[str, Any]) -> list[str]:
@@ -171,14 +196,17 @@ def _by_tool(grants: Iterable[Grant]) -> dict[tuple[str, str], Grant]:
 
 @dataclass(frozen=True)
 class Start:
-    """One server of one file. `what`: its whole command or URL with secrets hidden;
-    `fingerprint`: of all that runs.
+    """One server of one file. `what`: its whole command or URL as the file writes it;
+    `fingerprint`: of all that runs; `parts`: its parts by name, as digests; `sends`: what
+    of the environment goes to which address.
     """
 
     path: Path
     name: str
     what: str
     fingerprint: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    sends: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -195,11 +223,22 @@ class Starts:
         """What that name stood for when it is something else now, None when it is the
         same or was never started.
         """
-        known = self._kept.get(start.key)
-        if not isinstance(known, dict) or known.get("fingerprint") == start.fingerprint:
+        known = self._get_known(start)
+        if known is None or known.get("fingerprint") == start.fingerprint:
             return None
 
         return str(known.get("what", ""))
+
+    def changes(self, start: Start) -> tuple[str, ...]:
+        """The parts of its identity that are not what they were, in words."""
+        known = (self._get_known(start) or {}).get("parts") or {}
+        names = dict.fromkeys([*known, *start.parts])
+        return tuple(name for name in names if known.get(name) != start.parts.get(name))
+
+    def find_unseen(self, start: Start) -> tuple[str, ...]:
+        """What it sends that the person did not agree to before."""
+        agreed = (self._get_known(start) or {}).get("sends") or ()
+        return tuple(sent for sent in start.sends if sent not in agreed)
 
     def is_new(self, start: Start) -> bool:
         """Whether that file's server was never started here."""
@@ -207,6 +246,17 @@ class Starts:
 
     def keep(self, start: Start) -> None:
         """The person has seen it."""
-        self._kept.keep(
-            start.key, {"what": start.what, "fingerprint": start.fingerprint}
-        )
+        seen = {
+            "what": start.what,
+            "fingerprint": start.fingerprint,
+            "parts": dict(start.parts),
+            "sends": list(start.sends),
+        }
+        self._kept.keep(start.key, seen)
+
+    def _get_known(self, start: Start) -> dict[str, Any] | None:
+        known = self._kept.get(start.key)
+        if isinstance(known, dict):
+            return known
+
+        return None

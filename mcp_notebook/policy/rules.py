@@ -3,24 +3,35 @@
     shop.*    read_*    shop.query(sql~'^select')    web.fetch(url='https://example.org/*')
 
 Before the parenthesis stands a pattern for the tool or for `server.tool`, with * and ?.
+The first dot ends the server's part, since a server's name has none: `shop.read_*` never
+speaks of a tool of another server that calls itself `shop.read_all`.
 Inside, comma separated, each argument is compared: `=` whole with * and ?, `~` with a
 regular expression anywhere, `!=` and `!~` their opposites. A value that is no text is
 compared as JSON; a missing argument meets no condition.
+
+A rule that allows means what it says. Of SQL every statement must meet the condition,
+and one that begins with a word of reading must only read; `sql:reads` says just that. An
+address is compared by its parts, a path after `..` and links are resolved.
 
 What a tool says of itself (`readOnlyHint`) is shown to the person and grants nothing:
 fourteen servers that promise to read accepted a DELETE.
 """
 
 import json
+import os
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Any, Literal
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.policy.grants import Grants
+from mcp_notebook.sql_effects import only_reads as only_reads_sql
+from mcp_notebook.sql_words import SQL_ARGUMENTS, is_query, split_sql
 
 Action = Literal["allow", "ask", "deny"]
 
@@ -41,24 +52,30 @@ _RULE = re.compile(r"(?P<tool>[^()\s]+)\s*(?:\((?P<conditions>.*)\))?", re.DOTAL
 _CONDITION = re.compile(
     r"""
     \s* (?P<name>[\w.-]+)
-    \s* (?P<operator>!?[=~])
-    \s* (?P<quote>['"]) (?P<value> (?: (?!(?P=quote)). )* ) (?P=quote)
+    \s* (?: (?P<reads> :\s*reads\b )
+      | (?P<operator>!?[=~])
+        \s* (?P<quote>['"]) (?P<value> (?: (?!(?P=quote)). )* ) (?P=quote) )
     \s* (?:,|$)
     """,
     re.VERBOSE,
 )
+_PATH = re.compile(r"[/~]|\.\.?/|[A-Za-z]:[\\/]|file:")
+# What browsers, proxies and libraries read differently.
+_ODD_ADDRESS = re.compile(r"[\\\s\x00-\x20\x7f]|[^\x00-\x7f]")
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What one argument must look like. `operator`: `=`, `~`, `!=` or `!~`."""
+    """What one argument must look like. `operator`: `=`, `~`, `!=`, `!~` or `reads`."""
 
     name: str
     operator: str
     value: str
 
-    def holds(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether the argument is there and fits."""
+    def holds(self, arguments: Mapping[str, Any], *, strict: bool = False) -> bool:
+        """Whether the argument is there and fits. `strict`: also as what it will be
+        read, as a rule needs that allows.
+        """
         if self.name not in arguments:
             return False
 
@@ -66,13 +83,40 @@ class Condition:
         if not isinstance(text, str):
             text = json.dumps(text, sort_keys=True, ensure_ascii=False)
 
+        if self.operator == "reads":
+            return only_reads_sql(text)
+
+        if not strict:
+            return self._fits(text)
+
+        # A wrong reading must not allow: all of them have to fit.
+        readings = self._list_readings(text)
+        return bool(readings) and all(map(self._fits, readings))
+
+    def _fits(self, text: str) -> bool:
         if self.operator.endswith("~"):
             fits = re.search(self.value, text, re.IGNORECASE) is not None
+        elif "://" in self.value and self.operator == "=":
+            fits = _fits_address(text, self.value)
         else:
             fits = fnmatchcase(text, self.value)
 
         negated = self.operator.startswith("!")
         return fits != negated
+
+    def _list_readings(self, text: str) -> list[str]:
+        """What the text may be read as; none where that is in doubt."""
+        if self.name in SQL_ARGUMENTS:
+            # who writes `select` means a statement that reads
+            if "select" in self.value.lower() and not only_reads_sql(text):
+                return []
+
+            return _sql_readings(text)
+
+        if _PATH.match(self.value) or _PATH.match(text):
+            return _path_readings(text)
+
+        return [text]
 
 
 @dataclass(frozen=True)
@@ -82,12 +126,35 @@ class Pattern:
     tool: str
     conditions: tuple[Condition, ...] = ()
 
-    def matches(self, server: str, tool: str, arguments: Mapping[str, Any]) -> bool:
-        """Whether a call is one that the rule speaks of."""
-        whole_name = f"{server}.{tool}"
-        if not (fnmatchcase(whole_name, self.tool) or fnmatchcase(tool, self.tool)):
+    def matches(
+        self,
+        server: str,
+        tool: str,
+        arguments: Mapping[str, Any],
+        *,
+        strict: bool = False,
+    ) -> bool:
+        """Whether a call is one that the rule speaks of. `strict`: for rules that allow;
+        those that ask or deny also speak of what only looks like it.
+        """
+        if not self._names(server, tool, strict):
             return False
-        return all(condition.holds(arguments) for condition in self.conditions)
+
+        return all(c.holds(arguments, strict=strict) for c in self.conditions)
+
+    def _names(self, server: str, tool: str, strict: bool) -> bool:
+        of_server, dot, of_tool = self.tool.partition(".")
+        if not dot:
+            named = fnmatchcase(tool, self.tool)
+        else:
+            named = fnmatchcase(server, of_server) and fnmatchcase(tool, of_tool)
+
+        if strict or named:
+            return named
+
+        return fnmatchcase(f"{server}.{tool}", self.tool) or fnmatchcase(
+            tool, self.tool
+        )
 
 
 @lru_cache(maxsize=256)
@@ -107,14 +174,15 @@ def parse_rule(text: str) -> Pattern:
         found = _CONDITION.match(inside, at)
         if found is None:
             raise ConfigError(
-                f"{text!r}: write the conditions as name='text' or name~'pattern', "
-                "comma separated."
+                f"{text!r}: write the conditions as name='text', name~'pattern' or "
+                "sql:reads, comma separated."
             )
 
-        if found["operator"].endswith("~"):
-            _check_expression(found["value"])
+        operator, value = found["operator"] or "reads", found["value"] or ""
+        if operator.endswith("~"):
+            _check_expression(value)
 
-        conditions.append(Condition(found["name"], found["operator"], found["value"]))
+        conditions.append(Condition(found["name"], operator, value))
         at = found.end()
 
     return Pattern(rule["tool"], tuple(conditions))
@@ -134,10 +202,76 @@ def matches_any(
     server: str,
     tool: str,
     arguments: Mapping[str, Any] | None = None,
+    *,
+    strict: bool = True,
 ) -> bool:
     """Whether one of the rules speaks of this call; raises ConfigError for a wrong rule."""
     given = arguments or {}
-    return any(parse_rule(text).matches(server, tool, given) for text in rules)
+    return any(
+        parse_rule(text).matches(server, tool, given, strict=strict) for text in rules
+    )
+
+
+def _sql_readings(text: str) -> list[str]:
+    """The statements of a text, each of which a rule must fit. A text that begins with a
+    word of reading and does not surely only read is no reading of anything.
+    """
+    statements = [""]
+    for token in split_sql(text):
+        if token.kind == "mark" and token.text == ";":
+            statements.append("")
+        else:
+            statements[-1] += token.text
+
+    parts = [part.strip() for part in statements if part.strip()]
+    wholes = [text, *parts]
+    if any(is_query(part) and not only_reads_sql(part) for part in wholes):
+        return []
+
+    return parts
+
+
+def _path_readings(text: str) -> list[str]:
+    """A path as it is written, without its `..`, and where its links lead here."""
+    path = os.path.expanduser(text)
+    return [text, os.path.normpath(path), os.path.realpath(path)]
+
+
+def _fits_address(text: str, pattern: str) -> bool:
+    """Whether an address fits in every part: a `*` for the host is none for the path."""
+    if _ODD_ADDRESS.search(text):
+        return False
+
+    try:
+        given, wanted = urlsplit(text), urlsplit(pattern)
+        same_port = given.port == wanted.port
+    except ValueError:
+        return False
+
+    if "@" in given.netloc or not same_port:
+        return False
+
+    if given.scheme != wanted.scheme or not _fits_host(given, wanted):
+        return False
+
+    wanted_place = _add_query(wanted.path or "/", wanted.query)
+    # `/a/../b` is `/b` to the server, also when its dots are written as %2e
+    path = posixpath.normpath(unquote(given.path) or "/")
+    with_slash = path.rstrip("/") + "/"
+    places = (_add_query(path, given.query), _add_query(with_slash, given.query))
+    return any(fnmatchcase(place, wanted_place) for place in places)
+
+
+def _fits_host(given: SplitResult, wanted: SplitResult) -> bool:
+    host = (given.hostname or "").rstrip(".")
+    return fnmatchcase(host, wanted.hostname or "")
+
+
+def _add_query(path: str, query: str) -> str:
+    if query:
+        return f"{path}?{query}"
+
+    return path
 
 
 @dataclass(frozen=True)
@@ -147,6 +281,8 @@ class Rules:
     """
 
     allow: tuple[str, ...] = ()
+    # by server, what was allowed when it was connected: patterns for its tools alone
+    allow_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ask: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
     default: Action = "ask"
@@ -173,8 +309,14 @@ class CallRequest:
     changed: bool = False
 
     def is_named_in(self, rules: tuple[str, ...]) -> bool:
-        """Whether one of the rules speaks of this call."""
-        return matches_any(rules, self.server, self.tool, self.arguments)
+        """Whether one of the rules that ask or deny speaks of this call."""
+        return matches_any(rules, self.server, self.tool, self.arguments, strict=False)
+
+    def is_allowed_by(self, rules: Rules) -> bool:
+        """Whether a rule allows exactly this call."""
+        general = matches_any(rules.allow, self.server, self.tool, self.arguments)
+        own = rules.allow_of.get(self.server, ())
+        return general or matches_any(own, self.server, self.tool, self.arguments)
 
 
 @dataclass(frozen=True)
@@ -192,16 +334,21 @@ def decide(call: CallRequest, rules: Rules, grants: Grants) -> Decision:
     """Decide about one call; raises ConfigError for a rule that is none."""
     if call.is_named_in(rules.deny):
         return Decision("deny", DENIED_BY_RULE)
+
     if call.is_named_in(rules.ask):
         # Asked each time: an answer for another call's arguments does not count.
         return _ask(rules, always=False)
+
     if call.trusted or grants.holds(call.spec, call.tool, call.fingerprint):
         return Decision("allow")
+
     # A rule was written for the tool as it was; a changed one is asked for anew.
-    if not call.changed and call.is_named_in(rules.allow):
+    if not call.changed and call.is_allowed_by(rules):
         return Decision("allow")
+
     if rules.default == "deny":
         return Decision("deny", DENIED_BY_RULE)
+
     if rules.default == "ask" or call.changed:
         return _ask(rules)
 
@@ -211,8 +358,10 @@ def decide(call: CallRequest, rules: Rules, grants: Grants) -> Decision:
 def _ask(rules: Rules, *, always: bool = True) -> Decision:
     if rules.attended:
         return Decision("ask", always=always)
+
     if rules.unattended == "allow":
         return Decision("allow")
+
     return Decision("deny", DENIED_UNATTENDED)
 
 
@@ -220,6 +369,7 @@ def denial_text(reason: str) -> str:
     """What Claude is told when the person denied a call, with their reason, if any."""
     if not reason:
         return DENIED_BY_PERSON
+
     return (
         f"The person denied this call and says: {reason}\nDo not repeat it unchanged."
     )
@@ -229,6 +379,7 @@ def claim_text(annotations: Mapping[str, Any]) -> str:
     """What a tool says of itself, in words, marked as its own claim."""
     if only_reads(annotations):
         return "The tool says that it only reads; nobody checked that."
+
     # Servers write the hints of the spec in both spellings.
     if annotations.get("destructiveHint") or annotations.get("destructive_hint"):
         return "The tool says that it may change or delete data."

@@ -17,12 +17,14 @@ class Drift:
     is the sentence to show.
     """
 
-    kind: Literal["result", "setup"]
+    kind: Literal["result", "setup", "place"]
     call: str  # the tool call, or what of the setup differs
     recorded: str
     live: str
 
     def __str__(self) -> str:
+        if self.kind == "place":
+            return f"This answer was recorded {self.call}: {self.live}."
         if self.kind == "setup":
             return f"Recorded with {self.call}: {self.live}."
         sides = f"recorded: {_short(self.recorded)} | now: {_short(self.live)}"

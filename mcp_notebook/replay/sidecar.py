@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.errors import BackendError
+from mcp_notebook.json_schema import sendable
 from mcp_notebook.replay.keys import Setup
 from mcp_notebook.secrets import mask_json, seal_arguments
 
@@ -147,7 +148,8 @@ def save(path: Path, turns: Iterable[Turn]) -> None:
     for turn in content["turns"]:
         turn["replies"] = [_without_secrets(reply) for reply in turn["replies"]]
 
-    text = json.dumps(mask_json(content), ensure_ascii=False, indent=1) + "\n"
+    kept = sendable(mask_json(content))
+    text = json.dumps(kept, ensure_ascii=False, indent=1) + "\n"
     path = Path(path)
     handle, temporary = tempfile.mkstemp(
         dir=path.parent, prefix=path.name, suffix=".tmp"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from mcp_notebook.untrusted_text import clip, visible
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,55 @@ def _sort_blocks(blocks: list[Any], structured: Any, is_error: bool) -> ResultPa
         tuple(resources),
         tuple(unknown),
     )
+
+
+def file_name(item: Resource) -> str:
+    """What a resource would be called as a file, without a folder."""
+    path = urlsplit(item.uri).path or item.uri
+    last = unquote(path).replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = item.name or last
+    if "." in name or not item.mime:
+        return name or "file"
+
+    mime = item.mime.partition(";")[0].strip()
+    family, _, kind = mime.partition("/")
+    ending = mimetypes.guess_extension(mime)
+    if ending is None:
+        ending = f".{kind}" if kind.isalnum() else ""
+
+    return (name or family) + ending
+
+
+def describe_file(file: Resource) -> str:
+    """`report.pdf (application/pdf, 12 kB)`: a file in one line of visible text."""
+    kind = file.mime or "of no named type"
+    if file.is_link:
+        size = "a link"
+    elif file.text is not None:
+        size = f"{len(file.text.encode('utf-8', 'replace')):,} bytes"
+    else:
+        size = f"{len(file.blob or '') * 3 // 4:,} bytes"
+    return f"file {visible(clip(file_name(file), 120))} ({visible(clip(kind, 60))}, {size})"
+
+
+def files_in(result: Any, rejected: Iterable[tuple[str, str]]) -> tuple[Resource, ...]:
+    """What came or was linked and gave no table: documents, sound, files elsewhere.
+
+    `rejected`: what a reading says of it.
+    """
+    parts = parts_of(result)
+    unread = {why.partition(": ")[0] for by, why in rejected if by == "resource"}
+    found = [
+        item
+        for item in parts.resources
+        if item.uri in unread and (item.is_link or item.blob is not None)
+    ]
+    sounds = [
+        Resource("", mime, blob=data)
+        for mime, data in parts.images
+        if not mime.startswith("image/")
+    ]
+    return (*found, *sounds)
 
 
 def _read_embedded(resource: object) -> Resource:

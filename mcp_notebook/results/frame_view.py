@@ -69,13 +69,19 @@ class FrameView:
         """One column (its first rows) as Arrow, and a note where it became text."""
         own = at - self.levels
         if own >= 0:
-            origin = self.origin if rows is None else self.origin.iloc[:rows]
+            origin = self.origin
+            if rows is not None:
+                origin = origin.iloc[:rows]
+
             exact = exact_column(origin, own)
             if exact is not None:
                 return plain_values(exact), ""
 
         series = self.frame.iloc[:, at]
-        return column_array(series if rows is None else series.iloc[:rows])
+        if rows is not None:
+            series = series.iloc[:rows]
+
+        return column_array(series)
 
     def table(
         self, names: Iterable[str] | None = None, rows: int | None = None
@@ -94,7 +100,10 @@ class FrameView:
             return pa.table(arrays), tuple(notes)
 
         # a table without columns has rows all the same
-        count = len(self.frame.head(rows) if rows is not None else self.frame)
+        count = len(self.frame)
+        if rows is not None:
+            count = min(rows, count)
+
         nothing = pa.table({"": pa.nulls(count)}).select([])
         return nothing, tuple(notes)
 
@@ -257,7 +266,10 @@ def _is_mixed(series: pd.Series) -> bool:
 def _moment_kind(type_: type, naive: bool) -> str:
     if not issubclass(type_, dt.datetime):
         return "day"
-    return "naive" if naive else "zoned"
+    if naive:
+        return "naive"
+
+    return "zoned"
 
 
 def _texts(series: pd.Series) -> pa.Array:

@@ -110,7 +110,11 @@ def to_frame(
     rounds them. `attrs["mcp"]` holds plain, comparable values only.
     """
     columns = table.data.columns
-    make = _exact_array if types == "exact" else _everyday_array
+    if types == "exact":
+        make = _exact_array
+    else:
+        make = _everyday_array
+
     arrays = [
         _decimal_array(column, decimals)
         if decimals and column.type.id in DECIMAL.types
@@ -406,8 +410,11 @@ def exact_column(frame: pd.DataFrame, at: int) -> pa.ChunkedArray | pa.Array | N
     frame, so that the type is never taken on trust.
     """
     type_ = recorded_type(frame, at)
-    restore = _RESTORE.get(value_kind(type_)) if type_ is not None else None
-    if type_ is None or restore is None:
+    if type_ is None:
+        return None
+
+    restore = _RESTORE.get(value_kind(type_))
+    if restore is None:
         return None
 
     try:
@@ -425,7 +432,10 @@ def is_restored(frame: pd.DataFrame, at: int) -> bool:
 def recorded_type(frame: pd.DataFrame, at: int) -> pa.DataType | None:
     """The Arrow type that a column had when its frame was handed out."""
     told = frame.attrs.get("mcp")
-    known = told.get("column_types") if isinstance(told, Mapping) else None
+    if not isinstance(told, Mapping):
+        return None
+
+    known = told.get("column_types")
     if not isinstance(known, Mapping):
         return None
 
@@ -483,7 +493,11 @@ def _restore_decimals(series: pd.Series, type_: pa.DataType) -> pa.Array | None:
 
     low = units.astype(np.int64)
     words = np.stack([low, low >> 63], axis=1).tobytes()
-    valid = pa.array(~missing).buffers()[1] if missing.any() else None
+    if missing.any():
+        valid = pa.array(~missing).buffers()[1]
+    else:
+        valid = None
+
     wide = pa.decimal128(38, type_.scale)
     buffers = [valid, pa.py_buffer(words)]
     return pa.Array.from_buffers(wide, len(low), buffers).cast(type_)

@@ -7,7 +7,6 @@ request, and the connection goes on.
 """
 
 import asyncio
-import ipaddress
 import json
 import logging
 import os
@@ -18,12 +17,14 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx2
 
 from mcp_notebook.config import HttpServer, mask
 from mcp_notebook.errors import ConnectError, NotebookError
 from mcp_notebook.sessions.reply_repair.lines import mend_error, mend_halves
+from mcp_notebook.untrusted_text import find_public, is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -196,22 +197,25 @@ def _only_outside(own: str) -> Any:
     network (SSRF).
     """
     home = urlsplit(own).hostname
+    # a proxy looks names up itself
+    proxied = bool(getproxies())
 
     async def check(request: httpx2.Request) -> None:
-        if request.url.host == home:
+        url = request.url
+        if url.host == home or (is_loopback(url.host) and is_loopback(home or "")):
             return
 
-        try:
-            address = ipaddress.ip_address(request.url.host)
-        except ValueError:
-            return
-
-        if not address.is_global and not (
-            address.is_loopback and home in ("localhost", "127.0.0.1", "::1")
-        ):
+        port = url.port or (443 if url.scheme == "https" else 80)
+        address = await find_public(url.host, port)
+        if address is None:
             raise httpx2.UnsupportedProtocol(
                 "the server names an address inside a private network, which is refused"
             )
+
+        if address and not proxied:
+            # The judged address and no other: a second look-up may give another one.
+            request.extensions = {**request.extensions, "sni_hostname": url.host}
+            request.url = url.copy_with(host=address)
 
     return check
 
@@ -221,6 +225,7 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
     place = _place(str(url))
     if isinstance(error, NotebookError):
         return error.message.rstrip(".")
+
     if isinstance(error, httpx2.UnsupportedProtocol):
         return str(error)
 
@@ -228,6 +233,7 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
         text = str(error).lower()
         if any(word in text for word in ("certificate", "ssl")):
             return f"the TLS connection to {place} failed ({mask(str(error))[:120]})"
+
         # Each system has its own words for a name that nobody knows.
         if any(word in text for word in UNKNOWN_HOST):
             return f"the host of {place} is not known"
@@ -236,6 +242,7 @@ def describe_failure(error: BaseException, url: httpx2.URL | str) -> str:
 
     if isinstance(error, httpx2.TimeoutException):
         return f"{place} did not accept the connection in time"
+
     if isinstance(error, httpx2.TransportError):
         return f"the connection to {place} broke before the reply came"
 
@@ -270,6 +277,7 @@ def _place(url: str) -> str:
     parts = urlsplit(url)
     if parts.port:
         return f"{parts.hostname}:{parts.port}"
+
     return str(parts.hostname)
 
 
@@ -432,6 +440,7 @@ def _split_at_escape(piece: bytes) -> tuple[bytes, bytes]:
 def _unpacker(encoding: str) -> Any:
     if encoding in ("", "identity"):
         return lambda chunk: (chunk,)
+
     if encoding not in ("gzip", "x-gzip", "deflate"):
         raise httpx2.StreamError(
             f"the reply is packed with {encoding[:40]}, which was not asked for"

@@ -90,6 +90,7 @@ class ServerLog:
     def size(self) -> int:
         if self._fd >= 0:
             return os.fstat(self._fd).st_size
+
         return 0
 
     def trim(self) -> None:
@@ -106,6 +107,7 @@ class ServerLog:
         if hasattr(os, "pread"):
             # also when the file itself was removed meanwhile
             return os.pread(self._fd, KEEP, start)
+
         with open(self.path, "rb") as file:
             file.seek(start)
             return file.read(KEEP)
@@ -125,6 +127,7 @@ def sweep(folder: Path) -> int:
     """Remove this user's logs that nobody holds; returns how many."""
     if sys.platform == "win32":
         return 0
+
     removed = [_remove_if_free(path) for path in folder.glob(f"{PREFIX}*{SUFFIX}")]
     return sum(removed)
 
@@ -147,6 +150,7 @@ def _lock_log(descriptor: int) -> None:
     """Lock a log as one in use."""
     if sys.platform == "win32":
         return
+
     # some network file systems have no locks: then nothing is swept there either
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,7 +12,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from pydantic import AnyUrl, BaseModel, ValidationError
 
 from mcp_notebook.config import HttpServer
 from mcp_notebook.errors import ConnectError
+from mcp_notebook.secrets import learn_secret
 from mcp_notebook.sessions.sign_in import Authorize, SignIn
 
 # Where OAuth tokens stay between kernels: the system's keyring when there is one, else
@@ -44,6 +45,11 @@ from mcp_notebook.sessions.sign_in import Authorize, SignIn
 logger = logging.getLogger(__name__)
 
 SERVICE = "mcp-notebook"
+
+
+def _learn_tokens(tokens: Mapping[str, Any]) -> None:
+    for name in ("access_token", "refresh_token", "id_token"):
+        learn_secret(name, str(tokens.get(name) or ""))
 
 
 class TokenStore:
@@ -60,7 +66,9 @@ class TokenStore:
     async def get_tokens(self) -> OAuthToken | None:
         found = (await self._load()).get("tokens")
         if found:
+            _learn_tokens(found)
             return OAuthToken.model_validate(found)
+
         return None
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
@@ -71,6 +79,7 @@ class TokenStore:
         else:
             ends = None
 
+        _learn_tokens(tokens.model_dump())
         await self._keep(
             tokens=tokens.model_dump(mode="json", exclude_none=True), expires_at=ends
         )
@@ -79,6 +88,7 @@ class TokenStore:
         found = (await self._load()).get("client")
         if found:
             return OAuthClientInformationFull.model_validate(found)
+
         return None
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
@@ -109,6 +119,7 @@ class TokenStore:
     async def _load(self) -> dict[str, Any]:
         if self._kept is None:
             self._kept = await asyncio.to_thread(self._read)
+
         return self._kept
 
     async def _keep(self, **values: Any) -> None:
@@ -210,6 +221,7 @@ def make_auth(
     try:
         if "private_key" in told:
             return _by_key(spec, told, store)
+
         if told.get("grant") == "client_credentials":
             return _by_secret(spec, told, store)
     except KeyError as missing:
@@ -326,6 +338,7 @@ class ByPerson(OAuthClientProvider):
         renewed = await super()._handle_refresh_response(response)
         if not renewed and not self._registered_here:
             self.context.client_info = None  # as above
+
         return renewed
 
     async def _handle_token_response(self, response: httpx2.Response) -> None:
@@ -411,6 +424,7 @@ def _model(kind: Any, told: Any) -> Any:
     try:
         if told:
             return kind.model_validate(told)
+
         return None
     except ValidationError:  # written by another version: it is discovered again
         return None
@@ -419,4 +433,5 @@ def _model(kind: Any, told: Any) -> Any:
 def _plain(model: BaseModel | None) -> dict[str, Any] | None:
     if model is not None:
         return model.model_dump(mode="json", exclude_none=True)
+
     return None

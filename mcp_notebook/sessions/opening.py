@@ -75,8 +75,10 @@ def describe_exit(code: int | None) -> str:
     """How a process ended, in words; negative: the signal that ended it."""
     if code is None:
         return "closed its connection"
+
     if code < 0:
         return f"was ended by signal {-code}"
+
     return f"exited with code {code}"
 
 
@@ -88,6 +90,7 @@ def _list_attempts(spec: ServerSpec, legacy: bool) -> list[Attempt]:
 
     if isinstance(spec, InProcessServer):
         return [Attempt(mode, "in-process")]
+
     if isinstance(spec, StdioServer):
         return [Attempt(mode, "stdio")]
 
@@ -97,6 +100,7 @@ def _list_attempts(spec: ServerSpec, legacy: bool) -> list[Attempt]:
     if spec.transport != "auto":
         if spec.transport == "http":
             return [http]
+
         return [sse]
 
     path = spec.url.split("?")[0].rstrip("/")
@@ -111,6 +115,7 @@ def _may_sign_in(connection: Connection) -> bool:
     spec = connection.opening.spec
     if not isinstance(spec, HttpServer) or spec.oauth is not None:
         return False
+
     if connection.opening.authorize is None or not connection.trouble.sign_in:
         return False
 
@@ -132,6 +137,7 @@ def _is_closed(connection: Connection, cause: BaseException) -> bool:
     """
     if connection.tap.closed.is_set():
         return True
+
     return isinstance(cause, MCPError) and cause.code == CONNECTION_CLOSED
 
 
@@ -139,8 +145,10 @@ def _is_worth_another(connection: Connection, cause: BaseException) -> bool:
     # A second way would take the whole time again.
     if isinstance(cause, TimeoutError):
         return False
+
     if connection.attempt.transport in ("http", "sse"):
         return connection.trouble.status in OLDER_TRANSPORT
+
     return True
 
 
@@ -148,6 +156,7 @@ async def _find_hint(connection: Connection) -> str:
     """What to do about a server that ended, by its own last words."""
     if await _wait_for_exit(connection) is None:
         return ""
+
     last_words = connection.opening.log.last_words(connection.log_start)
     return find_start_hint(connection.opening.spec, last_words)
 
@@ -155,6 +164,7 @@ async def _find_hint(connection: Connection) -> str:
 async def _wait_for_exit(connection: Connection) -> int | None:
     if connection.process is None:
         return None
+
     return await connection.process.exit_code(EXIT_WAIT)
 
 
@@ -207,6 +217,7 @@ def _describe_failure(
         if text.startswith("Unexpected content type"):
             told = text.lower()
             return f"cannot be reached: the address is not an MCP server ({told})"
+
         return f"refused the connection: {text}"
 
     if isinstance(cause, OSError) and sys.platform != "win32":
@@ -332,6 +343,7 @@ def _newer_python(spec: StdioServer, version: str) -> str:
         start = shlex.join(["uvx", "--python", version, *spec.args])
     else:
         start = f"uvx --python {version} ..."
+
     return f"It needs Python {version} or later: {start}"
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcp_notebook.config import StdioServer
-from mcp_notebook.pipes import let_go
+from mcp_notebook.loop import let_go
 from mcp_notebook.sessions.log import ServerLog
 
 # What the SDK hands to servers (mcp.client.stdio.DEFAULT_INHERITED_ENV_VARS): secrets

@@ -17,6 +17,7 @@ from mcp_notebook.config import (
     ServerSpec,
     StdioServer,
     check_name,
+    learn_secrets,
     resolve_command,
     secrets_of,
     spec_fingerprint,
@@ -155,6 +156,7 @@ class Sessions:
         """The session of that name; SessionError lists the names, the nearest first."""
         if name in self._sessions:
             return self._sessions[name]
+
         if not self._sessions:
             raise SessionError(
                 f"there is no server {name!r}; "
@@ -215,6 +217,7 @@ async def start_session(
     if isinstance(spec, StdioServer):
         spec = resolve_command(spec, where=f"server {name!r}")
 
+    learn_secrets(spec)
     identity = spec_fingerprint(spec)
     log = ServerLog(name, secrets_of(spec))
     process = _start_process_ahead(spec, log)
@@ -246,6 +249,7 @@ def _start_process_ahead(
     """The server starts while the SDK is still being imported."""
     if not isinstance(spec, StdioServer) or sys.platform == "win32":
         return None
+
     return asyncio.create_task(ServerProcess.start(spec, log))
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from mcp_notebook.config import ServerSpec, secrets_of
+from mcp_notebook.config import ServerSpec, secrets_of, spec_fingerprint
 from mcp_notebook.errors import CallTimeout, SessionError
 from mcp_notebook.sessions.connection import NEWER_PROTOCOL, Connection, Opening
 from mcp_notebook.sessions.hooks import SessionHooks, client_callbacks
@@ -55,6 +55,8 @@ class Session(ToolList, ResourceRequests):
     ) -> None:
         super().__init__()
         self.name, self.spec, self.trusted = name, spec, trusted
+        # as it was started: the folder and the files may be others by now
+        self.identity = spec_fingerprint(spec)
         # tools that the person marked as safe to repeat
         self.safe_tools: set[str] = set()
         self.log = log or ServerLog(name, secrets_of(spec))
@@ -105,6 +107,7 @@ class Session(ToolList, ResourceRequests):
         connection = self.restarter.alive
         if connection is None:
             return ""
+
         return connection.client.instructions or ""
 
     @property
@@ -347,6 +350,7 @@ class Session(ToolList, ResourceRequests):
         client = connection.client
         if not self._log_level or client.protocol_version >= NEWER_PROTOCOL:
             return
+
         if client.server_capabilities.logging is None:
             return
 

@@ -7,7 +7,6 @@ pastes the address that the browser ended on.
 
 import asyncio
 import html
-import ipaddress
 import secrets
 import socket
 from collections.abc import Awaitable, Callable
@@ -17,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from mcp.shared.auth import AuthorizationCodeResult
 
 from mcp_notebook.errors import ConnectError, NotebookError
+from mcp_notebook.untrusted_text import is_loopback, plain_link
 
 AUTHORIZE_LIMIT = 300.0  # seconds that the person has to sign in
 SIGNED_IN = "signed in"  # how the question ended, told to who shows it
@@ -53,6 +53,7 @@ class SignIn:
         """
         if redirect_uri == self.redirect_uri:
             return True
+
         if self._told or not _is_free(_port(redirect_uri)):
             return False
 
@@ -66,17 +67,16 @@ class SignIn:
                 f"server {self._name!r} asks to sign in, which needs a person at the notebook."
             )
 
-        parts = urlsplit(url)
-        if parts.scheme != "https" and not (
-            parts.scheme == "http" and is_loopback(parts.hostname)
-        ):
+        url = plain_link(url)
+        if not url:
             raise ConnectError(
-                f"server {self._name!r} names a sign-in address that is not https; it is refused."
+                f"server {self._name!r} names a sign-in address that is not https, or "
+                "that browsers read otherwise; it is refused."
             )
 
-        self._state = parse_qs(parts.query).get("state", [""])[0]
+        self._state = parse_qs(urlsplit(url).query).get("state", [""])[0]
         self._answer = asyncio.get_running_loop().create_future()
-        if is_loopback(urlsplit(self.redirect_uri).hostname):
+        if is_loopback(urlsplit(self.redirect_uri).hostname or ""):
             # The port is taken or there is no loopback: the answer can still be pasted.
             with suppress(OSError):
                 self._server = await asyncio.start_server(
@@ -163,21 +163,11 @@ class SignIn:
                 "400 Bad Request",
                 "This belongs to another sign-in; follow the link in the notebook again.",
             )
+
         if "code" not in query:
             return "200 OK", f"Signing in did not work: {_reason(query)}."
 
         return "200 OK", "Signed in: the notebook goes on."
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host name is this machine's own, by its name or its number."""
-    if host in ("localhost", None):
-        return host == "localhost"
-
-    try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 def _result(name: str, address: str) -> AuthorizationCodeResult:
@@ -197,6 +187,7 @@ def _reason(query: dict[str, list[str]]) -> str:
     told = query.get("error_description") or query.get("error")
     if told:
         return told[0][:200].rstrip(".")
+
     return "the address holds no code; paste the whole of it"
 
 

@@ -23,6 +23,7 @@ from mcp_notebook.results.frame_view import (
     unique_names,
     view_frame,
 )
+from mcp_notebook.values import column_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,6 +111,13 @@ def to_arrow(
     table = held.data if rows is None else held.data.slice(0, rows)
     names = held.names if columns is None else list(columns)
     return _readable(table.select(names)), held.notes
+
+
+def python_columns(value: Any) -> dict[str, list[Any]]:
+    """The columns of a table in memory as Python's values, under the names of SQL."""
+    table, _ = to_arrow(snapshot(value))
+    columns = [column_values(column, map_as_dict=True) for column in table.columns]
+    return dict(zip(table.column_names, columns, strict=True))
 
 
 def for_duckdb(

@@ -1,10 +1,13 @@
-"""Which names of the notebook are tables for SQL; a query always sees the variable's
-value of that moment.
+"""Which names of the notebook are tables for SQL.
+
+A result or a table that a question names is the variable's value of that moment. What
+the person shared is that object, not whatever the variable holds next: `df` is
+everybody's name. With `follows` it is the variable.
 """
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mcp_notebook.errors import DataError
@@ -27,6 +30,11 @@ class Entry:
     variable: str
     origin: Origin = "result"
     description: str = ""
+    # the object that was shared, held so that no other takes its place
+    pinned: object = None
+    follows: bool = False
+    # columns that were made from masked ones, under names that are not
+    masked: tuple[str, ...] = ()
 
 
 class Catalog:
@@ -37,6 +45,9 @@ class Catalog:
     def __init__(self, namespace: Callable[[], Mapping[str, object]]) -> None:
         self._namespace = namespace
         self._entries: dict[str, Entry] = {}
+        # Names by their lower-case form: a notebook may hold thousands of tables, and each
+        # statement looks some up.
+        self._alike: dict[str, dict[str, None]] = {}
         self._used: dict[str, float] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -47,27 +58,42 @@ class Catalog:
         variable: str | None = None,
         origin: Origin = "result",
         description: str = "",
+        follows: bool = False,
+        masked: tuple[str, ...] = (),
     ) -> None:
         """Offer the variable (by default the one called `name`) as a table; a name that
         was there is replaced.
 
         A variable that the person shared under this name stays shared when a call gives
-        it new rows.
+        it new rows, but to nobody before it is shared again.
         """
-        fresh = Entry(name, variable or name, origin, description)
+        held = variable or name
+        if origin == "shared":
+            pinned = self._namespace().get(held)
+        else:
+            pinned = None
+
         known = self._entries.get(name)
+        if known is not None and known.variable == held and not masked:
+            # the same table, named in a question or shared: made from what it was
+            masked = known.masked
+
+        fresh = Entry(name, held, origin, description, pinned, follows, masked)
         if known is not None and known.origin == "shared" and origin != "shared":
             # what the person shared stays shared, also with a call's new rows
             if known.variable == fresh.variable:
                 return
 
         self._entries[name] = fresh
+        self._alike.setdefault(name.lower(), {})[name] = None
         self._tell_listeners()
 
     def remove(self, name: str) -> None:
         """Offer the table no longer; an unknown name is a `DataError`."""
         if self._entries.pop(name, None) is None:
             raise DataError(self._unknown(name))
+
+        self._alike[name.lower()].pop(name)
         self._used.pop(name, None)
         self._tell_listeners()
 
@@ -111,6 +137,13 @@ class Catalog:
             raise DataError(self._unknown(name))
 
         value = self._namespace()[entry.variable]
+        if is_paused(entry, value):
+            raise DataError(
+                f"The share of {entry.name} is paused: {entry.variable} holds another "
+                f"object now than the one that was shared. %mcp_share {entry.variable} "
+                "shares the new one, %mcp_share --follow whatever it holds."
+            )
+
         # A text names a file only where the person named it: what a model makes of a
         # variable opens no file.
         if not is_table(value) or (isinstance(value, str) and entry.origin == "result"):
@@ -124,15 +157,35 @@ class Catalog:
 
         return near(value)
 
+    def renew(self, name: str) -> None:
+        """Take what the variable holds now for what was shared under this name."""
+        entry = self._entries.get(name)
+        if entry is not None and entry.origin == "shared":
+            self._entries[name] = replace(entry, pinned=self.value_of(entry))
+
+    def value_of(self, entry: Entry) -> object:
+        """What the entry's variable holds now, shared or not."""
+        return self._namespace().get(entry.variable)
+
     def find(self, name: str) -> Entry | None:
         """The entry of that name: exactly so written, else the only one that differs in
         letter case.
         """
-        present = {entry.name: entry for entry in self.entries()}
-        alike = [
-            entry for known, entry in present.items() if known.lower() == name.lower()
-        ]
-        return present.get(name) or (alike[0] if len(alike) == 1 else None)
+        present = {entry.name: entry for entry in self._present_alike(name)}
+        if name in present:
+            return present[name]
+        if len(present) == 1:
+            return next(iter(present.values()))
+
+        return None
+
+    def _present_alike(self, name: str) -> Iterator[Entry]:
+        """The entries of that name in any letter case whose variable exists now."""
+        namespace = self._namespace()
+        for known in tuple(self._alike.get(name.lower(), ())):
+            entry = self._entries[known]
+            if entry.variable in namespace:
+                yield entry
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` (from any thread) after each change of what is offered."""
@@ -157,6 +210,11 @@ class Catalog:
         )
 
 
+def is_paused(entry: Entry, value: object) -> bool:
+    """Whether the variable no longer holds what was shared."""
+    return entry.origin == "shared" and not entry.follows and value is not entry.pinned
+
+
 class _Selection(Catalog):
     """The entries of one origin of another catalog."""
 
@@ -171,3 +229,8 @@ class _Selection(Catalog):
         return tuple(
             entry for entry in self._source.entries() if entry.origin == self._origin
         )
+
+    def _present_alike(self, name: str) -> Iterator[Entry]:
+        for entry in self._source._present_alike(name):
+            if entry.origin == self._origin:
+                yield entry

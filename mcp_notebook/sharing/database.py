@@ -3,6 +3,7 @@
 """
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from mcp_notebook.sharing.handover import LARGE, Handover, as_table, is_small
 from mcp_notebook.sharing.serve import Transport, serve, token_from
 from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sharing.tools import Tool, build_server
+from mcp_notebook.veil import covers
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
@@ -98,9 +100,10 @@ async def serve_database(
         else:
             handover = None
 
-        server = await build_database_server(
-            engine, StatementLimits(rows=max_rows, seconds=timeout), handover
-        )
+        limits = StatementLimits(rows=max_rows, seconds=timeout)
+        # of whoever started this process
+        masked = tuple(json.loads(environ.get("MCP_NOTEBOOK_MASK") or "[]"))
+        server = await build_database_server(engine, limits, handover, masked)
         await serve(server, transport=transport, host=host, port=port, token=token)
     finally:
         await engine.close()
@@ -110,15 +113,17 @@ async def build_database_server(
     engine: Engine,
     limits: StatementLimits | None = None,
     handover: Handover | None = None,
+    masked: tuple[str, ...] = (),
 ) -> "Server[Any]":
     """The MCP server over an engine; its instructions hold the schema as it is now.
 
-    With `handover` answers that JSON would have to cut go to the host as a file.
+    With `handover` answers that JSON would have to cut go to the host as a file. Of
+    columns that a pattern of `masked` covers no description shows a value.
     """
-    tables = await survey_tables(engine)
+    tables = [_without_values(t, masked) for t in await survey_tables(engine)]
     return build_server(
         "mcp-notebook-database",
-        DatabaseTools(engine, limits or StatementLimits(), handover).tools(),
+        DatabaseTools(engine, limits or StatementLimits(), handover, masked).tools(),
         title=f"{engine.name} (read-only)",
         instructions=instructions(engine, tables),
     )
@@ -129,6 +134,7 @@ async def survey_tables(engine: Engine) -> list[TableInfo]:
     tables = await engine.schema()
     if len(tables) > SURVEYED_TABLES:
         return list(tables)
+
     return [await engine.survey(table) for table in tables]
 
 
@@ -147,8 +153,13 @@ class DatabaseTools:
     """The four tools over one engine; the schema is read anew for each call."""
 
     def __init__(
-        self, engine: Engine, limits: StatementLimits, handover: Handover | None = None
+        self,
+        engine: Engine,
+        limits: StatementLimits,
+        handover: Handover | None = None,
+        masked: tuple[str, ...] = (),
     ) -> None:
+        self._masked = masked
         self._engine = engine
         self._limits = limits
         self._handover = handover
@@ -210,6 +221,7 @@ class DatabaseTools:
         found = await self._engine.table(sql, large)
         if not is_small(found):
             return await asyncio.to_thread(_hand_over, self._handover, found)
+
         if isinstance(found, RowsAnswer):
             return found
 
@@ -229,9 +241,13 @@ class DatabaseTools:
         return RowsAnswer(columns, [_list_row(table) for table in tables])
 
     async def describe_table(self, table: str) -> RowsAnswer:
-        found = await self._engine.survey(await self._find(table))
+        surveyed = await self._engine.survey(await self._find(table))
+        found = _without_values(surveyed, self._masked)
         sample = await self._sample(found)
-        rows = [_describe(found, index, sample) for index in range(len(found.columns))]
+        rows = [
+            _describe(found, index, sample, covers(self._masked, column.name))
+            for index, column in enumerate(found.columns)
+        ]
         return RowsAnswer(_DESCRIPTION_COLUMNS, rows, preface=full_line(found))
 
     async def _find(self, name: str) -> TableInfo:
@@ -255,6 +271,7 @@ def _hand_over(
 ) -> types.CallToolResult:
     if isinstance(found, RowsAnswer):
         found = as_table(found)
+
     return handover.write_answer(found)
 
 
@@ -263,12 +280,28 @@ def _list_row(table: TableInfo) -> list[Any]:
     return [table.name, table.kind, table.rows, names]
 
 
-def _describe(table: TableInfo, index: int, sample: RowsAnswer) -> list[Any]:
+def _without_values(table: TableInfo, masked: tuple[str, ...]) -> TableInfo:
+    columns = tuple(
+        replace(column, values=(), span=None) if covers(masked, column.name) else column
+        for column in table.columns
+    )
+    return replace(table, columns=columns)
+
+
+def _describe(
+    table: TableInfo, index: int, sample: RowsAnswer, is_masked: bool
+) -> list[Any]:
     column = table.columns[index]
     start, end = column.span or (None, None)
     # the table may have lost columns between its description and the sample
     sampled = [row[index] for row in sample.rows if index < len(row)]
     shown = [str(value)[:60] for value in sampled if value is not None]
+    if is_masked:
+        if shown:
+            shown = ["masked"]
+        else:
+            shown = []
+
     return [
         column.name,
         column.type or "ANY",
@@ -357,4 +390,5 @@ def _line(table: TableInfo, column: Callable[[ColumnInfo], str]) -> str:
 def _reference(column: ColumnInfo) -> str:
     if column.references:
         return f" -> {column.references}"
+
     return ""

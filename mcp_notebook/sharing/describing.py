@@ -66,6 +66,7 @@ class Look:
         """
         if self.where:
             return f"{self.what}, queried {self.where}"
+
         return self.what
 
 
@@ -123,6 +124,7 @@ def _frame_text(frame: Any) -> str:
     columns = ", ".join(named[view.levels :])
     if not view.levels:
         return columns
+
     level_names = map(written_name, view.names[: view.levels])
     levels = [
         f"{name} ({word})" for name, word in zip(level_names, words, strict=False)
@@ -134,6 +136,7 @@ def _type_word(view: FrameView, at: int, type_: pa.DataType) -> str:
     dtype = view.frame.dtypes.iloc[at]
     if view.is_retyped(at) or dtype.kind == "O":
         return type_name(type_)
+
     return str(dtype)
 
 
@@ -152,7 +155,7 @@ def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
     except UNREADABLE as error:
         return [entry.name, None, "", f"cannot be read now: {error}"]
 
-    hidden = set(masks.columns(seen.schema.names))
+    hidden = set(masks.for_entry(entry).columns(seen.schema.names))
     columns = ", ".join(
         f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}"
         for f in seen.schema
@@ -256,6 +259,7 @@ def count_words(rows: int | None) -> str:
     """`1,234 rows`, or that they were not counted."""
     if rows is None:
         return "rows not counted"
+
     return f"{rows:,} row{'' if rows == 1 else 's'}"
 
 

@@ -32,8 +32,11 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 
 from mcp_notebook import __version__
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConnectError
+from mcp_notebook.secrets import KnownValues
 from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.sharing.masks import NOTHING_KNOWN
 from mcp_notebook.sharing.notebook_server import HandshakeClients, build_notebook_server
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.serve import build_app, http_server, listen, serve_stdio
@@ -102,10 +105,14 @@ class OutsideServer:
     """Serves a catalog's shared tables; start and stop it on the same loop."""
 
     def __init__(
-        self, catalog: Catalog, *, mask: "Callable[[], Sequence[str]]" = tuple
+        self,
+        catalog: Catalog,
+        *,
+        mask: "Callable[[], Sequence[str]]" = tuple,
+        known: KnownValues = NOTHING_KNOWN,
     ) -> None:
         self._catalog = catalog.only("shared")
-        self._mask = mask
+        self._mask, self._known = mask, known
         self._runner: SqlRunner | None = None
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -129,7 +136,11 @@ class OutsideServer:
         token = secrets.token_urlsafe(32)
         self._runner = SqlRunner()
         tables = build_notebook_server(
-            self._catalog, form="json", runner=self._runner, mask=self._mask
+            self._catalog,
+            form="json",
+            runner=self._runner,
+            mask=self._mask,
+            known=self._known,
         )
         server = http_server(
             build_app(tables, host="127.0.0.1", port=bound, token=token)
@@ -266,7 +277,7 @@ def client_configuration(
 
     command = {
         "command": sys.executable,
-        "args": ["-m", "mcp_notebook", "serve", "notebook", *which],
+        "args": [*OWN_START, "serve", "notebook", *which],
     }
     typed = {"type": "stdio", **command}
     return {

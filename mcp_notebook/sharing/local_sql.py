@@ -128,6 +128,7 @@ def _scannable(value: Any, name: str, sql: str) -> Any:
     kind = kind_of(value)
     if kind == "lazy":
         return value  # DuckDB asks Polars for the columns and rows that it needs
+
     if kind not in STORED:
         return for_duckdb(snapshot(value), needed)[0]
 

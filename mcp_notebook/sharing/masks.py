@@ -9,18 +9,20 @@ choice (a result of another server), and a token that is the same everywhere wou
 it which of its guesses stands in the masked column.
 """
 
+import glob
 import hashlib
 import json
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.secrets import KnownValues
+from mcp_notebook.sharing.catalog import Entry
 from mcp_notebook.values import (
     LIST,
     MAP,
@@ -30,8 +32,10 @@ from mcp_notebook.values import (
     plain_type,
     value_kind,
 )
+from mcp_notebook.veil import covers
 
 PREFIX = "masked:"
+NOTHING_KNOWN = KnownValues()
 _TOKEN = re.compile(rf"{PREFIX}[0-9a-f]{{16}}")
 _NUMBERED = re.compile(r"(.+)_\d+")
 
@@ -40,7 +44,9 @@ _NUMBERED = re.compile(r"(.+)_\d+")
 class Masks:
     """The patterns of masked columns (`"email"`, `"*_token"`, any case), and the key of the tokens.
 
-    A pattern also hides the field of that name in structs, maps and JSON texts of other columns.
+    A pattern also hides the field of that name in structs, maps and JSON texts of other
+    columns. `known` are values of masked columns that were seen: a text of another
+    column that holds one is a token, too.
     """
 
     patterns: tuple[str, ...] = ()
@@ -48,13 +54,20 @@ class Masks:
         default_factory=lambda: secrets.token_bytes(32), repr=False, compare=False
     )
 
+    known: KnownValues = field(default=NOTHING_KNOWN, repr=False, compare=False)
+    # how many are known, so that masks with more of them are other masks
+    count: int = 0
+
+    def for_entry(self, entry: Entry | None) -> "Masks":
+        """The masks of one table: also of its columns that SQL made from masked ones."""
+        if entry is None or not entry.masked:
+            return self
+
+        return replace(self, patterns=(*self.patterns, *map(glob.escape, entry.masked)))
+
     def covers(self, name: str) -> bool:
         """Whether a column or field of this name is masked."""
-        folded = name.casefold()
-        return any(
-            folded == p.casefold() or fnmatchcase(folded, p.casefold())
-            for p in self.patterns
-        )
+        return covers(self.patterns, name)
 
     def columns(self, names: Sequence[str]) -> tuple[str, ...]:
         """The masked ones among a table's columns; `email_2` beside `email` may be a
@@ -71,6 +84,9 @@ class Masks:
         Texts that hold JSON cannot be told by their type.
         """
         masked = set(self.columns(among or schema.names))
+        if self.count:
+            return True
+
         return not masked.isdisjoint(schema.names) or any(
             self._may_hide(field.type) for field in schema
         )
@@ -110,6 +126,7 @@ class Masks:
         numbered = _NUMBERED.fullmatch(name)
         if numbered is None or numbered[1].casefold() not in present:
             return False
+
         return self.covers(numbered[1])
 
     def _token(self, value: Any, scope: str) -> str | None:
@@ -141,6 +158,7 @@ class Masks:
             # an empty column has no chunk to combine
             if not encoded.num_chunks:
                 return pa.array([None] * len(column), pa.string())
+
             return encoded.chunk(0)
 
         tokens = pa.array(
@@ -156,8 +174,9 @@ class Masks:
         kind = value_kind(column.type)
         if kind.nested:
             return self._mask_nested(column, scope)
+
         if kind.text:
-            return self._json_texts(column, scope)
+            return self._known_texts(self._json_texts(column, scope), scope)
 
         return column
 
@@ -200,13 +219,16 @@ class Masks:
         kind = plain_type(kind)
         if value_kind(kind) is STRUCT:
             return pa.struct([(f.name, self._hidden_field_type(f)) for f in kind])
+
         if value_kind(kind) is LIST:
             return pa.list_(self._hidden_type(kind.value_type))
+
         return kind
 
     def _hidden_field_type(self, field: pa.Field) -> pa.DataType:
         if self.covers(field.name):
             return pa.string()
+
         return self._hidden_type(field.type)
 
     def _hide_value(self, value: Any, scope: str) -> Any:
@@ -217,6 +239,7 @@ class Masks:
                 else self._hide_value(inner, scope)
                 for name, inner in value.items()
             }
+
         if isinstance(value, list):
             return [self._hide_value(inner, scope) for inner in value]
 
@@ -235,6 +258,29 @@ class Masks:
             return column
 
         return pa.array(after, pa.string())
+
+    def _known_texts(
+        self, column: pa.ChunkedArray | pa.Array, scope: str
+    ) -> pa.ChunkedArray | pa.Array:
+        """A text that holds a value of a masked column is a token whole."""
+        if not self.count:
+            return column
+
+        if isinstance(column, pa.Array):
+            column = pa.chunked_array([column])
+
+        texts = pc.unique(plain_column(column)).to_pylist()
+        different = [text for text in texts if text]
+        whole = "\x1f".join(different)
+        if self.known.hide(whole) == whole:
+            return column
+
+        hidden = {text for text in different if self.known.hide(text) != text}
+        tokens = [
+            self._token(text, scope) if text in hidden else text
+            for text in column.to_pylist()
+        ]
+        return pa.array(tokens, pa.string())
 
     def _json_text(self, text: str | None, scope: str) -> str | None:
         if text is None or text.lstrip()[:1] not in ("{", "["):
@@ -281,6 +327,7 @@ def note_on(columns: Sequence[str]) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True, default=str)
+
     return value
 
 
@@ -288,6 +335,8 @@ def _has_maps(kind: pa.DataType) -> bool:
     kind = plain_type(kind)
     if value_kind(kind) is MAP:
         return True
+
     if not value_kind(kind).nested:
         return False
+
     return any(_has_maps(kind.field(at).type) for at in range(kind.num_fields))

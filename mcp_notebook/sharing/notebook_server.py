@@ -28,10 +28,11 @@ from pyarrow import csv
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.secrets import KnownValues
 from mcp_notebook.sharing.arrow import arrow_bytes, snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import UNREADABLE, look
-from mcp_notebook.sharing.masks import Masks
+from mcp_notebook.sharing.masks import NOTHING_KNOWN, Masks
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources.local_tables import STORED, sample
 from mcp_notebook.sharing.table_tools import SECONDS, Form, TableTools
@@ -106,6 +107,7 @@ class ChangeAnnouncer:
         self._loop = asyncio.get_running_loop()
         if not self._entered:
             self._catalog.on_change(self._schedule_announcement)
+
         self._entered += 1
 
     def __exit__(self, *exc: object) -> None:
@@ -140,6 +142,7 @@ def build_notebook_server(
     form: Form = "arrow",
     runner: SqlRunner | None = None,
     mask: Callable[[], Sequence[str]] = tuple,
+    known: KnownValues = NOTHING_KNOWN,
     timeout: float = SECONDS,
 ) -> "Server[Any]":
     """The server over a catalog.
@@ -152,7 +155,8 @@ def build_notebook_server(
     key = Masks().key
 
     def current_masks() -> Masks:
-        return Masks(tuple(mask()), key)
+        patterns = tuple(mask())
+        return Masks(patterns, key, known, len(known) if patterns else 0)
 
     running = runner or SqlRunner()
     tools = TableTools(catalog, running, form, current_masks, timeout)
@@ -391,6 +395,7 @@ class Prompts:
         numbers = [name for name, kind in kinds.items() if kind.number]
         if argument == "date_column" and dated:
             return dated
+
         if argument == "measure" and numbers:
             return numbers
 
@@ -525,7 +530,12 @@ class Resources:
 
         try:
             contents = await asyncio.to_thread(
-                _contents, str(params.uri), value, leaf, self._masks(), scope
+                _contents,
+                str(params.uri),
+                value,
+                leaf,
+                self._masks().for_entry(entry),
+                scope,
             )
         except DataError as error:
             raise MCPError(

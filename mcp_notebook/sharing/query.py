@@ -134,6 +134,7 @@ class Shipping:
         """Nothing is kept any more; the owner of the folder removes it."""
         if self._dropping is not None:
             await self._dropping
+
         self._shipped.clear()
 
     async def _kept(
@@ -337,9 +338,13 @@ class SqlRunner:
             return (await self._elsewhere.needed(sql, {name: names}))[name]
 
         value = _resolve(catalog, name)
+        if masks is not None:
+            masks = masks.for_entry(catalog.find(name))
+
         try:
             if kind_of(value) in STORED:
                 return await self._place_stored(value, name, masks, needed)
+
             return await self._shipping.place(value, name, masks, needed)
         except DataError as error:
             raise ToolError(error.message) from error
@@ -409,7 +414,7 @@ class SqlRunner:
         value = _resolve(catalog, name)
         empty = await asyncio.to_thread(_empty, value)
         if masks is not None:
-            table = masks.apply(empty, name)
+            table = masks.for_entry(catalog.find(name)).apply(empty, name)
         else:
             table = empty
 

@@ -6,6 +6,7 @@ origin (DNS rebinding); a bearer token, when one is set, is compared in constant
 `/health` answers without it. Nothing is logged below WARNING.
 """
 
+import asyncio
 import contextlib
 import hmac
 import logging
@@ -37,6 +38,7 @@ Transport = Literal["stdio", "http", "sse"]
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 BODY_BYTES = 1 << 20  # of a request; statements have 20,000 characters at most
 CONNECTIONS = 400  # at a time; further ones are told that the server is busy (503)
+HEADER_SECONDS = 5.0  # for the head of a request, and between two
 MAX_SESSIONS = 1_000  # of the handshake eras
 
 
@@ -104,7 +106,49 @@ def http_server(app: ASGIApp) -> uvicorn.Server:
         timeout_graceful_shutdown=1,
         limit_concurrency=CONNECTIONS,
     )
+    config.load()
+    config.http_protocol_class = _with_header_timeout(config.http_protocol_class)
     return uvicorn.Server(config)
+
+
+def _with_header_timeout(protocol: Any) -> Any:
+    """The protocol, with connections closed that begin a request and do not end its
+    head: each of them counts among `CONNECTIONS`, and no token is needed for one.
+    """
+
+    class HeaderTimeout(protocol):
+        _waits: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._watch()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._stop_watching()
+
+        def _watch(self) -> None:
+            asked = self.cycle is not None and not self.cycle.response_complete
+            if asked:
+                self._stop_watching()
+            elif self._waits is None:
+                self._waits = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+        def _stop_watching(self) -> None:
+            if self._waits is not None:
+                self._waits.cancel()
+                self._waits = None
+
+        def _give_up(self) -> None:
+            self._waits = None
+            if self.cycle is None or self.cycle.response_complete:
+                self.transport.close()
+
+    return HeaderTimeout
 
 
 def build_app(

@@ -133,6 +133,7 @@ class Cursors:
         until, offset, of, known = _BODY.unpack(body)
         if until and self._clock() > until:
             raise ToolError(f"This cursor has expired. {_AGAIN}")
+
         if of != _hash(sql):
             raise ToolError(
                 "This cursor belongs to another statement: give the sql that it came "
@@ -375,7 +376,7 @@ class TableTools:
 
     async def describe_table(self, table: str) -> types.CallToolResult:
         entry, value = self._find(table)
-        masks = self._masks()
+        masks = self._masks().for_entry(entry)
         if is_remote(value) or kind_of(value) in STORED:
             text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
         else:
@@ -403,9 +404,11 @@ class TableTools:
             left = until - time.monotonic()
             if left < 0.05:
                 raise ToolError(f"the {self._timeout:g} s for a profile are over")
+
             return await self._ask(sql, timeout=left)
 
-        told = await profiles.profile(entry.name, ask, self._masks().columns)
+        masks = self._masks().for_entry(entry)
+        told = await profiles.profile(entry.name, ask, masks.columns)
         result = self._describe_result(
             profiles.as_text(told),
             RowsAnswer(

@@ -5,6 +5,7 @@ schemas from signatures, while these tools publish exact schemas with formats an
 examples.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import mcp_types as types
 from mcp.server.lowlevel import NotificationOptions, Server
 
 from mcp_notebook import __version__
+from mcp_notebook.secrets import hide
 from mcp_notebook.sharing.answer import (
     OUTPUT_SCHEMA,
     RowsAnswer,
@@ -125,7 +127,8 @@ def build_server(
     async def call_tool(
         context: Any, params: types.CallToolRequestParams
     ) -> types.CallToolResult:
-        return await call(by_name, params.name, params.arguments or {})
+        result = await call(by_name, params.name, params.arguments or {})
+        return await asyncio.to_thread(_hide_secrets, result)
 
     if resources_change:
         kind = ChangingServer
@@ -179,6 +182,18 @@ async def call(
     return to_result(outcome)
 
 
+def _hide_secrets(result: types.CallToolResult) -> types.CallToolResult:
+    """What a client gets, which may be on another machine: without known secrets."""
+    for block in result.content:
+        if isinstance(block, types.TextContent):
+            block.text = hide(block.text)
+
+    if result.structured_content is not None:
+        result.structured_content = hide(result.structured_content)
+
+    return result
+
+
 def to_result(answer: RowsAnswer) -> types.CallToolResult:
     """The answer as a tool result: structured content whole, text as a capped CSV."""
     return types.CallToolResult(
@@ -215,10 +230,12 @@ def _check_type(tool: str, name: str, value: Any, schema: Mapping[str, Any]) -> 
             f"The argument {name!r} of {tool} must be of type {schema['type']}, not "
             f"{type(value).__name__}."
         )
+
     if value not in schema.get("enum", [value]):
         raise ToolError(
             f"The argument {name!r} of {tool} must be one of {', '.join(map(str, schema['enum']))}."
         )
+
     if isinstance(value, int | float) and not schema.get(
         "minimum", value
     ) <= value <= schema.get("maximum", value):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.pipes import kill
+from mcp_notebook.loop import kill
 from mcp_notebook.sharing.tool_errors import ToolError
 
 logger = logging.getLogger(__name__)

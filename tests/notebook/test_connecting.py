@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from mcp_notebook.config import HttpServer, StdioServer
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook.opening import is_bundled, resolve, sources
 from mcp_notebook.notebook.opening import read_line as parse
@@ -145,7 +146,10 @@ def test_a_name_that_another_host_knows_is_answered_with_its_file(
 
 
 def test_only_our_own_code_counts_as_bundled():
-    words = ("-m", "mcp_notebook", "serve", "database")
+    words = (*OWN_START, "serve", "database")
+    assert not is_bundled(
+        StdioServer(sys.executable, ("-m", "mcp_notebook", *words[2:]))
+    )
     assert is_bundled(StdioServer(sys.executable, words))
     assert not is_bundled(
         StdioServer(sys.executable, words, {"PYTHONPATH": "/elsewhere"})

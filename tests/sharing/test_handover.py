@@ -20,6 +20,7 @@ from mcp import Client
 from mcp_notebook.agent.call_values import Origin, Shaping
 from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
 from mcp_notebook.sessions import Session, Sessions, handover
@@ -67,9 +68,7 @@ async def sessions() -> AsyncIterator[Sessions]:
 
 
 async def connected(sessions: Sessions, url: str, *, offer: bool = True) -> Session:
-    spec = StdioServer(
-        sys.executable, ("-m", "mcp_notebook", "serve", "database", "--url", url)
-    )
+    spec = StdioServer(sys.executable, (*OWN_START, "serve", "database", "--url", url))
     return await sessions.connect(
         "db", handover.offer_folder(spec) if offer else spec, timeout=60, trusted=True
     )

@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import PromptReference
 
 from mcp_notebook.config import load_servers
+from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.sharing.http_server import (
     Address,
@@ -143,7 +144,7 @@ async def test_the_bridge_passes_on_that_the_list_changed(tmp_path: Path):
     notebook = shared_notebook()
     server = OutsideServer(notebook.catalog)
     address = await server.start(tmp_path, notebook=str(tmp_path / "analysis.ipynb"))
-    arguments = ["-m", "mcp_notebook", "serve", "notebook", "--kernel", "analysis"]
+    arguments = [*OWN_START, "serve", "notebook", "--kernel", "analysis"]
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),

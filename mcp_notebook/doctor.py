@@ -1,0 +1,295 @@
+"""`mcp-notebook doctor` and `%mcp_doctor`: what is here, what is missing, and what to do
+about it. Values of credentials are never looked at, only whether they are there.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from mcp_notebook.config import StdioServer, load_each
+from mcp_notebook.config.files import PROJECT_FILE
+from mcp_notebook.config.userfiles import user_folder
+from mcp_notebook.errors import ConfigError, NotebookError
+from mcp_notebook.notebook import current, shells
+from mcp_notebook.notebook.opening import notes_on
+from mcp_notebook.server_commands import connect
+
+if TYPE_CHECKING:
+    from mcp_notebook.sessions.session import Session
+
+PACKAGE = "mcp-notebook"
+OLDEST_PYTHON = (3, 11)
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
+# What servers are started with, and what brings it
+STARTERS = {
+    "uvx": "Install uv: pip install uv.",
+    "npx": "Install Node.js, which brings npx: https://nodejs.org.",
+    "node": "Install Node.js: https://nodejs.org.",
+    "docker": "Install Docker: https://docs.docker.com/get-docker/.",
+    "java": "Install a Java runtime, for example OpenJDK 17.",
+}
+# A model reads about this many bytes of a schema as one token.
+BYTES_PER_TOKEN = 4
+# Tokens of tool schemas in each request, above which a person should know
+MANY_TOKENS = 20_000
+
+Level = Literal["ok", "note", "wrong"]
+SIGNS: dict[Level, str] = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `advice` is what to do; empty where there is nothing."""
+
+    level: Level
+    what: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        line = f"{SIGNS[self.level]} {self.what}"
+        return f"{line}\n      {self.advice}" if self.advice else line
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings; 1 when something is wrong."""
+    findings = list(examine(args.server))
+    if args.json:
+        rows = [asdict(finding) for finding in findings]
+        print(json.dumps(rows, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(map(str, findings)))
+
+    return int(any(finding.level == "wrong" for finding in findings))
+
+
+def examine(server: str = "") -> Iterator[Finding]:
+    """All findings: on this environment, or on one server that is connected for it."""
+    if server:
+        yield from examine_server(server)
+        return
+
+    yield from check_python()
+    yield from check_packages()
+    yield from check_neighbours()
+    yield from check_model()
+    yield from check_starters()
+    yield from check_folders()
+    yield from check_configuration(Path.cwd())
+
+
+def check_shell(shell: Any) -> Iterator[Finding]:
+    """What the front end of a running notebook can do."""
+    if getattr(shell, "kernel", None) is None:
+        yield Finding("note", "no kernel: questions are asked in the terminal")
+    elif shells.buttons_work(shell):
+        yield Finding("ok", "buttons answer while a cell runs")
+    else:
+        yield Finding(
+            "note",
+            "buttons do not answer while a cell runs: questions are asked by input()",
+            "Install ipykernel 7.4 or newer.",
+        )
+
+
+def check_python() -> Iterator[Finding]:
+    """The interpreter's version."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info >= OLDEST_PYTHON:
+        yield Finding("ok", f"Python {version} ({sys.executable})")
+        return
+
+    oldest = ".".join(map(str, OLDEST_PYTHON))
+    yield Finding("wrong", f"Python {version}", f"Use Python {oldest} or newer.")
+
+
+def check_packages() -> Iterator[Finding]:
+    """What this package needs, by its own metadata; extras only where they are there."""
+    fits = []
+    for requirement in requirements_of(metadata.distribution(PACKAGE)):
+        extra = requirement.marker is not None
+        try:
+            version = metadata.version(requirement.name)
+        except metadata.PackageNotFoundError:
+            if not extra:
+                fix = f'Install it: pip install "{requirement}".'
+                yield Finding("wrong", f"{requirement.name} is not installed", fix)
+            continue
+
+        if requirement.specifier.contains(version, prereleases=True):
+            fits.append(f"{requirement.name} {version}")
+            continue
+
+        wanted = f"{requirement.name}{requirement.specifier}"
+        yield Finding(
+            "wrong",
+            f"{requirement.name} is {version}; {wanted} is needed",
+            f'Install it: pip install "{wanted}".',
+        )
+
+    yield Finding("ok", ", ".join(dict.fromkeys(fits)))
+
+
+def requirements_of(distribution: metadata.Distribution) -> Iterator[Requirement]:
+    """What an installed package asks for; lines that are no requirements are left out."""
+    for line in distribution.requires or ():
+        try:
+            yield Requirement(line)
+        except InvalidRequirement:
+            continue
+
+
+def check_neighbours() -> Iterator[Finding]:
+    """Installed packages that want another version of the MCP or the model's SDK."""
+    ours = {"mcp": metadata.version("mcp"), "anthropic": metadata.version("anthropic")}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if not name or name == PACKAGE:
+            continue
+
+        for wanted in requirements_of(distribution):
+            version = ours.get(wanted.name)
+            applies = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+            if version is None or not applies:
+                continue
+            if wanted.specifier.contains(version, prereleases=True):
+                continue
+
+            yield Finding(
+                "wrong",
+                f"{name} wants {wanted.name}{wanted.specifier}, and {version} is here",
+                "Give one of the two an environment of its own, with a kernel of its "
+                "own: python -m ipykernel install --user --name mcp-notebook.",
+            )
+
+
+def check_model(environ: Mapping[str, str] = os.environ) -> Iterator[Finding]:
+    """Whether a model can be asked."""
+    there = [name for name in KEYS if environ.get(name, "").strip()]
+    if there:
+        yield Finding("ok", f"{', '.join(there)} set: a model can be asked")
+        return
+
+    yield Finding(
+        "note",
+        "no key for a model is set: recorded turns replay, new questions cannot be asked",
+        "Set ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a local model.",
+    )
+
+
+def check_starters() -> Iterator[Finding]:
+    """The commands that servers are commonly started with."""
+    for command, advice in STARTERS.items():
+        path = shutil.which(command)
+        if path:
+            yield Finding("ok", f"{command}: {path}")
+        else:
+            what = f"{command} is not here: servers that start with it cannot run"
+            yield Finding("note", what, advice)
+
+
+def check_folders() -> Iterator[Finding]:
+    """Whether this package can keep what it remembers."""
+    folder = user_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        yield Finding(
+            "wrong",
+            f"{folder} cannot be written ({error.strerror}): no approval is remembered",
+            "Make the folder writable, or free some space on its disk.",
+        )
+        return
+
+    yield Finding("ok", f"settings are kept in {folder}")
+
+
+def check_configuration(start: Path) -> Iterator[Finding]:
+    """The servers of `.mcp.json` here or above: can each be read, and its command found?"""
+    folders = (start.absolute(), *start.absolute().parents)
+    files = [folder / PROJECT_FILE for folder in folders]
+    file = next((path for path in files if path.is_file()), None)
+    if file is None:
+        what = f"no {PROJECT_FILE} here or above: servers are named by hand"
+        yield Finding("note", what)
+        return
+
+    try:
+        entries = load_each(file)
+    except ConfigError as error:
+        yield Finding("wrong", error.message, f"Mend {file}.")
+        return
+
+    for name, spec in entries.items():
+        if isinstance(spec, NotebookError):
+            yield Finding("wrong", f"{name} of {file}: {spec.message}")
+        elif isinstance(spec, StdioServer) and not shutil.which(spec.command):
+            yield Finding(
+                "wrong",
+                f"{name} of {file}: there is no command {spec.command!r}",
+                STARTERS.get(spec.command, f"Install it, or mend {file}."),
+            )
+        else:
+            yield Finding("ok", f"{name} of {file}")
+
+
+def examine_server(server: str) -> Iterator[Finding]:
+    """Start a server, look at what it offers, and close it."""
+    begun = time.monotonic()
+    try:
+        name = connect(server)
+    except NotebookError as error:
+        yield Finding(
+            "wrong", f"{server} does not connect: {error.message}", error.detail
+        )
+        return
+
+    took = time.monotonic() - begun
+    state = current.notebook()
+    session = state.sessions.get(name)
+    title = session.server_title or server
+    yield Finding("ok", f"{title} connects in {took:.1f} s, protocol {session.era}")
+    yield from examine_session(session)
+    current.run(state, state.sessions.disconnect(name))
+
+
+def examine_session(session: "Session") -> Iterator[Finding]:
+    """What a connected server's tools cost, and what is odd in them."""
+    tools = session.tools
+    if not tools:
+        yield Finding(
+            "note", "it has no tools: there is nothing that a model could call"
+        )
+        return
+
+    size = sum(
+        len(json.dumps(tool.input_schema)) + len(tool.description) for tool in tools
+    )
+    tokens = size // BYTES_PER_TOKEN
+    what = f"{len(tools)} tools, about {tokens:,} tokens of descriptions in a request"
+    if tokens > MANY_TOKENS:
+        yield Finding(
+            "note", what, "Name the tools that are wanted, or let Claude search."
+        )
+    else:
+        yield Finding("ok", what)
+
+    for note in notes_on(session):
+        yield Finding("note", note)
+
+    for tool in tools:
+        if not tool.description.strip():
+            fix = "Its author should say what it does: a model chooses by that."
+            yield Finding("note", f"{tool.name} has no description", fix)

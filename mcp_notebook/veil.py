@@ -1,0 +1,679 @@
+r"""The masked columns of a notebook (`MCPNotebook.mask`) as everything that leaves sees
+them: by name, by the SQL that computes with them, and by the values once seen.
+
+The person sees their own data; models, outside clients, logs, recordings and frozen code
+get `***`. What this cannot do stands in docs/masking.md.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase, translate
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mcp_notebook.secrets import MASK, KnownValues
+from mcp_notebook.sql_effects import is_query_tree, likely_dialects, parse_first
+from mcp_notebook.sql_words import is_query, looks_around, sql_of
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+
+Covers = Callable[[str], bool]
+STAR = "*"
+_WORDS = re.compile(r"\w+")
+# What gives nothing of its argument's value away, and what names columns by a pattern.
+_SAFE = ("Count", "CountIf", "ApproxDistinct", "Exists", "RowNumber")
+_UNFOLLOWED = ("Pivot", "MatchRecognize", "Command", "Columns")
+
+
+# ---- which columns of an answer were made from masked ones
+#
+# sqlglot reads the statement, and every output is followed to the columns that it is
+# made from: through expressions, subqueries, common table expressions, set operations
+# and renamed columns. Counting and asking whether there is a value give nothing away.
+# What cannot be followed counts as masked. Conditions are not followed (`WHERE email
+# LIKE 'a%'` shows which rows there are), nor are views, whose text is in the database.
+
+
+class Unfollowed(Exception):
+    """A statement of which it cannot be said what its columns are made from."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A column of a query: its name ("" when only the engine knows it, `*` for all
+    columns of a table), and whether a masked value may be in it.
+    """
+
+    name: str
+    masked: bool
+
+
+Outputs = tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What names mean inside one SELECT: its sources (None: a table of the database),
+    the queries that were given a name, and outputs before this one.
+    """
+
+    queries: Mapping[str, Outputs]
+    sources: Mapping[str, Outputs | None] = field(default_factory=dict)
+    outer: "Scope | None" = None
+    before: Mapping[str, bool] = field(default_factory=dict)
+
+
+def masked_columns(
+    sql: str, columns: Sequence[str], covers: Covers, hint: str = ""
+) -> frozenset[str]:
+    """The columns of the answer to a statement that may hold values of masked columns.
+
+    `covers` says which names are masked; `hint` are the names of the server and its
+    tool, which tell the dialect.
+    """
+    named = frozenset(name for name in columns if covers(name))
+    if not sql or not (is_query(sql) or looks_around(sql)):
+        return named
+
+    outputs = _read_outputs(sql, covers, hint)
+    if outputs is None:
+        if mentions(sql, covers) and not looks_around(sql):
+            return frozenset(columns)
+
+        return named
+
+    return named | _place_outputs(outputs, columns)
+
+
+def mentions(sql: str, covers: Covers) -> bool:
+    """Whether a masked name stands anywhere in the text."""
+    return any(covers(word) for word in set(_WORDS.findall(sql)))
+
+
+def _read_outputs(sql: str, covers: Covers, hint: str) -> Outputs | None:
+    """The outputs of a statement, None when it cannot be read or followed."""
+    tree = _parse(sql, likely_dialects(hint))
+    if tree is None:
+        return None
+
+    try:
+        return _Follower(covers, import_module("sqlglot.expressions")).outputs(
+            tree, Scope({})
+        )
+    except (Unfollowed, RecursionError):
+        return (Output(STAR, True),)
+
+
+@lru_cache(maxsize=256)
+def _parse(sql: str, dialects: tuple[str, ...]) -> Any:
+    trees = parse_first(sql, dialects)
+    if trees is not None and len(trees) == 1 and is_query_tree(trees[0]):
+        return trees[0]
+
+    return None
+
+
+def _place_outputs(outputs: Outputs, columns: Sequence[str]) -> frozenset[str]:
+    """The masked ones among the columns of an answer: by their place as far as no `*`
+    stands before them, or after them; between two by their name.
+    """
+    if not any(output.masked for output in outputs):
+        return frozenset()
+
+    stars = [at for at, output in enumerate(outputs) if output.name == STAR]
+    if not stars:
+        if len(outputs) != len(columns):
+            return frozenset(columns)
+
+        pairs = zip(outputs, columns, strict=True)
+        return frozenset(name for output, name in pairs if output.masked)
+
+    first, after = stars[0], len(outputs) - stars[-1] - 1
+    if len(columns) < first + after:
+        return frozenset(columns)
+
+    last = len(columns) - after
+    front = zip(outputs[:first], columns[:first], strict=True)
+    back = zip(outputs[len(outputs) - after :], columns[last:], strict=True)
+    found = {name for output, name in (*front, *back) if output.masked}
+    between = outputs[first : len(outputs) - after]
+    return frozenset(found | _match_between(between, columns[first:last]))
+
+
+def _match_between(outputs: Outputs, columns: Sequence[str]) -> set[str]:
+    masked = [output.name for output in outputs if output.masked]
+    if not masked:
+        return set()
+
+    if STAR in masked or "" in masked:
+        return set(columns)
+
+    return {name for name in columns if _plain(name) in masked}
+
+
+def _plain(name: str) -> str:
+    # a second column of one name is told apart by a number
+    return re.sub(r"_\d+$", "", name.casefold())
+
+
+class _Follower:
+    def __init__(self, covers: Covers, trees: Any) -> None:
+        # `trees`: sqlglot's kinds of nodes, which load where a statement is followed
+        self._covers, self._exp = covers, trees
+
+    def outputs(self, query: "exp.Expr", scope: Scope) -> Outputs:
+        """The outputs of a query; raises `Unfollowed`."""
+        scope = self._with_queries(query, scope)
+        if isinstance(query, self._exp.Subquery):
+            return self._rename_outputs(self.outputs(query.this, scope), query)
+
+        if isinstance(query, self._exp.SetOperation):
+            return _join_outputs(
+                self.outputs(query.left, scope), self.outputs(query.right, scope)
+            )
+
+        if isinstance(query, self._exp.Select):
+            return self._follow_select(query, scope)
+
+        if isinstance(query, self._exp.Values):
+            is_masked = self._is_masked(query, scope)
+            return (Output(STAR, is_masked),)
+
+        if isinstance(query, self._exp.Table):
+            return self._all_of(self._follow_source(query, scope), scope)
+
+        raise Unfollowed
+
+    def _with_queries(self, query: "exp.Expr", scope: Scope) -> Scope:
+        with_ = query.args.get("with_") or query.args.get("with")
+        if with_ is None:
+            return scope
+
+        known = dict(scope.queries)
+        for cte in with_.expressions:
+            name = cte.alias_or_name.casefold()
+            inner = Scope(known, outer=scope.outer)
+            if with_.args.get("recursive"):
+                inner = Scope(
+                    {**known, name: self._read_anchor(cte, inner)}, outer=scope.outer
+                )
+
+            known[name] = self._rename_outputs(self.outputs(cte.this, inner), cte)
+
+        return Scope(known, scope.sources, scope.outer)
+
+    def _read_anchor(self, cte: "exp.Expr", scope: Scope) -> Outputs:
+        """What a recursive query begins with, as it sees itself."""
+        body = cte.this
+        while isinstance(body, self._exp.SetOperation):
+            body = body.left
+
+        return self._rename_outputs(self.outputs(body, scope), cte)
+
+    def _follow_select(self, select: "exp.Expr", scope: Scope) -> Outputs:
+        if any(type(node).__name__ in _UNFOLLOWED for node in select.walk()):
+            raise Unfollowed
+
+        inner = Scope(scope.queries, self._follow_sources(select, scope), scope.outer)
+        found: list[Output] = []
+        before: dict[str, bool] = {}
+        for item in select.expressions:
+            here = Scope(inner.queries, inner.sources, inner.outer, before)
+            outputs = self._follow_item(item, here)
+            found += outputs
+            before |= {output.name: output.masked for output in outputs if output.name}
+
+        return tuple(found)
+
+    def _follow_item(self, item: "exp.Expr", scope: Scope) -> Outputs:
+        if isinstance(item, self._exp.Star):
+            star = item
+        else:
+            star = item.this
+
+        if isinstance(item, self._exp.Star | self._exp.Column) and isinstance(
+            star, self._exp.Star
+        ):
+            if star.args.get("replace") or star.args.get("rename"):
+                raise Unfollowed
+
+            wanted = getattr(item, "table", "").casefold()
+            if wanted:
+                tables = [wanted]
+            else:
+                tables = list(scope.sources)
+
+            expanded = [self._all_of(scope.sources.get(t), scope) for t in tables]
+            return tuple(output for outputs in expanded for output in outputs)
+
+        name = item.alias_or_name.casefold()
+        return (Output(name, self._is_masked(item, scope)),)
+
+    def _all_of(self, outputs: Outputs | None, scope: Scope) -> Outputs:
+        if outputs is None:
+            return (Output(STAR, False),)
+
+        return outputs
+
+    def _follow_sources(
+        self, select: "exp.Expr", scope: Scope
+    ) -> dict[str, Outputs | None]:
+        first = select.args.get("from_") or select.args.get("from")
+        if first is not None:
+            parts = [first.this]
+        else:
+            parts = []
+
+        parts += [join.this for join in select.args.get("joins") or ()]
+        parts += list(select.args.get("laterals") or ())
+        found: dict[str, Outputs | None] = {}
+        for number, part in enumerate(parts):
+            # a joined table may stand in brackets with further joins
+            for table in (part, *_nested_joins(part)):
+                if isinstance(
+                    table, self._exp.Lateral | self._exp.Unnest | self._exp.Func
+                ):
+                    around = Scope(scope.queries, found, scope.outer)
+                    made = (Output(STAR, self._is_masked(table, around)),)
+                else:
+                    made = self._follow_source(table, scope)
+
+                found[table.alias_or_name.casefold() or f"?{number}"] = made
+
+        return found
+
+    def _follow_source(self, table: "exp.Expr", scope: Scope) -> Outputs | None:
+        if not isinstance(table, self._exp.Table):
+            return self.outputs(table, scope)
+
+        known = None
+        if not table.db:
+            known = scope.queries.get(table.name.casefold())
+
+        if known is not None:
+            return self._rename_outputs(known, table)
+
+        # a function that makes a table may be given SQL, or names, as text
+        is_made = isinstance(table.this, self._exp.Func)
+        if is_made and self._is_masked(table.this, scope):
+            return (Output(STAR, True),)
+
+        if _new_names(table):
+            return (Output(STAR, True),)
+
+        return None
+
+    def _rename_outputs(self, outputs: Outputs, of: "exp.Expr") -> Outputs:
+        """The outputs under the names that an alias gives them, `AS t(a, b)`."""
+        names = _new_names(of)
+        if not names:
+            return outputs
+
+        if any(output.name == STAR for output in outputs):
+            # a table's columns in an order that only the engine knows
+            return (Output(STAR, True),)
+
+        renamed = [
+            Output(name, output.masked)
+            for name, output in zip(names, outputs, strict=False)
+        ]
+        return (*renamed, *outputs[len(renamed) :])
+
+    def _is_masked(self, expression: "exp.Expr", scope: Scope) -> bool:
+        """Whether a value of the expression may be made from a masked one."""
+        judges: Mapping[type, Callable[..., bool]] = {
+            self._exp.Query: self._is_masked_query,
+            # every column of its tables, as one value
+            self._exp.Star: lambda star, scope: True,
+            self._exp.Column: self._is_masked_column,
+            self._exp.Literal: self._is_masked_text,
+            self._exp.Identifier: lambda name, scope: self._covers(name.name),
+            self._exp.JSONPathPart: self._is_masked_path,
+            self._exp.Alias: lambda alias, scope: self._is_masked(alias.this, scope),
+            self._exp.TableAlias: lambda alias, scope: False,
+        }
+        if type(expression).__name__ in _SAFE or _asks_for_null(expression):
+            return False
+
+        for kind, judge in judges.items():
+            if isinstance(expression, kind):
+                return judge(expression, scope)
+
+        children = expression.iter_expressions()
+        return any(self._is_masked(child, scope) for child in children)
+
+    def _is_masked_query(self, query: "exp.Expr", scope: Scope) -> bool:
+        inner = Scope(scope.queries, outer=scope)
+        return any(output.masked for output in self.outputs(query, inner))
+
+    def _is_masked_text(self, literal: "exp.Expr", scope: Scope) -> bool:
+        return literal.is_string and mentions(literal.name, self._covers)
+
+    def _is_masked_path(self, part: "exp.Expr", scope: Scope) -> bool:
+        return self._covers(str(part.this))
+
+    def _is_masked_column(self, column: "exp.Expr", scope: Scope) -> bool:
+        table, name = column.table.casefold(), column.name.casefold()
+        if isinstance(column.this, self._exp.Star):
+            return True
+
+        inside: Scope | None = scope
+        while inside is not None:
+            found = self._look_up(table, name, inside)
+            if found is not None:
+                return found
+
+            inside = inside.outer
+
+        # the parts of a path into a struct may be the column, too
+        parts = [part.name for part in column.parts]
+        return any(map(self._covers, parts))
+
+    def _look_up(self, table: str, name: str, scope: Scope) -> bool | None:
+        """Whether a column of this SELECT is masked; None when it is not one of those
+        whose outputs are known.
+        """
+        if not table and name in scope.sources:
+            return True  # a whole row as one value
+
+        if not table and scope.before.get(name):
+            return True
+
+        if table:
+            tables = [table]
+        else:
+            tables = list(scope.sources)
+
+        known = [output for one in tables for output in scope.sources.get(one) or ()]
+        same = [output.masked for output in known if output.name == name]
+        if same:
+            return self._covers(name) or any(same)
+
+        if Output(STAR, True) in known:
+            return True
+
+        return None
+
+
+def _new_names(of: "exp.Expr") -> list[str]:
+    alias = of.args.get("alias")
+    if alias is not None:
+        columns = alias.args.get("columns")
+    else:
+        columns = None
+
+    return [column.name.casefold() for column in columns or ()]
+
+
+def _nested_joins(part: "exp.Expr") -> list["exp.Expr"]:
+    return [join.this for join in part.args.get("joins") or ()]
+
+
+def _asks_for_null(expression: "exp.Expr") -> bool:
+    kind = type(expression).__name__
+    if kind == "Not":
+        return _asks_for_null(expression.this)
+
+    return kind == "Is" and type(expression.expression).__name__ == "Null"
+
+
+def _join_outputs(left: Outputs, right: Outputs) -> Outputs:
+    """The outputs of a set operation: the names of the first, the values of both."""
+    stars = any(output.name == STAR for output in (*left, *right))
+    if not stars and len(left) == len(right):
+        pairs = zip(left, right, strict=True)
+        return tuple(Output(a.name, a.masked or b.masked) for a, b in pairs)
+
+    if left == right:
+        return left
+
+    # which column meets which is known to the engine alone
+    return (Output(STAR, True),)
+
+
+# ---- the masked columns of a notebook
+
+
+MOST_LEARNED = 50_000  # values of one column
+LEAST_TEXT = 4  # characters; a shorter text stands in too many others
+LEAST_DIGITS = 5  # a shorter number, too
+_QUOTED = re.compile(r"'([^'\n]{1,500})'|\"([^\"\n]{1,500})\"|`([^`\n]{1,500})`")
+_TYPE = re.compile(
+    r"(?:big|small|tiny|u)?int(?:eger)?\d*|text|(?:var)?char.*|string|real|float\d*|double.*"
+    r"|numeric.*|decimal.*|bool(?:ean)?|date|time.*|uuid|blob|bytea|json.*|any|object",
+    re.IGNORECASE,
+)
+
+
+class Veil:
+    """What is masked in one kernel. `patterns` gives the settings of the moment."""
+
+    def __init__(self, patterns: Callable[[], Sequence[str]] = tuple) -> None:
+        self._patterns = patterns
+        self.known = KnownValues()
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The names and patterns that the person set."""
+        return tuple(self._patterns())
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def covers(self, name: str) -> bool:
+        """Whether a column or field of this name is masked."""
+        return covers(self.patterns, name)
+
+    def columns_of(
+        self, names: Sequence[str], arguments: Mapping[str, Any], hint: str = ""
+    ) -> frozenset[str]:
+        """The masked columns of what a call with these arguments returned."""
+        if not self:
+            return frozenset()
+
+        return masked_columns(sql_of(arguments), names, self.covers, hint)
+
+    def learn(self, values: Iterable[Any]) -> None:
+        """Know values of a masked column, wherever they appear again."""
+        self.known.learn(_texts_of(values))
+
+    def hide(self, text: str) -> str:
+        """A text that leaves: without values that were seen, and without what stands
+        after a masked name.
+        """
+        if not self:
+            return text
+
+        patterns = self.patterns
+        folded = text.casefold()
+        # most texts name no masked column, and finding that out is cheap
+        if any(piece in folded for piece in _letters(patterns)):
+            text = _after_names(patterns).sub(_hide_after, text)
+
+        return self.known.hide(text)
+
+    def hide_values(self, text: str) -> str:
+        """The text without values that were seen."""
+        if not self:
+            return text
+
+        return self.known.hide(text)
+
+    def hide_error(self, text: str, arguments: Mapping[str, Any]) -> str:
+        """An error's words: engines quote the value that they could not convert."""
+        sql = sql_of(arguments)
+        if not self or not sql:
+            return self.hide(text)
+
+        if mentions(sql, self.covers) or "*" in sql:
+            text = _QUOTED.sub(lambda found: _hide_unless(found, sql), text)
+
+        return self.hide(text)
+
+    def hide_json(self, value: Any) -> Any:
+        """JSON that leaves, with its masked fields hidden, and rows that name a masked
+        column in a cell.
+        """
+        if isinstance(value, str):
+            return self.hide_values(value)
+
+        if isinstance(value, Mapping):
+            is_row = any(isinstance(v, str) and self.covers(v) for v in value.values())
+            return {
+                name: self._hide_field(str(name), inner, is_row)
+                for name, inner in value.items()
+            }
+
+        if isinstance(value, list | tuple):
+            return [self.hide_json(inner) for inner in value]
+
+        return value
+
+    def hide_schema(self, tool: Any) -> Any:
+        """The description and schema of a tool; examples of a masked argument go whole."""
+        if isinstance(tool, str):
+            return self.hide(tool)
+
+        if isinstance(tool, Mapping):
+            return {
+                name: _without_examples(inner)
+                if self.covers(str(name)) and isinstance(inner, Mapping)
+                else self.hide_schema(inner)
+                for name, inner in tool.items()
+            }
+
+        if isinstance(tool, list | tuple):
+            return [self.hide_schema(inner) for inner in tool]
+
+        return tool
+
+    def _hide_field(self, name: str, value: Any, is_row: bool) -> Any:
+        if self.covers(name) and value is not None:
+            return MASK
+
+        if is_row and not says_nothing(value) and not self.covers(str(value)):
+            return MASK
+
+        return self.hide_json(value)
+
+
+def _without_examples(schema: Mapping[str, Any]) -> dict[str, Any]:
+    shown = (
+        "type",
+        "format",
+        "items",
+        "properties",
+        "required",
+        "minLength",
+        "maxLength",
+    )
+    return {name: inner for name, inner in schema.items() if name in shown}
+
+
+def says_nothing(value: Any) -> bool:
+    """Whether a cell beside a masked column's name can be none of its values: the name
+    of a type, a yes or no, nothing.
+    """
+    if value is None or isinstance(value, bool):
+        return True
+
+    if not isinstance(value, str):
+        return False
+
+    return not value or _TYPE.fullmatch(value) is not None
+
+
+def values_in(value: Any, covered: Callable[[str], bool]) -> Iterator[list[Any]]:
+    """The values of the masked columns of a table in memory, a DataFrame of pandas or an
+    Arrow table; of anything else none.
+    """
+    if hasattr(value, "column_names") and hasattr(value, "column"):
+        for name in filter(covered, value.column_names):
+            yield value.column(name).slice(0, MOST_LEARNED).to_pylist()
+
+    if hasattr(value, "iloc") and hasattr(value, "columns"):
+        for at, name in enumerate(map(str, value.columns)):
+            if covered(name):
+                yield value.iloc[:MOST_LEARNED, at].tolist()
+
+
+@lru_cache(maxsize=4096)
+def covers(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether one of the patterns (`email`, `*_token`, any case) is this name."""
+    folded = name.casefold()
+    return any(
+        folded == p.casefold() or fnmatchcase(folded, p.casefold()) for p in patterns
+    )
+
+
+def _texts_of(values: Iterable[Any]) -> list[str]:
+    found = set()
+    for value in values:
+        if value is None or isinstance(value, bool):
+            continue
+
+        text = str(value)
+        is_number = isinstance(value, int | float) or text.isdigit()
+        if len(text) >= (LEAST_DIGITS if is_number else LEAST_TEXT):
+            found.add(text)
+            found |= {text.lower(), text.upper()}
+
+        if len(found) > MOST_LEARNED:
+            break
+
+    return list(found)
+
+
+@lru_cache(maxsize=16)
+def _after_names(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """A masked name with what a description says of it: `email TEXT: a@b|c@d`, `email =
+    a@b`, `"email": "a@b"`, up to the next column or the end of the line.
+    """
+    # a `*` of a pattern is letters of a name, and no more than a name has
+    names = "|".join(
+        translate(p)[4:-3].replace(".*", r"\w{0,40}").replace(".", r"\w")
+        for p in patterns
+    )
+    kind = r"(?:[ \t]+[A-Za-z][A-Za-z0-9_]*(?:\([0-9, ]*\))?){0,2}(?:[ \t]+key)?"
+    return re.compile(
+        rf"(?P<name>(?<![\w@.])(?:{names})(?!\w)[\"'`\]]?{kind})"
+        r"(?P<mark>[ \t]*(?::|=|\.\.|→|->)[ \t]*)"
+        r"(?P<said>\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
+        r"|(?:(?!,[ \t]*\"?\w+\"?[ \t]+(?-i:[A-Z]{3,}))[^\n}\]]){1,2000})",
+        re.IGNORECASE,
+    )
+
+
+@lru_cache(maxsize=16)
+def _letters(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """The longest part of each pattern that stands in every name of it."""
+    parts = (re.split(r"[*?]|\[[^\]]*\]", pattern.casefold()) for pattern in patterns)
+    return tuple(max(pieces, key=len) for pieces in parts)
+
+
+def _hide_after(found: "re.Match[str]") -> str:
+    said = found["said"]
+    if said.strip().casefold() in ("", "null", "masked", MASK):
+        return found[0]
+
+    if said.startswith(("'", '"')):
+        quote = said[0]
+    else:
+        quote = ""
+
+    return f"{found['name']}{found['mark']}{quote}{MASK}{quote}"
+
+
+def _hide_unless(found: "re.Match[str]", sql: str) -> str:
+    inner = next(group for group in found.groups() if group is not None)
+    if inner in sql or re.fullmatch(r"[A-Z_ ]+", inner):
+        return found[0]
+
+    return found[0].replace(inner, MASK)
+
+
+NO_VEIL = Veil()
