@@ -374,7 +374,8 @@ _NAMES = {
 # What turns pages and what is counted are no secrets, though they are called tokens.
 _READABLE = re.compile(
     r"(?<![a-z])(?:next_?)?(?:page|next|prev(?:ious)?|continuation|cursor|sync|start(?:ing)?"
-    r"|resume)_?tokens?$|(?<![a-z])(?:max|min|num|total|input|output|prompt|completion|context|new|used|n)"
+    r"|resume)_?tokens?$|(?<![a-z])(?:max|min|num|total|input|output|prompt|completion"
+    r"|context|new|used|n)"
     r"(?:_?(?:input|output|prompt|completion|context|new|cell))?_?tokens(?![a-z])"
     r"|tokens?_(?:count|limit|budget|usage|used|per_[a-z]+)$"
 )
