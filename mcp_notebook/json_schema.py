@@ -43,7 +43,7 @@ _TYPE_WORDS = {
 DEEPEST = 100
 LONGEST_PATTERN = 2_000  # characters: compiling it takes time
 # https://www.rfc-editor.org/rfc/rfc3986: what a reference may not hold.
-_NO_URI = re.compile(r"[\s<>\"{}|\\^`\x00-\x20]|%(?![0-9A-Fa-f]{2})")
+_NO_URI = re.compile(r"[\s<>\"{}|\\^`\x00-\x20]|[^\x00-\x7f]|%(?![0-9A-Fa-f]{2})")
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*")
 # Bigger whole numbers are not read alike everywhere.
 _MOST = 2**63
@@ -66,17 +66,16 @@ def lift(schema: Mapping[str, Any]) -> Schema:
 
 
 def resolve(root: Any, reference: str) -> Any:
-    """What `#/$defs/name` stands for; raises LookupError for what is not in `root`."""
+    """What `#/$defs/name` stands for; raises LookupError, TypeError or ValueError for
+    what is not in `root`.
+    """
     path, anchor = _split_reference(reference)
     if anchor:
         return _find_anchor(root, anchor)
 
     place = root
     for step in path:
-        if isinstance(place, list):
-            place = place[int(step)] if step.isdigit() else {}[step]
-        else:
-            place = place[step]
+        place = place[int(step) if isinstance(place, list) else step]
 
     return place
 
@@ -115,10 +114,8 @@ def _make_sendable(value: Any) -> Any:
         return {whole_text(str(k)): _make_sendable(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_make_sendable(item) for item in value]
-    if value is None or isinstance(value, bool | int | float):
-        return value
 
-    return whole_text(str(value))
+    return value
 
 
 def _lift(value: Any, depth: int) -> Any:
@@ -334,7 +331,7 @@ def _number(value: Any) -> Any:
 
     if isinstance(value, bool) or not isinstance(value, int | float):
         return _LEFT_OUT
-    if abs(value) > _MOST or value != value:
+    if not abs(value) <= _MOST:  # NaN is no more and no less
         return _LEFT_OUT
 
     return value
@@ -391,7 +388,7 @@ def _names_by_name(value: Any) -> Any:
 
 
 def _uri(value: Any) -> Any:
-    if not isinstance(value, str) or _NO_URI.search(value) or not value.isascii():
+    if not isinstance(value, str) or _NO_URI.search(value):
         return _LEFT_OUT
     return value
 

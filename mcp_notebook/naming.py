@@ -7,7 +7,13 @@ import unicodedata
 from collections.abc import Container, Mapping
 from typing import Any
 
-from mcp_notebook.sql_words import grouped_by, is_reserved, sql_of, tables_named
+from mcp_notebook.sql_words import (
+    aggregate_of,
+    grouped_by,
+    is_reserved,
+    sql_of,
+    tables_named,
+)
 
 # What frozen code imports and calls by name.
 USED_BY_CODE = frozenset(
@@ -43,8 +49,12 @@ def _from_sql(sql: str) -> str:
         return ""
 
     group = grouped_by(sql)
+    aggregate = aggregate_of(sql)
     if group:
         name = f"{tables[0]}_by_{group}"
+    elif aggregate:
+        # One number of a table is not the table.
+        name = f"{tables[0]}_{aggregate}"
     else:
         name = tables[0]
 

@@ -184,6 +184,10 @@ def _first_word(sql: str) -> str:
 # ---- which tables it names
 
 # inside of these functions FROM is followed by a value
+# Functions that make one row of many, whichever the dialect.
+_AGGREGATES = frozenset(
+    {"avg", "count", "max", "median", "min", "stddev", "sum", "total"}
+)
 _FROM_INSIDE = frozenset(["extract", "trim", "substring", "overlay"])
 _NO_TABLE = frozenset(["select", "with", "lateral", "only", "values"])
 
@@ -219,6 +223,28 @@ def grouped_by(sql: str) -> str:
             return name
 
     return ""
+
+
+def aggregate_of(sql: str) -> str:
+    """The function when all that a statement gives is one row of aggregates (`count`,
+    `sum`); else an empty string.
+    """
+    if grouped_by(sql):
+        return ""
+
+    tokens = solid_tokens(sql)
+    if any(token.lower == "over" for token in tokens):  # a window keeps every row
+        return ""
+
+    depth, found = 0, ""
+    for at, token in enumerate(tokens[:-2]):
+        if token.text in ("(", ")"):
+            depth += 1 if token.text == "(" else -1
+        elif depth == 0 and token.kind == "word" and token.lower == "select":
+            called = tokens[at + 2].text == "("
+            found = tokens[at + 1].lower if called else ""
+
+    return found if found in _AGGREGATES else ""
 
 
 def _names_a_table(tokens: tuple[Token, ...], at: int) -> bool:

@@ -47,3 +47,19 @@ def test_a_name_in_use_or_of_a_builtin_is_passed_over():
 def test_the_sql_is_found_under_its_usual_names():
     assert sql_of({"query": "select 1"}) == "select 1"
     assert sql_of({"query": "word"}) == ""
+
+
+AGGREGATES = {
+    "select count(*) from orders": "orders_count",
+    "SELECT sum(total) AS t FROM orders WHERE a = 1": "orders_sum",
+    "select count(*) from orders group by city": "orders_by_city",
+    "select * from orders limit 5": "orders",
+    "select id, total from orders where id in (select max(id) from b)": "orders",
+    "select avg(x) over (partition by y) from orders": "orders",
+    "with a as (select 1) select count(*) from orders": "orders_count",
+}
+
+
+@pytest.mark.parametrize("sql", AGGREGATES)
+def test_one_number_of_a_table_is_not_called_as_the_table(sql):
+    assert suggest("shop", "query", {"sql": sql}) == AGGREGATES[sql]

@@ -5,7 +5,7 @@ it, notice repeats.
 import asyncio
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -149,6 +149,10 @@ class Caller:
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)
     repeats: Repeats = field(default_factory=Repeats)
+    # told of each call that will run, in their order, with its exact arguments
+    promise: Callable[[ToolCall, Mapping[str, Any]], None] = lambda call, arguments: (
+        None
+    )
     _prepared: dict[str, Prepared] = field(default_factory=dict)
     _asking: dict[str, Prepared] = field(default_factory=dict)
 
@@ -181,6 +185,7 @@ class Caller:
         prepared = Prepared(event, session, tool, arguments, key, first)
         if first is None:
             self.repeats.begin(key)
+            self.promise(event, arguments)
             prepared = self._add_question(prepared)
 
         self._prepared[event.id] = prepared

@@ -20,6 +20,17 @@ INTERRUPTED = "[interrupted by the user]"
 
 
 @dataclass
+class CellTurns:
+    """The latest run of a cell: which cell it went on from, and all that was said then."""
+
+    parent: str  # an id; empty: the beginning
+    after: list[dict[str, Any]]
+    question: str
+    options: Any  # the question with its options, to be asked again
+    stale: bool = False
+
+
+@dataclass
 class Conversation:
     """What was said so far. Lives from cell to cell until `--new`."""
 
@@ -32,6 +43,9 @@ class Conversation:
     tokens: int = 0  # of the last request and its reply
     # what to go back to when the service refuses these messages once more
     fallback: list[dict[str, Any]] | None = None
+    # the latest run of each cell that asked, by the cell's id, in the order of the first
+    runs: dict[str, "CellTurns"] = field(default_factory=dict)
+    last_cell: str = ""  # whose run the next new cell goes on from
     # one question at a time
     busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
 
@@ -98,12 +112,58 @@ class Conversation:
             dict(self.tool_names),
             self.model,
             self.tokens,
+            runs=dict(self.runs),
+            last_cell=self.last_cell,
         )
 
     def clear(self) -> None:
         """Start anew."""
         self.messages, self.summaries, self.model, self.tokens = [], {}, "", 0
         self.tool_names, self.fallback = {}, None
+        self.runs, self.last_cell = {}, ""
+
+    def begin_cell(self, cell: str) -> None:
+        """Go back to what a cell went on from when it ran before: its turns are replaced.
+
+        A new cell goes on from here.
+        """
+        known = self.runs.get(cell)
+        if known is None:
+            return
+
+        parent = self.runs.get(known.parent)
+        self.messages = copy.deepcopy(parent.after) if parent else []
+
+    def end_cell(self, cell: str, question: str, options: Any) -> list[str]:
+        """Keep the turns of a cell; returns the ids of the cells that went on from an
+        older run of it, which are stale now.
+        """
+        known = self.runs.get(cell)
+        parent = self.last_cell if known is None else known.parent
+        was_stale = parent in self.runs and self.runs[parent].stale
+        self.runs[cell] = CellTurns(
+            parent, self.snapshot(), question, options, stale=was_stale
+        )
+        self.last_cell = cell
+        if known is None:
+            return []
+
+        stale = self._cells_after(cell)
+        for other in stale:
+            self.runs[other].stale = True
+
+        return stale
+
+    def _cells_after(self, cell: str) -> list[str]:
+        found = [name for name, run in self.runs.items() if run.parent == cell]
+        for name in found:
+            found += [n for n in self._cells_after(name) if n not in found]
+
+        return [name for name in self.runs if name in found and name != cell]
+
+    def stale_cells(self) -> list[str]:
+        """The cells whose answers belong to another run of a cell before them."""
+        return [name for name, run in self.runs.items() if run.stale]
 
     def _extend(self, role: str, blocks: Iterable[Block]) -> None:
         added = list(blocks)

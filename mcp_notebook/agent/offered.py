@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_DESCRIPTION = 4000
 MAX_ARGUMENT = 64
 _FORBIDDEN = re.compile(r"[^a-zA-Z0-9_.-]+")
+_ALLOWED = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
 _COMBINED = ("allOf", "anyOf", "oneOf")
 # Schemas that a schema at the top is made of, one through the other: a chain of
 # references may be a circle.
@@ -94,7 +95,7 @@ def _make(tool: "ToolInfo") -> OfferedTool:
     schema, own_names = _rename(schema)
     # What a reference stood for may have been merged or renamed.
     settle_references(schema, schema)
-    properties = schema.get("properties") or {}
+    properties = schema.get("properties", {})
     structured = {
         name: kind
         for name, part in properties.items()
@@ -126,11 +127,11 @@ def _merge_top(schema: Any, root: Schema, steps: int) -> Schema:
         target = _merge_top(_resolve(root, schema["$ref"]), root, steps - 1)
         top = _join(target, top)
 
-    for branch in schema.get("allOf") or ():
+    for branch in schema.get("allOf", ()):
         top = _join(top, _merge_top(branch, root, steps - 1))
 
     for word in ("anyOf", "oneOf"):
-        branches = [_merge_top(b, root, steps - 1) for b in schema.get(word) or ()]
+        branches = [_merge_top(b, root, steps - 1) for b in schema.get(word, ())]
         if branches:
             top = _join(top, _unite(branches))
 
@@ -147,19 +148,19 @@ def _resolve(root: Schema, reference: str) -> Any:
 def _join(first: Schema, second: Schema) -> Schema:
     """What both say: where both define a property, it has to be both."""
     joined = {**second, **first}
-    properties = dict(first.get("properties") or {})
-    for name, part in (second.get("properties") or {}).items():
+    properties = dict(first.get("properties", {}))
+    for name, part in second.get("properties", {}).items():
         both = properties.get(name, part)
         properties[name] = part if both == part else {"allOf": [both, part]}
 
     if properties:
         joined["properties"] = properties
 
-    required = [*(first.get("required") or ()), *(second.get("required") or ())]
+    required = [*first.get("required", ()), *second.get("required", ())]
     if required:
         joined["required"] = list(dict.fromkeys(required))
 
-    definitions = {**(second.get("$defs") or {}), **(first.get("$defs") or {})}
+    definitions = {**second.get("$defs", {}), **first.get("$defs", {})}
     if definitions:
         joined["$defs"] = definitions
 
@@ -174,7 +175,7 @@ def _unite(branches: list[Schema]) -> Schema:
     """What at least one of them allows."""
     forms: dict[str, list[Any]] = {}
     for branch in branches:
-        for name, part in (branch.get("properties") or {}).items():
+        for name, part in branch.get("properties", {}).items():
             known = forms.setdefault(name, [])
             if part not in known:
                 known.append(part)
@@ -183,7 +184,7 @@ def _unite(branches: list[Schema]) -> Schema:
         name: parts[0] if len(parts) == 1 else {"anyOf": parts}
         for name, parts in forms.items()
     }
-    needed = [list(branch.get("required") or ()) for branch in branches]
+    needed = [list(branch.get("required", ())) for branch in branches]
     always = [name for name in needed[0] if all(name in names for names in needed)]
     united: Schema = {}
     if properties:
@@ -200,7 +201,7 @@ def _unite(branches: list[Schema]) -> Schema:
 
 def _rename(schema: Schema) -> tuple[Schema, dict[str, str]]:
     """The schema with names that the API takes, and {the API's name: the server's}."""
-    properties = schema.get("properties") or {}
+    properties = schema.get("properties", {})
     if all(_is_allowed(name) for name in properties):
         return schema, {}
 
@@ -226,7 +227,7 @@ def _rename(schema: Schema) -> tuple[Schema, dict[str, str]]:
 
 
 def _is_allowed(name: str) -> bool:
-    return len(name) <= MAX_ARGUMENT and bool(name) and not _FORBIDDEN.search(name)
+    return _ALLOWED.fullmatch(name) is not None
 
 
 def allowed_name(name: str, taken: Iterable[str]) -> str:
@@ -277,7 +278,7 @@ def _kinds(part: Any, root: Schema, steps: int) -> frozenset[str]:
         return _kinds(_resolve(root, part["$ref"]), root, steps - 1)
 
     for word in ("anyOf", "oneOf"):
-        branches = [_kinds(b, root, steps - 1) for b in part.get(word) or ()]
+        branches = [_kinds(b, root, steps - 1) for b in part.get(word, ())]
         if branches and all(branches):
             return frozenset().union(*branches)
 

@@ -30,7 +30,8 @@ def picture_block(kind: str, data: str) -> Block:
     """
     raw = _decode(data)
     if not raw:
-        return _instead(f"no picture but {_describe(data)}, sent as {kind[:60]}")
+        size = len(data.strip())
+        return _instead(f"no picture but {size:,} characters, sent as {kind[:60]}")
 
     found = kind_of(raw)
     if found and fits(raw, found):
@@ -153,16 +154,6 @@ def _decode(data: str) -> bytes:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
         return b""
-
-
-def _describe(data: str) -> str:
-    text = data.strip()
-    if not text:
-        return "nothing"
-    if re.match(r"https?://", text):
-        return "an address"
-
-    return f"a text of {len(text):,} characters"
 
 
 def _convert(raw: bytes) -> bytes:

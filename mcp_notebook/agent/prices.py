@@ -8,6 +8,15 @@ from typing import Any
 
 from mcp_notebook.events import Usage
 
+# Models whose replies are shorter than the default, from the table of models:
+# https://platform.claude.com/docs/en/about-claude/models/overview
+SHORT_REPLIES = {
+    "claude-3-haiku": 4096,
+    "claude-3-opus": 4096,
+    "claude-3-sonnet": 4096,
+    "claude-3-5": 8192,
+}
+LOCAL_REPLY = 4096
 _CLAUDE = re.compile(r"(claude-[a-z0-9-]+?)(?:-v\d+)?(?::\d+)?(?:@.*)?$")
 
 
@@ -80,6 +89,19 @@ def window_of(model: str) -> int | None:
     if priced is None:
         return None
     return priced.model.context_window
+
+
+def fitting_reply(model: str, tokens: int, *, local: bool = False) -> int:
+    """So many tokens of a reply, or the most that the model can write.
+
+    A local server reserves them in its window, which is small.
+    """
+    name = plain_name(model)
+    most = [least for start, least in SHORT_REPLIES.items() if name.startswith(start)]
+    if local:
+        most.append(LOCAL_REPLY)
+
+    return min([tokens, *most])
 
 
 def _find_price(model: str, tokens_in: int, tokens_out: int) -> Any:

@@ -8,10 +8,12 @@ the magic stays synchronous.
 """
 
 import ast
+import re
 import threading
 from typing import Any
 
 AWAITED = frozenset({"claude"})
+_QUESTION = re.compile(r"^%claude[ \t]+(.*\?)[ \t]*(\n?)$")
 
 
 class AwaitTransformer:
@@ -26,7 +28,7 @@ class AwaitTransformer:
         if getattr(self._state, "depth", 0) or not _is_whole_cell_magic("".join(lines)):
             return lines
         self._state.awaited = True
-        return ["await " + lines[0], *lines[1:]]
+        return ["await " + _ask_on_line("".join(lines))]
 
     def take(self) -> bool:
         """Whether the magic that runs now was rewritten; true once a cell."""
@@ -43,8 +45,33 @@ class AwaitTransformer:
         self._state.awaited = False
 
 
+def ask_in_line(lines: list[str]) -> list[str]:
+    """An `input_transformers_cleanup` hook: `%claude how many?` is a question, where
+    IPython would look up the help of its last word.
+    """
+    return [_QUESTION.sub(_as_call, line) for line in lines]
+
+
+def _as_call(found: "re.Match[str]") -> str:
+    said = found[1].strip()
+    return f"get_ipython().run_line_magic('claude', {said!r}){found[2]}"
+
+
+def _ask_on_line(source: str) -> str:
+    """The call of a cell magic without a cell as that of the line magic: IPython refuses
+    a cell magic whose question stands on its first line alone.
+    """
+    call = ast.parse(source).body[0].value  # type: ignore[attr-defined]
+    values = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+    is_empty = call.func.attr == "run_cell_magic" and len(values) == 3
+    if not is_empty or values[2].strip():
+        return source
+
+    return f"get_ipython().run_line_magic({values[0]!r}, {values[1]!r})\n"
+
+
 def _is_whole_cell_magic(source: str) -> bool:
-    if "run_cell_magic" not in source:
+    if "run_cell_magic" not in source and "run_line_magic" not in source:
         return False
 
     try:
@@ -62,7 +89,7 @@ def _is_whole_cell_magic(source: str) -> bool:
     call = body[0].value
     return (
         isinstance(call.func, ast.Attribute)
-        and call.func.attr == "run_cell_magic"
+        and call.func.attr in ("run_cell_magic", "run_line_magic")
         and bool(call.args)
         and isinstance(call.args[0], ast.Constant)
         and call.args[0].value in AWAITED

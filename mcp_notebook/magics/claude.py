@@ -1,6 +1,7 @@
 """`%%claude` and what belongs to its conversation."""
 
 import argparse
+import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +9,12 @@ from typing import Any
 
 from IPython.core.magic import (
     Magics,
-    cell_magic,
+    line_cell_magic,
     line_magic,
     magics_class,
     no_var_expand,
 )
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import display
 
 from mcp_notebook.agent import prices
@@ -26,6 +27,12 @@ from mcp_notebook.notebook import output
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
 from mcp_notebook.notebook.state import Notebook
+
+# A word of a line: in quotes, or up to the next space, with the space before it.
+_WORD = re.compile(r"""\s*(?:"[^"]*"(?=\s|$)|'[^']*'(?=\s|$)|\S+)""")
+_OPTION = re.compile(r"--[a-zA-Z][\w-]*|-h")
+_LIST = re.compile(r"--into[ =]\s*\w+(?:\s*,\s*\w+)+")
+_FLAGS = {flag: option for option in OPTIONS.values() for flag in option.flags}
 
 
 def question_arguments(magic: Any) -> Any:
@@ -58,15 +65,44 @@ def _argument_of(option: AskOption) -> dict[str, Any]:
     return told
 
 
-def question(found: argparse.Namespace, cell: str) -> AskOptions:
-    """The question of a line and its cell; raises ConfigError."""
+def question(parser: Any, line: str, cell: str) -> AskOptions:
+    """The question of a line and its cell; raises ConfigError and UsageError."""
+    words, said = split_line(line)
+    found: argparse.Namespace = parser.parse_args(words)
     given = {n: v for n, v in vars(found).items() if v is not None}
-    words = [_strip_quotes(word) for word in given.pop("prompt", ())]
-    options = AskOptions(" ".join([*words, cell]), **given)
+    given.pop("prompt", None)
+    options = AskOptions(f"{said} {cell}".strip(), **given)
     if not options.prompt:
         raise ConfigError("The cell holds no question; write it below %%claude.")
 
     return options
+
+
+def split_line(line: str) -> tuple[list[str], str]:
+    """The options of a line, for its parser, and the question on it: every other word,
+    as it is written. An apostrophe is a letter there.
+    """
+    options: list[str] = []
+    said: list[str] = []
+    words = [(m[0].strip(), m[0]) for m in _WORD.finditer(_close_lists(line))]
+    while words:
+        word, written = words.pop(0)
+        flag, equals, _ = word.partition("=")
+        known = _FLAGS.get(flag)
+        if known is None and not _OPTION.fullmatch(flag):
+            said.append(written)
+            continue
+
+        options.append(word)
+        if known is not None and known.kind is not bool and not equals and words:
+            options.append(words.pop(0)[0])
+
+    return options, _strip_quotes("".join(said).strip())
+
+
+def _close_lists(line: str) -> str:
+    """The line with its lists of names without spaces: `--into a, b`."""
+    return _LIST.sub(lambda m: re.sub(r"\s*,\s*", ",", m[0]), line)
 
 
 def _strip_quotes(word: str) -> str:
@@ -93,20 +129,20 @@ class ClaudeMagics(Magics):
         self._awaiting = awaiting
 
     @no_var_expand
-    @cell_magic
+    @line_cell_magic
     @magic_arguments()
     @argument("prompt", nargs="*", help="a short prompt may stand on the line itself")
     @question_arguments
-    def claude(self, line: str, cell: str) -> Any:
+    def claude(self, line: str, cell: str = "") -> Any:
         """Ask Claude; it may call the tools of the connected servers, whose tables come
-        into the notebook.
+        into the notebook: %%claude, or %claude with the question on its line.
         """
         awaited = self._awaiting.take()
-        options = question(parse_argstring(self.claude, line), cell)
+        options = question(self.claude.parser, line, cell)
         if options.new:
             self._notebook.conversation.clear()
 
-        run = CellRun(self._notebook, options)
+        run = CellRun(self._notebook, options, owner=cell_id(self._notebook.shell))
         if awaited:
             return run.in_awaited_cell()
 
@@ -116,6 +152,13 @@ class ClaudeMagics(Magics):
     def claude_history(self, line: str) -> None:
         """Show the conversation so far, one row a turn, as the model has it."""
         show_history(self._notebook)
+
+    @line_magic
+    def claude_rerun(self, line: str) -> None:
+        """Ask the stale cells again, in their order: those that went on from an older run
+        of a cell before them.
+        """
+        rerun_stale(self._notebook)
 
     @line_magic
     def claude_fork(self, line: str) -> None:
@@ -232,6 +275,29 @@ def show_history(notebook: Notebook) -> None:
         return
 
     display(history_bundle(pieces, _length_of(notebook)), raw=True)
+    for name in conversation.stale_cells():
+        output.show_line(f"stale: {conversation.runs[name].question}")
+
+
+def cell_id(shell: Any) -> str:
+    """The id of the cell that runs, which JupyterLab, Notebook and VS Code send; empty
+    where nobody does.
+    """
+    parent = getattr(shell, "get_parent", dict)() or {}
+    return str(parent.get("metadata", {}).get("cellId", ""))
+
+
+def rerun_stale(notebook: Notebook) -> None:
+    """Ask each stale cell again; its answer is shown here, its tables get their names."""
+    conversation = notebook.conversation
+    stale = conversation.stale_cells()
+    if not stale:
+        output.show_line("No cell is stale.")
+
+    for name in stale:
+        run = conversation.runs[name]
+        output.show_line(f"Asked again: {run.question}")
+        CellRun(notebook, run.options, owner=name).in_blocking_cell()
 
 
 def _length_of(notebook: Notebook) -> str:

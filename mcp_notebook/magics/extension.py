@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.completer import context_matcher
 from traitlets.config import Config
 
-from mcp_notebook.magics.await_transformer import AwaitTransformer
+from mcp_notebook.magics.await_transformer import AwaitTransformer, ask_in_line
 from mcp_notebook.notebook import shells
 from mcp_notebook.notebook.settings import MCPNotebook
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 LINE_MAGICS = tuple(
     """
-    claude_cost claude_fork claude_history claude_record mcp_approvals mcp_call
-    mcp_connect mcp_disconnect mcp_discover mcp_doctor mcp_freeze mcp_log mcp_preview mcp_prompt
+    claude claude_cost claude_fork claude_history claude_record claude_rerun
+    mcp_approvals mcp_call mcp_connect mcp_disconnect mcp_discover mcp_doctor mcp_freeze
+    mcp_log mcp_preview mcp_prompt
     mcp_read mcp_resources mcp_serve mcp_share mcp_shared mcp_status mcp_tools
     mcp_unshare
 """.split()
@@ -60,6 +61,7 @@ class Extension:
 
         shell.configurables.append(self._settings)
         shell.input_transformers_post.append(self._awaiting)
+        shell.input_transformers_cleanup.append(ask_in_line)
         shell.events.register("pre_run_cell", self._awaiting.before_cell)
         shell.events.register("post_run_cell", self._awaiting.after_cell)
         shell.events.register("post_run_cell", self._adopt)
@@ -73,6 +75,7 @@ class Extension:
         shell = self._shell
         shell.configurables.remove(self._settings)
         shell.input_transformers_post.remove(self._awaiting)
+        shell.input_transformers_cleanup.remove(ask_in_line)
         shell.events.unregister("pre_run_cell", self._awaiting.before_cell)
         shell.events.unregister("post_run_cell", self._awaiting.after_cell)
         shell.events.unregister("post_run_cell", self._adopt)
@@ -105,7 +108,8 @@ def _matcher_for(extension: Extension) -> Any:
         return extension.complete(context)
 
     # IPython types the decorator for its older matchers, which take a text.
-    return context_matcher(identifier="mcp_notebook", priority=100)(matcher)  # pyright: ignore[reportArgumentType]
+    mark: Any = context_matcher(identifier="mcp_notebook", priority=100)
+    return mark(matcher)
 
 
 class FirstUse:

@@ -19,6 +19,7 @@ from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook import shared_tables
 from mcp_notebook.notebook.call_path import NotebookCalls, new_call, query_tool
+from mcp_notebook.notebook.options import check_name
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.results.content import (
     Resource,
@@ -68,6 +69,7 @@ async def call(
 
     Raises CallError when the tool says no, SessionError when server or tool are unknown.
     """
+    check_name(into)
     calls = NotebookCalls(notebook, keep=keep_into(notebook, into), show=emit)
     result = await perform(calls, server, tool, arguments, timeout=timeout)
     frames = [notebook.shell.user_ns[name] for name in result.names]

@@ -31,8 +31,8 @@ from mcp_notebook.events import (
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.notebook.asker import CallApprovals
 from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.model_door import compose_module, load_compose
-from mcp_notebook.notebook.options import AskOptions
+from mcp_notebook.notebook.options import AskOptions, split_names
+from mcp_notebook.notebook.server_requests import compose_module, load_compose
 from mcp_notebook.notebook.shells import buttons_work, is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget
@@ -96,6 +96,8 @@ class CellRun:
     """One run from its start to its end. `seen` are its events so far, `value` that of
     `--as` without `--into`.
 
+    `owner`: the id of the notebook's cell whose turns these are.
+
     `shown`: "all"; "state": only that it goes on, when it takes long; "none". Questions
     that a person must answer are shown in any case.
     """
@@ -107,12 +109,14 @@ class CellRun:
         *,
         conversation: "Conversation | None" = None,
         shown: Shown = "all",
+        owner: str = "",
     ) -> None:
         self._notebook, self._shown = notebook, shown
         self._options = options.settle(notebook.settings)
         self._conversation = (
             notebook.conversation if conversation is None else conversation
         )
+        self._owner, self._asked = owner, options
         self._cell = uuid.uuid4().hex[:8]
         self._said = 0  # characters of finished turns
         self._run = Run(self._cell, options.prompt, options.into)
@@ -127,7 +131,8 @@ class CellRun:
         self._view: Shows | None = None
         self._buttons = False
         self._future: Future[None] | None = None
-        self._tables: dict[str, None] = {}
+        # the tables of each call, in the order of the calls
+        self._tables: dict[str, tuple[str, ...]] = {}
         self.seen: list[Event] = []
         self.value: Any = None
 
@@ -138,8 +143,11 @@ class CellRun:
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The names of the tables that came, in the order in which they came last."""
-        return tuple(self._tables)
+        """The names of the tables that came, in the order of the calls that gave them
+        last.
+        """
+        names = [name for names in self._tables.values() for name in names]
+        return tuple(reversed(dict.fromkeys(reversed(names))))
 
     async def in_awaited_cell(self) -> Any:
         """Drive the run from a cell that IPython awaits; returns the value of `--as`.
@@ -217,7 +225,27 @@ class CellRun:
         with agent_span(self._cell, self._options.model):
             # another question to the same conversation is answered first
             async with self._conversation.busy:
-                await self._tell_events()
+                await self._take_turns()
+
+    async def _take_turns(self) -> None:
+        """Run in the place of the cell's own turns before, where they are known."""
+        conversation = self._conversation
+        if not self._owner or self._options.dry_run:
+            await self._tell_events()
+            return
+
+        conversation.begin_cell(self._owner)
+        await self._tell_events()
+        words = self._notebook.questions[self._cell]
+        stale = conversation.end_cell(self._owner, words, self._asked)
+        if stale:
+            said = "; ".join(conversation.runs[name].question for name in stale)
+            self._calls.tell(
+                Note(
+                    f"Stale now, for they went on from an older run of this cell: {said}. "
+                    "%claude_rerun asks them again."
+                )
+            )
 
     async def _tell_events(self) -> None:
         self._calls.tell(Working("starting"))
@@ -248,6 +276,7 @@ class CellRun:
             shaping=self._notebook.make_shaping(self._options.rows_to_model),
             timeout=self._notebook.settings.tool_timeout,
             budget=budget,
+            promise=self._notebook.promise_name,
         )
 
     def _pump(self) -> None:
@@ -269,11 +298,10 @@ class CellRun:
             self._bind_value(event)
 
         self._show(event)
-        if isinstance(event, ToolResult) and event.names:
-            self._tables = {
-                **{n: None for n in self._tables if n not in event.names},
-                **dict.fromkeys(event.names),
-            }
+        if isinstance(event, ToolCall):
+            self._tables[event.id] = ()
+        elif isinstance(event, ToolResult):
+            self._tables[event.id] = event.names
 
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             assert self._view is not None
@@ -298,6 +326,9 @@ class CellRun:
     def _finish(self) -> None:
         assert self._view is not None
         self._pump()
+        for call_id in self._tables:  # an interrupted call has no end that is told
+            self._notebook.release_name(call_id)
+
         self._notebook.ledger.close(self._cell)
         self._view.close()
 
@@ -315,20 +346,22 @@ class CellRun:
                 self.value = None
 
     def _name_last_table(self) -> None:
-        into = self._options.into
-        if not into:
-            return
+        wanted = split_names(self._options.into)
+        tables = self.tables[-len(wanted) :] if wanted else ()
+        missing = wanted[len(tables) :]
+        if missing:
+            words = "No table" if not tables else f"Only {len(tables)} tables"
+            unset = ", ".join(missing)
+            self._show(Note(f"{words} came back, so {unset} was not set.", "warning"))
 
-        if not self._tables:
-            self._show(Note(f"No table came back, so {into} was not set.", "warning"))
-            return
-
-        last = self.tables[-1]
-        frame = self._notebook.shell.user_ns[last]
-        self._notebook.bind(into, frame)
-        self._notebook.trail.note_name(into, frame)
-        if last != into:
-            self._show(Note(f"{into} = {last}"))
+        # Looked up before any is bound: a name wanted may be that of another table.
+        space = self._notebook.shell.user_ns
+        frames = [space[table] for table in tables]
+        for name, table, frame in zip(wanted, tables, frames, strict=False):
+            self._notebook.bind(name, frame)
+            self._notebook.trail.note_name(name, frame)
+            if table != name:
+                self._show(Note(f"{name} = {table}"))
 
     def footer(self) -> Footer | None:
         """The footer, when the run came to its end."""

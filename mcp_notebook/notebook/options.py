@@ -6,8 +6,10 @@ Made from this record: the options of `%%claude`, the signature and help of
 wherever it stands: an option that is left open takes the setting of its name.
 """
 
+import builtins
 import dataclasses
 import inspect
+import keyword
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +89,8 @@ class AskOptions:
     into: Annotated[
         str,
         AskOption(
-            "name for the last table, or for the value with a form",
+            "name for the last table (NAME, NAME: for the last ones), or for the value "
+            "with a form",
             flags=("--into",),
         ),
     ] = ""
@@ -173,7 +176,7 @@ class AskOptions:
             "tokens of one reply at most",
             unit="tokens",
             flags=("--max-tokens",),
-            setting=4096,
+            setting=16_000,
             least=1,
         ),
     ] = None
@@ -245,7 +248,13 @@ class AskOptions:
         for name, value in tidied.items():
             object.__setattr__(self, name, value)
 
-        check_name(self.into)
+        names = split_names(self.into)
+        if len(names) > 1 and self.form is not None:
+            raise ConfigError("--into takes one name when --as is given.")
+
+        for name in names:
+            check_name(name)
+
         for option in OPTIONS.values():
             _check(option, getattr(self, option.name))
 
@@ -309,10 +318,31 @@ def list_options() -> str:
     return "\n".join(f"{o.name:{width}}{o.help}" for o in OPTIONS.values())
 
 
+def split_names(names: str) -> list[str]:
+    """The names of `--into a, b`; one empty name where nothing stands between commas."""
+    if not names.strip():
+        return []
+
+    return [name.strip() for name in names.split(",")]
+
+
 def check_name(name: str) -> str:
     """A name for `--into`; raises ConfigError."""
-    if name and not name.isidentifier():
+    if not name:
+        return name
+
+    if not name.isidentifier():
         raise ConfigError(f"--into needs a Python name, not {name!r}.")
+    if keyword.iskeyword(name):
+        raise ConfigError(
+            f"--into {name}: that is a keyword of Python; choose another name."
+        )
+    if hasattr(builtins, name):
+        raise ConfigError(
+            f"--into {name} would hide one of Python's own names (a builtin); choose "
+            "another name."
+        )
+
     return name
 
 

@@ -75,6 +75,8 @@ class Notebook:
         self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
         # names of tables that are being described, and are bound in a moment
         self._reserved: set[str] = set()
+        # the names of calls that were announced, by the calls' ids
+        self._promised: dict[str, str] = {}
         self._naming = threading.Lock()
 
     def keep(
@@ -105,6 +107,23 @@ class Notebook:
 
         return names, written
 
+    def promise_name(self, call: ToolCall, arguments: Mapping[str, Any]) -> None:
+        """Choose the name of a call's table when the call is announced, so that names
+        follow the order of the calls and not who was ready first.
+        """
+        suggested = naming.suggest(call.server, call.tool, arguments)
+        made_by = provenance_of(call.server, call.tool, arguments, 0)
+        with self._naming:
+            name = self._free_name(suggested, made_by)
+            self._reserved.add(name)
+            self._promised[call.id] = name
+
+    def release_name(self, call_id: str) -> None:
+        """Give back the name of a call that ended without a table."""
+        with self._naming:
+            name = self._promised.pop(call_id, "")
+            self._reserved.discard(name)
+
     def _reserve_names(
         self, origin: "Origin", count: int, into: str
     ) -> tuple[str, ...]:
@@ -112,9 +131,13 @@ class Notebook:
         suggested = naming.suggest(origin.server, origin.tool, origin.arguments)
         names: list[str] = []
         with self._naming:
+            promised = self._promised.pop(origin.call_id, "") if count else ""
+            # Further tables are called after the first: the names of the calls beside
+            # this one are no part of theirs.
+            suggested = promised or suggested
             for index in range(count):
                 if index == 0:
-                    wanted = into
+                    wanted = into or promised
                 else:
                     wanted = ""
 
@@ -348,8 +371,14 @@ class Notebook:
 def provenance(origin: "Origin", index: int) -> tuple[Any, ...]:
     """What makes a table the same as one that came before."""
     exact = origin.exact or origin.arguments
-    arguments = repr(sorted(exact.items(), key=str))
-    return origin.server, origin.tool, arguments, index
+    return provenance_of(origin.server, origin.tool, exact, index)
+
+
+def provenance_of(
+    server: str, tool: str, arguments: Mapping[str, Any], index: int
+) -> tuple[Any, ...]:
+    """The same, from its parts: table `index` of a call with these exact arguments."""
+    return server, tool, repr(sorted(arguments.items(), key=str)), index
 
 
 def frame_of(table: "Table", origin: "Origin", types: str) -> Any:

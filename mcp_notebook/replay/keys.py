@@ -17,9 +17,10 @@ from mcp_notebook.secrets import mask
 
 Json = dict[str, Any]
 
-# How the blocks begin that the notebook adds to the person's words (agent/prompts.py);
+# How the blocks begin that the notebook adds to the person's words (agent/request.py);
 # they may change with the data.
-STATE_OPENINGS = ("Tables of the notebook named above",)
+STATE_OPENINGS = ("Tables of the notebook named above", "Today is")
+CLOCK = "Today is"  # it differs at every replay, which is no drift
 _VOLATILE = ("cache_control", "caller", "citations", "toolset_name")
 
 
@@ -79,7 +80,10 @@ def fingerprint(body: Json) -> TurnFingerprint:
 
     form = (body.get("output_config") or {}).get("format")
     tables = [
-        block["text"] for role, blocks in turns for block in _state_blocks(role, blocks)
+        block["text"]
+        for role, blocks in turns
+        for block in _state_blocks(role, blocks)
+        if not block["text"].startswith(CLOCK)
     ]
     opened = [
         _said(blocks)
@@ -97,6 +101,27 @@ def fingerprint(body: Json) -> TurnFingerprint:
         evidence=tuple(evidence),
         news=news,
     )
+
+
+def other_places(body: Json) -> Iterator[Json]:
+    """The same question after fewer of the cells before it: as a cell that is run again,
+    or out of order, may have been recorded. The fewest missing cells come first.
+    """
+    messages = [
+        {"role": role, "content": blocks}
+        for role, blocks in _merge_messages(body.get("messages") or ())
+    ]
+    starts = [
+        at
+        for at, message in enumerate(messages)
+        if message["role"] == "user" and not _has_results(message["content"])
+    ]
+    if not starts:
+        return
+
+    own = messages[starts[-1] :]
+    for start in reversed(starts[:-1]):
+        yield {**body, "messages": [*messages[:start], *own]}
 
 
 def digest(value: object) -> str:

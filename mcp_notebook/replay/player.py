@@ -1,9 +1,10 @@
 """Plays recorded turns to an ordinary Anthropic client, as the API would stream them."""
 
 import asyncio
+import dataclasses
 import difflib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,17 @@ import httpx2
 
 from mcp_notebook import wire
 from mcp_notebook.errors import BackendError, ReplayMiss
-from mcp_notebook.replay.drift import Drift, drift_of
-from mcp_notebook.replay.keys import TurnFingerprint, fingerprint
-from mcp_notebook.replay.sidecar import Turn, first_line, load
+from mcp_notebook.replay.keys import TurnFingerprint, fingerprint, other_places
+from mcp_notebook.replay.sidecar import Drift, Turn, drift_of, first_line, load
 
 PACE = 0.015  # seconds between words: a reader sees the answer grow
 SCRIPTED = "scripted"
+AT_ANOTHER_PLACE = Drift(
+    "place",
+    "at another place of the conversation",
+    "",
+    "it is given for the same question; what was said before it differs",
+)
 _LISTED = 12  # prompts in the message of a miss
 
 
@@ -39,7 +45,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         self._read()
 
     @property
-    def recorded(self) -> str:
+    def recording_label(self) -> str:
         """What to say of the answers, e.g. "replayed (recorded 2026-11-23,
         claude-sonnet-5-5 · live)".
         """
@@ -75,8 +81,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
 
         self._refresh()
         body = json.loads(await request.aread())
-        live = fingerprint(body)
-        turn = self._find(live)
+        turn, live = self._find(body)
         self._note(drift_of(turn, live, self._texts))
         message = self._next_reply(turn)
         headers = {"request-id": f"replay-{turn.key}"}
@@ -88,11 +93,54 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
             200, headers=headers, stream=_Paced(message, self._pace), request=request
         )
 
-    def _find(self, live: TurnFingerprint) -> Turn:
-        turn = self._turns.get(live.key)
-        if turn is None:
-            raise ReplayMiss(self._miss(live))
+    def _find(self, body: dict[str, Any]) -> tuple[Turn, TurnFingerprint]:
+        """The turn that answers, and the request as it stands beside it: by all that was
+        said before, else by the same cell after fewer others, else by the same question.
+        """
+        whole = fingerprint(body)
+        for live in self._places(whole, body):
+            turn = self._turns.get(live.key)
+            if turn is not None:
+                return self._check_tools(turn, live), live
 
+        own = list(other_places(body))[-1:] or [body]
+        live = fingerprint(own[0])
+        turn = self._find_by_question(live, own[0])
+        if turn is None:
+            raise ReplayMiss(self._miss(whole))
+
+        if not live.news:
+            self._note([AT_ANOTHER_PLACE])
+
+        evidence = turn.evidence[len(turn.evidence) - len(live.evidence) :]
+        turn = dataclasses.replace(turn, evidence=evidence)
+        return self._check_tools(turn, live), live
+
+    def _places(
+        self, whole: TurnFingerprint, body: dict[str, Any]
+    ) -> Iterator[TurnFingerprint]:
+        yield whole
+        for other in other_places(body):
+            yield fingerprint(other)
+
+    def _find_by_question(
+        self, live: TurnFingerprint, own: dict[str, Any]
+    ) -> Turn | None:
+        """The turn of a cell that asked the same, as far on as this cell is."""
+        asked = live.prompts[-1:]
+        groups: dict[tuple[str, ...], list[Turn]] = {}
+        for turn in self._turns.values():
+            if asked and turn.prompts[-1:] == asked:
+                groups.setdefault(turn.prompts, []).append(turn)
+
+        replies = sum(message["role"] == "assistant" for message in own["messages"])
+        for turns in groups.values():
+            if replies < len(turns):
+                return turns[replies]
+
+        return None
+
+    def _check_tools(self, turn: Turn, live: TurnFingerprint) -> Turn:
         missing = sorted(turn.tools_called - live.setup.tools.keys())
         if missing:
             servers = sorted({name.partition("__")[0] for name in missing})

@@ -45,6 +45,9 @@ class Catalog:
     def __init__(self, namespace: Callable[[], Mapping[str, object]]) -> None:
         self._namespace = namespace
         self._entries: dict[str, Entry] = {}
+        # Names by their lower-case form: a notebook may hold thousands of tables, and each
+        # statement looks some up.
+        self._alike: dict[str, dict[str, None]] = {}
         self._used: dict[str, float] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -82,6 +85,7 @@ class Catalog:
                 return
 
         self._entries[name] = fresh
+        self._alike.setdefault(name.lower(), {})[name] = None
         self._tell_listeners()
 
     def remove(self, name: str) -> None:
@@ -89,6 +93,7 @@ class Catalog:
         if self._entries.pop(name, None) is None:
             raise DataError(self._unknown(name))
 
+        self._alike[name.lower()].pop(name)
         self._used.pop(name, None)
         self._tell_listeners()
 
@@ -166,11 +171,21 @@ class Catalog:
         """The entry of that name: exactly so written, else the only one that differs in
         letter case.
         """
-        present = {entry.name: entry for entry in self.entries()}
-        alike = [
-            entry for known, entry in present.items() if known.lower() == name.lower()
-        ]
-        return present.get(name) or (alike[0] if len(alike) == 1 else None)
+        present = {entry.name: entry for entry in self._present_alike(name)}
+        if name in present:
+            return present[name]
+        if len(present) == 1:
+            return next(iter(present.values()))
+
+        return None
+
+    def _present_alike(self, name: str) -> Iterator[Entry]:
+        """The entries of that name in any letter case whose variable exists now."""
+        namespace = self._namespace()
+        for known in tuple(self._alike.get(name.lower(), ())):
+            entry = self._entries[known]
+            if entry.variable in namespace:
+                yield entry
 
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call `listener` (from any thread) after each change of what is offered."""
@@ -214,3 +229,8 @@ class _Selection(Catalog):
         return tuple(
             entry for entry in self._source.entries() if entry.origin == self._origin
         )
+
+    def _present_alike(self, name: str) -> Iterator[Entry]:
+        for entry in self._source._present_alike(name):
+            if entry.origin == self._origin:
+                yield entry

@@ -1,5 +1,8 @@
 """The conversation is valid for the API after every kind of stop."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from mcp_notebook.agent.conversation import (
     INTERRUPTED,
     Conversation,
@@ -85,3 +88,44 @@ def test_the_transcript_shows_calls_and_results_and_no_thinking():
         "shop.query(sql='select 1')",
         "3 rows",
     ]
+
+
+def ask_in(conversation, cell, words):
+    """One run of a cell, as the notebook drives it; the cells that it made stale."""
+    conversation.begin_cell(cell)
+    conversation.ask([{"type": "text", "text": words}])
+    conversation.reply([{"type": "text", "text": f"({words})"}])
+    return conversation.end_cell(cell, words, None)
+
+
+def asked_in(conversation):
+    return [m["content"][0]["text"] for m in conversation.messages[::2]]
+
+
+def test_a_cell_that_runs_again_replaces_its_own_turns():
+    conversation = Conversation()
+    for cell in "abc":
+        assert ask_in(conversation, cell, cell) == []
+    assert ask_in(conversation, "b", "b2") == ["c"]
+    assert asked_in(conversation) == ["a", "b2"]
+    ask_in(conversation, "c", "c2")
+    assert asked_in(conversation) == ["a", "b2", "c2"]
+    assert conversation.stale_cells() == []
+
+
+@given(st.lists(st.sampled_from("abcdef"), max_size=30))
+def test_the_history_is_what_the_cells_say_last(order):
+    """Whatever runs in whatever order, then all once from the top: each question once."""
+    conversation = Conversation()
+    for number, cell in enumerate(order):
+        ask_in(conversation, cell, f"{cell}{number}")
+    parents = [conversation.runs[cell].parent for cell in conversation.runs]
+    first_run = list(dict.fromkeys(order))
+    assert list(conversation.runs) == first_run
+    for cell in first_run:
+        ask_in(conversation, cell, f"{cell} again")
+    assert [conversation.runs[cell].parent for cell in first_run] == parents
+    assert conversation.stale_cells() == []
+    questions = asked_in(conversation)
+    assert len(set(questions)) == len(questions)
+    assert all(question.endswith("again") for question in questions)

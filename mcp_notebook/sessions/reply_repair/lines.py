@@ -191,20 +191,15 @@ def _formed_error(error: Any) -> dict[str, Any]:
     if not isinstance(error, dict):
         return {"code": INTERNAL_ERROR, "message": str(error or "the call failed")}
 
-    code, message = error.get("code"), error.get("message")
-    formed: dict[str, Any] = {"code": code, "message": message}
-    if isinstance(code, bool) or not isinstance(code, int):
-        formed["code"] = INTERNAL_ERROR
+    formed: dict[str, Any] = {"code": INTERNAL_ERROR, "message": "the call failed"}
+    if type(error.get("code")) is int:
+        formed["code"] = error["code"]
+    if isinstance(error.get("message"), str):
+        formed["message"] = error["message"]
+    else:  # what was said in fields of its own
+        formed["data"] = {k: v for k, v in error.items() if k != "code"}
 
-    if not isinstance(message, str):
-        formed["message"] = str(message or "the call failed")
-        # what was said in fields of its own
-        formed["data"] = {k: v for k, v in error.items() if k not in ("code", "data")}
-
-    if "data" in error:
-        formed["data"] = error["data"]
-
-    return formed
+    return {**formed, **{k: v for k, v in error.items() if k == "data"}}
 
 
 def why_unreadable(line: bytes) -> str:

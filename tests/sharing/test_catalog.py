@@ -1,0 +1,41 @@
+"""The catalog finds a table by its name, whatever was added and removed before."""
+
+from contextlib import suppress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_notebook.errors import DataError
+from mcp_notebook.sharing.catalog import Catalog, Entry
+
+NAMES = st.sampled_from(["orders", "Orders", "ORDERS", "shop", "Shop", "ä", "Ä"])
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["add", "share", "remove", "unset", "set"]), NAMES),
+    max_size=25,
+)
+
+
+def by_looking_at_all(catalog: Catalog, name: str) -> Entry | None:
+    present = {entry.name: entry for entry in catalog.entries()}
+    alike = [entry for known, entry in present.items() if known.lower() == name.lower()]
+    return present.get(name) or (alike[0] if len(alike) == 1 else None)
+
+
+@given(STEPS, NAMES)
+def test_a_name_finds_what_looking_at_all_entries_finds(steps, name):
+    variables = dict.fromkeys(["orders", "Orders", "ORDERS", "shop", "Shop", "ä", "Ä"])
+    catalog = Catalog(lambda: variables)
+    shared = catalog.only("shared")
+    for step, on in steps:
+        if step in ("add", "share"):
+            catalog.add(on, origin="shared" if step == "share" else "result")
+        elif step == "unset":
+            variables.pop(on, None)
+        elif step == "set":
+            variables[on] = None
+        elif catalog.find(on) is not None:
+            with suppress(DataError):  # another letter case, or known no longer
+                catalog.remove(on)
+
+        for view in (catalog, shared):
+            assert view.find(name) == by_looking_at_all(view, name)
