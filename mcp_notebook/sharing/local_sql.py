@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.results.frame_view import view_frame
 from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.arrow import for_duckdb, snapshot
@@ -118,12 +119,11 @@ def _spell_columns(sql: str, values: Iterable[Any]) -> str:
     """The statement with columns that differ from another one in letter case only under
     the names that they have in SQL, which would take them for the other: `A` is `A_2`.
     """
-    from mcp_notebook.results.frame_view import view_frame
-
     swaps: dict[str, str] = {}
     for value in values:
         if kind_of(value) != "frame":
             continue
+
         view = view_frame(value)
         swaps |= {
             label: name
