@@ -66,7 +66,10 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         return replace(base, text=base.text[:2000], error=problem, reader="guard")
 
     # Marked by the server: whatever else it sends belongs to the message.
-    base = replace(base, text=texts.join(base.text, _write_structured(parts)))
+    told = _write_structured(parts)
+    if told:
+        base = replace(base, text=texts.join(base.text, told))
+
     if parts.is_error:
         message = _error_message(parts)
         return replace(base, error=message, reader="guard", confidence="high")

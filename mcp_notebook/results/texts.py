@@ -18,6 +18,15 @@ _DEEPEST_TEXT = 3  # texts in values in texts
 _COLOUR = re.compile(r"\x1b\[[\d;]{0,40}[mK]")
 _PARAGRAPHS = re.compile(r"\n(?:[ \t\r]*\n)+")
 _MOST_WORDS, _LONGEST_WORDS = 4, 3  # paragraphs around a table, lines of each
+_LONG, _PIECE = 64 * 1024, 6 * 1024  # characters
+# What opens on a line and may end far below: a value, a fence, a tag.
+_OPENS = re.compile(
+    r"^[ \t]*(?:[\[{(]+[ \t]*$|[\[{(]+[ \t]*[\"'{\[(]|```|<[\w?!]|"
+    r"[\w.]+[ \t]*[:=]?[ \t]*[\[{(]+[ \t]*$)",
+    re.MULTILINE,
+)
+# What begins a table or a value, or rules off its names, wherever it stands.
+_MARKS = ("<table", "\n```", "\n[{", '\n{"', "\n{'", "|-", "-|", "| -", "-+-", "│")
 _CELL_BORDERS = re.compile(r"[,|\t;]|  +")
 # Keys whose text is the result, when all else beside it is a scalar.
 _LEAVES = frozenset(
@@ -121,7 +130,32 @@ def _read_format(text: str, selected: Sequence[str], depth: int) -> Findings:
     if taken is not None:
         return _taken_by("csv", taken).after(rejected)
 
+    if _is_plain(text, selected, depth):
+        rejected.append(("text", "no table at its beginning, middle and end"))
+        return Findings(rejected=tuple(rejected))
+
     return _ask_readers(text, selected, depth).after(rejected)
+
+
+def _is_plain(text: str, selected: Sequence[str], depth: int) -> bool:
+    """Whether a long text is none of the formats by three pieces of it: a log of a
+    megabyte need not go through each of them whole.
+
+    A piece cannot tell what only the whole says: a value or a markup that begins in it
+    and ends elsewhere, and lines that are longer than it.
+    """
+    if len(text) < _LONG:
+        return False
+    if _OPENS.search(text, 0, _PIECE) or any(mark in text for mark in _MARKS):
+        return False
+    if "\n" not in text[:_PIECE]:
+        return False
+
+    middle = text.find("\n", len(text) // 2) + 1
+    last = text.find("\n", len(text) - _PIECE) + 1
+    pieces = [text[at : at + _PIECE].rpartition("\n")[0] for at in (0, middle, last)]
+    found = (_ask_readers(piece, selected, depth) for piece in pieces)
+    return not any(item.raws or item.error is not None for item in found)
 
 
 def _has_header(text: str, selected: Sequence[str]) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -130,6 +132,15 @@ def _notes(reading: Reading) -> list[str]:
     return [*reading.notes, *(note for t in reading.tables for note in t.notes)]
 
 
+@pytest.mark.slow
+@settings(max_examples=10_000, suppress_health_check=list(HealthCheck), deadline=None)
+@given(_ENVELOPES)
+def test_no_leaf_of_ten_thousand_envelopes_is_lost(shape: Any) -> None:
+    value = fill_leaves(shape, itertools.count())
+    reading = read({"content": [{"type": "text", "text": json.dumps(value)}]})
+    assert not lost_leaves(value, reading)
+
+
 @settings(suppress_health_check=list(HealthCheck), deadline=None)
 @given(_ENVELOPES)
 def test_no_leaf_of_an_envelope_is_lost_in_a_text(shape: Any) -> None:
@@ -148,3 +159,168 @@ def test_no_leaf_of_structured_content_is_lost(shape: Any, words: str) -> None:
     reading = read({"content": blocks, "structuredContent": value})
     assert not lost_leaves(value, reading)
     assert "leafword" not in words or "leafword" in texts_of(reading)
+
+
+# --- the forms that the account was drawn up for
+
+PNG = "iVBORw0KGgo" + "A" * 105
+FORMS: dict[str, tuple[Any, list[dict[str, Any]]]] = {
+    "names beside a count": (
+        {"metrics": ["up", "down"], "total_count": 2},
+        [{"metrics": "up"}, {"metrics": "down"}],
+    ),
+    "lists side by side": (
+        {"ids": ["a", "b"], "documents": ["x", "y"], "metadatas": [{"k": 1}, None]},
+        [
+            {"ids": "a", "documents": "x", "metadatas": {"k": 1}},
+            {"ids": "b", "documents": "y", "metadatas": None},
+        ],
+    ),
+    "a list of answers in each column": (
+        {"ids": [["a", "b"]], "distances": [[0.5, 0.25]], "embeddings": None},
+        [{"ids": "a", "distances": 0.5}, {"ids": "b", "distances": 0.25}],
+    ),
+    "the data of a chart": (
+        {"labels": ["Jan", "Feb"], "datasets": [{"label": "n", "data": [1, 2]}]},
+        [{"label": "Jan", "n": 1}, {"label": "Feb", "n": 2}],
+    ),
+    "a map of records whose keys differ": (
+        {"columns": {"id": {"type": "int", "key": True}, "city": {"type": "text"}}},
+        [
+            {"name": "id", "type": "int", "key": True},
+            {"name": "city", "type": "text", "key": None},
+        ],
+    ),
+    "an empty list beside links": (
+        {"resultType": "vector", "result": [], "links": [{"href": "http://x"}]},
+        [],
+    ),
+    "an empty list under any name": ({"status": "success", "watches": []}, []),
+    "GeoJSON": (
+        {
+            "type": "FeatureCollection",
+            "features": [
+                {
+                    "type": "Feature",
+                    "properties": {"name": "Oslo"},
+                    "geometry": {"type": "Point", "coordinates": [10.7, 59.9]},
+                }
+            ],
+        },
+        [{"name": "Oslo", "geometry": {"type": "Point", "coordinates": [10.7, 59.9]}}],
+    ),
+    "SPARQL": (
+        {
+            "head": {"vars": ["city", "n"]},
+            "results": {
+                "bindings": [
+                    {
+                        "city": {"type": "literal", "value": "007", "xml:lang": "de"},
+                        "n": {"value": "3", "datatype": "http://w3.org/x#integer"},
+                    }
+                ]
+            },
+        },
+        [{"city": "007", "city_lang": "de", "n": 3}],
+    ),
+    "GraphQL's ID": ({"data": {"users": [{"id": "1", "n": 2}]}}, [{"id": "1", "n": 2}]),
+    "MongoDB's identifier": (
+        [{"_id": {"$oid": "123456789012345678901234"}}],
+        [{"_id": "123456789012345678901234"}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_is_read_as_its_rows(name: str) -> None:
+    value, rows = FORMS[name]
+    reading = read({"content": [{"type": "text", "text": json.dumps(value)}]})
+    assert reading.tables[0].data.to_pylist() == rows
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"status": "done", "content": [{"type": "image", "data": PNG}]},
+        {"chart": {"mimeType": "image/png", "data": PNG, "title": "Sales"}},
+        {"image": PNG, "title": "Sales"},
+        {"url": f"data:image/png;base64,{PNG}"},
+        {
+            "drawing": "<svg xmlns='http://www.w3.org/2000/svg'><path d='M0 0'/>"
+            + " " * 60
+        },
+    ],
+)
+def test_a_picture_in_json_is_a_picture(value: Any) -> None:
+    reading = read({"content": [{"type": "text", "text": json.dumps(value)}]})
+    assert len(reading.images) == 1
+    assert "Sales" not in json.dumps(value) or "Sales" in texts_of(reading)
+    assert PNG not in reading.text
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (
+            {"error": "NotFound", "message": "table x does not exist"},
+            "NotFound: table x does not exist",
+        ),
+        (
+            {"error": {"code": -32603, "message": "Internal error", "data": "no disk"}},
+            "Internal error: no disk",
+        ),
+    ],
+)
+def test_both_halves_of_an_error_are_told(value: Any, said: str) -> None:
+    assert (
+        read({"content": [{"type": "text", "text": json.dumps(value)}]}).error == said
+    )
+
+
+def test_a_second_table_in_the_text_stands_beside_structured_content() -> None:
+    text = "|term|df|p|\n|---|---|---|\n|g|1|0.6127|\n|Residuals|6|0.9|"
+    structured = {"anova": {"terms": ["g"], "df": [1]}, "formula": "y ~ g"}
+    blocks = [{"type": "text", "text": text}]
+    reading = read({"content": blocks, "structuredContent": structured})
+    assert [table.data.num_rows for table in reading.tables] == [2, 1]
+    assert "y ~ g" in reading.text
+
+
+def test_a_count_of_several_lists_cuts_none_of_them() -> None:
+    value = {
+        "total": 5,
+        "users": [{"a": 1}, {"a": 2}],
+        "groups": [{"b": n} for n in (1, 2, 3)],
+    }
+    reading = read({"content": [{"type": "text", "text": json.dumps(value)}]})
+    assert [table.truncated for table in reading.tables] == ["", ""]
+
+
+# --- the time of a byte
+
+_LINES = {
+    "a log": "2024-01-05 10:00:{0} INFO worker[{0}] handled /items/{0} in 3 ms, status=200\n",
+    "prose": "The quick fox number {0} jumps over the dog, and sleeps; it was {0} o'clock.\n",
+    "code": "def f{0}(x, y=1):\n    if x > {0}:\n        return x + y\n\n",
+    "braces": "{{ a{0}\n",
+    "blank lines": "a{0}\n\n\n",
+    "names and values": "key{0}: some value here\n",
+    "bars": "a{0} | b\n",
+    "JSON": '{{"a": {0}}}\nWARN slow\n',
+}
+
+
+@pytest.mark.parametrize("family", _LINES)
+def test_the_time_of_a_byte_does_not_grow(family: str) -> None:
+    def seconds(lines: int) -> float:
+        text = "".join(_LINES[family].format(number) for number in range(lines))
+        taken = []
+        for _ in range(3):
+            start = time.process_time()
+            read(text)
+            taken.append(time.process_time() - start)
+
+        return min(taken)
+
+    # eight times the text; a rule that is quadratic takes 64 times as long
+    assert seconds(8_000) < 24 * max(seconds(1_000), 0.002)

@@ -25,6 +25,7 @@ from mcp_notebook.results.values import json_headings, literal
 DELIMITERS = "\t,;|"
 LARGE = 64 * 1024  # characters from which Arrow's reader is worth its doubts
 _HEAD = 64 * 1024
+_START = 64  # characters in which a text's first sign stands
 _JUDGED = 500  # rows of a long text that are judged
 
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -122,7 +123,7 @@ def read_large_csv(text: str) -> Taken | None:
     """A long, regular CSV or TSV by Arrow's reader, every cell as text; None when it is
     short or unusual.
     """
-    if len(text) < LARGE or text.lstrip("\ufeff \r\n")[:1] in "[{<":
+    if len(text) < LARGE or text[:_START].lstrip("\ufeff \r\n")[:1] in "[{<":
         return None
 
     head = text[:_HEAD].split("\n", 1)[0]

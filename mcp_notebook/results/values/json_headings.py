@@ -229,7 +229,8 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
 
 
 def _has_more(pair: Sequence[Any]) -> bool:
-    rest = pair[2:] if len(pair) > 1 and type(pair[1]) is str else pair[1:]
+    is_typed = len(pair) > 1 and declared.kind(str(pair[1])) is not None
+    rest = pair[2:] if is_typed else pair[1:]
     return any(item is not None for item in rest)
 
 

@@ -316,7 +316,7 @@ def _find_largest_group(
 
 def _length_of_column(value: Any) -> int | None:
     """The length of a list that may be a column: cells, or one object a row."""
-    is_column = holds_only(value, *_SCALAR) or holds_only(value, dict)
+    is_column = holds_only(value, *_SCALAR) or holds_only(value, dict, type(None))
     return len(value) if is_column else None
 
 
@@ -383,9 +383,11 @@ def read_lists_of_answers(value: dict[str, Any], path: str) -> Raw | None:
     columns = [[cell for row in value[name] for cell in row] for name in alike]
     if len(sizes) > 1:
         numbers = [at for at, size in enumerate(sizes) for _ in range(size)]
-        alike, columns = ["query", *alike], [numbers, *columns]
+        label = _free_name("query", dict.fromkeys(alike))
+        raw = Raw((label, *alike), (numbers, *columns), len(numbers), path=path)
+    else:
+        raw = Raw(tuple(alike), tuple(columns), len(columns[0]), path=path)
 
-    raw = Raw(tuple(alike), tuple(columns), len(columns[0]), path=path)
     return raw.mark_taken(value, *alike)
 
 
@@ -508,8 +510,10 @@ def read_named_objects(value: dict[str, Any], path: str) -> Raw | None:
         return None
     if are_equal and len(inner) == 2 and len(inner[0]) < 2:
         return None  # two objects with one key each agree too easily
-    if not all(_are_cells(item.values()) for item in inner):
-        return None
+    # three objects with the very same keys are rows whatever their cells are
+    if not (are_equal and len(inner) > 2):
+        if not all(_are_cells(item.values()) for item in inner):
+            return None
 
     rows = inner
     if not _repeat_names(value):
