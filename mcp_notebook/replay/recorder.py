@@ -12,9 +12,8 @@ import httpx2
 
 from mcp_notebook import wire
 from mcp_notebook.errors import NotebookError
-from mcp_notebook.replay.drift import result_texts
 from mcp_notebook.replay.keys import TurnFingerprint, fingerprint
-from mcp_notebook.replay.sidecar import Turn, load, save
+from mcp_notebook.replay.sidecar import Turn, load, result_texts, save
 
 KEPT = 4000  # characters of each tool result: enough to see what changed
 # a server that knows what it runs says so (the local one does), percent-encoded

@@ -122,7 +122,7 @@ def _typed_columns(value: Any) -> list[tuple[str, Any]]:
 def _scannable(value: Any, name: str, sql: str) -> Any:
     """What DuckDB registers in this process; raises `DataError`."""
 
-    def needed(names: Sequence[str]) -> Sequence[str]:
+    def find_needed(names: Sequence[str]) -> Sequence[str]:
         return named_columns(sql, {name: names})[name]
 
     kind = kind_of(value)
@@ -130,9 +130,9 @@ def _scannable(value: Any, name: str, sql: str) -> Any:
         return value  # DuckDB asks Polars for the columns and rows that it needs
 
     if kind not in STORED:
-        return for_duckdb(snapshot(value), needed)[0]
+        return for_duckdb(snapshot(value), find_needed)[0]
 
-    found = ready(value, _local_spool(), needed)
+    found = ready(value, _local_spool(), find_needed)
     if not found.passing:
         return found.scan.open()
 

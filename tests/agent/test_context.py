@@ -15,8 +15,7 @@ from mcp_notebook.agent.conversation import (
     window_warning,
 )
 from mcp_notebook.agent.prices import estimate_dollars, has_price, plain_name, window_of
-from mcp_notebook.agent.prompts import system_prompt
-from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.request import Request, system_prompt
 from mcp_notebook.agent.toolset import SEARCH, Toolset
 from mcp_notebook.agent.typed import form_of
 from mcp_notebook.errors import BackendError, ConfigError

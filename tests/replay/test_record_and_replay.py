@@ -76,14 +76,14 @@ async def test_a_conversation_replays_word_for_word_without_the_server(sidecar: 
 
 async def test_the_label_names_date_and_source(sidecar: Path):
     await record(sidecar, "How many orders?")
-    assert "claude-test · live" in ReplayTransport(sidecar).recorded
-    assert "recorded 20" in ReplayTransport(sidecar).recorded
+    assert "claude-test · live" in ReplayTransport(sidecar).recording_label
+    assert "recorded 20" in ReplayTransport(sidecar).recording_label
 
 
 async def test_scripted_turns_are_called_so(sidecar: Path):
     await record(sidecar, "How many orders?", source="scripted")
     assert (
-        ReplayTransport(sidecar).recorded
+        ReplayTransport(sidecar).recording_label
         == "replayed (scripted turns: no model wrote them)"
     )
 
