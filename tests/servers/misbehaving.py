@@ -197,8 +197,29 @@ def shout(number: int, arguments: dict) -> None:
 
 
 def offspring(number: int, arguments: dict) -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-    note_pid(child.pid)
+    code = "import time; time.sleep(600)"
+    if MODE == "grandchild_session":
+        child = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+        note_pid(child.pid)
+    elif MODE in ("grandchild_forks_twice", "grandchild_forgets"):
+        forking = (
+            "import os, signal, sys, time\n"
+            "os.setsid()\n"
+            "if os.fork(): os._exit(0)\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')\n" + code
+        )
+        environ = None if MODE == "grandchild_forks_twice" else {}
+        command = [
+            sys.executable,
+            "-c",
+            forking,
+            os.environ.get("PID_FILE", os.devnull),
+        ]
+        subprocess.run(command, env=environ, check=True)
+    else:
+        child = subprocess.Popen([sys.executable, "-c", code])
+        note_pid(child.pid)
 
 
 def print_line(number: int, arguments: dict) -> None:

@@ -156,6 +156,53 @@ async def test_no_process_is_left_after_a_disconnect(
     assert none_left(pids(pid_file), 2)
 
 
+DETACHED = ["grandchild_session", "grandchild_forks_twice", "grandchild_forgets"]
+only_on_linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="orphans are adopted on Linux only"
+)
+
+
+@only_on_linux
+@pytest.mark.parametrize("mode", DETACHED)
+async def test_what_left_the_servers_group_ends_at_a_disconnect(
+    mode: str, sessions: Sessions, pid_file: Path
+) -> None:
+    await sessions.connect("s", misbehaving(mode, pid_file))
+    await asyncio.to_thread(both_started, pid_file)
+    async with asyncio.timeout(6):
+        await sessions.disconnect("s")
+    assert none_left(pids(pid_file), 2)
+
+
+@only_on_linux
+@pytest.mark.parametrize("mode", DETACHED)
+async def test_what_left_the_servers_group_ends_when_the_server_crashes(
+    mode: str, sessions: Sessions, pid_file: Path
+) -> None:
+    await sessions.connect("s", misbehaving(mode, pid_file))
+    started = await asyncio.to_thread(both_started, pid_file)
+    os.kill(started[0], signal.SIGKILL)
+    assert none_left(started, 3)
+
+
+@only_on_linux
+@pytest.mark.parametrize("mode", DETACHED)
+def test_what_left_the_servers_group_ends_with_a_killed_kernel(
+    mode: str, pid_file: Path
+) -> None:
+    numbers = end_a_kernel("kill -9", mode, "idle", pid_file)
+    assert len(numbers) >= 2
+    assert none_left(numbers, 5)
+
+
+def both_started(path: Path) -> list[int]:
+    deadline = time.monotonic() + 20
+    while len(pids(path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(pids(path)) >= 2
+    return pids(path)
+
+
 async def test_what_a_server_left_behind_ends_when_it_crashes(
     sessions: Sessions, pid_file: Path
 ) -> None:
