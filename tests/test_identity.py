@@ -22,7 +22,7 @@ from mcp_notebook.config import (
 )
 from mcp_notebook.config.userfiles import UserFile
 from mcp_notebook.notebook.opening import is_bundled, is_trusted
-from mcp_notebook.policy import CallRequest, Grants, Rules, decide, make_grant
+from mcp_notebook.policy import CallRequest, Grants, Rules, decide, grant
 from mcp_notebook.sharing.fetch import Page, frame_page
 
 
@@ -77,7 +77,7 @@ ADDRESSES = {
 
 def _asks(first: str, second: str) -> bool:
     grants = Grants()
-    grants.add(make_grant("s", first, "read", "f", {}))
+    grants.add(grant("s", first, "read", "f", {}))
     held = CallRequest("s", "read", {}, first, "f")
     assert decide(held, Rules(), grants).action == "allow"
     return (
@@ -190,12 +190,12 @@ def test_a_rule_on_arguments_means_what_it_says(
 def test_what_one_kernel_takes_back_is_taken_back_in_all(tmp_path: Path) -> None:
     path = tmp_path / "approvals.json"
     first, second = Grants(path), Grants(path)
-    first.add(make_grant("s", "spec", "a", "f", {}))
+    first.add(grant("s", "spec", "a", "f", {}))
     old = path.read_text()
     assert second.holds("spec", "a", "f")
     second.forget("s")
     assert not first.holds("spec", "a", "f")
-    first.add(make_grant("s", "spec", "b", "f", {}))
+    first.add(grant("s", "spec", "b", "f", {}))
     assert [grant.tool for grant in Grants(path)] == ["b"]
     # a copy of an older kernel brings nothing back
     held = json.loads(path.read_text())
