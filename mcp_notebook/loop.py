@@ -135,7 +135,12 @@ def _cancel(future: "futures.Future[Any]") -> None:
         settled.ended.wait(CLEANUP)
 
 
-# ---- the end of a process
+# The end of a process that asyncio started: when `let_go` returns, nothing of it is
+# left to the event loop.
+#
+# asyncio closes a process's pipes some turns of the loop after its exit, or never when
+# nobody waits. A loop that is closed before leaves them to the collector, which
+# complains wherever it happens to run.
 
 
 TURNS = 3  # of the loop: the pipes say goodbye, then the process's transport does

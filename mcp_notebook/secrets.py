@@ -17,7 +17,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from enum import IntEnum
 from functools import lru_cache
@@ -28,7 +28,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 MASK = "***"
 WINDOW = 4  # bytes that are looked up at once; no form is shorter
 SHORT = 8  # characters; a shorter value counts only where it stands as a word
-SMALL_WORK = 50_000  # bytes times forms, below which a loop is faster
+SMALL_WORK = 300_000  # bytes times forms, below which a loop is faster
 TABLE_BITS = 20
 MOST_VALUES = 200_000
 _FACTOR = 2_654_435_761  # Knuth's multiplicative hash
@@ -374,7 +374,8 @@ _NAMES = {
 # What turns pages and what is counted are no secrets, though they are called tokens.
 _READABLE = re.compile(
     r"(?<![a-z])(?:next_?)?(?:page|next|prev(?:ious)?|continuation|cursor|sync|start(?:ing)?"
-    r"|resume)_?tokens?$|(?<![a-z])(?:max|min|num|total|input|output|prompt|completion|context|new|used|n)"
+    r"|resume)_?tokens?$|(?<![a-z])(?:max|min|num|total|input|output|prompt|completion"
+    r"|context|new|used|n)"
     r"(?:_?(?:input|output|prompt|completion|context|new|cell))?_?tokens(?![a-z])"
     r"|tokens?_(?:count|limit|budget|usage|used|per_[a-z]+)$"
 )
@@ -614,16 +615,21 @@ def mask_json(value: Any, environ: Mapping[str, str] = os.environ) -> Any:
     return _mask_json(value, values)
 
 
-def _texts_in(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield str(name)
-            yield from _texts_in(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts_in(inner)
+def _texts_in(value: Any) -> list[str]:
+    """The strings of JSON, names of fields included, in no certain order."""
+    found: list[str] = []
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            found.append(one)
+        elif isinstance(one, Mapping):
+            found += map(str, one)
+            waiting += one.values()
+        elif isinstance(one, list | tuple):
+            waiting += one
+
+    return found
 
 
 def has_secret_shape(text: str) -> bool:
@@ -634,16 +640,20 @@ def has_secret_shape(text: str) -> bool:
 def secret_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables whose values are known to be secret, with these."""
     found = {}
-    for name in environ:
-        if not is_secret_name(name, NameLevel.VARIABLE):
-            continue
-
+    for name in _secret_names(tuple(environ)):
         value = environ[name]
         # a path is where a secret is, not the secret (GOOGLE_APPLICATION_CREDENTIALS)
-        if len(value) >= LEAST and not os.path.exists(value):
+        is_path = os.sep in value and os.path.exists(value)
+        if len(value) >= LEAST and not is_path:
             found[name] = value
 
     return found
+
+
+@functools.lru_cache(maxsize=64)
+def _secret_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    # asked for every text, of the same few variables
+    return tuple(name for name in names if is_secret_name(name, NameLevel.VARIABLE))
 
 
 def mask_line(text: str, known: Iterable[str] = (), *, mark: str = MASK) -> str:

@@ -75,7 +75,8 @@ def masked_columns(
     `covers` says which names are masked; `hint` are the names of the server and its
     tool, which tell the dialect.
     """
-    named = frozenset(name for name in columns if covers(name))
+    # a second column of one name is told apart by a number
+    named = frozenset(name for name in columns if covers(name) or covers(_plain(name)))
     if not sql or not (is_query(sql) or looks_around(sql)):
         return named
 
@@ -156,7 +157,6 @@ def _match_between(outputs: Outputs, columns: Sequence[str]) -> set[str]:
 
 
 def _plain(name: str) -> str:
-    # a second column of one name is told apart by a number
     return re.sub(r"_\d+$", "", name.casefold())
 
 

@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "JPY_SESSION_NAME": "the notebook's path, as Jupyter tells it",
     "MCP_NOTEBOOK_CONFIG_DIR": "where approvals and the like are kept for you",
     "MCP_NOTEBOOK_HANDOVER": "set by us: the folder in which our servers hand large tables over",
+    "MCP_NOTEBOOK_MASK": "set by us: the columns whose values our servers keep to themselves",
     "MCP_NOTEBOOK_READERS_OFF": "readers of results that are switched off, with commas between them",
     "PATH": "where commands are found",
     "XDG_DATA_HOME": "where sign-ins are kept without a keyring",

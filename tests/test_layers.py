@@ -225,3 +225,16 @@ def test_a_schema_is_checked_without_the_grammar_of_iris():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["True", "False"]
+
+
+def test_no_optional_package_is_needed_to_import_ours() -> None:
+    # Whoever shares no Ibis table has no Ibis, whoever asks no PostgreSQL no psycopg.
+    optional = ("ibis", "psycopg", "pyspark", "polars", "keyring", "python_calamine")
+    for path in files():
+        tree = ast.parse(path.read_text())
+        tops = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+        names = {a.name for n in tops if isinstance(n, ast.Import) for a in n.names}
+        names |= {n.module or "" for n in tops if isinstance(n, ast.ImportFrom)}
+        for module in {name.split(".")[0] for name in names} & {*optional}:
+            # these are entered by `sources/ibis.py` and `engines/` alone, at use
+            assert path.name == "postgres.py", f"{path.name} imports {module}"

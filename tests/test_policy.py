@@ -13,7 +13,7 @@ from mcp_notebook.policy import (
     Rules,
     claim_text,
     decide,
-    make_grant,
+    grant,
 )
 
 
@@ -60,7 +60,7 @@ def test_nobody_there_to_ask_means_no_and_claude_is_told_why():
 
 def test_a_grant_holds_for_the_definition_that_was_shown_only():
     grants = Grants()
-    grants.add(make_grant("web", "spec", "fetch", "f1", {}))
+    grants.add(grant("web", "spec", "fetch", "f1", {}))
     assert action(grants=grants) == "allow"
     assert action(grants=grants, fingerprint="f2") == "ask"
 
@@ -108,7 +108,7 @@ def test_a_rule_that_cannot_be_read_is_refused_by_name(rule):
 
 def test_an_ask_rule_asks_each_time_whatever_was_allowed_before():
     grants = Grants()
-    grants.add(make_grant("web", "spec", "fetch", "f1", {}))
+    grants.add(grant("web", "spec", "fetch", "f1", {}))
     call = CallRequest("web", "fetch", {"url": "x"}, "spec", "f1", trusted=True)
     decision = decide(call, Rules(allow=("*",), ask=("web.fetch(url='x')",)), grants)
     assert (decision.action, decision.always) == ("ask", False)
@@ -116,7 +116,7 @@ def test_an_ask_rule_asks_each_time_whatever_was_allowed_before():
 
 def test_allowed_tools_are_remembered_for_the_user_alone(tmp_path):
     path = tmp_path / "config" / "approvals.json"
-    Grants(path).add(make_grant("web", "spec", "fetch", "f1", {"name": "fetch"}))
+    Grants(path).add(grant("web", "spec", "fetch", "f1", {"name": "fetch"}))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert Grants(path).holds("spec", "fetch", "f1")
     assert not Grants(path).holds("another spec", "fetch", "f1")
@@ -124,7 +124,7 @@ def test_allowed_tools_are_remembered_for_the_user_alone(tmp_path):
 
 def test_a_server_inside_the_kernel_is_not_remembered(tmp_path):
     grants = Grants(tmp_path / "a.json")
-    grants.add(make_grant("web", "here:web", "fetch", "f1", {}))
+    grants.add(grant("web", "here:web", "fetch", "f1", {}))
     assert grants.holds("here:web", "fetch", "f1")
     assert not list(Grants(tmp_path / "a.json"))
 
@@ -132,7 +132,7 @@ def test_a_server_inside_the_kernel_is_not_remembered(tmp_path):
 def test_the_question_says_what_changed_since_the_last_answer():
     grants = Grants()
     assert "not allowed" in grants.history("spec", "fetch", "f1", {})
-    grants.add(make_grant("web", "spec", "fetch", "f1", {"description": "safe"}))
+    grants.add(grant("web", "spec", "fetch", "f1", {"description": "safe"}))
     changed = grants.history(
         "spec", "fetch", "f2", {"description": "also sends ~/.env"}
     )
@@ -152,7 +152,7 @@ def test_what_was_allowed_can_be_forgotten(tmp_path):
     grants = Grants(tmp_path / "a.json")
     grants.add(
         *(
-            make_grant(server, server, tool, "f", {})
+            grant(server, server, tool, "f", {})
             for server in ("web", "shop")
             for tool in ("a", "b")
         )

@@ -315,7 +315,7 @@ def _replay_backend(transport: Any) -> Backend:
         http_client=anthropic.DefaultAsyncHttpxClient(transport=transport),
         max_retries=0,
     )
-    label = str(transport.recorded)
+    label = str(transport.recording_label)
     return Backend(
         client,
         "replay",

@@ -331,9 +331,7 @@ class Caller:
         spec = _spec_key(session)
         self.grants.add(
             *(
-                policy.make_grant(
-                    session.name, spec, t.name, t.fingerprint, t.definition
-                )
+                policy.grant(session.name, spec, t.name, t.fingerprint, t.definition)
                 for t in tools
             )
         )

@@ -31,6 +31,8 @@ from mcp_notebook.veil import Veil, says_nothing
 
 # first rows of a table whose texts are searched: a card shows no more
 LOOKED_AT = 2_000
+# A model's thinking is signed, and a picture is no text.
+UNTOUCHED = ("thinking", "redacted_thinking", "image")
 LEARNED = 50_000  # first values of a masked column that are known from then on
 
 
@@ -175,16 +177,29 @@ def seal_request(body: dict[str, Any], veil: Veil) -> dict[str, Any]:
     What servers say of themselves is searched for masked names, too. A model's own
     thinking is signed, and goes back to the service that wrote it.
     """
-    return {
+    # one look at all of it is the usual case, and finds nothing
+    leaving = [body["system"], body.get("tools"), *map(_open_blocks, body["messages"])]
+    if not veil and hide(leaving) is leaving:
+        return body
+
+    sealed = {
         **body,
         "system": [_seal_words(block, veil) for block in body["system"]],
         "messages": [_seal_message(message, veil) for message in body["messages"]],
-        **(
-            {"tools": [_seal_tool(t, veil) for t in body["tools"]]}
-            if "tools" in body
-            else {}
-        ),
     }
+    if "tools" in body:
+        sealed["tools"] = [_seal_tool(tool, veil) for tool in body["tools"]]
+
+    return sealed
+
+
+def _open_blocks(message: dict[str, Any]) -> Any:
+    """What of a message is searched."""
+    blocks = message["content"]
+    if isinstance(blocks, str):
+        return blocks
+
+    return [block for block in blocks if block.get("type") not in UNTOUCHED]
 
 
 def _seal_words(block: Block, veil: Veil) -> Block:
@@ -200,7 +215,7 @@ def _seal_message(message: dict[str, Any], veil: Veil) -> dict[str, Any]:
 
 
 def _seal_content(block: Block, veil: Veil) -> Block:
-    if block.get("type") in ("thinking", "redacted_thinking", "image"):
+    if block.get("type") in UNTOUCHED:
         return block
 
     return hide(_map_texts(block, veil.hide_values))

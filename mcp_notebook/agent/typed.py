@@ -57,7 +57,8 @@ def form_of(expression: Any, namespace: Mapping[str, Any]) -> Form:
     try:
         kind = expression
         if isinstance(expression, str):
-            kind = eval(expression, {"__builtins__": __builtins__}, dict(namespace))  # noqa: S307 - the person's own
+            known = {"__builtins__": __builtins__}
+            kind = eval(expression, known, dict(namespace))  # noqa: S307 - the person's
 
         adapter = pydantic.TypeAdapter(kind)
         schema = adapter.json_schema()

@@ -346,7 +346,8 @@ def _check_scheme(url: str, parts: SplitResult, where: str) -> None:
 
     if parts.scheme in ("ws", "wss"):
         raise ConfigError(
-            f"{where} has a URL with scheme {parts.scheme!r}; MCP servers speak http:// or https://."
+            f"{where} has a URL with scheme {parts.scheme!r}; "
+            "MCP servers speak http:// or https://."
         )
 
     if parts.scheme not in ("http", "https"):

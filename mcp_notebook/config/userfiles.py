@@ -189,3 +189,22 @@ def _hold_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """While it lasts no other kernel that asks for this lock is here. It is the folder's
+    own: a file for it would stand among the person's files.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # some network file systems have no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+        yield
+    finally:
+        os.close(handle)

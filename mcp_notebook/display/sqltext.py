@@ -43,7 +43,8 @@ _STATEMENT = re.compile(
     re.S | re.I,
 )
 _BREAKS = _words(
-    "from where group having order limit union except intersect window qualify returning values set"
+    "select from where group having order limit union except intersect window qualify "
+    "returning values set or"
 )
 _JOINS = _words("join left right full inner cross natural asof")
 
@@ -149,11 +150,9 @@ class _Layout:
         if word in _JOINS:
             return not self.joined
 
-        return (
-            word in _BREAKS
-            or word in {"select", "or"}
-            or (word == "and" and not self.between)
-        )
+        if word == "and":
+            return not self.between  # BETWEEN 1 AND 2 stays on its line
+        return word in _BREAKS
 
     def _space(self) -> None:
         if self.line.strip():

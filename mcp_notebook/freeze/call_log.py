@@ -44,7 +44,7 @@ class Kept:
     # names that the person asked for, the latest last
     into: list[str] = field(default_factory=list)
 
-    def named(self, namespace: Mapping[str, Any]) -> str:
+    def name_now(self, namespace: Mapping[str, Any]) -> str:
         """What the table is called in the notebook now, or was called when it came."""
         frame = self.frame()
         names = [name for name in (*reversed(self.into), self.name) if name]

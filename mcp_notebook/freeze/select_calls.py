@@ -18,9 +18,12 @@ from mcp_notebook.sql_words import looks_around, names_among, sql_of
 # Tools that ask what there is. `list_issues` gives data, `list_tables` does not.
 _EXPLORING = re.compile(
     r"(?:^|[_.-])(?:list|show|get|describe|read|search|find|inspect|sample)_?(?:all_?|the_?)?"
-    r"(?:table|schema|database|column|catalog|view|index|indice|collection|keyspace|dataset|relation|metadata"
-    r"|object|procedure|function|tool|resource)(?:s|es|_?names?|_?info|_?schemas?|_?details|_?stats)?$"
-    r"|^(?:describe|explain|schema|ping|health|version|help|list_?allowed\w*|current_\w+|whoami)\b|_schemas?$|^explain_",
+    r"(?:table|schema|database|column|catalog|view|index|indice|collection|keyspace|dataset"
+    r"|relation|metadata"
+    r"|object|procedure|function|tool|resource)(?:s|es|_?names?|_?info|_?schemas?|_?details"
+    r"|_?stats)?$"
+    r"|^(?:describe|explain|schema|ping|health|version|help|list_?allowed\w*|current_\w+"
+    r"|whoami)\b|_schemas?$|^explain_",
     re.IGNORECASE,
 )
 Tables = Callable[[str, Collection[str]], set[str]]
@@ -232,7 +235,7 @@ def _is_replaced(call: Call, namespace: Mapping[str, Any]) -> bool:
     their names mean now.
     """
     for kept in call.kept():
-        source = _source(namespace.get(kept.named(namespace)))
+        source = _source(namespace.get(kept.name_now(namespace)))
         if kept.frame() is not None or source in ("", call.id):
             return False
 
@@ -268,7 +271,7 @@ def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
 
     tables = [kept for call in trail for kept in call.kept()]
     made = sorted(
-        {kept.named(namespace) for kept in tables if kept.frame() is not None}
+        {kept.name_now(namespace) for kept in tables if kept.frame() is not None}
     )
     known = "no call has given a table yet"
     if made:
@@ -279,7 +282,7 @@ def _maker(trail: Trail, name: str, namespace: Mapping[str, Any]) -> Call:
 
     origin = _source(value)
     source = next(
-        (k.named(namespace) for c in trail if c.id == origin for k in c.kept()), ""
+        (k.name_now(namespace) for c in trail if c.id == origin for k in c.kept()), ""
     )
     if source:
         raise DataError(

@@ -10,8 +10,7 @@ from typing import Any
 
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.freeze.call_log import Call, Kept, Run, Trail
-from mcp_notebook.freeze.literal import literal, text
-from mcp_notebook.freeze.sealing import Sealer, seal_options
+from mcp_notebook.freeze.sealing import Sealer, literal, seal_options, text
 from mcp_notebook.freeze.select_calls import CallChoice, Chosen, Surroundings, names_in
 from mcp_notebook.naming import OWN_SERVER, free
 from mcp_notebook.secrets import is_secret_name
@@ -152,7 +151,7 @@ def _variables(choices: Iterable[CallChoice], around: Surroundings) -> dict[Kept
             *(call.kept() for call in (choice.call, *choice.again)), strict=True
         ):
             living = [kept for kept in kepts if kept.frame() is not None]
-            name = (living or list(kepts))[-1].named(around.namespace)
+            name = (living or list(kepts))[-1].name_now(around.namespace)
             names |= dict.fromkeys(kepts, name)
 
     return names
@@ -205,7 +204,7 @@ def _step(
     tables = choice.call.kept()
     names = tuple(variables[kept] for kept in tables)
     needs = {
-        name: variables.get(kept) or kept.named(around.namespace)
+        name: variables.get(kept) or kept.name_now(around.namespace)
         for name, kept in choice.needs.items()
     }
     needs |= {name: name for name in choice.own}
@@ -241,7 +240,7 @@ def _aliases(
     }
     for call in (choice.call, *choice.again):
         for kept, name in zip(call.kept(), names, strict=True):
-            others = (kept.names() | {kept.named(around.namespace)}) - {name}
+            others = (kept.names() | {kept.name_now(around.namespace)}) - {name}
             for other in sorted(others & used):
                 if around.namespace.get(other) is kept.frame() is not None:
                     yield other, name

@@ -14,8 +14,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.freeze.literal import call, comment_out, literal, quote_text
-from mcp_notebook.freeze.sealing import Secret
+from mcp_notebook.freeze.sealing import Secret, call, comment_out, literal, quote_text
 from mcp_notebook.freeze.steps import FreezePlan, Step
 from mcp_notebook.freeze.write_step import (
     WORDS,

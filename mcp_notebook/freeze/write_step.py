@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from mcp_notebook.freeze.call_log import Run
-from mcp_notebook.freeze.literal import call as call_source
-from mcp_notebook.freeze.literal import literal, name_is_free, quote_text
+from mcp_notebook.freeze.sealing import call as call_source
+from mcp_notebook.freeze.sealing import literal, name_is_free, quote_text
 from mcp_notebook.freeze.steps import Check, FreezePlan, Step, argument
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text

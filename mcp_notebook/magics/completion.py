@@ -214,54 +214,79 @@ def complete(
     what the servers have.
     """
     offers = offers or ServerCompletions(notebook)
-    lines = text.split("\n")
-    line = lines[line_number][:column]
-    word = (line[len(line.rstrip()) :] and "") or (line.split(" ")[-1] if line else "")
-    if (
-        word.startswith("-")
-        and line_number == 0
-        and (options := _options(notebook, line))
-    ):
-        return _found([*options, "--help"], word)
+    line = text.split("\n")[line_number][:column]
+    word = line.split(" ")[-1]
+    if word.startswith("-") and line_number == 0:
+        options = _options(notebook, line)
+        if options:
+            return _found([*options, "--help"], word)
+
     if text.lstrip().startswith("%%claude"):
         return _in_claude(notebook, line, word, line_number, offers)
 
-    if line.split():
-        magic = line.split(maxsplit=1)[0]
-    else:
-        magic = ""
-
-    if magic in _SERVER_MAGICS and line_number == 0:
-        return _found((s for s in _servers(notebook)), word)
-
-    if magic == "%mcp_call":
-        names = (f"{s.name}.{t.name}" for s in notebook.sessions for t in s.tools)
-        if "{" not in line:
-            return _found(names, word)
-
+    names = _after_magic(_Place(notebook, offers, line, word, line_number))
+    if names is None:
         return _no_completions()
+    return _found(names, word)
 
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the cursor stands: the line up to it, and the word that is being typed."""
+
+    notebook: Notebook
+    offers: ServerCompletions
+    line: str
+    word: str
+    line_number: int
+
+    @property
+    def words(self) -> list[str]:
+        return self.line.split()
+
+
+def _after_magic(place: _Place) -> Iterable[str] | None:
+    """The names that can follow the magic of the line; None where none can."""
+    magic = next(iter(place.words), "")
+    # In the body of %%mcp_sql stands SQL, no name of a server.
+    if magic in _SERVER_MAGICS and place.line_number == 0:
+        return _servers(place.notebook)
     if magic in _TABLE_MAGICS:
-        return _found(_tables(notebook), word)
-    if magic == "%mcp_freeze":
-        return _found([*_frozen_names(notebook), *_FREEZE_OPTIONS], word)
-    if magic == "%mcp_unshare":
-        return _found(notebook.catalog.names(), word)
-    if magic == "%mcp_serve":
-        return _found(_WORDS[magic], word)
+        return _tables(place.notebook)
 
-    if magic == "%mcp_read":
-        words = line.split()
-        at_server = len(words) < 2 or (len(words) == 2 and word)
-        if at_server:
-            return _found(_servers(notebook), word)
+    names = _AFTER.get(magic)
+    if names is not None:
+        return names(place)
+    return None
 
-        return _found(_addresses(offers, words[1], word), word)
 
-    if magic == "%mcp_prompt":
-        return _found(_in_prompt(notebook, offers, line.split(), word), word)
+def _after_call(place: _Place) -> Iterable[str] | None:
+    # Arguments are JSON: no tool's name belongs there.
+    if "{" in place.line:
+        return None
+    return (f"{s.name}.{t.name}" for s in place.notebook.sessions for t in s.tools)
 
-    return _no_completions()
+
+def _after_read(place: _Place) -> Iterable[str]:
+    words = place.words
+    before = len(words) - bool(place.word)  # the magic, and what is typed to the end
+    if before < 2:
+        return _servers(place.notebook)
+    return _addresses(place.offers, words[1], place.word)
+
+
+def _after_prompt(place: _Place) -> Iterable[str]:
+    return _in_prompt(place.notebook, place.offers, place.words, place.word)
+
+
+_AFTER: dict[str, Callable[[_Place], Iterable[str] | None]] = {
+    "%mcp_call": _after_call,
+    "%mcp_freeze": lambda at: [*_frozen_names(at.notebook), *_FREEZE_OPTIONS],
+    "%mcp_prompt": _after_prompt,
+    "%mcp_read": _after_read,
+    "%mcp_serve": lambda at: _WORDS["%mcp_serve"],
+    "%mcp_unshare": lambda at: at.notebook.catalog.names(),
+}
 
 
 def _options(notebook: Notebook, line: str) -> list[str]:
@@ -349,7 +374,7 @@ def _frozen_names(notebook: Notebook) -> list[str]:
     notebook.adopt()
     names = notebook.shell.user_ns
     return [
-        k.named(names)
+        k.name_now(names)
         for call in notebook.trail
         for k in call.kept()
         if k.frame() is not None

@@ -108,7 +108,8 @@ def _matcher_for(extension: Extension) -> Any:
         return extension.complete(context)
 
     # IPython types the decorator for its older matchers, which take a text.
-    return context_matcher(identifier="mcp_notebook", priority=100)(matcher)  # pyright: ignore[reportArgumentType]
+    mark: Any = context_matcher(identifier="mcp_notebook", priority=100)
+    return mark(matcher)
 
 
 class FirstUse:

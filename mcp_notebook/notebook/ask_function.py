@@ -182,21 +182,21 @@ def _with_options(
     """
 
     def decorate(function: Callable[[AskOptions], Answer]) -> Callable[P, Answer]:
-        def asking(*words: P.args, **given: P.kwargs) -> Answer:
+        def ask_for(*words: P.args, **given: P.kwargs) -> Answer:
             signature.bind(*words, **given)  # a TypeError tells of no class of ours
             return function(options(*words, **given))
 
         signature = signature_of(Answer)
-        asking.__name__ = asking.__qualname__ = function.__name__
-        asking.__dict__["__signature__"] = signature
-        asking.__annotations__ = {
+        ask_for.__name__ = ask_for.__qualname__ = function.__name__
+        ask_for.__dict__["__signature__"] = signature
+        ask_for.__annotations__ = {
             **{p.name: p.annotation for p in signature.parameters.values()},
             "return": Answer,
         }
-        asking.__doc__ = (
+        ask_for.__doc__ = (
             f"{inspect.cleandoc(function.__doc__ or '')}\n\n{list_options()}"
         )
-        return asking
+        return ask_for
 
     return decorate
 

@@ -31,8 +31,8 @@ from mcp_notebook.events import (
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.notebook.asker import CallApprovals
 from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.model_door import compose_module, load_compose
 from mcp_notebook.notebook.options import AskOptions, split_names
+from mcp_notebook.notebook.server_requests import compose_module, load_compose
 from mcp_notebook.notebook.shells import buttons_work, is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget

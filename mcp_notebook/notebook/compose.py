@@ -14,13 +14,20 @@ from typing import Any
 
 import httpx2
 
-from mcp_notebook.agent import backends, prices, prompts, typed
+from mcp_notebook.agent import backends, prices, typed
 from mcp_notebook.agent.conversation import (
     Block,
     Conversation,
     prepare_conversation,
 )
-from mcp_notebook.agent.request import Request, describe_request
+from mcp_notebook.agent.request import (
+    Request,
+    clock_block,
+    describe_request,
+    find_table_names,
+    system_prompt,
+    user_blocks,
+)
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import BackendError, BudgetError, DataError
@@ -112,7 +119,7 @@ def _system_prompt(sessions: list[Any], more: str) -> str:
     """The rules, the servers' words and then the person's, which are the last to be
     read. Without the person's it is to the letter what recorded turns were asked with.
     """
-    rules = prompts.system_prompt(sessions)
+    rules = system_prompt(sessions)
     if more.strip():
         return f"{rules}\n{more.strip()}\n"
 
@@ -125,15 +132,15 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     """
     from mcp_notebook.sharing.describing import schema_text  # loads pandas
 
-    names = prompts.find_table_names(options.prompt, notebook.shell.user_ns)
+    names = find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}
     for name in names:
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
 
-    blocks = prompts.user_blocks(options.prompt, names, schemas.__getitem__)
-    blocks.append(prompts.clock_block())
+    blocks = user_blocks(options.prompt, names, schemas.__getitem__)
+    blocks.append(clock_block())
     rows = options.rows_to_model
     for block in await resources.attach_mentions(notebook, options.prompt, rows):
         blocks.append({**block, "text": budget.fit(block["text"])})

@@ -121,6 +121,14 @@ def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
         for tool in session.tools
     ]
     display(tools_table_html(rows), raw=True)
+    for session in sessions:
+        for tool, words in session.left_out.items():
+            show_line(
+                visible(f"{session.name}.{tool} is not offered to the model: {words}")
+            )
+
+        for notice in session.notices:
+            show_line(visible(f"{session.name}: {notice}"))
 
 
 def _arguments(schema: dict[str, Any]) -> str:

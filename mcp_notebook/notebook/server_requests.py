@@ -2,6 +2,8 @@
 folders, a sign-in.
 """
 
+import asyncio
+import importlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,10 +18,29 @@ from mcp_notebook.display.questions import (
 )
 from mcp_notebook.errors import BackendError, BudgetError, ConnectError
 from mcp_notebook.events import Reply
-from mcp_notebook.notebook.model_door import load_compose
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions import SessionHooks
 from mcp_notebook.untrusted_text import plain_link
+
+# The door to the model's SDK: what is behind it imports plainly, who needs it comes
+# through here.
+
+
+_COMPOSE = "mcp_notebook.notebook.compose"
+
+
+async def load_compose() -> Any:
+    """The module that composes a question, with the model's SDK behind it.
+
+    The SDK takes seconds to import: on a worker thread the heartbeat and other sessions
+    go on meanwhile.
+    """
+    return await asyncio.to_thread(importlib.import_module, _COMPOSE)
+
+
+def compose_module() -> Any:
+    """The same where a run has loaded it already."""
+    return importlib.import_module(_COMPOSE)
 
 
 class RequestsState(Protocol):

@@ -8,7 +8,7 @@ from mcp_notebook.policy.grants import (
     Grants,
     Start,
     Starts,
-    make_grant,
+    grant,
     user_file,
 )
 from mcp_notebook.policy.rules import (
@@ -45,7 +45,7 @@ __all__ = [
     "claim_text",
     "decide",
     "denial_text",
-    "make_grant",
+    "grant",
     "matches_any",
     "only_reads",
     "user_file",

@@ -94,21 +94,21 @@ class Budget:
 
     def close(self) -> None:
         """Count the cell's seconds for the notebook."""
-        self.spent.seconds = self.elapsed()
+        self.spent.seconds = self.elapsed_seconds()
         self.total.seconds += self.spent.seconds
 
-    def elapsed(self) -> float:
+    def elapsed_seconds(self) -> float:
         """Seconds of work so far."""
         return max(0.0, time.monotonic() - self._started - self.waited())
 
     def limit_reached(self) -> str:
         """The limit that is reached, in words, or an empty string."""
-        cell = _limit_reached(self.spent, self.cell, self.elapsed())
+        cell = _limit_reached(self.spent, self.cell, self.elapsed_seconds())
         if cell:
             return cell
 
         notebook = _limit_reached(
-            self.total, self.notebook, self.total.seconds + self.elapsed()
+            self.total, self.notebook, self.total.seconds + self.elapsed_seconds()
         )
         if notebook:
             return f"{notebook} for the whole notebook"
@@ -130,7 +130,7 @@ class Budget:
 
     def seconds_left(self) -> float | None:
         """Seconds of work that are left, at least a second; None: no limit."""
-        elapsed = self.elapsed()
+        elapsed = self.elapsed_seconds()
         left: list[float] = []
         if self.cell.seconds:
             left.append(self.cell.seconds - elapsed)

@@ -121,7 +121,7 @@ class Grants:
         return {**_grants_in(self._file.read()), **self._here}
 
 
-def make_grant(
+def grant(
     server: str, spec: str, tool: str, fingerprint: str, definition: Mapping[str, Any]
 ) -> Grant:
     """A grant of today."""

@@ -11,10 +11,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcp_notebook.replay.drift import Drift
     from mcp_notebook.replay.player import ReplayTransport
     from mcp_notebook.replay.recorder import RecordTransport
-    from mcp_notebook.replay.sidecar import Description, describe, sidecar_for
+    from mcp_notebook.replay.sidecar import Description, Drift, describe, sidecar_for
 
 __all__ = [
     "Description",

@@ -17,7 +17,7 @@ from mcp_notebook.secrets import mask
 
 Json = dict[str, Any]
 
-# How the blocks begin that the notebook adds to the person's words (agent/prompts.py);
+# How the blocks begin that the notebook adds to the person's words (agent/request.py);
 # they may change with the data.
 STATE_OPENINGS = ("Tables of the notebook named above", "Today is")
 CLOCK = "Today is"  # it differs at every replay, which is no drift

@@ -13,9 +13,8 @@ import httpx2
 
 from mcp_notebook import wire
 from mcp_notebook.errors import BackendError, ReplayMiss
-from mcp_notebook.replay.drift import Drift, drift_of
 from mcp_notebook.replay.keys import TurnFingerprint, fingerprint, other_places
-from mcp_notebook.replay.sidecar import Turn, first_line, load
+from mcp_notebook.replay.sidecar import Drift, Turn, drift_of, first_line, load
 
 PACE = 0.015  # seconds between words: a reader sees the answer grow
 SCRIPTED = "scripted"
@@ -46,7 +45,7 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         self._read()
 
     @property
-    def recorded(self) -> str:
+    def recording_label(self) -> str:
         """What to say of the answers, e.g. "replayed (recorded 2026-11-23,
         claude-sonnet-5-5 · live)".
         """

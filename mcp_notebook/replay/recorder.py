@@ -11,10 +11,10 @@ from urllib.parse import unquote
 import httpx2
 
 from mcp_notebook import wire
+from mcp_notebook.config.userfiles import lock_folder
 from mcp_notebook.errors import NotebookError
-from mcp_notebook.replay.drift import result_texts
 from mcp_notebook.replay.keys import TurnFingerprint, fingerprint
-from mcp_notebook.replay.sidecar import Turn, load, save
+from mcp_notebook.replay.sidecar import Turn, load, result_texts, save
 
 KEPT = 4000  # characters of each tool result: enough to see what changed
 # a server that knows what it runs says so (the local one does), percent-encoded
@@ -83,12 +83,16 @@ class RecordTransport(httpx2.AsyncBaseTransport):
             return
 
         live = fingerprint(body)
-        if self.path.exists():
-            turns = load(self.path)
-        else:
-            turns = []
+        new = _turn(live, message, source)
+        # Two kernels may record into one file: a copy of a notebook does.
+        with lock_folder(self.path.parent):
+            if self.path.exists():
+                turns = load(self.path)
+            else:
+                turns = []
 
-        save(self.path, self._merge_turn(turns, _turn(live, message, source)))
+            save(self.path, self._merge_turn(turns, new))
+
         self._mine.add(live.key)
 
     def _merge_turn(self, turns: list[Turn], new: Turn) -> list[Turn]:

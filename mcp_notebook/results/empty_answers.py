@@ -69,7 +69,7 @@ def empty_table(parts: content.ResultParts, sql: str) -> list[Table]:
 
     # the names of the statement are put on the columns where all tables get theirs
     raw = Raw(None if selected else names, tuple(() for _ in names), 0)
-    raw = raw.noted("the server sent no table, which it does for no rows")
+    raw = raw.with_note("the server sent no table, which it does for no rows")
     return [build.table(raw, reader="nothing", sql=sql)]
 
 

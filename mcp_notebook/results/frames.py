@@ -472,7 +472,7 @@ def _restore_days(series: pd.Series, type_: pa.DataType) -> pa.Array | None:
 
     moments = pa.array(series)
     days = moments.cast(pa.date32(), safe=False)
-    midnight = pc.equal(days.cast(moments.type), moments)  # pyright: ignore[reportAttributeAccessIssue]
+    midnight = pc.equal(days.cast(moments.type), moments)  # pyright: ignore
     if pc.all(midnight).as_py() is False:  # pyright: ignore[reportAttributeAccessIssue]
         return None
     return days.cast(type_)

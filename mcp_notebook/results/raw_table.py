@@ -49,7 +49,7 @@ class Raw:
         part = (container, frozenset(keys) if keys else None)
         return replace(self, took=(*self.took, part))
 
-    def noted(self, note: str, *, approximate: bool = False) -> Raw:
+    def with_note(self, note: str, *, approximate: bool = False) -> Raw:
         """The same with one note more."""
         return replace(
             self, notes=(*self.notes, note), approximate=self.approximate or approximate
@@ -113,7 +113,7 @@ def from_records(
     # Null and missing are two things, which a table cannot tell apart: so it is said.
     counts = Counter(itertools.chain.from_iterable(records))
     gaps = [str(key) for key in keys if counts[key] < len(records)]
-    return raw.noted(f"some rows have no value for {listing(gaps)}; shown as null")
+    return raw.with_note(f"some rows have no value for {listing(gaps)}; shown as null")
 
 
 def listing(names: Sequence[str], limit: int = 6) -> str:

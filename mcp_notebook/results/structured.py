@@ -107,13 +107,13 @@ def _compare_to_blocks(
         return replace(found, raws=(*found.raws, *new))
     if other.confidence == "high" and new[0].rows > found.raws[0].rows:
         note = "stood in the text beside the structured content"
-        first = tuple(raw.noted(note) for raw in new)
+        first = tuple(raw.with_note(note) for raw in new)
         return replace(found, raws=(*first, *found.raws), reader=other.reader)
     if other.confidence != "high":
         return _note_rows(found, other) if here != there else found
 
     note = "stood in the text beside the structured content, which is the table before"
-    return replace(found, raws=(*found.raws, *(raw.noted(note) for raw in new)))
+    return replace(found, raws=(*found.raws, *(raw.with_note(note) for raw in new)))
 
 
 def _note_rows(found: Findings, other: Findings) -> Findings:
@@ -123,7 +123,7 @@ def _note_rows(found: Findings, other: Findings) -> Findings:
         f"the text beside the structured content has {there} rows; the structured "
         "content was taken"
     )
-    return replace(found, raws=tuple(raw.noted(note) for raw in found.raws))
+    return replace(found, raws=tuple(raw.with_note(note) for raw in found.raws))
 
 
 def _words_of_blocks(parts: ResultParts) -> str:
@@ -410,7 +410,7 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
             f"{len(failed)} of {len(pieces)} blocks are errors, so rows are missing: "
             f"{str(failed[0].error)[:120]}"
         )
-        raws = [raw.noted(note, approximate=True) for raw in raws]
+        raws = [raw.with_note(note, approximate=True) for raw in raws]
 
     rest = [piece for piece, item in zip(pieces, found, strict=True) if not item.raws]
     rest += [item.rest for item in taken if item.rest]

@@ -301,7 +301,7 @@ def _note_reached_limit(
     # what an answer calls a limit may be anything; what was asked for is one
     limit = _reached_limit(list(_facts(arguments, 0)), raw.rows)
     if limit and (raw.total_rows or 0) <= raw.rows:
-        return raw.noted(
+        return raw.with_note(
             f"exactly the {raw.rows:,} rows that `{limit}` allows: there may be more"
         )
     if raw.rows < _LEAST_SUSPECT or raw.rows not in _ROUND:
@@ -310,7 +310,7 @@ def _note_reached_limit(
     if raw.total_rows == raw.rows and raw.rows >= _LEAST_EXPORT:
         return raw
 
-    return raw.noted(
+    return raw.with_note(
         f"exactly {raw.rows:,} rows: the server may have a limit that it does not tell"
     )
 

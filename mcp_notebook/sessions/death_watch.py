@@ -115,7 +115,8 @@ def _signal(group: int, number: int) -> bool:
 
 
 def _remove(path: str) -> None:
-    try:  # noqa: SIM105 - contextlib is an import more for a program that starts beside every server
+    # contextlib is an import more for a program that starts beside every server
+    try:  # noqa: SIM105
         os.unlink(path)
     except OSError:
         pass

@@ -68,7 +68,9 @@ class SofteningClient(httpx2.AsyncClient):
         super().__init__(**options)
         self._trouble, self._cap = trouble, cap
 
-    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:  # type: ignore[override]
+    async def send(  # type: ignore[override]
+        self, request: httpx2.Request, **options: Any
+    ) -> httpx2.Response:
         message = _message_of(request)
         if message is None:
             return await self._bound_reply(request, **options)

@@ -34,7 +34,8 @@ from mcp_notebook.sessions.reply_repair.tap import UNREADABLE, TappedCall, curre
 #
 # The person consents to each page once; the call, which did not run, is then tried
 # again until the server takes it.
-# https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation#url-elicitation-required-error
+# https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation
+# (URL elicitation required error)
 
 
 # seconds before the call is tried again, unless the server says earlier that the page

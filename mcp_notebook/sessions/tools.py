@@ -153,9 +153,12 @@ def _definition_lines(tool: ToolInfo | None) -> list[str]:
 
 ORDERS = re.compile(
     r"<\s*/?\s*(?:important|system|secret|instructions?|admin)\s*>"
-    r"|\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+)?(?:the\s+)?(?:previous|prior|above|other)\b"
-    r"|\b(?:do\s+not|don't|never)\s+(?:tell|mention|inform|show|reveal)\b[^.]{0,40}\b(?:user|person|human)\b"
-    r"|\bbefore\s+(?:using|calling)\b[^.]{0,60}\b(?:read|send|open)\s+(?:the\s+|your\s+|all\s+)?(?:files?|secrets?|keys?)\b"
+    r"|\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+)?(?:the\s+)?(?:previous|prior|above"
+    r"|other)\b"
+    r"|\b(?:do\s+not|don't|never)\s+(?:tell|mention|inform|show|reveal)\b[^.]{0,40}\b(?:user"
+    r"|person|human)\b"
+    r"|\bbefore\s+(?:using|calling)\b[^.]{0,60}\b(?:read|send|open)\s+(?:the\s+|your\s+"
+    r"|all\s+)?(?:files?|secrets?|keys?)\b"
     r"|~/\.(?:ssh|aws|env|config|netrc)|\bid_rsa\b|/etc/passwd",
     re.IGNORECASE,
 )

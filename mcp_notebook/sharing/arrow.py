@@ -158,7 +158,8 @@ def _column_place(column: "pd.Series") -> Hashable | None:
     if kind == "ArrowDtype" or (
         kind == "StringDtype" and getattr(dtype, "storage", "") == "pyarrow"
     ):
-        return str(dtype), tuple(_addresses(array.__arrow_array__()))  # pyright: ignore[reportAttributeAccessIssue]
+        held = array.__arrow_array__()  # pyright: ignore[reportAttributeAccessIssue]
+        return str(dtype), tuple(_addresses(held))
     if kind == "CategoricalDtype":
         return _categorical_place(array)
     if kind == "DatetimeTZDtype" or getattr(dtype, "kind", "") in "mM":

@@ -22,9 +22,8 @@ from mcp_notebook.sharing.answer import (
 from mcp_notebook.sharing.engines import Engine, StatementLimits, TableInfo, open_engine
 from mcp_notebook.sharing.engines.interface import ColumnInfo
 from mcp_notebook.sharing.handover import LARGE, Handover, as_table, is_small
-from mcp_notebook.sharing.serve import Transport, serve, token_from
 from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
-from mcp_notebook.sharing.tools import Tool, build_server
+from mcp_notebook.sharing.tools import Tool, Transport, build_server, serve, token_from
 from mcp_notebook.veil import covers
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ async def serve_database(
         # Only who started this process shares its folders: a client over HTTP gets what
         # fits into JSON.
         if transport == "stdio":
-            handover = Handover.offered(environ)
+            handover = Handover.find_offered(environ)
         else:
             handover = None
 

@@ -56,7 +56,7 @@ class Handover:
         atexit.register(self.clean)
 
     @classmethod
-    def offered(cls, environ: Mapping[str, str] = os.environ) -> "Handover | None":
+    def find_offered(cls, environ: Mapping[str, str] = os.environ) -> "Handover | None":
         """The host's folder, None when it offers none."""
         if environ.get(VARIABLE):
             return cls(Path(environ[VARIABLE]))

@@ -39,8 +39,13 @@ from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.masks import NOTHING_KNOWN
 from mcp_notebook.sharing.notebook_server import HandshakeClients, build_notebook_server
 from mcp_notebook.sharing.query import SqlRunner
-from mcp_notebook.sharing.serve import build_app, http_server, listen, serve_stdio
-from mcp_notebook.sharing.tools import ChangingServer
+from mcp_notebook.sharing.tools import (
+    ChangingServer,
+    build_app,
+    http_server,
+    listen,
+    serve_stdio,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache, lru_cache
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.kinds import kind_of
+from mcp_notebook.results.frame_view import view_frame
 from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.arrow import for_duckdb, snapshot
@@ -34,6 +35,7 @@ from mcp_notebook.sharing.sources.remote_route import (
     Remembered,
 )
 from mcp_notebook.sharing.tool_errors import ToolError
+from mcp_notebook.sql_words import split_sql, written_name
 
 if TYPE_CHECKING:
     import duckdb
@@ -81,6 +83,7 @@ def run_local_query(
 def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
     statement, notes = routed.checked, []
     named: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name in statement["tables"]:
         if name in routed.brought:
             named[name] = routed.brought[name].data
@@ -88,7 +91,8 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
         elif name in routed.empty:
             named[name] = routed.empty[name].schema().empty_table()
         else:
-            named[name] = _scannable(catalog.resolve(name), name, statement["sql"])
+            values[name] = catalog.resolve(name)
+            named[name] = _scannable(values[name], name, statement["sql"])
 
     if statement["lists_tables"]:
         named |= {
@@ -102,12 +106,46 @@ def _run_here(catalog: Catalog, routed: Here, limit: int | None) -> TableAnswer:
     else:
         rows = 1 << 62
 
+    sql = _spell_columns(statement["sql"], values.values())
     zone, note = sqlguard.session_zone(map(_typed_columns, named.values()))
     answer = sqlguard.run(
-        _local_connection(zone), statement["sql"], named, rows=rows, max_bytes=1 << 62
+        _local_connection(zone), sql, named, rows=rows, max_bytes=1 << 62
     )
     notes += [note] if note else []
     return replace(answer, notes=(*answer.notes, *notes))
+
+
+def _spell_columns(sql: str, values: Iterable[Any]) -> str:
+    """The statement with columns that differ from another one in letter case only under
+    the names that they have in SQL, which would take them for the other: `A` is `A_2`.
+    """
+    swaps: dict[str, str] = {}
+    for value in values:
+        if kind_of(value) != "frame":
+            continue
+
+        view = view_frame(value)
+        swaps |= {
+            label: name
+            for label, name in view.renamed.items()
+            if label not in view.names and name.lower().startswith(label.lower())
+        }
+
+    if not swaps:
+        return sql
+
+    pieces, before = [], ""
+    for token in split_sql(sql):
+        is_name = token.kind == "word" or token.text.startswith('"')
+        if is_name and token.name in swaps and before != "as":
+            pieces.append(written_name(swaps[token.name]))
+        else:
+            pieces.append(token.text)
+
+        if token.kind not in ("space", "comment"):
+            before = token.lower
+
+    return "".join(pieces)
 
 
 def _typed_columns(value: Any) -> list[tuple[str, Any]]:
@@ -122,7 +160,7 @@ def _typed_columns(value: Any) -> list[tuple[str, Any]]:
 def _scannable(value: Any, name: str, sql: str) -> Any:
     """What DuckDB registers in this process; raises `DataError`."""
 
-    def needed(names: Sequence[str]) -> Sequence[str]:
+    def find_needed(names: Sequence[str]) -> Sequence[str]:
         return named_columns(sql, {name: names})[name]
 
     kind = kind_of(value)
@@ -130,9 +168,9 @@ def _scannable(value: Any, name: str, sql: str) -> Any:
         return value  # DuckDB asks Polars for the columns and rows that it needs
 
     if kind not in STORED:
-        return for_duckdb(snapshot(value), needed)[0]
+        return for_duckdb(snapshot(value), find_needed)[0]
 
-    found = ready(value, _local_spool(), needed)
+    found = ready(value, _local_spool(), find_needed)
     if not found.passing:
         return found.scan.open()
 

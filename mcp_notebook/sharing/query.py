@@ -334,8 +334,8 @@ class SqlRunner:
     ) -> Placed:
         """Where the worker finds a table, with tokens in its masked columns."""
 
-        async def needed(names: Sequence[str]) -> Sequence[str]:
-            return (await self._elsewhere.needed(sql, {name: names}))[name]
+        async def find_needed(names: Sequence[str]) -> Sequence[str]:
+            return (await self._elsewhere.find_needed(sql, {name: names}))[name]
 
         value = _resolve(catalog, name)
         if masks is not None:
@@ -343,9 +343,8 @@ class SqlRunner:
 
         try:
             if kind_of(value) in STORED:
-                return await self._place_stored(value, name, masks, needed)
-
-            return await self._shipping.place(value, name, masks, needed)
+                return await self._place_stored(value, name, masks, find_needed)
+            return await self._shipping.place(value, name, masks, find_needed)
         except DataError as error:
             raise ToolError(error.message) from error
 
@@ -455,7 +454,9 @@ def _with_tokens(
     """The scan with tokens in its masked columns, as a file of ours; `names` are all
     columns of the table.
     """
-    changed = spool.changed(found.scan, lambda table: masks.apply(table, name, names))
+    changed = spool.change_rows(
+        found.scan, lambda table: masks.apply(table, name, names)
+    )
     if found.passing:
         drop(found.scan)
 

@@ -235,13 +235,13 @@ def tool_of(definition):
     "name", ["rug_pull_description", "rug_pull_schema", "rug_pull_annotations"]
 )
 def test_a_tool_changed_after_its_approval_asks_again_with_the_difference(name):
-    from mcp_notebook.policy import CallRequest, decide, make_grant
+    from mcp_notebook.policy import CallRequest, decide, grant
 
     case = attacks()[name]
     before, after = tool_of(case["before"]), tool_of(case["after"])
     grants = Grants()
     grants.add(
-        make_grant("evil", "spec", before.name, before.fingerprint, before.definition)
+        grant("evil", "spec", before.name, before.fingerprint, before.definition)
     )
     call = CallRequest("evil", after.name, {}, "spec", after.fingerprint)
     assert decide(call, Rules(), grants).action == "ask"

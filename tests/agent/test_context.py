@@ -15,8 +15,7 @@ from mcp_notebook.agent.conversation import (
     window_warning,
 )
 from mcp_notebook.agent.prices import estimate_dollars, has_price, plain_name, window_of
-from mcp_notebook.agent.prompts import system_prompt
-from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.request import Request, system_prompt
 from mcp_notebook.agent.toolset import SEARCH, Toolset
 from mcp_notebook.agent.typed import form_of
 from mcp_notebook.errors import BackendError, ConfigError
@@ -208,7 +207,8 @@ class Spans:
         self.open, self.seen = [], []
 
     @contextmanager
-    def start_as_current_span(self, name, attributes):
+    def start_as_current_span(self, name, attributes, **quiet):
+        assert quiet == {"record_exception": False, "set_status_on_exception": False}
         self.seen.append(("/".join([*self.open, name]), dict(attributes)))
         self.open.append(name)
         yield self

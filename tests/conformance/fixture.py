@@ -23,7 +23,7 @@ from mcp.server.subscriptions import (
 )
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
 
-from mcp_notebook.sharing.serve import build_app, http_server, listen
+from mcp_notebook.sharing.tools import build_app, http_server, listen
 from tests.conformance import asking
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="

@@ -175,4 +175,4 @@ async def test_a_recording_names_the_model_that_answered(tmp_path: Any):
     path = tmp_path / "x.claude.json"
     recorder = RecordTransport(path, httpx2.ASGITransport(app=app))
     await ask(None, request(user("Hi"), tools=[]), transport=recorder)
-    assert "tiny · llama.cpp" in ReplayTransport(path).recorded
+    assert "tiny · llama.cpp" in ReplayTransport(path).recording_label

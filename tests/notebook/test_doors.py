@@ -135,7 +135,7 @@ def test_a_frame_goes_in_and_is_told_by_name_and_shape(studio, state):
     told = state.ledger.frame().arguments.iloc[-1]
     assert "orders: 2 rows × 3 columns" in str(told)
     (call,) = [c for c in state.trail.calls if c.tool == "echo"]
-    from mcp_notebook.freeze.literal import literal
+    from mcp_notebook.freeze.sealing import literal
 
     assert literal(call.arguments["data"], None) == "orders"
 

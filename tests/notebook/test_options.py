@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mcp_notebook
-from mcp_notebook.agent import prompts
+from mcp_notebook.agent.request import system_prompt
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.magics.claude import ClaudeMagics
@@ -250,7 +250,7 @@ def test_the_persons_words_end_the_system_prompt(
     systems = sorted(
         (body["system"][0]["text"] for body in model.requests), key=len, reverse=True
     )
-    rules = prompts.system_prompt(state.sessions)
+    rules = system_prompt(state.sessions)
     assert systems == [f"{rules}\nAnswer in French.\n"] * 3 + [rules]
     said = mcp_notebook.ask("Hello?", dry_run=True).text
     assert "The system prompt ends with: Answer in French." in said

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mcp_notebook.agent.prompts import user_blocks
+from mcp_notebook.agent.request import user_blocks
 from mcp_notebook.replay.keys import fingerprint
 
 ASKED = {"role": "user", "content": "How many?"}

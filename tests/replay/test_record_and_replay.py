@@ -1,6 +1,8 @@
 """Turns recorded from a live server come back through the same client, without it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +78,14 @@ async def test_a_conversation_replays_word_for_word_without_the_server(sidecar: 
 
 async def test_the_label_names_date_and_source(sidecar: Path):
     await record(sidecar, "How many orders?")
-    assert "claude-test · live" in ReplayTransport(sidecar).recorded
-    assert "recorded 20" in ReplayTransport(sidecar).recorded
+    assert "claude-test · live" in ReplayTransport(sidecar).recording_label
+    assert "recorded 20" in ReplayTransport(sidecar).recording_label
 
 
 async def test_scripted_turns_are_called_so(sidecar: Path):
     await record(sidecar, "How many orders?", source="scripted")
     assert (
-        ReplayTransport(sidecar).recorded
+        ReplayTransport(sidecar).recording_label
         == "replayed (scripted turns: no model wrote them)"
     )
 
@@ -330,3 +332,38 @@ def test_a_file_that_is_none_is_refused_in_one_sentence(
 
 def test_the_sidecar_stands_beside_the_notebook():
     assert sidecar_for(Path("a/b.c.ipynb")) == Path("a/b.c.claude.json")
+
+
+RECORDING = """
+import sys
+from pathlib import Path
+from mcp_notebook.replay import RecordTransport
+
+kept = RecordTransport(Path(sys.argv[1]))
+for number in range(15):
+    words = [{"type": "text", "text": f"prompt {sys.argv[2]} {number}"}]
+    messages = [{"role": "user", "content": words}]
+    body = {"model": "m", "system": "s", "tools": [], "messages": messages}
+    message = {
+        "id": "m",
+        "type": "message",
+        "role": "assistant",
+        "model": "m",
+        "stop_reason": "end_turn",
+        "usage": {},
+        "content": [{"type": "text", "text": "x" * 2000}],
+    }
+    kept._keep(body, message, "scripted")
+"""
+
+
+def test_kernels_that_record_into_one_file_lose_no_turn(sidecar: Path):
+    kernels = ["a", "b", "c"]
+    command = [sys.executable, "-c", RECORDING, str(sidecar)]
+    running = [subprocess.Popen([*command, name]) for name in kernels]
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+    recorded = [prompt.prompt for prompt in describe(sidecar).prompts]
+    wanted = [f"prompt {name} {number}" for name in kernels for number in range(15)]
+    assert sorted(recorded) == sorted(wanted)
+    # no lock and no half-written file among the person's files
+    assert list(sidecar.parent.iterdir()) == [sidecar]

@@ -225,6 +225,14 @@ def test_an_index_is_told_and_can_be_asked_for():
     ]
 
 
+def test_names_that_differ_in_case_are_two_columns():
+    frame = pd.DataFrame({"a": [1], "A": [2], "b": [3]})
+    sql = "select a, \"A\" as big, A + 1 as c, 'A' as text from x where A = 2"
+    assert ask(frame, sql).to_pylist() == [{"a": 1, "big": 2, "c": 3, "text": "A"}]
+    # one of the two alone is found in any case, as SQL does
+    assert ask(frame, "select B from x").column(0).to_pylist() == [3]
+
+
 def test_the_memory_of_a_plain_frame_is_not_copied():
     frame = pd.DataFrame({"a": np.arange(1000)})
     view = view_frame(frame)

@@ -150,13 +150,13 @@ async def test_a_host_that_offers_no_folder_gets_capped_rows_and_text_with_a_not
 
 def test_only_a_private_folder_of_this_user_is_taken(tmp_path: Path):
     """A folder that others can open, or none, is refused in one sentence."""
-    assert Handover.offered({}) is None
+    assert Handover.find_offered({}) is None
     open_ = tmp_path / "open"
     open_.mkdir(mode=0o777)
     open_.chmod(0o777)
     for folder, why in [(open_, "only this user"), (tmp_path / "none", "not there")]:
         with pytest.raises(ConfigError, match=why):
-            Handover.offered({"MCP_NOTEBOOK_HANDOVER": str(folder)})
+            Handover.find_offered({"MCP_NOTEBOOK_HANDOVER": str(folder)})
 
 
 def test_what_the_host_left_goes_when_the_server_ends(tmp_path: Path):

@@ -16,7 +16,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.sharing.serve import serve, token_from
+from mcp_notebook.sharing.tools import serve, token_from
 from tests.sharing.conftest import SHOP
 
 ROOT = Path(__file__).parents[2]

@@ -23,7 +23,8 @@ _WRAPPED = re.compile(r"(?:nullable|lowcardinality)\((.*)\)", re.IGNORECASE | re
 _INT = re.compile(
     r"[iu](?:8|16|32|64|128)|u?(?:tiny|small|medium|big|huge)?int(?:eger)?(?:\d+)?"
     r"(?: unsigned| signed)?|u?int\d+|"
-    r"(?:small|big)?serial\d?|long(?:long)?|short|tiny|int24|oid|byteint|hugeint|uhugeint|u(?:tiny|small|big)int|number_int|year"
+    r"(?:small|big)?serial\d?|long(?:long)?|short|tiny|int24|oid|byteint|hugeint|uhugeint"
+    r"|u(?:tiny|small|big)int|number_int|year"
 )
 _FLOAT = re.compile(
     r"(?:f32|f64|float|double|real|float\d+|double precision|"

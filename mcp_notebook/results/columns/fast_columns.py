@@ -394,7 +394,7 @@ def take_nulls_out(raw: Raw, names: Sequence[str]) -> TakenOut:
         number: item.typed for number, item in enumerate(seen) if item.typed is not None
     }
     notes = [
-        *null_notes(token, unsure, bool(unsure) and not token),
+        *null_notes(token, unsure),
         *left_notes(empty, others),
     ]
     return TakenOut(tuple(columns), notes, ready)

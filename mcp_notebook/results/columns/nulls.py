@@ -66,18 +66,21 @@ def taken_out(raw: Raw, names: Sequence[str]) -> tuple[tuple[Cells, ...], list[s
     else:
         known = {*words, ""}
 
-    columns, unsure, blanks, empty, others = [], [], [], [], []
+    columns, unsure, empty, others = [], [], [], []
     for column, name in zip(raw.columns, names, strict=True):
         cleaned, doubt = _null_words_of(column, token, known, empty_is_null)
         columns.append(cleaned)
-        unsure += [name] if doubt else []
-        blanks += [name] if doubt and not token else []
+        if doubt:
+            unsure.append(name)
+
         left = {cell for cell in cleaned if type(cell) is str and cell in words}
-        empty += [name] if "" in left else []
-        others += [name] if left - {""} else []
+        if "" in left:
+            empty.append(name)
+        if left - {""}:
+            others.append(name)
 
     return tuple(columns), [
-        *null_notes(token, unsure, bool(blanks)),
+        *null_notes(token, unsure),
         *left_notes(empty, others),
     ]
 
@@ -102,15 +105,15 @@ def _null_words_of(
     return (column, False)
 
 
-def null_notes(token: str, unsure: Sequence[str], blank: bool) -> list[str]:
+def null_notes(token: str, unsure: Sequence[str]) -> list[str]:
     """What is said of columns in which a text could have been meant."""
     if not unsure:
         return []
 
-    if blank or not token:
-        word = "the empty text"
-    else:
+    if token:
         word = f"the text {token}"
+    else:
+        word = "the empty text"
 
     return [f"NULL and {word} look the same in {listing(unsure)}; shown as null"]
 

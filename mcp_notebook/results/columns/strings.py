@@ -39,8 +39,10 @@ _NUMBER_STARTS = frozenset("-+0123456789nNiI")
 _LONGEST_INTEGER = 38
 _FLAGS = ({"true", "false"}, {"t", "f"})
 CODE_NAME = re.compile(
-    r"(?:^|[_\W])(?:zip|zipcode|postal|postcode|plz|phone|telephone|tel|fax|mobile|msisdn|sku|isbn|issn|ean|gtin|upc|iban"
-    r"|bic|ssn|vat|imei|imsi|barcode|serial|pin|version|code|hash|account|card|plate|routing|cusip|isin)(?:$|[_\W])",
+    r"(?:^|[_\W])(?:zip|zipcode|postal|postcode|plz|phone|telephone|tel|fax|mobile|msisdn|sku"
+    r"|isbn|issn|ean|gtin|upc|iban"
+    r"|bic|ssn|vat|imei|imsi|barcode|serial|pin|version|code|hash|account|card|plate|routing"
+    r"|cusip|isin)(?:$|[_\W])",
     re.IGNORECASE,
 )
 

@@ -383,18 +383,18 @@ def _build_table(header: _Header, rows: Rows, cut: str) -> Raw:
     raw = unquoted.note_lost_spaces(raw)
     if quoted:
         names = listing([header.names[n] for n in quoted])
-        raw = raw.noted(f"quotes around the values of {names} were taken off")
+        raw = raw.with_note(f"quotes around the values of {names} were taken off")
 
     raw = _note_cut_values(_note_single_column(raw, header, rows), header)
     if joined:
         note = f"lines of long values in {listing(joined)} were put together again"
-        raw = raw.noted(note, approximate=True)
+        raw = raw.with_note(note, approximate=True)
 
     if header.polars:
         raw = _note_rounded(raw, header)
     elif _may_continue_above(rows):
         note = "a row with an empty first cell may continue the row above it"
-        raw = raw.noted(note, approximate=True)
+        raw = raw.with_note(note, approximate=True)
 
     return replace(raw, truncated=cut)
 
@@ -408,7 +408,7 @@ def _note_single_column(raw: Raw, header: _Header, rows: Rows) -> Raw:
 
     note = f"a line break in a value of `{header.names[0]}` would look like another row"
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def _note_cut_values(raw: Raw, header: _Header) -> Raw:
@@ -419,7 +419,7 @@ def _note_cut_values(raw: Raw, header: _Header) -> Raw:
 
     note = f"long values in {listing(cut)} are cut where they end with …"
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def _has_cut_value(column: Sequence[str]) -> bool:
@@ -434,7 +434,7 @@ def _note_rounded(raw: Raw, header: _Header) -> Raw:
 
     note = f"Polars prints fractions to six digits; {listing(floats)} may be rounded"
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def _may_continue_above(rows: Rows) -> bool:

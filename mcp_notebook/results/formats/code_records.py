@@ -336,7 +336,7 @@ def _table_of_bare_records(
     shape = f"{form.separator}…{form.equals}"
     note = f"values are not quoted; one that holds {shape!r} would be cut"
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def _common_names(records: Sequence[str], form: _Form) -> list[str]:

@@ -114,7 +114,7 @@ def _read_unquoted(text: str, delimiter: str, selected: Sequence[str]) -> Answer
         return answer
 
     note = "quotes are not paired as in CSV; they were taken as part of the values"
-    raws = [raw.noted(note, approximate=True) for raw in answer.raws]
+    raws = [raw.with_note(note, approximate=True) for raw in answer.raws]
 
     return replace(answer, raws=tuple(raws))
 
@@ -441,7 +441,7 @@ def _read_numbers_below_name(text: str, *, open_end: bool) -> Answer:
     cells = [line or None for line in lines]
     raw = Raw((name,), (cells,), len(cells), text="all", nulls=EMPTY_OR_NULL)
     if open_end:
-        raw = raw.noted(_OPEN_END, approximate=True)
+        raw = raw.with_note(_OPEN_END, approximate=True)
 
     return Taken((raw,), confidence="medium")
 
@@ -462,7 +462,7 @@ def read_selected_column(text: str, selected: Sequence[str]) -> Answer:
     cells = [line or None for line in _unquote_lines(name, lines)]
     raw = Raw((name,), (cells,), len(cells), text="all", nulls=EMPTY_OR_NULL)
     if not cells and text.endswith("\n"):
-        raw = raw.noted(_OPEN_END, approximate=True)
+        raw = raw.with_note(_OPEN_END, approximate=True)
     elif len(cells) > 1:
         raw = unquoted.note_line_per_row(raw, name)
 
@@ -533,7 +533,7 @@ def read_columns_line(text: str) -> Answer:
     raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL)
     if rows and len(names) > 1:
         note = "values are not quoted; a comma inside one would have been taken for a separator"
-        raw = raw.noted(note)
+        raw = raw.with_note(note)
 
     rest = text[: found.start()].strip()
 

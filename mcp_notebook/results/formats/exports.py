@@ -69,7 +69,7 @@ def read_inserts(text: str, selected: Sequence[str] = ()) -> Answer:
     if "\\'" in text:
         # MySQL escapes with a backslash, standard SQL does not
         note = "a backslash before a quote may be an escape or a part of the text"
-        raw = raw.noted(note, approximate=True)
+        raw = raw.with_note(note, approximate=True)
 
     return Taken((raw,), rest=f"{text[: start.start()]}\n{text[at:]}".strip())
 
@@ -262,7 +262,7 @@ def _read_print_r(text: str) -> Answer:
         "true is 1"
     )
 
-    return Taken((raw.noted(note, approximate=True),), confidence="medium")
+    return Taken((raw.with_note(note, approximate=True),), confidence="medium")
 
 
 def _printed_fields(row: str) -> dict[str, str]:

@@ -428,7 +428,7 @@ def _read_toon_table(header: re.Match[str], lines: Sequence[str]) -> Raw | str:
 
     if announced < len(rows):
         note = f"the list announces {announced:,} rows and {len(rows):,} came"
-        return raw.noted(note, approximate=True)
+        return raw.with_note(note, approximate=True)
 
     return raw
 

@@ -144,15 +144,15 @@ def _read_markdown_table(lines: Sequence[str]) -> Raw | str:
     cells, kinds = _take_types([list(map(plain_text, row)) for row in rows])
     raw = from_rows(header, cells, text="all", nulls=EMPTY_OR_NULL, declared=kinds)
     if rows:
-        raw = raw.noted(unquoted.SPACES_LOST)
+        raw = raw.with_note(unquoted.SPACES_LOST)
 
     if width == 1 and any(_BAR.search(row[0]) for row in rows):
         note = f"bars inside values of {listing(header)} are not escaped"
-        raw = raw.noted(note, approximate=True)
+        raw = raw.with_note(note, approximate=True)
 
     if broken:
         note = "line breaks inside values were put together again"
-        raw = raw.noted(note, approximate=True)
+        raw = raw.with_note(note, approximate=True)
 
     note = "bars inside values are not escaped; cells of {} were put together"
 

@@ -524,19 +524,19 @@ def _note_losses(raw: Raw) -> Raw:
         note = (
             f"pandas prints fractions to six digits; {listing(floats)} may be rounded"
         )
-        raw = raw.noted(note)
+        raw = raw.with_note(note)
 
     if shortened:
         note = f"long texts in {listing(shortened)} may be cut where they end with ..."
-        raw = raw.noted(note)
+        raw = raw.with_note(note)
 
     if escaped:
         how = "may be how pandas prints a line break or a tab"
-        raw = raw.noted(f"a backslash in {listing(escaped)} {how}")
+        raw = raw.with_note(f"a backslash in {listing(escaped)} {how}")
 
     note = "spaces at the ends of values are lost in a printed frame"
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def _has_fractions(cells: Sequence[str]) -> bool:

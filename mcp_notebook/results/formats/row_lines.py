@@ -291,13 +291,13 @@ def _table_of_fields(bodies: Sequence[str], *, is_numbered: bool) -> Raw | str:
     raw = from_rows(plain, rows, text="all", nulls=NULL_WORDS)
     if any("\n" in body for body in bodies):
         note = "line breaks inside values were put together again"
-        raw = raw.noted(note, approximate=True)
+        raw = raw.with_note(note, approximate=True)
 
     note = (
         f"values are not quoted; one that holds {separator!r} and a name would be cut"
     )
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def _cut_fields(body: str, names: Sequence[str], separator: str) -> list[str] | str:

@@ -318,7 +318,7 @@ def _read_separated(header: str, body: list[str], separator: str) -> Raw | str:
 
     raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL)
     if padded:
-        raw = raw.noted(unquoted.SPACES_LOST)
+        raw = raw.with_note(unquoted.SPACES_LOST)
 
     return unquoted.note_repairs(raw, names, fitted.repaired, _REPAIRED)
 
@@ -374,7 +374,7 @@ def _note_torn_row(raw: Raw, tail: Sequence[str]) -> Raw:
 
     note = "a row with an empty first cell may continue the row above it"
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def _note_null_row(raw: Raw, below: Sequence[str]) -> Raw:
@@ -390,4 +390,4 @@ def _note_null_row(raw: Raw, below: Sequence[str]) -> Raw:
     if not instead_of_rows and not behind_last:
         return raw
 
-    return raw.noted("an empty line may be a row of NULL", approximate=True)
+    return raw.with_note("an empty line may be a row of NULL", approximate=True)

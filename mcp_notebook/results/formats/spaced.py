@@ -66,11 +66,11 @@ def read_columns_below_dashes(header: str, rule: str, body: list[str]) -> Raw | 
     raw = unquoted.note_repairs(raw, names, touched, note)
     if not fixed and _may_continue_above(cells):
         note = "a row with an empty first cell may continue the row above it"
-        raw = raw.noted(note, approximate=True)
+        raw = raw.with_note(note, approximate=True)
 
     if not all(body):
         note = "an empty line may be part of the value above it"
-        raw = raw.noted(note, approximate=True)
+        raw = raw.with_note(note, approximate=True)
 
     return _note_rounded(raw, names)
 
@@ -81,7 +81,7 @@ def _note_rounded(raw: Raw, names: Sequence[str]) -> Raw:
     if not rounded:
         return raw
 
-    return raw.noted(
+    return raw.with_note(
         f"numbers in {listing(rounded)} have six digits at most, as if rounded for display"
     )
 
@@ -239,7 +239,7 @@ def _read_block(body: Sequence[str]) -> Raw | str:
         "spaces at the ends of values are lost"
     )
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def _cut_at_spans(line: str, spans: Sequence[Span]) -> list[str]:

@@ -227,7 +227,7 @@ def _read_sheet(body: Sequence[HtmlRow]) -> Raw | None:
     raw = from_rows(names, rows, text="all", nulls=EMPTY_OR_NULL)
     note = "a spreadsheet's first row was taken as the header"
 
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 # --- XML
@@ -287,7 +287,7 @@ def _table_of_records(records: list[dict[str, str | None]]) -> Raw:
     if not any("" in record.values() for record in records):
         return raw
 
-    return raw.noted("an empty element may stand for NULL", approximate=True)
+    return raw.with_note("an empty element may stand for NULL", approximate=True)
 
 
 def _read_record(row: ElementTree.Element) -> dict[str, str | None] | None:

@@ -38,14 +38,14 @@ class FittedRows(NamedTuple):
 def note_lost_spaces(raw: Raw) -> Raw:
     """Says that drawing took the spaces at the ends of values, if there are values."""
     if raw.rows:
-        return raw.noted(SPACES_LOST)
+        return raw.with_note(SPACES_LOST)
     return raw
 
 
 def note_line_per_row(raw: Raw, name: str) -> Raw:
     """Says of a table of one column that a line break would look like another row."""
     note = f"each line is a row of `{name}`; a value with a line break would be several"
-    return raw.noted(note, approximate=True)
+    return raw.with_note(note, approximate=True)
 
 
 def note_repairs(
@@ -58,7 +58,7 @@ def note_repairs(
 
     touched = listing([names[number] for number in numbers])
 
-    return raw.noted(note.format(touched), approximate=True)
+    return raw.with_note(note.format(touched), approximate=True)
 
 
 def without_nulls(column: Iterable[str | None]) -> list[str]:
@@ -268,7 +268,7 @@ def strip_padding(raw: Raw) -> Raw:
 
     note = f"blanks that padded {listing(names)} to one width were taken off"
 
-    return replace(raw, columns=tuple(columns)).noted(note)
+    return replace(raw, columns=tuple(columns)).with_note(note)
 
 
 def _is_padded(column: Sequence[object]) -> bool:
@@ -336,7 +336,7 @@ def undo_tsv_escapes(raw: Raw) -> Raw:
     for number in touched:
         if not all(map(_has_only_escapes, filter(_has_escape, raw.columns[number]))):
             note = f"a backslash in {listing(names)} may be an escape; taken as it is"
-            return raw.noted(note)
+            return raw.with_note(note)
 
     columns = list(raw.columns)
 
@@ -345,7 +345,7 @@ def undo_tsv_escapes(raw: Raw) -> Raw:
 
     undone = replace(raw, columns=tuple(columns))
 
-    return undone.noted(f"backslash escapes in {listing(names)} were undone")
+    return undone.with_note(f"backslash escapes in {listing(names)} were undone")
 
 
 def _has_escape(cell: Any) -> bool:

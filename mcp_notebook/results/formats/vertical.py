@@ -110,11 +110,11 @@ def read_vertical(text: str) -> Answer:
 
     raw = from_rows(names, rows, text="all", nulls=nulls)
     if is_spark or framed:
-        raw = raw.noted(unquoted.SPACES_LOST)
+        raw = raw.with_note(unquoted.SPACES_LOST)
 
     if touched:
         note = f"line breaks inside {listing(sorted(touched))} were put together again"
-        raw = raw.noted(note)
+        raw = raw.with_note(note)
 
     rest = "\n".join(records.rest).strip()
     if records.marked:
@@ -122,7 +122,7 @@ def read_vertical(text: str) -> Answer:
 
     note = "records were told apart by their repeating names"
 
-    return Taken((raw.noted(note, approximate=True),), rest=rest, confidence="low")
+    return Taken((raw.with_note(note, approximate=True),), rest=rest, confidence="low")
 
 
 def _read_rows(

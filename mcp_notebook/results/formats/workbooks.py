@@ -61,7 +61,7 @@ def _read_sheet(name: str, rows: Sequence[Sequence[Any]]) -> Raw | None:
         f"the first row of the sheet {name!r} was taken as the header; "
         "an empty cell is null"
     )
-    raw = raw.noted(note, approximate=True)
+    raw = raw.with_note(note, approximate=True)
     named = zip(names, columns, strict=True)
     rounded = [label for label, column in named if _may_be_rounded(column)]
     if not rounded:
@@ -69,7 +69,9 @@ def _read_sheet(name: str, rows: Sequence[Sequence[Any]]) -> Raw | None:
 
     shown = ", ".join(f"`{label}`" for label in rounded)
 
-    return raw.noted(f"Excel keeps fifteen digits of a number; {shown} may be rounded")
+    return raw.with_note(
+        f"Excel keeps fifteen digits of a number; {shown} may be rounded"
+    )
 
 
 def _read_column(rows: Sequence[Sequence[Any]], number: int) -> list[Any]:

@@ -223,7 +223,9 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
             others.update(dict.fromkeys(_say_more(item)))
 
     if others:
-        raw = raw.noted(account.note_beside(others, "the description of the columns"))
+        raw = raw.with_note(
+            account.note_beside(others, "the description of the columns")
+        )
 
     return raw
 
@@ -288,7 +290,7 @@ def _drop_repeated_names(raw: Raw) -> Raw:
         return raw
     rest = tuple(column[1:] for column in raw.columns)
     raw = replace(raw, columns=rest, rows=raw.rows - 1)
-    return raw.noted("the first row repeated the names and was left out")
+    return raw.with_note("the first row repeated the names and was left out")
 
 
 def _pair_ragged(
@@ -301,7 +303,7 @@ def _pair_ragged(
 
     short = sum(len(row) < width for row in rows)
     filled = [[*row, *[None] * (width - len(row))] for row in rows]
-    return _read_rows(columns, filled, path).noted(
+    return _read_rows(columns, filled, path).with_note(
         f"{short} rows had fewer cells than columns; filled with null at their end",
         approximate=True,
     )
@@ -338,7 +340,7 @@ def _pair_records(
 
     counts = Counter(columns.names)
     repeated = next(name for name in names if counts[name] > 1)
-    return raw.noted(
+    return raw.with_note(
         f"`{repeated}` is the name of several columns and only the last one came",
         approximate=True,
     )
@@ -371,7 +373,7 @@ def note_beside_cells(raw: Raw, rows: Sequence[dict[str, Any]]) -> Raw:
         for key, item in row.items()
         if key != cells and not _is_blank(item)
     }
-    return raw.noted(account.note_beside(others, "each row")) if others else raw
+    return raw.with_note(account.note_beside(others, "each row")) if others else raw
 
 
 def _is_blank(value: Any) -> bool:
@@ -428,7 +430,9 @@ def read_bare_rows(rows: Sequence[Sequence[Any]], path: str) -> list[Raw]:
         if raw is None:
             return []
 
-        return [raw.noted("the first row was taken as the header", approximate=True)]
+        return [
+            raw.with_note("the first row was taken as the header", approximate=True)
+        ]
 
     if any(len(row) != width for row in rows):
         return []

@@ -70,7 +70,7 @@ def read_wrapped_records(records: Sequence[dict[str, Any]], path: str) -> Raw | 
     if any("cursor" in record for record in records):
         note += "; the `cursor` of each row is left out"
 
-    return raw.noted(note)
+    return raw.with_note(note)
 
 
 def is_id(name: str) -> bool:
@@ -177,7 +177,7 @@ def read_sheet(value: Mapping[str, Any], path: str) -> Raw | None:
     # Google leaves blank cells at the end of a row out.
     raw = from_rows(names, _fill_up(rows, len(names)), path=path, text="all")
     raw = raw.mark_taken(value, "values", "majorDimension")
-    return raw.noted(
+    return raw.with_note(
         "a spreadsheet's first row was taken as the header", approximate=True
     )
 
@@ -520,7 +520,9 @@ def read_named_objects(value: dict[str, Any], path: str) -> Raw | None:
         label = _free_label(_keys_in_order(inner))
         rows = [{label: name, **item} for name, item in value.items()]
         raw = from_records(rows, path=path)
-        return raw.noted(f"each row stood under a name of its own, which is `{label}`")
+        return raw.with_note(
+            f"each row stood under a name of its own, which is `{label}`"
+        )
 
     return from_records(rows, path=path)
 

@@ -316,7 +316,7 @@ def _tables_by_statement(records: Sequence[dict[str, Any]], path: str) -> list[R
 
         raw = from_records(group, path=path)
         if len(groups) > 1:
-            raw = raw.noted(
+            raw = raw.with_note(
                 "the server joined the rows of several statements; each is a table here"
             )
 
@@ -560,7 +560,7 @@ def _choose_tables(
         if len(lists) > 1:
             others = [name for name, _ in lists if name != key]
             note = f"is `{key}`; the result also has {listing(others)}"
-            tables = [raw.noted(note) for raw in tables]
+            tables = [raw.with_note(note) for raw in tables]
 
         found += tables
 

@@ -136,7 +136,8 @@ def _find_misfits(
         with contextlib.suppress(KeyError):
             methods.validate_server_result(method, version, result)
 
-        methods.MONOLITH_RESULTS[method].model_validate(result, by_name=False)  # type: ignore[union-attr]
+        model: Any = methods.MONOLITH_RESULTS[method]
+        model.model_validate(result, by_name=False)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         return [problem["loc"] for problem in found]

@@ -80,13 +80,13 @@ def projection(source: str, columns: "Mapping[str, bool]", dialect: str) -> str:
     # sqlglot is slow to load, and there by then: it checked the statement
     from sqlglot import exp
 
-    def quoted(name: str) -> str:
+    def quote_name(name: str) -> str:
         return exp.to_identifier(name, quoted=True).sql(dialect=dialect)
 
     parts = [
-        f"CASE WHEN {quoted(n)} IS NULL THEN NULL ELSE 'masked' END AS {quoted(n)}"
+        f"CASE WHEN {quote_name(n)} IS NULL THEN NULL ELSE 'masked' END AS {quote_name(n)}"
         if masked
-        else quoted(n)
+        else quote_name(n)
         for n, masked in columns.items()
     ]
     return f"SELECT {', '.join(parts)} FROM {source}"  # noqa: S608 - names are quoted

@@ -51,7 +51,7 @@ def ready(
     if not masked:
         return found
 
-    changed = spool.changed(found.scan, lambda table: without_values(table, masked))
+    changed = spool.change_rows(found.scan, lambda table: without_values(table, masked))
     if found.passing:
         drop(found.scan)
 
@@ -62,7 +62,8 @@ def without_values(table: pa.Table, columns: Sequence[str]) -> pa.Table:
     """The table with the text "masked" in these columns, null where there is no value."""
     for name in columns:
         missing = table.column(name).is_null()
-        told = pc.if_else(missing, pa.scalar(None, pa.string()), "masked")  # pyright: ignore[reportAttributeAccessIssue]
+        nothing = pa.scalar(None, pa.string())
+        told = pc.if_else(missing, nothing, "masked")  # pyright: ignore
         table = table.set_column(table.column_names.index(name), name, told)
     return table
 

@@ -84,7 +84,7 @@ class Spool:
 
         return Scan((str(path),), "parquet")
 
-    def changed(self, scan: Scan, change: Callable[[pa.Table], pa.Table]) -> Scan:
+    def change_rows(self, scan: Scan, change: Callable[[pa.Table], pa.Table]) -> Scan:
         """The scan's rows after `change`, batch by batch; the caller drops it after the
         statement.
         """
@@ -120,7 +120,7 @@ def copy_text(table: FileTable, path: Path) -> None:
     try:
         with _text_reader(table) as (connection, source):
             connection.execute(
-                f"COPY (SELECT * FROM {source}) TO '{target}' (FORMAT parquet)",  # noqa: S608 - a path of ours
+                f"COPY (SELECT * FROM {source}) TO '{target}' (FORMAT parquet)",  # noqa: S608
                 {"files": list(table.files)},
             )
     except DataError:

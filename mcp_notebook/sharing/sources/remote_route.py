@@ -237,7 +237,7 @@ class Elsewhere:
         raises `ToolError`.
         """
         columns = {name: place.schema().names for name, place in found.items()}
-        wanted = await self.needed(sql, columns)
+        wanted = await self.find_needed(sql, columns)
         brought = {}
         for name, place in found.items():
             listed = ", ".join(
@@ -258,7 +258,7 @@ class Elsewhere:
 
         return brought
 
-    async def needed(
+    async def find_needed(
         self, sql: str, columns: Mapping[str, Sequence[str]]
     ) -> dict[str, list[str]]:
         """Which columns of the tables the statement can need."""

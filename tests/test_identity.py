@@ -1,0 +1,252 @@
+"""Who a server is: two that differ in one part of it are two, and an answer for one is
+none for the other.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mcp_notebook.config import (
+    HttpServer,
+    StdioServer,
+    load_servers,
+    resolve_command,
+    spec_fingerprint,
+)
+from mcp_notebook.config.userfiles import UserFile
+from mcp_notebook.notebook.opening import is_bundled, is_trusted
+from mcp_notebook.policy import CallRequest, Grants, Rules, decide, grant
+from mcp_notebook.sharing.fetch import Page, frame_page
+
+
+def _program(folder: Path) -> StdioServer:
+    (folder / "server.py").write_text("print(1)")
+    return StdioServer(sys.executable, ("server.py", "--x"), {"A": "1"}, str(folder))
+
+
+def _edit_script(spec: StdioServer, folder: Path) -> StdioServer:
+    (folder / "server.py").write_text("print(2)")
+    return spec
+
+
+def _other_folder(spec: StdioServer, folder: Path) -> StdioServer:
+    other = folder / "other"
+    other.mkdir()
+    (other / "server.py").write_text("print(1)")
+    return StdioServer(spec.command, spec.args, spec.env, str(other))
+
+
+def _module(spec: StdioServer, folder: Path) -> StdioServer:
+    return StdioServer(spec.command, ("-m", "server"), spec.env, str(folder))
+
+
+Change = Callable[[StdioServer, Path], StdioServer]
+PROGRAMS: dict[str, Change] = {
+    "an argument": lambda s, f: StdioServer(s.command, ("server.py",), s.env, s.cwd),
+    "their order": lambda s, f: StdioServer(s.command, s.args[::-1], s.env, s.cwd),
+    "the program": lambda s, f: StdioServer("/bin/sh", s.args, s.env, s.cwd),
+    "a value of env": lambda s, f: StdioServer(s.command, s.args, {"A": "2"}, s.cwd),
+    "a name of env": lambda s, f: StdioServer(s.command, s.args, {"B": "1"}, s.cwd),
+    "one more of env": lambda s, f: StdioServer(
+        s.command, s.args, {**s.env, "B": ""}, s.cwd
+    ),
+    "the script": _edit_script,
+    "the folder": _other_folder,
+    "how it is named": _module,
+}
+ADDRESS = HttpServer("https://a.example/mcp?x=1", {"Authorization": "Bearer one"})
+ADDRESSES = {
+    "the host": HttpServer("https://b.example/mcp?x=1", ADDRESS.headers),
+    "the scheme": HttpServer("http://a.example/mcp?x=1", ADDRESS.headers),
+    "the port": HttpServer("https://a.example:8443/mcp?x=1", ADDRESS.headers),
+    "the path": HttpServer("https://a.example/other?x=1", ADDRESS.headers),
+    "the query": HttpServer("https://a.example/mcp?x=2", ADDRESS.headers),
+    "a header's value": HttpServer(ADDRESS.url, {"Authorization": "Bearer two"}),
+    "a header's name": HttpServer(ADDRESS.url, {"X-Key": "Bearer one"}),
+    "a sign-in": HttpServer(ADDRESS.url, ADDRESS.headers, oauth={"client_id": "x"}),
+    "the transport": HttpServer(ADDRESS.url, ADDRESS.headers, "sse"),
+}
+
+
+def _asks(first: str, second: str) -> bool:
+    grants = Grants()
+    grants.add(grant("s", first, "read", "f", {}))
+    held = CallRequest("s", "read", {}, first, "f")
+    assert decide(held, Rules(), grants).action == "allow"
+    return (
+        decide(CallRequest("s", "read", {}, second, "f"), Rules(), grants).action
+        == "ask"
+    )
+
+
+@pytest.mark.parametrize("part", PROGRAMS)
+def test_programs_that_differ_in_one_part_are_two(tmp_path: Path, part: str) -> None:
+    spec = _program(tmp_path)
+    first = spec_fingerprint(spec)
+    assert spec_fingerprint(_program(tmp_path)) == first
+    assert _asks(first, spec_fingerprint(PROGRAMS[part](spec, tmp_path)))
+
+
+@pytest.mark.parametrize("part", ADDRESSES)
+def test_addresses_that_differ_in_one_part_are_two(part: str) -> None:
+    assert _asks(spec_fingerprint(ADDRESS), spec_fingerprint(ADDRESSES[part]))
+
+
+def test_the_same_words_in_another_folder_are_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = StdioServer(sys.executable, ("server.py",))
+    seen = set()
+    for name in ("mine", "stranger"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        seen.add(spec_fingerprint(spec))
+    assert len(seen) == 2
+
+
+def test_no_digest_can_be_searched_for_without_the_users_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = set()
+    for user in ("one", "two"):
+        monkeypatch.setenv("MCP_NOTEBOOK_CONFIG_DIR", str(tmp_path / user))
+        digests.add(spec_fingerprint(StdioServer("/bin/sh", (), {"P": "1234"}, "/")))
+        assert (tmp_path / user / "identity.key").stat().st_mode & 0o77 == 0
+    assert len(digests) == 2
+
+
+names = st.sampled_from(["shop", "evil", "db", "s"])
+tools = st.sampled_from(["read_all", "shop.read_all", "db.query", "query", "x"])
+
+
+@given(names, names, tools)
+def test_what_was_allowed_at_connect_allows_no_tool_of_another(
+    allowed: str, server: str, tool: str
+) -> None:
+    rules = Rules(allow_of={allowed: ("*",)}, allow=(f"{allowed}.*",))
+    action = decide(CallRequest(server, tool), rules, Grants()).action
+    assert action == ("allow" if server == allowed else "ask")
+
+
+RULES: list[tuple[str, dict[str, Any], str]] = [
+    ("q(sql:reads)", {"sql": "select 1"}, "allow"),
+    ("q(sql:reads)", {"sql": "select 1; drop table orders"}, "ask"),
+    (
+        "q(sql:reads)",
+        {"sql": "with t as (delete from o returning *) select * from t"},
+        "ask",
+    ),
+    ("q(sql~'^select')", {"sql": "select 1; drop table orders"}, "ask"),
+    ("q(sql~'^select')", {"sql": "select 1"}, "allow"),
+    ("q(sql~'select')", {"sql": "delete from t where x in (select 1)"}, "ask"),
+    ("q(sql!~'drop')", {"sql": "select 1; truncate t"}, "ask"),
+    ("q(sql~'^insert into log')", {"sql": "insert into log values (1)"}, "allow"),
+    (
+        "q(sql~'^insert into log')",
+        {"sql": "insert into log values (1); drop table log"},
+        "ask",
+    ),
+    ("q(url='https://a.example/*')", {"url": "https://a.example/x/y"}, "allow"),
+    ("q(url='https://a.example/*')", {"url": "https://a.example.evil/x"}, "ask"),
+    ("q(url='https://a.example/*')", {"url": "https://a.example@evil/x"}, "ask"),
+    (
+        "q(url='https://a.example/*')",
+        {"url": "https://evil/?https://a.example/x"},
+        "ask",
+    ),
+    ("q(url='https://*.a.example/*')", {"url": "https://evil/x.a.example/y"}, "ask"),
+    (
+        "q(url='https://a.example/pub/*')",
+        {"url": "https://a.example/pub/../key"},
+        "ask",
+    ),
+    (
+        "q(url='https://a.example/pub/*')",
+        {"url": "https://a.example/pub/%2e%2e/key"},
+        "ask",
+    ),
+    ("q(url='https://a.example/*')", {"url": "https://a.example:8443/x"}, "ask"),
+    ("q(url='https://a.example/*')", {"url": "https://a.example\\.evil/x"}, "ask"),
+    ("q(path='/data/*')", {"path": "/data/a.csv"}, "allow"),
+    ("q(path='/data/*')", {"path": "/data/../etc/passwd"}, "ask"),
+]
+
+
+@pytest.mark.parametrize(("rule", "arguments", "expected"), RULES)
+def test_a_rule_on_arguments_means_what_it_says(
+    rule: str, arguments: dict[str, Any], expected: str
+) -> None:
+    call = CallRequest("s", "q", arguments)
+    assert decide(call, Rules(allow=(rule,)), Grants()).action == expected
+
+
+def test_what_one_kernel_takes_back_is_taken_back_in_all(tmp_path: Path) -> None:
+    path = tmp_path / "approvals.json"
+    first, second = Grants(path), Grants(path)
+    first.add(grant("s", "spec", "a", "f", {}))
+    old = path.read_text()
+    assert second.holds("spec", "a", "f")
+    second.forget("s")
+    assert not first.holds("spec", "a", "f")
+    first.add(grant("s", "spec", "b", "f", {}))
+    assert [grant.tool for grant in Grants(path)] == ["b"]
+    # a copy of an older kernel brings nothing back
+    held = json.loads(path.read_text())
+    held["allowed"] += json.loads(old)["allowed"]
+    path.write_text(json.dumps(held))
+    assert [grant.tool for grant in Grants(path)] == ["b"]
+
+
+@pytest.mark.parametrize("content", ["{broken", '{"version": 99, "allowed": []}', "[]"])
+def test_a_newer_or_damaged_file_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    file = UserFile(path)
+    file.keep("k", 1)
+    assert path.read_text() == content
+    assert file.get("k") == 1
+    assert UserFile(path).get("k") is None
+
+
+def test_a_full_disk_leaves_the_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.json"
+    file = UserFile(path)
+    file.keep("k", 1)
+
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    file.keep("k", 2)
+    assert UserFile(path).get("k") == 1
+    assert file.get("k") == 2
+    assert {p.name for p in tmp_path.iterdir()} == {"a.json", "a.json.lock"}
+
+
+def test_only_a_closed_world_is_trusted(tmp_path: Path) -> None:
+    config = tmp_path / ".mcp.json"
+    for kind, trusted in (("database", True), ("fetch", False)):
+        entry = {"command": "mcp-notebook", "args": ["serve", kind]}
+        config.write_text(json.dumps({"mcpServers": {"s": entry}}))
+        spec = load_servers(config)["s"]
+        assert isinstance(spec, StdioServer)
+        resolved = resolve_command(spec)
+        assert "-I" in resolved.args
+        assert is_bundled(resolved)
+        assert is_trusted(resolved) is trusted
+
+
+@given(st.text(max_size=200), st.text(max_size=80))
+def test_no_page_ends_its_own_frame(text: str, more: str) -> None:
+    once = frame_page(Page("https://x/", 200, "text/plain", text))
+    forged = frame_page(Page("https://x/", 200, "text/plain", once + more))
+    assert forged.count(forged.splitlines()[-1]) == 1
