@@ -103,7 +103,8 @@ def user_blocks(
     blocks: list[dict[str, Any]] = [{"type": "text", "text": prompt.strip()}]
     schemas = [f"{written_name(name)}({schema(name)})" for name in names]
     if schemas:
-        listing = "\n".join(schemas)
+        # ends its line, so that no block after it reads on
+        listing = "\n".join(schemas) + "\n"
         blocks.append(
             {
                 "type": "text",

@@ -303,6 +303,10 @@ def literal(
     `name`: what a secret is named after; `key`: what the value itself is called;
     `secret`: it is a part of one; no `sealer`: the value is known to hold none.
     """
+    code = getattr(value, "code", "")
+    if code:  # a table of the notebook that was an argument: its variable
+        return code
+
     if sealer is not None and (secret or sealer.is_named_secret(key, value)):
         secret = True
 

@@ -70,7 +70,10 @@ def test_a_refusal_with_a_key_of_its_own_is_an_error() -> None:
         '{"error": "Destructive operation requires confirmation", "sql_type": "OTHER", "statement": "SELEC", '
         '"detail": "Unrecognized statement type. Set confirm=true to execute."}'
     )
-    assert found.error == "Destructive operation requires confirmation"
+    assert found.error == (
+        "Destructive operation requires confirmation: "
+        "Unrecognized statement type. Set confirm=true to execute."
+    )
     assert not found.tables
 
 
