@@ -100,7 +100,8 @@ def test_a_whole_raster_image_becomes_a_data_url() -> None:
 @pytest.mark.parametrize(
     ("mime", "data"),
     [
-        ("image/svg+xml", encoded(b"<svg/>")),
+        ("image/svg+xml", encoded(b"<html/>")),
+        ("image/svg+xml", encoded(b"<svg>")),
         ('image/png" onerror="x', encoded(png(1, 1, bytes(4)))),
         ("image/png", "iVBORw0KGgo="),
         ("image/png", "!!!notbase64"),
