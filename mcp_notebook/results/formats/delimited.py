@@ -83,7 +83,8 @@ def _read_spaced_quotes(text: str) -> list[Record] | None:
     lines = io.StringIO(text, newline="")
     records: list[Record] = []
     try:
-        records.extend(csv.reader(lines, skipinitialspace=True, strict=True))
+        for row in csv.reader(lines, skipinitialspace=True, strict=True):
+            records.append([*row])
     except csv.Error:
         return None
 

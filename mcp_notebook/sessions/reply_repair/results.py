@@ -145,7 +145,7 @@ def _find_misfits(
     return None
 
 
-def _remove(item: Any, path: Sequence[int | str]) -> bool:
+def _remove(item: Any, path: Sequence[Any]) -> bool:
     """Remove what a path leads to, as far as there is a way; whether anything went."""
     holder: Any = None
     last: Any = None
