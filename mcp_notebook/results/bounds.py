@@ -78,7 +78,7 @@ def refuse_arrow(source: pa.NativeFile, columns: int, is_file: bool) -> Refused 
     batches = _file_batches(source) if is_file else _stream_batches(source)
     rows = values = decoded = 0
     for number, (metadata, body) in enumerate(batches):
-        more_rows, more_values, more = _declared(source, metadata, body)
+        more_rows, more_values, more = _measure_batch(source, metadata, body)
         rows += more_rows
         values += more_values
         decoded += more
@@ -134,7 +134,7 @@ def _stream_batches(source: pa.NativeFile) -> Iterator[tuple[bytes, int]]:
         at = body + size
 
 
-def _declared(
+def _measure_batch(
     source: pa.NativeFile, metadata: bytes, body: int
 ) -> tuple[int, int, int]:
     """Rows, values (also those inside of lists) and bytes of one batch when decoded."""
@@ -155,7 +155,7 @@ def _declared(
         for at in _entries(metadata, _field(metadata, batch, 2), 16)
     ]
     if _field(metadata, batch, 3):
-        sizes = [_unpacked(source, body + at, size) for at, size in buffers]
+        sizes = [_unpacked_size(source, body + at, size) for at, size in buffers]
     else:
         sizes = [size for _, size in buffers]
 
@@ -168,7 +168,7 @@ def _declared(
     return 0 if is_dictionary else rows, sum(nodes), sum(sizes)
 
 
-def _unpacked(source: pa.NativeFile, at: int, size: int) -> int:
+def _unpacked_size(source: pa.NativeFile, at: int, size: int) -> int:
     """A packed buffer begins with its length unpacked; -1 says that it is not packed."""
     if size < 8:
         return size
@@ -286,11 +286,11 @@ def written_bytes(array: Any) -> int:
     if isinstance(array, pa.ExtensionArray):
         return written_bytes(array.storage)
     if pa.types.is_dictionary(kind):
-        return _repeated(array.dictionary, pc.value_counts(array.indices))
+        return _weigh_dictionary(array.dictionary, pc.value_counts(array.indices))
     if pa.types.is_run_end_encoded(kind):
         # a slice begins amid its runs, which the difference of the ends covers
         ends = np.asarray(array.run_ends, dtype=np.int64)
-        return _weighed(array.values, np.diff(ends, prepend=0))
+        return _weigh_values(array.values, np.diff(ends, prepend=0))
     if _is_view(kind):
         views = np.frombuffer(array.buffers()[1], np.int32).reshape(-1, 4)
         return int(views[array.offset : array.offset + count, 0].sum(dtype=np.int64))
@@ -326,16 +326,16 @@ def _listed_bytes(array: Any) -> int:
     return size if used <= len(inner) else size * used
 
 
-def _repeated(values: Any, counts: Any) -> int:
+def _weigh_dictionary(values: Any, counts: Any) -> int:
     known = counts.field("values")
     times = np.zeros(len(values), np.int64)
     present = np.asarray(known.is_valid())
     places = np.asarray(known.fill_null(0)).astype(np.int64)[present]
     times[places] = np.asarray(counts.field("counts"))[present]
-    return _weighed(values, times)
+    return _weigh_values(values, times)
 
 
-def _weighed(values: Any, times: np.ndarray) -> int:
+def _weigh_values(values: Any, times: np.ndarray) -> int:
     """The bytes of values that stand so many times each."""
     kind = values.type
     total = int(times.sum())

@@ -44,7 +44,7 @@ def read_workbook(data: bytes) -> list[Raw] | str:
     except ImportError:
         return MISSING
 
-    sheets = _open_aside(data, str(Path(python_calamine.__file__).parents[1]))
+    sheets = _open_aside(data, str(Path(python_calamine.__path__[0]).parent))
     if isinstance(sheets, str):
         return sheets
 
