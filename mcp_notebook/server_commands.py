@@ -168,13 +168,16 @@ def write_table(table: "pd.DataFrame", path: Path) -> None:
 
 
 def _json_of(table: "pd.DataFrame") -> str:
-    kinds = table.attrs.get("mcp", {}).get("types", {})
-    days = [name for name in table.columns if "date32" in kinds.get(name, "")]
-    # pandas would write a day as its midnight.
-    table = table.assign(**{name: table[name].astype("str") for name in days})
-    return table.to_json(
+    kinds = table.attrs.get("mcp", {}).get("column_types", {})
+    for name in table.columns:
+        if kinds.get(name, "").startswith("date") and table[name].dtype.kind == "M":
+            # pandas would write a day as its midnight.
+            table = table.assign(**{name: table[name].dt.strftime("%Y-%m-%d")})
+
+    text = table.to_json(
         orient="records", date_format="iso", force_ascii=False, default_handler=str
     )
+    return str(text)
 
 
 def _shape(table: "pd.DataFrame") -> str:

@@ -11,16 +11,14 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mcp_notebook.secrets import MASK, KnownValues
 from mcp_notebook.sql_effects import is_query_tree, likely_dialects, parse_first
 from mcp_notebook.sql_words import is_query, looks_around, sql_of
 
-if TYPE_CHECKING:
-    from sqlglot import exp
-
-
+# A node of sqlglot's tree; sqlglot is loaded at the first statement.
+Node = Any
 Covers = Callable[[str], bool]
 STAR = "*"
 _WORDS = re.compile(r"\w+")
@@ -165,7 +163,7 @@ class _Follower:
         # `trees`: sqlglot's kinds of nodes, which load where a statement is followed
         self._covers, self._exp = covers, trees
 
-    def outputs(self, query: "exp.Expr", scope: Scope) -> Outputs:
+    def outputs(self, query: Node, scope: Scope) -> Outputs:
         """The outputs of a query; raises `Unfollowed`."""
         scope = self._with_queries(query, scope)
         if isinstance(query, self._exp.Subquery):
@@ -188,7 +186,7 @@ class _Follower:
 
         raise Unfollowed
 
-    def _with_queries(self, query: "exp.Expr", scope: Scope) -> Scope:
+    def _with_queries(self, query: Node, scope: Scope) -> Scope:
         with_ = query.args.get("with_") or query.args.get("with")
         if with_ is None:
             return scope
@@ -206,7 +204,7 @@ class _Follower:
 
         return Scope(known, scope.sources, scope.outer)
 
-    def _read_anchor(self, cte: "exp.Expr", scope: Scope) -> Outputs:
+    def _read_anchor(self, cte: Node, scope: Scope) -> Outputs:
         """What a recursive query begins with, as it sees itself."""
         body = cte.this
         while isinstance(body, self._exp.SetOperation):
@@ -214,7 +212,7 @@ class _Follower:
 
         return self._rename_outputs(self.outputs(body, scope), cte)
 
-    def _follow_select(self, select: "exp.Expr", scope: Scope) -> Outputs:
+    def _follow_select(self, select: Node, scope: Scope) -> Outputs:
         if any(type(node).__name__ in _UNFOLLOWED for node in select.walk()):
             raise Unfollowed
 
@@ -229,7 +227,7 @@ class _Follower:
 
         return tuple(found)
 
-    def _follow_item(self, item: "exp.Expr", scope: Scope) -> Outputs:
+    def _follow_item(self, item: Node, scope: Scope) -> Outputs:
         if isinstance(item, self._exp.Star):
             star = item
         else:
@@ -259,9 +257,7 @@ class _Follower:
 
         return outputs
 
-    def _follow_sources(
-        self, select: "exp.Expr", scope: Scope
-    ) -> dict[str, Outputs | None]:
+    def _follow_sources(self, select: Node, scope: Scope) -> dict[str, Outputs | None]:
         first = select.args.get("from_") or select.args.get("from")
         if first is not None:
             parts = [first.this]
@@ -286,7 +282,7 @@ class _Follower:
 
         return found
 
-    def _follow_source(self, table: "exp.Expr", scope: Scope) -> Outputs | None:
+    def _follow_source(self, table: Node, scope: Scope) -> Outputs | None:
         if not isinstance(table, self._exp.Table):
             return self.outputs(table, scope)
 
@@ -307,7 +303,7 @@ class _Follower:
 
         return None
 
-    def _rename_outputs(self, outputs: Outputs, of: "exp.Expr") -> Outputs:
+    def _rename_outputs(self, outputs: Outputs, of: Node) -> Outputs:
         """The outputs under the names that an alias gives them, `AS t(a, b)`."""
         names = _new_names(of)
         if not names:
@@ -323,7 +319,7 @@ class _Follower:
         ]
         return (*renamed, *outputs[len(renamed) :])
 
-    def _is_masked(self, expression: "exp.Expr", scope: Scope) -> bool:
+    def _is_masked(self, expression: Node, scope: Scope) -> bool:
         """Whether a value of the expression may be made from a masked one."""
         judges: Mapping[type, Callable[..., bool]] = {
             self._exp.Query: self._is_masked_query,
@@ -346,17 +342,17 @@ class _Follower:
         children = expression.iter_expressions()
         return any(self._is_masked(child, scope) for child in children)
 
-    def _is_masked_query(self, query: "exp.Expr", scope: Scope) -> bool:
+    def _is_masked_query(self, query: Node, scope: Scope) -> bool:
         inner = Scope(scope.queries, outer=scope)
         return any(output.masked for output in self.outputs(query, inner))
 
-    def _is_masked_text(self, literal: "exp.Expr", scope: Scope) -> bool:
+    def _is_masked_text(self, literal: Node, scope: Scope) -> bool:
         return literal.is_string and mentions(literal.name, self._covers)
 
-    def _is_masked_path(self, part: "exp.Expr", scope: Scope) -> bool:
+    def _is_masked_path(self, part: Node, scope: Scope) -> bool:
         return self._covers(str(part.this))
 
-    def _is_masked_column(self, column: "exp.Expr", scope: Scope) -> bool:
+    def _is_masked_column(self, column: Node, scope: Scope) -> bool:
         table, name = column.table.casefold(), column.name.casefold()
         if isinstance(column.this, self._exp.Star):
             return True
@@ -399,7 +395,7 @@ class _Follower:
         return None
 
 
-def _new_names(of: "exp.Expr") -> list[str]:
+def _new_names(of: Node) -> list[str]:
     alias = of.args.get("alias")
     if alias is not None:
         columns = alias.args.get("columns")
@@ -409,11 +405,11 @@ def _new_names(of: "exp.Expr") -> list[str]:
     return [column.name.casefold() for column in columns or ()]
 
 
-def _nested_joins(part: "exp.Expr") -> list["exp.Expr"]:
+def _nested_joins(part: Node) -> list[Node]:
     return [join.this for join in part.args.get("joins") or ()]
 
 
-def _asks_for_null(expression: "exp.Expr") -> bool:
+def _asks_for_null(expression: Node) -> bool:
     kind = type(expression).__name__
     if kind == "Not":
         return _asks_for_null(expression.this)

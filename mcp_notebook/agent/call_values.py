@@ -68,6 +68,8 @@ class Shaping:
     """How much of a result goes to the model, and what never does."""
 
     rows: int = 5
+    # a small table is shown with all its rows
+    whole: bool = True
     text_bytes: int = 50_000
     mask: tuple[str, ...] = ()
     veil: Veil = NO_VEIL

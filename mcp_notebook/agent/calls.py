@@ -245,7 +245,9 @@ def previews(
             preview(
                 veil_table(table.data, shaping.veil),
                 name,
-                rows=shaping.grant(min(shaping.rows, table.data.num_rows)),
+                rows=shaping.rows,
+                whole=shaping.whole,
+                grant=shaping.grant,
                 mask=(*shaping.mask, *map(glob.escape, more), *secret_columns(table)),
                 notes=table.notes,
                 truncated=table.truncated,

@@ -62,7 +62,9 @@ def _clean_svg(data: str) -> str | None:
     """
     try:
         text = base64.b64decode(data, validate=True).decode("utf-8")
-        # entities may grow without end
+        # Plotting libraries write one that names the standard; one that declares
+        # entities, which may grow without end, stays and is refused.
+        text = _STANDARD.sub("", text, count=1)
         if len(data) > MAX_IMAGE or "<!ENTITY" in text or "<!DOCTYPE" in text.upper():
             return None
         root = ElementTree.fromstring(text)  # noqa: S314 - without entities
@@ -74,7 +76,11 @@ def _clean_svg(data: str) -> str | None:
 
     _strip(root)
     ElementTree.register_namespace("", "http://www.w3.org/2000/svg")
-    clean = ElementTree.tostring(root)
+    try:
+        clean = ElementTree.tostring(root)
+    except RecursionError:  # nested deeper than any drawing
+        return None
+
     return f"data:image/svg+xml;base64,{base64.b64encode(clean).decode()}"
 
 
@@ -88,22 +94,33 @@ _DRAWN = frozenset(
 )
 
 
-def _strip(node: ElementTree.Element) -> None:
-    for child in list(node):
-        if str(child.tag).rpartition("}")[2] not in _DRAWN:
-            node.remove(child)
-            continue
-        _strip(child)
+def _strip(root: ElementTree.Element) -> None:
+    # Not by recursion: how deep a drawing is nested, the server says.
+    ahead = [root]
+    while ahead:
+        node = ahead.pop()
+        for child in list(node):
+            if str(child.tag).rpartition("}")[2] in _DRAWN:
+                ahead.append(child)
+            else:
+                node.remove(child)
 
-    if str(node.tag).endswith("style") and _LOADS.search(node.text or ""):
-        node.text = ""
-    for name, value in list(node.attrib.items()):
-        plain = name.rpartition("}")[2].lower()
-        link = plain == "href" and not value.strip().startswith(("#", "data:image/"))
-        if plain.startswith("on") or link or (plain != "href" and _LOADS.search(value)):
-            del node.attrib[name]
+        if str(node.tag).endswith("style") and _LOADS.search(node.text or ""):
+            node.text = ""
+        for name, value in list(node.attrib.items()):
+            if not _is_harmless(name, value):
+                del node.attrib[name]
 
 
+def _is_harmless(name: str, value: str) -> bool:
+    plain = name.rpartition("}")[2].lower()
+    if plain == "href":
+        return value.strip().startswith(("#", "data:image/"))
+
+    return not plain.startswith("on") and not _LOADS.search(value)
+
+
+_STANDARD = re.compile(r"<!DOCTYPE[^\[>]*>", re.IGNORECASE)
 _LOADS = re.compile(
     r"@import|javascript:|expression\(|url\(\s*['\"]?(?!#)", re.IGNORECASE
 )

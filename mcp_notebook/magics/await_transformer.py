@@ -62,7 +62,7 @@ def _ask_on_line(source: str) -> str:
     a cell magic whose question stands on its first line alone.
     """
     call = ast.parse(source).body[0].value  # type: ignore[attr-defined]
-    values = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+    values = [str(arg.value) for arg in call.args if isinstance(arg, ast.Constant)]
     is_empty = call.func.attr == "run_cell_magic" and len(values) == 3
     if not is_empty or values[2].strip():
         return source

@@ -138,7 +138,7 @@ class ClaudeMagics(Magics):
         into the notebook: %%claude, or %claude with the question on its line.
         """
         awaited = self._awaiting.take()
-        options = question(self.claude.parser, line, cell)
+        options = question(self.claude.parser, line, cell)  # type: ignore[attr-defined]
         if options.new:
             self._notebook.conversation.clear()
 

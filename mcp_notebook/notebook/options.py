@@ -163,7 +163,7 @@ class AskOptions:
     rows_to_model: Annotated[
         int | None,
         AskOption(
-            "rows of each table that the model is shown",
+            "rows of each table that the model is shown; with 5 a small table is whole",
             unit="rows",
             flags=("--rows-to-model",),
             setting=5,

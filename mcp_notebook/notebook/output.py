@@ -257,7 +257,10 @@ def show_preview(notebook: Notebook, name: str) -> None:
         )
 
     shaping = notebook.make_shaping()
-    show_line(sent or write(table, name, rows=shaping.rows, mask=shaping.mask))
+    words = sent or write(
+        table, name, rows=shaping.rows, whole=shaping.whole, mask=shaping.mask
+    )
+    show_line(words)
 
 
 def show_recording(notebook: Notebook) -> None:

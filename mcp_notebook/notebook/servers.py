@@ -230,8 +230,9 @@ def plain(value: Any, name: str) -> Any:
             f"{name} holds a table inside: give the table as the argument itself, or "
             "query it with mcp_notebook.sql."
         )
-    if hasattr(value, "tolist"):  # numpy's and pandas' arrays and numbers
-        return plain(value.tolist(), name)
+    as_python = getattr(value, "tolist", None)
+    if as_python is not None:  # numpy's and pandas' arrays and numbers
+        return plain(as_python(), name)
 
     raise ConfigError(
         f"{name} is a {type(value).__name__}, which JSON cannot carry; give a text, "

@@ -314,10 +314,13 @@ class Notebook:
 
     def make_shaping(self, rows: int | None = None) -> "Shaping":
         """How much of a result goes to the model."""
-        # loads the reading of results, wanted at the first call
+        if rows is None:
+            rows = self.settings.rows_to_model
 
         return Shaping(
-            rows=self.settings.rows_to_model if rows is None else rows,
+            rows=rows,
+            # Another number than the usual is the person's own limit, of every table.
+            whole=rows == Shaping.rows,
             text_bytes=self.settings.text_bytes,
             mask=self.veil.patterns,
             veil=self.veil,

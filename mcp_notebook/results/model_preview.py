@@ -5,7 +5,8 @@ The text depends on the table alone (no clock, no chance), so the same table kee
 same prompt-cache prefix.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from itertools import product
@@ -29,17 +30,20 @@ from mcp_notebook.values import (
 if TYPE_CHECKING:
     from mcp_notebook.results.frame_view import FrameView
 
-MAX_BYTES = 6_000
-"""The default cap: about 2,700 tokens at 2.2 bytes each, which only a table of some
-fifty columns comes near.
-"""
+MAX_BYTES = 1_980
+"""The default cap, whatever the shape: 900 tokens at 2.2 bytes each."""
 
-_TARGET = 1_900  # about 860 tokens, for ten rows of eight columns
-_PER_COLUMN = 90
-_PER_CELL = 13
 _WIDTHS = (80, 48, 32, 24, 16, 12)
 _DESCRIBED = 60
 _NOTE = 240
+# A table with more rows is not tried whole: not even one narrow column would fit.
+_WHOLE_ROWS = 300
+# Narrower cells are no whole row any more.
+_WHOLE_WIDTHS = (80, 48, 32)
+_ALIKE = 3
+_DIGITS = re.compile(r"\d+")
+_EMPTY = "it is empty, no row was found: there is no value to report, not even a zero"
+_ALL_NULL = "every value is NULL: nothing was found, there is no value to report"
 
 SAMPLE = 20_000
 _BLOCKS = 20
@@ -82,6 +86,7 @@ class _Shown:
     columns: tuple[ColumnFacts, ...]
     cells: tuple[tuple[str | None, ...], ...]
     rows: int
+    of_rows: int  # as many as the table has
 
 
 def preview(
@@ -89,6 +94,8 @@ def preview(
     name: str,
     *,
     rows: int = 5,
+    whole: bool = False,
+    grant: Callable[[int], int] = lambda wanted: wanted,
     mask: Sequence[str] = (),
     notes: Sequence[str] = (),
     truncated: str = "",
@@ -96,12 +103,14 @@ def preview(
 ) -> str:
     """The text a model gets for a `pa.Table` or a DataFrame.
 
-    `rows` first rows are shown as CSV (an empty cell is NULL, `""` an empty text).
-    Columns whose name matches a pattern of `mask` (`"email"`, `"*_token"`, any case)
-    show type and nulls but never a value. `notes` and `truncated` are said above the
-    columns. At most `max_bytes` bytes of UTF-8, by default `MAX_BYTES`, or more when
-    more than ten rows are asked for. Long values are cut first, then the words on each
-    column, then rows and columns.
+    `rows` first rows are shown as CSV (an empty cell is NULL, `""` an empty text); with
+    `whole` all rows where they fit. `grant` is asked once how many of the rows wanted
+    may be shown. Columns whose name matches a pattern of `mask` (`"email"`,
+    `"*_token"`, any case) show type and nulls but never a value. `notes` and
+    `truncated` are said above the columns. At most `max_bytes` bytes of UTF-8, by
+    default `MAX_BYTES`, or more when more than ten rows are asked for. Long values are
+    cut first, then the words on each column, then rows; then columns that are alike
+    are told as a group.
     """
     masked = _matcher(mask)
     if not isinstance(data, pa.Table):
@@ -111,19 +120,39 @@ def preview(
         data = view_frame(data)
 
     columns = column_sources(data, masked)
-    limit = max_bytes or MAX_BYTES * max(1, min(rows, 200) // 10)
     first, others = columns[:_DESCRIBED], columns[_DESCRIBED:]
     facts = [describe_column(column, masked) for column in first]
     facts += [ColumnFacts(column.name, column.type, "") for column in others]
-    cells = [_cells(one, data, at, rows, masked) for at, one in enumerate(first)]
     head = tuple(_head(data, name, columns, notes, truncated))
-    found = _Shown(head, tuple(facts), tuple(cells), min(rows, len(data)))
-    target = (
-        _TARGET
-        + _PER_COLUMN * max(0, len(columns) - 8)
-        + _PER_CELL * max(0, rows - 10) * len(columns)
-    )
-    return _fit_rendering(found, min(target, limit), limit)
+
+    def shown(wanted: int) -> _Shown:
+        cells = [_cells(one, data, at, wanted, masked) for at, one in enumerate(first)]
+        number = min(wanted, len(data))
+        return _Shown(head, tuple(facts), tuple(cells), number, len(data))
+
+    limit = max_bytes or MAX_BYTES
+    if whole and not others and rows < len(data) <= _WHOLE_ROWS:
+        text = _render_whole(shown(len(data)), limit)
+        if text:
+            granted = grant(len(data))
+            if granted == len(data):
+                return text
+
+            return _fit_rendering(shown(min(granted, rows)), limit)
+
+    rows = grant(min(rows, len(data)))
+    limit = max_bytes or MAX_BYTES * max(1, min(rows, 200) // 10)
+    return _fit_rendering(shown(rows), limit)
+
+
+def _render_whole(found: _Shown, limit: int) -> str:
+    """All rows with their cells; empty when they do not fit."""
+    for detail, width in product((2, 1, 0), _WHOLE_WIDTHS):
+        text = _render(found, detail, width)
+        if _size(text) <= limit:
+            return text
+
+    return ""
 
 
 def _matcher(mask: Sequence[str]) -> Masked:
@@ -142,6 +171,12 @@ def _head(
     yield f"{written}: {shape}; query it by that name"
     if truncated:
         yield f"incomplete: {clip(visible(truncated), _NOTE)}"
+
+    # A model that gets no value makes one up unless it is told that there is none.
+    if not len(data):
+        yield f"note: {_EMPTY}"
+    elif columns and all(column.nulls == column.rows for column in columns):
+        yield f"note: {_ALL_NULL}"
 
     yield from (f"note: {clip(visible(note), _NOTE)}" for note in notes[:8])
     if len(notes) > 8:
@@ -172,68 +207,103 @@ def _objects(data: Any, at: int, rows: int) -> Iterator[tuple[object, bool]]:
     return zip(head, head.isna(), strict=True)
 
 
-def _fit_rendering(found: _Shown, target: int, limit: int) -> str:
-    """The fullest rendering within the target, else the fullest within the limit, cut
-    hard as the last resort.
-    """
-    text = ""
+def _fit_rendering(found: _Shown, limit: int) -> str:
+    """The fullest rendering within the limit, cut hard as the last resort."""
     for detail, width in product((2, 1), _WIDTHS):
         text = _render(found, detail, width)
-        if _size(text) <= target:
+        if _size(text) <= limit:
             return text
 
-    return _narrow_rendering(found, limit)
+    for detail, rows in ((1, 3), (0, found.rows), (0, 3), (0, 1)):
+        text = _render(found, detail, _WIDTHS[-1], rows=min(rows, found.rows))
+        if _size(text) <= limit:
+            return text
+
+    return _render_groups(found, limit)
 
 
-def _narrow_rendering(found: _Shown, limit: int) -> str:
-    """Many columns or a small limit: fewer columns and rows."""
-    columns = len(found.columns)
-    while columns:
-        for detail, rows in (
-            (1, found.rows),
-            (1, min(found.rows, 3)),
-            (0, min(found.rows, 3)),
-            (0, 0),
-        ):
-            text = _render(found, detail, 12, columns=columns, rows=rows)
-            if _size(text) <= limit:
-                return text
+def _render_groups(found: _Shown, limit: int) -> str:
+    """Many columns or a small limit: alike columns in one line, as many names as fit,
+    and the first few columns' cells.
+    """
+    # Notes must not take the place of the columns.
+    head = found.head[:2]
+    if len(found.head) > len(head):
+        head = (*head, f"note: and {_count(len(found.head) - len(head), 'more note')}")
 
-        columns = columns * 3 // 4
+    for names, columns in product((40, 20, 10, 5, 2), (12, 6, 0)):
+        lines = [*head, "columns:", *_group_columns(found.columns, names)]
+        lines.append("describe_table tells of each column")
+        if columns and found.rows:
+            shown = min(columns, len(found.cells))
+            lines += _csv(found, 24, shown, min(found.rows, 3))
 
-    return _cut("\n".join(found.head), limit)
+        text = "\n".join(lines)
+        if _size(text) <= limit:
+            return text
+
+    plain = [*head, *_group_columns(found.columns, 1)]
+    kept = len(plain)
+    while kept and _size("\n".join(plain[:kept])) > limit - _ROOM:
+        kept -= 1
+
+    if kept <= len(head):
+        return _cut("\n".join(head), limit)
+
+    return "\n".join(
+        [*plain[:kept], "… and more columns: describe_table tells of them"]
+    )
 
 
-def _render(
-    found: _Shown,
-    detail: int,
-    width: int,
-    *,
-    columns: int | None = None,
-    rows: int | None = None,
-) -> str:
+_ROOM = 60  # bytes, for the line that says what was left out
+
+
+def _group_columns(columns: Sequence[ColumnFacts], most: int) -> Iterator[str]:
+    """A line for each set of columns of one type whose names differ in a number, and
+    for the others of each type one line with at most so many names.
+    """
+    alike: dict[tuple[str, str], list[ColumnFacts]] = {}
+    for column in columns:
+        pattern = _DIGITS.sub("#", column.name)
+        kind = f"{column.type} {column.frequent if column.frequent == 'masked' else ''}"
+        alike.setdefault((kind.strip(), pattern), []).append(column)
+
+    others: dict[str, list[ColumnFacts]] = {}
+    for (kind, _), members in alike.items():
+        if len(members) < _ALIKE:
+            others.setdefault(kind, []).extend(members)
+            continue
+
+        ends = f"{_short_name(members[0])} … {_short_name(members[-1])}"
+        yield f"- {_count(len(members), 'column')} {clip(kind, 60)}: {ends}"
+
+    for kind, members in others.items():
+        names = ", ".join(_short_name(column) for column in members[:most])
+        left_out = len(members) - most
+        if left_out > 0:
+            names += f" … and {_count(left_out, 'more column')}"
+
+        yield f"- {_count(len(members), 'column')} {clip(kind, 60)}: {names}"
+
+
+def _short_name(column: ColumnFacts) -> str:
+    name = quote_cell(clip(visible(column.name), 40))
+    return written_name(name) if is_reserved(name) else name
+
+
+def _render(found: _Shown, detail: int, width: int, *, rows: int | None = None) -> str:
     """The text with so much said of each column (2: all, 1: type, nulls and range, 0:
     type) and cells so wide.
     """
-    if columns is None:
-        columns = len(found.columns)
-    else:
-        columns = columns
-
     if rows is None:
         rows = found.rows
-    else:
-        rows = rows
 
+    columns = len(found.columns)
     lines = [
         *found.head,
         "columns:",
-        *(_column_line(column, detail, width) for column in found.columns[:columns]),
+        *(_column_line(column, detail, width) for column in found.columns),
     ]
-    left_out = len(found.columns) - columns
-    if left_out:
-        lines.append(f"… and {_count(left_out, 'more column')}")
-
     if rows and columns:
         lines += _csv(found, width, min(columns, len(found.cells)), rows)
 
@@ -260,7 +330,8 @@ def _csv(found: _Shown, width: int, columns: int, rows: int) -> Iterator[str]:
     else:
         part = ""
 
-    yield f"first {_count(rows, 'row')} as CSV{part}:"
+    which = "all" if rows == found.of_rows > 1 else "first"
+    yield f"{which} {_count(rows, 'row')} as CSV{part}:"
     yield ",".join(
         quote_cell(clip(visible(column.name), max(width, 40)))
         for column in found.columns[:columns]

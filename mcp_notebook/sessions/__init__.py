@@ -2,20 +2,18 @@
 
     registry         Sessions: connect, disconnect, find by name
     session          Session: calls and questions; what the rest of the package uses
-    tool_list, resource_requests    its tools, pinned; its resources and prompts
-    list_changes     tools that change while it lives
+    tool_list        its tools, pinned, and how they change while it lives
     requests         one request, with its time limit and every way it can fail
-    url_elicitation  pages that have to be visited before a call
     restart          its connection, restarted with growing pauses; its counters
-    opening          the ways to connect, in their order; start_hints says what to mend
+    opening          the ways to connect, in their order, and what to mend where none works
     connection       one live connection: the owner task around the SDK's Client
     process, death_watch    a server's process, and the supervisor that leaves no orphans
-    transports       Streamable HTTP with ordinary errors, older SSE, and stdio
+    http, sse, stdio        the transports: Streamable HTTP, older SSE, and pipes
     reply_repair     what passes between a transport and the SDK, mended where it can be
-    authorization    sign-in to HTTP servers, and where tokens stay between kernels
-    tools, schema, tool_text_warnings    tools and outcomes as values, and what is odd there
+    oauth, sign_in   sign-in to HTTP servers, and where tokens stay between kernels
+    tools            tools and outcomes as values, their schemas, and what is odd there
     hooks            what a server may ask of us
-    log, sdk_logging private logs of servers; silence of the SDK
+    log              private logs of servers; silence of the SDK
     handover         large answers of our own servers, as files
 
 Importing this package does not import the MCP SDK: that takes more than a second and

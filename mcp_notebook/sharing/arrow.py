@@ -47,16 +47,16 @@ class Snapshot:
     @property
     def names(self) -> list[str]:
         """All columns."""
-        if isinstance(self.data, pa.Table):
-            return list(self.data.column_names)
-        return self.data.names
+        if isinstance(self.data, FrameView):
+            return self.data.names
+        return list(self.data.column_names)
 
     @property
     def rows(self) -> int:
         """How many there are."""
-        if isinstance(self.data, pa.Table):
-            return self.data.num_rows
-        return len(self.data.frame)
+        if isinstance(self.data, FrameView):
+            return len(self.data.frame)
+        return self.data.num_rows
 
     def same_as(self, other: "Snapshot | None") -> bool:
         """Whether both certainly hold the same values in the columns that are not loose

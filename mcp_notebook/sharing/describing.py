@@ -6,6 +6,7 @@ import asyncio
 import glob
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from mcp_notebook.sharing.sources.engines import (
     remote_table_of,
 )
 from mcp_notebook.sharing.sources.local_tables import STORED, count, sample, schema_of
-from mcp_notebook.sharing.tool_errors import ToolError
+from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sql_words import written_name
 from mcp_notebook.values import column_values, type_name
 
@@ -168,20 +169,25 @@ def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
 
 
 def describe_here(
-    value: object, name: str, masks: Masks
+    value: object, name: str, masks: Masks, columns: Sequence[str] = ()
 ) -> tuple[str, list[list[Any]]]:
     """`describe` for a model; raises `ToolError`."""
     try:
-        return describe(value, name, masks)
+        return describe(value, name, masks, columns)
     except DataError as error:
         raise ToolError(error.message) from error
 
 
-def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any]]]:
+def describe(
+    value: object, name: str, masks: Masks, columns: Sequence[str] = ()
+) -> tuple[str, list[list[Any]]]:
     """The preview of a table as text, and name, type, nulls, whether masked, and first
-    values of each column.
+    values of each column; with `columns` of those alone, by name or pattern.
     """
     table, notes = to_arrow(snapshot(value))
+    said = _say_choice(table.column_names, columns)
+    table = table.select(_choose(table.column_names, columns))
+    notes = [*said, *notes]
     hidden = masks.columns(table.column_names)
     sample = masks.apply(table.slice(0, SAMPLE_ROWS), name)
     fields = [
@@ -202,8 +208,32 @@ def describe(value: object, name: str, masks: Masks) -> tuple[str, list[list[Any
     ), fields
 
 
+def _choose(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """The places of the columns that were asked for; raises `ToolError` without any."""
+    patterns = [pattern.casefold() for pattern in wanted]
+    found = [
+        at
+        for at, name in enumerate(names)
+        if not patterns or any(fnmatchcase(name.casefold(), p) for p in patterns)
+    ]
+    if not found and wanted:
+        raise ToolError(
+            f"No column is called {', '.join(wanted)}.{did_you_mean(wanted[0], names)} "
+            "A * stands for any letters."
+        )
+
+    return found
+
+
+def _say_choice(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    if not wanted:
+        return []
+
+    return [f"only the columns asked for, of {len(names)}"]
+
+
 async def describe_elsewhere(
-    value: object, name: str, masks: Masks, ask: Ask
+    value: object, name: str, masks: Masks, ask: Ask, columns: Sequence[str] = ()
 ) -> tuple[str, list[list[Any]]]:
     """A table that is not in memory: its columns, and what its first rows show; it is
     not counted for that.
@@ -223,6 +253,9 @@ async def describe_elsewhere(
         raise ToolError(error.message) from error
 
     hidden = masks.columns(seen.schema.names)
+    wanted = _choose(seen.schema.names, columns)
+    chosen = {seen.schema.names[at] for at in wanted}
+    rows = rows.select([n for n in rows.column_names if not columns or n in chosen])
     shown = preview(
         rows, name, mask=(*masks.patterns, *map(glob.escape, hidden))
     ).partition("\n")[2]
@@ -244,6 +277,7 @@ async def describe_elsewhere(
             None if f.name in hidden else _sample_words(values.get(f.name, [])),
         ]
         for f in seen.schema
+        if not columns or f.name in chosen
     ]
     return f"{head}\n{about}\n{shown}", fields
 

@@ -183,6 +183,14 @@ _SQL = {
         "BY revenue DESC"
     ],
 }
+_COLUMNS = {
+    "type": "string",
+    "description": (
+        "Only these columns, with commas between them; a * stands for any letters."
+    ),
+    "default": "",
+    "examples": ["revenue, sensor_1*"],
+}
 _TABLE = {
     "type": "string",
     "description": "Name of a table as list_tables gives it.",
@@ -273,9 +281,10 @@ class TableTools:
                 "describe_table",
                 "Describe a table of the notebook",
                 "Describe one table: each column's type, nulls, range or most "
-                "frequent values, and the first rows.",
+                "frequent values, and the first rows. Of a wide table name the "
+                "columns that matter.",
                 self.describe_table,
-                {"table": _TABLE},
+                {"table": _TABLE, "columns": _COLUMNS},
                 schema,
             ),
             Tool(
@@ -374,27 +383,32 @@ class TableTools:
             RowsAnswer(tuple(columns), listed),
         )
 
-    async def describe_table(self, table: str) -> types.CallToolResult:
+    async def describe_table(
+        self, table: str, columns: str = ""
+    ) -> types.CallToolResult:
+        wanted = [part.strip() for part in columns.split(",") if part.strip()]
         entry, value = self._find(table)
         masks = self._masks().for_entry(entry)
         if is_remote(value) or kind_of(value) in STORED:
-            text, fields = await describe_elsewhere(value, entry.name, masks, self._ask)
+            text, fields = await describe_elsewhere(
+                value, entry.name, masks, self._ask, wanted
+            )
         else:
             text, fields = await asyncio.to_thread(
-                describe_here, value, entry.name, masks
+                describe_here, value, entry.name, masks, wanted
             )
 
         if entry.description:
             text = f"{entry.description}\n{text}"
 
-        columns = (
+        facts = (
             AnswerColumn("column", "TEXT"),
             AnswerColumn("type", "TEXT"),
             AnswerColumn("nulls", "INTEGER"),
             AnswerColumn("masked", "BOOLEAN"),
             AnswerColumn("sample", "TEXT"),
         )
-        return self._describe_result(text, RowsAnswer(columns, fields))
+        return self._describe_result(text, RowsAnswer(facts, fields))
 
     async def profile_table(self, table: str) -> types.CallToolResult:
         entry, _ = self._find(table)

@@ -112,3 +112,51 @@ def test_a_whole_raster_image_becomes_a_data_url() -> None:
 )
 def test_anything_else_is_no_picture(mime: str, data: str) -> None:
     assert picture(mime, data) is None
+
+
+LINES = (
+    "<svg xmlns='http://www.w3.org/2000/svg' xmlns:l='http://www.w3.org/1999/xlink'>"
+)
+HARMFUL = {
+    "a script": "<script>alert(1)</script>",
+    "a handler": "<rect onclick='alert(1)'/>",
+    "HTML": "<foreignObject><body>x</body></foreignObject>",
+    "a page": "<a href='https://evil.example'><rect/></a>",
+    "a file elsewhere": "<image l:href='https://evil.example/x.png'/>",
+    "a style that loads": "<style>@import 'https://evil.example/x.css'</style>",
+    "a fill that loads": "<rect fill='url(https://evil.example/x)'/>",
+    "a change of a link": "<rect><set attributeName='href' to='javascript:alert(1)'/></rect>",
+}
+
+
+def drawn(inner: str, before: str = "") -> str | None:
+    found = picture("image/svg+xml", encoded(f"{before}{LINES}{inner}</svg>".encode()))
+    if found is None:
+        return None
+    return base64.b64decode(found.partition(",")[2]).decode()
+
+
+@pytest.mark.parametrize("inner", HARMFUL.values(), ids=HARMFUL)
+def test_what_a_drawing_could_do_is_taken_out(inner: str) -> None:
+    clean = drawn(f"<circle r='7'/>{inner}")
+    assert clean is not None
+    assert "circle" in clean
+    for word in ("alert", "evil", "javascript", "body", "onclick"):
+        assert word not in clean
+
+
+def test_a_drawing_of_a_plotting_library_is_shown_whole() -> None:
+    standard = (
+        '<?xml version="1.0"?><!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "x.dtd">'
+    )
+    inner = "<defs><path id='p' d='M0 0'/></defs><use l:href='#p'/>"
+    clean = drawn(inner, standard)
+    assert clean is not None
+    assert "#p" in clean
+    assert "M0 0" in clean
+
+
+def test_a_drawing_that_would_grow_is_refused_and_a_deep_one_ends() -> None:
+    assert drawn("&a;", "<!DOCTYPE svg [<!ENTITY a 'aaaa'>]>") is None
+    depth = 20_000
+    assert drawn("<g>" * depth + "</g>" * depth) is None

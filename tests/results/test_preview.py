@@ -8,6 +8,8 @@ from decimal import Decimal
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcp_notebook.results.model_preview import MAX_BYTES, preview
 
@@ -54,7 +56,7 @@ def test_it_says_name_shape_columns_and_rows() -> None:
         "columns:\n"
         "- id int64; 1 to 3; 3 distinct: 1 1, 2 1, 3 1\n"
         '- name text; 1 null; 2 distinct: "" 1, a 1\n'
-        "first 3 rows as CSV:\n"
+        "all 3 rows as CSV:\n"
         "id,name\n"
         "1,a\n"
         '2,""\n'
@@ -154,7 +156,8 @@ def test_the_byte_cap_holds_for_wide_tables_and_huge_cells(
 
 def test_what_is_left_out_of_a_wide_table_is_said() -> None:
     text = preview(pa.table({f"column_{n}": [1] for n in range(2_000)}), "wide")
-    assert "more columns" in text
+    assert "2,000 columns int64: column_0 … column_1999" in text
+    assert "describe_table tells of each column" in text
 
 
 def test_more_rows_are_shown_when_asked_for() -> None:
@@ -265,3 +268,90 @@ def test_pandas_extension_types_are_survived() -> None:
     assert '2024-01,"(0, 1]",a,1,0,' in text
     assert "- nullable int64; 1 null; all 1" in text
     assert "timestamp Europe/Paris" in text
+
+
+KINDS = {
+    "number": lambda n: n * 7919,
+    "decimal": lambda n: Decimal(n) / 8,
+    "text": lambda n: f"word {n % 7}",
+    "long": lambda n: f"é{n} and many more words, " * 200,
+    "nested": lambda n: {"city": f"c{n}", "tags": [n, n + 1], "deep": {"x": [1] * 50}},
+    "day": lambda n: dt.date(2024, 1, 1) + dt.timedelta(days=n % 900),
+    "null": lambda n: None,
+}
+LABELS = ("sensor_{0}", "c{0}", "{1}_{0}_of_the_station_in_the_north", '{1}{0}é, "q"')
+
+
+def made(columns: int, rows: int, kinds: list[str], label: str) -> pa.Table:
+    used = [kinds[at % len(kinds)] for at in range(columns)]
+    values = {k: pa.array([KINDS[k](n) for n in range(rows)]) for k in set(used)}
+    names = [label.format(at, used[at]) for at in range(columns)]
+    return pa.table([values[kind] for kind in used], names)
+
+
+@given(
+    columns=st.sampled_from([2, 3, 8, 12, 30, 61, 120, 300]),
+    rows=st.sampled_from([0, 1, 2, 5, 6, 11, 40, 700]),
+    kinds=st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=4),
+    label=st.sampled_from(LABELS),
+    notes=st.integers(0, 9),
+)
+def test_900_tokens_hold_for_any_shape(columns, rows, kinds, label, notes) -> None:
+    table = made(columns, rows, kinds, label)
+    said = ["a note of some length on how the values were read"] * notes
+    text = preview(table, "t", whole=True, notes=said)
+    assert len(text.encode()) <= 900 * BYTES_A_TOKEN
+    assert text.startswith(f"t: {rows:,} row")
+    lines = text.splitlines()
+    assert "columns:" in lines
+    head = lines[: lines.index("columns:")]
+    assert any("it is empty" in line for line in head) == (rows == 0)
+    nothing = rows > 0 and set(kinds[:columns]) == {"null"}
+    assert any("every value is NULL" in line for line in head) == nothing
+    told = [line for line in lines if line.startswith("- ")]
+    assert told
+    if rows and columns <= 3 and "long" not in kinds and "nested" not in kinds:
+        assert f"all {rows} rows as CSV:" in lines or rows in (1, 700, 40)
+
+
+@pytest.mark.parametrize("columns", [2, 300])
+@pytest.mark.parametrize("kind", ["number", "text"])
+def test_900_tokens_hold_for_a_hundred_thousand_rows(columns: int, kind: str) -> None:
+    one = pa.array([KINDS[kind](n) for n in range(100_000)])
+    table = pa.table([one] * columns, [f"c{n}" for n in range(columns)])
+    text = preview(table, "t", whole=True)
+    assert len(text.encode()) <= 900 * BYTES_A_TOKEN
+    assert text.startswith("t: 100,000 rows")
+
+
+def test_all_rows_of_a_small_table_are_shown() -> None:
+    months = [f"2026-{n:02}" for n in range(1, 12)]
+    table = pa.table({"month": months, "revenue": [59288.31 + n for n in range(11)]})
+    text = preview(table, "t", whole=True)
+    assert "all 11 rows as CSV:" in text
+    for n, month in enumerate(months):
+        assert f"{month},{59288.31 + n}" in text.splitlines()
+    assert "first 5 rows as CSV:" in preview(table, "t")
+
+
+def test_rows_that_the_budget_does_not_grant_are_not_shown() -> None:
+    asked: list[int] = []
+
+    def grant(wanted: int) -> int:
+        asked.append(wanted)
+        return 2
+
+    text = preview(pa.table({"n": range(100, 111)}), "t", whole=True, grant=grant)
+    assert asked == [11]
+    assert text.endswith("first 2 rows as CSV:\nn\n100\n101")
+
+
+def test_names_without_a_number_in_them_are_told_by_type() -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    names = [f"{a}{b}" for a in letters for b in letters[:12]]
+    kinds = [pa.array(["x"]), pa.array([1])]
+    table = pa.table([kinds[at % 2] for at in range(len(names))], names)
+    text = preview(table, "t", whole=True)
+    assert "- 156 columns text: aa, ac, " in text
+    assert "more columns" in text
+    assert len(text.encode()) <= MAX_BYTES

@@ -149,6 +149,23 @@ async def test_describe_table_shows_what_a_preview_shows_under_the_masks(
     assert not any(line.startswith(("1,a,", "2,b,")) for line in text.splitlines())
 
 
+async def test_of_a_wide_table_some_columns_are_described(runner: SqlRunner):
+    """By pattern, under the masks; an unknown column is a tool error."""
+    wide = pd.DataFrame({f"c{n}": [n, n + 1] for n in range(300)})
+    server = server_of(Notebook(wide=wide), runner, mask=lambda: ["c77"])
+    async with Client(server) as client:
+        asked = {"table": "wide", "columns": "c7*"}
+        text = (await client.call_tool("describe_table", asked)).content[0].text
+        wrong = {"table": "wide", "columns": "d1"}
+        refused = await client.call_tool("describe_table", wrong)
+    told = [line for line in text.splitlines() if line.startswith("- ")]
+    assert len(told) == 11
+    assert "- c79 int64; 79 to 80; 2 distinct: 79 1, 80 1" in told
+    assert "- c77 int64; masked" in told
+    assert refused.is_error
+    assert "No column is called d1" in refused.content[0].text
+
+
 async def test_errors_are_tool_errors_with_the_way_out(runner: SqlRunner):
     """A wrong name, a write and a limit that is too large."""
     async with Client(server_of(Notebook(sales=sample()), runner)) as client:

@@ -81,10 +81,14 @@ def _read_separated(text: str, delimiter: str, selected: Sequence[str]) -> Answe
 def _read_spaced_quotes(text: str) -> list[Record] | None:
     """Records with a blank between a comma and a quote, which RFC 4180 does not know."""
     lines = io.StringIO(text, newline="")
+    records: list[Record] = []
     try:
-        return list(csv.reader(lines, skipinitialspace=True, strict=True))
+        for row in csv.reader(lines, skipinitialspace=True, strict=True):
+            records.append([*row])
     except csv.Error:
         return None
+
+    return records
 
 
 def _read_unquoted(text: str, delimiter: str, selected: Sequence[str]) -> Answer:

@@ -145,14 +145,18 @@ def _find_misfits(
     return None
 
 
-def _remove(item: Any, path: Sequence[int | str]) -> bool:
+def _remove(item: Any, path: Sequence[Any]) -> bool:
     """Remove what a path leads to, as far as there is a way; whether anything went."""
-    holder, last = None, None
-    place = item
+    holder: Any = None
+    last: Any = None
+    place: Any = item
     for step in path:
-        inside = isinstance(place, dict) and step in place
-        is_index = isinstance(place, list) and isinstance(step, int)
-        if not inside and not (is_index and step < len(place)):
+        if isinstance(place, list):
+            inside = isinstance(step, int) and step < len(place)
+        else:
+            inside = isinstance(place, dict) and step in place
+
+        if not inside:
             continue  # the name of a form that the SDK tried
 
         holder, last = place, step
