@@ -114,7 +114,10 @@ async def shape(
     notebook.
     """
     fetch = _follower(session, outcome)
-    if outcome.received_bytes <= READ_ASIDE_BYTES and fetch is None:
+    # a small file may take long: a workbook waits for the process that opens it
+    has_file = any(block.type == "resource" for block in outcome.result.content)
+    is_small = outcome.received_bytes <= READ_ASIDE_BYTES
+    if is_small and fetch is None and not has_file:
         return _shape(outcome, tool, origin, keep, shaping)
 
     if session is not None:
