@@ -38,7 +38,7 @@ class Toolset:
             (session, tool)
             for session in sorted(sessions, key=lambda s: s.name)
             for tool in session.tools
-            if tool.name not in session.left_out
+            if tool.name not in session.left_out and _is_for_models(tool)
         ]
         # A name that needs no change is given first: no other tool can take it away.
         found.sort(key=lambda pair: _FORBIDDEN.search(pair[1].name) is not None)
@@ -233,6 +233,16 @@ def choose_tools(
 
     search = ToolSearch.of(toolset, used)
     return search.tools, search
+
+
+def _is_for_models(tool: "ToolInfo") -> bool:
+    """Whether a server wants models to have the tool: MCP Apps (SEP-1865) lets it say
+    `_meta.ui.visibility: ["app"]` of one that is for people alone.
+    """
+    meta = tool.definition.get("_meta")
+    ui = meta.get("ui") if isinstance(meta, dict) else None
+    seen_by = ui.get("visibility") if isinstance(ui, dict) else None
+    return not isinstance(seen_by, list) or "model" in seen_by
 
 
 def api_name(server: str, tool: str, taken: Collection[str] = ()) -> str:

@@ -351,3 +351,31 @@ def test_a_search_looks_at_the_same_number_of_tools_whatever_there_are(number):
     assert looked_at <= 60 * 8 * 200
     assert len(json.dumps(search.tools)) <= 20_000
     assert len({tool["name"] for tool in search.tools}) == len(search.tools)
+
+
+@pytest.mark.parametrize(
+    ("meta", "offered"),
+    [
+        ({"ui": {"visibility": ["app"]}}, False),
+        ({"ui": {"visibility": ["model", "app"]}}, True),
+        ({"ui": {"visibility": "app"}}, True),
+        ({"ui": 7}, True),
+        ("odd", True),
+        (None, True),
+    ],
+)
+def test_a_tool_that_is_for_people_alone_is_not_offered(meta, offered):
+    session = shop()
+    (tool,) = session.tools
+    session.tools = (replace(tool, definition={**tool.definition, "_meta": meta}),)
+    assert (Toolset.of([session]).find("shop__query") is not None) == offered
+
+
+async def test_a_result_that_is_called_like_its_table_says_that_it_is_not_the_table():
+    script = [Reply([use("shop__query", {"sql": "SELECT n FROM t1"})]), DONE]
+    with FakeMessages(script) as api:
+        bench = Bench(api, shop())
+        events = await bench.events()
+    (result,) = [e for e in events if isinstance(e, ToolResult)]
+    assert result.names == ("t1",)
+    assert "t1 is this result of shop, not the table t1 of shop" in result.shown
