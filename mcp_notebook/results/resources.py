@@ -68,7 +68,11 @@ def read_resources(
         if item.is_link or isinstance(found, bounds.Refused):
             notes.append(f"{item.uri}: {found}")
 
-        pieces.append(f"[resource {item.uri}]" if item.text is None else item.text)
+        if isinstance(found, bounds.Refused):
+            # also in the text, which stands where the person expects the table
+            pieces.append(f"[resource {item.uri} {found}]")
+        else:
+            pieces.append(f"[resource {item.uri}]" if item.text is None else item.text)
 
     return Linked(
         tuple(tables),

@@ -114,6 +114,7 @@ def assert_refused(data: bytes, mime: str = "application/octet-stream") -> None:
     began, before = time.process_time(), pa.total_allocated_bytes()
     reading = read_blob(data, mime)
     assert not reading.tables
+    assert "demo://x not read: " in reading.text
     assert any("not read: " in note and "ask for" in note for note in reading.notes)
     assert time.process_time() - began < SECONDS
     assert pa.total_allocated_bytes() - before < bounds.FREE_BYTES
