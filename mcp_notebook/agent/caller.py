@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mcp_notebook import policy
 from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
-from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.agent.toolset import FIND, ToolSearch, Toolset
 from mcp_notebook.agent.tracing import record_outcome, tool_span
 from mcp_notebook.config import InProcessServer
 from mcp_notebook.events import Approval, Reply, ToolCall, ToolResult, ToolStarted
+from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE
 from mcp_notebook.secrets import seal_arguments
@@ -32,6 +33,8 @@ REPEATED = (
     "(The same call as before in this cell: it was not run again, this is its first result. "
     "If the answer may have changed since, make the call once more and it runs.)"
 )
+
+_NAMED = 60  # tools, where the model called one that is not there
 
 First = ToolResult | asyncio.Future[ToolResult]
 
@@ -149,6 +152,8 @@ class Caller:
     timeout: float = 60.0
     budget: Budget = field(default_factory=Budget)
     repeats: Repeats = field(default_factory=Repeats)
+    # where tools are looked up by the model instead of sent
+    search: ToolSearch | None = None
     # told of each call that will run, in their order, with its exact arguments
     promise: Callable[[ToolCall, Mapping[str, Any]], None] = lambda call, arguments: (
         None
@@ -161,7 +166,10 @@ class Caller:
         found = self.toolset.find(block["name"])
         if found is None:
             sealed = seal_arguments(block["input"])
-            return ToolCall(block["id"], "", block["name"], sealed)
+            own = self.search is not None and block["name"] == FIND
+            return ToolCall(
+                block["id"], OWN_SERVER if own else "", block["name"], sealed
+            )
 
         session, tool = found
         offered = self.toolset.form_of(block["name"])
@@ -224,15 +232,7 @@ class Caller:
         """Run an announced call to its result; never raises but for cancellation."""
         prepared = self._prepared.pop(call.id, None)
         if prepared is None:
-            known = ", ".join(self.toolset.by_name) or "none"
-            return self._fit_budget(
-                ToolResult(
-                    call.id,
-                    "error",
-                    f"There is no tool {call.tool!r}. Tools: {known}.",
-                    0.0,
-                )
-            )
+            return self._fit_budget(self._answer_unsent(call))
 
         if prepared.first is not None:
             return self._fit_budget(await repeat_result(prepared.first, call.id))
@@ -245,6 +245,27 @@ class Caller:
 
         self.repeats.end(prepared.key, result, changes=not _is_reading(prepared))
         return self._fit_budget(result)
+
+    def _answer_unsent(self, call: ToolCall) -> ToolResult:
+        """The result of a call that goes to no server: a search, or an unknown tool."""
+        if self.search is None:
+            names = list(self.toolset.by_name)
+            known = ", ".join(names[:_NAMED]) or "none"
+            if len(names) > _NAMED:
+                known += f" and {len(names) - _NAMED} more"
+
+            said = f"There is no tool {call.tool!r}. Tools: {known}."
+            return ToolResult(call.id, "error", said, 0.0)
+
+        if call.server != OWN_SERVER:
+            said = f"There is no tool {call.tool!r}. {FIND} finds those there are."
+            return ToolResult(call.id, "error", said, 0.0)
+
+        words = call.arguments.get("words")
+        if isinstance(words, str):
+            return ToolResult(call.id, "ok", self.search.look_up(words), 0.0)
+
+        return ToolResult(call.id, "error", f"{FIND} takes `words`, a text.", 0.0)
 
     async def _run_traced(self, prepared: Prepared, emit: Emit) -> ToolResult:
         with tool_span(prepared.session, prepared.tool, prepared.event.id) as span:

@@ -29,7 +29,7 @@ from mcp_notebook.results.content import describe_file, files_in
 from mcp_notebook.results.model_preview import preview
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sessions import handover
-from mcp_notebook.sql_words import sql_of
+from mcp_notebook.sql_words import sql_of, tables_named
 from mcp_notebook.veil import Veil
 
 if TYPE_CHECKING:
@@ -114,7 +114,10 @@ async def shape(
     notebook.
     """
     fetch = _follower(session, outcome)
-    if outcome.received_bytes <= READ_ASIDE_BYTES and fetch is None:
+    # a small file may take long: a workbook waits for the process that opens it
+    has_file = any(block.type == "resource" for block in outcome.result.content)
+    is_small = outcome.received_bytes <= READ_ASIDE_BYTES
+    if is_small and fetch is None and not has_file:
         return _shape(outcome, tool, origin, keep, shaping)
 
     if session is not None:
@@ -186,6 +189,7 @@ def _shape(
         if reading.text.strip():
             parts.append(cap_text(veil_text(reading.text, shaping.veil), shaping))
 
+        parts += _say_same_names(names, origin, sql_of(arguments))
         parts += [f"Note: {warning}" for warning in outcome.warnings]
         parts += [f"{describe_file(file)}: the person has it" for file in files]
         if not parts and reading.images:
@@ -201,6 +205,22 @@ def _shape(
     return replace(
         found, files=files, value=_unwrap(structured), has_value=structured is not None
     )
+
+
+def _say_same_names(names: Sequence[str], origin: Origin, sql: str) -> list[str]:
+    """A line for each table that is called like one of the database it came from: the
+    rows of a statement are not that table.
+    """
+    if origin.server == OWN_SERVER or not sql:
+        return []
+
+    theirs = {table.lower() for table in tables_named(sql)}
+    return [
+        f"Note: in the notebook {name} is this result of {origin.server}, not the "
+        f"table {name} of {origin.server}; ask {origin.server} for that one."
+        for name in names
+        if name.lower() in theirs
+    ]
 
 
 def _unwrap(value: Any) -> Any:

@@ -21,6 +21,7 @@ from mcp_notebook.agent.conversation import (
 )
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.sealing import seal_block
+from mcp_notebook.agent.toolset import choose_tools
 from mcp_notebook.agent.turn import ModelTurn
 from mcp_notebook.errors import BudgetError, ContextFull, NotebookError, RequestRefused
 from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
@@ -90,8 +91,12 @@ async def _turns(
     before: list[dict[str, Any]],
 ) -> AsyncGenerator[Event, None]:
     """Turns and calls until Claude is done or a limit is reached; ends with a Stop."""
-    many = len(caller.toolset) > request.search_above
-    tools = caller.toolset.definitions(search=request.backend.searches and many)
+    tools, caller.search = choose_tools(
+        caller.toolset,
+        above=request.search_above,
+        api_searches=request.backend.searches,
+        used=conversation.tool_names,
+    )
     budget = caller.budget
     limit = ""
     mended = False  # an answer of the wrong form is sent back once

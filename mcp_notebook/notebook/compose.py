@@ -29,7 +29,7 @@ from mcp_notebook.agent.request import (
     user_blocks,
 )
 from mcp_notebook.agent.run import run
-from mcp_notebook.agent.toolset import Toolset
+from mcp_notebook.agent.toolset import Toolset, choose_tools
 from mcp_notebook.errors import BackendError, BudgetError, DataError
 from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
@@ -254,8 +254,14 @@ async def dry_run_events(
     conversation: Conversation, composed: Composed, system: str
 ) -> AsyncGenerator[Event, None]:
     """The events of a cell that asks no model for words."""
+    tools, _ = choose_tools(
+        composed.toolset,
+        above=composed.request.search_above,
+        api_searches=composed.request.backend.searches,
+        used=conversation.tool_names,
+    )
     text = await describe_request(
-        composed.request, conversation, composed.prompt, composed.toolset.definitions()
+        composed.request, conversation, composed.prompt, tools
     )
     if system:
         text += f"\nThe system prompt ends with: {system}"

@@ -74,7 +74,9 @@ class MCPNotebook(Configurable):
         0, min=0, help="Bytes of results for the model, all cells; 0: no limit."
     ).tag(config=True)
     tool_search = CInt(
-        30, min=1, help="More tools than this are searched for by Claude, not all sent."
+        30,
+        min=1,
+        help="More tools than this are searched for by the model, not all sent.",
     ).tag(config=True)
     trim_tokens = CInt(
         60_000,

@@ -29,8 +29,9 @@ _SENTENCE = re.compile(
 _COUNTED = re.compile(
     r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE
 )
+# Within its line: a run of blank lines would be searched anew from each of them.
 _NAMES = re.compile(
-    r"^\W*(?:column names|columns?|fields|headers?)\W{1,6}(\w[^\n]*)$",
+    r"^[^\w\n]*(?:column names|columns?|fields|headers?)\W{1,6}(\w[^\n]*)$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Some servers repeat the statement in backquotes, whose words are not theirs.

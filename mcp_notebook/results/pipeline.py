@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from mcp_notebook.results import (
     account,
+    bounds,
     content,
     empty_answers,
     error_detection,
@@ -30,7 +31,6 @@ from mcp_notebook.results.values.json_tables import MAX_COLUMNS
 from mcp_notebook.sql_words import is_query
 
 log = logging.getLogger(__name__)
-MAX_CELLS = 100_000_000
 
 
 def read_result(result: object, options: ReadOptions) -> Reading:
@@ -216,8 +216,9 @@ def _reject(raw: Raw, sql: str) -> str:
     width = len(raw.columns)
     if width > MAX_COLUMNS:
         return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
-    if width * raw.rows > MAX_CELLS:
-        return f"{width * raw.rows:,} cells are more than the limit of {MAX_CELLS:,}"
+    refused = bounds.refuse_cells(width * raw.rows)
+    if refused is not None:
+        return refused
 
     # an empty list without names is an answer only to a query
     is_blank = not raw.rows and not raw.columns and raw.names is None

@@ -6,17 +6,22 @@ from __future__ import annotations
 
 import base64
 import binascii
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
-from mcp_notebook.results import content, texts
+from mcp_notebook.results import bounds, content, texts
 from mcp_notebook.results.columns import build, infer
 from mcp_notebook.results.formats import workbooks
 from mcp_notebook.results.reading import ReadOptions, Rejected, Table
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _ARROW_FILE, _PARQUET, _STREAM, _ZIP = (
     b"ARROW1",
@@ -60,10 +65,14 @@ def read_resources(
             continue
 
         rejected.append(("resource", f"{item.uri}: {found}"))
-        if item.is_link:
+        if item.is_link or isinstance(found, bounds.Refused):
             notes.append(f"{item.uri}: {found}")
 
-        pieces.append(f"[resource {item.uri}]" if item.text is None else item.text)
+        if isinstance(found, bounds.Refused):
+            # also in the text, which stands where the person expects the table
+            pieces.append(f"[resource {item.uri} {found}]")
+        else:
+            pieces.append(f"[resource {item.uri}]" if item.text is None else item.text)
 
     return Linked(
         tuple(tables),
@@ -219,10 +228,19 @@ def _read_columnar(magic: bytes, source: pa.NativeFile) -> list[Table] | str:
     else:
         reader, load = "parquet", _load_parquet
 
+    packed = source.size()
     try:
         data = load(source)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(data, bounds.Refused):
+            return data
+
+        data.validate()
+        refused = bounds.refuse_table(data, packed)
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
         return f"broken {reader}: {str(error)[:80]}"
+
+    if refused is not None:
+        return refused
 
     sent = tuple(data.column_names)
     names = build.unique(data.column_names)
@@ -239,15 +257,53 @@ def _read_columnar(magic: bytes, source: pa.NativeFile) -> list[Table] | str:
     return [Table(data, types, notes, reader=reader, names=sent)]
 
 
-def _load_arrow_file(source: pa.NativeFile) -> pa.Table:
-    return pa.ipc.open_file(source).read_all()
+def _load_arrow_file(source: pa.NativeFile) -> pa.Table | bounds.Refused:
+    reader = pa.ipc.open_file(source)
+    refused = bounds.refuse_arrow(source, len(reader.schema), is_file=True)
+    return reader.read_all() if refused is None else refused
 
 
-def _load_arrow_stream(source: pa.NativeFile) -> pa.Table:
-    return pa.ipc.open_stream(source).read_all()
+def _load_arrow_stream(source: pa.NativeFile) -> pa.Table | bounds.Refused:
+    reader = pa.ipc.open_stream(source)
+    refused = bounds.refuse_arrow(source, len(reader.schema), is_file=False)
+    return reader.read_all() if refused is None else refused
 
 
-def _load_parquet(source: pa.NativeFile) -> pa.Table:
+def _load_parquet(source: pa.NativeFile) -> pa.Table | bounds.Refused:
     import pyarrow.parquet as pq  # loads a large library that most results never need
 
-    return pq.read_table(source)
+    file = pq.ParquetFile(source)
+    packed = source.size()
+    refused = bounds.refuse_parquet(file.metadata, packed)
+    if refused is not None:
+        return refused
+
+    repeating, are_dictionaries = bounds.find_repeating(file.metadata)
+    if not repeating:
+        return file.read()
+    if not are_dictionaries:
+        return _load_in_steps(file, max(repeating.values()), packed)
+
+    schema = file.schema_arrow
+    file = pq.ParquetFile(source, read_dictionary=list(repeating))
+    data = file.read()
+    refused = bounds.refuse_table(data, packed)
+    return data.cast(schema) if refused is None else refused
+
+
+def _load_in_steps(
+    file: pq.ParquetFile, largest: int, packed: int
+) -> pa.Table | bounds.Refused:
+    """A few rows at a time, until there are too many bytes: no value is larger than its
+    pages.
+    """
+    rows = min(max(bounds.FREE_BYTES // largest, 64), 65_536)
+    batches, size = [], 0
+    for batch in file.iter_batches(rows):
+        batches.append(batch)
+        size += batch.nbytes
+        refused = bounds.refuse_bytes(size, packed)
+        if refused is not None:
+            return refused
+
+    return pa.Table.from_batches(batches, file.schema_arrow)

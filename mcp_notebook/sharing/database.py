@@ -209,6 +209,8 @@ class DatabaseTools:
                 "it when a query is slow.",
                 self.explain,
                 {"sql": _SQL},
+                # Models take its plan for an answer.
+                hidden=True,
             ),
         ]
 

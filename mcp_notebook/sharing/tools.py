@@ -79,6 +79,8 @@ class Tool:
         default_factory=lambda: OUTPUT_SCHEMA
     )
     annotations: types.ToolAnnotations = field(default_factory=lambda: READ_ONLY)
+    # for the person alone: a host does not offer it to its model
+    hidden: bool = False
 
     def definition(self) -> types.Tool:
         """The tool as `tools/list` announces it."""
@@ -89,6 +91,8 @@ class Tool:
             input_schema=self.input_schema(),
             output_schema=dict(self.output_schema) if self.output_schema else None,
             annotations=self.annotations,
+            # MCP Apps (SEP-1865) has the word for what a model does not see
+            _meta={"ui": {"visibility": ["app"]}} if self.hidden else None,
         )
 
     def input_schema(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What lasts over cells: the cache, the window, other models; how many tools are sent; spans."""
 
+import json
 import re
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,10 +18,10 @@ from mcp_notebook.agent.conversation import (
 )
 from mcp_notebook.agent.prices import estimate_dollars, has_price, plain_name, window_of
 from mcp_notebook.agent.request import Request, system_prompt
-from mcp_notebook.agent.toolset import SEARCH, Toolset
+from mcp_notebook.agent.toolset import FIND, SEARCH, ToolSearch, Toolset
 from mcp_notebook.agent.typed import form_of
 from mcp_notebook.errors import BackendError, ConfigError
-from mcp_notebook.events import Usage
+from mcp_notebook.events import ToolCall, ToolResult, Usage
 from tests.agent.bench import Bench, shop
 from tests.fake_messages import FakeMessages, Reply, text, thinking, use
 from tests.toy import ToySession
@@ -251,3 +253,129 @@ def test_a_servers_instructions_cannot_end_their_own_tag(words):
     assert prompt.endswith("</server>")
     assert "if a < b" in inside
     assert not re.search(r"[<＜](\s*[/|!]|\w)", inside)
+
+
+VERBS = ("list", "create", "update", "cancel", "export", "merge", "approve", "archive")
+NOUNS = (
+    "invoice",
+    "order",
+    "ticket",
+    "branch",
+    "shipment",
+    "member",
+    "report",
+    "build",
+)
+
+
+def many_tools(number: int, called: list[str]) -> ToySession:
+    """A server of `number` tools, with manuals as long as servers write them."""
+
+    def answer(name: str):
+        def run(**_: object) -> str:
+            called.append(name)
+            return f"{name} ran"
+
+        return run
+
+    names = [f"{VERBS[n % 8]}_{NOUNS[n // 8 % 8]}_{n}" for n in range(number)]
+    session = ToySession("erp", {name: answer(name) for name in names})
+    session.tools = tuple(
+        replace(
+            tool,
+            description=f"To {tool.name.replace('_', ' ')}. " + "More of it. " * 20,
+            fingerprint=f"{tool.fingerprint}{number}",
+        )
+        for tool in session.tools
+    )
+    session.accept_changes()
+    return session
+
+
+async def test_of_a_thousand_tools_a_request_holds_those_that_were_looked_up():
+    called: list[str] = []
+    session = many_tools(1_000, called)
+    wanted = next(f"erp__{t.name}" for t in session.tools if t.name.endswith("_998"))
+    script = [
+        Reply([use(FIND, {"words": wanted.replace("_", " ")})]),
+        Reply([use(wanted, {"sql": "x"})]),
+        Reply([use("erp__no_such_tool", {}), use(FIND, {"words": "zeppelin"})]),
+        Reply([use(FIND, {"words": 7})]),
+        DONE,
+        DONE,
+    ]
+    with FakeMessages(script) as api:
+        bench = Bench(api, ToySession("notebook", {"query": lambda **_: "t"}), session)
+        events = await bench.events()
+        await bench.events("And now?")
+        assert bench.is_valid()
+
+    sizes = [len(json.dumps(body)) for body in api.requests]
+    assert max(sizes) <= 30_000
+    names = [[tool["name"] for tool in body["tools"]] for body in api.requests]
+    assert names[0] == ["notebook__query", FIND]
+    assert wanted in names[1]
+    # what was called stays in sight of the next question
+    assert wanted in names[-1]
+    assert called == [wanted.removeprefix("erp__")]
+    calls = [e for e in events if isinstance(e, ToolCall)]
+    assert (calls[0].server, calls[0].tool) == ("notebook", FIND)
+    results = [e for e in events if isinstance(e, ToolResult)]
+    assert [r.outcome for r in results] == ["ok", "ok", "error", "ok", "error"]
+    assert "find_tools finds" in results[2].shown
+    assert "erp (1,000)" in results[3].shown
+
+
+async def test_a_few_tools_are_sent_and_nothing_is_looked_up():
+    with FakeMessages([DONE]) as api:
+        await Bench(api, many_tools(20, [])).events()
+    assert len(api.requests[0]["tools"]) == 20
+
+
+@pytest.mark.parametrize("number", [100, 4_000])
+def test_a_search_looks_at_the_same_number_of_tools_whatever_there_are(number):
+    """What a search costs and what it leaves in a request do not grow with the tools."""
+    search = ToolSearch.of(Toolset.of([many_tools(number, [])]))
+    looked_at = 0
+
+    class Having(list):
+        def __getitem__(self, part):
+            nonlocal looked_at
+            found = super().__getitem__(part)
+            looked_at += len(found)
+            return found
+
+    search._by_word = {word: Having(names) for word, names in search._by_word.items()}
+    for at in range(60):
+        search.look_up(f"{VERBS[at % 8]} the {NOUNS[at // 8]} with all of it")
+    assert looked_at <= 60 * 8 * 200
+    assert len(json.dumps(search.tools)) <= 20_000
+    assert len({tool["name"] for tool in search.tools}) == len(search.tools)
+
+
+@pytest.mark.parametrize(
+    ("meta", "offered"),
+    [
+        ({"ui": {"visibility": ["app"]}}, False),
+        ({"ui": {"visibility": ["model", "app"]}}, True),
+        ({"ui": {"visibility": "app"}}, True),
+        ({"ui": 7}, True),
+        ("odd", True),
+        (None, True),
+    ],
+)
+def test_a_tool_that_is_for_people_alone_is_not_offered(meta, offered):
+    session = shop()
+    (tool,) = session.tools
+    session.tools = (replace(tool, definition={**tool.definition, "_meta": meta}),)
+    assert (Toolset.of([session]).find("shop__query") is not None) == offered
+
+
+async def test_a_result_that_is_called_like_its_table_says_that_it_is_not_the_table():
+    script = [Reply([use("shop__query", {"sql": "SELECT n FROM t1"})]), DONE]
+    with FakeMessages(script) as api:
+        bench = Bench(api, shop())
+        events = await bench.events()
+    (result,) = [e for e in events if isinstance(e, ToolResult)]
+    assert result.names == ("t1",)
+    assert "t1 is this result of shop, not the table t1 of shop" in result.shown

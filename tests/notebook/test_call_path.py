@@ -1,6 +1,8 @@
 """One way for every call: what it keeps, when it binds, and where nothing may stand."""
 
+import asyncio
 import json
+import random
 import threading
 from pathlib import Path
 
@@ -11,9 +13,19 @@ import pytest
 import mcp_notebook
 from mcp_notebook import results
 from mcp_notebook.agent import calls
+from mcp_notebook.agent.caller import Caller
+from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.errors import CallError, DataError, SessionError
+from mcp_notebook.events import ToolCall
+from mcp_notebook.notebook import current
+from mcp_notebook.notebook.asker import Asker, CallApprovals
+from mcp_notebook.notebook.call_path import NotebookCalls
+from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.state import Notebook
+from tests.fake_messages import use
 from tests.servers.listener import Listener
 from tests.servers.office import build
+from tests.toy import ToySession
 
 SECRET = "planted-0815-planted"
 
@@ -117,3 +129,52 @@ async def _people(state):
     from mcp_notebook.notebook import by_hand
 
     return await by_hand.call(state, "office", "list_people", {})
+
+
+SAME = ("SELECT a FROM m", "SELECT b FROM m", "SELECT count(*) FROM m", "SELECT c FROM k",
+        "SELECT b FROM m WHERE b", "SELECT g, max(a) FROM m GROUP BY g", "SELECT d FROM k")  # fmt: skip
+
+
+def test_parallel_calls_name_their_tables_in_the_order_of_the_calls() -> None:
+    """200 runs, each with other delays: one mapping of calls to names."""
+    chance = random.Random(13)
+
+    async def answer(sql: str) -> str:
+        for _ in range(chance.randrange(9)):
+            await asyncio.sleep(0)
+        rows = [{"asked": sql, "n": n} for n in range(2)]
+        return json.dumps(rows)
+
+    orders: set[tuple[str, ...]] = set()
+
+    async def one_run() -> tuple[tuple[str, ...], ...]:
+        state = Notebook(current.PlainShell(), MCPNotebook())
+        toolset = Toolset.of([ToySession("db", {"query": answer})])
+        approvals = CallApprovals(Asker())
+        books = NotebookCalls(state, cell="c")
+        caller = Caller(toolset, books, approvals, promise=state.promise_name)
+        ended: list[str] = []
+        announced = [
+            caller.announce(use("db__query", {"sql": sql}, id=f"toolu_{at}"))
+            for at, sql in enumerate(SAME)
+        ]
+
+        async def perform(call: ToolCall) -> tuple[str, ...]:
+            result = await caller.perform(call, lambda event: None)
+            books.tell(result)
+            ended.append(call.id)
+            return result.names
+
+        names = await asyncio.gather(*map(perform, announced))
+        orders.add(tuple(ended))
+        for sql, (name,) in zip(SAME, names, strict=True):
+            assert list(state.shell.user_ns[name]["asked"]) == [sql, sql]
+        return tuple(names)
+
+    async def all_runs() -> set[tuple[tuple[str, ...], ...]]:
+        return {await one_run() for _ in range(200)}
+
+    (mapping,) = asyncio.run(all_runs())
+    assert len(set(mapping)) == len(SAME)
+    # they did end in other orders
+    assert len(orders) > 50

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,28 @@ async def test_errors_say_how_to_mend_the_statement(sql: str, expected: str):
         result = await query(client, sql)
     assert result.is_error
     assert expected in result.content[0].text
+
+
+async def test_a_column_of_another_table_is_told_with_the_join_to_it():
+    """Never the very same name as a near miss."""
+    sql = "select i.customer_id from order_items i join orders o on o.id = i.order_id"
+    async with database_client(SHOP) as client:
+        said = (await query(client, sql)).content[0].text
+        without = (await query(client, "select name from order_items")).content[0].text
+    assert "customer_id is a column of orders" in said
+    assert "order_items.order_id = orders." in said
+    assert "mean customer_id" not in said
+    assert "name is a column of " in without
+    assert "Join on order_items.product_id = products." in without
+
+
+async def test_nothing_that_a_model_is_told_beforehand_holds_a_literal_date():
+    """A date in an example is copied into questions that have another."""
+    async with database_client(SHOP) as client:
+        tools = (await client.list_tools()).tools
+        hints = open_engine(f"sqlite:///{SHOP}").hints
+    said = " ".join([hints, *(tool.model_dump_json() for tool in tools)])
+    assert not re.search(r"\b(19|20)\d\d-\d\d", said)
 
 
 async def test_a_statement_that_takes_too_long_is_stopped_at_the_deadline():

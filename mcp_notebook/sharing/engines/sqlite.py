@@ -72,9 +72,10 @@ class SqliteEngine:
         self.name = path.name
         self.dialect = "SQLite"
         self.hints = (
-            "Dates are text like '2026-05-31': compare them as text, take the month "
-            "with strftime('%Y-%m', column), "
-            "step back with date('2026-11-30', '-6 months'). There is no date_trunc, "
+            # no literal date: a model copies it into questions that have another
+            "Dates are text of the form YYYY-MM-DD: compare them as text, take the "
+            "month with strftime('%Y-%m', column), "
+            "step back with date(column, '-6 months'). There is no date_trunc, "
             "extract or interval."
         )
         self._allowed = None if tables is None else {name.lower() for name in tables}
@@ -341,23 +342,43 @@ def _advice(said: str, tables: Sequence[TableInfo], sql: str) -> str:
 def _column_advice(name: str, tables: Sequence[TableInfo], sql: str) -> str:
     words = {word.lower() for word in re.findall(r"\w+", sql)}
     used = [table for table in tables if table.name.lower() in words] or list(tables)
-    others = [table for table in tables if table not in used]
-    owners = [table.name for table in others if _has_column(table, name)]
+    owners = [table for table in tables if _has_column(table, name)]
+    hint = ""
     if owners:
-        hint = f" {name} is a column of {', '.join(owners)}."
-    else:
-        hint = ""
+        joins = [_join_of(owner, table) for owner in owners for table in used]
+        hint = f" {name} is a column of {', '.join(table.name for table in owners)}."
+        hint += next((f" Join on {join}." for join in joins if join), "")
 
     known: list[str] = []
     for table in used:
         known += _column_names(table)
 
-    near_misses = did_you_mean(name, known)
+    # The very name is there, but in another table than the statement takes it from.
+    others = [column for column in known if column.lower() != name.lower()]
+    near_misses = did_you_mean(name, others)
     # a model that misses a column needs the columns, but not those of every table
     listing = "; ".join(
         f"{table.name}({', '.join(_column_names(table))})" for table in used[:5]
     )
     return f"{hint}{near_misses} Columns: {listing}."
+
+
+def _join_of(one: TableInfo, other: TableInfo) -> str:
+    """The condition that joins two tables by a foreign key; empty without one."""
+    if one.name == other.name:
+        return ""
+
+    for table, target in ((other, one), (one, other)):
+        for column in table.columns:
+            name, _, key = column.references.partition(".")
+            if name.lower() != target.name.lower():
+                continue
+
+            keys = [known.name for known in target.columns if known.primary_key]
+            key = key or "".join(keys[:1])
+            return f"{table.name}.{column.name} = {target.name}.{key}"
+
+    return ""
 
 
 def _column_names(table: TableInfo) -> list[str]:
