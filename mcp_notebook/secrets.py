@@ -515,7 +515,8 @@ def is_public(value: str) -> bool:
         return _is_public_address(text)
 
     if _HOST.fullmatch(text):
-        return not any(map(_looks_random, text.split(".")))
+        host = text.partition(":")[0]  # without the port
+        return not any(map(_looks_random, host.split(".")))
 
     pieces = re.split(r"[\s,;:/._=-]+", text)
     is_short = len(text) <= 24 and len(pieces) <= 5

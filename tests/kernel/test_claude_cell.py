@@ -81,7 +81,7 @@ def test_a_question_gives_text_a_card_and_a_dataframe(cells, api):
     assert "Let me look." in ran.text
     assert "There are **40**." in ran.text
     assert cells.run("print(orders_table.shape, orders_table.total.sum(), orders_table.day[0])").text.split() == [
-        "(40,", "3)", "1230.0", "2026-01-02",
+        "(40,", "3)", "1230.0", "2026-01-02", "00:00:00",
     ]  # fmt: skip
     assert not any("application/vnd.jupyter.widget-view+json" in d for d in ran.data)
     told = api.requests[1]["messages"][-1]["content"][0]["content"][0]["text"]

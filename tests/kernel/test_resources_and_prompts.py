@@ -93,6 +93,7 @@ def test_a_mentioned_resource_is_attached_tables_as_previews_and_texts_without_s
     )
     assert ran.status == "ok", ran.text
     blocks = [b["text"] for b in api.requests[first]["messages"][0]["content"]]
+    assert blocks.pop(1).startswith("Today is")
     assert (
         blocks[0]
         == "Sum @library:data://orders.csv by the rules (@library:note://rules)."
@@ -147,6 +148,7 @@ def test_a_prompt_can_be_asked_at_once(cells, api):
     assert "The report." in ran.text
     blocks = api.requests[first]["messages"][-1]["content"]
     assert "short report on FI" in blocks[0]["text"]
+    blocks = [block for block in blocks if not block["text"].startswith("Today is")]
     assert "3 rows" in blocks[1]["text"]
 
 

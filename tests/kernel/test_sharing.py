@@ -187,6 +187,9 @@ def test_what_claude_made_and_what_a_question_names_goes_outside_only_when_it_is
         Reply([text("Five.")]),
     ]
     assert cells.run("%%claude --into counted\nAgain @mine").status == "ok"
+    # It was the earlier table that the person shared, not its name.
+    assert rpc(folder, "query", {"sql": "select n from counted"})["isError"]
+    cells.run("%mcp_share --follow counted")
     assert rpc(folder, "query", {"sql": "select n from counted"})["structuredContent"][
         "rows"
     ] == [[5]]

@@ -246,6 +246,11 @@ READABLE = {
     "crlf",
     "big_exponent",
     "unknown_content_type",
+    # mended, and said so
+    "lone_surrogate",
+    "result_missing_content",
+    "error_nonint_code",
+    "content_not_list",
 }
 BESIDE = {"ansi_banner", "empty_lines", "progress_unknown_token", "list_changed_storm"}
 

@@ -238,9 +238,9 @@ async def test_a_stream_is_read_once_and_kept(
         answer = await runner.query(notebook.catalog, "select count(*) as n from t")
         assert answer.data.to_pylist() == [{"n": 100}]
     monkeypatch.setattr(arrow, "MOST_BYTES", 100)
-    notebook.variables["t"] = rows_of().to_reader()
+    longer = shared(t=rows_of().to_reader())
     with pytest.raises(ToolError, match="write it to a Parquet file"):
-        await runner.query(notebook.catalog, "select count(*) from t")
+        await runner.query(longer.catalog, "select count(*) from t")
 
 
 async def test_a_filtered_dataset_stays_filtered(runner: SqlRunner, tmp_path: Path):

@@ -36,7 +36,7 @@ def test_the_columns_that_a_statement_can_need():
 def test_spooled_rows_can_be_changed_on_the_way(tmp_path: Path):
     """How masked columns of files are hidden from a statement."""
     pq.write_table(pa.table({"a": [1, 2], "email": ["x", "y"]}), tmp_path / "t.parquet")
-    hidden = Spool(tmp_path).changed(
+    hidden = Spool(tmp_path).change_rows(
         Scan((str(tmp_path / "t.parquet"),), "parquet"),
         lambda table: table.set_column(1, "email", pa.array(["masked"] * len(table))),
     )
