@@ -19,10 +19,12 @@ from mcp_notebook.results.raw_table import Raw, listing
 
 _NOTHING = (None, "", [], {}, ())
 _MOST_NOTES = 12
-# Words of success: the table itself says as much.
+# Words of success and of a whole answer: the table itself says as much.
 _GOOD = {
     **dict.fromkeys(["success", "ok", "succeeded"], True),
     **dict.fromkeys(["is_error", "iserror", "error"], False),
+    **dict.fromkeys(["truncated", "is_truncated", "partial", "incomplete"], False),
+    **dict.fromkeys(["has_more", "hasmore", "more"], False),
 }
 _COUNTS = frozenset("count total rows num n size length rowcount rowsaffected".split())
 _WORDS = re.compile(r"[_\W]+")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,14 @@ from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.texts import Findings
 from mcp_notebook.results.values import jsontext, large_lists
 from mcp_notebook.sql_words import selected_columns
+
+# A line in which a text speaks of itself and of the structured content beside it
+_OF_THE_TEXT = re.compile(
+    r"^.*\b(?:this|the) text\b.*\bstructured content\b.*$", re.IGNORECASE | re.MULTILINE
+)
+_TAIL = 400  # characters at the end of a text in which it may speak of itself
+_SHORT = 4000  # characters, and scalars, up to which a repetition is looked for
+_ROW_COUNT = re.compile(r"\(?[\d,]+ rows?\b[^\n]{0,20}\)?|-{2,}")
 
 _COMPARED = 50  # rows of a text's table that are looked for in structured content
 _MANY = 200  # blocks, from which on the fast readers are worth it
@@ -86,10 +95,16 @@ def _compare_to_blocks(
     a table with values that the structured content does not have. The longer of two
     such tables comes first.
     """
+    without = tuple(map(_without_self, parts.texts))
+    is_shorter = without != parts.texts
+    parts = replace(parts, texts=without)
     other = read_blocks(parts.texts, names)
     pictures = (*found.pictures, *other.pictures)
     if not other.raws:
         words = _words_of_blocks(parts)
+        if len(words) <= _SHORT and _repeats(words, parts.structured):
+            words = ""
+
         return replace(found, rest=words, pictures=pictures)
 
     known = frozenset(map(_as_printed, account.scalars_in(parts.structured)))
@@ -97,6 +112,9 @@ def _compare_to_blocks(
     here = sum(raw.rows for raw in found.raws)
     there = sum(raw.rows for raw in other.raws)
     found = replace(found, rest=other.rest, pictures=pictures)
+    if is_shorter and here > there and not new:
+        # The text says itself that it is the shorter one; nothing was cut from the rows.
+        return found
     if not new:
         return found if here == there else _note_rows(found, other)
 
@@ -132,6 +150,26 @@ def _words_of_blocks(parts: ResultParts) -> str:
         piece
         for piece in parts.texts
         if piece.strip() and not piece.lstrip().startswith(("{", "["))
+    )
+
+
+def _without_self(text: str) -> str:
+    """A text without a last line in which it says that it is a part of the whole."""
+    body, end = text[:-_TAIL], text[-_TAIL:]
+    left = _OF_THE_TEXT.sub("", end)
+    return text if left == end else f"{body}{left}".rstrip()
+
+
+def _repeats(words: str, structured: Any) -> bool:
+    """Whether a text is names and values of the structured content, one a line, with at
+    most a count of rows after them: a table of one column is printed so.
+    """
+    lines = [line.strip() for line in words.splitlines()]
+    few = itertools.islice(account.scalars_in(structured), _SHORT)
+    known = frozenset(map(_as_printed, few))
+    return all(
+        not line or _as_printed(line) in known or _ROW_COUNT.fullmatch(line)
+        for line in lines
     )
 
 

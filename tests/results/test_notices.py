@@ -139,3 +139,37 @@ def test_columns_named_beside_words_for_no_rows_are_taken() -> None:
     assert cut_of(
         "Query result is empty\n\n**Column names:** id, name"
     ).data.column_names == ["id", "name"]
+
+
+def test_a_text_that_says_that_it_is_the_shorter_one_cuts_nothing():
+    """Structured content is whole; its text is a part and says so."""
+    rows = [[n, f"name {n}"] for n in range(60)]
+    lines = [f"{n},{name}" for n, name in rows[:40]]
+    closing = "(60 rows)\n(this text holds the first 40 of them, the structured content holds all 60)"
+    result = {
+        "content": [{"type": "text", "text": "\n".join(["id,name", *lines, closing])}],
+        "structuredContent": {
+            "columns": [
+                {"name": "id", "type": "integer", "declared": "INTEGER"},
+                {"name": "name", "type": "text", "declared": "TEXT"},
+            ],
+            "rows": rows,
+            "truncated": False,
+        },
+    }
+    reading = read(result)
+    (table,) = reading.tables
+    assert table.shape == (60, 2)
+    assert (table.truncated, table.notes, reading.text) == ("", (), "")
+
+
+@pytest.mark.parametrize("text", ["COUNT(*)\n955\n(1 row)", "COUNT(*)\n--------\n955"])
+def test_a_text_that_repeats_one_value_is_not_told_beside_it(text):
+    reading = read(
+        {
+            "content": [{"type": "text", "text": text}],
+            "structuredContent": {"columns": ["COUNT(*)"], "rows": [[955]]},
+        }
+    )
+    assert reading.text == ""
+    assert reading.tables[0].data.to_pylist() == [{"COUNT(*)": 955}]

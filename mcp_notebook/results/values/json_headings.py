@@ -39,7 +39,8 @@ _DESCRIPTIONS = frozenset("description comment remarks note doc unit units".spli
 # What goes with a type in the protocols of databases, and says nothing of the values.
 _OF_TYPE = frozenset(
     "nullable mode datatypeid datatypesize datatypemodifier tableid columnid format "
-    "scale precision length fields typeoid type_oid oid table schema database".split()
+    "scale precision length fields typeoid type_oid oid table schema database "
+    "declared".split()
 )
 # Where the cells of a row stand: BigQuery, Google's charts, Neo4j, Athena, others.
 _CELL_KEYS = ("f", "c", "row", "Data", "cells")
