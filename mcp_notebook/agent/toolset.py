@@ -5,7 +5,7 @@ allows, a stable order.
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -164,7 +164,7 @@ class ToolSearch:
         """What the model is told of the tools that fit best; they are in the request
         from now on.
         """
-        scores: Counter[str] = Counter()
+        scores: dict[str, float] = defaultdict(float)
         for word in dict.fromkeys(_words_of(words)[:_MOST_WORDS]):
             having = self._by_word.get(word, ())
             # What few tools have tells most; of what many have the first are taken.
