@@ -29,7 +29,7 @@ FAST = {
     "results/test_services.py",
     "results/test_types.py",
     "sessions/test_lines.py",
-    "sharing/test_masks.py",
+    "sharing/test_catalog.py",
     "test_budgets.py",
     "test_config.py",
     "test_layers.py",
