@@ -1,7 +1,7 @@
 """What holds for every test, and which tests a plain `pytest` runs.
 
-pytest            what a change needs: under five minutes on two cores
-pytest -m fast    a minute, something of every room
+pytest            what a change needs
+pytest -m fast    something of every room
 pytest --all      also browsers, servers by others, other engines, long random tests
 pytest --rest     of `--all` what a plain `pytest` did not run, or with fewer examples
 pytest PATH       all tests of that file or folder
@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
 LONG = {"browser", "node", "slow"}
-# Files whose tests are `fast`: together under a minute, something of every room.
+# Files whose tests are `fast`: something of every room, a minute is the goal.
 FAST = {
     "agent/test_conversation.py",
     "agent/test_run.py",
