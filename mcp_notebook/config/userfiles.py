@@ -9,7 +9,7 @@ import secrets
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def _key_in(path: Path) -> bytes:
             if path.is_file() and path.stat().st_size == KEY_BYTES:
                 return path.read_bytes()
 
-            _write_whole(path, made)
+            write_whole(path, made)
     except OSError as error:
         logger.warning(
             "%s cannot be kept, so answers last this kernel: %s", path, error
@@ -101,7 +101,7 @@ class UserFile:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _hold_lock(self.path):
                 self._check_readable()
-                _write_whole(self.path, _as_bytes(make(self.read())))
+                write_whole(self.path, _as_bytes(make(self.read())))
                 self._here.clear()
         except (OSError, ValueError) as error:
             logger.warning("%s is not changed, only this kernel: %s", self.path, error)
@@ -154,9 +154,11 @@ def _as_bytes(held: dict[str, Any]) -> bytes:
     return json.dumps({"version": VERSION, **held}, indent=1).encode()
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """The file with this content, or as it was; nothing else is left in the folder."""
-    # made with mode 0600, for the user alone
+def write_whole(path: Path, content: bytes) -> None:
+    """The file with this content, for the user alone, or as it was; nothing else is
+    left in the folder.
+    """
+    # made with mode 0600
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -165,42 +167,34 @@ def _write_whole(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
 
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException:  # also an interrupt: the folder is left as it was
         with suppress(OSError):
             os.unlink(temporary)
 
         raise
 
 
-@contextmanager
-def _hold_lock(path: Path) -> Iterator[None]:
+def _hold_lock(path: Path) -> AbstractContextManager[None]:
     """While it lasts no other kernel changes the file. The lock is a file beside it:
     the file itself is replaced by every change.
     """
-    if sys.platform == "win32":
-        yield
-        return
-
-    handle = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-
-        yield
-    finally:
-        os.close(handle)
+    return _lock(f"{path}.lock", os.O_RDWR | os.O_CREAT)
 
 
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> AbstractContextManager[None]:
     """While it lasts no other kernel that asks for this lock is here. It is the folder's
     own: a file for it would stand among the person's files.
     """
+    return _lock(str(folder), os.O_RDONLY)
+
+
+@contextmanager
+def _lock(path: str, flags: int) -> Iterator[None]:
     if sys.platform == "win32":
         yield
         return
 
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
         with suppress(OSError):  # some network file systems have no locks
             fcntl.flock(handle, fcntl.LOCK_EX)

@@ -6,16 +6,14 @@ the tool results it was written for (cut), the replies as the API's messages, an
 they came from. It holds no headers and, as far as `secrets` can tell, no secrets.
 """
 
-import contextlib
 import dataclasses
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mcp_notebook.config.userfiles import write_whole
 from mcp_notebook.errors import BackendError
 from mcp_notebook.json_schema import sendable
 from mcp_notebook.replay.keys import Evidence, Setup, TurnFingerprint
@@ -150,20 +148,7 @@ def save(path: Path, turns: Iterable[Turn]) -> None:
 
     kept = sendable(mask_json(content))
     text = json.dumps(kept, ensure_ascii=False, indent=1) + "\n"
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=path.name, suffix=".tmp"
-    )
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-
-        raise
+    write_whole(Path(path), text.encode())
 
 
 def _without_secrets(reply: dict[str, Any]) -> dict[str, Any]:

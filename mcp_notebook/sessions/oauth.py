@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
@@ -34,6 +33,7 @@ from mcp.shared.auth import (
 from pydantic import AnyUrl, BaseModel, ValidationError
 
 from mcp_notebook.config import HttpServer
+from mcp_notebook.config.userfiles import write_whole
 from mcp_notebook.errors import ConnectError
 from mcp_notebook.secrets import learn_secret
 from mcp_notebook.sessions.sign_in import Authorize, SignIn
@@ -173,11 +173,7 @@ class TokenStore:
                 self._keyring = None
 
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, new = tempfile.mkstemp(dir=self._folder, prefix=".")  # 0600
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-
-        os.replace(new, self._path)
+        write_whole(self._path, text.encode())
 
     @property
     def _path(self) -> Path:
