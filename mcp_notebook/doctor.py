@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -115,8 +116,15 @@ def check_python() -> Iterator[Finding]:
 
 def check_packages() -> Iterator[Finding]:
     """What this package needs, by its own metadata; extras only where they are there."""
+    try:
+        own = metadata.distribution(PACKAGE)
+    except metadata.PackageNotFoundError:
+        fix = "Install it: pip install -e . in its folder."
+        yield Finding("wrong", f"{PACKAGE} itself is not installed here", fix)
+        return
+
     fits = []
-    for requirement in requirements_of(metadata.distribution(PACKAGE)):
+    for requirement in requirements_of(own):
         extra = requirement.marker is not None
         try:
             version = metadata.version(requirement.name)
@@ -151,7 +159,12 @@ def requirements_of(distribution: metadata.Distribution) -> Iterator[Requirement
 
 def check_neighbours() -> Iterator[Finding]:
     """Installed packages that want another version of the MCP or the model's SDK."""
-    ours = {"mcp": metadata.version("mcp"), "anthropic": metadata.version("anthropic")}
+    ours = {}
+    for name in ("mcp", "anthropic"):
+        # One that is missing was told above.
+        with suppress(metadata.PackageNotFoundError):
+            ours[name] = metadata.version(name)
+
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if not name or name == PACKAGE:

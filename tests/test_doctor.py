@@ -65,6 +65,17 @@ def test_a_package_that_is_missing(monkeypatch):
     assert 'pip install "a-package-that-nobody-has>=2"' in found.advice
 
 
+def test_nothing_that_is_looked_for_is_installed(monkeypatch):
+    def missing(name: str):
+        raise doctor.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor.metadata, "distribution", missing)
+    monkeypatch.setattr(doctor.metadata, "version", missing)
+    found = only(doctor.check_packages())
+    assert found.what == "mcp-notebook itself is not installed here"
+    assert list(doctor.check_neighbours()) == []
+
+
 def test_a_neighbour_that_wants_another_sdk(installed):
     installed("a-neighbour", "1.0", "mcp<2", "anthropic<9; extra == 'never'")
     found = [f for f in doctor.check_neighbours() if "a-neighbour" in f.what]
