@@ -6,6 +6,7 @@ everybody's name. With `follows` it is the variable.
 """
 
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -30,8 +31,8 @@ class Entry:
     variable: str
     origin: Origin = "result"
     description: str = ""
-    # the object that was shared, held so that no other takes its place
-    pinned: object = None
+    # gives the object that was shared; no other takes its place
+    pinned: Callable[[], object] | None = None
     follows: bool = False
     # columns that were made from masked ones, under names that are not
     masked: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ class Catalog:
         """
         held = variable or name
         if origin == "shared":
-            pinned = self._namespace().get(held)
+            pinned = _hold_weakly(self._namespace().get(held))
         else:
             pinned = None
 
@@ -161,7 +162,8 @@ class Catalog:
         """Take what the variable holds now for what was shared under this name."""
         entry = self._entries.get(name)
         if entry is not None and entry.origin == "shared":
-            self._entries[name] = replace(entry, pinned=self.value_of(entry))
+            pinned = _hold_weakly(self.value_of(entry))
+            self._entries[name] = replace(entry, pinned=pinned)
 
     def value_of(self, entry: Entry) -> object:
         """What the entry's variable holds now, shared or not."""
@@ -212,7 +214,19 @@ class Catalog:
 
 def is_paused(entry: Entry, value: object) -> bool:
     """Whether the variable no longer holds what was shared."""
-    return entry.origin == "shared" and not entry.follows and value is not entry.pinned
+    if entry.origin != "shared" or entry.follows:
+        return False
+
+    return entry.pinned is None or value is not entry.pinned()
+
+
+def _hold_weakly(value: object) -> Callable[[], object]:
+    """A way to the object that does not keep it: `del df` frees a shared frame too."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        # A path or another small value that cannot be referred to weakly.
+        return lambda: value
 
 
 class _Selection(Catalog):

@@ -1,12 +1,14 @@
 """The catalog finds a table by its name, whatever was added and removed before."""
 
+import gc
+import weakref
 from contextlib import suppress
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.sharing.catalog import Catalog, Entry
+from mcp_notebook.sharing.catalog import Catalog, Entry, is_paused
 
 NAMES = st.sampled_from(["orders", "Orders", "ORDERS", "shop", "Shop", "ä", "Ä"])
 STEPS = st.lists(
@@ -39,3 +41,24 @@ def test_a_name_finds_what_looking_at_all_entries_finds(steps, name):
 
         for view in (catalog, shared):
             assert view.find(name) == by_looking_at_all(view, name)
+
+
+class Frame:
+    """Stands for a large table."""
+
+
+def test_a_share_does_not_keep_what_the_person_deleted():
+    variables: dict[str, object] = {"events": Frame(), "path": "events.parquet"}
+    catalog = Catalog(lambda: variables)
+    catalog.add("events", origin="shared")
+    catalog.add("path", origin="shared")
+    frame = weakref.ref(variables["events"])
+    assert not any(is_paused(e, variables[e.variable]) for e in catalog)
+
+    del variables["events"]
+    gc.collect()
+    assert frame() is None
+    variables["events"] = Frame()
+    assert {e.name for e in catalog if is_paused(e, variables[e.variable])} == {
+        "events"
+    }

@@ -84,10 +84,10 @@ async def runner() -> AsyncIterator[SqlRunner]:
     await runner.close()
 
 
-def shared(**variables: Any) -> Notebook:
+def shared(*, follows: bool = False, **variables: Any) -> Notebook:
     notebook = Notebook(**variables)
     for name in variables:
-        notebook.catalog.add(name, origin="shared")
+        notebook.catalog.add(name, origin="shared", follows=follows)
     return notebook
 
 
@@ -224,8 +224,8 @@ async def test_it_is_listed_without_a_job_and_described_by_its_first_rows(
 
 
 async def test_a_query_sees_the_variable_as_it_is_now(spark: Sparks, runner: SqlRunner):
-    """Bound anew, to another engine, to a frame, deleted."""
-    notebook = shared(events=spark.classic.range(3))
+    """Bound anew, to another engine, to a frame, deleted; the share follows the name."""
+    notebook = shared(follows=True, events=spark.classic.range(3))
     seen = []
     for value in (
         spark.classic.range(5),
@@ -379,6 +379,7 @@ async def test_what_cannot_be_asked_says_what_to_do(spark: Sparks, runner: SqlRu
     with pytest.raises(ToolError, match=r"Spark says: .*CAST_INVALID_INPUT"):
         await runner.query(notebook.catalog, "select cast(s as integer) as n from bad")
     notebook.variables["bad"] = spark.classic.readStream.format("rate").load()
+    notebook.catalog.renew("bad")
     with pytest.raises(ToolError, match="streaming DataFrame"):
         await runner.query(notebook.catalog, "select * from bad")
 
