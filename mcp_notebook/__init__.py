@@ -8,6 +8,8 @@ Importing it, or loading the extension, loads none of mcp, anthropic, pandas or 
 they load at first use.
 """
 
+from __future__ import annotations
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

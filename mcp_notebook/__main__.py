@@ -4,6 +4,8 @@ Also started as a file by an isolated Python (`config/target.py`), which knows n
 the folder of a checkout nor the person's own site-packages.
 """
 
+from __future__ import annotations
+
 import sys
 from importlib.util import find_spec
 from pathlib import Path

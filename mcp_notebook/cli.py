@@ -2,6 +2,8 @@
 command takes stands here; its work stands in a module that only that command loads.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Callable, Container, Sequence

@@ -2,6 +2,8 @@
 about it. Values of credentials are never looked at, only whether they are there.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -278,7 +280,7 @@ def examine_server(server: str) -> Iterator[Finding]:
     current.run(state, state.sessions.disconnect(name))
 
 
-def examine_session(session: "Session") -> Iterator[Finding]:
+def examine_session(session: Session) -> Iterator[Finding]:
     """What a connected server's tools cost, and what is odd in them."""
     tools = session.tools
     if not tools:

@@ -18,6 +18,8 @@ What Claude can mend is not an exception: it is a tool result with `is_error`. B
 their traceback.
 """
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Iterable
 
@@ -35,7 +37,7 @@ class NotebookError(Exception):
         self.message, self.detail = hide(message), hide(detail)
         super().__init__(self.message)
 
-    def alone(self) -> "NotebookError":
+    def alone(self) -> NotebookError:
         """The same exception without what led to it.
 
         IPython prints the whole native traceback when an ExceptionGroup is anywhere in

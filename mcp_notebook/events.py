@@ -3,6 +3,8 @@
 `agent.run` yields them in order; the view, the ledger and the tests take the same stream.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -121,10 +123,10 @@ class ToolResult:
     received_bytes: int = 0
     # names under which the tables are in the notebook, one per table of `reading`
     names: tuple[str, ...] = ()
-    reading: "Reading | None" = None
+    reading: Reading | None = None
     images: tuple[tuple[str, str], ...] = ()  # (mime type, base64)
     # what came or was linked besides, and is no table
-    files: "tuple[Resource, ...]" = ()
+    files: tuple[Resource, ...] = ()
     value: Any = None  # what the tool returned by its output schema, unwrapped
     has_value: bool = False  # it returned one; it may be None
 

@@ -8,6 +8,8 @@ Grammar: https://json-schema.org/draft/2020-12/json-schema-core and -validation;
 changed since draft 4: https://json-schema.org/understanding-json-schema/reference.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import re

@@ -16,6 +16,8 @@ library is imported to ask.
 | spark | Spark DataFrame, classic or Connect, and pandas API on Spark | its own Spark session |
 """
 
+from __future__ import annotations
+
 from pathlib import PurePath
 from typing import Any, Literal
 

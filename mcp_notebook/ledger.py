@@ -1,5 +1,7 @@
 """Every tool call and every model turn of this kernel, with what it took."""
 
+from __future__ import annotations
+
 import dataclasses
 import datetime
 import json
@@ -95,7 +97,7 @@ class Ledger:
                 ).total_seconds()
                 self.record(ToolResult(call_id, "cancelled", "", seconds), cell=cell)
 
-    def frame(self) -> "DataFrame":
+    def frame(self) -> DataFrame:
         """Every call as a DataFrame, one row a call, oldest first."""
         pd = _load_pandas()
         names = [f.name for f in dataclasses.fields(CallRecord)]
@@ -108,7 +110,7 @@ class Ledger:
         data["names"] = [", ".join(c.names) for c in self.calls]
         return data.astype({"rows": "Int64", "turn": "Int64"})
 
-    def costs(self, by: Literal["cell", "server", "tool"] = "cell") -> "DataFrame":
+    def costs(self, by: Literal["cell", "server", "tool"] = "cell") -> DataFrame:
         """What was taken, one row a cell, server or tool, in the order of their first
         use; the columns add up.
 

@@ -7,6 +7,8 @@ with a heartbeat (`wait_in_cell`, because ipykernel cannot interrupt an awaited 
 whose await does not return to the loop, ipython/ipykernel#881).
 """
 
+from __future__ import annotations
+
 import asyncio
 import concurrent.futures as futures
 import sys
@@ -44,7 +46,7 @@ def get_loop() -> asyncio.AbstractEventLoop:
         return _loop
 
 
-def submit(coroutine: Coroutine[Any, Any, T]) -> "futures.Future[T]":
+def submit(coroutine: Coroutine[Any, Any, T]) -> futures.Future[T]:
     """Run a coroutine on the background loop and return its future; call it from any
     other thread.
     """
@@ -71,12 +73,12 @@ class _Settled:
             self.ended.set()
 
 
-_settled: "weakref.WeakKeyDictionary[futures.Future[Any], _Settled]" = (
+_settled: weakref.WeakKeyDictionary[futures.Future[Any], _Settled] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def wait(future: "futures.Future[T]", pump: Callable[[], None] = lambda: None) -> T:
+def wait(future: futures.Future[T], pump: Callable[[], None] = lambda: None) -> T:
     """Block until the future is done, calling `pump` between slices; an interrupt
     cancels the work first.
     """
@@ -96,7 +98,7 @@ def wait(future: "futures.Future[T]", pump: Callable[[], None] = lambda: None) -
 
 
 async def wait_in_cell(
-    future: "futures.Future[T]", pump: Callable[[], None] = lambda: None
+    future: futures.Future[T], pump: Callable[[], None] = lambda: None
 ) -> T:
     """Await the future from the kernel's loop with a heartbeat, calling `pump` at each beat."""
     try:
@@ -117,7 +119,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return wait(submit(coroutine))
 
 
-def _cancel(future: "futures.Future[Any]") -> None:
+def _cancel(future: futures.Future[Any]) -> None:
     """Cancel the work and wait, bounded, until its clean-up is done. A second interrupt
     goes through.
     """

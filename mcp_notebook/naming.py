@@ -1,5 +1,7 @@
 """Readable names for tables that calls return; a name of the person's is never taken."""
 
+from __future__ import annotations
+
 import builtins
 import keyword
 import re

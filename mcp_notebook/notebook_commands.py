@@ -2,6 +2,8 @@
 executed headless with what each cell gives.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import shlex

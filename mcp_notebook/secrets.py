@@ -7,6 +7,8 @@ Anthropic, OpenAI, GitHub, GitLab, Slack, AWS, Google, Hugging Face, npm and PyP
 JSON web tokens, PEM private keys, and the password in a URL.
 """
 
+from __future__ import annotations
+
 import base64
 import bisect
 import functools

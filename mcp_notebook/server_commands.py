@@ -2,6 +2,8 @@
 pipeline. What comes is the table that a notebook would get.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
@@ -127,9 +129,7 @@ def check_output(args: argparse.Namespace) -> None:
         )
 
 
-def give_out(
-    args: argparse.Namespace, result: Any, table: "pd.DataFrame | None"
-) -> None:
+def give_out(args: argparse.Namespace, result: Any, table: pd.DataFrame | None) -> None:
     """Print or write what a call gave; notes go to stderr, where a pipe leaves them."""
     if table is None:
         _give_out_text(args, by_hand.text_of(result))
@@ -157,7 +157,7 @@ def _give_out_text(args: argparse.Namespace, text: str) -> None:
     print(json.dumps(text, ensure_ascii=False) if args.json else text)
 
 
-def write_table(table: "pd.DataFrame", path: Path) -> None:
+def write_table(table: pd.DataFrame, path: Path) -> None:
     """Write a table as its file's ending says."""
     if path.suffix == ".parquet":
         table.to_parquet(path, index=False)
@@ -167,7 +167,7 @@ def write_table(table: "pd.DataFrame", path: Path) -> None:
         table.to_csv(path, index=False)
 
 
-def _json_of(table: "pd.DataFrame") -> str:
+def _json_of(table: pd.DataFrame) -> str:
     kinds = table.attrs.get("mcp", {}).get("column_types", {})
     for name in table.columns:
         if kinds.get(name, "").startswith("date") and table[name].dtype.kind == "M":
@@ -180,12 +180,12 @@ def _json_of(table: "pd.DataFrame") -> str:
     return str(text)
 
 
-def _shape(table: "pd.DataFrame") -> str:
+def _shape(table: pd.DataFrame) -> str:
     rows, columns = table.shape
     return f"{rows:,} rows x {columns} columns"
 
 
-def _notes_of(table: "pd.DataFrame") -> list[str]:
+def _notes_of(table: pd.DataFrame) -> list[str]:
     told = table.attrs.get("mcp", {})
     cut = told.get("truncated")
     return [*told.get("notes", ()), *([cut] if cut else [])]

@@ -10,6 +10,8 @@ sqlglot takes 0.3 s to load, so it is imported where a statement is judged and n
 with the extension.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import re
@@ -466,7 +468,7 @@ def _is_parsed_as_query(sql: str, dialects: Iterable[str]) -> bool:
     return trees is not None and len(trees) == 1 and is_query_tree(trees[0])
 
 
-def parse_first(sql: str, dialects: Iterable[str]) -> "list[exp.Expr] | None":
+def parse_first(sql: str, dialects: Iterable[str]) -> list[exp.Expr] | None:
     """The statements of a text in the first of the dialects that can read it, if any."""
     errors = (_load_sqlglot().errors.SqlglotError, ValueError, RecursionError)
     for dialect in dialects:
@@ -476,7 +478,7 @@ def parse_first(sql: str, dialects: Iterable[str]) -> "list[exp.Expr] | None":
     return None
 
 
-def parse_statements(sql: str, dialect: str) -> "list[exp.Expr]":
+def parse_statements(sql: str, dialect: str) -> list[exp.Expr]:
     """The statements of a text as sqlglot's trees; raises SqlglotError, ValueError or
     RecursionError for what it cannot read.
     """
@@ -506,7 +508,7 @@ def _quiet_parser() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def is_query_tree(tree: "exp.Expr") -> bool:
+def is_query_tree(tree: exp.Expr) -> bool:
     """Whether a statement's tree is one query that only reads."""
     exp = _load_sqlglot().exp
     if not isinstance(tree, exp.Query | exp.Values):

@@ -6,6 +6,8 @@ functions that only wait (`sleep`, `pg_sleep`) or only tell (`version`) are not 
 them. Reading a file of the server's machine counts: it is no reading of the data.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 # https://www.postgresql.org/docs/current/functions-admin.html unless said otherwise

@@ -11,6 +11,8 @@ sqlglot would do the same, but takes 0.3 s to load, which no first result should
 for.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache

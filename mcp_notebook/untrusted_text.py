@@ -11,6 +11,8 @@ this machine may be sent to. A host is never judged by its spelling: loopback ha
 address judged, and the connection made to the judged one.
 """
 
+from __future__ import annotations
+
 import asyncio
 import ipaddress
 import re
@@ -58,14 +60,14 @@ def clip(text: str, limit: int) -> str:
     return text[: max(limit - 1, 0)] + "…"
 
 
-def _escape_but_lines(found: "re.Match[str]") -> str:
+def _escape_but_lines(found: re.Match[str]) -> str:
     if found[0] in "\n\t":
         return found[0]
 
     return _escape_character(found)
 
 
-def _escape_character(found: "re.Match[str]") -> str:
+def _escape_character(found: re.Match[str]) -> str:
     character = found[0]
     if character in _JOINERS and _joins(found.string, found.start()):
         return character

@@ -8,6 +8,8 @@ can be done with it; a new kind is one more entry of `KINDS`.
 This module loads pyarrow: it is imported where results are read, not by `%load_ext`.
 """
 
+from __future__ import annotations
+
 import datetime as dt
 import json
 import math

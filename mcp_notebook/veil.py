@@ -5,6 +5,8 @@ The person sees their own data; models, outside clients, logs, recordings and fr
 get `***`. What this cannot do stands in docs/masking.md.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +63,7 @@ class Scope:
 
     queries: Mapping[str, Outputs]
     sources: Mapping[str, Outputs | None] = field(default_factory=dict)
-    outer: "Scope | None" = None
+    outer: Scope | None = None
     before: Mapping[str, bool] = field(default_factory=dict)
 
 
@@ -651,7 +653,7 @@ def _letters(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(max(pieces, key=len) for pieces in parts)
 
 
-def _hide_after(found: "re.Match[str]") -> str:
+def _hide_after(found: re.Match[str]) -> str:
     said = found["said"]
     if said.strip().casefold() in ("", "null", "masked", MASK):
         return found[0]
@@ -664,7 +666,7 @@ def _hide_after(found: "re.Match[str]") -> str:
     return f"{found['name']}{found['mark']}{quote}{MASK}{quote}"
 
 
-def _hide_unless(found: "re.Match[str]", sql: str) -> str:
+def _hide_unless(found: re.Match[str], sql: str) -> str:
     inner = next(group for group in found.groups() if group is not None)
     if inner in sql or re.fullmatch(r"[A-Z_ ]+", inner):
         return found[0]

@@ -4,6 +4,8 @@ Source: https://platform.claude.com/docs/en/build-with-claude/streaming. A messa
 the JSON of a non-streamed reply.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterable, Iterator

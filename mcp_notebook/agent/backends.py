@@ -5,6 +5,8 @@ A backend is a client that speaks the Messages API over an httpx transport; a ne
 transport more (`replay.player` is one), and nothing else in the loop changes.
 """
 
+from __future__ import annotations
+
 import atexit
 import concurrent.futures
 import os
@@ -172,7 +174,7 @@ def choose_backend(
     client: Any = None,
     model: str = "",
     prefer: Literal["auto", "live", "replay"] = "auto",
-    replay: "httpx2.AsyncBaseTransport | None" = None,
+    replay: httpx2.AsyncBaseTransport | None = None,
     record: Any = None,
     environ: Mapping[str, str] = os.environ,
     clients: Clients | None = None,

@@ -5,6 +5,8 @@ Every request goes out through `admit`, every reply comes in through `admit_repl
 a server, a model or a person wrote cannot make the service refuse the conversation.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

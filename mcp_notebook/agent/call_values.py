@@ -2,6 +2,8 @@
 notebook's state and magics can name them before the first result is read.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,8 +46,8 @@ class Sending:
 
     call: ToolCall
     arguments: dict[str, Any] = field(repr=False)
-    session: "Session"
-    tool: "ToolInfo"
+    session: Session
+    tool: ToolInfo
 
 
 class Keep(Protocol):
@@ -57,7 +59,7 @@ class Keep(Protocol):
 
     def __call__(
         self,
-        tables: "Sequence[Table]",
+        tables: Sequence[Table],
         origin: Origin,
         write: Callable[[Sequence[str]], str],
     ) -> tuple[tuple[str, ...], str]: ...

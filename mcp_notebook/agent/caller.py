@@ -2,6 +2,8 @@
 it, notice repeats.
 """
 
+from __future__ import annotations
+
 import asyncio
 import copy
 import json
@@ -49,7 +51,7 @@ class Repeats:
     """The calls of one cell that succeeded, and those that run."""
 
     _done: dict[str, ToolResult] = field(default_factory=dict)
-    _running: dict[str, "asyncio.Future[ToolResult]"] = field(default_factory=dict)
+    _running: dict[str, asyncio.Future[ToolResult]] = field(default_factory=dict)
 
     def first(self, key: str) -> First | None:
         """The first call's result when this call need not run; asked for once more, the
@@ -129,14 +131,14 @@ class Prepared:
     """
 
     event: ToolCall
-    session: "Session"
-    tool: "ToolInfo"
+    session: Session
+    tool: ToolInfo
     arguments: dict[str, Any]
     key: str
     # the same call's result, or its future, when it ran or runs already
     first: First | None
     # the server's tools that said, when asked, that they only read
-    reading: "tuple[ToolInfo, ...]" = ()
+    reading: tuple[ToolInfo, ...] = ()
 
 
 @dataclass
@@ -335,7 +337,7 @@ class Caller:
 
         return ""
 
-    def _history(self, session: "Session", tool: "ToolInfo") -> str:
+    def _history(self, session: Session, tool: ToolInfo) -> str:
         return self.grants.history(
             _spec_key(session), tool.name, tool.fingerprint, tool.definition
         )
@@ -364,7 +366,7 @@ class Caller:
                 self.approvals.answer(other.event.id, Reply("once"))
 
     def _decide(
-        self, session: "Session", tool: "ToolInfo", arguments: Mapping[str, Any]
+        self, session: Session, tool: ToolInfo, arguments: Mapping[str, Any]
     ) -> policy.Decision:
         asked = policy.CallRequest(
             session.name,
@@ -378,7 +380,7 @@ class Caller:
         return policy.decide(asked, self.rules, self.grants)
 
 
-def _reading_tools(session: "Session") -> "tuple[ToolInfo, ...]":
+def _reading_tools(session: Session) -> tuple[ToolInfo, ...]:
     """The tools of a server that say of themselves that they only read."""
     return tuple(t for t in session.tools if policy.only_reads(t.annotations))
 
@@ -389,7 +391,7 @@ def _is_reading(prepared: Prepared) -> bool:
     return prepared.session.trusted or policy.only_reads(prepared.tool.annotations)
 
 
-def _describe_change(session: "Session", tool: "ToolInfo") -> str:
+def _describe_change(session: Session, tool: ToolInfo) -> str:
     """What the server changed about a tool since it was connected, as a diff; empty for
     one that is as it was.
     """
@@ -407,7 +409,7 @@ def _describe_change(session: "Session", tool: "ToolInfo") -> str:
     )
 
 
-def _is_unchanged(session: "Session", tool: "ToolInfo") -> bool:
+def _is_unchanged(session: Session, tool: ToolInfo) -> bool:
     """Whether the tool is still what the question was about: a server may list another
     one at any time.
     """
@@ -415,7 +417,7 @@ def _is_unchanged(session: "Session", tool: "ToolInfo") -> bool:
     return session.trusted or (now is not None and now.fingerprint == tool.fingerprint)
 
 
-def _spec_key(session: "Session") -> str:
+def _spec_key(session: Session) -> str:
     # A server inside this kernel has no description that another kernel could know it by.
     here = isinstance(session.spec, InProcessServer)
     if here:

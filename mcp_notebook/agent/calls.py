@@ -2,6 +2,8 @@
 Claude is shown.
 """
 
+from __future__ import annotations
+
 import asyncio
 import glob
 import json
@@ -103,12 +105,12 @@ _FILES = ("arrow file", "arrow stream", "parquet")
 
 
 async def shape(
-    outcome: "CallOutcome",
-    tool: "ToolInfo",
+    outcome: CallOutcome,
+    tool: ToolInfo,
     origin: Origin,
     keep: Keep,
     shaping: Shaping,
-    session: "Session | None" = None,
+    session: Session | None = None,
 ) -> ToolResult:
     """Read the server's answer, write what Claude is shown, and keep its tables in the
     notebook.
@@ -131,7 +133,7 @@ async def shape(
 
 
 def _follower(
-    session: "Session | None", outcome: "CallOutcome"
+    session: Session | None, outcome: CallOutcome
 ) -> Callable[[str], object] | None:
     """Reads what a result links to, from the server that sent the link; None when it
     links to nothing.
@@ -151,8 +153,8 @@ def _follower(
 
 
 def _shape(
-    outcome: "CallOutcome",
-    tool: "ToolInfo",
+    outcome: CallOutcome,
+    tool: ToolInfo,
     origin: Origin,
     keep: Keep,
     shaping: Shaping,
@@ -230,7 +232,7 @@ def _unwrap(value: Any) -> Any:
     return value
 
 
-def _follow_masks(origin: Origin, reading: "Reading", veil: Veil) -> Origin:
+def _follow_masks(origin: Origin, reading: Reading, veil: Veil) -> Origin:
     """Learn the values of masked columns, whatever the statement called them; returns
     the origin with these columns.
     """
@@ -251,7 +253,7 @@ def _follow_masks(origin: Origin, reading: "Reading", veil: Veil) -> Origin:
 
 
 def previews(
-    tables: "Sequence[Table]",
+    tables: Sequence[Table],
     names: Sequence[str],
     shaping: Shaping,
     masked: Sequence[Sequence[str]] = (),
@@ -279,8 +281,8 @@ def previews(
 
 def _result(
     origin: Origin,
-    outcome: "CallOutcome",
-    reading: "Reading",
+    outcome: CallOutcome,
+    reading: Reading,
     end: Any,
     shown: str,
     names: tuple[str, ...] = (),

@@ -5,6 +5,8 @@ The rules (https://platform.claude.com/docs/en/api/messages): messages alternate
 hold more than white space.
 """
 
+from __future__ import annotations
+
 import asyncio
 import copy
 from collections.abc import Iterable, Mapping
@@ -44,7 +46,7 @@ class Conversation:
     # what to go back to when the service refuses these messages once more
     fallback: list[dict[str, Any]] | None = None
     # the latest run of each cell that asked, by the cell's id, in the order of the first
-    runs: dict[str, "CellTurns"] = field(default_factory=dict)
+    runs: dict[str, CellTurns] = field(default_factory=dict)
     last_cell: str = ""  # whose run the next new cell goes on from
     # one question at a time
     busy: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
@@ -104,7 +106,7 @@ class Conversation:
         """Go back to a snapshot."""
         self.messages = messages
 
-    def fork(self) -> "Conversation":
+    def fork(self) -> Conversation:
         """A conversation that starts where this one is."""
         return Conversation(
             self.snapshot(),

@@ -1,5 +1,7 @@
 """Failures of the model's service, in one sentence each that says what to do next."""
 
+from __future__ import annotations
+
 import re
 from typing import Any
 

@@ -6,6 +6,8 @@ own refusals): an object at the top and nothing combined there, names of argumen
 characters of a small alphabet. JSON Schema itself is `json_schema`'s matter.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import unicodedata
@@ -73,7 +75,7 @@ class OfferedTool:
 _offered: dict[str, OfferedTool] = {}
 
 
-def offer(tool: "ToolInfo") -> OfferedTool:
+def offer(tool: ToolInfo) -> OfferedTool:
     """The tool in the API's form; worked out once for a definition."""
     found = _offered.get(tool.fingerprint)
     if found is None:
@@ -85,7 +87,7 @@ def offer(tool: "ToolInfo") -> OfferedTool:
     return found
 
 
-def _make(tool: "ToolInfo") -> OfferedTool:
+def _make(tool: ToolInfo) -> OfferedTool:
     schema = merge_branches(lift(tool.input_schema))
     said = [tool.description.strip() or tool.title.strip() or tool.name]
     choices = schema.pop(_CHOICES, None)

@@ -5,6 +5,8 @@ https://platform.claude.com/docs/en/build-with-claude/vision: four kinds, 5 MB e
 most 8,000 pixels a side, 100 pictures and 32 MB in a request.
 """
 
+from __future__ import annotations
+
 import base64
 import importlib.util
 import io

@@ -2,6 +2,8 @@
 table, never the network).
 """
 
+from __future__ import annotations
+
 import functools
 import re
 from typing import Any

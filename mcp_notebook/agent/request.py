@@ -2,6 +2,8 @@
 it is cached, and what `--dry-run` says of it.
 """
 
+from __future__ import annotations
+
 import datetime
 import json
 import os
@@ -56,7 +58,7 @@ _TAG = re.compile(r"[<＜﹤‹〈⟨](?=[A-Za-zＡ-Ｚａ-ｚ]|\s*[/\\|!?])")
 _REFERENCE = re.compile(r"(?<![\w.@])@([^\W\d]\w*)")
 
 
-def system_prompt(sessions: "Iterable[Session]") -> str:
+def system_prompt(sessions: Iterable[Session]) -> str:
     """The system prompt: stable from cell to cell while the same servers are connected,
     so that it caches.
     """

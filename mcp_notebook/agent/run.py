@@ -2,6 +2,8 @@
 the tests check.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing

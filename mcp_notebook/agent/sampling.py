@@ -4,6 +4,8 @@ https://modelcontextprotocol.io/specification/2025-11-25/client/sampling. The se
 gets the reply as text; it gets neither tools nor anything of the conversation.
 """
 
+from __future__ import annotations
+
 import asyncio
 import importlib
 from collections.abc import Mapping

@@ -5,6 +5,8 @@ A secret is known by its shape, as a value of the environment, or by the name of
 column, field or argument (`secrets`).
 """
 
+from __future__ import annotations
+
 import glob
 import json
 from collections.abc import Callable, Iterable, Iterator

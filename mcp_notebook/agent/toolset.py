@@ -2,6 +2,8 @@
 allows, a stable order.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import re
@@ -27,10 +29,10 @@ SEARCH = {"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm
 class Toolset:
     """The tools that one cell may use, by the name that Claude calls them."""
 
-    by_name: dict[str, "tuple[Session, ToolInfo]"]
+    by_name: dict[str, tuple[Session, ToolInfo]]
 
     @classmethod
-    def of(cls, sessions: "Iterable[Session]") -> "Toolset":
+    def of(cls, sessions: Iterable[Session]) -> Toolset:
         """All tools of the sessions that the service takes, sorted, so that a request's
         prefix stays the same and caches.
         """
@@ -75,7 +77,7 @@ class Toolset:
             "input_schema": offered.input_schema,
         }
 
-    def find(self, name: str) -> "tuple[Session, ToolInfo] | None":
+    def find(self, name: str) -> tuple[Session, ToolInfo] | None:
         """The session and tool behind a name that Claude used."""
         return self.by_name.get(name)
 
@@ -119,7 +121,7 @@ class ToolSearch:
     _by_word: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, toolset: Toolset, used: Iterable[str] = ()) -> "ToolSearch":
+    def of(cls, toolset: Toolset, used: Iterable[str] = ()) -> ToolSearch:
         """`used`: names that the conversation called already, which stay in sight."""
         search = cls(toolset)
         for name, (session, tool) in toolset.by_name.items():
@@ -235,7 +237,7 @@ def choose_tools(
     return search.tools, search
 
 
-def _is_for_models(tool: "ToolInfo") -> bool:
+def _is_for_models(tool: ToolInfo) -> bool:
     """Whether a server wants models to have the tool: MCP Apps (SEP-1865) lets it say
     `_meta.ui.visibility: ["app"]` of one that is for people alone.
     """

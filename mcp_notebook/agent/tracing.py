@@ -6,6 +6,8 @@ together. Contents are never recorded.
 https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -41,7 +43,7 @@ def agent_span(conversation: str, model: str) -> Iterator[Any]:
 
 
 @contextmanager
-def tool_span(session: "Session", tool: "ToolInfo", call_id: str) -> Iterator[Any]:
+def tool_span(session: Session, tool: ToolInfo, call_id: str) -> Iterator[Any]:
     """The span of one tool call, the wait for the person included."""
     attributes = {
         "gen_ai.operation.name": "execute_tool",

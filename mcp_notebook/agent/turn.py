@@ -6,6 +6,8 @@ raises a bare `APIStatusError` when the SDK's own retries are over; assistant bl
 back to the API as they came, thinking and its signature included.
 """
 
+from __future__ import annotations
+
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable

@@ -2,6 +2,8 @@
 output, checked by pydantic.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Mapping

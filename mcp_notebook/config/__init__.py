@@ -9,6 +9,8 @@ files      .mcp.json and the files of other hosts, and where each keeps its serv
 userfiles  what the notebook itself remembers between kernels
 """
 
+from __future__ import annotations
+
 from mcp_notebook.config.files import (
     Found,
     discover,

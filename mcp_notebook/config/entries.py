@@ -2,6 +2,8 @@
 every complaint names it.
 """
 
+from __future__ import annotations
+
 import difflib
 import json
 import os
@@ -152,7 +154,7 @@ class _Fields:
         """A complaint about one key."""
         return ConfigError(f"{self.where}: {words}")
 
-    def inner(self, entry: Mapping[str, Any]) -> "_Fields":
+    def inner(self, entry: Mapping[str, Any]) -> _Fields:
         """An object inside the entry, with fields of its own."""
         inner = _Fields(entry, self.where, self.environ, self.folder)
         inner.written = self.written

@@ -2,6 +2,8 @@
 is found by its name.
 """
 
+from __future__ import annotations
+
 import codecs
 import json
 import os

@@ -1,5 +1,7 @@
 """The ways to write the value of an option: as words of a line, in Python, in a file."""
 
+from __future__ import annotations
+
 import math
 import os
 from collections.abc import Mapping, Sequence

@@ -5,6 +5,8 @@ From a declaration come the option in a line of %mcp_connect, the keyword of
 code that a frozen notebook connects with, completion, help and the table in the README.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import difflib
 import inspect
@@ -165,7 +167,7 @@ class ConnectOptions:
     )
 
     @classmethod
-    def from_line(cls, line: str) -> "ConnectOptions":
+    def from_line(cls, line: str) -> ConnectOptions:
         """What a line of %mcp_connect asks for.
 
         Options stand before the command; after a URL there may be more of them. Raises
@@ -195,7 +197,7 @@ class ConnectOptions:
     @classmethod
     def from_call(
         cls, name: str, target: object, given: Mapping[str, Any]
-    ) -> "ConnectOptions":
+    ) -> ConnectOptions:
         """What `mcp_notebook.connect(name, target, **given)` asks for. `target`: a
         command line or URL, its words, or a server object. Raises ConfigError.
         """
@@ -233,7 +235,7 @@ class ConnectOptions:
         return options.without_options_after_url()
 
     @classmethod
-    def from_entry(cls, entry: Mapping[str, Any], where: str) -> "ConnectOptions":
+    def from_entry(cls, entry: Mapping[str, Any], where: str) -> ConnectOptions:
         """The options that a server's entry in a config file holds in the same form;
         what is more in it is read in `entries`. Raises ConfigError that begins with `where`.
         """
@@ -250,7 +252,7 @@ class ConnectOptions:
         """The server's name, of one server."""
         return self.names[0]
 
-    def for_server(self, name: str) -> "ConnectOptions":
+    def for_server(self, name: str) -> ConnectOptions:
         """The same options for one of the servers."""
         return replace(self, names=(name,))
 
@@ -261,17 +263,17 @@ class ConnectOptions:
             if value != option.kind.empty:
                 yield name, option, value
 
-    def overridden_by(self, other: "ConnectOptions") -> "ConnectOptions":
+    def overridden_by(self, other: ConnectOptions) -> ConnectOptions:
         """The same with what the other options say in place of what these say."""
         return replace(self, **{name: value for name, _, value in other.items()})
 
-    def without_options_after_url(self) -> "ConnectOptions":
+    def without_options_after_url(self) -> ConnectOptions:
         """The same with options that stand behind a URL among the words read as options."""
         if not self.words or not is_url(self.words[0]):
             return self
         return replace(self, words=self.words[:1]).with_more(self.words[1:])
 
-    def with_more(self, words: Sequence[str]) -> "ConnectOptions":
+    def with_more(self, words: Sequence[str]) -> ConnectOptions:
         """The same with the options that these words behind a URL are."""
         written = _words_by_flag(self)
         _options_after_url(words, written)
@@ -307,7 +309,7 @@ class ConnectOptions:
         }
         return join_words(self.words), given
 
-    def _with_words(self, written: Mapping[str, list[str]]) -> "ConnectOptions":
+    def _with_words(self, written: Mapping[str, list[str]]) -> ConnectOptions:
         values = {
             name: option.kind.from_words(written[option.flag], option.flag)
             for name, option in OPTIONS.items()

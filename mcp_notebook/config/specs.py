@@ -5,6 +5,8 @@ show in a repr.
 those that make another server of it are applied in the other fields already.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

@@ -1,5 +1,7 @@
 """What stands after the name in `%mcp_connect name ...`: a URL or a command line."""
 
+from __future__ import annotations
+
 import difflib
 import ipaddress
 import json

@@ -2,6 +2,8 @@
 part of a notebook.
 """
 
+from __future__ import annotations
+
 import json
 import logging
 import os

@@ -3,6 +3,8 @@
 Light on purpose: the parts load on first use, so that loading the extension costs nothing.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

@@ -2,6 +2,8 @@
 what is shown of its tables as plain text: no Arrow, no pandas.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -48,7 +50,7 @@ class CallView:
     message: str = ""  # the server's last progress notice
     fraction: float | None = None
     # the tables' data
-    whole: tuple["pa.Table", ...] = field(default=(), repr=False, compare=False)
+    whole: tuple[pa.Table, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def plain(self) -> str:

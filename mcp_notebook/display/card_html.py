@@ -5,6 +5,8 @@ GitHub drops every style and class, so order and plain elements carry the meanin
 inline styles only add looks.
 """
 
+from __future__ import annotations
+
 import html
 
 from mcp_notebook.display.call_view import (

@@ -5,6 +5,8 @@ Values travel as strings, so that nothing is rounded by JavaScript, and are put 
 page as text nodes only.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Mapping

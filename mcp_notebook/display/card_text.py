@@ -2,6 +2,8 @@
 model sees.
 """
 
+from __future__ import annotations
+
 import unicodedata
 from collections.abc import Sequence
 

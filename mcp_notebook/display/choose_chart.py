@@ -6,6 +6,8 @@ as bars. A time column with one text column of few values beside it gives a line
 value. Anything else is better read as a table.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Sequence
@@ -280,7 +282,7 @@ def _period_places(texts: Sequence[str]) -> tuple[float, ...]:
     return ()
 
 
-def _period_place(match: "re.Match[str]") -> float:
+def _period_place(match: re.Match[str]) -> float:
     """Years from the year 0."""
     year, month, day, quarter, week = (float(group or 0) for group in match.groups())
     if month:

@@ -5,6 +5,8 @@ same shapes become elements of a live card and an SVG image that stays in the sa
 notebook.
 """
 
+from __future__ import annotations
+
 import base64
 import html
 import math

@@ -2,6 +2,8 @@
 time, however many there are.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 

@@ -5,6 +5,8 @@ The schema is MCP's subset of JSON Schema: one flat object of texts, numbers, ye
 https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """The conversation as the model has it, for reading: one row a turn, long results folded."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any

@@ -4,6 +4,8 @@ Colours come from JupyterLab's variables where there are some, with middle greys
 read on white and on black.
 """
 
+from __future__ import annotations
+
 import base64
 import binascii
 import html

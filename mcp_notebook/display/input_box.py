@@ -6,6 +6,8 @@ wants to see them types s, and gets them where nothing is saved: in a terminal o
 screen, else in a private file that goes with the answer.
 """
 
+from __future__ import annotations
+
 import getpass
 import sys
 import tempfile
@@ -149,7 +151,7 @@ class _Revealing:
         self._arguments = arguments
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def __enter__(self) -> "_Revealing":
+    def __enter__(self) -> _Revealing:
         return self
 
     def __exit__(self, *_: object) -> None:

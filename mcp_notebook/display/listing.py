@@ -2,6 +2,8 @@
 of the connections.
 """
 
+from __future__ import annotations
+
 import html
 from collections.abc import Mapping, Sequence
 

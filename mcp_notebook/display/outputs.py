@@ -2,6 +2,8 @@
 IPython's display machinery, and places that what vanishes leaves to what comes next.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable
 from typing import Any, Literal, Protocol

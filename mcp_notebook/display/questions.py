@@ -6,6 +6,8 @@ same in all of them: y yes, once; a always; r the server's read-only tools; n no
 what is secret.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,5 +1,7 @@
 """What is shown of a table: its columns, its first rows as text, how many there are."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from mcp_notebook.display.draw_chart import Drawing

@@ -5,6 +5,8 @@ sent. A sign that is a comment in some dialects only, like `#`, has no colour: w
 run must not look like a remark.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 

@@ -2,6 +2,8 @@
 notebook show of it.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -23,7 +25,7 @@ BUDGET = 96_000  # bytes of JSON for all tables of one card
 
 
 def view_tables(
-    tables: "tuple[Table, ...]", names: tuple[str, ...]
+    tables: tuple[Table, ...], names: tuple[str, ...]
 ) -> tuple[TableView, ...]:
     """One view a table, together at most BUDGET bytes: rows are left out until they fit."""
     share = BUDGET // max(1, len(tables))
@@ -41,7 +43,7 @@ def view_tables(
     return tuple(views)
 
 
-def _chart(table: "Table", name: str) -> Drawing | None:
+def _chart(table: Table, name: str) -> Drawing | None:
     """The picture of a whole table; of one that is not whole or not exact it would mislead."""
     if (
         table.truncated
@@ -57,7 +59,7 @@ def _chart(table: "Table", name: str) -> Drawing | None:
     return draw_chart(chart)
 
 
-def _view(table: "Table", name: str) -> TableView:
+def _view(table: Table, name: str) -> TableView:
     head = table.data.slice(0, ROWS).select(range(min(COLUMNS, table.data.num_columns)))
     columns = tuple(
         _column(field, table.types.get(field.name, "")) for field in head.schema

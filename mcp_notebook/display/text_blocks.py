@@ -8,6 +8,8 @@ readings: in code a space is put after `<` and `!` (`a<b` -> `a< b`), in prose `
 becomes `&lt;`.
 """
 
+from __future__ import annotations
+
 import html
 import re
 

@@ -4,6 +4,8 @@ It is used in the cell's own thread and context only, because output of another 
 lands in whichever cell runs.
 """
 
+from __future__ import annotations
+
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -172,7 +174,7 @@ class KeptCard(Protocol):
     def close(self) -> None: ...
 
 
-_kept: "OrderedDict[str, KeptCard]" = OrderedDict()
+_kept: OrderedDict[str, KeptCard] = OrderedDict()
 
 
 def keep_card(card: KeptCard) -> None:

@@ -5,6 +5,8 @@ Everything that a page sends may come at any time and hold anything: only what i
 at the moment counts.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path

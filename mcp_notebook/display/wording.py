@@ -2,6 +2,8 @@
 cell that say what answered, what it took, and why it stopped.
 """
 
+from __future__ import annotations
+
 import re
 
 from mcp_notebook.display.call_view import CallView

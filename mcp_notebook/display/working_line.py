@@ -5,6 +5,8 @@ second; a terminal gets one line that is written over. A run that nobody watches
 none.
 """
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Callable

@@ -3,6 +3,8 @@
 It lives in this process's memory and is written nowhere: arguments stand here without a mask.
 """
 
+from __future__ import annotations
+
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,8 +40,8 @@ class Kept:
     """
 
     name: str
-    frame: "weakref.ref[pd.DataFrame]"
-    rows: "pd.DataFrame | None"
+    frame: weakref.ref[pd.DataFrame]
+    rows: pd.DataFrame | None
     truncated: str = ""
     # names that the person asked for, the latest last
     into: list[str] = field(default_factory=list)
@@ -152,7 +154,7 @@ class Trail:
         call_id: str,
         index: int,
         name: str,
-        frame: "pd.DataFrame",
+        frame: pd.DataFrame,
         truncated: str = "",
     ) -> None:
         """A table of a call came into the notebook under a name."""
@@ -205,7 +207,7 @@ class Trail:
         return next((call for call in reversed(self.calls) if call.id == call_id), None)
 
 
-def _let_go(reference: "weakref.ref[Kept]") -> None:
+def _let_go(reference: weakref.ref[Kept]) -> None:
     """The notebook holds the table no longer, so neither do we."""
     kept = reference()
     if kept is not None:

@@ -1,5 +1,7 @@
 """Is a table still what it was when it was frozen? If not, what changed, in words."""
 
+from __future__ import annotations
+
 import sys
 import warnings
 from collections import OrderedDict
@@ -29,7 +31,7 @@ from mcp_notebook.freeze.fingerprint import (
 
 _REMEMBERED = 32  # tables
 _LARGEST = 64_000_000  # bytes of one
-_known: "OrderedDict[str, pd.DataFrame]" = OrderedDict()
+_known: OrderedDict[str, pd.DataFrame] = OrderedDict()
 
 
 class CheckWarning(UserWarning):

@@ -2,6 +2,8 @@
 regard to the order of rows.
 """
 
+from __future__ import annotations
+
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -16,6 +16,8 @@ time differs from one with a zone. A kind of value that is not spoken of here co
 its text (`mcp_notebook.values`).
 """
 
+from __future__ import annotations
+
 import base64
 import hashlib
 from collections import Counter, defaultdict
@@ -79,7 +81,7 @@ class Fingerprint:
             rows = _pack(self.rows)
         return ":".join([VERSION, self.table, _pack(self.columns), rows])
 
-    def other_columns(self, other: "Fingerprint", names: Sequence[str]) -> list[str]:
+    def other_columns(self, other: Fingerprint, names: Sequence[str]) -> list[str]:
         """Those of the names (of all columns) whose values are not the same; [] where
         that cannot be told.
         """
@@ -89,7 +91,7 @@ class Fingerprint:
         marks = zip(sorted(names), self.columns, other.columns, strict=True)
         return [name for name, before, after in marks if before != after]
 
-    def count_moved(self, after: "Fingerprint") -> tuple[int, int] | None:
+    def count_moved(self, after: Fingerprint) -> tuple[int, int] | None:
         """How many rows were added and removed, None where a table was too large to tell."""
         if self.rows is None or after.rows is None:
             return None

@@ -5,6 +5,8 @@ A secret is known as everywhere here: by its shape, as the value of a secret var
 or by the name of its argument.
 """
 
+from __future__ import annotations
+
 import ast
 import json
 import keyword
@@ -263,7 +265,7 @@ def _seal_inside(word: str, server: str, sealer: Sealer) -> str:
     return sealer.text(word, server)
 
 
-def _seal_login(found: "re.Match[str]", server: str, sealer: Sealer) -> str:
+def _seal_login(found: re.Match[str], server: str, sealer: Sealer) -> str:
     """`user:password` of a URL; a user alone is no secret."""
     login = found[0][len(found["scheme"]) : -1]
     user, _, password = login.partition(":")

@@ -1,5 +1,7 @@
 """Which calls make the tables that are wanted, and why the others stay out."""
 
+from __future__ import annotations
+
 import ast
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence

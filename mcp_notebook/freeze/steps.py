@@ -2,6 +2,8 @@
 each server is connected.
 """
 
+from __future__ import annotations
+
 import fnmatch
 import keyword
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

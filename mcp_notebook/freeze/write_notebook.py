@@ -2,6 +2,8 @@
 each table.
 """
 
+from __future__ import annotations
+
 import ast
 import hashlib
 import json

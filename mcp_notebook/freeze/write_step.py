@@ -1,5 +1,7 @@
 """One step as Python: the call, the names it gives its tables, and the checks."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -7,6 +7,8 @@ puts the `await` there. Only a cell that is nothing but `run_cell_magic('claude'
 the magic stays synchronous.
 """
 
+from __future__ import annotations
+
 import ast
 import re
 import threading
@@ -52,7 +54,7 @@ def ask_in_line(lines: list[str]) -> list[str]:
     return [_QUESTION.sub(_as_call, line) for line in lines]
 
 
-def _as_call(found: "re.Match[str]") -> str:
+def _as_call(found: re.Match[str]) -> str:
     said = found[1].strip()
     return f"get_ipython().run_line_magic('claude', {said!r}){found[2]}"
 

@@ -1,5 +1,7 @@
 """`%%claude` and what belongs to its conversation."""
 
+from __future__ import annotations
+
 import argparse
 import re
 import shlex

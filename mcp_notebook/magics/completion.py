@@ -1,5 +1,7 @@
 """Tab completion in the magics: servers, tools, tables named with @."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import re
 import time

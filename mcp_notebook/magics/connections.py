@@ -1,5 +1,7 @@
 """The magics: parse a line, call one thing, show what it returned."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import inspect

@@ -4,6 +4,8 @@ Loading costs a few milliseconds: every magic is registered as one that makes th
 ones at its first use.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import context_matcher
@@ -41,7 +43,7 @@ class Extension:
         self._families: Families | None = None
 
     @property
-    def families(self) -> "Families":
+    def families(self) -> Families:
         """The magics and their state, made when they are first needed."""
         if self._families is None:
             # 60 ms of imports: only who uses a magic pays
@@ -160,7 +162,7 @@ def unload(shell: Any) -> None:
         extension.remove()
 
 
-def notebook_of(shell: Any) -> "Notebook | None":
+def notebook_of(shell: Any) -> Notebook | None:
     """The state behind a shell's magics, or None where the extension is not loaded."""
     return shells.find_state(shell)
 

@@ -2,6 +2,8 @@
 of any: loading this takes 60 ms.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 from mcp_notebook import loop

@@ -1,5 +1,7 @@
 """`%mcp_freeze`: a run as plain cells that need no model."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand

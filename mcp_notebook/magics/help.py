@@ -2,6 +2,8 @@
 one that was probably meant.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import shlex

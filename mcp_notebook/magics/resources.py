@@ -1,5 +1,7 @@
 """Magics for what servers have beside tools: resources and prompts."""
 
+from __future__ import annotations
+
 import re
 import shlex
 from typing import Any

@@ -2,6 +2,8 @@
 Claude and for other clients.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import shlex
@@ -108,7 +110,7 @@ class ServingMagics(Magics):
         output.show_rows(found, empty=nothing)
 
     @property
-    def _address(self) -> "Address | None":
+    def _address(self) -> Address | None:
         if self._server is not None:
             return self._server.address
 

@@ -1,5 +1,7 @@
 """`mcp_notebook.ask`: what `%%claude` does, as a function that returns a value."""
 
+from __future__ import annotations
+
 import concurrent.futures
 import inspect
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -30,7 +32,7 @@ class Answer:
     """
 
     def __init__(
-        self, notebook: "Notebook", run: CellRun, *, typed: bool, shown: bool
+        self, notebook: Notebook, run: CellRun, *, typed: bool, shown: bool
     ) -> None:
         self._notebook, self._run, self._typed, self._shown = (
             notebook,
@@ -77,7 +79,7 @@ class Answer:
         return self.text
 
     @property
-    def calls(self) -> "tuple[CallRecord, ...]":
+    def calls(self) -> tuple[CallRecord, ...]:
         """The tool calls as the ledger holds them: server, tool, arguments (masked),
         outcome, seconds, rows, bytes.
         """
@@ -105,7 +107,7 @@ class Answer:
 
         return Stop("error", "the run has no end")
 
-    def __await__(self) -> "Generator[Any, None, Answer]":
+    def __await__(self) -> Generator[Any, None, Answer]:
         return self._wait().__await__()
 
     def __repr__(self) -> str:
@@ -128,7 +130,7 @@ class Answer:
 
         view.close()
 
-    async def _wait(self) -> "Answer":
+    async def _wait(self) -> Answer:
         if not self._over:
             with self._looked_at():
                 await self._run.run_awaited()

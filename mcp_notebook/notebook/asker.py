@@ -3,6 +3,8 @@ shown in the cell that waits, as buttons or a form where clicks arrive, else in 
 input box.
 """
 
+from __future__ import annotations
+
 import asyncio
 import queue
 import threading
@@ -132,7 +134,7 @@ class _Waiting:
 class _Shown:
     """A question on its way to the person, or on the screen already."""
 
-    question: "Question"
+    question: Question
     opened: OpenQuestion
     widget: Any = None
     handle: Any = None
@@ -177,7 +179,7 @@ class Asker:
 
         return clock
 
-    async def ask(self, question: "Question") -> Reply:
+    async def ask(self, question: Question) -> Reply:
         """The person's reply to a server's question, on the background loop: `cancel`
         after its seconds, a denial where nobody can answer.
         """
@@ -198,7 +200,7 @@ class Asker:
             with self._lock:
                 self._open.discard(opened)
 
-    def ask_now(self, question: "Question", *, attended: bool) -> Reply:
+    def ask_now(self, question: Question, *, attended: bool) -> Reply:
         """Ask in the input box of a cell that does nothing else meanwhile; a denial where
         nobody is there.
         """

@@ -1,5 +1,7 @@
 """Tools called by hand, without a model: `%mcp_call` and `%%mcp_sql`."""
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import json
@@ -40,12 +42,12 @@ if TYPE_CHECKING:
 Emit = Callable[[Any], None]
 
 
-def keep_into(notebook: Notebook, into: str) -> "Keep":
+def keep_into(notebook: Notebook, into: str) -> Keep:
     """Keeps the tables of a call in the notebook, the first one under the name `into`."""
 
     def keep(
-        tables: "Sequence[Table]",
-        origin: "Origin",
+        tables: Sequence[Table],
+        origin: Origin,
         write: Callable[[Sequence[str]], str],
     ) -> tuple[tuple[str, ...], str]:
         return notebook.keep(tables, origin, write, into=into)
@@ -103,7 +105,7 @@ class ResultSource:
 
 
 def give_result(
-    result: ToolResult, frames: "Sequence[DataFrame]", source: ResultSource
+    result: ToolResult, frames: Sequence[DataFrame], source: ResultSource
 ) -> Any:
     """What the person gets by every door: the first table as a DataFrame, and where
     there is none, or pictures or files came as well, a `Result`.
@@ -122,10 +124,10 @@ class Result(str):
     is the card of the call.
     """
 
-    tables: "list[DataFrame]"
+    tables: list[DataFrame]
     text: str
-    images: "list[ResultFile]"
-    files: "list[ResultFile]"
+    images: list[ResultFile]
+    files: list[ResultFile]
     value: Any
     notes: tuple[str, ...]
     error: str | None
@@ -133,8 +135,8 @@ class Result(str):
 
     @classmethod
     def of(
-        cls, result: ToolResult, frames: "Sequence[DataFrame]", source: ResultSource
-    ) -> "Result":
+        cls, result: ToolResult, frames: Sequence[DataFrame], source: ResultSource
+    ) -> Result:
         """The result of a call that was made."""
         self = cls(text_of(result))
         self.tables = list(frames)
@@ -162,7 +164,7 @@ class Result(str):
         return self
 
     @property
-    def table(self) -> "DataFrame | None":
+    def table(self) -> DataFrame | None:
         """The first table."""
         if not self.tables:
             return None
@@ -181,7 +183,7 @@ class ResultFile:
     """A picture, a document or sound of a result, or a link to one."""
 
     name: str
-    _item: "Resource" = field(repr=False)
+    _item: Resource = field(repr=False)
     _source: ResultSource = field(repr=False)
 
     @property
@@ -221,7 +223,7 @@ class ResultFile:
         target.write_bytes(self.data)
         return target
 
-    def _read_link(self) -> "tuple[Resource, ...]":
+    def _read_link(self) -> tuple[Resource, ...]:
         notebook = self._source.notebook
 
         async def read() -> Any:
@@ -274,7 +276,7 @@ async def perform_own_sql(
     notebook: Notebook,
     calls: NotebookCalls,
     arguments: Mapping[str, Any],
-    catalog: "Catalog",
+    catalog: Catalog,
     *,
     given: Mapping[str, Any] | None = None,
 ) -> ToolResult:
@@ -290,7 +292,7 @@ async def perform_own_sql(
 
     asked = new_call("hand", OWN_SERVER, "query", arguments)
 
-    async def work(keep: "Keep") -> ToolResult:
+    async def work(keep: Keep) -> ToolResult:
         started, stamp = time.monotonic(), time.strftime("%Y-%m-%dT%H:%M:%S%z")
         sql = arguments["sql"]
         answer = await local_answer(catalog, sql, limit=arguments.get("limit"))

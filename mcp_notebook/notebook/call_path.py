@@ -5,6 +5,8 @@ event: the log, what can be frozen, and whoever shows it. Only the server gets t
 arguments as they are.
 """
 
+from __future__ import annotations
+
 import asyncio
 import difflib
 import time
@@ -62,7 +64,7 @@ class NotebookCalls:
         notebook: Notebook,
         *,
         cell: str = "",
-        keep: "Keep | None" = None,
+        keep: Keep | None = None,
         show: Callable[[Event], None] = lambda event: None,
     ) -> None:
         self._notebook = notebook
@@ -82,9 +84,9 @@ class NotebookCalls:
 
     async def send(
         self,
-        sending: "Sending",
+        sending: Sending,
         *,
-        shaping: "Shaping",
+        shaping: Shaping,
         timeout: float,
         emit: Callable[[Event], None],
     ) -> ToolResult:
@@ -126,7 +128,7 @@ class NotebookCalls:
         self,
         call: ToolCall,
         arguments: Mapping[str, Any],
-        work: Callable[["Keep"], Awaitable[ToolResult]],
+        work: Callable[[Keep], Awaitable[ToolResult]],
         *,
         facts: Facts,
         kind: Kind = "tool",
@@ -176,7 +178,7 @@ def _end_of(error: BaseException) -> tuple[Outcome, str]:
     return "error", seal_text(words)
 
 
-def facts_of(session: "Session", tool: "ToolInfo") -> Facts:
+def facts_of(session: Session, tool: ToolInfo) -> Facts:
     """What is known of a tool when it is called."""
     argument = _sql_argument(tool.input_schema, tool.description)
     reads = (
@@ -187,7 +189,7 @@ def facts_of(session: "Session", tool: "ToolInfo") -> Facts:
     return Facts(reads, argument, bool(argument) and _is_query_tool(session, tool))
 
 
-def _is_query_tool(session: "Session", tool: "ToolInfo") -> bool:
+def _is_query_tool(session: Session, tool: ToolInfo) -> bool:
     """Whether SQL goes to this tool where none is named."""
     try:
         return query_tool(session)[0].name == tool.name
@@ -195,7 +197,7 @@ def _is_query_tool(session: "Session", tool: "ToolInfo") -> bool:
         return False
 
 
-def find_tool(session: "Session", name: str) -> "ToolInfo":
+def find_tool(session: Session, name: str) -> ToolInfo:
     """A tool of a session by name; raises ConfigError with near misses."""
     for tool in session.tools:
         if tool.name == name:
@@ -213,7 +215,7 @@ def find_tool(session: "Session", name: str) -> "ToolInfo":
     raise ConfigError(f"{session.name} has no tool {name!r}; its tools: {known}.")
 
 
-def query_tool(session: "Session", wanted: str = "") -> tuple["ToolInfo", str]:
+def query_tool(session: Session, wanted: str = "") -> tuple[ToolInfo, str]:
     """The tool of a session that takes SQL, and the name of that argument; raises ConfigError."""
     if wanted:
         tools = [find_tool(session, wanted)]

@@ -2,6 +2,8 @@
 of the cell that waits.
 """
 
+from __future__ import annotations
+
 import asyncio
 import queue
 import uuid
@@ -52,7 +54,7 @@ class Questions:
     line, and what it took.
     """
 
-    def __init__(self, view: "View") -> None:
+    def __init__(self, view: View) -> None:
         self._view = view
         self._asked: set[str] = set()
 
@@ -107,7 +109,7 @@ class CellRun:
         notebook: Notebook,
         options: AskOptions,
         *,
-        conversation: "Conversation | None" = None,
+        conversation: Conversation | None = None,
         shown: Shown = "all",
         owner: str = "",
     ) -> None:
@@ -188,7 +190,7 @@ class CellRun:
             finally:
                 self._finish()
 
-    def start(self, *, awaited: bool | None = None) -> "Future[None]":
+    def start(self, *, awaited: bool | None = None) -> Future[None]:
         """Start the run unless it runs. `awaited`: the cell waits from now on, and how,
         so it can be drawn.
         """

@@ -5,6 +5,8 @@ This is the door behind which the model's SDK is: who needs it loads it with
 `cell.load_compose`, on a worker thread.
 """
 
+from __future__ import annotations
+
 import asyncio
 import importlib
 from collections.abc import AsyncGenerator

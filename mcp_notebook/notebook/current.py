@@ -2,6 +2,8 @@
 else one of this process.
 """
 
+from __future__ import annotations
+
 import logging
 import threading
 from collections.abc import Coroutine

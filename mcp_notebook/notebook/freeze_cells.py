@@ -2,6 +2,8 @@
 asked for.
 """
 
+from __future__ import annotations
+
 import datetime
 import os
 from collections.abc import Callable, Collection

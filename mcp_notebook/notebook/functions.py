@@ -5,6 +5,8 @@ They go through the same sessions, limits and log as the magics; a call is the p
 own, so nothing is asked.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
@@ -226,12 +228,12 @@ async def _call(
     )
 
 
-def _keep_for_code(state: Notebook, frames: list[Any]) -> "Keep":
+def _keep_for_code(state: Notebook, frames: list[Any]) -> Keep:
     """Hands the tables of a call to the person's code, which names them."""
 
     def keep(
-        tables: "Sequence[Table]",
-        origin: "Origin",
+        tables: Sequence[Table],
+        origin: Origin,
         write: Callable[[Sequence[str]], str],
     ) -> tuple[tuple[str, ...], str]:
         written = write([origin.tool] * len(tables))
@@ -272,7 +274,7 @@ async def _query(
     return frames[0]
 
 
-def _catalog(state: Notebook, tables: Mapping[str, Any]) -> "Catalog":
+def _catalog(state: Notebook, tables: Mapping[str, Any]) -> Catalog:
     """The notebook's tables and those that were named; a name that was given counts first."""
     state.adopt()
     catalog = Catalog(lambda: ChainMap(dict(tables), state.shell.user_ns, state.held))

@@ -1,5 +1,7 @@
 """Connects servers side by side, each with a line of its own."""
 
+from __future__ import annotations
+
 import difflib
 import json
 import os
@@ -130,7 +132,7 @@ def pins_of(notebook: Notebook, name: str) -> Pins:
     return {}
 
 
-def pin(session: "Session", before: Pins) -> None:
+def pin(session: Session, before: Pins) -> None:
     """Hold a session to the tools that were known under its name."""
     session.pinned.update(
         {name: tool for name, tool in before.items() if name in session.pinned}
@@ -138,7 +140,7 @@ def pin(session: "Session", before: Pins) -> None:
     session.compare_with_pinned()
 
 
-def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
+def mark_safe(session: Session, patterns: tuple[str, ...]) -> None:
     """Mark tools as safe to run twice when the connection is lost under them."""
     session.safe_tools |= {
         tool.name
@@ -147,7 +149,7 @@ def mark_safe(session: "Session", patterns: tuple[str, ...]) -> None:
     }
 
 
-def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
+def notes_on(session: Session, others: Iterable[Session] = ()) -> list[str]:
     """One line each for what is odd about its description or its tools; `others`: the
     servers that are there too.
     """
@@ -164,7 +166,7 @@ def notes_on(session: "Session", others: Iterable["Session"] = ()) -> list[str]:
     return [*getattr(session.spec, "notes", ()), *session.notices, *odd]
 
 
-def changes_in(session: "Session") -> str:
+def changes_in(session: Session) -> str:
     """The tools that are not what they were, as diffs; an empty string when all are."""
     pieces = []
     for change in session.changed_tools:
@@ -188,7 +190,7 @@ def changes_in(session: "Session") -> str:
 
 
 def accept(
-    session: "Session",
+    session: Session,
     *,
     say: Callable[[str], None],
     ask: Callable[[Question], Reply],
@@ -453,7 +455,7 @@ async def open_session(
 
 
 def _watch(
-    futures: dict[str, "Future[Any]"],
+    futures: dict[str, Future[Any]],
     lines: dict[str, WorkingLine],
     progress: dict[str, str],
     started: float,
@@ -487,7 +489,7 @@ def _watch(
         raise
 
 
-def _outcome(name: str, future: "Future[Any]", seconds: float, *, why: bool) -> str:
+def _outcome(name: str, future: Future[Any], seconds: float, *, why: bool) -> str:
     """`why`: say the reason on the line, since only the first failure is raised."""
     failure = future.exception()
     if failure is not None:

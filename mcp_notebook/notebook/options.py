@@ -6,6 +6,8 @@ Made from this record: the options of `%%claude`, the signature and help of
 wherever it stands: an option that is left open takes the setting of its name.
 """
 
+from __future__ import annotations
+
 import builtins
 import dataclasses
 import inspect

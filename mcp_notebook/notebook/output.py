@@ -1,5 +1,7 @@
 """What the line magics show: a line, a table, a preview."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Resources of servers: listed, read by hand, and attached to a question as `@server:uri`."""
 
+from __future__ import annotations
+
 import asyncio
 import re
 import shlex
@@ -74,7 +76,7 @@ async def read_resource(
     server: str,
     uri: str,
     *,
-    keep: "Keep | None" = None,
+    keep: Keep | None = None,
     rows_to_model: int | None = None,
 ) -> ToolResult:
     """Read a resource as a call like any other; `keep` takes its tables.
@@ -87,7 +89,7 @@ async def read_resource(
     stem = _stem(mask(uri).replace(MASK, ""))
     asked = new_call("read", server, stem, {"uri": uri})
 
-    async def work(keep: "Keep") -> ToolResult:
+    async def work(keep: Keep) -> ToolResult:
         stamp, began = time.strftime("%Y-%m-%dT%H:%M:%S%z"), time.monotonic()
         answer = await session.read_resource(uri)
 
@@ -122,7 +124,7 @@ async def read_resource(
     )
 
 
-def _read_contents(contents: list[dict[str, Any]]) -> "Reading":
+def _read_contents(contents: list[dict[str, Any]]) -> Reading:
     """A resource's contents are what a tool would embed, so the same readers take them."""
     return read_result(_blocks(contents))
 
@@ -208,7 +210,7 @@ async def _block(
 def shown_to_model(
     notebook: Notebook,
     names: Sequence[str],
-    reading: "Reading",
+    reading: Reading,
     rows_to_model: int | None = None,
 ) -> str:
     """What Claude is shown of a resource: a preview a table, the text as far as it
@@ -312,7 +314,7 @@ async def text_of(notebook: Notebook, target: str, arguments: Mapping[str, str])
     )
 
 
-async def _check(session: "Session", name: str, arguments: Mapping[str, str]) -> None:
+async def _check(session: Session, name: str, arguments: Mapping[str, str]) -> None:
     prompts = {p.name: p for p in await session.list_prompts()}
     if name not in prompts:
         raise ConfigError(

@@ -2,6 +2,8 @@
 folders, a sign-in.
 """
 
+from __future__ import annotations
+
 import asyncio
 import importlib
 import os

@@ -1,5 +1,7 @@
 """A connected server as a Python object: a method for each of its tools."""
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import datetime
@@ -49,7 +51,7 @@ class Server:
     def __init__(
         self,
         name: str,
-        session: "Callable[[], Session]",
+        session: Callable[[], Session],
         do: Do,
         do_async: Do | None = None,
         close: Callable[[], None] = lambda: None,
@@ -63,11 +65,11 @@ class Server:
         )
 
     @property
-    def aio(self) -> "Server":
+    def aio(self) -> Server:
         """The same methods as coroutines."""
         return Server(self._name, self._session, self._do_async or self._do)
 
-    def __getitem__(self, tool: str) -> "Method":
+    def __getitem__(self, tool: str) -> Method:
         tools = {info.name: info for info in self._session().tools}
         if tool not in tools:
             raise ConfigError(_unknown(self._name, tool, tools))
@@ -134,9 +136,7 @@ class NoTool(ConfigError, AttributeError):
 class Method:
     """One tool, callable; its signature and docstring are made of the tool's own description."""
 
-    def __init__(
-        self, tool: "ToolInfo", do: Callable[[Mapping[str, Any]], Any]
-    ) -> None:
+    def __init__(self, tool: ToolInfo, do: Callable[[Mapping[str, Any]], Any]) -> None:
         self._tool, self._do = tool, do
         self.__name__ = self.__qualname__ = tool.name
         self.__doc__ = docstring(tool)
@@ -150,7 +150,7 @@ class Method:
 
 
 def arguments_of(
-    tool: "ToolInfo", given: tuple[Any, ...], named: Mapping[str, Any]
+    tool: ToolInfo, given: tuple[Any, ...], named: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The arguments to send, as JSON's values; ConfigError in one sentence for those
     that cannot be right.
@@ -289,7 +289,7 @@ class _Text(str):
 
 
 def sent_and_told(
-    tool: "ToolInfo", given: Mapping[str, Any], variables: Mapping[str, Any]
+    tool: ToolInfo, given: Mapping[str, Any], variables: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arguments of a call as JSON, and as they are told: of a table its name and shape.
 
@@ -342,7 +342,7 @@ def _table_argument(
 
 def _in_form(
     columns: Mapping[str, list[Any]], name: str, schema: Mapping[str, Any]
-) -> "_Records | _Columns | _Text":
+) -> _Records | _Columns | _Text:
     names, rows = list(columns), list(zip(*columns.values(), strict=True))
     form = _table_form(schema)
     word = _type_word(form)
@@ -435,7 +435,7 @@ def _csv_cells(row: tuple[Any, ...]) -> list[Any]:
     ]
 
 
-def signature(tool: "ToolInfo") -> inspect.Signature:
+def signature(tool: ToolInfo) -> inspect.Signature:
     """The arguments that Python can write by name, required ones first, with types,
     choices and defaults.
     """
@@ -447,7 +447,7 @@ def signature(tool: "ToolInfo") -> inspect.Signature:
     )
 
 
-def docstring(tool: "ToolInfo") -> str:
+def docstring(tool: ToolInfo) -> str:
     """The tool's description, a line an argument, and what it says of itself."""
     required = _required_names(tool)
     lines = [
@@ -561,7 +561,7 @@ def _type_word(schema: Mapping[str, Any]) -> str:
     return "any"
 
 
-def _properties(tool: "ToolInfo") -> dict[str, Mapping[str, Any]]:
+def _properties(tool: ToolInfo) -> dict[str, Mapping[str, Any]]:
     found = tool.input_schema.get("properties")
     if isinstance(found, Mapping):
         pairs = found.items()
@@ -574,7 +574,7 @@ def _properties(tool: "ToolInfo") -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _required_names(tool: "ToolInfo") -> list[str]:
+def _required_names(tool: ToolInfo) -> list[str]:
     found = tool.input_schema.get("required")
     if isinstance(found, list):
         return [str(name) for name in found]
@@ -585,7 +585,7 @@ def _is_writable(name: str) -> bool:
     return name.isidentifier() and not keyword.iskeyword(name)
 
 
-def _by_attribute(session: "Session") -> dict[str, str]:
+def _by_attribute(session: Session) -> dict[str, str]:
     """The tools by a name that Python can write: their own, or with _ for what it cannot."""
     names: dict[str, str] = {}
     for tool in session.tools:
@@ -611,7 +611,7 @@ def _by_attribute(session: "Session") -> dict[str, str]:
     }
 
 
-def _usage(tool: "ToolInfo") -> str:
+def _usage(tool: ToolInfo) -> str:
     return f"{tool.name}{signature(tool)}"
 
 

@@ -1,5 +1,7 @@
 """`%config MCPNotebook`: what a person may set, with its help."""
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 from traitlets import Any, Bool, CFloat, CInt, Enum, List, Unicode
@@ -184,7 +186,7 @@ class MCPNotebook(Configurable):
         ),
     ).tag(config=True)
 
-    def notebook_limits(self) -> "Limits":
+    def notebook_limits(self) -> Limits:
         """The limits of all cells together."""
         from mcp_notebook.policy import Limits  # not needed to load the extension
 

@@ -1,5 +1,7 @@
 """What a person shares: `%mcp_share`, `%mcp_unshare`, `%mcp_shared`, and the same as functions."""
 
+from __future__ import annotations
+
 import contextlib
 import re
 import shlex

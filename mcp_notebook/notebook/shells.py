@@ -2,6 +2,8 @@
 before somebody asks.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Callable
 from typing import Any

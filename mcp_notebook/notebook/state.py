@@ -1,5 +1,7 @@
 """What lives as long as the kernel: sessions, tables, conversation, ledger, grants."""
 
+from __future__ import annotations
+
 import copy
 import os
 import threading
@@ -81,8 +83,8 @@ class Notebook:
 
     def keep(
         self,
-        tables: "Sequence[Table]",
-        origin: "Origin",
+        tables: Sequence[Table],
+        origin: Origin,
         write: Callable[[Sequence[str]], str] = lambda names: "",
         *,
         into: str = "",
@@ -124,9 +126,7 @@ class Notebook:
             name = self._promised.pop(call_id, "")
             self._reserved.discard(name)
 
-    def _reserve_names(
-        self, origin: "Origin", count: int, into: str
-    ) -> tuple[str, ...]:
+    def _reserve_names(self, origin: Origin, count: int, into: str) -> tuple[str, ...]:
         """Names that no other call is given while this one's tables are described."""
         suggested = naming.suggest(origin.server, origin.tool, origin.arguments)
         names: list[str] = []
@@ -147,9 +147,7 @@ class Notebook:
 
         return tuple(names)
 
-    def _keep_table(
-        self, table: "Table", origin: "Origin", index: int, name: str
-    ) -> None:
+    def _keep_table(self, table: Table, origin: Origin, index: int, name: str) -> None:
         frame = frame_of(table, origin, self.settings.types)
         made_by = provenance(origin, index)
         self.bind(name, frame, masked=origin.masked_columns(index))
@@ -160,7 +158,7 @@ class Notebook:
         self._bound[name] = (made_by, weakref.ref(frame))
         self.trail.kept(origin.call_id, index, name, frame, table.truncated)
 
-    def hand_out(self, table: "Table", origin: "Origin", index: int = 0) -> Any:
+    def hand_out(self, table: Table, origin: Origin, index: int = 0) -> Any:
         """A table as a DataFrame for the person's own code, which gives it its name;
         see `adopt`.
         """
@@ -269,7 +267,7 @@ class Notebook:
             unattended=self.settings.unattended,  # type: ignore[arg-type]
         )
 
-    def repeatable(self, session: "Session") -> set[str]:
+    def repeatable(self, session: Session) -> set[str]:
         """The tools of a session that the person marked as safe to run twice
         (`MCPNotebook.retry`).
         """
@@ -312,7 +310,7 @@ class Notebook:
 
         return None
 
-    def make_shaping(self, rows: int | None = None) -> "Shaping":
+    def make_shaping(self, rows: int | None = None) -> Shaping:
         """How much of a result goes to the model."""
         if rows is None:
             rows = self.settings.rows_to_model
@@ -326,7 +324,7 @@ class Notebook:
             veil=self.veil,
         )
 
-    async def own_session(self) -> "Session":
+    async def own_session(self) -> Session:
         """The session with the notebook's own server, started at its first use."""
         if OWN_SERVER not in self.sessions.names():
             # loads mcp and duckdb
@@ -343,7 +341,7 @@ class Notebook:
 
         return self.sessions.get(OWN_SERVER)
 
-    async def session(self, name: str) -> "Session":
+    async def session(self, name: str) -> Session:
         """A session by name; the notebook's own starts when it is asked for."""
         if name == OWN_SERVER:
             return await self.own_session()
@@ -371,7 +369,7 @@ class Notebook:
         )
 
 
-def provenance(origin: "Origin", index: int) -> tuple[Any, ...]:
+def provenance(origin: Origin, index: int) -> tuple[Any, ...]:
     """What makes a table the same as one that came before."""
     exact = origin.exact or origin.arguments
     return provenance_of(origin.server, origin.tool, exact, index)
@@ -384,7 +382,7 @@ def provenance_of(
     return server, tool, repr(sorted(arguments.items(), key=str)), index
 
 
-def frame_of(table: "Table", origin: "Origin", types: str) -> Any:
+def frame_of(table: Table, origin: Origin, types: str) -> Any:
     """A table as a DataFrame that says where it comes from; `types` is the setting."""
     return table.to_pandas(
         types=types,  # type: ignore[arg-type]

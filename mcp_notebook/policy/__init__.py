@@ -2,6 +2,8 @@
 take. Pure decisions.
 """
 
+from __future__ import annotations
+
 from mcp_notebook.policy.budgets import NO_LIMITS, Budget, Limits, Spent
 from mcp_notebook.policy.grants import (
     Grant,

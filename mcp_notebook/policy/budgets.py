@@ -2,6 +2,8 @@
 may still go to the model.
 """
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Callable

@@ -7,6 +7,8 @@ same name means another command they are asked. Both belong to the user, are rea
 them alone, and are never part of a notebook.
 """
 
+from __future__ import annotations
+
 import datetime
 import difflib
 import json

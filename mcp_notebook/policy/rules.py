@@ -17,6 +17,8 @@ What a tool says of itself (`readOnlyHint`) is shown to the person and grants no
 fourteen servers that promise to read accepted a DELETE.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import posixpath

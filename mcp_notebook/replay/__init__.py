@@ -7,6 +7,8 @@ without a model. Tools run live in a replay; where their results differ from the
 recorded ones, that is drift, and it is shown.
 """
 
+from __future__ import annotations
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

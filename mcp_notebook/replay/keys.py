@@ -7,6 +7,8 @@ there is drift. So are the system prompt and the tools: a newer version of eithe
 not make a notebook's recorded answers unreachable, only say so.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Iterator, Mapping

@@ -1,5 +1,7 @@
 """Plays recorded turns to an ordinary Anthropic client, as the API would stream them."""
 
+from __future__ import annotations
+
 import asyncio
 import dataclasses
 import difflib

@@ -1,5 +1,7 @@
 """Records the turns of a live model while they stream by."""
 
+from __future__ import annotations
+
 import datetime
 import json
 import logging

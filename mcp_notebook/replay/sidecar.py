@@ -6,6 +6,8 @@ the tool results it was written for (cut), the replies as the API's messages, an
 they came from. It holds no headers and, as far as `secrets` can tell, no secrets.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping

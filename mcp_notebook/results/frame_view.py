@@ -13,6 +13,8 @@ so that a name that was told can be asked for and holds the same values everywhe
   says so.
 """
 
+from __future__ import annotations
+
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,6 +5,8 @@ The text depends on the table alone (no clock, no chance), so the same table kee
 same prompt-cache prefix.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -399,7 +401,7 @@ def _arrow_source(name: str, values: pa.ChunkedArray) -> Source:
     return Source(name, values, len(values), values.null_count, type_name(values.type))
 
 
-def _frame_source(view: "FrameView", at: int, name: str, masked: Masked) -> Source:
+def _frame_source(view: FrameView, at: int, name: str, masked: Masked) -> Source:
     series = view.frame.iloc[:, at]
     if series.dtype == object and not view.is_retyped(at):
         return _object_source(name, series, masked)

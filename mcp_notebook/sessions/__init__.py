@@ -20,6 +20,8 @@ Importing this package does not import the MCP SDK: that takes more than a secon
 happens on the first connect.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 

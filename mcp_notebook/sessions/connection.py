@@ -2,6 +2,8 @@
 same task.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging
@@ -246,7 +248,7 @@ class Connection:
 
         return ask
 
-    async def _stop_process(self, starting: "asyncio.Future[ServerProcess]") -> None:
+    async def _stop_process(self, starting: asyncio.Future[ServerProcess]) -> None:
         with contextlib.suppress(OSError):  # it never started
             await (await starting).stop(self._grace)
 

@@ -10,6 +10,8 @@ become children of this program, which finds them there. LOG is the server's pri
 log, removed when the kernel died without doing it.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
@@ -85,7 +87,7 @@ def _adopt_orphans() -> None:
         pass
 
 
-def _watch(server: int, lifeline: int, wake: int, parent: int) -> "int | None":
+def _watch(server: int, lifeline: int, wake: int, parent: int) -> int | None:
     """The server's wait status, or None when it has to be ended."""
     while True:
         status = _reap(server)
@@ -99,7 +101,7 @@ def _watch(server: int, lifeline: int, wake: int, parent: int) -> "int | None":
             return None
 
 
-def _reap(server: int) -> "int | None":
+def _reap(server: int) -> int | None:
     """Take leave of children that ended; the server's wait status when it is one."""
     found = None
     while True:
@@ -114,7 +116,7 @@ def _reap(server: int) -> "int | None":
             found = status
 
 
-def _end_group(server: int, status: "int | None") -> int:
+def _end_group(server: int, status: int | None) -> int:
     """Ask the whole group and the orphans to end, then make them end; the server's wait
     status.
     """
@@ -150,7 +152,7 @@ def _end_group(server: int, status: "int | None") -> int:
     return status if status is not None else signal.SIGKILL
 
 
-def _descendants() -> "list[int]":
+def _descendants() -> list[int]:
     """Children of this program and theirs, as far as /proc tells; zombies are none."""
     try:
         numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
@@ -173,7 +175,7 @@ def _descendants() -> "list[int]":
     return found
 
 
-def _parent_of(pid: int) -> "int | None":
+def _parent_of(pid: int) -> int | None:
     """The parent of a process that runs; None for a zombie and for one that is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:

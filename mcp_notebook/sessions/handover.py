@@ -6,6 +6,8 @@ files below it; we map such a file and remove its name at once, so that nothing 
 when the table is let go of.
 """
 
+from __future__ import annotations
+
 import atexit
 import shutil
 import tempfile

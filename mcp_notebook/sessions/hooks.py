@@ -1,5 +1,7 @@
 """What a server may ask of us: answers from the person, a model's turn, the folders in use."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
@@ -41,8 +43,8 @@ class SessionHooks:
     address that the person was sent to and pasted.
     """
 
-    elicit: "Elicit | None" = None
-    sample: "Sample | None" = None
+    elicit: Elicit | None = None
+    sample: Sample | None = None
     roots: Callable[[str], Awaitable[Sequence[Path | str]]] | None = None
     authorize: Callable[[str, str], Awaitable[str | None]] | None = None
 

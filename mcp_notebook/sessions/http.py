@@ -6,6 +6,8 @@ status of a refusal is lost. Here each becomes a JSON-RPC error that answers its
 request, and the connection goes on.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import logging

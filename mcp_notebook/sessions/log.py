@@ -7,6 +7,8 @@ to it. The lock ends with the last of them however they end, and holds across co
 that share a folder for temporary files, where a pid says nothing.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import sys

@@ -5,6 +5,8 @@ A person signs in (see signin), or a key does. What is learnt stays in the token
 so that the next kernel neither asks nor registers again.
 """
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import json

@@ -2,6 +2,8 @@
 the sentence when none works.
 """
 
+from __future__ import annotations
+
 import re
 import shlex
 import sys

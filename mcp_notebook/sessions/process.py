@@ -2,6 +2,8 @@
 so both start at once.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 import sys
@@ -21,7 +23,7 @@ READ_SIZE = 1 << 20
 STOP_GRACE = 1.5  # seconds a server has to end by itself after its stdin closed
 STOP_FORCE = 2.5  # seconds the lifeline has to end the whole group
 
-_stops: set["asyncio.Task[None]"] = set()
+_stops: set[asyncio.Task[None]] = set()
 
 
 def server_environment(
@@ -51,7 +53,7 @@ class ServerProcess:
         self.stdout = process.stdout
 
     @classmethod
-    async def start(cls, spec: StdioServer, log: ServerLog) -> "ServerProcess":
+    async def start(cls, spec: StdioServer, log: ServerLog) -> ServerProcess:
         """Start the command; OSError when the supervisor itself cannot start."""
         read, write = os.pipe()
         try:

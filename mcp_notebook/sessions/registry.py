@@ -1,5 +1,7 @@
 """The servers of this notebook, by name."""
 
+from __future__ import annotations
+
 import asyncio
 import atexit
 import concurrent.futures
@@ -89,7 +91,7 @@ class Sessions:
         trusted: bool = False,
         log_level: str | None = None,
         on_progress: Callable[[str], None] | None = None,
-    ) -> "Session":
+    ) -> Session:
         """Start or reach a server and list its tools; a server of that name is replaced
         once the new one works.
 
@@ -120,12 +122,12 @@ class Sessions:
 
     async def connect_all(
         self, specs: Mapping[str, ServerSpec], **options: Any
-    ) -> "dict[str, Session | NotebookError]":
+    ) -> dict[str, Session | NotebookError]:
         """Connect several side by side; a server that fails delays none and its error
         stands in its place.
         """
 
-        async def connect_one(name: str, spec: ServerSpec) -> "Session | NotebookError":
+        async def connect_one(name: str, spec: ServerSpec) -> Session | NotebookError:
             try:
                 return await self.connect(name, spec, **options)
             except NotebookError as error:
@@ -152,7 +154,7 @@ class Sessions:
         """Tell every server that may ask for the folders that they are other ones now."""
         await asyncio.gather(*(session.announce_roots() for session in self))
 
-    def get(self, name: str) -> "Session":
+    def get(self, name: str) -> Session:
         """The session of that name; SessionError lists the names, the nearest first."""
         if name in self._sessions:
             return self._sessions[name]
@@ -175,7 +177,7 @@ class Sessions:
     def names(self) -> list[str]:
         return sorted(self._sessions)
 
-    def __iter__(self) -> "Iterator[Session]":
+    def __iter__(self) -> Iterator[Session]:
         return iter([self._sessions[name] for name in self.names()])
 
     def __len__(self) -> int:
@@ -209,7 +211,7 @@ async def start_session(
     protocols: ProtocolMemory,
     on_progress: Callable[[str], None],
     options: dict[str, Any],
-) -> "Session":
+) -> Session:
     """A session that is ready, with the slow import of the SDK beside the server's own
     start. `protocols` knows the servers that need the older handshake.
     """
@@ -245,7 +247,7 @@ async def start_session(
 
 def _start_process_ahead(
     spec: ServerSpec, log: ServerLog
-) -> "asyncio.Task[ServerProcess] | None":
+) -> asyncio.Task[ServerProcess] | None:
     """The server starts while the SDK is still being imported."""
     if not isinstance(spec, StdioServer) or sys.platform == "win32":
         return None

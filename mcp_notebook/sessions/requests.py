@@ -2,6 +2,8 @@
 fail, sorted into three: lost, gone, or said no.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json

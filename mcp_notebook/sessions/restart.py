@@ -2,6 +2,8 @@
 pauses, given up after a cap.
 """
 
+from __future__ import annotations
+
 import asyncio
 import statistics
 import time

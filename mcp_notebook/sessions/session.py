@@ -2,6 +2,8 @@
 called.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 import time

@@ -5,6 +5,8 @@ Nothing opens by itself. Where there is no loopback (on a Hub or Binder), the pe
 pastes the address that the browser ended on.
 """
 
+from __future__ import annotations
+
 import asyncio
 import html
 import secrets
@@ -191,7 +193,7 @@ def _reason(query: dict[str, list[str]]) -> str:
     return "the address holds no code; paste the whole of it"
 
 
-def _has_code(answer: "asyncio.Future[str]") -> bool:
+def _has_code(answer: asyncio.Future[str]) -> bool:
     return (
         answer.done()
         and not answer.cancelled()

@@ -5,6 +5,8 @@ Our own, because the SDK's has a fixed cap of 1 MiB an event and dies as a whole
 one POST fails.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from contextlib import AsyncExitStack
@@ -46,7 +48,7 @@ class SseTransport:
         self._stack = AsyncExitStack()
         self._pump: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> "tuple[SseReader, SseWriter]":
+    async def __aenter__(self) -> tuple[SseReader, SseWriter]:
         headers = {"accept": "text/event-stream", "cache-control": "no-store"}
         try:
             response = await self._stack.enter_async_context(
@@ -155,7 +157,7 @@ class SseTransport:
 class SseReader(Reader):
     """Messages from the event stream."""
 
-    def __init__(self, queue: "asyncio.Queue[SessionMessage | None]", tap: Tap) -> None:
+    def __init__(self, queue: asyncio.Queue[SessionMessage | None], tap: Tap) -> None:
         self._queue, self._tap = queue, tap
 
     async def receive(self) -> SessionMessage:

@@ -4,6 +4,8 @@ ends its own call only.
 The SDK's reader is quadratic in the size of a line (50 MB: 51 s) and has no cap.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections import deque
 
@@ -24,7 +26,7 @@ class StdioTransport:
     def __init__(self, process: ServerProcess, tap: Tap) -> None:
         self._process, self._tap = process, tap
 
-    async def __aenter__(self) -> "tuple[LineReader, LineWriter]":
+    async def __aenter__(self) -> tuple[LineReader, LineWriter]:
         return LineReader(self._process.stdout, self._tap), LineWriter(
             self._process.stdin, self._tap
         )

@@ -2,6 +2,8 @@
 listing.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import logging

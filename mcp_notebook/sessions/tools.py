@@ -4,6 +4,8 @@ Tools are pinned when first seen; what a server later changes is shown as a diff
 policy asks again.
 """
 
+from __future__ import annotations
+
 import asyncio
 import difflib
 import hashlib
@@ -52,13 +54,13 @@ class CallOutcome:
     example an output schema not met.
     """
 
-    result: "CallToolResult"
+    result: CallToolResult
     seconds: float
     received_bytes: int
     warnings: tuple[str, ...] = ()
 
 
-def make_tool_info(server: str, tool: "Tool") -> ToolInfo:
+def make_tool_info(server: str, tool: Tool) -> ToolInfo:
     """Our value for a tool of the SDK."""
     definition = tool.model_dump(mode="json", by_alias=True, exclude_none=True)
     annotations = definition.get("annotations") or {}
@@ -83,7 +85,7 @@ def fingerprint(definition: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def size_of(result: "CallToolResult") -> int:
+def size_of(result: CallToolResult) -> int:
     """Bytes of texts and blobs, or of the structured content when there is no text."""
     size = 0
     for block in result.content:
@@ -245,7 +247,7 @@ def import_in_background() -> None:
 
 
 async def schema_warning(
-    tool: ToolInfo | None, result: "CallToolResult", size: int
+    tool: ToolInfo | None, result: CallToolResult, size: int
 ) -> str:
     """One sentence on what does not fit, or an empty one."""
     if tool is None or tool.output_schema is None or result.is_error:

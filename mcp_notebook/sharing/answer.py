@@ -9,6 +9,8 @@ integers of any size, exact decimals and dates are text, bytes are `{"base64": .
 infinities "Infinity" and "-Infinity".
 """
 
+from __future__ import annotations
+
 import base64
 import csv
 import io
@@ -101,7 +103,7 @@ class RowsAnswer:
     preface: str = field(default="", compare=False)
     cursor: str = ""  # for the next rows, where the server has cursors
 
-    def with_cursor(self, cursor: str) -> "RowsAnswer":
+    def with_cursor(self, cursor: str) -> RowsAnswer:
         """The same answer with the cursor for its next rows ("" for none)."""
         return replace(self, cursor=cursor)
 

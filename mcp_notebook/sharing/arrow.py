@@ -6,6 +6,8 @@ new memory. So a frame whose columns still lie at the addresses of a held copy i
 unchanged. Arrow memory is immutable by contract, and the same comparison works for it.
 """
 
+from __future__ import annotations
+
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +41,7 @@ class Snapshot:
     can prove equal to later ones: objects may change inside.
     """
 
-    data: "FrameView | pa.Table"
+    data: FrameView | pa.Table
     places: Places
     notes: tuple[str, ...] = ()
     loose: tuple[str, ...] = ()
@@ -58,7 +60,7 @@ class Snapshot:
             return len(self.data.frame)
         return self.data.num_rows
 
-    def same_as(self, other: "Snapshot | None") -> bool:
+    def same_as(self, other: Snapshot | None) -> bool:
         """Whether both certainly hold the same values in the columns that are not loose
         (while both are alive).
         """
@@ -137,7 +139,7 @@ def for_duckdb(
     return to_arrow(held, columns=needed(held.names) or held.names[:1])
 
 
-def _frame_snapshot(frame: "pd.DataFrame") -> Snapshot:
+def _frame_snapshot(frame: pd.DataFrame) -> Snapshot:
     view = view_frame(frame)
     places = {
         name: _column_place(view.frame.iloc[:, number])
@@ -147,7 +149,7 @@ def _frame_snapshot(frame: "pd.DataFrame") -> Snapshot:
     return Snapshot(view, (len(frame), *places.items()), view.notes, loose)
 
 
-def _column_place(column: "pd.Series") -> Hashable | None:
+def _column_place(column: pd.Series) -> Hashable | None:
     """Where the column's values lie in memory, or None for kinds that cannot be compared that way.
 
     Only memory that the column itself holds counts: the address of a temporary may come
@@ -224,7 +226,7 @@ def _readable(table: pa.Table) -> pa.Table:
 MOST_BYTES = 500_000_000
 """How much of a stream is kept in memory."""
 
-_READ: "weakref.WeakKeyDictionary[Any, pa.Table]" = weakref.WeakKeyDictionary()
+_READ: weakref.WeakKeyDictionary[Any, pa.Table] = weakref.WeakKeyDictionary()
 
 
 def once(reader: Any) -> pa.Table:

@@ -5,6 +5,8 @@ the person shared is that object, not whatever the variable holds next: `df` is
 everybody's name. With `follows` it is the variable.
 """
 
+from __future__ import annotations
+
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -124,7 +126,7 @@ class Catalog:
         """The names of `entries()`."""
         return tuple(entry.name for entry in self.entries())
 
-    def only(self, origin: Origin) -> "Catalog":
+    def only(self, origin: Origin) -> Catalog:
         """A view of the entries of one origin that follows later changes of this catalog."""
         return _Selection(self, origin)
 

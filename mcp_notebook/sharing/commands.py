@@ -1,5 +1,7 @@
 """`mcp-notebook serve database --url ...`: the command line of the bundled servers."""
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import sys

@@ -2,6 +2,8 @@
 `explain` over one engine.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import os
@@ -113,7 +115,7 @@ async def build_database_server(
     limits: StatementLimits | None = None,
     handover: Handover | None = None,
     masked: tuple[str, ...] = (),
-) -> "Server[Any]":
+) -> Server[Any]:
     """The MCP server over an engine; its instructions hold the schema as it is now.
 
     With `handover` answers that JSON would have to cut go to the host as a file. Of

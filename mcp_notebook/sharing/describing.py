@@ -2,6 +2,8 @@
 with samples under the masks.
 """
 
+from __future__ import annotations
+
 import asyncio
 import glob
 from collections.abc import Awaitable, Callable, Iterator, Sequence

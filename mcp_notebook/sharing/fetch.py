@@ -6,6 +6,8 @@ judged address; redirects are followed by hand with the same judgement at each h
 body is read up to a cap under one deadline for everything.
 """
 
+from __future__ import annotations
+
 import asyncio
 import codecs
 import hashlib
@@ -104,7 +106,7 @@ async def serve_fetch(
     )
 
 
-def build_fetch_server(rules: FetchRules | None = None) -> "Server[Any]":
+def build_fetch_server(rules: FetchRules | None = None) -> Server[Any]:
     """The MCP server with the one tool."""
     rules = rules or FetchRules()
 

@@ -5,6 +5,8 @@ The host names the folder in the environment (`MCP_NOTEBOOK_HANDOVER`) and remov
 file when it has read it; what is left goes when the server ends.
 """
 
+from __future__ import annotations
+
 import atexit
 import os
 import stat
@@ -56,7 +58,7 @@ class Handover:
         atexit.register(self.clean)
 
     @classmethod
-    def find_offered(cls, environ: Mapping[str, str] = os.environ) -> "Handover | None":
+    def find_offered(cls, environ: Mapping[str, str] = os.environ) -> Handover | None:
         """The host's folder, None when it offers none."""
         if environ.get(VARIABLE):
             return cls(Path(environ[VARIABLE]))

@@ -7,6 +7,8 @@ stdio start `mcp-notebook serve notebook --kernel NAME` (`bridge`), so that no t
 to stand in a client's configuration or in the notebook.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -113,7 +115,7 @@ class OutsideServer:
         self,
         catalog: Catalog,
         *,
-        mask: "Callable[[], Sequence[str]]" = tuple,
+        mask: Callable[[], Sequence[str]] = tuple,
         known: KnownValues = NOTHING_KNOWN,
     ) -> None:
         self._catalog = catalog.only("shared")
@@ -358,7 +360,7 @@ async def serve_bridge(connection_file: Path) -> None:
         ) from group
 
 
-def build_forwarding_server(client: Client) -> "Server[Any]":
+def build_forwarding_server(client: Client) -> Server[Any]:
     """A server whose every answer comes from the client's own server, and which passes
     on that its list changed.
     """

@@ -2,6 +2,8 @@
 the tables' own engine.
 """
 
+from __future__ import annotations
+
 import asyncio
 import atexit
 import contextlib
@@ -70,7 +72,7 @@ async def local_answer(
 
 def run_local_query(
     catalog: Catalog, sql: str, *, limit: int | None = None
-) -> "pa.Table":
+) -> pa.Table:
     """`local_answer` for callers outside an event loop, or inside one that may wait."""
     with ThreadPoolExecutor(1) as thread:
         return (
@@ -189,7 +191,7 @@ def _answer_request(request: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def _known() -> "Remembered[dict[str, Any]]":
+def _known() -> Remembered[dict[str, Any]]:
     return Remembered()
 
 
@@ -207,5 +209,5 @@ def _local_spool() -> Spool:
 
 # a session's zone is locked with it; few notebooks have times of many zones
 @lru_cache(maxsize=8)
-def _local_connection(zone: str) -> "duckdb.DuckDBPyConnection":
+def _local_connection(zone: str) -> duckdb.DuckDBPyConnection:
     return sqlguard.connect(threads=os.cpu_count() or 2, memory="80%", zone=zone)

@@ -9,6 +9,8 @@ choice (a result of another server), and a token that is the same everywhere wou
 it which of its guesses stands in the masked column.
 """
 
+from __future__ import annotations
+
 import glob
 import hashlib
 import json
@@ -58,7 +60,7 @@ class Masks:
     # how many are known, so that masks with more of them are other masks
     count: int = 0
 
-    def for_entry(self, entry: Entry | None) -> "Masks":
+    def for_entry(self, entry: Entry | None) -> Masks:
         """The masks of one table: also of its columns that SQL made from masked ones."""
         if entry is None or not entry.masked:
             return self

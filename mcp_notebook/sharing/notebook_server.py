@@ -6,6 +6,8 @@ outside (`form="json"`) it is structured content with SQL types, as the database
 gives it.
 """
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import json
@@ -144,7 +146,7 @@ def build_notebook_server(
     mask: Callable[[], Sequence[str]] = tuple,
     known: KnownValues = NOTHING_KNOWN,
     timeout: float = SECONDS,
-) -> "Server[Any]":
+) -> Server[Any]:
     """The server over a catalog.
 
     `runner` holds the worker process (by default one of its own, which ends with its
@@ -166,7 +168,7 @@ def build_notebook_server(
     announcing = ChangeAnnouncer(catalog, bus, sessions)
 
     @asynccontextmanager
-    async def lifespan(server: "Server[Any]") -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(server: Server[Any]) -> AsyncIterator[dict[str, Any]]:
         try:
             with announcing:
                 yield {}

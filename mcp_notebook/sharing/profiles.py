@@ -7,6 +7,8 @@ under the same masks and limits.
 
 # ruff: noqa: S608 - every name in these statements is quoted
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, islice

@@ -7,6 +7,8 @@ connection that is locked all the same. Either way tables of another engine (`so
 are asked there.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import itertools
@@ -70,7 +72,7 @@ class _Shipped:
     path: Path | None  # None: no column of it can be kept
     held: Snapshot
     notes: tuple[str, ...]
-    masks: "Masks | None"
+    masks: Masks | None
 
 
 class Shipping:
@@ -90,7 +92,7 @@ class Shipping:
         return self._folder / f"{next(self._counter)}.arrow"
 
     async def place(
-        self, value: Any, name: str, masks: "Masks | None", needed: Needed
+        self, value: Any, name: str, masks: Masks | None, needed: Needed
     ) -> Placed:
         """The table as the worker can map it; raises `DataError`."""
         held = await asyncio.to_thread(snapshot, value)
@@ -138,7 +140,7 @@ class Shipping:
         self._shipped.clear()
 
     async def _kept(
-        self, value: Any, held: Snapshot, name: str, masks: "Masks | None"
+        self, value: Any, held: Snapshot, name: str, masks: Masks | None
     ) -> _Shipped:
         known = self._shipped.get(name)
         if known is not None and known.masks == masks and held.same_as(known.held):
@@ -184,7 +186,7 @@ class Shipping:
                     await asyncio.to_thread(gone.path.unlink, missing_ok=True)
 
 
-def write_table(table: "pa.Table", path: Path) -> Path:
+def write_table(table: pa.Table, path: Path) -> Path:
     """An Arrow file of the table."""
     with (
         pa.OSFile(str(path), "wb") as sink,
@@ -196,7 +198,7 @@ def write_table(table: "pa.Table", path: Path) -> Path:
 
 
 def _write(
-    held: Snapshot, columns: Sequence[str], name: str, masks: "Masks | None", path: Path
+    held: Snapshot, columns: Sequence[str], name: str, masks: Masks | None, path: Path
 ) -> tuple[str, ...]:
     """Write these columns, with tokens in masked ones; the notes on them."""
     table, notes = to_arrow(held, columns=columns)
@@ -206,9 +208,7 @@ def _write(
     return notes
 
 
-def _drop(
-    owner: "weakref.ref[Shipping]", name: str, gone: "weakref.ref[_Shipped]"
-) -> None:
+def _drop(owner: weakref.ref[Shipping], name: str, gone: weakref.ref[_Shipped]) -> None:
     alive, shipped = owner(), gone()
     if alive is not None and shipped is not None:
         alive._dropping = asyncio.ensure_future(alive._forget(name, shipped))
@@ -255,7 +255,7 @@ class SqlRunner:
         limit: int = MAX_ROWS,
         timeout: float = 30.0,
         max_bytes: int = MAX_BYTES,
-        masks: "Masks | None" = None,
+        masks: Masks | None = None,
     ) -> TableAnswer:
         """At most `limit` rows and `max_bytes` bytes of the SELECT's answer; raises `ToolError`.
 
@@ -274,7 +274,7 @@ class SqlRunner:
             return await self._run(catalog, routed, bounds, masks)
 
     async def _run(
-        self, catalog: Catalog, routed: Here, bounds: Bounds, masks: "Masks | None"
+        self, catalog: Catalog, routed: Here, bounds: Bounds, masks: Masks | None
     ) -> TableAnswer:
         """A statement that runs in the worker, its tables written for it or handed over
         as files to scan.
@@ -330,7 +330,7 @@ class SqlRunner:
         return Placed(str(path), notes, [path], ())
 
     async def _place(
-        self, catalog: Catalog, name: str, sql: str, masks: "Masks | None"
+        self, catalog: Catalog, name: str, sql: str, masks: Masks | None
     ) -> Placed:
         """Where the worker finds a table, with tokens in its masked columns."""
 
@@ -349,7 +349,7 @@ class SqlRunner:
             raise ToolError(error.message) from error
 
     async def _place_stored(
-        self, value: Any, name: str, masks: "Masks | None", needed: Needed
+        self, value: Any, name: str, masks: Masks | None, needed: Needed
     ) -> Placed:
         """A table that is scanned where it lies, or spooled when its masked columns need it."""
         names = (await asyncio.to_thread(schema_of, value)).names
@@ -407,7 +407,7 @@ class SqlRunner:
         self._cleanup()
 
     async def _ship_schema(
-        self, catalog: Catalog, name: str, masks: "Masks | None"
+        self, catalog: Catalog, name: str, masks: Masks | None
     ) -> Path:
         """An empty table of the same columns, for statements that list all tables."""
         value = _resolve(catalog, name)
@@ -433,7 +433,7 @@ async def run_worker_query(
         await runner.close()
 
 
-def _empty(value: Any) -> "pa.Table":
+def _empty(value: Any) -> pa.Table:
     return look(value).schema.empty_table()
 
 
@@ -444,12 +444,12 @@ def _resolve(catalog: Catalog, name: str) -> object:
         raise ToolError(error.message) from error
 
 
-def _has_masked(found: Ready, masks: "Masks", names: Sequence[str]) -> bool:
+def _has_masked(found: Ready, masks: Masks, names: Sequence[str]) -> bool:
     return masks.touches(found.scan.open().schema, names)
 
 
 def _with_tokens(
-    found: Ready, spool: Spool, masks: "Masks", name: str, names: Sequence[str]
+    found: Ready, spool: Spool, masks: Masks, name: str, names: Sequence[str]
 ) -> Ready:
     """The scan with tokens in its masked columns, as a file of ours; `names` are all
     columns of the table.

@@ -9,6 +9,8 @@ to be harmless is refused.
 https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import re
@@ -73,7 +75,7 @@ class Statement:
 
 
 def check(
-    connection: "duckdb.DuckDBPyConnection",
+    connection: duckdb.DuckDBPyConnection,
     sql: str,
     offered: Collection[str],
     *,
@@ -102,7 +104,7 @@ def check(
     return Statement(text, tuple(used), lists)
 
 
-def lock(connection: "duckdb.DuckDBPyConnection") -> None:
+def lock(connection: duckdb.DuckDBPyConnection) -> None:
     """No setting of the connection can be changed any more."""
     connection.execute("SET lock_configuration = true")
 
@@ -123,7 +125,7 @@ def configuration(*, threads: int, memory: str) -> dict[str, Any]:
     }
 
 
-def _single_select(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
+def _single_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     if len(sql) > MAX_LENGTH:
         raise ToolError(
             f"The statement has {len(sql):,} characters; {MAX_LENGTH:,} are allowed."
@@ -152,7 +154,7 @@ def _single_select(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
     return statements[0].query.strip().rstrip(";")
 
 
-def _tree(connection: "duckdb.DuckDBPyConnection", sql: str) -> dict[str, Any]:
+def _tree(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     try:
         row = connection.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
         if row:
@@ -295,7 +297,7 @@ _BATCH = 10_000  # rows
 
 def connect(
     *, threads: int, memory: str, database: str = "", zone: str = UTC
-) -> "duckdb.DuckDBPyConnection":
+) -> duckdb.DuckDBPyConnection:
     """A locked connection: empty in memory, or to a database file, read-only.
 
     In memory its session is in the time zone `zone`, whatever the machine's is; raises
@@ -347,7 +349,7 @@ def _knows_zone(zone: str) -> bool:
 
 
 def run(
-    connection: "duckdb.DuckDBPyConnection",
+    connection: duckdb.DuckDBPyConnection,
     sql: str,
     tables: Mapping[str, Any],
     *,
@@ -378,7 +380,7 @@ def run(
         cursor.close()
 
 
-def explain(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
+def explain(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
     """The plan of a checked SELECT, which does not run; raises `ToolError`."""
     cursor = connection.cursor()
     try:

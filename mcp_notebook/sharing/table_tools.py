@@ -2,6 +2,8 @@
 `profile_table` and `query`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import hashlib

@@ -2,6 +2,8 @@
 mistyped names.
 """
 
+from __future__ import annotations
+
 import difflib
 from collections.abc import Iterable
 

@@ -5,6 +5,8 @@ schemas from signatures, while these tools publish exact schemas with formats an
 examples.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import hmac
@@ -286,7 +288,7 @@ MAX_SESSIONS = 1_000  # of the handshake eras
 
 
 async def serve(
-    server: "Server[Any]",
+    server: Server[Any],
     *,
     transport: Transport = "stdio",
     host: str = "127.0.0.1",
@@ -330,7 +332,7 @@ async def serve(
     )
 
 
-async def serve_stdio(server: "Server[Any]") -> None:
+async def serve_stdio(server: Server[Any]) -> None:
     """Serve one client over standard input and output until it leaves."""
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
@@ -395,7 +397,7 @@ def _with_header_timeout(protocol: Any) -> Any:
 
 
 def build_app(
-    server: "Server[Any]",
+    server: Server[Any],
     *,
     host: str,
     port: int,

@@ -2,6 +2,8 @@
 start it again.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -184,7 +186,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**kept, "HOME": str(folder), "TMPDIR": str(folder)}
 
 
-def _log_failed_start(task: "asyncio.Task[None]") -> None:
+def _log_failed_start(task: asyncio.Task[None]) -> None:
     # the next request starts anew and reports it
     if not task.cancelled() and task.exception():
         logger.debug("the SQL worker did not restart: %s", task.exception())

@@ -11,6 +11,8 @@ When stdin ends, the process removes its folder and ends at once, also amid a qu
 arguments are the module search path as JSON, a database file or "", and its folder.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import queue
@@ -157,7 +159,7 @@ def limit_memory(mapped: int) -> None:
         return
 
 
-def _read_requests(requests: "queue.SimpleQueue[str]", folder: str) -> None:
+def _read_requests(requests: queue.SimpleQueue[str], folder: str) -> None:
     for line in sys.stdin:
         requests.put(line)
     # the notebook is gone, and nobody else would remove its tables

@@ -9,6 +9,8 @@ which holds plain values only. It imports nothing of the package, so that it sta
 once.
 """
 
+from __future__ import annotations
+
 import contextlib
 import datetime as dt
 import importlib

@@ -6,6 +6,8 @@ fields, numbers that a float does not hold) is checked after. `jsontext.loads` a
 `infer` give the same values, only slower and with an object a cell.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

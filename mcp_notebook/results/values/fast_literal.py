@@ -8,6 +8,8 @@ number. Nothing is evaluated, and no Python object a cell outlives its block.
 `literal.loads`, and then `infer`, give the same values, slower.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta, tzinfo

@@ -7,6 +7,8 @@ quotes away. All quotes are looked at: a mark follows every second, and every ot
 its cell.
 """
 
+from __future__ import annotations
+
 import json
 import re
 

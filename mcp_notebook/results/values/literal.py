@@ -6,6 +6,8 @@ tuples, plus the reprs that database drivers put among literals: `Decimal('1.20'
 `datetime.datetime(...)`, `UUID(...)`, `<memory at 0x..>`.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Hashable, Iterable

@@ -5,6 +5,8 @@ name. A call that is not in the table, or whose arguments do not fit, raises
 `UnknownCall`, and the parser then keeps its source text.
 """
 
+from __future__ import annotations
+
 import datetime as dt
 import re
 import uuid

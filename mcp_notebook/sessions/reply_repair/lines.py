@@ -5,6 +5,8 @@ A line that is meant as JSON-RPC and is not one answers somebody: whom, as far a
 can be read, and what is wrong with it.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator

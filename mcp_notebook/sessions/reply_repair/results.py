@@ -4,6 +4,8 @@ what it must mean, and named.
 The SDK refuses such a reply as a whole, and the rows in it would be lost.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 from collections.abc import Mapping, MutableMapping, Sequence

@@ -2,6 +2,8 @@
 each can do beside its own reading or writing, and a pair with a tap in between.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from typing import Any, Self
 

@@ -5,6 +5,8 @@ The SDK drops a reply that it cannot parse and the call waits for its timeout; h
 ends at once.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import time

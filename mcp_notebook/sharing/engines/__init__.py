@@ -1,5 +1,7 @@
 """Read-only database engines behind one interface; `open_engine` picks one by URL."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit

@@ -5,6 +5,8 @@ network or extensions; each statement is checked (`sqlguard`) and ends with its 
 at the deadline: DuckDB cannot always be interrupted.
 """
 
+from __future__ import annotations
+
 import asyncio
 import shutil
 import tempfile

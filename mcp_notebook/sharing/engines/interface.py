@@ -2,6 +2,8 @@
 engines share: tables from an information schema, a bounded look at rows, a deadline.
 """
 
+from __future__ import annotations
+
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence

@@ -8,6 +8,8 @@ each call, so that no setting, lock or temporary object lasts.
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -149,7 +151,7 @@ class PostgresEngine:
     async def close(self) -> None:
         """Nothing is kept open."""
 
-    def _connect(self, seconds: float) -> "psycopg.Connection[tuple]":
+    def _connect(self, seconds: float) -> psycopg.Connection[tuple]:
         milliseconds = int(seconds * 1000)
         options = (
             f"-c default_transaction_read_only=on -c statement_timeout={milliseconds} "
@@ -167,7 +169,7 @@ class PostgresEngine:
         return connection
 
     async def _run(
-        self, work: "Callable[[psycopg.Connection[tuple]], T]", seconds: float
+        self, work: Callable[[psycopg.Connection[tuple]], T], seconds: float
     ) -> T:
         """Run `work` on a fresh connection; at the deadline the server is asked to cancel."""
         connection = await asyncio.to_thread(self._connect, seconds)
@@ -234,7 +236,7 @@ class PostgresEngine:
 
 
 def _fetch(
-    connection: "psycopg.Connection[tuple]", sql: str, limits: StatementLimits
+    connection: psycopg.Connection[tuple], sql: str, limits: StatementLimits
 ) -> RowsAnswer:
     with connection.cursor() as cursor:
         # `stream` sends by the extended protocol, which refuses a second statement, and
@@ -286,6 +288,6 @@ def _sql_type(display: str) -> str:
     return words.get(name, name.upper()) + opened + rest
 
 
-def _cancel(connection: "psycopg.Connection[tuple]") -> None:
+def _cancel(connection: psycopg.Connection[tuple]) -> None:
     with suppress(psycopg.Error):  # closed in the meantime
         connection.cancel()

@@ -6,6 +6,8 @@ that allows reading and nothing else, no ATTACH, bounded lengths, an interrupt a
 deadline, and one fresh connection for each statement so that nothing lasts.
 """
 
+from __future__ import annotations
+
 import asyncio
 import re
 import sqlite3

@@ -6,6 +6,8 @@ NULL, `date_diff` counts boundaries: each rule makes the engine compute what Duc
 computes. What has no exact counterpart is refused with the way out.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from functools import partial
 

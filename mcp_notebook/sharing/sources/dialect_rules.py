@@ -4,6 +4,8 @@ A rule takes a part of a statement in DuckDB's words and gives what says the sam
 engine, or refuses it with the way out.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Mapping
 

@@ -7,6 +7,8 @@ objects) is read on the connection, where DuckDB refuses to run two statements a
 rather than mixing them.
 """
 
+from __future__ import annotations
+
 import contextlib
 import threading
 import time
@@ -33,9 +35,9 @@ _WAIT = 0.05  # seconds between two looks at a busy connection
 class DuckTable:
     """A SELECT in the person's database."""
 
-    connection: "duckdb.DuckDBPyConnection"
+    connection: duckdb.DuckDBPyConnection
     select: str
-    columns: "pa.Schema"
+    columns: pa.Schema
     kept: Any = None  # what must stay alive for the SELECT to work
     name: str = "DuckDB"
     dialect: str = "duckdb"
@@ -44,7 +46,7 @@ class DuckTable:
     def key(self) -> Hashable:
         return ("duckdb", id(self.connection))
 
-    def schema(self) -> "pa.Schema":
+    def schema(self) -> pa.Schema:
         return self.columns
 
     def view(self) -> str:
@@ -52,10 +54,10 @@ class DuckTable:
 
     def job(
         self,
-        plan: "Plan",
-        tables: "Mapping[str, tuple[DuckTable, Masking]]",
+        plan: Plan,
+        tables: Mapping[str, tuple[DuckTable, Masking]],
         seconds: float,
-    ) -> "DuckJob":
+    ) -> DuckJob:
         def source(table: DuckTable, masking: Masking) -> str:
             masked = set(masking.columns)
             if not masked:
@@ -90,13 +92,13 @@ class DuckTable:
 class DuckJob:
     """One statement on a cursor, or on the connection itself."""
 
-    connection: "duckdb.DuckDBPyConnection"
+    connection: duckdb.DuckDBPyConnection
     text: str
     seconds: float
     _cancelled: threading.Event = field(default_factory=threading.Event)
     _running: Any = None
 
-    def run(self) -> "pa.Table":
+    def run(self) -> pa.Table:
         with contextlib.closing(self.connection.cursor()) as cursor:
             self._running = cursor
             # a locked configuration: then there is nothing to find anyway
@@ -121,7 +123,7 @@ class DuckJob:
             with contextlib.suppress(duckdb.Error):  # ended meanwhile
                 running.interrupt()
 
-    def _on_connection(self) -> "pa.Table":
+    def _on_connection(self) -> pa.Table:
         until = time.monotonic() + self.seconds
         while True:
             # interrupting the connection could end a statement of the person's
@@ -159,7 +161,7 @@ def relation_of(relation: Any) -> DuckTable:
         ) from error
 
 
-def _connection_of(relation: Any) -> "duckdb.DuckDBPyConnection":
+def _connection_of(relation: Any) -> duckdb.DuckDBPyConnection:
     # DuckDB has no public way from a relation to its connection.
     connection = getattr(relation, "_con", None)
     if connection is None:
@@ -170,7 +172,7 @@ def _connection_of(relation: Any) -> "duckdb.DuckDBPyConnection":
     return connection
 
 
-def _schema_of(relation: Any) -> "pa.Schema":
+def _schema_of(relation: Any) -> pa.Schema:
     """Of its names and types alone: running anything on the connection could get into
     the person's way.
     """

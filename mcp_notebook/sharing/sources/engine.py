@@ -2,6 +2,8 @@
 how a statement runs there.
 """
 
+from __future__ import annotations
+
 import base64
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
@@ -60,7 +62,7 @@ class RemoteTable(Protocol):
         """
         ...
 
-    def job(self, plan: "Plan", tables: Any, seconds: float) -> Job:
+    def job(self, plan: Plan, tables: Any, seconds: float) -> Job:
         """The plan as a job; `tables` gives for each of its private names the place and
         the masked columns.
 
@@ -73,7 +75,7 @@ class RemoteTable(Protocol):
         ...
 
 
-def projection(source: str, columns: "Mapping[str, bool]", dialect: str) -> str:
+def projection(source: str, columns: Mapping[str, bool], dialect: str) -> str:
     """`SELECT` of the columns from the source; of a masked one (True) only whether
     there is a value.
     """

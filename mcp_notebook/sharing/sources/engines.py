@@ -2,6 +2,8 @@
 met, so none is a dependency.
 """
 
+from __future__ import annotations
+
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
@@ -34,7 +36,7 @@ def remote_table_of(value: Any) -> RemoteTable:
     return relation_of(value)
 
 
-def remote_schema(place: RemoteTable) -> "pa.Schema":
+def remote_schema(place: RemoteTable) -> pa.Schema:
     """The table's columns; raises `DataError` with the engine's own words when it cannot say."""
     try:
         return place.schema()

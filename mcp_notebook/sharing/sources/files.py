@@ -2,6 +2,8 @@
 person shared.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 from collections.abc import Hashable, Mapping
@@ -125,10 +127,10 @@ class Scan:
         return {"files": list(self.files), "format": self.format, "base": self.base}
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> "Scan":
+    def of(cls, value: Mapping[str, Any]) -> Scan:
         return cls(tuple(value["files"]), value["format"], value["base"])
 
-    def open(self) -> "ds.Dataset":
+    def open(self) -> ds.Dataset:
         """The dataset; raises `pyarrow.ArrowInvalid` or `OSError` for a file that is
         gone or broken.
         """

@@ -7,6 +7,8 @@ parsed by sqlglot, every part of it must be known to be harmless, and what the e
 gets is written anew from the parsed tree, without comments and hints.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 
 from sqlglot import exp

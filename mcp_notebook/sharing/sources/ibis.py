@@ -7,6 +7,8 @@ statement goes through Ibis' own `sql`, and the deadline ends the waiting, not t
 statement.
 """
 
+from __future__ import annotations
+
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,7 +82,7 @@ class IbisTable:
 
     backend: Any
     select: str
-    columns: "pa.Schema"
+    columns: pa.Schema
 
     @property
     def name(self) -> str:
@@ -95,7 +97,7 @@ class IbisTable:
     def key(self) -> Hashable:
         return ("ibis", id(self.backend))
 
-    def schema(self) -> "pa.Schema":
+    def schema(self) -> pa.Schema:
         return self.columns
 
     def view(self) -> str:
@@ -103,10 +105,10 @@ class IbisTable:
 
     def job(
         self,
-        plan: "Plan",
-        tables: "Mapping[str, tuple[IbisTable, Masking]]",
+        plan: Plan,
+        tables: Mapping[str, tuple[IbisTable, Masking]],
         seconds: float,
-    ) -> "IbisJob":
+    ) -> IbisJob:
         sources = {}
         for private, (table, masking) in tables.items():
             masked = set(masking.columns)
@@ -131,7 +133,7 @@ class IbisJob:
     text: str
     dialect: str
 
-    def run(self) -> "pa.Table":
+    def run(self) -> pa.Table:
         return self.backend.sql(self.text).to_pyarrow()
 
     def cancel(self) -> None:

@@ -7,6 +7,8 @@ Polars backend has none of its own. So the columns that a statement names are ta
 by Ibis, under the types that the expression declares, and nothing leaves the machine.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,15 +38,15 @@ class NearTable:
         return NAMES[self.backend.name]
 
     @property
-    def schema(self) -> "pa.Schema":
+    def schema(self) -> pa.Schema:
         return self.expression.schema().to_pyarrow()
 
-    def head(self, rows: int) -> "pa.Table":
+    def head(self, rows: int) -> pa.Table:
         """The first rows; raises `DataError`."""
         with self._backend_here() as backend:
             return backend.to_pyarrow(self.expression.limit(rows))
 
-    def batches(self, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """All rows of these columns; raises `DataError`."""
         with self._backend_here() as backend:
             if (

@@ -6,6 +6,8 @@ by lexical scope. Both get names of ours. Were the scopes read differently by an
 it would look for a name that does not exist and not for the catalog's table.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 
 from sqlglot import exp

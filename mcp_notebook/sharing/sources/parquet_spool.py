@@ -6,6 +6,8 @@ anew when they change; lazy frames are computed for each statement, and only the
 that it names.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
@@ -138,7 +140,7 @@ def read_text(table: FileTable, rows: int) -> pa.Table:
 
 
 @contextlib.contextmanager
-def _text_reader(table: FileTable) -> "Iterator[tuple[Any, str]]":
+def _text_reader(table: FileTable) -> Iterator[tuple[Any, str]]:
     """A connection, and DuckDB's words for the files, which are its parameter `files`."""
     import duckdb  # a third of a second to load, for files of text only
 

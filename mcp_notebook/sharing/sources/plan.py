@@ -11,6 +11,8 @@ no DuckDB SQL but is the engine's own dialect (`` `backticks` ``, LATERAL VIEW) 
 as that, as written.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -17,6 +17,8 @@ need, by table. `{"reads": sql, "dialect"}` -> whether the text is that dialect'
 not DuckDB's.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -121,7 +123,7 @@ def _made(
     columns: dict[str, dict[str, str]],
     views: dict[str, str],
     rows: int,
-) -> "Plan":
+) -> Plan:
     guard, plan = _load_planning()
     try:
         return plan.make(sql, dialect, columns, rows=rows, views=views)

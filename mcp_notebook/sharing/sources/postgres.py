@@ -6,6 +6,8 @@ statement, so that nothing of theirs is held up or changed; what lives in their 
 alone (temporary tables, an open transaction) is not seen.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
@@ -69,9 +71,9 @@ _ARRAYS = {
 class PostgresTable:
     """A SELECT on a server."""
 
-    connection: "psycopg.Connection[Any]"
+    connection: psycopg.Connection[Any]
     select: str
-    columns: "pa.Schema"
+    columns: pa.Schema
     name: str = "PostgreSQL"
     dialect: str = "postgres"
 
@@ -79,7 +81,7 @@ class PostgresTable:
     def key(self) -> Hashable:
         return ("postgres", id(self.connection))
 
-    def schema(self) -> "pa.Schema":
+    def schema(self) -> pa.Schema:
         return self.columns
 
     def view(self) -> str:
@@ -87,10 +89,10 @@ class PostgresTable:
 
     def job(
         self,
-        plan: "Plan",
-        tables: "Mapping[str, tuple[PostgresTable, Masking]]",
+        plan: Plan,
+        tables: Mapping[str, tuple[PostgresTable, Masking]],
         seconds: float,
-    ) -> "PostgresJob":
+    ) -> PostgresJob:
         def source(table: PostgresTable, masking: Masking) -> str:
             masked = set(masking.columns)
             inner = projection(
@@ -130,12 +132,12 @@ class PostgresTable:
 class PostgresJob:
     """One statement on a fresh connection."""
 
-    connection: "psycopg.Connection[Any]"
+    connection: psycopg.Connection[Any]
     text: str
     seconds: float
-    _running: "psycopg.Connection[Any] | None" = field(default=None)
+    _running: psycopg.Connection[Any] | None = field(default=None)
 
-    def run(self) -> "pa.Table":
+    def run(self) -> pa.Table:
         info = self.connection.info
         parameters: Any = {**info.get_parameters(), "password": info.password}
         with contextlib.closing(
@@ -163,7 +165,7 @@ class PostgresJob:
 
 
 def _table(
-    described: "Sequence[psycopg.Column]", rows: Sequence[Sequence[Any]]
+    described: Sequence[psycopg.Column], rows: Sequence[Sequence[Any]]
 ) -> pa.Table:
     if rows:
         columns = list(zip(*rows, strict=True))
@@ -177,7 +179,7 @@ def _table(
     return pa.Table.from_arrays(arrays, names=[column.name for column in described])
 
 
-def _array(column: "psycopg.Column", values: Sequence[Any]) -> pa.Array:
+def _array(column: psycopg.Column, values: Sequence[Any]) -> pa.Array:
     element = _ARRAYS.get(column.type_code)
     code = element or column.type_code
     if code == _NUMERIC:
@@ -195,7 +197,7 @@ def _array(column: "psycopg.Column", values: Sequence[Any]) -> pa.Array:
         return pa.array([None if v is None else _text(v) for v in values], pa.string())
 
 
-def _decimal(column: "psycopg.Column", values: Sequence[Any]) -> pa.DataType:
+def _decimal(column: psycopg.Column, values: Sequence[Any]) -> pa.DataType:
     """The declared precision, else one that holds all values."""
     if (
         column.precision is not None

@@ -8,6 +8,8 @@ the statement names) and it runs on this machine; else it is refused with the wa
 The answer's notes say where it was computed and what moved.
 """
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +57,7 @@ class PreparedPlan:
     types: tuple[str, ...] = ()
 
 
-def remote_tables(catalog: "Catalog", names: Iterable[str]) -> dict[str, RemoteTable]:
+def remote_tables(catalog: Catalog, names: Iterable[str]) -> dict[str, RemoteTable]:
     """Those of the named tables that live on another engine; raises `ToolError`."""
     try:
         values = {name: catalog.resolve(name) for name in names}
@@ -68,7 +70,7 @@ def remote_tables(catalog: "Catalog", names: Iterable[str]) -> dict[str, RemoteT
         raise ToolError(error.message) from error
 
 
-def find_mentioned(catalog: "Catalog", sql: str) -> dict[str, RemoteTable]:
+def find_mentioned(catalog: Catalog, sql: str) -> dict[str, RemoteTable]:
     """Tables on other engines whose names stand in the statement's text, so that a plan
     can come with its check.
 

@@ -2,6 +2,8 @@
 deadline, bring over.
 """
 
+from __future__ import annotations
+
 import asyncio
 import json
 import queue
@@ -71,15 +73,15 @@ class Elsewhere:
     """
 
     def __init__(
-        self, ask: Ask, known: "Remembered[dict[str, Any]] | None" = None
+        self, ask: Ask, known: Remembered[dict[str, Any]] | None = None
     ) -> None:
         self._ask = ask
         self._known = known or Remembered()
         self._room: asyncio.Semaphore | None = None
 
     async def route(
-        self, catalog: "Catalog", sql: str, bounds: Bounds
-    ) -> "TableAnswer | Here":
+        self, catalog: Catalog, sql: str, bounds: Bounds
+    ) -> TableAnswer | Here:
         """The answer when the statement's tables are on one other engine, else what
         runs here; raises `ToolError`.
         """
@@ -135,7 +137,7 @@ class Elsewhere:
         )
 
     async def _check_statement(
-        self, sql: str, offered: tuple[str, ...], near: "list[_Group]", seconds: float
+        self, sql: str, offered: tuple[str, ...], near: list[_Group], seconds: float
     ) -> Mapping[str, Any]:
         """DuckDB's own check of the statement with the tables that it names, and a plan
         where one engine has them.
@@ -173,7 +175,7 @@ class Elsewhere:
         )
 
     async def _run(
-        self, planned: Mapping[str, Any], group: "_Group", bounds: Bounds
+        self, planned: Mapping[str, Any], group: _Group, bounds: Bounds
     ) -> TableAnswer:
         prepared = remote_plan.prepare(
             planned, group.found, group.hidden, bounds.seconds
@@ -208,7 +210,7 @@ class Elsewhere:
         return answer
 
     async def in_own_dialect(
-        self, catalog: "Catalog", sql: str, bounds: Bounds
+        self, catalog: Catalog, sql: str, bounds: Bounds
     ) -> TableAnswer | None:
         """The answer of a statement that is no DuckDB SQL but an engine's own; None
         when no table's engine reads it.
@@ -279,7 +281,7 @@ class Elsewhere:
             return False
 
 
-def _is_away(catalog: "Catalog", name: str) -> bool:
+def _is_away(catalog: Catalog, name: str) -> bool:
     try:
         value = catalog.resolve(name)
     except DataError:
@@ -296,7 +298,7 @@ class _Group:
     request: dict[str, Any]
 
     @classmethod
-    def of(cls, found: Mapping[str, RemoteTable], bounds: Bounds) -> "_Group":
+    def of(cls, found: Mapping[str, RemoteTable], bounds: Bounds) -> _Group:
         hidden = {
             name: tuple(bounds.hidden(remote_plan.columns_of(place).names))
             for name, place in found.items()
@@ -306,7 +308,7 @@ class _Group:
 
 def _groups(
     look: Callable[..., Mapping[str, RemoteTable]],
-    catalog: "Catalog",
+    catalog: Catalog,
     sql: str,
     bounds: Bounds,
 ) -> list[_Group]:
@@ -357,7 +359,7 @@ class Remembered(Generic[Value]):
 GRACE = 0.4  # seconds that an engine has for ending a cancelled statement
 _AGAIN = 0.1
 _KEPT = 4  # idle threads; one that hangs in an engine is not among them
-_IDLE: "list[_Hand]" = []
+_IDLE: list[_Hand] = []
 
 
 async def within(job: Job, seconds: float, place: str) -> Any:
@@ -382,7 +384,7 @@ async def within(job: Job, seconds: float, place: str) -> Any:
     )
 
 
-async def _cancel_until_over(job: Job, working: "asyncio.Future[Any]") -> None:
+async def _cancel_until_over(job: Job, working: asyncio.Future[Any]) -> None:
     """Ask until it ends, since a cancel between two steps of the job has no effect."""
     loop = asyncio.get_running_loop()
     until = loop.time() + GRACE
@@ -391,7 +393,7 @@ async def _cancel_until_over(job: Job, working: "asyncio.Future[Any]") -> None:
         await asyncio.wait({working}, timeout=_AGAIN)
 
 
-def _in_thread(work: Callable[[], Any]) -> "asyncio.Future[Any]":
+def _in_thread(work: Callable[[], Any]) -> asyncio.Future[Any]:
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Any] = loop.create_future()
     future.add_done_callback(_look_at_failure)
@@ -441,6 +443,6 @@ def _call(loop: asyncio.AbstractEventLoop, *call: Any) -> None:
         loop.call_soon_threadsafe(*call)
 
 
-def _look_at_failure(future: "asyncio.Future[Any]") -> None:
+def _look_at_failure(future: asyncio.Future[Any]) -> None:
     if not future.cancelled():
         future.exception()

@@ -6,6 +6,8 @@ in a thread of the JVM), one of Connect by its tag.
 https://spark.apache.org/docs/latest/api/python/reference/pyspark.sql/spark_session.html
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import re
@@ -38,7 +40,7 @@ class SparkTable:
     dialect: str = "spark"
 
     @classmethod
-    def of(cls, value: Any) -> "SparkTable":
+    def of(cls, value: Any) -> SparkTable:
         """Raises `DataError` for a stream, a stopped session, and a frame that Spark
         cannot make sense of any more.
         """
@@ -63,7 +65,7 @@ class SparkTable:
     def key(self) -> Hashable:
         return ("spark", id(self.session))
 
-    def schema(self) -> "pa.Schema":
+    def schema(self) -> pa.Schema:
         """From the analysed plan; no job runs."""
         return known(self.frame).columns
 
@@ -75,10 +77,10 @@ class SparkTable:
 
     def job(
         self,
-        plan: "Plan",
-        tables: "Mapping[str, tuple[SparkTable, Masking]]",
+        plan: Plan,
+        tables: Mapping[str, tuple[SparkTable, Masking]],
         seconds: float,
-    ) -> "SparkJob":
+    ) -> SparkJob:
         return SparkJob(self.session, plan, tables)
 
     def explain(self, error: BaseException) -> str:
@@ -99,11 +101,11 @@ class SparkJob:
     """One statement in a session, on a thread of its own."""
 
     session: Any
-    plan: "Plan"
-    tables: "Mapping[str, tuple[SparkTable, Masking]]"
+    plan: Plan
+    tables: Mapping[str, tuple[SparkTable, Masking]]
     tag: str = field(default_factory=lambda: f"mcp-notebook-{secrets.token_hex(8)}")
 
-    def run(self) -> "pa.Table":
+    def run(self) -> pa.Table:
         sources = {
             private: self._select(private)
             for private in self.tables
@@ -198,7 +200,7 @@ def is_stopped(session: Any) -> bool:
 # frames' plans anew: it lists their files and reads a footer.
 
 
-def _connect_rows(session: Any, text: str, frames: Mapping[str, Any]) -> "pa.Table":
+def _connect_rows(session: Any, text: str, frames: Mapping[str, Any]) -> pa.Table:
     """The statement's rows; in the text the frames stand by these names, in backticks."""
     statement = _unsent_frame(session, text, frames)
     if statement is None:
@@ -255,7 +257,7 @@ IDLE_SECONDS = 60.0
 _CASTABLE = re.compile(
     r"[\w<>:, ()]+"
 )  # type names without anything that would need quotes
-_KNOWN: "weakref.WeakKeyDictionary[Any, Frame]" = weakref.WeakKeyDictionary()
+_KNOWN: weakref.WeakKeyDictionary[Any, Frame] = weakref.WeakKeyDictionary()
 
 
 class Frame:
@@ -345,7 +347,7 @@ def strict(kind: Any) -> bool:
     )
 
 
-def arrow(schema: Any) -> "pa.Schema":
+def arrow(schema: Any) -> pa.Schema:
     """Spark's columns as Arrow's."""
     from pyspark.sql.pandas.types import to_arrow_schema  # loaded with the frame
 
