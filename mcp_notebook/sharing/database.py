@@ -15,6 +15,8 @@ import mcp_types as types
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.sharing.answer import (
+    AS_FILE,
+    AS_JSON,
     OUTPUT_SCHEMA,
     AnswerColumn,
     RowsAnswer,
@@ -23,7 +25,7 @@ from mcp_notebook.sharing.answer import (
 )
 from mcp_notebook.sharing.engines import Engine, StatementLimits, TableInfo, open_engine
 from mcp_notebook.sharing.engines.interface import ColumnInfo
-from mcp_notebook.sharing.handover import LARGE, Handover, as_table, is_small
+from mcp_notebook.sharing.handover import Handover, as_table, is_small
 from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sharing.tools import Tool, Transport, build_server, serve, token_from
 from mcp_notebook.veil import covers
@@ -73,7 +75,7 @@ async def serve_database(
     host: str = "127.0.0.1",
     port: int = 0,
     token_env: str = "",
-    max_rows: int = 10_000,
+    max_rows: int = 0,
     timeout: float = 15.0,
     tables: Sequence[str] | None = None,
     environ: Mapping[str, str] = os.environ,
@@ -81,9 +83,10 @@ async def serve_database(
     """Serve the database at `url` (default: the environment's `DATABASE_URL`) until the
     client leaves.
 
-    `timeout` is in seconds a statement, `tables` the only tables and views that may be
-    read (all when None), and `token_env` names the variable that holds the bearer token
-    for http and sse. Raises `ConfigError`.
+    `max_rows` are the rows of an answer at most (0: what its carrier takes, see
+    `answer.AS_JSON`), `timeout` is in seconds a statement, `tables` the only tables and
+    views that may be read (all when None), and `token_env` names the variable that
+    holds the bearer token for http and sse. Raises `ConfigError`.
     """
     url = url or environ.get("DATABASE_URL", "")
     if not url:
@@ -101,7 +104,8 @@ async def serve_database(
         else:
             handover = None
 
-        limits = StatementLimits(rows=max_rows, seconds=timeout)
+        most = AS_JSON if handover is None else AS_FILE
+        limits = StatementLimits(max_rows or most.rows, most.bytes, timeout)
         # of whoever started this process
         masked = tuple(json.loads(environ.get("MCP_NOTEBOOK_MASK") or "[]"))
         server = await build_database_server(engine, limits, handover, masked)
@@ -167,11 +171,7 @@ class DatabaseTools:
 
     def tools(self) -> list[Tool]:
         """The tools with descriptions for this engine."""
-        if self._handover is None:
-            most = self._limits
-        else:
-            most = LARGE
-
+        most = self._limits
         dialect, rows, megabytes = self._engine.dialect, most.rows, most.bytes / 1e6
         return [
             Tool(
@@ -220,15 +220,14 @@ class DatabaseTools:
         if self._handover is None:
             return await self._engine.query(sql, self._limits)
 
-        large = replace(LARGE, seconds=self._limits.seconds)
-        found = await self._engine.table(sql, large)
+        found = await self._engine.table(sql, self._limits)
         if not is_small(found):
             return await asyncio.to_thread(_hand_over, self._handover, found)
 
         if isinstance(found, RowsAnswer):
             return found
 
-        return as_answer(found, rows=large.rows, max_bytes=large.bytes)
+        return as_answer(found, rows=self._limits.rows, max_bytes=self._limits.bytes)
 
     async def explain(self, sql: str) -> RowsAnswer:
         return await self._engine.explain(sql, self._limits)

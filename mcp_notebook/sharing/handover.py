@@ -21,7 +21,6 @@ import pyarrow as pa
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results.columns import declared
 from mcp_notebook.sharing.answer import RowsAnswer, TableAnswer, size_of, to_json
-from mcp_notebook.sharing.engines.interface import StatementLimits
 from mcp_notebook.values import column_values
 
 VARIABLE = "MCP_NOTEBOOK_HANDOVER"
@@ -29,7 +28,6 @@ STANDS_IN = "mcp_notebook/stands_in"  # of a text: the file says it all
 ARROW = "application/vnd.apache.arrow.file"
 SMALL_ROWS = 1_000  # answers up to both sizes are worth no file
 SMALL_BYTES = 100_000
-LARGE = StatementLimits(rows=1_000_000, bytes=500_000_000)
 PREVIEW_ROWS = 5
 
 
@@ -66,27 +64,31 @@ class Handover:
 
     def write_answer(self, answer: TableAnswer) -> types.CallToolResult:
         """The answer as a file, with a preview in words and a link."""
+        # for a host that follows no links; who maps the file leaves it out
+        words = types.TextContent(text=preview(answer), _meta={STANDS_IN: True})
+        notices = [line for line in (answer.truncated, *answer.notes) if line]
+        texts = [types.TextContent(text=f"Notice: {line}.") for line in notices]
+        link = self.write_table(answer.data)
+        return types.CallToolResult(content=[words, *texts, link])
+
+    def write_table(self, table: pa.Table) -> types.ResourceLink:
+        """A table as a file, and the link to it."""
         path = self._folder / f"{uuid.uuid4().hex}.arrow"
         self._written = {known for known in self._written if known.exists()} | {path}
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with (
             os.fdopen(handle, "wb") as file,
-            pa.ipc.new_file(file, answer.data.schema) as writer,
+            pa.ipc.new_file(file, table.schema) as writer,
         ):
-            writer.write_table(answer.data)
+            writer.write_table(table)
 
-        link = types.ResourceLink(
+        return types.ResourceLink(
             uri=path.as_uri(),
             name="rows",
             mime_type=ARROW,
             size=path.stat().st_size,
             description="All rows, as Arrow",
         )
-        # for a host that follows no links; who maps the file leaves it out
-        words = types.TextContent(text=preview(answer), _meta={STANDS_IN: True})
-        notices = [line for line in (answer.truncated, *answer.notes) if line]
-        texts = [types.TextContent(text=f"Notice: {line}.") for line in notices]
-        return types.CallToolResult(content=[words, *texts, link])
 
     def clean(self) -> None:
         """Remove the files that the host left."""
