@@ -20,9 +20,9 @@ from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.card_json import call_payload
 from mcp_notebook.display.questions import approval_question
 from mcp_notebook.display.view import View
+from mcp_notebook.display.widgets import call_payload
 from mcp_notebook.errors import BackendError, SessionError
 from mcp_notebook.events import Event, Footer, ToolCall, ToolResult, Usage
 from mcp_notebook.events import Reply as Answer
