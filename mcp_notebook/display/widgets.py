@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 import anywidget
@@ -44,8 +44,6 @@ from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.sql_words import Part
 from mcp_notebook.untrusted_text import clip, visible
 
-if TYPE_CHECKING:
-    pass
 
 _HERE = Path(__file__).parent
 OFTEN = 0.5  # seconds between two pieces of thinking: each replaces the last
