@@ -215,6 +215,7 @@ QUICK = settings(
 )
 
 
+@pytest.mark.slow
 @QUICK
 @given(given=arguments(), into=st.sampled_from(["", "rows"]))
 @pytest.mark.parametrize("way", ["claude", "hand"])
@@ -284,6 +285,7 @@ NAMES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(words=NAMES, joint=st.sampled_from(["_", "-", " ", ""]), camel=st.booleans())
 def test_each_level_of_names_holds_those_before_it(
     words: list[str], joint: str, camel: bool

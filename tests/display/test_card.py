@@ -77,6 +77,7 @@ def test_a_long_query_is_shown_whole_even_where_its_colours_are_too_heavy() -> N
     assert "".join(text.split()) == "".join(sql.split())
 
 
+@pytest.mark.slow
 def test_the_payload_stays_below_two_hundred_kilobytes_whatever_comes() -> None:
     huge = pa.table({f'"c\\{n}"': ['"\\ü' * 900] * 3_000 for n in range(150)})
     table = Table(data=huge, notes=("n" * 9_000,) * 3, truncated="t" * 9_000)
