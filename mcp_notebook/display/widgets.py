@@ -44,7 +44,6 @@ from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.sql_words import Part
 from mcp_notebook.untrusted_text import clip, visible
 
-
 _HERE = Path(__file__).parent
 OFTEN = 0.5  # seconds between two pieces of thinking: each replaces the last
 
