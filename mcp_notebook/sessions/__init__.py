@@ -1,8 +1,8 @@
 """Named MCP connections, each owned by one task on the background loop.
 
     registry         Sessions: connect, disconnect, find by name
-    session          Session: calls and questions; what the rest of the package uses
-    tool_list        its tools, pinned, and how they change while it lives
+    session          Session: calls and questions; what the rest of the package uses;
+                     its tools, pinned, and how they change while it lives
     requests         one request, with its time limit and every way it can fail
     restart          its connection, restarted with growing pauses; its counters
     opening          the ways to connect, in their order, and what to mend where none works

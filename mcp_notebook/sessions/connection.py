@@ -24,8 +24,7 @@ from mcp_notebook.sessions.http import HttpTrouble, make_client
 from mcp_notebook.sessions.log import ServerLog, root_logger_kept
 from mcp_notebook.sessions.oauth import make_auth
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess, server_environment
-from mcp_notebook.sessions.reply_repair.streams import TappedRead, TappedWrite
-from mcp_notebook.sessions.reply_repair.tap import Tap
+from mcp_notebook.sessions.reply_repair.tap import Tap, TappedRead, TappedWrite
 from mcp_notebook.sessions.sign_in import AUTHORIZE_LIMIT, Authorize
 from mcp_notebook.sessions.sse import SseTransport
 from mcp_notebook.sessions.stdio import StdioTransport
