@@ -17,8 +17,12 @@ from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost
 
 from mcp_notebook.config import ServerSpec, secrets_of, spec_fingerprint
 from mcp_notebook.errors import CallTimeout, SessionError
-from mcp_notebook.sessions.connection import NEWER_PROTOCOL, Connection, Opening
-from mcp_notebook.sessions.hooks import SessionHooks, client_callbacks
+from mcp_notebook.sessions.connection import (
+    NEWER_PROTOCOL,
+    Connection,
+    Opening,
+    client_callbacks,
+)
 from mcp_notebook.sessions.log import ServerLog
 from mcp_notebook.sessions.process import STOP_GRACE
 from mcp_notebook.sessions.requests import (
@@ -37,6 +41,7 @@ from mcp_notebook.sessions.restart import CALL_TIMEOUT, Health, Restarter
 from mcp_notebook.sessions.sign_in import Authorize
 from mcp_notebook.sessions.tools import (
     CallOutcome,
+    SessionHooks,
     ToolChange,
     ToolInfo,
     find_changes,

@@ -14,16 +14,59 @@ import re
 import sys
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcp.types import CallToolResult, Tool
+    from mcp.types import (
+        CallToolResult,
+        CreateMessageRequestParams,
+        CreateMessageResult,
+        ElicitRequestParams,
+        ElicitResult,
+        Tool,
+    )
+
+    Elicit = Callable[[str, ElicitRequestParams], Awaitable["ElicitResult | Answered"]]
+    Sample = Callable[
+        [str, CreateMessageRequestParams],
+        Awaitable[CreateMessageResult | dict[str, Any]],
+    ]
+
+# What a server may ask of us: answers from the person, a model's turn, the folders in use.
+# accept, decline or cancel, and a form's values
+Answered = tuple[str, dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class SessionHooks:
+    """Async callables that run on the background loop; each first gets the name of the
+    server that asks.
+
+    elicit: the person's answer to a form or a link; without it every question is
+    declined. sample: a turn of the person's model (the result or its JSON); without it
+    sampling is not declared. roots: the folders that the server may know; without it
+    roots are not declared. authorize: shows the link of a sign-in; may return the
+    address that the person was sent to and pasted.
+    """
+
+    elicit: Elicit | None = None
+    sample: Sample | None = None
+    roots: Callable[[str], Awaitable[Sequence[Path | str]]] | None = None
+    authorize: Callable[[str, str], Awaitable[str | None]] | None = None
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ class Catalog:
             )
 
         # Loads pyarrow, which a name in a question does not need.
-        from mcp_notebook.sharing.sources.ibis_in_memory import near
+        from mcp_notebook.sharing.sources.local_tables import near
 
         return near(value)
 

@@ -26,8 +26,13 @@ from mcp_notebook.sharing.arrow import for_duckdb, snapshot
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.sources import plan_request
-from mcp_notebook.sharing.sources.local_tables import STORED, ready, schema_of
-from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
+from mcp_notebook.sharing.sources.local_tables import (
+    STORED,
+    Spool,
+    drop,
+    ready,
+    schema_of,
+)
 from mcp_notebook.sharing.sources.plan import named_columns
 from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS
 from mcp_notebook.sharing.sources.remote_route import (

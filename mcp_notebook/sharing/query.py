@@ -30,8 +30,14 @@ from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.local_sql import local_answer, run_local_query
 from mcp_notebook.sharing.masks import holds_tokens, note_on
-from mcp_notebook.sharing.sources.local_tables import STORED, Ready, ready, schema_of
-from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
+from mcp_notebook.sharing.sources.local_tables import (
+    STORED,
+    Ready,
+    Spool,
+    drop,
+    ready,
+    schema_of,
+)
 from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here, nothing
 from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.worker import Worker

@@ -118,7 +118,7 @@ def _open_table(place: str | dict[str, Any]) -> Any:
         return _side_by_side(tables, place["columns"])
 
     # loads Arrow's datasets, which frames do not need
-    from mcp_notebook.sharing.sources.files import Scan
+    from mcp_notebook.sharing.sources.local_tables import Scan
 
     try:
         return Scan.of(place).open()
