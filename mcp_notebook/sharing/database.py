@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import mcp_types as types
 import pyarrow as pa
 
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, ToolError, did_you_mean
 from mcp_notebook.results.columns import declared
 from mcp_notebook.sharing.answer import (
     OUTPUT_SCHEMA,
@@ -32,7 +32,6 @@ from mcp_notebook.sharing.answer import (
 )
 from mcp_notebook.sharing.engines import Engine, StatementLimits, TableInfo, open_engine
 from mcp_notebook.sharing.engines.interface import ColumnInfo
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sharing.tools import Tool, Transport, build_server, serve, token_from
 from mcp_notebook.values import column_values
 from mcp_notebook.veil import covers

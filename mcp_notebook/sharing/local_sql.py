@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.results.frame_view import view_frame
 from mcp_notebook.sharing import sqlguard
@@ -41,7 +41,6 @@ from mcp_notebook.sharing.sources.remote_route import (
     Here,
     Remembered,
 )
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sql_words import split_sql, written_name
 
 if TYPE_CHECKING:

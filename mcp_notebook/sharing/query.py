@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.arrow import Snapshot, snapshot, to_arrow
@@ -39,7 +39,6 @@ from mcp_notebook.sharing.sources.local_tables import (
     schema_of,
 )
 from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here, nothing
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.worker import Worker
 
 if TYPE_CHECKING:

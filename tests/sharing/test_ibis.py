@@ -16,13 +16,12 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import SqlRunner, local_answer
 from mcp_notebook.sharing.sources import engines as ibis_tables
 from mcp_notebook.sharing.sources import local_tables
 from mcp_notebook.sharing.table_tools import TableTools
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.engines import postgres_with_rows, rows_of
 from tests.sharing.notebooks import Notebook
 from tests.sharing.same_answers import all_differences

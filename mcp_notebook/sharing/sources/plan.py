@@ -27,9 +27,9 @@ from sqlglot import exp
 from sqlglot.errors import ErrorLevel, SqlglotError
 from sqlglot.transforms import move_ctes_to_top_level
 
+from mcp_notebook.errors import ToolError, did_you_mean
 from mcp_notebook.sharing.sources import guard
 from mcp_notebook.sharing.sources.dialect_fixes import apply_dialect_fixes
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 
 PREFIX = "_mcp_"
 _TABLE_ARGS = {"this", "alias"}

@@ -25,9 +25,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.sources.engine import pack_schema, unpack_schema
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.values import value_kind
 
 KINDS = {"check", "plan", "columns_of", "reads"}
