@@ -21,8 +21,7 @@ from IPython.display import display
 
 from mcp_notebook.agent import prices
 from mcp_notebook.agent.conversation import transcript
-from mcp_notebook.display import status_table_html
-from mcp_notebook.display.history import history_bundle
+from mcp_notebook.display.listing import history_bundle, status_table_html
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.notebook import output

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 
 from mcp_notebook.agent import backends
+from mcp_notebook.agent.border import admit
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.calls import call_tool
 from mcp_notebook.agent.conversation import Conversation
@@ -71,10 +72,11 @@ class Bench:
         body = {
             "model": "m",
             "max_tokens": 1,
+            "system": [],
             "messages": messages,
             "tools": self.caller.toolset.definitions(),
         }
-        return refusal(body) is None
+        return refusal(admit(body)) is None
 
 
 def shop(**tools):
