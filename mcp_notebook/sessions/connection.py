@@ -30,7 +30,7 @@ from mcp_notebook.sessions.reply_repair.tap import Tap, TappedRead, TappedWrite
 from mcp_notebook.sessions.sign_in import AUTHORIZE_LIMIT, Authorize
 from mcp_notebook.sessions.sse import SseTransport
 from mcp_notebook.sessions.stdio import StdioTransport
-from mcp_notebook.sessions.tools import Answered, SessionHooks
+from mcp_notebook.sessions.tools import SessionHooks
 
 logger = logging.getLogger(__name__)
 
@@ -282,7 +282,9 @@ def client_callbacks(
                 answer = await hooks.elicit(server, params)
 
             if isinstance(answer, tuple):
-                return types.ElicitResult.model_validate(_reply_by_name(answer))
+                action, content = answer
+                reply = {"action": action, "content": content}
+                return types.ElicitResult.model_validate(reply)
 
             return answer
         except Exception:
@@ -316,7 +318,7 @@ def client_callbacks(
         folders = await hooks.roots(server)
         return types.ListRootsResult(
             roots=[
-                types.Root(uri=_uri(folder), name=Path(folder).name)
+                types.Root.model_validate(_describe_root(Path(folder)))
                 for folder in folders
             ]
         )
@@ -331,9 +333,5 @@ def client_callbacks(
     return callbacks
 
 
-def _reply_by_name(answer: Answered) -> dict[str, Any]:
-    return {"action": answer[0], "content": answer[1]}
-
-
-def _uri(folder: Path | str) -> Any:
-    return Path(folder).absolute().as_uri()
+def _describe_root(folder: Path) -> dict[str, str]:
+    return {"uri": folder.absolute().as_uri(), "name": folder.name}

@@ -91,11 +91,8 @@ class SelectTable(ABC):
     hint: str = ""
 
     @abstractmethod
-    def make_job(self, text: str, seconds: float) -> SelectJob:
+    def make_job(self, text: str, seconds: float) -> Job:
         """The statement as a job."""
-
-    @abstractmethod
-    def explain(self, error: BaseException) -> str: ...
 
     @property
     def key(self) -> Hashable:
@@ -112,7 +109,7 @@ class SelectTable(ABC):
         plan: Plan,
         tables: Mapping[str, tuple[SelectTable, Masking]],
         seconds: float,
-    ) -> SelectJob:
+    ) -> Job:
         sources = {
             private: table.source(plan, masking)
             for private, (table, masking) in tables.items()
@@ -133,15 +130,12 @@ class SelectTable(ABC):
 
 @dataclass(eq=False)
 class SelectJob(ABC):
-    """A statement over such tables. `run` sets `running` to what `stop` can end."""
+    """A statement over such tables. Its `run` sets `running` to what `stop` can end."""
 
     connection: Any
     text: str
     seconds: float
     running: Any = None
-
-    @abstractmethod
-    def run(self) -> pa.Table: ...
 
     @abstractmethod
     def stop(self, running: Any) -> None:
