@@ -2,6 +2,7 @@
 gives on a frame.
 """
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -168,6 +169,9 @@ async def test_a_statement_ends_at_its_deadline(postgres: Any, runner: SqlRunner
         for _ in range(200):
             if watch.execute(sql).fetchone() == (0,):
                 break
+
+            await asyncio.sleep(0.02)
+
         assert watch.execute(sql).fetchone() == (0,)
 
 
