@@ -19,7 +19,7 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import display
 
-from mcp_notebook.agent import prices
+from mcp_notebook.agent import backends
 from mcp_notebook.agent.conversation import transcript
 from mcp_notebook.display import status_table_html
 from mcp_notebook.display.history import history_bundle
@@ -320,7 +320,7 @@ def _length_of(notebook: Notebook) -> str:
 
 def _window_of(model: str) -> int | None:
     if model.startswith("claude") or ".claude" in model:
-        return prices.window_of(model)
+        return backends.window_of(model)
     return None
 
 

@@ -12,7 +12,6 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mcp_notebook import display, loop
-from mcp_notebook.agent.tracing import agent_span
 from mcp_notebook.display.working_line import LONG, PATIENCE
 from mcp_notebook.errors import Stopped
 from mcp_notebook.events import (
@@ -31,6 +30,7 @@ from mcp_notebook.events import (
     Working,
 )
 from mcp_notebook.freeze.call_log import Run
+from mcp_notebook.ledger import agent_span
 from mcp_notebook.notebook.asker import CallApprovals
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.options import AskOptions, split_names

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx2
 
-from mcp_notebook.agent import backends, prices, typed
+from mcp_notebook.agent import backends, typed
 from mcp_notebook.agent.conversation import (
     Block,
     Conversation,
@@ -103,7 +103,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     request = Request(
         backend,
         _system_prompt(sessions, options.system),
-        max_tokens=prices.fitting_reply(
+        max_tokens=backends.fitting_reply(
             backend.model, options.max_tokens, local=backend.kind == "local"
         ),
         effort=options.effort,
@@ -216,7 +216,7 @@ def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
 
 def _check_price(backend: Any, dollars: float) -> None:
 
-    if not backend.free and not prices.has_price(backend.model):
+    if not backend.free and not backends.has_price(backend.model):
         raise BudgetError(
             f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
             "run without a dollar budget or choose another model."
@@ -244,7 +244,7 @@ def length_notes(
         return []
 
     window = settings.context_window or (
-        None if backend.free else prices.window_of(backend.model)
+        None if backend.free else backends.window_of(backend.model)
     )
     return [
         Note(line, "warning")

@@ -150,7 +150,8 @@ class Notebook:
     def _keep_table(self, table: Table, origin: Origin, index: int, name: str) -> None:
         frame = frame_of(table, origin, self.settings.types)
         made_by = provenance(origin, index)
-        self.bind(name, frame, masked=origin.masked_columns(index))
+        masked = origin.masked[index] if origin.masked else ()
+        self.bind(name, frame, masked=masked)
         # the same call again: what was shared with new rows, not another table
         if self._bound.get(name, (None,))[0] == made_by:
             self.catalog.renew(name)
