@@ -20,7 +20,7 @@ from mcp_notebook.magics.extension import CELL_MAGICS, LINE_MAGICS
 from mcp_notebook.magics.families import FAMILIES
 from mcp_notebook.magics.help import text_of
 from mcp_notebook.notebook import options
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 
 FILE = Path(__file__).parent.parent / "docs" / "reference.md"
 FRONT = """\

@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from mcp_notebook.magics.await_transformer import AwaitTransformer, ask_in_line
 from mcp_notebook.notebook import shells
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 
 if TYPE_CHECKING:
     from mcp_notebook.magics.families import Families

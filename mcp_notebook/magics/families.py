@@ -15,7 +15,7 @@ from mcp_notebook.magics.freezing import FreezeMagics
 from mcp_notebook.magics.help import with_help
 from mcp_notebook.magics.resources import ServerMagics
 from mcp_notebook.magics.sharing import ServingMagics
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
 
 FAMILIES = (ClaudeMagics, MCPMagics, ServerMagics, ServingMagics, FreezeMagics)

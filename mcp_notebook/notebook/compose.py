@@ -2,7 +2,7 @@
 of a run.
 
 This is the door behind which the model's SDK is: who needs it loads it with
-`cell.load_compose`, on a worker thread.
+`Notebook.load_compose`, on a worker thread.
 """
 
 from __future__ import annotations
@@ -144,7 +144,12 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
     blocks.append(clock_block())
     rows = options.rows_to_model
-    for block in await resources.attach_mentions(notebook, options.prompt, rows):
+    if "@" in options.prompt:
+        attached = await resources.attach_mentions(notebook, options.prompt, rows)
+    else:
+        attached = []
+
+    for block in attached:
         blocks.append({**block, "text": budget.fit(block["text"])})
 
     return blocks

@@ -16,7 +16,7 @@ from mcp_notebook.display.working_line import EndLine, WorkingLine, line_form
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.notebook.shells import is_attended
+from mcp_notebook.notebook.asker import is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.replay import describe
 from mcp_notebook.secrets import hide

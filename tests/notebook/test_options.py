@@ -20,8 +20,7 @@ from mcp_notebook.magics.claude import ClaudeMagics
 from mcp_notebook.magics.help import options_of
 from mcp_notebook.notebook import compose as compose_module
 from mcp_notebook.notebook.compose import compose
-from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions, MCPNotebook
 from mcp_notebook.notebook.state import Notebook
 from tests.fake_messages import FakeMessages, Reply, text
 from tests.notebook.scripted import notebook
