@@ -19,10 +19,10 @@ from mcp_notebook.agent.backends import Backend, estimate_dollars
 from mcp_notebook.agent.conversation import Block, Conversation, without_foreign
 from mcp_notebook.agent.sealing import seal_request
 from mcp_notebook.agent.toolset import FORBIDDEN_IN_NAME, MAX_NAME, Toolset
-from mcp_notebook.json_schema import sendable
 from mcp_notebook.kinds import format_of, is_table
 from mcp_notebook.secrets import hide
 from mcp_notebook.sql_words import written_name
+from mcp_notebook.untrusted_text import sendable
 from mcp_notebook.veil import NO_VEIL, Veil
 
 if TYPE_CHECKING:

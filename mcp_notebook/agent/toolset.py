@@ -17,11 +17,10 @@ from mcp_notebook.json_schema import (
     Schema,
     lift,
     resolve,
-    sendable,
     settle_references,
-    whole_text,
 )
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.untrusted_text import sendable, whole_text
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions import Session, ToolInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,6 @@ from mcp_notebook.agent.conversation import transcript
 from mcp_notebook.display import status_table_html
 from mcp_notebook.display.history import history_bundle
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.notebook import output
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
@@ -124,11 +123,11 @@ class ClaudeMagics(Magics):
     """Asking, the conversation, its cost."""
 
     def __init__(
-        self, shell: Any, notebook: Notebook, awaiting: AwaitTransformer
+        self, shell: Any, notebook: Notebook, take_await: Callable[[], bool]
     ) -> None:
         super().__init__(shell)
         self._notebook = notebook
-        self._awaiting = awaiting
+        self._take_await = take_await
 
     @no_var_expand
     @line_cell_magic
@@ -139,7 +138,7 @@ class ClaudeMagics(Magics):
         """Ask Claude; it may call the tools of the connected servers, whose tables come
         into the notebook: %%claude, or %claude with the question on its line.
         """
-        awaited = self._awaiting.take()
+        awaited = self._take_await()
         options = question(self.claude.parser, line, cell)  # type: ignore[attr-defined]
         if options.new:
             self._notebook.conversation.clear()

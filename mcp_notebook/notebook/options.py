@@ -369,6 +369,14 @@ def _check(option: AskOption, value: Any) -> None:
         raise ConfigError(f"{shown} is at least {option.least:g}, not {value!r}.")
 
 
+def options_of(magic: Any) -> list[str]:
+    """The long options that a magic's own parser knows."""
+    parser = getattr(magic, "parser", None)
+    if parser is None:
+        return []
+    return sorted(one for one in parser._option_string_actions if one.startswith("--"))
+
+
 class MCPNotebook(Configurable):
     """Settings of mcp-notebook. Those that a single question can have as an option too
     have its default and help from there.

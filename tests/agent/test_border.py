@@ -19,9 +19,10 @@ from mcp_notebook.agent.toolset import (
 )
 from mcp_notebook.errors import RequestRefused
 from mcp_notebook.events import Note, ToolCall
-from mcp_notebook.json_schema import lift, sendable
+from mcp_notebook.json_schema import lift
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions.tools import ToolInfo, fingerprint
+from mcp_notebook.untrusted_text import sendable
 from tests.agent import odd
 from tests.agent.bench import Bench, shop
 from tests.fake_messages import FakeMessages, Fault, Reply, text, use
