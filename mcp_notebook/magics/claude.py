@@ -21,8 +21,7 @@ from IPython.display import display
 
 from mcp_notebook.agent import backends
 from mcp_notebook.agent.conversation import transcript
-from mcp_notebook.display import status_table_html
-from mcp_notebook.display.history import history_bundle
+from mcp_notebook.display.listing import history_bundle, status_table_html
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook import output
 from mcp_notebook.notebook.cell import CellRun

@@ -8,8 +8,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from mcp_notebook import display
 from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.display.outputs import choose_mode
+from mcp_notebook.display.view import View
 from mcp_notebook.errors import DataError
 from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
 from mcp_notebook.notebook import current
@@ -121,10 +122,8 @@ class Answer:
         if self._shown:
             return
 
-        mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
-        view = display.View(
-            mode="static" if mode == "widget" else mode, decide=lambda *_: None
-        )
+        mode = choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        view = View(mode="static" if mode == "widget" else mode, decide=lambda *_: None)
         for event in run.seen:
             view.show(event)
 

@@ -19,9 +19,9 @@ from weakref import WeakSet
 from IPython.display import display
 
 from mcp_notebook import loop
-from mcp_notebook.display.input_box import ask_in_box
 from mcp_notebook.display.questions import (
     approval_question,
+    ask_in_box,
     link_bundle,
     outcome_bundle,
 )

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook import display, loop
+from mcp_notebook import loop
 from mcp_notebook.agent.call_values import Origin
+from mcp_notebook.display.card import render_call
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.errors import CallError, ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
@@ -159,8 +160,11 @@ class Result(str):
             self.error = str(self)
 
         call = ToolCall(result.id, source.server, source.tool, {})
-        view = display.view_call(call, result)
-        self._bundle = dict(display.render_call(view, expanded=True))
+        # pyarrow is slow to import; whoever made a table has it
+        from mcp_notebook.display.tables import view_result
+
+        view = view_result(call, result)
+        self._bundle = dict(render_call(view, expanded=True))
         return self
 
     @property

@@ -11,8 +11,9 @@ from concurrent.futures import Future
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mcp_notebook import display, loop
-from mcp_notebook.display.working_line import LONG, PATIENCE
+from mcp_notebook import loop
+from mcp_notebook.display.outputs import LONG, PATIENCE, choose_mode
+from mcp_notebook.display.view import View
 from mcp_notebook.errors import Stopped
 from mcp_notebook.events import (
     Event,
@@ -40,7 +41,6 @@ from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
-    from mcp_notebook.display import View
 
 
 # A view that shows nothing but the calls that a person must answer for and, when it
@@ -85,7 +85,7 @@ QUESTION = 60  # characters by which a cell is known in %claude_cost
 
 
 class Shows(Protocol):
-    """What a run is shown by; `display.View` is one."""
+    """What a run is shown by; `View` is one."""
 
     def show(self, event: Event) -> None: ...
     def flush(self) -> None: ...
@@ -206,12 +206,12 @@ class CellRun:
         return self._future
 
     def _make_view(self, awaited: bool) -> Shows:
-        mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        mode = choose_mode(self._notebook.settings.cards, self._notebook.shell)
         self._buttons = (
             awaited and mode == "widget" and buttons_work(self._notebook.shell)
         )
         whole = self._shown == "all"
-        view = display.View(
+        view = View(
             mode=mode,
             decide=self._approvals.answer,
             buttons=self._buttons,

@@ -28,8 +28,8 @@ from mcp_notebook.config import (
 )
 from mcp_notebook.config.options import USAGE
 from mcp_notebook.config.target import OWN_START, expand
+from mcp_notebook.display.outputs import WorkingLine
 from mcp_notebook.display.questions import Question
-from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.events import Reply
 from mcp_notebook.naming import OWN_SERVER

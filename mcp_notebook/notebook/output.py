@@ -10,9 +10,14 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
-from mcp_notebook.display import status_table_html, tools_table_html
-from mcp_notebook.display.outputs import CellScreen, Slots
-from mcp_notebook.display.working_line import EndLine, WorkingLine, line_form
+from mcp_notebook.display.listing import status_table_html, tools_table_html
+from mcp_notebook.display.outputs import (
+    CellScreen,
+    EndLine,
+    Slots,
+    WorkingLine,
+    line_form,
+)
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of

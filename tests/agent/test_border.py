@@ -60,6 +60,7 @@ def offered_in(schema):
     return Toolset.of([session]).definitions()
 
 
+@pytest.mark.slow
 @given(odd.schemas)
 def test_any_schema_becomes_one_that_the_service_takes(schema):
     assert problem_of(request(offered_in(schema))) is None

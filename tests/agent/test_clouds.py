@@ -77,6 +77,7 @@ def turns() -> list[Reply]:
     return [Reply([text("Let me look."), query]), Reply([text("It is **6**.")])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WIRES)
 def test_a_question_with_a_call_is_answered_and_the_footer_names_the_cloud(
     name: str,

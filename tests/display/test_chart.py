@@ -11,9 +11,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.card_html import render_call
-from mcp_notebook.display.card_json import result_payload
+from mcp_notebook.display.card import render_call
 from mcp_notebook.display.choose_chart import choose_chart
 from mcp_notebook.display.draw_chart import (
     MOST,
@@ -24,6 +22,8 @@ from mcp_notebook.display.draw_chart import (
     short_number,
     svg,
 )
+from mcp_notebook.display.tables import view_result
+from mcp_notebook.display.widgets import result_payload
 from mcp_notebook.results import Table
 from tests.browser.scripted import months
 from tests.display.conftest import Strict, call, result
@@ -141,8 +141,8 @@ def test_records_have_no_picture() -> None:
 )
 def test_a_table_that_is_not_whole_or_exact_has_no_picture(about: dict) -> None:
     data = pa.table({"month": MONTHS, "n": range(12)})
-    assert view_call(call(), result(data=data)).tables[0].chart is not None
-    assert view_call(call(), result(data=data, **about)).tables[0].chart is None
+    assert view_result(call(), result(data=data)).tables[0].chart is not None
+    assert view_result(call(), result(data=data, **about)).tables[0].chart is None
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_of_a_long_line_every_step_keeps_its_lowest_and_highest() -> None:
 def test_the_picture_is_an_image_that_loads_nothing_and_is_told_in_words() -> None:
     name = "<script>alert(1)</script>"
     data = pa.table({"month": MONTHS, name: NUMBERS})
-    html = render_call(view_call(call(), result(data=data)))["text/html"]
+    html = render_call(view_result(call(), result(data=data)))["text/html"]
     assert (
         'alt="Lines: &lt;script&gt;alert(1)&lt;/script&gt; by month, 2026-01 to 2026-12; values from 0 to 121"'
         in html
@@ -259,13 +259,13 @@ def test_the_picture_is_an_image_that_loads_nothing_and_is_told_in_words() -> No
 
 def test_a_live_card_is_sent_the_shapes_and_not_markup() -> None:
     sent = result_payload(
-        view_call(call(), result(data=pa.table({"month": MONTHS, "n": NUMBERS})))
+        view_result(call(), result(data=pa.table({"month": MONTHS, "n": NUMBERS})))
     )
     chart = sent["tables"][0]["chart"]
     assert {shape[0] for shape in chart["shapes"]} == {"path", "circle", "text"}
     assert "2026-12: 121" in [shape[4] for shape in chart["shapes"]]
     assert (
-        result_payload(view_call(call(), result(data=months())))["tables"][0]["chart"]
+        result_payload(view_result(call(), result(data=months())))["tables"][0]["chart"]
         is None
     )
 

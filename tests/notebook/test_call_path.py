@@ -135,6 +135,7 @@ SAME = ("SELECT a FROM m", "SELECT b FROM m", "SELECT count(*) FROM m", "SELECT 
         "SELECT b FROM m WHERE b", "SELECT g, max(a) FROM m GROUP BY g", "SELECT d FROM k")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_parallel_calls_name_their_tables_in_the_order_of_the_calls() -> None:
     """200 runs, each with other delays: one mapping of calls to names."""
     chance = random.Random(13)

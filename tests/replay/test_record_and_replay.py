@@ -357,6 +357,7 @@ for number in range(15):
 """
 
 
+@pytest.mark.slow
 def test_kernels_that_record_into_one_file_lose_no_turn(sidecar: Path):
     kernels = ["a", "b", "c"]
     command = [sys.executable, "-c", RECORDING, str(sidecar)]

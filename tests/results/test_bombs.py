@@ -179,6 +179,7 @@ def test_small_parquet_of_the_same_kind_is_read(name: str) -> None:
     assert found.data.column(0).to_pylist() == table.column(0).to_pylist()
 
 
+@pytest.mark.slow
 def test_parquet_of_shared_beginnings_is_read_in_steps() -> None:
     options = {"use_dictionary": False, "column_encoding": {"a": "DELTA_BYTE_ARRAY"}}
     table = pa.table({"a": ["x" * 100_000] * 3_000})
@@ -303,6 +304,7 @@ def seconds_for(text: str) -> float:
     return time.process_time() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS, ids=ascii)
 def test_four_times_the_text_takes_about_four_times_as_long(unit: str) -> None:
     for prefix in PREFIXES:

@@ -72,12 +72,14 @@ def json_rows(draw: st.DrawFn) -> str:
     return json.dumps(rows, **layout)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(json_rows())
 def test_any_json_rows_are_the_same_or_left_alone(text: str) -> None:
     same_as_exact(text, fast_rows.read_table, jsontext.loads)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(json_rows(), st.data())
 def test_damaged_json_rows_are_the_same_or_left_alone(

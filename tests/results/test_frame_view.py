@@ -199,6 +199,7 @@ def ask(frame: pd.DataFrame, sql: str) -> pa.Table:
     return run_local_query(catalog, sql)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", range(FRAMES // BATCH))
 def test_every_name_that_is_told_holds_the_values_of_pandas(batch: int):
     for seed in range(batch * BATCH, (batch + 1) * BATCH):

@@ -46,6 +46,7 @@ def rules_for(web: Web, **options: object) -> FetchRules:
     return FetchRules(allowed=allowed, resolve=resolve, seconds=SECONDS, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("fetch_ssrf.jsonl"))
 async def test_attack_on_fetch(case: dict, web: Web):
     """Only the pages of the corpus that may be read are read, within the deadline and

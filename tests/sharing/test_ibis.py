@@ -47,6 +47,7 @@ async def runner() -> AsyncIterator[SqlRunner]:
     await runner.close()
 
 
+@pytest.mark.slow
 async def test_the_same_cell_gives_the_same_answer(postgres: Any, runner: SqlRunner):
     """As on every kind of this machine; a filtered expression is as good as a table."""
     table = postgres[1].table("events")

@@ -55,6 +55,7 @@ def shared(**variables: Any) -> Notebook:
     return notebook
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LOCAL)
 async def test_the_same_cell_gives_the_same_answer_on_every_kind(
     kind: str, runner: SqlRunner, tmp_path: Path

@@ -181,6 +181,7 @@ STATEMENTS = [
 ]
 
 
+@pytest.mark.slow
 async def test_the_corpus_is_judged_before_spark_is_asked(
     monkeypatch: pytest.MonkeyPatch, runner: SqlRunner
 ):
