@@ -89,7 +89,11 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         )
 
     tables, rejected = _build_tables(found, parts, options)
-    linked = resources.read_resources(parts.resources, options)
+    if parts.resources:
+        linked = resources.read_resources(parts.resources, options)
+    else:
+        linked = resources.Linked()
+
     rejected = (*rejected, *linked.rejected)
     notes = (*base.notes, *found.notes, *linked.notes)
     base = replace(base, images=(*base.images, *found.pictures))
@@ -216,9 +220,9 @@ def _reject(raw: Raw, sql: str) -> str:
     width = len(raw.columns)
     if width > MAX_COLUMNS:
         return f"{width:,} columns are more than the limit of {MAX_COLUMNS:,}"
-    refused = bounds.refuse_cells(width * raw.rows)
-    if refused is not None:
-        return refused
+    cells = width * raw.rows
+    if cells > bounds.MAX_CELLS:
+        return str(bounds.refuse_cells(cells))
 
     # an empty list without names is an answer only to a query
     is_blank = not raw.rows and not raw.columns and raw.names is None

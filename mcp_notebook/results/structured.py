@@ -4,6 +4,7 @@ blocks that are rows.
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import re
@@ -26,6 +27,7 @@ _OF_THE_TEXT = re.compile(
 _TAIL = 400  # characters at the end of a text in which it may speak of itself
 _SHORT = 4000  # characters, and scalars, up to which a repetition is looked for
 _ROW_COUNT = re.compile(r"\(?[\d,]+ rows?\b[^\n]{0,20}\)?|-{2,}")
+_WHOLE_COUNT = re.compile(r"\(?(\d[\d,]{0,20}) rows?\)?")
 
 _COMPARED = 50  # rows of a text's table that are looked for in structured content
 _MANY = 200  # blocks, from which on the fast readers are worth it
@@ -98,6 +100,9 @@ def _compare_to_blocks(
     without = tuple(map(_without_self, parts.texts))
     is_shorter = without != parts.texts
     parts = replace(parts, texts=without)
+    if len(found.raws) == len(without) == 1 and prints_table(without[0], found.raws[0]):
+        return found
+
     other = read_blocks(parts.texts, names)
     pictures = (*found.pictures, *other.pictures)
     if not other.raws:
@@ -132,6 +137,40 @@ def _compare_to_blocks(
 
     note = "stood in the text beside the structured content, which is the table before"
     return replace(found, raws=(*found.raws, *(raw.with_note(note) for raw in new)))
+
+
+class _Lines:
+    """A file for `csv.writer`, which hands back what its file's `write` returns."""
+
+    def write(self, line: str) -> str:
+        """The line itself."""
+        return line
+
+
+def prints_table(text: str, raw: Raw) -> bool:
+    """Whether a text is one table as CSV, to the letter, with at most the count of its
+    rows below: it says nothing that the table does not, and no reader need look.
+    """
+    # Where the rows are more than the lines, the text is a part or another thing.
+    if not raw.names or text.count("\n") < raw.rows:
+        return False
+
+    text = f"{text}\n".replace("\r\n", "\n")
+    writer = csv.writer(_Lines(), lineterminator="\n")
+    at = 0
+    for row in itertools.chain([raw.names], zip(*raw.columns, strict=True)):
+        line = writer.writerow(row)
+        if not text.startswith(line, at):
+            return False
+
+        at += len(line)
+
+    rest = text[at:].strip()
+    counted = _WHOLE_COUNT.fullmatch(rest)
+    if counted is None:
+        return not rest
+
+    return int(counted[1].replace(",", "")) == raw.rows
 
 
 def _note_rows(found: Findings, other: Findings) -> Findings:

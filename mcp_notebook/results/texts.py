@@ -294,9 +294,10 @@ def read_value(
             return Findings()
         return read_text(value, selected=selected, depth=depth + 1)
 
-    error = error_detection.error_in_value(value, tuple(selected))
-    if error is not None:
-        return Findings(reader="guard", error=error)
+    if _may_report_error(value):
+        error = error_detection.error_in_value(value, tuple(selected))
+        if error is not None:
+            return Findings(reader="guard", error=error)
 
     if isinstance(value, dict):
         meta = value
@@ -319,6 +320,17 @@ def read_value(
     return Findings(
         raws, reader, rest, None, "high", meta, left=() if left is None else (left,)
     )
+
+
+def _may_report_error(value: Any) -> bool:
+    """Whether the guard need look at a value: not at an object of several keys of which
+    none tells of an outcome.
+    """
+    if not isinstance(value, dict) or len(value) == 1:
+        return True
+
+    lowered = {str(key).lower().replace("-", "_") for key in value}
+    return not error_detection.TELLING_KEYS.isdisjoint(lowered)
 
 
 def _put_in_envelope(inner: Findings, value: Any, meta: Mapping[str, Any]) -> Findings:

@@ -186,41 +186,6 @@ def _fill_up(rows: Sequence[list[Any]], width: int) -> list[list[Any]]:
     return [row + [None] * (width - len(row)) for row in rows]
 
 
-def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
-    """`{"meta": [{"name": "a", "type": "Int32"}], "data": {"a": [1, 2]}}`: columns by
-    name beside their types (ClickHouse's `JSONColumnsWithMetadata`).
-    """
-    for key, columns in value.items():
-        if type(columns) is dict:
-            lists = list(columns.values())
-        else:
-            lists = []
-
-        if not _are_equal_lists(lists):
-            continue
-
-        others = {name: sub for name, sub in value.items() if name != key}
-        for found in json_headings.candidates(others):
-            if not found.sure or list(found.names) != list(columns):
-                continue
-            raw = Raw(
-                found.names,
-                tuple(lists),
-                len(lists[0]),
-                declared=found.declared,
-                path=f"{path}.{key}" if path else key,
-            )
-            return json_headings.take_columns(raw.mark_taken(columns), found)
-
-    return None
-
-
-def _are_equal_lists(values: Sequence[Any]) -> bool:
-    if not holds_only(values, list):
-        return False
-    return all(len(item) == len(values[0]) for item in values)
-
-
 def read_split_frame(value: dict[str, Any], path: str) -> Raw | None:
     """pandas' `orient="split"` and `"tight"`: `{"columns": […], "index": […], "data":
     [[…]]}`. The index becomes columns, unless it only counts the rows.
