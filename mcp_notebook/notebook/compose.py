@@ -39,7 +39,7 @@ from mcp_notebook.notebook import resources
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.replay import RecordTransport, ReplayTransport
+from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
 
 
 async def events_of(

@@ -247,7 +247,7 @@ def _remember(laid: FreezePlan) -> None:
     """Hold on to the rows, so that a check in this kernel can say which of them changed."""
     made = [check for step in laid.steps for check in step.checks]
     if made:
-        remember = import_module("mcp_notebook.freeze.check").remember
+        remember = import_module("mcp_notebook.freeze.compare").remember
         for check in made:
             remember(check.frame, check.fingerprint)
 

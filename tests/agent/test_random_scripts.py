@@ -40,7 +40,7 @@ from mcp_notebook.events import Reply as Answer
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.notebook.asker import Asker, CallApprovals
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.replay import RecordTransport
+from mcp_notebook.replay.transports import RecordTransport
 from mcp_notebook.sessions.tools import ToolInfo, fingerprint
 from tests.agent.bench import ROWS, Bench
 from tests.agent.inprocess import InProcess
