@@ -344,9 +344,8 @@ def _check(schema: _Schema, content: Any) -> str:
 @lru_cache(maxsize=256)
 def _validator(schema: _Schema) -> Any:
     # Slow to import, see import_in_background(), and jsonschema before what it needs.
-    _import()
-    import referencing
-    from jsonschema import validators
+    validators = _import().validators
+    import referencing  # of jsonschema, and as slow
 
     base = validators.validator_for(schema.schema)
     base.check_schema(schema.schema)
@@ -367,20 +366,19 @@ IRI_GRAMMAR = "rfc3987_syntax"
 _importing = threading.Lock()
 
 
-def _import() -> None:
+def _import() -> Any:
     # The package before its modules: two threads that begin at different ends would get
     # a half-made one.
     with _importing:
         loaded = "jsonschema" in sys.modules or IRI_GRAMMAR in sys.modules
         if loaded or find_spec(IRI_GRAMMAR) is None:
-            import_module("jsonschema")
-            return
+            return import_module("jsonschema")
 
         stand_in: Any = ModuleType(IRI_GRAMMAR)
         stand_in.is_valid_syntax = _is_iri
         sys.modules[IRI_GRAMMAR] = stand_in
         try:
-            import_module("jsonschema")
+            return import_module("jsonschema")
         finally:
             # Whoever else wants the grammar gets the real one.
             del sys.modules[IRI_GRAMMAR]
