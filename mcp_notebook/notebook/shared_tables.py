@@ -195,6 +195,8 @@ def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
         if words.isdisjoint(re.findall(r"\w+", entry.name.lower())):
             continue
 
+        # A table that cannot be looked at has no columns to match; its query will say
+        # so.
         with contextlib.suppress(*describing.UNREADABLE):
             names = describing.look(notebook.catalog.resolve(entry.name)).schema.names
             found |= dict.fromkeys(
