@@ -266,6 +266,7 @@ class CellRun:
                 self._calls.tell(event)
 
     def _make_caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
+        # loads pyarrow, wanted at the first question
         from mcp_notebook.agent.caller import Caller
 
         clock = self._approvals.clock

@@ -163,13 +163,6 @@ def _absolute(folder: str) -> Path:
     return Path(folder).expanduser().absolute()
 
 
-def may_open(url: str) -> bool:
-    """Whether a link of a server's may be shown to click: https, or http on this
-    machine, and nothing odd in it.
-    """
-    return bool(plain_link(url))
-
-
 def is_far(setting: str, environ: Mapping[str, str]) -> bool:
     """Whether the person's browser is on another machine, so that an address has to be pasted."""
     return setting == "paste" or (

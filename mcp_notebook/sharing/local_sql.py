@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.results.frame_view import view_frame
 from mcp_notebook.sharing import sqlguard
@@ -26,8 +26,13 @@ from mcp_notebook.sharing.arrow import for_duckdb, snapshot
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.sources import plan_request
-from mcp_notebook.sharing.sources.local_tables import STORED, ready, schema_of
-from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
+from mcp_notebook.sharing.sources.local_tables import (
+    STORED,
+    Spool,
+    drop,
+    ready,
+    schema_of,
+)
 from mcp_notebook.sharing.sources.plan import named_columns
 from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS
 from mcp_notebook.sharing.sources.remote_route import (
@@ -36,7 +41,6 @@ from mcp_notebook.sharing.sources.remote_route import (
     Here,
     Remembered,
 )
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sql_words import split_sql, written_name
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 from pyarrow import csv
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, did_you_mean
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.secrets import KnownValues
 from mcp_notebook.sharing.arrow import arrow_bytes, snapshot, to_arrow
@@ -38,7 +38,6 @@ from mcp_notebook.sharing.masks import NOTHING_KNOWN, Masks
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources.local_tables import STORED, sample
 from mcp_notebook.sharing.table_tools import SECONDS, Form, TableTools
-from mcp_notebook.sharing.tool_errors import did_you_mean
 from mcp_notebook.sharing.tools import build_server
 from mcp_notebook.values import column_values, value_kind
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.arrow import Snapshot, snapshot, to_arrow
@@ -30,10 +30,15 @@ from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.local_sql import local_answer, run_local_query
 from mcp_notebook.sharing.masks import holds_tokens, note_on
-from mcp_notebook.sharing.sources.local_tables import STORED, Ready, ready, schema_of
-from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
+from mcp_notebook.sharing.sources.local_tables import (
+    STORED,
+    Ready,
+    Spool,
+    drop,
+    ready,
+    schema_of,
+)
 from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here, nothing
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.worker import Worker
 
 if TYPE_CHECKING:

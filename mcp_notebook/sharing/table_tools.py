@@ -19,7 +19,7 @@ from typing import Any, Literal
 import mcp_types as types
 import pyarrow as pa
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing import profiles
 from mcp_notebook.sharing.answer import (
@@ -43,7 +43,6 @@ from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import MAX_ROWS, SqlRunner
 from mcp_notebook.sharing.sources.engines import is_remote
 from mcp_notebook.sharing.sources.local_tables import STORED
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.tools import Tool
 from mcp_notebook.values import column_values
 
