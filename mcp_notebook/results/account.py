@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from mcp_notebook.results.raw_table import Raw, listing
+from mcp_notebook.results.reading import Raw, listing
 
 _NOTHING = (None, "", [], {}, ())
 _MOST_NOTES = 12

@@ -15,7 +15,7 @@ from typing import Any
 from mcp_notebook.results import account, readers, texts
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.content import ResultParts
-from mcp_notebook.results.raw_table import Raw
+from mcp_notebook.results.reading import Raw
 from mcp_notebook.results.texts import Findings
 from mcp_notebook.results.values import jsontext, large_lists
 from mcp_notebook.sql_words import selected_columns

@@ -10,8 +10,7 @@ from typing import Any
 
 from mcp_notebook.results import account, error_detection, readers
 from mcp_notebook.results.formats import delimited, tagged
-from mcp_notebook.results.raw_table import Raw, Taken
-from mcp_notebook.results.reading import Confidence, Rejected
+from mcp_notebook.results.reading import Confidence, Raw, Rejected, Taken
 from mcp_notebook.results.values import json_tables, jsontext, large_lists
 
 _DEEPEST_TEXT = 3  # texts in values in texts

@@ -21,8 +21,7 @@ from mcp_notebook.results.columns import (
     nulls,
     strings,
 )
-from mcp_notebook.results.raw_table import Cells, Raw, listing
-from mcp_notebook.results.reading import Table
+from mcp_notebook.results.reading import Cells, Raw, Table, listing
 from mcp_notebook.sql_words import selected_columns
 from mcp_notebook.values import DECIMAL, FLOAT, NARROW_FLOAT, value_kind
 

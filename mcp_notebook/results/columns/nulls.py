@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mcp_notebook.results.columns import strings
-from mcp_notebook.results.raw_table import Cells, Raw, listing
+from mcp_notebook.results.reading import Cells, Raw, listing
 
 NULL_WORDS = (
     "NULL",

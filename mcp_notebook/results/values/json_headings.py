@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from mcp_notebook.results import account
 from mcp_notebook.results.columns import declared, strings, wrappers
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows
+from mcp_notebook.results.reading import Raw, from_records, from_rows
 from mcp_notebook.results.values import json_standards
 
 # Where one column is an object: the keys of its name and of its type, likeliest first.

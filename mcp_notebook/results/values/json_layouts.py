@@ -14,7 +14,7 @@ from typing import Any
 
 from mcp_notebook.results.columns import wrappers
 from mcp_notebook.results.columns.strings import Digits
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows
+from mcp_notebook.results.reading import Raw, from_records, from_rows
 from mcp_notebook.results.values import json_headings, json_standards
 from mcp_notebook.results.values.json_headings import holds_only
 

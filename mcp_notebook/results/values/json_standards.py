@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from mcp_notebook.results.raw_table import Raw, from_rows
+from mcp_notebook.results.reading import Raw, from_rows
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECONDS = 13  # digits; seconds of any year have fewer

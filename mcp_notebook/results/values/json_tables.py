@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
+from mcp_notebook.results.reading import Raw, from_records, from_rows, listing
 from mcp_notebook.results.values import json_headings, json_layouts, json_standards
 from mcp_notebook.results.values.json_headings import holds_only
 
