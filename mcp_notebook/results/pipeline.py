@@ -10,7 +10,6 @@ import re
 from dataclasses import replace
 
 from mcp_notebook.results import (
-    account,
     bounds,
     content,
     error_detection,
@@ -27,6 +26,7 @@ from mcp_notebook.results.reading import (
     ReadOptions,
     Rejected,
     Table,
+    write_left,
 )
 from mcp_notebook.results.values.json_tables import MAX_COLUMNS
 from mcp_notebook.sql_words import is_query, names_among, selected_columns
@@ -90,11 +90,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         )
 
     tables, rejected = _build_tables(found, parts, options)
-    if parts.resources:
-        linked = resources.read_resources(parts.resources, options)
-    else:
-        linked = resources.Linked()
-
+    linked = _read_linked(parts, options)
     rejected = (*rejected, *linked.rejected)
     notes = (*base.notes, *found.notes, *linked.notes)
     base = replace(base, images=(*base.images, *found.pictures))
@@ -122,6 +118,12 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     )
 
 
+def _read_linked(parts: content.ResultParts, options: ReadOptions) -> resources.Linked:
+    if not parts.resources:
+        return resources.Linked()
+    return resources.read_resources(parts.resources, options)
+
+
 def _write_structured(parts: content.ResultParts) -> str:
     """Structured content as text, when the text blocks do not say the same: what is no
     table is told so.
@@ -133,7 +135,7 @@ def _write_structured(parts: content.ResultParts) -> str:
     if isinstance(inner, str):
         return "" if inner.strip() in "\n".join(parts.texts) else inner
 
-    return account.write_left(value, -1)
+    return write_left(value, -1)
 
 
 def _starts_as_json(text: str) -> bool:
@@ -142,18 +144,18 @@ def _starts_as_json(text: str) -> bool:
 
 def _take_pictures(
     parts: content.ResultParts,
-) -> tuple[content.ResultParts, list[account.Picture]]:
+) -> tuple[content.ResultParts, list[content.Picture]]:
     """The parts without drawings in SVG, which are no tables of their paths, and
     without the pictures in addresses (`data:image/png;base64,…`).
     """
-    pictures: list[account.Picture] = []
+    pictures: list[content.Picture] = []
     texts_left: list[str] = []
     for text in parts.texts:
-        if account.is_svg(text):
-            pictures.append(account.svg_picture(text))
+        if content.is_svg(text):
+            pictures.append(content.svg_picture(text))
             continue
 
-        left, found = account.take_data_uris(text)
+        left, found = content.take_data_uris(text)
         pictures += found
         texts_left.append(left)
 
@@ -167,7 +169,7 @@ def _text_beside(
     sent = [options.sql, *(options.arguments or {}).values()]
     known = frozenset(text for text in sent if isinstance(text, str) and text)
     rows = tables[0].data.num_rows
-    left = [account.write_left(item, rows, known) for item in found.left]
+    left = [write_left(item, rows, known) for item in found.left]
     return texts.join(found.rest, *left)
 
 

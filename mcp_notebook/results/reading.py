@@ -1,19 +1,43 @@
 """What was found in one tool result, as plain values: the raw columns that a format's
-reader hands on, what of a value they took, and the reading with its typed tables.
+reader hands on, the account of what they took, and the reading with its typed tables.
+
+Every leaf of a result (a scalar of the JSON, a line of a text, a block) is in a table, in
+the text, among images, or named in a note. A reader says what it took
+(`Raw.mark_taken`); what nobody took is the text that stands beside the tables. So nothing
+is lost because a better-looking list stood next to it.
 """
 
 from __future__ import annotations
 
 import html
 import itertools
+import json
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     import pyarrow as pa
+
+MAX_BYTES = 256 * 1024 * 1024  # of a result that is parsed
+_NOTHING = (None, "", [], {}, ())
+_MOST_NOTES = 12
+# Words of success and of a whole answer: the table itself says as much.
+_GOOD = {
+    **dict.fromkeys(["success", "ok", "succeeded"], True),
+    **dict.fromkeys(["is_error", "iserror", "error"], False),
+    **dict.fromkeys(["truncated", "is_truncated", "partial", "incomplete"], False),
+    **dict.fromkeys(["has_more", "hasmore", "more"], False),
+}
+_COUNTS = frozenset("count total rows num n size length rowcount rowsaffected".split())
+_WORDS = re.compile(r"[_\W]+")
+_DONE = frozenset({"success", "ok", "succeeded", "completed", "complete", "200"})
+_STATUS = frozenset({"status", "resultstatus"})
 
 Confidence = Literal["none", "low", "medium", "high"]
 Text = Literal["keep", "dates", "numbers", "all"]
@@ -128,6 +152,77 @@ def listing(names: Sequence[str], limit: int = 6) -> str:
     if len(names) <= limit:
         return shown
     return f"{shown} and {len(names) - limit} more"
+
+
+# --- what is left
+
+
+def find_left(value: Any, raws: Iterable[Raw]) -> Any:
+    """A value without what its tables took: None when nothing is left."""
+    took: dict[int, frozenset[str] | None] = {}
+    for container, keys in itertools.chain.from_iterable(raw.took for raw in raws):
+        known = took.get(id(container), frozenset())
+        both = None if keys is None or known is None else known | keys
+        took[id(container)] = both
+
+    return _leave(value, took)
+
+
+def _leave(value: Any, took: Mapping[int, frozenset[str] | None]) -> Any:
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+
+    keys = took.get(id(value), frozenset())
+    if keys is None:
+        return None
+    if isinstance(value, dict):
+        left = {}
+        for key, item in value.items():
+            kept = None if key in keys else _leave(item, took)
+            if kept not in _NOTHING:
+                left[str(key)] = kept
+
+        return left or None
+
+    # a list is an item with its place: one that is half taken is not renumbered
+    items = [_leave(item, took) for item in value]
+    return [item for item in items if item not in _NOTHING] or None
+
+
+def write_left(left: Any, rows: int, known: Collection[str] = ()) -> str:
+    """What is left of an envelope as one line of JSON, without what the table says
+    itself: that it worked, how many rows it has, and texts that the caller sent
+    (`known`).
+    """
+    if isinstance(left, dict):
+        left = {
+            str(key): item
+            for key, item in left.items()
+            if not _says_nothing_new(str(key).lower(), item, rows, known)
+        }
+    if left in _NOTHING:
+        return ""
+    if isinstance(left, str):
+        return left
+
+    return json.dumps(left, ensure_ascii=False, default=str)
+
+
+def _says_nothing_new(key: str, item: Any, rows: int, known: Collection[str]) -> bool:
+    match item:
+        case bool():
+            return _GOOD.get(key) is item
+        case int():
+            return item == rows and not _COUNTS.isdisjoint(_WORDS.split(key))
+        case str():
+            return item in known or (key in _STATUS and item.lower() in _DONE)
+
+    return False
+
+
+def note_beside(names: Iterable[str], place: str) -> str:
+    """The note on entries that are in no table and in no text."""
+    return f"{place} also has {listing(list(dict.fromkeys(names)), _MOST_NOTES)}"
 
 
 # --- the reading of a result
@@ -271,6 +366,72 @@ class ReadOptions:
     sql: str = ""
     fetch: Callable[[str], object] | None = None
     allowed_dirs: tuple[str, ...] = ()
-    max_bytes: int = 256 * 1024 * 1024
+    max_bytes: int = MAX_BYTES
     infer: bool = True
     arguments: Mapping[str, Any] | None = None
+
+
+# --- the doors of the package
+
+
+def read(
+    result: object,
+    *,
+    output_schema: Mapping[str, Any] | None = None,
+    sql: str = "",
+    fetch: Callable[[str], object] | None = None,
+    allowed_dirs: tuple[Path | str, ...] = (),
+    max_bytes: int = MAX_BYTES,
+    infer: bool = True,
+    arguments: Mapping[str, Any] | None = None,
+) -> Reading:
+    """All tables that a tool result holds, or its error, or its text; never raises for
+    what a server sent.
+
+    `result` is a `CallToolResult` or its JSON as a dict (`structuredContent` or
+    `structured_content`). `output_schema` is the tool's, for declared types and empty
+    tables. `sql` is the statement that was sent, if known: it tells of columns that did
+    not come back. `fetch(uri)` reads a linked resource on demand; files below
+    `allowed_dirs` are mapped without it. Above `max_bytes` nothing is parsed.
+    `infer=False` keeps every text as text. `arguments` are those of the call: a result
+    of exactly as many rows as its `limit` is said to be perhaps cut.
+    """
+    # pyarrow takes a third of a second to import: only the first result pays.
+    from mcp_notebook.results.pipeline import read_result
+
+    options = ReadOptions(
+        output_schema,
+        sql,
+        fetch,
+        tuple(map(str, allowed_dirs)),
+        max_bytes,
+        infer,
+        arguments,
+    )
+    return read_result(result, options)
+
+
+def to_dataframe(
+    result: object,
+    *,
+    decimals: Literal["exact", "float"] | None = None,
+    types: Literal["everyday", "exact"] = "everyday",
+    **options: Any,
+) -> pd.DataFrame | None:
+    """The first table of a result as a DataFrame, None when it holds no table; options
+    as in `read`.
+
+    `types`: "everyday" gives dtypes that all of pandas works on (days are `datetime64`,
+    decimals floats where no digit is lost, lists Python lists), "exact" Arrow's own.
+    `decimals` says what becomes of decimals whatever the `types`.
+    """
+    tables = read(result, **options).tables
+    if tables:
+        return tables[0].to_pandas(decimals=decimals, types=types)
+
+    return None
+
+
+def explain(result: object, **options: Any) -> Explanation:
+    """Which reader took the result, what it rejected and why; options as in `read`."""
+    return Explanation(read(result, **options))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import account, readers, texts
+from mcp_notebook.results import content, readers, texts
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.content import ResultParts
 from mcp_notebook.results.reading import Raw
@@ -112,7 +112,7 @@ def _compare_to_blocks(
 
         return replace(found, rest=words, pictures=pictures)
 
-    known = frozenset(map(_as_printed, account.scalars_in(parts.structured)))
+    known = frozenset(map(_as_printed, content.scalars_in(parts.structured)))
     new = [raw for raw in other.raws if not _is_known(raw, known)]
     here = sum(raw.rows for raw in found.raws)
     there = sum(raw.rows for raw in other.raws)
@@ -204,7 +204,7 @@ def _repeats(words: str, structured: Any) -> bool:
     most a count of rows after them: a table of one column is printed so.
     """
     lines = [line.strip() for line in words.splitlines()]
-    few = itertools.islice(account.scalars_in(structured), _SHORT)
+    few = itertools.islice(content.scalars_in(structured), _SHORT)
     known = frozenset(map(_as_printed, few))
     return all(
         not line or _as_printed(line) in known or _ROW_COUNT.fullmatch(line)
@@ -475,7 +475,7 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
     left: list[Any] = []
-    pictures: list[account.Picture] = []
+    pictures: list[content.Picture] = []
     for item in found:
         raws += item.raws
         meta |= item.meta

@@ -22,8 +22,9 @@ from uuid import UUID
 import pyarrow as pa
 
 from mcp_notebook.results.columns import declared as types
-from mcp_notebook.results.columns import strings, wrappers
+from mcp_notebook.results.columns import strings
 from mcp_notebook.results.columns.strings import Digits
+from mcp_notebook.results.values import json_standards
 from mcp_notebook.values import JSON, TIMESTAMP, value_kind
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
@@ -399,7 +400,7 @@ def _has_surrogate(value: Any) -> bool:
 def _plain(value: Any) -> Any:
     """An object that stands for a value of another kind as that value."""
     if type(value) is dict:
-        return wrappers.plain(value)
+        return json_standards.undo_cell(value)
     return value
 
 
