@@ -22,9 +22,8 @@ from uuid import UUID
 import pyarrow as pa
 
 from mcp_notebook.results.columns import declared as types
-from mcp_notebook.results.columns import strings
+from mcp_notebook.results.columns import json_standards, strings
 from mcp_notebook.results.columns.strings import Digits
-from mcp_notebook.results.values import json_standards
 from mcp_notebook.values import JSON, TIMESTAMP, value_kind
 
 Strictness = Literal["keep", "dates", "numbers", "all"]

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mcp_notebook.results.columns import declared, strings
+from mcp_notebook.results.columns import declared, json_standards, strings
 from mcp_notebook.results.reading import Raw, from_records, from_rows, note_beside
-from mcp_notebook.results.values import json_standards
 
 # Where one column is an object: the keys of its name and of its type, likeliest first.
 _NAME_KEYS = tuple(
