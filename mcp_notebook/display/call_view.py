@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from mcp_notebook.display.draw_chart import Drawing
@@ -75,7 +76,7 @@ class WholeTable(Protocol):
     def page(self, asked: Mapping[str, Any]) -> dict[str, Any] | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CallView:
     """A tool call with what came of it so far. `seconds`: how long it ran, None before it ended."""
 
@@ -97,6 +98,11 @@ class CallView:
     message: str = ""  # the server's last progress notice
     fraction: float | None = None
     whole: tuple[WholeTable, ...] = field(default=(), repr=False, compare=False)
+
+    @cached_property
+    def read(self) -> tuple[Argument, ...]:
+        """Its arguments for reading: a card says them several times, and long SQL takes a while."""
+        return read_arguments(self.arguments)
 
     @property
     def plain(self) -> str:
@@ -164,24 +170,23 @@ def kept_arguments(view: CallView) -> tuple[tuple[Argument, ...], str]:
     """The arguments that fit a card that stays, names clipped, and a line on how many
     are left out ("" for none).
     """
-    read, kept, left = read_arguments(view.arguments), [], ARGUMENTS
-    for argument in read:
+    kept, left = [], ARGUMENTS
+    for argument in view.read:
         if left <= 0:
             break
 
         kept.append(replace(argument, name=clip(argument.name, 60)))
         left -= min(ARGUMENT, len(argument.text)) + 60
 
-    hidden = len(read) - len(kept)
+    hidden = len(view.read) - len(kept)
     return tuple(kept), f"… and {hidden} more arguments" if hidden else ""
 
 
 def preview_arguments(view: CallView, limit: int = 160) -> str:
     """The arguments in one line: the SQL alone when there is some, else `name: value` pairs."""
-    read = read_arguments(view.arguments)
-    pieces = [argument.text for argument in read if argument.kind == "sql"]
+    pieces = [argument.text for argument in view.read if argument.kind == "sql"]
     if not pieces:
-        pieces = [f"{argument.name}: {argument.text}" for argument in read]
+        pieces = [f"{argument.name}: {argument.text}" for argument in view.read]
     return clip(" ".join("  ".join(pieces).split()), limit)
 
 

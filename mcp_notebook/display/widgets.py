@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,9 @@ class Card(anywidget.AnyWidget):
             self._answer(reply)
 
     def _send_secrets(self) -> None:
-        shown, _ = argument_payload(self._record, self._question.secrets)
+        shown, _ = argument_payload(
+            self._record, read_arguments(self._question.secrets)
+        )
         self.send({"shown": shown})
 
     def _send_page(self, asked: object) -> None:
@@ -257,7 +259,7 @@ def call_payload(record: CallView, *, buttons: bool) -> dict[str, Any]:
     """What is asked for: name, arguments in coloured parts, the approval's words.
     `whole`: nothing is left out.
     """
-    shown, whole = argument_payload(record, record.arguments)
+    shown, whole = argument_payload(record, record.read)
     return {
         "server": clip(visible(record.server), NAME),
         "tool": clip(visible(record.tool), NAME),
@@ -290,7 +292,7 @@ def _cell_line(record: CallView) -> str:
     """The first line of a cell that runs a call's SQL by hand; "" for a call that is
     more than its SQL.
     """
-    read = read_arguments(record.arguments)
+    read = record.read
     if (
         len(read) != 1
         or read[0].kind != "sql"
@@ -314,7 +316,7 @@ def _is_word(name: str) -> bool:
 
 
 def argument_payload(
-    record: CallView, values: Mapping[str, Any]
+    record: CallView, read: Sequence[Argument]
 ) -> tuple[list[dict[str, Any]], bool]:
     """Arguments in coloured parts, and whether nothing of them is left out."""
     if record.status == "approval":
@@ -322,7 +324,6 @@ def argument_payload(
     else:
         limit = ARGUMENTS
 
-    read = read_arguments(values)
     shown = [_argument_json(argument, argument.parts) for argument in read]
     if not _fits(shown, limit):  # the colours cost more than the text
         shown = [_argument_json(argument, (("", argument.text),)) for argument in read]

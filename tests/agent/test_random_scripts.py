@@ -27,7 +27,6 @@ from mcp.types import (
     TextContent,
 )
 
-from mcp_notebook.agent import turn
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
@@ -41,7 +40,7 @@ from mcp_notebook.events import Reply as Answer
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.notebook.asker import Asker, CallApprovals
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.replay import RecordTransport
+from mcp_notebook.replay.transports import RecordTransport
 from mcp_notebook.sessions.tools import ToolInfo, fingerprint
 from tests.agent.bench import ROWS, Bench
 from tests.agent.inprocess import InProcess
@@ -309,7 +308,11 @@ def runner() -> Iterator[asyncio.Runner]:
     gc.collect()
     # what is loaded by now stays: looking at it again and again is a fifth of the time
     gc.freeze()
-    with asyncio.Runner() as running, mock.patch.object(turn, "PAUSE", 0.0), planted:
+    with (
+        asyncio.Runner() as running,
+        mock.patch("mcp_notebook.agent.run.PAUSE", 0.0),
+        planted,
+    ):
         yield running
     gc.unfreeze()
 

@@ -129,8 +129,7 @@ def test_the_history_is_what_the_cells_say_and_replay_answers_all(
             _says(page, number, f"Answer to Question n{number}{word}?")
 
         # A restarted kernel, the cells in another order, and one of them twice.
-        alone.stop_kernels()
-        page.reload()
+        page.restart_kernel()
         page.run(0, timeout=90)
         for number in [*order, order[0]]:
             page.run(number)
