@@ -15,7 +15,7 @@ from typing import Any
 from mcp_notebook.results import content, readers, texts
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.content import ResultParts
-from mcp_notebook.results.reading import Raw
+from mcp_notebook.results.reading import Raw, note_beside
 from mcp_notebook.results.texts import Findings
 from mcp_notebook.results.values import jsontext, large_lists
 from mcp_notebook.sql_words import selected_columns
@@ -172,7 +172,7 @@ def _note_words(found: Findings, words: Sequence[str]) -> Findings:
     if not words:
         return found
 
-    note = account.note_beside(words, "the text beside the structured content")
+    note = note_beside(words, "the text beside the structured content")
     first, *others = found.raws
     return replace(found, raws=(first.with_note(note), *others))
 
