@@ -29,6 +29,7 @@ from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.server_requests import ServerRequests
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.sessions import Sessions
+from mcp_notebook.sessions.handover import new_folder
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.veil import Veil, values_in
 
@@ -351,12 +352,15 @@ class Notebook:
             # loads mcp and duckdb
             from mcp_notebook.sharing.notebook_server import build_notebook_server
 
+            folder = new_folder()
             spec = InProcessServer(
                 lambda: build_notebook_server(
                     self.catalog,
                     mask=lambda: self.veil.patterns,
                     known=self.veil.known,
-                )
+                    folder=folder,
+                ),
+                folder=folder,
             )
             await self.sessions.connect(OWN_SERVER, spec, trusted=True)
 

@@ -22,6 +22,8 @@ import pyarrow as pa
 from mcp_notebook.errors import ConfigError, ToolError, did_you_mean
 from mcp_notebook.results.columns import declared
 from mcp_notebook.sharing.answer import (
+    AS_FILE,
+    AS_JSON,
     OUTPUT_SCHEMA,
     AnswerColumn,
     RowsAnswer,
@@ -47,7 +49,6 @@ STANDS_IN = "mcp_notebook/stands_in"  # of a text: the file says it all
 ARROW = "application/vnd.apache.arrow.file"
 SMALL_ROWS = 1_000  # answers up to both sizes are worth no file
 SMALL_BYTES = 100_000
-LARGE = StatementLimits(rows=1_000_000, bytes=500_000_000)
 PREVIEW_ROWS = 5
 
 
@@ -84,27 +85,31 @@ class Handover:
 
     def write_answer(self, answer: TableAnswer) -> types.CallToolResult:
         """The answer as a file, with a preview in words and a link."""
+        # for a host that follows no links; who maps the file leaves it out
+        words = types.TextContent(text=preview(answer), _meta={STANDS_IN: True})
+        notices = [line for line in (answer.truncated, *answer.notes) if line]
+        texts = [types.TextContent(text=f"Notice: {line}.") for line in notices]
+        link = self.write_table(answer.data)
+        return types.CallToolResult(content=[words, *texts, link])
+
+    def write_table(self, table: pa.Table) -> types.ResourceLink:
+        """A table as a file, and the link to it."""
         path = self._folder / f"{uuid.uuid4().hex}.arrow"
         self._written = {known for known in self._written if known.exists()} | {path}
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with (
             os.fdopen(handle, "wb") as file,
-            pa.ipc.new_file(file, answer.data.schema) as writer,
+            pa.ipc.new_file(file, table.schema) as writer,
         ):
-            writer.write_table(answer.data)
+            writer.write_table(table)
 
-        link = types.ResourceLink(
+        return types.ResourceLink(
             uri=path.as_uri(),
             name="rows",
             mime_type=ARROW,
             size=path.stat().st_size,
             description="All rows, as Arrow",
         )
-        # for a host that follows no links; who maps the file leaves it out
-        words = types.TextContent(text=preview(answer), _meta={STANDS_IN: True})
-        notices = [line for line in (answer.truncated, *answer.notes) if line]
-        texts = [types.TextContent(text=f"Notice: {line}.") for line in notices]
-        return types.CallToolResult(content=[words, *texts, link])
 
     def clean(self) -> None:
         """Remove the files that the host left."""
@@ -229,7 +234,7 @@ async def serve_database(
     host: str = "127.0.0.1",
     port: int = 0,
     token_env: str = "",
-    max_rows: int = 10_000,
+    max_rows: int = 0,
     timeout: float = 15.0,
     tables: Sequence[str] | None = None,
     environ: Mapping[str, str] = os.environ,
@@ -237,9 +242,10 @@ async def serve_database(
     """Serve the database at `url` (default: the environment's `DATABASE_URL`) until the
     client leaves.
 
-    `timeout` is in seconds a statement, `tables` the only tables and views that may be
-    read (all when None), and `token_env` names the variable that holds the bearer token
-    for http and sse. Raises `ConfigError`.
+    `max_rows` are the rows of an answer at most (0: what its carrier takes, see
+    `answer.AS_JSON`), `timeout` is in seconds a statement, `tables` the only tables and
+    views that may be read (all when None), and `token_env` names the variable that
+    holds the bearer token for http and sse. Raises `ConfigError`.
     """
     url = url or environ.get("DATABASE_URL", "")
     if not url:
@@ -257,7 +263,8 @@ async def serve_database(
         else:
             handover = None
 
-        limits = StatementLimits(rows=max_rows, seconds=timeout)
+        most = AS_JSON if handover is None else AS_FILE
+        limits = StatementLimits(max_rows or most.rows, most.bytes, timeout)
         # of whoever started this process
         masked = tuple(json.loads(environ.get("MCP_NOTEBOOK_MASK") or "[]"))
         server = await build_database_server(engine, limits, handover, masked)
@@ -323,11 +330,7 @@ class DatabaseTools:
 
     def tools(self) -> list[Tool]:
         """The tools with descriptions for this engine."""
-        if self._handover is None:
-            most = self._limits
-        else:
-            most = LARGE
-
+        most = self._limits
         dialect, rows, megabytes = self._engine.dialect, most.rows, most.bytes / 1e6
         return [
             Tool(
@@ -376,15 +379,14 @@ class DatabaseTools:
         if self._handover is None:
             return await self._engine.query(sql, self._limits)
 
-        large = replace(LARGE, seconds=self._limits.seconds)
-        found = await self._engine.table(sql, large)
+        found = await self._engine.table(sql, self._limits)
         if not is_small(found):
             return await asyncio.to_thread(_hand_over, self._handover, found)
 
         if isinstance(found, RowsAnswer):
             return found
 
-        return as_answer(found, rows=large.rows, max_bytes=large.bytes)
+        return as_answer(found, rows=self._limits.rows, max_bytes=self._limits.bytes)
 
     async def explain(self, sql: str) -> RowsAnswer:
         return await self._engine.explain(sql, self._limits)

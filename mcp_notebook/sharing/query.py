@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.sharing.answer import TableAnswer
+from mcp_notebook.sharing.answer import AS_FILE, TableAnswer
 from mcp_notebook.sharing.arrow import Snapshot, snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import look
@@ -220,15 +220,11 @@ def _drop(owner: weakref.ref[Shipping], name: str, gone: weakref.ref[_Shipped]) 
 
 
 __all__ = [
-    "MAX_ROWS",
     "SqlRunner",
     "local_answer",
     "run_local_query",
     "run_worker_query",
 ]
-
-MAX_ROWS = 100_000
-MAX_BYTES = 64_000_000
 
 
 class SqlRunner:
@@ -257,9 +253,9 @@ class SqlRunner:
         catalog: Catalog,
         sql: str,
         *,
-        limit: int = MAX_ROWS,
+        limit: int = AS_FILE.rows,
         timeout: float = 30.0,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int = AS_FILE.bytes,
         masks: Masks | None = None,
     ) -> TableAnswer:
         """At most `limit` rows and `max_bytes` bytes of the SELECT's answer; raises `ToolError`.
@@ -426,7 +422,7 @@ class SqlRunner:
 
 
 async def run_worker_query(
-    catalog: Catalog, sql: str, *, limit: int = MAX_ROWS, timeout: float = 30.0
+    catalog: Catalog, sql: str, *, limit: int = AS_FILE.rows, timeout: float = 30.0
 ) -> TableAnswer:
     """One query with a worker of its own, for callers that make few; `SqlRunner` keeps
     it warm. Raises `ToolError`.
