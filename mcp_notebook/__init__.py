@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         sql,
         unshare,
     )
-    from mcp_notebook.notebook.settings import MCPNotebook
+    from mcp_notebook.notebook.options import MCPNotebook
     from mcp_notebook.notebook.shells import enable_nested_asyncio
     from mcp_notebook.results import explain, read, to_dataframe
 

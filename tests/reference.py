@@ -16,11 +16,10 @@ from traitlets import Enum, List
 import mcp_notebook
 from mcp_notebook import cli
 from mcp_notebook.config.options import options_table
-from mcp_notebook.magics.extension import CELL_MAGICS, LINE_MAGICS
+from mcp_notebook.magics.extension import CELL_MAGICS, LINE_MAGICS, text_of
 from mcp_notebook.magics.families import FAMILIES
-from mcp_notebook.magics.help import text_of
 from mcp_notebook.notebook import options
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 
 FILE = Path(__file__).parent.parent / "docs" / "reference.md"
 FRONT = """\

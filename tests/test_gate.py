@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_notebook import errors, secrets
-from mcp_notebook.agent import failures, tracing
+from mcp_notebook.agent import failures
 from mcp_notebook.agent.backends import backend_of_nobody
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.agent.request import Request
@@ -38,7 +38,7 @@ from mcp_notebook.display.card import render_call
 from mcp_notebook.display.tables import view_result
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.sealing import Sealer
-from mcp_notebook.ledger import Ledger
+from mcp_notebook.ledger import Ledger, _note_failure
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.secrets import (
     KNOWN,
@@ -181,7 +181,7 @@ def _span(text: str, *, fail: bool = False) -> str:
     found: dict[str, Any] = {}
     span = SimpleNamespace(set_attribute=found.__setitem__)
     if fail:
-        with pytest.raises(ValueError), tracing._note_failure(span):
+        with pytest.raises(ValueError), _note_failure(span):
             raise ValueError(text)
     return repr(found)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,10 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import display
 
-from mcp_notebook.agent import prices
+from mcp_notebook.agent import backends
 from mcp_notebook.agent.conversation import transcript
 from mcp_notebook.display.listing import history_bundle, status_table_html
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.notebook import output
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
@@ -123,11 +122,11 @@ class ClaudeMagics(Magics):
     """Asking, the conversation, its cost."""
 
     def __init__(
-        self, shell: Any, notebook: Notebook, awaiting: AwaitTransformer
+        self, shell: Any, notebook: Notebook, take_await: Callable[[], bool]
     ) -> None:
         super().__init__(shell)
         self._notebook = notebook
-        self._awaiting = awaiting
+        self._take_await = take_await
 
     @no_var_expand
     @line_cell_magic
@@ -138,7 +137,7 @@ class ClaudeMagics(Magics):
         """Ask Claude; it may call the tools of the connected servers, whose tables come
         into the notebook: %%claude, or %claude with the question on its line.
         """
-        awaited = self._awaiting.take()
+        awaited = self._take_await()
         options = question(self.claude.parser, line, cell)  # type: ignore[attr-defined]
         if options.new:
             self._notebook.conversation.clear()
@@ -319,7 +318,7 @@ def _length_of(notebook: Notebook) -> str:
 
 def _window_of(model: str) -> int | None:
     if model.startswith("claude") or ".claude" in model:
-        return prices.window_of(model)
+        return backends.window_of(model)
     return None
 
 

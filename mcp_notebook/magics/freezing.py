@@ -9,8 +9,8 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from mcp_notebook.notebook import output
+from mcp_notebook.notebook.asker import is_attended
 from mcp_notebook.notebook.freeze_cells import Freeze, freeze
-from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.state import Notebook
 
 

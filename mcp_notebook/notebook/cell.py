@@ -12,7 +12,6 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mcp_notebook import loop
-from mcp_notebook.agent.tracing import agent_span
 from mcp_notebook.display.outputs import LONG, PATIENCE, choose_mode
 from mcp_notebook.display.view import View
 from mcp_notebook.errors import Stopped
@@ -32,11 +31,10 @@ from mcp_notebook.events import (
     Working,
 )
 from mcp_notebook.freeze.call_log import Run
-from mcp_notebook.notebook.asker import CallApprovals
+from mcp_notebook.ledger import agent_span
+from mcp_notebook.notebook.asker import CallApprovals, buttons_work, is_attended
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.options import AskOptions, split_names
-from mcp_notebook.notebook.server_requests import compose_module, load_compose
-from mcp_notebook.notebook.shells import buttons_work, is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
@@ -133,6 +131,8 @@ class CellRun:
         self._view: Shows | None = None
         self._buttons = False
         self._future: Future[None] | None = None
+        # the composing module, once the run has loaded it with the model's SDK
+        self._compose: Any = None
         # the tables of each call, in the order of the calls
         self._tables: dict[str, tuple[str, ...]] = {}
         self.seen: list[Event] = []
@@ -251,8 +251,8 @@ class CellRun:
 
     async def _tell_events(self) -> None:
         self._calls.tell(Working("starting"))
-        compose = await load_compose()
-        stream = compose.events_of(
+        self._compose = await self._notebook.load_compose()
+        stream = self._compose.events_of(
             self._notebook,
             self._options,
             self._conversation,
@@ -339,10 +339,9 @@ class CellRun:
         if not self._options.form:
             self._name_last_table()
         elif stop.reason == "done" and not self._options.dry_run:
-            compose = compose_module()
-            form = compose.form_of(self._notebook, self._options.form)
+            form = self._compose.form_of(self._notebook, self._options.form)
             assert form is not None
-            self.value = compose.value_of(self._conversation, form)
+            self.value = self._compose.value_of(self._conversation, form)
             if self._options.into:
                 self._notebook.shell.user_ns[self._options.into] = self.value
                 self.value = None

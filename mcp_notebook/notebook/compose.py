@@ -2,7 +2,7 @@
 of a run.
 
 This is the door behind which the model's SDK is: who needs it loads it with
-`cell.load_compose`, on a worker thread.
+`Notebook.load_compose`, on a worker thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx2
 
-from mcp_notebook.agent import backends, prices, typed
+from mcp_notebook.agent import backends, typed
 from mcp_notebook.agent.conversation import (
     Block,
     Conversation,
@@ -103,7 +103,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     request = Request(
         backend,
         _system_prompt(sessions, options.system),
-        max_tokens=prices.fitting_reply(
+        max_tokens=backends.fitting_reply(
             backend.model, options.max_tokens, local=backend.kind == "local"
         ),
         effort=options.effort,
@@ -144,7 +144,12 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
     blocks.append(clock_block())
     rows = options.rows_to_model
-    for block in await resources.attach_mentions(notebook, options.prompt, rows):
+    if "@" in options.prompt:
+        attached = await resources.attach_mentions(notebook, options.prompt, rows)
+    else:
+        attached = []
+
+    for block in attached:
         blocks.append({**block, "text": budget.fit(block["text"])})
 
     return blocks
@@ -216,7 +221,7 @@ def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
 
 def _check_price(backend: Any, dollars: float) -> None:
 
-    if not backend.free and not prices.has_price(backend.model):
+    if not backend.free and not backends.has_price(backend.model):
         raise BudgetError(
             f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
             "run without a dollar budget or choose another model."
@@ -244,7 +249,7 @@ def length_notes(
         return []
 
     window = settings.context_window or (
-        None if backend.free else prices.window_of(backend.model)
+        None if backend.free else backends.window_of(backend.model)
     )
     return [
         Note(line, "warning")

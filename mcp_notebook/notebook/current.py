@@ -14,8 +14,8 @@ from IPython.core.getipython import get_ipython
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook import shells
-from mcp_notebook.notebook.settings import MCPNotebook
-from mcp_notebook.notebook.shells import is_attended
+from mcp_notebook.notebook.asker import is_attended
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
 
 logger = logging.getLogger(__name__)

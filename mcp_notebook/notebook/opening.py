@@ -33,8 +33,8 @@ from mcp_notebook.display.questions import Question
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.events import Reply
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.notebook.asker import is_attended
 from mcp_notebook.notebook.output import show_line, working_line
-from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.sessions import handover

@@ -21,7 +21,7 @@ from mcp_notebook.display.outputs import (
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.notebook.shells import is_attended
+from mcp_notebook.notebook.asker import is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.replay.sidecar import describe
 from mcp_notebook.secrets import hide

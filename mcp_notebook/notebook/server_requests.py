@@ -4,8 +4,6 @@ folders, a sign-in.
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,26 +22,6 @@ from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions import SessionHooks
 from mcp_notebook.untrusted_text import plain_link
 
-# The door to the model's SDK: what is behind it imports plainly, who needs it comes
-# through here.
-
-
-_COMPOSE = "mcp_notebook.notebook.compose"
-
-
-async def load_compose() -> Any:
-    """The module that composes a question, with the model's SDK behind it.
-
-    The SDK takes seconds to import: on a worker thread the heartbeat and other sessions
-    go on meanwhile.
-    """
-    return await asyncio.to_thread(importlib.import_module, _COMPOSE)
-
-
-def compose_module() -> Any:
-    """The same where a run has loaded it already."""
-    return importlib.import_module(_COMPOSE)
-
 
 class RequestsState(Protocol):
     """What of the notebook's state a server's request needs; `Notebook` is one."""
@@ -54,6 +32,8 @@ class RequestsState(Protocol):
 
     @property
     def spent(self) -> Any: ...
+
+    async def load_compose(self) -> Any: ...
 
 
 # Where one of these is set the browser is on another machine, whose loopback is not ours.
@@ -114,7 +94,7 @@ class ServerRequests:
         """A turn of the person's model for a server, after consent; raises BudgetError
         or BackendError.
         """
-        compose = await load_compose()
+        compose = await self._notebook.load_compose()
         from mcp_notebook.agent import sampling  # behind the same door
 
         settings = self._notebook.settings

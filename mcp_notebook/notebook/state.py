@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import importlib
 import os
 import threading
 import weakref
@@ -23,8 +25,8 @@ from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook.asker import Asker
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.server_requests import ServerRequests
-from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.sessions import Sessions
 from mcp_notebook.sharing.catalog import Catalog
@@ -150,7 +152,8 @@ class Notebook:
     def _keep_table(self, table: Table, origin: Origin, index: int, name: str) -> None:
         frame = frame_of(table, origin, self.settings.types)
         made_by = provenance(origin, index)
-        self.bind(name, frame, masked=origin.masked_columns(index))
+        masked = origin.masked[index] if origin.masked else ()
+        self.bind(name, frame, masked=masked)
         # the same call again: what was shared with new rows, not another table
         if self._bound.get(name, (None,))[0] == made_by:
             self.catalog.renew(name)
@@ -322,6 +325,17 @@ class Notebook:
             text_bytes=self.settings.text_bytes,
             mask=self.veil.patterns,
             veil=self.veil,
+        )
+
+    async def load_compose(self) -> Any:
+        """The module that composes a question: the door to the model's SDK, behind which
+        everything imports it plainly.
+
+        The SDK takes seconds to import: on a worker thread the heartbeat and other
+        sessions go on meanwhile.
+        """
+        return await asyncio.to_thread(
+            importlib.import_module, "mcp_notebook.notebook.compose"
         )
 
     async def own_session(self) -> Session:

@@ -4,11 +4,10 @@ import asyncio
 from contextlib import aclosing
 
 from mcp_notebook.agent import backends
-from mcp_notebook.agent.border import admit
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.calls import call_tool
 from mcp_notebook.agent.conversation import Conversation
-from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.request import Request, admit
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.events import Reply as Answer

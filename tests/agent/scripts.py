@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-from mcp_notebook.json_schema import sendable
+from mcp_notebook.untrusted_text import sendable
 from tests.agent import odd
 from tests.fake_messages import Fault, Reply, server_use, text, thinking, use
 

@@ -27,7 +27,6 @@ from mcp.types import (
     TextContent,
 )
 
-from mcp_notebook.agent import turn
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
@@ -309,7 +308,11 @@ def runner() -> Iterator[asyncio.Runner]:
     gc.collect()
     # what is loaded by now stays: looking at it again and again is a fifth of the time
     gc.freeze()
-    with asyncio.Runner() as running, mock.patch.object(turn, "PAUSE", 0.0), planted:
+    with (
+        asyncio.Runner() as running,
+        mock.patch("mcp_notebook.agent.run.PAUSE", 0.0),
+        planted,
+    ):
         yield running
     gc.unfreeze()
 

@@ -20,7 +20,7 @@ from mcp_notebook.events import ToolCall
 from mcp_notebook.notebook import current
 from mcp_notebook.notebook.asker import Asker, CallApprovals
 from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
 from tests.fake_messages import use
 from tests.servers.listener import Listener

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest
 
-from mcp_notebook.json_schema import whole_text
 from mcp_notebook.sessions.http import _split_at_escape
 from mcp_notebook.sessions.reply_repair.lines import (
     LineSplitter,
@@ -18,6 +17,7 @@ from mcp_notebook.sessions.reply_repair.lines import (
 )
 from mcp_notebook.sessions.reply_repair.results import LISTS, repair_reply
 from mcp_notebook.sessions.reply_repair.tap import BURST, Tap
+from mcp_notebook.untrusted_text import whole_text
 
 
 def feed(splitter: LineSplitter, chunks: Iterable[bytes]) -> list[bytes | TooLong]:
