@@ -142,37 +142,28 @@ async def _turns(
             async for event in events:
                 yield event
 
-        for note in _drift(request.backend):
-            yield Note(note, "warning")
-
         uses = tool_uses(turn.blocks)
-        if turn.stop_reason != "tool_use" or not uses or limit:
-            conversation.answer_all(uses, NOT_RUN)
-            if uses or mended:
-                problem = ""
-            else:
-                problem = _problem(turn, request)
+        if _asks_for_calls(turn) and not limit:
+            async with aclosing(_call_all(conversation, uses, caller)) as events:
+                async for event in events:
+                    yield event
 
-            if turn.stop_reason != "pause_turn" and not problem:
-                break
-
-            limit = limit or budget.limit_reached()
-            if limit:
-                break
-
-            if problem:
-                mended = True
-                conversation.ask([{"type": "text", "text": problem}])
-
+            limit = _begin_end(conversation, budget)
             continue
 
-        async with aclosing(_call_all(conversation, uses, caller)) as events:
-            async for event in events:
-                yield event
+        conversation.answer_all(uses, NOT_RUN)
+        problem = "" if mended else _problem(turn, request)
+        if turn.stop_reason != "pause_turn" and not problem:
+            break
 
-        limit = budget.limit_reached()
+        # A paused turn goes on, and a wrong form is mended, within the same limits.
+        limit = limit or budget.limit_reached()
         if limit:
-            conversation.ask([{"type": "text", "text": SUM_UP.format(limit=limit)}])
+            break
+
+        if problem:
+            mended = True
+            conversation.ask([{"type": "text", "text": problem}])
 
     yield _stop(limit, turn.stop_reason)
 
@@ -215,6 +206,9 @@ async def _take_turn(
         )
         budget.add_turn(usage)
         yield usage
+
+    for note in _drift(turn.backend):
+        yield Note(note, "warning")
 
 
 async def _stream_accepted(
@@ -265,9 +259,25 @@ async def _stream_fitting(
             yield event
 
 
+def _asks_for_calls(turn: ModelTurn) -> bool:
+    # A reply that was cut off holds a call, too, but half of one.
+    return turn.stop_reason == "tool_use" and bool(tool_uses(turn.blocks))
+
+
+def _begin_end(conversation: Conversation, budget: Budget) -> str:
+    """The limit that is reached, if one is; Claude is told, and its next reply is the
+    last.
+    """
+    limit = budget.limit_reached()
+    if limit:
+        conversation.ask([{"type": "text", "text": SUM_UP.format(limit=limit)}])
+
+    return limit
+
+
 def _problem(turn: ModelTurn, request: Request) -> str:
     """What is wrong with a whole answer that was to have a form."""
-    if turn.stop_reason == "end_turn":
+    if turn.stop_reason == "end_turn" and not tool_uses(turn.blocks):
         return request.problem(turn.partial)
     return ""
 
@@ -431,7 +441,7 @@ class ModelTurn:
         build: Callable[[], dict[str, Any]],
         own_name: Callable[[str], str] = lambda name: name,
     ) -> None:
-        self._backend = backend
+        self.backend = backend
         self._build = build
         self._own_name = own_name
         self.blocks: list[dict[str, Any]] = []
@@ -462,13 +472,13 @@ class ModelTurn:
 
                 hopeless = attempt == ATTEMPTS or not is_transient(error)
                 if hopeless or wait > LONGEST_WAIT:
-                    raise explain_failure(error, self._backend) from error
+                    raise explain_failure(error, self.backend) from error
 
                 reason = retry_reason(error, self.partial)
             except Exception as error:
                 # boundary: each cloud's package has exceptions of its own for
                 # credentials
-                raise_for_credentials(error, self._backend)
+                raise_for_credentials(error, self.backend)
                 raise
             else:
                 if self.stop_reason:
@@ -496,13 +506,13 @@ class ModelTurn:
 
     def _count_usage(self, seconds: float) -> None:
         self.usage = usage_of(
-            self._message, self._request_id, seconds, free=self._backend.free
+            self._message, self._request_id, seconds, free=self.backend.free
         )
 
     async def _stream_once(self) -> AsyncGenerator[StreamEvent, None]:
         self.partial, self.blocks, self.stop_reason = "", [], ""
-        yield Working("asking", self._backend.name)
-        async with self._backend.client.messages.stream(**self._build()) as stream:
+        yield Working("asking", self.backend.name)
+        async with self.backend.client.messages.stream(**self._build()) as stream:
             async for event in stream:
                 if event.type == "text":
                     self.partial += event.text

@@ -37,6 +37,7 @@ _FLAGS = {flag: option for option in OPTIONS.values() for flag in option.flags}
 
 def question_arguments(magic: Any) -> Any:
     """Declares the options of a question as arguments of a magic."""
+    # IPython lists arguments from the outermost decorator inwards.
     for option in reversed(OPTIONS.values()):
         if option.flags:
             magic = argument(*option.flags, **_argument_of(option))(magic)
@@ -69,7 +70,9 @@ def question(parser: Any, line: str, cell: str) -> AskOptions:
     """The question of a line and its cell; raises ConfigError and UsageError."""
     words, said = split_line(line)
     found: argparse.Namespace = parser.parse_args(words)
+    # What is not on the line stays open, for the setting of its name.
     given = {n: v for n, v in vars(found).items() if v is not None}
+    # Declared for the help; the words are taken as written by `split_line`.
     given.pop("prompt", None)
     options = AskOptions(f"{said} {cell}".strip(), **given)
     if not options.prompt:
@@ -137,6 +140,7 @@ class ClaudeMagics(Magics):
         """Ask Claude; it may call the tools of the connected servers, whose tables come
         into the notebook: %%claude, or %claude with the question on its line.
         """
+        # Before anything can fail: the next magic must not take this one's turn.
         awaited = self._take_await()
         options = question(self.claude.parser, line, cell)  # type: ignore[attr-defined]
         if options.new:
@@ -307,6 +311,8 @@ def _length_of(notebook: Notebook) -> str:
     else:
         branch = ""
 
+    # a person who runs a model of their own knows its window, a table of prices does
+    # not
     window = notebook.settings.context_window or _window_of(conversation.model)
     if window:
         full = f", {100 * conversation.tokens / window:.1f} % of the window of {conversation.model}"
@@ -317,6 +323,7 @@ def _length_of(notebook: Notebook) -> str:
 
 
 def _window_of(model: str) -> int | None:
+    # Only where it can be known: the search for an unknown name takes long.
     if model.startswith("claude") or ".claude" in model:
         return backends.window_of(model)
     return None

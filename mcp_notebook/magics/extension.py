@@ -119,6 +119,7 @@ class Extension:
 
     def complete(self, context: Any) -> Any:
         """Completions in a cell that begins with a magic; other cells are none of ours."""
+        # Before the families are made: Tab in plain code must not pay for them.
         if not context.full_text.lstrip().startswith("%"):
             return {"completions": []}
         return self.families.complete(context)
@@ -153,6 +154,7 @@ class FirstUse:
     def __call__(self, *words: str) -> Any:
         real = self._real
         if self._kind == "line" and not getattr(real, NO_EXPANSION, False):
+            # Two frames up, as the caller of `run_line_magic` sees its variables.
             words = (
                 self._extension.families.notebook.shell.var_expand(words[0], 2),
                 *words[1:],
@@ -166,6 +168,7 @@ _loaded: dict[int, Extension] = {}
 
 def load(shell: Any) -> None:
     """Register everything; loading twice does nothing."""
+    # `%load_ext` twice, or by `mcp_notebook.call` before the magic, is no error.
     if id(shell) not in _loaded:
         extension = Extension(shell)
         _loaded[id(shell)] = extension
@@ -247,6 +250,8 @@ class AwaitTransformer:
     def after_cell(self, _: Any = None) -> None:
         """`post_run_cell`."""
         self._state.depth = max(0, getattr(self._state, "depth", 0) - 1)
+        # A cell that raised before its magic took the mark must not leave it to the
+        # next.
         self._state.awaited = False
 
 
@@ -276,6 +281,7 @@ def _ask_on_line(source: str) -> str:
 
 
 def _is_whole_cell_magic(source: str) -> bool:
+    # Every cell comes by here: most are told by a search, without a parser.
     if "run_cell_magic" not in source and "run_line_magic" not in source:
         return False
 
@@ -329,6 +335,7 @@ def with_help(magic: Callable[..., Any], name: str) -> Callable[..., Any]:
 def text_of(magic: Callable[..., Any], name: str) -> str:
     """A magic's docstring as it is read in a cell."""
     text = inspect.cleandoc(magic.__doc__ or "").removeprefix("::\n\n")
+    # IPython's magic_arguments puts the usage first, with one % whatever the kind.
     if text.startswith("  %"):
         return inspect.cleandoc(text.replace(f"%{name.lstrip('%')}", name, 1))
     return text

@@ -27,6 +27,7 @@ class Families:
         self, shell: Any, settings: MCPNotebook, take_await: Callable[[], bool]
     ) -> None:
         self.notebook = Notebook(shell, settings)
+        # one for the kernel: it remembers what servers listed
         self._offers = ServerCompletions(self.notebook)
         self._serving = ServingMagics(shell, self.notebook)
         self._magics = [
@@ -52,6 +53,7 @@ class Families:
 
     def close(self) -> None:
         """Stop serving and close the sessions and the connections to models."""
+        # Nobody is let in any more before what is asked there closes.
         self._serving.stop()
         loop.run(self.notebook.sessions.close_all())
         loop.run(self.notebook.clients.close())

@@ -65,6 +65,7 @@ class Answer:
         DataError where `form` was not met.
         """
         run = self._wait_for_end()
+        # After another end than "done" a value would be that of half an answer.
         if self._typed:
             if self.stop.reason != "done":
                 raise DataError(
@@ -75,6 +76,7 @@ class Answer:
             return run.value
 
         if run.tables:
+            # as in a cell: `--into` takes the last one, too
             return list(self.tables.values())[-1]
 
         return self.text
@@ -112,6 +114,7 @@ class Answer:
         return self._wait().__await__()
 
     def __repr__(self) -> str:
+        # A repr must not wait for a model: debuggers and tracebacks make them unasked.
         if self._over:
             return self.text
         return f"<Answer: {'there is none' if self._failed else 'not looked at yet'}>"
@@ -123,6 +126,7 @@ class Answer:
             return
 
         mode = choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        # It is over: a widget that is drawn now would have nothing to wait for.
         view = View(mode="static" if mode == "widget" else mode, decide=lambda *_: None)
         for event in run.seen:
             view.show(event)
@@ -146,6 +150,7 @@ class Answer:
         """Until the end of the run. One that was cancelled before says so when it is
         looked at again.
         """
+        # Set first, for whatever is raised in between.
         self._failed = True
         try:
             yield
@@ -219,6 +224,7 @@ def ask(options: AskOptions) -> Answer:
     ConfigError or DataError, each in one sentence, where the answer is looked at.
     """
     notebook = current.notebook()
+    # Not the notebook's, which `%%claude --new` clears: side by side needs one each.
     if options.new:
         conversation = Conversation()
     else:

@@ -184,6 +184,7 @@ class Asker:
         """The person's reply to a server's question, on the background loop: `cancel`
         after its seconds, a denial where nobody can answer.
         """
+        # The last cell decides: that is where the person looks.
         if not (self._cells and self._cells[-1].attended):
             return NOBODY
 
@@ -224,6 +225,7 @@ class Asker:
         """Show what came in and close what ended; called by the waiting cell, in its
         own thread, at each beat.
         """
+        # It may have been cancelled before this beat, by the server or the clock.
         for shown in self._drain():
             if shown.opened.reply is None:
                 self._show(shown)

@@ -113,6 +113,7 @@ class CellRun:
     ) -> None:
         self._notebook, self._shown = notebook, shown
         self._options = options.settle(notebook.settings)
+        # Not the one of the moment it starts: %claude_fork may switch meanwhile.
         self._conversation = (
             notebook.conversation if conversation is None else conversation
         )
@@ -236,6 +237,7 @@ class CellRun:
             await self._tell_events()
             return
 
+        # A cell that runs again replaces its own turns, as its output is replaced.
         conversation.begin_cell(self._owner)
         await self._tell_events()
         words = self._notebook.questions[self._cell]
@@ -264,6 +266,7 @@ class CellRun:
                 self._calls.tell(event)
 
     def _make_caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
+        # loads pyarrow, wanted at the first question
         from mcp_notebook.agent.caller import Caller
 
         clock = self._approvals.clock
@@ -296,6 +299,7 @@ class CellRun:
 
     def _take_event(self, event: Event) -> None:
         self._keep_words(event)
+        # Before the Stop is shown: what is bound, or is not, is part of the answer.
         if isinstance(event, Stop):
             self._bind_value(event)
 
@@ -305,6 +309,7 @@ class CellRun:
         elif isinstance(event, ToolResult):
             self._tables[event.id] = event.names
 
+        # The card first, then the box: input() blocks this thread.
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             assert self._view is not None
             self._view.flush()
@@ -326,6 +331,7 @@ class CellRun:
             self._said = len(self._run.words)
 
     def _finish(self) -> None:
+        # What came after the last beat, also when an interrupt ended the wait.
         assert self._view is not None
         self._pump()
         for call_id in self._tables:  # an interrupted call has no end that is told

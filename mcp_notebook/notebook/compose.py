@@ -93,8 +93,10 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     """
     # first, for without one nothing needs to start
     backend = _backend(notebook, options)
+    # Claude joins tables there, whichever servers the cell names.
     await notebook.own_session()
     sessions = _choose_sessions(notebook, options.servers)
+    # The setting may have changed since the server was connected.
     for session in sessions:
         session.safe_tools |= notebook.repeatable(session)
 
@@ -142,6 +144,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
+    # After the words and the schemas, so that the prompt begins as it was written.
     blocks.append(clock_block())
     rows = options.rows_to_model
     if "@" in options.prompt:
@@ -180,6 +183,7 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     settings = notebook.settings
     path = notebook.replay_file()
     record = recorded = None
+    # Recording asks the model anew, even where turns are recorded already.
     if notebook.recording is not None:
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
@@ -211,6 +215,7 @@ def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
         rows=settings.max_rows_to_model,
         bytes=settings.max_bytes_to_model,
     )
+    # A budget that cannot be counted would never stop: refused before a turn is paid.
     budget = Budget(limits, settings.notebook_limits(), notebook.spent)
     for dollars in (limits.dollars, budget.notebook.dollars):
         if dollars is not None:
@@ -273,6 +278,7 @@ async def dry_run_events(
     if system:
         text += f"\nThe system prompt ends with: {system}"
 
+    # the prompt may hold fences of three
     fence = "`" * 4
     yield TextDelta(f"{fence}text\n{text}\n{fence}\n")
     yield Stop("done")
@@ -280,6 +286,7 @@ async def dry_run_events(
 
 def value_of(conversation: Conversation, form: typed.Form) -> Any:
     """The value of the last answer; raises DataError."""
+    # The last reply: what was said before a call is no part of the value.
     blocks = conversation.messages[-1]["content"]
     text = "".join(block.get("text", "") for block in blocks)
     try:

@@ -51,6 +51,7 @@ def notebook() -> Notebook:
 
         return found
 
+    # a script, or a thread of one: no shell, and no magics to share anything with
     if _plain is None:
         _plain = Notebook(PlainShell(), MCPNotebook())
 
@@ -79,6 +80,7 @@ async def run_awaited(state: Notebook, work: Coroutine[Any, Any, T]) -> T:
 
 
 def _check_thread(work: Coroutine[Any, Any, Any]) -> None:
+    # That thread runs the loop: it would wait for itself.
     if threading.current_thread().name == loop.THREAD:
         work.close()
         raise ConfigError(

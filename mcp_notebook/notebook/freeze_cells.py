@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook import __version__
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, ToolError
 from mcp_notebook.freeze import writer
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.select_calls import Surroundings, Wish, choose
@@ -22,7 +22,6 @@ from mcp_notebook.freeze.steps import FreezePlan, plan, problem_with
 from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.servers import Server
 from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sql_words import names_among
 
 SUFFIXES = (".ipynb", ".py")

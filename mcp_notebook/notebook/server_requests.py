@@ -73,6 +73,8 @@ class ServerRequests:
         seconds = self._notebook.settings.question_seconds
         if params.mode == "url":
             link = plain_link(params.url)
+            # Not shown at all: what a person may not open must not stand there to be
+            # copied.
             if not link:
                 return "decline", None
 
@@ -100,6 +102,7 @@ class ServerRequests:
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
         budget = Budget(Limits(), settings.notebook_limits(), self._notebook.spent)
+        # Before the person is asked: a yes that cannot be kept is worse than a no.
         if self._turns >= settings.sampling_turns or budget.limit_reached_before():
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
@@ -108,6 +111,7 @@ class ServerRequests:
         if not await self._is_allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
 
+        # Counted before it is sent: a turn that fails may have been paid for.
         self._turns += 1
         backend = compose.backend_of(self._notebook)
         async with backend.lifetime():
@@ -115,6 +119,7 @@ class ServerRequests:
                 backend, request, max_tokens=settings.sampling_max_tokens
             )
 
+        # It is the person's money: the notebook's budget counts these turns, too.
         self._notebook.spent.add_turn(usage)
         self._notebook.ledger.record(usage, cell=f"{SAMPLED} for {server}")
         return result
@@ -156,13 +161,6 @@ def _action(reply: Reply) -> str:
 
 def _absolute(folder: str) -> Path:
     return Path(folder).expanduser().absolute()
-
-
-def may_open(url: str) -> bool:
-    """Whether a link of a server's may be shown to click: https, or http on this
-    machine, and nothing odd in it.
-    """
-    return bool(plain_link(url))
 
 
 def is_far(setting: str, environ: Mapping[str, str]) -> bool:

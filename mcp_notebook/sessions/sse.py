@@ -24,8 +24,7 @@ from mcp_notebook.sessions.http import (
     describe_failure,
     refusal_sentence,
 )
-from mcp_notebook.sessions.reply_repair.streams import Reader, Stream
-from mcp_notebook.sessions.reply_repair.tap import Tap
+from mcp_notebook.sessions.reply_repair.tap import Reader, Stream, Tap
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +73,7 @@ class SseTransport:
         return SseReader(self._queue, self._tap), SseWriter(self, self._tap)
 
     async def __aexit__(self, *error: object) -> None:
+        # The reader first: it would report the closing of its own stream as a failure.
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.wait([self._pump])

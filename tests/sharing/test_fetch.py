@@ -7,8 +7,8 @@ import psutil
 import pytest
 from mcp import Client
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing.fetch import FetchRules, build_fetch_server, fetch, is_public
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.attacks import cases, statement
 from tests.sharing.web import Web, serving
 

@@ -24,9 +24,8 @@ from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
 from mcp_notebook.sessions import Session, Sessions, handover
-from mcp_notebook.sharing.database import build_database_server
+from mcp_notebook.sharing.database import Handover, build_database_server
 from mcp_notebook.sharing.engines import StatementLimits, open_engine
-from mcp_notebook.sharing.handover import Handover
 from tests.sharing.conftest import query
 
 ROWS = 5_000

@@ -18,10 +18,9 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.results import frame_view
 from mcp_notebook.sharing.query import SqlRunner, run_local_query
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.notebooks import Notebook, sample
 
 
