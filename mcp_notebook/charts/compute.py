@@ -28,6 +28,7 @@ from mcp_notebook.charts.specification import (
     mark_of,
     units_of,
 )
+from mcp_notebook.secrets import hide
 from mcp_notebook.values import BOOLEAN, FLOAT, TEXT, ValueKind, column_values, value_kind
 
 Ask = Callable[[str], Awaitable[pa.Table]]
@@ -233,10 +234,19 @@ async def _compute_unit(
 
 
 def rows_of(table: pa.Table) -> tuple[dict[str, Any], ...]:
-    """The rows as JSON keeps them: moments as texts without a zone."""
-    values = [map(_plain_value, column_values(column)) for column in table.columns]
+    """The rows as JSON keeps them: moments as texts without a zone, no secrets."""
+    values = [_plain_values(column) for column in table.columns]
     names = table.column_names
     return tuple(dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def _plain_values(column: pa.ChunkedArray) -> list[Any]:
+    values = [_plain_value(value) for value in column_values(column)]
+    if not value_kind(column.type).text:
+        return values
+
+    different = {value: hide(value) for value in set(values) if value}
+    return [different.get(value, value) for value in values]
 
 
 def _plain_value(value: Any) -> Any:

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import importlib
 import importlib.util
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,8 @@ from mcp_notebook.charts.specification import Spec, SpecError, channels_of, mark
 # What JupyterLab 4 shows live; the version is Vega-Lite's.
 MIME = "application/vnd.vegalite.v5+json"
 SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"
+# A drawing on its way from the notebook's own server into the notebook.
+CARRIED = "application/vnd.mcp-notebook.chart+json"
 NEEDED = 'Charts need the extra: pip install "mcp-notebook[charts]".'
 _VERSION = "5.21"
 _SVG_AT_MOST = 60_000  # characters
@@ -90,14 +93,14 @@ def is_available() -> bool:
     return importlib.util.find_spec("vl_convert") is not None
 
 
-def draw(live: Spec) -> tuple[str, int, int]:
+def draw(live: Spec, config: Mapping[str, Any] = CONFIG) -> tuple[str, int, int]:
     """The SVG of a specification with its data, and its size in pixels; raises
     `SpecError` when Vega-Lite cannot make anything of it.
     """
     try:
         # no address is allowed, so nothing is loaded from anywhere
         svg = _engine().vegalite_to_svg(
-            {**live, "config": {**CONFIG, "aria": False}}, vl_version=_VERSION, allowed_base_urls=[]
+            {**live, "config": {**config, "aria": False}}, vl_version=_VERSION, allowed_base_urls=[]
         )
     except ValueError as error:
         said = str(error).strip().splitlines() or ["without a reason"]
@@ -120,9 +123,37 @@ def draw_chart(chart: Chart, code: str) -> Drawing:
     words = describe_chart(chart)
     alt = words.splitlines()[0]
     live = {"$schema": SCHEMA, "description": alt, **chart.spec, "datasets": datasets}
+    live["config"] = dict(CONFIG)
     svg, width, height = draw(live)
     title = title_of(chart)
     return Drawing(title, alt, words, code, live, svg, width, height, chart)
+
+
+def carry(drawing: Drawing) -> str:
+    """The drawing of a computed chart as a text."""
+    fields = {
+        name: getattr(drawing, name)
+        for name in ("title", "alt", "words", "code", "live", "svg", "width", "height")
+    }
+    assert drawing.chart is not None
+    return json.dumps({**fields, "chart": asdict(drawing.chart)}, ensure_ascii=False)
+
+
+def take_carried(text: str) -> Drawing:
+    """The drawing that `carry` wrote."""
+    held = json.loads(text)
+    chart = held.pop("chart")
+    points = tuple(
+        Points(**{**one, "columns": tuple(one["columns"]), "rows": tuple(one["rows"])})
+        for one in chart.pop("points")
+    )
+    notes = tuple(chart.pop("notes"))
+    return Drawing(**held, chart=Chart(**chart, points=points, notes=notes))
+
+
+def write_live(drawing: Drawing) -> str:
+    """Vega-Lite with its data, for any client that shows it."""
+    return json.dumps(drawing.live, ensure_ascii=False)
 
 
 @lru_cache(maxsize=1)
@@ -362,19 +393,13 @@ def bundle_of(drawing: Drawing) -> tuple[dict[str, Any], dict[str, Any]]:
     """The chart as an output of its own, and its metadata: Vega-Lite where a page is
     live, a PNG elsewhere, words for who sees neither.
     """
-    png = drawing.png()
-    data = {
-        MIME: {**drawing.live, "config": CONFIG},
-        "image/png": png,
-        "text/plain": drawing.words,
-    }
-    about = {
-        "image/png": {
-            "width": drawing.width,
-            "height": drawing.height,
-            "alt": drawing.alt,
-        },
-        # its editor would send the rows to a page elsewhere
-        MIME: {"embed_options": {"actions": {"editor": False, "compiled": False}}},
-    }
+    # its editor would send the rows to a page elsewhere
+    actions = {"export": True, "source": True, "compiled": False, "editor": False}
+    data: dict[str, Any] = {MIME: drawing.live, "text/plain": drawing.words}
+    about: dict[str, Any] = {MIME: {"embed_options": {"actions": actions}}}
+    if drawing.svg:
+        data["image/png"] = drawing.png()
+        size = {"width": drawing.width, "height": drawing.height}
+        about["image/png"] = {**size, "alt": drawing.alt}
+
     return data, about

@@ -132,7 +132,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """` Did you mean revenue?`, or which there are."""
     names = list(known)
     lower = {one.lower(): one for one in names}
-    near = difflib.get_close_matches(name.lower(), lower, 3, 0.5)
+    near = difflib.get_close_matches(name.lower(), lower, 3, 0.6)
     parts = [one for one in lower if len(one) > 2 and one in name.lower()]
     found = [lower[one] for one in dict.fromkeys([*near, *parts])][:3]
     if found:

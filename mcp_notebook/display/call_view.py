@@ -18,6 +18,7 @@ from mcp_notebook.untrusted_text import clip, visible
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from mcp_notebook.charts.drawing import Drawing
 
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
@@ -49,6 +50,8 @@ class CallView:
     notes: tuple[str, ...] = ()
     message: str = ""  # the server's last progress notice
     fraction: float | None = None
+    # charts that were asked for, each an output of its own below the card
+    charts: tuple[Drawing, ...] = field(default=(), repr=False, compare=False)
     # the tables' data
     whole: tuple[pa.Table, ...] = field(default=(), repr=False, compare=False)
 
@@ -118,16 +121,40 @@ def finish_view(view: CallView, event: ToolResult) -> CallView:
     if reading is None:
         return replace(ended, error=event.shown if failed else "")
 
+    charts, refused = _draw_charts(event)
     return replace(
         ended,
+        charts=charts,
         error=(reading.error or event.shown) if failed else "",
         text="" if failed else reading.text,
         tables=_view_tables(event),
         whole=tuple(table.data for table in reading.tables),
-        notes=(*view.notes, *(clip(visible(note), 400) for note in _notes_of(event))),
-        images=event.images
-        or tuple(i for i in reading.images if i[0].startswith("image/")),
+        notes=(
+            *view.notes,
+            *(clip(visible(note), 400) for note in (*_notes_of(event), *refused)),
+        ),
+        images=_pictures_of(event),
     )
+
+
+def _pictures_of(event: ToolResult) -> tuple[tuple[str, str], ...]:
+    reading = event.reading
+    if reading is None or reading.reader == "chart":  # its picture is the model's
+        return ()
+
+    found = tuple(i for i in reading.images if i[0].startswith("image/"))
+    return event.images or found
+
+
+def _draw_charts(event: ToolResult) -> tuple[tuple[Drawing, ...], list[str]]:
+    """The charts of a result as drawings, and why others were not drawn."""
+    if event.reading is None or not event.reading.charts:
+        return (), []
+
+    # loads pyarrow, which only a result with a chart needs here
+    from mcp_notebook.display.charts import draw_all
+
+    return draw_all(event.reading.charts, event.names)
 
 
 def _notes_of(event: ToolResult) -> list[str]:
@@ -151,7 +178,9 @@ def _view_tables(event: ToolResult) -> tuple[TableView, ...]:
     # pyarrow is slow to import; whoever made a table has it
     from mcp_notebook.display.tables import view_tables
 
-    return view_tables(event.reading.tables, event.names)
+    return view_tables(
+        event.reading.tables, event.names, draws=not event.reading.charts
+    )
 
 
 def read_arguments(values: Mapping[str, Any]) -> tuple[Argument, ...]:

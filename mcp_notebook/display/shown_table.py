@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mcp_notebook.display.draw_chart import Drawing
+if TYPE_CHECKING:
+    from mcp_notebook.charts.drawing import Drawing
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from mcp_notebook.display.choose_chart import choose_chart
-from mcp_notebook.display.draw_chart import Drawing, draw_chart
+from mcp_notebook.display.charts import draw_table
 from mcp_notebook.display.shown_table import ShownColumn, TableView
 from mcp_notebook.untrusted_text import clip, visible
 from mcp_notebook.values import column_texts, type_name, value_kind
@@ -25,9 +24,12 @@ BUDGET = 96_000  # bytes of JSON for all tables of one card
 
 
 def view_tables(
-    tables: tuple[Table, ...], names: tuple[str, ...]
+    tables: tuple[Table, ...], names: tuple[str, ...], *, draws: bool = True
 ) -> tuple[TableView, ...]:
-    """One view a table, together at most BUDGET bytes: rows are left out until they fit."""
+    """One view a table, together at most BUDGET bytes: rows are left out until they fit.
+
+    `draws`: the first table that is worth a chart gets one.
+    """
     share = BUDGET // max(1, len(tables))
     padded = (*names, *("" for _ in tables))
     views = [
@@ -35,28 +37,12 @@ def view_tables(
         for table, name in zip(tables, padded, strict=False)
     ]
     for at, (table, view) in enumerate(zip(tables, views, strict=True)):
-        drawing = _chart(table, view.name)
+        drawing = draw_table(table, view.name) if draws else None
         if drawing is not None:  # one is enough for a card
             views[at] = replace(view, chart=drawing)
             break
 
     return tuple(views)
-
-
-def _chart(table: Table, name: str) -> Drawing | None:
-    """The picture of a whole table; of one that is not whole or not exact it would mislead."""
-    if (
-        table.truncated
-        or table.approximate
-        or (table.total_rows or 0) > table.data.num_rows
-    ):
-        return None
-
-    chart = choose_chart(table.data, name)
-    if chart is None:
-        return None
-
-    return draw_chart(chart)
 
 
 def _view(table: Table, name: str) -> TableView:

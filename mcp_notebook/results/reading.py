@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from mcp_notebook.charts.drawing import Drawing
+    from mcp_notebook.charts.theirs import TheirChart
+
 Confidence = Literal["none", "low", "medium", "high"]
 Rejected = tuple[tuple[str, str], ...]  # (reader, why it did not take the result)
 
@@ -92,6 +95,8 @@ class Reading:
     images: tuple[tuple[str, str], ...] = ()  # (mime type, base64)
     received_bytes: int = 0
     notes: tuple[str, ...] = ()
+    # drawn by the notebook's own server, or as a server sent them
+    charts: tuple[Drawing | TheirChart, ...] = ()
 
     def __repr__(self) -> str:
         """Its outcome in one line."""
