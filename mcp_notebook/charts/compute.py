@@ -11,11 +11,13 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mcp_notebook.charts.specification import (
     CYCLIC_UNITS,
@@ -187,6 +189,117 @@ async def compute(checked: Checked, schema: pa.Schema, table: str, ask: Ask) -> 
 
     spec = _put_together(checked, views)
     return Chart(table, spec, tuple(points), rows, tuple(dict.fromkeys(notes)))
+
+
+def compute_here(checked: Checked, data: pa.Table, table: str) -> Chart:
+    """The chart of rows that are all here and few: one mark a row, or counts.
+
+    Raises `SpecError`. What it draws is what `compute` would, without a database.
+    """
+    views, points = [], []
+    for view in checked.views:
+        names = []
+        units = []
+        for spec in units_of(view):
+            unit, made = _compute_here(spec, data, table)
+            units.append(unit)
+            points.append(made)
+            names.append(f"points_{len(points)}")
+
+        views.append(_with_data(view, units, names, False))
+
+    return Chart(table, _put_together(checked, views), tuple(points), data.num_rows)
+
+
+def _compute_here(spec: Spec, data: pa.Table, table: str) -> tuple[_Unit, Points]:
+    unit = _Unit(spec, mark_of(spec), [])
+    ranges = {}
+    for channel, definition in channels_of(spec):
+        _settle_type(channel, definition, data.schema)
+        name = definition.get("field")
+        if name is not None:
+            ranges[name] = _ends(data[name])
+
+    unit.grouped = _is_grouped(spec)
+    facts = _Facts(data.num_rows, ranges)
+    columns: dict[str, list[Any]] = {}
+    for channel, definition in channels_of(spec):
+        name = definition.get("field")
+        is_binned = bool(definition.get("bin"))
+        _compute_channel(unit, channel, definition, data.schema, facts)
+        if name is None:
+            continue
+
+        values = _values_here(data[name], definition)
+        if is_binned:
+            values = [_middle_of(value, definition["bin"]) for value in values]
+
+        columns[definition["field"]] = values
+
+    _keep_zero(unit)
+    source = f"\nFROM {quote(table)}"
+    sql, is_whole = _select(unit, data.schema, source, facts)
+    names = list(columns)
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if unit.grouped:
+        names, rows = _count_rows(unit, rows)
+
+    return unit, Points(sql, tuple(names), tuple(rows), is_whole)
+
+
+def _ends(column: pa.ChunkedArray) -> tuple[Any, Any]:
+    if not value_kind(column.type).number:
+        return ("", "")  # there are values: all that is asked of a text
+
+    ends = pc.min_max(column)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    return (None, None) if low is None else (float(low), float(high))
+
+
+def _values_here(column: pa.ChunkedArray, definition: Spec) -> list[Any]:
+    kind = value_kind(column.type)
+    values = _plain_values(column)
+    is_time = definition.get("type") == "temporal" or "timeUnit" in definition
+    if is_time and kind.number:
+        return [None if value is None else f"{value:04d}-01-01T00:00:00" for value in values]
+    if is_time and kind.text:
+        return [_moment_text(value) for value in values]
+    if kind.number or kind.moment or kind.text:
+        return values
+
+    # as DuckDB writes them
+    return [None if value is None else str(value).lower() for value in values]
+
+
+def _moment_text(text: str | None) -> str | None:
+    """`2026`, `2026-11` and longer ones as a whole moment."""
+    if text is None:
+        return None
+
+    padded = text + "0000-01-01"[len(text) :] if len(text) < 10 else text
+    try:
+        return dt.datetime.fromisoformat(padded).replace(tzinfo=None).isoformat()
+    except ValueError:
+        return None
+
+
+def _middle_of(value: float | None, bins: Spec) -> float | None:
+    if value is None:
+        return None
+
+    start, stop, step = *bins["extent"], bins["step"]
+    return start + step * (math.floor((min(value, stop - step) - start) / step + 1e-9) + 0.5)
+
+
+def _count_rows(
+    unit: _Unit, rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[str], list[dict[str, Any]]]:
+    keys = list(dict.fromkeys(unit.keys))
+    counts = Counter(tuple(row[key] for key in keys) for row in rows)
+    names = [*keys, *(name for name in unit.columns if name not in keys)]
+    ordered = sorted(counts.items(), key=lambda item: [(v is None, v) for v in item[0]])
+    counted = [dict(zip(names, [*key, number], strict=True)) for key, number in ordered]
+    return names, counted
 
 
 def quote(name: str) -> str:
