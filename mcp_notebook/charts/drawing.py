@@ -87,6 +87,21 @@ class Drawing:
         made = _engine().svg_to_png(self.svg, scale=_SCALE)
         return base64.b64encode(made).decode()
 
+    def bundle(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The chart as an output of its own, and its metadata: Vega-Lite where a page is
+        live, a PNG elsewhere, words for who sees neither.
+        """
+        # its editor would send the rows to a page elsewhere
+        actions = {"export": True, "source": True, "compiled": False, "editor": False}
+        data: dict[str, Any] = {MIME: self.live, "text/plain": self.words}
+        about: dict[str, Any] = {MIME: {"embed_options": {"actions": actions}}}
+        if self.svg:
+            data["image/png"] = self.png()
+            size = {"width": self.width, "height": self.height}
+            about["image/png"] = {**size, "alt": self.alt}
+
+        return data, about
+
 
 def is_available() -> bool:
     """Whether the extra is installed."""
@@ -387,19 +402,3 @@ def short_number(value: float, whole: float = 100_000) -> str:
         return f"{value:,.0f}"
 
     return f"{value:.3g}"
-
-
-def bundle_of(drawing: Drawing) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The chart as an output of its own, and its metadata: Vega-Lite where a page is
-    live, a PNG elsewhere, words for who sees neither.
-    """
-    # its editor would send the rows to a page elsewhere
-    actions = {"export": True, "source": True, "compiled": False, "editor": False}
-    data: dict[str, Any] = {MIME: drawing.live, "text/plain": drawing.words}
-    about: dict[str, Any] = {MIME: {"embed_options": {"actions": actions}}}
-    if drawing.svg:
-        data["image/png"] = drawing.png()
-        size = {"width": drawing.width, "height": drawing.height}
-        about["image/png"] = {**size, "alt": drawing.alt}
-
-    return data, about

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.display.call_view import (
     TEXT,
@@ -19,7 +19,6 @@ from mcp_notebook.display.call_view import (
     preview_arguments,
     read_arguments,
 )
-from mcp_notebook.display.draw_chart import Drawing
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.display.questions import Choice, Question, approval_question
 from mcp_notebook.display.shown_table import TableView
@@ -36,6 +35,9 @@ from mcp_notebook.display.wording import (
 )
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.untrusted_text import clip, visible
+
+if TYPE_CHECKING:
+    from mcp_notebook.charts.drawing import Drawing
 
 ARGUMENTS = 60_000  # bytes of JSON of a call that runs; a longer one is shown cut
 # the same of a call that is asked for; a longer one is shown cut too, and can only be
@@ -159,6 +161,10 @@ def result_payload(record: CallView) -> dict[str, Any]:
             {"url": picture(*image), "note": missing_image(*image)}
             for image in record.images
         ],
+        "charts": [
+            {"title": clip(visible(one.title), NAME), "code": one.code}
+            for one in record.charts
+        ],
         "seen": _bound_text(record.shown) if record.tables else "",
         "seen_label": f"What Claude saw · {seen_by_claude(record)}",
     }
@@ -193,16 +199,11 @@ def _chart_json(drawing: Drawing | None) -> dict[str, Any] | None:
     if drawing is None:
         return None
 
-    shapes = [
-        [shape.tag, shape.at, shape.look, shape.text, shape.tip]
-        for shape in drawing.shapes
-    ]
-    size = [drawing.width, drawing.height]
     return {
-        "title": drawing.title,
-        "alt": drawing.alt,
-        "size": size,
-        "shapes": shapes,
+        "title": clip(visible(drawing.title), NAME),
+        "alt": visible(drawing.alt),
+        "url": drawing.url,
+        "size": [drawing.width, drawing.height],
         "code": drawing.code,
     }
 

@@ -61,7 +61,7 @@ class Card(anywidget.AnyWidget):
     notebook.
     """
 
-    _esm = _script("parts", "choices", "chart", "table", "alive", "card")
+    _esm = _script("parts", "choices", "table", "alive", "card")
     _css = _HERE / "card.css"
     # Trait names stay clear of Widget's methods: a trait called `open` would break it.
     call = traitlets.Dict().tag(sync=True)
