@@ -307,7 +307,9 @@ def _read_words(name: str, values: list[Any]) -> _Column:
         return _Column(name, "category", values)
     if all(_PERIOD.fullmatch(value) for value in seen):
         return _Column(name, "time", values, kind="period")
-    if all(read_moment(value) is not None for value in seen):
+    # years among months have no common scale
+    is_one_form = len({min(len(value), 10) for value in seen}) == 1
+    if is_one_form and all(read_moment(value) is not None for value in seen):
         return _Column(name, "time", values, kind="moment text")
 
     return _Column(name, "category", values)
