@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.freeze.sealing import call as call_source
@@ -12,6 +13,9 @@ from mcp_notebook.freeze.sealing import literal, name_is_free, quote_text
 from mcp_notebook.freeze.steps import Check, FreezePlan, Step, argument
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text
+
+if TYPE_CHECKING:
+    from mcp_notebook.charts.compute import Chart
 
 QUERY = "query"  # the tool of the notebook's own server that takes SQL
 
@@ -28,6 +32,9 @@ class Style:
 
 def step_source(step: Step, plan: FreezePlan) -> str:
     """The call as a statement."""
+    if step.call.chart is not None:
+        return _chart_source(step.call.chart, step)
+
     if step.names:
         prefix = f"{', '.join(step.names)} = "
     else:
@@ -70,6 +77,16 @@ def step_source(step: Step, plan: FreezePlan) -> str:
         _keywords(step, plan) if plain else _dictionary(step, plan),
         prefix=prefix,
     )
+
+
+def _chart_source(chart: Chart, step: Step) -> str:
+    """A chart as Altair code over its table; Altair comes with the extra `charts`."""
+    # a chart was drawn, so what writes it is loaded
+    from mcp_notebook.charts.altair_code import altair_code
+
+    variable = step.needs.get(chart.table, chart.table)
+    code = altair_code(chart, variable, f"{variable}_chart")
+    return code.replace("import mcp_notebook\n", "", 1)
 
 
 def is_own_query(step: Step) -> bool:
