@@ -53,12 +53,18 @@ def _source(points: Points, variable: str) -> str:
 
 
 def _statement(name: str, sql: str, table: str, variable: str) -> str:
-    given = f"{table}={variable}" if _SIMPLE.fullmatch(table) else f"**{{{table!r}: {variable}}}"
+    given = (
+        f"{table}={variable}"
+        if _SIMPLE.fullmatch(table)
+        else f"**{{{table!r}: {variable}}}"
+    )
     written = sql.replace("\n", "\n    ")
     if '"""' in sql or "\\" in sql:
         return f"{name} = mcp_notebook.sql({sql!r}, {given})"
 
-    return f'{name} = mcp_notebook.sql(\n    """\n    {written}\n    """,\n    {given},\n)'
+    return (
+        f'{name} = mcp_notebook.sql(\n    """\n    {written}\n    """,\n    {given},\n)'
+    )
 
 
 def _chart(spec: Spec, points: Mapping[str, str], inherited: bool = False) -> str:
@@ -66,7 +72,11 @@ def _chart(spec: Spec, points: Mapping[str, str], inherited: bool = False) -> st
     for form in _CONCATS:
         if form in spec:
             parts = [_chart(inner, points) for inner in spec[form]]
-            extra = [f"columns={spec['columns']!r}"] if form == "concat" and "columns" in spec else []
+            extra = (
+                [f"columns={spec['columns']!r}"]
+                if form == "concat" and "columns" in spec
+                else []
+            )
             made = f"alt.{form}({_arguments([*parts, *extra])})"
             return made + _trailing(spec, ("title", "spacing"))
 
@@ -79,7 +89,9 @@ def _chart(spec: Spec, points: Mapping[str, str], inherited: bool = False) -> st
             given = [f"data={points[spec['data']['name']]}"]
 
         parts = [_chart(inner, points, "data" not in inner) for inner in spec["layer"]]
-        return f"alt.layer({_arguments([*parts, *given])})" + _trailing(spec, _PROPERTIES)
+        return f"alt.layer({_arguments([*parts, *given])})" + _trailing(
+            spec, _PROPERTIES
+        )
 
     return _unit(spec, points)
 
@@ -95,7 +107,11 @@ def _facet(spec: Spec, points: Mapping[str, str]) -> str:
     if "columns" in spec:
         given.append(f"columns={spec['columns']!r}")
 
-    return _chart(inner, points) + f".facet({_arguments(given)})" + _trailing(spec, ("title",))
+    return (
+        _chart(inner, points)
+        + f".facet({_arguments(given)})"
+        + _trailing(spec, ("title",))
+    )
 
 
 def _unit(spec: Spec, points: Mapping[str, str]) -> str:

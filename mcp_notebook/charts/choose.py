@@ -39,7 +39,9 @@ _ID = re.compile(
     r"(?:^|_)(?:id|key|uuid|code|zip|plz|postcode|phone|fax|no|nr|num|number|sku|isbn)s?$",
     re.IGNORECASE,
 )
-_RANK = re.compile(r"(?:^|_)(?:rank|ranking|position|place|index|idx|row)$", re.IGNORECASE)
+_RANK = re.compile(
+    r"(?:^|_)(?:rank|ranking|position|place|index|idx|row)$", re.IGNORECASE
+)
 _COORDINATE = re.compile(
     r"(?:^|_)(?:lat|lon|lng|long|latitude|longitude)$", re.IGNORECASE
 )
@@ -186,12 +188,10 @@ def _choose_categories(
     if len(set(zip(map(str, one.values), map(str, other.values), strict=True))) < rows:
         return None
 
-    measures = [
-        m for m in measures if not _follows(m, one) and not _follows(m, other)
-    ]
+    measures = [m for m in measures if not _follows(m, one) and not _follows(m, other)]
     if not measures:
         return None
-    if times and one.kind != "year" or other.role == "category" and times:
+    if (times and one.kind != "year") or (other.role == "category" and times):
         return _choose_series(one, other, measures[0])
 
     return _choose_grid(one, other, measures[0])
@@ -399,7 +399,9 @@ def _spec_of(choice: Choice, data: pa.Table) -> Spec:
             },
         }
 
-    views = [_view(choice, measure, data, at) for at, measure in enumerate(choice.measures)]
+    views = [
+        _view(choice, measure, data, at) for at, measure in enumerate(choice.measures)
+    ]
     if len(views) == 1:
         return views[0]
 
@@ -466,7 +468,11 @@ def _bars(
         if beside:
             encoding |= {"xOffset": beside, "color": {**beside}}
 
-        return {"mark": "bar", "encoding": encoding, **({"height": 120} if several > 1 else {})}
+        return {
+            "mark": "bar",
+            "encoding": encoding,
+            **({"height": 120} if several > 1 else {}),
+        }
 
     if at:  # the words stand before the first panel
         along["axis"] = None
@@ -500,7 +506,7 @@ def _zero(column: pa.ChunkedArray) -> Spec:
     """An axis of points and lines begins at zero while zero is near enough."""
     ends = pc.min_max(column)
     low, high = (float(ends[side].as_py() or 0) for side in ("min", "max"))
-    if 0.6 * high <= low and high > 0 or 0.6 * low >= high and low < 0:
+    if (0.6 * high <= low and high > 0) or (0.6 * low >= high and low < 0):
         return {"scale": {"zero": False}}
 
     return {}

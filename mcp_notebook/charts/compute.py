@@ -31,7 +31,14 @@ from mcp_notebook.charts.specification import (
     units_of,
 )
 from mcp_notebook.secrets import hide
-from mcp_notebook.values import BOOLEAN, FLOAT, TEXT, ValueKind, column_values, value_kind
+from mcp_notebook.values import (
+    BOOLEAN,
+    FLOAT,
+    TEXT,
+    ValueKind,
+    column_values,
+    value_kind,
+)
 
 Ask = Callable[[str], Awaitable[pa.Table]]
 """Runs one SELECT (DuckDB) and gives its rows."""
@@ -51,7 +58,14 @@ _DISCRETE_CHANNELS = {*PANELS, *OFFSETS, "shape", "strokeDash", "detail"}
 _DISCRETE_TYPES = {"nominal", "ordinal"}
 _SAMPLED = {"point", "circle", "square", "tick"}
 _LINES = {"line", "area", "trail"}
-_SMALL_INTEGERS = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16())
+_SMALL_INTEGERS = (
+    pa.int8(),
+    pa.int16(),
+    pa.int32(),
+    pa.int64(),
+    pa.uint8(),
+    pa.uint16(),
+)
 _DEFAULT_BINS = {"x": 10, "y": 10}
 _OF_FACET = "facet "  # before the name of a panel of layers
 _WORD = re.compile(r"[^\W\d]\w*")
@@ -240,7 +254,10 @@ def _compute_here(spec: Spec, data: pa.Table, table: str) -> tuple[_Unit, Points
     source = f"\nFROM {quote(table)}"
     sql, is_whole = _select(unit, data.schema, source, facts)
     names = list(columns)
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    rows = [
+        dict(zip(names, row, strict=True))
+        for row in zip(*columns.values(), strict=True)
+    ]
     if unit.grouped:
         names, rows = _count_rows(unit, rows)
 
@@ -261,7 +278,9 @@ def _values_here(column: pa.ChunkedArray, definition: Spec) -> list[Any]:
     values = _plain_values(column)
     is_time = definition.get("type") == "temporal" or "timeUnit" in definition
     if is_time and kind.number:
-        return [None if value is None else f"{value:04d}-01-01T00:00:00" for value in values]
+        return [
+            None if value is None else f"{value:04d}-01-01T00:00:00" for value in values
+        ]
     if is_time and kind.text:
         return [_moment_text(value) for value in values]
     if kind.number or kind.moment or kind.text:
@@ -288,7 +307,9 @@ def _middle_of(value: float | None, bins: Spec) -> float | None:
         return None
 
     start, stop, step = *bins["extent"], bins["step"]
-    return start + step * (math.floor((min(value, stop - step) - start) / step + 1e-9) + 0.5)
+    return start + step * (
+        math.floor((min(value, stop - step) - start) / step + 1e-9) + 0.5
+    )
 
 
 def _count_rows(
@@ -322,7 +343,9 @@ async def _compute_unit(
     spec: Spec, schema: pa.Schema, table: str, ask: Ask, panels: Spec
 ) -> tuple[_Unit, Points, _Facts]:
     spec["encoding"] |= panels
-    filters = [_filter_sql(step["filter"], schema) for step in spec.pop("transform", [])]
+    filters = [
+        _filter_sql(step["filter"], schema) for step in spec.pop("transform", [])
+    ]
     unit = _Unit(spec, mark_of(spec), filters)
     for channel, definition in channels_of(spec):
         _settle_type(channel, definition, schema)
@@ -350,7 +373,9 @@ def rows_of(table: pa.Table) -> tuple[dict[str, Any], ...]:
     """The rows as JSON keeps them: moments as texts without a zone, no secrets."""
     values = [_plain_values(column) for column in table.columns]
     names = table.column_names
-    return tuple(dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+    return tuple(
+        dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)
+    )
 
 
 def _plain_values(column: pa.ChunkedArray) -> list[Any]:
@@ -455,7 +480,11 @@ def _type_of(channel: str, definition: Spec, schema: pa.Schema) -> str:
         return "quantitative"
     if "timeUnit" in definition:
         is_cyclic = definition["timeUnit"] in CYCLIC_UNITS
-        return "ordinal" if is_cyclic or channel.removeprefix(_OF_FACET) in _DISCRETE_CHANNELS else "temporal"
+        return (
+            "ordinal"
+            if is_cyclic or channel.removeprefix(_OF_FACET) in _DISCRETE_CHANNELS
+            else "temporal"
+        )
     if channel.removeprefix(_OF_FACET) in _DISCRETE_CHANNELS:
         return "nominal"
     if kind.moment:
@@ -523,7 +552,9 @@ def _is_grouped(spec: Spec) -> bool:
     """Whether rows become one mark a group: there is an aggregate, or nothing in a mark
     tells two rows of a group apart.
     """
-    fields = [one for _, one in channels_of(spec) if "field" in one or "aggregate" in one]
+    fields = [
+        one for _, one in channels_of(spec) if "field" in one or "aggregate" in one
+    ]
     if any("aggregate" in one for one in fields):
         return True
 
@@ -589,7 +620,7 @@ def _value_sql(name: str, definition: Spec, schema: pa.Schema, facts: _Facts) ->
 def _time_sql(name: str, kind: ValueKind, facts: _Facts) -> str:
     low, high = facts.ranges.get(name, (None, None))
     if kind.number:
-        if low is None or not (kind.whole and 1000 <= low and high <= 3000):
+        if low is None or not (kind.whole and low >= 1000 and high <= 3000):
             raise SpecError(
                 f"{name} holds numbers that are no years, so it is not temporal; leave "
                 "the type out, or make a date of it with query and chart that table."
@@ -620,7 +651,9 @@ def _moment_sql(name: str, kind: ValueKind) -> str:
 def _time_unit_sql(unit: str, moment: str) -> str:
     if unit == "yearweek":  # Vega's weeks begin on Sunday
         day = f"date_trunc('day', {moment})"
-        return f"CAST({day} - to_days(CAST(dayofweek({moment}) AS INTEGER)) AS TIMESTAMP)"
+        return (
+            f"CAST({day} - to_days(CAST(dayofweek({moment}) AS INTEGER)) AS TIMESTAMP)"
+        )
     if unit in _DATED:
         return f"CAST(date_trunc('{_DATED[unit]}', {moment}) AS TIMESTAMP)"
 
@@ -705,13 +738,19 @@ def _keep_zero(unit: _Unit) -> None:
         if unit.mark in ("bar", "area") and f"{channel}2" not in unit.spec["encoding"]:
             kept = {k: v for k, v in scale.items() if k not in ("zero", "domain")}
             definition["scale"] = kept
-            unit.notes.append(f"{channel} begins at zero: {unit.mark}s are measured from there")
+            unit.notes.append(
+                f"{channel} begins at zero: {unit.mark}s are measured from there"
+            )
         else:
             definition["title"] = f"{definition['title']} (axis not from 0)"
 
 
 def _leaves_zero(domain: object) -> bool:
-    numbers = [n for n in domain if isinstance(n, int | float)] if isinstance(domain, list) else []
+    numbers = (
+        [n for n in domain if isinstance(n, int | float)]
+        if isinstance(domain, list)
+        else []
+    )
     return bool(numbers) and (min(numbers) > 0 or max(numbers) < 0)
 
 
@@ -838,7 +877,8 @@ def _select_steps(unit: _Unit, source: str, facts: _Facts) -> str:
         f"FROM t, {ends}\nWHERE {quote(y)} IS NOT NULL{_group_by(1 + len(others))}"
     )
     pairs = "\nUNION ".join(
-        f"SELECT x{n} AS {quote(x)}, y{n} AS {quote(y)}{split} FROM g" for n in range(1, 5)
+        f"SELECT x{n} AS {quote(x)}, y{n} AS {quote(y)}{split} FROM g"
+        for n in range(1, 5)
     )
     unit.notes.append(
         f"of {facts.rows:,} points each of {steps} steps along x shows its first, last, "
@@ -875,7 +915,9 @@ def _select_sample(unit: _Unit, source: str, facts: _Facts) -> str:
         for channel in ("x", "y")
         if _is_continuous(unit, channel)
     ]
-    ends = [f"{end}(n, {quote(axis)})" for axis in axes for end in ("arg_min", "arg_max")]
+    ends = [
+        f"{end}(n, {quote(axis)})" for axis in axes for end in ("arg_min", "arg_max")
+    ]
     valid = _where([f"{quote(axis)} IS NOT NULL" for axis in axes])
     inner = f"SELECT {_listed(unit.columns)}, row_number() OVER () AS n{source}"
     chosen = f"SELECT n FROM (SELECT n FROM t{valid} ORDER BY hash(n) LIMIT {SAMPLE})"
@@ -886,7 +928,9 @@ def _select_sample(unit: _Unit, source: str, facts: _Facts) -> str:
         f"a sample of {SAMPLE:,} of {facts.rows:,} rows, with those at the axes' ends"
     )
     names = ", ".join(map(quote, unit.columns))
-    return f"WITH t AS ({inner})\nSELECT {names} FROM t\nWHERE n IN ({chosen})\nORDER BY n"
+    return (
+        f"WITH t AS ({inner})\nSELECT {names} FROM t\nWHERE n IN ({chosen})\nORDER BY n"
+    )
 
 
 def _select_boxes(unit: _Unit, source: str) -> str:
@@ -907,9 +951,14 @@ def _select_boxes(unit: _Unit, source: str) -> str:
     split = "".join(f"{quote(key)}, " for key in keys)
     v = quote(value)
     quarters = ", ".join(
-        f"quantile_cont({v}, {part}) AS q{n}" for n, part in ((1, 0.25), (2, 0.5), (3, 0.75))
+        f"quantile_cont({v}, {part}) AS q{n}"
+        for n, part in ((1, 0.25), (2, 0.5), (3, 0.75))
     )
-    extent = unit.spec["mark"].get("extent") if isinstance(unit.spec["mark"], Mapping) else None
+    extent = (
+        unit.spec["mark"].get("extent")
+        if isinstance(unit.spec["mark"], Mapping)
+        else None
+    )
     reach = extent if isinstance(extent, int | float) else 1.5
     if extent == "min-max":
         low, high = f"min({v})", f"max({v})"
@@ -937,7 +986,12 @@ def _check_categories(spec: Spec, points: Points) -> None:
         limit = CATEGORIES if channel in ("x", "y") else COLOURS_AT_MOST
         if channel.removeprefix(_OF_FACET) in PANELS:
             limit = PANELS_AT_MOST
-        elif definition.get("type") not in _DISCRETE_TYPES or channel in ("detail", "text", "tooltip", "order"):
+        elif definition.get("type") not in _DISCRETE_TYPES or channel in (
+            "detail",
+            "text",
+            "tooltip",
+            "order",
+        ):
             continue
 
         if "field" not in definition:
@@ -993,7 +1047,9 @@ def _compare(column: str, test: str, value: Any, kind: ValueKind, name: str) -> 
 
 
 def _literal(value: Any, kind: ValueKind, name: str) -> str:
-    if kind.number and isinstance(value, str) or kind.moment and not isinstance(value, str):
+    if (kind.number and isinstance(value, str)) or (
+        kind.moment and not isinstance(value, str)
+    ):
         raise SpecError(
             f"filter: {name} is {kind.name}; give "
             + ("a number." if kind.number else "a text such as 2026-01-31.")
@@ -1043,9 +1099,7 @@ def _with_data(
         if in_facet:
             spec["transform"] = [{"filter": {"field": "layer", "equal": number}}]
             spec["encoding"] = {
-                k: v
-                for k, v in spec["encoding"].items()
-                if not k.startswith(_OF_FACET)
+                k: v for k, v in spec["encoding"].items() if not k.startswith(_OF_FACET)
             }
         else:
             spec["data"] = {"name": names[number]}
@@ -1056,7 +1110,9 @@ def _with_data(
     if "layer" not in view:
         return {**size, **made[0]}
 
-    layers = [{k: v for k, v in spec.items() if k not in ("width", "height")} for spec in made]
+    layers = [
+        {k: v for k, v in spec.items() if k not in ("width", "height")} for spec in made
+    ]
     whole = {**size, **view, "layer": layers}
     return {**whole, "data": {"name": names[0]}} if in_facet else whole
 
@@ -1104,7 +1160,11 @@ def _put_together(checked: Checked, views: Sequence[Spec]) -> Spec:
         top["resolve"] = view.pop("resolve")
     if "facet" in facet:
         columns = look["facet"]["facet"].get("columns")
-        return {**top, "facet": facet["facet"], **({"columns": columns} if columns else {})}
+        return {
+            **top,
+            "facet": facet["facet"],
+            **({"columns": columns} if columns else {}),
+        }
 
     return {**top, "facet": facet}
 

@@ -32,7 +32,16 @@ _SVG_AT_MOST = 60_000  # characters
 _SCALE = 2.0  # of the PNG, for screens with small pixels
 
 # An image knows no theme, so its colours are middle ones that read on white and on black.
-COLOURS = ("#3b86cc", "#e0783a", "#4c9f5e", "#b35fa2", "#b8931f", "#7a7fd6", "#c0504d", "#5f9ea0")
+COLOURS = (
+    "#3b86cc",
+    "#e0783a",
+    "#4c9f5e",
+    "#b35fa2",
+    "#b8931f",
+    "#7a7fd6",
+    "#c0504d",
+    "#5f9ea0",
+)
 _INK, _LINE = "#7a7a7a", "#80808055"
 _AXIS = {
     "labelColor": _INK,
@@ -115,12 +124,16 @@ def draw(live: Spec, config: Mapping[str, Any] = CONFIG) -> tuple[str, int, int]
     try:
         # no address is allowed, so nothing is loaded from anywhere
         svg = _engine().vegalite_to_svg(
-            {**live, "config": {**config, "aria": False}}, vl_version=_VERSION, allowed_base_urls=[]
+            {**live, "config": {**config, "aria": False}},
+            vl_version=_VERSION,
+            allowed_base_urls=[],
         )
     except ValueError as error:
         said = str(error).strip().splitlines() or ["without a reason"]
         reason = next((line for line in said if "rror:" in line), said[0])
-        raise SpecError(f"Vega-Lite cannot draw this: {reason.strip()[:300]}") from error
+        raise SpecError(
+            f"Vega-Lite cannot draw this: {reason.strip()[:300]}"
+        ) from error
 
     size = re.search(r'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"', svg)
     if size is None:
@@ -195,7 +208,13 @@ _WORDS = {
     "tick": "Ticks",
     "trail": "Trails",
 }
-_NAMES = {"x": "x", "y": "y", "theta": "angle", "xOffset": "beside", "yOffset": "beside"}
+_NAMES = {
+    "x": "x",
+    "y": "y",
+    "theta": "angle",
+    "xOffset": "beside",
+    "yOffset": "beside",
+}
 _SILENT = {"x2", "y2", "theta2", "radius2", "order", "detail", "tooltip"}
 _LABELS = 6
 
@@ -230,7 +249,9 @@ def describe_chart(chart: Chart) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
-def units_with_points(chart: Chart) -> Iterator[tuple[Spec, Sequence[Mapping[str, Any]]]]:
+def units_with_points(
+    chart: Chart,
+) -> Iterator[tuple[Spec, Sequence[Mapping[str, Any]]]]:
     """Every unit that is drawn, with its rows."""
     yield from _units_in(chart.spec, chart.points)
 
@@ -269,7 +290,9 @@ def _titled(unit: Spec) -> list[tuple[str, str]]:
 
     order = ["x", "y", "angle"]
     pairs = [(channel, title) for title, channel in found.items()]
-    return sorted(pairs, key=lambda pair: order.index(pair[0]) if pair[0] in order else 9)
+    return sorted(
+        pairs, key=lambda pair: order.index(pair[0]) if pair[0] in order else 9
+    )
 
 
 def _axis_lines(unit: Spec, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -307,8 +330,7 @@ def _extreme_lines(unit: Spec, rows: Sequence[Mapping[str, Any]]) -> Iterator[st
     places = [
         definition
         for channel, definition in channels_of(unit)
-        if definition.get("field") not in (field, None)
-        and channel not in _SILENT
+        if definition.get("field") not in (field, None) and channel not in _SILENT
     ]
 
     def where(row: Mapping[str, Any]) -> str:
@@ -361,7 +383,11 @@ def _moment(value: Any, definition: Mapping[str, Any]) -> str:
             half = binned["step"] / 2
             return f"{short_number(value - half)} to {short_number(value + half)}"
 
-        return short_number(value) if definition.get("type") == "quantitative" else str(value)
+        return (
+            short_number(value)
+            if definition.get("type") == "quantitative"
+            else str(value)
+        )
 
     unit = definition.get("timeUnit", "")
     if unit == "month":

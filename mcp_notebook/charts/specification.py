@@ -389,7 +389,9 @@ def _check_unit(unit: Spec, columns: Sequence[str], masked: Sequence[str]) -> No
 
     for channel, definition in encoding.items():
         if channel not in CHANNELS:
-            raise SpecError(f"There is no channel {channel!r}.{suggest(channel, CHANNELS)}")
+            raise SpecError(
+                f"There is no channel {channel!r}.{suggest(channel, CHANNELS)}"
+            )
 
         listed = isinstance(definition, list)
         if listed and channel not in ("tooltip", "detail", "order"):
@@ -435,7 +437,9 @@ def _check_channel(
 
     kind = definition.get("type")
     if kind is not None and kind not in TYPES:
-        raise SpecError(f"{channel}: there is no type {kind!r}.{suggest(str(kind), TYPES)}")
+        raise SpecError(
+            f"{channel}: there is no type {kind!r}.{suggest(str(kind), TYPES)}"
+        )
 
     _check_unit_of_time(channel, definition)
     _check_bin(channel, definition)
@@ -443,7 +447,9 @@ def _check_channel(
     if isinstance(sort, Mapping) and "field" in sort:
         check_column(sort["field"], columns, masked)
         if sort.get("op", "sum") not in AGGREGATES:
-            raise SpecError(f"{channel}: sort takes one of {', '.join(AGGREGATES)} as op.")
+            raise SpecError(
+                f"{channel}: sort takes one of {', '.join(AGGREGATES)} as op."
+            )
 
 
 def _check_unit_of_time(channel: str, definition: Mapping[str, Any]) -> None:
@@ -472,9 +478,7 @@ def _check_bin(channel: str, definition: Mapping[str, Any]) -> None:
     numbers = [steps.get(name) for name in ("maxbins", "step") if name in steps]
     plain = all(isinstance(n, int | float) and n > 0 for n in numbers)
     if not plain or not set(steps) or not set(steps) <= {"maxbins", "step", "nice"}:
-        raise SpecError(
-            f'{channel}: bin is true, {{"maxbins": 20}} or {{"step": 5}}.'
-        )
+        raise SpecError(f'{channel}: bin is true, {{"maxbins": 20}} or {{"step": 5}}.')
 
 
 def check_column(name: object, columns: Sequence[str], masked: Sequence[str]) -> None:

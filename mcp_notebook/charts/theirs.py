@@ -146,7 +146,9 @@ def _refuse_loading(value: object) -> None:
 
     for key, inner in value.items():
         if key in _LOADS:
-            raise SpecError(f"it has {key}, and a chart here loads nothing and links to nothing")
+            raise SpecError(
+                f"it has {key}, and a chart here loads nothing and links to nothing"
+            )
         if key in ("mark", "type") and inner == "image":
             raise SpecError("it draws pictures from elsewhere")
 
@@ -170,7 +172,8 @@ def _describe(spec: Spec) -> str:
         channels = [
             f"{channel}: {_channel_words(definition)}"
             for channel, definition in _as_config(unit.get("encoding")).items()
-            if isinstance(definition, Mapping) and {"field", "aggregate"} & set(definition)
+            if isinstance(definition, Mapping)
+            and {"field", "aggregate"} & set(definition)
         ]
         said.append(" · ".join([f"{kind} chart", *channels]))
 
@@ -198,7 +201,11 @@ def _channel_words(definition: Mapping[str, Any]) -> str:
     if isinstance(title, str):
         return title
 
-    words = [definition.get("aggregate"), definition.get("timeUnit"), definition.get("field")]
+    words = [
+        definition.get("aggregate"),
+        definition.get("timeUnit"),
+        definition.get("field"),
+    ]
     return " of ".join(str(word) for word in words if isinstance(word, str))
 
 

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mcp_notebook.charts.altair_code import altair_code
 from mcp_notebook.charts.choose import chart_of, choose
 from mcp_notebook.charts.drawing import Drawing, draw_chart, is_available
-from mcp_notebook.charts.altair_code import altair_code
 from mcp_notebook.charts.specification import SpecError
 from mcp_notebook.charts.theirs import TheirChart, draw_theirs
 

@@ -171,9 +171,7 @@ class Trail:
         weakref.finalize(frame, _let_go, weakref.ref(kept)).atexit = False
         call.tables[index] = kept
 
-    def note_end(
-        self, call_id: str, outcome: str, chart: Chart | None = None
-    ) -> None:
+    def note_end(self, call_id: str, outcome: str, chart: Chart | None = None) -> None:
         """A call has its result; one that was not sent (denied, answered from an
         earlier one) passes by. `chart`: what it drew of a table of the notebook.
         """

@@ -20,4 +20,6 @@ def same_picture(chart: Any, svg: str) -> bool:
 def plain(svg: str) -> str:
     """The SVG with rounded numbers and without counted names."""
     named = re.sub(r"(gradient|clip)_?\d+", r"\1", svg)
-    return re.sub(r"-?\d+\.\d+(?:e-?\d+)?", lambda found: f"{float(found[0]):.2f}", named)
+    return re.sub(
+        r"-?\d+\.\d+(?:e-?\d+)?", lambda found: f"{float(found[0]):.2f}", named
+    )

@@ -39,7 +39,9 @@ def chosen(table: str = "t", /, **columns: object) -> Chart:
 
 def marks(chart: Chart) -> list[str]:
     units = [unit for unit, _ in units_with_points(chart)]
-    return [u["mark"] if isinstance(u["mark"], str) else u["mark"]["type"] for u in units]
+    return [
+        u["mark"] if isinstance(u["mark"], str) else u["mark"]["type"] for u in units
+    ]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,9 @@ def test_a_drawing_stays_small_whatever_is_drawn() -> None:
     for chart in (
         chosen(day=DAYS, n=[float(n % 97) for n in range(1_400)], m=range(1_400)),
         chosen(month=MONTHS, n=wild),
-        chosen(name=[f"{'long ' * 20}{n}" for n in range(24)], n=range(24), m=range(24)),
+        chosen(
+            name=[f"{'long ' * 20}{n}" for n in range(24)], n=range(24), m=range(24)
+        ),
         chosen(name=list("abc"), n=[-1.5, -2.0, -3.0]),
         chosen(
             month=MONTHS * 6,
@@ -205,7 +209,9 @@ def test_the_picture_is_an_image_that_loads_nothing_and_is_told_in_words() -> No
     name = "<script>alert(1)</script>"
     data = pa.table({"month": MONTHS, name: NUMBERS})
     html = render_call(view_call(call(), result(data=data)))["text/html"]
-    assert 'alt="Lines of sales (12 rows) · x: month · y: &lt;script&gt;alert(1)' in html
+    assert (
+        'alt="Lines of sales (12 rows) · x: month · y: &lt;script&gt;alert(1)' in html
+    )
     source = re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', html)
     assert source
     image = ET.fromstring(base64.b64decode(source[1]))
@@ -215,7 +221,9 @@ def test_the_picture_is_an_image_that_loads_nothing_and_is_told_in_words() -> No
         for name in node.attrib
         if "href" in name or name.startswith("on")
     ]
-    assert not [n for n in image.iter() if n.tag.endswith(("script", "image", "foreignObject"))]
+    assert not [
+        n for n in image.iter() if n.tag.endswith(("script", "image", "foreignObject"))
+    ]
     assert "alt.Chart(" in Strict(html).text
 
 
