@@ -123,7 +123,8 @@ def _unit(spec: Spec, points: Mapping[str, str]) -> str:
     made = f"alt.Chart({data}).mark_{kind}({given})"
     for step in spec.get("transform", ()):
         layer = step["filter"]
-        made += f".transform_filter(alt.FieldEqualPredicate(field={layer['field']!r}, equal={layer['equal']}))"
+        test = f"field={layer['field']!r}, equal={layer['equal']}"
+        made += f".transform_filter(alt.FieldEqualPredicate({test}))"
 
     encodings = []
     for channel, definition in spec["encoding"].items():

@@ -348,7 +348,8 @@ def _extreme_lines(unit: Spec, rows: Sequence[Mapping[str, Any]]) -> Iterator[st
         if x is not None and x != field:
             ordered = sorted(held, key=lambda row: str(row.get(x)))
             first, last = ordered[0][field], ordered[-1][field]
-            yield f"{name}: from {short_number(first)} at the first to {short_number(last)} at the last"
+            ends = (short_number(first), short_number(last))
+            yield f"{name}: from {ends[0]} at the first to {ends[1]} at the last"
 
 
 def _measure_of(unit: Spec) -> Spec | None:

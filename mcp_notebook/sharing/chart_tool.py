@@ -12,7 +12,7 @@ import mcp_types as types
 import pyarrow as pa
 
 from mcp_notebook.charts.altair_code import altair_code
-from mcp_notebook.charts.compute import MARKS_AT_MOST, Chart, compute
+from mcp_notebook.charts.compute import Chart, compute
 from mcp_notebook.charts.drawing import (
     CARRIED,
     MIME,
@@ -23,6 +23,7 @@ from mcp_notebook.charts.drawing import (
     is_available,
     write_live,
 )
+from mcp_notebook.charts.selects import MARKS_AT_MOST
 from mcp_notebook.charts.specification import SpecError, check_spec
 from mcp_notebook.secrets import hide, is_secret_name
 from mcp_notebook.sharing.answer import TableAnswer
