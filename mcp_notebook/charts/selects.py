@@ -138,12 +138,14 @@ def _select_steps(unit: Unit, source: str, facts: Facts) -> str:
     steps = max(20, STEPS // 2 ** len(others))
     ends = f"(SELECT min({at}) AS low, max({at}) AS high FROM t)"
     place = f"least(floor({steps} * ({at} - low) / nullif(high - low, 0)), {steps - 1})"
+    # of equal ones always the same, whichever thread comes first
+    xy, yx = (f"({quote(a)}, {quote(b)})" for a, b in ((x, y), (y, x)))
     grouped = (
         f"SELECT {place} AS step{split},\n"
-        f"  min({quote(x)}) AS x1, arg_min({quote(y)}, {quote(x)}) AS y1,\n"
-        f"  max({quote(x)}) AS x2, arg_max({quote(y)}, {quote(x)}) AS y2,\n"
-        f"  arg_min({quote(x)}, {quote(y)}) AS x3, min({quote(y)}) AS y3,\n"
-        f"  arg_max({quote(x)}, {quote(y)}) AS x4, max({quote(y)}) AS y4\n"
+        f"  min({quote(x)}) AS x1, arg_min({quote(y)}, {xy}) AS y1,\n"
+        f"  max({quote(x)}) AS x2, arg_max({quote(y)}, {xy}) AS y2,\n"
+        f"  arg_min({quote(x)}, {yx}) AS x3, min({quote(y)}) AS y3,\n"
+        f"  arg_max({quote(x)}, {yx}) AS x4, max({quote(y)}) AS y4\n"
         f"FROM t, {ends}\nWHERE {quote(y)} IS NOT NULL{_group_by(1 + len(others))}"
     )
     pairs = "\nUNION ".join(
@@ -186,14 +188,14 @@ def _select_sample(unit: Unit, source: str, facts: Facts) -> str:
         if _is_continuous(unit, channel)
     ]
     ends = [
-        f"{end}(n, {quote(axis)})" for axis in axes for end in ("arg_min", "arg_max")
+        f"SELECT min(n) FROM t WHERE {quote(axis)} = (SELECT {end}({quote(axis)}) FROM t)"
+        for axis in axes
+        for end in ("min", "max")
     ]
     valid = where([f"{quote(axis)} IS NOT NULL" for axis in axes])
     inner = f"SELECT {_listed(unit.columns)}, row_number() OVER () AS n{source}"
     chosen = f"SELECT n FROM (SELECT n FROM t{valid} ORDER BY hash(n) LIMIT {SAMPLE})"
-    if ends:
-        chosen += f"\nUNION SELECT unnest([{', '.join(ends)}]) FROM t"
-
+    chosen = "\nUNION ".join([f"({chosen})", *ends])
     unit.notes.append(
         f"a sample of {SAMPLE:,} of {facts.rows:,} rows, with those at the axes' ends"
     )

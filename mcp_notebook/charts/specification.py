@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,8 @@ def check_spec(spec: object, columns: Sequence[str], masked: Sequence[str]) -> C
         )
 
     _check_size(spec)
-    whole = copy.deepcopy(dict(spec))
+    # a copy in which no two places are one object
+    whole = json.loads(json.dumps(spec, default=str))
     left_out = _drop_looks(whole)
     _drop_named_data(whole)
     _refuse_forbidden(whole, ())
@@ -411,9 +413,9 @@ def _check_unit(unit: Spec, columns: Sequence[str], masked: Sequence[str]) -> No
 
 
 def _check_channel(
-    channel: str, definition: object, columns: Sequence[str], masked: Sequence[str]
+    channel: str, definition: Any, columns: Sequence[str], masked: Sequence[str]
 ) -> None:
-    if not isinstance(definition, Mapping):
+    if not isinstance(definition, dict):
         raise SpecError(
             f'{channel} is an object such as {{"field": "{columns[0] if columns else "a"}"}}.'
         )
@@ -421,6 +423,10 @@ def _check_channel(
     _known_keys(definition, _CHANNEL_KEYS, channel)
     if "value" in definition or "datum" in definition:
         return
+
+    for key in ("aggregate", "type", "field"):
+        if key in definition and definition[key] is None:
+            del definition[key]
 
     aggregate = definition.get("aggregate")
     if aggregate is not None and aggregate not in AGGREGATES:
@@ -452,12 +458,13 @@ def _check_channel(
             )
 
 
-def _check_unit_of_time(channel: str, definition: Mapping[str, Any]) -> None:
+def _check_unit_of_time(channel: str, definition: Spec) -> None:
     unit = definition.get("timeUnit")
-    if isinstance(unit, Mapping):
-        unit = unit.get("unit")
+    if isinstance(unit, Mapping) and set(unit) == {"unit"}:
+        unit = unit["unit"]
 
     if unit is None:
+        definition.pop("timeUnit", None)
         return
 
     bare = str(unit).removeprefix("utc")
@@ -466,7 +473,7 @@ def _check_unit_of_time(channel: str, definition: Mapping[str, Any]) -> None:
             f"{channel}: there is no timeUnit {unit!r}.{suggest(bare, TIME_UNITS)}"
         )
 
-    definition["timeUnit"] = bare  # type: ignore[index]
+    definition["timeUnit"] = bare
 
 
 def _check_bin(channel: str, definition: Mapping[str, Any]) -> None:
