@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mcp_notebook.errors import CheckFailed
-    from mcp_notebook.freeze.check import check
-    from mcp_notebook.freeze.compare import compare
+    from mcp_notebook.freeze.compare import check, compare
     from mcp_notebook.notebook.ask_function import ask
     from mcp_notebook.notebook.functions import (
         acall,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
         sql,
         unshare,
     )
-    from mcp_notebook.notebook.settings import MCPNotebook
+    from mcp_notebook.notebook.options import MCPNotebook
     from mcp_notebook.notebook.shells import enable_nested_asyncio
     from mcp_notebook.results import explain, read, to_dataframe
 
@@ -75,7 +74,7 @@ _LAZY = {
     **dict.fromkeys(_FUNCTIONS, "mcp_notebook.notebook.functions"),
     "CheckFailed": "mcp_notebook.errors",
     "ask": "mcp_notebook.notebook.ask_function",
-    "check": "mcp_notebook.freeze.check",
+    "check": "mcp_notebook.freeze.compare",
     "compare": "mcp_notebook.freeze.compare",
     "enable_nested_asyncio": "mcp_notebook.notebook.shells",
 }

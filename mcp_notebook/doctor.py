@@ -24,7 +24,7 @@ from mcp_notebook.config import StdioServer, load_each
 from mcp_notebook.config.files import PROJECT_FILE
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, NotebookError
-from mcp_notebook.notebook import current, shells
+from mcp_notebook.notebook import asker, current
 from mcp_notebook.notebook.opening import notes_on
 from mcp_notebook.server_commands import connect
 
@@ -95,7 +95,7 @@ def check_shell(shell: Any) -> Iterator[Finding]:
     """What the front end of a running notebook can do."""
     if getattr(shell, "kernel", None) is None:
         yield Finding("note", "no kernel: questions are asked in the terminal")
-    elif shells.buttons_work(shell):
+    elif asker.buttons_work(shell):
         yield Finding("ok", "buttons answer while a cell runs")
     else:
         yield Finding(

@@ -10,12 +10,12 @@ changed since draft 4: https://json-schema.org/understanding-json-schema/referen
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, unquote
+
+from mcp_notebook.untrusted_text import sendable
 
 Schema = dict[str, Any]
 
@@ -80,44 +80,6 @@ def resolve(root: Any, reference: str) -> Any:
         place = place[int(step) if isinstance(place, list) else step]
 
     return place
-
-
-def sendable(value: Any) -> Any:
-    """A JSON value that every parser takes: halves of characters are joined or replaced,
-    numbers that JSON has no word for are null. The very same object when nothing is odd.
-    """
-    try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-    except (ValueError, TypeError):  # UnicodeEncodeError is a ValueError
-        return _make_sendable(value)
-
-    return value
-
-
-def whole_text(text: str) -> str:
-    """The text with halves of UTF-16 pairs joined where both are there, else as U+FFFD."""
-    if text.isascii():
-        return text
-
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-    return text
-
-
-def _make_sendable(value: Any) -> Any:
-    if isinstance(value, str):
-        return whole_text(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {whole_text(str(k)): _make_sendable(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_make_sendable(item) for item in value]
-
-    return value
 
 
 def _lift(value: Any, depth: int) -> Any:

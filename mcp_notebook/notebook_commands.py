@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +88,10 @@ def open_lab(path: Path) -> int:
 
 
 def _lab_command(path: Path) -> list[str]:
-    try:
-        import jupyterlab  # noqa: F401 - asked only whether it is there; part of the `lab` extra
-    except ImportError:
+    if find_spec("jupyterlab") is None:
         raise ConfigError(
             'JupyterLab is not installed: pip install "mcp-notebook[lab]".'
-        ) from None
+        )
 
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         as_root = ["--allow-root"]
@@ -117,8 +116,9 @@ def execute(
     and shown after the others and not saved.
     """
     try:
+        # parts of the `lab` extra, not needed by the extension
         import nbclient.exceptions
-        import nbformat  # part of the `lab` extra, not needed by the extension
+        import nbformat
     except ImportError:
         raise ConfigError(
             'Notebooks are run by the lab extra: pip install "mcp-notebook[lab]".'

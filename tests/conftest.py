@@ -71,7 +71,8 @@ def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
     for item in items:
-        if item.path.relative_to(HERE).as_posix() in FAST:
+        in_fast_file = item.path.relative_to(HERE).as_posix() in FAST
+        if in_fast_file and not is_long(item):
             item.add_marker(pytest.mark.fast)
     if config.option.rest:
         left_out = [item for item in items if not (is_long(item) or is_random(item))]

@@ -17,7 +17,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from mcp_notebook import cli, notebook_commands
-from mcp_notebook.replay import sidecar_for
+from mcp_notebook.replay.sidecar import sidecar_for
 from tests.local.server import start_local
 
 SECONDS = 1800  # a cell, on a small machine

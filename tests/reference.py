@@ -15,12 +15,11 @@ from traitlets import Enum, List
 
 import mcp_notebook
 from mcp_notebook import cli
-from mcp_notebook.config.options import options_table
-from mcp_notebook.magics.extension import CELL_MAGICS, LINE_MAGICS
+from mcp_notebook.config.options import OPTIONS
+from mcp_notebook.magics.extension import CELL_MAGICS, LINE_MAGICS, text_of
 from mcp_notebook.magics.families import FAMILIES
-from mcp_notebook.magics.help import text_of
 from mcp_notebook.notebook import options
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 
 FILE = Path(__file__).parent.parent / "docs" / "reference.md"
 FRONT = """\
@@ -46,6 +45,24 @@ ENVIRONMENT = {
     "XDG_DATA_HOME": "where sign-ins are kept without a keyring",
     "XDG_RUNTIME_DIR": "where the token of `%mcp_serve` is kept",
 }
+
+
+def options_table() -> str:
+    """The options as a markdown table, for the README."""
+    heads = {"any": "any", "URL": "a URL", "command": "a command"}
+    rows = ["| `%mcp_connect` | `connect()` | for | |", "|---|---|---|---|"]
+    for name, option in OPTIONS.items():
+        usage = option.usage.replace("|", "\\|")
+        if option.kind.repeated:
+            again = " (repeatable)"
+        else:
+            again = ""
+
+        rows.append(
+            f"| `{usage}` | `{name}` | {heads[option.belongs]} | {option.about}{again} |"
+        )
+
+    return "\n".join(rows)
 
 
 def document() -> str:

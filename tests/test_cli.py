@@ -63,11 +63,13 @@ def shop(tmp_path, monkeypatch):
         mcp_notebook.disconnect("server")
 
 
+@pytest.mark.slow
 def test_a_database_is_asked_in_one_line(shop, capsys):
     assert main(["sql", shop, "select id, note from orders order by id", "--csv"]) == 0
     assert capsys.readouterr().out == "id,note\n1,a;b\n2,é\n"
 
 
+@pytest.mark.slow
 def test_a_table_of_json_keeps_its_days_and_nulls(shop, capsys):
     assert main(["sql", shop, "select id, day from orders order by id", "--json"]) == 0
     first, second = json.loads(capsys.readouterr().out)
@@ -75,6 +77,7 @@ def test_a_table_of_json_keeps_its_days_and_nulls(shop, capsys):
     assert second["day"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".parquet"])
 def test_a_table_is_written_as_the_ending_says(shop, capsys, suffix):
     file = Path(f"out{suffix}")
@@ -86,6 +89,7 @@ def test_a_table_is_written_as_the_ending_says(shop, capsys, suffix):
     assert read[suffix](file).values.tolist() == [[1, "a;b"], [2, "é"]]
 
 
+@pytest.mark.slow
 def test_a_tool_is_called_with_words_or_json(shop, capsys):
     words = ["call", shop, "query_database"]
     assert main([*words, "sql=select 1 as one", "--csv"]) == 0
@@ -95,6 +99,7 @@ def test_a_tool_is_called_with_words_or_json(shop, capsys):
     assert capsys.readouterr().out == as_words == "one\n1\n"
 
 
+@pytest.mark.slow
 def test_tools_are_listed_and_found_by_words(shop, capsys):
     assert main(["tools", shop, "sql", "select"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
@@ -102,6 +107,7 @@ def test_tools_are_listed_and_found_by_words(shop, capsys):
     assert "list_tables" not in names
 
 
+@pytest.mark.slow
 def test_what_cannot_be_done_is_one_line_and_the_code_2(shop, capsys):
     for words in (
         ["sql", "missing.db", "select 1"],

@@ -65,6 +65,7 @@ def test_what_an_earlier_run_gave_is_not_printed(tmp_path: Path, capfd):
     assert "last week" in file.read_text()
 
 
+@pytest.mark.slow
 def test_a_notebook_is_frozen_from_the_command_line(tmp_path: Path, capfd, monkeypatch):
     for name in ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -86,6 +87,7 @@ def test_saving_writes_the_outputs(tmp_path: Path, capfd):
     assert saved.cells[0].outputs[0].data["text/plain"] == "42"
 
 
+@pytest.mark.slow
 def test_the_frozen_cells_of_the_second_notebook_are_what_freezing_gives(
     tmp_path: Path, capfd, monkeypatch
 ):

@@ -27,18 +27,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_notebook import errors, secrets
-from mcp_notebook.agent import failures, tracing
+from mcp_notebook.agent import failures
 from mcp_notebook.agent.backends import backend_of_nobody
 from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.agent.request import Request
 from mcp_notebook.agent.sealing import hidden_arguments, seal_block, seal_result
 from mcp_notebook.config import HttpServer, StdioServer, learn_secrets
 from mcp_notebook.config.target import expand
-from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.card_html import render_call
+from mcp_notebook.display.card import render_call
+from mcp_notebook.display.tables import view_result
 from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.sealing import Sealer
-from mcp_notebook.ledger import Ledger
+from mcp_notebook.ledger import Ledger, _note_failure
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.secrets import (
     KNOWN,
@@ -181,7 +181,7 @@ def _span(text: str, *, fail: bool = False) -> str:
     found: dict[str, Any] = {}
     span = SimpleNamespace(set_attribute=found.__setitem__)
     if fail:
-        with pytest.raises(ValueError), tracing._note_failure(span):
+        with pytest.raises(ValueError), _note_failure(span):
             raise ValueError(text)
     return repr(found)
 
@@ -209,7 +209,7 @@ def _service(text: str) -> str:
 
 def _card(text: str, where: str) -> str:
     arguments = seal_arguments({"a": text if where == "argument" else "x"})
-    record = view_call(ToolCall("c", "s", "t", arguments), _result(text))
+    record = view_result(ToolCall("c", "s", "t", arguments), _result(text))
     return str(render_call(record))
 
 

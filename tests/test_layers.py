@@ -12,13 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "mcp_notebook"
 LADDER = [
-    {"secrets"},
+    {"secrets", "untrusted_text"},
     {
         "errors",
         "json_schema",
         "kinds",
         "sql_functions",
-        "untrusted_text",
         "wire",
     },
     {"sql_words", "values"},

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 import mcp_notebook
 from mcp_notebook import loop
 from mcp_notebook.agent.conversation import Conversation
-from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.card_html import render_call
-from mcp_notebook.display.card_json import call_payload
+from mcp_notebook.display.card import render_call
+from mcp_notebook.display.tables import view_result
+from mcp_notebook.display.widgets import call_payload
 from mcp_notebook.events import Event, ToolCall, ToolResult
 from mcp_notebook.notebook import by_hand, resources
 from mcp_notebook.notebook.call_path import NotebookCalls
@@ -130,7 +130,7 @@ def told_in(world: World, events: list[Event]) -> dict[str, str]:
     state = world.state
     calls = [event for event in events if isinstance(event, ToolCall)]
     ends = [event for event in events if isinstance(event, ToolResult)]
-    records = [view_call(c, r) for c, r in zip(calls, ends, strict=False)]
+    records = [view_result(c, r) for c, r in zip(calls, ends, strict=False)]
     names = tuple(name for end in ends for name in end.names)
     recorded = state.recording
     assert recorded is not None
@@ -215,6 +215,7 @@ QUICK = settings(
 )
 
 
+@pytest.mark.slow
 @QUICK
 @given(given=arguments(), into=st.sampled_from(["", "rows"]))
 @pytest.mark.parametrize("way", ["claude", "hand"])
@@ -284,6 +285,7 @@ NAMES = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(words=NAMES, joint=st.sampled_from(["_", "-", " ", ""]), camel=st.booleans())
 def test_each_level_of_names_holds_those_before_it(
     words: list[str], joint: str, camel: bool

@@ -272,6 +272,7 @@ def test_there_are_enough_idioms():
     assert sum(len(idioms) for idioms, _ in FAMILIES.values()) >= 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("use", "kind"), PAIRS)
 def test_an_idiom_works(use: Any, kind: str):
     with warnings.catch_warnings():

@@ -3,6 +3,8 @@
 import ast
 import re
 
+import pytest
+
 from tests import reference
 from tests.test_layers import ROOT, files
 
@@ -50,6 +52,7 @@ def variables_of(tree: ast.Module) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_variable_that_the_code_reads_is_in_the_reference():
     found: set[str] = set()
     for path in files():

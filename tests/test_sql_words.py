@@ -96,6 +96,7 @@ BEGINNINGS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(
     st.sampled_from(BEGINNINGS),
@@ -119,6 +120,7 @@ PIECES = [
 TEXTS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=9).map(" ".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(TEXTS)
 @example("select 1 -- x\n ; delete from t")
@@ -132,6 +134,7 @@ def test_what_sqlite_really_deletes_is_never_only_reading(sql):
     assert left == (1,) or not only_reads(sql)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(TEXTS)
 def test_what_duckdb_really_deletes_is_never_only_reading(duck, sql):

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 import mcp_notebook
 from mcp_notebook.agent.sealing import seal_result
-from mcp_notebook.display.card_html import _CELL as OF_HTML
-from mcp_notebook.display.card_html import _table_html as table_html
-from mcp_notebook.display.explore import Explorer
-from mcp_notebook.display.tables import view_tables
+from mcp_notebook.display.card import _CELL as OF_HTML
+from mcp_notebook.display.card import _table_html as table_html
+from mcp_notebook.display.tables import Explorer, view_tables
 from mcp_notebook.events import ToolResult
 from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results import Reading, Table

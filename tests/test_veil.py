@@ -125,6 +125,7 @@ def _shown(database: sqlite3.Connection, sql: str) -> str:
     )
 
 
+@pytest.mark.slow
 def test_no_statement_shows_a_masked_value(database: sqlite3.Connection) -> None:
     ran = 0
     for sql in STATEMENTS:

@@ -7,8 +7,7 @@ from typing import Any
 from mcp.types import CallToolResult, TextContent
 
 from mcp_notebook.config import StdioServer, spec_fingerprint
-from mcp_notebook.sessions.session import Session
-from mcp_notebook.sessions.tool_list import ToolList
+from mcp_notebook.sessions.session import Session, ToolList
 from mcp_notebook.sessions.tools import CallOutcome, ToolInfo, fingerprint, size_of
 
 

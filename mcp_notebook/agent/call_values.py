@@ -32,12 +32,8 @@ class Origin:
     seconds: float
     # the arguments exactly: two calls that differ in a secret only are two calls
     exact: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    # by table, the columns that SQL made from masked ones
+    # by table, the columns that SQL made from masked ones; empty where nothing is masked
     masked: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
-
-    def masked_columns(self, index: int) -> tuple[str, ...]:
-        """The columns of one of its tables that hold masked values under other names."""
-        return self.masked[index] if index < len(self.masked) else ()
 
 
 @dataclass(frozen=True)

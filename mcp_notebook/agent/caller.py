@@ -15,9 +15,9 @@ from mcp_notebook import policy
 from mcp_notebook.agent.call_values import CallPath, Emit, Sending, Shaping
 from mcp_notebook.agent.sealing import hidden_arguments, seal_result
 from mcp_notebook.agent.toolset import FIND, ToolSearch, Toolset
-from mcp_notebook.agent.tracing import record_outcome, tool_span
 from mcp_notebook.config import InProcessServer
 from mcp_notebook.events import Approval, Reply, ToolCall, ToolResult, ToolStarted
+from mcp_notebook.ledger import record_outcome, tool_span
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.policy import Budget, Grants, Rules
 from mcp_notebook.policy.grants import HERE

@@ -176,8 +176,10 @@ def _shape(
         fetch=fetch,
         allowed_dirs=folders,
     )
-    links = (b for b in outcome.result.content if b.type == "resource_link")
-    handover.remove_handed_files((str(link.uri) for link in links), folders)
+    if folders:
+        links = (b for b in outcome.result.content if b.type == "resource_link")
+        handover.remove_handed_files((str(link.uri) for link in links), folders)
+
     if reading.error is not None:
         said = shaping.veil.hide_error(reading.error, arguments)
         return _result(origin, outcome, reading, "error", cap_text(said, shaping))

@@ -17,7 +17,6 @@ Block = dict[str, Any]
 
 LARGEST = 5 * 1024 * 1024  # characters of base64, as the service counts
 MOST_PIXELS = 8000  # of a side
-MOST_IN_REQUEST, LARGEST_TOGETHER = 100, 20 * 1024 * 1024
 # Of a picture that has to be converted: what a small file can unpack to.
 _MOST_DECODED = 40_000_000
 _DATA_URL = re.compile(r"data:([\w.+/-]*)(?:;[\w.=+-]+)*,", re.IGNORECASE)
@@ -82,54 +81,6 @@ def fits(raw: bytes, kind: str) -> bool:
         return True
 
     return max(sides) <= MOST_PIXELS
-
-
-def limit_pictures(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The messages with no more pictures than a request may hold; the oldest ones go."""
-    places = [
-        part
-        for message in messages
-        for block in message["content"]
-        for part in parts_of(block)
-        if part.get("type") == "image"
-    ]
-    gone: set[int] = set()
-    number = together = 0
-    for part in reversed(places):
-        size = len(part.get("source", {}).get("data", ""))
-        number, together = number + 1, together + size
-        if number > MOST_IN_REQUEST or together > LARGEST_TOGETHER:
-            gone.add(id(part))
-
-    if not gone:
-        return messages
-
-    words = _instead("an older picture, left out to keep the request small")
-    return replace_parts(messages, lambda part: words if id(part) in gone else part)
-
-
-def parts_of(block: Block) -> list[Block]:
-    """A block and, of a tool's result, what it holds."""
-    inner = block.get("content") if block.get("type") == "tool_result" else None
-    if isinstance(inner, list):
-        return inner
-
-    return [block]
-
-
-def replace_parts(messages: list[dict[str, Any]], change: Any) -> list[dict[str, Any]]:
-    """The messages with each block, and each part of a tool's result, changed."""
-    return [
-        {**message, "content": [_replace_in(b, change) for b in message["content"]]}
-        for message in messages
-    ]
-
-
-def _replace_in(block: Block, change: Any) -> Block:
-    if block.get("type") != "tool_result" or not isinstance(block.get("content"), list):
-        return change(block)
-
-    return {**block, "content": [change(part) for part in block["content"]]}
 
 
 def _block(kind: str, raw: bytes) -> Block:

@@ -5,12 +5,15 @@ the tests check.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Literal
 
-from mcp_notebook.agent.backends import Backend
-from mcp_notebook.agent.border import MOST_TAKEN_OUT, Recovery, admit_reply
+import anthropic
+import httpx2
+
+from mcp_notebook.agent.backends import Backend, usage_of
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.conversation import (
     Block,
@@ -21,12 +24,37 @@ from mcp_notebook.agent.conversation import (
     trim_results,
     without_foreign,
 )
-from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.failures import (
+    LONGEST_WAIT,
+    explain_failure,
+    is_transient,
+    raise_for_credentials,
+    requested_wait,
+    retry_reason,
+)
+from mcp_notebook.agent.request import MOST_TAKEN_OUT, Recovery, Request, admit_reply
 from mcp_notebook.agent.sealing import seal_block
 from mcp_notebook.agent.toolset import choose_tools
-from mcp_notebook.agent.turn import ModelTurn
-from mcp_notebook.errors import BudgetError, ContextFull, NotebookError, RequestRefused
-from mcp_notebook.events import Event, Footer, Note, Stop, ToolCall, ToolResult
+from mcp_notebook.errors import (
+    BackendError,
+    BudgetError,
+    ContextFull,
+    NotebookError,
+    RequestRefused,
+)
+from mcp_notebook.events import (
+    Event,
+    Footer,
+    Note,
+    Stop,
+    TextDelta,
+    TextDiscarded,
+    ThinkingDelta,
+    ToolCall,
+    ToolResult,
+    Usage,
+    Working,
+)
 from mcp_notebook.policy import Budget
 
 NOT_RUN = "Not run: the reply was cut off before the call was complete."
@@ -114,37 +142,28 @@ async def _turns(
             async for event in events:
                 yield event
 
-        for note in _drift(request.backend):
-            yield Note(note, "warning")
-
         uses = tool_uses(turn.blocks)
-        if turn.stop_reason != "tool_use" or not uses or limit:
-            conversation.answer_all(uses, NOT_RUN)
-            if uses or mended:
-                problem = ""
-            else:
-                problem = _problem(turn, request)
+        if _asks_for_calls(turn) and not limit:
+            async with aclosing(_call_all(conversation, uses, caller)) as events:
+                async for event in events:
+                    yield event
 
-            if turn.stop_reason != "pause_turn" and not problem:
-                break
-
-            limit = limit or budget.limit_reached()
-            if limit:
-                break
-
-            if problem:
-                mended = True
-                conversation.ask([{"type": "text", "text": problem}])
-
+            limit = _begin_end(conversation, budget)
             continue
 
-        async with aclosing(_call_all(conversation, uses, caller)) as events:
-            async for event in events:
-                yield event
+        conversation.answer_all(uses, NOT_RUN)
+        problem = "" if mended else _problem(turn, request)
+        if turn.stop_reason != "pause_turn" and not problem:
+            break
 
-        limit = budget.limit_reached()
+        # A paused turn goes on, and a wrong form is mended, within the same limits.
+        limit = limit or budget.limit_reached()
         if limit:
-            conversation.ask([{"type": "text", "text": SUM_UP.format(limit=limit)}])
+            break
+
+        if problem:
+            mended = True
+            conversation.ask([{"type": "text", "text": problem}])
 
     yield _stop(limit, turn.stop_reason)
 
@@ -187,6 +206,9 @@ async def _take_turn(
         )
         budget.add_turn(usage)
         yield usage
+
+    for note in _drift(turn.backend):
+        yield Note(note, "warning")
 
 
 async def _stream_accepted(
@@ -237,9 +259,25 @@ async def _stream_fitting(
             yield event
 
 
+def _asks_for_calls(turn: ModelTurn) -> bool:
+    # A reply that was cut off holds a call, too, but half of one.
+    return turn.stop_reason == "tool_use" and bool(tool_uses(turn.blocks))
+
+
+def _begin_end(conversation: Conversation, budget: Budget) -> str:
+    """The limit that is reached, if one is; Claude is told, and its next reply is the
+    last.
+    """
+    limit = budget.limit_reached()
+    if limit:
+        conversation.ask([{"type": "text", "text": SUM_UP.format(limit=limit)}])
+
+    return limit
+
+
 def _problem(turn: ModelTurn, request: Request) -> str:
     """What is wrong with a whole answer that was to have a form."""
-    if turn.stop_reason == "end_turn":
+    if turn.stop_reason == "end_turn" and not tool_uses(turn.blocks):
         return request.problem(turn.partial)
     return ""
 
@@ -365,3 +403,134 @@ def footer(backend: Backend, budget: Budget) -> Footer:
         seconds=spent.seconds,
         kept_bytes=spent.kept_bytes,
     )
+
+
+# One turn of the model: a streamed request with its retries.
+#
+# Facts that shape it (anthropic 2.12): a stream that is closed cleanly in the middle
+# raises nothing and leaves `stop_reason` None; an `error` event inside a 200 stream
+# raises a bare `APIStatusError` when the SDK's own retries are over; assistant blocks go
+# back to the API as they came, thinking and its signature included.
+
+ATTEMPTS = 3
+PAUSE = 0.5  # seconds before the second attempt, doubled for the third
+
+StreamEvent = Working | ThinkingDelta | TextDelta | TextDiscarded | Note
+
+
+# Blocks that give nothing to read while they come.
+_SILENT: dict[str, Literal["thinking", "writing"]] = {
+    "thinking": "thinking",
+    "redacted_thinking": "thinking",
+    "tool_use": "writing",
+    "server_tool_use": "writing",
+}
+
+
+class ModelTurn:
+    """One request to the model; lives until its reply is whole. `build` makes the
+    request anew for each attempt, `own_name` says what the person calls a tool.
+
+    After `events()` is exhausted `blocks`, `stop_reason` and `usage` are set. When it
+    is cancelled `partial` is the text that arrived.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        build: Callable[[], dict[str, Any]],
+        own_name: Callable[[str], str] = lambda name: name,
+    ) -> None:
+        self.backend = backend
+        self._build = build
+        self._own_name = own_name
+        self.blocks: list[dict[str, Any]] = []
+        self.stop_reason = ""
+        self.usage: Usage | None = None
+        self.partial = ""
+
+    async def events(self) -> AsyncGenerator[StreamEvent, None]:
+        """Stream the reply, trying again when it was cut. Raises BackendError in one
+        clear sentence.
+        """
+
+        for attempt in range(1, ATTEMPTS + 1):
+            started = time.monotonic()
+            wait = PAUSE * 2 ** (attempt - 1)
+            try:
+                async with aclosing(self._stream_once()) as deltas:
+                    async for delta in deltas:
+                        yield delta
+            except (
+                anthropic.AnthropicError,
+                httpx2.TransportError,
+                TypeError,
+            ) as error:
+                asked = requested_wait(error)
+                if asked is not None:
+                    wait = asked
+
+                hopeless = attempt == ATTEMPTS or not is_transient(error)
+                if hopeless or wait > LONGEST_WAIT:
+                    raise explain_failure(error, self.backend) from error
+
+                reason = retry_reason(error, self.partial)
+            except Exception as error:
+                # boundary: each cloud's package has exceptions of its own for
+                # credentials
+                raise_for_credentials(error, self.backend)
+                raise
+            else:
+                if self.stop_reason:
+                    self._count_usage(time.monotonic() - started)
+                    return
+
+                # A stream that is closed cleanly in the middle raises nothing.
+                reason = "the reply was cut off"
+
+            if self.partial:
+                yield TextDiscarded(reason)
+                self.partial = ""
+
+            if wait >= 1:
+                soon = f" in {wait:.0f} s"
+            else:
+                soon = ""
+
+            yield Note(f"Trying again{soon}: {reason}.")
+            await asyncio.sleep(wait)
+
+        raise BackendError(
+            "The model's reply was cut off three times; run the cell again."
+        )
+
+    def _count_usage(self, seconds: float) -> None:
+        self.usage = usage_of(
+            self._message, self._request_id, seconds, free=self.backend.free
+        )
+
+    async def _stream_once(self) -> AsyncGenerator[StreamEvent, None]:
+        self.partial, self.blocks, self.stop_reason = "", [], ""
+        yield Working("asking", self.backend.name)
+        async with self.backend.client.messages.stream(**self._build()) as stream:
+            async for event in stream:
+                if event.type == "text":
+                    self.partial += event.text
+                    yield TextDelta(event.text)
+                elif event.type == "thinking":
+                    yield ThinkingDelta(event.thinking)
+                elif event.type == "content_block_start":
+                    block = event.content_block
+                    if block.type in _SILENT:
+                        subject = self._own_name(getattr(block, "name", ""))
+                        yield Working(_SILENT[block.type], subject)
+
+            message = stream.current_message_snapshot
+            self._request_id = stream.request_id or ""
+
+        self._message = message
+        self.stop_reason = message.stop_reason or ""
+        self.blocks = [
+            b.model_dump(mode="json", exclude={"parsed_output"}, exclude_none=True)
+            for b in message.content
+        ]

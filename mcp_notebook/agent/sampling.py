@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mcp_notebook.agent.backends import Backend
-from mcp_notebook.agent.turn import ModelTurn
+from mcp_notebook.agent.run import ModelTurn
 from mcp_notebook.errors import BackendError
 from mcp_notebook.events import Usage
 

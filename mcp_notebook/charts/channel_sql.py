@@ -103,7 +103,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ColumnRanges:
     """What is counted before anything is computed: rows, and ranges by column."""
 
     rows: int
@@ -176,27 +176,35 @@ def _check_kind(channel: str, definition: Spec, kind: ValueKind) -> None:
 
 
 def _type_of(channel: str, definition: Spec, schema: pa.Schema) -> str:
-    told, aggregate = definition.get("type"), definition.get("aggregate")
+    aggregate = definition.get("aggregate")
     if aggregate is not None and aggregate not in _ORDERED:
         return "quantitative"
 
     kind = kind_in(definition["field"], schema)
-    if told == "quantitative" and kind.moment:
-        told = None
-    if told == "nominal" and kind.moment and "timeUnit" in definition:
-        told = "ordinal"  # months in their order, not in that of their names
-    if told is not None:
-        return told
+    return _fitting_type(definition, kind) or _usual_type(channel, definition, kind)
+
+
+def _fitting_type(definition: Spec, kind: ValueKind) -> str:
+    """The type that was asked for, as far as the values have it; "" for none."""
+    wanted = definition.get("type", "")
+    if not kind.moment:
+        return wanted
+    if wanted == "quantitative":
+        return ""
+    if wanted == "nominal" and "timeUnit" in definition:
+        return "ordinal"  # months in their order, not in that of their names
+
+    return wanted
+
+
+def _usual_type(channel: str, definition: Spec, kind: ValueKind) -> str:
+    is_discrete = channel.removeprefix(OF_FACET) in _DISCRETE_CHANNELS
     if definition.get("bin"):
         return "quantitative"
     if "timeUnit" in definition:
         is_cyclic = definition["timeUnit"] in CYCLIC_UNITS
-        return (
-            "ordinal"
-            if is_cyclic or channel.removeprefix(OF_FACET) in _DISCRETE_CHANNELS
-            else "temporal"
-        )
-    if channel.removeprefix(OF_FACET) in _DISCRETE_CHANNELS:
+        return "ordinal" if is_cyclic or is_discrete else "temporal"
+    if is_discrete:
         return "nominal"
     if kind.moment:
         return "temporal"
@@ -205,7 +213,7 @@ def _type_of(channel: str, definition: Spec, schema: pa.Schema) -> str:
 
 
 def compute_channel(
-    unit: Unit, channel: str, definition: Spec, schema: pa.Schema, facts: Facts
+    unit: Unit, channel: str, definition: Spec, schema: pa.Schema, facts: ColumnRanges
 ) -> None:
     """Put a channel's column into the SELECT, and its name there into the channel."""
     _title(channel, definition)
@@ -271,7 +279,9 @@ def _aggregate_sql(
     return _SQL_AGGREGATES[aggregate].format(c=column), f"{aggregate}_{name}"
 
 
-def _value_sql(name: str, definition: Spec, schema: pa.Schema, facts: Facts) -> str:
+def _value_sql(
+    name: str, definition: Spec, schema: pa.Schema, facts: ColumnRanges
+) -> str:
     kind, column = kind_in(name, schema), quote(name)
     is_time = definition.get("type") == "temporal" or "timeUnit" in definition
     if is_time:
@@ -288,7 +298,7 @@ def _value_sql(name: str, definition: Spec, schema: pa.Schema, facts: Facts) -> 
     return f"CAST({column} AS VARCHAR)"
 
 
-def _time_sql(name: str, kind: ValueKind, facts: Facts) -> str:
+def _time_sql(name: str, kind: ValueKind, facts: ColumnRanges) -> str:
     low, high = facts.ranges.get(name, (None, None))
     if kind.number:
         if low is None or not (kind.whole and low >= 1000 and high <= 3000):

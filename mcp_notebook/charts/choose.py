@@ -70,7 +70,7 @@ _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChartChoice:
     """What is drawn: `key` along one axis, `measures` in a panel each, `by` in colours."""
 
     mark: Literal["bar", "line", "point", "rect", "hist"]
@@ -98,7 +98,7 @@ class _Column:
         return self.different == len(self.values)
 
 
-def choose(data: pa.Table) -> Choice | None:
+def choose(data: pa.Table) -> ChartChoice | None:
     """The chart of a table of 3 to 5,000 rows, None when there is none worth looking at."""
     if not LEAST <= data.num_rows <= ROWS or not 1 <= data.num_columns <= COLUMNS:
         return None
@@ -129,7 +129,7 @@ def choose(data: pa.Table) -> Choice | None:
     return _choose_categories(keys, times, ids, measures)
 
 
-def chart_of(choice: Choice, data: pa.Table, table: str) -> Chart:
+def chart_of(choice: ChartChoice, data: pa.Table, table: str) -> Chart:
     """The chart of a choice, on the way of every chart; raises `SpecError`."""
     spec = _spec_of(choice, data)
     checked = check_spec(spec, data.column_names, ())
@@ -138,35 +138,35 @@ def chart_of(choice: Choice, data: pa.Table, table: str) -> Chart:
 
 def _choose_numbers(
     rows: int, ids: Sequence[_Column], measures: Sequence[_Column]
-) -> Choice | None:
+) -> ChartChoice | None:
     """A table of nothing but numbers."""
     if ids:
         one = len(ids) == len(measures) == 1 and ids[0].is_unique
         if one and rows <= BARS and not _is_sequence(ids[0]):
-            return Choice("bar", ids[0].name, (measures[0].name,))
+            return ChartChoice("bar", ids[0].name, (measures[0].name,))
 
         return None
 
     if len(measures) == 1 and rows >= DISTRIBUTION:
-        return Choice("hist", measures[0].name)
+        return ChartChoice("hist", measures[0].name)
     if len(measures) == 2 and rows >= CLOUD:
-        return Choice("point", measures[0].name, (measures[1].name,))
+        return ChartChoice("point", measures[0].name, (measures[1].name,))
 
     return None
 
 
 def _choose_times(
     times: Sequence[_Column], ids: Sequence[_Column], measures: Sequence[_Column]
-) -> Choice | None:
+) -> ChartChoice | None:
     """Quantities over one time, each time once."""
     if len(times) > 1 or ids or not times[0].is_unique:
         return None
 
     names = _names(measures)
     if _is_regular(times[0]):
-        return Choice("line", times[0].name, names)
+        return ChartChoice("line", times[0].name, names)
 
-    return Choice("point", times[0].name, names[:1])
+    return ChartChoice("point", times[0].name, names[:1])
 
 
 def _choose_categories(
@@ -174,7 +174,7 @@ def _choose_categories(
     times: Sequence[_Column],
     ids: Sequence[_Column],
     measures: Sequence[_Column],
-) -> Choice | None:
+) -> ChartChoice | None:
     words = [key for key in keys if key.role == "category"]
     own = [key for key in keys if key.is_unique]
     if own and len(words) <= 1:
@@ -197,7 +197,7 @@ def _choose_categories(
     return _choose_grid(one, other, measures[0])
 
 
-def _choose_bars(key: _Column, measures: Sequence[_Column]) -> Choice | None:
+def _choose_bars(key: _Column, measures: Sequence[_Column]) -> ChartChoice | None:
     """A row a category: a date beside it is the category's own."""
     rows = len(key.values)
     names = _names(measures)
@@ -205,35 +205,37 @@ def _choose_bars(key: _Column, measures: Sequence[_Column]) -> Choice | None:
         return None
     if rows > BARS:
         if len(measures) == 2 and rows >= CLOUD:
-            return Choice("point", names[0], names[1:])
+            return ChartChoice("point", names[0], names[1:])
 
         return None
 
     if key.role == "category" and (_is_sequence(key) or _has_total(measures)):
         return None
 
-    return Choice("bar", key.name, names)
+    return ChartChoice("bar", key.name, names)
 
 
-def _choose_series(time: _Column, other: _Column, measure: _Column) -> Choice | None:
+def _choose_series(
+    time: _Column, other: _Column, measure: _Column
+) -> ChartChoice | None:
     if not 2 <= other.different <= SERIES or time.different < LEAST:
         return None
     if None in other.values:
         return None
 
-    return Choice("line", time.name, (measure.name,), other.name)
+    return ChartChoice("line", time.name, (measure.name,), other.name)
 
 
-def _choose_grid(one: _Column, other: _Column, measure: _Column) -> Choice | None:
+def _choose_grid(one: _Column, other: _Column, measure: _Column) -> ChartChoice | None:
     """Two keys, each pair once: bars in groups while they are few, else a grid."""
     wide, narrow = (one, other) if one.different >= other.different else (other, one)
     cells = wide.different * narrow.different
     if len(measure.values) < 0.6 * cells or wide.different > GRID:
         return None
     if narrow.different <= SERIES and cells <= BARS:
-        return Choice("bar", wide.name, (measure.name,), narrow.name)
+        return ChartChoice("bar", wide.name, (measure.name,), narrow.name)
 
-    return Choice("rect", wide.name, (measure.name,), narrow.name)
+    return ChartChoice("rect", wide.name, (measure.name,), narrow.name)
 
 
 def _names(measures: Sequence[_Column]) -> tuple[str, ...]:
@@ -389,7 +391,7 @@ def _follows(measure: _Column, key: _Column) -> bool:
 # --- the choice as a specification
 
 
-def _spec_of(choice: Choice, data: pa.Table) -> Spec:
+def _spec_of(choice: ChartChoice, data: pa.Table) -> Spec:
     if choice.mark == "hist":
         return {
             "mark": "bar",
@@ -408,7 +410,7 @@ def _spec_of(choice: Choice, data: pa.Table) -> Spec:
     return {"hconcat" if _lies(choice, data) else "vconcat": views}
 
 
-def _lies(choice: Choice, data: pa.Table) -> bool:
+def _lies(choice: ChartChoice, data: pa.Table) -> bool:
     """Whether bars lie, with their words before them: categories have names."""
     column = _column(choice.key, data)
     return choice.mark == "bar" and column.role != "ordinal"
@@ -418,7 +420,7 @@ def _column(name: str, data: pa.Table) -> _Column:
     return _read_column(name, data[name], data.column_names.index(name))
 
 
-def _view(choice: Choice, measure: str, data: pa.Table, at: int) -> Spec:
+def _view(choice: ChartChoice, measure: str, data: pa.Table, at: int) -> Spec:
     key = _column(choice.key, data)
     several = len(choice.measures) > 1
     along: Spec = {"field": choice.key}
@@ -455,7 +457,7 @@ def _view(choice: Choice, measure: str, data: pa.Table, at: int) -> Spec:
 
 
 def _bars(
-    choice: Choice, key: _Column, along: Spec, value: Spec, *, lies: bool, at: int
+    choice: ChartChoice, key: _Column, along: Spec, value: Spec, *, lies: bool, at: int
 ) -> Spec:
     along |= _order(key)
     beside: Spec = {}

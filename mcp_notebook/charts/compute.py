@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from mcp_notebook.charts.channel_sql import (
     DISCRETE_TYPES,
     OF_FACET,
-    Facts,
+    ColumnRanges,
     Unit,
     compute_channel,
     drop_lost_sort,
@@ -35,11 +35,11 @@ from mcp_notebook.charts.selects import (
     MARKS_AT_MOST,
     say_too_many,
     select_points,
-    where,
+    where_sql,
 )
 from mcp_notebook.charts.specification import (
     PANELS,
-    Checked,
+    CheckedSpec,
     Spec,
     SpecError,
     channels_of,
@@ -85,43 +85,42 @@ class Chart:
     notes: tuple[str, ...] = ()
 
 
-async def compute(checked: Checked, schema: pa.Schema, table: str, ask: Ask) -> Chart:
+async def compute(
+    checked: CheckedSpec, schema: pa.Schema, table: str, ask: Ask
+) -> Chart:
     """The chart; raises `SpecError` for what does not fit the table or would be too
     many marks, and whatever `ask` raises.
     """
-    views, points, notes, rows = [], [], [*checked.left_out], 0
+    views: list[Spec] = []
+    points: list[Points] = []
+    notes, rows = [*checked.left_out], 0
     in_facet = checked.form == "facet"
     for view in checked.views:
         units = [
             await _compute_unit(unit, schema, table, ask, _panel_of(checked))
             for unit in units_of(view)
         ]
-        if in_facet:
-            made = [_join_units(units)]
-        else:
-            made = [one for _, one, _ in units]
-
-        names = []
-        for one in made:
-            points.append(one)
-            names.append(f"points_{len(points)}")
-
+        # a facet divides one table into its panels, whichever layer a row is of
+        made = [_join_units(units)] if in_facet else [one for _, one, _ in units]
+        names = [f"points_{len(points) + at}" for at in range(1, len(made) + 1)]
+        points += made
         views.append(_with_data(view, [unit for unit, _, _ in units], names, in_facet))
-        rows = max([rows, *(facts.rows for _, _, facts in units)])
+        rows = max([rows, *(ranges.rows for _, _, ranges in units)])
         notes += [note for unit, _, _ in units for note in unit.notes]
 
-    together = sum(len(one.rows) for one in points)
-    if together > MARKS_AT_MOST:
-        raise SpecError(say_too_many(together))
-
-    if not together:
-        raise SpecError("No row is left to draw: the table is empty, or the filter is.")
-
+    _check_number(sum(len(one.rows) for one in points))
     spec = _put_together(checked, views)
     return Chart(table, spec, tuple(points), rows, tuple(dict.fromkeys(notes)))
 
 
-def compute_here(checked: Checked, data: pa.Table, table: str) -> Chart:
+def _check_number(marks: int) -> None:
+    if marks > MARKS_AT_MOST:
+        raise SpecError(say_too_many(marks))
+    if not marks:
+        raise SpecError("No row is left to draw: the table is empty, or the filter is.")
+
+
+def compute_here(checked: CheckedSpec, data: pa.Table, table: str) -> Chart:
     """The chart of rows that are all here and few: one mark a row, or counts.
 
     Raises `SpecError`. What it draws is what `compute` would, without a database.
@@ -151,7 +150,7 @@ def _compute_here(spec: Spec, data: pa.Table, table: str) -> tuple[Unit, Points]
             ranges[name] = _ends(data[name])
 
     unit.grouped = _is_grouped(spec)
-    facts = Facts(data.num_rows, ranges)
+    facts = ColumnRanges(data.num_rows, ranges)
     columns: dict[str, list[Any]] = {}
     for channel, definition in channels_of(spec):
         name = definition.get("field")
@@ -193,12 +192,8 @@ def _values_here(column: pa.ChunkedArray, definition: Spec) -> list[Any]:
     kind = value_kind(column.type)
     values = _plain_values(column)
     is_time = definition.get("type") == "temporal" or "timeUnit" in definition
-    if is_time and kind.number:
-        return [
-            None if value is None else f"{value:04d}-01-01T00:00:00" for value in values
-        ]
-    if is_time and kind.text:
-        return [_moment_text(value) for value in values]
+    if is_time and not kind.moment:
+        return list(map(_moment_text, values))
     if kind.number or kind.moment or kind.text:
         return values
 
@@ -206,11 +201,12 @@ def _values_here(column: pa.ChunkedArray, definition: Spec) -> list[Any]:
     return [None if value is None else str(value).lower() for value in values]
 
 
-def _moment_text(text: str | None) -> str | None:
+def _moment_text(value: str | int | None) -> str | None:
     """`2026`, `2026-11` and longer ones as a whole moment."""
-    if text is None:
+    if value is None:
         return None
 
+    text = str(value)
     padded = text + "0000-01-01"[len(text) :] if len(text) < 10 else text
     try:
         return dt.datetime.fromisoformat(padded).replace(tzinfo=None).isoformat()
@@ -239,7 +235,7 @@ def _count_rows(
     return names, counted
 
 
-def _panel_of(checked: Checked) -> Spec:
+def _panel_of(checked: CheckedSpec) -> Spec:
     """The panels of layers, as channels that every layer groups by."""
     if checked.form != "facet":
         return {}
@@ -252,7 +248,7 @@ def _panel_of(checked: Checked) -> Spec:
 
 async def _compute_unit(
     spec: Spec, schema: pa.Schema, table: str, ask: Ask, panels: Spec
-) -> tuple[Unit, Points, Facts]:
+) -> tuple[Unit, Points, ColumnRanges]:
     spec["encoding"] |= panels
     filters = [filter_sql(step["filter"], schema) for step in spec.pop("transform", [])]
     unit = Unit(spec, mark_of(spec), filters)
@@ -267,7 +263,7 @@ async def _compute_unit(
             compute_channel(unit, channel, definition, schema, facts)
 
     _keep_zero(unit)
-    source = f"\nFROM {quote(table)}{where(filters)}"
+    source = f"\nFROM {quote(table)}{where_sql(filters)}"
     sql, is_whole = select_points(unit, schema, source, facts)
     found = await ask(sql)
     if found.num_rows > MARKS_AT_MOST:
@@ -313,7 +309,7 @@ def _plain_value(value: Any) -> Any:
         return str(value)
 
 
-async def _count(unit: Unit, schema: pa.Schema, table: str, ask: Ask) -> Facts:
+async def _count(unit: Unit, schema: pa.Schema, table: str, ask: Ask) -> ColumnRanges:
     """Rows, and the ranges that bins, lines and years among numbers need."""
     wanted: dict[str, str] = {}
     for _, definition in channels_of(unit.spec):
@@ -329,12 +325,12 @@ async def _count(unit: Unit, schema: pa.Schema, table: str, ask: Ask) -> Facts:
 
     ends = [f"min({sql}), max({sql})" for sql in wanted.values()]
     said = ", ".join(["count(*)", *ends])
-    found = await ask(f"SELECT {said} FROM {quote(table)}{where(unit.filters)}")
+    found = await ask(f"SELECT {said} FROM {quote(table)}{where_sql(unit.filters)}")
     row = [column_values(column)[0] for column in found.columns]
     ranges = {
         name: (row[1 + 2 * at], row[2 + 2 * at]) for at, name in enumerate(wanted)
     }
-    return Facts(int(row[0]), ranges)
+    return ColumnRanges(int(row[0]), ranges)
 
 
 def _is_grouped(spec: Spec) -> bool:
@@ -416,7 +412,7 @@ def _check_categories(spec: Spec, points: Points) -> None:
             )
 
 
-def _join_units(units: Sequence[tuple[Unit, Points, Facts]]) -> Points:
+def _join_units(units: Sequence[tuple[Unit, Points, ColumnRanges]]) -> Points:
     """The rows of all layers as one table, which a facet divides into its panels."""
     selects, rows = [], []
     columns: dict[str, None] = {}
@@ -482,7 +478,7 @@ def _sizes(unit: Spec, in_facet: bool) -> Spec:
     return sides
 
 
-def _put_together(checked: Checked, views: Sequence[Spec]) -> Spec:
+def _put_together(checked: CheckedSpec, views: Sequence[Spec]) -> Spec:
     if checked.form in ("unit", "layer"):
         return views[0]
 

@@ -229,7 +229,7 @@ def title_of(chart: Chart) -> str:
 
     unit, _ = next(units_with_points(chart))
     measure = _measure_of(unit) or {}
-    titles = [title for _, title in _titled(unit)]
+    titles = [title for _, title in _titles_of(unit)]
     first = str(measure.get("title") or measure.get("field") or titles[0])
     others = [title for title in titles if title != first]
     return " by ".join([first, *others[:1]])
@@ -240,7 +240,7 @@ def describe_chart(chart: Chart) -> str:
     lines = []
     for unit, points in units_with_points(chart):
         kind = _WORDS[mark_of(unit)]
-        said = " · ".join(f"{name}: {title}" for name, title in _titled(unit))
+        said = " · ".join(f"{name}: {title}" for name, title in _titles_of(unit))
         lines.append(f"{kind} of {chart.table} ({chart.rows:,} rows) · {said}")
         lines += [f"- {line}" for line in _axis_lines(unit, points)]
         lines += [f"- {line}" for line in _extreme_lines(unit, points)]
@@ -278,13 +278,10 @@ def _units_in(
     yield spec, rows
 
 
-def _titled(unit: Spec) -> list[tuple[str, str]]:
+def _titles_of(unit: Spec) -> list[tuple[str, str]]:
     """Channel and title of what is to be seen, positions first."""
     found = {}
-    for channel, definition in channels_of(unit):
-        if channel in _SILENT or "field" not in definition:
-            continue
-
+    for channel, definition in _visible_channels(unit):
         title = definition.get("title") or definition["field"]
         found.setdefault(str(title), _NAMES.get(channel, channel))
 
@@ -296,10 +293,7 @@ def _titled(unit: Spec) -> list[tuple[str, str]]:
 
 
 def _axis_lines(unit: Spec, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for channel, definition in channels_of(unit):
-        if channel in _SILENT or "field" not in definition:
-            continue
-
+    for _, definition in _visible_channels(unit):
         values = [row.get(definition["field"]) for row in rows]
         seen = [value for value in values if value is not None]
         name = definition.get("title") or definition["field"]
@@ -329,27 +323,42 @@ def _extreme_lines(unit: Spec, rows: Sequence[Mapping[str, Any]]) -> Iterator[st
 
     places = [
         definition
-        for channel, definition in channels_of(unit)
-        if definition.get("field") not in (field, None) and channel not in _SILENT
+        for channel, definition in _visible_channels(unit)
+        if definition["field"] != field
     ]
 
-    def where(row: Mapping[str, Any]) -> str:
-        said = [_moment(row.get(one["field"]), one) for one in places]
-        return ", ".join(dict.fromkeys(said)) or "there"
+    def name_place(row: Mapping[str, Any]) -> str:
+        words = [_moment(row.get(one["field"]), one) for one in places]
+        return ", ".join(dict.fromkeys(words)) or "there"
 
     highest = max(held, key=lambda row: row[field])
     lowest = min(held, key=lambda row: row[field])
     yield (
-        f"{name}: highest {short_number(highest[field])} at {where(highest)}; lowest "
-        f"{short_number(lowest[field])} at {where(lowest)}"
+        f"{name}: highest {short_number(highest[field])} at {name_place(highest)}; lowest "
+        f"{short_number(lowest[field])} at {name_place(lowest)}"
     )
-    if mark_of(unit) in ("line", "area", "trail") and "color" not in unit["encoding"]:
-        x = unit["encoding"].get("x", {}).get("field")
-        if x is not None and x != field:
-            ordered = sorted(held, key=lambda row: str(row.get(x)))
-            first, last = ordered[0][field], ordered[-1][field]
-            ends = (short_number(first), short_number(last))
-            yield f"{name}: from {ends[0]} at the first to {ends[1]} at the last"
+    yield from _course(unit, held, field, name)
+
+
+def _course(
+    unit: Spec, held: Sequence[Mapping[str, Any]], field: str, name: str
+) -> Iterator[str]:
+    """From where to where the only line of a chart goes."""
+    x = unit["encoding"].get("x", {}).get("field")
+    is_line = mark_of(unit) in ("line", "area", "trail")
+    if not is_line or "color" in unit["encoding"] or x in (None, field):
+        return
+
+    ordered = sorted(held, key=lambda row: str(row.get(x)))
+    first, last = (short_number(row[field]) for row in (ordered[0], ordered[-1]))
+    yield f"{name}: from {first} at the first to {last} at the last"
+
+
+def _visible_channels(unit: Spec) -> Iterator[tuple[str, Spec]]:
+    """The channels that show a column and are seen."""
+    for channel, definition in channels_of(unit):
+        if channel not in _SILENT and "field" in definition:
+            yield channel, definition
 
 
 def _measure_of(unit: Spec) -> Spec | None:
@@ -370,46 +379,48 @@ def _measure_of(unit: Spec) -> Spec | None:
 
 _MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _DAYS = "Sun Mon Tue Wed Thu Fri Sat".split()
+# What a time unit tells of `2012-03-04T05:06:07`.
+_PARTS = {
+    "year": slice(0, 4),
+    "yearmonth": slice(0, 7),
+    "monthdate": slice(5, 10),
+    "date": slice(8, 10),
+    "hours": slice(11, 13),
+    "minutes": slice(14, 16),
+    "seconds": slice(17, 19),
+}
 
 
 def _moment(value: Any, definition: Mapping[str, Any]) -> str:
     """A value in words; of a time what its unit tells of it."""
     if value is None:
         return "NULL"
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, str):
+        return _time_words(value, definition)
+    if definition.get("type") != "quantitative":
         return str(value)
-    if not isinstance(value, str):
-        binned = definition.get("bin")
-        if isinstance(binned, Mapping) and binned.get("step"):
-            half = binned["step"] / 2
-            return f"{short_number(value - half)} to {short_number(value + half)}"
 
-        return (
-            short_number(value)
-            if definition.get("type") == "quantitative"
-            else str(value)
-        )
+    bins = definition.get("bin")
+    if not isinstance(bins, Mapping):
+        return short_number(value)
 
+    half = bins["step"] / 2
+    return f"{short_number(value - half)} to {short_number(value + half)}"
+
+
+def _time_words(text: str, definition: Mapping[str, Any]) -> str:
     unit = definition.get("timeUnit", "")
     if unit == "month":
-        return _MONTHS[int(value[5:7]) - 1]
+        return _MONTHS[int(text[5:7]) - 1]
     if unit == "day":
-        return _DAYS[int(value[8:10]) - 1]
-    if unit in ("hours", "date", "minutes", "seconds"):
-        start = {"date": 8, "hours": 11, "minutes": 14, "seconds": 17}[unit]
-        return value[start : start + 2]
+        return _DAYS[int(text[8:10]) - 1]
     if unit == "quarter":
-        return f"Q{(int(value[5:7]) + 2) // 3}"
-    if unit == "year":
-        return value[:4]
-    if unit == "yearmonth":
-        return value[:7]
+        return f"Q{(int(text[5:7]) + 2) // 3}"
+    if unit in _PARTS:
+        return text[_PARTS[unit]]
 
-    return value.removesuffix("T00:00:00") if _is_time(definition) else value
-
-
-def _is_time(definition: Mapping[str, Any]) -> bool:
-    return definition.get("type") == "temporal" or "timeUnit" in definition
+    is_time = bool(unit) or definition.get("type") == "temporal"
+    return text.removesuffix("T00:00:00") if is_time else text
 
 
 _UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

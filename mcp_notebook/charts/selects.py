@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from mcp_notebook.charts.channel_sql import (
     DISCRETE_TYPES,
-    Facts,
+    ColumnRanges,
     Unit,
     kind_in,
     quote,
@@ -25,7 +25,7 @@ _LINES = {"line", "area", "trail"}
 
 
 def select_points(
-    unit: Unit, schema: pa.Schema, source: str, facts: Facts
+    unit: Unit, schema: pa.Schema, source: str, facts: ColumnRanges
 ) -> tuple[str, bool]:
     """The SELECT of what is drawn, and whether it is the whole table as it stands."""
     if unit.mark == "boxplot":
@@ -49,14 +49,14 @@ def say_too_many(number: int) -> str:
     )
 
 
-def where(conditions: Sequence[str]) -> str:
+def where_sql(conditions: Sequence[str]) -> str:
     if not conditions:
         return ""
 
     return f"\nWHERE {' AND '.join(conditions)}"
 
 
-def _listed(columns: Mapping[str, str]) -> str:
+def _list_columns(columns: Mapping[str, str]) -> str:
     return ", ".join(
         quote(name) if sql == quote(name) else f"{sql} AS {quote(name)}"
         for name, sql in columns.items()
@@ -67,11 +67,11 @@ def _select_groups(unit: Unit, source: str) -> str:
     keys = list(dict.fromkeys(unit.keys))
     aggregated = {name: sql for name, sql in unit.columns.items() if name not in keys}
     listed = {**{key: unit.columns[key] for key in keys}, **aggregated}
-    sql = f"SELECT {_listed(listed)}{source}"
+    sql = f"SELECT {_list_columns(listed)}{source}"
     if keys:
         sql += _group_by(len(keys))
 
-    return _ordered(unit, sql, source, keys)
+    return _order_by(unit, sql, source, keys)
 
 
 def _group_by(number: int) -> str:
@@ -82,7 +82,7 @@ def _group_by(number: int) -> str:
     return f"\nGROUP BY {', '.join(str(at) for at in range(1, number + 1))}"
 
 
-def _ordered(unit: Unit, sql: str, source: str, keys: Sequence[str]) -> str:
+def _order_by(unit: Unit, sql: str, source: str, keys: Sequence[str]) -> str:
     """With the columns that categories are sorted by, in an order that is fixed."""
     for number, (made, key, order) in enumerate(unit.sorts):
         inner = f"SELECT {unit.columns[key]} AS k, {order} AS v{source}{_group_by(1)}"
@@ -99,8 +99,8 @@ def _ordered(unit: Unit, sql: str, source: str, keys: Sequence[str]) -> str:
 
 
 def _select_rows(unit: Unit, source: str) -> str:
-    sql = f"SELECT {_listed(unit.columns)}{source}"
-    return _ordered(unit, sql, source, unit.keys if unit.sorts else ())
+    sql = f"SELECT {_list_columns(unit.columns)}{source}"
+    return _order_by(unit, sql, source, unit.keys if unit.sorts else ())
 
 
 def _is_whole(unit: Unit, schema: pa.Schema) -> bool:
@@ -123,7 +123,7 @@ def _is_continuous(unit: Unit, channel: str) -> bool:
     return definition.get("type") in ("quantitative", "temporal")
 
 
-def _select_steps(unit: Unit, source: str, facts: Facts) -> str:
+def _select_steps(unit: Unit, source: str, facts: ColumnRanges) -> str:
     """Of a line with too many points the first, last, lowest and highest of each step:
     the same pixels. Known as M4, https://www.vldb.org/pvldb/vol7/p797-jugel.pdf
     """
@@ -134,7 +134,8 @@ def _select_steps(unit: Unit, source: str, facts: Facts) -> str:
     others = list(dict.fromkeys(key for key in kept if key not in (x, y)))
     split = "".join(f", {quote(key)}" for key in others)
     at = f"epoch({quote(x)})" if encoding["x"]["type"] == "temporal" else quote(x)
-    inner = f"SELECT {_listed({key: unit.columns[key] for key in dict.fromkeys(kept)})}{source}"
+    listed = _list_columns({key: unit.columns[key] for key in dict.fromkeys(kept)})
+    inner = f"SELECT {listed}{source}"
     steps = max(20, STEPS // 2 ** len(others))
     ends = f"(SELECT min({at}) AS low, max({at}) AS high FROM t)"
     place = f"least(floor({steps} * ({at} - low) / nullif(high - low, 0)), {steps - 1})"
@@ -180,7 +181,7 @@ def _drop_channels(unit: Unit, kept: set[str]) -> None:
             unit.notes.append(f"{channel} left out: single rows are not drawn")
 
 
-def _select_sample(unit: Unit, source: str, facts: Facts) -> str:
+def _select_sample(unit: Unit, source: str, facts: ColumnRanges) -> str:
     """The same rows at every run, with those at the ends of the axes."""
     axes = [
         unit.spec["encoding"][channel]["field"]
@@ -192,8 +193,8 @@ def _select_sample(unit: Unit, source: str, facts: Facts) -> str:
         for axis in axes
         for end in ("min", "max")
     ]
-    valid = where([f"{quote(axis)} IS NOT NULL" for axis in axes])
-    inner = f"SELECT {_listed(unit.columns)}, row_number() OVER () AS n{source}"
+    valid = where_sql([f"{quote(axis)} IS NOT NULL" for axis in axes])
+    inner = f"SELECT {_list_columns(unit.columns)}, row_number() OVER () AS n{source}"
     chosen = f"SELECT n FROM (SELECT n FROM t{valid} ORDER BY hash(n) LIMIT {SAMPLE})"
     chosen = "\nUNION ".join([f"({chosen})", *ends])
     unit.notes.append(
@@ -219,7 +220,7 @@ def _select_boxes(unit: Unit, source: str) -> str:
 
     value = unit.spec["encoding"][numbers[0]]["field"]
     keys = [key for key in dict.fromkeys(unit.keys) if key != value]
-    inner = f"SELECT {_listed(unit.columns)}{source}"
+    inner = f"SELECT {_list_columns(unit.columns)}{source}"
     split = "".join(f"{quote(key)}, " for key in keys)
     v = quote(value)
     quarters = ", ".join(

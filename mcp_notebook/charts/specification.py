@@ -69,7 +69,7 @@ class SpecError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedSpec:
     """A specification that can be drawn: `views`, and how they stand together.
 
     `form`: `unit`, `layer`, `facet` (of layers) or a kind of `concat`. `look` is what
@@ -82,7 +82,9 @@ class Checked:
     left_out: tuple[str, ...] = ()
 
 
-def check_spec(spec: object, columns: Sequence[str], masked: Sequence[str]) -> Checked:
+def check_spec(
+    spec: object, columns: Sequence[str], masked: Sequence[str]
+) -> CheckedSpec:
     """The specification over a table with these columns; raises `SpecError`.
 
     `masked`: columns of whose values nothing may be seen.
@@ -215,7 +217,7 @@ def _why_forbidden(key: str) -> str:
     return "expressions do not run; compute a column with query and chart that table"
 
 
-def _arrange(whole: Spec, left_out: list[str]) -> Checked:
+def _arrange(whole: Spec, left_out: list[str]) -> CheckedSpec:
     """The views of a specification, every shared encoding brought down to its units."""
     _known_keys(whole, _VIEW_KEYS, "spec")
     forms = [
@@ -237,7 +239,7 @@ def _arrange(whole: Spec, left_out: list[str]) -> Checked:
     }
     notes = tuple(left_out)
     if form == "mark":
-        return Checked("unit", (whole,), {}, notes)
+        return CheckedSpec("unit", (whole,), {}, notes)
     if form == "layer":
         return _arrange_layers(whole, look, notes)
     if form == "facet":
@@ -258,10 +260,10 @@ def _arrange(whole: Spec, left_out: list[str]) -> Checked:
 
         arranged.append(inner.views[0])
 
-    return Checked(form, tuple(arranged), look, notes)
+    return CheckedSpec(form, tuple(arranged), look, notes)
 
 
-def _arrange_layers(whole: Spec, look: Spec, notes: tuple[str, ...]) -> Checked:
+def _arrange_layers(whole: Spec, look: Spec, notes: tuple[str, ...]) -> CheckedSpec:
     layers = whole["layer"]
     if not isinstance(layers, list) or not 0 < len(layers) <= 8:
         raise SpecError("layer is a list of one to eight charts, each with a mark.")
@@ -288,12 +290,12 @@ def _arrange_layers(whole: Spec, look: Spec, notes: tuple[str, ...]) -> Checked:
         view["resolve"] = whole["resolve"]
 
     if panels:
-        return Checked("facet", (view,), {"facet": _panel_fields(panels)}, notes)
+        return CheckedSpec("facet", (view,), {"facet": _panel_fields(panels)}, notes)
 
-    return Checked("layer", (view,), {}, notes)
+    return CheckedSpec("layer", (view,), {}, notes)
 
 
-def _arrange_facet(whole: Spec, look: Spec, notes: tuple[str, ...]) -> Checked:
+def _arrange_facet(whole: Spec, look: Spec, notes: tuple[str, ...]) -> CheckedSpec:
     """`facet` with a `spec`: of one mark it is an encoding, of layers it stays."""
     facet = _as_object(whole["facet"], "facet")
     if "field" in facet:

@@ -4,8 +4,8 @@ specs      the values, and how they are shown without their secrets
 options    the options of one connection, each declared once
 target     what stands after the name in %mcp_connect: a command or a URL; ${VAR} in it
 entries    one server's entry in a config file
-files      .mcp.json and the files of other hosts, and where each keeps its servers
-           and which of those files exist here: listed, never connected
+files      .mcp.json and the files of other hosts: where each keeps its servers, and
+           which of those files exist here: listed, never connected
 userfiles  what the notebook itself remembers between kernels
 """
 

@@ -90,10 +90,13 @@ class HttpServer:
 
 @dataclass(frozen=True)
 class InProcessServer:
-    """A server object of the MCP SDK in this process; `build` makes it."""
+    """A server object of the MCP SDK in this process; `build` makes it, `folder` is
+    where it may lay large answers.
+    """
 
     build: Callable[[], object]
     options: ConnectOptions = field(default=ConnectOptions(), compare=False)
+    folder: Path | None = field(default=None, compare=False)
 
 
 ServerSpec = StdioServer | HttpServer | InProcessServer

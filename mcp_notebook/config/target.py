@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from mcp_notebook.config.option_kinds import split_header
 from mcp_notebook.config.options import (
     ASSIGNMENT,
     ConnectOptions,
     is_url,
+    split_header,
 )
 from mcp_notebook.config.specs import HttpServer, ServerSpec, StdioServer, mask
 from mcp_notebook.errors import ConfigError

@@ -1,5 +1,6 @@
 """One tool call as it is known at a moment: a frozen value that each event replaces, with
-what is shown of its tables as plain text: no Arrow, no pandas.
+what is shown of its tables as plain text, and the few words that every form of its card
+says: no Arrow, no pandas.
 """
 
 from __future__ import annotations
@@ -7,17 +8,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mcp_notebook.display.shown_table import TableView
-from mcp_notebook.display.sqltext import Part, is_sql, parts, pretty
-from mcp_notebook.events import Approval, ToolCall, ToolProgress, ToolResult
-from mcp_notebook.results.content import describe_file
+from mcp_notebook.events import Approval, ToolCall, ToolProgress
+from mcp_notebook.sql_words import Part, colour_sql, is_sql, lay_out_sql
 from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from mcp_notebook.charts.drawing import Drawing
 
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
@@ -30,6 +28,57 @@ ARGUMENTS = 24_000  # of all that it shows
 
 
 @dataclass(frozen=True, slots=True)
+class ShownColumn:
+    """A column of what is shown: its Arrow type in short, and how that type was found."""
+
+    name: str
+    kind: str
+    numeric: bool
+    origin: str = ""
+
+
+def count_of(number: int, noun: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    if number == 1:
+        return f"{number:,} {noun}"
+    return f"{number:,} {noun}s"
+
+
+@dataclass(frozen=True, slots=True)
+class TableView:
+    """The first rows of one table as text. None is NULL. `total` is the number of rows
+    received, `width` of columns.
+    """
+
+    name: str
+    columns: tuple[ShownColumn, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    total: int
+    width: int
+    notes: tuple[str, ...] = ()
+    truncated: str = ""  # why the server cut it, "" when it is whole
+    approximate: bool = False
+    at_server: int | None = None  # rows the server says there are
+    chart: Drawing | None = None
+
+    @property
+    def shape(self) -> str:
+        """`36 rows × 3 columns`, with what the server still has."""
+        rows = count_of(self.total, "row")
+        if self.at_server is not None and self.at_server > self.total:
+            rows = f"{self.total:,} of {self.at_server:,} rows"
+        return f"{rows} × {count_of(self.width, 'column')}"
+
+
+class WholeTable(Protocol):
+    """A table of which any page can be looked at."""
+
+    @property
+    def nbytes(self) -> int: ...
+    def page(self, asked: Mapping[str, Any]) -> dict[str, Any] | None: ...
+
+
+@dataclass(frozen=True)
 class CallView:
     """A tool call with what came of it so far. `seconds`: how long it ran, None before it ended."""
 
@@ -52,8 +101,12 @@ class CallView:
     fraction: float | None = None
     # charts that were asked for, each an output of its own below the card
     charts: tuple[Drawing, ...] = field(default=(), repr=False, compare=False)
-    # the tables' data
-    whole: tuple[pa.Table, ...] = field(default=(), repr=False, compare=False)
+    whole: tuple[WholeTable, ...] = field(default=(), repr=False, compare=False)
+
+    @cached_property
+    def read(self) -> tuple[Argument, ...]:
+        """Its arguments for reading: a card says them several times, and long SQL takes a while."""
+        return read_arguments(self.arguments)
 
     @property
     def plain(self) -> str:
@@ -88,9 +141,9 @@ class Argument:
         return self.kind != "sql" and len(self.text) <= 100 and "\n" not in self.text
 
 
-def view_call(call: ToolCall, result: ToolResult | None = None) -> CallView:
-    """The view of a call, with its result when it has ended."""
-    view = CallView(
+def view_call(call: ToolCall) -> CallView:
+    """The view of a call that has no result yet."""
+    return CallView(
         server=call.server,
         tool=call.tool,
         arguments=call.arguments,
@@ -100,68 +153,6 @@ def view_call(call: ToolCall, result: ToolResult | None = None) -> CallView:
         approval=call.approval or Approval(),
         notes=tuple(f"{name}: read from a JSON text" for name in call.read),
     )
-    if result is None:
-        return view
-
-    return finish_view(view, result)
-
-
-def finish_view(view: CallView, event: ToolResult) -> CallView:
-    """The view of a call that ended; tables are reduced to what can be shown of them."""
-    ended = replace(
-        view,
-        status=event.outcome,
-        seconds=event.seconds,
-        received_bytes=event.received_bytes,
-        shown=event.shown,
-        images=event.images,
-    )
-    reading = event.reading
-    failed = event.outcome != "ok"
-    if reading is None:
-        return replace(ended, error=event.shown if failed else "")
-
-    charts, refused = _draw_charts(event)
-    return replace(
-        ended,
-        charts=charts,
-        error=(reading.error or event.shown) if failed else "",
-        text="" if failed else reading.text,
-        tables=_view_tables(event),
-        whole=tuple(table.data for table in reading.tables),
-        notes=(
-            *view.notes,
-            *(clip(visible(note), 400) for note in (*_notes_of(event), *refused)),
-        ),
-        images=_pictures_of(event),
-    )
-
-
-def _pictures_of(event: ToolResult) -> tuple[tuple[str, str], ...]:
-    reading = event.reading
-    if reading is None or reading.reader == "chart":  # its picture is the model's
-        return ()
-
-    found = tuple(i for i in reading.images if i[0].startswith("image/"))
-    return event.images or found
-
-
-def _draw_charts(event: ToolResult) -> tuple[tuple[Drawing, ...], list[str]]:
-    """The charts of a result as drawings, and why others were not drawn."""
-    if event.reading is None or not event.reading.charts:
-        return (), []
-
-    # loads pyarrow, which only a result with a chart needs here
-    from mcp_notebook.display.charts import draw_all
-
-    return draw_all(event.reading.charts, event.names)
-
-
-def _notes_of(event: ToolResult) -> list[str]:
-    notes = list(event.reading.notes) if event.reading is not None else []
-    return notes + [
-        f"{describe_file(file)}: .files of the result" for file in event.files
-    ]
 
 
 def report_progress(view: CallView, event: ToolProgress) -> CallView:
@@ -170,17 +161,6 @@ def report_progress(view: CallView, event: ToolProgress) -> CallView:
     if fraction is not None:
         fraction = min(1.0, max(0.0, fraction))
     return replace(view, fraction=fraction, message=event.message or view.message)
-
-
-def _view_tables(event: ToolResult) -> tuple[TableView, ...]:
-    if event.reading is None or not event.reading.tables:
-        return ()
-    # pyarrow is slow to import; whoever made a table has it
-    from mcp_notebook.display.tables import view_tables
-
-    return view_tables(
-        event.reading.tables, event.names, draws=not event.reading.charts
-    )
 
 
 def read_arguments(values: Mapping[str, Any]) -> tuple[Argument, ...]:
@@ -194,30 +174,29 @@ def kept_arguments(view: CallView) -> tuple[tuple[Argument, ...], str]:
     """The arguments that fit a card that stays, names clipped, and a line on how many
     are left out ("" for none).
     """
-    read, kept, left = read_arguments(view.arguments), [], ARGUMENTS
-    for argument in read:
+    kept, left = [], ARGUMENTS
+    for argument in view.read:
         if left <= 0:
             break
 
         kept.append(replace(argument, name=clip(argument.name, 60)))
         left -= min(ARGUMENT, len(argument.text)) + 60
 
-    hidden = len(read) - len(kept)
+    hidden = len(view.read) - len(kept)
     return tuple(kept), f"… and {hidden} more arguments" if hidden else ""
 
 
 def preview_arguments(view: CallView, limit: int = 160) -> str:
     """The arguments in one line: the SQL alone when there is some, else `name: value` pairs."""
-    read = read_arguments(view.arguments)
-    pieces = [argument.text for argument in read if argument.kind == "sql"]
+    pieces = [argument.text for argument in view.read if argument.kind == "sql"]
     if not pieces:
-        pieces = [f"{argument.name}: {argument.text}" for argument in read]
+        pieces = [f"{argument.name}: {argument.text}" for argument in view.read]
     return clip(" ".join("  ".join(pieces).split()), limit)
 
 
 def _read_argument(name: str, value: object) -> Argument:
     if isinstance(value, str) and is_sql(name, value):
-        return Argument(visible(name), "sql", tuple(parts(pretty(value))))
+        return Argument(visible(name), "sql", tuple(colour_sql(lay_out_sql(value))))
     if isinstance(value, str):
         return Argument(visible(name), "text", (("", visible(value, lines=True)),))
 
@@ -226,3 +205,116 @@ def _read_argument(name: str, value: object) -> Argument:
         written = json.dumps(value, ensure_ascii=False, default=str, indent=2)
 
     return Argument(visible(name), "json", (("", visible(written, lines=True)),))
+
+
+# ---- words
+
+_APPROXIMATE = "names, rows or values may differ from what the server had"
+_UNITS = ("B", "kB", "MB", "GB")
+ASIDE = 240  # characters of a text beside tables that are read without asking
+MARKS = {
+    "approval": "?",
+    "running": "◌",
+    "ok": "✓",
+    "error": "✕",
+    "denied": "⊘",
+    "cancelled": "⊘",
+}
+LABELS = {
+    "approval": "waits for your answer",
+    "running": "running",
+    "ok": "done",
+    "error": "error",
+    "denied": "denied",
+    "cancelled": "cancelled",
+}
+
+
+def duration(seconds: float) -> str:
+    """`80 ms`, `1.4 s`, `2 min 05 s`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    return f"{round(seconds) // 60} min {round(seconds) % 60:02d} s"
+
+
+def byte_size(count: int) -> str:
+    """`812 B`, `1.2 kB`, `48 kB`, `3.1 MB`, in powers of 1000."""
+    if count < 1000:
+        return f"{count} B"
+
+    value, power = count / 1000, 1
+    while power < 3 and value >= 999.5:
+        power += 1
+        value = count / 1000**power
+
+    if value < 9.95:
+        number = f"{value:.1f}"
+    else:
+        number = f"{value:.0f}"
+
+    return f"{number} {_UNITS[power]}"
+
+
+def outcome(record: CallView) -> str:
+    """What the header says at its right: the shape of the first table, or the status
+    when it is not plain success.
+    """
+    if record.status != "ok":
+        return LABELS[record.status]
+
+    if record.tables:
+        first, *others = record.tables
+        if others:
+            return f"{first.shape} and {len(others)} more"
+
+        return first.shape
+
+    if record.images:
+        return count_of(len(record.images), "image")
+
+    return ""
+
+
+def took(record: CallView) -> str:
+    """How long the call ran, "" when it did not."""
+    if record.seconds is None or record.status == "denied":
+        return ""
+    return duration(record.seconds)
+
+
+def badges(truncated: str, approximate: bool) -> list[tuple[str, str]]:
+    """(label, explanation) of what a table is not."""
+    found = []
+    if truncated:
+        found.append(("cut by the server", truncated))
+
+    if approximate:
+        found.append(("approximate", _APPROXIMATE))
+
+    return found
+
+
+def seen_by_claude(record: CallView) -> str:
+    """`612 B of 48 kB`: how much of what was received went to Claude."""
+    size = len(record.shown.encode(errors="replace"))
+    if not record.received_bytes:
+        return byte_size(size)
+    # of a small table its description is longer than the table itself
+    if size > record.received_bytes:
+        return f"{byte_size(record.received_bytes)}, described in {byte_size(size)}"
+    return f"{byte_size(size)} of {byte_size(record.received_bytes)}"
+
+
+def text_label(record: CallView) -> str:
+    """What a long text besides tables is folded under; "" for one that stands open."""
+    if not record.tables or len(record.plain) <= ASIDE:
+        return ""
+    return f"What the tool said besides · {byte_size(len(record.plain.encode(errors='replace')))}"
+
+
+def missing_image(mime: str, data: str) -> str:
+    """What stands in the place of an image that is not shown."""
+    kind = f"{clip(visible(mime), 40)}, {byte_size(len(data) * 3 // 4)}"
+    return f"An image ({kind}) is not shown: only whole PNG, JPEG, GIF, WebP and SVG images are."

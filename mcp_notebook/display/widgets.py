@@ -1,5 +1,6 @@
 """What is live in a cell, as widgets: the card of a call, a question's form, the line
-that says what goes on. They load when the first one is shown: anywidget is slow to import.
+that says what goes on; and the plain JSON that a card is sent. They load when the first
+one is shown: anywidget is slow to import.
 
 Everything that a page sends may come at any time and hold anything: only what is offered
 at the moment counts.
@@ -7,7 +8,9 @@ at the moment counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,21 +19,32 @@ from uuid import uuid4
 import anywidget
 import traitlets
 
-from mcp_notebook.display.call_view import CallView
-from mcp_notebook.display.card_json import (
-    argument_payload,
-    call_payload,
-    choices_payload,
-    head_payload,
-    result_payload,
+from mcp_notebook.display.call_view import (
+    LABELS,
+    MARKS,
+    TEXT,
+    Argument,
+    CallView,
+    TableView,
+    badges,
+    missing_image,
+    outcome,
+    preview_arguments,
+    read_arguments,
+    seen_by_claude,
+    text_label,
+    took,
 )
 from mcp_notebook.display.form_fields import Field, check_fields
-from mcp_notebook.display.questions import DENY, Question, approval_question
+from mcp_notebook.display.html_parts import picture
+from mcp_notebook.display.questions import DENY, Choice, Question, approval_question
 from mcp_notebook.events import Reply
-from mcp_notebook.untrusted_text import visible
+from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.sql_words import Part
+from mcp_notebook.untrusted_text import clip, visible
 
 if TYPE_CHECKING:
-    from mcp_notebook.display.explore import Explorer
+    from mcp_notebook.charts.drawing import Drawing
 
 _HERE = Path(__file__).parent
 OFTEN = 0.5  # seconds between two pieces of thinking: each replaces the last
@@ -80,7 +94,6 @@ class Card(anywidget.AnyWidget):
         self._record = record
         self._question = approval_question(record)
         self._answer = answer
-        self._explorers: dict[int, Explorer] = {}
         self.place = f"mcpn-at-{uuid4().hex[:12]}"
         super().__init__(
             call={**call_payload(record, buttons=buttons), "place": self.place},
@@ -93,7 +106,6 @@ class Card(anywidget.AnyWidget):
     def update(self, record: CallView) -> None:
         """Show what is known now."""
         self._record = record
-        self._explorers.clear()
         with self.hold_sync():
             self.head = head_payload(record)
             if record.seconds is not None:
@@ -107,7 +119,6 @@ class Card(anywidget.AnyWidget):
     def forget(self) -> None:
         """Let go of the tables: the card has their first rows."""
         self._record = replace(self._record, whole=())
-        self._explorers.clear()
 
     def _hear(self, _widget: Any, content: dict[str, Any], _buffers: Any) -> None:
         if "look" in content:
@@ -127,7 +138,9 @@ class Card(anywidget.AnyWidget):
             self._answer(reply)
 
     def _send_secrets(self) -> None:
-        shown, _ = argument_payload(self._record, self._question.secrets)
+        shown, _ = argument_payload(
+            self._record, read_arguments(self._question.secrets)
+        )
         self.send({"shown": shown})
 
     def _send_page(self, asked: object) -> None:
@@ -137,13 +150,7 @@ class Card(anywidget.AnyWidget):
 
         at, found = asked["table"], None
         if 0 <= at < len(self._record.whole):
-            # pyarrow is there: it made the table
-            from mcp_notebook.display.explore import Explorer
-
-            if at not in self._explorers:
-                self._explorers[at] = Explorer(self._record.whole[at])
-
-            found = self._explorers[at].page(asked)
+            found = self._record.whole[at].page(asked)
 
         self.send({"looked": asked.get("id"), "page": found})
 
@@ -234,3 +241,199 @@ class Progress(anywidget.AnyWidget):
             soon = bool(thinking) and 0 <= seconds - self._said < OFTEN
             if thinking != self.thinking and not soon:
                 self.thinking, self._said = thinking, seconds
+
+
+# ---- what a live card is sent
+#
+# Plain JSON of visible text, at most 200 kB whatever a server returned (images apart; a
+# call that is asked for is shown whole up to 1 MB). Values travel as strings, so that
+# nothing is rounded by JavaScript, and are put on the page as text nodes only.
+
+ARGUMENTS = 60_000  # bytes of JSON of a call that runs; a longer one is shown cut
+# the same of a call that is asked for; a longer one is shown cut too, and can only be
+# denied
+ASKED = 1_000_000
+HISTORY = 20_000  # characters: what changed in a tool is shown as a difference
+NAME = 120  # characters of a server's or a tool's name
+
+
+def call_payload(record: CallView, *, buttons: bool) -> dict[str, Any]:
+    """What is asked for: name, arguments in coloured parts, the approval's words.
+    `whole`: nothing is left out.
+    """
+    shown, whole = argument_payload(record, record.read)
+    return {
+        "server": clip(visible(record.server), NAME),
+        "tool": clip(visible(record.tool), NAME),
+        "preview": preview_arguments(record, 200),
+        "args": shown,
+        "cell": _cell_line(record) if whole else "",
+        "whole": whole and len(record.server) <= NAME and len(record.tool) <= NAME,
+        "claims": clip(visible(record.claims, lines=True), 1000),
+        "history": clip(visible(record.approval.history, lines=True), HISTORY),
+        "hidden": [clip(visible(name), NAME) for name in record.approval.hidden],
+        "buttons": buttons,
+        **choices_payload(approval_question(record)),
+    }
+
+
+def choices_payload(question: Question) -> dict[str, Any]:
+    """What may be answered, as buttons: (answer, label, meaning)."""
+
+    def button(choice: Choice) -> list[str]:
+        return [choice.answer, choice.label, choice.meaning]
+
+    return {
+        "choices": [button(choice) for choice in question.choices],
+        "refusal": button(question.refusal),
+        "reason": question.takes_reason,
+    }
+
+
+def _cell_line(record: CallView) -> str:
+    """The first line of a cell that runs a call's SQL by hand; "" for a call that is
+    more than its SQL.
+    """
+    read = record.read
+    if (
+        len(read) != 1
+        or read[0].kind != "sql"
+        or not _is_word(record.server)
+        or not _is_word(record.tool)
+    ):
+        return ""
+
+    if record.server == OWN_SERVER:
+        tool = ""
+    else:
+        tool = f" --tool {record.tool}"
+
+    return f"%%mcp_sql {record.server}{tool}"
+
+
+def _is_word(name: str) -> bool:
+    return re.fullmatch(
+        r"[\w.-]{1,120}", name, re.ASCII
+    ) is not None and not name.startswith("-")
+
+
+def argument_payload(
+    record: CallView, read: Sequence[Argument]
+) -> tuple[list[dict[str, Any]], bool]:
+    """Arguments in coloured parts, and whether nothing of them is left out."""
+    if record.status == "approval":
+        limit = ASKED
+    else:
+        limit = ARGUMENTS
+
+    shown = [_argument_json(argument, argument.parts) for argument in read]
+    if not _fits(shown, limit):  # the colours cost more than the text
+        shown = [_argument_json(argument, (("", argument.text),)) for argument in read]
+
+    if _fits(shown, limit):
+        return shown, True
+
+    return [
+        {
+            "name": "arguments",
+            "short": False,
+            "parts": [("", preview_arguments(record, ARGUMENTS // 8))],
+        }
+    ], False
+
+
+def head_payload(record: CallView) -> dict[str, Any]:
+    """What changes while the call runs; small, because progress notices come often."""
+    return {
+        "status": record.status,
+        "mark": MARKS[record.status],
+        "label": LABELS[record.status],
+        "outcome": outcome(record),
+        "time": took(record),
+        "fraction": record.fraction,
+        "message": clip(visible(record.message), 300),
+    }
+
+
+def result_payload(record: CallView) -> dict[str, Any]:
+    """What came of the call; an empty mapping while it runs."""
+    if record.seconds is None:
+        return {}
+
+    return {
+        "tables": [_table_json(view) for view in record.tables],
+        "text": _bound_text(record.plain),
+        "text_label": text_label(record),
+        "notes": record.notes,
+        "error": _bound_text(record.error),
+        "images": [
+            {"url": picture(*image), "note": missing_image(*image)}
+            for image in record.images
+        ],
+        "charts": [
+            {"title": clip(visible(one.title), NAME), "code": one.code}
+            for one in record.charts
+        ],
+        "seen": _bound_text(record.shown) if record.tables else "",
+        "seen_label": f"What Claude saw · {seen_by_claude(record)}",
+    }
+
+
+def _argument_json(argument: Argument, parts: tuple[Part, ...]) -> dict[str, Any]:
+    return {"name": argument.name, "short": argument.short, "parts": parts}
+
+
+def _table_json(view: TableView) -> dict[str, Any]:
+    return {
+        "name": view.name,
+        "shape": view.shape,
+        "columns": [
+            {"name": c.name, "kind": c.kind, "num": c.numeric, "origin": c.origin}
+            for c in view.columns
+        ],
+        "rows": view.rows,
+        "total": view.total,
+        "badges": badges(view.truncated, view.approximate),
+        "chart": _chart_json(view.chart),
+        "partial": _first_rows(view),
+        "notes": [
+            *_first_columns(view),
+            *([view.truncated] if view.truncated else []),
+            *view.notes,
+        ],
+    }
+
+
+def _chart_json(drawing: Drawing | None) -> dict[str, Any] | None:
+    if drawing is None:
+        return None
+
+    return {
+        "title": clip(visible(drawing.title), NAME),
+        "alt": visible(drawing.alt),
+        "url": drawing.url,
+        "size": [drawing.width, drawing.height],
+        "code": drawing.code,
+    }
+
+
+def _first_rows(view: TableView) -> str:
+    """What is said where only the first rows can be looked at; "" when they are all."""
+    if view.total == len(view.rows):
+        return ""
+    some = f"The first {len(view.rows):,} of {view.total:,} rows"
+    return f"{some} are here; sorting and the filter see those."
+
+
+def _first_columns(view: TableView) -> list[str]:
+    if view.width == len(view.columns):
+        return []
+    return [f"The first {len(view.columns)} of {view.width:,} columns are here."]
+
+
+def _bound_text(text: str) -> str:
+    return clip(visible(clip(text, TEXT), lines=True), TEXT)
+
+
+def _fits(shown: list[dict[str, Any]], limit: int) -> bool:
+    return len(json.dumps(shown, ensure_ascii=False).encode()) <= limit

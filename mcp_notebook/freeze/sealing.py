@@ -16,8 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_notebook.config.option_kinds import split_header
-from mcp_notebook.config.options import ConnectOptions
+from mcp_notebook.config.options import ConnectOptions, split_header
 from mcp_notebook.secrets import (
     LEAST,
     MASK,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,10 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import display
 
-from mcp_notebook.agent import prices
+from mcp_notebook.agent import backends
 from mcp_notebook.agent.conversation import transcript
-from mcp_notebook.display import status_table_html
-from mcp_notebook.display.history import history_bundle
+from mcp_notebook.display.listing import history_bundle, status_table_html
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.notebook import output
 from mcp_notebook.notebook.cell import CellRun
 from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
@@ -39,6 +37,7 @@ _FLAGS = {flag: option for option in OPTIONS.values() for flag in option.flags}
 
 def question_arguments(magic: Any) -> Any:
     """Declares the options of a question as arguments of a magic."""
+    # IPython lists arguments from the outermost decorator inwards.
     for option in reversed(OPTIONS.values()):
         if option.flags:
             magic = argument(*option.flags, **_argument_of(option))(magic)
@@ -71,7 +70,9 @@ def question(parser: Any, line: str, cell: str) -> AskOptions:
     """The question of a line and its cell; raises ConfigError and UsageError."""
     words, said = split_line(line)
     found: argparse.Namespace = parser.parse_args(words)
+    # What is not on the line stays open, for the setting of its name.
     given = {n: v for n, v in vars(found).items() if v is not None}
+    # Declared for the help; the words are taken as written by `split_line`.
     given.pop("prompt", None)
     options = AskOptions(f"{said} {cell}".strip(), **given)
     if not options.prompt:
@@ -124,11 +125,11 @@ class ClaudeMagics(Magics):
     """Asking, the conversation, its cost."""
 
     def __init__(
-        self, shell: Any, notebook: Notebook, awaiting: AwaitTransformer
+        self, shell: Any, notebook: Notebook, take_await: Callable[[], bool]
     ) -> None:
         super().__init__(shell)
         self._notebook = notebook
-        self._awaiting = awaiting
+        self._take_await = take_await
 
     @no_var_expand
     @line_cell_magic
@@ -139,7 +140,8 @@ class ClaudeMagics(Magics):
         """Ask Claude; it may call the tools of the connected servers, whose tables come
         into the notebook: %%claude, or %claude with the question on its line.
         """
-        awaited = self._awaiting.take()
+        # Before anything can fail: the next magic must not take this one's turn.
+        awaited = self._take_await()
         options = question(self.claude.parser, line, cell)  # type: ignore[attr-defined]
         if options.new:
             self._notebook.conversation.clear()
@@ -309,6 +311,8 @@ def _length_of(notebook: Notebook) -> str:
     else:
         branch = ""
 
+    # a person who runs a model of their own knows its window, a table of prices does
+    # not
     window = notebook.settings.context_window or _window_of(conversation.model)
     if window:
         full = f", {100 * conversation.tokens / window:.1f} % of the window of {conversation.model}"
@@ -319,8 +323,9 @@ def _length_of(notebook: Notebook) -> str:
 
 
 def _window_of(model: str) -> int | None:
+    # Only where it can be known: the search for an unknown name takes long.
     if model.startswith("claude") or ".claude" in model:
-        return prices.window_of(model)
+        return backends.window_of(model)
     return None
 
 

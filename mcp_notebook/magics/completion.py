@@ -15,8 +15,8 @@ from IPython.core.completer import SimpleCompletion
 from mcp_notebook import loop
 from mcp_notebook.config.options import FLAGS
 from mcp_notebook.kinds import is_table
-from mcp_notebook.magics.help import options_of
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.notebook.options import options_of
 from mcp_notebook.notebook.state import Notebook
 
 # What servers offer for completion: resources, prompts and values of their arguments,

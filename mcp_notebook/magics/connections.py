@@ -69,7 +69,7 @@ class MCPMagics(Magics):
         words = shlex.split(line)
         names = [word for word in words if word != "--forget"]
         if names == ["--all"]:
-            names = list(self._notebook.sessions.names())
+            names = self._notebook.sessions.names()
 
         if not names:
             raise ConfigError("Name the server to disconnect, or --all.")
@@ -123,6 +123,7 @@ class MCPMagics(Magics):
     @line_magic
     def mcp_call(self, line: str) -> Any:
         """Call one tool by hand: %mcp_call server.tool {"argument": "value"} [--into NAME]."""
+        # Not split as a shell would: the quotes of JSON must come through.
         target, _, rest = line.strip().partition(" ")
         rest, into = _take_into(rest)
         server, tool = by_hand.split_target(target)

@@ -4,18 +4,17 @@ of any: loading this takes 60 ms.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mcp_notebook import loop
-from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.magics.claude import ClaudeMagics
 from mcp_notebook.magics.completion import ServerCompletions, complete
 from mcp_notebook.magics.connections import MCPMagics
 from mcp_notebook.magics.freezing import FreezeMagics
-from mcp_notebook.magics.help import with_help
 from mcp_notebook.magics.resources import ServerMagics
 from mcp_notebook.magics.sharing import ServingMagics
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
 
 FAMILIES = (ClaudeMagics, MCPMagics, ServerMagics, ServingMagics, FreezeMagics)
@@ -25,13 +24,14 @@ class Families:
     """The kernel's state, its magics and what completes in them."""
 
     def __init__(
-        self, shell: Any, settings: MCPNotebook, awaiting: AwaitTransformer
+        self, shell: Any, settings: MCPNotebook, take_await: Callable[[], bool]
     ) -> None:
         self.notebook = Notebook(shell, settings)
+        # one for the kernel: it remembers what servers listed
         self._offers = ServerCompletions(self.notebook)
         self._serving = ServingMagics(shell, self.notebook)
         self._magics = [
-            ClaudeMagics(shell, self.notebook, awaiting),
+            ClaudeMagics(shell, self.notebook, take_await),
             MCPMagics(shell, self.notebook),
             ServerMagics(shell, self.notebook),
             self._serving,
@@ -40,13 +40,7 @@ class Families:
 
     def register(self) -> None:
         """Register the magics in place of those that waited for their first use."""
-        shell = self.notebook.shell
-        shell.register_magics(*self._magics)
-        known = shell.magics_manager.magics
-        for family in self._magics:
-            for kind, sign in (("line", "%"), ("cell", "%%")):
-                for name in family.magics[kind]:
-                    known[kind][name] = with_help(known[kind][name], sign + name)
+        self.notebook.shell.register_magics(*self._magics)
 
     def complete(self, context: Any) -> Any:
         """Completions at a place of a cell, for IPython's matcher interface."""
@@ -59,6 +53,7 @@ class Families:
 
     def close(self) -> None:
         """Stop serving and close the sessions and the connections to models."""
+        # Nobody is let in any more before what is asked there closes.
         self._serving.stop()
         loop.run(self.notebook.sessions.close_all())
         loop.run(self.notebook.clients.close())

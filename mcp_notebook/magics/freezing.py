@@ -9,8 +9,8 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from mcp_notebook.notebook import output
+from mcp_notebook.notebook.asker import is_attended
 from mcp_notebook.notebook.freeze_cells import Freeze, freeze
-from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.state import Notebook
 
 
@@ -83,6 +83,7 @@ class FreezeMagics(Magics):
         """
         options = parse_argstring(self.mcp_freeze, line)
         wanted = Freeze(
+            # magic_arguments keeps quotes, and names are often written with commas.
             names=tuple(name.strip("'\",") for name in options.names),
             all_cells=options.all_cells,
             everything=options.everything,
@@ -97,6 +98,7 @@ class FreezeMagics(Magics):
             data=options.with_data,
         )
         frozen = freeze(self._notebook, wanted)
+        # Where no cell can be set the code would be lost: it is shown instead.
         if frozen.file is None and (wanted.show or not wanted.places):
             display(
                 {
@@ -105,6 +107,7 @@ class FreezeMagics(Magics):
                 },
                 raw=True,
             )
+        # Not run: the person reads what was written before anything happens.
         elif frozen.file is None:
             self._notebook.shell.set_next_input(frozen.source, replace=False)
 

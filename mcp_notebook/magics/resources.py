@@ -49,6 +49,7 @@ class ServerMagics(Magics):
             value = output.show_resource(
                 self._notebook, result.names, result.reading, into
             )
+            # A picture or a document is shown where it has no table to stand behind.
             if not (result.images or result.files) or into:
                 return value
 
@@ -66,6 +67,8 @@ class ServerMagics(Magics):
         """
         ask, rest = _take_flag(line, "--ask")
         with interruptible():
+            # `%mcp_prompt shop` lists; a prompt is always named with its server and a
+            # dot.
             if not rest or all(
                 word in self._notebook.sessions.names() for word in rest.split()
             ):
@@ -79,10 +82,12 @@ class ServerMagics(Magics):
         if ask:
             CellRun(self._notebook, AskOptions(text)).in_blocking_cell()
         else:
+            # The words are a server's: the person reads them before they are asked.
             self._notebook.shell.set_next_input(f"%%claude\n{text}", replace=False)
 
 
 def _to_read(line: str) -> tuple[str, str, str]:
+    # Not by the rules of a shell: an address may hold quotes and backslashes.
     words = line.split()
     into = ""
     if len(words) >= 2 and words[-2] == "--into":

@@ -123,6 +123,7 @@ class ServingMagics(Magics):
         # loads mcp, uvicorn and duckdb
         from mcp_notebook.sharing import http_server
 
+        # Clients were told the old address: it is not changed under them.
         if port and self._address is not None and f":{port}/" not in self._address.url:
             raise ConfigError(
                 f"The tables are served on {self._address.url} already: %mcp_serve --stop first."
@@ -135,6 +136,7 @@ class ServingMagics(Magics):
                 known=self._notebook.veil.known,
             )
 
+        # Several notebooks may serve: a client tells them by this name.
         path = state.notebook_path(self._notebook.shell.user_ns)
         address = loop.run(
             self._server.start(
@@ -167,6 +169,7 @@ class ServingMagics(Magics):
 
     def stop(self) -> None:
         """Close the port and remove the token's file."""
+        # Taken away first: a stop that is interrupted is not tried on half a server.
         server, self._server = self._server, None
         if server is not None:
             loop.run(server.stop())

@@ -8,8 +8,9 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
-from mcp_notebook import display
 from mcp_notebook.agent.conversation import Conversation
+from mcp_notebook.display.outputs import choose_mode
+from mcp_notebook.display.view import View
 from mcp_notebook.errors import DataError
 from mcp_notebook.events import Footer, Stop, TextDelta, TextDiscarded, ToolCall
 from mcp_notebook.notebook import current
@@ -64,6 +65,7 @@ class Answer:
         DataError where `form` was not met.
         """
         run = self._wait_for_end()
+        # After another end than "done" a value would be that of half an answer.
         if self._typed:
             if self.stop.reason != "done":
                 raise DataError(
@@ -74,6 +76,7 @@ class Answer:
             return run.value
 
         if run.tables:
+            # as in a cell: `--into` takes the last one, too
             return list(self.tables.values())[-1]
 
         return self.text
@@ -111,6 +114,7 @@ class Answer:
         return self._wait().__await__()
 
     def __repr__(self) -> str:
+        # A repr must not wait for a model: debuggers and tracebacks make them unasked.
         if self._over:
             return self.text
         return f"<Answer: {'there is none' if self._failed else 'not looked at yet'}>"
@@ -121,10 +125,9 @@ class Answer:
         if self._shown:
             return
 
-        mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
-        view = display.View(
-            mode="static" if mode == "widget" else mode, decide=lambda *_: None
-        )
+        mode = choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        # It is over: a widget that is drawn now would have nothing to wait for.
+        view = View(mode="static" if mode == "widget" else mode, decide=lambda *_: None)
         for event in run.seen:
             view.show(event)
 
@@ -147,6 +150,7 @@ class Answer:
         """Until the end of the run. One that was cancelled before says so when it is
         looked at again.
         """
+        # Set first, for whatever is raised in between.
         self._failed = True
         try:
             yield
@@ -220,6 +224,7 @@ def ask(options: AskOptions) -> Answer:
     ConfigError or DataError, each in one sentence, where the answer is looked at.
     """
     notebook = current.notebook()
+    # Not the notebook's, which `%%claude --new` clears: side by side needs one each.
     if options.new:
         conversation = Conversation()
     else:

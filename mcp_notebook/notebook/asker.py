@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +19,9 @@ from weakref import WeakSet
 from IPython.display import display
 
 from mcp_notebook import loop
-from mcp_notebook.display.input_box import ask_in_box
 from mcp_notebook.display.questions import (
     approval_question,
+    ask_in_box,
     link_bundle,
     outcome_bundle,
 )
@@ -183,6 +184,7 @@ class Asker:
         """The person's reply to a server's question, on the background loop: `cancel`
         after its seconds, a denial where nobody can answer.
         """
+        # The last cell decides: that is where the person looks.
         if not (self._cells and self._cells[-1].attended):
             return NOBODY
 
@@ -223,6 +225,7 @@ class Asker:
         """Show what came in and close what ended; called by the waiting cell, in its
         own thread, at each beat.
         """
+        # It may have been cancelled before this beat, by the server or the clock.
         for shown in self._drain():
             if shown.opened.reply is None:
                 self._show(shown)
@@ -325,3 +328,32 @@ async def _let_answers_work() -> None:
     """
     for _ in range(4):
         await asyncio.sleep(0)
+
+
+# Whether a person is there to answer, and how they can.
+
+
+def is_attended(shell: Any) -> bool:
+    """Whether a person can answer a question: frontends send `allow_stdin`, nbclient
+    and papermill do not.
+    """
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None:
+        return bool(sys.stdin and sys.stdin.isatty())
+
+    return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def buttons_work(shell: Any) -> bool:
+    """Whether clicks arrive while a cell is awaited: ipykernel 7.4 and later
+    (ipython/ipykernel#1565).
+    """
+    if getattr(shell, "kernel", None) is None:
+        return False
+
+    parts = getattr(sys.modules.get("ipykernel"), "__version__", "0.0").split(".")
+    return (
+        parts[0].isdigit()
+        and parts[1].isdigit()
+        and (int(parts[0]), int(parts[1])) >= (7, 4)
+    )

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook import display, loop
+from mcp_notebook import loop
 from mcp_notebook.agent.call_values import Origin
+from mcp_notebook.display.card import render_call
 from mcp_notebook.display.html_parts import picture
 from mcp_notebook.errors import CallError, ConfigError, DataError
 from mcp_notebook.events import ToolCall, ToolResult
@@ -151,6 +152,8 @@ class Result(str):
         if reading is not None:
             self.text, self.notes = reading.text, reading.notes
 
+        # A declared value may be None or empty itself, so its being there is told
+        # apart.
         self.value = self.text or None
         if result.has_value:
             self.value = result.value
@@ -159,9 +162,13 @@ class Result(str):
         if result.outcome != "ok":
             self.error = str(self)
 
+        # The card of the result alone: what was sent may hold secrets.
         call = ToolCall(result.id, source.server, source.tool, {})
-        view = display.view_call(call, result)
-        self._bundle = dict(display.render_call(view, expanded=True)), {}
+        # pyarrow is slow to import; whoever made a table has it
+        from mcp_notebook.display.tables import view_result
+
+        view = view_result(call, result)
+        self._bundle = dict(render_call(view, expanded=True)), {}
         if view.charts:
             self._bundle = view.charts[0].bundle()
 
@@ -207,6 +214,7 @@ class ResultFile:
     def data(self) -> bytes:
         """Its bytes; of a link they are read from its server now. Raises DataError."""
         item = self._item
+        # Only now: a listing of a thousand links costs no thousand requests.
         if item.is_link:
             (item, *_) = self._read_link()
         if item.text is not None:
@@ -223,8 +231,10 @@ class ResultFile:
         """
         if path:
             target = Path(path).expanduser()
+            # a folder is meant as the place, not as the file
             target = target / self.name if target.is_dir() else target
         else:
+            # The name is the server's: no folder of its choosing, nothing overwritten.
             target = _free_path(Path(self.name).name or "file")
 
         target.write_bytes(self.data)
@@ -304,6 +314,8 @@ async def perform_own_sql(
         sql = arguments["sql"]
         answer = await local_answer(catalog, sql, limit=arguments.get("limit"))
         seconds = time.monotonic() - started
+        # A column that SQL renames keeps its values: Claude must not query around a
+        # mask.
         hidden = await asyncio.to_thread(shared_tables.masked_in, notebook, sql)
         notes = answer.notes
         if hidden:
@@ -344,6 +356,7 @@ def _name_engine(notes: tuple[str, ...]) -> str:
 
 def split_target(target: str) -> tuple[str, str]:
     """`server.tool` into its parts; the tool may hold dots itself."""
+    # names of servers hold no dot
     server, dot, tool = target.partition(".")
     if not (server and dot and tool):
         raise ConfigError(
@@ -371,6 +384,7 @@ def parse_arguments(text: str) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
 
+    # as a shell splits: a value with spaces stands in quotes
     return parse_words(shlex.split(text))
 
 
@@ -385,6 +399,7 @@ def parse_words(words: Sequence[str]) -> dict[str, Any]:
                 f"not {word!r}."
             )
 
+        # `limit=5` is a number and `ids=[1,2]` a list; what is no JSON is a text.
         try:
             arguments[name] = json.loads(value)
         except ValueError:

@@ -113,6 +113,7 @@ class NotebookCalls:
         names.
         """
         session = await self._notebook.session(server)
+        # An unknown tool is said before anything is told: it is no call.
         info = find_tool(session, tool)
         variables = self._notebook.shell.user_ns
         exact, told = sent_and_told(info, arguments, variables)
@@ -158,6 +159,7 @@ class NotebookCalls:
         started = time.monotonic()
         try:
             result = await work
+        # Also a cancellation: a call that was told of has an end in every log.
         except BaseException as error:
             seconds = time.monotonic() - started
             self.tell(ToolResult(call.id, *_end_of(error), seconds))
@@ -239,6 +241,7 @@ def query_tool(session: Session, wanted: str = "") -> tuple[ToolInfo, str]:
         if argument:
             found[tool.name] = (tool, argument)
 
+    # A server may offer one tool that reads and one that writes.
     for name in QUERY_TOOLS:
         if name in found:
             return found[name]

@@ -11,9 +11,9 @@ from concurrent.futures import Future
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mcp_notebook import display, loop
-from mcp_notebook.agent.tracing import agent_span
-from mcp_notebook.display.working_line import LONG, PATIENCE
+from mcp_notebook import loop
+from mcp_notebook.display.outputs import LONG, PATIENCE, choose_mode
+from mcp_notebook.display.view import View
 from mcp_notebook.errors import Stopped
 from mcp_notebook.events import (
     Event,
@@ -31,18 +31,16 @@ from mcp_notebook.events import (
     Working,
 )
 from mcp_notebook.freeze.call_log import Run
-from mcp_notebook.notebook.asker import CallApprovals
+from mcp_notebook.ledger import agent_span
+from mcp_notebook.notebook.asker import CallApprovals, buttons_work, is_attended
 from mcp_notebook.notebook.call_path import NotebookCalls
 from mcp_notebook.notebook.options import AskOptions, split_names
-from mcp_notebook.notebook.server_requests import compose_module, load_compose
-from mcp_notebook.notebook.shells import buttons_work, is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget
 from mcp_notebook.secrets import seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.conversation import Conversation
-    from mcp_notebook.display import View
 
 
 # A view that shows nothing but the calls that a person must answer for and, when it
@@ -87,7 +85,7 @@ QUESTION = 60  # characters by which a cell is known in %claude_cost
 
 
 class Shows(Protocol):
-    """What a run is shown by; `display.View` is one."""
+    """What a run is shown by; `View` is one."""
 
     def show(self, event: Event) -> None: ...
     def flush(self) -> None: ...
@@ -115,6 +113,7 @@ class CellRun:
     ) -> None:
         self._notebook, self._shown = notebook, shown
         self._options = options.settle(notebook.settings)
+        # Not the one of the moment it starts: %claude_fork may switch meanwhile.
         self._conversation = (
             notebook.conversation if conversation is None else conversation
         )
@@ -133,6 +132,8 @@ class CellRun:
         self._view: Shows | None = None
         self._buttons = False
         self._future: Future[None] | None = None
+        # the composing module, once the run has loaded it with the model's SDK
+        self._compose: Any = None
         # the tables of each call, in the order of the calls
         self._tables: dict[str, tuple[str, ...]] = {}
         self.seen: list[Event] = []
@@ -206,12 +207,12 @@ class CellRun:
         return self._future
 
     def _make_view(self, awaited: bool) -> Shows:
-        mode = display.choose_mode(self._notebook.settings.cards, self._notebook.shell)
+        mode = choose_mode(self._notebook.settings.cards, self._notebook.shell)
         self._buttons = (
             awaited and mode == "widget" and buttons_work(self._notebook.shell)
         )
         whole = self._shown == "all"
-        view = display.View(
+        view = View(
             mode=mode,
             decide=self._approvals.answer,
             buttons=self._buttons,
@@ -236,6 +237,7 @@ class CellRun:
             await self._tell_events()
             return
 
+        # A cell that runs again replaces its own turns, as its output is replaced.
         conversation.begin_cell(self._owner)
         await self._tell_events()
         words = self._notebook.questions[self._cell]
@@ -251,8 +253,8 @@ class CellRun:
 
     async def _tell_events(self) -> None:
         self._calls.tell(Working("starting"))
-        compose = await load_compose()
-        stream = compose.events_of(
+        self._compose = await self._notebook.load_compose()
+        stream = self._compose.events_of(
             self._notebook,
             self._options,
             self._conversation,
@@ -264,6 +266,7 @@ class CellRun:
                 self._calls.tell(event)
 
     def _make_caller(self, toolset: Any, rules: Any, budget: Budget) -> Any:
+        # loads pyarrow, wanted at the first question
         from mcp_notebook.agent.caller import Caller
 
         clock = self._approvals.clock
@@ -296,6 +299,7 @@ class CellRun:
 
     def _take_event(self, event: Event) -> None:
         self._keep_words(event)
+        # Before the Stop is shown: what is bound, or is not, is part of the answer.
         if isinstance(event, Stop):
             self._bind_value(event)
 
@@ -305,6 +309,7 @@ class CellRun:
         elif isinstance(event, ToolResult):
             self._tables[event.id] = event.names
 
+        # The card first, then the box: input() blocks this thread.
         if isinstance(event, ToolCall) and event.needs_approval and not self._buttons:
             assert self._view is not None
             self._view.flush()
@@ -326,6 +331,7 @@ class CellRun:
             self._said = len(self._run.words)
 
     def _finish(self) -> None:
+        # What came after the last beat, also when an interrupt ended the wait.
         assert self._view is not None
         self._pump()
         for call_id in self._tables:  # an interrupted call has no end that is told
@@ -339,10 +345,9 @@ class CellRun:
         if not self._options.form:
             self._name_last_table()
         elif stop.reason == "done" and not self._options.dry_run:
-            compose = compose_module()
-            form = compose.form_of(self._notebook, self._options.form)
+            form = self._compose.form_of(self._notebook, self._options.form)
             assert form is not None
-            self.value = compose.value_of(self._conversation, form)
+            self.value = self._compose.value_of(self._conversation, form)
             if self._options.into:
                 self._notebook.shell.user_ns[self._options.into] = self.value
                 self.value = None

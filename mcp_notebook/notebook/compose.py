@@ -2,7 +2,7 @@
 of a run.
 
 This is the door behind which the model's SDK is: who needs it loads it with
-`cell.load_compose`, on a worker thread.
+`Notebook.load_compose`, on a worker thread.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx2
 
-from mcp_notebook.agent import backends, prices, typed
+from mcp_notebook.agent import backends, typed
 from mcp_notebook.agent.conversation import (
     Block,
     Conversation,
@@ -39,7 +39,7 @@ from mcp_notebook.notebook import resources
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.replay import RecordTransport, ReplayTransport
+from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
 
 
 async def events_of(
@@ -93,8 +93,10 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     """
     # first, for without one nothing needs to start
     backend = _backend(notebook, options)
+    # Claude joins tables there, whichever servers the cell names.
     await notebook.own_session()
     sessions = _choose_sessions(notebook, options.servers)
+    # The setting may have changed since the server was connected.
     for session in sessions:
         session.safe_tools |= notebook.repeatable(session)
 
@@ -103,7 +105,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     request = Request(
         backend,
         _system_prompt(sessions, options.system),
-        max_tokens=prices.fitting_reply(
+        max_tokens=backends.fitting_reply(
             backend.model, options.max_tokens, local=backend.kind == "local"
         ),
         effort=options.effort,
@@ -142,9 +144,15 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
         schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
+    # After the words and the schemas, so that the prompt begins as it was written.
     blocks.append(clock_block())
     rows = options.rows_to_model
-    for block in await resources.attach_mentions(notebook, options.prompt, rows):
+    if "@" in options.prompt:
+        attached = await resources.attach_mentions(notebook, options.prompt, rows)
+    else:
+        attached = []
+
+    for block in attached:
         blocks.append({**block, "text": budget.fit(block["text"])})
 
     return blocks
@@ -175,6 +183,7 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     settings = notebook.settings
     path = notebook.replay_file()
     record = recorded = None
+    # Recording asks the model anew, even where turns are recorded already.
     if notebook.recording is not None:
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
@@ -206,6 +215,7 @@ def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
         rows=settings.max_rows_to_model,
         bytes=settings.max_bytes_to_model,
     )
+    # A budget that cannot be counted would never stop: refused before a turn is paid.
     budget = Budget(limits, settings.notebook_limits(), notebook.spent)
     for dollars in (limits.dollars, budget.notebook.dollars):
         if dollars is not None:
@@ -216,7 +226,7 @@ def budget_of(notebook: Notebook, options: Settled, backend: Any) -> Budget:
 
 def _check_price(backend: Any, dollars: float) -> None:
 
-    if not backend.free and not prices.has_price(backend.model):
+    if not backend.free and not backends.has_price(backend.model):
         raise BudgetError(
             f"No price is known for {backend.model!r}, so a budget of ${dollars:g} cannot be kept; "
             "run without a dollar budget or choose another model."
@@ -244,7 +254,7 @@ def length_notes(
         return []
 
     window = settings.context_window or (
-        None if backend.free else prices.window_of(backend.model)
+        None if backend.free else backends.window_of(backend.model)
     )
     return [
         Note(line, "warning")
@@ -268,6 +278,7 @@ async def dry_run_events(
     if system:
         text += f"\nThe system prompt ends with: {system}"
 
+    # the prompt may hold fences of three
     fence = "`" * 4
     yield TextDelta(f"{fence}text\n{text}\n{fence}\n")
     yield Stop("done")
@@ -275,6 +286,7 @@ async def dry_run_events(
 
 def value_of(conversation: Conversation, form: typed.Form) -> Any:
     """The value of the last answer; raises DataError."""
+    # The last reply: what was said before a call is no part of the value.
     blocks = conversation.messages[-1]["content"]
     text = "".join(block.get("text", "") for block in blocks)
     try:

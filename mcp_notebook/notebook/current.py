@@ -14,8 +14,8 @@ from IPython.core.getipython import get_ipython
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook import shells
-from mcp_notebook.notebook.settings import MCPNotebook
-from mcp_notebook.notebook.shells import is_attended
+from mcp_notebook.notebook.asker import is_attended
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ def notebook() -> Notebook:
 
         return found
 
+    # a script, or a thread of one: no shell, and no magics to share anything with
     if _plain is None:
         _plain = Notebook(PlainShell(), MCPNotebook())
 
@@ -79,6 +80,7 @@ async def run_awaited(state: Notebook, work: Coroutine[Any, Any, T]) -> T:
 
 
 def _check_thread(work: Coroutine[Any, Any, Any]) -> None:
+    # That thread runs the loop: it would wait for itself.
     if threading.current_thread().name == loop.THREAD:
         work.close()
         raise ConfigError(

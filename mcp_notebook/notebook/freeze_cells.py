@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from mcp_notebook import __version__
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, ToolError
 from mcp_notebook.freeze.sealing import Sealer
 from mcp_notebook.freeze.select_calls import Surroundings, Wish, choose
 from mcp_notebook.freeze.steps import FreezePlan, plan, problem_with
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.servers import Server
-from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sql_words import names_among
 
 SUFFIXES = (".ipynb", ".py")
@@ -247,7 +246,7 @@ def _remember(laid: FreezePlan) -> None:
     """Hold on to the rows, so that a check in this kernel can say which of them changed."""
     made = [check for step in laid.steps for check in step.checks]
     if made:
-        remember = import_module("mcp_notebook.freeze.check").remember
+        remember = import_module("mcp_notebook.freeze.compare").remember
         for check in made:
             remember(check.frame, check.fingerprint)
 

@@ -68,6 +68,7 @@ def server(name: str) -> Server:
     """The object of a connected server: a method for each of its tools. Raises
     SessionError for an unknown name.
     """
+    # Asked for at once, so that a wrong name fails here and not at its first call.
     state = current.notebook()
     state.sessions.get(name)
 
@@ -236,6 +237,7 @@ def _keep_for_code(state: Notebook, frames: list[Any]) -> Keep:
         origin: Origin,
         write: Callable[[Sequence[str]], str],
     ) -> tuple[tuple[str, ...], str]:
+        # They have no names yet: the person's code gives them, see `Notebook.adopt`.
         written = write([origin.tool] * len(tables))
         for index, table in enumerate(tables):
             frames.append(state.hand_out(table, origin, index))
@@ -264,6 +266,7 @@ async def _query(
     try:
         await by_hand.perform_own_sql(state, calls, arguments, catalog, given=tables)
     except DataError as error:
+        # A script has no namespace that we could look into.
         if current.is_interactive(state) or tables:
             hint = ""
         else:
@@ -276,11 +279,13 @@ async def _query(
 
 def _catalog(state: Notebook, tables: Mapping[str, Any]) -> Catalog:
     """The notebook's tables and those that were named; a name that was given counts first."""
+    # The cell may query what its own code was handed a line before.
     state.adopt()
     catalog = Catalog(lambda: ChainMap(dict(tables), state.shell.user_ns, state.held))
     for entry in state.catalog.entries():
         catalog.add(entry.name, variable=entry.variable)
 
+    # After the others: adding a name again replaces it.
     for name in tables:
         catalog.add(name)
 

@@ -28,13 +28,13 @@ from mcp_notebook.config import (
 )
 from mcp_notebook.config.options import USAGE
 from mcp_notebook.config.target import OWN_START, expand
+from mcp_notebook.display.outputs import WorkingLine
 from mcp_notebook.display.questions import Question
-from mcp_notebook.display.working_line import WorkingLine
 from mcp_notebook.errors import ConfigError, ConnectError
 from mcp_notebook.events import Reply
 from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.notebook.asker import is_attended
 from mcp_notebook.notebook.output import show_line, working_line
-from mcp_notebook.notebook.shells import is_attended
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Start, matches_any
 from mcp_notebook.sessions import handover
@@ -69,6 +69,7 @@ def may_start(
     unseen = notebook.starts.find_unseen(start)
     if notebook.starts.is_new(start):
         say(f"{start.name}: {start.path} starts {start.what}")
+    # Asked only where it changed: a question at each start is soon answered unread.
     elif before is not None:
         changes = "".join(f"\n  changed: {c}" for c in notebook.starts.changes(start))
         say(
@@ -92,6 +93,7 @@ def may_start(
             "variable out of the file."
         )
 
+    # Last: what was refused above must be asked again next time.
     notebook.starts.keep(start)
 
 
@@ -111,6 +113,7 @@ def start_of(path: Path, name: str, spec: ServerSpec) -> Start:
     """What a file's server is, as the person is shown and asked."""
     sends = ()
     if isinstance(spec, HttpServer):
+        # As written: the filled-in address may hold the variable itself.
         origin = origin_of(spec.written.get(spec.url, spec.url))
         sends = tuple(f"{variable} to {origin}" for variable in spec.sends)
 
@@ -135,6 +138,7 @@ def pins_of(notebook: Notebook, name: str) -> Pins:
 def pin(session: Session, before: Pins) -> None:
     """Hold a session to the tools that were known under its name."""
     session.pinned.update(
+        # Tools that are new have nothing to be compared with.
         {name: tool for name, tool in before.items() if name in session.pinned}
     )
     session.compare_with_pinned()
@@ -170,6 +174,7 @@ def changes_in(session: Session) -> str:
     """The tools that are not what they were, as diffs; an empty string when all are."""
     pieces = []
     for change in session.changed_tools:
+        # A whole manual may have changed; the question must stay in sight.
         lines = change.diff().splitlines()
         if len(lines) > MOST_LINES:
             cut = [f"… {len(lines) - MOST_LINES} more lines"]
@@ -262,11 +267,13 @@ def resolve(
     else:
         found = {options.name: _find_by_name(options, environ)}
 
+    # Its tools are trusted: another server must not come under its name.
     if OWN_SERVER in found:
         found[OWN_SERVER] = ConfigError(
             f"The name {OWN_SERVER!r} belongs to the notebook's own server; choose another."
         )
 
+    # Of one server the error is the answer; of several it is one line among others.
     first = next(iter(found.values()))
     if len(found) == 1 and isinstance(first, ConfigError):
         raise first
@@ -302,6 +309,7 @@ def _find_by_name(options: ConnectOptions, environ: Mapping[str, str]) -> Server
     if spec is not None:
         return spec
 
+    # What other programs on this machine know is offered, never taken unasked.
     known = config.discover(Path.cwd(), environ=environ)
     elsewhere = next((found for found in known if found.name == name), None)
     if elsewhere is not None:
@@ -364,6 +372,7 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
     }
     attended = is_attended(notebook.shell)
     ask = partial(notebook.asker.ask_now, attended=attended)
+    # One after the other and before any starts: the input box is for one question.
     for name, path in sources(options).items():
         if name in servers:
             start = start_of(path, name, servers[name])
@@ -377,10 +386,12 @@ def connect(notebook: Notebook, options: ConnectOptions) -> None:
         name: loop.submit(open_session(notebook, name, spec, options, progress))
         for name, spec in servers.items()
     }
+    # A server may ask for a sign-in or fill a form while it connects.
     with notebook.asker.in_cell(attended=attended, buttons=False):
         _watch(futures, lines, progress, started, notebook.asker.pump)
 
     for name, future in futures.items():
+        # After all are there: the tools of servers are compared with each other.
         if future.exception() is None:
             _welcome_session(notebook, name, future.result(), ask)
 
@@ -433,6 +444,7 @@ async def open_session(
     progress: dict[str, str],
 ) -> Any:
     """The session of one server, with what was asked for it; runs on the background loop."""
+    # Before the new session takes the place of the old one, which knows them.
     before = pins_of(notebook, name)
     notebook.sessions.hooks = notebook.requests.hooks()  # as the settings are now
     bundled = is_bundled(spec)
@@ -480,6 +492,7 @@ def _watch(
                     lines[name].say(f"{name}: {progress[name]}")
                     lines[name].draw()
 
+            # The cell blocks here: questions of the servers are shown by nobody else.
             pump()
             time.sleep(loop.HEARTBEAT)
     except KeyboardInterrupt:

@@ -10,15 +10,20 @@ from typing import Any
 from IPython.display import display
 
 from mcp_notebook import config, loop
-from mcp_notebook.display import status_table_html, tools_table_html
-from mcp_notebook.display.outputs import CellScreen, Slots
-from mcp_notebook.display.working_line import EndLine, WorkingLine, line_form
+from mcp_notebook.display.listing import status_table_html, tools_table_html
+from mcp_notebook.display.outputs import (
+    CellScreen,
+    EndLine,
+    Slots,
+    WorkingLine,
+    line_form,
+)
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.events import ToolProgress
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.notebook.shells import is_attended
+from mcp_notebook.notebook.asker import is_attended
 from mcp_notebook.notebook.state import Notebook
-from mcp_notebook.replay import describe
+from mcp_notebook.replay.sidecar import describe
 from mcp_notebook.secrets import hide
 from mcp_notebook.untrusted_text import visible
 
@@ -67,6 +72,7 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
             attended=is_attended(notebook.shell), buttons=False
         ):
             result, value = loop.wait(loop.submit(work(hear)), pump)
+    # An interrupt, too: a line that says "running" must not stay.
     except BaseException:
         if status.was_shown:
             status.leave(f"ended after {time.monotonic() - started:.1f} s")
@@ -78,6 +84,7 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
     )
     lines = [_table_line(table, name) for table, name in tables]
     took = f"{time.monotonic() - started:.1f} s"
+    # The first table takes the place of the line that was there, so that nothing jumps.
     if status.was_shown:
         status.leave(" · ".join([*lines[:1], took]))
         del lines[:1]
@@ -85,6 +92,7 @@ def show_call(notebook: Notebook, work: Work, into: str) -> Any:
     for said in lines:
         show_line(said)
 
+    # As an assignment: what got a name is not shown once more as the cell's value.
     if into:
         return None
 
@@ -124,6 +132,7 @@ def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
     ]
     display(tools_table_html(rows), raw=True)
     for session in sessions:
+        # Said here as well: the note of the cell in which it happened scrolled away.
         for tool, words in session.left_out.items():
             show_line(
                 visible(f"{session.name}.{tool} is not offered to the model: {words}")
@@ -135,6 +144,7 @@ def show_tools(notebook: Notebook, names: Sequence[str]) -> None:
 
 def _arguments(schema: dict[str, Any]) -> str:
     required = set(schema.get("required") or ())
+    # `name?`: may be left out
     return ", ".join(
         n if n in required else f"{n}?" for n in schema.get("properties") or {}
     )
@@ -153,6 +163,7 @@ def show_status(notebook: Notebook, names: Sequence[str] = ()) -> None:
         status_table_html([status_row(session.status()) for session in sessions]),
         raw=True,
     )
+    # A log may be long and private: of those that are named only.
     usual = notebook.settings.tool_timeout
     for session in sessions if names else ():
         show_line(
@@ -252,6 +263,7 @@ def show_preview(notebook: Notebook, name: str) -> None:
 
     table = notebook.table(name)
     sent = notebook.shown.get(name)
+    # A lazy table would have to be computed for it, on an engine that may cost money.
     if not sent and kind_of(table) not in ("frame", "arrow"):
         raise ConfigError(
             f"{name} is no table in memory: %mcp_call notebook.describe_table "

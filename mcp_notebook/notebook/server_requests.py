@@ -4,8 +4,6 @@ folders, a sign-in.
 
 from __future__ import annotations
 
-import asyncio
-import importlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,26 +22,6 @@ from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions import SessionHooks
 from mcp_notebook.untrusted_text import plain_link
 
-# The door to the model's SDK: what is behind it imports plainly, who needs it comes
-# through here.
-
-
-_COMPOSE = "mcp_notebook.notebook.compose"
-
-
-async def load_compose() -> Any:
-    """The module that composes a question, with the model's SDK behind it.
-
-    The SDK takes seconds to import: on a worker thread the heartbeat and other sessions
-    go on meanwhile.
-    """
-    return await asyncio.to_thread(importlib.import_module, _COMPOSE)
-
-
-def compose_module() -> Any:
-    """The same where a run has loaded it already."""
-    return importlib.import_module(_COMPOSE)
-
 
 class RequestsState(Protocol):
     """What of the notebook's state a server's request needs; `Notebook` is one."""
@@ -54,6 +32,8 @@ class RequestsState(Protocol):
 
     @property
     def spent(self) -> Any: ...
+
+    async def load_compose(self) -> Any: ...
 
 
 # Where one of these is set the browser is on another machine, whose loopback is not ours.
@@ -93,6 +73,8 @@ class ServerRequests:
         seconds = self._notebook.settings.question_seconds
         if params.mode == "url":
             link = plain_link(params.url)
+            # Not shown at all: what a person may not open must not stand there to be
+            # copied.
             if not link:
                 return "decline", None
 
@@ -114,12 +96,13 @@ class ServerRequests:
         """A turn of the person's model for a server, after consent; raises BudgetError
         or BackendError.
         """
-        compose = await load_compose()
+        compose = await self._notebook.load_compose()
         from mcp_notebook.agent import sampling  # behind the same door
 
         settings = self._notebook.settings
         request = params.model_dump(mode="json", by_alias=True, exclude_none=True)
         budget = Budget(Limits(), settings.notebook_limits(), self._notebook.spent)
+        # Before the person is asked: a yes that cannot be kept is worse than a no.
         if self._turns >= settings.sampling_turns or budget.limit_reached_before():
             raise BudgetError(
                 f"The budget for turns that servers ask for is used up; {server} gets none."
@@ -128,6 +111,7 @@ class ServerRequests:
         if not await self._is_allowed(server, sampling.request_text(request)):
             raise BackendError(f"The request of {server} was declined.")
 
+        # Counted before it is sent: a turn that fails may have been paid for.
         self._turns += 1
         backend = compose.backend_of(self._notebook)
         async with backend.lifetime():
@@ -135,6 +119,7 @@ class ServerRequests:
                 backend, request, max_tokens=settings.sampling_max_tokens
             )
 
+        # It is the person's money: the notebook's budget counts these turns, too.
         self._notebook.spent.add_turn(usage)
         self._notebook.ledger.record(usage, cell=f"{SAMPLED} for {server}")
         return result
@@ -176,13 +161,6 @@ def _action(reply: Reply) -> str:
 
 def _absolute(folder: str) -> Path:
     return Path(folder).expanduser().absolute()
-
-
-def may_open(url: str) -> bool:
-    """Whether a link of a server's may be shown to click: https, or http on this
-    machine, and nothing odd in it.
-    """
-    return bool(plain_link(url))
 
 
 def is_far(setting: str, environ: Mapping[str, str]) -> bool:

@@ -155,14 +155,23 @@ def arguments_of(
     """The arguments to send, as JSON's values; ConfigError in one sentence for those
     that cannot be right.
     """
+    sent = _by_name(tool, given, named)
+    _check_names(tool, sent)
+    return {name: _sendable_value(value, name) for name, value in sent.items()}
+
+
+def _by_name(
+    tool: ToolInfo, given: tuple[Any, ...], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The arguments by their names: a mapping that comes first holds arguments, unless
+    it can only be the one that the tool has.
+    """
     properties = _properties(tool)
     sent: dict[str, Any] = {}
-    if (
-        given
-        and isinstance(given[0], Mapping)
-        and (len(properties) != 1 or set(given[0]) <= set(properties))
-    ):
-        sent, given = {str(k): v for k, v in given[0].items()}, given[1:]
+    if given and isinstance(given[0], Mapping):
+        is_alone = len(properties) == 1 and not set(given[0]) <= set(properties)
+        if not is_alone:
+            sent, given = {str(k): v for k, v in given[0].items()}, given[1:]
 
     places = [p.name for p in signature(tool).parameters.values()]
     if len(given) > len(places):
@@ -177,14 +186,16 @@ def arguments_of(
 
         sent[name] = value
 
+    return sent
+
+
+def _check_names(tool: ToolInfo, sent: Mapping[str, Any]) -> None:
+    properties = _properties(tool)
     unknown = [name for name in sent if name not in properties]
+    # a schema without properties says nothing of what the tool takes
     if unknown and properties and not tool.input_schema.get("additionalProperties"):
         near = difflib.get_close_matches(unknown[0], properties, n=1)
-        if near:
-            guess = f" Did you mean {near[0]!r}?"
-        else:
-            guess = ""
-
+        guess = f" Did you mean {near[0]!r}?" if near else ""
         raise ConfigError(
             f"{tool.name} has no argument {unknown[0]!r}.{guess} It is called {_usage(tool)}."
         )
@@ -193,22 +204,21 @@ def arguments_of(
     if missing:
         raise ConfigError(f"{tool.name} needs {', '.join(missing)}: {_usage(tool)}.")
 
-    return {
-        name: value
-        if is_table(value) and not isinstance(value, str)
-        else plain(value, name)
-        for name, value in sent.items()
-    }
+
+def _sendable_value(value: Any, name: str) -> Any:
+    # A table stays one: `sent_and_told` writes it as the tool's schema wants it. A text
+    # that names a data file counts as a table elsewhere, here it is a text.
+    if is_table(value) and not isinstance(value, str):
+        return value
+    return plain(value, name)
 
 
 def plain(value: Any, name: str) -> Any:
     """A Python value as JSON has it: numpy's and pandas' numbers, missing values,
     decimals, dates, paths, sets; ConfigError for what JSON cannot carry.
     """
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    if _is_missing(value):
         return None
-    if isinstance(value, float) and value != value:
-        return None  # JSON has no NaN
     if isinstance(value, enum.Enum):
         return plain(value.value, name)
     if isinstance(value, str | bool | int | float):
@@ -221,6 +231,21 @@ def plain(value: Any, name: str) -> Any:
         return {str(k): plain(v, name) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v, name) for v in value]
+
+    return _plain_object(value, name)
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether JSON has only null for it: pandas' missing values, known by their names so
+    that pandas need not load, and NaN, which is unlike itself.
+    """
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float) and value != value
+
+
+def _plain_object(value: Any, name: str) -> Any:
+    """A value of a class that JSON does not know, as the text or list that stands for it."""
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if type(value).__name__ in _WRITTEN or isinstance(value, PurePath):

@@ -195,6 +195,8 @@ def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
         if words.isdisjoint(re.findall(r"\w+", entry.name.lower())):
             continue
 
+        # A table that cannot be looked at has no columns to match; its query will say
+        # so.
         with contextlib.suppress(*describing.UNREADABLE):
             names = describing.look(notebook.catalog.resolve(entry.name)).schema.names
             found |= dict.fromkeys(
@@ -214,19 +216,13 @@ def _variable(notebook: Notebook, what: Any, as_: str) -> tuple[str, Any]:
     if isinstance(what, str) and what in namespace:
         return what, namespace[what]
 
-    if isinstance(what, str | PurePath) and (
-        format_of(str(what)) or isinstance(what, PurePath)
-    ):
-        if not Path(what).expanduser().exists() and "*" not in str(what):
-            raise ConfigError(
-                f"There is no file {what} in {Path.cwd()}: check the path."
-            )
-
-        return f"file {what}", Path(what).expanduser()
+    if isinstance(what, PurePath) or (isinstance(what, str) and format_of(what)):
+        return f"file {what}", _existing_file(what)
 
     if isinstance(what, str):
         return what, notebook.table(what)  # raises the error that lists the tables
 
+    # A name with an underscore is IPython's own (`_`, `_3`): it soon means another value.
     named = [
         name
         for name, value in namespace.items()
@@ -241,6 +237,15 @@ def _variable(notebook: Notebook, what: Any, as_: str) -> tuple[str, Any]:
         )
 
     return f"object {as_}", what
+
+
+def _existing_file(what: str | PurePath) -> Path:
+    path = Path(what).expanduser()
+    # a pattern names files of which more may come
+    if not path.exists() and "*" not in str(what):
+        raise ConfigError(f"There is no file {what} in {Path.cwd()}: check the path.")
+
+    return path
 
 
 def _stem(what: Any) -> str:

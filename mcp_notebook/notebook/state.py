@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import importlib
 import os
 import threading
 import weakref
@@ -23,10 +25,11 @@ from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.notebook.asker import Asker
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.server_requests import ServerRequests
-from mcp_notebook.notebook.settings import MCPNotebook
 from mcp_notebook.policy import Grants, Rules, Spent, Starts, matches_any, user_file
 from mcp_notebook.sessions import Sessions
+from mcp_notebook.sessions.handover import new_folder
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.veil import Veil, values_in
 
@@ -98,6 +101,7 @@ class Notebook:
         """
         names = self._reserve_names(origin, len(tables), into)
         try:
+            # Described before anything is bound: what cannot be written leaves no name.
             written = write(names)
             for index, (table, name) in enumerate(zip(tables, names, strict=True)):
                 self._keep_table(table, origin, index, name)
@@ -115,6 +119,7 @@ class Notebook:
         """
         suggested = naming.suggest(call.server, call.tool, arguments)
         made_by = provenance_of(call.server, call.tool, arguments, 0)
+        # Large results are named on worker threads, two at a time perhaps.
         with self._naming:
             name = self._free_name(suggested, made_by)
             self._reserved.add(name)
@@ -150,11 +155,13 @@ class Notebook:
     def _keep_table(self, table: Table, origin: Origin, index: int, name: str) -> None:
         frame = frame_of(table, origin, self.settings.types)
         made_by = provenance(origin, index)
-        self.bind(name, frame, masked=origin.masked_columns(index))
+        masked = origin.masked[index] if origin.masked else ()
+        self.bind(name, frame, masked=masked)
         # the same call again: what was shared with new rows, not another table
         if self._bound.get(name, (None,))[0] == made_by:
             self.catalog.renew(name)
 
+        # Weakly: a table that the person deleted is not kept alive by us.
         self._bound[name] = (made_by, weakref.ref(frame))
         self.trail.kept(origin.call_id, index, name, frame, table.truncated)
 
@@ -211,9 +218,12 @@ class Notebook:
 
         `given`: the tables that SQL was given by name, beside those of the notebook.
         """
+        # IPython keeps a blank before its first input, so the running one is the last.
         at = len(self.shell.user_ns.get("In", ())) - 1
+        # The person's own lists may change after the call.
         exact = copy.deepcopy(dict(arguments))
         tables: dict[str, Any] = {}
+        # What a name stood for may be another table when the run is frozen.
         if call.server == OWN_SERVER:
             tables = {
                 entry.name: self.shell.user_ns.get(entry.variable)
@@ -247,6 +257,7 @@ class Notebook:
             if maker != made_by or name in self._reserved:
                 continue
 
+            # The person may have given the name to something else since.
             if self.shell.user_ns.get(name) is reference() is not None:
                 return name
 
@@ -324,18 +335,32 @@ class Notebook:
             veil=self.veil,
         )
 
+    async def load_compose(self) -> Any:
+        """The module that composes a question: the door to the model's SDK, behind which
+        everything imports it plainly.
+
+        The SDK takes seconds to import: on a worker thread the heartbeat and other
+        sessions go on meanwhile.
+        """
+        return await asyncio.to_thread(
+            importlib.import_module, "mcp_notebook.notebook.compose"
+        )
+
     async def own_session(self) -> Session:
         """The session with the notebook's own server, started at its first use."""
         if OWN_SERVER not in self.sessions.names():
             # loads mcp and duckdb
             from mcp_notebook.sharing.notebook_server import build_notebook_server
 
+            folder = new_folder()
             spec = InProcessServer(
                 lambda: build_notebook_server(
                     self.catalog,
                     mask=lambda: self.veil.patterns,
                     known=self.veil.known,
-                )
+                    folder=folder,
+                ),
+                folder=folder,
             )
             await self.sessions.connect(OWN_SERVER, spec, trusted=True)
 

@@ -200,18 +200,21 @@ def cut_text(text: str, limit: int, notice: str) -> str:
 
 
 def _limit_reached(spent: Spent, limits: Limits, seconds: float) -> str:
-    if limits.iterations and spent.turns >= limits.iterations:
-        return _count(limits.iterations, "model turn")
-    if limits.calls and spent.calls >= limits.calls:
-        return _count(limits.calls, "tool call")
-    if limits.seconds and seconds >= limits.seconds:
-        return f"{limits.seconds:g} seconds"
-    if limits.tokens and spent.input + spent.cached + spent.output >= limits.tokens:
-        return f"{limits.tokens:,} tokens"
-    if limits.rows and spent.rows >= limits.rows:
-        return f"{_count(limits.rows, 'row')} shown to the model"
-    if limits.bytes and spent.bytes >= limits.bytes:
-        return f"{_count(limits.bytes, 'byte')} shown to the model"
+    tokens = spent.input + spent.cached + spent.output
+    shown_rows = f"{_count(limits.rows, 'row')} shown to the model"
+    shown_bytes = f"{_count(limits.bytes, 'byte')} shown to the model"
+    measured = (
+        (spent.turns, limits.iterations, _count(limits.iterations, "model turn")),
+        (spent.calls, limits.calls, _count(limits.calls, "tool call")),
+        (seconds, limits.seconds, f"{limits.seconds:g} seconds"),
+        (tokens, limits.tokens, f"{limits.tokens:,} tokens"),
+        (spent.rows, limits.rows, shown_rows),
+        (spent.bytes, limits.bytes, shown_bytes),
+    )
+    for taken, limit, words in measured:
+        # A limit of 0 is none.
+        if limit and taken >= limit:
+            return words
 
     return _dollars_reached(spent, limits)
 

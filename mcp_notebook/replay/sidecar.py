@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from mcp_notebook.config.userfiles import write_whole
 from mcp_notebook.errors import BackendError
-from mcp_notebook.json_schema import sendable
 from mcp_notebook.replay.keys import Evidence, Setup, TurnFingerprint
 from mcp_notebook.secrets import mask, mask_json, seal_arguments
+from mcp_notebook.untrusted_text import sendable
 
 SUFFIX = ".claude.json"
 FORMAT = "mcp-notebook recorded turns"

@@ -125,6 +125,12 @@ _ABOUT_ERRORS = frozenset(
     "is_error iserror help docs url session_id rows_affected "
     "columns_affected".split()
 )
+TELLING_KEYS = (
+    _ERROR_KEYS
+    | _OUTCOME_KEYS
+    | {"iserror", "is_error", "status", "message", "title", "detail"}
+)
+"""Keys, in lower case, without which an object of several keys reports no error."""
 
 # An object whose keys are in lower case.
 Lowered = Mapping[str, Any]

@@ -4,6 +4,7 @@ blocks that are rows.
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import re
@@ -11,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import account, readers, texts
+from mcp_notebook.results import content, readers, texts
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.content import ResultParts
-from mcp_notebook.results.raw_table import Raw
+from mcp_notebook.results.reading import Raw, note_beside
 from mcp_notebook.results.texts import Findings
 from mcp_notebook.results.values import jsontext, large_lists
 from mcp_notebook.sql_words import selected_columns
@@ -26,7 +27,10 @@ _OF_THE_TEXT = re.compile(
 _TAIL = 400  # characters at the end of a text in which it may speak of itself
 _SHORT = 4000  # characters, and scalars, up to which a repetition is looked for
 _ROW_COUNT = re.compile(r"\(?[\d,]+ rows?\b[^\n]{0,20}\)?|-{2,}")
+_WHOLE_COUNT = re.compile(r"\(?(\d[\d,]{0,20}) rows?\)?")
 
+# a text that is no number, flag, date or mark for nothing
+_WORDS = re.compile(r"[^\W\d_]{3,}[^\w:]+[^\W\d_]{2,}")
 _COMPARED = 50  # rows of a text's table that are looked for in structured content
 _MANY = 200  # blocks, from which on the fast readers are worth it
 _SCHEMA_KINDS = frozenset({"string", "integer", "boolean"})
@@ -98,6 +102,9 @@ def _compare_to_blocks(
     without = tuple(map(_without_self, parts.texts))
     is_shorter = without != parts.texts
     parts = replace(parts, texts=without)
+    if len(found.raws) == len(without) == 1 and prints_table(without[0], found.raws[0]):
+        return found
+
     other = read_blocks(parts.texts, names)
     pictures = (*found.pictures, *other.pictures)
     if not other.raws:
@@ -107,11 +114,12 @@ def _compare_to_blocks(
 
         return replace(found, rest=words, pictures=pictures)
 
-    known = frozenset(map(_as_printed, account.scalars_in(parts.structured)))
+    known = frozenset(map(_as_printed, content.scalars_in(parts.structured)))
     new = [raw for raw in other.raws if not _is_known(raw, known)]
     here = sum(raw.rows for raw in found.raws)
     there = sum(raw.rows for raw in other.raws)
     found = replace(found, rest=other.rest, pictures=pictures)
+    found = _note_words(found, _new_words(other.raws, new, known))
     if is_shorter and here > there and not new:
         # The text says itself that it is the shorter one; nothing was cut from the rows.
         return found
@@ -132,6 +140,67 @@ def _compare_to_blocks(
 
     note = "stood in the text beside the structured content, which is the table before"
     return replace(found, raws=(*found.raws, *(raw.with_note(note) for raw in new)))
+
+
+class _Lines:
+    """A file for `csv.writer`, which hands back what its file's `write` returns."""
+
+    def write(self, line: str) -> str:
+        """The line itself."""
+        return line
+
+
+def _new_words(
+    raws: Sequence[Raw], taken: Sequence[Raw], known: frozenset[str]
+) -> list[str]:
+    """Words in cells of the text's tables that are not taken, which the structured
+    content does not have; a number or a flag may only be written in another way.
+    """
+    left = [raw for raw in raws if not any(raw is other for other in taken)]
+    columns = itertools.chain.from_iterable(raw.columns for raw in left)
+    cells = itertools.chain.from_iterable(column[:_COMPARED] for column in columns)
+    return [
+        cell
+        for cell in cells
+        if isinstance(cell, str)
+        and _WORDS.search(cell)
+        and _as_printed(cell) not in known
+    ]
+
+
+def _note_words(found: Findings, words: Sequence[str]) -> Findings:
+    if not words:
+        return found
+
+    note = note_beside(words, "the text beside the structured content")
+    first, *others = found.raws
+    return replace(found, raws=(first.with_note(note), *others))
+
+
+def prints_table(text: str, raw: Raw) -> bool:
+    """Whether a text is one table as CSV, to the letter, with at most the count of its
+    rows below: it says nothing that the table does not, and no reader need look.
+    """
+    # Where the rows are more than the lines, the text is a part or another thing.
+    if not raw.names or text.count("\n") < raw.rows:
+        return False
+
+    text = f"{text}\n".replace("\r\n", "\n")
+    writer = csv.writer(_Lines(), lineterminator="\n")
+    at = 0
+    for row in itertools.chain([raw.names], zip(*raw.columns, strict=True)):
+        line = writer.writerow(row)
+        if not text.startswith(line, at):
+            return False
+
+        at += len(line)
+
+    rest = text[at:].strip()
+    counted = _WHOLE_COUNT.fullmatch(rest)
+    if counted is None:
+        return not rest
+
+    return int(counted[1].replace(",", "")) == raw.rows
 
 
 def _note_rows(found: Findings, other: Findings) -> Findings:
@@ -165,7 +234,7 @@ def _repeats(words: str, structured: Any) -> bool:
     most a count of rows after them: a table of one column is printed so.
     """
     lines = [line.strip() for line in words.splitlines()]
-    few = itertools.islice(account.scalars_in(structured), _SHORT)
+    few = itertools.islice(content.scalars_in(structured), _SHORT)
     known = frozenset(map(_as_printed, few))
     return all(
         not line or _as_printed(line) in known or _ROW_COUNT.fullmatch(line)
@@ -436,7 +505,7 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
     left: list[Any] = []
-    pictures: list[account.Picture] = []
+    pictures: list[content.Picture] = []
     for item in found:
         raws += item.raws
         meta |= item.meta

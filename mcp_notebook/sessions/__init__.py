@@ -1,8 +1,8 @@
 """Named MCP connections, each owned by one task on the background loop.
 
     registry         Sessions: connect, disconnect, find by name
-    session          Session: calls and questions; what the rest of the package uses
-    tool_list        its tools, pinned, and how they change while it lives
+    session          Session: calls and questions; what the rest of the package uses;
+                     its tools, pinned, and how they change while it lives
     requests         one request, with its time limit and every way it can fail
     restart          its connection, restarted with growing pauses; its counters
     opening          the ways to connect, in their order, and what to mend where none works
@@ -11,8 +11,8 @@
     http, sse, stdio        the transports: Streamable HTTP, older SSE, and pipes
     reply_repair     what passes between a transport and the SDK, mended where it can be
     oauth, sign_in   sign-in to HTTP servers, and where tokens stay between kernels
-    tools            tools and outcomes as values, their schemas, and what is odd there
-    hooks            what a server may ask of us
+    tools            tools and outcomes as values, their schemas, and what is odd there;
+                     what a server may ask of us
     log              private logs of servers; silence of the SDK
     handover         large answers of our own servers, as files
 
@@ -26,15 +26,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcp_notebook.sessions.hooks import SessionHooks
     from mcp_notebook.sessions.registry import Sessions
     from mcp_notebook.sessions.session import Session
-    from mcp_notebook.sessions.tools import CallOutcome, ToolChange, ToolInfo
+    from mcp_notebook.sessions.tools import (
+        CallOutcome,
+        SessionHooks,
+        ToolChange,
+        ToolInfo,
+    )
 
 _HOMES = {
     "CallOutcome": "tools",
     "Session": "session",
-    "SessionHooks": "hooks",
+    "SessionHooks": "tools",
     "Sessions": "registry",
     "ToolChange": "tools",
     "ToolInfo": "tools",

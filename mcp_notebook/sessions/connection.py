@@ -9,26 +9,28 @@ import contextlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from mcp import Client, StdioServerParameters
+from mcp import Client, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import Implementation
 
 from mcp_notebook import __version__
 from mcp_notebook.config import HttpServer, InProcessServer, ServerSpec, StdioServer
+from mcp_notebook.errors import NotebookError
 from mcp_notebook.sessions.http import HttpTrouble, make_client
 from mcp_notebook.sessions.log import ServerLog, root_logger_kept
 from mcp_notebook.sessions.oauth import make_auth
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess, server_environment
-from mcp_notebook.sessions.reply_repair.streams import TappedRead, TappedWrite
-from mcp_notebook.sessions.reply_repair.tap import Tap
+from mcp_notebook.sessions.reply_repair.tap import Tap, TappedRead, TappedWrite
 from mcp_notebook.sessions.sign_in import AUTHORIZE_LIMIT, Authorize
 from mcp_notebook.sessions.sse import SseTransport
 from mcp_notebook.sessions.stdio import StdioTransport
+from mcp_notebook.sessions.tools import SessionHooks
 
 logger = logging.getLogger(__name__)
 
@@ -262,3 +264,74 @@ class Connection:
 
 async def _no_validation(name: str, result: Any) -> None:
     return None
+
+
+def client_callbacks(
+    server: str,
+    hooks: SessionHooks,
+    hold_clock: Callable[[], AbstractContextManager[None]],
+) -> dict[str, Any]:
+    """Keyword arguments for the SDK's Client; call timeouts stand still while a hook runs."""
+
+    async def elicit(context: Any, params: Any) -> Any:
+        if hooks.elicit is None:
+            return types.ElicitResult(action="decline")
+
+        try:
+            with hold_clock():
+                answer = await hooks.elicit(server, params)
+
+            if isinstance(answer, tuple):
+                action, content = answer
+                reply = {"action": action, "content": content}
+                return types.ElicitResult.model_validate(reply)
+
+            return answer
+        except Exception:
+            # boundary: a failing form must not end the session; the server is told no
+            logger.exception("the elicitation hook failed")
+            return types.ElicitResult(action="cancel")
+
+    async def sample(context: Any, params: Any) -> Any:
+        assert hooks.sample is not None
+        try:
+            with hold_clock():
+                reply = await hooks.sample(server, params)
+
+            if isinstance(reply, dict):
+                return types.CreateMessageResult.model_validate(reply)
+
+            return reply
+        except NotebookError as error:
+            # a budget is used up, the person said no, or no model answers
+            logger.info("a turn for %s was not given: %s", server, error.message)
+            return types.ErrorData(
+                code=-1,
+                message="The request was declined, or there is no budget or model for it",
+            )
+        except Exception:  # boundary: as above
+            logger.exception("the sampling hook failed")
+            return types.ErrorData(code=-1, message="The request was not allowed")
+
+    async def roots(context: Any) -> Any:
+        assert hooks.roots is not None
+        folders = await hooks.roots(server)
+        return types.ListRootsResult(
+            roots=[
+                types.Root.model_validate(_describe_root(Path(folder)))
+                for folder in folders
+            ]
+        )
+
+    callbacks: dict[str, Any] = {"elicitation_callback": elicit}
+    if hooks.sample is not None:
+        callbacks["sampling_callback"] = sample
+
+    if hooks.roots is not None:
+        callbacks["list_roots_callback"] = roots
+
+    return callbacks
+
+
+def _describe_root(folder: Path) -> dict[str, str]:
+    return {"uri": folder.absolute().as_uri(), "name": folder.name}

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from mcp_notebook.config import ServerSpec, StdioServer
+from mcp_notebook.config import InProcessServer, ServerSpec, StdioServer
 
 VARIABLE = "MCP_NOTEBOOK_HANDOVER"
 STANDS_IN = "mcp_notebook/stands_in"  # a text that our server sends beside a file
@@ -29,12 +29,19 @@ def offer_folder(spec: ServerSpec) -> ServerSpec:
     """The same server, told of a folder of its own; only a process on this machine can use one."""
     if not isinstance(spec, StdioServer) or VARIABLE in spec.env:
         return spec
-    folder = tempfile.mkdtemp(dir=_base_folder())
+    folder = str(new_folder())
     return replace(spec, env={**spec.env, VARIABLE: folder})
+
+
+def new_folder() -> Path:
+    """A folder for the answers of one server."""
+    return Path(tempfile.mkdtemp(dir=_base_folder()))
 
 
 def offered_folders(spec: ServerSpec) -> tuple[Path, ...]:
     """The folder that was handed to this server, if any."""
+    if isinstance(spec, InProcessServer) and spec.folder is not None:
+        return (spec.folder,)
     if not isinstance(spec, StdioServer) or not spec.env.get(VARIABLE):
         return ()
     return (Path(spec.env[VARIABLE]),)

@@ -25,7 +25,7 @@ import httpx2
 
 from mcp_notebook.config import HttpServer, mask
 from mcp_notebook.errors import ConnectError, NotebookError
-from mcp_notebook.sessions.reply_repair.lines import mend_error, mend_halves
+from mcp_notebook.sessions.reply_repair.tap import mend_error, mend_halves
 from mcp_notebook.untrusted_text import find_public, is_loopback
 
 logger = logging.getLogger(__name__)

@@ -26,9 +26,9 @@ from mcp_notebook.config import (
 )
 from mcp_notebook.config.userfiles import UserFile
 from mcp_notebook.errors import NotebookError, SessionError
-from mcp_notebook.sessions.hooks import SessionHooks
 from mcp_notebook.sessions.log import ServerLog, quiet_sdk
 from mcp_notebook.sessions.process import STOP_GRACE, ServerProcess
+from mcp_notebook.sessions.tools import SessionHooks
 
 if TYPE_CHECKING:
     from mcp_notebook.sessions.session import Session

@@ -24,8 +24,7 @@ from mcp_notebook.sessions.http import (
     describe_failure,
     refusal_sentence,
 )
-from mcp_notebook.sessions.reply_repair.streams import Reader, Stream
-from mcp_notebook.sessions.reply_repair.tap import Tap
+from mcp_notebook.sessions.reply_repair.tap import Reader, Stream, Tap
 
 logger = logging.getLogger(__name__)
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 
 import anyio
 from mcp.shared.message import SessionMessage
 
 from mcp_notebook.sessions.process import READ_SIZE, ServerProcess
-from mcp_notebook.sessions.reply_repair.lines import LineSplitter
-from mcp_notebook.sessions.reply_repair.streams import Reader, Stream
-from mcp_notebook.sessions.reply_repair.tap import Tap
+from mcp_notebook.sessions.reply_repair.tap import Reader, Stream, Tap, TooLong
 
+# bytes kept of both ends of a line that is too long: its id stands in one of them
+EDGE = 4096
 TURN = 20  # messages of one piece after which the loop gets its turn
 
 
@@ -33,6 +34,67 @@ class StdioTransport:
 
     async def __aexit__(self, *error: object) -> None:
         return None
+
+
+class LineSplitter:
+    """Feed it what was read; it yields whole lines without their line break.
+
+    Each byte is looked at once and joined once, where repeated `(buffer +
+    chunk).split()` is quadratic.
+    """
+
+    def __init__(self, cap: int) -> None:
+        self._cap = cap
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._head = b""
+        self._tail = b""
+        self._over = False
+
+    def feed(self, chunk: bytes) -> Iterator[bytes | TooLong]:
+        """Lines that this chunk completes, and a TooLong as soon as one passes the cap."""
+        *whole, rest = chunk.split(b"\n")
+        for piece in whole:
+            yield from self._add(piece)
+            yield self._end_line()
+
+        if rest:
+            yield from self._add(rest)
+
+    def _add(self, piece: bytes) -> Iterator[TooLong]:
+        self._size += len(piece)
+        if self._over:
+            self._tail = (self._tail + piece)[-EDGE:]
+            return
+
+        self._parts.append(piece)
+        if self._size <= self._cap:
+            return
+
+        self._over = True
+        self._head = self._read_head()
+        self._tail = piece[-EDGE:]
+        self._parts = []
+        yield TooLong(self._head, b"", self._size, ended=False)
+
+    def _read_head(self) -> bytes:
+        # The first piece alone is mostly enough; joining would copy up to the whole cap.
+        first = self._parts[0]
+        if len(first) >= EDGE:
+            return first[:EDGE]
+        return b"".join(self._parts)[:EDGE]
+
+    def _end_line(self) -> bytes | TooLong:
+        line: bytes | TooLong
+        if self._over:
+            line = TooLong(self._head, self._tail, self._size, ended=True)
+        elif len(self._parts) == 1:
+            line = self._parts[0]
+        else:
+            line = b"".join(self._parts)
+
+        self._parts, self._size, self._over = [], 0, False
+        return line
 
 
 class LineReader(Reader):

@@ -14,16 +14,59 @@ import re
 import sys
 import threading
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mcp.types import CallToolResult, Tool
+    from mcp.types import (
+        CallToolResult,
+        CreateMessageRequestParams,
+        CreateMessageResult,
+        ElicitRequestParams,
+        ElicitResult,
+        Tool,
+    )
+
+    Elicit = Callable[[str, ElicitRequestParams], Awaitable["ElicitResult | Answered"]]
+    Sample = Callable[
+        [str, CreateMessageRequestParams],
+        Awaitable[CreateMessageResult | dict[str, Any]],
+    ]
+
+# What a server may ask of us: answers from the person, a model's turn, the folders in use.
+# accept, decline or cancel, and a form's values
+Answered = tuple[str, dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class SessionHooks:
+    """Async callables that run on the background loop; each first gets the name of the
+    server that asks.
+
+    elicit: the person's answer to a form or a link; without it every question is
+    declined. sample: a turn of the person's model (the result or its JSON); without it
+    sampling is not declared. roots: the folders that the server may know; without it
+    roots are not declared. authorize: shows the link of a sign-in; may return the
+    address that the person was sent to and pasted.
+    """
+
+    elicit: Elicit | None = None
+    sample: Sample | None = None
+    roots: Callable[[str], Awaitable[Sequence[Path | str]]] | None = None
+    authorize: Callable[[str, str], Awaitable[str | None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -301,9 +344,8 @@ def _check(schema: _Schema, content: Any) -> str:
 @lru_cache(maxsize=256)
 def _validator(schema: _Schema) -> Any:
     # Slow to import, see import_in_background(), and jsonschema before what it needs.
-    _import()
-    import referencing
-    from jsonschema import validators
+    validators = _import().validators
+    import referencing  # of jsonschema, and as slow
 
     base = validators.validator_for(schema.schema)
     base.check_schema(schema.schema)
@@ -324,20 +366,19 @@ IRI_GRAMMAR = "rfc3987_syntax"
 _importing = threading.Lock()
 
 
-def _import() -> None:
+def _import() -> Any:
     # The package before its modules: two threads that begin at different ends would get
     # a half-made one.
     with _importing:
         loaded = "jsonschema" in sys.modules or IRI_GRAMMAR in sys.modules
         if loaded or find_spec(IRI_GRAMMAR) is None:
-            import_module("jsonschema")
-            return
+            return import_module("jsonschema")
 
         stand_in: Any = ModuleType(IRI_GRAMMAR)
         stand_in.is_valid_syntax = _is_iri
         sys.modules[IRI_GRAMMAR] = stand_in
         try:
-            import_module("jsonschema")
+            return import_module("jsonschema")
         finally:
             # Whoever else wants the grammar gets the real one.
             del sys.modules[IRI_GRAMMAR]

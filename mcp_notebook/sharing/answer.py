@@ -17,11 +17,24 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from mcp_notebook.values import column_values
+
+
+class AnswerSize(NamedTuple):
+    """How much of an answer goes out at most."""
+
+    rows: int
+    bytes: int
+
+
+# By what carries an answer, for every server of ours and every door to it: JSON is for
+# clients anywhere, a file for the host on this machine, which maps it.
+AS_JSON = AnswerSize(10_000, 5_000_000)
+AS_FILE = AnswerSize(1_000_000, 500_000_000)
 
 TEXT_BYTES = 20_000  # what a host that reads only text gets of a result
 # JSON readers that hold numbers as doubles, as JavaScript does, round beyond this.

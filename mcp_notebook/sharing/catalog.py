@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, did_you_mean
 from mcp_notebook.kinds import is_table
-from mcp_notebook.sharing.tool_errors import did_you_mean
 
 Origin = Literal["result", "named", "shared"]
 
@@ -156,7 +155,7 @@ class Catalog:
             )
 
         # Loads pyarrow, which a name in a question does not need.
-        from mcp_notebook.sharing.sources.ibis_in_memory import near
+        from mcp_notebook.sharing.sources.local_tables import near
 
         return near(value)
 

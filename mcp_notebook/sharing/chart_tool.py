@@ -25,12 +25,12 @@ from mcp_notebook.charts.drawing import (
 )
 from mcp_notebook.charts.selects import MARKS_AT_MOST
 from mcp_notebook.charts.specification import SpecError, check_spec
+from mcp_notebook.errors import ToolError
 from mcp_notebook.secrets import hide, is_secret_name
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.catalog import Entry
 from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.masks import Masks
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.tools import Tool
 
 Find = Callable[[str], tuple[Entry, object]]

@@ -33,8 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     database.add_argument(
         "--max-rows",
         type=int,
-        default=10_000,
-        help="rows of an answer at most (default 10000)",
+        default=0,
+        help=(
+            "rows of an answer at most (default 10000, and 1000000 for a notebook on "
+            "this machine, which takes them as a file)"
+        ),
     )
     database.add_argument(
         "--timeout",

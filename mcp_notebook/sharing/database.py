@@ -5,31 +5,192 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
+import stat
+import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mcp_types as types
+import pyarrow as pa
 
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, ToolError, did_you_mean
+from mcp_notebook.results.columns import declared
 from mcp_notebook.sharing.answer import (
+    AS_FILE,
+    AS_JSON,
     OUTPUT_SCHEMA,
     AnswerColumn,
     RowsAnswer,
     TableAnswer,
     as_answer,
+    size_of,
+    to_json,
 )
 from mcp_notebook.sharing.engines import Engine, StatementLimits, TableInfo, open_engine
 from mcp_notebook.sharing.engines.interface import ColumnInfo
-from mcp_notebook.sharing.handover import LARGE, Handover, as_table, is_small
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sharing.tools import Tool, Transport, build_server, serve, token_from
+from mcp_notebook.values import column_values
 from mcp_notebook.veil import covers
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
+
+# Large answers for a host on this machine that offers a folder are an Arrow file and a
+# link to it, instead of JSON. The host names the folder in the environment and removes
+# each file when it has read it; what is left goes when the server ends.
+VARIABLE = "MCP_NOTEBOOK_HANDOVER"
+STANDS_IN = "mcp_notebook/stands_in"  # of a text: the file says it all
+ARROW = "application/vnd.apache.arrow.file"
+SMALL_ROWS = 1_000  # answers up to both sizes are worth no file
+SMALL_BYTES = 100_000
+PREVIEW_ROWS = 5
+
+
+class Handover:
+    """Writes answers into the folder that the host offered."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `ConfigError` when the folder is not there, not this user's, or open to others."""
+        try:
+            told = folder.stat()
+        except OSError as error:
+            raise ConfigError(
+                f"{VARIABLE} names {folder}, which is not there."
+            ) from error
+
+        others = os.name == "posix" and (
+            told.st_uid != os.getuid() or told.st_mode & 0o077
+        )
+        if not stat.S_ISDIR(told.st_mode) or others:
+            raise ConfigError(
+                f"{VARIABLE} must name a folder that only this user can open."
+            )
+
+        self._folder = folder
+        self._written: set[Path] = set()
+        atexit.register(self.clean)
+
+    @classmethod
+    def find_offered(cls, environ: Mapping[str, str] = os.environ) -> Handover | None:
+        """The host's folder, None when it offers none."""
+        if environ.get(VARIABLE):
+            return cls(Path(environ[VARIABLE]))
+        return None
+
+    def write_answer(self, answer: TableAnswer) -> types.CallToolResult:
+        """The answer as a file, with a preview in words and a link."""
+        # for a host that follows no links; who maps the file leaves it out
+        words = types.TextContent(text=preview(answer), _meta={STANDS_IN: True})
+        notices = [line for line in (answer.truncated, *answer.notes) if line]
+        texts = [types.TextContent(text=f"Notice: {line}.") for line in notices]
+        link = self.write_table(answer.data)
+        return types.CallToolResult(content=[words, *texts, link])
+
+    def write_table(self, table: pa.Table) -> types.ResourceLink:
+        """A table as a file, and the link to it."""
+        path = self._folder / f"{uuid.uuid4().hex}.arrow"
+        self._written = {known for known in self._written if known.exists()} | {path}
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with (
+            os.fdopen(handle, "wb") as file,
+            pa.ipc.new_file(file, table.schema) as writer,
+        ):
+            writer.write_table(table)
+
+        return types.ResourceLink(
+            uri=path.as_uri(),
+            name="rows",
+            mime_type=ARROW,
+            size=path.stat().st_size,
+            description="All rows, as Arrow",
+        )
+
+    def clean(self) -> None:
+        """Remove the files that the host left."""
+        for path in self._written:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        self._written.clear()
+
+
+def preview(answer: TableAnswer) -> str:
+    """Shape, columns and first rows as prose: the host must not take it for a second table."""
+    data = answer.data
+    columns = ", ".join(
+        f"{n} {k}" for n, k in zip(data.column_names[:40], answer.types, strict=False)
+    )
+    said = [
+        f"{data.num_rows:,} rows of {data.num_columns} columns ({columns}), handed "
+        "over as an Arrow file."
+    ]
+    head = data.slice(0, PREVIEW_ROWS)
+    first = zip(*map(column_values, head.columns[:12]), strict=True)
+    for number, row in enumerate(first, 1):
+        values = ", ".join(
+            f"{name} {str(to_json(value))[:40]}"
+            for name, value in zip(head.column_names, row, strict=False)
+        )
+        said.append(f"Row {number} holds {values}.")
+
+    return " ".join(said)
+
+
+def is_small(answer: RowsAnswer | TableAnswer) -> bool:
+    """Whether JSON carries the answer as well."""
+    if isinstance(answer, TableAnswer):
+        return answer.data.num_rows <= SMALL_ROWS and answer.data.nbytes <= SMALL_BYTES
+
+    return (
+        len(answer.rows) <= SMALL_ROWS
+        and sum(sum(map(size_of, row)) for row in answer.rows) <= SMALL_BYTES
+    )
+
+
+def as_table(answer: RowsAnswer) -> TableAnswer:
+    """Rows of Python values as Arrow columns, in the types that the database declares
+    where every value has them.
+    """
+    if answer.rows:
+        columns = zip(*answer.rows, strict=True)
+    else:
+        columns = ((),) * len(answer.columns)
+
+    pairs = zip(columns, answer.columns, strict=True)
+    arrays = [_array(list(values), column.type) for values, column in pairs]
+    fields = [
+        pa.field(column.name, array.type)
+        for column, array in zip(answer.columns, arrays, strict=True)
+    ]
+    notice = answer.notice
+    return TableAnswer(
+        pa.Table.from_arrays(arrays, schema=pa.schema(fields)),
+        tuple(column.type for column in answer.columns),
+        notice if answer.truncated else "",
+        () if answer.truncated or not notice else (notice,),
+    )
+
+
+def _array(values: list, type_: str) -> pa.Array:
+    family = declared.kind(type_)
+    if family is not None:
+        converted = declared.convert(values, family, type_)
+        if converted is not None:
+            return converted
+
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return pa.array(
+            [None if value is None else str(to_json(value)) for value in values],
+            pa.string(),
+        )
+
 
 # Hosts put a server's instructions into the system prompt: the text is compact, capped
 # and the same on every start.
@@ -73,7 +234,7 @@ async def serve_database(
     host: str = "127.0.0.1",
     port: int = 0,
     token_env: str = "",
-    max_rows: int = 10_000,
+    max_rows: int = 0,
     timeout: float = 15.0,
     tables: Sequence[str] | None = None,
     environ: Mapping[str, str] = os.environ,
@@ -81,9 +242,10 @@ async def serve_database(
     """Serve the database at `url` (default: the environment's `DATABASE_URL`) until the
     client leaves.
 
-    `timeout` is in seconds a statement, `tables` the only tables and views that may be
-    read (all when None), and `token_env` names the variable that holds the bearer token
-    for http and sse. Raises `ConfigError`.
+    `max_rows` are the rows of an answer at most (0: what its carrier takes, see
+    `answer.AS_JSON`), `timeout` is in seconds a statement, `tables` the only tables and
+    views that may be read (all when None), and `token_env` names the variable that
+    holds the bearer token for http and sse. Raises `ConfigError`.
     """
     url = url or environ.get("DATABASE_URL", "")
     if not url:
@@ -101,7 +263,8 @@ async def serve_database(
         else:
             handover = None
 
-        limits = StatementLimits(rows=max_rows, seconds=timeout)
+        most = AS_JSON if handover is None else AS_FILE
+        limits = StatementLimits(max_rows or most.rows, most.bytes, timeout)
         # of whoever started this process
         masked = tuple(json.loads(environ.get("MCP_NOTEBOOK_MASK") or "[]"))
         server = await build_database_server(engine, limits, handover, masked)
@@ -167,11 +330,7 @@ class DatabaseTools:
 
     def tools(self) -> list[Tool]:
         """The tools with descriptions for this engine."""
-        if self._handover is None:
-            most = self._limits
-        else:
-            most = LARGE
-
+        most = self._limits
         dialect, rows, megabytes = self._engine.dialect, most.rows, most.bytes / 1e6
         return [
             Tool(
@@ -220,15 +379,14 @@ class DatabaseTools:
         if self._handover is None:
             return await self._engine.query(sql, self._limits)
 
-        large = replace(LARGE, seconds=self._limits.seconds)
-        found = await self._engine.table(sql, large)
+        found = await self._engine.table(sql, self._limits)
         if not is_small(found):
             return await asyncio.to_thread(_hand_over, self._handover, found)
 
         if isinstance(found, RowsAnswer):
             return found
 
-        return as_answer(found, rows=large.rows, max_bytes=large.bytes)
+        return as_answer(found, rows=self._limits.rows, max_bytes=self._limits.bytes)
 
     async def explain(self, sql: str) -> RowsAnswer:
         return await self._engine.explain(sql, self._limits)

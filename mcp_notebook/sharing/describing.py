@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError, did_you_mean
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.results.frame_view import FrameView, view_frame
 from mcp_notebook.results.model_preview import preview
@@ -28,7 +28,6 @@ from mcp_notebook.sharing.sources.engines import (
     remote_table_of,
 )
 from mcp_notebook.sharing.sources.local_tables import STORED, count, sample, schema_of
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sql_words import written_name
 from mcp_notebook.values import column_values, type_name
 

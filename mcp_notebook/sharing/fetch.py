@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import mcp_types as types
 
-from mcp_notebook.sharing.tool_errors import ToolError
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing.tools import Tool, Transport, build_server, serve, token_from
 from mcp_notebook.untrusted_text import is_public
 from mcp_notebook.untrusted_text import resolve_host as look_up_host

@@ -17,26 +17,29 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.results.frame_view import view_frame
 from mcp_notebook.sharing import sqlguard
-from mcp_notebook.sharing.answer import TableAnswer
+from mcp_notebook.sharing.answer import AS_FILE, TableAnswer
 from mcp_notebook.sharing.arrow import for_duckdb, snapshot
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.sources import plan_request
-from mcp_notebook.sharing.sources.local_tables import STORED, ready, schema_of
-from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
+from mcp_notebook.sharing.sources.local_tables import (
+    STORED,
+    Spool,
+    drop,
+    ready,
+    schema_of,
+)
 from mcp_notebook.sharing.sources.plan import named_columns
-from mcp_notebook.sharing.sources.remote_plan import MOST_BYTES, MOST_ROWS
 from mcp_notebook.sharing.sources.remote_route import (
     Bounds,
     Elsewhere,
     Here,
     Remembered,
 )
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sql_words import split_sql, written_name
 
 if TYPE_CHECKING:
@@ -56,10 +59,10 @@ async def local_answer(
     Tables of this machine are computed in this process, the frames read in place, and
     give all rows (`limit` None). Tables of another engine are computed there: the
     statement is checked, bounded and stopped as a model's is, with more time
-    (`SECONDS`), and gives at most `MOST_ROWS` rows.
+    (`SECONDS`), and gives at most `AS_FILE` of rows.
     """
     elsewhere = Elsewhere(_ask_here, _known())
-    most = Bounds(MOST_ROWS if limit is None else limit, MOST_BYTES, SECONDS)
+    most = Bounds(AS_FILE.rows if limit is None else limit, AS_FILE.bytes, SECONDS)
     try:
         routed = await elsewhere.route(catalog, sql, most)
         if isinstance(routed, TableAnswer):

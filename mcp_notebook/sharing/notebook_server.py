@@ -14,6 +14,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -28,17 +29,17 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 from pyarrow import csv
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, did_you_mean
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.secrets import KnownValues
 from mcp_notebook.sharing.arrow import arrow_bytes, snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog
+from mcp_notebook.sharing.database import Handover
 from mcp_notebook.sharing.describing import UNREADABLE, look
 from mcp_notebook.sharing.masks import NOTHING_KNOWN, Masks
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources.local_tables import STORED, sample
 from mcp_notebook.sharing.table_tools import SECONDS, Form, TableTools
-from mcp_notebook.sharing.tool_errors import did_you_mean
 from mcp_notebook.sharing.tools import build_server
 from mcp_notebook.values import column_values, value_kind
 
@@ -146,12 +147,13 @@ def build_notebook_server(
     mask: Callable[[], Sequence[str]] = tuple,
     known: KnownValues = NOTHING_KNOWN,
     timeout: float = SECONDS,
+    folder: Path | None = None,
 ) -> Server[Any]:
     """The server over a catalog.
 
     `runner` holds the worker process (by default one of its own, which ends with its
     last client), `mask` gives the patterns of columns whose values no client ever gets,
-    `timeout` is in seconds a statement.
+    `timeout` is in seconds a statement; into `folder` large answers go as files.
     """
     # one for the server's life, so that tokens agree from query to query
     key = Masks().key
@@ -161,7 +163,8 @@ def build_notebook_server(
         return Masks(patterns, key, known, len(known) if patterns else 0)
 
     running = runner or SqlRunner()
-    tools = TableTools(catalog, running, form, current_masks, timeout)
+    handing = None if folder is None else Handover(folder)
+    tools = TableTools(catalog, running, form, current_masks, timeout, handing)
     resources = Resources(catalog, current_masks)
     prompts = Prompts(catalog, lambda names: current_masks().columns(names))
     bus, sessions = InMemorySubscriptionBus(), HandshakeClients()

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import chain, combinations, islice
 from typing import Any
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing.answer import AnswerColumn, TableAnswer, to_json
 from mcp_notebook.sharing.engines.interface import quote
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.values import column_values
 
 MAX_COLUMNS = 60

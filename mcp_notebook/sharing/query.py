@@ -22,18 +22,23 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
-from mcp_notebook.sharing.answer import TableAnswer
+from mcp_notebook.sharing.answer import AS_FILE, TableAnswer
 from mcp_notebook.sharing.arrow import Snapshot, snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog
 from mcp_notebook.sharing.describing import look
 from mcp_notebook.sharing.local_sql import local_answer, run_local_query
 from mcp_notebook.sharing.masks import holds_tokens, note_on
-from mcp_notebook.sharing.sources.local_tables import STORED, Ready, ready, schema_of
-from mcp_notebook.sharing.sources.parquet_spool import Spool, drop
+from mcp_notebook.sharing.sources.local_tables import (
+    STORED,
+    Ready,
+    Spool,
+    drop,
+    ready,
+    schema_of,
+)
 from mcp_notebook.sharing.sources.remote_route import Bounds, Elsewhere, Here, nothing
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.worker import Worker
 
 if TYPE_CHECKING:
@@ -215,15 +220,11 @@ def _drop(owner: weakref.ref[Shipping], name: str, gone: weakref.ref[_Shipped]) 
 
 
 __all__ = [
-    "MAX_ROWS",
     "SqlRunner",
     "local_answer",
     "run_local_query",
     "run_worker_query",
 ]
-
-MAX_ROWS = 100_000
-MAX_BYTES = 64_000_000
 
 
 class SqlRunner:
@@ -252,9 +253,9 @@ class SqlRunner:
         catalog: Catalog,
         sql: str,
         *,
-        limit: int = MAX_ROWS,
+        limit: int = AS_FILE.rows,
         timeout: float = 30.0,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int = AS_FILE.bytes,
         masks: Masks | None = None,
     ) -> TableAnswer:
         """At most `limit` rows and `max_bytes` bytes of the SELECT's answer; raises `ToolError`.
@@ -421,7 +422,7 @@ class SqlRunner:
 
 
 async def run_worker_query(
-    catalog: Catalog, sql: str, *, limit: int = MAX_ROWS, timeout: float = 30.0
+    catalog: Catalog, sql: str, *, limit: int = AS_FILE.rows, timeout: float = 30.0
 ) -> TableAnswer:
     """One query with a worker of its own, for callers that make few; `SqlRunner` keeps
     it warm. Raises `ToolError`.

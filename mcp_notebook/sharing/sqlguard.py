@@ -23,8 +23,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mcp_notebook.errors import ToolError, did_you_mean
 from mcp_notebook.sharing.answer import TableAnswer
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sql_functions import ACTING_FUNCTIONS
 
 MAX_LENGTH = 20_000  # characters

@@ -19,10 +19,12 @@ from typing import Any, Literal
 import mcp_types as types
 import pyarrow as pa
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import kind_of
 from mcp_notebook.sharing import profiles
 from mcp_notebook.sharing.answer import (
+    AS_FILE,
+    AS_JSON,
     OUTPUT_SCHEMA,
     AnswerColumn,
     RowsAnswer,
@@ -34,6 +36,7 @@ from mcp_notebook.sharing.answer import (
 from mcp_notebook.sharing.arrow import arrow_bytes
 from mcp_notebook.sharing.catalog import Catalog, Entry
 from mcp_notebook.sharing.chart_tool import chart_tool
+from mcp_notebook.sharing.database import Handover, is_small
 from mcp_notebook.sharing.describing import (
     describe_elsewhere,
     describe_here,
@@ -41,10 +44,9 @@ from mcp_notebook.sharing.describing import (
     summary,
 )
 from mcp_notebook.sharing.masks import Masks
-from mcp_notebook.sharing.query import MAX_ROWS, SqlRunner
+from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources.engines import is_remote
 from mcp_notebook.sharing.sources.local_tables import STORED
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.tools import Tool
 from mcp_notebook.values import column_values
 
@@ -165,8 +167,6 @@ def _hash(sql: str) -> bytes:
 
 
 ARROW = "application/vnd.apache.arrow.file"
-JSON_ROWS = 10_000
-JSON_BYTES = 5_000_000
 SECONDS = 30.0
 
 Form = Literal["arrow", "json"]
@@ -243,12 +243,14 @@ class TableTools:
         form: Form,
         masks: Callable[[], Masks],
         timeout: float,
+        handover: Handover | None = None,
     ) -> None:
         self._catalog = catalog
         self._runner = runner
         self._form = form
         self._masks = masks
         self._timeout = timeout
+        self._handover = handover
         self._cursors = Cursors() if form == "json" else Cursors(seconds=None)
 
     def tools(self) -> list[Tool]:
@@ -312,9 +314,9 @@ class TableTools:
 
     def _limit(self) -> dict[str, Any]:
         if self._form == "json":
-            most = JSON_ROWS
+            most = AS_JSON.rows
         else:
-            most = MAX_ROWS
+            most = AS_FILE.rows
 
         return {
             "type": "integer",
@@ -331,7 +333,7 @@ class TableTools:
     async def query(
         self, sql: str, limit: int = 0, cursor: str = ""
     ) -> RowsAnswer | types.CallToolResult:
-        limit = limit or (JSON_ROWS if self._form == "json" else MAX_ROWS)
+        limit = limit or (AS_JSON.rows if self._form == "json" else AS_FILE.rows)
         place = self._cursors.place(cursor, sql)
         answer = await self._ask(sql, place.offset + limit)
         page = await asyncio.to_thread(_page, answer, place)
@@ -339,14 +341,16 @@ class TableTools:
             following = await asyncio.to_thread(
                 self._next_cursor, sql, answer, answer.data.num_rows, place
             )
-            return await asyncio.to_thread(arrow_result, page, following)
+            return await asyncio.to_thread(
+                arrow_result, page, following, self._handover
+            )
 
         return await asyncio.to_thread(self._as_json, sql, answer, page, place)
 
     def _as_json(
         self, sql: str, answer: TableAnswer, page: TableAnswer, place: Position
     ) -> RowsAnswer:
-        shown = as_answer(page, rows=JSON_ROWS, max_bytes=JSON_BYTES)
+        shown = as_answer(page, rows=AS_JSON.rows, max_bytes=AS_JSON.bytes)
         if shown.truncated:
             following = self._next_cursor(
                 sql, answer, place.offset + len(shown.rows), place
@@ -369,7 +373,7 @@ class TableTools:
         return self._cursors.after(sql, served, answer.data.slice(0, served))
 
     async def _ask(
-        self, sql: str, limit: int = MAX_ROWS, timeout: float = 0
+        self, sql: str, limit: int = AS_FILE.rows, timeout: float = 0
     ) -> TableAnswer:
         timeout = timeout or self._timeout
         return await self._runner.query(
@@ -489,9 +493,11 @@ def _page(answer: TableAnswer, place: Position) -> TableAnswer:
     return TableAnswer(rest, answer.types, answer.truncated, answer.notes)
 
 
-def arrow_result(answer: TableAnswer, cursor: str = "") -> types.CallToolResult:
-    """The answer with its table as an embedded Arrow file; notice and notes also stand
-    in the schema's metadata.
+def arrow_result(
+    answer: TableAnswer, cursor: str = "", handover: Handover | None = None
+) -> types.CallToolResult:
+    """The answer with its table as an embedded Arrow file, or a large one as a file on
+    disk; notice and notes also stand in the schema's metadata.
     """
     about = {
         "types": list(answer.types),
@@ -499,11 +505,16 @@ def arrow_result(answer: TableAnswer, cursor: str = "") -> types.CallToolResult:
         "notes": list(answer.notes),
     }
     table = answer.data.replace_schema_metadata({"mcp_notebook": json.dumps(about)})
-    blob = types.BlobResourceContents(
-        uri="notebook://answer",
-        mime_type=ARROW,
-        blob=base64.b64encode(arrow_bytes(table)).decode("ascii"),
-    )
+    if handover is None or is_small(answer):
+        blob = types.BlobResourceContents(
+            uri="notebook://answer",
+            mime_type=ARROW,
+            blob=base64.b64encode(arrow_bytes(table)).decode("ascii"),
+        )
+        carrier = types.EmbeddedResource(resource=blob)
+    else:
+        carrier = handover.write_table(table)
+
     if cursor:
         following = f"; for the next rows: the same sql with cursor {cursor}"
     else:
@@ -514,4 +525,4 @@ def arrow_result(answer: TableAnswer, cursor: str = "") -> types.CallToolResult:
         for line in (answer.truncated + following, *answer.notes)
         if line
     ]
-    return types.CallToolResult(content=[types.EmbeddedResource(resource=blob), *said])
+    return types.CallToolResult(content=[carrier, *said])

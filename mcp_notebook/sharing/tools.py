@@ -35,7 +35,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mcp_notebook import __version__
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, ToolError, did_you_mean
 from mcp_notebook.secrets import hide
 from mcp_notebook.sharing.answer import (
     OUTPUT_SCHEMA,
@@ -43,7 +43,6 @@ from mcp_notebook.sharing.answer import (
     as_text,
     structured_content,
 )
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 
 logger = logging.getLogger(__name__)
 

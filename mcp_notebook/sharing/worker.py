@@ -14,9 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.loop import kill
-from mcp_notebook.sharing.tool_errors import ToolError
 
 logger = logging.getLogger(__name__)
 

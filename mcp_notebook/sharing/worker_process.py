@@ -26,9 +26,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.sources import plan_request
-from mcp_notebook.sharing.tool_errors import ToolError
 
 MEMORY = "1GB"  # DuckDB's own limit; a few functions allocate outside it
 # bytes on top of the mapped tables; what DuckDB's limit misses ends here
@@ -118,7 +118,7 @@ def _open_table(place: str | dict[str, Any]) -> Any:
         return _side_by_side(tables, place["columns"])
 
     # loads Arrow's datasets, which frames do not need
-    from mcp_notebook.sharing.sources.files import Scan
+    from mcp_notebook.sharing.sources.local_tables import Scan
 
     try:
         return Scan.of(place).open()

@@ -7,7 +7,7 @@ from mcp_notebook.agent import backends
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.calls import call_tool
 from mcp_notebook.agent.conversation import Conversation
-from mcp_notebook.agent.request import Request
+from mcp_notebook.agent.request import Request, admit
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.events import Reply as Answer
@@ -71,10 +71,11 @@ class Bench:
         body = {
             "model": "m",
             "max_tokens": 1,
+            "system": [],
             "messages": messages,
             "tools": self.caller.toolset.definitions(),
         }
-        return refusal(body) is None
+        return refusal(admit(body)) is None
 
 
 def shop(**tools):

@@ -95,3 +95,17 @@ texts = st.sampled_from(
         "a" * 9,
     ]
 ) | st.text(st.characters(), max_size=8)
+
+
+# What a call of an odd tool answers with: (kind of part, value).
+parts = (
+    st.tuples(st.just("text"), texts)
+    | st.tuples(st.just("image"), pictures)
+    | st.tuples(st.just("audio"), pictures)
+    | st.tuples(st.just("link"), NAMES)
+    | st.tuples(st.just("embedded"), pictures)
+)
+answers = st.tuples(st.lists(parts, max_size=3), st.none() | anything)
+tools = st.tuples(NAMES, texts, schemas, answers)
+# The tools of one server, by unlike names.
+servers = st.lists(tools, max_size=4, unique_by=lambda tool: tool[0])

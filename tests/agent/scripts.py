@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
+from mcp_notebook.untrusted_text import sendable
+from tests.agent import odd
 from tests.fake_messages import Fault, Reply, server_use, text, thinking, use
 
 ENVIRONMENT = "planted-in-environment-7f3a"
@@ -25,6 +27,7 @@ ANSWERS = (
     "deny: no need",
     f"deny: it says {RESULT[:7]}",
 )
+ODD = "odd:"
 _ids = itertools.count(1)
 
 
@@ -39,6 +42,7 @@ class Cell:
     interrupt: int | None
     way: Literal["cancel", "close", "anywhere"]
     limits: dict[str, int]
+    question: str
 
 
 def _call(draw_name: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +53,8 @@ names = st.sampled_from(
     [f"shop__{t}" for t in TRUSTED]
     + [f"web__{t}" for t in UNTRUSTED]
     + ["nobody__knows"]
+    # the n-th tool of the odd server, by the name that it has in the request
+    + [f"{ODD}{n}" for n in range(4)] * 3
 )
 arguments = st.sampled_from(
     [
@@ -58,10 +64,11 @@ arguments = st.sampled_from(
         {"password": ARGUMENT},
         {"deep": [{"api_key": ARGUMENT}]},
     ]
-)
+) | st.dictionaries(odd.NAMES, odd.anything, max_size=2).map(sendable)
 calls = st.builds(_call, names, arguments)
-texts = st.sampled_from(
-    ["Looking.", "It is eight.", "one two three four five", "  "]
+texts = (
+    st.sampled_from(["Looking.", "It is eight.", "one two three four five", "  "])
+    | odd.texts
 ).map(text)
 thoughts = st.sampled_from(["hm", "a table then"]).map(thinking)
 
@@ -95,10 +102,25 @@ def replies(draw: st.DrawFn) -> Reply:
     return Reply(content, stop_reason=ends, breaks=breaks, after=after, half_tool=half)  # type: ignore[arg-type]
 
 
-faults = st.sampled_from([0, 400, 401, 413, 429, 500, 529]).map(
-    lambda status: Fault(
-        status, "prompt is too long" if status == 400 else "scripted", retry_after=None
-    )
+# What the service says of a request: that it is too long, or where it is wrong.
+refusals = st.sampled_from(
+    [
+        "prompt is too long",
+        "something is wrong",
+        "Could not process image",
+        "tools.0.custom.input_schema: odd",
+        "tools.99.custom.name: odd",
+        "messages.0.content.0.text: odd",
+        "messages.2.content.0.tool_result.content.0: odd",
+        "messages.1.content.1.tool_use.input: odd",
+    ]
+)
+faults = st.builds(
+    lambda status, said: Fault(
+        status, said if status == 400 else "scripted", retry_after=None
+    ),
+    st.sampled_from([0, 400, 400, 401, 413, 429, 500, 529]),
+    refusals,
 )
 cells = st.builds(
     Cell,
@@ -113,5 +135,20 @@ cells = st.builds(
             "bytes": st.sampled_from([0, 300]),
         }
     ),
+    question=st.just("") | odd.texts,
 )
-conversations = st.lists(cells, min_size=1, max_size=3)
+
+
+@dataclass(frozen=True)
+class Script:
+    """The cells of one conversation, and the tools of a server as nobody wants it."""
+
+    cells: list[Cell]
+    odd_tools: list[tuple[Any, ...]]
+
+
+conversations = st.builds(
+    Script,
+    cells=st.lists(cells, min_size=1, max_size=3),
+    odd_tools=st.just([]) | odd.servers,
+)

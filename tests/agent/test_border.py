@@ -8,15 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_notebook.agent.border import admit, admit_reply
 from mcp_notebook.agent.conversation import Conversation, tool_result
-from mcp_notebook.agent.offered import allowed_name, merge_branches, offer
-from mcp_notebook.agent.toolset import Toolset, api_name
+from mcp_notebook.agent.request import admit, admit_reply
+from mcp_notebook.agent.toolset import (
+    Toolset,
+    allowed_name,
+    api_name,
+    merge_branches,
+    offer,
+)
 from mcp_notebook.errors import RequestRefused
 from mcp_notebook.events import Note, ToolCall
-from mcp_notebook.json_schema import lift, sendable
+from mcp_notebook.json_schema import lift
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.sessions.tools import ToolInfo, fingerprint
+from mcp_notebook.untrusted_text import sendable
 from tests.agent import odd
 from tests.agent.bench import Bench, shop
 from tests.fake_messages import FakeMessages, Fault, Reply, text, use
@@ -54,6 +60,7 @@ def offered_in(schema):
     return Toolset.of([session]).definitions()
 
 
+@pytest.mark.slow
 @given(odd.schemas)
 def test_any_schema_becomes_one_that_the_service_takes(schema):
     assert problem_of(request(offered_in(schema))) is None

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 import mcp_notebook
-from mcp_notebook.agent import turn
+from mcp_notebook.agent import run
 from mcp_notebook.errors import BackendError
 from mcp_notebook.notebook import current
 from tests.agent.clouds import WIRES, Cloud
@@ -54,7 +54,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    monkeypatch.setattr(turn, "PAUSE", 0.0)
+    monkeypatch.setattr(run, "PAUSE", 0.0)
     with notebook(tmp_path, {}):
         yield
 
@@ -77,6 +77,7 @@ def turns() -> list[Reply]:
     return [Reply([text("Let me look."), query]), Reply([text("It is **6**.")])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WIRES)
 def test_a_question_with_a_call_is_answered_and_the_footer_names_the_cloud(
     name: str,

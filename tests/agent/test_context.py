@@ -9,14 +9,20 @@ from typing import Any
 
 import pytest
 
-from mcp_notebook.agent import backends, tracing
+from mcp_notebook import ledger
+from mcp_notebook.agent import backends
+from mcp_notebook.agent.backends import (
+    estimate_dollars,
+    has_price,
+    plain_name,
+    window_of,
+)
 from mcp_notebook.agent.conversation import (
     Conversation,
     prepare_conversation,
     tool_result,
     window_warning,
 )
-from mcp_notebook.agent.prices import estimate_dollars, has_price, plain_name, window_of
 from mcp_notebook.agent.request import Request, system_prompt
 from mcp_notebook.agent.toolset import FIND, SEARCH, ToolSearch, Toolset
 from mcp_notebook.agent.typed import form_of
@@ -222,9 +228,9 @@ class Spans:
 
 async def test_a_call_is_a_span_with_names_and_sizes_and_no_contents(monkeypatch):
     spans = Spans()
-    monkeypatch.setattr(tracing, "_tracer", lambda: spans)
+    monkeypatch.setattr(ledger, "_tracer", lambda: spans)
     script = [Reply([use("shop__query", {"sql": "select 'words'"}, id="c1")]), DONE]
-    with FakeMessages(script) as api, tracing.agent_span("cell", "claude-x"):
+    with FakeMessages(script) as api, ledger.agent_span("cell", "claude-x"):
         await Bench(api, shop()).events()
     assert [name for name, _ in spans.seen] == [
         "invoke_agent mcp-notebook",

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mcp_notebook.agent import turn
+from mcp_notebook.agent import run
 from mcp_notebook.agent.conversation import Conversation, tool_result, trim_results
 from mcp_notebook.errors import BackendError, ContextFull, SessionError
 from mcp_notebook.events import Note, Stop, ToolResult
@@ -19,7 +19,7 @@ DONE = Reply([text("Eight.")])
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch):
-    monkeypatch.setattr(turn, "PAUSE", 0.0)
+    monkeypatch.setattr(run, "PAUSE", 0.0)
 
 
 def notes(events):

@@ -9,31 +9,43 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 from hypothesis import given, settings
+from mcp.types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+)
 
-from mcp_notebook.agent import turn
 from mcp_notebook.agent.caller import Caller
 from mcp_notebook.agent.run import run
 from mcp_notebook.agent.toolset import Toolset
 from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.card_json import call_payload
 from mcp_notebook.display.questions import approval_question
 from mcp_notebook.display.view import View
+from mcp_notebook.display.widgets import call_payload
 from mcp_notebook.errors import BackendError, SessionError
 from mcp_notebook.events import Event, Footer, ToolCall, ToolResult, Usage
 from mcp_notebook.events import Reply as Answer
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.notebook.asker import Asker, CallApprovals
 from mcp_notebook.policy import Budget, Limits
-from mcp_notebook.replay import RecordTransport
+from mcp_notebook.replay.transports import RecordTransport
+from mcp_notebook.sessions.tools import ToolInfo, fingerprint
 from tests.agent.bench import ROWS, Bench
 from tests.agent.inprocess import InProcess
-from tests.agent.scripts import ENVIRONMENT, PLANTED, RESULT, Cell, conversations
-from tests.fake_messages import FakeMessages, Fault
+from tests.agent.scripts import ENVIRONMENT, ODD, PLANTED, RESULT, Cell, conversations
+from tests.fake_messages import FakeMessages, Fault, Reply
 from tests.toy import ToySession
 
 # seconds; a cell takes a tenth of one, on a machine that has nothing else to do
@@ -79,6 +91,45 @@ def _fails(**_: object) -> object:
     return CallToolResult(content=[TextContent(type="text", text=said)], is_error=True)
 
 
+def _part(kind: str, value: Any) -> ContentBlock:
+    """A part as the wire may bring it: nothing of it is checked."""
+    if kind == "text":
+        return TextContent.model_construct(type="text", text=value)
+    if kind == "link":
+        return ResourceLink.model_construct(type="resource_link", uri=value, name=value)
+
+    mime, data = value
+    if kind == "image":
+        return ImageContent.model_construct(type="image", data=data, mime_type=mime)
+    if kind == "audio":
+        return AudioContent.model_construct(type="audio", data=data, mime_type=mime)
+
+    blob = BlobResourceContents.model_construct(uri="a://b", blob=data, mime_type=mime)
+    return EmbeddedResource.model_construct(type="resource", resource=blob)
+
+
+def odd_session(tools: list[tuple[Any, ...]]) -> ToySession:
+    """A server whose tools, names, schemas and results are as they come."""
+    session = ToySession("odd", {})
+    infos = []
+    for name, said, schema, (parts, structured) in tools:
+        definition = {"name": name, "description": said, "inputSchema": schema}
+        mark = fingerprint(json.loads(json.dumps(definition)))
+        infos.append(
+            ToolInfo("odd", name, "", said, schema, None, {}, mark, definition)
+        )
+        result = CallToolResult.model_construct(
+            content=[_part(*part) for part in parts],
+            structured_content=structured,
+            is_error=False,
+        )
+        session._functions[name] = lambda _result=result, **_: _result
+
+    session.tools = tuple(infos)
+    session.accept_changes()
+    return session
+
+
 def sessions() -> list[ToySession]:
     """A trusted and another server, whose tools do all that tools do."""
     secret_rows = [
@@ -104,26 +155,52 @@ def sessions() -> list[ToySession]:
 class World:
     """Everything of one conversation, over its cells."""
 
-    def __init__(self, cassette: Path) -> None:
+    def __init__(self, cassette: Path, odd_tools: list[tuple[Any, ...]]) -> None:
+        self.odd = odd_session(odd_tools)
         self.api = FakeMessages(())
         self.api._socket.close()
         self.wire = InProcess(self.api)
         self.cassette = cassette
         recorder = RecordTransport(cassette, self.wire, source="scripted")
-        self.bench = Bench(self.api, *sessions(), client=self.wire.client(recorder))
+        self.bench = Bench(self.api, *self.servers(), client=self.wire.client(recorder))
         self.ledger, self.paper = Ledger(file=cassette.with_suffix(".log")), Paper()
         self.log = io.StringIO()
 
+    def servers(self) -> list[ToySession]:
+        return [*sessions(), self.odd]
+
+    def odd_name(self, number: int) -> str:
+        """What the request calls a tool of the odd server."""
+        named = [
+            name
+            for name, (session, _) in Toolset.of([self.odd]).by_name.items()
+            if session is self.odd
+        ]
+        return named[number] if number < len(named) else "odd__gone"
+
+    def with_names(self, turn: Reply | Fault) -> Reply | Fault:
+        """The turn with the odd tools called by their names."""
+        if isinstance(turn, Fault):
+            return turn
+
+        content = [dict(block) for block in turn.content]
+        for block in content:
+            name = block.get("name", "")
+            if block["type"] == "tool_use" and name.startswith(ODD):
+                block["name"] = self.odd_name(int(name.removeprefix(ODD)))
+
+        return replace(turn, content=content)
+
     async def play(self, cell: Cell, number: int) -> list[Event]:
         """One cell, driven as the notebook drives it."""
-        script = iter(cell.turns)
+        script = map(self.with_names, cell.turns)
         self.api._script = lambda body, n: next(
             script, Fault(400, "the script is over", None)
         )
         budget = Budget(Limits(**cell.limits))
         old = self.bench.caller
         caller = Caller(
-            Toolset.of(sessions()),
+            Toolset.of(self.servers()),
             self.bench,
             CallApprovals(Asker()),
             grants=old.grants,
@@ -155,7 +232,7 @@ class World:
         self, cell: Cell, caller: Caller, seen: list[Event], view: View, name: str
     ) -> None:
         answers = iter(cell.answers)
-        prompt = [{"type": "text", "text": f"Question of {name}?"}]
+        prompt = [{"type": "text", "text": f"{cell.question} Question of {name}?"}]
         stream = run(
             self.bench.conversation, prompt, request=self.bench.request, caller=caller
         )
@@ -231,12 +308,17 @@ def runner() -> Iterator[asyncio.Runner]:
     gc.collect()
     # what is loaded by now stays: looking at it again and again is a fifth of the time
     gc.freeze()
-    with asyncio.Runner() as running, mock.patch.object(turn, "PAUSE", 0.0), planted:
+    with (
+        asyncio.Runner() as running,
+        mock.patch("mcp_notebook.agent.run.PAUSE", 0.0),
+        planted,
+    ):
         yield running
     gc.unfreeze()
 
 
 # The widest of all random tests: it has most of the examples of the whole suite.
+@pytest.mark.slow
 @settings(max_examples=2000 if settings.default.max_examples > 100 else 60)
 @given(script=conversations)
 def test_whatever_happens_the_next_cell_can_go_on(runner, tmp_path_factory, script):
@@ -245,11 +327,11 @@ def test_whatever_happens_the_next_cell_can_go_on(runner, tmp_path_factory, scri
         file.unlink(missing_ok=True)
 
     async def play() -> None:
-        world = World(cassette)
+        world = World(cassette, script.odd_tools)
         handler = logging.StreamHandler(world.log)
         logger.addHandler(handler)
         try:
-            for number, cell in enumerate(script):
+            for number, cell in enumerate(script.cells):
                 check(world, await world.play(cell, number))
                 assert not await settled()
         finally:

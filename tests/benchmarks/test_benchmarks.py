@@ -12,11 +12,13 @@ from tests.benchmarks import data, measure, showing
 from tests.benchmarks.__main__ import ALL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALL)
 def test_each_benchmark_prints_a_ratio(name: str) -> None:
     assert "; ratio " in ALL[name].run(600, rounds=1, memory=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["records", "tuples"])
 def test_peak_memory_is_measured_in_a_process_of_its_own(name: str) -> None:
     assert measure.peak(name, "ours", 2_000) > 0
@@ -30,6 +32,7 @@ def test_ours_and_the_reference_hold_the_same_values(name: str) -> None:
     assert list(ours.iloc[:, 6]) == list(reference.iloc[:, 6])
 
 
+@pytest.mark.slow
 def test_the_command_takes_names_and_a_size() -> None:
     command = [
         sys.executable,

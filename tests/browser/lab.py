@@ -235,10 +235,7 @@ class NotebookPage:
         self._host = urlparse(url).netloc
         self.page.goto(url, timeout=START * 1000)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START * 1000)
-        self.page.wait_for_function(
-            "() => jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
-            timeout=START * 1000,
-        )
+        self.page.wait_for_function(_IDLE, timeout=START * 1000)
 
     def reload(self) -> None:
         """Load the page again; the kernel lives on unless it was stopped."""
@@ -287,6 +284,13 @@ class NotebookPage:
             "() => jupyterapp.commands.execute('notebook:interrupt-kernel')"
         )
 
+    def restart_kernel(self) -> None:
+        """A new kernel for the notebook, as the restart button gives; its cells stay."""
+        self.page.evaluate(
+            "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        self.page.wait_for_function(_IDLE, timeout=START * 1000)
+
     def screenshot(self, file: Path | str, cell: int | None = None) -> Path:
         """A picture of the whole page, or of one cell with its output, however tall."""
         Path(file).parent.mkdir(parents=True, exist_ok=True)
@@ -315,6 +319,10 @@ class NotebookPage:
             self.outside.append(url)
 
 
+_IDLE = (
+    "() => jupyterapp.shell.currentWidget?.sessionContext?.session?.kernel?.status"
+    " === 'idle'"
+)
 _PROMPT = """([index, signs]) => {
   const cell = document.querySelectorAll(".jp-Notebook .jp-Cell")[index];
   const prompt = cell?.querySelector(".jp-InputPrompt")?.textContent ?? "";

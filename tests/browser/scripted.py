@@ -19,8 +19,12 @@ from pathlib import Path
 import pyarrow as pa
 from IPython.display import display
 
-from mcp_notebook.display import View, status_table_html, tools_table_html
-from mcp_notebook.display.history import history_bundle
+from mcp_notebook.display.listing import (
+    history_bundle,
+    status_table_html,
+    tools_table_html,
+)
+from mcp_notebook.display.view import View
 from mcp_notebook.events import (
     Event,
     Footer,

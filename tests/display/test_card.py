@@ -8,8 +8,13 @@ import pytest
 
 import mcp_notebook.display.widgets as module
 from mcp_notebook.display.call_view import CallView, view_call
-from mcp_notebook.display.card_json import call_payload, head_payload, result_payload
-from mcp_notebook.display.widgets import Card
+from mcp_notebook.display.tables import view_result
+from mcp_notebook.display.widgets import (
+    Card,
+    call_payload,
+    head_payload,
+    result_payload,
+)
 from mcp_notebook.events import Reply, ToolCall, ToolResult
 from mcp_notebook.results import Reading, Table
 from tests.browser.scripted import months
@@ -72,8 +77,10 @@ def test_a_long_query_is_shown_whole_even_where_its_colours_are_too_heavy() -> N
     assert "".join(text.split()) == "".join(sql.split())
 
 
+@pytest.mark.slow
 def test_the_payload_stays_below_two_hundred_kilobytes_whatever_comes() -> None:
-    huge = pa.table({f'"c\\{n}"': ['"\\ü' * 900] * 3_000 for n in range(150)})
+    # More rows, columns and characters than a card is sent of any: more only take time.
+    huge = pa.table({f'"c\\{n}"': ['"\\ü' * 900] * 250 for n in range(70)})
     table = Table(data=huge, notes=("n" * 9_000,) * 3, truncated="t" * 9_000)
     reading = Reading(tables=(table,) * 12, text="ü" * 500_000, reader="test")
     asked = ToolCall(
@@ -84,7 +91,7 @@ def test_the_payload_stays_below_two_hundred_kilobytes_whatever_comes() -> None:
         claims="c" * 9_000,
     )
     for outcome in ("ok", "error"):
-        record = view_call(
+        record = view_result(
             asked, ToolResult("a", outcome, "ü" * 500_000, 1.0, 9, ("n",) * 12, reading)
         )
         sent = [
@@ -100,13 +107,13 @@ def test_the_payload_stays_below_two_hundred_kilobytes_whatever_comes() -> None:
 
 def test_values_travel_as_text_so_that_nothing_is_rounded() -> None:
     data = pa.table({"id": [2**63 - 1], "rate": [3.141592653589793]})
-    sent = result_payload(view_call(call(), result(data=data)))
+    sent = result_payload(view_result(call(), result(data=data)))
     assert sent["tables"][0]["rows"] == (("9223372036854775807", "3.141592653589793"),)
 
 
 def test_what_adding_binary_fractions_leaves_behind_is_not_shown() -> None:
     sent = result_payload(
-        view_call(
+        view_result(
             call(), result(data=pa.table({"total": [59288.31000000016, 0.1 + 0.2]}))
         )
     )
@@ -114,13 +121,15 @@ def test_what_adding_binary_fractions_leaves_behind_is_not_shown() -> None:
 
 
 def test_the_card_says_when_it_holds_fewer_rows_than_there_are() -> None:
-    sent = result_payload(view_call(call(), result(data=months(900))))
+    sent = result_payload(view_result(call(), result(data=months(900))))
     assert (
         sent["tables"][0]["partial"]
         == "The first 200 of 900 rows are here; sorting and the filter see those."
     )
     assert (
-        result_payload(view_call(call(), result(data=months())))["tables"][0]["partial"]
+        result_payload(view_result(call(), result(data=months())))["tables"][0][
+            "partial"
+        ]
         == ""
     )
 

@@ -17,9 +17,9 @@ from mcp_notebook.charts.altair_code import altair_code
 from mcp_notebook.charts.choose import chart_of, choose
 from mcp_notebook.charts.compute import Chart
 from mcp_notebook.charts.drawing import draw_chart, short_number, units_with_points
-from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.card_html import render_call
-from mcp_notebook.display.card_json import result_payload
+from mcp_notebook.display.card import render_call
+from mcp_notebook.display.tables import view_result
+from mcp_notebook.display.widgets import result_payload
 from mcp_notebook.results import Table
 from tests.browser.scripted import months
 from tests.charts.same import same_picture
@@ -140,8 +140,8 @@ def test_records_have_no_picture() -> None:
 )
 def test_a_table_that_is_not_whole_or_exact_has_no_picture(about: dict) -> None:
     data = pa.table({"month": MONTHS, "n": range(12)})
-    assert view_call(call(), result(data=data)).tables[0].chart is not None
-    assert view_call(call(), result(data=data, **about)).tables[0].chart is None
+    assert view_result(call(), result(data=data)).tables[0].chart is not None
+    assert view_result(call(), result(data=data, **about)).tables[0].chart is None
 
 
 def test_without_the_extra_there_is_the_table_alone(
@@ -149,7 +149,7 @@ def test_without_the_extra_there_is_the_table_alone(
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     data = pa.table({"month": MONTHS, "n": range(12)})
-    assert view_call(call(), result(data=data)).tables[0].chart is None
+    assert view_result(call(), result(data=data)).tables[0].chart is None
     assert not drawing_of.is_available()
 
 
@@ -208,7 +208,7 @@ def test_a_drawing_stays_small_whatever_is_drawn() -> None:
 def test_the_picture_is_an_image_that_loads_nothing_and_is_told_in_words() -> None:
     name = "<script>alert(1)</script>"
     data = pa.table({"month": MONTHS, name: NUMBERS})
-    html = render_call(view_call(call(), result(data=data)))["text/html"]
+    html = render_call(view_result(call(), result(data=data)))["text/html"]
     assert (
         'alt="Lines of sales (12 rows) · x: month · y: &lt;script&gt;alert(1)' in html
     )
@@ -229,13 +229,13 @@ def test_the_picture_is_an_image_that_loads_nothing_and_is_told_in_words() -> No
 
 def test_a_live_card_is_sent_a_picture_and_not_markup() -> None:
     sent = result_payload(
-        view_call(call(), result(data=pa.table({"month": MONTHS, "n": NUMBERS})))
+        view_result(call(), result(data=pa.table({"month": MONTHS, "n": NUMBERS})))
     )
     chart = sent["tables"][0]["chart"]
     assert chart["url"].startswith("data:image/svg+xml;base64,")
     assert "alt.Chart(" in chart["code"]
     assert (
-        result_payload(view_call(call(), result(data=months())))["tables"][0]["chart"]
+        result_payload(view_result(call(), result(data=months())))["tables"][0]["chart"]
         is None
     )
 

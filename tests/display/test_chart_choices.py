@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mcp_notebook.charts.altair_code import altair_code
-from mcp_notebook.charts.choose import Choice, chart_of, choose
+from mcp_notebook.charts.choose import ChartChoice, chart_of, choose
 from mcp_notebook.charts.drawing import draw_chart, units_with_points
 
 CASES = yaml.safe_load((Path(__file__).parent / "chart_choices.yaml").read_text())
@@ -55,7 +55,7 @@ def table(case: dict) -> pa.Table:
     )
 
 
-def written(choice: Choice | None) -> str:
+def written(choice: ChartChoice | None) -> str:
     """A choice in the words of the data file."""
     if choice is None:
         return "none"

@@ -7,8 +7,7 @@ import pyarrow as pa
 import pytest
 
 from mcp_notebook.display import view
-from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.explore import Explorer
+from mcp_notebook.display.tables import Explorer, view_result
 from mcp_notebook.display.widgets import Card
 from tests.display.conftest import call, result
 
@@ -118,7 +117,7 @@ class Heard(Card):
 @pytest.fixture
 def card() -> Card:
     shown = Heard(
-        view_call(call(), result(data=DATA)),
+        view_result(call(), result(data=DATA)),
         lambda answer: None,
         buttons=False,
         expanded=False,

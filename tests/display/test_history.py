@@ -3,7 +3,7 @@ nothing that runs.
 """
 
 from mcp_notebook.agent.conversation import Conversation, tool_result, transcript
-from mcp_notebook.display.history import history_bundle
+from mcp_notebook.display.listing import history_bundle
 from tests.display.conftest import Strict
 from tests.fake_messages import text, thinking, use
 

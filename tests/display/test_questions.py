@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.card_html import render_call
-from mcp_notebook.display.input_box import ask_in_box
-from mcp_notebook.display.questions import approval_question
+from mcp_notebook.display.card import render_call
+from mcp_notebook.display.questions import approval_question, ask_in_box
 from mcp_notebook.display.widgets import Card
 from mcp_notebook.events import Approval, Reply, ToolCall
 

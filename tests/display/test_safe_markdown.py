@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nbconvert.filters.markdown_mistune import markdown2html_mistune
 
-from mcp_notebook.display.text_blocks import safe_markdown
+from mcp_notebook.display.html_parts import safe_markdown
 from tests.browser.scripted import GLUE, HOSTILE
 from tests.display.conftest import ATTACKS
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_notebook.display.sqltext import is_sql, parts, pretty
-from mcp_notebook.sql_words import split_sql
+from mcp_notebook.sql_words import colour_sql, is_sql, lay_out_sql, split_sql
 from mcp_notebook.untrusted_text import visible
 from tests.browser.scripted import SQL
 
@@ -22,16 +21,16 @@ def solid(sql: str) -> list[str]:
 
 @given(QUERIES)
 def test_only_white_space_outside_strings_and_comments_changes(sql: str) -> None:
-    assert solid(pretty(sql)) == solid(sql.strip())
+    assert solid(lay_out_sql(sql)) == solid(sql.strip())
 
 
 @given(QUERIES)
 def test_the_coloured_parts_are_the_whole_visible_text(sql: str) -> None:
-    assert "".join(text for _, text in parts(sql)) == visible(sql, lines=True)
+    assert "".join(text for _, text in colour_sql(sql)) == visible(sql, lines=True)
 
 
 def test_a_long_line_is_broken_before_its_clauses() -> None:
-    assert pretty(SQL).splitlines() == [
+    assert lay_out_sql(SQL).splitlines() == [
         "select strftime(o.ordered_at, '%Y-%m') as month,",
         "  c.name as category,",
         "  count(*) as orders,",
@@ -49,7 +48,7 @@ def test_a_long_line_is_broken_before_its_clauses() -> None:
 
 def test_a_subquery_is_indented() -> None:
     sql = "delete from orders where id in (select order_id from returns where received = true) and closed or late"
-    assert pretty(sql).splitlines() == [
+    assert lay_out_sql(sql).splitlines() == [
         "delete",
         "from orders",
         "where id in (",
@@ -63,8 +62,8 @@ def test_a_subquery_is_indented() -> None:
 
 
 def test_short_and_already_broken_queries_stay_as_written() -> None:
-    assert pretty("select 1") == "select 1"
-    assert pretty("select a,\n       b from t " + "-- long " * 20).startswith(
+    assert lay_out_sql("select 1") == "select 1"
+    assert lay_out_sql("select a,\n       b from t " + "-- long " * 20).startswith(
         "select a,\n       b from t"
     )
 
@@ -72,7 +71,7 @@ def test_short_and_already_broken_queries_stay_as_written() -> None:
 def test_keywords_functions_strings_numbers_and_comments_are_told_apart() -> None:
     found = {
         text.strip(): kind
-        for kind, text in parts("select count(*), 'it''s', 12 from t -- why")
+        for kind, text in colour_sql("select count(*), 'it''s', 12 from t -- why")
     }
     assert found["select"] == "k"
     assert found["count"] == "f"

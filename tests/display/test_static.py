@@ -5,17 +5,11 @@ import json
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.card_html import render_call, small_line
-from mcp_notebook.display.card_text import align_table
+from mcp_notebook.display.call_view import byte_size, duration
+from mcp_notebook.display.card import align_table, render_call
 from mcp_notebook.display.listing import CLIP, status_table_html, tools_table_html
-from mcp_notebook.display.wording import (
-    byte_size,
-    dollars,
-    duration,
-    footer_line,
-    stop_line,
-)
+from mcp_notebook.display.outputs import dollars, footer_line, small_line, stop_line
+from mcp_notebook.display.tables import view_result
 from mcp_notebook.events import Footer, Stop, ToolCall, ToolResult
 from mcp_notebook.results import Reading, Table
 from mcp_notebook.untrusted_text import visible
@@ -50,7 +44,7 @@ def test_no_text_of_the_attack_corpus_becomes_markup_in_any_place() -> None:
             ended = ToolResult(
                 "a", outcome, payload, 0.1, 9, (payload,), reading, images
             )
-            bundle = render_call(view_call(asked, ended))
+            bundle = render_call(view_result(asked, ended))
             read = Strict(bundle["text/html"])
             shown = visible(payload, lines=True)
             assert shown in read.text or len(payload) > 60, payload
@@ -79,7 +73,7 @@ def test_a_card_holds_the_call_the_outcome_and_the_first_rows() -> None:
         ("by_month",),
         Reading(tables=(table,), reader="test"),
     )
-    bundle = render_call(view_call(asked, ended))
+    bundle = render_call(view_result(asked, ended))
     read = Strict(bundle["text/html"]).text
     parts = [
         "shop.query_database",
@@ -108,7 +102,9 @@ def test_a_card_holds_the_call_the_outcome_and_the_first_rows() -> None:
 
 def test_the_text_form_is_an_aligned_table() -> None:
     data = pa.table({"name": ["Ünal", "玩具", None], "total": [1, 22, 333]})
-    lines = render_call(view_call(call(), result(data=data)))["text/plain"].splitlines()
+    lines = render_call(view_result(call(), result(data=data)))[
+        "text/plain"
+    ].splitlines()
     assert lines[0] == "✓ shop.query · 3 rows × 2 columns · 250 ms"
     assert lines[3:] == [
         "    sales: 3 rows × 2 columns",
@@ -122,16 +118,16 @@ def test_the_text_form_is_an_aligned_table() -> None:
 
 def test_wide_text_tables_name_the_columns_they_leave_out() -> None:
     data = pa.table({f"column_{n}": ["x" * 40] for n in range(9)})
-    text = render_call(view_call(call(), result(data=data)))["text/plain"]
+    text = render_call(view_result(call(), result(data=data)))["text/plain"]
     assert max(map(len, text.splitlines())) <= 122
     assert "… 6 more columns: column_3, column_4" in text
 
 
 def test_errors_are_open_and_other_cards_are_as_the_person_left_them() -> None:
-    failed = view_call(call(), ToolResult("a", "error", "no such table: x", 0.1))
+    failed = view_result(call(), ToolResult("a", "error", "no such table: x", 0.1))
     assert " open" in render_call(failed)["text/html"][:200]
     assert "no such table: x" in Strict(render_call(failed)["text/html"]).text
-    done = view_call(call(), result())
+    done = view_result(call(), result())
     assert " open" not in render_call(done)["text/html"][:200]
     assert " open" in render_call(done, expanded=True)["text/html"][:200]
 
@@ -141,7 +137,7 @@ def test_a_card_that_stays_is_bounded_whatever_the_call_and_the_result_are() -> 
     asked = ToolCall("a", "s" * 9_000, "t" * 9_000, many)
     for outcome in ("ok", "error"):
         bundle = render_call(
-            view_call(asked, ToolResult("a", outcome, "line\n" * 50_000, 0.1))
+            view_result(asked, ToolResult("a", outcome, "line\n" * 50_000, 0.1))
         )
         assert len(bundle["text/html"]) < 80_000
         assert len(bundle["text/plain"]) <= 60_000
@@ -156,7 +152,7 @@ def test_images_are_shown_when_they_are_whole_rasters_and_named_when_not() -> No
         0.1,
         images=(("image/png", chart()), ("image/svg+xml", "PHN2Zz4=")),
     )
-    html = render_call(view_call(call(), ended))["text/html"]
+    html = render_call(view_result(call(), ended))["text/html"]
     assert html.count("<img ") == 1
     assert "An image (image/svg+xml, 6 B) is not shown" in Strict(html).text
 
@@ -234,7 +230,7 @@ def test_amounts_durations_and_sizes_have_the_figures_that_count() -> None:
 def test_a_long_text_beside_tables_is_folded_and_a_short_one_stands() -> None:
     for words, folded in (("5 rows in 3 ms", False), ("Row 1 holds id 1. " * 30, True)):
         reading = Reading(tables=(Table(data=months()),), text=words, reader="test")
-        record = view_call(
+        record = view_result(
             call(), ToolResult("a", "ok", "seen", 0.25, 9_000, ("sales",), reading)
         )
         bundle = render_call(record)

@@ -296,6 +296,7 @@ def test_importing_the_package_or_the_view_loads_nothing_slow(module: str) -> No
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pace", [100, 2_000])
 def test_a_long_answer_is_one_output_and_sends_a_small_multiple_of_itself(
     pace: int,

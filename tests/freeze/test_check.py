@@ -9,8 +9,7 @@ import pytest
 
 import mcp_notebook
 from mcp_notebook.errors import CheckFailed, ConfigError
-from mcp_notebook.freeze.check import CheckWarning, remember
-from mcp_notebook.freeze.compare import column_types
+from mcp_notebook.freeze.compare import CheckWarning, column_types, remember
 from mcp_notebook.freeze.fingerprint import SMALL, fingerprint
 
 # of `orders`: frozen files hold such texts for years

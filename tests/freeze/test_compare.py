@@ -196,6 +196,7 @@ _CELLS = st.one_of(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(st.lists(_CELLS, max_size=6), st.randoms())
 def test_any_values_in_any_order_are_the_same_and_one_more_is_one_more(values, random):

@@ -7,7 +7,7 @@ from typing import Any
 import anthropic
 import pytest
 
-from mcp_notebook.replay import RecordTransport, ReplayTransport
+from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
 from tests.independent.aimock import API_KEY, running
 from tests.replay.conversations import ask, words
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import mcp_notebook
-from mcp_notebook.agent import turn
+from mcp_notebook.agent import run
 from mcp_notebook.errors import BackendError
 from tests.independent.aimock import API_KEY, running
 from tests.kernel.driver import kernel
@@ -70,7 +70,7 @@ CHAOS = {
 def test_its_faults_are_told_in_a_sentence(
     aimock_command: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chaos: str
 ) -> None:
-    monkeypatch.setattr(turn, "PAUSE", 0.0)
+    monkeypatch.setattr(run, "PAUSE", 0.0)
     options = (chaos, "1")
     with (
         running(aimock_command, FIXTURES, tmp_path, *options) as url,

@@ -50,6 +50,7 @@ def running(api, tmp_path_factory):
         yield started
 
 
+@pytest.mark.slow
 def test_a_typed_answer_is_the_cells_value_and_binds_to_a_name(running):
     assert (
         running.run(
@@ -188,6 +189,7 @@ def test_without_a_person_there_is_no_state_line(running):
     assert not any("Asking" in text or "Getting ready" in text for text in seen)
 
 
+@pytest.mark.slow
 def test_a_denial_typed_with_its_reason_reaches_claude_and_no_secret_is_in_the_output(
     running, api
 ):

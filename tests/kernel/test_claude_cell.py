@@ -70,6 +70,7 @@ def query(sql: str):
     return use("shop__query_database", {"sql": sql})
 
 
+@pytest.mark.slow
 def test_a_question_gives_text_a_card_and_a_dataframe(cells, api):
     api.replies += [
         Reply([text("Let me look."), query("select * from orders")]),
@@ -89,6 +90,7 @@ def test_a_question_gives_text_a_card_and_a_dataframe(cells, api):
     assert len(told) < 3000
 
 
+@pytest.mark.slow
 def test_the_prompt_is_sent_as_written(cells, api):
     api.replies += [Reply([text("ok")])]
     ask(cells, 'What is {"a": 1} and {secret} for $HOME?')
@@ -98,6 +100,7 @@ def test_the_prompt_is_sent_as_written(cells, api):
     )
 
 
+@pytest.mark.slow
 def test_the_conversation_goes_on_until_new(cells, api):
     api.replies += [Reply([text("one")]), Reply([text("two")]), Reply([text("three")])]
     ask(cells, "first")
@@ -106,6 +109,7 @@ def test_the_conversation_goes_on_until_new(cells, api):
     assert [len(r["messages"]) for r in api.requests] == [1, 3, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("magic", ["%%time", "%%capture captured"])
 def test_nested_in_another_magic_it_runs_synchronously(cells, api, magic):
     api.replies += [Reply([text("nested answer")])]
@@ -116,6 +120,7 @@ def test_nested_in_another_magic_it_runs_synchronously(cells, api, magic):
     assert "nested answer" in ran.text
 
 
+@pytest.mark.slow
 def test_in_a_loop_it_runs_synchronously(cells, api):
     api.replies += [Reply([text("answer A")]), Reply([text("answer B")])]
     ran = cells.run(
@@ -126,6 +131,7 @@ def test_in_a_loop_it_runs_synchronously(cells, api):
     assert "answer B" in ran.text
 
 
+@pytest.mark.slow
 def test_queued_cells_run_after_it(cells, api):
     api.replies += [Reply([text("a slow answer with several words")], delay=0.05)]
     first = cells.start("%%claude\nhello")
@@ -134,6 +140,7 @@ def test_queued_cells_run_after_it(cells, api):
     assert cells.status_of(second) == "ok"
 
 
+@pytest.mark.slow
 def test_an_interrupt_while_the_model_streams_ends_the_cell_and_keeps_the_conversation(
     cells, api
 ):
@@ -155,6 +162,7 @@ def test_an_interrupt_while_the_model_streams_ends_the_cell_and_keeps_the_conver
     assert "[interrupted by the user]" in str(api.requests[1]["messages"])
 
 
+@pytest.mark.slow
 def test_an_interrupt_during_a_call_ends_the_cell_and_the_session_lives(cells, api):
     api.replies += [
         Reply([use("slow__sleep", {"seconds": 600})]),
@@ -178,6 +186,7 @@ def test_an_interrupt_during_a_call_ends_the_cell_and_the_session_lives(cells, a
     assert "cancelled" in cells.run("%mcp_log").text
 
 
+@pytest.mark.slow
 def test_without_a_person_a_foreign_tool_is_denied(cells, api):
     api.replies += [
         Reply([use("slow__sleep", {"seconds": 0})]),
@@ -189,6 +198,7 @@ def test_without_a_person_a_foreign_tool_is_denied(cells, api):
     assert "I may not." in ran.text
 
 
+@pytest.mark.slow
 def test_a_person_is_asked_with_the_whole_call(cells, api):
     api.replies += [
         Reply([use("slow__sleep", {"seconds": 0})]),
@@ -201,6 +211,7 @@ def test_a_person_is_asked_with_the_whole_call(cells, api):
     assert "slept well" in ran.text
 
 
+@pytest.mark.slow
 def test_without_a_model_the_ways_out_are_named(folder):
     with kernel(folder) as running:
         running.run(LOAD)
@@ -210,6 +221,7 @@ def test_without_a_model_the_ways_out_are_named(folder):
     assert "%%mcp_sql" in ran.text
 
 
+@pytest.mark.slow
 def test_nothing_of_ours_or_of_a_library_prints_into_a_cell(cells, api):
     api.replies += [Reply([query("select 1 as one")]), Reply([text("one")])]
     cells.run(CONNECT)
@@ -224,6 +236,7 @@ def test_unloading_takes_everything_back(cells):
     assert cells.run("%mcp_tools").status == "ok"
 
 
+@pytest.mark.slow
 def test_sql_of_the_person_runs_over_the_notebooks_own_tables(cells):
     cells.run(
         "import pandas as pd; mine = pd.DataFrame({'a': [1, 2, 3]})\n%mcp_share mine"
@@ -246,6 +259,7 @@ def test_sql_of_the_person_runs_over_the_notebooks_own_tables(cells):
     assert "query" in cells.run("%mcp_log").text
 
 
+@pytest.mark.slow
 def test_shared_tables_are_served_outside_behind_a_token_that_is_not_shown(
     cells, tmp_path
 ):

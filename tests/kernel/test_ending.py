@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import pytest
 from jupyter_client.manager import KernelManager
 
 from mcp_notebook.sessions.log import PREFIX, SUFFIX
@@ -11,6 +12,7 @@ from tests.kernel.driver import GUARD, Kernel, _environment
 PLAIN = Path(__file__).parents[1] / "servers" / "plain.py"
 
 
+@pytest.mark.slow
 def test_the_private_log_of_a_server_goes_with_the_kernel(tmp_path: Path):
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(

@@ -61,6 +61,7 @@ def answered(cells: Kernel, code: str, *lines: str):
         del client.stdin_channel.msg_ready
 
 
+@pytest.mark.slow
 def test_a_form_is_asked_line_by_line_and_checked(cells):
     ran = answered(
         cells, "%mcp_call curious.order", "A", "Ada", "", "12", "3", "m", "milk", "y"
@@ -110,6 +111,7 @@ def test_a_page_that_is_not_https_is_declined_without_asking(cells, url):
     assert "asks you to open" not in ran.text
 
 
+@pytest.mark.slow
 def test_a_servers_turn_of_the_model_needs_consent_and_is_counted(cells, api):
     first = len(api.requests)
     api.replies += [Reply([text("because")])]
@@ -129,7 +131,7 @@ def test_a_servers_turn_of_the_model_needs_consent_and_is_counted(cells, api):
 def test_a_servers_turn_is_refused_without_a_person_and_over_budget(cells, api):
     asked = len(api.requests)
     assert "declined" in cells.run("%mcp_call curious.think text=why").text
-    cells.run("%config MCPNotebook.sampling_turns = 1")
+    cells.run("%config MCPNotebook.sampling_turns = 0")
     assert "budget" in cells.run("%mcp_call curious.think text=why", answer="y").text
     assert len(api.requests) == asked
 
@@ -171,6 +173,8 @@ def test_status_says_all_that_is_known(cells):
 def test_status_of_one_server_shows_what_it_logged_and_no_stray_lines(cells):
     ran = cells.run("%mcp_status curious")
     assert "curious logged" in ran.text
+    cells.run("from mcp_notebook.magics.extension import notebook_of\n"
+              "n = notebook_of(get_ipython())")  # fmt: skip
     cells.run("n.sessions.get('curious').log.write('[stdout] password: x')")
     cells.run("n.sessions.get('curious').log.write('[warning] the shelf is empty')")
     ran = cells.run("%mcp_status curious")
@@ -179,6 +183,7 @@ def test_status_of_one_server_shows_what_it_logged_and_no_stray_lines(cells):
     assert cells.run("%mcp_status nobody").status == "error"
 
 
+@pytest.mark.slow
 def test_a_call_by_hand_shows_how_far_it_is(cells):
     assert cells.run(f"%mcp_connect plain {sys.executable} {PLAIN}").status == "ok"
     seen = []
@@ -192,6 +197,7 @@ def test_a_call_by_hand_shows_how_far_it_is(cells):
     )
 
 
+@pytest.mark.slow
 def test_a_changed_tool_is_shown_and_needs_consent(cells):
     changed = f"{CONNECT} changed"
     refused = answered(cells, changed, "n")
@@ -204,6 +210,7 @@ def test_a_changed_tool_is_shown_and_needs_consent(cells):
     assert cells.run(changed).status == "ok"
 
 
+@pytest.mark.slow
 def test_tools_are_marked_as_safe_to_repeat(cells):
     line = CONNECT.replace("--legacy", "--legacy --safe 'order'").replace(
         "curious ", "two ", 1

@@ -83,6 +83,7 @@ def test_what_is_not_there_is_one_sentence(cells):
     assert "Traceback" not in ran.text
 
 
+@pytest.mark.slow
 def test_a_mentioned_resource_is_attached_tables_as_previews_and_texts_without_secrets(
     cells, api
 ):

@@ -161,6 +161,7 @@ def test_what_cannot_be_shared_is_one_sentence(cells, line: str, why: str):
     assert "Traceback" not in ran.text
 
 
+@pytest.mark.slow
 def test_what_claude_made_and_what_a_question_names_goes_outside_only_when_it_is_shared(
     cells, api, folder
 ):

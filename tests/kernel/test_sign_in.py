@@ -91,6 +91,7 @@ def secrets_in(text: str) -> list[str]:
     return re.findall(r"secret-\w+|code=[\w-]+|code_verifier", text)
 
 
+@pytest.mark.slow
 def test_a_person_signs_in_by_a_link_and_other_kernels_need_not(
     guarded: Guarded, tmp_path: Path
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_person_signs_in_by_a_link_and_other_kernels_need_not(
     assert guarded.seen()[4:] == ["refresh_token given"]
 
 
+@pytest.mark.slow
 def test_where_the_browser_is_elsewhere_the_address_is_pasted(
     guarded: Guarded, tmp_path: Path
 ) -> None:
@@ -148,6 +150,7 @@ def test_where_the_browser_is_elsewhere_the_address_is_pasted(
         assert secrets_in(json.dumps(ran.outputs)) == []
 
 
+@pytest.mark.slow
 def test_a_wrong_address_and_a_refusal_end_the_sign_in_with_one_sentence(
     guarded: Guarded, tmp_path: Path
 ) -> None:

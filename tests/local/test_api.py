@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from mcp_notebook.errors import BackendError
-from mcp_notebook.replay import RecordTransport, ReplayTransport
+from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
 from tests.local.fake_engine import FakeEngine
 from tests.local.server.api import LocalApi
 from tests.local.test_prompt import LIST, QUERY, called, user

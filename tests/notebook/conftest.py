@@ -3,7 +3,7 @@
 import pytest
 
 from mcp_notebook.notebook import current
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
 
 

@@ -174,6 +174,7 @@ async def test_a_cancelled_wait_ends_the_run(model: Model) -> None:
     assert (await mcp_notebook.ask("Hello?")).text == "again"
 
 
+@pytest.mark.slow
 def test_a_server_is_connected_called_and_closed_without_magics(model: Model) -> None:
     plain = mcp_notebook.connect(
         "plain", [sys.executable, str(PLAIN), "stdio"], allow=["echo"]

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from mcp_notebook import loop
 from mcp_notebook.display.call_view import view_call
-from mcp_notebook.display.input_box import ask_in_box
 from mcp_notebook.display.questions import (
     Question,
     approval_question,
+    ask_in_box,
     form_question,
     sampling_question,
     sign_in_question,

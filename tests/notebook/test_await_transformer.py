@@ -3,7 +3,7 @@
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from mcp_notebook.magics.await_transformer import AwaitTransformer
+from mcp_notebook.magics.extension import AwaitTransformer
 
 
 def transformed(cell, awaiting):

@@ -20,7 +20,7 @@ from mcp_notebook.events import ToolCall
 from mcp_notebook.notebook import current
 from mcp_notebook.notebook.asker import Asker, CallApprovals
 from mcp_notebook.notebook.call_path import NotebookCalls
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import MCPNotebook
 from mcp_notebook.notebook.state import Notebook
 from tests.fake_messages import use
 from tests.servers.listener import Listener
@@ -135,6 +135,7 @@ SAME = ("SELECT a FROM m", "SELECT b FROM m", "SELECT count(*) FROM m", "SELECT 
         "SELECT b FROM m WHERE b", "SELECT g, max(a) FROM m GROUP BY g", "SELECT d FROM k")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_parallel_calls_name_their_tables_in_the_order_of_the_calls() -> None:
     """200 runs, each with other delays: one mapping of calls to names."""
     chance = random.Random(13)

@@ -38,6 +38,7 @@ def test_it_goes_before_the_setting_and_a_calls_own_before_it(state):
         mcp_notebook.call("slow.think", timeout=0.1)
 
 
+@pytest.mark.slow
 def test_a_line_sets_it_and_the_status_of_the_server_shows_it(state, capsys):
     opening.connect(
         state,

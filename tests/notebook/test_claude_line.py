@@ -4,8 +4,8 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.magics.await_transformer import AwaitTransformer, ask_in_line
 from mcp_notebook.magics.claude import split_line
+from mcp_notebook.magics.extension import AwaitTransformer, ask_in_line
 from mcp_notebook.notebook.options import AskOptions, check_name
 
 LINES = {

@@ -17,20 +17,22 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 import mcp_notebook
 from mcp_notebook.config import ConnectOptions, HttpServer, StdioServer
-from mcp_notebook.config.option_kinds import (
+from mcp_notebook.config.options import (
+    FLAGS,
+    OPTIONS,
     Headers,
     Seconds,
     Switch,
     Texts,
     VariableNames,
 )
-from mcp_notebook.config.options import FLAGS, OPTIONS, options_table
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.call_log import Facts
 from mcp_notebook.magics.completion import complete
 from mcp_notebook.magics.connections import MCPMagics
 from mcp_notebook.notebook.opening import resolve
 from tests.freeze.trails import Made
+from tests.reference import options_table
 
 README = Path(__file__).parents[2] / "README.md"
 # Letters that a shell, IPython or Python could take for something else

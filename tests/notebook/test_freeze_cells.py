@@ -30,6 +30,7 @@ def run(file: Path, environ: dict[str, str]) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.slow
 async def test_a_server_behind_a_token_is_reached_with_the_variable_and_the_token_is_nowhere(
     state,
     tmp_path: Path,

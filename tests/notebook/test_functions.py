@@ -191,6 +191,7 @@ def test_the_subpackage_of_the_same_name_is_still_a_module(office):
     assert catalog.__name__ == "mcp_notebook.sharing.catalog"
 
 
+@pytest.mark.slow
 def test_in_a_script_the_servers_end_with_it(tmp_path: Path):
     (tmp_path / "s.py").write_text(
         "import sys, mcp_notebook\n"

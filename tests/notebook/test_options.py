@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 import mcp_notebook
 from mcp_notebook.agent.request import system_prompt
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.magics.await_transformer import AwaitTransformer
 from mcp_notebook.magics.claude import ClaudeMagics
-from mcp_notebook.magics.help import options_of
+from mcp_notebook.magics.extension import AwaitTransformer
 from mcp_notebook.notebook import compose as compose_module
 from mcp_notebook.notebook.compose import compose
-from mcp_notebook.notebook.options import OPTIONS, AskOption, AskOptions
-from mcp_notebook.notebook.settings import MCPNotebook
+from mcp_notebook.notebook.options import (
+    OPTIONS,
+    AskOption,
+    AskOptions,
+    MCPNotebook,
+    options_of,
+)
 from mcp_notebook.notebook.state import Notebook
 from tests.fake_messages import FakeMessages, Reply, text
 from tests.notebook.scripted import notebook
@@ -45,7 +49,7 @@ def state(model: FakeMessages, tmp_path: Path) -> Iterator[Notebook]:
 def test_max_tokens_is_the_limit_of_one_reply_by_every_door(
     model: FakeMessages, state: Notebook
 ) -> None:
-    magics = ClaudeMagics(None, state, AwaitTransformer())
+    magics = ClaudeMagics(None, state, AwaitTransformer().take)
     magics.claude("--new --max-tokens 1000", "Hello?")
     _ = mcp_notebook.ask("Hello?", new=True, max_tokens=1000).text
     state.settings.max_tokens = 1000
@@ -107,7 +111,7 @@ class Doors:
     def __init__(self, state: Notebook, monkeypatch: pytest.MonkeyPatch) -> None:
         self._state = state
         self._composed: list[Any] = []
-        self._magics = ClaudeMagics(None, state, AwaitTransformer())
+        self._magics = ClaudeMagics(None, state, AwaitTransformer().take)
         monkeypatch.setattr(compose_module, "events_of", self._events)
 
     async def _events(
@@ -240,7 +244,7 @@ def test_a_dry_run_is_an_answer_too(state: Notebook) -> None:
 def test_the_persons_words_end_the_system_prompt(
     model: FakeMessages, state: Notebook
 ) -> None:
-    magics = ClaudeMagics(None, state, AwaitTransformer())
+    magics = ClaudeMagics(None, state, AwaitTransformer().take)
     magics.claude("--new --system 'Answer in French.'", "Hello?")
     _ = mcp_notebook.ask("Hello?", new=True, system="Answer in French.").text
     plain = mcp_notebook.ask("Hello?", new=True)

@@ -4,8 +4,8 @@ long, and then what it took.
 
 import pytest
 
-from mcp_notebook.display import View
-from mcp_notebook.display.working_line import LONG
+from mcp_notebook.display.outputs import LONG
+from mcp_notebook.display.view import View
 from mcp_notebook.events import Footer, Note, TextDelta, ToolCall, ToolResult, Working
 from mcp_notebook.notebook.cell import Questions
 from tests.display.conftest import FakeScreen, call

@@ -11,7 +11,8 @@ import httpx2
 import pytest
 
 from mcp_notebook.errors import BackendError, ReplayMiss
-from mcp_notebook.replay import RecordTransport, ReplayTransport, describe, sidecar_for
+from mcp_notebook.replay.sidecar import describe, sidecar_for
+from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
 from tests.fake_messages import FakeMessages, Fault, Reply, text, thinking, use
 from tests.replay.conversations import TOOL, ask, words
 
@@ -337,7 +338,7 @@ def test_the_sidecar_stands_beside_the_notebook():
 RECORDING = """
 import sys
 from pathlib import Path
-from mcp_notebook.replay import RecordTransport
+from mcp_notebook.replay.transports import RecordTransport
 
 kept = RecordTransport(Path(sys.argv[1]))
 for number in range(15):
@@ -357,6 +358,7 @@ for number in range(15):
 """
 
 
+@pytest.mark.slow
 def test_kernels_that_record_into_one_file_lose_no_turn(sidecar: Path):
     kernels = ["a", "b", "c"]
     command = [sys.executable, "-c", RECORDING, str(sidecar)]

@@ -7,6 +7,8 @@ it can be looked for in what was read.
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import json
 import time
@@ -17,7 +19,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mcp_notebook.results import Reading, read
+from mcp_notebook.results import Reading, error_detection, read, texts
+from mcp_notebook.results.reading import from_rows
+from mcp_notebook.results.structured import prints_table
 
 # names that readers look for, and some that they do not know
 _KEYS = (
@@ -324,3 +328,76 @@ def test_the_time_of_a_byte_does_not_grow(family: str) -> None:
 
     # eight times the text; a rule that is quadratic takes 64 times as long
     assert seconds(8_000) < 24 * max(seconds(1_000), 0.002)
+
+
+# --- a text that prints the table of the structured content, and one that nearly does
+
+_CELLS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**18), 10**18)
+    | st.floats(-1e9, 1e9, allow_nan=False)
+    | st.text(st.sampled_from("ab1 ,;|\t\"'{}[]<>:-\n()é"), max_size=8)
+    | st.sampled_from(["error", '{"a": 1}', "<table>", "(2 rows)", "- x: 1", "NULL"])
+)
+
+
+@st.composite
+def printed_tables(draw: st.DrawFn) -> tuple[dict[str, Any], str]:
+    """Structured content, and its table as `csv.writer` prints it."""
+    names = draw(st.lists(_NAMES, min_size=1, max_size=4, unique=True))
+    row = st.lists(_CELLS, min_size=len(names), max_size=len(names))
+    rows = draw(st.lists(row, min_size=1, max_size=4))
+    written = io.StringIO()
+    csv.writer(written, lineterminator=draw(st.sampled_from(["\n", "\r\n"]))).writerows(
+        [names, *rows]
+    )
+    columns = [{"name": name, "type": ""} for name in names]
+    return {"columns": columns, "rows": rows}, written.getvalue()
+
+
+def read_both(structured: dict[str, Any], *words: str) -> Reading:
+    """The reading of structured content and text blocks."""
+    blocks = [{"type": "text", "text": text} for text in words]
+    return read({"content": blocks, "structuredContent": structured})
+
+
+def summary(reading: Reading) -> tuple[Any, ...]:
+    """All of a reading that is told, but for what else was tried."""
+    tables = [(repr(t.data.to_pylist()), t.notes, t.truncated) for t in reading.tables]
+    return tables, reading.text, reading.error, reading.notes
+
+
+@settings(max_examples=300, deadline=None)
+@given(printed_tables(), st.booleans())
+def test_text_that_prints_the_table_says_nothing_more(
+    printed: tuple[dict[str, Any], str], counted: bool
+) -> None:
+    structured, text = printed
+    count = len(structured["rows"])
+    foot = f"({count} row{'s' * (count > 1)})" if counted else ""
+    assert summary(read_both(structured, text + foot)) == summary(read_both(structured))
+
+
+@settings(max_examples=100, deadline=None)
+@given(printed_tables(), st.sampled_from(["x", "(7 rows)", "a,b\n", "\n(1 row) more"]))
+def test_text_with_a_word_more_is_read(
+    printed: tuple[dict[str, Any], str], more: str
+) -> None:
+    structured, text = printed
+    names = [column["name"] for column in structured["columns"]]
+    raw = from_rows(names, structured["rows"])
+    assert prints_table(text, raw)
+    assert not prints_table(text + more, raw)
+    assert not prints_table(text.partition("\n")[2], raw)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_ENVELOPES, st.sampled_from(["status", "Error", "is-error", "message", "ok"]))
+def test_the_guard_is_spared_only_where_it_finds_nothing(shape: Any, key: str) -> None:
+    value = fill_leaves(shape, itertools.count())
+    for item in (
+        [value, {**value, key: "failed"}] if isinstance(value, dict) else [value]
+    ):
+        found = error_detection.error_in_value(item)
+        assert found is None or texts.read_value(item, "json").error == found

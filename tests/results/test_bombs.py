@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mcp_notebook.results import bounds, read
-from mcp_notebook.results.formats import workbooks
+from mcp_notebook.results import bounds, read, resources
 from mcp_notebook.results.reading import Reading
 
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -179,6 +178,7 @@ def test_small_parquet_of_the_same_kind_is_read(name: str) -> None:
     assert found.data.column(0).to_pylist() == table.column(0).to_pylist()
 
 
+@pytest.mark.slow
 def test_parquet_of_shared_beginnings_is_read_in_steps() -> None:
     options = {"use_dictionary": False, "column_encoding": {"a": "DELTA_BYTE_ARRAY"}}
     table = pa.table({"a": ["x" * 100_000] * 3_000})
@@ -248,7 +248,9 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_or_small(rows: str) -> N
     reading = read_blob(write_workbook(HEADER + rows), WORKBOOK)
     if reading.tables:
         (table,) = reading.tables
-        assert table.data.num_rows * table.data.num_columns < workbooks.MAX_CELLS
+        assert (
+            table.data.num_rows * table.data.num_columns < resources.MAX_WORKBOOK_CELLS
+        )
         return
     assert any("not read: " in note for note in reading.notes)
 
@@ -267,7 +269,7 @@ def test_a_workbook_that_outgrows_its_process_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("python_calamine")
-    monkeypatch.setattr(workbooks, "MAX_CELLS", 10**12)
+    monkeypatch.setattr(resources, "MAX_WORKBOOK_CELLS", 10**12)
     data = write_workbook(HEADER + write_cell(1_048_576, "XFD"))
     assert "too much memory or time" in read_blob(data, WORKBOOK).notes[0]
 
@@ -303,6 +305,7 @@ def seconds_for(text: str) -> float:
     return time.process_time() - began
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", UNITS, ids=ascii)
 def test_four_times_the_text_takes_about_four_times_as_long(unit: str) -> None:
     for prefix in PREFIXES:

@@ -133,6 +133,7 @@ def silent(sheet: Sheet, reading: Reading) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("writer", WRITERS)
 @settings(
     max_examples=40,

@@ -113,6 +113,7 @@ FORMS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(tables(), FORMS)
 def test_any_table_in_any_form_is_the_same_or_left_alone(
@@ -121,6 +122,7 @@ def test_any_table_in_any_form_is_the_same_or_left_alone(
     taken(written(table, **form))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(tables(), st.data())
 def test_quoted_and_bare_empty_cells_are_the_same_or_left_alone(
@@ -145,6 +147,7 @@ def test_quoted_and_bare_empty_cells_are_the_same_or_left_alone(
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(tables(), FORMS, st.data())
 def test_a_damaged_text_is_the_same_or_left_alone(

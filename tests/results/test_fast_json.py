@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook.results.columns import fast_columns, infer
-from mcp_notebook.results.raw_table import from_records
+from mcp_notebook.results.reading import from_records
 from mcp_notebook.results.values import fast_json, jsontext
 
 
@@ -107,6 +107,7 @@ def records(draw: st.DrawFn) -> list[dict]:
 LAYOUTS = [{}, {"separators": (",", ":")}, {"indent": 2}, {"ensure_ascii": False}]
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(
     records(),
@@ -119,6 +120,7 @@ def test_any_records_in_any_layout_are_the_same_or_left_alone(
     same_as_exact(json.dumps(rows, **layout), strictness)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(records(), st.sampled_from(LAYOUTS), st.data())
 def test_a_damaged_text_is_the_same_or_left_alone(

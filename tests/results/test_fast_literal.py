@@ -111,12 +111,14 @@ def rows(draw: st.DrawFn) -> list:
     return [form(row) for row in found]
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(rows())
 def test_any_rows_are_the_same_or_left_alone(value: list) -> None:
     same_as_exact(repr(value))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(rows(), st.data())
 def test_a_damaged_text_is_the_same_or_left_alone(

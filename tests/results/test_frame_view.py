@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import settings
 
 from mcp_notebook.freeze.fingerprint import fingerprint
 from mcp_notebook.results.frame_view import view_frame
@@ -21,9 +20,12 @@ from mcp_notebook.sharing.describing import schema_text
 from mcp_notebook.sharing.local_sql import run_local_query
 from mcp_notebook.sql_words import written_name
 
-LONG = settings.default.max_examples > 100
-FRAMES = 2000 if LONG else 60
+FRAMES, FEW = 2000, 60
 BATCH = 20
+BATCHES = [
+    pytest.param(batch, marks=[pytest.mark.slow] if batch * BATCH >= FEW else [])
+    for batch in range(FRAMES // BATCH)
+]
 
 Values = tuple[pd.Series, list[Any]]
 
@@ -199,7 +201,8 @@ def ask(frame: pd.DataFrame, sql: str) -> pa.Table:
     return run_local_query(catalog, sql)
 
 
-@pytest.mark.parametrize("batch", range(FRAMES // BATCH))
+@pytest.mark.slow
+@pytest.mark.parametrize("batch", BATCHES)
 def test_every_name_that_is_told_holds_the_values_of_pandas(batch: int):
     for seed in range(batch * BATCH, (batch + 1) * BATCH):
         frame, expected = random_frame(seed)
@@ -208,12 +211,17 @@ def test_every_name_that_is_told_holds_the_values_of_pandas(batch: int):
         told, shown = schema_text(frame), preview(frame, "x", max_bytes=20_000)
         assert str(fingerprint(frame))
         assert ask(frame, "from x").column_names == view.names, seed
-        for name, values in zip(view.names[view.levels :], expected, strict=True):
+        columns = view.names[view.levels :]
+        quoted = [name.replace('"', '""') for name in columns]
+        for name, inside in zip(columns, quoted, strict=True):
             assert written_name(name) in told, (seed, name)
-            assert name.replace('"', '""') in shown, (seed, name)
-            quoted = name.replace('"', '""')
-            got = ask(frame, f'select "{quoted}" from x').column(0).to_pylist()
-            assert plain(got) == plain(values), (seed, name)
+            assert inside in shown, (seed, name)
+
+        listed = ", ".join(f'"{name}"' for name in quoted)
+        found = ask(frame, f"select {listed} from x")
+        for place, values in enumerate(expected):
+            got = found.column(place).to_pylist()
+            assert plain(got) == plain(values), (seed, columns[place])
 
 
 def test_an_index_is_told_and_can_be_asked_for():

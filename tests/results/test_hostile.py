@@ -100,6 +100,7 @@ def of_text(body: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": body}]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_made_to_be_slow_is_read_in_bounded_time(name: str) -> None:
     started = time.perf_counter()

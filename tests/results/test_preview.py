@@ -289,6 +289,7 @@ def made(columns: int, rows: int, kinds: list[str], label: str) -> pa.Table:
     return pa.table([values[kind] for kind in used], names)
 
 
+@pytest.mark.slow
 @given(
     columns=st.sampled_from([2, 3, 8, 12, 30, 61, 120, 300]),
     rows=st.sampled_from([0, 1, 2, 5, 6, 11, 40, 700]),

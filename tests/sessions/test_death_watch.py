@@ -88,6 +88,7 @@ def ways() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activity", ["idle", "busy"])
 @pytest.mark.parametrize("way", ways())
 def test_no_process_is_left_when_the_kernel_ends(
@@ -98,6 +99,7 @@ def test_no_process_is_left_when_the_kernel_ends(
     assert none_left(numbers, 5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["ok", "ignore_term", "grandchild_ignores"])
 def test_a_killed_kernel_leaves_no_private_log(
     mode: str, pid_file: Path, tmp_path: Path
@@ -144,6 +146,7 @@ def test_the_next_kernel_removes_the_logs_of_dead_ones_and_leaves_those_in_use(
     assert not held.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mode", ["ok", "ignore_term", "ignore_eof", "grandchild", "grandchild_ignores"]
 )
@@ -185,6 +188,7 @@ async def test_what_left_the_servers_group_ends_when_the_server_crashes(
     assert none_left(started, 3)
 
 
+@pytest.mark.slow
 @only_on_linux
 @pytest.mark.parametrize("mode", DETACHED)
 def test_what_left_the_servers_group_ends_with_a_killed_kernel(

@@ -59,6 +59,7 @@ async def open_session(server: Hostile, name: str, sessions: Sessions) -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ANSWERED)
 async def test_what_can_be_understood_is_answered(
     name: str, hostile: Hostile, sessions: Sessions
@@ -70,6 +71,7 @@ async def test_what_can_be_understood_is_answered(
     assert session.state == "ready"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSED)
 async def test_what_cannot_ends_its_call_in_one_sentence(
     name: str, hostile: Hostile
@@ -115,6 +117,7 @@ async def test_a_stream_that_only_says_it_lives_ends_at_the_calls_limit(
     await session.refresh_tools()
 
 
+@pytest.mark.slow
 async def test_a_small_packed_reply_takes_no_large_memory(
     hostile: Hostile, sessions: Sessions
 ) -> None:

@@ -20,6 +20,7 @@ async def echo(session: Session, text: str = "hi") -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "legacy"), [("http", False), ("http", True), ("sse", False)]
 )
@@ -41,6 +42,7 @@ async def test_a_server_that_is_killed_and_restarted_is_used_again(
     assert session.state == "ready"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "legacy"), [("http", False), ("http", True), ("sse", False)]
 )
@@ -53,6 +55,7 @@ async def test_a_reply_of_several_megabytes_comes_whole(
     assert len(await echo(session, "x" * SIZE)) == SIZE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["http", "sse"])
 async def test_a_reply_over_the_cap_is_refused_and_the_session_goes_on(
     kind: str, http_server: Start

@@ -82,6 +82,7 @@ def files_with(home: Path, secret: bytes) -> list[Path]:
     ]
 
 
+@pytest.mark.slow
 def test_a_token_stays_in_the_keyring_for_the_next_kernel_and_in_no_file(
     home: Path,
 ) -> None:

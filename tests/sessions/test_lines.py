@@ -1,5 +1,6 @@
 """The splitter of lines and the tap, without any server."""
 
+import copy
 import json
 from collections.abc import Iterable
 
@@ -9,15 +10,17 @@ from hypothesis import strategies as st
 from mcp.shared.message import SessionMessage
 from mcp.types import JSONRPCError, JSONRPCNotification, JSONRPCRequest
 
-from mcp_notebook.json_schema import whole_text
 from mcp_notebook.sessions.http import _split_at_escape
-from mcp_notebook.sessions.reply_repair.lines import (
-    LineSplitter,
+from mcp_notebook.sessions.reply_repair.results import LISTS, repair_reply
+from mcp_notebook.sessions.reply_repair.tap import (
+    BURST,
+    Tap,
     TooLong,
+    is_plain_result,
     mend_halves,
 )
-from mcp_notebook.sessions.reply_repair.results import LISTS, repair_reply
-from mcp_notebook.sessions.reply_repair.tap import BURST, Tap
+from mcp_notebook.sessions.stdio import LineSplitter
+from mcp_notebook.untrusted_text import whole_text
 
 
 def feed(splitter: LineSplitter, chunks: Iterable[bytes]) -> list[bytes | TooLong]:
@@ -230,3 +233,33 @@ def test_an_odd_field_costs_no_other_item(method, odd, version):
     assert ITEMS[method] in result[place]
     needed = set(odd) & set(ITEMS[method])
     assert needed or len(result[place]) == 2
+
+
+TEXT = {"type": "text", "text": "rows"}
+BLOCKS = st.dictionaries(
+    st.sampled_from(["type", "text", "annotations", "_meta", "data"]),
+    st.sampled_from(["text", "image", 7, None, {}]),
+)
+RESULTS = st.dictionaries(
+    st.sampled_from(["isError", "structuredContent", "_meta", "resultType"]),
+    st.sampled_from([None, True, "true", 1, {}, {"a": 1}, []]),
+)
+
+
+@given(
+    RESULTS, st.lists(st.just(TEXT) | BLOCKS | st.just("bare"), max_size=3) | st.none()
+)
+def test_what_passes_as_plain_has_nothing_to_mend(result, content):
+    result = {**result, "content": content}
+    if is_plain_result(result):
+        mended, warnings = copy.deepcopy(result), []
+        repair_reply(("tools/call", "2025-11-25"), mended, {}, warnings)
+        assert (mended, warnings) == (result, [])
+
+
+def test_an_answer_of_texts_is_plain_and_one_odd_thing_is_enough():
+    plain = {"content": [TEXT, TEXT], "isError": False, "structuredContent": {}}
+    assert is_plain_result(plain)
+    assert not is_plain_result({})
+    for odd in ({"isError": "true"}, {"_meta": None}, {"content": [TEXT, "bare"]}):
+        assert not is_plain_result({**plain, **odd})

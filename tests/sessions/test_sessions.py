@@ -344,6 +344,7 @@ assert logging.getLogger().handlers == []
 """
 
 
+@pytest.mark.slow
 def test_nothing_prints_into_a_cell() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

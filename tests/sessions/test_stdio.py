@@ -22,6 +22,7 @@ async def do(session: Session, action: str, **arguments: Any) -> Any:
     return await session.call("t", {"do": action, **arguments}, timeout=20)
 
 
+@pytest.mark.slow
 async def test_a_tool_gives_its_result_and_the_size_that_came(
     sessions: Sessions,
 ) -> None:
@@ -45,6 +46,7 @@ async def test_a_tool_that_fails_is_an_outcome_and_no_exception(
     assert (await session.call("nonesuch")).result.is_error
 
 
+@pytest.mark.slow
 async def test_a_server_gets_utc_and_named_variables_but_no_secrets_of_the_kernel(
     sessions: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +111,7 @@ async def test_a_server_that_always_crashes_is_given_up(
         await do(session, "ok")
 
 
+@pytest.mark.slow
 async def test_a_call_that_takes_too_long_ends_in_time_and_a_hung_server_is_started_anew(
     sessions: Sessions,
 ) -> None:

@@ -219,6 +219,7 @@ def test_a_wrong_description_is_refused_before_anything_starts(
     assert "pass@" not in error.value.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases(UNREACHABLE))
 async def test_a_server_that_cannot_be_reached_says_why(
     case: Mapping[str, Any], config: Any, sessions: Sessions, odd: tuple[str, list[str]]

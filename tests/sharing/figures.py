@@ -33,11 +33,11 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_notebook.agent.call_values import Origin, Shaping
 from mcp_notebook.agent.calls import shape
 from mcp_notebook.config import StdioServer
+from mcp_notebook.errors import ToolError
 from mcp_notebook.results import read, to_dataframe
 from mcp_notebook.sessions import Sessions, handover
 from mcp_notebook.sharing.http_server import OutsideServer, read_connection
 from mcp_notebook.sharing.query import SqlRunner, run_local_query
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.benchmarks.measure import interleaved, own_peak
 from tests.sharing.notebooks import Notebook
 

@@ -5,9 +5,9 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources.plan import make
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.notebooks import Notebook
 
 _EXPRESSIONS = """

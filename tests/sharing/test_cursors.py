@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from mcp import Client
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing.notebook_server import build_notebook_server
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.table_tools import Cursors
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.notebooks import Notebook
 
 SQL = "select * from t order by id"

@@ -64,6 +64,37 @@ async def test_attack_on_the_notebook(case: dict, runner: SqlRunner, tmp_path: P
         assert result.is_error == (case["expected"] == "refused"), result.content[0]
 
 
+CANARY = "canary-of-a-masked-column"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases("sql_duckdb.jsonl"))
+async def test_attack_on_the_notebook_with_a_masked_column(
+    case: dict, runner: SqlRunner, tmp_path: Path
+):
+    """The same statements while `name` is masked: refused and answered as before, and
+    no form of a masked value is in an answer or an error.
+    """
+    frame = pd.DataFrame({"id": [1, 2], "name": [CANARY, CANARY.upper()]})
+    notebook = Notebook(df=frame)
+    notebook.catalog.add("base", variable="df")
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    await runner.start()
+    server = build_notebook_server(
+        notebook.catalog, runner=runner, timeout=DEADLINE, mask=lambda: ["name"]
+    )
+    async with Client(server) as client:
+        result = await client.call_tool("query", {"sql": statement(case, W=tmp_path)})
+        control = await client.call_tool("query", {"sql": "select * from df"})
+    assert not control.is_error
+    for answer in (result, control):
+        said = answer.model_dump_json().lower()
+        for form in (CANARY, CANARY[3:-3], CANARY.encode().hex(), CANARY[::-1]):
+            assert form not in said, case["statement"]
+    if case["expected"] != "harmless":
+        assert result.is_error == (case["expected"] == "refused"), result.content[0]
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def served_file(
     tmp_path_factory: pytest.TempPathFactory,

@@ -108,6 +108,7 @@ async def test_explain_does_not_run(engine: Engine):
         assert "base" in str(content["rows"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [

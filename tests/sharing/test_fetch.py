@@ -7,8 +7,8 @@ import psutil
 import pytest
 from mcp import Client
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing.fetch import FetchRules, build_fetch_server, fetch, is_public
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.attacks import cases, statement
 from tests.sharing.web import Web, serving
 
@@ -46,6 +46,7 @@ def rules_for(web: Web, **options: object) -> FetchRules:
     return FetchRules(allowed=allowed, resolve=resolve, seconds=SECONDS, **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("fetch_ssrf.jsonl"))
 async def test_attack_on_fetch(case: dict, web: Web):
     """Only the pages of the corpus that may be read are read, within the deadline and

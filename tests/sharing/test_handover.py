@@ -24,9 +24,8 @@ from mcp_notebook.config.target import OWN_START
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.results import read
 from mcp_notebook.sessions import Session, Sessions, handover
-from mcp_notebook.sharing.database import build_database_server
+from mcp_notebook.sharing.database import Handover, build_database_server
 from mcp_notebook.sharing.engines import StatementLimits, open_engine
-from mcp_notebook.sharing.handover import Handover
 from tests.sharing.conftest import query
 
 ROWS = 5_000
@@ -89,6 +88,7 @@ async def shaped(session: Session, sql: str) -> tuple[Any, list[Any]]:
     return await shape(outcome, tool, origin, keep, Shaping(), session), kept
 
 
+@pytest.mark.slow
 async def test_a_large_answer_comes_as_a_file_and_equals_the_answer_in_json(
     sessions: Sessions, url: str
 ):
@@ -121,6 +121,7 @@ async def test_a_large_answer_comes_as_a_file_and_equals_the_answer_in_json(
     assert isinstance(row["s"], dt.datetime)
 
 
+@pytest.mark.slow
 async def test_a_small_answer_stays_in_json_and_a_cut_one_says_so(
     sessions: Sessions, url: str
 ):
@@ -135,6 +136,7 @@ async def test_a_small_answer_stays_in_json_and_a_cut_one_says_so(
     assert "cut after 1,000,000 rows" in result.shown
 
 
+@pytest.mark.slow
 async def test_a_host_that_offers_no_folder_gets_capped_rows_and_text_with_a_notice(
     sessions: Sessions, url: str
 ):

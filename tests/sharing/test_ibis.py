@@ -2,6 +2,7 @@
 gives on a frame.
 """
 
+import asyncio
 import datetime as dt
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -16,13 +17,12 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import SqlRunner, local_answer
-from mcp_notebook.sharing.sources import ibis as ibis_tables
-from mcp_notebook.sharing.sources import ibis_in_memory
+from mcp_notebook.sharing.sources import engines as ibis_tables
+from mcp_notebook.sharing.sources import local_tables
 from mcp_notebook.sharing.table_tools import TableTools
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.engines import postgres_with_rows, rows_of
 from tests.sharing.notebooks import Notebook
 from tests.sharing.same_answers import all_differences
@@ -47,6 +47,7 @@ async def runner() -> AsyncIterator[SqlRunner]:
     await runner.close()
 
 
+@pytest.mark.slow
 async def test_the_same_cell_gives_the_same_answer(postgres: Any, runner: SqlRunner):
     """As on every kind of this machine; a filtered expression is as good as a table."""
     table = postgres[1].table("events")
@@ -168,6 +169,9 @@ async def test_a_statement_ends_at_its_deadline(postgres: Any, runner: SqlRunner
         for _ in range(200):
             if watch.execute(sql).fetchone() == (0,):
                 break
+
+            await asyncio.sleep(0.02)
+
         assert watch.execute(sql).fetchone() == (0,)
 
 
@@ -325,7 +329,7 @@ async def test_what_an_ibis_table_cannot_give_is_said_in_a_sentence(
     memory = ibis.sqlite.connect()
     memory.raw_sql("create table m as select 1 as a")
     notebook = shared(t=connection.table("t"), m=memory.table("m"))
-    monkeypatch.setattr(ibis_in_memory, "MOST_ROWS", 1)
+    monkeypatch.setattr(local_tables, "MOST_ROWS", 1)
     with pytest.raises(
         ToolError,
         match="more than 1 rows: filter or aggregate it in Ibis and share that",

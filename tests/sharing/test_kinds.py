@@ -18,13 +18,12 @@ import pytest_asyncio
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.sharing import arrow
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.notebook_server import build_notebook_server
 from mcp_notebook.sharing.query import SqlRunner, local_answer
 from mcp_notebook.sharing.table_tools import TableTools
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.engines import LOCAL, rows_of
 from tests.sharing.notebooks import Notebook
 
@@ -55,6 +54,7 @@ def shared(**variables: Any) -> Notebook:
     return notebook
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", LOCAL)
 async def test_the_same_cell_gives_the_same_answer_on_every_kind(
     kind: str, runner: SqlRunner, tmp_path: Path

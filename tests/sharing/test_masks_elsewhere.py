@@ -44,6 +44,7 @@ def made(kind: str, folder: Path) -> Any:
     return backend.table("people")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["csv", "parquet", "dataset", "polars", "relation", "ibis"]
 )
@@ -81,6 +82,7 @@ async def test_no_value_of_a_masked_column_leaves_wherever_the_table_is(
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pandas", "polars", "dataset"])
 async def test_a_second_column_of_a_masked_name_is_masked_when_it_is_asked_alone(
     kind: str, tmp_path: Path, runner: SqlRunner

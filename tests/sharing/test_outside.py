@@ -109,6 +109,7 @@ async def test_the_token_is_for_this_user_alone_and_shown_nowhere(outside: Addre
     assert token not in repr(outside) + json.dumps(configurations)
 
 
+@pytest.mark.slow
 async def test_a_client_that_speaks_stdio_goes_through_the_bridge(outside: Address):
     """The printed configuration works as it stands."""
     _, held = client_configuration(outside.connection_file)["Claude Desktop"]
@@ -137,6 +138,7 @@ async def test_a_client_that_speaks_stdio_goes_through_the_bridge(outside: Addre
         assert found.completion.values == ["sales"]
 
 
+@pytest.mark.slow
 async def test_the_bridge_passes_on_that_the_list_changed(tmp_path: Path):
     """A client that speaks stdio, of either era, hears of a table that is shared while
     it is connected.
@@ -241,6 +243,7 @@ async def test_a_body_that_is_too_large_is_refused(outside: Address):
             ).status_code == 413
 
 
+@pytest.mark.slow
 async def test_many_clients_side_by_side_lose_nothing(outside: Address):
     """20 clients with 5 queries each: 100 right answers."""
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources import guard
 from mcp_notebook.sharing.sources.plan import make
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.attacks import statement
 from tests.sharing.notebooks import Notebook
 from tests.sharing.pretended_spark import pretend
@@ -181,6 +181,7 @@ STATEMENTS = [
 ]
 
 
+@pytest.mark.slow
 async def test_the_corpus_is_judged_before_spark_is_asked(
     monkeypatch: pytest.MonkeyPatch, runner: SqlRunner
 ):

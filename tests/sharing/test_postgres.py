@@ -44,6 +44,7 @@ async def client_of(server: PostgresServer, **limits: float) -> Client:
     )  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 async def test_types_and_values(server: PostgresServer):
     """PostgreSQL's types as SQL words, exact decimals, dates, JSON as JSON."""
     async with await client_of(server) as client:
@@ -61,6 +62,7 @@ async def test_types_and_values(server: PostgresServer):
     assert row[4:] == [True, {"k": [1]}]
 
 
+@pytest.mark.slow
 async def test_the_instructions_hold_the_schema(server: PostgresServer):
     """Tables the role may read, with keys, references, and schemas that are not on the path."""
     async with await client_of(server) as client:
@@ -72,6 +74,7 @@ async def test_the_instructions_hold_the_schema(server: PostgresServer):
     assert not described.is_error
 
 
+@pytest.mark.slow
 async def test_an_endless_answer_is_cut_at_its_limit(server: PostgresServer):
     """Rows are read in chunks, never to the end."""
     async with await client_of(server, rows=50, seconds=10) as client:
@@ -81,6 +84,7 @@ async def test_an_endless_answer_is_cut_at_its_limit(server: PostgresServer):
     assert (content["row_count"], content["truncated"]) == (50, True)
 
 
+@pytest.mark.slow
 async def test_errors_say_what_to_change(server: PostgresServer):
     """Near misses, the server's hint, and percent signs are just characters."""
     async with await client_of(server) as client:
@@ -98,6 +102,7 @@ async def test_errors_say_what_to_change(server: PostgresServer):
     assert "Seq Scan" in str(plan.structured_content["rows"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("role", "why"),
     [("postgres", "is a superuser"), ("writer", "may write the server's files")],
@@ -115,6 +120,7 @@ async def test_an_unreachable_server_is_one_clear_sentence():
     assert "a-secret-word" not in caught.value.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases("sql_postgres.jsonl"))
 async def test_attack_on_postgres(case: dict, server: PostgresServer, tmp_path: Path):
     """The server's state and the folder are the same afterwards; controls run, attacks

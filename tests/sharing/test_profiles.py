@@ -155,6 +155,7 @@ async def test_a_masked_column_tells_counts_and_no_values(runner: SqlRunner):
     assert rows["pin"]["masked"]
 
 
+@pytest.mark.slow
 async def test_what_does_not_fit_the_deadline_is_left_out_with_a_note(
     runner: SqlRunner,
 ):

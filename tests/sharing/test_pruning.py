@@ -7,8 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mcp_notebook.sharing.sources.files import Scan
-from mcp_notebook.sharing.sources.parquet_spool import Spool
+from mcp_notebook.sharing.sources.local_tables import Scan, Spool
 from mcp_notebook.sharing.sources.plan import named_columns
 
 

@@ -18,10 +18,9 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.results import frame_view
 from mcp_notebook.sharing.query import SqlRunner, run_local_query
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.notebooks import Notebook, sample
 
 
@@ -90,6 +89,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [*CHANGES, rebind, rebind_to_arrow])
 async def test_a_query_sees_the_variable_as_it_is_now(change: Any, ways: Ways):
     """Changed in place, grown, renamed or bound anew: the next answer is of the new value."""
@@ -108,6 +108,7 @@ async def test_a_query_sees_the_variable_as_it_is_now(change: Any, ways: Ways):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dtype",
     ["Int64", "boolean", "category", "object", "string[python]", "int64[pyarrow]"],
@@ -130,6 +131,7 @@ async def test_every_kind_of_column_is_seen_as_it_is_now(dtype: str, ways: Ways)
         assert seen[0] == change
 
 
+@pytest.mark.slow
 async def test_an_unchanged_table_is_written_once(runner: SqlRunner):
     """The second query over the same frame reads the file of the first."""
     notebook = Notebook(t=sample())
@@ -140,6 +142,7 @@ async def test_an_unchanged_table_is_written_once(runner: SqlRunner):
     assert len(files) == 1
 
 
+@pytest.mark.slow
 async def test_of_columns_of_objects_only_those_that_the_statement_names_are_converted(
     ways: Ways, monkeypatch: pytest.MonkeyPatch
 ):
@@ -181,6 +184,7 @@ async def test_of_columns_of_objects_only_those_that_the_statement_names_are_con
     assert await ways.rows(notebook, "select count(*) as c from priced") == [{"c": 2}]
 
 
+@pytest.mark.slow
 async def test_only_the_tables_that_the_statement_names_are_written(runner: SqlRunner):
     """A big table beside the one that is asked costs nothing."""
     notebook = Notebook(t=sample(), big=sample())
@@ -188,6 +192,7 @@ async def test_only_the_tables_that_the_statement_names_are_written(runner: SqlR
     assert len(list(runner._folder.glob("*.arrow"))) == 1
 
 
+@pytest.mark.slow
 async def test_a_table_that_the_notebook_let_go_of_leaves_no_file(runner: SqlRunner):
     """Deleting the variable frees what was kept for the worker."""
     notebook = Notebook(t=sample())
@@ -200,6 +205,7 @@ async def test_a_table_that_the_notebook_let_go_of_leaves_no_file(runner: SqlRun
     assert list(runner._folder.glob("*.arrow")) == []
 
 
+@pytest.mark.slow
 async def test_a_variable_that_is_no_table_any_more_is_named(ways: Ways):
     """The error says what the variable is now."""
     notebook = Notebook(t=sample())
@@ -210,6 +216,7 @@ async def test_a_variable_that_is_no_table_any_more_is_named(ways: Ways):
         run_local_query(notebook.catalog, "select * from t")
 
 
+@pytest.mark.slow
 async def test_types_come_back_exactly(ways: Ways):
     """Large integers next to nulls, decimals, dates, times with zones, sums of integers."""
     table = pa.table(
@@ -242,6 +249,7 @@ async def test_types_come_back_exactly(ways: Ways):
     assert pa.types.is_int64(answer.data.schema.field("n").type)
 
 
+@pytest.mark.slow
 async def test_objects_survive_and_what_cannot_becomes_text_with_a_note(
     runner: SqlRunner,
 ):
@@ -272,6 +280,7 @@ async def test_objects_survive_and_what_cannot_becomes_text_with_a_note(
     ]
 
 
+@pytest.mark.slow
 async def test_names_of_indexes_and_columns_work_in_sql(ways: Ways):
     """A meaningful index becomes columns; repeated and odd names are made usable."""
     frame = pd.DataFrame(
@@ -286,6 +295,7 @@ async def test_names_of_indexes_and_columns_work_in_sql(ways: Ways):
     )
 
 
+@pytest.mark.slow
 async def test_anything_that_exports_arrow_is_a_table(ways: Ways):
     """A DuckDB relation stands for every such type; a Series has no columns and is none."""
     relation = duckdb.sql("select 1 as one, 'x' as two")
@@ -310,6 +320,7 @@ async def test_lists_of_tables_name_all_and_read_none(ways: Ways):
     assert [row["column_name"] for row in found] == ["id", "name", "amount", "day"]
 
 
+@pytest.mark.slow
 async def test_rows_and_bytes_are_bounded_with_a_reason(runner: SqlRunner):
     """An endless table stops at the limit at once; a wide one at its bytes."""
     notebook = Notebook(t=sample())
@@ -328,6 +339,7 @@ async def test_rows_and_bytes_are_bounded_with_a_reason(runner: SqlRunner):
     assert exact.truncated == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
@@ -352,6 +364,7 @@ async def test_errors_say_what_to_change(sql: str, expected: str, runner: SqlRun
     assert here.value.message == str(caught.value)
 
 
+@pytest.mark.slow
 async def test_the_deadline_kills_the_worker_and_the_next_query_is_answered(
     runner: SqlRunner,
 ):
@@ -368,6 +381,7 @@ async def test_the_deadline_kills_the_worker_and_the_next_query_is_answered(
     assert answer.data.to_pylist() == [{"n": 3}]
 
 
+@pytest.mark.slow
 async def test_a_cancelled_query_does_not_mix_up_the_next_answer(runner: SqlRunner):
     """The interrupted statement's answer is never taken for another's."""
     notebook = Notebook(t=sample())
@@ -386,6 +400,7 @@ async def test_a_cancelled_query_does_not_mix_up_the_next_answer(runner: SqlRunn
     assert answer.data.to_pylist() == [{"s": "mine"}]
 
 
+@pytest.mark.slow
 async def test_a_worker_that_died_is_replaced(runner: SqlRunner):
     """Whoever killed it, the query after the failed one works."""
     notebook = Notebook(t=sample())
@@ -426,6 +441,7 @@ async def test_closing_ends_the_process_and_removes_the_files():
     assert not folder.exists()
 
 
+@pytest.mark.slow
 async def test_a_notebook_that_dies_leaves_no_process_and_no_files(tmp_path: Path):
     """Killed amid a query, it takes the worker and the written tables along."""
     script = """
@@ -458,6 +474,7 @@ asyncio.run(main())
     assert not Path(folder).exists()
 
 
+@pytest.mark.slow
 async def test_queries_side_by_side_each_get_their_own_answer(runner: SqlRunner):
     """Many at once, over two tables."""
     notebook = Notebook(t=sample(), u=sample())

@@ -54,6 +54,7 @@ async def count_tables(client: Client) -> int:
     return (await client.call_tool("list_tables", {})).structured_content["row_count"]
 
 
+@pytest.mark.slow
 async def test_stdio():
     """A client that starts the command talks to the database."""
     parameters = StdioServerParameters(
@@ -63,6 +64,7 @@ async def test_stdio():
         assert await count_tables(client) == 6
 
 
+@pytest.mark.slow
 async def test_streamable_http_and_sse_on_loopback():
     """Both HTTP transports answer at the same port, and `/health` says so."""
     async with served("--transport", "http") as address:
@@ -79,6 +81,7 @@ async def test_streamable_http_and_sse_on_loopback():
             ] == "ok"
 
 
+@pytest.mark.slow
 async def test_a_token_is_asked_for_and_compared():
     """Without the token or with another one: 401; with it: an answer."""
     async with served("--transport", "http", "--token-env", "SHOP_TOKEN") as address:
@@ -98,6 +101,7 @@ async def test_a_token_is_asked_for_and_compared():
             assert await count_tables(client) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -131,6 +135,7 @@ def test_a_short_or_missing_token_is_refused():
     assert "short" not in str(caught.value).replace("SHOP", "")
 
 
+@pytest.mark.slow
 async def test_a_wrong_url_ends_the_process_with_one_sentence():
     """No traceback for what the person must mend."""
     process = await asyncio.create_subprocess_exec(

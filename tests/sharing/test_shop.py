@@ -6,9 +6,12 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.sharing.conftest import SHOP
 
 
+@pytest.mark.slow
 def test_the_generator_reproduces_the_committed_file(tmp_path: Path):
     """Same schema and rows; the bytes may differ with SQLite's version."""
     made = tmp_path / "made.db"

@@ -14,14 +14,13 @@ import pandas as pd
 import pytest
 import pytest_asyncio
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import SqlRunner, local_answer
 from mcp_notebook.sharing.sources import spark as engine
 from mcp_notebook.sharing.sources.remote_plan import remote_tables
 from mcp_notebook.sharing.sources.remote_route import Bounds
 from mcp_notebook.sharing.table_tools import TableTools
-from mcp_notebook.sharing.tool_errors import ToolError
 from tests.sharing.attacks import statement
 from tests.sharing.engines import rows_of
 from tests.sharing.notebooks import Notebook

@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mcp_notebook.results import account
-from mcp_notebook.results.columns import declared, strings, wrappers
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows
-from mcp_notebook.results.values import json_standards
+from mcp_notebook.results.columns import declared, json_standards, strings
+from mcp_notebook.results.reading import Raw, from_records, from_rows, note_beside
 
 # Where one column is an object: the keys of its name and of its type, likeliest first.
 _NAME_KEYS = tuple(
@@ -224,9 +222,7 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
             others.update(dict.fromkeys(_say_more(item)))
 
     if others:
-        raw = raw.with_note(
-            account.note_beside(others, "the description of the columns")
-        )
+        raw = raw.with_note(note_beside(others, "the description of the columns"))
 
     return raw
 
@@ -347,6 +343,35 @@ def _pair_records(
     )
 
 
+def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
+    """`{"meta": [{"name": "a", "type": "Int32"}], "data": {"a": [1, 2]}}`: columns by
+    name beside their types (ClickHouse's `JSONColumnsWithMetadata`).
+    """
+    for key, columns in value.items():
+        if type(columns) is dict:
+            lists = list(columns.values())
+        else:
+            lists = []
+
+        if not holds_only(lists, list) or len(set(map(len, lists))) > 1:
+            continue
+
+        others = {name: sub for name, sub in value.items() if name != key}
+        for found in candidates(others):
+            if not found.sure or list(found.names) != list(columns):
+                continue
+            raw = Raw(
+                found.names,
+                tuple(lists),
+                len(lists[0]),
+                declared=found.declared,
+                path=f"{path}.{key}" if path else key,
+            )
+            return take_columns(raw.mark_taken(columns), found)
+
+    return None
+
+
 def nested_cells(rows: Sequence[dict[str, Any]]) -> list[list[Any]] | None:
     """Rows in one key of an object each: BigQuery's `{"f": [{"v": 1}]}`, Neo4j's
     `{"row": [...], "meta": [...]}`.
@@ -374,7 +399,7 @@ def note_beside_cells(raw: Raw, rows: Sequence[dict[str, Any]]) -> Raw:
         for key, item in row.items()
         if key != cells and not _is_blank(item)
     }
-    return raw.with_note(account.note_beside(others, "each row")) if others else raw
+    return raw.with_note(note_beside(others, "each row")) if others else raw
 
 
 def _is_blank(value: Any) -> bool:
@@ -384,7 +409,17 @@ def _is_blank(value: Any) -> bool:
 
 def _cells_of(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """The cells themselves where each is in an object of its own."""
-    return wrappers.rows(rows) or [list(row) for row in rows]
+    return undo_wrappers(rows) or [list(row) for row in rows]
+
+
+def undo_wrappers(rows: Sequence[Sequence[Any]]) -> list[list[Any]] | None:
+    """Rows whose every cell is in an object of its own, undone; None for all others,
+    which the first row mostly tells.
+    """
+    first = rows[0] if rows else ()
+    if any(cell is not None and type(cell) is not dict for cell in first):
+        return None
+    return json_standards.undo_rows(rows)
 
 
 # --- the names of an index

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from mcp_notebook.results.columns import wrappers
-from mcp_notebook.results.columns.numeric import Digits
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows
-from mcp_notebook.results.values import json_headings, json_standards
+from mcp_notebook.results.columns import json_standards
+from mcp_notebook.results.columns.strings import Digits
+from mcp_notebook.results.reading import Raw, from_records, from_rows
+from mcp_notebook.results.values import json_headings
 from mcp_notebook.results.values.json_headings import holds_only
 
 # The key that holds the row's fields, and the keys that may stand beside it.
@@ -124,7 +124,9 @@ def read_typed_cells(records: Sequence[dict[str, Any]], path: str) -> Raw | None
     if not names:
         return None
 
-    cells = wrappers.rows([list(map(record.get, names)) for record in records])
+    cells = json_standards.undo_rows(
+        [list(map(record.get, names)) for record in records]
+    )
     if cells is None:
         return None
 
@@ -184,41 +186,6 @@ def read_sheet(value: Mapping[str, Any], path: str) -> Raw | None:
 
 def _fill_up(rows: Sequence[list[Any]], width: int) -> list[list[Any]]:
     return [row + [None] * (width - len(row)) for row in rows]
-
-
-def read_described_columns(value: Mapping[str, Any], path: str) -> Raw | None:
-    """`{"meta": [{"name": "a", "type": "Int32"}], "data": {"a": [1, 2]}}`: columns by
-    name beside their types (ClickHouse's `JSONColumnsWithMetadata`).
-    """
-    for key, columns in value.items():
-        if type(columns) is dict:
-            lists = list(columns.values())
-        else:
-            lists = []
-
-        if not _are_equal_lists(lists):
-            continue
-
-        others = {name: sub for name, sub in value.items() if name != key}
-        for found in json_headings.candidates(others):
-            if not found.sure or list(found.names) != list(columns):
-                continue
-            raw = Raw(
-                found.names,
-                tuple(lists),
-                len(lists[0]),
-                declared=found.declared,
-                path=f"{path}.{key}" if path else key,
-            )
-            return json_headings.take_columns(raw.mark_taken(columns), found)
-
-    return None
-
-
-def _are_equal_lists(values: Sequence[Any]) -> bool:
-    if not holds_only(values, list):
-        return False
-    return all(len(item) == len(values[0]) for item in values)
 
 
 def read_split_frame(value: dict[str, Any], path: str) -> Raw | None:

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_notebook.results.columns import wrappers
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
-from mcp_notebook.results.values import json_headings, json_layouts, json_standards
+from mcp_notebook.results.columns import json_standards
+from mcp_notebook.results.reading import Raw, from_records, from_rows, listing
+from mcp_notebook.results.values import json_headings, json_layouts
 from mcp_notebook.results.values.json_headings import holds_only
 
 MAX_COLUMNS = 20_000
@@ -149,9 +149,9 @@ def _tables_left(
 
     # the numbers beside a matrix, the residuals beside coefficients
     left = _parts_left(left, more)
-    raw = json_layouts.read_parallel_numbers(left, place.path)
-    if raw is not None:
-        more.append(raw)
+    if any(type(sub) in (list, tuple) for sub in left.values()):
+        raw = json_layouts.read_parallel_numbers(left, place.path)
+        more += [] if raw is None else [raw]
 
     return [raw for raw in more if raw.rows]
 
@@ -350,7 +350,7 @@ def _split_by_statement(
 
 
 def _tables_of_rows(value: Sequence[Sequence[Any]], place: _Place) -> list[Raw]:
-    cells = wrappers.rows(value)
+    cells = json_headings.undo_wrappers(value)
     if cells is not None:
         return json_headings.read_bare_rows(cells, place.path)
 
@@ -388,8 +388,8 @@ def _tables_of_object(value: dict[str, Any], place: _Place) -> list[Raw]:
 
         return [raw.mark_taken(value)]
 
-    for read_layout in _OF_OBJECT:
-        raw = read_layout(value, place.path)
+    for needed, read_layout in _OF_OBJECT:
+        raw = read_layout(value, place.path) if needed <= value.keys() else None
         if raw is not None:
             return [raw if raw.took else raw.mark_taken(value)]
 
@@ -482,20 +482,22 @@ def _read_names_beside_rows(value: dict[str, Any], path: str) -> Raw | None:
     return None
 
 
-# From the strictest to the loosest: the last ones take any object of equal parts.
+_ANY = frozenset[str]()
+# From the strictest to the loosest: the last ones take any object of equal parts. The
+# keys are those without which a layout cannot be there, so that its reader is spared.
 _OF_OBJECT = (
-    json_standards.read_measurement,
-    json_standards.read_sparql,
-    json_standards.read_chart,
-    json_layouts.read_split_frame,
-    json_layouts.read_sheet,
-    json_layouts.read_described_columns,
-    _read_names_beside_rows,
-    json_layouts.read_lists_of_answers,
-    json_layouts.read_parallel_objects,
-    json_layouts.read_parallel_lists,
-    json_layouts.read_pandas_dict,
-    json_layouts.read_named_objects,
+    (frozenset({"resultType", "result"}), json_standards.read_measurement),
+    (frozenset({"head", "results"}), json_standards.read_sparql),
+    (frozenset({"labels", "datasets"}), json_standards.read_chart),
+    (frozenset({"columns", "index", "data"}), json_layouts.read_split_frame),
+    (frozenset({"range", "values"}), json_layouts.read_sheet),
+    (_ANY, json_headings.read_described_columns),
+    (_ANY, _read_names_beside_rows),
+    (_ANY, json_layouts.read_lists_of_answers),
+    (_ANY, json_layouts.read_parallel_objects),
+    (_ANY, json_layouts.read_parallel_lists),
+    (_ANY, json_layouts.read_pandas_dict),
+    (_ANY, json_layouts.read_named_objects),
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Hashable, Iterable
 
 from mcp_notebook.results.values.literal_calls import (
@@ -462,6 +463,4 @@ def _unescape_byte(escape: re.Match[str]) -> str:
 
 
 def _unicode_name(name: str) -> str:
-    import unicodedata  # a megabyte of data for an escape that hardly occurs
-
     return unicodedata.lookup(name)

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.sharing.engines.interface import Engine, StatementLimits, TableInfo
+from mcp_notebook.sharing.engines.sqlite import SqliteEngine
 
 __all__ = ["Engine", "StatementLimits", "TableInfo", "open_engine"]
 
@@ -19,19 +20,17 @@ def open_engine(url: str, *, tables: Sequence[str] | None = None) -> Engine:
     when given, are the only tables and views that statements may read.
     """
     scheme = url.partition(":")[0].lower()
-    # Each engine's driver loads only when the engine is named: the others may not be
-    # installed, and DuckDB takes a third of a second.
     if scheme == "sqlite":
-        from mcp_notebook.sharing.engines.sqlite import SqliteEngine
-
         return SqliteEngine(path_of(url), tables=tables)
 
     if scheme == "duckdb":
+        # DuckDB takes a third of a second to load.
         from mcp_notebook.sharing.engines.duckdb import DuckDbEngine
 
         return DuckDbEngine(path_of(url), tables=tables)
 
     if scheme in ("postgresql", "postgres"):
+        # psycopg is an optional package.
         from mcp_notebook.sharing.engines.postgres import PostgresEngine
 
         return PostgresEngine(url, tables=tables)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mcp_notebook.errors import ConfigError, DataError
+from mcp_notebook.errors import ConfigError, DataError, ToolError
 from mcp_notebook.sharing.answer import AnswerColumn, RowsAnswer, TableAnswer, as_answer
 from mcp_notebook.sharing.engines.interface import (
     StatementLimits,
@@ -25,7 +25,6 @@ from mcp_notebook.sharing.engines.interface import (
     build_tables,
     survey_table,
 )
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.sharing.worker import Worker
 from mcp_notebook.values import column_values
 

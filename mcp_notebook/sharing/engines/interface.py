@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
-from mcp_notebook.sharing.answer import RowsAnswer, TableAnswer
+from mcp_notebook.sharing.answer import AS_JSON, RowsAnswer, TableAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class StatementLimits:
     characters of SQL.
     """
 
-    rows: int = 10_000
-    bytes: int = 5_000_000
+    rows: int = AS_JSON.rows
+    bytes: int = AS_JSON.bytes
     seconds: float = 15.0
     sql_length: int = 100_000
 

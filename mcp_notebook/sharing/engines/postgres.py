@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, ToolError, did_you_mean
 from mcp_notebook.sharing.answer import (
     AnswerColumn,
     RowsAnswer,
@@ -30,7 +30,6 @@ from mcp_notebook.sharing.engines.interface import (
     run_until,
     survey_table,
 )
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 
 try:
     import psycopg

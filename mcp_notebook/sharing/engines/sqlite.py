@@ -16,7 +16,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mcp_notebook.errors import ConfigError
+from mcp_notebook.errors import ConfigError, ToolError, did_you_mean
 from mcp_notebook.sharing.answer import (
     AnswerColumn,
     RowsAnswer,
@@ -31,7 +31,6 @@ from mcp_notebook.sharing.engines.interface import (
     run_until,
     survey_table,
 )
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 
 T = TypeVar("T")
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from sqlglot import exp
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing.sources.dialect_rules import (
     EVERYWHERE,
     INTEGERS,
@@ -24,7 +25,6 @@ from mcp_notebook.sharing.sources.dialect_rules import (
     kind_of,
     trunc,
 )
-from mcp_notebook.sharing.tool_errors import ToolError
 
 # ---- PostgreSQL: parts of dates, rounding, lists, texts within texts
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import exp
 
-from mcp_notebook.sharing.tool_errors import ToolError
+from mcp_notebook.errors import ToolError
 
 Kinds = Mapping[str, str]
 """Lower-case column name -> "integer", "float", "decimal", "text", "bool", "date",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,62 +19,31 @@ import duckdb
 
 from mcp_notebook.errors import DataError
 from mcp_notebook.sharing.engines.interface import quote
-from mcp_notebook.sharing.sources.engine import Masking, first_sentence, projection
+from mcp_notebook.sharing.sources.engine import (
+    SelectJob,
+    SelectTable,
+    first_sentence,
+)
 from mcp_notebook.sharing.sqlguard import first_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from mcp_notebook.sharing.sources.plan import Plan
 
 _WAIT = 0.05  # seconds between two looks at a busy connection
 
 
 @dataclass(frozen=True, eq=False)
-class DuckTable:
+class DuckTable(SelectTable):
     """A SELECT in the person's database."""
 
-    connection: duckdb.DuckDBPyConnection
-    select: str
-    columns: pa.Schema
-    kept: Any = None  # what must stay alive for the SELECT to work
     name: str = "DuckDB"
     dialect: str = "duckdb"
+    hint: str = "NOT MATERIALIZED "
+    kept: Any = None  # what must stay alive for the SELECT to work
 
-    @property
-    def key(self) -> Hashable:
-        return ("duckdb", id(self.connection))
-
-    def schema(self) -> pa.Schema:
-        return self.columns
-
-    def view(self) -> str:
-        return ""
-
-    def job(
-        self,
-        plan: Plan,
-        tables: Mapping[str, tuple[DuckTable, Masking]],
-        seconds: float,
-    ) -> DuckJob:
-        def source(table: DuckTable, masking: Masking) -> str:
-            masked = set(masking.columns)
-            if not masked:
-                return table.select
-
-            return projection(
-                f"(\n{table.select}\n)",
-                {n: n in masked for n in table.columns.names},
-                "duckdb",
-            )
-
-        sources = {
-            private: source(table, masking)
-            for private, (table, masking) in tables.items()
-        }
-        return DuckJob(
-            self.connection, plan.text(sources, hint="NOT MATERIALIZED "), seconds
-        )
+    def make_job(self, text: str, seconds: float) -> DuckJob:
+        return DuckJob(self.connection, text, seconds)
 
     def explain(self, error: BaseException) -> str:
         if isinstance(error, duckdb.ConnectionException):
@@ -89,18 +57,14 @@ class DuckTable:
 
 
 @dataclass(eq=False)
-class DuckJob:
+class DuckJob(SelectJob):
     """One statement on a cursor, or on the connection itself."""
 
-    connection: duckdb.DuckDBPyConnection
-    text: str
-    seconds: float
     _cancelled: threading.Event = field(default_factory=threading.Event)
-    _running: Any = None
 
     def run(self) -> pa.Table:
         with contextlib.closing(self.connection.cursor()) as cursor:
-            self._running = cursor
+            self.running = cursor
             # a locked configuration: then there is nothing to find anyway
             with contextlib.suppress(duckdb.Error):
                 cursor.execute("SET python_enable_replacements = false")
@@ -118,19 +82,20 @@ class DuckJob:
 
     def cancel(self) -> None:
         self._cancelled.set()
-        running = self._running
-        if running is not None:
-            with contextlib.suppress(duckdb.Error):  # ended meanwhile
-                running.interrupt()
+        super().cancel()
+
+    def stop(self, running: Any) -> None:
+        with contextlib.suppress(duckdb.Error):
+            running.interrupt()
 
     def _on_connection(self) -> pa.Table:
         until = time.monotonic() + self.seconds
         while True:
             # interrupting the connection could end a statement of the person's
-            self._running = None
+            self.running = None
             try:
                 relation = self.connection.sql(self.text)
-                self._running = self.connection
+                self.running = self.connection
                 return relation.to_arrow_table()
             except duckdb.Error as error:
                 if "busy with another call" not in str(
@@ -143,7 +108,7 @@ class DuckJob:
                         "the notebook's: ask again later."
                     ) from error
             finally:
-                self._running = None
+                self.running = None
 
 
 def relation_of(relation: Any) -> DuckTable:
@@ -152,7 +117,7 @@ def relation_of(relation: Any) -> DuckTable:
         # parameters written in, where it can
         write = getattr(relation, "_registry_text", relation.sql_query)
         return DuckTable(
-            _connection_of(relation), write(), _schema_of(relation), relation
+            _connection_of(relation), write(), _schema_of(relation), kept=relation
         )
     except duckdb.Error as error:
         raise DataError(

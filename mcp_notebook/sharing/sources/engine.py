@@ -5,6 +5,7 @@ how a statement runs there.
 from __future__ import annotations
 
 import base64
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -75,23 +76,76 @@ class RemoteTable(Protocol):
         ...
 
 
-def projection(source: str, columns: Mapping[str, bool], dialect: str) -> str:
-    """`SELECT` of the columns from the source; of a masked one (True) only whether
-    there is a value.
+@dataclass(frozen=True, eq=False)
+class SelectTable(ABC):
+    """A table that is a SELECT on the person's connection: it stands in a WITH before
+    each statement.
     """
-    # sqlglot is slow to load, and there by then: it checked the statement
-    from sqlglot import exp
 
-    def quote_name(name: str) -> str:
-        return exp.to_identifier(name, quoted=True).sql(dialect=dialect)
+    connection: Any
+    select: str
+    columns: pa.Schema
+    name: str = ""
+    dialect: str = ""
+    # what the engine is told after AS, so that filters reach into the SELECT
+    hint: str = ""
 
-    parts = [
-        f"CASE WHEN {quote_name(n)} IS NULL THEN NULL ELSE 'masked' END AS {quote_name(n)}"
-        if masked
-        else quote_name(n)
-        for n, masked in columns.items()
-    ]
-    return f"SELECT {', '.join(parts)} FROM {source}"  # noqa: S608 - names are quoted
+    @abstractmethod
+    def make_job(self, text: str, seconds: float) -> Job:
+        """The statement as a job."""
+
+    @property
+    def key(self) -> Hashable:
+        return (type(self).__name__, id(self.connection))
+
+    def schema(self) -> pa.Schema:
+        return self.columns
+
+    def view(self) -> str:
+        return ""
+
+    def job(
+        self,
+        plan: Plan,
+        tables: Mapping[str, tuple[SelectTable, Masking]],
+        seconds: float,
+    ) -> Job:
+        sources = {
+            private: table.source(plan, masking)
+            for private, (table, masking) in tables.items()
+        }
+        text = plan.text(sources, hint=self.hint)
+        return self.make_job(text, seconds)
+
+    def source(self, plan: Plan, masking: Masking) -> str:
+        """The SELECT as a statement may see it."""
+        masked = set(masking.columns)
+        if not masked:
+            return self.select
+
+        # On lines of its own: it may end in a comment.
+        columns = {name: name in masked for name in self.columns.names}
+        return plan.projection(f"(\n{self.select}\n) t", columns, self.dialect)
+
+
+@dataclass(eq=False)
+class SelectJob(ABC):
+    """A statement over such tables. Its `run` sets `running` to what `stop` can end."""
+
+    connection: Any
+    text: str
+    seconds: float
+    running: Any = None
+
+    @abstractmethod
+    def stop(self, running: Any) -> None:
+        """Ask the engine to end what runs; it may have ended meanwhile."""
+
+    def cancel(self) -> None:
+        # `run` is on another thread, and may set it to None after the look at it.
+        running = self.running
+        if running is not None:
+            self.stop(running)
 
 
 def first_sentence(error: BaseException, limit: int = 300) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from mcp_notebook.errors import ToolError, did_you_mean
 from mcp_notebook.sharing.sqlguard import REFUSED_FUNCTIONS
-from mcp_notebook.sharing.tool_errors import ToolError, did_you_mean
 from mcp_notebook.sql_effects import parse_statements
 
 MAX_LENGTH = 20_000  # characters

@@ -21,17 +21,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
+from mcp_notebook.errors import ToolError
 from mcp_notebook.sharing import sqlguard
 from mcp_notebook.sharing.sources.engine import pack_schema, unpack_schema
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.values import value_kind
-
-if TYPE_CHECKING:
-    from mcp_notebook.sharing.sources.plan import Plan
 
 KINDS = {"check", "plan", "columns_of", "reads"}
 _DESCRIBES = re.compile(r"\s*(describe|desc|show)\b", re.IGNORECASE)
@@ -44,9 +41,11 @@ def answer(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     if "plan" in request:
         return make_plan(connection, request)
     if "columns_of" in request:
-        return _find_columns(request)
+        named = _load_planning().named_columns(request["columns_of"], request["tables"])
+        return {"columns": named}
 
-    return _tell_dialect(request)
+    reads = _load_planning().is_only_in(request["reads"], request["dialect"])
+    return {"reads": reads}
 
 
 def _check_statement(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +100,9 @@ def make_plan(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
         if table["view"]
     }
     sql = request["plan"]
-    made = _made(sql, request["dialect"], columns, views, request["rows"])
+    made = _load_planning().make_as_read(
+        sql, request["dialect"], columns, rows=request["rows"], views=views
+    )
     if not made.judge:
         return {**made.as_json(), "judged": ""}
 
@@ -117,42 +118,11 @@ def make_plan(connection: Any, request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _made(
-    sql: str,
-    dialect: str,
-    columns: dict[str, dict[str, str]],
-    views: dict[str, str],
-    rows: int,
-) -> Plan:
-    guard, plan = _load_planning()
-    try:
-        return plan.make(sql, dialect, columns, rows=rows, views=views)
-    except guard.UnreadableError:
-        if not guard.is_in(sql, dialect):
-            raise
-        return plan.make(sql, dialect, columns, rows=rows, read=dialect, views=views)
+def _load_planning() -> Any:
+    # It loads sqlglot, which statements over plain tables do not need.
+    from mcp_notebook.sharing.sources import plan
 
-
-def _tell_dialect(request: dict[str, Any]) -> dict[str, Any]:
-    guard, _ = _load_planning()
-    try:
-        guard.parse(request["reads"], "duckdb")
-    except ToolError:
-        return {"reads": guard.is_in(request["reads"], request["dialect"])}
-
-    return {"reads": False}
-
-
-def _find_columns(request: dict[str, Any]) -> dict[str, Any]:
-    _, plan = _load_planning()
-    return {"columns": plan.named_columns(request["columns_of"], request["tables"])}
-
-
-def _load_planning() -> tuple[Any, Any]:
-    # They load sqlglot, which statements over plain tables do not need.
-    from mcp_notebook.sharing.sources import guard, plan
-
-    return guard, plan
+    return plan
 
 
 _WORDS = {"boolean": "bool", "narrow float": "float", "duration": "interval"}

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,14 @@ import psycopg
 import pyarrow as pa
 
 from mcp_notebook.sharing.answer import to_json
-from mcp_notebook.sharing.sources.engine import Masking, first_sentence, projection
+from mcp_notebook.sharing.sources.engine import (
+    SelectJob,
+    SelectTable,
+    first_sentence,
+)
 
 if TYPE_CHECKING:
-    from mcp_notebook.sharing.sources.plan import Plan
+    pass
 
 _GONE = "The connection to PostgreSQL is lost: connect again and make the table anew."
 
@@ -68,50 +72,15 @@ _ARRAYS = {
 
 
 @dataclass(frozen=True, eq=False)
-class PostgresTable:
+class PostgresTable(SelectTable):
     """A SELECT on a server."""
 
-    connection: psycopg.Connection[Any]
-    select: str
-    columns: pa.Schema
     name: str = "PostgreSQL"
     dialect: str = "postgres"
+    hint: str = "NOT MATERIALIZED "
 
-    @property
-    def key(self) -> Hashable:
-        return ("postgres", id(self.connection))
-
-    def schema(self) -> pa.Schema:
-        return self.columns
-
-    def view(self) -> str:
-        return ""
-
-    def job(
-        self,
-        plan: Plan,
-        tables: Mapping[str, tuple[PostgresTable, Masking]],
-        seconds: float,
-    ) -> PostgresJob:
-        def source(table: PostgresTable, masking: Masking) -> str:
-            masked = set(masking.columns)
-            inner = projection(
-                f"(\n{table.select}\n) AS t",
-                {n: n in masked for n in table.columns.names},
-                "postgres",
-            )
-            if masked:
-                return inner
-
-            return table.select
-
-        sources = {
-            private: source(table, masking)
-            for private, (table, masking) in tables.items()
-        }
-        return PostgresJob(
-            self.connection, plan.text(sources, hint="NOT MATERIALIZED "), seconds
-        )
+    def make_job(self, text: str, seconds: float) -> PostgresJob:
+        return PostgresJob(self.connection, text, seconds)
 
     def explain(self, error: BaseException) -> str:
         if isinstance(error, psycopg.OperationalError) and not isinstance(
@@ -129,13 +98,8 @@ class PostgresTable:
 
 
 @dataclass(eq=False)
-class PostgresJob:
+class PostgresJob(SelectJob):
     """One statement on a fresh connection."""
-
-    connection: psycopg.Connection[Any]
-    text: str
-    seconds: float
-    _running: psycopg.Connection[Any] | None = field(default=None)
 
     def run(self) -> pa.Table:
         info = self.connection.info
@@ -145,7 +109,7 @@ class PostgresJob:
                 **parameters, connect_timeout=10, application_name="mcp-notebook"
             )
         ) as connection:
-            self._running = connection
+            self.running = connection
             connection.read_only = True
             with connection.cursor() as cursor:
                 milliseconds = int(self.seconds * 1000) + 200
@@ -157,11 +121,9 @@ class PostgresJob:
                 cursor.execute(self.text.encode(), prepare=True)
                 return _table(cursor.description or (), cursor.fetchall())
 
-    def cancel(self) -> None:
-        running = self._running
-        if running is not None:
-            with contextlib.suppress(psycopg.Error):  # closed meanwhile
-                running.cancel_safe(timeout=1.0)
+    def stop(self, running: Any) -> None:
+        with contextlib.suppress(psycopg.Error):
+            running.cancel_safe(timeout=1.0)
 
 
 def _table(

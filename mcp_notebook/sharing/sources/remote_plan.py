@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.arrow import unique_names
 from mcp_notebook.sharing.sources.engine import (
@@ -35,7 +35,6 @@ from mcp_notebook.sharing.sources.engines import (
     remote_table_of,
 )
 from mcp_notebook.sharing.sources.plan import Plan
-from mcp_notebook.sharing.tool_errors import ToolError
 from mcp_notebook.values import DECIMAL, TIMESTAMP, value_kind
 
 if TYPE_CHECKING:

@@ -13,14 +13,13 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from mcp_notebook.errors import DataError
+from mcp_notebook.errors import DataError, ToolError
 from mcp_notebook.kinds import is_table
 from mcp_notebook.sharing.answer import TableAnswer
 from mcp_notebook.sharing.engines.interface import quote
 from mcp_notebook.sharing.sources import remote_plan
 from mcp_notebook.sharing.sources.engine import Job, RemoteTable
 from mcp_notebook.sharing.sources.engines import is_remote
-from mcp_notebook.sharing.tool_errors import ToolError
 
 if TYPE_CHECKING:
     from mcp_notebook.sharing.catalog import Catalog

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mcp_notebook.errors import DataError
-from mcp_notebook.sharing.sources.engine import Masking, first_sentence, projection
+from mcp_notebook.sharing.sources.engine import Masking, first_sentence
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -156,7 +156,7 @@ class SparkJob:
         table, masking = self.tables[private]
         masked = set(masking.columns)
         if masked:
-            return projection(
+            return self.plan.projection(
                 self._name(private),
                 {name: name in masked for name in table.frame.columns},
                 "spark",
