@@ -18,7 +18,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.charts.compute import Chart, compute_here
+from mcp_notebook.charts.compute import Chart, compute_here, read_moment
 from mcp_notebook.charts.specification import Spec, check_spec
 from mcp_notebook.values import BOOLEAN, column_values, plain_column, value_kind
 
@@ -315,18 +315,6 @@ def _read_words(name: str, values: list[Any]) -> _Column:
         return _Column(name, "time", values, kind="moment text")
 
     return _Column(name, "category", values)
-
-
-def read_moment(text: str) -> dt.datetime | None:
-    """The moment of `2026`, `2026-11`, `2026-11-30` or a longer one; None of other texts."""
-    if not re.match(r"\d{4}(?:$|-\d{2})", text):
-        return None
-
-    padded = text + "0000-01-01"[len(text) :] if len(text) < 10 else text
-    try:
-        return dt.datetime.fromisoformat(padded).replace(tzinfo=None)
-    except ValueError:
-        return None
 
 
 def _is_regular(time: _Column) -> bool:

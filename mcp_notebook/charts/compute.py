@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ Ask = Callable[[str], Awaitable[pa.Table]]
 """Runs one SELECT (DuckDB) and gives its rows."""
 
 
+_DATE = re.compile(r"\d{4}(?:$|-\d{2})")
 CATEGORIES = 100  # on one axis
 PANELS_AT_MOST = 36
 COLOURS_AT_MOST = 50
@@ -202,14 +204,18 @@ def _values_here(column: pa.ChunkedArray, definition: Spec) -> list[Any]:
 
 
 def _moment_text(value: str | int | None) -> str | None:
-    """`2026`, `2026-11` and longer ones as a whole moment."""
-    if value is None:
+    moment = read_moment(str(value))
+    return moment and moment.isoformat()
+
+
+def read_moment(text: str) -> dt.datetime | None:
+    """The moment of `2026`, `2026-11`, `2026-11-30` or a longer one; None of other texts."""
+    if not _DATE.match(text):
         return None
 
-    text = str(value)
-    padded = text + "0000-01-01"[len(text) :] if len(text) < 10 else text
+    padded = text + "0000-01-01"[len(text) :]
     try:
-        return dt.datetime.fromisoformat(padded).replace(tzinfo=None).isoformat()
+        return dt.datetime.fromisoformat(padded).replace(tzinfo=None)
     except ValueError:
         return None
 

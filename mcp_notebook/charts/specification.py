@@ -101,7 +101,7 @@ def check_spec(
     whole = json.loads(json.dumps(spec, default=str))
     left_out = _drop_looks(whole)
     _drop_named_data(whole)
-    _refuse_forbidden(whole, ())
+    _refuse_forbidden(whole)
     made = _arrange(whole, left_out)
     for view in made.views:
         _check_view(view, columns, masked)
@@ -186,35 +186,47 @@ def _drop_named_data(whole: Spec) -> None:
         del whole["data"]
 
 
-def _refuse_forbidden(value: object, path: tuple[str, ...]) -> None:
-    if isinstance(value, list):
-        for inner in value:
-            _refuse_forbidden(inner, path)
+def pairs_in(
+    value: object, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Spec, str]]:
+    """Every key of every object within: the path to it, the object, the key."""
+    inside = value if isinstance(value, list) else []
+    for inner in inside:
+        yield from pairs_in(inner, path)
 
-    if not isinstance(value, Mapping):
-        return
-
-    for key, inner in value.items():
+    holder = value if isinstance(value, dict) else {}
+    for key, inner in holder.items():
         here = (*path, str(key))
-        if key in _FORBIDDEN:
-            raise SpecError(f"{'.'.join(here)} is not taken: {_why_forbidden(key)}.")
+        yield here, holder, key
+        yield from pairs_in(inner, here)
 
-        _refuse_forbidden(inner, here)
+
+def _refuse_forbidden(whole: Spec) -> None:
+    for path, _, key in pairs_in(whole):
+        if key in _FORBIDDEN:
+            raise SpecError(f"{'.'.join(path)} is not taken: {_why_forbidden(key)}.")
+
+
+_REASONS = {
+    **dict.fromkeys(
+        ("data", "datasets", "url", "lookup"),
+        "the data is the table, given by its name; a chart loads nothing",
+    ),
+    **dict.fromkeys(("href", "image"), "marks are no links and no pictures"),
+    **dict.fromkeys(
+        ("params", "param", "selection", "events", "update"),
+        "charts are drawn as they stand, without interaction",
+    ),
+    "projection": "there are no maps; draw longitude as x and latitude as y",
+    "usermeta": "it holds what is no chart",
+}
 
 
 def _why_forbidden(key: str) -> str:
-    if key in ("data", "datasets", "url", "lookup"):
-        return "the data is the table, given by its name; a chart loads nothing"
-    if key in ("href", "image"):
-        return "marks are no links and no pictures"
-    if key in ("params", "param", "selection", "events", "update"):
-        return "charts are drawn as they stand, without interaction"
-    if key == "projection":
-        return "there are no maps; draw longitude as x and latitude as y"
-    if key == "usermeta":
-        return "it holds what is no chart"
-
-    return "expressions do not run; compute a column with query and chart that table"
+    expression = (
+        "expressions do not run; compute a column with query and chart that table"
+    )
+    return _REASONS.get(key, expression)
 
 
 def _arrange(whole: Spec, left_out: list[str]) -> CheckedSpec:
@@ -348,10 +360,13 @@ def _as_list(value: object) -> list[Any]:
 
 def _known_keys(value: Mapping[str, Any], known: Sequence[str], name: str) -> None:
     for key in value:
-        if key not in known:
-            raise SpecError(
-                f"{name} has {key!r}, which is not taken.{suggest(str(key), known)}"
-            )
+        _require(key, known, f"{name} has {key!r}, which is not taken.")
+
+
+def _require(value: object, known: Sequence[str], otherwise: str) -> None:
+    """Raise `SpecError`, with what is near, unless it is one of those known."""
+    if value not in known:
+        raise SpecError(otherwise + suggest(str(value), known))
 
 
 def _check_view(view: Spec, columns: Sequence[str], masked: Sequence[str]) -> None:
@@ -383,8 +398,7 @@ def _check_unit(unit: Spec, columns: Sequence[str], masked: Sequence[str]) -> No
     _known_keys(unit, _UNIT_KEYS, "a chart")
     mark = unit["mark"]
     name = mark.get("type") if isinstance(mark, Mapping) else mark
-    if name not in MARKS:
-        raise SpecError(f"There is no mark {name!r}.{suggest(str(name), MARKS)}")
+    _require(name, MARKS, f"There is no mark {name!r}.")
 
     encoding = _as_object(unit.get("encoding", {}), "encoding")
     unit["encoding"] = encoding
@@ -392,11 +406,7 @@ def _check_unit(unit: Spec, columns: Sequence[str], masked: Sequence[str]) -> No
         raise SpecError("encoding is missing: which column is x, which is y?")
 
     for channel, definition in encoding.items():
-        if channel not in CHANNELS:
-            raise SpecError(
-                f"There is no channel {channel!r}.{suggest(channel, CHANNELS)}"
-            )
-
+        _require(channel, CHANNELS, f"There is no channel {channel!r}.")
         listed = isinstance(definition, list)
         if listed and channel not in ("tooltip", "detail", "order"):
             raise SpecError(f"{channel} is one object, not a list.")
@@ -426,38 +436,30 @@ def _check_channel(
     if "value" in definition or "datum" in definition:
         return
 
-    for key in ("aggregate", "type", "field"):
-        if key in definition and definition[key] is None:
-            del definition[key]
-
-    aggregate = definition.get("aggregate")
-    if aggregate is not None and aggregate not in AGGREGATES:
-        raise SpecError(
-            f"{channel}: there is no aggregate {aggregate!r}."
-            f"{suggest(str(aggregate), AGGREGATES)}"
-        )
-
-    if "field" not in definition and aggregate != "count":
-        raise SpecError(f"{channel} has no field: name a column.")
-
+    _drop_nulls(definition)
+    aggregate = definition.get("aggregate", "count")
+    _require(aggregate, AGGREGATES, f"{channel}: there is no aggregate {aggregate!r}.")
+    kind = definition.get("type", "nominal")
+    _require(kind, TYPES, f"{channel}: there is no type {kind!r}.")
     if "field" in definition:
         check_column(definition["field"], columns, masked)
-
-    kind = definition.get("type")
-    if kind is not None and kind not in TYPES:
-        raise SpecError(
-            f"{channel}: there is no type {kind!r}.{suggest(str(kind), TYPES)}"
-        )
+    elif definition.get("aggregate") != "count":
+        raise SpecError(f"{channel} has no field: name a column.")
 
     _check_unit_of_time(channel, definition)
     _check_bin(channel, definition)
     sort = definition.get("sort")
     if isinstance(sort, Mapping) and "field" in sort:
         check_column(sort["field"], columns, masked)
-        if sort.get("op", "sum") not in AGGREGATES:
-            raise SpecError(
-                f"{channel}: sort takes one of {', '.join(AGGREGATES)} as op."
-            )
+        op = sort.get("op", "sum")
+        _require(op, AGGREGATES, f"{channel}: sort has no op {op!r}.")
+
+
+def _drop_nulls(definition: Spec) -> None:
+    """A null says that nothing was chosen."""
+    for key in ("aggregate", "type", "field", "timeUnit", "bin"):
+        if definition.get(key, key) is None:
+            del definition[key]
 
 
 def _check_unit_of_time(channel: str, definition: Spec) -> None:
@@ -466,15 +468,10 @@ def _check_unit_of_time(channel: str, definition: Spec) -> None:
         unit = unit["unit"]
 
     if unit is None:
-        definition.pop("timeUnit", None)
         return
 
     bare = str(unit).removeprefix("utc")
-    if bare not in TIME_UNITS:
-        raise SpecError(
-            f"{channel}: there is no timeUnit {unit!r}.{suggest(bare, TIME_UNITS)}"
-        )
-
+    _require(bare, TIME_UNITS, f"{channel}: there is no timeUnit {unit!r}.")
     definition["timeUnit"] = bare
 
 

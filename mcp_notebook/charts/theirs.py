@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mcp_notebook.charts.drawing import CONFIG, SCHEMA, Drawing, draw, is_available
-from mcp_notebook.charts.specification import Spec, SpecError
+from mcp_notebook.charts.specification import Spec, SpecError, pairs_in
 from mcp_notebook.secrets import seal
 
 SCHEMA_ADDRESS = "vega.github.io/schema/vega-lite/"
@@ -109,8 +109,9 @@ def _take_rows(spec: Spec) -> TheirChart:
     if isinstance(sets, Mapping):
         rows |= {str(k): v for k, v in sets.items() if isinstance(v, list)}
 
-    for holder in _holders(spec):
-        values = holder["data"].get("values")
+    holders = [holder for _, holder, key in pairs_in(spec) if key == "data"]
+    for holder in holders:
+        values = _as_config(holder["data"]).get("values")
         if isinstance(values, list):
             name = f"data_{len(rows) + 1}"
             rows[name] = values
@@ -119,40 +120,14 @@ def _take_rows(spec: Spec) -> TheirChart:
     return TheirChart(spec, rows)
 
 
-def _holders(value: object) -> Iterator[Spec]:
-    """The objects within that have data."""
-    if isinstance(value, list):
-        for inner in value:
-            yield from _holders(inner)
-
-    if not isinstance(value, dict):
-        return
-
-    if isinstance(value.get("data"), dict):
-        yield value
-
-    for key, inner in value.items():
-        if key != "data":
-            yield from _holders(inner)
-
-
-def _refuse_loading(value: object) -> None:
-    if isinstance(value, list):
-        for inner in value:
-            _refuse_loading(inner)
-
-    if not isinstance(value, Mapping):
-        return
-
-    for key, inner in value.items():
+def _refuse_loading(spec: Spec) -> None:
+    for _, holder, key in pairs_in(spec):
         if key in _LOADS:
             raise SpecError(
                 f"it has {key}, and a chart here loads nothing and links to nothing"
             )
-        if key in ("mark", "type") and inner == "image":
+        if holder[key] == "image" and key in ("mark", "type"):
             raise SpecError("it draws pictures from elsewhere")
-
-        _refuse_loading(inner)
 
 
 def _title(spec: Spec) -> str:
@@ -166,7 +141,8 @@ def _title(spec: Spec) -> str:
 def _describe(spec: Spec) -> str:
     """Its title, its marks, and what its channels show."""
     said = [_title(spec)] if _title(spec) else []
-    for unit in _units(spec):
+    units = [holder for _, holder, key in pairs_in(spec) if key == "mark"]
+    for unit in units:
         mark = unit["mark"]
         kind = mark.get("type") if isinstance(mark, Mapping) else mark
         channels = [
@@ -178,22 +154,6 @@ def _describe(spec: Spec) -> str:
         said.append(" · ".join([f"{kind} chart", *channels]))
 
     return "; ".join(dict.fromkeys(said)) or "A chart"
-
-
-def _units(value: object) -> Iterator[Spec]:
-    if isinstance(value, list):
-        for inner in value:
-            yield from _units(inner)
-
-    if not isinstance(value, dict):
-        return
-
-    if "mark" in value:
-        yield value
-        return
-
-    for key in ("layer", "hconcat", "vconcat", "concat", "spec"):
-        yield from _units(value.get(key))
 
 
 def _channel_words(definition: Mapping[str, Any]) -> str:
