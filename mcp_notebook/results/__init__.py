@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from mcp_notebook.results.reading import Explanation, Reading, ReadOptions, Table
+from mcp_notebook.results.reading import (
+    MAX_BYTES,
+    Explanation,
+    Reading,
+    ReadOptions,
+    Table,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Explanation", "Reading", "Table", "explain", "read", "to_dataframe"]
-
-MAX_BYTES = 256 * 1024 * 1024
 
 
 def read(

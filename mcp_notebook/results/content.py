@@ -1,14 +1,49 @@
-"""A tool result of any origin (SDK object, wire JSON, snake case) as plain parts."""
+"""A tool result of any origin (SDK object, wire JSON, snake case) as plain parts, and the
+pictures that stand in its texts and values.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import itertools
 import mimetypes
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from mcp_notebook.untrusted_text import clip, visible
+
+# How the base64 of a picture begins, where nothing else names its type.
+_MAGIC = (
+    ("iVBORw0KGgo", "image/png"),
+    ("/9j/", "image/jpeg"),
+    ("R0lGOD", "image/gif"),
+    ("UklGR", "image/webp"),
+)
+_LEAST_PICTURE = 64
+_DATA_URI = re.compile(
+    r"!?(?:\[[^\]\n]{0,200}\]\()?"
+    r"data:(image/[\w.+-]{1,40})(?:;[\w=-]{1,40})*;base64,([A-Za-z0-9+/=\s]{16,})\)?"
+)
+_SVG = re.compile(
+    r"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!DOCTYPE svg[^>]*>\s*)?(?:<!--.*?-->\s*)?<svg[\s>]",
+    re.DOTALL,
+)
+# How base64 of a picture, an address that holds one and an SVG begin.
+_PICTURE = re.compile(
+    rf"{'|'.join(start for start, _ in _MAGIC)}|.{{0,2000}}?data:image/|{_SVG.pattern}",
+    re.DOTALL,
+)
+_SVG_TYPE = "image/svg+xml"
+_MEDIA_KEYS = ("mimeType", "mime_type", "media_type", "mediaType", "contentType")
+_OF_BLOCK = frozenset({"type", "annotations", *_MEDIA_KEYS})
+_SEARCHED = 64
+_BYTES_KEYS = ("data", "blob", "base64", "image", "content", "body")
+
+Picture = tuple[str, str]  # (mime type, base64), as `Reading.images` has them
 
 
 @dataclass(frozen=True)
@@ -217,3 +252,174 @@ def _get(value: object, *names: str) -> Any:
             return found
 
     return None
+
+
+# --- pictures
+
+
+def is_svg(text: str) -> bool:
+    """Whether a text is one picture drawn in SVG."""
+    return text[:400].lstrip("\ufeff \t\r\n").startswith("<") and bool(
+        _SVG.match(text[:4000])
+    )
+
+
+def svg_picture(text: str) -> Picture:
+    """The picture that an SVG's text is."""
+    return _SVG_TYPE, base64.b64encode(text.encode("utf-8", "replace")).decode()
+
+
+def take_pictures(value: Any) -> tuple[Any, list[Picture]]:
+    """A value without the pictures in it, and these: content blocks of images, base64
+    of images, `data:` URIs, SVG. In rows a picture is a cell, and stays one.
+    """
+    pictures: list[Picture] = []
+    if not _may_hold_picture(value):
+        return value, pictures
+
+    left = _without_pictures(value, pictures.append)
+    if pictures:
+        return left, pictures
+    return value, pictures
+
+
+def _may_hold_picture(value: Any) -> bool:
+    """Whether a text of the value looks like one; of rows the first are looked at."""
+    texts = (item for item in scalars_in(value, _SEARCHED) if isinstance(item, str))
+    return any(text == "image" or _looks_like_picture(text) for text in texts)
+
+
+def scalars_in(value: Any, most: int | None = None) -> Iterator[Any]:
+    """All scalars of a value and all keys, level by level; with `most` only those of so
+    many items of each container.
+    """
+    level = [value]
+    while level:
+        inner: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                yield from item
+                inner += itertools.islice(item.values(), most)
+            elif isinstance(item, (list, tuple)):
+                inner += itertools.islice(item, most)
+            else:
+                yield item
+
+        level = inner
+
+
+def _looks_like_picture(text: str) -> bool:
+    return len(text) >= _LEAST_PICTURE and _PICTURE.match(text) is not None
+
+
+def _without_pictures(value: Any, keep: Callable[[Picture], None]) -> Any:
+    if isinstance(value, str):
+        picture = _picture_of_text(value)
+        if picture is None:
+            return value
+
+        keep(picture)
+        return f"({picture[0]})"
+
+    if isinstance(value, list):
+        return _list_without_pictures(value, keep)
+    if not isinstance(value, dict):
+        return value
+
+    key, picture = _picture_of_block(value)
+    if picture is not None:
+        keep(picture)
+        rest = {name: item for name, item in value.items() if name not in _OF_BLOCK}
+        if not rest.keys() - {key}:
+            return None
+
+        return {**rest, key: f"({picture[0]})"}
+
+    left = {}
+    for name, item in value.items():
+        kept = _without_pictures(item, keep)
+        # a list of nothing but pictures is no empty table
+        if kept or kept == item:
+            left[name] = kept
+
+    return left
+
+
+def _list_without_pictures(
+    items: list[Any], keep: Callable[[Picture], None]
+) -> list[Any]:
+    blocks = [item for item in items if isinstance(item, dict) and "type" in item]
+    are_rows = len(items) > 1 and len(blocks) < len(items)
+    if are_rows and all(isinstance(item, (dict, list)) for item in items):
+        return items
+
+    left = [_without_pictures(item, keep) for item in items]
+    return [item for item in left if item is not None]
+
+
+def _picture_of_text(text: str) -> Picture | None:
+    if not _looks_like_picture(text):
+        return None
+    if is_svg(text):
+        return svg_picture(text)
+
+    uri = _DATA_URI.fullmatch(text.strip())
+    if uri is not None:
+        return uri[1], "".join(uri[2].split())
+
+    kind = _find_magic(text)
+    if kind and _is_base64(text):
+        return kind, "".join(text.split())
+
+    return None
+
+
+def _picture_of_block(block: Mapping[str, Any]) -> tuple[str, Picture | None]:
+    """`{"type": "image", "data": "…", "mimeType": "image/png"}` and its kin, also with
+    the bytes in a `source`; and the key of the bytes.
+    """
+    source = block.get("source")
+    if block.get("type") == "image" and isinstance(source, dict):
+        _, picture = _picture_of_block({"type": "image", **source})
+        return "source", picture
+
+    declared = next((block[key] for key in _MEDIA_KEYS if key in block), "")
+    is_picture = block.get("type") == "image" or str(declared).startswith("image/")
+    if not is_picture:
+        return "", None
+
+    for key in filter(block.get, _BYTES_KEYS):
+        data = str(block[key])
+        found = _picture_of_text(data)
+        if found is None and _is_base64(data):
+            found = (str(declared) or "image/png", "".join(data.split()))
+        if found is not None:
+            return key, found
+
+    return "", None
+
+
+def _find_magic(text: str) -> str:
+    head = text[:12]
+    return next((kind for start, kind in _MAGIC if head.startswith(start)), "")
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+def take_data_uris(text: str) -> tuple[str, list[Picture]]:
+    """A text without the pictures in its `data:` URIs, and these."""
+    pictures: list[Picture] = []
+    if "data:image/" not in text:
+        return text, pictures
+
+    def take(found: re.Match[str]) -> str:
+        pictures.append((found[1], "".join(found[2].split())))
+        return f"({found[1]})"
+
+    return _DATA_URI.sub(take, text), pictures

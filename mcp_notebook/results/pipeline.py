@@ -1,17 +1,17 @@
 """From a tool result to a reading: the parts in order of trust, the readers in order of
-certainty, errors first.
+certainty, errors first; and answers that say that no rows came: no block at all, a
+sentence, or a report of success in place of rows.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 
 from mcp_notebook.results import (
-    account,
     bounds,
     content,
-    empty_answers,
     error_detection,
     resources,
     structured,
@@ -19,16 +19,17 @@ from mcp_notebook.results import (
     truncation,
 )
 from mcp_notebook.results.columns import build
-from mcp_notebook.results.raw_table import Raw
 from mcp_notebook.results.reading import (
     Confidence,
+    Raw,
     Reading,
     ReadOptions,
     Rejected,
     Table,
+    write_left,
 )
 from mcp_notebook.results.values.json_tables import MAX_COLUMNS
-from mcp_notebook.sql_words import is_query
+from mcp_notebook.sql_words import is_query, names_among, selected_columns
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +90,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         )
 
     tables, rejected = _build_tables(found, parts, options)
-    if parts.resources:
-        linked = resources.read_resources(parts.resources, options)
-    else:
-        linked = resources.Linked()
-
+    linked = _read_linked(parts, options)
     rejected = (*rejected, *linked.rejected)
     notes = (*base.notes, *found.notes, *linked.notes)
     base = replace(base, images=(*base.images, *found.pictures))
@@ -121,6 +118,12 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
     )
 
 
+def _read_linked(parts: content.ResultParts, options: ReadOptions) -> resources.Linked:
+    if not parts.resources:
+        return resources.Linked()
+    return resources.read_resources(parts.resources, options)
+
+
 def _write_structured(parts: content.ResultParts) -> str:
     """Structured content as text, when the text blocks do not say the same: what is no
     table is told so.
@@ -132,7 +135,7 @@ def _write_structured(parts: content.ResultParts) -> str:
     if isinstance(inner, str):
         return "" if inner.strip() in "\n".join(parts.texts) else inner
 
-    return account.write_left(value, -1)
+    return write_left(value, -1)
 
 
 def _starts_as_json(text: str) -> bool:
@@ -141,18 +144,18 @@ def _starts_as_json(text: str) -> bool:
 
 def _take_pictures(
     parts: content.ResultParts,
-) -> tuple[content.ResultParts, list[account.Picture]]:
+) -> tuple[content.ResultParts, list[content.Picture]]:
     """The parts without drawings in SVG, which are no tables of their paths, and
     without the pictures in addresses (`data:image/png;base64,…`).
     """
-    pictures: list[account.Picture] = []
+    pictures: list[content.Picture] = []
     texts_left: list[str] = []
     for text in parts.texts:
-        if account.is_svg(text):
-            pictures.append(account.svg_picture(text))
+        if content.is_svg(text):
+            pictures.append(content.svg_picture(text))
             continue
 
-        left, found = account.take_data_uris(text)
+        left, found = content.take_data_uris(text)
         pictures += found
         texts_left.append(left)
 
@@ -166,7 +169,7 @@ def _text_beside(
     sent = [options.sql, *(options.arguments or {}).values()]
     known = frozenset(text for text in sent if isinstance(text, str) and text)
     rows = tables[0].data.num_rows
-    left = [account.write_left(item, rows, known) for item in found.left]
+    left = [write_left(item, rows, known) for item in found.left]
     return texts.join(found.rest, *left)
 
 
@@ -209,8 +212,8 @@ def _build_tables(
         )
         tables.append(table)
 
-    if not tables and not parts.resources and empty_answers.says_no_rows(parts):
-        tables += empty_answers.empty_table(parts, options.sql)
+    if not tables and not parts.resources and says_no_rows(parts):
+        tables += empty_table(parts, options.sql)
 
     return tuple(tables), tuple(rejected)
 
@@ -229,7 +232,7 @@ def _reject(raw: Raw, sql: str) -> str:
     if is_blank and sql and not is_query(sql):
         return "an empty list after a statement that is no query"
 
-    return empty_answers.reject_report(raw, sql)
+    return reject_report(raw, sql)
 
 
 def _too_large(size: int, limit: int) -> str:
@@ -258,3 +261,124 @@ def _note_unknown_blocks(parts: content.ResultParts) -> tuple[str, ...]:
         f"a block of unknown type {kind!r} was left out"
         for kind in dict.fromkeys(parts.unknown)
     )
+
+
+# --- answers without rows
+
+
+_SENTENCE = re.compile(
+    r"\b(?:no|zero|0) (?:\w+ ){0,2}"
+    r"(?:rows?|results?|records?|data|matches|entries|documents)\b|"
+    r"\b(?:empty|blank) (?:set|result|results|table|data ?frame)\b|"
+    r"\b(?:results?|set|table|data ?frame|output)(?: set)? "
+    r"(?:is|was|came back|are) empty\b|"
+    r"\brows?(?: returned| count|count)?\W{0,6}0\b|"
+    r"\breturned (?:no|nothing|zero|0)\b|"
+    r"没有(?:数据|结果)|無資料|查询结果为空|нет данных|keine (?:zeilen|ergebnisse|daten)|"
+    r"aucun(?:e)? (?:ligne|résultat)|sin (?:filas|resultados)|"
+    r"nenhum(?:a)? (?:linha|resultado)",
+    re.IGNORECASE,
+)
+# A text with a count, or about a change, is about rows that are.
+_COUNTED = re.compile(
+    r"[1-9]\d* (?:rows?|results?|records?)\b|\baffected\b", re.IGNORECASE
+)
+# Within its line: a run of blank lines would be searched anew from each of them.
+_NAMES = re.compile(
+    r"^[^\w\n]*(?:column names|columns?|fields|headers?)\W{1,6}(\w[^\n]*)$",
+    re.IGNORECASE | re.MULTILINE,
+)
+# Some servers repeat the statement in backquotes, whose words are not theirs.
+_STATEMENT = re.compile(r"`[^`\n]*`")
+_COUNTS = frozenset(
+    "affected_rows rows_affected affectedrows rowsaffected row_count rowcount changes "
+    "changed_rows".split()
+)
+_LONGEST = 600
+_REPORT = frozenset({"status", "success", "ok", "message", "msg"})
+
+
+def says_no_rows(parts: content.ResultParts) -> bool:
+    """No block at all, or a short text that says that there are no rows."""
+    text = "\n".join(parts.texts).strip()
+    if not text:
+        return not parts.structured
+    return len(text) < _LONGEST and _is_about_no_rows(_STATEMENT.sub("", text), text)
+
+
+def _is_about_no_rows(text: str, whole: str) -> bool:
+    """Whether a text says that there are no rows, and the whole speaks of none that
+    are.
+    """
+    return _SENTENCE.search(text) is not None and not _COUNTED.search(whole)
+
+
+def empty_table(parts: content.ResultParts, sql: str) -> list[Table]:
+    """An empty table with the columns that the text or the statement names; none when
+    neither does.
+    """
+    selected = _selected_names(sql)
+    names = selected or _listed_names("\n".join(parts.texts))
+    if not names:
+        return []
+
+    # the names of the statement are put on the columns where all tables get theirs
+    raw = Raw(None if selected else names, tuple(() for _ in names), 0)
+    raw = raw.with_note("the server sent no table, which it does for no rows")
+    return [build.table(raw, reader="nothing", sql=sql)]
+
+
+def reject_report(raw: Raw, sql: str) -> str:
+    """Why one row that reports success and lacks a column of the statement is no row of
+    it; "" when it may be one.
+    """
+    names = {name.lower() for name in raw.names or ()}
+    if raw.rows != 1 or not names:
+        return ""
+
+    reports = not names.isdisjoint(_REPORT)
+    if reports and _message_says_no_rows(raw):
+        return "it says in words that no rows came"
+    if names <= _COUNTS and is_query(sql) and not names_among(sql, names):
+        return "it counts rows in place of sending them"
+
+    asked = {name.lower() for name in _selected_names(sql)}
+    if not reports or names >= asked:
+        return ""
+
+    return "it reports success and lacks columns of the statement"
+
+
+def _message_says_no_rows(raw: Raw) -> bool:
+    cells: dict[str, object] = {}
+    for name, column in zip(raw.names or (), raw.columns, strict=False):
+        cells[name.lower()] = column[0]
+
+    for key in ("message", "msg"):
+        said = cells.get(key)
+        if isinstance(said, str):
+            return _is_about_no_rows(said, said)
+
+    return False
+
+
+def _selected_names(sql: str) -> tuple[str, ...]:
+    """The columns of the statement, if all of them have a name."""
+    selected = selected_columns(sql)
+    if not selected or not all(selected):
+        return ()
+    return tuple(name for name in selected if name)
+
+
+def _listed_names(text: str) -> tuple[str, ...]:
+    """The names in a line such as `Columns: id, name`."""
+    found = _NAMES.search(text)
+    if found is None:
+        return ()
+
+    names = tuple(name.strip(" `'\"[]()*") for name in found[1].split(","))
+    are_names = all(names) and len(set(names)) == len(names)
+    if are_names:
+        return names
+
+    return ()

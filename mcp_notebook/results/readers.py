@@ -40,7 +40,7 @@ from mcp_notebook.results.formats import (
     tagged,
     vertical,
 )
-from mcp_notebook.results.raw_table import Raw, Taken, from_records, from_rows
+from mcp_notebook.results.reading import Raw, Taken, from_records, from_rows
 from mcp_notebook.results.values import jsontext, literal
 
 __all__ = [

@@ -1,19 +1,231 @@
-"""What was found in one tool result, as plain values: a reading, its tables, and why it
-was read so.
+"""What was found in one tool result, as plain values: the raw columns that a format's
+reader hands on, the account of what they took, and the reading with its typed tables.
+
+Every leaf of a result (a scalar of the JSON, a line of a text, a block) is in a table, in
+the text, among images, or named in a note. A reader says what it took
+(`Raw.mark_taken`); what nobody took is the text that stands beside the tables. So nothing
+is lost because a better-looking list stood next to it.
 """
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+MAX_BYTES = 256 * 1024 * 1024  # of a result that is parsed
+_NOTHING = (None, "", [], {}, ())
+_MOST_NOTES = 12
+# Words of success and of a whole answer: the table itself says as much.
+_GOOD = {
+    **dict.fromkeys(["success", "ok", "succeeded"], True),
+    **dict.fromkeys(["is_error", "iserror", "error"], False),
+    **dict.fromkeys(["truncated", "is_truncated", "partial", "incomplete"], False),
+    **dict.fromkeys(["has_more", "hasmore", "more"], False),
+}
+_COUNTS = frozenset("count total rows num n size length rowcount rowsaffected".split())
+_WORDS = re.compile(r"[_\W]+")
+_DONE = frozenset({"success", "ok", "succeeded", "completed", "complete", "200"})
+_STATUS = frozenset({"status", "resultstatus"})
+
 Confidence = Literal["none", "low", "medium", "high"]
+Text = Literal["keep", "dates", "numbers", "all"]
+# a sequence of Python values, or a pyarrow.ChunkedArray that a fast reader made
+Cells: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One table as found: `names` is None when none were sent, `columns` holds the
+    values column by column.
+
+    `text` says how far strings are believed (see `infer.column`), `nulls` which words
+    of an untyped format may mean NULL (with "" among them, null in a column that is in
+    Arrow is an empty cell), `empty_is_text` that an empty text is none even among
+    numbers, `declared` the type names the server sent, `json` that a null may stand for
+    NaN or Infinity.
+    """
+
+    names: tuple[str, ...] | None
+    columns: tuple[Cells, ...]
+    rows: int
+    declared: tuple[str | None, ...] = ()
+    text: Text = "numbers"
+    nulls: tuple[str, ...] = ()
+    empty_is_text: bool = False
+    notes: tuple[str, ...] = ()
+    truncated: str = ""
+    total_rows: int | None = None
+    approximate: bool = False
+    json: bool = False
+    path: str = ""
+    took: tuple[tuple[Any, frozenset[str] | None], ...] = ()
+
+    def mark_taken(self, container: Any, *keys: str) -> Raw:
+        """The same, having taken a list or an object of the value: whole, or the values
+        of some keys. What no table took stands in the text, see `account`.
+        """
+        part = (container, frozenset(keys) if keys else None)
+        return replace(self, took=(*self.took, part))
+
+    def with_note(self, note: str, *, approximate: bool = False) -> Raw:
+        """The same with one note more."""
+        return replace(
+            self, notes=(*self.notes, note), approximate=self.approximate or approximate
+        )
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A reader took a text: its tables, what text is left over, how sure it is."""
+
+    raws: tuple[Raw, ...]
+    rest: str = ""
+    confidence: Confidence = "high"
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+Answer = Taken | str  # a string is the reason why a reader did not take the text
+
+
+def from_rows(
+    names: Sequence[str] | None, rows: Sequence[Sequence[Any]], **options: Any
+) -> Raw:
+    """A table from rows of equal width."""
+    empty = tuple(() for _ in names or ())
+    if rows:
+        columns = tuple(zip(*rows, strict=True))
+    else:
+        columns = empty
+
+    return Raw(None if names is None else tuple(names), columns, len(rows), **options)
+
+
+def from_records(
+    records: Sequence[dict[str, Any]],
+    names: Sequence[str] | None = None,
+    **options: Any,
+) -> Raw:
+    """A table from objects: the columns are `names`, else all keys in the order first
+    seen; a missing key is NULL.
+    """
+    keys = dict.fromkeys(names or records[0])
+    ordered = list(keys)
+    # Most records have their keys in one order: then the values are the rows.
+    if all(list(record) == ordered for record in records):
+        cells = zip(*map(dict.values, records), strict=True)
+        return Raw(tuple(map(str, keys)), tuple(cells), len(records), **options)
+
+    even = all(record.keys() == records[0].keys() for record in records)
+    if not even:
+        for record in records:
+            keys.update(dict.fromkeys(record))
+
+    columns = []
+    for key in keys:
+        columns.append([record.get(key) for record in records])
+
+    raw = Raw(tuple(map(str, keys)), tuple(columns), len(records), **options)
+    if even:
+        return raw
+
+    # Null and missing are two things, which a table cannot tell apart: so it is said.
+    counts = Counter(itertools.chain.from_iterable(records))
+    gaps = [str(key) for key in keys if counts[key] < len(records)]
+    return raw.with_note(f"some rows have no value for {listing(gaps)}; shown as null")
+
+
+def listing(names: Sequence[str], limit: int = 6) -> str:
+    """Names for a sentence: "`a`, `b` and 3 more"."""
+    shown = ", ".join(f"`{name}`" for name in names[:limit])
+    if len(names) <= limit:
+        return shown
+    return f"{shown} and {len(names) - limit} more"
+
+
+# --- what is left
+
+
+def find_left(value: Any, raws: Iterable[Raw]) -> Any:
+    """A value without what its tables took: None when nothing is left."""
+    took: dict[int, frozenset[str] | None] = {}
+    for container, keys in itertools.chain.from_iterable(raw.took for raw in raws):
+        known = took.get(id(container), frozenset())
+        both = None if keys is None or known is None else known | keys
+        took[id(container)] = both
+
+    return _leave(value, took)
+
+
+def _leave(value: Any, took: Mapping[int, frozenset[str] | None]) -> Any:
+    if not isinstance(value, (dict, list, tuple)):
+        return value
+
+    keys = took.get(id(value), frozenset())
+    if keys is None:
+        return None
+    if isinstance(value, dict):
+        left = {}
+        for key, item in value.items():
+            kept = None if key in keys else _leave(item, took)
+            if kept not in _NOTHING:
+                left[str(key)] = kept
+
+        return left or None
+
+    # a list is an item with its place: one that is half taken is not renumbered
+    items = [_leave(item, took) for item in value]
+    return [item for item in items if item not in _NOTHING] or None
+
+
+def write_left(left: Any, rows: int, known: Collection[str] = ()) -> str:
+    """What is left of an envelope as one line of JSON, without what the table says
+    itself: that it worked, how many rows it has, and texts that the caller sent
+    (`known`).
+    """
+    if isinstance(left, dict):
+        left = {
+            str(key): item
+            for key, item in left.items()
+            if not _says_nothing_new(str(key).lower(), item, rows, known)
+        }
+    if left in _NOTHING:
+        return ""
+    if isinstance(left, str):
+        return left
+
+    return json.dumps(left, ensure_ascii=False, default=str)
+
+
+def _says_nothing_new(key: str, item: Any, rows: int, known: Collection[str]) -> bool:
+    match item:
+        case bool():
+            return _GOOD.get(key) is item
+        case int():
+            return item == rows and not _COUNTS.isdisjoint(_WORDS.split(key))
+        case str():
+            return item in known or (key in _STATUS and item.lower() in _DONE)
+
+    return False
+
+
+def note_beside(names: Iterable[str], place: str) -> str:
+    """The note on entries that are in no table and in no text."""
+    return f"{place} also has {listing(list(dict.fromkeys(names)), _MOST_NOTES)}"
+
+
+# --- the reading of a result
+
+
 Rejected = tuple[tuple[str, str], ...]  # (reader, why it did not take the result)
 
 
@@ -152,6 +364,6 @@ class ReadOptions:
     sql: str = ""
     fetch: Callable[[str], object] | None = None
     allowed_dirs: tuple[str, ...] = ()
-    max_bytes: int = 256 * 1024 * 1024
+    max_bytes: int = MAX_BYTES
     infer: bool = True
     arguments: Mapping[str, Any] | None = None

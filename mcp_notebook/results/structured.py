@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results import account, readers, texts
+from mcp_notebook.results import content, readers, texts
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.content import ResultParts
-from mcp_notebook.results.raw_table import Raw
+from mcp_notebook.results.reading import Raw, note_beside
 from mcp_notebook.results.texts import Findings
 from mcp_notebook.results.values import jsontext, large_lists
 from mcp_notebook.sql_words import selected_columns
@@ -114,7 +114,7 @@ def _compare_to_blocks(
 
         return replace(found, rest=words, pictures=pictures)
 
-    known = frozenset(map(_as_printed, account.scalars_in(parts.structured)))
+    known = frozenset(map(_as_printed, content.scalars_in(parts.structured)))
     new = [raw for raw in other.raws if not _is_known(raw, known)]
     here = sum(raw.rows for raw in found.raws)
     there = sum(raw.rows for raw in other.raws)
@@ -172,7 +172,7 @@ def _note_words(found: Findings, words: Sequence[str]) -> Findings:
     if not words:
         return found
 
-    note = account.note_beside(words, "the text beside the structured content")
+    note = note_beside(words, "the text beside the structured content")
     first, *others = found.raws
     return replace(found, raws=(first.with_note(note), *others))
 
@@ -234,7 +234,7 @@ def _repeats(words: str, structured: Any) -> bool:
     most a count of rows after them: a table of one column is printed so.
     """
     lines = [line.strip() for line in words.splitlines()]
-    few = itertools.islice(account.scalars_in(structured), _SHORT)
+    few = itertools.islice(content.scalars_in(structured), _SHORT)
     known = frozenset(map(_as_printed, few))
     return all(
         not line or _as_printed(line) in known or _ROW_COUNT.fullmatch(line)
@@ -505,7 +505,7 @@ def _read_each(pieces: Sequence[str], names: tuple[str, ...]) -> Findings:
     raws: list[Raw] = []
     meta: dict[str, Any] = {}
     left: list[Any] = []
-    pictures: list[account.Picture] = []
+    pictures: list[content.Picture] = []
     for item in found:
         raws += item.raws
         meta |= item.meta

@@ -8,10 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mcp_notebook.results import account, error_detection, readers
+from mcp_notebook.results import content, error_detection, readers
 from mcp_notebook.results.formats import delimited, tagged
-from mcp_notebook.results.raw_table import Raw, Taken
-from mcp_notebook.results.reading import Confidence, Rejected
+from mcp_notebook.results.reading import (
+    Confidence,
+    Raw,
+    Rejected,
+    Taken,
+    find_left,
+    write_left,
+)
 from mcp_notebook.results.values import json_tables, jsontext, large_lists
 
 _DEEPEST_TEXT = 3  # texts in values in texts
@@ -54,7 +60,7 @@ class Findings:
     rejected: Rejected = ()
     notes: tuple[str, ...] = ()
     left: tuple[Any, ...] = ()
-    pictures: tuple[account.Picture, ...] = ()
+    pictures: tuple[content.Picture, ...] = ()
     told: str | None = None
 
     def after(self, rejected: Iterable[tuple[str, str]]) -> Findings:
@@ -282,10 +288,10 @@ def read_value(
     depth: int = 0,
 ) -> Findings:
     """The tables of a parsed value, its error, or what a text inside it holds."""
-    value, pictures = account.take_pictures(value)
+    value, pictures = content.take_pictures(value)
     if pictures:
         found = read_value(value, reader, rest=rest, selected=selected, depth=depth)
-        told = join(rest, account.write_left(value, 0))
+        told = join(rest, write_left(value, 0))
         return replace(found, pictures=(*found.pictures, *pictures), told=told)
 
     value = unwrap_blocks(value)
@@ -315,7 +321,7 @@ def read_value(
         return Findings(rest=rest, rejected=((reader, raws),), meta=meta)
 
     is_json = reader.startswith("json")
-    left = account.find_left(value, raws)
+    left = find_left(value, raws)
     raws = tuple(replace(raw, json=is_json, took=()) for raw in raws)
     return Findings(
         raws, reader, rest, None, "high", meta, left=() if left is None else (left,)

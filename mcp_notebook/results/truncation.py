@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results.raw_table import Raw
+from mcp_notebook.results.reading import Raw
 from mcp_notebook.sql_words import row_limit
 
 _FLAGS = frozenset(

@@ -131,7 +131,7 @@ def test_a_servers_turn_of_the_model_needs_consent_and_is_counted(cells, api):
 def test_a_servers_turn_is_refused_without_a_person_and_over_budget(cells, api):
     asked = len(api.requests)
     assert "declined" in cells.run("%mcp_call curious.think text=why").text
-    cells.run("%config MCPNotebook.sampling_turns = 1")
+    cells.run("%config MCPNotebook.sampling_turns = 0")
     assert "budget" in cells.run("%mcp_call curious.think text=why", answer="y").text
     assert len(api.requests) == asked
 
@@ -173,6 +173,8 @@ def test_status_says_all_that_is_known(cells):
 def test_status_of_one_server_shows_what_it_logged_and_no_stray_lines(cells):
     ran = cells.run("%mcp_status curious")
     assert "curious logged" in ran.text
+    cells.run("from mcp_notebook.magics.extension import notebook_of\n"
+              "n = notebook_of(get_ipython())")  # fmt: skip
     cells.run("n.sessions.get('curious').log.write('[stdout] password: x')")
     cells.run("n.sessions.get('curious').log.write('[warning] the shelf is empty')")
     ran = cells.run("%mcp_status curious")

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook.results import Reading, error_detection, read, texts
-from mcp_notebook.results.raw_table import from_rows
+from mcp_notebook.results.reading import from_rows
 from mcp_notebook.results.structured import prints_table
 
 # names that readers look for, and some that they do not know

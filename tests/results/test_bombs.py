@@ -19,8 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mcp_notebook.results import bounds, read
-from mcp_notebook.results.formats import workbooks
+from mcp_notebook.results import bounds, read, resources
 from mcp_notebook.results.reading import Reading
 
 WORKBOOK = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -249,7 +248,9 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_or_small(rows: str) -> N
     reading = read_blob(write_workbook(HEADER + rows), WORKBOOK)
     if reading.tables:
         (table,) = reading.tables
-        assert table.data.num_rows * table.data.num_columns < workbooks.MAX_CELLS
+        assert (
+            table.data.num_rows * table.data.num_columns < resources.MAX_WORKBOOK_CELLS
+        )
         return
     assert any("not read: " in note for note in reading.notes)
 
@@ -268,7 +269,7 @@ def test_a_workbook_that_outgrows_its_process_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("python_calamine")
-    monkeypatch.setattr(workbooks, "MAX_CELLS", 10**12)
+    monkeypatch.setattr(resources, "MAX_WORKBOOK_CELLS", 10**12)
     data = write_workbook(HEADER + write_cell(1_048_576, "XFD"))
     assert "too much memory or time" in read_blob(data, WORKBOOK).notes[0]
 

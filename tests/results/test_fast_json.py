@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook.results.columns import fast_columns, infer
-from mcp_notebook.results.raw_table import from_records
+from mcp_notebook.results.reading import from_records
 from mcp_notebook.results.values import fast_json, jsontext
 
 

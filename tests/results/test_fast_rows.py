@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mcp_notebook.results.columns import fast_columns
-from mcp_notebook.results.values import fast_rows, jsontext
+from mcp_notebook.results.values import jsontext, large_lists
 from tests.results.test_fast_literal import TEXTS, same_as_exact
 
 
 @pytest.fixture(autouse=True, scope="module")
 def no_size_is_small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast_rows, "SMALL", 0)
+        patch.setattr(large_lists, "SMALL", 0)
         patch.setattr(fast_columns, "SMALL", 0)
-        patch.setattr(fast_rows, "_BLOCK", 200)  # so that a few rows make many blocks
+        patch.setattr(large_lists, "_BLOCK", 200)  # so that a few rows make many blocks
         yield
 
 
@@ -76,7 +76,7 @@ def json_rows(draw: st.DrawFn) -> str:
 @settings(max_examples=400, deadline=None)
 @given(json_rows())
 def test_any_json_rows_are_the_same_or_left_alone(text: str) -> None:
-    same_as_exact(text, fast_rows.read_table, jsontext.loads)
+    same_as_exact(text, large_lists.read_rows, jsontext.loads)
 
 
 @pytest.mark.slow
@@ -91,10 +91,10 @@ def test_damaged_json_rows_are_the_same_or_left_alone(
     try:
         jsontext.loads(text)
     except ValueError:
-        assert fast_rows.read_table(text) is None
+        assert large_lists.read_rows(text) is None
     else:
         try:
-            same_as_exact(text, fast_rows.read_table, jsontext.loads)
+            same_as_exact(text, large_lists.read_rows, jsontext.loads)
         except (TypeError, AttributeError, ValueError) as error:
             raise AssertionError(text) from error
 
@@ -108,7 +108,7 @@ def test_plain_json_rows_are_taken(layout: dict) -> None:
         for n in range(100)
     ]
     assert same_as_exact(
-        json.dumps(rows, **layout), fast_rows.read_table, jsontext.loads
+        json.dumps(rows, **layout), large_lists.read_rows, jsontext.loads
     )
 
 
@@ -116,7 +116,7 @@ def test_plain_json_rows_are_taken(layout: dict) -> None:
     "cell", ["1.50", "0.12345678901234567890", "NaN", "N", "\1", "9007199254740993"]
 )
 def test_a_json_number_that_is_no_float_is_left_to_the_exact_path(cell: str) -> None:
-    assert fast_rows.read_table(f"[[0.5, 1], [{cell}, 2], [0.25, 3]]") is None
+    assert large_lists.read_rows(f"[[0.5, 1], [{cell}, 2], [0.25, 3]]") is None
 
 
 def test_a_string_that_holds_a_row_end_or_a_cell_end_changes_nothing() -> None:
@@ -125,10 +125,10 @@ def test_a_string_that_holds_a_row_end_or_a_cell_end_changes_nothing() -> None:
         ["p], [q", 2, "\\", "\n"],
         ["é☕", 3, "", None],
     ]
-    assert same_as_exact(json.dumps(rows * 40), fast_rows.read_table, jsontext.loads)
+    assert same_as_exact(json.dumps(rows * 40), large_lists.read_rows, jsontext.loads)
     assert same_as_exact(
         json.dumps(rows * 40, separators=(",", ":")),
-        fast_rows.read_table,
+        large_lists.read_rows,
         jsontext.loads,
     )
 
@@ -141,4 +141,4 @@ NO_PLAIN_ROWS = [
 
 @pytest.mark.parametrize("row", NO_PLAIN_ROWS)
 def test_what_is_no_plain_row_is_left_to_the_exact_path(row: str) -> None:
-    assert fast_rows.read_table(f'[["b", 1], {row}, ["c", 2]]') is None
+    assert large_lists.read_rows(f'[["b", 1], {row}, ["c", 2]]') is None

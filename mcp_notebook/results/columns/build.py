@@ -18,13 +18,10 @@ import pyarrow.compute as pc
 from mcp_notebook.results.columns import (
     fast_columns,
     infer,
-    losses,
     nulls,
-    numeric,
     strings,
 )
-from mcp_notebook.results.raw_table import Cells, Raw, listing
-from mcp_notebook.results.reading import Table
+from mcp_notebook.results.reading import Cells, Raw, Table, listing
 from mcp_notebook.sql_words import selected_columns
 from mcp_notebook.values import DECIMAL, FLOAT, NARROW_FLOAT, value_kind
 
@@ -77,7 +74,7 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     untyped = [
         number for number, array in enumerate(arrays) if value_kind(array.type).text
     ]
-    notes += losses.found(
+    notes += nulls.find_losses(
         [columns[number] for number in untyped], [names[number] for number in untyped]
     )
     notes += _rounded_names(arrays, names) + (
@@ -155,7 +152,7 @@ def _only_texts(values: Cells) -> bool:
 def _binary(values: Cells) -> infer.Column | None:
     """The column of bytes literals; None when one has an escape that Python does not know."""
     try:
-        found = numeric.map_present(_bytes, values)
+        found = strings.map_present(_bytes, values)
     except (ValueError, SyntaxError):
         return None
     return infer.Column(pa.array(found, pa.binary()), "converted from text: binary")
@@ -182,7 +179,7 @@ def _quoted_decimals(typed: infer.Column, values: Cells) -> infer.Column:
     ):
         return typed
 
-    array, note = numeric.decimals(numeric.map_present(Decimal, values))
+    array, note = strings.decimals(strings.map_present(Decimal, values))
     return infer.Column(array, f"converted from text: {infer.short(array.type)}", note)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mcp_notebook.results.columns import numeric, strings
+from mcp_notebook.results.columns import strings
 from mcp_notebook.values import DECIMAL, TIMESTAMP
 
 _ZONE = re.compile(r"^(?:nullable\()?datetime(?:64)?\(.*'([\w/+-]+)'\)", re.IGNORECASE)
@@ -126,7 +126,7 @@ def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | No
 
 
 def _int(values: Sequence[Any]) -> pa.Array | None:
-    return numeric.integers(numeric.map_present(_as_int, values))[0]
+    return strings.integers(strings.map_present(_as_int, values))[0]
 
 
 def _as_int(value: Any) -> int:
@@ -138,7 +138,7 @@ def _as_int(value: Any) -> int:
 
 
 def _float(values: Sequence[Any]) -> pa.Array:
-    return pa.array(numeric.map_present(_as_float, values), pa.float64())
+    return pa.array(strings.map_present(_as_float, values), pa.float64())
 
 
 def _as_float(value: Any) -> float:
@@ -148,11 +148,11 @@ def _as_float(value: Any) -> float:
 
 
 def _decimal(values: Sequence[Any]) -> pa.Array | None:
-    exact = numeric.map_present(_as_decimal, values)
+    exact = strings.map_present(_as_decimal, values)
     if not all(value is None or value.is_finite() for value in exact):
         return None
 
-    array = numeric.decimals(exact)[0]
+    array = strings.decimals(exact)[0]
     if array.type.id in DECIMAL.types:
         return array
 
@@ -168,7 +168,7 @@ def _as_decimal(value: Any) -> Decimal:
 
 
 def _bool(values: Sequence[Any]) -> pa.Array:
-    return pa.array(numeric.map_present(_TRUTH.__getitem__, values), pa.bool_())
+    return pa.array(strings.map_present(_TRUTH.__getitem__, values), pa.bool_())
 
 
 def _date(values: Sequence[Any]) -> pa.Array | None:
@@ -177,7 +177,7 @@ def _date(values: Sequence[Any]) -> pa.Array | None:
         value is None or (type(value) is str and _DAYS.fullmatch(value))
         for value in values
     ):
-        return pa.array(numeric.map_present(int, values), pa.int32()).cast(pa.date32())
+        return pa.array(strings.map_present(int, values), pa.int32()).cast(pa.date32())
 
     return _type_values(values, dt.date, pa.date32())
 
@@ -237,7 +237,7 @@ def _in_zone(values: Sequence[Any], zone: str) -> pa.Array | None:
 
 
 def _time(values: Sequence[Any]) -> pa.Array | None:
-    return strings.times(numeric.map_present(str, values))
+    return strings.times(strings.map_present(str, values))
 
 
 def _text(values: Sequence[Any]) -> pa.Array:
@@ -245,7 +245,7 @@ def _text(values: Sequence[Any]) -> pa.Array:
 
 
 def _binary(values: Sequence[Any]) -> pa.Array:
-    return pa.array(numeric.map_present(_as_bytes, values), pa.binary())
+    return pa.array(strings.map_present(_as_bytes, values), pa.binary())
 
 
 def _as_bytes(value: Any) -> bytes:

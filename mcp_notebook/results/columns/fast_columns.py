@@ -27,7 +27,7 @@ from mcp_notebook.results.columns.nulls import (
     null_notes,
     suspect_null_words,
 )
-from mcp_notebook.results.raw_table import Cells, Raw
+from mcp_notebook.results.reading import Cells, Raw
 
 _WORKERS = 2
 MANY = 10_000

@@ -22,8 +22,8 @@ from uuid import UUID
 import pyarrow as pa
 
 from mcp_notebook.results.columns import declared as types
-from mcp_notebook.results.columns import numeric, strings, wrappers
-from mcp_notebook.results.columns.numeric import Digits
+from mcp_notebook.results.columns import json_standards, strings
+from mcp_notebook.results.columns.strings import Digits
 from mcp_notebook.values import JSON, TIMESTAMP, value_kind
 
 Strictness = Literal["keep", "dates", "numbers", "all"]
@@ -123,7 +123,7 @@ def _long_integers(values: Sequence[Any]) -> Column | None:
     if any(type(value) is str and abs(int(value)) < _EXACT_FLOAT for value in values):
         return None
 
-    array, note = numeric.integers(numeric.map_present(int, whole))
+    array, note = strings.integers(strings.map_present(int, whole))
     return Column(array, f"converted from text: {short(array.type)}", note)
 
 
@@ -182,17 +182,17 @@ def _numbers(values: Sequence[Any], kinds: set[type]) -> tuple[pa.Array, str]:
     if Digits in kinds:
         return _long_numbers(values, kinds - {Digits})
     if kinds == {int}:
-        return numeric.integers(values)
+        return strings.integers(values)
 
     present = [value for value in values if value is not None]
     if Decimal not in kinds and all(
         _float_is(value) for value in present if type(value) is int
     ):
-        return pa.array(numeric.map_present(float, values), pa.float64()), ""
+        return pa.array(strings.map_present(float, values), pa.float64()), ""
     if not all(math.isfinite(value) for value in present if type(value) is not int):
         return _not_finite(values)
 
-    return numeric.decimals(numeric.map_present(_as_decimal, values))
+    return strings.decimals(strings.map_present(_as_decimal, values))
 
 
 def _float_is(value: int) -> bool:
@@ -206,7 +206,7 @@ def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, s
     """Numbers in more digits than a float needs: floats if all are as printed with 17
     digits, else decimals.
     """
-    floats = numeric.map_present(float, values)
+    floats = strings.map_present(float, values)
     long = [value for value in values if type(value) is Digits]
     printed = others <= {float, int} and all(
         strings.float_holds(str(value)) for value in long
@@ -224,14 +224,14 @@ def _long_numbers(values: Sequence[Any], others: set[type]) -> tuple[pa.Array, s
 
 def _not_finite(values: Sequence[Any]) -> tuple[pa.Array, str]:
     """Infinity or NaN beside decimals or huge integers: floats when each survives it, else text."""
-    floats = numeric.map_present(_float, values)
+    floats = strings.map_present(_float, values)
     if all(
         b is None or not math.isfinite(b) or Decimal(repr(b)) == a
         for a, b in zip(values, floats, strict=True)
     ):
         return pa.array(floats, pa.float64()), ""
 
-    return pa.array(numeric.map_present(str, values), pa.string()), (
+    return pa.array(strings.map_present(str, values), pa.string()), (
         "mixes exact decimals with NaN or Infinity, kept as text"
     )
 
@@ -256,7 +256,7 @@ def _strings(values: Sequence[Any]) -> tuple[pa.Array, str]:
         return pa.array(values, pa.string()), ""
     except (UnicodeEncodeError, pa.ArrowInvalid):
         return pa.array(
-            numeric.map_present(_encodable, values),
+            strings.map_present(_encodable, values),
             pa.string(),
         ), ("has characters that are no valid Unicode, written as \\ud800")
 
@@ -278,7 +278,7 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
             pa.timestamp("us"),
         ), ""
     if not all(aware):
-        return pa.array(numeric.map_present(_write_iso, values), pa.string()), (
+        return pa.array(strings.map_present(_write_iso, values), pa.string()), (
             "mixes times with and without a zone, kept as text"
         )
 
@@ -289,7 +289,7 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
         note = "is shown in UTC (sent with other offsets)"
 
     return pa.array(
-        numeric.map_present(strings.to_utc, values),
+        strings.map_present(strings.to_utc, values),
         pa.timestamp("us", "UTC"),
     ), note
 
@@ -297,7 +297,7 @@ def _datetimes(values: Sequence[Any]) -> tuple[pa.Array, str]:
 def _times(values: Sequence[Any]) -> tuple[pa.Array, str]:
     if any(value is not None and value.tzinfo is not None for value in values):
         return pa.array(
-            numeric.map_present(_write_iso, values), pa.string()
+            strings.map_present(_write_iso, values), pa.string()
         ), "times with a zone, as text"
     return pa.array(values, pa.time64("us")), ""
 
@@ -315,7 +315,7 @@ def _binary(values: Sequence[Any]) -> tuple[pa.Array, str]:
 
 
 def _uuids(values: Sequence[Any]) -> tuple[pa.Array, str]:
-    return pa.array(numeric.map_present(str, values), pa.string()), ""
+    return pa.array(strings.map_present(str, values), pa.string()), ""
 
 
 def _lists(values: Sequence[Any]) -> tuple[pa.Array, str]:
@@ -343,7 +343,7 @@ def _structs(values: Sequence[Any]) -> tuple[pa.Array, str]:
         return _mixed_column(values)
 
     columns = [
-        _items(numeric.map_present(operator.itemgetter(key), values)) for key in keys
+        _items(strings.map_present(operator.itemgetter(key), values)) for key in keys
     ]
     arrays = [array for array, _ in columns if array is not None]
     if len(arrays) < len(keys) or any(_loose(array.type) for array in arrays):
@@ -399,7 +399,7 @@ def _has_surrogate(value: Any) -> bool:
 def _plain(value: Any) -> Any:
     """An object that stands for a value of another kind as that value."""
     if type(value) is dict:
-        return wrappers.plain(value)
+        return json_standards.undo_cell(value)
     return value
 
 

@@ -1,5 +1,5 @@
 """What a column of strings says: dates, times, numbers, flags; believed only when all
-agree and nothing is lost.
+agree and nothing is lost. And numbers of any size as Arrow arrays, exact.
 
 A conversion is reversible: the typed values written back in the same form give the same
 strings, so "007", "1e5", "+1" and " 5" never become numbers.
@@ -10,14 +10,88 @@ from __future__ import annotations
 import datetime as dt
 import operator
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from mcp_notebook.results.columns import numeric
+LONGEST = 38
+"""Digits of a decimal of 128 bits."""
+
+
+class Digits(Decimal):
+    """A number in digits that no float prints; the column decides whether it is a
+    decimal or a float.
+    """
+
+
+def map_present(read: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
+    """What each value becomes; a NULL stays one."""
+    return [None if value is None else read(value) for value in values]
+
+
+def integers(values: Sequence[int | None]) -> tuple[pa.Array, str]:
+    """Integers of any size, exact: int64, uint64, decimal128(38, 0), decimal256(76, 0),
+    beyond that text.
+    """
+    present = [value for value in values if value is not None]
+    low, high = min(present, default=0), max(present, default=0)
+    if low >= -(2**63) and high < 2**63:
+        return pa.array(values, pa.int64()), ""
+    if low >= 0 and high < 2**64:
+        return pa.array(values, pa.uint64()), ""
+    if max(-low, high) >= 10**76:
+        return pa.array(map_present(_digits, values), pa.string()), (
+            "has integers of more than 76 digits, kept as text"
+        )
+
+    return decimals(map_present(Decimal, values))
+
+
+def decimals(values: Sequence[Decimal | None]) -> tuple[pa.Array, str]:
+    """Finite decimals, exact, with the scale of the finest value; as text when no Arrow
+    decimal can hold them.
+    """
+    tuples = [value.as_tuple() for value in values if value is not None]
+    scale = max((max(-int(t.exponent), 0) for t in tuples), default=0)
+    whole = max((len(t.digits) + int(t.exponent) for t in tuples), default=1)
+    precision = max(whole, 1) + scale
+    if precision > 76:
+        return pa.array(map_present(str, values), pa.string()), (
+            "has decimals of more than 76 digits, kept as text"
+        )
+
+    if precision <= LONGEST:
+        kind = pa.decimal128(max(precision, scale, 1), scale)
+    else:
+        kind = pa.decimal256(precision, scale)
+
+    return pa.array(values, kind), ""
+
+
+def written_decimals(values: Sequence[str | None]) -> tuple[pa.Array, str]:
+    """The same of plain texts ("-1.50", "7"), whose size is seen without a look into
+    each number.
+    """
+    parts = [value.lstrip("-").partition(".") for value in values if value is not None]
+    scale = max((len(fraction) for _, _, fraction in parts), default=0)
+    precision = max((len(whole) for whole, _, _ in parts), default=1) + scale
+    exact = map_present(Decimal, values)
+    if precision > LONGEST:
+        return decimals(exact)
+
+    return (pa.array(exact, pa.decimal128(precision, scale)), "")
+
+
+def _digits(value: int) -> str:
+    # str(int) refuses beyond 4300 digits, Decimal does not.
+    return format(Decimal(value), "f")
+
+
+# --- texts
+
 
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])", re.ASCII)
 _STAMP = re.compile(
@@ -110,7 +184,7 @@ def _dates(values: Sequence[str | None]) -> Typed | None:
     try:
         return Typed(
             pa.array(
-                numeric.map_present(dt.date.fromisoformat, values),
+                map_present(dt.date.fromisoformat, values),
                 pa.date32(),
             )
         )
@@ -125,7 +199,7 @@ def _midnights(values: Sequence[str | None]) -> Typed | None:
     if not _all_match(_MIDNIGHT, values):
         return None
 
-    dates = _dates(numeric.map_present(operator.itemgetter(slice(10)), values))
+    dates = _dates(map_present(operator.itemgetter(slice(10)), values))
     return dates and Typed(dates.array, "was midnight UTC in every row, shown as dates")
 
 
@@ -175,7 +249,7 @@ def _stamps(values: Sequence[str | None]) -> Typed | None:
 def _parse_timestamps(values: Sequence[str | None]) -> list[dt.datetime | None] | None:
     """Timestamps that Python reads as they are; None when one is on no calendar."""
     try:
-        return numeric.map_present(dt.datetime.fromisoformat, values)
+        return map_present(dt.datetime.fromisoformat, values)
     except ValueError:
         return None
 
@@ -282,7 +356,7 @@ def times(values: Sequence[str | None]) -> pa.Array | None:
     """Times of day, when every value is HH:MM:SS[.ffffff]; None when any is not."""
     try:
         return pa.array(
-            numeric.map_present(dt.time.fromisoformat, values),
+            map_present(dt.time.fromisoformat, values),
             pa.time64("us"),
         )
     except (ValueError, pa.ArrowInvalid):
@@ -302,7 +376,7 @@ def numbers(values: Sequence[str | None]) -> Typed | None:
     if _all_match(_INTEGER, present):
         if max(map(len, present)) > _LONGEST_INTEGER:
             return None
-        return Typed(*numeric.integers(numeric.map_present(int, values)))
+        return Typed(*integers(map_present(int, values)))
 
     plain = _all_match(_PLAIN, present)
     if plain or _all_match(_FLOAT, present):
@@ -337,7 +411,7 @@ def grouped_numbers(values: Sequence[str | None]) -> Typed | None:
     ):
         return None
 
-    found = numbers(numeric.map_present(lambda text: text.replace(",", ""), values))
+    found = numbers(map_present(lambda text: text.replace(",", ""), values))
     fraction = any("." in value for value in present)
     if fraction:
         doubt = "; fractions may be rounded"
@@ -353,7 +427,7 @@ def _fractions(
     values: Sequence[str | None], present: list[str], *, plain: bool
 ) -> Typed | None:
     if plain and (fixed_scale(present) or not all(map(float_holds, present))):
-        return Typed(*numeric.written_decimals(values))
+        return Typed(*written_decimals(values))
 
     certain = any(
         _DECIMAL.fullmatch(v) or _SCIENTIFIC.fullmatch(v) or v.lower() in _SPECIAL
@@ -364,7 +438,7 @@ def _fractions(
     if not all(value.lower() in _SPECIAL or float_holds(value) for value in present):
         return None
 
-    return Typed(pa.array(numeric.map_present(float, values), pa.float64()))
+    return Typed(pa.array(map_present(float, values), pa.float64()))
 
 
 def fixed_scale(present: Sequence[str]) -> bool:
@@ -397,7 +471,7 @@ def booleans(values: Sequence[str | None]) -> Typed | None:
         if found and found <= pair and (len(found) == 2 or "true" in pair):
             return Typed(
                 pa.array(
-                    numeric.map_present(lambda text: text[0] in "tT", values),
+                    map_present(lambda text: text[0] in "tT", values),
                     pa.bool_(),
                 )
             )

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from mcp_notebook.results.columns import declared, strings
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows, listing
+from mcp_notebook.results.reading import Answer, Raw, Taken, from_rows, listing
 
 _BARS = "|│┃║┆┊"
 _DRAWN_BARS = "│┃║┆┊"

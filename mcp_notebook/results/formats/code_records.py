@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats.unquoted import decode_code_literal
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.reading import Answer, Raw, Taken, from_rows
 from mcp_notebook.results.values import json_tables, jsontext
 
 # --- with quotes

@@ -19,7 +19,7 @@ from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import csv_records, unquoted
 from mcp_notebook.results.formats.csv_records import LINE_END, Record
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.reading import Answer, Raw, Taken, from_rows
 from mcp_notebook.results.values import json_headings, literal
 
 DELIMITERS = "\t,;|"

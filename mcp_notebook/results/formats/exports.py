@@ -9,8 +9,8 @@ from typing import Any
 
 from mcp_notebook.results.formats import code_records, unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw_table import Answer, Taken, from_records, from_rows
 from mcp_notebook.results.readers import FormatReader
+from mcp_notebook.results.reading import Answer, Taken, from_records, from_rows
 from mcp_notebook.results.values import json_tables, jsontext
 
 # --- INSERT INTO t (a, b) VALUES (1, 'x'), …

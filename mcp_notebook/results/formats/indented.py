@@ -18,8 +18,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_records, from_rows
-from mcp_notebook.results.reading import Confidence
+from mcp_notebook.results.reading import (
+    Answer,
+    Confidence,
+    Raw,
+    Taken,
+    from_records,
+    from_rows,
+)
 from mcp_notebook.results.values import jsontext
 
 # --- YAML

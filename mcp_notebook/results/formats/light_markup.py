@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from mcp_notebook.results.columns import declared
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows, listing
+from mcp_notebook.results.reading import Answer, Raw, Taken, from_rows, listing
 
 Rows = list[list[str]]
 

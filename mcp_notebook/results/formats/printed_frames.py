@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.formats import unquoted
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, listing
+from mcp_notebook.results.reading import Answer, Raw, Taken, listing
 from mcp_notebook.results.values import json_headings
 
 # What stands for a missing value in columns of floats, objects, dates and nullable types.

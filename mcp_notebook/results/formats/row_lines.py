@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
+from mcp_notebook.results.reading import Answer, Raw, Taken, from_rows
 from mcp_notebook.results.values import json_tables, jsontext, literal
 
 _PREFIX = re.compile(

@@ -13,8 +13,7 @@ from dataclasses import replace
 
 from mcp_notebook.results.formats import spaced, unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows
-from mcp_notebook.results.reading import Confidence
+from mcp_notebook.results.reading import Answer, Confidence, Raw, Taken, from_rows
 
 _MAY_BE_RULE = re.compile(r"^[ \t]{0,200}-[-+| \t]*$", re.MULTILINE)
 _COUNT = re.compile(r"\(\d+ rows?\)|\d+ rows? in set.*|Rows?: \d+.*", re.IGNORECASE)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_rows, listing
+from mcp_notebook.results.reading import Answer, Raw, Taken, from_rows, listing
 
 _SECOND_HALF = "\0"  # stands behind a wide character, for its second place on screen
 _ROUNDED = 6  # significant digits that tabulate leaves of a fraction

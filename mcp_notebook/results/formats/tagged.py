@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw_table import Answer, Raw, Taken, from_records, from_rows
+from mcp_notebook.results.reading import Answer, Raw, Taken, from_records, from_rows
 from mcp_notebook.results.values import json_headings
 
 # --- HTML

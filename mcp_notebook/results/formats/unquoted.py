@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from mcp_notebook.results.columns import strings
 from mcp_notebook.results.columns.nulls import NULL_WORDS
-from mcp_notebook.results.raw_table import Raw, listing
+from mcp_notebook.results.reading import Raw, listing
 
 # In a table that quotes nothing an empty cell may be NULL or the empty text.
 EMPTY_OR_NULL = (*NULL_WORDS, "")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mcp_notebook.results.columns.nulls import NULL_WORDS
 from mcp_notebook.results.formats import unquoted
 from mcp_notebook.results.formats.unquoted import EMPTY_OR_NULL
-from mcp_notebook.results.raw_table import Answer, Taken, from_rows, listing
+from mcp_notebook.results.reading import Answer, Taken, from_rows, listing
 
 # mysql's \G, psql's \x, Spark's vertical show, and what servers write of their own.
 _MARKER = re.compile(

@@ -387,7 +387,7 @@ def _read_floats(cells: pa.ChunkedArray) -> pa.ChunkedArray | None:
 
 
 def _read_decimals(digits: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Decimals of the finest scale, as `numeric.decimals` has them."""
+    """Decimals of the finest scale, as `strings.decimals` has them."""
     lengths = pc.binary_length(digits)
     points = pc.find_substring(digits, ".")
     has_none = pc.less(points, 0)

@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mcp_notebook.results import account
-from mcp_notebook.results.columns import declared, strings, wrappers
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows
-from mcp_notebook.results.values import json_standards
+from mcp_notebook.results.columns import declared, json_standards, strings
+from mcp_notebook.results.reading import Raw, from_records, from_rows, note_beside
 
 # Where one column is an object: the keys of its name and of its type, likeliest first.
 _NAME_KEYS = tuple(
@@ -224,9 +222,7 @@ def take_columns(raw: Raw, columns: Columns) -> Raw:
             others.update(dict.fromkeys(_say_more(item)))
 
     if others:
-        raw = raw.with_note(
-            account.note_beside(others, "the description of the columns")
-        )
+        raw = raw.with_note(note_beside(others, "the description of the columns"))
 
     return raw
 
@@ -403,7 +399,7 @@ def note_beside_cells(raw: Raw, rows: Sequence[dict[str, Any]]) -> Raw:
         for key, item in row.items()
         if key != cells and not _is_blank(item)
     }
-    return raw.with_note(account.note_beside(others, "each row")) if others else raw
+    return raw.with_note(note_beside(others, "each row")) if others else raw
 
 
 def _is_blank(value: Any) -> bool:
@@ -423,7 +419,7 @@ def undo_wrappers(rows: Sequence[Sequence[Any]]) -> list[list[Any]] | None:
     first = rows[0] if rows else ()
     if any(cell is not None and type(cell) is not dict for cell in first):
         return None
-    return wrappers.rows(rows)
+    return json_standards.undo_rows(rows)
 
 
 # --- the names of an index

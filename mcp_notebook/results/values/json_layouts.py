@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from mcp_notebook.results.columns import wrappers
-from mcp_notebook.results.columns.numeric import Digits
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows
-from mcp_notebook.results.values import json_headings, json_standards
+from mcp_notebook.results.columns import json_standards
+from mcp_notebook.results.columns.strings import Digits
+from mcp_notebook.results.reading import Raw, from_records, from_rows
+from mcp_notebook.results.values import json_headings
 from mcp_notebook.results.values.json_headings import holds_only
 
 # The key that holds the row's fields, and the keys that may stand beside it.
@@ -124,7 +124,9 @@ def read_typed_cells(records: Sequence[dict[str, Any]], path: str) -> Raw | None
     if not names:
         return None
 
-    cells = wrappers.rows([list(map(record.get, names)) for record in records])
+    cells = json_standards.undo_rows(
+        [list(map(record.get, names)) for record in records]
+    )
     if cells is None:
         return None
 

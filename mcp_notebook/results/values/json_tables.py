@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mcp_notebook.results.raw_table import Raw, from_records, from_rows, listing
-from mcp_notebook.results.values import json_headings, json_layouts, json_standards
+from mcp_notebook.results.columns import json_standards
+from mcp_notebook.results.reading import Raw, from_records, from_rows, listing
+from mcp_notebook.results.values import json_headings, json_layouts
 from mcp_notebook.results.values.json_headings import holds_only
 
 MAX_COLUMNS = 20_000

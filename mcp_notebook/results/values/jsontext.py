@@ -12,7 +12,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from mcp_notebook.results.columns.numeric import Digits
+from mcp_notebook.results.columns.strings import Digits
 
 _FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n(.*?)\r?\n?[ \t]*```", re.DOTALL)
 _BETWEEN_VALUES = tuple(" \t\r\n,;")
