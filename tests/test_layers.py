@@ -237,5 +237,5 @@ def test_no_optional_package_is_needed_to_import_ours() -> None:
         names = {a.name for n in tops if isinstance(n, ast.Import) for a in n.names}
         names |= {n.module or "" for n in tops if isinstance(n, ast.ImportFrom)}
         for module in {name.split(".")[0] for name in names} & {*optional}:
-            # these are entered by `sources/ibis.py` and `engines/` alone, at use
+            # these are entered by `sources/engines.py` and `engines/` alone, at use
             assert path.name == "postgres.py", f"{path.name} imports {module}"

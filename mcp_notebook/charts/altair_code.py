@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mcp_notebook.charts.compute import Chart, Points
-from mcp_notebook.charts.specification import Spec
+if TYPE_CHECKING:
+    from mcp_notebook.charts.compute import Chart, Points
+    from mcp_notebook.charts.specification import Spec
 
 _WIDTH = 88
 _CONCATS = ("hconcat", "vconcat", "concat")

@@ -73,6 +73,7 @@ class SseTransport:
         return SseReader(self._queue, self._tap), SseWriter(self, self._tap)
 
     async def __aexit__(self, *error: object) -> None:
+        # The reader first: it would report the closing of its own stream as a failure.
         if self._pump is not None:
             self._pump.cancel()
             await asyncio.wait([self._pump])

@@ -40,6 +40,8 @@ from mcp_notebook.values import DECIMAL, TIMESTAMP, value_kind
 if TYPE_CHECKING:
     from mcp_notebook.sharing.catalog import Catalog
 
+# Of one table that is brought over for a join: what a person waits for without a word,
+# and what fits beside the notebook's own tables.
 MOST_ROWS = 100_000
 MOST_BYTES = 64_000_000
 
@@ -213,6 +215,7 @@ def refuse_large(name: str, rows: int, place: RemoteTable) -> ToolError:
 def cast_column(column: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:
     """The column as DuckDB would give it, where no value is lost by that; else as it came."""
     try:
+        # The engine answers with a zone (Spark always), DuckDB's binder said there is none.
         zoned = value_kind(column.type) is TIMESTAMP and column.type.tz
         if zoned and not getattr(wanted, "tz", None):
             column = pc.local_timestamp(column)  # pyright: ignore[reportAttributeAccessIssue]
@@ -233,6 +236,7 @@ def type_word(kind: pa.DataType) -> str:
 def _count_fitting(table: pa.Table, max_bytes: int) -> int:
     """How many first rows fit."""
     rows = table.num_rows
+    # Rows differ in width, so the share of bytes is a guess that is made again.
     while rows and table.slice(0, rows).nbytes > max_bytes:
         rows = min(rows - 1, int(rows * max_bytes / table.slice(0, rows).nbytes))
     return rows
