@@ -60,6 +60,7 @@ _PICTURE = {
     "type": "boolean",
     "description": "Also give you the picture (PNG) to look at; the person sees it anyway.",
     "default": False,
+    "examples": [True],
 }
 
 
