@@ -13,10 +13,11 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.inputtransformer2 import TransformerManager
 
+from mcp_notebook.charts.altair_code import altair_code
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.call_log import Run
@@ -31,6 +32,9 @@ from mcp_notebook.freeze.sealing import call as call_source
 from mcp_notebook.freeze.steps import Check, FreezePlan, Step, argument
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text
+
+if TYPE_CHECKING:
+    from mcp_notebook.charts.compute import Chart
 
 QUERY = "query"  # the tool of the notebook's own server that takes SQL
 WORDS = "The model's words, not code and not checked:"
@@ -324,6 +328,9 @@ def _server_object(plan: FreezePlan, name: str) -> str:
 
 def _step_source(step: Step, plan: FreezePlan) -> str:
     """The call as a statement."""
+    if step.call.chart is not None:
+        return _chart_source(step.call.chart, step)
+
     if step.names:
         prefix = f"{', '.join(step.names)} = "
     else:
@@ -368,6 +375,13 @@ def _step_source(step: Step, plan: FreezePlan) -> str:
     )
 
 
+def _chart_source(chart: Chart, step: Step) -> str:
+    """A chart as Altair code over its table; Altair comes with the extra `charts`."""
+    variable = step.needs.get(chart.table, chart.table)
+    code = altair_code(chart, variable, f"{variable}_chart")
+    return code.replace("import mcp_notebook\n", "", 1)
+
+
 def _is_own_query(step: Step) -> bool:
     """Whether a step is SQL over the notebook's own tables."""
     return (
@@ -396,7 +410,7 @@ def _own_arguments(step: Step, plan: FreezePlan) -> list[str]:
 
 def _keywords(step: Step, plan: FreezePlan) -> list[str]:
     return [
-        f"{k}={argument(step.call, k, v, plan.sealer, indent=4)}"
+        f"{k}={_argument(step, k, v, plan, indent=4)}"
         for k, v in step.call.arguments.items()
     ]
 
@@ -407,10 +421,21 @@ def _dictionary(step: Step, plan: FreezePlan) -> list[str]:
         return []
 
     pairs = [
-        f"{quote_text(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}"
+        f"{quote_text(k)}: {_argument(step, k, v, plan, indent=8)}"
         for k, v in given.items()
     ]
     return [_brace_pairs(pairs, 80)]
+
+
+def _argument(
+    step: Step, name: str, value: Any, plan: FreezePlan, *, indent: int
+) -> str:
+    """A table goes by the variable that it has in the frozen code."""
+    table = getattr(value, "code", "")
+    if table:
+        return step.needs.get(table, table)
+
+    return argument(step.call, name, value, plan.sealer, indent=indent)
 
 
 def _brace_pairs(pairs: list[str], width: int) -> str:

@@ -387,6 +387,13 @@ class MCPNotebook(Configurable):
         ["", *OPTIONS["effort"].choices], **OPTIONS["effort"].trait()
     ).tag(config=True)
     system = traitlets.Unicode(**OPTIONS["system"].trait()).tag(config=True)
+    instructions = traitlets.Unicode(
+        "",
+        help=(
+            "House rules that Claude is told with each question: a text, or the path of "
+            "a file, read anew each time; at most 20 kB."
+        ),
+    ).tag(config=True)
     backend = traitlets.Enum(
         ["auto", "live", "replay"],
         "auto",
