@@ -74,6 +74,9 @@ class Notebook:
         self.shown: dict[str, str] = {}
         # how each cell's question begins, by the cell's name in the ledger
         self.questions: dict[str, str] = {}
+        # what the person says of servers' tables: server, table, column (an empty one:
+        # of the table itself)
+        self.server_words: dict[str, dict[str, dict[str, str]]] = {}
         self.recording: Path | None = None
         self.trail = Trail()  # what was called, exactly, for %mcp_freeze
         self._handed: list[weakref.ref[Any]] = []

@@ -20,6 +20,7 @@ from mcp_notebook.results.model_preview import preview
 from mcp_notebook.sharing.answer import TableAnswer, to_json
 from mcp_notebook.sharing.arrow import snapshot, to_arrow
 from mcp_notebook.sharing.catalog import Catalog, Entry
+from mcp_notebook.sharing.dictionary import list_meanings
 from mcp_notebook.sharing.engines.interface import quote
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.sources.engines import (
@@ -29,6 +30,7 @@ from mcp_notebook.sharing.sources.engines import (
 )
 from mcp_notebook.sharing.sources.local_tables import STORED, count, sample, schema_of
 from mcp_notebook.sql_words import written_name
+from mcp_notebook.untrusted_text import clip
 from mcp_notebook.values import column_values, type_name
 
 # A shared value at a glance: columns, rows where they are known for free, and where its
@@ -97,10 +99,23 @@ def look(value: Any) -> Look:
     return Look(to_arrow(held, rows=50)[0].schema, held.rows, what)
 
 
-def schema_text(value: Any) -> str:
-    """`column type, column type`, for the words on a table that the person named in a
-    question; an index that is data follows. Raises `DataError`.
+def tell_table(value: Any, name: str, entry: Entry | None, masks: Masks) -> str:
+    """`NAME(column type, column type)` and what the person said of the table and its
+    columns, for the words on a table that a question names. Raises `DataError`.
     """
+    lines = [f"{written_name(name)}({schema_text(value)})"]
+    if entry is None:
+        return lines[0]
+
+    about = masks.hide_text(entry.description)
+    meanings = masks.hide_text(list_meanings(entry.meanings, entry.meanings))
+    lines += [f"what it holds: {about}"] if about else []
+    lines += ["what its columns mean:", meanings] if meanings else []
+    return "\n".join(lines)
+
+
+def schema_text(value: Any) -> str:
+    """`column type, column type`; an index that is data follows. Raises `DataError`."""
     if kind_of(value) == "frame":
         return _frame_text(value)
 
@@ -144,6 +159,7 @@ def _type_word(view: FrameView, at: int, type_: pa.DataType) -> str:
 
 LISTING_BYTES = 20_000
 SAMPLE_ROWS = 5
+LISTED_WORDS = 80  # characters on one column's meaning in the list
 
 Ask = Callable[[str, int], Awaitable[TableAnswer]]
 
@@ -159,14 +175,23 @@ def summary(catalog: Catalog, entry: Entry, masks: Masks) -> list[Any]:
 
     hidden = set(masks.for_entry(entry).columns(seen.schema.names))
     columns = ", ".join(
-        f"{f.name} {f.type}{' (masked)' if f.name in hidden else ''}"
-        for f in seen.schema
+        f"{f.name} {f.type}{_remark(f.name, entry, masks, hidden)}" for f in seen.schema
     )
     about = [
-        entry.description or ("result" if entry.origin == "result" else "shared"),
+        masks.hide_text(entry.description)
+        or ("result" if entry.origin == "result" else "shared"),
         seen.said,
     ]
     return [entry.name, seen.rows, columns, "; ".join(filter(None, about))]
+
+
+def _remark(name: str, entry: Entry, masks: Masks, hidden: set[str]) -> str:
+    """`(masked; what it means)` behind a column in the list, cut to a few words."""
+    words = ["masked"] if name in hidden else []
+    if name in entry.meanings:
+        words.append(masks.hide_text(clip(entry.meanings[name], LISTED_WORDS)))
+
+    return f" ({'; '.join(words)})" if words else ""
 
 
 def describe_here(

@@ -42,6 +42,7 @@ from mcp_notebook.sharing.describing import (
     list_lines,
     summary,
 )
+from mcp_notebook.sharing.dictionary import list_meanings
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources.engines import is_remote
@@ -405,7 +406,12 @@ class TableTools:
             )
 
         if entry.description:
-            text = f"{entry.description}\n{text}"
+            text = f"{masks.hide_text(entry.description)}\n{text}"
+
+        meanings = {n: masks.hide_text(words) for n, words in entry.meanings.items()}
+        told = list_meanings(meanings, (fact[0] for fact in fields))
+        if told:
+            text += f"\nWhat the columns mean:\n{told}"
 
         facts = (
             AnswerColumn("column", "TEXT"),
