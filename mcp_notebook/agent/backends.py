@@ -2,7 +2,7 @@
 recorded turns, in that order; and what is known of a model: its prices and lengths.
 
 A backend is a client that speaks the Messages API over an httpx transport; a new one is a
-transport more (`replay.player` is one), and nothing else in the loop changes.
+transport more (`replay.transports` has two), and nothing else in the loop changes.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ class Trail:
         truncated: str = "",
     ) -> None:
         """A table of a call came into the notebook under a name."""
-        call = self._find(call_id)
+        call = self.find(call_id)
         if call is None:
             return
 
@@ -172,7 +172,7 @@ class Trail:
         """A call has its result; one that was not sent (denied, answered from an
         earlier one) passes by.
         """
-        call = self._find(call_id)
+        call = self.find(call_id)
         if call is not None:
             call.outcome = outcome
 
@@ -203,7 +203,8 @@ class Trail:
     def __iter__(self) -> Iterator[Call]:
         return iter(list(self.calls))
 
-    def _find(self, call_id: str) -> Call | None:
+    def find(self, call_id: str) -> Call | None:
+        """A call by its id."""
         return next((call for call in reversed(self.calls) if call.id == call_id), None)
 
 

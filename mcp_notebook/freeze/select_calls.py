@@ -110,7 +110,9 @@ def choose(trail: Trail, wish: Wish, around: Surroundings) -> Chosen:
 
 
 class _Links:
-    """Which call's table each statement over the notebook's own tables read."""
+    """Which call's tables each call took: in a statement over the notebook's own
+    tables, or as arguments.
+    """
 
     def __init__(self, calls: Sequence[Call], around: Surroundings) -> None:
         self.needs: dict[Call, dict[str, tuple[Call, Kept]]] = {}
@@ -121,7 +123,11 @@ class _Links:
         for call in calls:
             if call.server == OWN_SERVER and call.kind == "tool":
                 self._read(call, made, around)
-                self._resolve(call, makers)
+            else:
+                # tables that were arguments
+                self.needs[call], self.own[call] = {}, tuple(sorted(call.sources))
+
+            self._resolve(call, makers)
 
             for kept in call.kept():
                 made |= dict.fromkeys(kept.names(), (call, kept))

@@ -396,7 +396,7 @@ def _own_arguments(step: Step, plan: FreezePlan) -> list[str]:
 
 def _keywords(step: Step, plan: FreezePlan) -> list[str]:
     return [
-        f"{k}={argument(step.call, k, v, plan.sealer, indent=4)}"
+        f"{k}={_argument(step, k, v, plan, indent=4)}"
         for k, v in step.call.arguments.items()
     ]
 
@@ -407,10 +407,21 @@ def _dictionary(step: Step, plan: FreezePlan) -> list[str]:
         return []
 
     pairs = [
-        f"{quote_text(k)}: {argument(step.call, k, v, plan.sealer, indent=8)}"
+        f"{quote_text(k)}: {_argument(step, k, v, plan, indent=8)}"
         for k, v in given.items()
     ]
     return [_brace_pairs(pairs, 80)]
+
+
+def _argument(
+    step: Step, name: str, value: Any, plan: FreezePlan, *, indent: int
+) -> str:
+    """A table goes by the variable that it has in the frozen code."""
+    table = getattr(value, "code", "")
+    if table:
+        return step.needs.get(table, table)
+
+    return argument(step.call, name, value, plan.sealer, indent=indent)
 
 
 def _brace_pairs(pairs: list[str], width: int) -> str:

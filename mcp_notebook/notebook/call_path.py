@@ -77,6 +77,7 @@ class NotebookCalls:
         self._notebook.ledger.record(event, cell=self._cell or BY_HAND)
         if isinstance(event, ToolResult):
             self._notebook.release_name(event.id)
+            self._notebook.remember_answer(event)
             self._notebook.trail.note_end(event.id, event.outcome)
             self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
 

@@ -148,6 +148,17 @@ async def asql(text: str, /, *, limit: int | None = None, **tables: Any) -> Any:
     return await current.run_awaited(state, _query(state, text, limit, tables))
 
 
+def result(of: int | str = -1) -> Any:
+    """What a call gave, also one of Claude's: a `Result`, which is the text with
+    `.images`, `.files` and `.tables`.
+
+    `of` is the number of its row in `%mcp_log`, -1 for the last call, or the name of a
+    table that it gave. Secrets in it are hidden; a result's pictures and files are kept
+    of the last 50 calls. Raises DataError for a call that is not there.
+    """
+    return by_hand.find_result(current.notebook(), of)
+
+
 def resource(server: str, uri: str, *, tables: bool = False) -> Any:
     """Read a server's resource: its first table as a DataFrame, else its text; with
     `tables=True` all tables.

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from mcp_notebook.agent.conversation import Conversation
 from mcp_notebook.config import InProcessServer
 from mcp_notebook.config.userfiles import user_folder
 from mcp_notebook.errors import ConfigError, DataError
-from mcp_notebook.events import ToolCall
+from mcp_notebook.events import ToolCall, ToolResult
 from mcp_notebook.freeze.call_log import Call, Facts, Kind, Trail
 from mcp_notebook.ledger import Ledger
 from mcp_notebook.naming import OWN_SERVER
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from mcp_notebook.sessions import Session
 
 
+MOST_ANSWERS = 50  # that are kept with their pictures and files
 MAIN = "main"  # the branch in which a conversation starts
 
 
@@ -78,6 +80,8 @@ class Notebook:
         # of the table itself)
         self.server_words: dict[str, dict[str, dict[str, str]]] = {}
         self.recording: Path | None = None
+        # what the last calls gave besides tables, by their ids
+        self.answers: dict[str, ToolResult] = {}
         self.trail = Trail()  # what was called, exactly, for %mcp_freeze
         self._handed: list[weakref.ref[Any]] = []
         self._bound: dict[str, tuple[Any, weakref.ref[Any]]] = {}
@@ -232,9 +236,24 @@ class Notebook:
                 entry.name: self.shell.user_ns.get(entry.variable)
                 for entry in self.catalog.entries()
             }
+        # a table that is an argument knows its variable
+        for value in exact.values():
+            name = getattr(value, "code", "")
+            if name:
+                tables[name] = self.shell.user_ns.get(name)
 
         made = Call(call.id, call.server, call.tool, exact, facts, cell, kind, at=at)
         self.trail.sent(made, {**tables, **(given or {})})
+
+    def remember_answer(self, result: ToolResult) -> None:
+        """Keep what a call gave besides its tables, which are in the notebook."""
+        reading = result.reading
+        if reading is not None:
+            reading = replace(reading, tables=())
+
+        self.answers[result.id] = replace(result, reading=reading)
+        if len(self.answers) > MOST_ANSWERS:
+            del self.answers[next(iter(self.answers))]
 
     def bind(self, name: str, frame: Any, masked: tuple[str, ...] = ()) -> None:
         """Give a table a name in the notebook and let Claude query it there. `masked`:
