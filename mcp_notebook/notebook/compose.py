@@ -213,18 +213,16 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
-    from mcp_notebook.sharing.describing import tell_table  # loads pandas
-    from mcp_notebook.sharing.masks import Masks
-
+    describing, masking = shared_tables.load_describing()
     names = find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}
-    masks = Masks(notebook.veil.patterns, known=notebook.veil.known)
+    masks = masking.Masks(notebook.veil.patterns, known=notebook.veil.known)
     for name in names:
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
         entry = notebook.catalog.described(name)
         schemas[name] = await asyncio.to_thread(
-            tell_table, notebook.table(name), name, entry, masks
+            describing.tell_table, notebook.table(name), name, entry, masks
         )
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)

@@ -16,12 +16,6 @@ from mcp_notebook.kinds import DATA_SUFFIXES, format_of, kind_of
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.secrets import seal_text
 from mcp_notebook.sharing.catalog import Entry, is_paused
-from mcp_notebook.sharing.dictionary import (
-    MOST_WORDS,
-    list_meanings,
-    match_columns,
-    read_dictionary,
-)
 from mcp_notebook.untrusted_text import clip, visible
 
 USAGE = (
@@ -119,8 +113,9 @@ def share(
 
     meanings, notes = {}, []
     if about_columns:
-        described = read_dictionary(about_columns)
-        meanings, notes = match_columns(described, name, _columns_of(value))
+        describing, _ = load_describing()
+        described = describing.read_dictionary(about_columns)
+        meanings, notes = describing.match_columns(described, name, _columns_of(value))
 
     if variable not in notebook.shell.user_ns:
         notebook.held[variable] = value
@@ -144,7 +139,7 @@ def share(
 
 def _columns_of(value: Any) -> list[str]:
     """The names of a table's columns as SQL has them; raises ConfigError."""
-    describing, _ = _load_describing()
+    describing, _ = load_describing()
     try:
         return describing.look(value).schema.names
     except describing.UNREADABLE as error:
@@ -173,7 +168,7 @@ def unshare(notebook: Notebook, names: Sequence[str]) -> None:
 
 def rows(notebook: Notebook, *, served: bool) -> list[dict[str, Any]]:
     """A row for every table that is offered; `served`: clients outside are served now."""
-    describing, masking = _load_describing()
+    describing, masking = load_describing()
     masks = masking.Masks(tuple(notebook.settings.mask))
     found = []
     for entry in notebook.catalog.entries():
@@ -226,7 +221,8 @@ def _count_described(entry: Entry, columns: int | None) -> str:
     return f"{len(entry.meanings)} of {columns or '?'} columns"
 
 
-def _load_describing() -> Any:
+def load_describing() -> Any:
+    """The modules `describing` and `masks` of sharing."""
     # pandas and pyarrow are behind them, which sharing itself does not need
     from mcp_notebook.sharing import describing, masks
 
@@ -251,7 +247,7 @@ def describe_server(notebook: Notebook, line: str) -> None:
         at = words.index("--about")
         words, said = words[:at], " ".join(words[at + 1 :])
 
-    server, table = _server_and_table(notebook, words[0])
+    server, table = _server_and_table(notebook, next(iter(words), ""))
     told = notebook.server_words.setdefault(server, {})
     rest = words[1:]
     if rest == ["--forget"]:
@@ -263,10 +259,12 @@ def describe_server(notebook: Notebook, line: str) -> None:
     if len(rest) > 1 or not (rest or said):
         raise ConfigError(_ABOUT)
 
+    describing, _ = load_describing()
     if said:
-        told.setdefault(table, {})[""] = clip(visible(seal_text(said)), MOST_WORDS)
+        words = clip(visible(seal_text(said)), describing.MOST_WORDS)
+        told.setdefault(table, {})[""] = words
 
-    for one in read_dictionary(rest[0]) if rest else ():
+    for one in describing.read_dictionary(rest[0]) if rest else ():
         told.setdefault(table or one.table, {})[one.column] = one.words
 
 
@@ -289,11 +287,12 @@ def tell_server(notebook: Notebook, server: str) -> str:
     if not told:
         return ""
 
+    describing, _ = load_describing()
     lines = [f"\nWhat the person says of the tables of the server {server}:"]
     for table, columns in sorted(told.items()):
         about = columns.get("")
         lines.append(f"{table or 'all tables'}{f': {about}' if about else ''}")
-        lines.append(list_meanings(columns, filter(None, columns)))
+        lines.append(describing.list_meanings(columns, filter(None, columns)))
 
     text = "\n".join(filter(None, lines)) + "\n"
     cut = "\n[cut: more is said than fits]\n"
@@ -321,7 +320,7 @@ def masked_in(notebook: Notebook, sql: str) -> tuple[str, ...]:
 
     Columns that keep their name are masked in the result as they are here: `SELECT *` names none.
     """
-    describing, masking = _load_describing()
+    describing, masking = load_describing()
     masks = masking.Masks(tuple(notebook.settings.mask))
     words = {word.lower() for word in re.findall(r"\w+", sql)}
     found: dict[str, None] = {}

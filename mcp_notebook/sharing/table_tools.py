@@ -40,9 +40,9 @@ from mcp_notebook.sharing.describing import (
     describe_elsewhere,
     describe_here,
     list_lines,
+    list_meanings,
     summary,
 )
-from mcp_notebook.sharing.dictionary import list_meanings
 from mcp_notebook.sharing.masks import Masks
 from mcp_notebook.sharing.query import SqlRunner
 from mcp_notebook.sharing.sources.engines import is_remote

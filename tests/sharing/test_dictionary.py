@@ -14,7 +14,7 @@ from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.notebook import compose, shared_tables
 from mcp_notebook.notebook.options import AskOptions
-from mcp_notebook.sharing.dictionary import (
+from mcp_notebook.sharing.describing import (
     MOST_TOLD,
     ColumnWords,
     list_meanings,
