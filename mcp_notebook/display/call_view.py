@@ -9,12 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from mcp_notebook.display.draw_chart import Drawing
 from mcp_notebook.events import Approval, ToolCall, ToolProgress
 from mcp_notebook.sql_words import Part, colour_sql, is_sql, lay_out_sql
 from mcp_notebook.untrusted_text import clip, visible
+
+if TYPE_CHECKING:
+    from mcp_notebook.charts.drawing import Drawing
 
 Status = Literal["approval", "running", "ok", "error", "denied", "cancelled"]
 
@@ -97,6 +99,8 @@ class CallView:
     notes: tuple[str, ...] = ()
     message: str = ""  # the server's last progress notice
     fraction: float | None = None
+    # charts that were asked for, each an output of its own below the card
+    charts: tuple[Drawing, ...] = field(default=(), repr=False, compare=False)
     whole: tuple[WholeTable, ...] = field(default=(), repr=False, compare=False)
 
     @cached_property
