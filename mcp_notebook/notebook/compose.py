@@ -220,7 +220,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     for name in names:
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
-        entry = notebook.catalog.described(name)
+        entry = notebook.catalog.find_described(name)
         schemas[name] = await asyncio.to_thread(
             describing.tell_table, notebook.table(name), name, entry, masks
         )

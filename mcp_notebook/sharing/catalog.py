@@ -195,7 +195,7 @@ class Catalog:
             if entry.variable in namespace:
                 yield entry
 
-    def described(self, variable: str) -> Entry | None:
+    def find_described(self, variable: str) -> Entry | None:
         """The entry of a variable's table; of several the one that says most of it."""
         found = [entry for entry in self.entries() if entry.variable == variable]
         return max(
