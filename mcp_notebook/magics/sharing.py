@@ -13,7 +13,7 @@ from IPython.core.magic import Magics, line_magic, magics_class
 
 from mcp_notebook import loop
 from mcp_notebook.errors import ConfigError
-from mcp_notebook.notebook import output, shared_tables, state
+from mcp_notebook.notebook import output, shared_tables
 from mcp_notebook.notebook.state import Notebook
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class ServingMagics(Magics):
             )
 
         # Several notebooks may serve: a client tells them by this name.
-        path = state.notebook_path(self._notebook.shell.user_ns)
+        path = self._notebook.path()
         address = loop.run(
             self._server.start(
                 http_server.connection_folder(),

@@ -105,8 +105,12 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     something is missing.
     """
     # first, for without one nothing needs to start
+    renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
     rules, notes = read_instructions(notebook.settings.instructions)
+    if renamed:
+        notes.append(Note(renamed))
+
     # Claude joins tables there, whichever servers the cell names.
     await notebook.own_session()
     sessions = _choose_sessions(notebook, options.servers)
@@ -263,15 +267,20 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     """Who answers; raises BackendError. `model` empty: the settings say which."""
 
     settings = notebook.settings
-    path = notebook.replay_file()
+    own, others = notebook.replay_files()
     record = recorded = None
     # Recording asks the model anew, even where turns are recorded already.
     if notebook.recording is not None:
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
         record = RecordTransport(notebook.recording, http, source=source)
-    elif path is not None:
-        recorded = ReplayTransport(path)
+    elif own is not None or others:
+        recorded = ReplayTransport(
+            own,
+            others=others,
+            named=notebook.path() is not None,
+            announced=notebook.announced,
+        )
 
     return backends.choose_backend(
         client=notebook.client(),
