@@ -146,6 +146,15 @@ class Backend:
         return self.model
 
     @property
+    def source(self) -> str:
+        """What to say of an answer that is there: of recorded turns, those that
+        answered.
+        """
+        if self.kind == "replay":
+            return str(self.transport.recording_label)
+        return self.label
+
+    @property
     def free(self) -> bool:
         """Whether nothing is paid for a turn: a local model, or a recorded reply."""
         return self.kind in ("local", "replay")

@@ -5,6 +5,8 @@ says: no Arrow, no pandas.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mcp_notebook.events import Approval, ToolCall, ToolProgress
+from mcp_notebook.results.bounds import refuse_picture
 from mcp_notebook.sql_words import Part, colour_sql, is_sql, lay_out_sql
 from mcp_notebook.untrusted_text import clip, visible
 
@@ -317,4 +320,8 @@ def text_label(record: CallView) -> str:
 def missing_image(mime: str, data: str) -> str:
     """What stands in the place of an image that is not shown."""
     kind = f"{clip(visible(mime), 40)}, {byte_size(len(data) * 3 // 4)}"
+    with contextlib.suppress(ValueError):
+        refused = refuse_picture(base64.b64decode(data))
+        if refused:
+            return f"An image ({kind}) was {refused}."
     return f"An image ({kind}) is not shown: only whole PNG, JPEG, GIF, WebP and SVG images are."
