@@ -86,6 +86,9 @@ class Notebook:
         self.shown: dict[str, str] = {}
         # how each cell's question begins, by the cell's name in the ledger
         self.questions: dict[str, str] = {}
+        # what the person says of servers' tables: server, table, column (an empty one:
+        # of the table itself)
+        self.server_words: dict[str, dict[str, dict[str, str]]] = {}
         self.recording: Path | None = None
         self.numbers = itertools.count(1)  # of questions
         self._renamed: Path | None = None  # the notebook, when its name changed
