@@ -116,6 +116,11 @@ def add_execution(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--quiet", action="store_true", help="print no cells, only what failed"
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail where a recorded answer was written for other data",
+    )
 
 
 def add_tools(parser: argparse.ArgumentParser) -> None:

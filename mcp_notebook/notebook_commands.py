@@ -33,7 +33,9 @@ def run(args: argparse.Namespace, backend: str = "auto") -> int:
     """Execute a notebook; 1 when a cell failed."""
     path = require_notebook(args.notebook)
     save_to = args.output or (path if args.save else None)
-    return execute(path, save_to=save_to, backend=backend, quiet=args.quiet)
+    return execute(
+        path, save_to=save_to, backend=backend, quiet=args.quiet, strict=args.strict
+    )
 
 
 def replay(args: argparse.Namespace) -> int:
@@ -108,12 +110,14 @@ def execute(
     backend: str = "auto",
     quiet: bool = False,
     then: str = "",
+    strict: bool = False,
 ) -> int:
     """Run the notebook headless in its own folder and print each cell and its outputs
     as they come; 1 when a cell failed, which ends the run.
 
     `backend`: who answers, as `MCPNotebook.backend` says it. `then`: a cell more, run
-    and shown after the others and not saved.
+    and shown after the others and not saved. `strict`: a recorded answer to other data
+    fails its cell.
     """
     try:
         # parts of the `lab` extra, not needed by the extension
@@ -140,7 +144,10 @@ def execute(
         timeout=600,
         resources={"metadata": {"path": str(path.resolve().parent)}},
         record_timing=False,  # it would differ at every run
-        extra_arguments=[f"--MCPNotebook.backend={backend}"],
+        extra_arguments=[
+            f"--MCPNotebook.backend={backend}",
+            f"--MCPNotebook.strict={strict}",
+        ],
         on_cell_executed=show_cell,
     )
     # nbclient does not tell the kernel which notebook it runs; JupyterLab does, through

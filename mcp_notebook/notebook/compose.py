@@ -280,6 +280,7 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
             others=others,
             named=notebook.path() is not None,
             announced=notebook.announced,
+            strict=settings.strict,
         )
 
     return backends.choose_backend(

@@ -410,6 +410,11 @@ class MCPNotebook(Configurable):
         help="File with recorded turns; empty: NAME.claude.json beside the notebook, "
         "then the file of the folder that holds the question.",
     ).tag(config=True)
+    strict = traitlets.Bool(
+        False,
+        help="Whether a recorded answer that was written for other results of tools "
+        "than those of now fails its cell; else a note says so.",
+    ).tag(config=True)
     record_source = traitlets.Unicode(
         "",
         help="What a recording says of where its turns come from; empty: the model's name.",

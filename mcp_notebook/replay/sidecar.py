@@ -174,7 +174,8 @@ def load(path: Path) -> list[Turn]:
         raise BackendError(
             f"Cannot read the recorded turns in {path}: {error.strerror}."
         ) from error
-    except ValueError as error:
+    # a thousand brackets, too, are no recording
+    except (ValueError, RecursionError) as error:
         raise BackendError(
             f"{path} is not a file of recorded turns: {error}."
         ) from error
@@ -189,12 +190,109 @@ def load(path: Path) -> list[Turn]:
             "mcp-notebook to read it."
         )
 
-    try:
-        return [_turn(entry) for entry in content["turns"]]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BackendError(
-            f"{path} is damaged ({error!r} in its turns); record it again."
-        ) from error
+    wrong = _find_damage(content.get("turns"), "turns", _TURNS)
+    if wrong:
+        raise BackendError(f"{path} is damaged ({wrong}); record it again.")
+
+    return [_turn(entry) for entry in content["turns"]]
+
+
+class _Maybe:
+    """A field that may be missing or null."""
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+
+
+_TEXTS = [str]
+_HASHES = {"": str}  # any name
+_BLOCK = {
+    "type": str,
+    "text": _Maybe(str),
+    "id": _Maybe(str),
+    "name": _Maybe(str),
+    "input": _Maybe({"": object}),
+    "thinking": _Maybe(str),
+    "signature": _Maybe(str),
+}
+_USAGE = {
+    # a local server may count nothing
+    "input_tokens": _Maybe(int),
+    "output_tokens": _Maybe(int),
+    "cache_read_input_tokens": _Maybe(int),
+    "cache_creation_input_tokens": _Maybe(int),
+}
+_REPLY = {
+    "id": str,
+    "type": str,
+    "role": str,
+    "model": str,
+    "content": [_BLOCK],
+    "stop_reason": str,
+    "stop_sequence": _Maybe(str),
+    "usage": _USAGE,
+}
+# The shape that `load` relies on; docs/recordings.schema.json publishes the same. Hand
+# edits and merges happen to a file that stands beside a notebook under version control.
+_TURNS = [
+    {
+        "key": str,
+        "prompts": _TEXTS,
+        "prompt": str,
+        "source": str,
+        "recorded": str,
+        "setup": {
+            "system": str,
+            "tables": str,
+            "tools": _HASHES,
+            "descriptions": _HASHES,
+        },
+        "evidence": _TEXTS,
+        "results": [{"call": str, "digest": str, "error": bool, "text": str}],
+        "replies": [_REPLY],
+    }
+]
+# what a block of a kind must have to be sent on
+_OF_BLOCKS = {"text": ("text",), "tool_use": ("id", "name", "input")}
+
+
+def _find_damage(value: Any, place: str, shape: Any) -> str:
+    """Where a value has not the shape, in words; empty where it has."""
+    if isinstance(shape, _Maybe):
+        return "" if value is None else _find_damage(value, place, shape.kind)
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{place} is no list"
+        found = (
+            _find_damage(v, f"{place}[{i}]", shape[0]) for i, v in enumerate(value)
+        )
+        return next(filter(None, found), "")
+    if isinstance(shape, dict):
+        return _find_damaged_field(value, place, shape)
+
+    # a bool is an int in Python, and no count here
+    fits = isinstance(value, shape) and (shape is not int or type(value) is int)
+    return "" if fits else f"{place} is {type(value).__name__}, not {shape.__name__}"
+
+
+def _find_damaged_field(value: Any, place: str, shape: dict[str, Any]) -> str:
+    if not isinstance(value, dict):
+        return f"{place} is no object"
+    if "" in shape:
+        shape = dict.fromkeys(value, shape[""])
+    if shape is _BLOCK:
+        needed = _OF_BLOCKS.get(str(value.get("type")), ())
+        shape = {**shape, **{name: _required(shape[name]) for name in needed}}
+
+    found = (
+        _find_damage(value.get(name), f"{place}.{name}", kind)
+        for name, kind in shape.items()
+    )
+    return next(filter(None, found), "")
+
+
+def _required(kind: Any) -> Any:
+    return kind.kind if isinstance(kind, _Maybe) else kind
 
 
 def save(path: Path, turns: Iterable[Turn]) -> None:
@@ -239,7 +337,9 @@ def _turn(entry: dict[str, Any]) -> Turn:
         prompt=entry["prompt"],
         source=entry["source"],
         recorded=entry["recorded"],
-        setup=Setup(**entry["setup"]),
+        setup=Setup(
+            **{f.name: entry["setup"][f.name] for f in dataclasses.fields(Setup)}
+        ),
         evidence=tuple(entry["evidence"]),
         results=tuple(entry["results"]),
         replies=tuple(

@@ -112,6 +112,18 @@ class _Match:
         return list(drift_of(self.turn, self.live, self.recording.texts))
 
 
+def _refuse_other_data(drift: Iterable[Drift]) -> None:
+    """Raises ReplayMiss where an answer was written for other results of tools: other
+    descriptions of them, or another place, do not make it wrong.
+    """
+    changed = [str(one) for one in drift if one.kind == "result"]
+    if changed:
+        raise ReplayMiss(
+            f"{' '.join(changed)} The replay is strict, so the answer is not shown: "
+            "record it again, or replay without MCPNotebook.strict (--strict)."
+        )
+
+
 def _distance(match: _Match) -> tuple[int, int]:
     """How far a recording is from now: tools that are missing, then differences."""
     return len(match.missing_tools), len(match.drift())
@@ -123,7 +135,8 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
     `path` is the notebook's own file, None where it has none; `others` are asked, all
     of them, for what it does not hold: files are found by what is in them, for a
     notebook may have been renamed or copied, and nbclient tells no name. `announced`:
-    what was said of them already, which is said once.
+    what was said of them already, which is said once. `strict`: an answer that was
+    written for other results than those of now is a miss.
 
     `drift` collects, each once, the differences between the recorded and the live
     world; take them out with `clear`. `pace` is seconds between two words. For a
@@ -139,11 +152,13 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         others: Sequence[Path] = (),
         named: bool = True,
         announced: set[str] | None = None,
+        strict: bool = False,
     ) -> None:
         self._own = _Recording(Path(path)) if path is not None else None
         self._other_paths = tuple(others)
         self._others: dict[Path, _Recording] = {}
         self._unreadable: dict[Path, str] = {}
+        self._strict = strict
         self._named = named  # whether the notebook's name is known
         self._announced = set() if announced is None else announced
         self._answered: dict[Path, _Recording] = {}
@@ -194,7 +209,11 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
         match = self._find(body)
         self._answered[match.recording.path] = match.recording
         self._note(self._say_file(match.recording))
-        self._note(match.drift())
+        drift = match.drift()
+        self._note(drift)
+        if self._strict:
+            _refuse_other_data(drift)
+
         message = self._next_reply(match)
         headers = {"request-id": f"replay-{match.turn.key}"}
         if not body.get("stream"):

@@ -1,6 +1,7 @@
 """Turns recorded from a live server come back through the same client, without it."""
 
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -51,10 +52,15 @@ async def record(
 
 
 async def miss(
-    path: Path, *prompts: str, others: Sequence[Path] = (), **options: Any
+    path: Path,
+    *prompts: str,
+    others: Sequence[Path] = (),
+    strict: bool = False,
+    **options: Any,
 ) -> str:
+    player = ReplayTransport(path, pace=0, others=others, strict=strict)
     with pytest.raises(anthropic.AnthropicError) as caught:
-        await ask(ReplayTransport(path, pace=0, others=others), *prompts, **options)
+        await ask(player, *prompts, **options)
     assert isinstance(caught.value.__cause__, ReplayMiss)
     return caught.value.__cause__.message
 
@@ -86,6 +92,73 @@ async def test_the_label_names_date_and_source(sidecar: Path):
     assert "recorded 20" in ReplayTransport(sidecar).recording_label
 
 
+def edit_bytes(text: str, chance: random.Random) -> bytes:
+    """The file with a few bytes changed, cut or doubled."""
+    data = bytearray(text.encode())
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(data))
+        data[at : at + chance.randint(0, 9)] = chance.choice(
+            [b"", chance.randbytes(1), data[at : at + 20], b"null", b'"', b"[" * 3000]
+        )
+    return bytes(data)
+
+
+def edit_field(text: str, chance: random.Random) -> bytes:
+    """The file with one field, at any depth, gone or another."""
+    content = json.loads(text)
+    places = []
+
+    def walk(value: Any) -> None:
+        keys = value if isinstance(value, dict) else range(len(value))
+        for key in keys:
+            places.append((value, key))
+            if isinstance(value[key], dict | list):
+                walk(value[key])
+
+    walk(content)
+    holder, key = chance.choice(places)
+    new: list[Any] = [None, 7, -1, 1e400, True, "", "other", [], {}, [[]], [None]]
+    new += [{"type": "text"}, {"": 0}, "x" * 10_000, 10**400, "\ud800"]
+    if chance.random() < 0.2:
+        del holder[key]
+    else:
+        holder[key] = chance.choice(new)
+
+    return json.dumps(content).encode()
+
+
+async def play_or_fail(path: Path) -> tuple[Any, BackendError | None]:
+    """The answer, or the sentence that the person reads in its place."""
+    try:
+        player = ReplayTransport(path, pace=0)
+        (answer,) = await ask(player, "How many orders?")
+    except BackendError as error:
+        return None, error
+    except anthropic.AnthropicError as error:
+        if isinstance(error.__cause__, BackendError):
+            return None, error.__cause__
+        raise
+
+    said = [player.recording_label, *map(str, player.drift)]
+    return answer, None if all(said) else BackendError("nothing said")
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer:UserWarning")
+@pytest.mark.parametrize("edit", [edit_bytes, edit_field])
+async def test_an_edited_file_replays_or_says_what_is_wrong(edit: Any, sidecar: Path):
+    await record(sidecar, "How many orders?")
+    whole = sidecar.read_text()
+    replayed = 0
+    for seed in range(250):
+        sidecar.write_bytes(edit(whole, random.Random(seed)))
+        answer, error = await play_or_fail(sidecar)
+        replayed += answer is not None
+        # anything else is raised, and is a failure here
+        assert answer is not None or sidecar.name in str(error), seed
+
+    assert 0 < replayed < 250
+
+
 async def test_scripted_turns_are_called_so(sidecar: Path):
     await record(sidecar, "How many orders?", source="scripted")
     assert (
@@ -106,6 +179,21 @@ async def test_a_result_that_changed_is_drift_and_shown_with_both_sides(sidecar:
     assert drift.call.startswith("shop__query(sql=")
     assert "rows: 300" in str(drift)
     assert "rows: 290" in str(drift)
+
+
+async def test_strict_an_answer_to_other_data_is_a_miss(sidecar: Path):
+    await record(sidecar, "How many orders?")
+    player = ReplayTransport(sidecar, pace=0, strict=True)
+    (answer,) = await ask(player, "How many orders?")
+    assert words(answer) == "There are rows: 300."
+    said = await miss(
+        sidecar, "How many orders?", strict=True, result=lambda arguments: "rows: 290"
+    )
+    assert "rows: 290" in said
+    assert "The replay is strict" in said
+    # another system prompt is no other data
+    (answer,) = await ask(player, "How many orders?", system="Another.")
+    assert words(answer) == "There are rows: 300."
 
 
 async def test_the_same_drift_is_told_once(sidecar: Path):
