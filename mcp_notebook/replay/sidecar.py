@@ -184,7 +184,8 @@ def load(path: Path) -> list[Turn]:
         raise BackendError(
             f"{path} is not a file of recorded turns; move it away or record again."
         )
-    if content.get("version") != VERSION:
+    # true is 1 in Python
+    if content.get("version") != VERSION or content["version"] is True:
         raise BackendError(
             f"{path} has version {content.get('version')} of the format; update "
             "mcp-notebook to read it."

@@ -222,7 +222,7 @@ def by_nbclient(notebook: Path) -> Any:
 
 def by_nbconvert(notebook: Path) -> Any:
     words = ["-m", "nbconvert", "--to", "notebook", "--execute", str(notebook)]
-    out = notebook.parent / "out" / "ran.ipynb"
+    out = notebook.parent.parent / "ran.ipynb"
     _run([*words, "--output", str(out)], notebook.parent)
     return nbformat.read(out, as_version=4)
 
@@ -231,15 +231,15 @@ def by_papermill(notebook: Path) -> Any:
     if find_spec("papermill") is None:
         pytest.skip("papermill is not installed")
 
-    out = notebook.parent / "out" / "ran.ipynb"
-    out.parent.mkdir(exist_ok=True)
-    words = ["-m", "papermill", "--no-progress-bar", "--cwd", str(notebook.parent)]
+    out = notebook.parent.parent / "ran.ipynb"
+    words = ["-m", "papermill", "-k", "python3", "--no-progress-bar"]
+    words += ["--cwd", str(notebook.parent)]
     _run([*words, str(notebook), str(out)], notebook.parent)
     return nbformat.read(out, as_version=4)
 
 
 def by_replay(notebook: Path) -> Any:
-    out = notebook.parent / "out.ipynb"
+    out = notebook.parent.parent / "ran.ipynb"
     assert cli.main(["replay", str(notebook), "-o", str(out)]) == 0
     return nbformat.read(out, as_version=4)
 

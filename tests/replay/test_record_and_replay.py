@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,10 +11,11 @@ from typing import Any
 
 import anthropic
 import httpx2
+import jsonschema
 import pytest
 
 from mcp_notebook.errors import BackendError, ReplayMiss
-from mcp_notebook.replay.sidecar import describe, sidecar_for
+from mcp_notebook.replay.sidecar import describe, load, sidecar_for
 from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
 from tests.fake_messages import FakeMessages, Fault, Reply, text, thinking, use
 from tests.replay.conversations import TOOL, ask, words
@@ -125,6 +127,32 @@ def edit_field(text: str, chance: random.Random) -> bytes:
         holder[key] = chance.choice(new)
 
     return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize("file", ["recorded", "shipped"])
+async def test_the_published_schema_is_that_of_the_files(file: str, sidecar: Path):
+    """What is written fits it; what it refuses of the same file is not loaded."""
+    root = Path(__file__).parent.parent.parent
+    schema = json.loads((root / "docs" / "recordings.schema.json").read_text())
+    if file == "recorded":
+        await record(sidecar, "How many orders?")
+    else:
+        shutil.copy(root / "notebooks" / "01_quickstart.claude.json", sidecar)
+
+    whole = sidecar.read_text()
+    jsonschema.validate(json.loads(whole), schema)
+    checker = jsonschema.Draft202012Validator(schema)
+    refused = 0
+    for seed in range(200):
+        edited = edit_field(whole, random.Random(seed))
+        sidecar.write_bytes(edited)
+        # 1e400 is no JSON, and is read as infinity
+        if not checker.is_valid(json.loads(edited)):
+            refused += 1
+            with pytest.raises(BackendError):
+                load(sidecar)
+
+    assert refused
 
 
 async def play_or_fail(path: Path) -> tuple[Any, BackendError | None]:
