@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import inspect
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -146,7 +146,7 @@ class Answer:
         return self._run
 
     @contextmanager
-    def _looked_at(self) -> Iterator[None]:
+    def _looked_at(self) -> Generator[None]:
         """Until the end of the run. One that was cancelled before says so when it is
         looked at again.
         """
@@ -164,7 +164,8 @@ class Answer:
 
 def _texts(events: Sequence[Any]) -> list[str]:
     """The model's texts between its calls, without what was taken back."""
-    texts, current = [], ""
+    texts: list[str] = []
+    current = ""
     for event in events:
         if isinstance(event, TextDelta):
             current += event.text

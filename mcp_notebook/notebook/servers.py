@@ -295,13 +295,13 @@ _TABLE_WORDS = re.compile(
 MOST_BYTES = 10_000_000  # of one table as JSON; servers take few messages larger
 
 
-class _Records(list):
+class _Records(list[Any]):
     """A table as a list; `code`: the variable that holds it, "" for none."""
 
     code = ""
 
 
-class _Columns(dict):
+class _Columns(dict[str, Any]):
     """A table as an object, in the same way."""
 
     code = ""
