@@ -281,6 +281,25 @@ def test_both_halves_of_an_error_are_told(value: Any, said: str) -> None:
     )
 
 
+_ROW = {"type": "object", "properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}  # fmt: skip
+
+
+@pytest.mark.parametrize("items", [_ROW, {"$ref": "#/$defs/Row"}])
+@pytest.mark.parametrize("key", ["result", "shops"])
+@pytest.mark.parametrize("optional", [False, True])
+def test_an_empty_list_has_the_columns_that_the_tool_declares(
+    items: Any, key: str, optional: bool
+) -> None:
+    rows = {"type": "array", "items": items}
+    form = {"anyOf": [rows, {"type": "null"}]} if optional else rows
+    properties = {key: form, "total": {"type": "integer"}}
+    schema = {"type": "object", "properties": properties, "$defs": {"Row": _ROW}}
+    result = {"content": [], "structuredContent": {key: [], "total": 0}}
+    (table,) = read(result, output_schema=schema).tables
+    assert (table.data.num_rows, table.data.column_names) == (0, ["id", "name"])
+    assert table.notes == ("no rows came: the tool declares these columns",)
+
+
 def test_a_second_table_in_the_text_stands_beside_structured_content() -> None:
     text = "|term|df|p|\n|---|---|---|\n|g|1|0.6127|\n|Residuals|6|0.9|"
     structured = {"anova": {"terms": ["g"], "df": [1]}, "formula": "y ~ g"}
