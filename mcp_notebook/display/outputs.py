@@ -53,9 +53,11 @@ def _has_person(kernel: object) -> bool:
 
 
 class Screen(Protocol):
-    """Where a view draws. `show` returns the id by which `update` replaces what was shown."""
+    """Where a view draws. `show` returns the id by which `update` replaces what was
+    shown; `about` is the output's metadata.
+    """
 
-    def show(self, bundle: Bundle) -> str: ...
+    def show(self, bundle: Bundle, about: Bundle | None = None) -> str: ...
     def update(self, shown: str, bundle: Bundle) -> None: ...
     def write(self, text: str) -> None: ...
 
@@ -63,9 +65,9 @@ class Screen(Protocol):
 class CellScreen:
     """The output of the running cell. Use it only in the cell's own thread and context."""
 
-    def show(self, bundle: Bundle) -> str:
+    def show(self, bundle: Bundle, about: Bundle | None = None) -> str:
         shown = uuid4().hex
-        display(bundle, raw=True, display_id=shown)
+        display(bundle, raw=True, display_id=shown, metadata=about)
         return shown
 
     def update(self, shown: str, bundle: Bundle) -> None:
@@ -100,6 +102,10 @@ class Slots:
         shown = self._screen.show(bundle)
         self._order.append(shown)
         return shown
+
+    def add(self, bundle: Bundle, about: Bundle) -> None:
+        """Show what has a place of its own and stays there, with its metadata."""
+        self._order.append(self._screen.show(bundle, about))
 
     def update(self, shown: str, bundle: Bundle) -> None:
         """Show something else in a place that is taken."""

@@ -141,7 +141,12 @@ class _Links:
             for n, v in around.namespace.items()
             if not n.startswith("_") and hasattr(type(v), "columns")
         }
-        named = around.tables(sql, {*made, *tables, *call.sources})
+        known = {*made, *tables, *call.sources}
+        if call.chart is not None:
+            named = {call.chart.table} & known
+        else:
+            named = around.tables(sql, known)
+
         self.needs[call] = {name: made[name] for name in sorted(named) if name in made}
         self.own[call] = tuple(sorted(name for name in named if name not in made))
 
@@ -216,6 +221,8 @@ def _find_wanted(
 
     good = [c for c in calls if c.outcome == "ok" and c.tables and reads(c)]
     found: set[Call] = set()
+    # what a model drew was wanted, and asks for the tables that it reads
+    found |= {c for c in calls if c.cell and c.outcome == "ok" and c.chart is not None}
     for cell in dict.fromkeys(c.cell for c in calls):
         in_cell = [c for c in good if c.cell == cell]
         in_use = [c for c in in_cell if _is_in_use(c, around)]
@@ -445,7 +452,7 @@ def _nothing_text(trail: Trail, wish: Wish, in_reach: Sequence[Call]) -> str:
 _WORD = re.compile(r"[^\W\d]\w*")
 _TAKE_TABLES = ("mcp_preview", "mcp_share", "mcp_unshare")
 _OTHERS_CODE = frozenset(
-    "claude mcp_freeze mcp_call mcp_connect mcp_read mcp_prompt mcp_sql".split()
+    "claude mcp_about mcp_freeze mcp_call mcp_connect mcp_read mcp_prompt mcp_sql".split()
 )
 
 

@@ -13,10 +13,11 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.inputtransformer2 import TransformerManager
 
+from mcp_notebook.charts.altair_code import altair_code
 from mcp_notebook.config.options import ConnectOptions
 from mcp_notebook.errors import ConfigError
 from mcp_notebook.freeze.call_log import Run
@@ -31,6 +32,9 @@ from mcp_notebook.freeze.sealing import call as call_source
 from mcp_notebook.freeze.steps import Check, FreezePlan, Step, argument
 from mcp_notebook.naming import OWN_SERVER
 from mcp_notebook.secrets import seal_text
+
+if TYPE_CHECKING:
+    from mcp_notebook.charts.compute import Chart
 
 QUERY = "query"  # the tool of the notebook's own server that takes SQL
 WORDS = "The model's words, not code and not checked:"
@@ -324,6 +328,9 @@ def _server_object(plan: FreezePlan, name: str) -> str:
 
 def _step_source(step: Step, plan: FreezePlan) -> str:
     """The call as a statement."""
+    if step.call.chart is not None:
+        return _chart_source(step.call.chart, step)
+
     if step.names:
         prefix = f"{', '.join(step.names)} = "
     else:
@@ -366,6 +373,13 @@ def _step_source(step: Step, plan: FreezePlan) -> str:
         _keywords(step, plan) if plain else _dictionary(step, plan),
         prefix=prefix,
     )
+
+
+def _chart_source(chart: Chart, step: Step) -> str:
+    """A chart as Altair code over its table; Altair comes with the extra `charts`."""
+    variable = step.needs.get(chart.table, chart.table)
+    code = altair_code(chart, variable, f"{variable}_chart")
+    return code.replace("import mcp_notebook\n", "", 1)
 
 
 def _is_own_query(step: Step) -> bool:

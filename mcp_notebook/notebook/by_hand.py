@@ -156,7 +156,8 @@ class Result(str):
     value: Any
     notes: tuple[str, ...]
     error: str | None
-    _bundle: dict[str, str]
+    _bundle: tuple[dict[str, Any], dict[str, Any]]
+    _shows_more: bool
 
     @classmethod
     def of(
@@ -191,7 +192,13 @@ class Result(str):
         from mcp_notebook.display.tables import view_result
 
         view = view_result(call, result)
-        self._bundle = dict(render_call(view, expanded=True))
+        self._bundle = dict(render_call(view, expanded=True)), {}
+        if view.charts:
+            self._bundle = view.charts[0].bundle()
+
+        self._shows_more = bool(
+            self.images or self.files or self.tables or self.notes or view.charts
+        )
         return self
 
     @property
@@ -202,9 +209,9 @@ class Result(str):
 
         return self.tables[0]
 
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, str] | None:
+    def _repr_mimebundle_(self, **options: Any) -> Any:
         # a text alone is shown as texts are
-        if not (self.images or self.files or self.tables or self.notes):
+        if not self._shows_more:
             return {"text/plain": repr(str(self))}
         return self._bundle
 

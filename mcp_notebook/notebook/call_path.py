@@ -26,6 +26,7 @@ from mcp_notebook.secrets import seal_arguments, seal_text
 
 if TYPE_CHECKING:
     from mcp_notebook.agent.call_values import Keep, Sending, Shaping
+    from mcp_notebook.charts.compute import Chart
     from mcp_notebook.sessions import Session, ToolInfo
 
 BY_HAND = "by hand"  # the cell of calls without a model, in the log
@@ -78,7 +79,8 @@ class NotebookCalls:
         if isinstance(event, ToolResult):
             self._notebook.release_name(event.id)
             self._notebook.remember_answer(event)
-            self._notebook.trail.note_end(event.id, event.outcome)
+            chart = _chart_in(event)
+            self._notebook.trail.note_end(event.id, event.outcome, chart)
             self._notebook.shown.update(dict.fromkeys(event.names, event.shown))
 
         self._show(event)
@@ -166,6 +168,15 @@ class NotebookCalls:
 
         self.tell(seal_result(result))
         return result
+
+
+def _chart_in(event: ToolResult) -> Chart | None:
+    """The chart of one of the notebook's tables that a call drew."""
+    if event.reading is None:
+        return None
+
+    drawn = (getattr(drawing, "chart", None) for drawing in event.reading.charts)
+    return next(filter(None, drawn), None)
 
 
 def _end_of(error: BaseException) -> tuple[Outcome, str]:

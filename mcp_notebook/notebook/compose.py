@@ -36,13 +36,13 @@ from mcp_notebook.agent.toolset import Toolset, choose_tools
 from mcp_notebook.errors import BackendError, BudgetError, ConfigError, DataError
 from mcp_notebook.events import Event, Note, Stop, TextDelta
 from mcp_notebook.naming import OWN_SERVER
-from mcp_notebook.notebook import resources
+from mcp_notebook.notebook import resources, shared_tables
 from mcp_notebook.notebook.options import Settled
 from mcp_notebook.notebook.state import Notebook
 from mcp_notebook.policy import Budget, Limits
 from mcp_notebook.policy.budgets import cut_text
 from mcp_notebook.replay.transports import RecordTransport, ReplayTransport
-from mcp_notebook.secrets import seal_text
+from mcp_notebook.secrets import hide, seal_text
 
 MOST_INSTRUCTIONS = 20_000  # bytes: every turn pays for them
 _CUT = "\n[cut: the house rules are longer]"
@@ -96,7 +96,7 @@ class Composed:
     prompt: list[Block]
     toolset: Toolset
     budget: Budget
-    rules: str = ""  # the house's, as they are sent
+    added: str = ""  # what the person adds to the rules, as it is sent
     notes: tuple[Note, ...] = ()  # what the person is told before anything is sent
 
 
@@ -105,8 +105,12 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     something is missing.
     """
     # first, for without one nothing needs to start
+    renamed = notebook.follow_rename()
     backend = _backend(notebook, options)
     rules, notes = read_instructions(notebook.settings.instructions)
+    if renamed:
+        notes.append(Note(renamed))
+
     # Claude joins tables there, whichever servers the cell names.
     await notebook.own_session()
     sessions = _choose_sessions(notebook, options.servers)
@@ -116,9 +120,10 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
 
     budget = budget_of(notebook, options, backend)
     form = form_of(notebook, options.form)
+    added = _add_words(notebook, sessions, rules)
     request = Request(
         backend,
-        _system_prompt(sessions, rules, options.system),
+        _system_prompt(sessions, added, options.system),
         max_tokens=backends.fitting_reply(
             backend.model, options.max_tokens, local=backend.kind == "local"
         ),
@@ -130,7 +135,7 @@ async def compose(notebook: Notebook, options: Settled) -> Composed:
     )
     prompt = await _prompt(notebook, options, budget)
     return Composed(
-        request, prompt, Toolset.of(sessions), budget, rules=rules, notes=tuple(notes)
+        request, prompt, Toolset.of(sessions), budget, added=added, notes=tuple(notes)
     )
 
 
@@ -187,13 +192,21 @@ def _text_of_file(line: str) -> str:
     return line
 
 
-def _system_prompt(sessions: list[Any], rules: str, more: str) -> str:
+def _add_words(notebook: Notebook, sessions: list[Any], rules: str) -> str:
+    """What the person says of the servers' tables, and the house rules."""
+    names = sorted(session.name for session in sessions)
+    words = "".join(shared_tables.tell_server(notebook, name) for name in names)
+    if rules:
+        words += f"\nHouse rules of the person who asks:\n{rules}\n"
+
+    return words
+
+
+def _system_prompt(sessions: list[Any], added: str, more: str) -> str:
     """The rules, the servers' words and then the person's, which are the last to be
     read. Without the person's it is to the letter what recorded turns were asked with.
     """
-    text = system_prompt(sessions)
-    if rules:
-        text += f"\nHouse rules of the person who asks:\n{rules}\n"
+    text = system_prompt(sessions) + added
     if more.strip():
         text += f"\n{more.strip()}\n"
 
@@ -204,14 +217,17 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     """The person's words, the schemas of tables that they name, and the resources that
     they mention.
     """
-    from mcp_notebook.sharing.describing import schema_text  # loads pandas
-
+    describing, masking = shared_tables.load_describing()
     names = find_table_names(options.prompt, notebook.shell.user_ns)
     schemas = {}
+    masks = masking.Masks(notebook.veil.patterns, known=notebook.veil.known)
     for name in names:
         # outside only what %mcp_share named
         notebook.catalog.add(name, variable=name, origin="named")
-        schemas[name] = await asyncio.to_thread(schema_text, notebook.table(name))
+        entry = notebook.catalog.find_described(name)
+        schemas[name] = await asyncio.to_thread(
+            describing.tell_table, notebook.table(name), name, entry, masks
+        )
 
     blocks = user_blocks(options.prompt, names, schemas.__getitem__)
     # After the words and the schemas, so that the prompt begins as it was written.
@@ -251,15 +267,20 @@ def backend_of(notebook: Notebook, model: str = "", *, replay: bool = False) -> 
     """Who answers; raises BackendError. `model` empty: the settings say which."""
 
     settings = notebook.settings
-    path = notebook.replay_file()
+    own, others = notebook.replay_files()
     record = recorded = None
     # Recording asks the model anew, even where turns are recorded already.
     if notebook.recording is not None:
         http = httpx2.AsyncHTTPTransport(retries=1)
         source = settings.record_source
         record = RecordTransport(notebook.recording, http, source=source)
-    elif path is not None:
-        recorded = ReplayTransport(path)
+    elif own is not None or others:
+        recorded = ReplayTransport(
+            own,
+            others=others,
+            named=notebook.path() is not None,
+            announced=notebook.announced,
+        )
 
     return backends.choose_backend(
         client=notebook.client(),
@@ -345,8 +366,8 @@ async def dry_run_events(
     text = await describe_request(
         composed.request, conversation, composed.prompt, tools
     )
-    if composed.rules:
-        text += f"\nHouse rules (MCPNotebook.instructions):\n{composed.rules}"
+    if composed.added:
+        text += f"\nThe system prompt says besides:{hide(composed.added)}"
     if system:
         text += f"\nThe system prompt ends with: {system}"
 

@@ -407,7 +407,8 @@ class MCPNotebook(Configurable):
     ).tag(config=True)
     replay_file = traitlets.Unicode(
         "",
-        help="File with recorded turns; empty: NAME.claude.json beside the notebook.",
+        help="File with recorded turns; empty: NAME.claude.json beside the notebook, "
+        "then the file of the folder that holds the question.",
     ).tag(config=True)
     record_source = traitlets.Unicode(
         "",

@@ -285,8 +285,9 @@ def show_recording(notebook: Notebook) -> None:
         )
         return
 
-    path = notebook.replay_file()
+    own, others = notebook.replay_files()
+    files = [own] if own is not None else others
+    told = "\n".join(str(describe(path)) for path in files)
     show_line(
-        "Not recording. "
-        f"{describe(path) if path else 'There are no recorded turns for this notebook.'}"
+        f"Not recording. {told or 'There are no recorded turns for this notebook.'}"
     )

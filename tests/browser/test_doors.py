@@ -103,9 +103,9 @@ def run_cells(
     """Run the cells, look at each output, and take one picture of each."""
     write_notebook(lab.folder / f"{name}.ipynb", [CONNECT, *cells])
     with lab.open(f"{name}.ipynb") as page:
-        page.run(0)
+        page.run(0, timeout=120)
         for number, what in enumerate(cells.values(), 1):
-            page.run(number)
+            page.run(number, timeout=120)
             if opened:
                 open_cards(page, number)
 
