@@ -355,7 +355,7 @@ def _in_claude(
             (f"@{server}:{uri}" for uri in _addresses(offers, server, typed)), word
         )
     if word.startswith("@"):
-        return _found((f"@{name}" for name in _named(notebook, word[1:])), word)
+        return _found((f"@{name}" for name in _offer_names(notebook, word[1:])), word)
     if line_number == 0 and word and line.rstrip().endswith(("-s", "--servers")):
         return _found(_servers(notebook), word)
 
@@ -363,7 +363,7 @@ def _in_claude(
     return {"completions": [], "suppress": line_number > 0}
 
 
-def _named(notebook: Notebook, typed: str) -> list[str]:
+def _offer_names(notebook: Notebook, typed: str) -> list[str]:
     """What can stand behind an @: names, `server.tool`, files of a path."""
     if typed.startswith((".", "/", "~")):
         folder, _, _ = typed.rpartition("/")
