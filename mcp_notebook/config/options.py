@@ -168,7 +168,7 @@ class Texts(Kind):
 
         return texts
 
-    def to_python(self, value: tuple[str, ...]) -> list[str]:
+    def to_python(self, value: tuple[str, ...]) -> Any:
         return list(value)
 
 
@@ -209,7 +209,7 @@ class Headers(Texts):
 
         return tuple(f"{name.strip()}: {text.strip()}" for name, text in value.items())
 
-    def to_python(self, value: tuple[str, ...]) -> dict[str, str]:
+    def to_python(self, value: tuple[str, ...]) -> Any:
         return dict(map(split_header, value))
 
 

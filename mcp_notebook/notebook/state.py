@@ -490,14 +490,15 @@ class Notebook:
         """
         told = self._renamed or notebook_path(self.shell.user_ns)
         # A file that the person named is no notebook's.
-        if told is None or self.recording != Path(sidecar_for(told).name):
+        old = self.recording
+        if told is None or old is None or old != Path(sidecar_for(told).name):
             return ""
 
         notebook = self.path()
         if notebook is None or notebook.name == told.name:
             return ""
 
-        old, self.recording = self.recording, Path(sidecar_for(notebook).name)
+        self.recording = Path(sidecar_for(notebook).name)
         folder = folder_of(notebook)
         moved = move_along(folder / old, folder / self.recording)
         words = f"{old} was renamed with it" if moved else f"{old} stays as it is"
