@@ -526,15 +526,15 @@ def connect_signature() -> inspect.Signature:
         inspect.Parameter("name", either, annotation=str),
         inspect.Parameter("target", either, default=""),
     ]
-    for name, option in OPTIONS.items():
-        parameters.append(
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=option.kind.empty,
-                annotation=option.kind.annotation,
-            )
+    parameters += [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=option.kind.empty,
+            annotation=option.kind.annotation,
         )
+        for name, option in OPTIONS.items()
+    ]
 
     return inspect.Signature(parameters)
 

@@ -167,9 +167,9 @@ def _by_category(
         return None
 
     shown = measures[:PANELS]
-    panels = []
-    for one in shown:
-        panels.append(Panel(_label(one), (Series(_label(one), _floats(data[one])),)))
+    panels = [
+        Panel(_label(one), (Series(_label(one), _floats(data[one])),)) for one in shown
+    ]
 
     labels = _labels(column)
     frame = _frame_code(data, name, shown)

@@ -233,9 +233,10 @@ def _draw_bars(chart: Chart) -> tuple[list[Shape], float]:
         top = 0
 
     wide = (WIDTH - left) / len(chart.panels)
-    shapes = []
-    for row, label in enumerate(chart.labels):
-        shapes.append(_text(left - 6, top + BAR * row + 15, label, "end"))
+    shapes = [
+        _text(left - 6, top + BAR * row + 15, label, "end")
+        for row, label in enumerate(chart.labels)
+    ]
 
     for number, panel in enumerate(chart.panels):
         x = left + number * wide
@@ -405,9 +406,10 @@ def _line(
 ) -> Iterator[Shape]:
     """A line, and a mark with its words at each point where there are few."""
     one = panel.series[number]
-    points: Points = []
-    for at, value in zip(chart.at, one.values, strict=True):
-        points.append((place(at), None if value is None else height(value)))
+    points: Points = [
+        (place(at), None if value is None else height(value))
+        for at, value in zip(chart.at, one.values, strict=True)
+    ]
 
     yield Shape("path", {"d": _path(points)}, f"line{number}")
     if len(points) * len(panel.series) > POINTS:

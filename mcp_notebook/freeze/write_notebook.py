@@ -176,9 +176,11 @@ def cells(
     setup += [f"%config MCPNotebook.tool_timeout = {timeout:g}"] if timeout else []
     setup += [_connect(plan, route) for route in plan.routes]
     used = {step.call.server for step in plan.steps if _needs_object(step, plan)}
-    for route in plan.routes:
-        if route.name in used and _has_line(route):
-            setup.append(server_object(plan, route.name))
+    setup += [
+        server_object(plan, route.name)
+        for route in plan.routes
+        if route.name in used and _has_line(route)
+    ]
 
     made = [Cell("markdown", heading), Cell("code", "\n".join(setup).rstrip())]
     if plan.own:

@@ -152,8 +152,7 @@ async def _prompt(notebook: Notebook, options: Settled, budget: Budget) -> list[
     else:
         attached = []
 
-    for block in attached:
-        blocks.append({**block, "text": budget.fit(block["text"])})
+    blocks += [{**block, "text": budget.fit(block["text"])} for block in attached]
 
     return blocks
 

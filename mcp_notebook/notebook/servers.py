@@ -612,10 +612,9 @@ def _is_writable(name: str) -> bool:
 
 def _by_attribute(session: Session) -> dict[str, str]:
     """The tools by a name that Python can write: their own, or with _ for what it cannot."""
-    names: dict[str, str] = {}
-    for tool in session.tools:
-        if _is_writable(tool.name):
-            names[tool.name] = tool.name
+    names: dict[str, str] = {
+        tool.name: tool.name for tool in session.tools if _is_writable(tool.name)
+    }
 
     for tool in session.tools:
         name = re.sub(r"\W", "_", tool.name)

@@ -437,11 +437,9 @@ def notebook_path(
     """The notebook's path where the frontend tells it: Jupyter servers do, VS Code
     does, nbclient does not.
     """
-    for told in (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME")):
-        if isinstance(told, str) and told.endswith(".ipynb"):
-            return Path(told)
-
-    return None
+    said = (user_ns.get("__vsc_ipynb_file__"), environ.get("JPY_SESSION_NAME"))
+    paths = [Path(path) for path in said if str(path).endswith(".ipynb")]
+    return next(iter(paths), None)
 
 
 def replay_file(setting: str, user_ns: Mapping[str, Any]) -> Path | None:

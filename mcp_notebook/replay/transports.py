@@ -150,11 +150,9 @@ class ReplayTransport(httpx2.AsyncBaseTransport):
                 groups.setdefault(turn.prompts, []).append(turn)
 
         replies = sum(message["role"] == "assistant" for message in own["messages"])
-        for turns in groups.values():
-            if replies < len(turns):
-                return turns[replies]
-
-        return None
+        return next(
+            (turns[replies] for turns in groups.values() if replies < len(turns)), None
+        )
 
     def _check_tools(self, turn: Turn, live: TurnFingerprint) -> Turn:
         missing = sorted(turn.tools_called - live.setup.tools.keys())

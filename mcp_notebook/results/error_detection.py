@@ -300,10 +300,8 @@ def _read_coded(value: Lowered) -> str | None:
 
 
 def _find_code(value: Lowered) -> Any:
-    for key in ("code", "statuscode", "status_code", "status"):
-        if key in value:
-            return value[key]
-    return None
+    keys = ("code", "statuscode", "status_code", "status")
+    return next((value[key] for key in keys if key in value), None)
 
 
 def _is_bad_code(code: Any) -> bool:

@@ -350,9 +350,10 @@ def reject_report(raw: Raw, sql: str) -> str:
 
 
 def _message_says_no_rows(raw: Raw) -> bool:
-    cells: dict[str, object] = {}
-    for name, column in zip(raw.names or (), raw.columns, strict=False):
-        cells[name.lower()] = column[0]
+    cells: dict[str, object] = {
+        name.lower(): column[0]
+        for name, column in zip(raw.names or (), raw.columns, strict=False)
+    }
 
     for key in ("message", "msg"):
         said = cells.get(key)

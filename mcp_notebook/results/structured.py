@@ -356,10 +356,11 @@ def _kind_of(schema: Any) -> str | None:
         return None
 
     options = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    real = []
-    for option in options:
-        if isinstance(option, Mapping) and option.get("type") != "null":
-            real.append(option)
+    real = [
+        option
+        for option in options
+        if isinstance(option, Mapping) and option.get("type") != "null"
+    ]
 
     # A union declares nothing; a type or null is that type.
     if len(real) != 1 or not isinstance(real[0].get("type"), str):

@@ -96,11 +96,9 @@ def kind(name: str) -> str | None:
     if bare in ("number", "numeric") and re.search(r"\(\s*\d+\s*\)|,\s*0\s*\)", name):
         return "decimal"
 
-    for family, pattern in _FAMILIES:
-        if pattern.fullmatch(bare):
-            return family
-
-    return None
+    return next(
+        (family for family, pattern in _FAMILIES if pattern.fullmatch(bare)), None
+    )
 
 
 def convert(values: Sequence[Any], family: str, name: str = "") -> pa.Array | None:

@@ -110,10 +110,9 @@ def _rank(key: Any) -> int:
 
 
 def _types_beside(value: Mapping[str, Any]) -> Any:
-    for key, sub in value.items():
-        if str(key).lower() in _TYPE_LISTS:
-            return sub
-    return None
+    return next(
+        (sub for key, sub in value.items() if str(key).lower() in _TYPE_LISTS), None
+    )
 
 
 def _read_columns(value: Any, *, sure: bool) -> Columns | None:

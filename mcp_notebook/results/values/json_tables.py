@@ -535,9 +535,9 @@ def _lists_of_rows(value: dict[str, Any]) -> list[tuple[str, Sequence[Any]]]:
     """
     lists = [item for item in value.items() if type(item[1]) in (list, tuple)]
     filled = [item for item in lists if holds_only(item[1], dict)]
-    for key, sub in lists:
-        if holds_only(sub, list, tuple) and all(sub):
-            filled.append((key, sub))
+    filled += [
+        (key, sub) for key, sub in lists if holds_only(sub, list, tuple) and all(sub)
+    ]
 
     empty = [
         item for item in lists if not item[1] and str(item[0]).lower() in _ROW_KEYS
