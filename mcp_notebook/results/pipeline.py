@@ -129,17 +129,15 @@ def _write_structured(parts: content.ResultParts) -> str:
     table is told so.
     """
     value = parts.structured
-    if value in (None, {}) or any(_starts_as_json(text) for text in parts.texts):
+    if value in (None, {}) or any(
+        (text.lstrip()[:1] in ("{", "[")) for text in parts.texts
+    ):
         return ""
     inner = texts.unwrap_blocks(value)
     if isinstance(inner, str):
         return "" if inner.strip() in "\n".join(parts.texts) else inner
 
     return write_left(value, -1)
-
-
-def _starts_as_json(text: str) -> bool:
-    return text.lstrip()[:1] in ("{", "[")
 
 
 def _take_pictures(

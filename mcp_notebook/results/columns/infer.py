@@ -379,7 +379,7 @@ def _mixed_column(values: Sequence[Any]) -> tuple[pa.Array, str]:
         encoded = [
             None
             if value is None
-            else json.dumps(value, ensure_ascii=_has_surrogate(value))
+            else json.dumps(value, ensure_ascii=("\\ud" in repr(value)))
             for value in values
         ]
     except (TypeError, ValueError, RecursionError):
@@ -390,10 +390,6 @@ def _mixed_column(values: Sequence[Any]) -> tuple[pa.Array, str]:
 
     storage = pa.array(encoded, pa.string())
     return pa.ExtensionArray.from_storage(pa.json_(pa.string()), storage), note
-
-
-def _has_surrogate(value: Any) -> bool:
-    return "\\ud" in repr(value)
 
 
 def _plain(value: Any) -> Any:

@@ -299,11 +299,9 @@ def _labels_of_numbers(value: Any) -> tuple[str, ...] | None:
 
 
 def _holds_rows(key: Any, value: Any) -> bool:
-    return holds_only(value, list) or (_lists_rows(key) and holds_only(value, dict))
-
-
-def _lists_rows(key: Any) -> bool:
-    return str(key).lower() in _NAMES_OF_ROWS
+    return holds_only(value, list) or (
+        (str(key).lower() in _NAMES_OF_ROWS) and holds_only(value, dict)
+    )
 
 
 # A list of objects of these names is rows, not a column beside others.
