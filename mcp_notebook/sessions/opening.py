@@ -246,9 +246,7 @@ def _find_leaf(error: BaseException) -> BaseException:
     them); a cancellation is only what the failure did to its neighbours.
     """
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
-        failures = [
-            e for e in error.exceptions if type(e).__name__ != "CancelledError"
-        ]
+        failures = [e for e in error.exceptions if type(e).__name__ != "CancelledError"]
         error = (failures or error.exceptions)[0]
 
     return error
