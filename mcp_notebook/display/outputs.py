@@ -90,16 +90,15 @@ class Slots:
 
     def show(self, bundle: Bundle) -> str:
         """Show something new, in a vacant place when there is one."""
-        for shown in self._order:
-            if shown in self._vacant:
-                taken, _ = self._vacant.pop(shown)
-                taken()
-                self._screen.update(shown, bundle)
-                return shown
+        vacant = [place for place in self._order if place in self._vacant]
+        if not vacant:
+            self._order.append(self._screen.show(bundle))
+            return self._order[-1]
 
-        shown = self._screen.show(bundle)
-        self._order.append(shown)
-        return shown
+        taken, _ = self._vacant.pop(vacant[0])
+        taken()
+        self._screen.update(vacant[0], bundle)
+        return vacant[0]
 
     def update(self, shown: str, bundle: Bundle) -> None:
         """Show something else in a place that is taken."""
@@ -135,11 +134,7 @@ def small_line(text: str, *, mark: str = "", colour: str = "") -> dict[str, str]
     coloured sign before it.
     """
     plain = clip(visible(" ".join(text.split())), 1_000)
-    if mark:
-        sign = tag("b", mark, f"color:{colour};font-size:12px") + " "
-    else:
-        sign = ""
-
+    sign = tag("b", mark, f"color:{colour};font-size:12px") + " " if mark else ""
     html = tag("div", sign + dim(escape(plain)), f"{SANS};margin:4px 0", NO_MATH)
     return {"text/html": html, "text/plain": f"{mark} {plain}" if mark else plain}
 
@@ -156,17 +151,21 @@ def footer_line(footer: Footer) -> str:
     """`claude-sonnet-5-5 · live · 3 calls · 12.3k tokens in (8.0k cached), 512 out ·
     $0.012 · 8.4 s · 1.2 MB kept …`
     """
-    pieces = [_short_hashes(footer.backend), _calls(footer), _tokens(footer)]
-    if footer.dollars:  # nothing is said where nothing is paid: a local model, a replay
-        pieces.append(dollars(footer.dollars))
-
-    if footer.seconds:
-        pieces.append(duration(footer.seconds))
-
-    if footer.kept_bytes:
-        pieces.append(f"{byte_size(footer.kept_bytes)} kept out of the model")
-
-    return " · ".join(piece for piece in (*pieces, *footer.notes) if piece)
+    tokens = footer.input_tokens + footer.cached_tokens + footer.output_tokens
+    numbers = (
+        (footer.calls, lambda calls: count_of(calls, "call")),
+        (
+            footer.input_tokens + footer.cached_tokens + footer.output_tokens,
+            lambda _: _tokens(footer),
+        ),
+        # nothing is said where nothing is paid: a local model, a replay
+        (footer.dollars, dollars),
+        (footer.seconds, duration),
+        (footer.kept_bytes, lambda size: f"{byte_size(size)} kept out of the model"),
+    )
+    pieces = [_short_hashes(footer.backend)]
+    pieces += [say(number) for number, say in numbers if number]
+    return " · ".join(filter(None, (*pieces, *footer.notes)))
 
 
 def stop_line(stop: Stop) -> str:
@@ -175,10 +174,7 @@ def stop_line(stop: Stop) -> str:
         return stop.message
 
     opening = _STOPS[stop.reason]
-    if stop.message:
-        return f"{opening}: {stop.message}"
-
-    return f"{opening}."
+    return f"{opening}: {stop.message}" if stop.message else f"{opening}."
 
 
 def dollars(amount: float) -> str:
@@ -187,12 +183,9 @@ def dollars(amount: float) -> str:
         return "$0"
     if amount < 0.0001:
         return "less than $0.0001"
-    if amount < 0.01:
-        return f"${amount:.4f}"
-    if amount < 0.1:
-        return f"${amount:.3f}"
 
-    return f"${amount:.2f}"
+    digits = 2 + (amount < 0.1) + (amount < 0.01)
+    return f"${amount:.{digits}f}"
 
 
 def _short_hashes(text: str) -> str:
@@ -200,22 +193,10 @@ def _short_hashes(text: str) -> str:
     return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", text)
 
 
-def _calls(footer: Footer) -> str:
-    if footer.calls:
-        return count_of(footer.calls, "call")
-    return ""
-
-
 def _tokens(footer: Footer) -> str:
     read = footer.input_tokens + footer.cached_tokens
-    if not read and not footer.output_tokens:
-        return ""
-
-    if footer.cached_tokens:
-        cached = f" ({_count(footer.cached_tokens)} cached)"
-    else:
-        cached = ""
-
+    known = footer.cached_tokens
+    cached = f" ({_count(known)} cached)" if known else ""
     return f"{_count(read)} tokens in{cached}, {_count(footer.output_tokens)} out"
 
 
@@ -359,11 +340,7 @@ class StaticLine:
 
         self._drawn, self._beat = text, beat
         last = detail.rpartition("\n")[2]
-        if last:
-            said = f" · {clip(last, 100)}"
-        else:
-            said = ""
-
+        said = f" · {clip(last, 100)}" if last else ""
         self._place(small_line(f"{text} · {seconds:.0f} s{said}", mark="◌"))
 
     def clear(self, last: str) -> None:

@@ -20,7 +20,6 @@ from mcp_notebook.results import (
 )
 from mcp_notebook.results.columns import build
 from mcp_notebook.results.reading import (
-    Confidence,
     Raw,
     Reading,
     ReadOptions,
@@ -76,9 +75,7 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
         return replace(base, error=message, reader="guard", confidence="high")
 
     parts, pictures = _take_pictures(parts)
-    if pictures:
-        base = replace(base, images=(*base.images, *pictures))
-
+    base = replace(base, images=(*base.images, *pictures))
     found = structured.read_structured(parts, options.sql, options.output_schema)
     if found.error is not None:
         return replace(
@@ -100,21 +97,20 @@ def _read_parts(parts: content.ResultParts, options: ReadOptions) -> Reading:
 
         return _read_as_text(base, linked.text, rejected, notes)
 
-    confidence: Confidence = found.confidence if tables else "high"
-    # The reader was sure of the format; one doubt about a table outweighs that.
-    if any(table.approximate for table in tables):
-        confidence = "low"
+    base = replace(base, rejected=rejected, notes=notes)
+    if not tables:
+        text = texts.join(base.text, linked.text)
+        base = replace(base, text=text, reader=linked.reader, confidence="high")
+        return replace(base, tables=linked.tables)
 
+    # The reader was sure of the format; one doubt about a table outweighs that.
+    is_doubtful = any(table.approximate for table in tables)
     return replace(
         base,
         tables=(*tables, *linked.tables),
-        text=texts.join(
-            _text_beside(found, tables, options) if tables else base.text, linked.text
-        ),
-        reader=found.reader if tables else linked.reader,
-        confidence=confidence,
-        rejected=rejected,
-        notes=notes,
+        text=texts.join(_text_beside(found, tables, options), linked.text),
+        reader=found.reader,
+        confidence="low" if is_doubtful else found.confidence,
     )
 
 

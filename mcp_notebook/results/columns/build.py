@@ -40,13 +40,8 @@ _FLOATS = FLOAT.types | NARROW_FLOAT.types
 def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> Table:
     """Type every column of `raw`; notes name the columns they are about."""
     names, name_notes, guessed = _names(raw, sql)
-    text: infer.Strictness = "keep"
-    if infer_types:
-        columns, null_notes, ready = _without_nulls(raw, names)
-        text = "all" if raw.text == "numbers" and nulls.all_text(raw) else raw.text
-    else:
-        columns, null_notes, ready = fast_columns.fill_columns(raw), [], {}
-
+    columns, null_notes, ready = _without_nulls(raw, names, infer_types)
+    text = _believe_texts(raw) if infer_types else "keep"
     arrays, types, notes = [], {}, []
     kinds = itertools.chain(raw.declared, itertools.repeat(None))
     for number, (name, declared) in enumerate(zip(names, kinds, strict=False)):
@@ -80,9 +75,16 @@ def table(raw: Raw, *, reader: str, sql: str = "", infer_types: bool = True) -> 
     )
 
 
+def _believe_texts(raw: Raw) -> infer.Strictness:
+    """How far the texts of a table are believed: of one that is all text in full."""
+    return "all" if raw.text == "numbers" and nulls.all_text(raw) else raw.text
+
+
 def _without_nulls(
-    raw: Raw, names: Sequence[str]
+    raw: Raw, names: Sequence[str], infer_types: bool
 ) -> tuple[Sequence[Cells], list[str], dict[int, infer.Column]]:
+    if not infer_types:
+        return fast_columns.fill_columns(raw), [], {}
     if raw.rows and any(isinstance(column, pa.ChunkedArray) for column in raw.columns):
         return fast_columns.take_nulls_out(raw, names)
     return *nulls.taken_out(raw, names), {}

@@ -200,21 +200,20 @@ def _find_levels(header: str, body: Sequence[str]) -> _Levels | None:
     blank = [at for at in range(room) if _is_blank_at(rows, at)]
     gaps = [at for at in blank if at - 1 not in blank]
     starts = [0, *(at + 1 for at in blank if at + 1 not in blank)]
-    starts = [at for at in starts if at < (gaps[-1] if gaps else 0)]
+    edge = max(gaps, default=0)
+    starts = [at for at in starts if at < edge]
     # a label that stands for several rows is what tells levels from columns
     is_sparse = any(not line[:1].strip() for line in rows)
     if len(starts) < 2 or not (named or is_sparse):
         return None
 
-    labels: list[str | None] = [None] * len(starts)
-    if named:
-        edges = [*starts[1:], len(body[0])]
-        pairs = zip(starts, edges, strict=True)
-        labels = [body[0][start:end].strip() or None for start, end in pairs]
-        if None in labels:
-            return None
+    names = body[0] if named else ""
+    pairs = zip(starts, [*starts[1:], None], strict=True)
+    labels = [names[start:end].strip() or None for start, end in pairs]
+    if named and None in labels:
+        return None
 
-    return _Levels(labels, starts, gaps[-1], rows)
+    return _Levels(labels, starts, edge, rows)
 
 
 def _fill_labels(levels: _Levels) -> list[list[str]]:
