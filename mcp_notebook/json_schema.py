@@ -182,7 +182,7 @@ def _lift_tuple(new: Schema) -> None:
 
 def _lift_union(new: Schema) -> None:
     """Draft 3: schemas among the types."""
-    kinds = _listed(new.get("type"))
+    kinds = _as_list(new.get("type"))
     if any(isinstance(kind, Mapping) for kind in kinds) and "anyOf" not in new:
         del new["type"]
         new["anyOf"] = kinds
@@ -316,10 +316,10 @@ def _flag(value: Any) -> Any:
 
 def _choices(value: Any) -> Any:
     """A list of them; of a mapping its keys."""
-    return _listed(list(value) if isinstance(value, Mapping) else value) or _LEFT_OUT
+    return _as_list(list(value) if isinstance(value, Mapping) else value) or _LEFT_OUT
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     """What stands alone where a list is meant is a list of one."""
     return value if isinstance(value, list) else [value]
 
@@ -396,7 +396,7 @@ _MENDERS: dict[str, Callable[[Any], Any]] = {
     "required": _names,
     "dependentRequired": _names_by_name,
     "enum": _choices,
-    "examples": _listed,
+    "examples": _as_list,
     "$schema": _absolute_uri,
     "$id": _own_uri,
     "$ref": _reference,

@@ -154,16 +154,13 @@ def footer_line(footer: Footer) -> str:
     tokens = footer.input_tokens + footer.cached_tokens + footer.output_tokens
     numbers = (
         (footer.calls, lambda calls: count_of(calls, "call")),
-        (
-            footer.input_tokens + footer.cached_tokens + footer.output_tokens,
-            lambda _: _tokens(footer),
-        ),
+        (tokens, lambda _: _tokens(footer)),
         # nothing is said where nothing is paid: a local model, a replay
         (footer.dollars, dollars),
         (footer.seconds, duration),
         (footer.kept_bytes, lambda size: f"{byte_size(size)} kept out of the model"),
     )
-    pieces = [_short_hashes(footer.backend)]
+    pieces = [re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", footer.backend)]
     pieces += [say(number) for number, say in numbers if number]
     return " · ".join(filter(None, (*pieces, *footer.notes)))
 
@@ -186,11 +183,6 @@ def dollars(amount: float) -> str:
 
     digits = 2 + (amount < 0.1) + (amount < 0.01)
     return f"${amount:.{digits}f}"
-
-
-def _short_hashes(text: str) -> str:
-    """A checksum by its first twelve digits; the recording holds it whole."""
-    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,}\b", r"\1…", text)
 
 
 def _tokens(footer: Footer) -> str:

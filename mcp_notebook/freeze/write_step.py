@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from mcp_notebook.freeze.call_log import Run
 from mcp_notebook.freeze.sealing import call as call_source
-from mcp_notebook.freeze.sealing import literal, name_is_free, quote_text
+from mcp_notebook.freeze.sealing import literal, quote_text
 from mcp_notebook.freeze.steps import Check, FreezePlan, Step, argument
-from mcp_notebook.naming import OWN_SERVER
+from mcp_notebook.naming import OWN_SERVER, is_free_word
 from mcp_notebook.secrets import seal_text
 
 QUERY = "query"  # the tool of the notebook's own server that takes SQL
@@ -58,13 +58,13 @@ def step_source(step: Step, plan: FreezePlan) -> str:
 
     server = plan.servers[step.call.server]
     tool = step.call.tool
-    attribute = name_is_free(tool) and not tool.startswith("_") and tool != "aio"
+    attribute = is_free_word(tool) and not tool.startswith("_") and tool != "aio"
     if attribute:
         target = f"{server}.{tool}"
     else:
         target = f"{server}[{quote_text(tool)}]"
 
-    plain = all(name_is_free(name) for name in step.call.arguments)
+    plain = all(is_free_word(name) for name in step.call.arguments)
     return call_source(
         target,
         _keywords(step, plan) if plain else _dictionary(step, plan),

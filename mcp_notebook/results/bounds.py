@@ -291,7 +291,7 @@ def written_bytes(array: Any) -> int:
         # a slice begins amid its runs, which the difference of the ends covers
         ends = np.asarray(array.run_ends, dtype=np.int64)
         return _weigh_values(array.values, np.diff(ends, prepend=0))
-    if _is_view(kind):
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         views = np.frombuffer(array.buffers()[1], np.int32).reshape(-1, 4)
         return int(views[array.offset : array.offset + count, 0].sum(dtype=np.int64))
     if pa.types.is_struct(kind):
@@ -301,10 +301,6 @@ def written_bytes(array: Any) -> int:
         return _OBJECT * count + _listed_bytes(array)
 
     return array.nbytes
-
-
-def _is_view(kind: pa.DataType) -> bool:
-    return pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
 
 
 def _is_listed(kind: pa.DataType) -> bool:

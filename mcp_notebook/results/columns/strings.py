@@ -404,6 +404,11 @@ def is_number(text: str) -> bool:
     return bool(_FLOAT.fullmatch(text)) or text.lower() in _SPECIAL
 
 
+def is_value(text: str) -> bool:
+    """Whether a text is a number, an ISO date or a timestamp."""
+    return is_number(text) or is_temporal(text)
+
+
 def is_plain(text: str) -> bool:
     """Whether a text is a canonical integer or fraction, without exponent and without NaN."""
     return bool(_DECIMAL.fullmatch(text) or _INTEGER.fullmatch(text))

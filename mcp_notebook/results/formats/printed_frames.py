@@ -181,7 +181,7 @@ def _read_levels(block: _Block) -> Raw | None:
 
     names, ends = _find_columns(block.header, levels.body, levels.width)
     rows = _cut_rows(levels.body, ends, levels.width)
-    if not names or rows is None or any(map(_is_value, names)):
+    if not names or rows is None or any(map(strings.is_value, names)):
         return None
 
     labels = json_headings.name_levels(levels.names, names)
@@ -271,7 +271,7 @@ def _read_one_header(block: _Block) -> Raw | str:
     names, ends = _find_columns(block.header, body, width)
     if len(names) + bool(width) < 2:
         return "one column without an index is prose"
-    if any(map(_is_value, names)):
+    if any(map(strings.is_value, names)):
         return "its names are values"
 
     rows = _cut_rows(body, ends, width)
@@ -305,10 +305,6 @@ def _build_indexed_table(
 
 def _has_typed_column(rows: Sequence[Sequence[str]]) -> bool:
     return any(map(_is_typed, zip(*rows, strict=True)))
-
-
-def _is_value(text: str) -> bool:
-    return strings.is_number(text) or strings.is_temporal(text)
 
 
 def _cut_rows(

@@ -466,8 +466,8 @@ def _differs_below(name: str, cells: Sequence[Any]) -> bool:
     if not kinds or str not in kinds:
         return bool(kinds)
 
-    return kinds == {str} and all(map(_is_value, cells)) and not _is_value(name)
-
-
-def _is_value(text: str) -> bool:
-    return strings.is_number(text) or strings.is_temporal(text)
+    return (
+        kinds == {str}
+        and all(map(strings.is_value, cells))
+        and not strings.is_value(name)
+    )

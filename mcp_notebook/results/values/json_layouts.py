@@ -49,8 +49,12 @@ def read_wrapped_records(records: Sequence[dict[str, Any]], path: str) -> Raw | 
     if key is None:
         return None
 
-    fields = _keys_in_order(record[key] for record in records)
-    beside = [name for name in _keys_in_order(records) if name not in (key, "cursor")]
+    fields = json_standards.keys_in_order(record[key] for record in records)
+    beside = [
+        name
+        for name in json_standards.keys_in_order(records)
+        if name not in (key, "cursor")
+    ]
     if key == "properties" and all(r.get("type") == "Feature" for r in records):
         beside.remove("type")  # it says of each that it is one
     labels = {name: _free_name(name, fields) for name in beside}
@@ -92,13 +96,6 @@ def _wraps(record: dict[str, Any], key: str, beside: frozenset[str]) -> bool:
     return type(record.get(key)) is dict and record.keys() - {key} <= beside
 
 
-def _keys_in_order(records: Iterable[Mapping[str, Any]]) -> dict[str, None]:
-    keys: dict[str, None] = {}
-    for record in records:
-        keys.update(dict.fromkeys(record))
-    return keys
-
-
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:
     numbered = (f"{name}_{count}" for count in itertools.count(2))
     labels = itertools.chain([name], numbered)
@@ -110,7 +107,7 @@ def read_typed_cells(records: Sequence[dict[str, Any]], path: str) -> Raw | None
     if not all(set(map(type, record.values())) <= {dict} for record in records):
         return None
 
-    names = list(_keys_in_order(records))
+    names = list(json_standards.keys_in_order(records))
     rows = [list(map(record.get, names)) for record in records] if names else []
     cells = json_standards.undo_rows(rows) if rows else None
     return None if cells is None else from_rows(names, cells, path=path)
@@ -175,7 +172,7 @@ def read_split_frame(value: dict[str, Any], path: str) -> Raw | None:
     labels = value.get("index_names") or [None]
     levels = max((len(i) for i in index if type(i) in (list, tuple)), default=1)
     heads = [_join_levels(name) for name in names]
-    if _are_numbers_of_rows(index):
+    if all(type(key) is int and key == at for at, key in enumerate(index)):
         table = from_rows(heads, rows, path=path)
         return table.mark_taken(value, "columns", "index", "data", "column_names")
 
@@ -199,10 +196,6 @@ def _join_levels(name: Any) -> str:
     if type(name) in (list, tuple):
         return " / ".join(str(part) for part in name if part not in ("", None))
     return str(name)
-
-
-def _are_numbers_of_rows(index: Sequence[Any]) -> bool:
-    return all(type(key) is int and key == at for at, key in enumerate(index))
 
 
 def read_parallel_lists(value: dict[str, Any], path: str) -> Raw | None:
@@ -442,7 +435,7 @@ def read_named_objects(value: dict[str, Any], path: str) -> Raw | None:
     if _repeat_names(value):
         return from_records(inner, path=path)
 
-    label = _free_label(_keys_in_order(inner))
+    label = _free_label(json_standards.keys_in_order(inner))
     rows = [{label: name, **item} for name, item in value.items()]
     note = f"each row stood under a name of its own, which is `{label}`"
     return from_records(rows, path=path).with_note(note)
